@@ -1,0 +1,2 @@
+//! The `openrtmp` command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The OpenRTMP server.
+pub mod platform;

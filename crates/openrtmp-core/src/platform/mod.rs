@@ -1,0 +1,160 @@
+//! What a platform supplies.
+//!
+//! The server reaches the world through these traits only:
+//!
+//! | need | item |
+//! |---|---|
+//! | readiness of sockets, wake-ups | [`Poller`], [`Wake`] |
+//! | listening and connected sockets | [`Listener`], [`Stream`] |
+//! | monotonic and wall clock | [`Platform::now`], [`Platform::wall_clock`] |
+//! | entropy | [`Platform::fill_random`] |
+//! | network interfaces | [`Platform::interfaces`] |
+//! | files | [`Platform::create_file`], [`File`] |
+//!
+//! Two implementations exist: [`native`] (mio: epoll, kqueue, IOCP) and [`sim`],
+//! an in-memory network with a virtual clock and seeded faults.
+
+pub mod native;
+pub mod sim;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use openrtmp_protocol::Time;
+
+/// An operating system, or the simulation of one.
+pub trait Platform: Send + Sync + 'static {
+    /// Waits for readiness.
+    type Poller: Poller<Listener = Self::Listener, Stream = Self::Stream> + Send;
+    /// Interrupts a [`Poller`] from any thread.
+    type Waker: Wake;
+    /// A listening socket.
+    type Listener: Listener<Stream = Self::Stream> + Send;
+    /// A connected socket.
+    type Stream: Stream + Send;
+    /// An open file.
+    type File: File + Send;
+
+    /// A new poller and the waker that interrupts it.
+    fn poller(&self) -> io::Result<(Self::Poller, Self::Waker)>;
+
+    /// Binds and listens. IPv6 sockets are IPv6 only, so that `0.0.0.0` and
+    /// `[::]` can stand side by side on one port. Port 0 takes a free one.
+    fn listen(&self, address: SocketAddr) -> io::Result<Self::Listener>;
+
+    /// Monotonic time since the platform was made.
+    fn now(&self) -> Time;
+
+    /// Time of day, for file names and logs.
+    fn wall_clock(&self) -> SystemTime;
+
+    /// Random bytes fit for keys.
+    fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// Addresses of the interfaces that are up, loopback included.
+    fn interfaces(&self) -> io::Result<Vec<Interface>>;
+
+    /// Creates a file for writing, with its parent folders; fails with
+    /// `AlreadyExists` rather than overwrite.
+    fn create_file(&self, path: &Path) -> io::Result<Self::File>;
+}
+
+/// One address of a network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Name, for example `eth0`.
+    pub name: String,
+    /// Address.
+    pub address: IpAddr,
+    /// True for loopback.
+    pub loopback: bool,
+}
+
+/// The caller's name for a registered socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub usize);
+
+/// A socket that became ready. Readiness is edge-triggered: whoever is told
+/// reads or writes until `WouldBlock`, or remembers that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Which socket.
+    pub token: Token,
+    /// Bytes, a connection, the end or an error can be read.
+    pub readable: bool,
+    /// Bytes can be written (or the error be met).
+    pub writable: bool,
+}
+
+/// Waits for sockets to become ready.
+pub trait Poller {
+    /// A listening socket.
+    type Listener;
+    /// A connected socket.
+    type Stream;
+
+    /// Waits until a socket is ready, the waker was used or `timeout` passed
+    /// (`None`: for ever), then appends to `ready`. May return early with nothing.
+    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()>;
+
+    /// Watches a listener for connections.
+    fn add_listener(&mut self, listener: &mut Self::Listener, token: Token) -> io::Result<()>;
+
+    /// Stops watching a listener.
+    fn remove_listener(&mut self, listener: &mut Self::Listener) -> io::Result<()>;
+
+    /// Watches a connection for reading.
+    fn add_stream(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+
+    /// Also watches it for writing, or no longer does. Turning it on reports the
+    /// socket at once if it is writable.
+    fn watch_writable(
+        &mut self,
+        stream: &mut Self::Stream,
+        token: Token,
+        on: bool,
+    ) -> io::Result<()>;
+
+    /// Stops watching a connection.
+    fn remove_stream(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
+}
+
+/// Interrupts a poller.
+pub trait Wake: Send + Sync + 'static {
+    /// Makes the current or next `poll` return.
+    fn wake(&self) -> io::Result<()>;
+}
+
+/// A listening socket, non-blocking.
+pub trait Listener {
+    /// A connected socket.
+    type Stream;
+
+    /// The next connection; `WouldBlock` if there is none. The socket comes
+    /// non-blocking with TCP_NODELAY and keep-alive set.
+    fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// Where it listens, the real port if 0 was asked for.
+    fn local_address(&self) -> io::Result<SocketAddr>;
+}
+
+/// A connected socket, non-blocking. Dropping it closes it.
+pub trait Stream: io::Read + io::Write {
+    /// Our end.
+    fn local_address(&self) -> io::Result<SocketAddr>;
+
+    /// Ends the sending direction: the peer reads what was sent, then the end.
+    fn shutdown_write(&self) -> io::Result<()>;
+
+    /// Bytes the kernel may hold unsent before the socket stops being writable
+    /// (TCP_NOTSENT_LOWAT where there is one; elsewhere nothing).
+    fn set_unsent_limit(&self, bytes: u32) -> io::Result<()>;
+}
+
+/// An open file.
+pub trait File: io::Write + io::Seek {
+    /// Makes what was written survive a power cut.
+    fn sync(&mut self) -> io::Result<()>;
+}

@@ -1,0 +1,143 @@
+//! Commands, their answers and status codes.
+
+use crate::AmfLimits;
+use crate::amf::{AmfError, Encoding, Object, Value};
+
+/// One command message: name, transaction id, command object, arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Name, for example `connect`.
+    pub name: String,
+    /// Transaction id; 0 means no answer is wanted.
+    pub transaction: f64,
+    /// The command object, often Null.
+    pub object: Value,
+    /// What follows.
+    pub arguments: Vec<Value>,
+}
+
+impl Command {
+    /// Reads the body of a message of type 20, or of type 17 after its format byte.
+    pub fn decode(payload: &[u8], limits: &AmfLimits) -> Result<Command, AmfError> {
+        let _ = (payload, limits);
+        todo!()
+    }
+
+    /// The body in an encoding; AMF3 bodies start with the format byte 0.
+    pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
+        let _ = encoding;
+        todo!()
+    }
+
+    /// `_result` of a transaction.
+    pub fn result(transaction: f64, object: Value, argument: Value) -> Command {
+        Command {
+            name: "_result".into(),
+            transaction,
+            object,
+            arguments: vec![argument],
+        }
+    }
+
+    /// `_error` of a transaction with a status object.
+    pub fn error(transaction: f64, status: &Status) -> Command {
+        Command {
+            name: "_error".into(),
+            transaction,
+            object: Value::Null,
+            arguments: vec![status.to_object().into()],
+        }
+    }
+
+    /// `onStatus`, transaction 0.
+    pub fn on_status(status: &Status) -> Command {
+        Command {
+            name: "onStatus".into(),
+            transaction: 0.0,
+            object: Value::Null,
+            arguments: vec![status.to_object().into()],
+        }
+    }
+}
+
+/// A status object: level, code, description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Level.
+    pub level: Level,
+    /// A code of [`code`].
+    pub code: String,
+    /// Text for people.
+    pub description: String,
+}
+
+/// Level of a [`Status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// `status`
+    Status,
+    /// `warning`
+    Warning,
+    /// `error`
+    Error,
+}
+
+impl Status {
+    /// A status of level `status`.
+    pub fn status(code: &str, description: impl Into<String>) -> Status {
+        Status {
+            level: Level::Status,
+            code: code.to_owned(),
+            description: description.into(),
+        }
+    }
+
+    /// A status of level `error`.
+    pub fn error(code: &str, description: impl Into<String>) -> Status {
+        Status {
+            level: Level::Error,
+            code: code.to_owned(),
+            description: description.into(),
+        }
+    }
+
+    /// As the AMF object peers expect.
+    pub fn to_object(&self) -> Object {
+        todo!()
+    }
+
+    /// Reads the object of an `onStatus` or `_error`; missing members are empty.
+    pub fn from_value(value: &Value) -> Status {
+        let _ = value;
+        todo!()
+    }
+}
+
+/// Status codes.
+pub mod code {
+    #![allow(missing_docs)]
+    pub const CONNECT_SUCCESS: &str = "NetConnection.Connect.Success";
+    pub const CONNECT_REJECTED: &str = "NetConnection.Connect.Rejected";
+    pub const CONNECT_FAILED: &str = "NetConnection.Connect.Failed";
+    pub const CONNECT_CLOSED: &str = "NetConnection.Connect.Closed";
+    pub const CONNECT_APP_SHUTDOWN: &str = "NetConnection.Connect.AppShutdown";
+    pub const CONNECT_INVALID_APP: &str = "NetConnection.Connect.InvalidApp";
+    pub const CONNECT_RECONNECT_REQUEST: &str = "NetConnection.Connect.ReconnectRequest";
+    pub const CALL_FAILED: &str = "NetConnection.Call.Failed";
+    pub const PUBLISH_START: &str = "NetStream.Publish.Start";
+    pub const PUBLISH_BAD_NAME: &str = "NetStream.Publish.BadName";
+    pub const PUBLISH_UNAUTHORIZED: &str = "NetStream.Publish.Unauthorized";
+    pub const UNPUBLISH_SUCCESS: &str = "NetStream.Unpublish.Success";
+    pub const PLAY_RESET: &str = "NetStream.Play.Reset";
+    pub const PLAY_START: &str = "NetStream.Play.Start";
+    pub const PLAY_STOP: &str = "NetStream.Play.Stop";
+    pub const PLAY_COMPLETE: &str = "NetStream.Play.Complete";
+    pub const PLAY_STREAM_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+    pub const PLAY_FAILED: &str = "NetStream.Play.Failed";
+    pub const PLAY_PUBLISH_NOTIFY: &str = "NetStream.Play.PublishNotify";
+    pub const PLAY_UNPUBLISH_NOTIFY: &str = "NetStream.Play.UnpublishNotify";
+    pub const PAUSE_NOTIFY: &str = "NetStream.Pause.Notify";
+    pub const UNPAUSE_NOTIFY: &str = "NetStream.Unpause.Notify";
+    pub const SEEK_NOTIFY: &str = "NetStream.Seek.Notify";
+    pub const DATA_START: &str = "NetStream.Data.Start";
+}

@@ -1,0 +1,58 @@
+/// What a peer may make a session hold or do. Every field is a default that a
+/// host may change in either direction, not a ceiling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message, in bytes. The wire's own maximum is 16 MiB - 1, and a
+    /// 50 Mbit/s stream with one key frame in ten seconds stays far below it.
+    pub message_bytes: usize,
+    /// Bytes of unfinished messages over all chunk streams of one connection.
+    /// Bounds what interleaving can hold: one full message and some more.
+    pub partial_bytes: usize,
+    /// Chunk streams one peer may open. Encoders use 3 to 8.
+    pub chunk_streams: usize,
+    /// Message streams one connection may create.
+    pub message_streams: usize,
+    /// Requests (connect, publish, play) waiting for the host's answer.
+    pub pending_requests: usize,
+    /// Limits of AMF decoding.
+    pub amf: AmfLimits,
+}
+
+/// What one AMF message may contain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AmfLimits {
+    /// Levels of nesting.
+    pub depth: usize,
+    /// Bytes of one string, XML document or byte array.
+    pub string_bytes: usize,
+    /// Values in one message, members and elements included.
+    pub elements: usize,
+    /// Bytes that the decoded values of one message may take, references
+    /// expanded: without it a few bytes that refer to one long string many
+    /// times would multiply.
+    pub decoded_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            message_bytes: 0xFF_FFFF,
+            partial_bytes: 20 * 1024 * 1024,
+            chunk_streams: 64,
+            message_streams: 16,
+            pending_requests: 16,
+            amf: AmfLimits::default(),
+        }
+    }
+}
+
+impl Default for AmfLimits {
+    fn default() -> AmfLimits {
+        AmfLimits {
+            depth: 32,
+            string_bytes: 64 * 1024,
+            elements: 16 * 1024,
+            decoded_bytes: 1024 * 1024,
+        }
+    }
+}

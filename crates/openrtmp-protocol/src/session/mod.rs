@@ -1,0 +1,104 @@
+//! One RTMP connection, as server or as client, without I/O.
+//!
+//! # Grammar
+//!
+//! The caller owns the socket and the clock and repeats, in this order:
+//!
+//! 1. `handle_input(now, bytes)` with what the socket gave. It uses bytes up to
+//!    the end of one message and returns how many; call it again with the rest
+//!    after draining the events. `handle_timeout(now)` when the deadline of
+//!    `poll_timeout` has come.
+//! 2. `poll_event()` until `None`. Decisions (`accept`, `reject`) and other
+//!    calls may come at once or any time later.
+//! 3. `poll_transmit()` until `None`: bytes to send, in order. Media that the
+//!    caller frames itself goes after them.
+//! 4. `poll_timeout()`: when to call `handle_timeout`, if nothing comes before.
+//!
+//! An error from `handle_*` is final: what `poll_transmit` still yields may be
+//! sent, then the connection is to be closed.
+
+mod capabilities;
+mod client;
+mod server;
+
+use bytes::Bytes;
+
+pub use capabilities::{Capabilities, caps_ex};
+pub use client::{ClientConfig, ClientEvent, ClientMode, ClientSession};
+pub use server::{
+    ConnectRequest, PublishKind, RejectReason, RequestId, ServerConfig, ServerEvent, ServerSession,
+    Stage,
+};
+
+use crate::amf::AmfError;
+use crate::chunk::ChunkError;
+use crate::handshake::HandshakeError;
+use crate::message::MessageError;
+
+/// Whether a media message is audio, video or data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// Message type 8.
+    Audio,
+    /// Message type 9.
+    Video,
+    /// Message types 18 and 15 (`amf3`, the format byte removed), `@setDataFrame`
+    /// removed.
+    Data,
+}
+
+/// One audio, video or data message of a published or played stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// Message stream id.
+    pub stream: u32,
+    /// Kind.
+    pub kind: MediaKind,
+    /// Milliseconds mod 2^32, as on the wire.
+    pub timestamp: u32,
+    /// The body as received. Data: AMF0 values, the first one the name
+    /// (`onMetaData`, ...).
+    pub payload: Bytes,
+}
+
+/// What the peer did wrong, or did not do in time. The connection is over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// In the handshake.
+    #[error("handshake: {0}")]
+    Handshake(#[from] HandshakeError),
+    /// In the chunk stream.
+    #[error("chunk stream: {0}")]
+    Chunk(#[from] ChunkError),
+    /// In a control message.
+    #[error("{0}")]
+    Message(#[from] MessageError),
+    /// In a command.
+    #[error("command: {0}")]
+    Amf(#[from] AmfError),
+    /// The peer did not get past a stage in time.
+    #[error("no progress within {seconds} s: {stage}")]
+    Timeout {
+        /// The stage it is in.
+        stage: Stage,
+        /// The time allowed.
+        seconds: u64,
+    },
+    /// More of something than [`crate::Limits`] allows.
+    #[error("more than {limit} {what}")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// The server (client session only) refused.
+    #[error("{code}: {description}")]
+    Refused {
+        /// Status code.
+        code: String,
+        /// Text.
+        description: String,
+    },
+}

@@ -1,0 +1,2 @@
+//! The ready server: `cargo run --release --example server`.
+fn main() {}
