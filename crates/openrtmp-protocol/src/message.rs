@@ -250,3 +250,116 @@ fn take_part(rest: &mut Bytes) -> Result<(u8, u32, Bytes), MessageError> {
     *rest = rest.slice((end + BACK_POINTER).min(rest.len())..);
     Ok((kind, u32::from_be_bytes([t3, t2, t1, t0]), payload))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::golden::vector;
+
+    /// In the order of the golden vector.
+    const CONTROLS: [Control; 13] = [
+        Control::SetChunkSize(4096),
+        Control::Abort(5),
+        Control::Acknowledgement(2_500_000),
+        Control::WindowAckSize(5_000_000),
+        Control::SetPeerBandwidth(2_500_000, 2),
+        Control::UserControl(UserControl::StreamBegin(1)),
+        Control::UserControl(UserControl::StreamEof(1)),
+        Control::UserControl(UserControl::StreamDry(1)),
+        Control::UserControl(UserControl::SetBufferLength(1, 3000)),
+        Control::UserControl(UserControl::StreamIsRecorded(1)),
+        Control::UserControl(UserControl::PingRequest(0x0102_0304)),
+        Control::UserControl(UserControl::PingResponse(0x0102_0304)),
+        Control::UserControl(UserControl::Other(32)),
+    ];
+
+    #[test]
+    fn control_messages_are_those_of_the_specification() {
+        let vector = vector("control", "control");
+        assert_eq!(vector.sections().count(), CONTROLS.len());
+        for ((name, body), control) in vector.sections().zip(CONTROLS) {
+            let kind = name.split(' ').next().and_then(|kind| kind.parse().ok());
+            assert_eq!(Some(control.kind()), kind, "{name}");
+            assert_eq!(control.encode(), body, "{name}");
+            assert_eq!(Control::decode(control.kind(), body), Ok(control), "{name}");
+        }
+    }
+
+    #[test]
+    fn longer_control_message_is_tolerated_and_a_shorter_one_is_not() {
+        for control in CONTROLS {
+            let mut body = control.encode();
+            let needed = body.len();
+            for length in 0..needed {
+                let result = Control::decode(control.kind(), &body[..length]);
+                assert!(
+                    matches!(result, Err(MessageError::TooShort { length: found, needed: more, .. })
+                        if found == length && length < more && more <= needed),
+                    "{control:?} of {length} bytes: {result:?}"
+                );
+            }
+            body.extend([1, 2, 3]);
+            assert_eq!(Control::decode(control.kind(), &body), Ok(control));
+        }
+    }
+
+    #[test]
+    fn other_message_types_are_no_control_messages() {
+        for kind in [0, 7, 8, 20, 255] {
+            let result = Control::decode(kind, &[0; 16]);
+            assert_eq!(result, Err(MessageError::NotControl { kind }));
+        }
+    }
+
+    #[test]
+    fn aggregate_splits_and_moves_its_times() {
+        let vector = vector("control", "aggregate");
+        let aggregate = Bytes::copy_from_slice(vector.bytes("aggregate"));
+        let parts: Vec<_> = split_aggregate(5000, &aggregate).collect();
+        let expected = vector.sections().skip(1).map(|(name, body)| {
+            let (kind, time) = name.split_once(' ').expect("type and time");
+            let payload = Bytes::copy_from_slice(body);
+            Ok((kind.parse().unwrap(), time.parse().unwrap(), payload))
+        });
+        assert_eq!(parts, expected.collect::<Vec<_>>());
+
+        let payload = &parts[0].as_ref().unwrap().2;
+        assert_eq!(payload.as_ptr(), aggregate[11..].as_ptr(), "not copied");
+    }
+
+    #[test]
+    fn aggregate_cut_short_gives_one_error_and_ends() {
+        let vector = vector("control", "aggregate");
+        let whole = Bytes::copy_from_slice(vector.bytes("aggregate"));
+        // The parts end, without their back pointers, here.
+        let ends = [13, 31, 46];
+        for length in 0..=whole.len() {
+            let parts: Vec<_> = split_aggregate(0, &whole.slice(..length)).collect();
+            let good = ends.iter().filter(|end| **end <= length).count();
+            // A back pointer may be missing or cut short at the very end.
+            let starts = [0, 17, 35];
+            let broken = starts
+                .iter()
+                .zip(ends)
+                .any(|(start, end)| (start + 1..end).contains(&length));
+            assert_eq!(parts.len(), good + usize::from(broken), "{length}");
+            assert_eq!(
+                parts.iter().filter(|part| part.is_err()).count(),
+                usize::from(broken)
+            );
+            assert_eq!(parts.last().is_some_and(Result::is_err), broken);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_bodies_never_panic(kind in 0..8u8, body in vec(any::<u8>(), 0..200), time: u32) {
+            let _ = Control::decode(kind, &body);
+            let parts = split_aggregate(time, &Bytes::from(body)).collect::<Vec<_>>();
+            prop_assert!(parts.len() <= 200 / PART_HEADER + 1);
+        }
+    }
+}
