@@ -1,5 +1,6 @@
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Waker};
@@ -17,18 +18,24 @@ const WAKER: mio::Token = mio::Token(usize::MAX);
 pub struct NativePoller {
     poll: Poll,
     events: Events,
+    /// A wake-up dies with its waker: kept, so that whoever wakes may then drop it.
+    waker: Arc<Waker>,
 }
 
 /// Interrupts a [`NativePoller`].
 #[derive(Debug)]
-pub struct NativeWaker(Waker);
+pub struct NativeWaker(Arc<Waker>);
 
 impl NativePoller {
     pub(super) fn new() -> io::Result<(NativePoller, NativeWaker)> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKER)?;
-        let events = Events::with_capacity(EVENTS_PER_POLL);
-        Ok((NativePoller { poll, events }, NativeWaker(waker)))
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let poller = NativePoller {
+            poll,
+            events: Events::with_capacity(EVENTS_PER_POLL),
+            waker: waker.clone(),
+        };
+        Ok((poller, NativeWaker(waker)))
     }
 }
 
@@ -91,7 +98,8 @@ impl Poller for NativePoller {
 
 impl fmt::Debug for NativePoller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NativePoller").finish_non_exhaustive()
+        let mut f = f.debug_struct("NativePoller");
+        f.field("waker", &self.waker).finish_non_exhaustive()
     }
 }
 
