@@ -2,9 +2,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Capabilities, Media, MediaKind, SessionError};
-use crate::command::Status;
-use crate::handshake::HandshakeSummary;
+use super::link::{Link, chunk_stream};
+use super::payload::{
+    EventQueue, MediaEvent, decode_command, is_media, is_player_notice, with_set_data_frame,
+};
+use super::{Capabilities, Media, MediaKind, SessionError, Stage, caps_ex};
+use crate::amf::{Encoding, Object, Value};
+use crate::chunk::Message;
+use crate::command::{Command, Level, Status, code};
+use crate::handshake::{ClientHandshake, HandshakeSummary};
+use crate::message::{Control, MessageError, UserControl, kind};
 use crate::{Limits, RtmpUrl, Time};
 
 /// Publish or play.
@@ -47,7 +54,10 @@ impl ClientConfig {
             digest_handshake: false,
             timeout: Duration::from_secs(20),
             flash_version: format!("OpenRTMP/{}", env!("CARGO_PKG_VERSION")),
-            capabilities: Capabilities::default(),
+            capabilities: Capabilities {
+                caps_ex: caps_ex::RECONNECT | caps_ex::MULTITRACK | caps_ex::MOD_EX,
+                ..Capabilities::server()
+            },
             limits: Limits::default(),
         }
     }
@@ -76,8 +86,43 @@ pub enum ClientEvent {
 
 /// The client's side of a connection. See the [module](super) for the grammar.
 pub struct ClientSession {
-    _private: (),
+    config: ClientConfig,
+    link: Link,
+    phase: Phase,
+    events: EventQueue<ClientEvent>,
+    deadline: Time,
+    /// The message stream that createStream gave us.
+    stream: Option<u32>,
 }
+
+enum Phase {
+    Handshake(Box<ClientHandshake>),
+    /// Waits for the result of connect.
+    Connecting,
+    /// Waits for the result of createStream.
+    Creating,
+    /// Waits for Publish.Start or Play.Start.
+    Starting,
+    Ready,
+    Closed,
+}
+
+/// Transaction ids, fixed because each command is sent once.
+mod transaction {
+    pub(super) const CONNECT: f64 = 1.0;
+    pub(super) const RELEASE_STREAM: f64 = 2.0;
+    pub(super) const FC_PUBLISH: f64 = 3.0;
+    pub(super) const CREATE_STREAM: f64 = 4.0;
+    pub(super) const START: f64 = 5.0;
+    pub(super) const FC_UNPUBLISH: f64 = 6.0;
+    pub(super) const DELETE_STREAM: f64 = 7.0;
+}
+
+/// Acknowledged after until the server says otherwise, as other clients do.
+const WINDOW: u32 = 2_500_000;
+
+/// The buffer a player announces, milliseconds.
+const BUFFER_LENGTH: u32 = 3000;
 
 impl ClientSession {
     /// A session whose C0 and C1 are ready to be sent.
@@ -86,46 +131,313 @@ impl ClientSession {
         now: Time,
         random: &mut dyn FnMut(&mut [u8]),
     ) -> ClientSession {
-        let _ = (config, now, random);
-        todo!()
+        let mut link = Link::new(&config.limits, WINDOW);
+        let handshake = ClientHandshake::new(random, config.digest_handshake, link.output());
+        ClientSession {
+            link,
+            phase: Phase::Handshake(Box::new(handshake)),
+            events: EventQueue::new(),
+            deadline: now + config.timeout,
+            stream: None,
+            config,
+        }
     }
 
     /// Feeds bytes; returns how many were used, as [`super::ServerSession::handle_input`].
-    pub fn handle_input(&mut self, now: Time, input: &[u8]) -> Result<usize, SessionError> {
-        let _ = (now, input);
-        todo!()
+    pub fn handle_input(&mut self, _now: Time, input: &[u8]) -> Result<usize, SessionError> {
+        if matches!(self.phase, Phase::Closed) {
+            return Ok(input.len());
+        }
+        if !self.events.is_empty() {
+            return Ok(0);
+        }
+        let used = self.read(input);
+        self.finish_turn(used)
     }
 
-    /// To be called when the deadline of `poll_timeout` has come.
+    /// To be called when the deadline of `poll_timeout` has come; earlier calls
+    /// do nothing.
     pub fn handle_timeout(&mut self, now: Time) -> Result<(), SessionError> {
-        let _ = now;
-        todo!()
+        if self.poll_timeout().is_none_or(|deadline| deadline > now) {
+            return Ok(());
+        }
+        let timeout = SessionError::Timeout {
+            stage: match self.phase {
+                Phase::Handshake(_) => Stage::Handshake,
+                Phase::Connecting => Stage::Connect,
+                _ => Stage::Connected,
+            },
+            seconds: self.config.timeout.as_secs(),
+        };
+        self.finish_turn(Err(timeout))
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
-        todo!()
+        self.events.pop()
     }
 
     /// Bytes to send, in order.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        todo!()
+        self.link.take_output()
     }
 
     /// The deadline, until `Ready`.
     pub fn poll_timeout(&self) -> Option<Time> {
-        todo!()
+        match self.phase {
+            Phase::Ready | Phase::Closed => None,
+            _ => Some(self.deadline),
+        }
     }
 
     /// Sends a message of the published stream; data payloads are AMF0 values,
     /// `onMetaData` is wrapped in `@setDataFrame`. False before `Ready`.
     pub fn send(&mut self, kind: MediaKind, timestamp: u32, payload: &[u8]) -> bool {
-        let _ = (kind, timestamp, payload);
-        todo!()
+        let (Phase::Ready, ClientMode::Publish, Some(stream)) =
+            (&self.phase, self.config.mode, self.stream)
+        else {
+            return false;
+        };
+        let link = &mut self.link;
+        let mut write = |chunk_stream, message_kind, payload: &[u8]| {
+            link.write(chunk_stream, message_kind, stream, timestamp, payload);
+        };
+        match kind {
+            MediaKind::Audio => write(chunk_stream::AUDIO, kind::AUDIO, payload),
+            MediaKind::Video => write(chunk_stream::VIDEO, kind::VIDEO, payload),
+            MediaKind::Data => match with_set_data_frame(payload) {
+                Some(wrapped) => write(chunk_stream::STREAM, kind::DATA_AMF0, &wrapped),
+                None => write(chunk_stream::STREAM, kind::DATA_AMF0, payload),
+            },
+        }
+        true
     }
 
-    /// Says goodbye: FCUnpublish, deleteStream.
+    /// Says goodbye: FCUnpublish, deleteStream. The session is over.
     pub fn close(&mut self) {
-        todo!()
+        if let (Some(stream), false) = (self.stream, matches!(self.phase, Phase::Closed)) {
+            if self.config.mode == ClientMode::Publish {
+                let name = self.config.url.stream.as_str().into();
+                self.command(0, "FCUnpublish", transaction::FC_UNPUBLISH, vec![name]);
+            }
+            let id = f64::from(stream).into();
+            self.command(0, "deleteStream", transaction::DELETE_STREAM, vec![id]);
+        }
+        self.phase = Phase::Closed;
+        self.events.release();
+    }
+
+    fn read(&mut self, input: &[u8]) -> Result<usize, SessionError> {
+        let mut rest = input;
+        if let Phase::Handshake(handshake) = &mut self.phase {
+            let (used, done) = handshake.handle_input(rest, self.link.output())?;
+            self.link.count_handshake(used);
+            if let Some(summary) = done {
+                self.events.push(ClientEvent::HandshakeDone(summary));
+                self.phase = Phase::Connecting;
+                self.send_connect();
+            }
+            return Ok(used);
+        }
+        while self.events.is_empty() && !rest.is_empty() {
+            let Some(message) = self.link.read(&mut rest)? else {
+                break;
+            };
+            self.handle_message(message)?;
+        }
+        self.link.acknowledge();
+        Ok(input.len() - rest.len())
+    }
+
+    fn finish_turn<T>(&mut self, result: Result<T, SessionError>) -> Result<T, SessionError> {
+        if result.is_err() {
+            self.phase = Phase::Closed;
+            self.events.release();
+        }
+        result
+    }
+
+    fn handle_message(&mut self, message: Message) -> Result<(), SessionError> {
+        match message.kind {
+            kind::SET_CHUNK_SIZE..=kind::SET_PEER_BANDWIDTH => {
+                let event = self.link.handle_control(&message)?;
+                if let Some(UserControl::StreamEof(stream)) = event
+                    && Some(stream) == self.stream
+                    && self.config.mode == ClientMode::Play
+                {
+                    self.events.push(ClientEvent::StreamEof);
+                }
+            }
+            kind::COMMAND_AMF0 | kind::COMMAND_AMF3 => {
+                let (_, command) = decode_command(&message, &self.config.limits.amf)?;
+                self.handle_command(command)?;
+            }
+            media if is_media(media) => self.handle_media(message),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handle_command(&mut self, command: Command) -> Result<(), SessionError> {
+        let argument = command.arguments.first().unwrap_or(&Value::Null);
+        match (command.name.as_str(), &self.phase) {
+            ("_result", Phase::Connecting) if command.transaction == transaction::CONNECT => {
+                let properties = command.object.as_object();
+                let capabilities = properties.map(Capabilities::from_object);
+                let connected = ClientEvent::Connected(capabilities.unwrap_or_default());
+                self.events.push(connected);
+                self.send_create_stream();
+            }
+            ("_result", Phase::Creating) if command.transaction == transaction::CREATE_STREAM => {
+                let Some(id) = argument.as_f64() else {
+                    return Err(refused(&Status::error(
+                        code::CALL_FAILED,
+                        "createStream was answered without a message stream id",
+                    )));
+                };
+                self.send_start(id as u32);
+            }
+            ("_error", Phase::Connecting | Phase::Creating | Phase::Starting)
+                if [
+                    transaction::CONNECT,
+                    transaction::CREATE_STREAM,
+                    transaction::START,
+                ]
+                .contains(&command.transaction) =>
+            {
+                return Err(refused(&Status::from_value(argument)));
+            }
+            ("onStatus", _) => return self.handle_status(argument),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handle_status(&mut self, argument: &Value) -> Result<(), SessionError> {
+        let status = Status::from_value(argument);
+        let started = match self.config.mode {
+            ClientMode::Publish => code::PUBLISH_START,
+            ClientMode::Play => code::PLAY_START,
+        };
+        if status.level == Level::Error {
+            return Err(refused(&status));
+        }
+        if status.code == code::CONNECT_RECONNECT_REQUEST {
+            let object = argument.as_object();
+            let tc_url = object.and_then(|object| object.get("tcUrl")?.as_str());
+            let tc_url = tc_url.map(str::to_owned);
+            self.events.push(ClientEvent::ReconnectRequest(tc_url));
+        } else if status.code == started && matches!(self.phase, Phase::Starting) {
+            self.phase = Phase::Ready;
+            self.events.push(ClientEvent::Ready);
+        } else {
+            self.events.push(ClientEvent::Status(status));
+        }
+        Ok(())
+    }
+
+    fn handle_media(&mut self, message: Message) {
+        let ours = Some(message.stream) == self.stream && self.config.mode == ClientMode::Play;
+        if !ours || is_player_notice(&message) {
+            return;
+        }
+        // Some servers send the stream without Play.Start.
+        if matches!(self.phase, Phase::Starting) {
+            self.phase = Phase::Ready;
+            self.events.push(ClientEvent::Ready);
+        }
+        let stream = message.stream;
+        self.events.push_media(stream, message);
+    }
+
+    fn send_connect(&mut self) {
+        let url = &self.config.url;
+        let mut object = Object::new()
+            .with("app", url.app.as_str())
+            .with("flashVer", self.config.flash_version.as_str())
+            .with("tcUrl", url.tc_url());
+        object = match self.config.mode {
+            ClientMode::Publish => object.with("type", "nonprivate"),
+            // The numbers are those of Flash Player (section 7.2.1.1): all
+            // codecs it knows, no seeking by frame.
+            ClientMode::Play => object
+                .with("fpad", false)
+                .with("capabilities", 15.0)
+                .with("audioCodecs", 4071.0)
+                .with("videoCodecs", 252.0)
+                .with("videoFunction", 1.0),
+        };
+        self.config.capabilities.write_to(&mut object);
+        let connect = Command {
+            name: "connect".to_owned(),
+            transaction: transaction::CONNECT,
+            object: object.into(),
+            arguments: Vec::new(),
+        };
+        self.link.send_command(0, &connect, Encoding::Amf0);
+    }
+
+    /// After connect: all that needs no answer to the one before.
+    fn send_create_stream(&mut self) {
+        self.link.announce_window(WINDOW);
+        if self.config.mode == ClientMode::Publish {
+            self.link.announce_chunk_size(self.config.chunk_size);
+            let name = || vec![self.config.url.stream.as_str().into()];
+            let (release, publish) = (name(), name());
+            self.command(0, "releaseStream", transaction::RELEASE_STREAM, release);
+            self.command(0, "FCPublish", transaction::FC_PUBLISH, publish);
+        }
+        self.command(0, "createStream", transaction::CREATE_STREAM, Vec::new());
+        self.phase = Phase::Creating;
+    }
+
+    fn send_start(&mut self, stream: u32) {
+        self.stream = Some(stream);
+        self.phase = Phase::Starting;
+        let name = Value::from(self.config.url.stream.as_str());
+        match self.config.mode {
+            ClientMode::Publish => {
+                let arguments = vec![name, "live".into()];
+                self.command(stream, "publish", transaction::START, arguments);
+            }
+            ClientMode::Play => {
+                self.link
+                    .send_control(Control::UserControl(UserControl::SetBufferLength(
+                        stream,
+                        BUFFER_LENGTH,
+                    )));
+                // -2000: live if there is a live stream (section 7.2.2.1).
+                let arguments = vec![name, (-2000.0).into()];
+                self.command(stream, "play", transaction::START, arguments);
+            }
+        }
+    }
+
+    fn command(&mut self, stream: u32, name: &str, transaction: f64, arguments: Vec<Value>) {
+        let command = Command {
+            name: name.to_owned(),
+            transaction,
+            object: Value::Null,
+            arguments,
+        };
+        self.link.send_command(stream, &command, Encoding::Amf0);
+    }
+}
+
+fn refused(status: &Status) -> SessionError {
+    SessionError::Refused {
+        code: status.code.clone(),
+        description: status.description.clone(),
+    }
+}
+
+impl MediaEvent for ClientEvent {
+    fn media(media: Media) -> ClientEvent {
+        ClientEvent::Media(media)
+    }
+
+    fn malformed(error: MessageError) -> Option<ClientEvent> {
+        let _ = error;
+        None
     }
 }

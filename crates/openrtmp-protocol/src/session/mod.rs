@@ -19,6 +19,8 @@
 
 mod capabilities;
 mod client;
+mod link;
+mod payload;
 mod server;
 
 use bytes::Bytes;

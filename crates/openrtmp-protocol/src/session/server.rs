@@ -1,13 +1,26 @@
+mod commands;
+mod connect;
+mod event;
+mod streams;
+
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Capabilities, Media, SessionError};
-use crate::amf::Object;
-use crate::command::Status;
-use crate::handshake::HandshakeSummary;
-use crate::{Limits, StreamName, Time};
+pub use event::{ConnectRequest, PublishKind, RejectReason, RequestId, ServerEvent, Stage};
+
+use self::streams::{MessageStreams, Role};
+use super::link::Link;
+use super::payload::{EventQueue, decode_command, is_media};
+use super::{Capabilities, SessionError};
+use crate::amf::{Encoding, Object, Value};
+use crate::chunk::Message;
+use crate::command::{Command, Status, code};
+use crate::handshake::ServerHandshake;
+use crate::message::{Control, UserControl, kind};
+use crate::{Limits, Time};
 
 /// Settings of a server session; shared by all sessions of a server.
 #[derive(Clone, Debug)]
@@ -42,165 +55,72 @@ impl Default for ServerConfig {
     }
 }
 
-/// How far a connection has come (S2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Waiting for C0, C1 or C2.
-    Handshake,
-    /// Waiting for `connect`.
+/// The server's side of a connection. See the [module](super) for the grammar.
+pub struct ServerSession {
+    config: ServerConfig,
+    link: Link,
+    phase: Phase,
+    streams: MessageStreams,
+    events: EventQueue<ServerEvent>,
+    /// Messages that cannot be handled before the host has answered a request:
+    /// everything behind a `connect`, media behind a `publish`.
+    waiting: VecDeque<Message>,
+    waiting_bytes: usize,
+    next_request: u32,
+    /// The last time that a caller gave.
+    now: Time,
+    timer: Option<(Timer, Time)>,
+    /// Media messages dropped because nothing is published where they point.
+    dropped_media: u64,
+    /// In a stretch of such messages, which was reported.
+    dropping: bool,
+    /// Unknown message types reported so far.
+    unknown_types: Vec<u8>,
+}
+
+/// What is rare or large is boxed: most connections are idle most of the time.
+enum Phase {
+    Handshake(Box<ServerHandshake>),
+    /// Waits for `connect`.
     Connect,
-    /// Connected, nothing published or played.
-    Connected,
-    /// At least one message stream publishes.
-    Publishing,
-    /// At least one message stream plays, none publishes.
-    Playing,
-    /// Over.
+    /// Waits for the host's answer to `connect`.
+    Pending(Box<PendingConnect>),
+    Connected(Box<Connected>),
     Closed,
 }
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Stage::Handshake => "handshake",
-            Stage::Connect => "waiting for connect",
-            Stage::Connected => "waiting for publish or play",
-            Stage::Publishing => "publishing",
-            Stage::Playing => "playing",
-            Stage::Closed => "closed",
-        })
-    }
+struct PendingConnect {
+    request: RequestId,
+    call: Call,
+    object_encoding: f64,
+    connected: Connected,
 }
 
-/// A request that waits for the host's decision. Unique within a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId(pub u32);
-
-/// What a client said in `connect`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConnectRequest {
-    /// The app without its query, quotes and outer slashes.
-    pub app: String,
-    /// `tcUrl` (or `tcurl`) as sent, quotes removed.
-    pub tc_url: String,
-    /// Query parts found in app and tcUrl, without `?`; empty if none.
-    pub query: String,
-    /// `flashVer`: who the client says it is.
-    pub flash_version: String,
-    /// Enhanced RTMP capabilities.
-    pub capabilities: Capabilities,
-    /// The whole command object.
-    pub object: Object,
+/// What is kept of `connect`.
+struct Connected {
+    app: String,
+    query: String,
+    capabilities: Capabilities,
+    encoding: Encoding,
 }
 
-/// `publish`'s third argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublishKind {
-    /// `live`, or anything not known.
-    Live,
-    /// `record`
-    Record,
-    /// `append`
-    Append,
+/// Where the answer to a command goes, and how it is written.
+#[derive(Clone, Copy)]
+struct Call {
+    stream: u32,
+    encoding: Encoding,
+    transaction: f64,
 }
 
-/// What happened. Drain with [`ServerSession::poll_event`].
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum ServerEvent {
-    /// The handshake is over.
-    HandshakeDone(HandshakeSummary),
-    /// `connect`: answer with `accept` or `reject`. Commands that arrive before
-    /// the answer wait for it, in order.
-    Connect {
-        /// For the answer.
-        request: RequestId,
-        /// What it asks.
-        connect: Box<ConnectRequest>,
-    },
-    /// `publish`: answer with `accept` or `reject`.
-    Publish {
-        /// For the answer.
-        request: RequestId,
-        /// Message stream id.
-        stream: u32,
-        /// Which stream.
-        name: StreamName,
-        /// Query of the stream name, app and tcUrl, joined with `&`.
-        query: String,
-        /// live, record or append.
-        kind: PublishKind,
-    },
-    /// `play` (or `play2`): answer with `accept` or `reject`.
-    Play {
-        /// For the answer.
-        request: RequestId,
-        /// Message stream id.
-        stream: u32,
-        /// Which stream.
-        name: StreamName,
-        /// Query of the stream name, app and tcUrl, joined with `&`.
-        query: String,
-    },
-    /// A message of a stream being published. Only between the acceptance of a
-    /// publish and its `PublishEnd`.
-    Media(Media),
-    /// FCUnpublish, deleteStream, closeStream or a new publish on the same message
-    /// stream ended a publish that had been accepted.
-    PublishEnd {
-        /// Message stream id.
-        stream: u32,
-    },
-    /// The same for play.
-    PlayEnd {
-        /// Message stream id.
-        stream: u32,
-    },
-    /// A player's pause or resume (already answered).
-    Pause {
-        /// Message stream id.
-        stream: u32,
-        /// True: no media until false.
-        paused: bool,
-    },
-    /// receiveAudio / receiveVideo of a player.
-    Receive {
-        /// Message stream id.
-        stream: u32,
-        /// Audio wanted, if the client said.
-        audio: Option<bool>,
-        /// Video wanted, if the client said.
-        video: Option<bool>,
-    },
-    /// A request was withdrawn (its message stream was deleted) before it was answered.
-    Withdrawn {
-        /// Which.
-        request: RequestId,
-    },
-    /// Something tolerated that an operator may want to see: unknown message
-    /// type, unknown command, odd data.
-    Tolerated(String),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Timer {
+    Handshake,
+    Connect,
+    Idle,
 }
 
-/// Why a request is refused; decides the status that the peer sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RejectReason {
-    /// Not allowed: Connect.Rejected, Publish.Unauthorized (level error), Play.Failed.
-    Unauthorized(String),
-    /// The stream has a publisher: Publish.BadName.
-    BadName(String),
-    /// No such stream: Play.StreamNotFound.
-    NotFound(String),
-    /// The app does not exist: Connect.InvalidApp.
-    InvalidApp(String),
-    /// A limit is reached or the server stops: Connect.Rejected, Publish.BadName, Play.Failed.
-    Unavailable(String),
-}
-
-/// The server's side of a connection. See the [module](super) for the grammar.
-pub struct ServerSession {
-    _private: (),
-}
+/// What a waiting message costs beside its payload.
+const WAITING_OVERHEAD: usize = size_of::<Message>() + 64;
 
 impl ServerSession {
     /// A session that waits for C0. `random` fills S1.
@@ -209,113 +129,422 @@ impl ServerSession {
         now: Time,
         random: &mut dyn FnMut(&mut [u8]),
     ) -> ServerSession {
-        let _ = (config, now, random);
-        todo!()
+        let handshake = ServerHandshake::new(random, config.strict_handshake);
+        let mut session = ServerSession {
+            config: config.clone(),
+            link: Link::new(&config.limits, config.window_ack_size),
+            phase: Phase::Handshake(Box::new(handshake)),
+            streams: MessageStreams::default(),
+            events: EventQueue::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            next_request: 0,
+            now,
+            timer: None,
+            dropped_media: 0,
+            dropping: false,
+            unknown_types: Vec::new(),
+        };
+        session.set_timer();
+        session
     }
 
     /// Feeds bytes; returns how many were used. Stops after the message that
     /// made an event; call again with the rest once the events are drained.
+    /// While events are waiting it uses nothing, and once the session is over it
+    /// uses everything up.
     pub fn handle_input(&mut self, now: Time, input: &[u8]) -> Result<usize, SessionError> {
-        let _ = (now, input);
-        todo!()
+        if self.stage() == Stage::Closed {
+            return Ok(input.len());
+        }
+        if !self.events.is_empty() {
+            return Ok(0);
+        }
+        self.now = now;
+        let used = self.read(input);
+        self.finish_turn(used)
     }
 
-    /// To be called when the deadline of `poll_timeout` has come.
+    /// To be called when the deadline of `poll_timeout` has come; earlier calls
+    /// do nothing.
     pub fn handle_timeout(&mut self, now: Time) -> Result<(), SessionError> {
-        let _ = now;
-        todo!()
+        self.now = now;
+        let Some((timer, _)) = self.timer.filter(|(_, deadline)| *deadline <= now) else {
+            return Ok(());
+        };
+        let timeout = SessionError::Timeout {
+            stage: self.stage(),
+            seconds: self.duration_of(timer).as_secs(),
+        };
+        self.finish_turn(Err(timeout))
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
-        todo!()
+        let event = self.events.pop();
+        if event.is_none() && !matches!(self.stage(), Stage::Publishing) {
+            self.events.release();
+        }
+        event
     }
 
     /// Bytes to send, in order.
     pub fn poll_transmit(&mut self) -> Option<Bytes> {
-        todo!()
+        self.link.take_output()
     }
 
     /// The deadline of the stage the session is in, if it has one.
     pub fn poll_timeout(&self) -> Option<Time> {
-        todo!()
+        self.timer.map(|(_, deadline)| deadline)
     }
 
     /// Grants a request. For `connect`: window size, bandwidth, chunk size and
     /// `_result`, then what waited. For `publish`: StreamBegin and Publish.Start.
     /// For `play`: StreamBegin, Play.Reset, Play.Start, sample access, Data.Start.
-    /// False if the request is gone.
+    /// False if the request is gone. May make events.
     pub fn accept(&mut self, now: Time, request: RequestId) -> bool {
-        let _ = (now, request);
-        todo!()
+        self.now = now;
+        let found = self.accept_connect(request) || self.accept_stream(request);
+        if found {
+            self.handle_waiting();
+            self.set_timer();
+        }
+        found
     }
 
     /// Refuses a request with the status its kind asks for. After a refused
-    /// connect or publish the caller closes the connection once everything is sent.
-    /// False if the request is gone.
+    /// connect or publish the caller closes the connection once everything is sent;
+    /// after a refused connect the session is over.
+    /// False if the request is gone. May make events.
     pub fn reject(&mut self, now: Time, request: RequestId, reason: &RejectReason) -> bool {
-        let _ = (now, request, reason);
-        todo!()
+        self.now = now;
+        let found = self.reject_connect(request, reason) || self.reject_stream(request, reason);
+        if found {
+            self.handle_waiting();
+            self.set_timer();
+        }
+        found
     }
 
     /// Tells a player that its stream (again) has a publisher: StreamBegin and
     /// Play.PublishNotify.
     pub fn notify_published(&mut self, stream: u32) {
-        let _ = stream;
-        todo!()
+        self.notify_player(
+            stream,
+            UserControl::StreamBegin(stream),
+            code::PLAY_PUBLISH_NOTIFY,
+            "is now published",
+        );
     }
 
     /// Tells a player that the publisher is gone: StreamEOF and Play.UnpublishNotify.
     pub fn notify_unpublished(&mut self, stream: u32) {
-        let _ = stream;
-        todo!()
+        self.notify_player(
+            stream,
+            UserControl::StreamEof(stream),
+            code::PLAY_UNPUBLISH_NOTIFY,
+            "is now unpublished",
+        );
     }
 
     /// Sends `onStatus` on a message stream (0: the connection).
     pub fn send_status(&mut self, stream: u32, status: &Status) {
-        let _ = (stream, status);
-        todo!()
+        let encoding = self.encoding_of(stream);
+        self.link.send_status(stream, status, encoding);
     }
 
     /// Ends a publish from our side (revoked key, takeover, host's wish): sends the
-    /// status and stops the message stream's media events.
+    /// status and stops the message stream's media events. Makes no `PublishEnd`.
+    /// The idle timeout starts from the time given to the session last.
     pub fn end_publish(&mut self, stream: u32, status: &Status) {
-        let _ = (stream, status);
-        todo!()
+        let Some(found) = self.streams.get_mut(stream) else {
+            return;
+        };
+        if !matches!(found.role, Role::Publishing(_)) {
+            return;
+        }
+        found.role = Role::Idle;
+        self.events
+            .forget(stream, |event| event.is_media_of(stream));
+        self.send_status(stream, status);
+        self.set_timer();
     }
 
     /// Asks the client to connect again, elsewhere if `tc_url` is given. Does
     /// nothing and returns false unless the client announced that it can.
     pub fn request_reconnect(&mut self, tc_url: Option<&str>, description: &str) -> bool {
-        let _ = (tc_url, description);
-        todo!()
+        let Phase::Connected(connected) = &self.phase else {
+            return false;
+        };
+        if connected.capabilities.caps_ex & super::caps_ex::RECONNECT == 0 {
+            return false;
+        }
+        let status = Status::status(code::CONNECT_RECONNECT_REQUEST, description);
+        let mut command = Command::on_status(&status);
+        if let Some(tc_url) = tc_url {
+            command.arguments = vec![status.to_object().with("tcUrl", tc_url).into()];
+        }
+        self.link.send_command(0, &command, connected.encoding);
+        true
     }
 
     /// Sends a PingRequest with this timestamp; any answer counts as input.
     pub fn ping(&mut self, timestamp: u32) {
-        let _ = timestamp;
-        todo!()
+        self.link
+            .send_control(Control::UserControl(UserControl::PingRequest(timestamp)));
     }
 
     /// How far the connection has come.
     pub fn stage(&self) -> Stage {
-        todo!()
+        match self.phase {
+            Phase::Handshake(_) => Stage::Handshake,
+            Phase::Connect | Phase::Pending(_) => Stage::Connect,
+            Phase::Closed => Stage::Closed,
+            Phase::Connected(_) => {
+                if self.streams.any(|role| matches!(role, Role::Publishing(_))) {
+                    Stage::Publishing
+                } else if self.streams.any(|role| matches!(role, Role::Playing(_))) {
+                    Stage::Playing
+                } else {
+                    Stage::Connected
+                }
+            }
+        }
     }
 
     /// What the client said in `connect`, once it did.
     pub fn capabilities(&self) -> Option<&Capabilities> {
-        todo!()
+        match &self.phase {
+            Phase::Pending(pending) => Some(&pending.connected.capabilities),
+            Phase::Connected(connected) => Some(&connected.capabilities),
+            _ => None,
+        }
     }
 
     /// The chunk size of what we send from now on; media that the caller frames
     /// itself must use it.
     pub fn chunk_size(&self) -> u32 {
-        todo!()
+        self.link.chunk_size()
     }
 
     /// Bytes this session holds for the peer (unfinished messages, waiting
-    /// commands), for memory accounting.
+    /// commands and media), for memory accounting. Never above
+    /// [`Limits::partial_bytes`] by more than the chunk reader's bookkeeping.
     pub fn buffered_bytes(&self) -> usize {
-        todo!()
+        self.link.buffered_bytes() + self.waiting_bytes
+    }
+
+    /// Media messages dropped so far because nothing was published where they
+    /// pointed. The first of each stretch makes a [`ServerEvent::Tolerated`].
+    pub fn dropped_media(&self) -> u64 {
+        self.dropped_media
+    }
+
+    fn read(&mut self, input: &[u8]) -> Result<usize, SessionError> {
+        let mut rest = input;
+        if let Phase::Handshake(handshake) = &mut self.phase {
+            let (used, done) = handshake.handle_input(rest, self.link.output())?;
+            self.link.count_handshake(used);
+            if let Some(summary) = done {
+                self.phase = Phase::Connect;
+                self.events.push(ServerEvent::HandshakeDone(summary));
+            }
+            return Ok(used);
+        }
+        while self.events.is_empty() && !rest.is_empty() {
+            let Some(message) = self.link.read(&mut rest)? else {
+                break;
+            };
+            self.handle_message(message)?;
+        }
+        self.link.acknowledge();
+        Ok(input.len() - rest.len())
+    }
+
+    /// Ends the session on an error, otherwise sets the deadline anew.
+    fn finish_turn<T>(&mut self, result: Result<T, SessionError>) -> Result<T, SessionError> {
+        if let Err(error) = &result {
+            if let Phase::Connected(connected) = &self.phase {
+                let status = Status::error(code::CONNECT_CLOSED, error.to_string());
+                self.link.send_status(0, &status, connected.encoding);
+            }
+            self.close();
+        }
+        self.set_timer();
+        result
+    }
+
+    fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.streams = MessageStreams::default();
+        self.events.release();
+        self.waiting = VecDeque::new();
+        self.waiting_bytes = 0;
+    }
+
+    fn handle_message(&mut self, message: Message) -> Result<(), SessionError> {
+        match message.kind {
+            kind::SET_CHUNK_SIZE..=kind::SET_PEER_BANDWIDTH => {
+                // What is left is a player's buffer length and its like.
+                self.link.handle_control(&message)?;
+            }
+            kind::COMMAND_AMF0 | kind::COMMAND_AMF3 => {
+                let (encoding, command) = decode_command(&message, &self.config.limits.amf)?;
+                if matches!(self.phase, Phase::Pending(_)) {
+                    self.wait_with_command(message)?;
+                } else {
+                    self.handle_command(message.stream, encoding, command);
+                }
+            }
+            media if is_media(media) => self.handle_media(message),
+            unknown => {
+                if !self.unknown_types.contains(&unknown) {
+                    self.unknown_types.push(unknown);
+                    self.tolerate(format!("messages of unknown type {unknown}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_media(&mut self, message: Message) {
+        if matches!(self.phase, Phase::Pending(_)) {
+            self.wait_with_media(message);
+            return;
+        }
+        let target = self.media_stream(message.stream);
+        let role = target
+            .and_then(|id| self.streams.get(id))
+            .map(|stream| &stream.role);
+        match (target, role) {
+            (Some(stream), Some(Role::Publishing(_))) => {
+                if self.events.push_media(stream, message) {
+                    self.dropping = false;
+                } else {
+                    self.drop_media(format_args!("a data message without a name"));
+                }
+            }
+            (_, Some(Role::Pending { .. })) => self.wait_with_media(message),
+            _ => self.drop_media(format_args!(
+                "media on message stream {}, where nothing is published",
+                message.stream
+            )),
+        }
+    }
+
+    /// The message stream that publishes (or will) what arrives on `id`. Some
+    /// encoders send on 0 or a wrong one; with a single publish that is no riddle.
+    fn media_stream(&self, id: u32) -> Option<u32> {
+        match self.streams.get(id).map(|stream| &stream.role) {
+            Some(role) if role.is_publish() => Some(id),
+            Some(Role::Playing(_) | Role::Pending { .. }) => None,
+            _ => self.streams.only(Role::is_publish),
+        }
+    }
+
+    fn drop_media(&mut self, why: fmt::Arguments<'_>) {
+        self.dropped_media += 1;
+        if !self.dropping {
+            self.dropping = true;
+            self.tolerate(format!("dropped: {why}"));
+        }
+    }
+
+    fn tolerate(&mut self, what: String) {
+        self.events.push(ServerEvent::Tolerated(what));
+    }
+
+    fn wait_with_command(&mut self, message: Message) -> Result<(), SessionError> {
+        let limits = &self.config.limits;
+        let commands = self
+            .waiting
+            .iter()
+            .filter(|message| !is_media(message.kind));
+        if commands.count() >= limits.pending_requests || !self.has_room_for(&message) {
+            return Err(SessionError::Limit {
+                what: "commands waiting for the answer to connect",
+                limit: limits.pending_requests,
+            });
+        }
+        self.wait(message);
+        Ok(())
+    }
+
+    /// Media may arrive before the host has granted its publish; the first of it
+    /// are the sequence headers, which do not come again.
+    fn wait_with_media(&mut self, message: Message) {
+        if self.has_room_for(&message) {
+            self.wait(message);
+        } else {
+            self.drop_media(format_args!(
+                "more media than may wait for its publish's answer"
+            ));
+        }
+    }
+
+    fn has_room_for(&self, message: &Message) -> bool {
+        let cost = message.payload.len().saturating_add(WAITING_OVERHEAD);
+        self.buffered_bytes().saturating_add(cost) <= self.config.limits.partial_bytes
+    }
+
+    fn wait(&mut self, message: Message) {
+        self.waiting_bytes += message.payload.len() + WAITING_OVERHEAD;
+        self.waiting.push_back(message);
+    }
+
+    /// Handles what waited; what has to wait on, for another answer, queues up
+    /// again in its order.
+    fn handle_waiting(&mut self) {
+        self.waiting_bytes = 0;
+        for message in std::mem::take(&mut self.waiting) {
+            if is_media(message.kind) {
+                self.handle_media(message);
+            } else if let Ok((encoding, command)) =
+                // Was read without error when it came.
+                decode_command(&message, &self.config.limits.amf)
+            {
+                self.handle_command(message.stream, encoding, command);
+            }
+        }
+    }
+
+    fn set_timer(&mut self) {
+        let timer = match &self.phase {
+            Phase::Handshake(_) => Some(Timer::Handshake),
+            Phase::Connect => Some(Timer::Connect),
+            Phase::Connected(_) if !self.streams.any(|role| *role != Role::Idle) => {
+                Some(Timer::Idle)
+            }
+            _ => None,
+        };
+        if timer != self.timer.map(|(timer, _)| timer) {
+            self.timer = timer.map(|timer| (timer, self.now + self.duration_of(timer)));
+        }
+    }
+
+    fn duration_of(&self, timer: Timer) -> Duration {
+        match timer {
+            Timer::Handshake => self.config.handshake_timeout,
+            Timer::Connect => self.config.connect_timeout,
+            Timer::Idle => self.config.idle_timeout,
+        }
+    }
+
+    /// The encoding of a message stream's commands, or the connection's.
+    fn encoding_of(&self, stream: u32) -> Encoding {
+        match (&self.phase, self.streams.get(stream)) {
+            (_, Some(stream)) if stream.role != Role::Idle => stream.encoding,
+            (Phase::Connected(connected), _) => connected.encoding,
+            _ => Encoding::Amf0,
+        }
+    }
+
+    fn notify_player(&mut self, stream: u32, event: UserControl, code: &str, what: &str) {
+        let Some(Role::Playing(name)) = self.streams.get(stream).map(|stream| &stream.role) else {
+            return;
+        };
+        let status = Status::status(code, format!("{name} {what}."));
+        self.link.send_control(Control::UserControl(event));
+        self.send_status(stream, &status);
     }
 }

@@ -1,0 +1,182 @@
+use std::fmt;
+
+use crate::StreamName;
+use crate::amf::Object;
+use crate::handshake::HandshakeSummary;
+use crate::message::MessageError;
+use crate::session::payload::MediaEvent;
+use crate::session::{Capabilities, Media};
+
+/// How far a connection has come (S2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Waiting for C0, C1 or C2.
+    Handshake,
+    /// Waiting for `connect`.
+    Connect,
+    /// Connected, nothing published or played.
+    Connected,
+    /// At least one message stream publishes.
+    Publishing,
+    /// At least one message stream plays, none publishes.
+    Playing,
+    /// Over.
+    Closed,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Handshake => "handshake",
+            Stage::Connect => "waiting for connect",
+            Stage::Connected => "waiting for publish or play",
+            Stage::Publishing => "publishing",
+            Stage::Playing => "playing",
+            Stage::Closed => "closed",
+        })
+    }
+}
+
+/// A request that waits for the host's decision. Unique within a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(pub u32);
+
+/// What a client said in `connect`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectRequest {
+    /// The app without its query, quotes and outer slashes.
+    pub app: String,
+    /// `tcUrl` (or `tcurl`) as sent, quotes removed.
+    pub tc_url: String,
+    /// Query parts found in app and tcUrl, without `?`; empty if none.
+    pub query: String,
+    /// `flashVer`: who the client says it is.
+    pub flash_version: String,
+    /// Enhanced RTMP capabilities.
+    pub capabilities: Capabilities,
+    /// The whole command object.
+    pub object: Object,
+}
+
+/// `publish`'s third argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishKind {
+    /// `live`, or anything not known.
+    Live,
+    /// `record`
+    Record,
+    /// `append`
+    Append,
+}
+
+/// What happened. Drain with [`ServerSession::poll_event`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ServerEvent {
+    /// The handshake is over.
+    HandshakeDone(HandshakeSummary),
+    /// `connect`: answer with `accept` or `reject`. Commands that arrive before
+    /// the answer wait for it, in order.
+    Connect {
+        /// For the answer.
+        request: RequestId,
+        /// What it asks.
+        connect: Box<ConnectRequest>,
+    },
+    /// `publish`: answer with `accept` or `reject`.
+    Publish {
+        /// For the answer.
+        request: RequestId,
+        /// Message stream id.
+        stream: u32,
+        /// Which stream.
+        name: StreamName,
+        /// Query of the stream name, app and tcUrl, joined with `&`.
+        query: String,
+        /// live, record or append.
+        kind: PublishKind,
+    },
+    /// `play` (or `play2`): answer with `accept` or `reject`.
+    Play {
+        /// For the answer.
+        request: RequestId,
+        /// Message stream id.
+        stream: u32,
+        /// Which stream.
+        name: StreamName,
+        /// Query of the stream name, app and tcUrl, joined with `&`.
+        query: String,
+    },
+    /// A message of a stream being published. Only between the acceptance of a
+    /// publish and its `PublishEnd`.
+    Media(Media),
+    /// FCUnpublish, deleteStream, closeStream or a new publish on the same message
+    /// stream ended a publish that had been accepted.
+    PublishEnd {
+        /// Message stream id.
+        stream: u32,
+    },
+    /// The same for play.
+    PlayEnd {
+        /// Message stream id.
+        stream: u32,
+    },
+    /// A player's pause or resume (already answered).
+    Pause {
+        /// Message stream id.
+        stream: u32,
+        /// True: no media until false.
+        paused: bool,
+    },
+    /// receiveAudio / receiveVideo of a player.
+    Receive {
+        /// Message stream id.
+        stream: u32,
+        /// Audio wanted, if the client said.
+        audio: Option<bool>,
+        /// Video wanted, if the client said.
+        video: Option<bool>,
+    },
+    /// A request was withdrawn (its message stream was deleted) before it was answered.
+    Withdrawn {
+        /// Which.
+        request: RequestId,
+    },
+    /// Something tolerated that an operator may want to see: unknown message
+    /// type, unknown command, odd data.
+    Tolerated(String),
+}
+
+/// Why a request is refused; decides the status that the peer sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RejectReason {
+    /// Not allowed: Connect.Rejected, Publish.Unauthorized (level error), Play.Failed.
+    Unauthorized(String),
+    /// The stream has a publisher: Publish.BadName.
+    BadName(String),
+    /// No such stream: Play.StreamNotFound.
+    NotFound(String),
+    /// The app does not exist: Connect.InvalidApp.
+    InvalidApp(String),
+    /// A limit is reached or the server stops: Connect.Rejected, Publish.BadName, Play.Failed.
+    Unavailable(String),
+}
+
+impl MediaEvent for ServerEvent {
+    fn media(media: Media) -> ServerEvent {
+        ServerEvent::Media(media)
+    }
+
+    fn malformed(error: MessageError) -> Option<ServerEvent> {
+        Some(ServerEvent::Tolerated(format!(
+            "dropped: the rest of an aggregate, {error}"
+        )))
+    }
+}
+
+impl ServerEvent {
+    /// Whether this is media of a message stream.
+    pub(super) fn is_media_of(&self, stream: u32) -> bool {
+        matches!(self, ServerEvent::Media(media) if media.stream == stream)
+    }
+}
