@@ -77,18 +77,104 @@ pub enum UserControl {
 impl Control {
     /// Reads the body of a message of type 1 to 6. Longer bodies are tolerated.
     pub fn decode(kind: u8, payload: &[u8]) -> Result<Control, MessageError> {
-        let _ = (kind, payload);
-        todo!()
+        let body = Body { kind, payload };
+        Ok(match kind {
+            kind::SET_CHUNK_SIZE => Control::SetChunkSize(body.u32(0)?),
+            kind::ABORT => Control::Abort(body.u32(0)?),
+            kind::ACKNOWLEDGEMENT => Control::Acknowledgement(body.u32(0)?),
+            kind::USER_CONTROL => Control::UserControl(UserControl::decode(&body)?),
+            kind::WINDOW_ACK_SIZE => Control::WindowAckSize(body.u32(0)?),
+            kind::SET_PEER_BANDWIDTH => {
+                let [limit] = body.bytes(4)?;
+                Control::SetPeerBandwidth(body.u32(0)?, limit)
+            }
+            kind => return Err(MessageError::NotControl { kind }),
+        })
     }
 
     /// The message type id.
     pub fn kind(&self) -> u8 {
-        todo!()
+        match self {
+            Control::SetChunkSize(_) => kind::SET_CHUNK_SIZE,
+            Control::Abort(_) => kind::ABORT,
+            Control::Acknowledgement(_) => kind::ACKNOWLEDGEMENT,
+            Control::UserControl(_) => kind::USER_CONTROL,
+            Control::WindowAckSize(_) => kind::WINDOW_ACK_SIZE,
+            Control::SetPeerBandwidth(..) => kind::SET_PEER_BANDWIDTH,
+        }
     }
 
     /// The body.
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        match *self {
+            Control::SetChunkSize(value)
+            | Control::Abort(value)
+            | Control::Acknowledgement(value)
+            | Control::WindowAckSize(value) => value.to_be_bytes().to_vec(),
+            Control::SetPeerBandwidth(size, limit) => {
+                let mut body = size.to_be_bytes().to_vec();
+                body.push(limit);
+                body
+            }
+            Control::UserControl(event) => event.encode(),
+        }
+    }
+}
+
+impl UserControl {
+    fn decode(body: &Body<'_>) -> Result<UserControl, MessageError> {
+        Ok(match u16::from_be_bytes(body.bytes(0)?) {
+            0 => UserControl::StreamBegin(body.u32(2)?),
+            1 => UserControl::StreamEof(body.u32(2)?),
+            2 => UserControl::StreamDry(body.u32(2)?),
+            3 => UserControl::SetBufferLength(body.u32(2)?, body.u32(6)?),
+            4 => UserControl::StreamIsRecorded(body.u32(2)?),
+            6 => UserControl::PingRequest(body.u32(2)?),
+            7 => UserControl::PingResponse(body.u32(2)?),
+            event => UserControl::Other(event),
+        })
+    }
+
+    fn encode(self) -> Vec<u8> {
+        let (event, value, more) = match self {
+            UserControl::StreamBegin(stream) => (0, Some(stream), None),
+            UserControl::StreamEof(stream) => (1, Some(stream), None),
+            UserControl::StreamDry(stream) => (2, Some(stream), None),
+            UserControl::SetBufferLength(stream, length) => (3, Some(stream), Some(length)),
+            UserControl::StreamIsRecorded(stream) => (4, Some(stream), None),
+            UserControl::PingRequest(timestamp) => (6, Some(timestamp), None),
+            UserControl::PingResponse(timestamp) => (7, Some(timestamp), None),
+            UserControl::Other(event) => (event, None, None),
+        };
+        let mut body = event.to_be_bytes().to_vec();
+        for value in [value, more].into_iter().flatten() {
+            body.extend_from_slice(&value.to_be_bytes());
+        }
+        body
+    }
+}
+
+/// A message's body, read by position.
+struct Body<'a> {
+    kind: u8,
+    payload: &'a [u8],
+}
+
+impl Body<'_> {
+    fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N], MessageError> {
+        self.payload
+            .get(at..)
+            .and_then(|rest| rest.first_chunk())
+            .copied()
+            .ok_or(MessageError::TooShort {
+                kind: self.kind,
+                needed: at + N,
+                length: self.payload.len(),
+            })
+    }
+
+    fn u32(&self, at: usize) -> Result<u32, MessageError> {
+        self.bytes(at).map(u32::from_be_bytes)
     }
 }
 
@@ -106,14 +192,61 @@ pub enum MessageError {
         /// Bytes there.
         length: usize,
     },
+    /// The type is not one of 1 to 6.
+    #[error("message type {kind} is not a control message")]
+    NotControl {
+        /// Message type id.
+        kind: u8,
+    },
 }
 
-/// The messages inside an aggregate (type 22): kind, timestamp, payload, their
-/// timestamps moved so that the first one carries the aggregate's own.
+/// The messages inside an aggregate (type 22, RTMP 1.0 section 7.1.6): kind,
+/// timestamp, payload, their timestamps moved so that the first one carries the
+/// aggregate's own. Payloads share the aggregate's memory.
+///
+/// One that is cut short gives an error, and nothing after it. The back pointers
+/// are not looked at, and the last may be missing. An aggregate inside an
+/// aggregate comes out as it is, not split.
 pub fn split_aggregate(
     timestamp: u32,
     payload: &Bytes,
 ) -> impl Iterator<Item = Result<(u8, u32, Bytes), MessageError>> + use<> {
-    let _ = (timestamp, payload);
-    std::iter::from_fn(|| todo!())
+    let mut rest = payload.clone();
+    let mut shift = None;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let part = take_part(&mut rest).map(|(kind, time, payload)| {
+            let shift = *shift.get_or_insert(timestamp.wrapping_sub(time));
+            (kind, time.wrapping_add(shift), payload)
+        });
+        if part.is_err() {
+            rest.clear();
+        }
+        Some(part)
+    })
+}
+
+/// Bytes of a header inside an aggregate: type, 24-bit size, timestamp (24 low
+/// bits, then the high 8), 24-bit stream id.
+const PART_HEADER: usize = 11;
+const BACK_POINTER: usize = 4;
+
+fn take_part(rest: &mut Bytes) -> Result<(u8, u32, Bytes), MessageError> {
+    let too_short = |needed| MessageError::TooShort {
+        kind: kind::AGGREGATE,
+        needed,
+        length: rest.len(),
+    };
+    let Some(&[kind, s2, s1, s0, t2, t1, t0, t3, ..]) = rest.first_chunk::<PART_HEADER>() else {
+        return Err(too_short(PART_HEADER));
+    };
+    let end = PART_HEADER + u32::from_be_bytes([0, s2, s1, s0]) as usize;
+    if end > rest.len() {
+        return Err(too_short(end));
+    }
+    let payload = rest.slice(PART_HEADER..end);
+    *rest = rest.slice((end + BACK_POINTER).min(rest.len())..);
+    Ok((kind, u32::from_be_bytes([t3, t2, t1, t0]), payload))
 }
