@@ -15,20 +15,23 @@ pub struct Tag {
 
 /// Appends the file header and the first PreviousTagSize.
 pub fn write_header(audio: bool, video: bool, output: &mut BytesMut) {
-    let _ = (audio, video, output);
-    todo!()
+    let flags = u8::from(audio) << 2 | u8::from(video);
+    output.extend_from_slice(&[b'F', b'L', b'V', 1, flags, 0, 0, 0, 9, 0, 0, 0, 0]);
 }
 
 /// Appends a tag's 11 byte header. The body and [`tag_trailer`] follow.
 pub fn write_tag_header(kind: u8, timestamp: u32, length: usize, output: &mut BytesMut) {
-    let _ = (kind, timestamp, length, output);
-    todo!()
+    let [_, size @ ..] = (length as u32).to_be_bytes();
+    let [upper, time @ ..] = timestamp.to_be_bytes();
+    output.extend_from_slice(&[kind]);
+    output.extend_from_slice(&size);
+    output.extend_from_slice(&time);
+    output.extend_from_slice(&[upper, 0, 0, 0]);
 }
 
 /// PreviousTagSize after a body of `length` bytes.
 pub fn tag_trailer(length: usize) -> [u8; 4] {
-    let _ = length;
-    todo!()
+    (11 + length as u32).to_be_bytes()
 }
 
 /// Reads an FLV file as its bytes come.
