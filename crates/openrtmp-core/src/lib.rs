@@ -1,2 +1,3 @@
 //! The OpenRTMP server.
+pub mod client;
 pub mod platform;
