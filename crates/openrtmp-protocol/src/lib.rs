@@ -18,6 +18,8 @@ pub mod amf;
 pub mod chunk;
 pub mod command;
 pub mod flv;
+#[cfg(test)]
+mod golden;
 pub mod handshake;
 mod limits;
 pub mod media;

@@ -77,18 +77,104 @@ pub enum UserControl {
 impl Control {
     /// Reads the body of a message of type 1 to 6. Longer bodies are tolerated.
     pub fn decode(kind: u8, payload: &[u8]) -> Result<Control, MessageError> {
-        let _ = (kind, payload);
-        todo!()
+        let body = Body { kind, payload };
+        Ok(match kind {
+            kind::SET_CHUNK_SIZE => Control::SetChunkSize(body.u32(0)?),
+            kind::ABORT => Control::Abort(body.u32(0)?),
+            kind::ACKNOWLEDGEMENT => Control::Acknowledgement(body.u32(0)?),
+            kind::USER_CONTROL => Control::UserControl(UserControl::decode(&body)?),
+            kind::WINDOW_ACK_SIZE => Control::WindowAckSize(body.u32(0)?),
+            kind::SET_PEER_BANDWIDTH => {
+                let [limit] = body.bytes(4)?;
+                Control::SetPeerBandwidth(body.u32(0)?, limit)
+            }
+            kind => return Err(MessageError::NotControl { kind }),
+        })
     }
 
     /// The message type id.
     pub fn kind(&self) -> u8 {
-        todo!()
+        match self {
+            Control::SetChunkSize(_) => kind::SET_CHUNK_SIZE,
+            Control::Abort(_) => kind::ABORT,
+            Control::Acknowledgement(_) => kind::ACKNOWLEDGEMENT,
+            Control::UserControl(_) => kind::USER_CONTROL,
+            Control::WindowAckSize(_) => kind::WINDOW_ACK_SIZE,
+            Control::SetPeerBandwidth(..) => kind::SET_PEER_BANDWIDTH,
+        }
     }
 
     /// The body.
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        match *self {
+            Control::SetChunkSize(value)
+            | Control::Abort(value)
+            | Control::Acknowledgement(value)
+            | Control::WindowAckSize(value) => value.to_be_bytes().to_vec(),
+            Control::SetPeerBandwidth(size, limit) => {
+                let mut body = size.to_be_bytes().to_vec();
+                body.push(limit);
+                body
+            }
+            Control::UserControl(event) => event.encode(),
+        }
+    }
+}
+
+impl UserControl {
+    fn decode(body: &Body<'_>) -> Result<UserControl, MessageError> {
+        Ok(match u16::from_be_bytes(body.bytes(0)?) {
+            0 => UserControl::StreamBegin(body.u32(2)?),
+            1 => UserControl::StreamEof(body.u32(2)?),
+            2 => UserControl::StreamDry(body.u32(2)?),
+            3 => UserControl::SetBufferLength(body.u32(2)?, body.u32(6)?),
+            4 => UserControl::StreamIsRecorded(body.u32(2)?),
+            6 => UserControl::PingRequest(body.u32(2)?),
+            7 => UserControl::PingResponse(body.u32(2)?),
+            event => UserControl::Other(event),
+        })
+    }
+
+    fn encode(self) -> Vec<u8> {
+        let (event, value, more) = match self {
+            UserControl::StreamBegin(stream) => (0, Some(stream), None),
+            UserControl::StreamEof(stream) => (1, Some(stream), None),
+            UserControl::StreamDry(stream) => (2, Some(stream), None),
+            UserControl::SetBufferLength(stream, length) => (3, Some(stream), Some(length)),
+            UserControl::StreamIsRecorded(stream) => (4, Some(stream), None),
+            UserControl::PingRequest(timestamp) => (6, Some(timestamp), None),
+            UserControl::PingResponse(timestamp) => (7, Some(timestamp), None),
+            UserControl::Other(event) => (event, None, None),
+        };
+        let mut body = event.to_be_bytes().to_vec();
+        for value in [value, more].into_iter().flatten() {
+            body.extend_from_slice(&value.to_be_bytes());
+        }
+        body
+    }
+}
+
+/// A message's body, read by position.
+struct Body<'a> {
+    kind: u8,
+    payload: &'a [u8],
+}
+
+impl Body<'_> {
+    fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N], MessageError> {
+        self.payload
+            .get(at..)
+            .and_then(|rest| rest.first_chunk())
+            .copied()
+            .ok_or(MessageError::TooShort {
+                kind: self.kind,
+                needed: at + N,
+                length: self.payload.len(),
+            })
+    }
+
+    fn u32(&self, at: usize) -> Result<u32, MessageError> {
+        self.bytes(at).map(u32::from_be_bytes)
     }
 }
 
@@ -106,14 +192,174 @@ pub enum MessageError {
         /// Bytes there.
         length: usize,
     },
+    /// The type is not one of 1 to 6.
+    #[error("message type {kind} is not a control message")]
+    NotControl {
+        /// Message type id.
+        kind: u8,
+    },
 }
 
-/// The messages inside an aggregate (type 22): kind, timestamp, payload, their
-/// timestamps moved so that the first one carries the aggregate's own.
+/// The messages inside an aggregate (type 22, RTMP 1.0 section 7.1.6): kind,
+/// timestamp, payload, their timestamps moved so that the first one carries the
+/// aggregate's own. Payloads share the aggregate's memory.
+///
+/// One that is cut short gives an error, and nothing after it. The back pointers
+/// are not looked at, and the last may be missing. An aggregate inside an
+/// aggregate comes out as it is, not split.
 pub fn split_aggregate(
     timestamp: u32,
     payload: &Bytes,
 ) -> impl Iterator<Item = Result<(u8, u32, Bytes), MessageError>> + use<> {
-    let _ = (timestamp, payload);
-    std::iter::from_fn(|| todo!())
+    let mut rest = payload.clone();
+    let mut shift = None;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let part = take_part(&mut rest).map(|(kind, time, payload)| {
+            let shift = *shift.get_or_insert(timestamp.wrapping_sub(time));
+            (kind, time.wrapping_add(shift), payload)
+        });
+        if part.is_err() {
+            rest.clear();
+        }
+        Some(part)
+    })
+}
+
+/// Bytes of a header inside an aggregate: type, 24-bit size, timestamp (24 low
+/// bits, then the high 8), 24-bit stream id.
+const PART_HEADER: usize = 11;
+const BACK_POINTER: usize = 4;
+
+fn take_part(rest: &mut Bytes) -> Result<(u8, u32, Bytes), MessageError> {
+    let too_short = |needed| MessageError::TooShort {
+        kind: kind::AGGREGATE,
+        needed,
+        length: rest.len(),
+    };
+    let Some(&[kind, s2, s1, s0, t2, t1, t0, t3, ..]) = rest.first_chunk::<PART_HEADER>() else {
+        return Err(too_short(PART_HEADER));
+    };
+    let end = PART_HEADER + u32::from_be_bytes([0, s2, s1, s0]) as usize;
+    if end > rest.len() {
+        return Err(too_short(end));
+    }
+    let payload = rest.slice(PART_HEADER..end);
+    *rest = rest.slice((end + BACK_POINTER).min(rest.len())..);
+    Ok((kind, u32::from_be_bytes([t3, t2, t1, t0]), payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::golden::vector;
+
+    /// In the order of the golden vector.
+    const CONTROLS: [Control; 13] = [
+        Control::SetChunkSize(4096),
+        Control::Abort(5),
+        Control::Acknowledgement(2_500_000),
+        Control::WindowAckSize(5_000_000),
+        Control::SetPeerBandwidth(2_500_000, 2),
+        Control::UserControl(UserControl::StreamBegin(1)),
+        Control::UserControl(UserControl::StreamEof(1)),
+        Control::UserControl(UserControl::StreamDry(1)),
+        Control::UserControl(UserControl::SetBufferLength(1, 3000)),
+        Control::UserControl(UserControl::StreamIsRecorded(1)),
+        Control::UserControl(UserControl::PingRequest(0x0102_0304)),
+        Control::UserControl(UserControl::PingResponse(0x0102_0304)),
+        Control::UserControl(UserControl::Other(32)),
+    ];
+
+    #[test]
+    fn control_messages_are_those_of_the_specification() {
+        let vector = vector("control", "control");
+        assert_eq!(vector.sections().count(), CONTROLS.len());
+        for ((name, body), control) in vector.sections().zip(CONTROLS) {
+            let kind = name.split(' ').next().and_then(|kind| kind.parse().ok());
+            assert_eq!(Some(control.kind()), kind, "{name}");
+            assert_eq!(control.encode(), body, "{name}");
+            assert_eq!(Control::decode(control.kind(), body), Ok(control), "{name}");
+        }
+    }
+
+    #[test]
+    fn longer_control_message_is_tolerated_and_a_shorter_one_is_not() {
+        for control in CONTROLS {
+            let mut body = control.encode();
+            let needed = body.len();
+            for length in 0..needed {
+                let result = Control::decode(control.kind(), &body[..length]);
+                assert!(
+                    matches!(result, Err(MessageError::TooShort { length: found, needed: more, .. })
+                        if found == length && length < more && more <= needed),
+                    "{control:?} of {length} bytes: {result:?}"
+                );
+            }
+            body.extend([1, 2, 3]);
+            assert_eq!(Control::decode(control.kind(), &body), Ok(control));
+        }
+    }
+
+    #[test]
+    fn other_message_types_are_no_control_messages() {
+        for kind in [0, 7, 8, 20, 255] {
+            let result = Control::decode(kind, &[0; 16]);
+            assert_eq!(result, Err(MessageError::NotControl { kind }));
+        }
+    }
+
+    #[test]
+    fn aggregate_splits_and_moves_its_times() {
+        let vector = vector("control", "aggregate");
+        let aggregate = Bytes::copy_from_slice(vector.bytes("aggregate"));
+        let parts: Vec<_> = split_aggregate(5000, &aggregate).collect();
+        let expected = vector.sections().skip(1).map(|(name, body)| {
+            let (kind, time) = name.split_once(' ').expect("type and time");
+            let payload = Bytes::copy_from_slice(body);
+            Ok((kind.parse().unwrap(), time.parse().unwrap(), payload))
+        });
+        assert_eq!(parts, expected.collect::<Vec<_>>());
+
+        let payload = &parts[0].as_ref().unwrap().2;
+        assert_eq!(payload.as_ptr(), aggregate[11..].as_ptr(), "not copied");
+    }
+
+    #[test]
+    fn aggregate_cut_short_gives_one_error_and_ends() {
+        let vector = vector("control", "aggregate");
+        let whole = Bytes::copy_from_slice(vector.bytes("aggregate"));
+        // The parts end, without their back pointers, here.
+        let ends = [13, 31, 46];
+        for length in 0..=whole.len() {
+            let parts: Vec<_> = split_aggregate(0, &whole.slice(..length)).collect();
+            let good = ends.iter().filter(|end| **end <= length).count();
+            // A back pointer may be missing or cut short at the very end.
+            let starts = [0, 17, 35];
+            let broken = starts
+                .iter()
+                .zip(ends)
+                .any(|(start, end)| (start + 1..end).contains(&length));
+            assert_eq!(parts.len(), good + usize::from(broken), "{length}");
+            assert_eq!(
+                parts.iter().filter(|part| part.is_err()).count(),
+                usize::from(broken)
+            );
+            assert_eq!(parts.last().is_some_and(Result::is_err), broken);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_bodies_never_panic(kind in 0..8u8, body in vec(any::<u8>(), 0..200), time: u32) {
+            let _ = Control::decode(kind, &body);
+            let parts = split_aggregate(time, &Bytes::from(body)).collect::<Vec<_>>();
+            prop_assert!(parts.len() <= 200 / PART_HEADER + 1);
+        }
+    }
 }

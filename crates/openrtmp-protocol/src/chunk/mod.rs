@@ -2,6 +2,8 @@
 //! together again.
 
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use bytes::Bytes;
@@ -11,6 +13,17 @@ pub use writer::{ChunkHeaders, ChunkWriter};
 
 /// The chunk size both sides start with (section 5.4.1).
 pub const INITIAL_CHUNK_SIZE: u32 = 128;
+
+/// The largest chunk size with a meaning: no message is longer (section 5.4.1).
+pub const MAX_CHUNK_SIZE: u32 = 0xFF_FFFF;
+
+/// The longest payload of a message, bytes: its length field has 24 bits
+/// (section 5.3.1.2.1).
+pub const MAX_MESSAGE_LENGTH: usize = 0xFF_FFFF;
+
+/// In a 24-bit timestamp field: the real value follows in 32 bits
+/// (section 5.3.1.3).
+const EXTENDED: u32 = 0xFF_FFFF;
 
 /// One RTMP message, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 use std::io::IoSlice;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
+
+use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH};
 
 /// Writes whole messages into a buffer, one after the other.
 ///
@@ -14,14 +16,14 @@ impl ChunkWriter {
     /// A writer at the initial chunk size of 128 bytes.
     pub fn new() -> ChunkWriter {
         ChunkWriter {
-            chunk_size: super::INITIAL_CHUNK_SIZE,
+            chunk_size: INITIAL_CHUNK_SIZE,
         }
     }
 
-    /// The chunk size from the next message on. The caller sends the Set Chunk
-    /// Size message before.
+    /// The chunk size from the next message on, clamped to 1 to 0xFFFFFF. The
+    /// caller sends the Set Chunk Size message before.
     pub fn set_chunk_size(&mut self, bytes: u32) {
-        self.chunk_size = bytes;
+        self.chunk_size = bytes.clamp(1, MAX_CHUNK_SIZE);
     }
 
     /// The chunk size in force.
@@ -30,6 +32,10 @@ impl ChunkWriter {
     }
 
     /// Appends one message.
+    ///
+    /// # Panics
+    ///
+    /// As [`ChunkHeaders::new`].
     pub fn write(
         &self,
         chunk_stream: u32,
@@ -39,8 +45,18 @@ impl ChunkWriter {
         payload: &[u8],
         output: &mut BytesMut,
     ) {
-        let _ = (chunk_stream, kind, stream, timestamp, payload, output);
-        todo!()
+        let headers = ChunkHeaders::new(chunk_stream, kind, stream, timestamp, payload.len());
+        output.reserve(headers.wire_len(payload.len(), self.chunk_size));
+        let chunk_size = self.chunk_size as usize;
+        let (chunk, mut rest) = payload.split_at(payload.len().min(chunk_size));
+        output.put_slice(headers.first());
+        output.put_slice(chunk);
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at(rest.len().min(chunk_size));
+            output.put_slice(headers.next());
+            output.put_slice(chunk);
+            rest = after;
+        }
     }
 }
 
@@ -56,11 +72,24 @@ impl Default for ChunkWriter {
 /// payload, `next`, ... on the wire.
 #[derive(Clone, Debug)]
 pub struct ChunkHeaders {
-    _private: (),
+    /// Basic header (3), message header (11), extended timestamp (4), at most.
+    first: [u8; 18],
+    /// Basic header (3), extended timestamp (4), at most.
+    next: [u8; 7],
+    basic_len: u8,
+    extended_len: u8,
 }
+
+/// Of a fmt 0 message header (section 5.3.1.2.1).
+const MESSAGE_HEADER: usize = 11;
 
 impl ChunkHeaders {
     /// Headers for a message with a payload of `length` bytes.
+    ///
+    /// # Panics
+    ///
+    /// If `chunk_stream` is not within 2 to 65599, or `length` is above
+    /// [`MAX_MESSAGE_LENGTH`]: neither can be written down.
     pub fn new(
         chunk_stream: u32,
         kind: u8,
@@ -68,34 +97,67 @@ impl ChunkHeaders {
         timestamp: u32,
         length: usize,
     ) -> ChunkHeaders {
-        let _ = (chunk_stream, kind, stream, timestamp, length);
-        todo!()
+        assert!(
+            length <= MAX_MESSAGE_LENGTH,
+            "a message of {length} bytes does not fit its 24-bit length"
+        );
+        let (basic, basic_len) = basic_header(chunk_stream);
+        let extended = timestamp >= EXTENDED;
+        let time = timestamp.min(EXTENDED).to_be_bytes();
+        let length = (length as u32).to_be_bytes();
+
+        let mut first = [0; 18];
+        first[..3].copy_from_slice(&basic);
+        let header = &mut first[basic_len..];
+        header[..3].copy_from_slice(&time[1..]);
+        header[3..6].copy_from_slice(&length[1..]);
+        header[6] = kind;
+        header[7..11].copy_from_slice(&stream.to_le_bytes());
+        header[11..15].copy_from_slice(&timestamp.to_be_bytes());
+
+        let mut next = [0; 7];
+        next[..3].copy_from_slice(&basic);
+        next[0] |= 3 << 6;
+        next[basic_len..basic_len + 4].copy_from_slice(&timestamp.to_be_bytes());
+
+        ChunkHeaders {
+            first,
+            next,
+            basic_len: basic_len as u8,
+            extended_len: if extended { 4 } else { 0 },
+        }
     }
 
     /// The fmt 0 header.
     pub fn first(&self) -> &[u8] {
-        todo!()
+        &self.first[..self.next_len() + MESSAGE_HEADER]
     }
 
-    /// The fmt 3 header before each further chunk.
+    /// The fmt 3 header before each further chunk. It repeats an extended
+    /// timestamp (section 5.3.1.3).
     pub fn next(&self) -> &[u8] {
-        todo!()
+        &self.next[..self.next_len()]
     }
 
     /// The same headers for another message stream id.
     pub fn with_stream(&self, stream: u32) -> ChunkHeaders {
-        let _ = stream;
-        todo!()
+        let mut headers = self.clone();
+        let at = usize::from(self.basic_len) + 7;
+        headers.first[at..at + 4].copy_from_slice(&stream.to_le_bytes());
+        headers
     }
 
-    /// Bytes the message takes on the wire at this chunk size.
+    /// Bytes the message takes on the wire at this chunk size (at least 1).
     pub fn wire_len(&self, payload: usize, chunk_size: u32) -> usize {
-        let _ = (payload, chunk_size);
-        todo!()
+        let further = payload.saturating_sub(1) / chunk_size.max(1) as usize;
+        self.next_len() + MESSAGE_HEADER + payload + further * self.next_len()
     }
 
     /// Pushes the slices of the message, from byte `skip` of its wire form on,
     /// until all are pushed or `slices` holds `max`. Returns the bytes pushed.
+    ///
+    /// `payload` is the one whose length the headers were made for. The cost
+    /// does not depend on `skip`.
     pub fn push_slices<'a>(
         &'a self,
         payload: &'a [u8],
@@ -104,7 +166,51 @@ impl ChunkHeaders {
         slices: &mut Vec<IoSlice<'a>>,
         max: usize,
     ) -> usize {
-        let _ = (payload, chunk_size, skip, slices, max);
-        todo!()
+        let chunk_size = chunk_size.max(1) as usize;
+        let first = self.first().len() + chunk_size;
+        let (mut start, mut header, mut skip) = match skip.checked_sub(first) {
+            None => (0, self.first(), skip),
+            Some(beyond) => {
+                let each = self.next_len() + chunk_size;
+                ((1 + beyond / each) * chunk_size, self.next(), beyond % each)
+            }
+        };
+        let mut pushed = 0;
+        // The first chunk is there even when the payload is empty.
+        while start < payload.len() || start == 0 {
+            let chunk = &payload[start..payload.len().min(start + chunk_size)];
+            for part in [header, chunk] {
+                let rest = part.get(skip..).unwrap_or_default();
+                skip = skip.saturating_sub(part.len());
+                if rest.is_empty() {
+                    continue;
+                }
+                if slices.len() >= max {
+                    return pushed;
+                }
+                slices.push(IoSlice::new(rest));
+                pushed += rest.len();
+            }
+            start += chunk_size;
+            header = self.next();
+        }
+        pushed
+    }
+
+    fn next_len(&self) -> usize {
+        usize::from(self.basic_len + self.extended_len)
+    }
+}
+
+/// The basic header of fmt 0 and its length (section 5.3.1.1).
+fn basic_header(chunk_stream: u32) -> ([u8; 3], usize) {
+    match chunk_stream {
+        2..=63 => ([chunk_stream as u8, 0, 0], 1),
+        64..=319 => ([0, (chunk_stream - 64) as u8, 0], 2),
+        320..=65599 => {
+            let [low, high, ..] = (chunk_stream - 64).to_le_bytes();
+            ([1, low, high], 3)
+        }
+        _ => panic!("chunk stream {chunk_stream} is not within 2 to 65599"),
     }
 }
