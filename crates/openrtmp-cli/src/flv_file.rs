@@ -245,3 +245,107 @@ fn metadata_with_duration(metadata: Object) -> Bytes {
     encoder.value(&Value::EcmaArray(object));
     encoder.finish().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use openrtmp_protocol::flv::{FlvReader, Tag};
+
+    use super::*;
+
+    fn media(kind: MediaKind, payload: &[u8]) -> Media {
+        Media {
+            stream: 1,
+            kind,
+            timestamp: 0,
+            payload: Bytes::copy_from_slice(payload),
+        }
+    }
+
+    fn metadata(object: Object) -> Media {
+        let mut encoder = Encoder::new(Encoding::Amf0);
+        encoder.value(&"onMetaData".into());
+        encoder.value(&Value::EcmaArray(object));
+        media(MediaKind::Data, &encoder.finish())
+    }
+
+    fn tags(file: &[u8]) -> Vec<Tag> {
+        let mut reader = FlvReader::new();
+        reader.push(file);
+        std::iter::from_fn(|| reader.next_tag().unwrap()).collect()
+    }
+
+    const AAC_HEADER: [u8; 4] = [0xAF, 0, 0x12, 0x10];
+    const AAC_FRAME: [u8; 3] = [0xAF, 1, 0x21];
+
+    #[test]
+    fn the_duration_is_filled_in_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("camera.flv");
+        let mut file = FlvFile::open(&path, false).unwrap();
+        let header = media(MediaKind::Audio, &AAC_HEADER);
+        let frame = media(MediaKind::Audio, &AAC_FRAME);
+        let said = metadata(Object::new().with("duration", 99.0).with("width", 640.0));
+        file.write(&header, 0, false).unwrap();
+        file.write(&said, 0, false).unwrap();
+        file.write(&frame, 0, true).unwrap();
+        file.write(&frame, 23, true).unwrap();
+        file.finish(Duration::from_millis(46)).unwrap();
+
+        let content = std::fs::read(&path).unwrap();
+        assert_eq!(content[4], 4, "audio only");
+        let tags = tags(&content);
+        let kinds: Vec<_> = tags.iter().map(|tag| (tag.kind, tag.timestamp)).collect();
+        assert_eq!(kinds, [(18, 0), (8, 0), (8, 0), (8, 23)]);
+        assert_eq!(tags[1].payload[..], AAC_HEADER);
+        assert_eq!(tags[3].payload[..], AAC_FRAME);
+        let found = metadata_of(&media(MediaKind::Data, &tags[0].payload)).unwrap();
+        assert_eq!(found.get("width").and_then(Value::as_f64), Some(640.0));
+        let durations: Vec<_> = found
+            .members
+            .iter()
+            .filter(|(name, _)| name == "duration")
+            .map(|(_, value)| value.as_f64())
+            .collect();
+        assert_eq!(durations, [Some(0.046)]);
+    }
+
+    #[test]
+    fn a_stream_without_metadata_still_gets_a_duration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("camera.flv");
+        let mut file = FlvFile::open(&path, false).unwrap();
+        file.write(&media(MediaKind::Audio, &AAC_FRAME), 0, true)
+            .unwrap();
+        file.finish(Duration::from_secs(7)).unwrap();
+        let tags = tags(&std::fs::read(&path).unwrap());
+        let found = metadata_of(&media(MediaKind::Data, &tags[0].payload)).unwrap();
+        assert_eq!(found.get("duration").and_then(Value::as_f64), Some(7.0));
+    }
+
+    #[test]
+    fn an_overwritten_file_keeps_nothing_of_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("camera.flv");
+        std::fs::write(&path, vec![0x1F; 10_000]).unwrap();
+        assert!(matches!(
+            FlvFile::open(&path, false),
+            Err(Failure::Usage(_))
+        ));
+        let mut file = FlvFile::open(&path, true).unwrap();
+        file.write(&media(MediaKind::Audio, &AAC_FRAME), 0, true)
+            .unwrap();
+        file.finish(Duration::ZERO).unwrap();
+        assert_eq!(tags(&std::fs::read(&path).unwrap()).len(), 2);
+    }
+
+    #[test]
+    fn nothing_is_left_where_nothing_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("camera.flv");
+        let mut file = FlvFile::open(&path, false).unwrap();
+        file.write(&media(MediaKind::Audio, &AAC_HEADER), 0, false)
+            .unwrap();
+        file.finish(Duration::ZERO).unwrap();
+        assert!(!path.exists());
+    }
+}

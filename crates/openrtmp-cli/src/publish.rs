@@ -43,8 +43,9 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         ClientMode::Publish,
     ))?;
     stop.finish_with(client.waker());
+    let waker = client.waker();
     let source = input
-        .start(arguments.repeat, client.waker())
+        .start(arguments.repeat, move || waker.wake())
         .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
     let mut publisher = Publisher {
         client,

@@ -1,13 +1,13 @@
 //! The FLV file to publish, read on a thread of its own so that a slow pipe
 //! never keeps the connection from being served.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
-use openrtmp_core::client::ClientWaker;
 use openrtmp_protocol::flv::{FlvError, FlvReader, Tag};
 
 use crate::exit::Failure;
@@ -77,14 +77,18 @@ impl Input {
         self.size
     }
 
-    /// Starts the thread; `waker` tells the client about new items.
-    pub(crate) fn start(self, repeat: bool, waker: ClientWaker) -> io::Result<Source> {
+    /// Starts the thread, which calls `wake` after each new item.
+    pub(crate) fn start(
+        self,
+        repeat: bool,
+        wake: impl Fn() + Send + 'static,
+    ) -> io::Result<Source> {
         /// Batches ahead of the sender: enough to hide a slow disk.
         const BATCHES: usize = 8;
         let (sender, items) = sync_channel(BATCHES);
         thread::Builder::new()
             .name("flv reader".into())
-            .spawn(move || self.run(repeat, &Outlet { sender, waker }))?;
+            .spawn(move || self.run(repeat, &Outlet { sender, wake }))?;
         Ok(Source { items })
     }
 
@@ -100,7 +104,11 @@ impl Input {
                 return Err(Failure::Usage(format!("{} is not an FLV file", self.name)));
             }
             if seen == 0 && !b"FLV".starts_with(&buffer[..count.min(SIGNATURE)]) {
-                return Err(self.wrong(&FlvError::Signature));
+                let error = FlvError::Signature;
+                return Err(Failure::Usage(format!(
+                    "cannot read {}: {error}",
+                    self.name
+                )));
             }
             self.reader.push(&buffer[..count]);
             seen += count;
@@ -108,46 +116,60 @@ impl Input {
         Ok(())
     }
 
-    fn run(mut self, repeat: bool, outlet: &Outlet) {
+    fn run(mut self, repeat: bool, outlet: &Outlet<impl Fn()>) {
         let mut buffer = vec![0; READ_BYTES];
-        let mut tags_in_pass = 0;
         loop {
-            let mut tags = Vec::new();
-            let result = loop {
-                match self.reader.next_tag() {
-                    Ok(Some(tag)) => tags.push(tag),
-                    Ok(None) => break Ok(()),
-                    Err(error) => break Err(self.damaged(&error)),
-                }
-            };
-            tags_in_pass += tags.len();
-            if !tags.is_empty() && !outlet.put(Item::Tags(tags, self.reader.offset())) {
-                return;
-            }
-            let read = result.and_then(|()| {
-                self.read(&mut buffer)
-                    .map_err(|e| Failure::Runtime(format!("cannot read {}: {e}", self.name)))
-            });
-            match read {
-                Ok(0) if repeat && tags_in_pass > 0 => {
-                    if let Err(failure) = self.rewind() {
-                        outlet.put(Item::End(Err(failure)));
-                        return;
-                    }
-                    tags_in_pass = 0;
-                    if !outlet.put(Item::NextPass) {
-                        return;
-                    }
-                }
-                Ok(0) => {
+            let result = match self.pass(&mut buffer, outlet) {
+                Ok(Pass::Whole) if repeat => self.rewind(),
+                Ok(Pass::Whole | Pass::Empty) => {
                     outlet.put(Item::End(Ok(())));
                     return;
                 }
-                Ok(count) => self.reader.push(&buffer[..count]),
+                Ok(Pass::Unheard) => return,
+                Err(failure) => Err(failure),
+            };
+            let goes_on = match result {
+                Ok(()) => outlet.put(Item::NextPass),
                 Err(failure) => {
                     outlet.put(Item::End(Err(failure)));
-                    return;
+                    false
                 }
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Reads up to the end of the file.
+    fn pass(&mut self, buffer: &mut [u8], outlet: &Outlet<impl Fn()>) -> Result<Pass, Failure> {
+        let mut pass = Pass::Empty;
+        loop {
+            let mut tags = Vec::new();
+            let mut damage = None;
+            loop {
+                match self.reader.next_tag() {
+                    Ok(Some(tag)) => tags.push(tag),
+                    Ok(None) => break,
+                    Err(error) => {
+                        damage = Some(error);
+                        break;
+                    }
+                }
+            }
+            if !tags.is_empty() {
+                pass = Pass::Whole;
+                if !outlet.put(Item::Tags(tags, self.reader.offset())) {
+                    return Ok(Pass::Unheard);
+                }
+            }
+            if let Some(error) = damage {
+                return Err(self.unreadable(error));
+            }
+            match self.read(buffer) {
+                Ok(0) => return Ok(pass),
+                Ok(count) => self.reader.push(&buffer[..count]),
+                Err(error) => return Err(self.unreadable(error)),
             }
         }
     }
@@ -175,13 +197,18 @@ impl Input {
         }
     }
 
-    fn wrong(&self, error: &FlvError) -> Failure {
-        Failure::Usage(format!("cannot read {}: {error}", self.name))
-    }
-
-    fn damaged(&self, error: &FlvError) -> Failure {
+    fn unreadable(&self, error: impl Display) -> Failure {
         Failure::Runtime(format!("cannot read {}: {error}", self.name))
     }
+}
+
+/// How reading a file from one end to the other went.
+enum Pass {
+    Whole,
+    /// There was no tag in it; repeating that would never end.
+    Empty,
+    /// Nobody listens any more.
+    Unheard,
 }
 
 impl Source {
@@ -195,18 +222,98 @@ impl Source {
     }
 }
 
-struct Outlet {
+struct Outlet<W> {
     sender: SyncSender<Item>,
-    waker: ClientWaker,
+    wake: W,
 }
 
-impl Outlet {
+impl<W: Fn()> Outlet<W> {
     /// False if nobody listens any more.
     fn put(&self, item: Item) -> bool {
         let taken = self.sender.send(item).is_ok();
-        self.waker.wake();
+        (self.wake)();
         taken
     }
 }
 
 const READ_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// FLV 10.1, annex E: header, PreviousTagSize0, audio tags of one byte at 0
+    /// and 23 ms.
+    const FLV: [u8; 45] = [
+        b'F', b'L', b'V', 1, 4, 0, 0, 0, 9, 0, 0, 0, 0, // header
+        8, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xA0, 0, 0, 0, 12, // first tag
+        8, 0, 0, 1, 0, 0, 23, 0, 0, 0, 0, 0xA1, 0, 0, 0, 12, // second tag
+    ];
+
+    fn items(content: &[u8], repeat: bool, limit: usize) -> Vec<Item> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        let input = Input::open(file.path()).unwrap();
+        assert_eq!(input.size(), Some(content.len() as u64));
+        let source = input.start(repeat, || {}).unwrap();
+        let mut items = Vec::new();
+        while items.len() < limit {
+            let item = source.items.recv().unwrap();
+            let last = matches!(item, Item::End(_));
+            items.push(item);
+            if last {
+                break;
+            }
+        }
+        items
+    }
+
+    fn timestamps(item: &Item) -> Vec<u32> {
+        match item {
+            Item::Tags(tags, _) => tags.iter().map(|tag| tag.timestamp).collect(),
+            _ => panic!("not tags"),
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end() {
+        let items = items(&FLV, false, 9);
+        assert_eq!(timestamps(&items[0]), [0, 23]);
+        assert!(matches!(items[0], Item::Tags(_, 45)));
+        assert!(matches!(items[1], Item::End(Ok(()))));
+    }
+
+    #[test]
+    fn a_repeated_file_starts_again() {
+        let items = items(&FLV, true, 5);
+        assert_eq!(timestamps(&items[0]), [0, 23]);
+        assert!(matches!(items[1], Item::NextPass));
+        assert_eq!(timestamps(&items[2]), [0, 23]);
+        assert!(matches!(items[3], Item::NextPass));
+    }
+
+    #[test]
+    fn a_file_cut_off_is_good_up_to_there() {
+        let items = items(&FLV[..40], false, 9);
+        assert_eq!(timestamps(&items[0]), [0]);
+        assert!(matches!(items[1], Item::End(Ok(()))));
+    }
+
+    #[test]
+    fn a_damaged_file_fails_after_its_good_tags() {
+        let mut content = FLV.to_vec();
+        content.extend_from_slice(&[0x1F; 40]);
+        let items = items(&content, true, 9);
+        assert_eq!(timestamps(&items[0]), [0, 23]);
+        assert!(matches!(&items[1], Item::End(Err(Failure::Runtime(m))) if m.contains("byte")));
+    }
+
+    #[test]
+    fn a_file_without_tags_is_not_repeated_for_ever() {
+        let items = items(&FLV[..13], true, 9);
+        assert_eq!(items.len(), 1);
+        assert!(matches!(items[0], Item::End(Ok(()))));
+    }
+}

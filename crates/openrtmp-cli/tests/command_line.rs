@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// FLV 10.1, annex E: header (audio and video), PreviousTagSize0, one audio tag
@@ -31,31 +31,24 @@ fn failure(output: &Output) -> (i32, String) {
 }
 
 /// A folder of a test's own, removed when it ends.
-struct Folder(PathBuf);
+struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new(test: &str) -> Folder {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-        // Left behind by a run that was interrupted.
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
     }
 
     fn file(&self, name: &str, content: &[u8]) -> String {
-        let path = self.0.join(name);
+        let path = self.path(name);
         std::fs::write(&path, content).unwrap();
-        path.to_str().unwrap().to_owned()
+        path
     }
 
     fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let path = self.0.path().join(name);
+        path.to_str()
+            .expect("the folder's name is ASCII")
+            .to_owned()
     }
 }
 
@@ -114,7 +107,7 @@ fn a_wrong_command_line_exits_with_2() {
 
 #[test]
 fn a_file_that_cannot_be_published_exits_with_2_before_connecting() {
-    let folder = Folder::new("unpublishable");
+    let folder = Folder::new();
     let url = nobody();
     let missing = openrtmp(&["publish", &folder.path("missing.flv"), &url]);
     let (code, message) = failure(&missing);
@@ -152,7 +145,7 @@ fn tls_is_told_to_be_missing() {
 
 #[test]
 fn an_existing_recording_is_kept() {
-    let folder = Folder::new("existing");
+    let folder = Folder::new();
     let file = folder.file("kept.flv", b"precious");
     let (code, message) = failure(&openrtmp(&["record", &nobody(), &file]));
     assert!(code == 2 && message.contains("--force"), "{message}");
@@ -166,7 +159,7 @@ fn an_existing_recording_is_kept() {
 
 #[test]
 fn a_recording_into_nowhere_exits_with_2() {
-    let folder = Folder::new("nowhere");
+    let folder = Folder::new();
     let file = folder.path("no/such/folder/camera.flv");
     let (code, message) = failure(&openrtmp(&["record", &nobody(), &file]));
     assert!(code == 2 && message.contains("cannot write"), "{message}");
@@ -174,7 +167,7 @@ fn a_recording_into_nowhere_exits_with_2() {
 
 #[test]
 fn a_server_that_is_not_there_exits_with_1() {
-    let folder = Folder::new("not_there");
+    let folder = Folder::new();
     let movie = folder.file("movie.flv", &FLV);
     let url = nobody();
     let recording = folder.path("recording.flv");

@@ -5,12 +5,13 @@ use openrtmp_protocol::media::{write_audio, write_video};
 use super::*;
 use crate::media::is_frame;
 
-/// H.264 High, level 3.1, 1280x720, without VUI: the decoder configuration record
-/// of ISO/IEC 14496-15, section 5.3.3.1, around a sequence parameter set.
-const AVC_720P: [u8; 27] = [
-    0x01, 0x64, 0x00, 0x1F, 0xFF, 0xE1, 0x00, 0x0D, // version, profile, level, one SPS of 13
-    0x67, 0x64, 0x00, 0x1F, 0xAC, 0xD9, 0x40, 0x50, 0x05, 0xBB, 0x01, 0x10, 0x00, // SPS
-    0x01, 0x00, 0x03, 0x68, 0xEB, 0xE3, // one PPS of 3
+/// A decoder configuration record (ISO/IEC 14496-15, section 5.3.3.1) as x264
+/// writes it for 1280x720: constrained baseline, level 3.1.
+const AVC_720P: [u8; 38] = [
+    0x01, 0x42, 0xC0, 0x1F, 0xFF, 0xE1, 0x00, 0x17, // version, profile, level, one SPS of 23
+    0x67, 0x42, 0xC0, 0x1F, 0xDA, 0x01, 0x40, 0x16, 0xEC, 0x04, 0x40, 0x00, // SPS
+    0x00, 0x03, 0x00, 0x40, 0x00, 0x00, 0x0C, 0x83, 0xC6, 0x0C, 0xA8, // SPS, continued
+    0x01, 0x00, 0x04, 0x68, 0xCE, 0x0F, 0xC8, // one PPS of 4
 ];
 
 /// AAC LC, 48 kHz, stereo (ISO/IEC 14496-3, section 1.6.2.1).
@@ -91,7 +92,7 @@ fn the_size_is_that_of_the_sequence_header() {
     pictures(&mut feed, 1, 25);
     let format = &feed.analysis.video[&0].format;
     assert_eq!((format.width, format.height), (Some(1280), Some(720)));
-    assert_eq!(format.codec_string.as_deref(), Some("avc1.64001f"));
+    assert_eq!(format.codec_string.as_deref(), Some("avc1.42c01f"));
 }
 
 #[test]
