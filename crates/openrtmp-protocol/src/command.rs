@@ -1,7 +1,7 @@
 //! Commands, their answers and status codes.
 
 use crate::AmfLimits;
-use crate::amf::{AmfError, Encoding, Object, Value};
+use crate::amf::{AmfError, AmfErrorKind, Decoder, Encoder, Encoding, Object, Value};
 
 /// One command message: name, transaction id, command object, arguments.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,15 +18,52 @@ pub struct Command {
 
 impl Command {
     /// Reads the body of a message of type 20, or of type 17 after its format byte.
+    ///
+    /// Only the name is required. A transaction id that is missing, null or
+    /// undefined is 0, a missing command object Null.
+    ///
+    /// # Errors
+    /// If the body is not AMF, exceeds a limit, or does not begin with a
+    /// string and a number.
     pub fn decode(payload: &[u8], limits: &AmfLimits) -> Result<Command, AmfError> {
-        let _ = (payload, limits);
-        todo!()
+        let mut decoder = Decoder::new(payload, limits);
+        let Value::String(name) = decoder.value()? else {
+            return Err(expected("a command name", 0));
+        };
+        let at = decoder.position();
+        let transaction = match next_or_null(&mut decoder)? {
+            Value::Null | Value::Undefined => 0.0,
+            value => value
+                .as_f64()
+                .ok_or_else(|| expected("a transaction id", at))?,
+        };
+        let object = next_or_null(&mut decoder)?;
+        let mut arguments = Vec::new();
+        while !decoder.is_empty() {
+            arguments.push(decoder.value()?);
+        }
+        Ok(Command {
+            name,
+            transaction,
+            object,
+            arguments,
+        })
     }
 
     /// The body in an encoding; AMF3 bodies start with the format byte 0.
     pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
-        let _ = encoding;
-        todo!()
+        let mut encoder = Encoder::new(encoding);
+        encoder.value(&Value::from(self.name.as_str()));
+        encoder.value(&Value::Number(self.transaction));
+        encoder.value(&self.object);
+        for argument in &self.arguments {
+            encoder.value(argument);
+        }
+        let mut body = encoder.finish();
+        if encoding == Encoding::Amf3 {
+            body.insert(0, 0);
+        }
+        body
     }
 
     /// `_result` of a transaction.
@@ -60,6 +97,21 @@ impl Command {
     }
 }
 
+fn next_or_null(decoder: &mut Decoder<'_>) -> Result<Value, AmfError> {
+    match decoder.is_empty() {
+        true => Ok(Value::Null),
+        false => decoder.value(),
+    }
+}
+
+fn expected(what: &'static str, offset: usize) -> AmfError {
+    AmfError {
+        kind: AmfErrorKind::Expected(what),
+        offset,
+        depth: 0,
+    }
+}
+
 /// A status object: level, code, description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -82,8 +134,23 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// The word of the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Status => "status",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+}
+
 impl Status {
     /// A status of level `status`.
+    #[expect(
+        clippy::self_named_constructors,
+        reason = "named by its level, as `error` is"
+    )]
     pub fn status(code: &str, description: impl Into<String>) -> Status {
         Status {
             level: Level::Status,
@@ -103,13 +170,32 @@ impl Status {
 
     /// As the AMF object peers expect.
     pub fn to_object(&self) -> Object {
-        todo!()
+        Object::new()
+            .with("level", self.level.as_str())
+            .with("code", self.code.as_str())
+            .with("description", self.description.as_str())
     }
 
-    /// Reads the object of an `onStatus` or `_error`; missing members are empty.
+    /// Reads the object of an `onStatus` or `_error`; missing members are
+    /// empty, a missing or unknown level is `status`. A bare string, which some
+    /// servers send, is the description.
     pub fn from_value(value: &Value) -> Status {
-        let _ = value;
-        todo!()
+        let text = |name| {
+            let member = value.as_object().and_then(|object| object.get(name));
+            member.and_then(Value::as_str).unwrap_or_default()
+        };
+        Status {
+            level: match text("level") {
+                "error" => Level::Error,
+                "warning" => Level::Warning,
+                _ => Level::Status,
+            },
+            code: text("code").to_owned(),
+            description: value
+                .as_str()
+                .unwrap_or_else(|| text("description"))
+                .to_owned(),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 /// The identity of a stream: its app and name joined into one path, without
@@ -11,10 +12,17 @@ pub struct StreamName(Arc<str>);
 
 impl StreamName {
     /// Joins an app and a stream name; either may hold slashes, be empty, or
-    /// carry a query (everything from `?`), which is left out.
+    /// carry a query (everything from `?`), which is left out. White space and
+    /// quotes around them, which some encoders leave in, go too.
     pub fn join(app: &str, name: &str) -> StreamName {
-        let _ = (app, name);
-        todo!()
+        let mut path = String::with_capacity(app.len() + 1 + name.len());
+        for segment in [app, name].into_iter().flat_map(segments) {
+            if !path.is_empty() {
+                path.push('/');
+            }
+            path.push_str(segment);
+        }
+        StreamName(path.into())
     }
 
     /// The whole path, for example `live/room/cam`.
@@ -25,12 +33,12 @@ impl StreamName {
     /// Everything before the last segment: `live/room`; empty if there is one
     /// segment only.
     pub fn app(&self) -> &str {
-        todo!()
+        self.0.rsplit_once('/').map_or("", |(app, _)| app)
     }
 
     /// The last segment: `cam`.
     pub fn name(&self) -> &str {
-        todo!()
+        self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
     }
 }
 
@@ -46,12 +54,25 @@ impl fmt::Debug for StreamName {
     }
 }
 
+/// The segments of a path without its query.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let path = unquoted(path);
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    unquoted(path)
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+}
+
+fn unquoted(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
+}
+
 /// A parsed `rtmp://` or `rtmps://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RtmpUrl {
     /// True for `rtmps`.
     pub tls: bool,
-    /// Host name or address, IPv6 without brackets.
+    /// Host name or address as written, IPv6 without brackets.
     pub host: String,
     /// Port; 1935 or, with TLS, 443 when the URL names none.
     pub port: u16,
@@ -63,15 +84,98 @@ pub struct RtmpUrl {
 
 impl RtmpUrl {
     /// Parses a URL. The last path segment is the stream, all before it the
-    /// app; a single segment is a stream in the empty app.
+    /// app; a single segment is a stream in the empty app. Percent-encoding
+    /// stays as it is, as RTMP peers compare names undecoded.
+    ///
+    /// # Errors
+    /// Says which part is missing or wrong. Credentials before the host are
+    /// refused, because RTMP has no place to send them and dropping them
+    /// would hide that.
     pub fn parse(text: &str) -> Result<RtmpUrl, UrlError> {
-        let _ = text;
-        todo!()
+        let (scheme, rest) = unquoted(text).split_once("://").ok_or(UrlError::Scheme)?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "rtmp" => false,
+            "rtmps" => true,
+            _ => return Err(UrlError::Scheme),
+        };
+        let (authority, path) = match rest.find(['/', '?']) {
+            Some(end) => rest.split_at(end),
+            None => (rest, ""),
+        };
+        if authority.contains('@') {
+            return Err(UrlError::Credentials);
+        }
+        let (host, port) = split_authority(authority)?;
+        let (path, query) = match path.find('?') {
+            Some(start) => path.split_at(start),
+            None => (path, ""),
+        };
+        let (app, stream) = path.rsplit_once('/').unwrap_or(("", ""));
+        if stream.is_empty() {
+            return Err(UrlError::Stream);
+        }
+        Ok(RtmpUrl {
+            tls,
+            host: host.to_owned(),
+            port: match port {
+                "" => default_port(tls),
+                digits => parse_port(digits)?,
+            },
+            app: StreamName::join(app, "").0.to_string(),
+            stream: format!("{stream}{query}"),
+        })
     }
 
     /// The `tcUrl` of this URL: scheme, host, port if not the default, app.
     pub fn tc_url(&self) -> String {
-        todo!()
+        let scheme = if self.tls { "rtmps" } else { "rtmp" };
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        let app = &self.app;
+        let port = match self.port == default_port(self.tls) {
+            true => String::new(),
+            false => format!(":{}", self.port),
+        };
+        format!("{scheme}://{host}{port}/{app}")
+    }
+}
+
+fn default_port(tls: bool) -> u16 {
+    if tls { 443 } else { 1935 }
+}
+
+/// Host and port, the latter empty if there is none.
+fn split_authority(authority: &str) -> Result<(&str, &str), UrlError> {
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        let (host, after) = bracketed.split_once(']').ok_or(UrlError::Host)?;
+        // A zone (`%eth0`, as `%25eth0` in a URL) may follow the address.
+        let address = host.split_once('%').map_or(host, |(address, _)| address);
+        if address.parse::<Ipv6Addr>().is_err() {
+            return Err(UrlError::Host);
+        }
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, port)),
+            None if after.is_empty() => Ok((host, "")),
+            None => Err(UrlError::Host),
+        };
+    }
+    let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(UrlError::Host);
+    }
+    // A second colon means an IPv6 address without its brackets.
+    match port.contains(':') {
+        true => Err(UrlError::Host),
+        false => Ok((host, port)),
+    }
+}
+
+fn parse_port(digits: &str) -> Result<u16, UrlError> {
+    match digits.parse() {
+        Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
+        _ => Err(UrlError::Port(digits.to_owned())),
     }
 }
 
@@ -82,9 +186,12 @@ pub enum UrlError {
     /// Neither `rtmp://` nor `rtmps://`.
     #[error("an RTMP URL starts with rtmp:// or rtmps://")]
     Scheme,
-    /// No host.
-    #[error("the URL names no host")]
+    /// No host, or not one.
+    #[error("the URL names no host, or an IPv6 address without brackets")]
     Host,
+    /// A user name or password before the host.
+    #[error("credentials before the host are not supported: put a token in the query")]
+    Credentials,
     /// The port is not a number from 1 to 65535.
     #[error("the port {0:?} is not a number from 1 to 65535")]
     Port(String),

@@ -1,10 +1,23 @@
 //! Action Message Format, AMF0 and AMF3, both directions.
+//!
+//! A decoded message is a plain tree of [`Value`]s. References are expanded
+//! where they stand, and everything that comes out of one is counted against
+//! [`AmfLimits`] like any other value, so a few bytes cannot multiply. A
+//! reference from inside an object to that object, which no tree can expand,
+//! becomes [`Value::Enclosing`].
+//!
+//! The sections cited are those of "Action Message Format - AMF 0" (2007) and
+//! "AMF 3" (January 2013).
 
 mod amf0;
 mod amf3;
+mod error;
 mod value;
 
+use std::mem::size_of;
+
 use crate::AmfLimits;
+pub use error::{AmfError, AmfErrorKind};
 pub use value::{Object, Value};
 
 /// Which AMF a message uses.
@@ -14,103 +27,318 @@ pub enum Encoding {
     #[default]
     Amf0,
     /// AMF0 values, each switched to AMF3 by marker 0x11.
+    ///
+    /// Numbers, booleans, strings, null and undefined stay AMF0 when they
+    /// stand alone: every peer reads them, and Flash writes them so.
     Amf3,
 }
 
 /// Reads the values of one message; reference tables live as long as it.
+///
+/// After an error the rest of the message has no meaning.
+#[derive(Debug)]
 pub struct Decoder<'a> {
     data: &'a [u8],
+    position: usize,
+    limits: AmfLimits,
+    /// Values that the rest of the message may hold.
+    elements_left: usize,
+    /// Bytes that the rest of the message may take when decoded.
+    bytes_left: usize,
+    /// Where each value that is being read begins, outermost first.
+    open: Vec<usize>,
+    amf0: amf0::References,
+    amf3: amf3::References,
 }
+
+/// A ceiling for [`AmfLimits::depth`]: reading recurses, and the stack of a
+/// small thread has room for this many levels.
+const MAX_DEPTH: usize = 256;
 
 impl<'a> Decoder<'a> {
     /// A decoder of AMF0 values (with AMF3 values behind marker 0x11), as
     /// messages 18 and 20 and, after their format byte, 15 and 17 carry.
     pub fn new(data: &'a [u8], limits: &AmfLimits) -> Decoder<'a> {
-        let _ = limits;
-        Decoder { data }
+        Decoder {
+            data,
+            position: 0,
+            elements_left: limits.elements,
+            bytes_left: limits.decoded_bytes,
+            limits: AmfLimits {
+                depth: limits.depth.min(MAX_DEPTH),
+                ..limits.clone()
+            },
+            open: Vec::new(),
+            amf0: amf0::References::default(),
+            amf3: amf3::References::default(),
+        }
     }
 
     /// Reads one value.
+    ///
+    /// An AMF0 object or ECMA array that the end of the message cuts off
+    /// between two members is taken as it is: some encoders leave out the end
+    /// marker of their metadata.
     pub fn value(&mut self) -> Result<Value, AmfError> {
-        todo!()
+        self.open.clear();
+        self.read_amf0()
     }
 
     /// Reads one bare AMF3 value (FLV script data of type 15).
     pub fn amf3_value(&mut self) -> Result<Value, AmfError> {
-        todo!()
+        self.open.clear();
+        self.read_amf3()
     }
 
     /// True when all bytes were read.
     pub fn is_empty(&self) -> bool {
-        self.data.is_empty()
+        self.remaining() == 0
     }
 
     /// Bytes read so far.
     pub fn position(&self) -> usize {
-        todo!()
+        self.position
+    }
+
+    fn remaining(&self) -> usize {
+        self.data.len() - self.position
+    }
+
+    fn error<T>(&self, offset: usize, kind: AmfErrorKind) -> Result<T, AmfError> {
+        Err(AmfError {
+            kind,
+            offset,
+            depth: self.open.len(),
+        })
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], AmfError> {
+        let rest = &self.data[self.position..];
+        match rest.get(..length) {
+            Some(bytes) => {
+                self.position += length;
+                Ok(bytes)
+            }
+            None => self.error(self.data.len(), AmfErrorKind::Truncated),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], AmfError> {
+        let bytes = self.take(N)?;
+        Ok(bytes.try_into().expect("take returns the length asked for"))
+    }
+
+    fn u8(&mut self) -> Result<u8, AmfError> {
+        Ok(u8::from_be_bytes(self.array()?))
+    }
+
+    fn f64(&mut self) -> Result<f64, AmfError> {
+        Ok(f64::from_be_bytes(self.array()?))
+    }
+
+    /// Takes the bytes of a string, XML document or byte array. The limit comes
+    /// first, so that it is what a peer is told.
+    fn take_string(&mut self, length: usize, offset: usize) -> Result<&'a [u8], AmfError> {
+        let limit = self.limits.string_bytes;
+        if length > limit {
+            return self.error(offset, AmfErrorKind::StringTooLong(limit));
+        }
+        self.take(length)
+    }
+
+    /// Bytes that are not UTF-8 are replaced, not refused: old encoders write
+    /// names in whatever the system's own encoding is.
+    fn text(&mut self, bytes: &[u8]) -> Result<String, AmfError> {
+        // Charged before and after: a replaced byte grows to three.
+        self.charge(bytes.len())?;
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        self.charge(text.len().saturating_sub(bytes.len()))?;
+        Ok(text)
+    }
+
+    /// Counts one value.
+    fn count_value(&mut self) -> Result<(), AmfError> {
+        self.count_items(1, size_of::<Value>())
+    }
+
+    /// Counts `count` items that take `size` bytes each when decoded.
+    fn count_items(&mut self, count: usize, size: usize) -> Result<(), AmfError> {
+        self.elements_left = match self.elements_left.checked_sub(count) {
+            Some(left) => left,
+            None => return self.too_many(),
+        };
+        self.charge(count.saturating_mul(size))
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<(), AmfError> {
+        match self.bytes_left.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes_left = left;
+                Ok(())
+            }
+            None => self.error(
+                self.position,
+                AmfErrorKind::TooLarge(self.limits.decoded_bytes),
+            ),
+        }
+    }
+
+    /// Refuses a count of items, each at least `size` bytes on the wire, that
+    /// the limits or the rest of the message have no room for.
+    fn expect_items(&self, count: usize, size: usize) -> Result<(), AmfError> {
+        if count > self.elements_left {
+            return self.too_many();
+        }
+        if count.saturating_mul(size) > self.remaining() {
+            return self.error(self.data.len(), AmfErrorKind::Truncated);
+        }
+        Ok(())
+    }
+
+    fn too_many<T>(&self) -> Result<T, AmfError> {
+        self.error(
+            self.position,
+            AmfErrorKind::TooManyElements(self.limits.elements),
+        )
+    }
+
+    /// Reads the inside of a value that holds others and begins at `start`.
+    fn nested<T>(
+        &mut self,
+        start: usize,
+        read: impl FnOnce(&mut Self) -> Result<T, AmfError>,
+    ) -> Result<T, AmfError> {
+        if self.open.len() >= self.limits.depth {
+            return self.error(start, AmfErrorKind::TooDeep(self.limits.depth));
+        }
+        self.open.push(start);
+        let inside = read(self)?;
+        self.open.pop();
+        Ok(inside)
+    }
+
+    /// Reads again, at the place of a reference, the value that begins at
+    /// `target`. Reading it again costs what reading it first did; no copy is
+    /// kept for references that never come.
+    fn expand(
+        &mut self,
+        target: usize,
+        read: impl FnOnce(&mut Self) -> Result<Value, AmfError>,
+    ) -> Result<Value, AmfError> {
+        if let Some(levels) = self.open.iter().rev().position(|&start| start == target) {
+            return Ok(Value::Enclosing(levels));
+        }
+        let resume = std::mem::replace(&mut self.position, target);
+        let value = read(self);
+        self.position = resume;
+        value
+    }
+}
+
+/// Notes in a reference table, which is ordered by offset, something that
+/// begins at `start`; nothing if it is being read again for a reference.
+fn note<T>(table: &mut Vec<T>, start_of: impl Fn(&T) -> usize, start: usize, entry: T) {
+    if table.last().is_none_or(|last| start_of(last) < start) {
+        table.push(entry);
     }
 }
 
 /// Writes the values of one message.
+///
+/// Writing recurses as deep as the values are nested.
+#[derive(Debug)]
 pub struct Encoder {
-    _private: (),
+    encoding: Encoding,
+    output: Vec<u8>,
+    /// The values that are being written, outermost first.
+    open: Vec<Written>,
+    amf0: amf0::Written,
+    amf3: amf3::Written,
+}
+
+/// Place of a value in the reference table of its encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Amf0(usize),
+    Amf3(usize),
 }
 
 impl Encoder {
     /// An encoder for one message.
     pub fn new(encoding: Encoding) -> Encoder {
-        let _ = encoding;
-        todo!()
+        Encoder {
+            encoding,
+            output: Vec::new(),
+            open: Vec::new(),
+            amf0: amf0::Written::default(),
+            amf3: amf3::Written::default(),
+        }
     }
 
     /// Appends one value.
+    ///
+    /// What an encoding cannot say is written as the nearest that it can:
+    /// AMF0 has no integers (numbers) and no mixed arrays (ECMA arrays with
+    /// numbered members), and takes byte arrays, vectors and dictionaries
+    /// behind marker 0x11; AMF3 has no "unsupported" (undefined) and no time
+    /// zones, and its arrays no member without a name (left out). AMF0 names
+    /// longer than 65,535 bytes are cut.
     pub fn value(&mut self, value: &Value) {
-        let _ = value;
-        todo!()
+        match self.encoding {
+            Encoding::Amf3 if !stands_alone(value) => self.write_switched(value),
+            _ => self.write_amf0(value),
+        }
+    }
+
+    /// Appends one bare AMF3 value (FLV script data of type 15).
+    pub fn amf3_value(&mut self, value: &Value) {
+        self.write_amf3(value);
     }
 
     /// The bytes written. For AMF3 messages the leading format byte is not
     /// included.
     pub fn finish(self) -> Vec<u8> {
-        todo!()
+        self.output
+    }
+
+    fn u8(&mut self, byte: u8) {
+        self.output.push(byte);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    fn nested(&mut self, written: Written, write: impl FnOnce(&mut Self)) {
+        self.open.push(written);
+        write(self);
+        self.open.pop();
+    }
+
+    fn enclosing(&self, levels: usize) -> Option<Written> {
+        self.open.iter().rev().nth(levels).copied()
     }
 }
 
-/// What is wrong, at which byte and how deep.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} at byte {offset}, depth {depth}")]
-pub struct AmfError {
-    /// What.
-    pub kind: AmfErrorKind,
-    /// Byte offset in the message.
-    pub offset: usize,
-    /// Levels of nesting around it.
-    pub depth: usize,
+/// True for values that stay AMF0 in an AMF3 message.
+fn stands_alone(value: &Value) -> bool {
+    matches!(
+        value,
+        Value::Number(_)
+            | Value::Boolean(_)
+            | Value::String(_)
+            | Value::Null
+            | Value::Undefined
+            | Value::Unsupported
+            | Value::Enclosing(_)
+    )
 }
 
-/// What is wrong with an AMF message.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AmfErrorKind {
-    /// The message ends inside a value.
-    #[error("the message ends inside a value")]
-    Truncated,
-    /// A marker that does not exist or may not stand here.
-    #[error("marker {0:#04x} is not known here")]
-    Marker(u8),
-    /// Nesting beyond the limit.
-    #[error("nested deeper than {0}")]
-    TooDeep(usize),
-    /// A string beyond the limit.
-    #[error("a string longer than {0} bytes")]
-    StringTooLong(usize),
-    /// More values than the limit.
-    #[error("more than {0} values")]
-    TooManyElements(usize),
-    /// Decoded size beyond the limit.
-    #[error("values larger than {0} bytes when decoded")]
-    TooLarge(usize),
-    /// A reference to something not seen before.
-    #[error("reference {0} to nothing")]
-    Reference(usize),
+/// As much of a text as fits in `limit` bytes.
+fn cut(text: &str, limit: usize) -> &str {
+    let mut end = text.len().min(limit);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }

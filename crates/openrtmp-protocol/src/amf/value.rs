@@ -10,7 +10,8 @@ pub enum Value {
     Boolean(bool),
     /// A string. Bytes that are not UTF-8 are replaced.
     String(String),
-    /// An anonymous or typed object.
+    /// An anonymous or typed object. AMF3 says which members its class seals;
+    /// here sealed and dynamic members follow each other.
     Object(Object),
     /// Null.
     Null,
@@ -18,18 +19,70 @@ pub enum Value {
     Undefined,
     /// AMF0 ECMA array; AMF3 array with an associative part only.
     EcmaArray(Object),
+    /// AMF3 array with an associative and a dense part.
+    MixedArray {
+        /// The associative part.
+        members: Vec<(String, Value)>,
+        /// The dense part.
+        elements: Vec<Value>,
+    },
     /// A dense array.
     StrictArray(Vec<Value>),
     /// Milliseconds since 1970, and the (unused) time zone of AMF0.
     Date(f64, i16),
     /// AMF0 "unsupported".
     Unsupported,
-    /// An XML document as text.
+    /// The text of an XML document: of AMF0, and the older of AMF3's two.
+    XmlDocument(String),
+    /// The text of AMF3's newer XML (E4X).
     Xml(String),
-    /// AMF3 integer, 29 bits signed.
+    /// AMF3 integer, 29 bits signed. One that needs more is written as a number.
     Integer(i32),
     /// AMF3 byte array.
     ByteArray(Bytes),
+    /// AMF3 vector of signed integers.
+    IntVector {
+        /// Whether its length is fixed.
+        fixed: bool,
+        /// Its items.
+        items: Vec<i32>,
+    },
+    /// AMF3 vector of unsigned integers.
+    UintVector {
+        /// Whether its length is fixed.
+        fixed: bool,
+        /// Its items.
+        items: Vec<u32>,
+    },
+    /// AMF3 vector of numbers.
+    DoubleVector {
+        /// Whether its length is fixed.
+        fixed: bool,
+        /// Its items.
+        items: Vec<f64>,
+    },
+    /// AMF3 vector of objects.
+    ObjectVector {
+        /// Class name of the items; `*` or empty for any.
+        class: String,
+        /// Whether its length is fixed.
+        fixed: bool,
+        /// Its items.
+        items: Vec<Value>,
+    },
+    /// AMF3 dictionary: keys of any type.
+    Dictionary {
+        /// Whether the keys are held weakly.
+        weak_keys: bool,
+        /// Keys and values in the order of the wire.
+        entries: Vec<(Value, Value)>,
+    },
+    /// An AMF3 object, by class, that writes itself as one other value: Flex's
+    /// `ArrayCollection`, `ArrayList` and `ObjectProxy`.
+    Externalizable(String, Box<Value>),
+    /// The very value that encloses this place, so many levels up; 0 is the one
+    /// that holds it directly. This is how a cycle shows in a tree.
+    Enclosing(usize),
 }
 
 /// Ordered members of an object.

@@ -28,7 +28,7 @@ proptest! {
 
     #[test]
     fn whatever_a_peer_writes_reads_identical(
-        messages in vec(message(3000), 0..20),
+        messages in conversation(),
         habits in habits(),
         picks in vec(any::<u8>(), 1..20),
         pieces in pieces(),
@@ -43,7 +43,7 @@ proptest! {
 
     #[test]
     fn damaged_input_gives_the_same_however_it_is_split(
-        messages in vec(message(3000), 1..10),
+        messages in conversation(),
         habits in habits(),
         picks in vec(any::<u8>(), 1..20),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..10),
@@ -128,6 +128,22 @@ fn message(longest: usize) -> impl Strategy<Value = Message> {
             payload: noise(length, seed),
         },
     )
+}
+
+/// Messages of which many are like the one before, a constant time after it: what
+/// short headers are for.
+fn conversation() -> impl Strategy<Value = Vec<Message>> {
+    let step = prop::sample::select(vec![0, 20, 0xFF_FFFE, 0xFF_FFFF, 0x0102_0304, u32::MAX]);
+    let run = (message(3000), step, 1..5usize).prop_map(|(first, step, count)| {
+        let mut next = first;
+        let mut run = Vec::new();
+        for _ in 0..count {
+            run.push(next.clone());
+            next.timestamp = next.timestamp.wrapping_add(step);
+        }
+        run
+    });
+    vec(run, 1..8).prop_map(|runs| runs.concat())
 }
 
 fn chunk_size() -> impl Strategy<Value = u32> {
