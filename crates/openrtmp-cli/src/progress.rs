@@ -34,7 +34,7 @@ impl Progress {
         }
     }
 
-    /// The end has moved, because it has come into sight or gone out of it.
+    /// How far it has come, in the unit of the length.
     pub(crate) fn set_position(&self, position: u64) {
         self.bar.set_position(position);
     }

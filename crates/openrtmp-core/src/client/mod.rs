@@ -308,6 +308,7 @@ impl Client {
         let mut progress = Instant::now();
         let mut sent = self.sent_bytes;
         loop {
+            self.check()?;
             self.transfer();
             self.check()?;
             if self.unsent_bytes <= limit {
@@ -319,7 +320,7 @@ impl Client {
             }
             let deadline = progress + self.send_timeout;
             if self.wait(Some(deadline))? == Wakeup::Deadline {
-                return Err(ClientError::Stalled {
+                self.failure = Some(ClientError::Stalled {
                     limit: self.send_timeout,
                 });
             }
