@@ -1,9 +1,12 @@
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 
 use clap::{Parser, Subcommand};
+use env_logger::{Target, WriteStyle};
 use log::LevelFilter;
 
 use crate::exit::{EXIT_CODES, Failure};
+use crate::progress::LogOutput;
 use crate::signal::Stop;
 use crate::{play, probe, publish, record};
 
@@ -48,7 +51,16 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failu
 }
 
 fn log_to_stderr(level: LevelFilter) {
-    env_logger::Builder::new().filter_level(level).init();
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    env_logger::Builder::new()
+        .filter_level(level)
+        .write_style(if colour {
+            WriteStyle::Always
+        } else {
+            WriteStyle::Never
+        })
+        .target(Target::Pipe(Box::new(LogOutput)))
+        .init();
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! How a command ends: exit codes and the one line that explains them.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use openrtmp_core::client::ClientError;
+
+use crate::progress::say;
 
 /// Shown at the end of every `--help`.
 pub(crate) const EXIT_CODES: &str = "\
@@ -36,15 +37,8 @@ pub(crate) fn code(result: Result<(), Failure>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    // Like the above: a closed standard error must not become a panic.
-    let _ = writeln!(std::io::stderr(), "openrtmp: {message}");
+    say(&format!("openrtmp: {message}"));
     ExitCode::from(code)
-}
-
-/// Prints a line for people.
-pub(crate) fn say(line: &str) {
-    // Standard error may be closed; the work goes on all the same.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 impl From<ClientError> for Failure {

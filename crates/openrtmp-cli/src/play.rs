@@ -5,9 +5,9 @@ use openrtmp_core::client::MediaKind;
 use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::media::{FrameType, VideoTag};
 
-use crate::exit::{Failure, say};
+use crate::exit::Failure;
 use crate::flv_file::{FlvFile, Written};
-use crate::progress::Progress;
+use crate::progress::{Progress, say};
 use crate::receive::{Bounds, Flow, Received, receive};
 use crate::signal::Stop;
 use crate::units::{bit_rate, bits_per_second, clock, parse_duration, size};

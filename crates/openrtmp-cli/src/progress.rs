@@ -1,13 +1,39 @@
-//! The line that shows how it goes, when standard error is a terminal.
+//! The terminal: a line at its foot that shows how it goes, and messages that
+//! pass above it.
 
+use std::io::{self, Write};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::units::{bit_rate, bits_per_second, clock};
 
-/// A progress bar, or a spinner where no end is known. Invisible unless standard
-/// error is a terminal.
+/// Standard error. Whatever is written there goes through it, lest it end up in
+/// the middle of the line. Draws nothing unless standard error is a terminal.
+static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Prints a line for people.
+pub(crate) fn say(line: &str) {
+    // Standard error may be closed; the work goes on all the same.
+    let _ = SCREEN.suspend(|| writeln!(io::stderr(), "{line}"));
+}
+
+/// Standard error for the logger.
+pub(crate) struct LogOutput;
+
+impl Write for LogOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        SCREEN.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// A line at the foot of the terminal: a progress bar, or a spinner where no end
+/// is known.
 pub(crate) struct Progress {
     bar: ProgressBar,
     rate: Rate,
@@ -23,7 +49,7 @@ impl Progress {
             ),
             None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
         };
-        bar.set_draw_target(ProgressDrawTarget::stderr());
+        let bar = SCREEN.add(bar);
         // The templates are constants; a wrong one would only look plain.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -43,10 +69,14 @@ impl Progress {
     /// stands at `bytes`, and some more words.
     pub(crate) fn show(&mut self, position: Duration, bytes: u64, more: &str) {
         self.rate.update(Instant::now(), bytes);
+        let rate = bit_rate(self.rate.bits_per_second);
+        self.show_text(|| format!("{}  {rate}  {more}", clock(position)));
+    }
+
+    /// Shows these words.
+    pub(crate) fn show_text(&self, text: impl FnOnce() -> String) {
         if !self.bar.is_hidden() {
-            let rate = bit_rate(self.rate.bits_per_second);
-            self.bar
-                .set_message(format!("{}  {rate}  {more}", clock(position)));
+            self.bar.set_message(text());
             self.bar.tick();
         }
     }

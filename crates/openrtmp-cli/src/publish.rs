@@ -5,10 +5,10 @@ use openrtmp_core::client::{Client, ClientConfig, ClientEvent, ClientMode};
 use openrtmp_protocol::flv::Tag;
 use openrtmp_protocol::{RtmpUrl, Time};
 
-use crate::exit::{Failure, say};
+use crate::exit::Failure;
 use crate::media::{is_frame, message_kind};
 use crate::pacing::{Pacer, Timeline};
-use crate::progress::Progress;
+use crate::progress::{Progress, say};
 use crate::signal::Stop;
 use crate::source::{Input, Item, Source};
 use crate::units::{bit_rate, bits_per_second, clock, size};

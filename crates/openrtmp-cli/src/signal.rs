@@ -2,7 +2,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use openrtmp_core::client::ClientWaker;
 
-use crate::exit::{Failure, say};
+use crate::exit::Failure;
+use crate::progress::say;
 
 /// The wish to stop: Ctrl-C or SIGTERM. The first signal asks, a second one ends
 /// the process at once, and so does the first while there is nothing to finish.

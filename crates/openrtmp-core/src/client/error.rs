@@ -2,7 +2,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use openrtmp_protocol::command::Status;
 use openrtmp_protocol::handshake::HandshakeError;
 use openrtmp_protocol::session::{SessionError, Stage};
 
@@ -42,8 +41,13 @@ pub enum ClientError {
         description: String,
     },
     /// The server ended a stream it had accepted.
-    #[error("the server ended the stream: {} ({})", .0.code, .0.description)]
-    Ended(Status),
+    #[error("the server ended the stream: {code} ({description})")]
+    Ended {
+        /// Status code, for example `NetStream.Publish.Unauthorized`.
+        code: String,
+        /// The server's words.
+        description: String,
+    },
     /// The server closed the connection without a word.
     #[error("the server closed the connection ({stage})")]
     Closed {

@@ -57,8 +57,8 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use openrtmp_protocol::command::{Level, Status, code};
-use openrtmp_protocol::session::{self, ClientSession, Stage};
+use openrtmp_protocol::command::{Status, code};
+use openrtmp_protocol::session::{self, ClientSession, SessionError, Stage};
 use openrtmp_protocol::{RtmpUrl, Time};
 
 pub use error::ClientError;
@@ -185,6 +185,7 @@ impl Client {
         timestamp: u32,
         payload: &[u8],
     ) -> Result<(), ClientError> {
+        self.check()?;
         if !self.session.send(kind, timestamp, payload) {
             return Err(ClientError::NotPublishing);
         }
@@ -309,6 +310,8 @@ impl Client {
         let mut sent = self.sent_bytes;
         loop {
             self.check()?;
+            // Nobody has waited for readiness while all went out at once.
+            self.readable = true;
             self.transfer();
             self.check()?;
             if self.unsent_bytes <= limit {
@@ -446,13 +449,16 @@ impl Client {
                 .handle_input(now, &self.read_buffer[start..count])
             {
                 Ok(used) => start += used,
-                Err(error) => self.failure = Some(error.into()),
+                Err(error) => self.failure = Some(self.broken(error)),
             }
             while let Some(event) = self.session.poll_event() {
                 self.advance_stage(&event);
                 match event {
                     ClientEvent::Status(status) if self.ends_stream(&status) => {
-                        self.failure = Some(ClientError::Ended(status));
+                        self.failure = Some(ClientError::Ended {
+                            code: status.code,
+                            description: status.description,
+                        });
                         return;
                     }
                     event => self.events.push_back(event),
@@ -471,13 +477,18 @@ impl Client {
         };
     }
 
+    /// A status of level error is an error of the session; this one is not.
     fn ends_stream(&self, status: &Status) -> bool {
-        match self.stage {
-            Stage::Publishing => {
-                status.level == Level::Error || status.code == code::UNPUBLISH_SUCCESS
+        self.stage == Stage::Publishing && status.code == code::UNPUBLISH_SUCCESS
+    }
+
+    /// What the server refuses once the stream runs, it ends.
+    fn broken(&self, error: SessionError) -> ClientError {
+        match (error, self.stage) {
+            (SessionError::Refused { code, description }, Stage::Publishing | Stage::Playing) => {
+                ClientError::Ended { code, description }
             }
-            Stage::Playing => status.level == Level::Error,
-            _ => false,
+            (error, _) => error.into(),
         }
     }
 

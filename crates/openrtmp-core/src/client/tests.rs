@@ -179,7 +179,7 @@ fn a_publish_ended_by_the_server_says_why_though_the_socket_closes_too() {
         }
     };
     match error {
-        ClientError::Ended(status) => assert_eq!(status.code, code::PUBLISH_UNAUTHORIZED),
+        ClientError::Ended { code, .. } => assert_eq!(code, code::PUBLISH_UNAUTHORIZED),
         other => panic!("{other}"),
     }
     assert!(
