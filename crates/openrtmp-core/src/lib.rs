@@ -1,3 +1,4 @@
 //! The OpenRTMP server.
+pub mod client;
 pub mod platform;
 pub(crate) mod record;
