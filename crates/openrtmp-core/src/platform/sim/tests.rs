@@ -352,6 +352,18 @@ fn bytes_take_the_latency() {
 }
 
 #[test]
+fn what_follows_from_an_arrival_counts_from_its_time() {
+    let sim = Sim::new(1);
+    let (stream, mut client) = pair(&sim);
+    drop(stream);
+    let start = sim.now();
+    client.write_all(b"to nobody").unwrap();
+    // The bytes arrive after 1 ms, the reset they cause 1 ms after that.
+    sim.advance(Duration::from_micros(1500));
+    assert_eq!(sim.next_event(), Some(start + Duration::from_millis(2)));
+}
+
+#[test]
 fn buffers_bound_what_is_under_way() {
     let config = Config {
         send_buffer: 100,
@@ -410,6 +422,22 @@ fn a_socket_not_drained_is_not_reported_again() {
     assert!(stream.read(&mut [0; 3]).is_err());
     client.write_all(b"three").unwrap();
     assert_eq!(poll(), 1);
+}
+
+#[test]
+fn a_socket_not_filled_is_not_writable_again() {
+    let sim = Sim::new(1);
+    let (mut stream, mut client) = pair(&sim);
+    let (mut poller, _waker) = sim.poller().unwrap();
+    poller.add_stream(&mut stream, Token(1)).unwrap();
+    poller.watch_writable(&mut stream, Token(1), true).unwrap();
+    let mut ready = Vec::new();
+    poller.poll(None, &mut ready).unwrap();
+    client.write_all(b"one").unwrap();
+    sim.advance(SECOND);
+    poller.poll(None, &mut ready).unwrap();
+    let edges = ready.iter().map(|ready| (ready.readable, ready.writable));
+    assert_eq!(edges.collect::<Vec<_>>(), [(false, true), (true, false)]);
 }
 
 #[test]

@@ -160,7 +160,10 @@ fn a_stalled_direction_goes_on_in_the_end() {
         ..Faults::default()
     });
     let (mut stream, mut client) = pair(&sim);
-    stream.write_all(b"held up").unwrap();
+    stream.write_all(b"held").unwrap();
+    // No other stall begins; this one holds up what is written meanwhile too.
+    sim.set_faults(Faults::default());
+    stream.write_all(b" up").unwrap();
     sim.advance(Duration::from_millis(2));
     assert!(!client.readable());
     sim.advance(101 * SECOND);
