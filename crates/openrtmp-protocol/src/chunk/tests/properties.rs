@@ -70,7 +70,6 @@ proptest! {
         message in message(20_000),
         chunk_size in chunk_size(),
         skip in any::<prop::sample::Index>(),
-        max in 1..40usize,
     ) {
         let mut writer = ChunkWriter::new();
         writer.set_chunk_size(chunk_size);
