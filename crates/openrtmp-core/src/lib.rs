@@ -1,2 +1,3 @@
 //! The OpenRTMP server.
 pub mod platform;
+pub(crate) mod record;

@@ -1,0 +1,4 @@
+//! Recording streams to FLV files.
+
+mod flv_file;
+mod template;
