@@ -78,7 +78,7 @@ pub(crate) struct FlvSummary {
 
 impl<F: File> FlvFile<F> {
     /// Starts a recording in an empty file. `metadata` is the AMF0 payload of
-    /// the publisher's `onMetaData`, as received; if it cannot be read the
+    /// the publisher's `onMetaData`, without `@setDataFrame`; if it cannot be read the
     /// recording goes without.
     pub(crate) fn create(mut file: F, metadata: Option<&Bytes>) -> io::Result<FlvFile<F>> {
         let mut stored = Stored::default();
@@ -126,7 +126,6 @@ impl<F: File> FlvFile<F> {
         keyframe: bool,
     ) -> io::Result<()> {
         self.check()?;
-        let payload = without_set_data_frame(kind, payload);
         if payload.len() > MAX_PAYLOAD_BYTES {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -333,7 +332,6 @@ impl Clock {
 
 /// Members of the publisher's metadata that are about the stream.
 fn publisher_members(payload: &[u8]) -> Vec<(String, Value)> {
-    let payload = without_set_data_frame(kind::DATA_AMF0, payload);
     let limits = AmfLimits::default();
     let mut decoder = Decoder::new(payload, &limits);
     if decoder.value().ok().as_ref().and_then(Value::as_str) != Some("onMetaData") {
@@ -346,16 +344,6 @@ fn publisher_members(payload: &[u8]) -> Vec<(String, Value)> {
             members
         }
         _ => Vec::new(),
-    }
-}
-
-/// The command that publishers send metadata with is not part of it.
-fn without_set_data_frame(kind: u8, payload: &[u8]) -> &[u8] {
-    // AMF0 string, section 2.4: marker 2, length, text.
-    const COMMAND: &[u8] = b"\x02\x00\x0D@setDataFrame";
-    match payload.strip_prefix(COMMAND) {
-        Some(data) if kind == kind::DATA_AMF0 => data,
-        _ => payload,
     }
 }
 
@@ -542,7 +530,6 @@ mod tests {
         \x00\x08duration\x00\x40\x58\xC0\x00\x00\x00\x00\x00\
         \x00\x09keyframes\x03\x00\x00\x09\
         \x00\x00\x09";
-    const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0D@setDataFrame";
 
     #[test]
     fn a_recording_holds_its_tags_from_time_zero() {
@@ -600,43 +587,41 @@ mod tests {
 
     #[test]
     fn metadata_is_rewritten_in_place_at_the_end() {
-        for prefix in [&b""[..], SET_DATA_FRAME] {
-            let disk = Disk::new(usize::MAX);
-            let payload = Bytes::from([prefix, METADATA].concat());
-            let mut file = FlvFile::create(disk.clone(), Some(&payload)).expect("room");
-            let head = disk.bytes().len();
-            for frame in 0..100 {
-                let keyframe = frame % 25 == 0;
-                file.write(9, 700 + frame * 40, &[frame as u8; 10], keyframe)
-                    .expect("room");
-            }
-            assert_eq!(file.duration(), Duration::from_millis(3960));
-            let summary = file.finish().expect("room");
-
-            let content = disk.bytes();
-            let expected = FlvSummary {
-                duration: Duration::from_millis(3960),
-                bytes: content.len() as u64,
-                keyframes: 4,
-            };
-            assert_eq!(summary, expected);
-            assert_eq!(content[4], 1, "video only");
-            let (tags, _) = whole_tags(&content);
-            assert_eq!(tags[1].position, head);
-            let metadata = metadata_of(&tags[0]);
-            assert_eq!(number(&metadata, "width"), 640.0);
-            assert_eq!(number(&metadata, "duration"), 3.96);
-            assert_eq!(number(&metadata, "lasttimestamp"), 3.96);
-            assert_eq!(number(&metadata, "filesize"), content.len() as f64);
-            assert_eq!(metadata.get("hasKeyframes"), Some(&Value::Boolean(true)));
-            assert_eq!(metadata.get("canSeekToEnd"), Some(&Value::Boolean(false)));
-            let named = |name| metadata.members.iter().filter(|m| m.0 == name).count();
-            assert_eq!((named("duration"), named("keyframes")), (1, 1));
-            let (positions, times) = index_of(&metadata);
-            assert_eq!(times, [0.0, 1.0, 2.0, 3.0]);
-            let keys = [1, 26, 51, 76].map(|n: usize| tags[n].position as f64);
-            assert_eq!(positions, keys);
+        let disk = Disk::new(usize::MAX);
+        let payload = Bytes::from_static(METADATA);
+        let mut file = FlvFile::create(disk.clone(), Some(&payload)).expect("room");
+        let head = disk.bytes().len();
+        for frame in 0..100 {
+            let keyframe = frame % 25 == 0;
+            file.write(9, 700 + frame * 40, &[frame as u8; 10], keyframe)
+                .expect("room");
         }
+        assert_eq!(file.duration(), Duration::from_millis(3960));
+        let summary = file.finish().expect("room");
+
+        let content = disk.bytes();
+        let expected = FlvSummary {
+            duration: Duration::from_millis(3960),
+            bytes: content.len() as u64,
+            keyframes: 4,
+        };
+        assert_eq!(summary, expected);
+        assert_eq!(content[4], 1, "video only");
+        let (tags, _) = whole_tags(&content);
+        assert_eq!(tags[1].position, head);
+        let metadata = metadata_of(&tags[0]);
+        assert_eq!(number(&metadata, "width"), 640.0);
+        assert_eq!(number(&metadata, "duration"), 3.96);
+        assert_eq!(number(&metadata, "lasttimestamp"), 3.96);
+        assert_eq!(number(&metadata, "filesize"), content.len() as f64);
+        assert_eq!(metadata.get("hasKeyframes"), Some(&Value::Boolean(true)));
+        assert_eq!(metadata.get("canSeekToEnd"), Some(&Value::Boolean(false)));
+        let named = |name| metadata.members.iter().filter(|m| m.0 == name).count();
+        assert_eq!((named("duration"), named("keyframes")), (1, 1));
+        let (positions, times) = index_of(&metadata);
+        assert_eq!(times, [0.0, 1.0, 2.0, 3.0]);
+        let keys = [1, 26, 51, 76].map(|n: usize| tags[n].position as f64);
+        assert_eq!(positions, keys);
     }
 
     #[test]
@@ -664,8 +649,7 @@ mod tests {
         let disk = Disk::new(usize::MAX);
         let mut file = FlvFile::create(disk.clone(), None).expect("room");
         file.write(8, 10, b"\xAF\x01", false).expect("room");
-        file.write(18, 15, &[SET_DATA_FRAME, METADATA].concat(), false)
-            .expect("room");
+        file.write(18, 15, METADATA, false).expect("room");
         file.finish().expect("room");
         let content = disk.bytes();
         let (tags, _) = whole_tags(&content);

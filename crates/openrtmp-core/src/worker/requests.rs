@@ -296,6 +296,7 @@ impl<P: Platform> Worker<P> {
         );
         match claim {
             Claim::Granted(grant) => {
+                self.log_access(slot, &want, None);
                 let (stream, epoch, home, replaced) =
                     (grant.id, grant.epoch, grant.home, grant.replaced);
                 if home == self.index {
@@ -305,7 +306,6 @@ impl<P: Platform> Worker<P> {
                     shared.inboxes[home].send(Command::Publish(grant));
                     drop(directory);
                 }
-                self.log_access(slot, &want, None);
                 let connection = &mut self.state.connections[slot];
                 connection.session.accept(self.state.now, request);
                 connection.publishing.push(Publication {
