@@ -12,7 +12,10 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(limit: usize) -> Arc<Budget> {
-        Arc::new(Budget { used: AtomicUsize::new(0), limit: AtomicUsize::new(limit) })
+        Arc::new(Budget {
+            used: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+        })
     }
 
     pub(crate) fn used(&self) -> usize {
@@ -35,15 +38,22 @@ pub(crate) struct Charge {
 impl Charge {
     pub(crate) fn new(budget: &Arc<Budget>, bytes: usize) -> Charge {
         budget.used.fetch_add(bytes, Ordering::Relaxed);
-        Charge { budget: budget.clone(), bytes }
+        Charge {
+            budget: budget.clone(),
+            bytes,
+        }
     }
 
     /// Changes the amount, for holders that grow and shrink.
     pub(crate) fn set(&mut self, bytes: usize) {
         if bytes > self.bytes {
-            self.budget.used.fetch_add(bytes - self.bytes, Ordering::Relaxed);
+            self.budget
+                .used
+                .fetch_add(bytes - self.bytes, Ordering::Relaxed);
         } else {
-            self.budget.used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+            self.budget
+                .used
+                .fetch_sub(self.bytes - bytes, Ordering::Relaxed);
         }
         self.bytes = bytes;
     }

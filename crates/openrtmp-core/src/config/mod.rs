@@ -244,7 +244,9 @@ impl Config {
     /// Workers after 0 was replaced by the number of cores.
     pub(crate) fn worker_count(&self) -> usize {
         match self.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from).min(64),
+            0 => std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(64),
             n => n,
         }
     }

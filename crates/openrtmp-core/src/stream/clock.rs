@@ -93,6 +93,18 @@ impl StreamClock {
         ((out & 0xFFFF_FFFF) as u32, odd)
     }
 
+    /// The stream time of a message that is no frame. Encoders put headers and
+    /// metadata at zero in the middle of a stream: such a time says nothing, and
+    /// the newest frame's serves instead.
+    pub(crate) fn stamp_headers(&self, timestamp: u32) -> u32 {
+        let out = self
+            .last_in
+            .map(|last| last + i64::from(timestamp.wrapping_sub(last as u32) as i32) + self.offset);
+        let newest = self.newest();
+        let near = out.filter(|out| (newest - GAP..=newest + GAP).contains(out));
+        (near.unwrap_or(newest) & 0xFFFF_FFFF) as u32
+    }
+
     /// A publisher's first timestamp: negative ones (DJI) start at zero, and a
     /// republish continues where the stream was.
     fn first(&mut self, timestamp: u32, now: Time) -> i64 {
@@ -114,7 +126,11 @@ impl StreamClock {
 
     /// Never before the same track's previous frame.
     fn monotonic(&mut self, kind: MediaKind, track: u8, out: i64) -> i64 {
-        match self.tracks.iter_mut().find(|(k, t, _)| (*k, *t) == (kind, track)) {
+        match self
+            .tracks
+            .iter_mut()
+            .find(|(k, t, _)| (*k, *t) == (kind, track))
+        {
             Some((_, _, last)) => {
                 *last = out.max(*last);
                 *last
@@ -164,7 +180,10 @@ mod tests {
     fn the_32_bit_wrap_is_a_step_like_any_other() {
         let mut clock = StreamClock::new();
         clock.stamp(Video, 0, 0x7FFF_FFF0, at(0));
-        assert_eq!(clock.stamp(Video, 0, 0x8000_0010, at(32)), (0x8000_0010, None));
+        assert_eq!(
+            clock.stamp(Video, 0, 0x8000_0010, at(32)),
+            (0x8000_0010, None)
+        );
         let mut clock = StreamClock::new();
         let mut t = 0x7FFF_0000u32;
         let mut last = clock.stamp(Video, 0, t, at(0)).0;
@@ -191,7 +210,10 @@ mod tests {
     fn a_gap_is_told_and_kept() {
         let mut clock = StreamClock::new();
         clock.stamp(Video, 0, 0, at(0));
-        assert_eq!(clock.stamp(Video, 0, 2500, at(40)), (2500, Some(Irregularity::Gap(2500))));
+        assert_eq!(
+            clock.stamp(Video, 0, 2500, at(40)),
+            (2500, Some(Irregularity::Gap(2500)))
+        );
     }
 
     #[test]
@@ -201,6 +223,16 @@ mod tests {
         clock.restart();
         assert_eq!(clock.stamp(Video, 0, 77, at(3_000)), (7_000, None));
         assert_eq!(clock.stamp(Audio, 0, 87, at(3_010)).0, 7_010);
+    }
+
+    #[test]
+    fn headers_do_not_move_the_clock() {
+        let mut clock = StreamClock::new();
+        assert_eq!(clock.stamp_headers(9_000), 0);
+        clock.stamp(Video, 0, 60_000, at(0));
+        assert_eq!(clock.stamp_headers(0), 60_000);
+        assert_eq!(clock.stamp_headers(60_020), 60_020);
+        assert_eq!(clock.stamp(Video, 0, 60_040, at(40)), (60_040, None));
     }
 
     #[test]

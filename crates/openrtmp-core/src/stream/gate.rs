@@ -33,6 +33,12 @@ impl Gate {
         }
     }
 
+    /// Starts again as [`Gate::joining`] does; what the subscriber asked for stays.
+    pub(crate) fn join(&mut self, has_video: bool) {
+        self.hold_audio = has_video && self.wants_video;
+        self.restart_video();
+    }
+
     /// True if the subscriber shall have the packet.
     pub(crate) fn admit(&mut self, packet: &Packet) -> bool {
         let bit = 1u64 << (packet.track & 63);

@@ -26,7 +26,8 @@ impl GopCache {
             Class::Metadata | Class::Header => return,
             // Other tracks' key frames are frames of the default track's GOP.
             Class::Key if packet.track == 0 => {
-                self.keyframes.push_back(self.removed + self.packets.len() as u64);
+                self.keyframes
+                    .push_back(self.removed + self.packets.len() as u64);
             }
             _ if self.keyframes.is_empty() => return,
             _ => {}
@@ -44,7 +45,10 @@ impl GopCache {
 
     /// The frames from the newest key frame on.
     pub(crate) fn newest(&self) -> impl Iterator<Item = &SharedPacket> {
-        let start = self.keyframes.back().map_or(self.packets.len(), |k| (k - self.removed) as usize);
+        let start = self
+            .keyframes
+            .back()
+            .map_or(self.packets.len(), |k| (k - self.removed) as usize);
         self.packets.range(start..)
     }
 
@@ -81,7 +85,9 @@ impl GopCache {
         self.keyframes.pop_front();
         let end = self.keyframes.front().copied().unwrap_or(u64::MAX);
         while self.removed < end {
-            let Some(packet) = self.packets.pop_front() else { return };
+            let Some(packet) = self.packets.pop_front() else {
+                return;
+            };
             self.bytes -= packet.len();
             self.removed += 1;
         }
@@ -126,12 +132,21 @@ mod tests {
         let (mut cache, c) = (GopCache::default(), config(2000, 60_000, 1000, 1 << 20));
         cache.push(&test_packet(Class::Inter, 0, 10), &c);
         assert_eq!(cache.frames(), 0);
-        for (class, t) in [(Class::Key, 0), (Class::Inter, 40), (Class::Audio, 45), (Class::Key, 80)] {
+        for (class, t) in [
+            (Class::Key, 0),
+            (Class::Inter, 40),
+            (Class::Audio, 45),
+            (Class::Key, 80),
+        ] {
             cache.push(&test_packet(class, t, 10), &c);
         }
         cache.push(&test_packet(Class::Inter, 120, 10), &c);
         assert_eq!(times(&cache), [80, 120]);
-        assert_eq!(cache.frames(), 5, "the older GOP stays until 2 s are reached");
+        assert_eq!(
+            cache.frames(),
+            5,
+            "the older GOP stays until 2 s are reached"
+        );
     }
 
     #[test]
@@ -147,8 +162,11 @@ mod tests {
 
     #[test]
     fn a_gop_over_a_bound_is_forgotten_until_the_next_keyframe() {
-        for c in [config(0, 100, 1000, 1 << 20), config(0, 60_000, 3, 1 << 20), config(0, 60_000, 9, 35)]
-        {
+        for c in [
+            config(0, 100, 1000, 1 << 20),
+            config(0, 60_000, 3, 1 << 20),
+            config(0, 60_000, 9, 35),
+        ] {
             let mut cache = GopCache::default();
             cache.push(&test_packet(Class::Key, 0, 10), &c);
             for i in 1..6 {

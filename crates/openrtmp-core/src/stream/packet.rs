@@ -6,6 +6,7 @@ use openrtmp_protocol::chunk::ChunkHeaders;
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::MediaKind;
 
+use super::tracks::{Classified, HeaderSlot};
 use crate::budget::{Budget, Charge};
 
 /// Chunk streams that media is written on. Commands use 3 and below.
@@ -41,6 +42,8 @@ pub(crate) struct Packet {
     pub(crate) class: Class,
     /// Track of the message's first packet; 0 without multitrack.
     pub(crate) track: u8,
+    /// Joiners need the newest of each slot.
+    pub(crate) slot: Option<HeaderSlot>,
     /// Milliseconds on the stream's clock, as sent.
     pub(crate) timestamp: u32,
     /// When the server had it whole.
@@ -57,8 +60,7 @@ pub(crate) type SharedPacket = Arc<Packet>;
 impl Packet {
     pub(crate) fn new(
         kind: MediaKind,
-        class: Class,
-        track: u8,
+        classified: Classified,
         timestamp: u32,
         received: Time,
         payload: Bytes,
@@ -79,8 +81,9 @@ impl Packet {
         let charge = Charge::new(budget, payload.len() + size_of::<Packet>());
         Arc::new(Packet {
             kind,
-            class,
-            track,
+            class: classified.class,
+            track: classified.track,
+            slot: classified.slot,
             timestamp,
             received,
             payload,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::ChunkHeaders;
 
+use super::gate::Gate;
 use super::packet::{COMMON_MESSAGE_STREAM, Class, SharedPacket};
 use crate::config::QueueConfig;
 
@@ -39,6 +40,8 @@ pub(crate) enum Entry {
 pub(crate) struct QueuedPacket {
     pub(crate) packet: SharedPacket,
     queued: Time,
+    /// Message stream it goes out on.
+    stream: u32,
     /// Headers for a message stream id other than the common one.
     headers: Option<Box<ChunkHeaders>>,
 }
@@ -64,6 +67,10 @@ impl Entry {
         }
     }
 
+    fn is_of(&self, stream: u32) -> bool {
+        matches!(self, Entry::Media(m) if m.stream == stream)
+    }
+
     fn droppable_since(&self) -> Option<Time> {
         match self {
             Entry::Media(m) if m.packet.is_droppable() => Some(m.queued),
@@ -74,11 +81,11 @@ impl Entry {
 
 /// What dropping did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shed {
+struct Shed {
     /// Frames dropped.
-    pub(crate) frames: u64,
+    frames: u64,
     /// No key frame is left in the queue to go on from.
-    pub(crate) until_keyframe: bool,
+    until_keyframe: bool,
 }
 
 impl SendQueue {
@@ -98,7 +105,8 @@ impl SendQueue {
 
     /// How long the oldest frame that may be dropped has waited.
     pub(crate) fn delay(&self, now: Time) -> Duration {
-        self.oldest_droppable.map_or(Duration::ZERO, |since| now.since(since))
+        self.oldest_droppable
+            .map_or(Duration::ZERO, |since| now.since(since))
     }
 
     /// True once video is to be dropped (S7).
@@ -116,9 +124,36 @@ impl SendQueue {
         if packet.is_droppable() && self.oldest_droppable.is_none() {
             self.oldest_droppable = Some(now);
         }
-        let headers = (stream != COMMON_MESSAGE_STREAM)
-            .then(|| Box::new(packet.headers.with_stream(stream)));
-        self.entries.push_back(Entry::Media(QueuedPacket { packet, queued: now, headers }));
+        let headers =
+            (stream != COMMON_MESSAGE_STREAM).then(|| Box::new(packet.headers.with_stream(stream)));
+        self.entries.push_back(Entry::Media(QueuedPacket {
+            packet,
+            queued: now,
+            stream,
+            headers,
+        }));
+    }
+
+    /// Queues a packet for a subscription if its gate lets it pass, after dropping
+    /// what has to be dropped (S7). Returns the frames dropped just now.
+    pub(crate) fn push_through(
+        &mut self,
+        gate: &mut Gate,
+        packet: &SharedPacket,
+        stream: u32,
+        now: Time,
+        config: &QueueConfig,
+    ) -> u64 {
+        let mut frames = 0;
+        if !gate.is_shedding() && self.is_congested(now, config) {
+            let shed = self.shed(stream, now, config);
+            frames = shed.frames;
+            gate.shed(shed.frames, shed.until_keyframe);
+        }
+        if gate.admit(packet) {
+            self.push_media(packet.clone(), stream, now);
+        }
+        frames
     }
 
     /// Takes the front entry; for taps, which do not write.
@@ -132,27 +167,33 @@ impl SendQueue {
         Some(entry)
     }
 
-    /// Drops inter frames up to the newest key frame; if that does not bring the
+    /// Drops a subscription's inter frames up to its newest key frame; if that does not bring the
     /// queue below its limits, those after it too. Everything else stays.
-    pub(crate) fn shed(&mut self, now: Time, config: &QueueConfig) -> Shed {
-        let newest_key = self.entries.iter().rposition(
-            |entry| matches!(entry, Entry::Media(m) if m.packet.class == Class::Key && m.packet.track == 0),
-        );
-        let mut frames = self.drop_inter_frames(newest_key.unwrap_or(self.entries.len()));
+    fn shed(&mut self, stream: u32, now: Time, config: &QueueConfig) -> Shed {
+        let newest_key = self.entries.iter().rposition(|entry| {
+            matches!(entry, Entry::Media(m)
+                if m.stream == stream && m.packet.class == Class::Key && m.packet.track == 0)
+        });
+        let mut frames = self.drop_inter_frames(stream, newest_key.unwrap_or(self.entries.len()));
         let mut until_keyframe = newest_key.is_none();
         if !until_keyframe && self.is_congested(now, config) {
-            frames += self.drop_inter_frames(self.entries.len());
+            frames += self.drop_inter_frames(stream, self.entries.len());
             until_keyframe = true;
         }
-        Shed { frames, until_keyframe }
+        Shed {
+            frames,
+            until_keyframe,
+        }
     }
 
-    fn drop_inter_frames(&mut self, end: usize) -> u64 {
+    fn drop_inter_frames(&mut self, stream: u32, end: usize) -> u64 {
         // The front entry may be half sent: its rest has to follow.
         let first = usize::from(self.cursor > 0);
         let (mut index, mut dropped, mut freed) = (0, 0, 0);
         self.entries.retain(|entry| {
-            let drop = (first..end).contains(&index) && entry.droppable_since().is_some();
+            let drop = (first..end).contains(&index)
+                && entry.is_of(stream)
+                && entry.droppable_since().is_some();
             index += 1;
             if drop {
                 dropped += 1;
@@ -181,22 +222,22 @@ impl SendQueue {
     ) -> io::Result<(usize, bool)> {
         let mut total = 0;
         while !self.entries.is_empty() {
-            let mut batch = SliceBatch::<SLICES>::new();
+            let mut batch = SliceBatch::new();
             let mut skip = self.cursor;
             for entry in &self.entries {
-                match entry {
-                    Entry::Control(bytes) => batch.push(&bytes[skip..]),
+                let room = match entry {
+                    Entry::Control(bytes) => batch.push_all(std::iter::once(&bytes[skip..])),
                     Entry::Media(m) => {
-                        m.headers().push_slices(&m.packet.payload, chunk_size, skip, &mut batch);
+                        batch.push_all(m.headers().slices(&m.packet.payload, chunk_size, skip))
                     }
-                }
+                };
                 skip = 0;
-                if batch.is_full() {
+                if !room {
                     break;
                 }
             }
-            let offered = batch.len();
-            let written = match socket.write_vectored(batch.slices()) {
+            let offered = batch.bytes;
+            let written = match socket.write_vectored(&batch.slices[..batch.count]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok((total, true)),
@@ -236,5 +277,35 @@ impl SendQueue {
             // A burst is over; an idle player keeps no room for the next one.
             self.entries.shrink_to(8);
         }
+    }
+}
+
+/// The slices of one vectored write, on the stack.
+struct SliceBatch<'a> {
+    slices: [IoSlice<'a>; SLICES],
+    count: usize,
+    bytes: usize,
+}
+
+impl<'a> SliceBatch<'a> {
+    fn new() -> SliceBatch<'a> {
+        SliceBatch {
+            slices: [IoSlice::new(&[]); SLICES],
+            count: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes slices as long as there is room; false once there is none.
+    fn push_all(&mut self, slices: impl Iterator<Item = &'a [u8]>) -> bool {
+        for slice in slices {
+            let Some(free) = self.slices.get_mut(self.count) else {
+                return false;
+            };
+            *free = IoSlice::new(slice);
+            self.count += 1;
+            self.bytes += slice.len();
+        }
+        self.count < SLICES
     }
 }

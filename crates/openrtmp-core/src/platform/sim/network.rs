@@ -96,8 +96,6 @@ struct Outgoing {
     window: usize,
     finish: Finish,
     stalled: bool,
-    /// When the last thing sent arrives; nothing overtakes it.
-    last_arrival: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,14 +240,12 @@ impl World {
         };
         let client = self.network.new_id();
         let server = self.network.new_id();
-        let arrival = self.now + self.config.latency;
-        let mut end = self.end(local, remote, server, Side::Client);
-        end.out.last_arrival = arrival;
+        let end = self.end(local, remote, server, Side::Client);
         self.network.ends.insert(client, end);
         let end = self.end(remote, local, client, Side::Server);
         self.network.ends.insert(server, end);
         let socket = server;
-        self.schedule(arrival, Event::Arrival { listener, socket });
+        self.send_event(Event::Arrival { listener, socket });
         Ok(client)
     }
 
@@ -305,8 +301,7 @@ impl World {
         }
         let to = end.peer;
         self.note("read", [id.0, length as u64]);
-        let due = self.now + self.config.latency;
-        self.schedule(due, Event::Window { to, bytes: length });
+        self.send_event(Event::Window { to, bytes: length });
         Ok(length)
     }
 
@@ -415,8 +410,7 @@ impl World {
             // Nobody will read this: the sender is told with a reset.
             _ => {
                 self.network.ends.remove(&to);
-                let due = self.now + self.config.latency;
-                self.schedule(due, Event::Reset { to: from });
+                self.send_event(Event::Reset { to: from });
             }
         }
     }
@@ -488,8 +482,6 @@ impl World {
         };
         let (to, out) = (end.peer, &mut end.out);
         let length = out.unsent.len().min(out.window);
-        let arrival = out.last_arrival.max(self.now + self.config.latency);
-        out.last_arrival = arrival;
         out.window -= length;
         let bytes: Vec<u8> = out.unsent.drain(..length).collect();
         let finished = out.unsent.is_empty() && out.finish == Finish::Asked;
@@ -502,12 +494,18 @@ impl World {
         }
         if !bytes.is_empty() {
             let from = id;
-            self.schedule(arrival, Event::Bytes { from, to, bytes });
+            self.send_event(Event::Bytes { from, to, bytes });
         }
         if finished {
-            self.schedule(arrival, Event::End { to });
+            self.send_event(Event::End { to });
         }
         self.refresh(id);
+    }
+
+    /// Puts something on its way. The latency being the same for everything,
+    /// nothing overtakes what was sent before it.
+    fn send_event(&mut self, event: Event) {
+        self.schedule(self.now + self.config.latency, event);
     }
 
     fn reset_peer(&mut self, id: SocketId) {
@@ -515,15 +513,14 @@ impl World {
             && end.reset.is_none()
         {
             let to = end.peer;
-            let arrival = end.out.last_arrival.max(self.now + self.config.latency);
-            self.schedule(arrival, Event::Reset { to });
+            self.send_event(Event::Reset { to });
         }
     }
 
     fn end(&self, local: SocketAddr, remote: SocketAddr, peer: SocketId, side: Side) -> End {
-        let (holder, arrival) = match side {
-            Side::Client => (Holder::Handle, self.now),
-            Side::Server => (Holder::Queue, self.now),
+        let holder = match side {
+            Side::Client => Holder::Handle,
+            Side::Server => Holder::Queue,
         };
         End {
             local,
@@ -540,7 +537,6 @@ impl World {
                 window: self.config.receive_buffer.max(1),
                 finish: Finish::Open,
                 stalled: false,
-                last_arrival: arrival,
             },
         }
     }
