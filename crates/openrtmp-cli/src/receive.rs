@@ -50,7 +50,8 @@ pub(crate) fn receive(
     let start = Instant::now();
     let mut client = Client::connect(ClientConfig::new(url.clone(), ClientMode::Play))?;
     let ready = start.elapsed();
-    stop.finish_with(client.waker());
+    let waker = client.waker();
+    stop.handle(vec![Box::new(move || waker.wake())]);
     let mut clock = Rebase::default();
     let mut heard = Instant::now();
     let mut ended = false;
