@@ -119,6 +119,10 @@ impl Publisher {
             log::debug!("skipped a tag of type {}", tag.kind);
             return Ok(());
         };
+        if self.repeating && is_metadata(kind, &tag.payload) {
+            // The server has it, and some players take it for a new track.
+            return Ok(());
+        }
         let position = self
             .timeline
             .place(kind, tag.timestamp, is_frame(kind, &tag.payload));
