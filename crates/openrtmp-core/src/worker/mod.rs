@@ -203,6 +203,7 @@ impl<P: Platform> Worker<P> {
     }
 
     /// The earliest moment at which a turn has something to do by itself.
+    #[cfg(test)]
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         if !self.state.unread.is_empty() {
             return Some(self.state.now);
