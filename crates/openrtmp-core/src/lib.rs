@@ -68,4 +68,4 @@ pub use openrtmp_protocol as protocol;
 pub use publisher::{PublishError, Publisher};
 pub use server::{Health, Server, ServerBuilder, Summary};
 pub use stream::tracks::Track;
-pub use tap::{Frame, FrameContent, Tap, TapEvent, TapStream};
+pub use tap::{Frame, FrameContent, Tap, TapCloser, TapEvent, TapStream};
