@@ -27,11 +27,6 @@ impl OpenrtmpStr {
             length: text.len(),
         }
     }
-
-    pub(crate) const EMPTY: OpenrtmpStr = OpenrtmpStr {
-        data: std::ptr::null(),
-        length: 0,
-    };
 }
 
 /// The thing behind a handle.
