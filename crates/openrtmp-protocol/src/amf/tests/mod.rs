@@ -140,6 +140,14 @@ fn a_cycle_entered_through_its_inner_object_is_unrolled_and_ends() {
 }
 
 #[test]
+fn an_empty_class_name_is_no_class() {
+    assert_eq!(
+        decode(AMF0, &[0x10, 0, 0, 0, 0, 9]),
+        Ok(Object::new().into())
+    );
+}
+
+#[test]
 fn externalizable_objects_of_unknown_classes_are_named_in_the_error() {
     assert_eq!(
         kind(decode(AMF3, &[0x0A, 0x07, 0x03, b'X', 1])),
@@ -289,11 +297,34 @@ fn values_are_counted_over_the_whole_message() {
         kind(decode_all(&members, &limits)),
         AmfErrorKind::TooManyElements(10)
     );
-    let vector = [&[0x11, 0x0D, 21, 0], [0; 40].as_slice()].concat();
+    // Each vector of six has room, both together do not.
+    let vector = [&[0x11, 0x0D, 13, 0], [0; 24].as_slice()].concat();
+    assert!(decode_all(&vector, &limits).is_ok());
     assert_eq!(
-        kind(decode_all(&vector, &limits)),
+        kind(decode_all(&vector.repeat(2), &limits)),
         AmfErrorKind::TooManyElements(10)
     );
+}
+
+#[test]
+fn many_short_names_count_with_what_they_take_in_memory() {
+    // Values alone stay within the limit, values and names do not.
+    let limits = AmfLimits {
+        decoded_bytes: 100 * size_of::<Value>() + 1024,
+        ..AmfLimits::default()
+    };
+    let members = [[0x03].as_slice(), &[0, 0, 0x05].repeat(90)].concat();
+    assert_eq!(
+        kind(decode_within(AMF0, &members, &limits)),
+        AmfErrorKind::TooLarge(limits.decoded_bytes)
+    );
+}
+
+#[test]
+fn an_error_leaves_the_nesting_of_the_next_value_alone() {
+    let mut decoder = Decoder::new(&[0x0A, 0, 0, 0, 1, 0x0E, 0x0E], &AmfLimits::default());
+    assert_eq!(decoder.value().expect_err("reserved").depth, 1);
+    assert_eq!(decoder.value().expect_err("reserved").depth, 0);
 }
 
 #[test]
