@@ -315,6 +315,8 @@ impl<P: Platform> Worker<P> {
                 self.decide(connection, request, decision);
             }
             Command::Disconnect { connection, reason } => {
+                #[cfg(test)]
+                assert_ne!(reason, crate::sim_tests::PANIC, "asked for by a test");
                 if let Some(slot) = self.slot_of(connection) {
                     self.end(slot, CloseReason::Host(reason));
                 }
@@ -403,7 +405,7 @@ impl<P: Platform> Worker<P> {
 
     /// After a panic that reached the loop: everything here is given up, the
     /// sockets closed, the streams ended, and service goes on with nothing.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         log::error!(worker = self.index; "worker panicked; its connections are closed");
         let lost = self.state.connections.len();
         self.shared.connections.fetch_sub(lost, Ordering::AcqRel);

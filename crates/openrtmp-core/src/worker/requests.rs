@@ -79,6 +79,8 @@ impl<P: Platform> Worker<P> {
                 self.ask_with_key(slot, request, want, &query, allowed);
             }
             ServerEvent::Media(media) => {
+                #[cfg(test)]
+                assert!(!media.payload.ends_with(crate::sim_tests::PANIC.as_bytes()));
                 let connection = &self.state.connections[slot];
                 let Some(publication) = connection
                     .publishing
