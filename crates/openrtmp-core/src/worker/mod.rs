@@ -279,7 +279,12 @@ impl<P: Platform> Worker<P> {
             Command::RetryPublish {
                 connection,
                 request,
-            } => self.retry(connection, request),
+                stream,
+            } => {
+                self.retry(connection, request);
+                // It may have left, or been refused: then it is another's turn.
+                self.call_next(stream);
+            }
             Command::Join {
                 stream,
                 worker,

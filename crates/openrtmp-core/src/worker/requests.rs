@@ -12,7 +12,7 @@ use super::inbox::Command;
 use crate::access::{AccessAction, AccessRequest, KeyRing};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, PublisherId};
+use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::platform::Platform;
 use crate::stream::directory::Claim;
 
@@ -370,6 +370,18 @@ impl<P: Platform> Worker<P> {
         let want = pending.swap_remove(index).want;
         self.grant(slot, request, want);
         self.settle(slot);
+    }
+
+    /// The turn of whoever waits to publish a stream, if it has no publisher.
+    pub(super) fn call_next(&self, stream: StreamId) {
+        let next = self.shared.directory.lock().next_waiting(stream);
+        if let Some((connection, request)) = next {
+            self.shared.inboxes[connection.worker()].send(Command::RetryPublish {
+                connection,
+                request,
+                stream,
+            });
+        }
     }
 
     fn play(&mut self, slot: usize, request: RequestId, message_stream: u32, name: StreamName) {

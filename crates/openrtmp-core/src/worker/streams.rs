@@ -186,6 +186,7 @@ impl<P: Platform> Worker<P> {
             self.shared.inboxes[connection.worker()].send(Command::RetryPublish {
                 connection,
                 request,
+                stream: id,
             });
         }
         self.emit(Event::StreamUnpublished { stream: id, name });
