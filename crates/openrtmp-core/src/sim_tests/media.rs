@@ -120,6 +120,12 @@ pub(super) fn assert_whole(got: &[Piece], sent: &[Piece]) -> usize {
     start
 }
 
+/// The pieces from the first key frame on.
+pub(super) fn from_keyframe(pieces: &[Piece]) -> &[Piece] {
+    let start = pieces.iter().position(|p| p.class() == Class::Key);
+    &pieces[start.expect("a key frame")..]
+}
+
 /// What a player got is what was sent, in order, except video that was dropped
 /// up to a key frame: after a missing video frame none follows before a key frame.
 #[track_caller]

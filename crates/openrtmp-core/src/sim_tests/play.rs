@@ -280,6 +280,7 @@ fn events_tell_of_publishers_tracks_and_subscribers_in_order() {
     w.stream(publisher, 0..2);
     let player = w.player("live/cam");
     w.leave(player);
+    w.run(ms(100));
     w.leave(publisher);
     w.run(ms(100));
     let story: Vec<&str> = w

@@ -3,7 +3,7 @@
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::ClientMode;
 
-use super::media::{assert_whole, frames};
+use super::media::{assert_whole, frames, from_keyframe};
 use super::world::{World, ms};
 use crate::config::SecondPublisher;
 use crate::events::Event;
@@ -46,7 +46,7 @@ fn takeover_closes_the_first_and_players_stay() {
 
         let (old, new) = w[player].media.split_at(before);
         assert_whole(old, &w[first].sent);
-        assert_whole(new, &w[second].sent);
+        assert_whole(from_keyframe(new), &w[second].sent);
         assert_eq!(w[player].events.len(), told, "players are not told");
         let times: Vec<u32> = frames(&w[player].media)
             .iter()

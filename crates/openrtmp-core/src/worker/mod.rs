@@ -41,7 +41,7 @@ use inbox::{Command, Outlet};
 use timers::{Timer, Timers};
 
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, StreamId};
+use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::metrics::{ErrorCounts, Rate};
 use crate::platform::{Platform, Poller, Readiness, Token};
 use crate::shared::Shared;
@@ -377,14 +377,22 @@ impl<P: Platform> Worker<P> {
             for slot in slots {
                 self.guarded(slot, Self::tell_drain);
             }
+            self.end_streams_in_grace();
         }
         if deadline <= self.state.now {
             self.force();
         }
     }
 
+    /// Streams here may have publishers and players elsewhere: they go on until
+    /// those have left too. The host's own publisher cannot be told to.
     fn is_drained(&self) -> bool {
-        self.state.draining.is_some() && self.state.connections.is_empty()
+        self.state.draining.is_some()
+            && self.state.connections.is_empty()
+            && self.state.streams.values().all(|stream| {
+                stream.feeds.is_empty()
+                    && matches!(stream.publisher, None | Some(PublisherId::Host(_)))
+            })
     }
 
     fn force(&mut self) {
@@ -406,6 +414,7 @@ impl<P: Platform> Worker<P> {
             self.guarded(slot, Self::say_goodbye);
             self.close(slot, CloseReason::ServerStopped);
         }
+        self.end_all_streams();
     }
 
     /// After a panic that reached the loop: everything here is given up, the

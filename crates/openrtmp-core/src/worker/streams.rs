@@ -1,6 +1,7 @@
 //! Streams that live here: published, fed, ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openrtmp_protocol::session::MediaKind;
@@ -178,7 +179,11 @@ impl<P: Platform> Worker<P> {
             return;
         }
         let name = self.shared.publish_keys.masked(&stream.name);
-        let grace = self.shared.config.streams.republish_grace;
+        let stopping = self.state.draining.is_some();
+        let grace = match stopping {
+            true => Duration::ZERO,
+            false => self.shared.config.streams.republish_grace,
+        };
         stream.grace_until = Some(now + grace);
         log::info!(stream:% = name; "unpublished");
         let next = self.shared.directory.lock().publisher_gone(id, epoch);
@@ -191,7 +196,7 @@ impl<P: Platform> Worker<P> {
         }
         self.emit(Event::StreamUnpublished { stream: id, name });
         // Who waited for this end continues the stream, as within a grace.
-        if grace.is_zero() && next.is_none() {
+        if grace.is_zero() && (next.is_none() || stopping) {
             self.end_stream(id);
         } else {
             let patience = grace.max(super::connection::LINGER);
@@ -210,6 +215,35 @@ impl<P: Platform> Worker<P> {
         if over {
             self.end_stream(id);
         }
+    }
+
+    /// Stopping: nobody comes back.
+    pub(super) fn end_streams_in_grace(&mut self) {
+        let is_over = |s: &&Stream| s.publisher.is_none();
+        let ids: Vec<StreamId> = self
+            .state
+            .streams
+            .values()
+            .filter(is_over)
+            .map(|s| s.id)
+            .collect();
+        for id in ids {
+            self.end_stream(id);
+        }
+    }
+
+    /// The stop's grace is over: whoever still publishes here does not any more.
+    pub(super) fn end_all_streams(&mut self) {
+        let streams: Vec<_> = self
+            .state
+            .streams
+            .values()
+            .map(|s| (s.id, s.epoch))
+            .collect();
+        for (id, epoch) in streams {
+            self.end_publication(id, epoch);
+        }
+        self.end_streams_in_grace();
     }
 
     fn end_stream(&mut self, id: StreamId) {
