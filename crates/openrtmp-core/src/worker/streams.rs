@@ -250,22 +250,26 @@ impl<P: Platform> Worker<P> {
         let Some(stream) = self.state.streams.get(&id) else {
             return;
         };
+        let shared = self.shared.clone();
+        let mut directory = shared.directory.lock();
         // Somebody may have claimed the name just now: then it goes on.
-        let Some(feeds) = self.shared.directory.lock().close(id, stream.epoch) else {
+        let Some(feeds) = directory.close(id, stream.epoch) else {
             return;
         };
+        // Sent with the lock held: the next publisher's StreamUp, from another
+        // worker, must not be overtaken by it.
+        for &worker in feeds.iter().filter(|&&worker| worker != self.index) {
+            shared.inboxes[worker].send(Command::StreamDown { stream: id });
+        }
+        drop(directory);
         let Some(stream) = self.state.streams.remove(&id) else {
             return;
         };
         let name = self.shared.publish_keys.masked(&stream.name);
         drop(stream);
         self.emit(Event::StreamEnded { stream: id, name });
-        for worker in feeds {
-            if worker == self.index {
-                self.stream_down(id);
-            } else {
-                self.shared.inboxes[worker].send(Command::StreamDown { stream: id });
-            }
+        if feeds.contains(&self.index) {
+            self.stream_down(id);
         }
     }
 
