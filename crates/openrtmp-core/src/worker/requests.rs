@@ -241,6 +241,12 @@ impl<P: Platform> Worker<P> {
             Ok(()) => self.grant(slot, request, want),
             Err(reason) => self.refuse(slot, request, &want, reason),
         }
+        self.after_decision(slot);
+    }
+
+    /// What waited for the answer is handled now, not when the peer says more.
+    fn after_decision(&mut self, slot: usize) {
+        self.drain_events(slot);
         self.settle(slot);
     }
 
@@ -369,7 +375,7 @@ impl<P: Platform> Worker<P> {
         };
         let want = pending.swap_remove(index).want;
         self.grant(slot, request, want);
-        self.settle(slot);
+        self.after_decision(slot);
     }
 
     /// The turn of whoever waits to publish a stream, if it has no publisher.
