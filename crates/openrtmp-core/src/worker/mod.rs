@@ -195,8 +195,8 @@ impl<P: Platform> Worker<P> {
         }
         self.state.ready = ready;
         self.carry_out_commands();
-        while let Some(timer) = self.state.timers.pop_due(self.state.now) {
-            self.on_timer(timer);
+        while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
+            self.on_timer(at, timer);
         }
         self.finish_turn();
         Ok(!self.is_drained())
@@ -208,6 +208,11 @@ impl<P: Platform> Worker<P> {
             return Some(self.state.now);
         }
         self.state.timers.next()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.state.timers.len()
     }
 
     fn on_ready(&mut self, readiness: Readiness) {
@@ -227,10 +232,14 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    fn on_timer(&mut self, timer: Timer) {
+    fn on_timer(&mut self, at: Time, timer: Timer) {
         match timer {
             Timer::Connection(id) => {
-                if let Some(slot) = self.slot_of(id) {
+                // An entry that an earlier one overtook is not looked at: each look
+                // makes an entry, and they would never get fewer.
+                if let Some(slot) = self.slot_of(id)
+                    && self.state.connections[slot].armed == Some(at)
+                {
                     self.state.connections[slot].armed = None;
                     self.guarded(slot, Self::on_deadline);
                 }
