@@ -290,6 +290,11 @@ impl<P: Platform> Worker<P> {
             let reason = RejectReason::BadName("the stream has no name".into());
             return self.refuse(slot, request, &want, reason);
         }
+        // The key may have been revoked while the host or its turn was waited for.
+        if !self.shared.publish_keys.allows(&name, &query) {
+            let reason = RejectReason::Unauthorized("the key is not valid".into());
+            return self.refuse(slot, request, &want, reason);
+        }
         let shared = self.shared.clone();
         let id = self.state.connections[slot].id;
         let publisher = PublisherId::Connection(id, message_stream);
