@@ -426,12 +426,34 @@ impl<P: Platform> Worker<P> {
         self.end_all_streams();
     }
 
+    /// What others know of connections that are about to be lost.
+    fn give_up_connections(&mut self) {
+        let lost = self.state.connections.len();
+        self.shared.connections.fetch_sub(lost, Ordering::AcqRel);
+        for (_, connection) in &self.state.connections {
+            for publication in &connection.publishing {
+                if publication.home != self.index {
+                    let (stream, epoch) = (publication.stream, publication.epoch);
+                    self.shared.inboxes[publication.home]
+                        .send(Command::Unpublish { stream, epoch });
+                }
+            }
+            self.emit(Event::ConnectionClosed {
+                connection: connection.id,
+                peer: connection.peer,
+                reason: CloseReason::Internal,
+            });
+        }
+        for (stream, _) in std::mem::take(&mut self.state.feeds) {
+            self.leave(stream);
+        }
+    }
+
     /// After a panic that reached the loop: everything here is given up, the
     /// sockets closed, the streams ended, and service goes on with nothing.
     pub(crate) fn restart(&mut self) {
         log::error!(worker = self.index; "worker panicked; its connections are closed");
-        let lost = self.state.connections.len();
-        self.shared.connections.fetch_sub(lost, Ordering::AcqRel);
+        self.give_up_connections();
         let draining = self.state.draining;
         let internal = self.state.totals.errors.internal + 1;
         // A destructor that panics again must not end the thread.
@@ -447,8 +469,11 @@ impl<P: Platform> Worker<P> {
             for worker in feeds {
                 self.shared.inboxes[worker].send(Command::StreamDown { stream });
             }
+            self.call_next(stream);
         }
         self.rebind_listeners();
+        // Commands that were left when it panicked are carried out now.
+        self.shared.inboxes[self.index].send(Command::Adopt);
         self.emit(Event::WorkerRestarted { worker: self.index });
     }
 }
