@@ -73,7 +73,11 @@ fn accepted_with_window_bandwidth_chunk_size_and_result() {
 /// no app at all.
 #[test]
 fn app_and_query_are_found_wherever_clients_put_them() {
-    type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str);
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        &'static str,
+    );
     let cases: [Case; 9] = [
         (&[("app", "live"), ("tcUrl", "rtmp://h/live")], "live", ""),
         (
