@@ -53,9 +53,9 @@ pub struct Decoder<'a> {
     amf3: amf3::References,
 }
 
-/// A ceiling for [`AmfLimits::depth`]: reading recurses, and the stack of a
-/// small thread has room for this many levels.
-const MAX_DEPTH: usize = 256;
+/// A ceiling for [`AmfLimits::depth`]: reading recurses, and this many levels
+/// fit in the 512 KiB that threads of iOS and macOS have, unoptimised too.
+const MAX_DEPTH: usize = 64;
 
 impl<'a> Decoder<'a> {
     /// A decoder of AMF0 values (with AMF3 values behind marker 0x11), as

@@ -207,17 +207,19 @@ fn a_depth_limit_of_the_host_does_not_endanger_its_stack() {
         depth: usize::MAX,
         ..AmfLimits::default()
     };
-    let read = move || {
-        let bytes = repeated(&[0x09, 0x03, 0x01], 10_000);
-        kind(decode_within(AMF3, &bytes, &limits))
-    };
-    let small = std::thread::Builder::new().stack_size(512 * 1024);
-    let error = small
-        .spawn(read)
-        .expect("a thread")
-        .join()
-        .expect("no panic");
-    assert_eq!(error, AmfErrorKind::TooDeep(MAX_DEPTH));
+    let units: [&[u8]; 4] = [
+        &[0x09, 0x03, 0x01],             // dense array
+        &[0x0A, 0x0B, 0x01, 0x03, b'a'], // dynamic object
+        &[0x0A, 0x13, 0x01, 0x03, b'a'], // sealed object
+        &[0x11, 0x03, 0x00],             // dictionary
+    ];
+    for unit in units {
+        let (limits, bytes) = (limits.clone(), unit.repeat(10_000));
+        let read = move || kind(decode_within(AMF3, &bytes, &limits));
+        let small = std::thread::Builder::new().stack_size(512 * 1024);
+        let error = small.spawn(read).expect("a thread").join();
+        assert_eq!(error.expect("no panic"), AmfErrorKind::TooDeep(MAX_DEPTH));
+    }
 }
 
 #[test]
