@@ -215,7 +215,12 @@ fn a_depth_limit_of_the_host_does_not_endanger_its_stack() {
     ];
     for unit in units {
         let (limits, bytes) = (limits.clone(), unit.repeat(10_000));
-        let read = move || kind(decode_within(AMF3, &bytes, &limits));
+        let read = move || {
+            let deepest = [unit.repeat(MAX_DEPTH).as_slice(), &[0x01; 2 * MAX_DEPTH]].concat();
+            let value = decode_within(AMF3, &deepest, &limits).expect("within the limit");
+            assert!(encode_bare_amf3(&value.clone()).len() > 2 * MAX_DEPTH);
+            kind(decode_within(AMF3, &bytes, &limits))
+        };
         let small = std::thread::Builder::new().stack_size(512 * 1024);
         let error = small.spawn(read).expect("a thread").join();
         assert_eq!(error.expect("no panic"), AmfErrorKind::TooDeep(MAX_DEPTH));
