@@ -126,6 +126,34 @@ fn reference_tables_are_per_message() {
 }
 
 #[test]
+fn an_expanded_reference_adds_nothing_to_the_tables() {
+    let bytes = [
+        0x09, 13, 0x01, // array of 6
+        0x0A, 0x13, 3, b'P', 3, b'x', 0x06, 3, b's', // strings P x s, traits 0
+        0x0A, 0x02, // that object again
+        0x06, 3, b't', // string 3
+        0x06, 0x06, // string 3
+        0x0A, 0x13, 3, b'Q', 0x02, 0x01, // traits 1: class Q with x
+        0x0A, 0x05, 0x01, // traits 1
+    ];
+    let object = |class: &str, x: Value| {
+        Value::Object(Object {
+            class: Some(class.to_owned()),
+            members: vec![("x".to_owned(), x)],
+        })
+    };
+    let expected = array([
+        object("P", text("s")),
+        object("P", text("s")),
+        text("t"),
+        text("t"),
+        object("Q", Value::Null),
+        object("Q", Value::Null),
+    ]);
+    assert_eq!(decode(AMF3, &bytes), Ok(expected));
+}
+
+#[test]
 fn a_cycle_entered_through_its_inner_object_is_unrolled_and_ends() {
     // [A {b: B {a: A}}, B]: the second B holds A, which is written with a B of
     // its own, which holds that A.
