@@ -126,6 +126,34 @@ fn reference_tables_are_per_message() {
 }
 
 #[test]
+fn an_expanded_reference_adds_nothing_to_the_tables() {
+    let bytes = [
+        0x09, 13, 0x01, // array of 6
+        0x0A, 0x13, 3, b'P', 3, b'x', 0x06, 3, b's', // strings P x s, traits 0
+        0x0A, 0x02, // that object again
+        0x06, 3, b't', // string 3
+        0x06, 0x06, // string 3
+        0x0A, 0x13, 3, b'Q', 0x02, 0x01, // traits 1: class Q with x
+        0x0A, 0x05, 0x01, // traits 1
+    ];
+    let object = |class: &str, x: Value| {
+        Value::Object(Object {
+            class: Some(class.to_owned()),
+            members: vec![("x".to_owned(), x)],
+        })
+    };
+    let expected = array([
+        object("P", text("s")),
+        object("P", text("s")),
+        text("t"),
+        text("t"),
+        object("Q", Value::Null),
+        object("Q", Value::Null),
+    ]);
+    assert_eq!(decode(AMF3, &bytes), Ok(expected));
+}
+
+#[test]
 fn a_cycle_entered_through_its_inner_object_is_unrolled_and_ends() {
     // [A {b: B {a: A}}, B]: the second B holds A, which is written with a B of
     // its own, which holds that A.
@@ -207,17 +235,24 @@ fn a_depth_limit_of_the_host_does_not_endanger_its_stack() {
         depth: usize::MAX,
         ..AmfLimits::default()
     };
-    let read = move || {
-        let bytes = repeated(&[0x09, 0x03, 0x01], 10_000);
-        kind(decode_within(AMF3, &bytes, &limits))
-    };
-    let small = std::thread::Builder::new().stack_size(512 * 1024);
-    let error = small
-        .spawn(read)
-        .expect("a thread")
-        .join()
-        .expect("no panic");
-    assert_eq!(error, AmfErrorKind::TooDeep(MAX_DEPTH));
+    let units: [&[u8]; 4] = [
+        &[0x09, 0x03, 0x01],             // dense array
+        &[0x0A, 0x0B, 0x01, 0x03, b'a'], // dynamic object
+        &[0x0A, 0x13, 0x01, 0x03, b'a'], // sealed object
+        &[0x11, 0x03, 0x00],             // dictionary
+    ];
+    for unit in units {
+        let (limits, bytes) = (limits.clone(), unit.repeat(10_000));
+        let read = move || {
+            let deepest = [unit.repeat(MAX_DEPTH).as_slice(), &[0x01; 2 * MAX_DEPTH]].concat();
+            let value = decode_within(AMF3, &deepest, &limits).expect("within the limit");
+            assert!(encode_bare_amf3(&value.clone()).len() > 2 * MAX_DEPTH);
+            kind(decode_within(AMF3, &bytes, &limits))
+        };
+        let small = std::thread::Builder::new().stack_size(512 * 1024);
+        let error = small.spawn(read).expect("a thread").join();
+        assert_eq!(error.expect("no panic"), AmfErrorKind::TooDeep(MAX_DEPTH));
+    }
 }
 
 #[test]
