@@ -160,6 +160,7 @@ fn garbage_after_the_handshake_closes_or_waits_but_never_harms() {
     let world = World::new(|config| config.rtmp.connect_timeout = Duration::from_millis(300));
     // A fixed pattern (xorshift): the same garbage every time.
     let mut state = 0x2545_F491_4F6C_DD1Du64;
+    let mut sockets = Vec::new();
     for _ in 0..50 {
         let mut garbage = vec![0u8; 4096];
         for byte in &mut garbage {
@@ -170,9 +171,10 @@ fn garbage_after_the_handshake_closes_or_waits_but_never_harms() {
         }
         let mut socket = world.shaken();
         let _ = socket.write_all(&garbage);
-        until_closed(&mut socket);
+        sockets.push(socket);
     }
-    for _ in 0..50 {
+    for mut socket in sockets {
+        until_closed(&mut socket);
         world.next_close();
     }
     assert_eq!(world.server.metrics().errors.internal, 0);
