@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::session::SessionError;
@@ -133,6 +134,8 @@ impl<P: Platform> Worker<P> {
             return self.close(slot, CloseReason::TooSlow(reason));
         }
         if due(connection.io.coalesce_until) {
+            connection.io.coalesce_until = None;
+            connection.io.urgent = true;
             self.mark_dirty(slot);
         }
         if !connection_is_ending(self, slot) {
@@ -205,6 +208,10 @@ impl<P: Platform> Worker<P> {
         if connection.armed.is_none_or(|armed| deadline < armed) {
             let exact = connection.io.coalesce_until == Some(deadline);
             let at = if exact { deadline } else { round_up(deadline) };
+            // One that stays in the past, by a mistake of ours, must not hold the
+            // worker in its loop over what is due.
+            let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
+            let at = if at > self.state.now { at } else { soonest };
             connection.armed = Some(at);
             self.state.timers.set(at, Timer::Connection(connection.id));
         }
