@@ -316,6 +316,8 @@ impl Player {
                             ClientEvent::Connected(_) => self.connected = Some(now),
                             ClientEvent::Media(media) => match media.kind {
                                 MediaKind::Video => self.on_video(&media.payload, now, context),
+                                // nginx-rtmp begins with an empty audio message.
+                                MediaKind::Audio if media.payload.is_empty() => {}
                                 MediaKind::Audio => self.faults.corrupt_messages += 1,
                                 MediaKind::Data => {}
                             },
