@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use openrtmp_core::client::ClientError;
 
 use crate::progress::say;
@@ -31,14 +32,32 @@ pub(crate) fn code(result: Result<(), Failure>) -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Runtime(message)) => (1, message),
         Err(Failure::Usage(message)) => (2, message),
-        Err(Failure::Arguments(error)) => {
+        Err(Failure::Arguments(error)) if is_help(&error) => {
             // Nobody is left to be told if this fails.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
+        Err(Failure::Arguments(error)) => (2, in_one_line(&error)),
     };
     say(&format!("openrtmp: {message}"));
     ExitCode::from(code)
+}
+
+fn is_help(error: &clap::Error) -> bool {
+    !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+}
+
+/// clap adds usage and tips below an empty line.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let line = lines.join(" ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    format!("{line} (--help explains)")
 }
 
 impl From<ClientError> for Failure {

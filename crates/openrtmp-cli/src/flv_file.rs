@@ -12,7 +12,7 @@ use openrtmp_protocol::amf::{Decoder, Encoder, Encoding, Object, Value};
 use openrtmp_protocol::flv;
 
 use crate::exit::Failure;
-use crate::media::tag_type;
+use crate::media::{is_metadata, tag_type};
 
 /// An FLV being written.
 ///
@@ -23,6 +23,8 @@ pub(crate) struct FlvFile {
     output: Output,
     /// Metadata and sequence headers that came before the first frame.
     held: Vec<Media>,
+    /// As received: servers repeat it.
+    metadata: Option<Bytes>,
     started: bool,
     audio: bool,
     video: bool,
@@ -66,6 +68,7 @@ impl FlvFile {
         Ok(FlvFile {
             output,
             held: Vec::new(),
+            metadata: None,
             started: false,
             audio: false,
             video: false,
@@ -87,6 +90,12 @@ impl FlvFile {
             MediaKind::Audio => self.audio = true,
             MediaKind::Video => self.video = true,
             MediaKind::Data => {}
+        }
+        if is_metadata(media.kind, &media.payload) {
+            let known = self.metadata.replace(media.payload.clone());
+            if known.as_ref() == Some(&media.payload) {
+                return Ok(Written::Done);
+            }
         }
         if !self.started {
             if !frame && self.held.len() < HELD {
@@ -219,13 +228,11 @@ const DURATION_OFFSET: u64 = 9 + 4 + 11 + 13 + 5 + 10 + 1;
 
 /// The object of an `onMetaData` message.
 fn metadata_of(media: &Media) -> Option<Object> {
-    if media.kind != MediaKind::Data {
+    if !is_metadata(media.kind, &media.payload) {
         return None;
     }
     let mut decoder = Decoder::new(&media.payload, &AmfLimits::default());
-    if decoder.value().ok()?.as_str()? != "onMetaData" {
-        return None;
-    }
+    let _name = decoder.value().ok()?;
     decoder.value().ok()?.as_object().cloned()
 }
 

@@ -18,6 +18,7 @@ mod progress;
 mod publish;
 mod receive;
 mod record;
+mod serve;
 mod signal;
 mod source;
 mod units;
@@ -27,4 +28,9 @@ use std::process::ExitCode;
 /// Runs `openrtmp` with the process's arguments.
 pub fn main() -> ExitCode {
     exit::code(args::run(std::env::args_os()))
+}
+
+/// Runs the ready server alone: `openrtmp serve` under a name of its own.
+pub fn server_main() -> ExitCode {
+    exit::code(args::run_server(std::env::args_os()))
 }

@@ -20,6 +20,12 @@ pub(crate) fn is_frame(kind: MediaKind, payload: &[u8]) -> bool {
     }
 }
 
+/// True for `onMetaData`.
+pub(crate) fn is_metadata(kind: MediaKind, payload: &[u8]) -> bool {
+    // AMF0: a string of ten bytes.
+    kind == MediaKind::Data && payload.starts_with(b"\x02\x00\x0AonMetaData")
+}
+
 /// The FLV tag type of a message.
 pub(crate) fn tag_type(media: MediaKind) -> u8 {
     match media {

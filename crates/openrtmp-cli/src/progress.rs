@@ -32,8 +32,7 @@ impl Write for LogOutput {
     }
 }
 
-/// A line at the foot of the terminal: a progress bar, or a spinner where no end
-/// is known.
+/// A line at the foot of the terminal, with a bar where the end is known.
 pub(crate) struct Progress {
     bar: ProgressBar,
     rate: Rate,
@@ -45,9 +44,9 @@ impl Progress {
         let (bar, template) = match length {
             Some(length) => (
                 ProgressBar::new(length),
-                "{wide_bar:.cyan/blue} {percent:>3} %  {msg}",
+                "{bar:30.cyan/blue} {percent:>3} %  {msg}",
             ),
-            None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+            None => (ProgressBar::new_spinner(), "{msg}"),
         };
         let bar = SCREEN.add(bar);
         // The templates are constants; a wrong one would only look plain.
@@ -77,7 +76,6 @@ impl Progress {
     pub(crate) fn show_text(&self, text: impl FnOnce() -> String) {
         if !self.bar.is_hidden() {
             self.bar.set_message(text());
-            self.bar.tick();
         }
     }
 

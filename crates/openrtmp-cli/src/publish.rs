@@ -6,7 +6,7 @@ use openrtmp_protocol::flv::Tag;
 use openrtmp_protocol::{RtmpUrl, Time};
 
 use crate::exit::Failure;
-use crate::media::{is_frame, message_kind};
+use crate::media::{is_frame, is_metadata, message_kind};
 use crate::pacing::{Pacer, Timeline};
 use crate::progress::{Progress, say};
 use crate::signal::Stop;
@@ -42,8 +42,9 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         arguments.url.clone(),
         ClientMode::Publish,
     ))?;
-    stop.finish_with(client.waker());
     let waker = client.waker();
+    let interrupted = waker.clone();
+    stop.handle(vec![Box::new(move || interrupted.wake())]);
     let source = input
         .start(arguments.repeat, move || waker.wake())
         .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
@@ -51,17 +52,19 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         client,
         pacer: (!arguments.fast).then(Pacer::default),
         timeline: Timeline::default(),
+        repeating: false,
         start: Instant::now(),
         progress: Progress::new(length),
         sent: Sent::default(),
     };
     let result = publisher.run(&source, stop);
     publisher.progress.clear();
-    let summary = publisher.sent.summary(publisher.start.elapsed());
+    if publisher.sent.messages > 0 {
+        say(&publisher.sent.summary(publisher.start.elapsed()));
+    }
     // A file that is damaged further on was still published up to there: say
     // goodbye either way.
     let closed = publisher.client.close().map_err(Failure::from);
-    say(&summary);
     result.and(closed)
 }
 
@@ -70,6 +73,8 @@ struct Publisher {
     /// None: as fast as possible.
     pacer: Option<Pacer>,
     timeline: Timeline,
+    /// The file was sent before.
+    repeating: bool,
     start: Instant,
     progress: Progress,
     sent: Sent,
@@ -97,7 +102,10 @@ impl Publisher {
                     self.progress.set_position(offset);
                     self.listen(Some(Instant::now()))?;
                 }
-                Some(Item::NextPass) => self.timeline.next_pass(),
+                Some(Item::NextPass) => {
+                    self.timeline.next_pass();
+                    self.repeating = true;
+                }
                 Some(Item::End(result)) => return result,
                 // The reading thread wakes the client.
                 None => self.listen(None)?,
@@ -111,6 +119,10 @@ impl Publisher {
             log::debug!("skipped a tag of type {}", tag.kind);
             return Ok(());
         };
+        if self.repeating && is_metadata(kind, &tag.payload) {
+            // The server has it, and some players take it for a new track.
+            return Ok(());
+        }
         let position = self
             .timeline
             .place(kind, tag.timestamp, is_frame(kind, &tag.payload));

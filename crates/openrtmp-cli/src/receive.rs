@@ -50,7 +50,8 @@ pub(crate) fn receive(
     let start = Instant::now();
     let mut client = Client::connect(ClientConfig::new(url.clone(), ClientMode::Play))?;
     let ready = start.elapsed();
-    stop.finish_with(client.waker());
+    let waker = client.waker();
+    stop.handle(vec![Box::new(move || waker.wake())]);
     let mut clock = Rebase::default();
     let mut heard = Instant::now();
     let mut ended = false;
@@ -74,13 +75,14 @@ pub(crate) fn receive(
             }
             Ok(Some(event)) => ended = ends(&event),
             Ok(None) => {
-                if let (Some(deadline), Some(timeout)) = (deadline, bounds.timeout) {
-                    if Instant::now() >= deadline && !stop.requested() {
-                        return Err(Failure::Runtime(format!(
-                            "no media for {} s",
-                            timeout.as_secs_f64()
-                        )));
-                    }
+                if let (Some(deadline), Some(timeout)) = (deadline, bounds.timeout)
+                    && Instant::now() >= deadline
+                    && !stop.requested()
+                {
+                    return Err(Failure::Runtime(format!(
+                        "no media for {} s",
+                        timeout.as_secs_f64()
+                    )));
                 }
             }
             Err(error) => return Err(error.into()),

@@ -1,14 +1,16 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-
-use openrtmp_core::client::ClientWaker;
+use std::time::{Duration, Instant};
 
 use crate::exit::Failure;
 use crate::progress::say;
 
-/// The wish to stop: Ctrl-C or SIGTERM. The first signal asks, a second one ends
-/// the process at once, and so does the first while there is nothing to finish.
+/// The wish to stop: Ctrl-C or SIGTERM. Each signal calls the next handler; one
+/// too many, or one before there is anything to finish, ends the process.
 #[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<Shared>);
+
+/// What a signal does, on a thread of its own.
+pub(crate) type Handler = Box<dyn Fn() + Send>;
 
 #[derive(Default)]
 struct Shared {
@@ -18,10 +20,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    requested: bool,
-    /// Something is open that wants to be finished.
-    graceful: bool,
-    waker: Option<ClientWaker>,
+    signals: usize,
+    handlers: Vec<Handler>,
 }
 
 impl Stop {
@@ -34,28 +34,51 @@ impl Stop {
         Ok(stop)
     }
 
-    /// From now on the first signal sets [`Stop::requested`] and wakes the client.
-    pub(crate) fn finish_with(&self, waker: ClientWaker) {
-        let mut state = self.lock();
-        state.graceful = true;
-        state.waker = Some(waker);
+    /// From now on the first signal sets [`Stop::requested`] and calls the first
+    /// handler, the second one the second.
+    pub(crate) fn handle(&self, handlers: Vec<Handler>) {
+        self.lock().handlers = handlers;
     }
 
     /// Whether to stop.
     pub(crate) fn requested(&self) -> bool {
-        self.lock().requested
+        self.lock().signals > 0
+    }
+
+    /// Waits for the wish to stop, at most for `limit`. True if it came.
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> bool {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut state = self.lock();
+        while state.signals == 0 {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(Duration::ZERO) => return false,
+                Some(left) => {
+                    let (state, _) = self
+                        .0
+                        .changed
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    state
+                }
+                None => self
+                    .0
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        true
     }
 
     fn signal(&self) {
         let mut state = self.lock();
-        if state.requested || !state.graceful {
+        let Some(handler) = state.handlers.get(state.signals) else {
             say("openrtmp: interrupted");
             std::process::exit(1);
-        }
-        state.requested = true;
-        if let Some(waker) = &state.waker {
-            waker.wake();
-        }
+        };
+        handler();
+        state.signals += 1;
         self.0.changed.notify_all();
     }
 

@@ -63,6 +63,7 @@ fn nobody() -> String {
 fn help_is_data_and_documents_the_exit_codes() {
     for arguments in [
         &["--help"][..],
+        &["serve", "--help"],
         &["publish", "--help"],
         &["play", "--help"],
         &["record", "--help"],
@@ -78,31 +79,43 @@ fn help_is_data_and_documents_the_exit_codes() {
 }
 
 #[test]
-fn a_wrong_command_line_exits_with_2() {
-    for arguments in [
-        &[][..],
-        &["dance"],
-        &["play"],
-        &["play", "--no-such-flag", "rtmp://localhost/live/camera"],
-        &["play", "http://localhost/live/camera"],
-        &["play", "rtmp://localhost/"],
-        &["play", "--force", "rtmp://localhost/live/camera"],
-        &["probe", "rtmp://localhost:99999/live/camera"],
-        &[
-            "probe",
-            "--duration",
+fn a_wrong_command_line_exits_with_2_and_one_line() {
+    for (arguments, word) in [
+        (&["dance"][..], "dance"),
+        (&["play"], "<URL>"),
+        (
+            &["play", "--flag", "rtmp://localhost/live/camera"],
+            "--flag",
+        ),
+        (&["play", "http://localhost/live/camera"], "rtmp://"),
+        (&["play", "rtmp://localhost/"], "stream"),
+        (
+            &["play", "--force", "rtmp://localhost/live/camera"],
+            "--output",
+        ),
+        (&["probe", "rtmp://localhost:99999/live/camera"], "99999"),
+        (
+            &[
+                "probe",
+                "--duration",
+                "soon",
+                "rtmp://localhost/live/camera",
+            ],
             "soon",
-            "rtmp://localhost/live/camera",
-        ],
-        &["record", "rtmp://localhost/live/camera"],
-        &["publish", "movie.flv"],
-        &["--log", "loud", "play", "rtmp://localhost/live/camera"],
+        ),
+        (&["record", "rtmp://localhost/live/camera"], "<FILE>"),
+        (&["publish", "movie.flv"], "<URL>"),
+        (&["--log", "loud", "serve"], "loud"),
+        (&["serve", "--listen", "localhost"], "--listen"),
+        (&["serve", "--workers", "100"], "100"),
     ] {
-        let output = openrtmp(arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(output.stdout.is_empty(), "{arguments:?}");
-        assert!(!output.stderr.is_empty(), "{arguments:?}");
+        let (code, message) = failure(&openrtmp(arguments));
+        assert_eq!(code, 2, "{arguments:?}");
+        assert!(message.contains(word), "{arguments:?}: {message}");
     }
+    let nothing = openrtmp(&[]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("Usage:"));
 }
 
 #[test]

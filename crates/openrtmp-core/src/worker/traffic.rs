@@ -82,7 +82,7 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    fn drain_events(&mut self, slot: usize) {
+    pub(super) fn drain_events(&mut self, slot: usize) {
         while let Some(connection) = self.state.connections.get_mut(slot)
             && let Some(event) = connection.session.poll_event()
         {

@@ -12,6 +12,8 @@
 mod amf0;
 mod amf3;
 mod error;
+#[cfg(test)]
+pub(crate) mod tests;
 mod value;
 
 use std::mem::size_of;

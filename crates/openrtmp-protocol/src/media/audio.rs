@@ -122,7 +122,7 @@ pub struct AudioTag {
     pub enhanced: bool,
     /// Nanoseconds to add to the message's timestamp (ModEx), 0 to 999,999.
     pub nanos: u32,
-    packets: Option<Packets<AudioCodec, AudioPacketKind>>,
+    pub(super) packets: Option<Packets<AudioCodec, AudioPacketKind>>,
 }
 
 impl AudioTag {

@@ -5,7 +5,11 @@ mod audio;
 pub mod codec;
 mod enhanced;
 mod fourcc;
+#[cfg(test)]
+pub(crate) mod golden;
 mod multichannel;
+#[cfg(test)]
+mod tests;
 mod video;
 
 pub use audio::{AudioCodec, AudioPacketKind, AudioTag, write_audio};

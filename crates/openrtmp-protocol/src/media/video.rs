@@ -174,7 +174,7 @@ pub struct VideoTag {
     pub enhanced: bool,
     /// Nanoseconds to add to the message's timestamp (ModEx), 0 to 999,999.
     pub nanos: u32,
-    packets: Packets<VideoCodec, VideoPacketKind>,
+    pub(super) packets: Packets<VideoCodec, VideoPacketKind>,
 }
 
 impl VideoTag {

@@ -96,7 +96,7 @@ pub struct ClientSession {
 }
 
 enum Phase {
-    Handshake(Box<ClientHandshake>),
+    Handshake(ClientHandshake),
     /// Waits for the result of connect.
     Connecting,
     /// Waits for the result of createStream.
@@ -135,7 +135,7 @@ impl ClientSession {
         let handshake = ClientHandshake::new(random, config.digest_handshake, link.output());
         ClientSession {
             link,
-            phase: Phase::Handshake(Box::new(handshake)),
+            phase: Phase::Handshake(handshake),
             events: EventQueue::new(),
             deadline: now + config.timeout,
             stream: None,
@@ -436,8 +436,8 @@ impl MediaEvent for ClientEvent {
         ClientEvent::Media(media)
     }
 
-    fn malformed(error: MessageError) -> Option<ClientEvent> {
-        let _ = error;
+    /// A player can do nothing about it.
+    fn malformed(_: MessageError) -> Option<ClientEvent> {
         None
     }
 }

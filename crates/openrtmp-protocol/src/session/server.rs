@@ -72,7 +72,7 @@ pub struct ServerSession {
     timer: Option<(Timer, Time)>,
     /// Media messages dropped because nothing is published where they point.
     dropped_media: u64,
-    /// In a stretch of such messages, which was reported.
+    /// The last one was dropped, so the stretch is reported already.
     dropping: bool,
     /// Unknown message types reported so far.
     unknown_types: Vec<u8>,
@@ -80,7 +80,7 @@ pub struct ServerSession {
 
 /// What is rare or large is boxed: most connections are idle most of the time.
 enum Phase {
-    Handshake(Box<ServerHandshake>),
+    Handshake(ServerHandshake),
     /// Waits for `connect`.
     Connect,
     /// Waits for the host's answer to `connect`.
@@ -133,7 +133,7 @@ impl ServerSession {
         let mut session = ServerSession {
             config: config.clone(),
             link: Link::new(&config.limits, config.window_ack_size),
-            phase: Phase::Handshake(Box::new(handshake)),
+            phase: Phase::Handshake(handshake),
             streams: MessageStreams::default(),
             events: EventQueue::new(),
             waiting: VecDeque::new(),
