@@ -17,7 +17,8 @@ pub(crate) struct Plan {
     pub(crate) contenders: Vec<Contender>,
     pub(crate) rounds: usize,
     pub(crate) load: FanOut,
-    /// Also: idle connections and ingest, once per round.
+    /// Also idle connections and ingest, once per round, of the servers that do
+    /// not merge writes: merging has no part in it.
     pub(crate) idle: Option<Duration>,
     pub(crate) ingest: Option<Duration>,
 }
@@ -88,7 +89,7 @@ fn measure(contender: &Contender, plan: &Plan, row: &mut Row) -> io::Result<()> 
     let result = fan_out(running.target(), Some(&running.process()), &plan.load)?;
     row.fan_outs.push(result);
     drop(running);
-    if matches!(contender, Contender::Floor { .. }) {
+    if !contender.writes_at_once() {
         return Ok(());
     }
     if let Some(duration) = plan.idle {

@@ -47,6 +47,15 @@ impl Contender {
         }
     }
 
+    /// A server, set to send every frame as it comes.
+    pub(crate) fn writes_at_once(&self) -> bool {
+        match self {
+            Contender::OpenRtmp { merge_ms, .. } => *merge_ms == 0,
+            Contender::Floor { .. } => false,
+            Contender::Nginx => true,
+        }
+    }
+
     pub(crate) fn is_installed(&self) -> bool {
         *self != Contender::Nginx
             || [NGINX, NGINX_RTMP]
