@@ -9,6 +9,7 @@
     reason = "a command line program reports on standard output"
 )]
 
+mod bench;
 mod runner;
 mod test;
 mod tools;
@@ -23,6 +24,8 @@ Commands:
   test   Check, build and test everything; installs what is missing
          --only STEP    run one step, repeatable
          --no-install   install nothing; say what is missing and stop
+  bench  Measure our server beside the bare TCP fan-out and nginx-rtmp; options
+         are those of `openrtmp-bench compare`
 
 Exit codes: 0 all passed, 1 something failed, 2 wrong usage or a tool is missing";
 
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
             Ok(options) => test::run(&options),
             Err(message) => refuse(&message),
         },
+        "bench" => bench::run(options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}\n\nSteps of test: {}", test::step_names());
             ExitCode::SUCCESS
