@@ -50,6 +50,8 @@ mod publisher;
 mod record;
 mod server;
 mod shared;
+#[cfg(test)]
+mod sim_tests;
 mod stream;
 mod tap;
 mod worker;

@@ -341,9 +341,7 @@ impl Server {
             return Summary::default();
         };
         let before = self.metrics();
-        self.shared.stopping.store(true, Ordering::Release);
-        self.shared.events.send(Event::ServerStopping);
-        self.drain(grace);
+        self.begin_stop(grace);
         for worker in running.workers {
             // A worker's panic was reported where it happened.
             let _ = worker.join();
@@ -385,6 +383,13 @@ impl Server {
         if self.shared.stopping.load(Ordering::Acquire) {
             self.drain(Duration::ZERO);
         }
+    }
+
+    /// The part of [`Server::stop`] that does not wait.
+    pub(crate) fn begin_stop(&self, grace: Duration) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.events.send(Event::ServerStopping);
+        self.drain(grace);
     }
 
     fn drain(&self, grace: Duration) {
@@ -556,6 +561,16 @@ impl<P: Platform> Assembly<P> {
             access: access_inlet,
             addresses,
         })
+    }
+
+    /// The host's handle for a simulation, which moves the parts itself.
+    #[cfg(test)]
+    pub(crate) fn handle(&self) -> Server {
+        Server {
+            shared: self.shared.clone(),
+            addresses: self.addresses.clone(),
+            running: Mutex::new(None),
+        }
     }
 
     /// Gives everything its thread.

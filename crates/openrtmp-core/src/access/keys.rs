@@ -6,14 +6,15 @@ use subtle::ConstantTimeEq;
 /// Query parameters that may carry a key: `cam?key=SECRET`.
 const PARAMETERS: [&str; 2] = ["key", "token"];
 
-/// An allow list of keys (A1). An empty one allows everybody.
+/// An allow list of keys (A1). One that never had a key allows everybody; one
+/// whose last key was removed allows nobody.
 ///
 /// A key comes as a query parameter (`cam?key=SECRET`, or `token=`), or is
 /// itself the last segment of the stream's name, as encoders call their
 /// "stream key". Keys are compared in constant time and never logged.
 #[derive(Debug, Default)]
 pub struct KeyRing {
-    keys: RwLock<Vec<Key>>,
+    keys: RwLock<Option<Vec<Key>>>,
 }
 
 struct Key(String);
@@ -27,17 +28,19 @@ impl std::fmt::Debug for Key {
 impl KeyRing {
     /// A ring of these keys.
     pub fn new(keys: impl IntoIterator<Item = String>) -> KeyRing {
-        KeyRing {
-            keys: RwLock::new(keys.into_iter().map(Key).collect()),
+        let ring = KeyRing::default();
+        for key in keys {
+            ring.add(key);
         }
+        ring
     }
 
-    /// True if there are no keys: everybody may.
+    /// True if there never was a key: everybody may.
     pub fn is_open(&self) -> bool {
         self.keys
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+            .is_none()
     }
 
     /// Adds a key, in force at once.
@@ -45,17 +48,23 @@ impl KeyRing {
         self.keys
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_default()
             .push(Key(key));
     }
 
-    /// Removes a key. True if it was there.
+    /// Removes a key. True if it was there. Removing the last one does not let
+    /// everybody in.
     pub fn remove(&self, key: &str) -> bool {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(keys) = keys.as_mut() else {
+            return false;
+        };
         let before = keys.len();
         keys.retain(|k| k.0 != key);
         keys.len() != before
     }
 
+<<<<<<< HEAD
     /// The keys, in the order they were added. They are secrets.
     pub fn list(&self) -> Vec<String> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
@@ -74,6 +83,9 @@ impl KeyRing {
     }
 
     /// True if the name or the query carries one of the keys, or there are none.
+=======
+    /// True if the name or the query carries one of the keys, or there never was one.
+>>>>>>> main
     pub fn allows(&self, name: &StreamName, query: &str) -> bool {
         self.is_open() || self.matches(name, query, |_| true)
     }
@@ -88,7 +100,7 @@ impl KeyRing {
         let mut found = false;
         // Every candidate meets every key, so that time tells nothing.
         for candidate in candidates(name, query) {
-            for key in keys.iter() {
+            for key in keys.iter().flatten() {
                 found |= equal(candidate, &key.0) && accept(&key.0);
             }
         }
@@ -158,6 +170,7 @@ mod tests {
     }
 
     #[test]
+<<<<<<< HEAD
     fn generated_keys_differ_and_are_allowed_as_settings() {
         let keys = [KeyRing::generate().unwrap(), KeyRing::generate().unwrap()];
         assert_ne!(keys[0], keys[1]);
@@ -166,6 +179,14 @@ mod tests {
         let mut config = crate::Config::desktop();
         config.access.publish_keys = keys.to_vec();
         assert_eq!(config.validate(), Ok(()));
+=======
+    fn removing_the_last_key_does_not_let_everybody_in() {
+        let ring = KeyRing::new(["a".to_owned()]);
+        assert!(ring.remove("a"));
+        assert!(!ring.is_open());
+        assert!(!ring.allows(&name("live/cam"), ""));
+        assert!(!ring.allows(&name("live/cam"), "key=a"));
+>>>>>>> main
     }
 
     #[test]

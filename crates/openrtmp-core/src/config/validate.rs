@@ -153,7 +153,7 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         "limits.session.amf.depth",
         c.limits.session.amf.depth,
         1,
-        128,
+        64,
     )?;
     Ok(())
 }

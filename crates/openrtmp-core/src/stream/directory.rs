@@ -229,6 +229,17 @@ impl Inner {
         next
     }
 
+    /// Who waits longest for a stream that has no publisher, taken off the queue.
+    pub(crate) fn next_waiting(&mut self, id: StreamId) -> Option<(ConnectionId, RequestId)> {
+        let entry = self.by_id(id)?;
+        if entry.home.as_ref().is_some_and(|h| h.publisher.is_some()) {
+            return None;
+        }
+        let next = entry.waiting.pop_front();
+        self.forget_if_unused(id);
+        next
+    }
+
     /// The stream is over, unless somebody claimed it meanwhile. Returns the
     /// workers whose subscribers are to be told.
     pub(crate) fn close(&mut self, id: StreamId, epoch: u32) -> Option<Vec<usize>> {

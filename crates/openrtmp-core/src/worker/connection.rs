@@ -133,26 +133,23 @@ impl<S> Connection<S> {
 
     /// When this connection next needs a look, if nothing happens before.
     pub(super) fn deadline(&self, config: &Config) -> Option<Time> {
-        let decision = self.pending.iter().filter_map(|p| match p.waits_for {
-            WaitsFor::Host(until) => Some(until),
-            WaitsFor::Publisher => None,
-        });
-        let session = if self.is_ending() {
-            None
-        } else {
-            self.session.poll_timeout()
-        };
         let stalled = self
             .io
             .blocked_since
             .map(|since| since + config.queue.stall_timeout);
+        if self.is_ending() {
+            return stalled.into_iter().chain(self.io.linger_until).min();
+        }
+        let decision = self.pending.iter().filter_map(|p| match p.waits_for {
+            WaitsFor::Host(until) => Some(until),
+            WaitsFor::Publisher => None,
+        });
         let ping = (!config.rtmp.ping_interval.is_zero() && self.stage() != Stage::Handshake)
             .then(|| self.last_input + self.ping_due(config));
         decision
-            .chain(session)
+            .chain(self.session.poll_timeout())
             .chain(stalled)
             .chain(ping)
-            .chain(self.io.linger_until)
             .chain(self.io.coalesce_until)
             .min()
     }

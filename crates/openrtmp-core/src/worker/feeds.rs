@@ -106,7 +106,8 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    fn leave(&mut self, id: StreamId) {
+    /// This worker has no subscriber of the stream any more.
+    pub(super) fn leave(&mut self, id: StreamId) {
         match self.shared.directory.lock().detach(id, self.index) {
             Some(home) if home == self.index => {
                 if let Some(stream) = self.state.streams.get_mut(&id) {

@@ -43,6 +43,7 @@ pub(crate) enum Command {
     RetryPublish {
         connection: ConnectionId,
         request: RequestId,
+        stream: StreamId,
     },
     /// A subscriber on `worker` wants to join a stream that lives here.
     Join {

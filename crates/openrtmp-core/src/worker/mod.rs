@@ -41,7 +41,7 @@ use inbox::{Command, Outlet};
 use timers::{Timer, Timers};
 
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, StreamId};
+use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::metrics::{ErrorCounts, Rate};
 use crate::platform::{Platform, Poller, Readiness, Token};
 use crate::shared::Shared;
@@ -195,8 +195,8 @@ impl<P: Platform> Worker<P> {
         }
         self.state.ready = ready;
         self.carry_out_commands();
-        while let Some(timer) = self.state.timers.pop_due(self.state.now) {
-            self.on_timer(timer);
+        while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
+            self.on_timer(at, timer);
         }
         self.finish_turn();
         Ok(!self.is_drained())
@@ -209,6 +209,11 @@ impl<P: Platform> Worker<P> {
             return Some(self.state.now);
         }
         self.state.timers.next()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.state.timers.len()
     }
 
     fn on_ready(&mut self, readiness: Readiness) {
@@ -228,10 +233,14 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    fn on_timer(&mut self, timer: Timer) {
+    fn on_timer(&mut self, at: Time, timer: Timer) {
         match timer {
             Timer::Connection(id) => {
-                if let Some(slot) = self.slot_of(id) {
+                // An entry that an earlier one overtook is not looked at: each look
+                // makes an entry, and they would never get fewer.
+                if let Some(slot) = self.slot_of(id)
+                    && self.state.connections[slot].armed == Some(at)
+                {
                     self.state.connections[slot].armed = None;
                     self.guarded(slot, Self::on_deadline);
                 }
@@ -280,7 +289,12 @@ impl<P: Platform> Worker<P> {
             Command::RetryPublish {
                 connection,
                 request,
-            } => self.retry(connection, request),
+                stream,
+            } => {
+                self.retry(connection, request);
+                // It may have left, or been refused: then it is another's turn.
+                self.call_next(stream);
+            }
             Command::Join {
                 stream,
                 worker,
@@ -316,6 +330,8 @@ impl<P: Platform> Worker<P> {
                 self.decide(connection, request, decision);
             }
             Command::Disconnect { connection, reason } => {
+                #[cfg(test)]
+                assert_ne!(reason, crate::sim_tests::PANIC, "asked for by a test");
                 if let Some(slot) = self.slot_of(connection) {
                     self.end(slot, CloseReason::Host(reason));
                 }
@@ -371,14 +387,22 @@ impl<P: Platform> Worker<P> {
             for slot in slots {
                 self.guarded(slot, Self::tell_drain);
             }
+            self.end_streams_in_grace();
         }
         if deadline <= self.state.now {
             self.force();
         }
     }
 
+    /// Streams here may have publishers and players elsewhere: they go on until
+    /// those have left too. The host's own publisher cannot be told to.
     fn is_drained(&self) -> bool {
-        self.state.draining.is_some() && self.state.connections.is_empty()
+        self.state.draining.is_some()
+            && self.state.connections.is_empty()
+            && self.state.streams.values().all(|stream| {
+                stream.feeds.is_empty()
+                    && matches!(stream.publisher, None | Some(PublisherId::Host(_)))
+            })
     }
 
     fn force(&mut self) {
@@ -400,14 +424,37 @@ impl<P: Platform> Worker<P> {
             self.guarded(slot, Self::say_goodbye);
             self.close(slot, CloseReason::ServerStopped);
         }
+        self.end_all_streams();
+    }
+
+    /// What others know of connections that are about to be lost.
+    fn give_up_connections(&mut self) {
+        let lost = self.state.connections.len();
+        self.shared.connections.fetch_sub(lost, Ordering::AcqRel);
+        for (_, connection) in &self.state.connections {
+            for publication in &connection.publishing {
+                if publication.home != self.index {
+                    let (stream, epoch) = (publication.stream, publication.epoch);
+                    self.shared.inboxes[publication.home]
+                        .send(Command::Unpublish { stream, epoch });
+                }
+            }
+            self.emit(Event::ConnectionClosed {
+                connection: connection.id,
+                peer: connection.peer,
+                reason: CloseReason::Internal,
+            });
+        }
+        for (stream, _) in std::mem::take(&mut self.state.feeds) {
+            self.leave(stream);
+        }
     }
 
     /// After a panic that reached the loop: everything here is given up, the
     /// sockets closed, the streams ended, and service goes on with nothing.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         log::error!(worker = self.index; "worker panicked; its connections are closed");
-        let lost = self.state.connections.len();
-        self.shared.connections.fetch_sub(lost, Ordering::AcqRel);
+        self.give_up_connections();
         let draining = self.state.draining;
         let internal = self.state.totals.errors.internal + 1;
         // A destructor that panics again must not end the thread.
@@ -423,8 +470,11 @@ impl<P: Platform> Worker<P> {
             for worker in feeds {
                 self.shared.inboxes[worker].send(Command::StreamDown { stream });
             }
+            self.call_next(stream);
         }
         self.rebind_listeners();
+        // Commands that were left when it panicked are carried out now.
+        self.shared.inboxes[self.index].send(Command::Adopt);
         self.emit(Event::WorkerRestarted { worker: self.index });
     }
 }

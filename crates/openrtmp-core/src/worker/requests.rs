@@ -12,7 +12,7 @@ use super::inbox::Command;
 use crate::access::{AccessAction, AccessRequest, KeyRing};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, PublisherId};
+use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::platform::Platform;
 use crate::stream::directory::Claim;
 
@@ -79,6 +79,8 @@ impl<P: Platform> Worker<P> {
                 self.ask_with_key(slot, request, want, &query, allowed);
             }
             ServerEvent::Media(media) => {
+                #[cfg(test)]
+                assert!(!media.payload.ends_with(crate::sim_tests::PANIC.as_bytes()));
                 let connection = &self.state.connections[slot];
                 let Some(publication) = connection
                     .publishing
@@ -239,6 +241,12 @@ impl<P: Platform> Worker<P> {
             Ok(()) => self.grant(slot, request, want),
             Err(reason) => self.refuse(slot, request, &want, reason),
         }
+        self.after_decision(slot);
+    }
+
+    /// What waited for the answer is handled now, not when the peer says more.
+    fn after_decision(&mut self, slot: usize) {
+        self.drain_events(slot);
         self.settle(slot);
     }
 
@@ -280,6 +288,11 @@ impl<P: Platform> Worker<P> {
         };
         if name.as_str().is_empty() {
             let reason = RejectReason::BadName("the stream has no name".into());
+            return self.refuse(slot, request, &want, reason);
+        }
+        // The key may have been revoked while the host or its turn was waited for.
+        if !self.shared.publish_keys.allows(&name, &query) {
+            let reason = RejectReason::Unauthorized("the key is not valid".into());
             return self.refuse(slot, request, &want, reason);
         }
         let shared = self.shared.clone();
@@ -367,7 +380,19 @@ impl<P: Platform> Worker<P> {
         };
         let want = pending.swap_remove(index).want;
         self.grant(slot, request, want);
-        self.settle(slot);
+        self.after_decision(slot);
+    }
+
+    /// The turn of whoever waits to publish a stream, if it has no publisher.
+    pub(super) fn call_next(&self, stream: StreamId) {
+        let next = self.shared.directory.lock().next_waiting(stream);
+        if let Some((connection, request)) = next {
+            self.shared.inboxes[connection.worker()].send(Command::RetryPublish {
+                connection,
+                request,
+                stream,
+            });
+        }
     }
 
     fn play(&mut self, slot: usize, request: RequestId, message_stream: u32, name: StreamName) {

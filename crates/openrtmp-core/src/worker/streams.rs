@@ -1,6 +1,7 @@
 //! Streams that live here: published, fed, ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openrtmp_protocol::session::MediaKind;
@@ -178,7 +179,11 @@ impl<P: Platform> Worker<P> {
             return;
         }
         let name = self.shared.publish_keys.masked(&stream.name);
-        let grace = self.shared.config.streams.republish_grace;
+        let stopping = self.state.draining.is_some();
+        let grace = match stopping {
+            true => Duration::ZERO,
+            false => self.shared.config.streams.republish_grace,
+        };
         stream.grace_until = Some(now + grace);
         log::info!(stream:% = name; "unpublished");
         let next = self.shared.directory.lock().publisher_gone(id, epoch);
@@ -186,11 +191,12 @@ impl<P: Platform> Worker<P> {
             self.shared.inboxes[connection.worker()].send(Command::RetryPublish {
                 connection,
                 request,
+                stream: id,
             });
         }
         self.emit(Event::StreamUnpublished { stream: id, name });
         // Who waited for this end continues the stream, as within a grace.
-        if grace.is_zero() && next.is_none() {
+        if grace.is_zero() && (next.is_none() || stopping) {
             self.end_stream(id);
         } else {
             let patience = grace.max(super::connection::LINGER);
@@ -211,26 +217,59 @@ impl<P: Platform> Worker<P> {
         }
     }
 
+    /// Stopping: nobody comes back.
+    pub(super) fn end_streams_in_grace(&mut self) {
+        let is_over = |s: &&Stream| s.publisher.is_none();
+        let ids: Vec<StreamId> = self
+            .state
+            .streams
+            .values()
+            .filter(is_over)
+            .map(|s| s.id)
+            .collect();
+        for id in ids {
+            self.end_stream(id);
+        }
+    }
+
+    /// The stop's grace is over: whoever still publishes here does not any more.
+    pub(super) fn end_all_streams(&mut self) {
+        let streams: Vec<_> = self
+            .state
+            .streams
+            .values()
+            .map(|s| (s.id, s.epoch))
+            .collect();
+        for (id, epoch) in streams {
+            self.end_publication(id, epoch);
+        }
+        self.end_streams_in_grace();
+    }
+
     fn end_stream(&mut self, id: StreamId) {
         let Some(stream) = self.state.streams.get(&id) else {
             return;
         };
+        let shared = self.shared.clone();
+        let mut directory = shared.directory.lock();
         // Somebody may have claimed the name just now: then it goes on.
-        let Some(feeds) = self.shared.directory.lock().close(id, stream.epoch) else {
+        let Some(feeds) = directory.close(id, stream.epoch) else {
             return;
         };
+        // Sent with the lock held: the next publisher's StreamUp, from another
+        // worker, must not be overtaken by it.
+        for &worker in feeds.iter().filter(|&&worker| worker != self.index) {
+            shared.inboxes[worker].send(Command::StreamDown { stream: id });
+        }
+        drop(directory);
         let Some(stream) = self.state.streams.remove(&id) else {
             return;
         };
         let name = self.shared.publish_keys.masked(&stream.name);
         drop(stream);
         self.emit(Event::StreamEnded { stream: id, name });
-        for worker in feeds {
-            if worker == self.index {
-                self.stream_down(id);
-            } else {
-                self.shared.inboxes[worker].send(Command::StreamDown { stream: id });
-            }
+        if feeds.contains(&self.index) {
+            self.stream_down(id);
         }
     }
 

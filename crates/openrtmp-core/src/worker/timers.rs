@@ -32,11 +32,17 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
+    /// The earliest entry whose time has come, and that time.
+    pub(crate) fn pop_due(&mut self, now: Time) -> Option<(Time, Timer)> {
         if self.next()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse((_, timer))| timer)
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
     }
 }
 
@@ -52,8 +58,8 @@ mod tests {
         timers.set(at(10), Timer::Accept);
         assert_eq!(timers.next(), Some(at(10)));
         assert_eq!(timers.pop_due(at(9)), None);
-        assert_eq!(timers.pop_due(at(30)), Some(Timer::Accept));
-        assert_eq!(timers.pop_due(at(30)), Some(Timer::Drain));
+        assert_eq!(timers.pop_due(at(30)), Some((at(10), Timer::Accept)));
+        assert_eq!(timers.pop_due(at(30)), Some((at(30), Timer::Drain)));
         assert_eq!(timers.pop_due(at(30)), None);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::session::SessionError;
+use openrtmp_protocol::session::{SessionError, Stage};
 
 use super::connection::{LINGER, WaitsFor, stage_name};
 use super::timers::Timer;
@@ -73,16 +74,17 @@ impl<P: Platform> Worker<P> {
                 // reset; what it says no longer matters.
                 return;
             }
+            let stage = connection.stage();
             let outcome = connection.session.handle_input(self.state.now, bytes);
             self.drain_events(slot);
             match outcome {
                 Ok(used) => bytes = &bytes[used..],
-                Err(error) => return self.violation(slot, &error),
+                Err(error) => return self.violation(slot, stage, &error),
             }
         }
     }
 
-    fn drain_events(&mut self, slot: usize) {
+    pub(super) fn drain_events(&mut self, slot: usize) {
         while let Some(connection) = self.state.connections.get_mut(slot)
             && let Some(event) = connection.session.poll_event()
         {
@@ -133,14 +135,17 @@ impl<P: Platform> Worker<P> {
             return self.close(slot, CloseReason::TooSlow(reason));
         }
         if due(connection.io.coalesce_until) {
+            connection.io.coalesce_until = None;
+            connection.io.urgent = true;
             self.mark_dirty(slot);
         }
         if !connection_is_ending(self, slot) {
+            let stage = self.state.connections[slot].stage();
             if due(self.state.connections[slot].session.poll_timeout())
                 && let Err(error) = self.state.connections[slot].session.handle_timeout(now)
             {
                 self.state.totals.errors.timeout += 1;
-                return self.violation(slot, &error);
+                return self.violation(slot, stage, &error);
             }
             self.drain_events(slot);
             self.expire_requests(slot);
@@ -205,6 +210,10 @@ impl<P: Platform> Worker<P> {
         if connection.armed.is_none_or(|armed| deadline < armed) {
             let exact = connection.io.coalesce_until == Some(deadline);
             let at = if exact { deadline } else { round_up(deadline) };
+            // One that stays in the past, by a mistake of ours, must not hold the
+            // worker in its loop over what is due.
+            let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
+            let at = if at > self.state.now { at } else { soonest };
             connection.armed = Some(at);
             self.state.timers.set(at, Timer::Connection(connection.id));
         }
@@ -309,11 +318,12 @@ impl<P: Platform> Worker<P> {
 
     /// The peer broke the protocol: one line, and it is closed. What the session
     /// still had to say is sent first, as far as the socket takes it at once.
-    fn violation(&mut self, slot: usize, error: &SessionError) {
+    /// `stage` is the one it was in: the error has closed the session.
+    fn violation(&mut self, slot: usize, stage: Stage, error: &SessionError) {
         let Some(connection) = self.state.connections.get(slot) else {
             return;
         };
-        let stage = stage_name(connection.stage());
+        let stage = stage_name(stage);
         log::warn!(
             peer:% = connection.peer, connection:% = connection.id, stage = stage;
             "connection closed: {error}"
