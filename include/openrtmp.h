@@ -794,7 +794,7 @@ int32_t openrtmp_server_end_stream(struct openrtmp_server *server,
 int32_t openrtmp_key_add(struct openrtmp_server *server, uint32_t kind, openrtmp_str key);
 
 // Takes a key away. What is being published with it ends; what is being played goes
-// on. Without the last key everybody may.
+// on. Without the last key nobody may: taking a key away opens nothing.
 int32_t openrtmp_key_revoke(struct openrtmp_server *server,
                             uint32_t kind,
                             openrtmp_str key);

@@ -35,7 +35,7 @@ pub unsafe extern "C" fn openrtmp_key_add(
 }
 
 /// Takes a key away. What is being published with it ends; what is being played goes
-/// on. Without the last key everybody may.
+/// on. Without the last key nobody may: taking a key away opens nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_key_revoke(
     server: *mut OpenrtmpServer,

@@ -64,11 +64,10 @@ impl KeyRing {
         keys.len() != before
     }
 
-<<<<<<< HEAD
     /// The keys, in the order they were added. They are secrets.
     pub fn list(&self) -> Vec<String> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.iter().map(|key| key.0.clone()).collect()
+        keys.iter().flatten().map(|key| key.0.clone()).collect()
     }
 
     /// Makes a new key of 128 random bits, 32 characters that need no escaping,
@@ -82,10 +81,7 @@ impl KeyRing {
         Ok(format!("{:032x}", u128::from_be_bytes(random)))
     }
 
-    /// True if the name or the query carries one of the keys, or there are none.
-=======
     /// True if the name or the query carries one of the keys, or there never was one.
->>>>>>> main
     pub fn allows(&self, name: &StreamName, query: &str) -> bool {
         self.is_open() || self.matches(name, query, |_| true)
     }
@@ -170,7 +166,6 @@ mod tests {
     }
 
     #[test]
-<<<<<<< HEAD
     fn generated_keys_differ_and_are_allowed_as_settings() {
         let keys = [KeyRing::generate().unwrap(), KeyRing::generate().unwrap()];
         assert_ne!(keys[0], keys[1]);
@@ -179,14 +174,14 @@ mod tests {
         let mut config = crate::Config::desktop();
         config.access.publish_keys = keys.to_vec();
         assert_eq!(config.validate(), Ok(()));
-=======
+    }
+
     fn removing_the_last_key_does_not_let_everybody_in() {
         let ring = KeyRing::new(["a".to_owned()]);
         assert!(ring.remove("a"));
         assert!(!ring.is_open());
         assert!(!ring.allows(&name("live/cam"), ""));
         assert!(!ring.allows(&name("live/cam"), "key=a"));
->>>>>>> main
     }
 
     #[test]
