@@ -133,3 +133,10 @@ fn exported(library: &Path) -> BTreeSet<String> {
         .map(ToOwned::to_owned)
         .collect()
 }
+
+#[test]
+fn the_shared_library_is_named_after_the_abi() {
+    let build = fs::read_to_string(crate_dir().join("build.rs")).unwrap();
+    let abi = openrtmp::version::OPENRTMP_ABI_VERSION;
+    assert!(build.contains(&format!("const ABI: u32 = {abi};")));
+}
