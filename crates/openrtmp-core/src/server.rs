@@ -570,6 +570,7 @@ impl<P: Platform> Assembly<P> {
             shared: self.shared.clone(),
             addresses: self.addresses.clone(),
             running: Mutex::new(None),
+            recordings: Mutex::default(),
         }
     }
 

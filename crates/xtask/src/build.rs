@@ -175,7 +175,7 @@ fn build(target: &Target) -> Outcome {
         Ok(linker) => linker,
         Err(why) => return Outcome::Skipped(why),
     };
-    let shared = matches!(linker, Some(_)) || matches!(target.linker, Linker::Native);
+    let shared = linker.is_some() || matches!(target.linker, Linker::Native);
     let kinds = if shared {
         "staticlib,cdylib"
     } else {
@@ -184,7 +184,10 @@ fn build(target: &Target) -> Outcome {
     let mut command = workspace::cargo();
     command
         .args(["rustc", "--release", "--package", "openrtmp-capi", "--lib"])
-        .args(["--target", target.name, "--crate-type", kinds]);
+        .args(["--target", target.name, "--crate-type", kinds])
+        // What is shipped is worth a slow build.
+        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     if let Some(linker) = &linker {
         let variable = target.name.to_uppercase().replace('-', "_");
         command.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
