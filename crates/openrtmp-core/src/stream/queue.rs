@@ -236,7 +236,6 @@ impl SendQueue {
                     break;
                 }
             }
-            let offered = batch.bytes;
             let written = match socket.write_vectored(&batch.slices[..batch.count]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => n,
@@ -245,11 +244,9 @@ impl SendQueue {
                 Err(e) => return Err(e),
             };
             total += written;
+            // After a short write another try, though it mostly says WouldBlock: only
+            // that makes an edge-triggered poller tell of room again.
             self.advance(written, chunk_size, &mut sent);
-            if written < offered {
-                // The kernel's buffer is full: another try would only say WouldBlock.
-                return Ok((total, true));
-            }
         }
         Ok((total, false))
     }
@@ -284,7 +281,6 @@ impl SendQueue {
 struct SliceBatch<'a> {
     slices: [IoSlice<'a>; SLICES],
     count: usize,
-    bytes: usize,
 }
 
 impl<'a> SliceBatch<'a> {
@@ -292,7 +288,6 @@ impl<'a> SliceBatch<'a> {
         SliceBatch {
             slices: [IoSlice::new(&[]); SLICES],
             count: 0,
-            bytes: 0,
         }
     }
 
@@ -304,7 +299,6 @@ impl<'a> SliceBatch<'a> {
             };
             *free = IoSlice::new(slice);
             self.count += 1;
-            self.bytes += slice.len();
         }
         self.count < SLICES
     }
