@@ -199,7 +199,12 @@ impl<P: Platform> Worker<P> {
             self.on_timer(at, timer);
         }
         self.finish_turn();
-        Ok(!self.is_drained())
+        let drained = self.is_drained();
+        if drained {
+            // What the host still publishes.
+            self.end_all_streams();
+        }
+        Ok(!drained)
     }
 
     /// The earliest moment at which a turn has something to do by itself.
