@@ -22,10 +22,15 @@ fn two_hundred_rough_courses() {
         }
         Err(_) => 0..200,
     };
+    let (mut played, mut courses) = (0, 0);
     for seed in seeds {
         let outcome = catch_unwind(AssertUnwindSafe(|| course(seed)));
         assert!(outcome.is_ok(), "run again with OPENRTMP_SEED={seed}");
+        played += outcome.map_or(0, |(_, frames)| frames);
+        courses += 1;
     }
+    let each = played / courses;
+    assert!(each > 200, "{each} frames a course: little was tried");
 }
 
 #[test]
@@ -35,7 +40,8 @@ fn a_seed_fixes_the_course() {
 }
 
 /// A publisher and players that come back whenever they are cut off.
-fn course(seed: u64) -> u64 {
+/// Returns the fingerprint and the frames that players got.
+fn course(seed: u64) -> (u64, usize) {
     let mut setup = Setup::new(1 + (seed % 3) as usize);
     setup.seed = seed;
     setup.network.faults = Faults::rough();
@@ -100,12 +106,13 @@ fn course(seed: u64) -> u64 {
 
     // One publisher after the other: what was sent, in the order of their lives.
     let sent: Vec<Piece> = publishers.iter().flat_map(|&p| w[p].sent.clone()).collect();
+    let frames = players.iter().map(|&p| w[p].media.len()).sum();
     for player in players {
         judge(&w, player, &publishers, &sent);
     }
-    let fingerprint = w.sim.fingerprint();
+    let course = (w.sim.fingerprint(), frames);
     w.end();
-    fingerprint
+    course
 }
 
 /// What a player got of each publisher can be decoded, in order.

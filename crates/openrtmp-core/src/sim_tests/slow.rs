@@ -97,6 +97,24 @@ fn a_stuck_player_is_disconnected_after_the_stall_timeout() {
 }
 
 #[test]
+fn false_reports_of_room_do_not_save_a_stuck_player() {
+    let mut setup = tight(1);
+    setup.config.queue.stall_timeout = ms(3000);
+    setup.network.faults.spurious_readiness = 0.5;
+    let mut w = setup.build();
+    let publisher = w.live("live/cam");
+    let stuck = w.player("live/cam");
+    w[stuck].reading = false;
+    w.stream_of(publisher, 0..120, 2000);
+    let reasons = w.close_reasons();
+    assert!(
+        matches!(&reasons[..], [CloseReason::TooSlow(_)]),
+        "{reasons:?}"
+    );
+    w.end();
+}
+
+#[test]
 fn a_player_beyond_the_hard_limit_is_disconnected_at_once() {
     let mut setup = tight(1);
     setup.config.queue.max_bytes = 64 * 1024;

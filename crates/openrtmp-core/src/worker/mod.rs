@@ -229,7 +229,7 @@ impl<P: Platform> Worker<P> {
         if readiness.writable
             && let Some(connection) = self.state.connections.get_mut(token)
         {
-            connection.io.blocked_since = None;
+            connection.io.room = true;
             self.mark_dirty(token);
         }
         if readiness.readable {
