@@ -324,6 +324,7 @@ impl Inner {
     }
 
     /// Names in the directory; zero once everything has ended.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.streams.len()
     }

@@ -207,14 +207,6 @@ impl<P: Platform> Worker<P> {
         Ok(!drained)
     }
 
-    /// The earliest moment at which a turn has something to do by itself.
-    pub(crate) fn next_deadline(&self) -> Option<Time> {
-        if !self.state.unread.is_empty() {
-            return Some(self.state.now);
-        }
-        self.state.timers.next()
-    }
-
     #[cfg(test)]
     pub(crate) fn timers(&self) -> usize {
         self.state.timers.len()
