@@ -60,9 +60,9 @@ impl World {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.events.recv_timeout(left).expect("a connection ends") {
-                Event::ConnectionClosed { reason, .. } => return reason,
-                _ => {}
+            let event = self.events.recv_timeout(left).expect("a connection ends");
+            if let Event::ConnectionClosed { reason, .. } = event {
+                return reason;
             }
         }
     }
