@@ -1,2 +1,7 @@
 //! The `openrtmp` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    openrtmp_cli::main()
+}

@@ -1,2 +1,73 @@
-//! The OpenRTMP server.
+//! The OpenRTMP server, to be embedded in a program.
+//!
+//! [`Server::start`] takes a [`Config`], binds, and returns a handle; the server
+//! then runs on threads of its own until [`Server::stop`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use openrtmp_core::{Config, Server};
+//!
+//! let mut config = Config::desktop();
+//! config.listen = vec!["127.0.0.1:0".parse()?];
+//! let server = Server::builder(config)
+//!     .on_event(|event| println!("{event:?}"))
+//!     .on_access(|request| request.accept())
+//!     .start()?;
+//! println!("publish to rtmp://{}/live/cam", server.addresses()[0]);
+//! let summary = server.stop(Duration::from_secs(1));
+//! assert_eq!(summary.connections, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where one message travels
+//!
+//! A socket becomes readable; its [worker](self#threads) reads into a buffer that
+//! all its connections share; the protocol crate's chunk reader appends to the
+//! message being assembled, which is the only copy; the whole message is frozen
+//! and comes out of the session as media; the stream classifies and stamps it,
+//! keeps it for those who will join, and makes the immutable packet with its
+//! chunk headers; each subscriber's queue takes a reference; at the end of the
+//! turn each connection writes what waits with one vectored write.
+//!
+//! # Threads
+//!
+//! A few workers, each with its own poller and connections; a stream lives on
+//! one of them. One thread for event callbacks, one for access callbacks, one for
+//! recording, each only if asked for. Host code never runs on a worker.
+
+pub mod access;
+mod budget;
+pub mod client;
+pub mod config;
+mod dispatch;
+mod error;
+mod events;
+mod id;
+mod interfaces;
+mod metrics;
 pub mod platform;
+mod publisher;
+mod record;
+mod server;
+mod shared;
+#[cfg(test)]
+mod sim_tests;
+mod stream;
+mod tap;
+mod worker;
+
+pub use access::{AccessAction, AccessRequest};
+pub use config::{Config, ConfigError};
+pub use error::StartError;
+pub use events::{CloseReason, Event};
+pub use id::{ConnectionId, StreamId};
+pub use interfaces::reachable_hosts;
+pub use metrics::{
+    ConnectionMetrics, DelayPercentiles, ErrorCounts, Metrics, StreamMetrics, SubscriberMetrics,
+    WorkerMetrics,
+};
+pub use openrtmp_protocol as protocol;
+pub use publisher::{PublishError, Publisher};
+pub use server::{Server, ServerBuilder, Summary};
+pub use stream::tracks::Track;
+pub use tap::{Frame, FrameContent, Tap, TapEvent, TapStream};

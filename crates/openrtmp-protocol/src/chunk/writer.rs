@@ -1,5 +1,3 @@
-use std::io::IoSlice;
-
 use bytes::{BufMut, BytesMut};
 
 use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH};
@@ -153,48 +151,50 @@ impl ChunkHeaders {
         self.next_len() + MESSAGE_HEADER + payload + further * self.next_len()
     }
 
-    /// Pushes the slices of the message, from byte `skip` of its wire form on,
-    /// until all are pushed or `slices` holds `max`. Returns the bytes pushed.
+    /// The slices of the message, from byte `skip` of its wire form on, none of
+    /// them empty.
     ///
     /// `payload` is the one whose length the headers were made for. The cost
     /// does not depend on `skip`.
-    pub fn push_slices<'a>(
+    pub fn slices<'a>(
         &'a self,
         payload: &'a [u8],
         chunk_size: u32,
         skip: usize,
-        slices: &mut Vec<IoSlice<'a>>,
-        max: usize,
-    ) -> usize {
+    ) -> impl Iterator<Item = &'a [u8]> {
         let chunk_size = chunk_size.max(1) as usize;
         let first = self.first().len() + chunk_size;
-        let (mut start, mut header, mut skip) = match skip.checked_sub(first) {
+        let (start, header, mut skip) = match skip.checked_sub(first) {
             None => (0, self.first(), skip),
             Some(beyond) => {
                 let each = self.next_len() + chunk_size;
                 ((1 + beyond / each) * chunk_size, self.next(), beyond % each)
             }
         };
-        let mut pushed = 0;
+        let mut rest = payload.get(start..).unwrap_or_default();
         // The first chunk is there even when the payload is empty.
-        while start < payload.len() || start == 0 {
-            let chunk = &payload[start..payload.len().min(start + chunk_size)];
-            for part in [header, chunk] {
-                let rest = part.get(skip..).unwrap_or_default();
+        let mut header = (start == 0 || !rest.is_empty()).then_some(header);
+        let mut chunk: &[u8] = &[];
+        std::iter::from_fn(move || {
+            loop {
+                let part = match header.take() {
+                    Some(part) => {
+                        (chunk, rest) = rest.split_at(rest.len().min(chunk_size));
+                        part
+                    }
+                    None if !chunk.is_empty() => {
+                        header = (!rest.is_empty()).then(|| self.next());
+                        std::mem::take(&mut chunk)
+                    }
+                    None => return None,
+                };
+                let left = part.get(skip..).unwrap_or_default();
                 skip = skip.saturating_sub(part.len());
-                if rest.is_empty() {
-                    continue;
+                if !left.is_empty() {
+                    return Some(left);
                 }
-                if slices.len() >= max {
-                    return pushed;
-                }
-                slices.push(IoSlice::new(rest));
-                pushed += rest.len();
             }
-            start += chunk_size;
-            header = self.next();
-        }
-        pushed
+        })
     }
 
     fn next_len(&self) -> usize {

@@ -3,14 +3,25 @@
 
 mod audio;
 pub mod codec;
+mod enhanced;
 mod fourcc;
+#[cfg(test)]
+pub(crate) mod golden;
+mod multichannel;
+#[cfg(test)]
+mod tests;
 mod video;
 
 pub use audio::{AudioCodec, AudioPacketKind, AudioTag, write_audio};
 pub use fourcc::FourCc;
+pub use multichannel::{ChannelLayout, MultichannelConfig};
 pub use video::{FrameType, VideoCodec, VideoPacketKind, VideoTag, write_video};
 
 use std::ops::Range;
+
+/// Tracks one message may hold: track ids are one byte, so more than this means
+/// that ids repeat.
+const TRACKS_PER_MESSAGE: usize = 256;
 
 /// One track's packet inside a message. Multitrack messages hold several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +32,8 @@ pub struct TrackPacket<C, K> {
     pub codec: C,
     /// What the body is.
     pub kind: K,
-    /// Composition time offset in milliseconds (video; 0 otherwise).
+    /// Composition time offset in milliseconds, -8,388,608 to 8,388,607
+    /// (video; 0 otherwise).
     pub composition_time: i32,
     /// Where in the message's payload the codec's own bytes stand.
     pub body: Range<usize>,
@@ -50,4 +62,93 @@ pub enum MediaError {
     /// A multitrack layout that is not known.
     #[error("multitrack layout {0} is not known")]
     Layout(u8),
+    /// More tracks than track ids.
+    #[error("the message holds more than {TRACKS_PER_MESSAGE} tracks")]
+    TooManyTracks,
+}
+
+/// Packets of a message: the first inline, further ones on the heap, so that
+/// ordinary messages allocate nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Packets<C, K> {
+    first: TrackPacket<C, K>,
+    rest: Vec<TrackPacket<C, K>>,
+}
+
+impl<C, K> Packets<C, K> {
+    fn one(first: TrackPacket<C, K>) -> Packets<C, K> {
+        Packets {
+            first,
+            rest: Vec::new(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &TrackPacket<C, K>> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    fn push(&mut self, packet: TrackPacket<C, K>) -> Result<(), MediaError> {
+        if 1 + self.rest.len() == TRACKS_PER_MESSAGE {
+            return Err(MediaError::TooManyTracks);
+        }
+        self.rest.push(packet);
+        Ok(())
+    }
+}
+
+/// Reads fields off the front of a payload and knows where it stands.
+struct Cursor<'a> {
+    payload: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(payload: &'a [u8]) -> Cursor<'a> {
+        Cursor { payload, at: 0 }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], MediaError> {
+        let rest = &self.payload[self.at..];
+        let taken = rest.get(..count).ok_or(MediaError::Truncated)?;
+        self.at += count;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], MediaError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    fn u8(&mut self) -> Result<u8, MediaError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn u16(&mut self) -> Result<u16, MediaError> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    fn u24(&mut self) -> Result<u32, MediaError> {
+        let [a, b, c] = self.array()?;
+        Ok(u32::from_be_bytes([0, a, b, c]))
+    }
+
+    fn si24(&mut self) -> Result<i32, MediaError> {
+        let [a, b, c] = self.array()?;
+        // An arithmetic shift back down extends the sign.
+        Ok(i32::from_be_bytes([a, b, c, 0]) >> 8)
+    }
+
+    fn fourcc(&mut self) -> Result<FourCc, MediaError> {
+        Ok(FourCc(self.array()?))
+    }
+
+    fn left(&self) -> usize {
+        self.payload.len() - self.at
+    }
+
+    /// The position and all that follows, as a range of the payload.
+    fn rest(&self) -> Range<usize> {
+        self.at..self.payload.len()
+    }
 }

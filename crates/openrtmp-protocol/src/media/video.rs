@@ -1,6 +1,7 @@
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{FourCc, MediaError, TrackPacket};
+use super::enhanced::{self, Body};
+use super::{Cursor, FourCc, MediaError, Packets, TrackPacket};
 
 /// Video codecs, legacy ids and FourCCs under one roof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,15 +26,81 @@ pub enum VideoCodec {
 }
 
 impl VideoCodec {
+    /// The codec of a legacy codec id, 0 to 15.
+    pub fn from_legacy_id(id: u8) -> VideoCodec {
+        match id {
+            LEGACY_AVC => VideoCodec::Avc,
+            LEGACY_HEVC => VideoCodec::Hevc,
+            id => VideoCodec::Legacy(id),
+        }
+    }
+
+    /// The legacy codec id, `None` for codecs that have only a FourCC.
+    pub fn legacy_id(self) -> Option<u8> {
+        match self {
+            VideoCodec::Avc => Some(LEGACY_AVC),
+            VideoCodec::Hevc => Some(LEGACY_HEVC),
+            VideoCodec::Legacy(id) => Some(id),
+            _ => None,
+        }
+    }
+
     /// The FourCC this project reports the codec by (`avc1` also for legacy id 7);
     /// legacy codecs have codes of the field's habit, e.g. `H263`, `VP6F`.
     pub fn fourcc(self) -> FourCc {
-        todo!()
+        FourCc(match self {
+            VideoCodec::Avc => *b"avc1",
+            VideoCodec::Hevc => *b"hvc1",
+            VideoCodec::Vvc => *b"vvc1",
+            VideoCodec::Av1 => *b"av01",
+            VideoCodec::Vp8 => *b"vp08",
+            VideoCodec::Vp9 => *b"vp09",
+            VideoCodec::Legacy(2) => *b"H263",
+            VideoCodec::Legacy(3) => *b"FSV1",
+            VideoCodec::Legacy(4) => *b"VP6F",
+            VideoCodec::Legacy(5) => *b"VP6A",
+            VideoCodec::Legacy(6) => *b"FSV2",
+            VideoCodec::Legacy(id) => [b'F', b'V', b'0' + id / 10 % 10, b'0' + id % 10],
+            VideoCodec::Other(fourcc) => return fourcc,
+        })
     }
 
     /// A name for people: `H.264`, `HEVC`, `AV1`, ...
     pub fn name(self) -> &'static str {
-        todo!()
+        match self {
+            VideoCodec::Avc => "H.264",
+            VideoCodec::Hevc => "HEVC",
+            VideoCodec::Vvc => "VVC",
+            VideoCodec::Av1 => "AV1",
+            VideoCodec::Vp8 => "VP8",
+            VideoCodec::Vp9 => "VP9",
+            VideoCodec::Legacy(2) => "Sorenson H.263",
+            VideoCodec::Legacy(3) => "Screen Video",
+            VideoCodec::Legacy(4) => "VP6",
+            VideoCodec::Legacy(5) => "VP6 with alpha",
+            VideoCodec::Legacy(6) => "Screen Video 2",
+            VideoCodec::Legacy(_) | VideoCodec::Other(_) => "unknown",
+        }
+    }
+
+    /// Whether CodedFrames of this codec start with a composition time
+    /// (Enhanced RTMP v2, ExVideoTagBody).
+    fn has_composition_time(self) -> bool {
+        matches!(self, VideoCodec::Avc | VideoCodec::Hevc | VideoCodec::Vvc)
+    }
+}
+
+impl From<FourCc> for VideoCodec {
+    fn from(fourcc: FourCc) -> VideoCodec {
+        match &fourcc.0 {
+            b"avc1" => VideoCodec::Avc,
+            b"hvc1" => VideoCodec::Hevc,
+            b"vvc1" => VideoCodec::Vvc,
+            b"av01" => VideoCodec::Av1,
+            b"vp08" => VideoCodec::Vp8,
+            b"vp09" => VideoCodec::Vp9,
+            _ => VideoCodec::Other(fourcc),
+        }
     }
 }
 
@@ -54,6 +121,30 @@ pub enum FrameType {
     Reserved(u8),
 }
 
+impl FrameType {
+    fn from_bits(bits: u8) -> FrameType {
+        match bits {
+            1 => FrameType::Key,
+            2 => FrameType::Inter,
+            3 => FrameType::Disposable,
+            4 => FrameType::GeneratedKey,
+            5 => FrameType::Command,
+            reserved => FrameType::Reserved(reserved),
+        }
+    }
+
+    fn bits(self) -> u8 {
+        match self {
+            FrameType::Key => 1,
+            FrameType::Inter => 2,
+            FrameType::Disposable => 3,
+            FrameType::GeneratedKey => 4,
+            FrameType::Command => 5,
+            FrameType::Reserved(bits) => bits & 7,
+        }
+    }
+}
+
 /// What the body of a video packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoPacketKind {
@@ -67,46 +158,69 @@ pub enum VideoPacketKind {
     Metadata,
     /// AV1 in MPEG-2 TS carriage: sequence start.
     Mpeg2TsSequenceStart,
-    /// Frame type 5: one command byte.
+    /// Frame type 5: one command byte (0 start of seek, 1 end of seek). With an
+    /// enhanced header no codec is named, and [`TrackPacket::codec`] is
+    /// [`VideoCodec::Other`] of four zero bytes.
     Command,
 }
 
 /// A video message's header, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoTag {
-    /// Frame type of the message.
+    /// Frame type of the message. Without meaning in a
+    /// [`VideoPacketKind::Metadata`] message.
     pub frame_type: FrameType,
     /// True for Enhanced RTMP headers.
     pub enhanced: bool,
     /// Nanoseconds to add to the message's timestamp (ModEx), 0 to 999,999.
     pub nanos: u32,
-    /// The packets, one per track. Usually one: read [`VideoTag::first`] then.
-    pub packets: Packets,
-}
-
-/// Packets of a message: the first inline, further ones on the heap, so that
-/// ordinary messages allocate nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packets {
-    _private: (),
+    pub(super) packets: Packets<VideoCodec, VideoPacketKind>,
 }
 
 impl VideoTag {
-    /// Reads the header(s) of a video message. An empty payload is Truncated.
+    /// Reads the header(s) of a video message.
+    ///
+    /// # Errors
+    /// A [`MediaError`] if a header is cut off (as in an empty payload) or names
+    /// a packet type or layout that is not known. An unknown FourCC is no error.
     pub fn parse(payload: &[u8]) -> Result<VideoTag, MediaError> {
-        let _ = payload;
-        todo!()
+        let mut cursor = Cursor::new(payload);
+        let first = cursor.u8()?;
+        let enhanced = first & IS_EX_HEADER != 0;
+        let frame_type = FrameType::from_bits(first >> 4 & 7);
+        let (nanos, packets) = if enhanced {
+            parse_enhanced(cursor, frame_type, first & 0x0F)?
+        } else {
+            let codec = VideoCodec::from_legacy_id(first & 0x0F);
+            (0, Packets::one(parse_legacy(cursor, frame_type, codec)?))
+        };
+        Ok(VideoTag {
+            frame_type,
+            enhanced,
+            nanos,
+            packets,
+        })
     }
 
-    /// The packets in order.
+    /// The first packet: the only one unless the message is multitrack.
+    pub fn first(&self) -> &TrackPacket<VideoCodec, VideoPacketKind> {
+        &self.packets.first
+    }
+
+    /// The packets in order, at least one.
     pub fn packets(&self) -> impl Iterator<Item = &TrackPacket<VideoCodec, VideoPacketKind>> {
-        std::iter::empty()
+        self.packets.iter()
     }
 }
 
-/// Writes a video message for one packet: legacy AVC headers for
-/// [`VideoCodec::Avc`] on track 0, Enhanced RTMP headers for everything else
-/// (multitrack, one-track layout, if `track` is not 0).
+/// Writes a video message for one packet: legacy headers for
+/// [`VideoCodec::Avc`] and [`VideoCodec::Legacy`] on track 0, Enhanced RTMP
+/// headers for everything else (multitrack, one-track layout, if `track` is not
+/// 0) and for what legacy headers cannot say.
+///
+/// `composition_time` is in milliseconds, brought into the 24 bits of the wire,
+/// and written only with frames of codecs that have one. The body of a
+/// [`VideoPacketKind::Command`] is its one command byte.
 pub fn write_video(
     codec: VideoCodec,
     track: u8,
@@ -115,6 +229,170 @@ pub fn write_video(
     composition_time: i32,
     body: &[u8],
 ) -> Bytes {
-    let _ = (codec, track, frame_type, kind, composition_time, body);
-    todo!()
+    let mut out = BytesMut::with_capacity(MAX_HEADER + body.len());
+    let frame_type = match kind {
+        VideoPacketKind::Command => FrameType::Command,
+        _ => frame_type,
+    };
+    let frame_bits = frame_type.bits() << 4;
+    let composition_time = composition_time.clamp(-0x80_0000, 0x7F_FFFF);
+    match (codec, kind) {
+        (VideoCodec::Avc, _) if track == 0 && legacy_packet_type(kind).is_some() => {
+            out.put_u8(frame_bits | LEGACY_AVC);
+            out.extend(legacy_packet_type(kind));
+            let time = match kind {
+                VideoPacketKind::Frame => composition_time,
+                _ => 0,
+            };
+            out.extend_from_slice(&time.to_be_bytes()[1..]);
+        }
+        (VideoCodec::Legacy(id), VideoPacketKind::Frame | VideoPacketKind::Command)
+            if track == 0 =>
+        {
+            out.put_u8(frame_bits | id & 0x0F);
+        }
+        (_, VideoPacketKind::Command) => out.put_u8(IS_EX_HEADER | frame_bits | SEQUENCE_START),
+        _ => {
+            let timed = kind == VideoPacketKind::Frame && codec.has_composition_time();
+            let packet_type = match kind {
+                VideoPacketKind::SequenceStart | VideoPacketKind::Command => SEQUENCE_START,
+                VideoPacketKind::Frame if timed && composition_time == 0 => CODED_FRAMES_X,
+                VideoPacketKind::Frame => CODED_FRAMES,
+                VideoPacketKind::SequenceEnd => SEQUENCE_END,
+                VideoPacketKind::Metadata => METADATA,
+                VideoPacketKind::Mpeg2TsSequenceStart => MPEG2TS_SEQUENCE_START,
+            };
+            out.extend(enhanced::header(
+                IS_EX_HEADER | frame_bits,
+                MULTITRACK,
+                packet_type,
+                codec.fourcc(),
+                track,
+            ));
+            if packet_type == CODED_FRAMES && timed {
+                out.extend_from_slice(&composition_time.to_be_bytes()[1..]);
+            }
+        }
+    }
+    out.extend_from_slice(body);
+    out.freeze()
+}
+
+/// Bit 7 of byte 0.
+const IS_EX_HEADER: u8 = 0x80;
+const LEGACY_AVC: u8 = 7;
+/// Not in any specification; what Asian encoders and CDNs agreed on.
+const LEGACY_HEVC: u8 = 12;
+
+// VideoPacketType.
+const SEQUENCE_START: u8 = 0;
+const CODED_FRAMES: u8 = 1;
+const SEQUENCE_END: u8 = 2;
+const CODED_FRAMES_X: u8 = 3;
+const METADATA: u8 = 4;
+const MPEG2TS_SEQUENCE_START: u8 = 5;
+const MULTITRACK: u8 = 6;
+
+/// Longest header written: byte 0, layout, FourCC, track, composition time.
+const MAX_HEADER: usize = 10;
+
+/// AVCPacketType (FLV 10.1, E.4.3.1).
+fn legacy_packet_type(kind: VideoPacketKind) -> Option<u8> {
+    match kind {
+        VideoPacketKind::SequenceStart => Some(0),
+        VideoPacketKind::Frame => Some(1),
+        VideoPacketKind::SequenceEnd => Some(2),
+        _ => None,
+    }
+}
+
+fn parse_legacy(
+    mut cursor: Cursor<'_>,
+    frame_type: FrameType,
+    codec: VideoCodec,
+) -> Result<TrackPacket<VideoCodec, VideoPacketKind>, MediaError> {
+    let mut composition_time = 0;
+    let kind = if frame_type == FrameType::Command {
+        VideoPacketKind::Command
+    } else if codec.has_composition_time() {
+        let kind = match cursor.u8()? {
+            0 => VideoPacketKind::SequenceStart,
+            1 => VideoPacketKind::Frame,
+            2 => VideoPacketKind::SequenceEnd,
+            unknown => return Err(MediaError::PacketType(unknown)),
+        };
+        match kind {
+            VideoPacketKind::Frame => composition_time = cursor.si24()?,
+            // Some writers end the message right after the packet type.
+            VideoPacketKind::SequenceEnd => {
+                cursor.take(cursor.left().min(3))?;
+            }
+            _ => {
+                cursor.take(3)?;
+            }
+        }
+        kind
+    } else {
+        VideoPacketKind::Frame
+    };
+    Ok(TrackPacket {
+        track: 0,
+        codec,
+        kind,
+        composition_time,
+        body: cursor.rest(),
+    })
+}
+
+fn parse_enhanced(
+    mut cursor: Cursor<'_>,
+    frame_type: FrameType,
+    packet_type: u8,
+) -> Result<(u32, Packets<VideoCodec, VideoPacketKind>), MediaError> {
+    let (packet_type, nanos) = enhanced::read_mod_ex(&mut cursor, packet_type)?;
+    let packets = if frame_type == FrameType::Command && packet_type != METADATA {
+        let at = cursor.at;
+        cursor.u8()?;
+        Packets::one(TrackPacket {
+            track: 0,
+            codec: VideoCodec::Other(FourCc([0; 4])),
+            kind: VideoPacketKind::Command,
+            composition_time: 0,
+            body: at..cursor.at,
+        })
+    } else if packet_type == MULTITRACK {
+        enhanced::read_multitrack(cursor, read_body)?
+    } else {
+        enhanced::read_single(cursor, packet_type, read_body)?
+    };
+    Ok((nanos, packets))
+}
+
+fn read_body(
+    fourcc: FourCc,
+    packet_type: u8,
+    cursor: &mut Cursor<'_>,
+) -> Result<Body<VideoCodec, VideoPacketKind>, MediaError> {
+    let codec = VideoCodec::from(fourcc);
+    let mut composition_time = 0;
+    let kind = match packet_type {
+        SEQUENCE_START => VideoPacketKind::SequenceStart,
+        CODED_FRAMES => {
+            if codec.has_composition_time() {
+                composition_time = cursor.si24()?;
+            }
+            VideoPacketKind::Frame
+        }
+        SEQUENCE_END => VideoPacketKind::SequenceEnd,
+        CODED_FRAMES_X => VideoPacketKind::Frame,
+        METADATA => VideoPacketKind::Metadata,
+        MPEG2TS_SEQUENCE_START => VideoPacketKind::Mpeg2TsSequenceStart,
+        unknown => return Err(MediaError::PacketType(unknown)),
+    };
+    Ok(Body {
+        codec,
+        kind,
+        composition_time,
+        range: cursor.rest(),
+    })
 }

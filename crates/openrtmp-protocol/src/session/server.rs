@@ -15,7 +15,7 @@ use self::streams::{MessageStreams, Role};
 use super::link::Link;
 use super::payload::{EventQueue, decode_command, is_media};
 use super::{Capabilities, SessionError};
-use crate::amf::{Encoding, Object, Value};
+use crate::amf::Encoding;
 use crate::chunk::Message;
 use crate::command::{Command, Status, code};
 use crate::handshake::ServerHandshake;
@@ -200,7 +200,7 @@ impl ServerSession {
 
     /// Grants a request. For `connect`: window size, bandwidth, chunk size and
     /// `_result`, then what waited. For `publish`: StreamBegin and Publish.Start.
-    /// For `play`: StreamBegin, Play.Reset, Play.Start, sample access, Data.Start.
+    /// For `play`: StreamBegin, Play.Reset, Play.Start, sample access.
     /// False if the request is gone. May make events.
     pub fn accept(&mut self, now: Time, request: RequestId) -> bool {
         self.now = now;

@@ -73,8 +73,12 @@ fn accepted_with_window_bandwidth_chunk_size_and_result() {
 /// no app at all.
 #[test]
 fn app_and_query_are_found_wherever_clients_put_them() {
-    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
-    let cases: [Case<'_>; 9] = [
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        &'static str,
+    );
+    let cases: [Case; 9] = [
         (&[("app", "live"), ("tcUrl", "rtmp://h/live")], "live", ""),
         (
             &[("app", "/live/room/"), ("tcUrl", "rtmp://h/live/room")],

@@ -321,9 +321,7 @@ impl ServerSession {
         // Lets players look at audio and video samples.
         let access: [Value; 3] = ["|RtmpSampleAccess".into(), true.into(), true.into()];
         self.link.send_data(stream, &access);
-        let data_start = Object::new().with("code", code::DATA_START);
-        self.link
-            .send_data(stream, &["onStatus".into(), data_start.into()]);
+        // No NetStream.Data.Start: FFmpeg takes the message for a track of data.
     }
 
     /// closeStream, deleteStream, FCUnpublish and `play(false)`.

@@ -1,0 +1,36 @@
+//! The `openrtmp` command: one module per subcommand.
+//!
+//! It is a library so that the ready server of `examples/server.rs` is the same
+//! code as `openrtmp serve`. Nothing here is meant for other programs; they use
+//! `openrtmp-core`.
+//!
+//! Messages to people go to standard error, data to standard output.
+
+mod analysis;
+mod args;
+mod exit;
+mod flv_file;
+mod media;
+mod pacing;
+mod play;
+mod probe;
+mod progress;
+mod publish;
+mod receive;
+mod record;
+mod serve;
+mod signal;
+mod source;
+mod units;
+
+use std::process::ExitCode;
+
+/// Runs `openrtmp` with the process's arguments.
+pub fn main() -> ExitCode {
+    exit::code(args::run(std::env::args_os()))
+}
+
+/// Runs the ready server alone: `openrtmp serve` under a name of its own.
+pub fn server_main() -> ExitCode {
+    exit::code(args::run_server(std::env::args_os()))
+}

@@ -1,0 +1,141 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use openrtmp_core::client::MediaKind;
+use openrtmp_protocol::RtmpUrl;
+use openrtmp_protocol::media::{FrameType, VideoTag};
+
+use crate::exit::Failure;
+use crate::flv_file::{FlvFile, Written};
+use crate::progress::{Progress, say};
+use crate::receive::{Bounds, Flow, Received, receive};
+use crate::signal::Stop;
+use crate::units::{bit_rate, bits_per_second, clock, parse_duration, size};
+
+/// Flags of `openrtmp play`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What to play: rtmp://host[:port]/app/stream[?query]
+    #[arg(value_parser = RtmpUrl::parse)]
+    url: RtmpUrl,
+    /// Write FLV to this file, or to standard output if it is -
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Overwrite the file if it exists
+    #[arg(long, requires = "output")]
+    force: bool,
+    /// Stop after this much media: 10, 10s, 1m30s
+    #[arg(long, value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// Fail if nothing comes for this long [default: wait for ever]
+    #[arg(long, value_parser = parse_duration)]
+    timeout: Option<Duration>,
+}
+
+/// Plays the stream.
+pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
+    let file = arguments
+        .output
+        .as_ref()
+        .map(|path| FlvFile::open(path, arguments.force))
+        .transpose()?;
+    let bounds = Bounds {
+        duration: arguments.duration,
+        timeout: arguments.timeout,
+    };
+    play(&arguments.url, file, bounds, "played", stop)
+}
+
+/// Receives into a file, if there is one, showing how it goes.
+pub(crate) fn play(
+    url: &RtmpUrl,
+    mut file: Option<FlvFile>,
+    bounds: Bounds,
+    verb: &str,
+    stop: &Stop,
+) -> Result<(), Failure> {
+    let length = bounds
+        .duration
+        .map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+    let mut progress = Progress::new(length);
+    let mut count = Count::default();
+    let result = receive(url, bounds, stop, |received| {
+        count.add(&received);
+        progress.set_position(received.position);
+        progress.show(count.length(), count.bytes, &count.frames());
+        let Some(file) = &mut file else {
+            return Ok(Flow::Continue);
+        };
+        let written = file.write(received.media, received.position, received.frame)?;
+        Ok(match written {
+            Written::Done => Flow::Continue,
+            Written::NoReader => Flow::Stop,
+        })
+    });
+    progress.clear();
+    // A stream that broke off still leaves a whole file.
+    let finished = file.map_or(Ok(()), |file| file.finish(count.length()));
+    if count.messages > 0 {
+        say(&count.summary(verb));
+    }
+    result.map(|_| ()).and(finished)?;
+    if count.messages == 0 && !stop.requested() {
+        return Err(Failure::Runtime(
+            "the stream ended before any media came".into(),
+        ));
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Count {
+    messages: u64,
+    bytes: u64,
+    /// Milliseconds since the first frame.
+    position: u64,
+    audio: u64,
+    video: u64,
+    key: u64,
+}
+
+impl Count {
+    fn add(&mut self, received: &Received<'_>) {
+        self.messages += 1;
+        self.bytes += received.media.payload.len() as u64;
+        self.position = self.position.max(received.position);
+        if !received.frame {
+            return;
+        }
+        match received.media.kind {
+            MediaKind::Audio => self.audio += 1,
+            MediaKind::Video => {
+                self.video += 1;
+                let key = VideoTag::parse(&received.media.payload)
+                    .is_ok_and(|tag| tag.frame_type == FrameType::Key);
+                self.key += u64::from(key);
+            }
+            MediaKind::Data => {}
+        }
+    }
+
+    fn length(&self) -> Duration {
+        Duration::from_millis(self.position)
+    }
+
+    fn frames(&self) -> String {
+        format!(
+            "video {} ({} key)  audio {}",
+            self.video, self.key, self.audio
+        )
+    }
+
+    fn summary(&self, verb: &str) -> String {
+        format!(
+            "{verb} {}: {}, {}, {}",
+            clock(self.length()),
+            size(self.bytes),
+            bit_rate(bits_per_second(self.bytes, self.length())),
+            self.frames(),
+        )
+    }
+}

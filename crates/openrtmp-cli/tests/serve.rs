@@ -1,0 +1,255 @@
+//! `openrtmp serve` and the clients of the same command, end to end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+fn openrtmp(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openrtmp"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    openrtmp(arguments).output().expect("the command starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A command at work, ended with its test.
+struct Running(Child);
+
+impl Running {
+    fn start(arguments: &[&str]) -> Running {
+        let mut command = openrtmp(arguments);
+        Running(
+            command
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the command starts"),
+        )
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A server.
+struct Server {
+    process: Running,
+    #[cfg_attr(not(unix), expect(dead_code))]
+    stdout: BufReader<ChildStdout>,
+    /// What it printed until it was ready.
+    banner: Vec<String>,
+}
+
+impl Server {
+    fn start(flags: &[&str]) -> Server {
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--log", "off"];
+        arguments.extend_from_slice(flags);
+        let mut process = Running::start(&arguments);
+        let stdout = process.0.stdout.take().expect("its output is a pipe");
+        let mut stdout = BufReader::new(stdout);
+        let mut banner = Vec::new();
+        while banner
+            .last()
+            .is_none_or(|line: &String| !line.starts_with("Ctrl-C"))
+        {
+            let mut line = String::new();
+            let count = stdout.read_line(&mut line).expect("its output is UTF-8");
+            assert!(count > 0, "the server ended: {banner:?}");
+            banner.push(line.trim_end().to_owned());
+        }
+        Server {
+            process,
+            stdout,
+            banner,
+        }
+    }
+
+    /// The line of the banner that starts so, without that.
+    fn told(&self, start: &str) -> String {
+        let found = self.banner.iter().find_map(|line| line.strip_prefix(start));
+        found
+            .unwrap_or_else(|| panic!("no {start:?} in {:?}", self.banner))
+            .to_owned()
+    }
+
+    /// Where to publish, put together as a user of OBS would.
+    fn publish_url(&self) -> String {
+        format!(
+            "{}/{}",
+            self.told("  Server      "),
+            self.told("  Stream Key  ")
+        )
+    }
+
+    fn play_url(&self) -> String {
+        self.told("  rtmp://").replacen("", "rtmp://", 1)
+    }
+}
+
+/// Sixty AAC frames of 23 ms (FLV 10.1, annex E).
+fn movie(folder: &Path) -> String {
+    let mut flv = b"FLV\x01\x04\x00\x00\x00\x09\x00\x00\x00\x00".to_vec();
+    let mut tag = |timestamp: u32, body: &[u8]| {
+        let [t3, t2, t1, t0] = timestamp.to_be_bytes();
+        flv.extend_from_slice(&[8, 0, 0, body.len() as u8, t2, t1, t0, t3, 0, 0, 0]);
+        flv.extend_from_slice(body);
+        flv.extend_from_slice(&(11 + body.len() as u32).to_be_bytes());
+    };
+    tag(0, &[0xAF, 0, 0x11, 0x90]);
+    for frame in 0..60 {
+        tag(frame * 23, &[0xAF, 1, 0x21, 0x10, frame as u8]);
+    }
+    let path = folder.join("movie.flv");
+    std::fs::write(&path, flv).unwrap();
+    path.to_str()
+        .expect("the folder's name is ASCII")
+        .to_owned()
+}
+
+#[test]
+fn what_is_published_can_be_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let recording = folder.path().join("recording.flv");
+    let server = Server::start(&[]);
+    let url = server.publish_url();
+    assert_eq!(url, server.play_url(), "an open server needs no key");
+
+    let _publisher = Running::start(&["publish", "--loop", &movie, &url]);
+    let recorded = run(&[
+        "record",
+        &url,
+        recording.to_str().unwrap(),
+        "--duration",
+        "2s",
+    ]);
+    let probed = run(&["probe", "--json", "--duration", "1s", &url]);
+
+    assert!(recorded.status.success(), "{}", text(&recorded.stderr));
+    let content = std::fs::read(&recording).unwrap();
+    assert!(content.starts_with(b"FLV\x01\x04"), "audio only");
+    let duration = content
+        .windows(9)
+        .position(|w| w == b"duration\x00")
+        .unwrap()
+        + 9;
+    let duration = f64::from_be_bytes(content[duration..duration + 8].try_into().unwrap());
+    assert!((1.9..=2.0).contains(&duration), "{duration}");
+
+    assert!(probed.status.success(), "{}", text(&probed.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&probed.stdout).unwrap();
+    assert_eq!(report["audio"][0]["fourcc"], "mp4a");
+    assert_eq!(report["audio"][0]["sample_rate"], 48_000);
+    assert_eq!(report["video"], serde_json::json!([]));
+}
+
+#[test]
+fn a_player_before_its_publisher_gets_the_stream_and_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let server = Server::start(&[]);
+    let url = server.play_url();
+    let mut player = Running::start(&["play", "-o", "-", &url]);
+    let mut publisher = Running::start(&["publish", "--loop", &movie, &url]);
+    let mut output = player.0.stdout.take().expect("its output is a pipe");
+    let mut start = [0; 5];
+    output.read_exact(&mut start).unwrap();
+    assert_eq!(start[..4], *b"FLV\x01");
+    publisher.0.kill().unwrap();
+    output.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(player.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_server_with_keys_tells_the_key_and_refuses_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let server = Server::start(&["--publish-key", "secret"]);
+    assert_eq!(server.told("  Stream Key  "), "stream?key=secret");
+
+    let refused = run(&["publish", "--fast", &movie, &server.play_url()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("NetStream.Publish."),
+        "{}",
+        text(&refused.stderr)
+    );
+    let granted = run(&["publish", "--fast", &movie, &server.publish_url()]);
+    assert!(granted.status.success(), "{}", text(&granted.stderr));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_server_records_what_is_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let films = folder.path().join("films");
+    let mut server = Server::start(&["--record", films.to_str().unwrap()]);
+    let published = run(&["publish", "--fast", &movie, &server.publish_url()]);
+    assert!(published.status.success(), "{}", text(&published.stderr));
+    assert!(text(&published.stderr).starts_with("published 0:01.3 "));
+    stop(&mut server);
+    let recorded: Vec<_> = std::fs::read_dir(films.join("live"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(recorded.len(), 1, "{recorded:?}");
+    assert!(std::fs::read(&recorded[0]).unwrap().starts_with(b"FLV"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_stops_the_server_with_a_summary() {
+    let mut server = Server::start(&[]);
+    let summary = stop(&mut server);
+    assert!(summary.starts_with("Stopped after "), "{summary}");
+}
+
+#[test]
+fn what_cannot_be_served_exits_with_2_and_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let file = file.to_str().unwrap();
+    for (flags, word) in [
+        (&["--listen", &taken][..], "taken"),
+        (&["--listen", "127.0.0.1:0", "--record", file], file),
+        (&["--listen", "127.0.0.1:0", "--publish-key", "a b"], "keys"),
+    ] {
+        let output = run(&[&["serve"], flags].concat());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(message.contains(word), "{message}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+/// Ends the server as a service manager would; returns what it printed last.
+#[cfg(unix)]
+fn stop(server: &mut Server) -> String {
+    // Nothing in std sends a signal.
+    let kill = format!("kill -s TERM {}", server.process.0.id());
+    let sent = Command::new("sh").args(["-c", &kill]).status();
+    assert!(sent.unwrap().success());
+    let mut rest = String::new();
+    server.stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(server.process.0.wait().unwrap().code(), Some(0));
+    rest.trim().to_owned()
+}

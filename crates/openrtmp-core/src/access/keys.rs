@@ -1,0 +1,167 @@
+use std::sync::{PoisonError, RwLock};
+
+use openrtmp_protocol::StreamName;
+use subtle::ConstantTimeEq;
+
+/// Query parameters that may carry a key: `cam?key=SECRET`.
+const PARAMETERS: [&str; 2] = ["key", "token"];
+
+/// An allow list of keys (A1). One that never had a key allows everybody; one
+/// whose last key was removed allows nobody.
+///
+/// A key comes as a query parameter (`cam?key=SECRET`, or `token=`), or is
+/// itself the last segment of the stream's name, as encoders call their
+/// "stream key". Keys are compared in constant time and never logged.
+#[derive(Debug, Default)]
+pub struct KeyRing {
+    keys: RwLock<Option<Vec<Key>>>,
+}
+
+struct Key(String);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl KeyRing {
+    /// A ring of these keys.
+    pub fn new(keys: impl IntoIterator<Item = String>) -> KeyRing {
+        let ring = KeyRing::default();
+        for key in keys {
+            ring.add(key);
+        }
+        ring
+    }
+
+    /// True if there never was a key: everybody may.
+    pub fn is_open(&self) -> bool {
+        self.keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
+    }
+
+    /// Adds a key, in force at once.
+    pub fn add(&self, key: String) {
+        self.keys
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_default()
+            .push(Key(key));
+    }
+
+    /// Removes a key. True if it was there. Removing the last one does not let
+    /// everybody in.
+    pub fn remove(&self, key: &str) -> bool {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(keys) = keys.as_mut() else {
+            return false;
+        };
+        let before = keys.len();
+        keys.retain(|k| k.0 != key);
+        keys.len() != before
+    }
+
+    /// True if the name or the query carries one of the keys, or there never was one.
+    pub fn allows(&self, name: &StreamName, query: &str) -> bool {
+        self.is_open() || self.matches(name, query, |_| true)
+    }
+
+    /// True if the name or the query carries this very key.
+    pub(crate) fn carries(name: &StreamName, query: &str, key: &str) -> bool {
+        candidates(name, query).any(|c| equal(c, key))
+    }
+
+    fn matches(&self, name: &StreamName, query: &str, accept: impl Fn(&str) -> bool) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found = false;
+        // Every candidate meets every key, so that time tells nothing.
+        for candidate in candidates(name, query) {
+            for key in keys.iter().flatten() {
+                found |= equal(candidate, &key.0) && accept(&key.0);
+            }
+        }
+        found
+    }
+
+    /// The name as it may be logged: a key in it is masked.
+    pub(crate) fn masked(&self, name: &StreamName) -> String {
+        if !self.is_open() && self.matches(name, "", |_| true) {
+            let app = name.app();
+            return if app.is_empty() {
+                "***".to_owned()
+            } else {
+                format!("{app}/***")
+            };
+        }
+        name.as_str().to_owned()
+    }
+}
+
+fn candidates<'a>(name: &'a StreamName, query: &'a str) -> impl Iterator<Item = &'a str> {
+    let parameters = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(k, _)| PARAMETERS.contains(k))
+        .map(|(_, value)| value);
+    std::iter::once(name.name()).chain(parameters)
+}
+
+fn equal(a: &str, b: &str) -> bool {
+    a.as_bytes().ct_eq(b.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> StreamName {
+        StreamName::join("", text)
+    }
+
+    #[test]
+    fn an_empty_ring_is_open() {
+        assert!(KeyRing::default().allows(&name("live/cam"), ""));
+    }
+
+    #[test]
+    fn a_key_comes_in_the_query_or_as_the_name() {
+        let ring = KeyRing::new(["s3cret".to_owned()]);
+        assert!(ring.allows(&name("live/cam"), "key=s3cret"));
+        assert!(ring.allows(&name("live/cam"), "a=b&token=s3cret"));
+        assert!(ring.allows(&name("live/s3cret"), ""));
+        assert!(!ring.allows(&name("live/cam"), ""));
+        assert!(!ring.allows(&name("live/cam"), "key=s3cre"));
+        assert!(!ring.allows(&name("live/cam"), "other=s3cret"));
+        assert!(!ring.allows(&name("s3cret/cam"), ""));
+    }
+
+    #[test]
+    fn keys_come_and_go() {
+        let ring = KeyRing::new(["a".to_owned()]);
+        ring.add("b".to_owned());
+        assert!(ring.remove("a"));
+        assert!(!ring.remove("a"));
+        assert!(ring.allows(&name("live/x"), "key=b"));
+        assert!(!ring.allows(&name("live/x"), "key=a"));
+    }
+
+    #[test]
+    fn removing_the_last_key_does_not_let_everybody_in() {
+        let ring = KeyRing::new(["a".to_owned()]);
+        assert!(ring.remove("a"));
+        assert!(!ring.is_open());
+        assert!(!ring.allows(&name("live/cam"), ""));
+        assert!(!ring.allows(&name("live/cam"), "key=a"));
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let ring = KeyRing::new(["s3cret".to_owned()]);
+        assert_eq!(ring.masked(&name("live/s3cret")), "live/***");
+        assert_eq!(ring.masked(&name("live/cam")), "live/cam");
+        assert!(!format!("{ring:?}").contains("s3cret"));
+    }
+}

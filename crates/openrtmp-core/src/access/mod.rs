@@ -1,0 +1,11 @@
+//! Who may connect, publish and play.
+//!
+//! A built-in list of keys is asked first ([`KeyRing`]); then, if there is one,
+//! the host, with an [`AccessRequest`] that it answers at once or any time
+//! before `access.decision_timeout`. The event loop never waits for it.
+
+mod keys;
+mod request;
+
+pub use keys::KeyRing;
+pub use request::{AccessAction, AccessRequest};

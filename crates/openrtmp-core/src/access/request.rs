@@ -1,0 +1,88 @@
+use std::fmt;
+use std::net::SocketAddr;
+
+use openrtmp_protocol::session::RejectReason;
+
+use crate::id::ConnectionId;
+
+/// What a peer wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccessAction {
+    /// Connect to an app.
+    Connect,
+    /// Publish a stream.
+    Publish,
+    /// Play a stream.
+    Play,
+}
+
+impl AccessAction {
+    /// `connect`, `publish` or `play`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AccessAction::Connect => "connect",
+            AccessAction::Publish => "publish",
+            AccessAction::Play => "play",
+        }
+    }
+}
+
+/// A question to the host (A2). Answer it with [`accept`](AccessRequest::accept)
+/// or [`reject`](AccessRequest::reject), in the callback or later, from any
+/// thread. Dropped unanswered, it is refused.
+pub struct AccessRequest {
+    /// What the peer wants.
+    pub action: AccessAction,
+    /// Which connection asks.
+    pub connection: ConnectionId,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// The app: what `connect` named, or the stream's path without its last segment.
+    pub app: String,
+    /// The stream's whole path; empty for `connect`.
+    pub stream: String,
+    /// Query parameters of the URL, without `?`. May hold secrets.
+    pub query: String,
+    pub(crate) responder: Option<Responder>,
+}
+
+/// Takes the answer to where the question came from.
+pub(crate) type Responder = Box<dyn FnOnce(Result<(), RejectReason>) + Send>;
+
+impl AccessRequest {
+    /// Grants it.
+    pub fn accept(mut self) {
+        self.answer(Ok(()));
+    }
+
+    /// Refuses it; the peer sees the text.
+    pub fn reject(mut self, reason: impl Into<String>) {
+        self.answer(Err(RejectReason::Unauthorized(reason.into())));
+    }
+
+    fn answer(&mut self, decision: Result<(), RejectReason>) {
+        if let Some(respond) = self.responder.take() {
+            respond(decision);
+        }
+    }
+}
+
+impl Drop for AccessRequest {
+    fn drop(&mut self) {
+        self.answer(Err(RejectReason::Unauthorized("not decided".into())));
+    }
+}
+
+impl fmt::Debug for AccessRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query may hold secrets.
+        f.debug_struct("AccessRequest")
+            .field("action", &self.action)
+            .field("connection", &self.connection)
+            .field("peer", &self.peer)
+            .field("app", &self.app)
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use openrtmp_protocol::handshake::HandshakeError;
+use openrtmp_protocol::session::{SessionError, Stage};
+
+/// Why a [`Client`](super::Client) could not connect, or could not go on. The
+/// connection is over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The URL asks for TLS.
+    #[error("rtmps:// is not supported yet: TLS is missing from this version")]
+    Tls,
+    /// The host name has no address.
+    #[error("cannot find the host {host:?}: {source}")]
+    Resolve {
+        /// The host of the URL.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// No address of the host took the connection; the last one's error.
+    #[error("cannot connect to {address}: {source}")]
+    Connect {
+        /// The address tried last.
+        address: SocketAddr,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The peer does not speak RTMP.
+    #[error("handshake: {0}")]
+    Handshake(#[source] HandshakeError),
+    /// The server refused connect, publish or play.
+    #[error("the server refused: {code} ({description})")]
+    Refused {
+        /// Status code, for example `NetStream.Publish.BadName`.
+        code: String,
+        /// The server's words.
+        description: String,
+    },
+    /// The server ended a stream it had accepted.
+    #[error("the server ended the stream: {code} ({description})")]
+    Ended {
+        /// Status code, for example `NetStream.Publish.Unauthorized`.
+        code: String,
+        /// The server's words.
+        description: String,
+    },
+    /// The server closed the connection without a word.
+    #[error("the server closed the connection ({stage})")]
+    Closed {
+        /// How far it had come.
+        stage: Stage,
+    },
+    /// No answer in time.
+    #[error("no answer within {} s ({stage})", limit.as_secs_f64())]
+    Timeout {
+        /// What was waited for.
+        stage: Stage,
+        /// The time allowed.
+        limit: Duration,
+    },
+    /// The server took no bytes for [`ClientConfig::send_timeout`](super::ClientConfig).
+    #[error("the server took no data for {} s", limit.as_secs_f64())]
+    Stalled {
+        /// The time allowed.
+        limit: Duration,
+    },
+    /// The server broke the protocol.
+    #[error(transparent)]
+    Protocol(SessionError),
+    /// Media can be sent only by a client that publishes.
+    #[error("this connection does not publish")]
+    NotPublishing,
+    /// The operating system.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<SessionError> for ClientError {
+    fn from(error: SessionError) -> ClientError {
+        match error {
+            SessionError::Handshake(e) => ClientError::Handshake(e),
+            SessionError::Refused { code, description } => {
+                ClientError::Refused { code, description }
+            }
+            SessionError::Timeout { stage, seconds } => ClientError::Timeout {
+                stage,
+                limit: Duration::from_secs(seconds),
+            },
+            other => ClientError::Protocol(other),
+        }
+    }
+}

@@ -1,0 +1,535 @@
+//! A small blocking RTMP client: publish or play one stream over one connection.
+//!
+//! It drives a [`ClientSession`] over TCP on the caller's thread and starts no
+//! thread of its own. Whatever the caller waits for, the client goes on reading
+//! what the server sends (acknowledgements, pings, statuses), so neither side can
+//! block the other for good.
+//!
+//! # Publish
+//!
+//! ```no_run
+//! use openrtmp_core::client::{Client, ClientConfig, ClientMode, MediaKind};
+//! use openrtmp_protocol::RtmpUrl;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let url = RtmpUrl::parse("rtmp://localhost/live/camera")?;
+//! let mut client = Client::connect(ClientConfig::new(url, ClientMode::Publish))?;
+//! let aac_configuration = [0xAF, 0x00, 0x12, 0x10];
+//! client.send(MediaKind::Audio, 0, &aac_configuration)?;
+//! client.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Play
+//!
+//! ```no_run
+//! use openrtmp_core::client::{Client, ClientConfig, ClientEvent, ClientMode};
+//! use openrtmp_protocol::RtmpUrl;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let url = RtmpUrl::parse("rtmp://localhost/live/camera")?;
+//! let mut client = Client::connect(ClientConfig::new(url, ClientMode::Play))?;
+//! while let Some(event) = client.next_event(None)? {
+//!     match event {
+//!         ClientEvent::Media(media) => {
+//!             let _ = (media.kind, media.timestamp, media.payload.len());
+//!         }
+//!         ClientEvent::StreamEof => break,
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod dial;
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use openrtmp_protocol::command::{Status, code};
+use openrtmp_protocol::session::{self, ClientSession, SessionError, Stage};
+use openrtmp_protocol::{RtmpUrl, Time};
+
+pub use error::ClientError;
+pub use openrtmp_protocol::session::{ClientEvent, ClientMode, Media, MediaKind};
+
+/// Settings of a [`Client`].
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// What to publish or play, and how to speak.
+    pub session: session::ClientConfig,
+    /// For the TCP connection, per address of the host. The session's own
+    /// timeout starts once there is one.
+    pub connect_timeout: Duration,
+    /// How long the server may take no bytes at all before a call that sends gives up.
+    pub send_timeout: Duration,
+    /// Bytes that [`Client::send`] may leave to be sent later. Beyond them it
+    /// blocks, which is how a slow network slows down the caller.
+    pub unsent_bytes: usize,
+}
+
+impl ClientConfig {
+    /// Defaults: 5 s per address, 10 s without progress, 1 MiB unsent.
+    pub fn new(url: RtmpUrl, mode: ClientMode) -> ClientConfig {
+        ClientConfig {
+            session: session::ClientConfig::new(url, mode),
+            connect_timeout: Duration::from_secs(5),
+            send_timeout: Duration::from_secs(10),
+            unsent_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// One connection that publishes or plays. Dropping it closes the socket without
+/// saying goodbye; [`Client::close`] says it.
+///
+/// After an error every further call may fail; drop the client.
+pub struct Client {
+    session: ClientSession,
+    mode: ClientMode,
+    stage: Stage,
+    send_timeout: Duration,
+    unsent_limit: usize,
+    clock: Instant,
+    socket: TcpStream,
+    peer: SocketAddr,
+    poll: Poll,
+    ready: Events,
+    waker: ClientWaker,
+    /// The socket may hold bytes that were not read. Readiness is edge-triggered.
+    readable: bool,
+    /// The kernel may take more bytes.
+    writable: bool,
+    read_buffer: Box<[u8]>,
+    events: VecDeque<ClientEvent>,
+    /// What is reported once the queued events are taken; `Closed` ever after.
+    failure: Option<ClientError>,
+    unsent: VecDeque<Bytes>,
+    unsent_bytes: usize,
+    received_bytes: u64,
+    sent_bytes: u64,
+}
+
+impl Client {
+    /// Resolves the host, connects, and speaks up to the point where media may be
+    /// sent ([`ClientMode::Publish`]) or the server has started to play. A server
+    /// may start before there is anything to play: then media come later.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ClientError`] but `Ended`, `Stalled` and `NotPublishing`.
+    pub fn connect(config: ClientConfig) -> Result<Client, ClientError> {
+        let socket = dial::dial(&config.session.url, config.connect_timeout)?;
+        let mut client = Client::new(socket, config)?;
+        client.become_ready()?;
+        Ok(client)
+    }
+
+    /// The next event, in the order of the wire. Blocks until there is one;
+    /// `None` if the deadline passed first (or [`ClientWaker::wake`] was used).
+    /// A deadline that has passed makes it look at the socket without waiting.
+    ///
+    /// `HandshakeDone`, `Connected` and `Ready` are consumed by
+    /// [`Client::connect`] and not seen here.
+    ///
+    /// # Errors
+    ///
+    /// `Ended` if the server sent a status of level error or, publishing, said that
+    /// the stream is unpublished; `Closed` if it closed the connection; `Protocol`
+    /// or `Io`. Events that came before the error are returned first.
+    pub fn next_event(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<ClientEvent>, ClientError> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            self.check()?;
+            self.transfer();
+            if self.events.is_empty()
+                && self.failure.is_none()
+                && self.wait(deadline)? != Wakeup::Socket
+            {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Sends one message of the published stream. `timestamp` is in milliseconds,
+    /// mod 2^32. Audio and video payloads are FLV tag bodies; data payloads are
+    /// AMF0 values, the first one the name, for example `onMetaData`.
+    ///
+    /// Returns once the message is with the kernel or at most
+    /// [`ClientConfig::unsent_bytes`] wait to be sent.
+    ///
+    /// # Errors
+    ///
+    /// `NotPublishing` for a client that plays; `Stalled` if the server took
+    /// nothing for [`ClientConfig::send_timeout`]; `Ended` and the others as
+    /// [`Client::next_event`].
+    pub fn send(
+        &mut self,
+        kind: MediaKind,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> Result<(), ClientError> {
+        self.check()?;
+        if !self.session.send(kind, timestamp, payload) {
+            return Err(ClientError::NotPublishing);
+        }
+        self.drain(self.unsent_limit)
+    }
+
+    /// Blocks until the kernel has every byte.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`].
+    pub fn flush(&mut self) -> Result<(), ClientError> {
+        self.drain(0)
+    }
+
+    /// Says goodbye (FCUnpublish, deleteStream), sends everything and waits
+    /// shortly for the server to close, so that nothing sent is lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`], if the server is gone before everything is sent.
+    pub fn close(mut self) -> Result<(), ClientError> {
+        self.session.close();
+        // From here on "unpublished" is what the server should answer.
+        self.stage = Stage::Closed;
+        match self.flush() {
+            Err(_) if self.unsent_bytes == 0 => return Ok(()),
+            result => result?,
+        }
+        if self.socket.shutdown(Shutdown::Write).is_err() {
+            return Ok(());
+        }
+        // Closing a socket with unread bytes resets the connection, and a reset
+        // may overtake what was sent.
+        let deadline = Instant::now() + GOODBYE;
+        while let Ok(Some(_)) = self.next_event(Some(deadline)) {}
+        Ok(())
+    }
+
+    /// Makes [`Client::next_event`] return early, from any thread.
+    pub fn waker(&self) -> ClientWaker {
+        self.waker.clone()
+    }
+
+    /// The server's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Bytes received from the server, handshake included.
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
+    /// Bytes handed to the kernel, handshake included.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
+    fn new(socket: std::net::TcpStream, config: ClientConfig) -> Result<Client, ClientError> {
+        let peer = socket.peer_addr()?;
+        socket.set_nonblocking(true)?;
+        let mut socket = TcpStream::from_std(socket);
+        let poll = Poll::new()?;
+        poll.registry()
+            .register(&mut socket, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        let waker = ClientWaker(Arc::new(mio::Waker::new(poll.registry(), WAKER)?));
+        let mut entropy = Ok(());
+        let mode = config.session.mode;
+        let session = ClientSession::new(config.session, Time::ZERO, &mut |bytes| {
+            if let Err(error) = getrandom::fill(bytes) {
+                entropy = Err(io::Error::other(format!("no random bytes: {error}")));
+            }
+        });
+        entropy?;
+        Ok(Client {
+            session,
+            mode,
+            stage: Stage::Handshake,
+            send_timeout: config.send_timeout,
+            unsent_limit: config.unsent_bytes,
+            clock: Instant::now(),
+            socket,
+            peer,
+            poll,
+            ready: Events::with_capacity(4),
+            waker,
+            readable: true,
+            writable: true,
+            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            events: VecDeque::new(),
+            failure: None,
+            unsent: VecDeque::new(),
+            unsent_bytes: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+        })
+    }
+
+    fn become_ready(&mut self) -> Result<(), ClientError> {
+        loop {
+            let deadline = self
+                .session
+                .poll_timeout()
+                .map(|at| self.clock + at.since(Time::ZERO));
+            match self.next_event(deadline)? {
+                Some(ClientEvent::Ready) => return Ok(()),
+                Some(_) => {}
+                None => self.session.handle_timeout(self.now())?,
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        let micros = self.clock.elapsed().as_micros();
+        Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    /// Blocks until at most `limit` bytes are unsent, reading meanwhile.
+    fn drain(&mut self, limit: usize) -> Result<(), ClientError> {
+        let mut progress = Instant::now();
+        let mut sent = self.sent_bytes;
+        loop {
+            self.check()?;
+            // Nobody has waited for readiness while all went out at once.
+            self.readable = true;
+            self.transfer();
+            self.check()?;
+            if self.unsent_bytes <= limit {
+                return Ok(());
+            }
+            if self.sent_bytes > sent {
+                sent = self.sent_bytes;
+                progress = Instant::now();
+            }
+            let deadline = progress + self.send_timeout;
+            if self.wait(Some(deadline))? == Wakeup::Deadline {
+                self.failure = Some(ClientError::Stalled {
+                    limit: self.send_timeout,
+                });
+            }
+        }
+    }
+
+    /// The failure, if there is one; `Closed` from then on.
+    fn check(&mut self) -> Result<(), ClientError> {
+        let Some(failure) = self.failure.take() else {
+            return Ok(());
+        };
+        self.failure = Some(ClientError::Closed { stage: self.stage });
+        Err(failure)
+    }
+
+    /// Waits for the socket, unless there is something to read already.
+    fn wait(&mut self, deadline: Option<Instant>) -> Result<Wakeup, ClientError> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if self.readable && self.events.len() < EVENTS {
+            return Ok(match left {
+                Some(Duration::ZERO) => Wakeup::Deadline,
+                _ => Wakeup::Socket,
+            });
+        }
+        match self.poll.poll(&mut self.ready, left) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(Wakeup::Socket),
+            result => result?,
+        }
+        let mut wakeup = match left {
+            Some(Duration::ZERO) => Wakeup::Deadline,
+            // A poll may return early with nothing; whoever called comes again.
+            _ => Wakeup::Socket,
+        };
+        for event in &self.ready {
+            if event.token() == WAKER {
+                return Ok(Wakeup::Caller);
+            }
+            self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+            wakeup = Wakeup::Socket;
+        }
+        Ok(wakeup)
+    }
+
+    /// Writes what the kernel takes and reads what it holds (within a budget),
+    /// neither blocking. Errors wait in `failure`.
+    fn transfer(&mut self) {
+        let written = self.write();
+        for _ in 0..READS {
+            if !self.readable || self.events.len() >= EVENTS || self.failure.is_some() {
+                break;
+            }
+            self.read();
+        }
+        // Reading makes answers. And what the server said before it closed counts
+        // more than the failed write that follows from it.
+        let result = written.and_then(|()| self.write());
+        if let (Err(error), None) = (result, &self.failure) {
+            self.failure = Some(self.lost(error));
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while let Some(bytes) = self.session.poll_transmit() {
+            self.unsent_bytes += bytes.len();
+            self.unsent.push_back(bytes);
+        }
+        while self.writable && self.unsent_bytes > 0 {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
+                *slice = IoSlice::new(bytes);
+            }
+            let count = self.unsent.len().min(SLICES);
+            match self.socket.write_vectored(&slices[..count]) {
+                Ok(written) => self.sent(written),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, mut count: usize) {
+        self.unsent_bytes -= count;
+        self.sent_bytes += count as u64;
+        while let Some(first) = self.unsent.front_mut() {
+            if first.len() > count {
+                first.advance(count);
+                return;
+            }
+            count -= first.len();
+            self.unsent.pop_front();
+        }
+    }
+
+    fn read(&mut self) {
+        match self.socket.read(&mut self.read_buffer) {
+            Ok(0) => {
+                self.readable = false;
+                self.failure = Some(ClientError::Closed { stage: self.stage });
+            }
+            Ok(count) => {
+                self.received_bytes += count as u64;
+                self.take_input(count);
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => {
+                self.readable = false;
+                self.failure = Some(self.lost(e));
+            }
+        }
+    }
+
+    /// Feeds the session and queues its events.
+    fn take_input(&mut self, count: usize) {
+        let now = self.now();
+        let mut start = 0;
+        while start < count && self.failure.is_none() {
+            match self
+                .session
+                .handle_input(now, &self.read_buffer[start..count])
+            {
+                Ok(used) => start += used,
+                Err(error) => self.failure = Some(self.broken(error)),
+            }
+            while let Some(event) = self.session.poll_event() {
+                self.advance_stage(&event);
+                match event {
+                    ClientEvent::Status(status) if self.ends_stream(&status) => {
+                        self.failure = Some(ClientError::Ended {
+                            code: status.code,
+                            description: status.description,
+                        });
+                        return;
+                    }
+                    event => self.events.push_back(event),
+                }
+            }
+        }
+    }
+
+    fn advance_stage(&mut self, event: &ClientEvent) {
+        self.stage = match (event, self.mode) {
+            (ClientEvent::HandshakeDone(_), _) => Stage::Connect,
+            (ClientEvent::Connected(_), _) => Stage::Connected,
+            (ClientEvent::Ready, ClientMode::Publish) => Stage::Publishing,
+            (ClientEvent::Ready, ClientMode::Play) => Stage::Playing,
+            _ => return,
+        };
+    }
+
+    /// A status of level error is an error of the session; this one is not.
+    fn ends_stream(&self, status: &Status) -> bool {
+        self.stage == Stage::Publishing && status.code == code::UNPUBLISH_SUCCESS
+    }
+
+    /// What the server refuses once the stream runs, it ends.
+    fn broken(&self, error: SessionError) -> ClientError {
+        match (error, self.stage) {
+            (SessionError::Refused { code, description }, Stage::Publishing | Stage::Playing) => {
+                ClientError::Ended { code, description }
+            }
+            (error, _) => error.into(),
+        }
+    }
+
+    fn lost(&self, error: io::Error) -> ClientError {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => ClientError::Closed { stage: self.stage },
+            _ => ClientError::Io(error),
+        }
+    }
+}
+
+/// Interrupts [`Client::next_event`].
+#[derive(Clone, Debug)]
+pub struct ClientWaker(Arc<mio::Waker>);
+
+impl ClientWaker {
+    /// Makes the current or next wait return without an event.
+    pub fn wake(&self) {
+        // It fails only when the system is out of resources; then the wait
+        // returns at its deadline.
+        let _ = self.0.wake();
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wakeup {
+    Socket,
+    Caller,
+    Deadline,
+}
+
+const SOCKET: Token = Token(0);
+const WAKER: Token = Token(1);
+const READ_BYTES: usize = 64 * 1024;
+/// Reads in one turn, so that a fast server cannot keep a caller from its deadline.
+const READS: usize = 16;
+/// Events that may wait for the caller before the client stops reading.
+const EVENTS: usize = 64;
+/// Slices in one vectored write.
+const SLICES: usize = 32;
+/// How long [`Client::close`] waits for the server to close.
+const GOODBYE: Duration = Duration::from_secs(1);

@@ -1,0 +1,285 @@
+//! Settings: typed, with defaults for a desktop and a mobile device, checked
+//! before they are used.
+
+mod validate;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use validate::ConfigError;
+
+/// The port IANA assigned to RTMP.
+pub const DEFAULT_PORT: u16 = 1935;
+
+/// Everything that can be set. Change fields, then hand it to
+/// [`Server::start`](crate::Server::start), which checks it first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Addresses to listen on. Port 0 takes a free port. IPv6 sockets are IPv6
+    /// only: name `0.0.0.0` and `[::]` for both.
+    pub listen: Vec<SocketAddr>,
+    /// Event loop threads, 1 to 64; 0 takes as many as there are cores.
+    pub workers: usize,
+    /// The RTMP protocol.
+    pub rtmp: RtmpConfig,
+    /// Publishing and playing.
+    pub streams: StreamConfig,
+    /// What a joining player gets at once.
+    pub gop: GopConfig,
+    /// What waits for slow subscribers.
+    pub queue: QueueConfig,
+    /// Who may publish and play.
+    pub access: AccessConfig,
+    /// Record streams to files; `None` records nothing by itself.
+    pub record: Option<RecordConfig>,
+    /// What peers may make the server hold or do.
+    pub limits: LimitsConfig,
+}
+
+/// The RTMP protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RtmpConfig {
+    /// Chunk size written, 128 to 65,536 bytes.
+    pub chunk_size: u32,
+    /// Window acknowledgement size announced, at least 1,024 bytes.
+    pub window_ack_size: u32,
+    /// Close connections whose C2 does not echo S1.
+    pub strict_handshake: bool,
+    /// From accept to the end of the handshake, 100 ms to 10 min.
+    pub handshake_timeout: Duration,
+    /// From there to `connect`, 100 ms to 10 min.
+    pub connect_timeout: Duration,
+    /// From there to `publish` or `play`, 100 ms to 1 day.
+    pub idle_timeout: Duration,
+    /// Ping a connection that was silent this long; zero never does. TCP
+    /// keep-alive finds dead peers without waking this process.
+    pub ping_interval: Duration,
+}
+
+/// Who wins when a second publisher comes (S3). A publisher that has been
+/// silent for [`StreamConfig::publisher_timeout`] is replaced under each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecondPublisher {
+    /// The first: the second gets NetStream.Publish.BadName and is closed.
+    #[default]
+    Reject,
+    /// The second: the first is closed, subscribers stay.
+    Takeover,
+    /// The second waits until the first is gone.
+    Wait,
+}
+
+/// Publishing and playing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamConfig {
+    /// Who wins when a second publisher comes.
+    pub second_publisher: SecondPublisher,
+    /// A publisher silent this long may always be replaced, 100 ms to 1 day.
+    pub publisher_timeout: Duration,
+    /// Subscribers stay attached this long after a publisher left, and notice
+    /// nothing if it comes back; zero tells them at once. Up to 1 day.
+    pub republish_grace: Duration,
+    /// Players of a stream that is not there wait for it; otherwise they get
+    /// NetStream.Play.StreamNotFound.
+    pub wait_for_publisher: bool,
+}
+
+/// The GOP cache: what a player gets at once when it joins (S6).
+#[derive(Clone, Debug, PartialEq)]
+pub struct GopConfig {
+    /// Keep at least this much behind the newest frame, whole GOPs, 0 to 60 s.
+    pub min_duration: Duration,
+    /// A GOP longer than this is not kept, 0 (no cache) to 10 min.
+    pub max_duration: Duration,
+    /// Nor one of more frames, audio included; 0 is no cache.
+    pub max_frames: usize,
+    /// Nor one of more bytes; 0 is no cache.
+    pub max_bytes: usize,
+}
+
+/// What waits for a slow subscriber (S7).
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueConfig {
+    /// When the oldest waiting frame is older than this, video is dropped up to
+    /// the next key frame. 10 ms to 10 min.
+    pub max_delay: Duration,
+    /// The same when more bytes wait, 64 KiB or more.
+    pub max_bytes: usize,
+    /// A subscriber that takes nothing for this long is disconnected, as is one
+    /// whose queue stays over twice `max_bytes` after dropping. 100 ms to 1 day.
+    pub stall_timeout: Duration,
+    /// Collect packets this long before writing them together, 0 (write at once)
+    /// to 350 ms; 64 KiB end the wait early, and what a joining player gets at
+    /// once is never held back.
+    pub write_coalesce: Duration,
+}
+
+/// Who may publish and play.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccessConfig {
+    /// Keys that may publish, see [`crate::access::KeyRing`]. None: open.
+    pub publish_keys: Vec<String>,
+    /// Keys that may play. None: open.
+    pub play_keys: Vec<String>,
+    /// A request that the host has not answered by then is refused, 100 ms to
+    /// 10 min; zero is the default of 10 s.
+    pub decision_timeout: Duration,
+}
+
+/// Recording to FLV files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordConfig {
+    /// Folder; made if missing.
+    pub directory: PathBuf,
+    /// File name below it: `{app}`, `{name}`, `{date}`, `{time}` (UTC) and
+    /// `{index}` (the part's number) are replaced; `.flv` is added.
+    pub template: String,
+    /// Apps whose streams are recorded; empty: all.
+    pub apps: Vec<String>,
+    /// A new file at the next key frame once one is this long; zero never.
+    pub split_duration: Duration,
+    /// The same by size in bytes; zero never.
+    pub split_bytes: u64,
+}
+
+/// What peers may make the server hold or do (L). Defaults, not ceilings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitsConfig {
+    /// Connections at once.
+    pub connections: usize,
+    /// Publishers at once, the host's own included.
+    pub publishers: usize,
+    /// Bit/s of one publisher; beyond, a warning; 0: no limit.
+    pub publisher_bitrate: u64,
+    /// Disconnect a publisher over its bit rate rather than only warn.
+    pub disconnect_over_bitrate: bool,
+    /// Bit/s sent altogether; beyond, a warning; 0: no limit.
+    pub outgoing_bitrate: u64,
+    /// Bytes that peers can make the server hold: unfinished messages, caches,
+    /// queued packets (counted once however many subscribers share them).
+    pub memory: usize,
+    /// Message, chunk stream and AMF limits of each connection.
+    pub session: openrtmp_protocol::Limits,
+}
+
+impl Config {
+    /// Defaults for a desktop or server machine.
+    pub fn desktop() -> Config {
+        Config {
+            listen: vec![
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)),
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)),
+            ],
+            workers: 0,
+            rtmp: RtmpConfig {
+                chunk_size: 60_000,
+                window_ack_size: 2_500_000,
+                strict_handshake: false,
+                handshake_timeout: Duration::from_secs(10),
+                connect_timeout: Duration::from_secs(10),
+                idle_timeout: Duration::from_secs(30),
+                ping_interval: Duration::ZERO,
+            },
+            streams: StreamConfig {
+                second_publisher: SecondPublisher::Reject,
+                publisher_timeout: Duration::from_secs(10),
+                republish_grace: Duration::ZERO,
+                wait_for_publisher: true,
+            },
+            gop: GopConfig {
+                min_duration: Duration::from_secs(2),
+                max_duration: Duration::from_secs(30),
+                max_frames: 4096,
+                max_bytes: 64 << 20,
+            },
+            queue: QueueConfig {
+                max_delay: Duration::from_secs(5),
+                max_bytes: 64 << 20,
+                stall_timeout: Duration::from_secs(15),
+                write_coalesce: Duration::ZERO,
+            },
+            access: AccessConfig {
+                decision_timeout: Duration::from_secs(10),
+                ..AccessConfig::default()
+            },
+            record: None,
+            limits: LimitsConfig {
+                connections: 1000,
+                publishers: 10,
+                publisher_bitrate: 50_000_000,
+                disconnect_over_bitrate: false,
+                outgoing_bitrate: 500_000_000,
+                memory: 1 << 30,
+                session: openrtmp_protocol::Limits::default(),
+            },
+        }
+    }
+
+    /// Defaults for a phone or tablet: one worker, smaller limits.
+    pub fn mobile() -> Config {
+        let mut config = Config::desktop();
+        config.workers = 1;
+        config.gop.max_bytes = 16 << 20;
+        config.queue.max_bytes = 16 << 20;
+        config.limits.connections = 100;
+        config.limits.publishers = 3;
+        config.limits.publisher_bitrate = 20_000_000;
+        config.limits.outgoing_bitrate = 100_000_000;
+        config.limits.memory = 128 << 20;
+        config
+    }
+
+    /// S7's low-latency mode: half a second of queue instead of five.
+    pub fn with_low_latency(mut self) -> Config {
+        self.queue.max_delay = Duration::from_millis(500);
+        self
+    }
+
+    /// Checks every value. The first one that is not allowed is the error.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        validate::validate(self)
+    }
+
+    /// Workers after 0 was replaced by the number of cores.
+    pub(crate) fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(64),
+            n => n,
+        }
+    }
+
+    pub(crate) fn session(&self) -> openrtmp_protocol::session::ServerConfig {
+        openrtmp_protocol::session::ServerConfig {
+            chunk_size: self.rtmp.chunk_size,
+            window_ack_size: self.rtmp.window_ack_size,
+            strict_handshake: self.rtmp.strict_handshake,
+            handshake_timeout: self.rtmp.handshake_timeout,
+            connect_timeout: self.rtmp.connect_timeout,
+            idle_timeout: self.rtmp.idle_timeout,
+            limits: self.limits.session.clone(),
+        }
+    }
+}
+
+impl Default for Config {
+    /// [`Config::desktop`].
+    fn default() -> Config {
+        Config::desktop()
+    }
+}
+
+impl RecordConfig {
+    /// Records every stream into a folder, one file per publish.
+    pub fn new(directory: impl Into<PathBuf>) -> RecordConfig {
+        RecordConfig {
+            directory: directory.into(),
+            template: "{app}/{name}-{date}-{time}".to_owned(),
+            apps: Vec::new(),
+            split_duration: Duration::ZERO,
+            split_bytes: 0,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What happened, told to the host (O3): typed, in order, off the event loop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::id::{ConnectionId, StreamId};
+use crate::stream::tracks::Track;
+
+/// Something that happened. Handed to the host's event callback on a thread of
+/// its own; a callback that is too slow loses the newest, and is told how many.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The server listens.
+    ServerStarted {
+        /// Addresses, with the real ports.
+        listen: Vec<SocketAddr>,
+    },
+    /// The server is going away; connections are being told.
+    ServerStopping,
+    /// A worker thread panicked and was started again; its connections are gone.
+    WorkerRestarted {
+        /// Which.
+        worker: usize,
+    },
+    /// Accepting failed (too many open files, ...); it is tried again.
+    AcceptFailed {
+        /// What the system said.
+        error: String,
+    },
+    /// A connection was accepted.
+    ConnectionOpened {
+        /// Which.
+        connection: ConnectionId,
+        /// From where.
+        peer: SocketAddr,
+    },
+    /// A connection is over.
+    ConnectionClosed {
+        /// Which.
+        connection: ConnectionId,
+        /// From where.
+        peer: SocketAddr,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A stream has a publisher.
+    StreamPublished {
+        /// Which.
+        stream: StreamId,
+        /// Its path.
+        name: String,
+        /// True if it replaced another publisher.
+        takeover: bool,
+    },
+    /// A stream's tracks became known or changed.
+    StreamTracks {
+        /// Which.
+        stream: StreamId,
+        /// Its path.
+        name: String,
+        /// What it consists of.
+        tracks: Vec<Track>,
+    },
+    /// A stream's publisher left; within the grace it may come back.
+    StreamUnpublished {
+        /// Which.
+        stream: StreamId,
+        /// Its path.
+        name: String,
+    },
+    /// A stream is over and its subscribers were told.
+    StreamEnded {
+        /// Which.
+        stream: StreamId,
+        /// Its path.
+        name: String,
+    },
+    /// A player was attached to a stream, live or still to come.
+    SubscriberJoined {
+        /// Which.
+        connection: ConnectionId,
+        /// The stream's path.
+        name: String,
+    },
+    /// A player left a stream.
+    SubscriberLeft {
+        /// Which.
+        connection: ConnectionId,
+        /// The stream's path.
+        name: String,
+        /// Frames it did not get because it was too slow.
+        dropped: u64,
+    },
+    /// A player was too slow and lost frames.
+    SubscriberDropping {
+        /// Which.
+        connection: ConnectionId,
+        /// The stream's path.
+        name: String,
+        /// Frames dropped just now.
+        dropped: u64,
+    },
+    /// An attempt to connect, publish or play was decided.
+    Access {
+        /// connect, publish or play.
+        action: &'static str,
+        /// Who asked.
+        connection: ConnectionId,
+        /// From where.
+        peer: SocketAddr,
+        /// The app (connect) or the stream's path, keys masked.
+        target: String,
+        /// Whether it was granted.
+        granted: bool,
+        /// Why not.
+        reason: String,
+    },
+    /// A limit was reached.
+    LimitReached {
+        /// Which, by its configuration path.
+        limit: &'static str,
+        /// Its value.
+        value: u64,
+        /// Whom it concerns, if one connection.
+        connection: Option<ConnectionId>,
+    },
+    /// A recording was begun.
+    RecordingStarted {
+        /// The stream's path.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A recording is complete.
+    RecordingFinished {
+        /// The stream's path.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Length.
+        duration: Duration,
+        /// Size.
+        bytes: u64,
+    },
+    /// A recording ended early; the stream goes on.
+    RecordingFailed {
+        /// The stream's path.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+    },
+    /// So many events were lost because the callback was too slow.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The peer closed it.
+    Peer,
+    /// The network failed.
+    Network(String),
+    /// The peer broke the protocol, or did not get on in time.
+    Protocol(String),
+    /// The peer was refused.
+    Refused(String),
+    /// The peer took nothing of what it asked for.
+    TooSlow(String),
+    /// A limit of the server.
+    Limit(String),
+    /// The host asked for it.
+    Host(String),
+    /// The server stopped.
+    ServerStopped,
+    /// A panic in the code that served it: a bug of ours.
+    Internal,
+}
+
+impl std::fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CloseReason::Peer => f.write_str("closed by the peer"),
+            CloseReason::Network(e) => write!(f, "network: {e}"),
+            CloseReason::Protocol(e) => write!(f, "protocol: {e}"),
+            CloseReason::Refused(e) => write!(f, "refused: {e}"),
+            CloseReason::TooSlow(e) => write!(f, "too slow: {e}"),
+            CloseReason::Limit(e) => write!(f, "limit: {e}"),
+            CloseReason::Host(e) => write!(f, "by the host: {e}"),
+            CloseReason::ServerStopped => f.write_str("the server stopped"),
+            CloseReason::Internal => f.write_str("internal error"),
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Numbers (O2): one snapshot, typed, and as JSON.
+//!
+//! Counters live where they are counted, as plain integers of one worker; a
+//! snapshot asks each worker for its part, so that counting costs nothing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use openrtmp_protocol::Time;
+use serde::Serialize;
+
+use crate::id::{ConnectionId, StreamId};
+use crate::stream::tracks::Track;
+
+/// The server at one moment. Counters grow from the start and never reset.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Metrics {
+    /// Since the start, seconds.
+    pub uptime_seconds: f64,
+    /// Connections now.
+    pub connections: usize,
+    /// Publishers now, the host's own included.
+    pub publishers: usize,
+    /// Players now, waiting ones included.
+    pub subscribers: usize,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections refused at a limit.
+    pub refused: u64,
+    /// Bytes read from sockets.
+    pub bytes_in: u64,
+    /// Bytes written to sockets.
+    pub bytes_out: u64,
+    /// Bit/s read, over the last seconds.
+    pub bitrate_in: u64,
+    /// Bit/s written, over the last seconds.
+    pub bitrate_out: u64,
+    /// Frames that slow players did not get.
+    pub dropped_frames: u64,
+    /// Bytes held for peers (queues, caches, unfinished messages).
+    pub memory: usize,
+    /// Errors by category.
+    pub errors: ErrorCounts,
+    /// From a frame's arrival to its last byte handed to a player's socket.
+    pub delay: DelayPercentiles,
+    /// Per worker.
+    pub workers: Vec<WorkerMetrics>,
+    /// Streams that are live or within their grace.
+    pub streams: Vec<StreamMetrics>,
+    /// Connections.
+    pub connections_list: Vec<ConnectionMetrics>,
+}
+
+impl Metrics {
+    /// As one JSON object.
+    pub fn to_json(&self) -> String {
+        // Only maps with non-string keys and failing Serialize impls can fail; there are none.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(crate) fn add_worker(&mut self, part: WorkerReport) {
+        let w = &part.worker;
+        self.connections += w.connections;
+        self.bytes_in += w.bytes_in;
+        self.bytes_out += w.bytes_out;
+        self.bitrate_in += w.bitrate_in;
+        self.bitrate_out += w.bitrate_out;
+        self.errors.add(&part.errors);
+        self.dropped_frames += part.dropped_frames;
+        self.subscribers += part.subscribers.len();
+        self.workers.push(part.worker);
+        self.streams.extend(part.streams);
+        self.connections_list.extend(part.connections);
+    }
+
+    /// Puts subscribers, which may live on other workers, to their streams.
+    pub(crate) fn add_subscribers(&mut self, subscribers: Vec<(StreamId, SubscriberMetrics)>) {
+        for (id, subscriber) in subscribers {
+            if let Some(stream) = self.streams.iter_mut().find(|s| s.id == id) {
+                stream.subscribers.push(subscriber);
+            }
+        }
+    }
+}
+
+/// One worker.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct WorkerMetrics {
+    /// Which.
+    pub worker: usize,
+    /// Connections it serves.
+    pub connections: usize,
+    /// Turns of its loop: returns from waiting.
+    pub turns: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+    /// Bit/s read, over the last seconds.
+    pub bitrate_in: u64,
+    /// Bit/s written, over the last seconds.
+    pub bitrate_out: u64,
+}
+
+/// Errors by category.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ErrorCounts {
+    /// Peers that broke the protocol.
+    pub protocol: u64,
+    /// Peers that did not get on in time.
+    pub timeout: u64,
+    /// Sockets that failed.
+    pub network: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// Players disconnected for taking nothing.
+    pub too_slow: u64,
+    /// Panics caught: bugs of ours.
+    pub internal: u64,
+}
+
+impl ErrorCounts {
+    fn add(&mut self, other: &ErrorCounts) {
+        self.protocol += other.protocol;
+        self.timeout += other.timeout;
+        self.network += other.network;
+        self.refused += other.refused;
+        self.too_slow += other.too_slow;
+        self.internal += other.internal;
+    }
+}
+
+/// One stream.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamMetrics {
+    /// Which.
+    pub id: StreamId,
+    /// Its path.
+    pub name: String,
+    /// Seconds since it began.
+    pub uptime_seconds: f64,
+    /// False within the grace after a publisher left.
+    pub live: bool,
+    /// Payload bytes published.
+    pub bytes: u64,
+    /// Bit/s published, over the last seconds.
+    pub bitrate: u64,
+    /// Video frames.
+    pub video_frames: u64,
+    /// Audio frames.
+    pub audio_frames: u64,
+    /// Key frames.
+    pub keyframes: u64,
+    /// Timestamp gaps over a second.
+    pub gaps: u64,
+    /// Times its clock was set back.
+    pub rebases: u64,
+    /// Frames refused for lack of memory.
+    pub starved_frames: u64,
+    /// Bytes in the GOP cache.
+    pub gop_bytes: usize,
+    /// Frames in the GOP cache.
+    pub gop_frames: usize,
+    /// What it consists of.
+    pub tracks: Vec<Track>,
+    /// Who plays it.
+    pub subscribers: Vec<SubscriberMetrics>,
+}
+
+/// One connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectionMetrics {
+    /// Which.
+    pub id: ConnectionId,
+    /// From where.
+    pub peer: SocketAddr,
+    /// How far it has come: handshake, connect, connected, publishing, playing.
+    pub stage: &'static str,
+    /// Seconds since it was accepted.
+    pub uptime_seconds: f64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+    /// Bytes waiting to be written.
+    pub queue_bytes: usize,
+}
+
+/// One player of one stream.
+#[derive(Clone, Debug, Serialize)]
+pub struct SubscriberMetrics {
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Packets waiting to be written.
+    pub queue_packets: usize,
+    /// Bytes waiting to be written.
+    pub queue_bytes: usize,
+    /// Milliseconds that the oldest droppable frame has waited.
+    pub queue_delay_ms: u64,
+    /// Frames it did not get because it was too slow.
+    pub dropped_frames: u64,
+    /// Milliseconds from `play` to the first key frame (or audio frame) queued.
+    pub join_ms: Option<u64>,
+    /// From a frame's arrival to its last byte handed to the socket.
+    pub delay: DelayPercentiles,
+}
+
+/// What one worker knows.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerReport {
+    pub(crate) worker: WorkerMetrics,
+    pub(crate) errors: ErrorCounts,
+    pub(crate) dropped_frames: u64,
+    pub(crate) delay: DelayHistogram,
+    pub(crate) streams: Vec<StreamMetrics>,
+    pub(crate) connections: Vec<ConnectionMetrics>,
+    pub(crate) subscribers: Vec<(StreamId, SubscriberMetrics)>,
+}
+
+/// Percentiles of a delay in milliseconds, to within a quarter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct DelayPercentiles {
+    /// Half of the frames were faster.
+    pub p50_ms: f64,
+    /// 95 % were.
+    pub p95_ms: f64,
+    /// 99 % were.
+    pub p99_ms: f64,
+    /// Frames counted.
+    pub frames: u64,
+}
+
+/// Counts delays in buckets that grow by about a quarter: four to an octave from
+/// 16 us to 17 s.
+#[derive(Clone, Debug)]
+pub(crate) struct DelayHistogram {
+    buckets: [u32; DelayHistogram::BUCKETS],
+}
+
+impl DelayHistogram {
+    const BUCKETS: usize = 81;
+
+    pub(crate) fn record(&mut self, delay: Duration) {
+        let micros = (delay.as_micros() as u64).max(16);
+        let octave = micros.ilog2();
+        let quarter = (micros >> (octave - 2)) & 3;
+        let index = ((octave - 4) as usize * 4 + quarter as usize).min(Self::BUCKETS - 1);
+        self.buckets[index] = self.buckets[index].saturating_add(1);
+    }
+
+    pub(crate) fn merge(&mut self, other: &DelayHistogram) {
+        for (a, b) in self.buckets.iter_mut().zip(&other.buckets) {
+            *a = a.saturating_add(*b);
+        }
+    }
+
+    pub(crate) fn percentiles(&self) -> DelayPercentiles {
+        let frames: u64 = self.buckets.iter().map(|&n| u64::from(n)).sum();
+        let at = |share: f64| {
+            let rank = (frames as f64 * share).ceil() as u64;
+            let mut seen = 0;
+            for (index, &n) in self.buckets.iter().enumerate() {
+                seen += u64::from(n);
+                if n > 0 && seen >= rank {
+                    let (octave, quarter) = (index / 4 + 4, index % 4);
+                    // The bucket's upper end: never promise less than was seen.
+                    return ((1u64 << octave) as f64 * (1.0 + (quarter + 1) as f64 / 4.0)) / 1000.0;
+                }
+            }
+            0.0
+        };
+        DelayPercentiles {
+            p50_ms: at(0.50),
+            p95_ms: at(0.95),
+            p99_ms: at(0.99),
+            frames,
+        }
+    }
+}
+
+impl Default for DelayHistogram {
+    fn default() -> DelayHistogram {
+        DelayHistogram {
+            buckets: [0; DelayHistogram::BUCKETS],
+        }
+    }
+}
+
+/// A bit rate over the last one to two seconds.
+#[derive(Debug, Default)]
+pub(crate) struct Rate {
+    window_start: Time,
+    window_bytes: u64,
+    last: u64,
+}
+
+impl Rate {
+    const WINDOW: Duration = Duration::from_secs(1);
+
+    /// Counts bytes; tells the bit rate of a window that just ended.
+    pub(crate) fn add(&mut self, bytes: usize, now: Time) -> Option<u64> {
+        let ended = self.roll(now);
+        self.window_bytes += bytes as u64;
+        ended
+    }
+
+    /// Bit/s, zero once nothing came for two windows.
+    pub(crate) fn bits_per_second(&self, now: Time) -> u64 {
+        if now.since(self.window_start) > Self::WINDOW * 2 {
+            0
+        } else {
+            self.last
+        }
+    }
+
+    fn roll(&mut self, now: Time) -> Option<u64> {
+        let elapsed = now.since(self.window_start);
+        if elapsed < Self::WINDOW {
+            return None;
+        }
+        let rate = (self.window_bytes as f64 * 8.0 / elapsed.as_secs_f64()) as u64;
+        (self.window_start, self.window_bytes, self.last) = (now, 0, rate);
+        Some(rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_within_a_quarter() {
+        let mut histogram = DelayHistogram::default();
+        for ms in 1..=100 {
+            histogram.record(Duration::from_millis(ms));
+        }
+        let p = histogram.percentiles();
+        assert!((50.0..=62.5).contains(&p.p50_ms), "{p:?}");
+        assert!((99.0..=124.0).contains(&p.p99_ms), "{p:?}");
+        assert_eq!(p.frames, 100);
+    }
+
+    #[test]
+    fn extremes_have_a_bucket() {
+        let mut histogram = DelayHistogram::default();
+        histogram.record(Duration::ZERO);
+        histogram.record(Duration::from_secs(3600));
+        assert_eq!(histogram.percentiles().frames, 2);
+    }
+
+    #[test]
+    fn a_rate_is_of_the_last_window_and_fades() {
+        let at = |ms: u64| Time::from_micros(ms * 1000);
+        let mut rate = Rate::default();
+        for ms in (0..3000).step_by(100) {
+            rate.add(12_500, at(10_000 + ms));
+        }
+        assert_eq!(rate.bits_per_second(at(13_000)), 1_000_000);
+        assert_eq!(rate.bits_per_second(at(20_000)), 0);
+    }
+
+    #[test]
+    fn a_snapshot_is_json() {
+        let json: serde_json::Value =
+            serde_json::from_str(&Metrics::default().to_json()).expect("valid JSON");
+        assert_eq!(json["connections"], 0);
+    }
+}

@@ -1,0 +1,189 @@
+//! The host publishes frames of its own, in process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use openrtmp_protocol::StreamName;
+use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
+use openrtmp_protocol::chunk::MAX_MESSAGE_LENGTH;
+use openrtmp_protocol::media::{
+    AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, write_audio, write_video,
+};
+use openrtmp_protocol::session::MediaKind;
+
+use crate::id::{PublisherId, StreamId};
+use crate::shared::Shared;
+use crate::stream::directory::Claim;
+use crate::worker::inbox::Command;
+
+/// Bytes that may be on their way to the worker. More means that it cannot keep
+/// up, and the host should know rather than fill memory.
+const IN_FLIGHT: usize = 16 << 20;
+
+/// Publishes a stream from inside the process. Made by
+/// [`Server::publish`](crate::Server::publish); dropping it ends the stream.
+/// Frames are handed to the stream's worker without waiting; any thread may own it.
+pub struct Publisher {
+    shared: Arc<Shared>,
+    stream: StreamId,
+    epoch: u32,
+    home: usize,
+    in_flight: Arc<AtomicUsize>,
+}
+
+/// Why the host cannot publish.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The stream has a publisher.
+    #[error("the stream has a publisher already")]
+    Busy,
+    /// `limits.publishers` is reached.
+    #[error("as many publishers as limits.publishers allows")]
+    Limit,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The stream's name is empty.
+    #[error("the stream's name is empty")]
+    EmptyName,
+    /// A message holds at most 16 MiB - 1 bytes.
+    #[error("longer than an RTMP message can be: 16 MiB - 1")]
+    TooLong,
+    /// 16 MiB are on their way and not yet taken: write again later.
+    #[error("frames come faster than they can be taken")]
+    Full,
+}
+
+/// Bytes in flight, given back when the worker has taken them.
+pub(crate) struct Credit {
+    in_flight: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        self.in_flight.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Publisher {
+    pub(crate) fn open(shared: &Arc<Shared>, name: &str) -> Result<Publisher, PublishError> {
+        let name = StreamName::join("", name);
+        if name.as_str().is_empty() {
+            return Err(PublishError::EmptyName);
+        }
+        if shared.stopping.load(Ordering::Acquire) {
+            return Err(PublishError::Stopping);
+        }
+        let number = shared.next_host_publisher.fetch_add(1, Ordering::Relaxed);
+        let id = PublisherId::Host(number);
+        let worker = number as usize % shared.inboxes.len();
+        // Sent with the lock held: nobody can join at the home before it knows.
+        let mut directory = shared.directory.lock();
+        match directory.claim(&name, id, worker, &shared.claim_rules(), shared.now()) {
+            Claim::Busy => Err(PublishError::Busy),
+            Claim::Full => Err(PublishError::Limit),
+            Claim::Granted(grant) => {
+                let (stream, epoch, home) = (grant.id, grant.epoch, grant.home);
+                shared.inboxes[home].send(Command::Publish(grant));
+                Ok(Publisher {
+                    shared: shared.clone(),
+                    stream,
+                    epoch,
+                    home,
+                    in_flight: Arc::default(),
+                })
+            }
+        }
+    }
+
+    /// Sends an RTMP message body as it is: an FLV or Enhanced RTMP audio or video
+    /// tag body, or AMF0 values (the name first) for data. `timestamp` in
+    /// milliseconds.
+    pub fn write_message(
+        &mut self,
+        kind: MediaKind,
+        timestamp: u32,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let bytes = payload.len();
+        if bytes > MAX_MESSAGE_LENGTH {
+            return Err(PublishError::TooLong);
+        }
+        let before = self.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        let credit = Credit {
+            in_flight: self.in_flight.clone(),
+            bytes,
+        };
+        if before > IN_FLIGHT {
+            return Err(PublishError::Full);
+        }
+        self.shared.inboxes[self.home].send(Command::Media {
+            stream: self.stream,
+            epoch: self.epoch,
+            kind,
+            timestamp,
+            payload,
+            credit: Some(credit),
+        });
+        Ok(())
+    }
+
+    /// Sends a video packet: its decoder configuration first
+    /// ([`VideoPacketKind::SequenceStart`]), then frames. Times in milliseconds;
+    /// `composition_time` is presentation minus decoding time.
+    #[allow(clippy::too_many_arguments)]
+    pub fn write_video(
+        &mut self,
+        codec: VideoCodec,
+        track: u8,
+        frame_type: FrameType,
+        kind: VideoPacketKind,
+        timestamp: u32,
+        composition_time: i32,
+        body: &[u8],
+    ) -> Result<(), PublishError> {
+        let payload = write_video(codec, track, frame_type, kind, composition_time, body);
+        self.write_message(MediaKind::Video, timestamp, payload)
+    }
+
+    /// Sends an audio packet: its configuration first, then frames.
+    pub fn write_audio(
+        &mut self,
+        codec: AudioCodec,
+        track: u8,
+        kind: AudioPacketKind,
+        timestamp: u32,
+        body: &[u8],
+    ) -> Result<(), PublishError> {
+        self.write_message(
+            MediaKind::Audio,
+            timestamp,
+            write_audio(codec, track, kind, body),
+        )
+    }
+
+    /// Sends onMetaData. Without it players get what the packets tell.
+    pub fn write_metadata(&mut self, metadata: Object) -> Result<(), PublishError> {
+        let mut encoder = Encoder::new(Encoding::Amf0);
+        encoder.value(&Value::from("onMetaData"));
+        encoder.value(&Value::EcmaArray(metadata));
+        self.write_message(MediaKind::Data, 0, encoder.finish().into())
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> StreamId {
+        self.stream
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.shared.inboxes[self.home].send(Command::Unpublish {
+            stream: self.stream,
+            epoch: self.epoch,
+        });
+    }
+}

@@ -1,0 +1,503 @@
+//! The handle a host holds.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use openrtmp_protocol::StreamName;
+
+use crate::access::{AccessRequest, KeyRing};
+use crate::budget::Budget;
+use crate::config::Config;
+use crate::dispatch::{Dispatcher, Finished, Inlet};
+use crate::error::StartError;
+use crate::events::Event;
+use crate::id::ConnectionId;
+use crate::metrics::{DelayHistogram, Metrics};
+use crate::platform::native::Native;
+use crate::platform::{Listener, Platform};
+use crate::publisher::{PublishError, Publisher};
+use crate::record::Recorder;
+use crate::shared::Shared;
+use crate::stream::directory::Directory;
+use crate::tap::{Signal, Tap, Tapped};
+use crate::worker::inbox::{Command, Inbox};
+use crate::worker::{Listening, Worker, handoff};
+
+/// How long a host's callback may keep [`Server::stop`] waiting.
+const CALLBACK_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long completing recordings may take.
+const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long [`Server::metrics`] waits for a busy worker before it goes without.
+const METRICS_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A running server. All methods may be called from any thread; dropping it
+/// stops the server by force.
+pub struct Server {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    running: Mutex<Option<Running>>,
+}
+
+/// The threads of a running server.
+struct Running {
+    workers: Vec<JoinHandle<()>>,
+    recorder: Option<(Arc<Tapped>, Finished)>,
+    callbacks: Vec<Finished>,
+}
+
+/// Starts a [`Server`] with callbacks.
+pub struct ServerBuilder {
+    config: Config,
+    on_event: Option<Box<dyn FnMut(Event) + Send>>,
+    on_access: Option<Box<dyn FnMut(AccessRequest) + Send>>,
+}
+
+/// What was going on when a server was stopped.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Time since the start.
+    pub uptime: Duration,
+    /// Connections when the stop began.
+    pub connections: usize,
+    /// Publishers when the stop began.
+    pub publishers: usize,
+    /// Players when the stop began.
+    pub subscribers: usize,
+    /// Connections that were still there at the deadline and were closed by force.
+    pub forced: usize,
+    /// Connections accepted since the start.
+    pub accepted: u64,
+    /// Bytes read from sockets until the stop began.
+    pub bytes_in: u64,
+    /// Bytes written to sockets until the stop began.
+    pub bytes_out: u64,
+}
+
+impl Server {
+    /// Starts a server without callbacks.
+    pub fn start(config: Config) -> Result<Server, StartError> {
+        Server::builder(config).start()
+    }
+
+    /// Starts building a server with callbacks.
+    pub fn builder(config: Config) -> ServerBuilder {
+        ServerBuilder {
+            config,
+            on_event: None,
+            on_access: None,
+        }
+    }
+
+    /// Addresses it listens on, with the real ports.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The settings it runs with.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Numbers of this moment. Asks each worker; waits at most a second for one
+    /// that is busy, and goes without it then.
+    pub fn metrics(&self) -> Metrics {
+        let (sender, receiver) = channel();
+        for inbox in &self.shared.inboxes {
+            inbox.send(Command::Inspect(sender.clone()));
+        }
+        drop(sender);
+        let mut metrics = self.shared.base_metrics();
+        let mut delay = DelayHistogram::default();
+        let mut subscribers = Vec::new();
+        for _ in &self.shared.inboxes {
+            let Ok(mut report) = receiver.recv_timeout(METRICS_PATIENCE) else {
+                break;
+            };
+            delay.merge(&report.delay);
+            subscribers.append(&mut report.subscribers);
+            metrics.add_worker(report);
+        }
+        metrics.delay = delay.percentiles();
+        metrics.add_subscribers(subscribers);
+        metrics.workers.sort_by_key(|w| w.worker);
+        metrics
+    }
+
+    /// Receives the frames of one stream (`app/name`), live or still to come.
+    pub fn tap(&self, name: &str) -> Tap {
+        let name = StreamName::join("", name);
+        let wanted = name.clone();
+        let tapped = self.tapped(Box::new(move |n| *n == wanted));
+        let mut directory = self.shared.directory.lock();
+        if let Some((stream, home)) = directory.tap(&name, tapped.clone()) {
+            self.shared.inboxes[home].send(Command::Tap {
+                stream,
+                tap: tapped.clone(),
+            });
+        }
+        drop(directory);
+        Tap::new(tapped, self.shared.clone())
+    }
+
+    /// Receives the frames of every stream.
+    pub fn tap_all(&self) -> Tap {
+        let tapped = self.tapped(Box::new(|_| true));
+        self.shared.tap_all(&tapped);
+        Tap::new(tapped, self.shared.clone())
+    }
+
+    fn tapped(&self, wants: Box<dyn Fn(&StreamName) -> bool + Send + Sync>) -> Arc<Tapped> {
+        Tapped::new(
+            self.shared.config.queue.clone(),
+            Arc::<Signal>::default(),
+            wants,
+        )
+    }
+
+    /// Publishes a stream (`app/name`) from inside this process.
+    pub fn publish(&self, name: &str) -> Result<Publisher, PublishError> {
+        Publisher::open(&self.shared, name)
+    }
+
+    /// Ends a connection. A stale id does nothing.
+    pub fn disconnect(&self, connection: ConnectionId, reason: &str) {
+        if let Some(inbox) = self.shared.inboxes.get(connection.worker()) {
+            inbox.send(Command::Disconnect {
+                connection,
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    /// Ends the connection that publishes a stream (`app/name`). False if there
+    /// is no such stream.
+    pub fn end_stream(&self, name: &str, reason: &str) -> bool {
+        let name = StreamName::join("", name);
+        let home = self.shared.directory.lock().home(&name);
+        if let Some((stream, home)) = home {
+            let reason = reason.to_owned();
+            self.shared.inboxes[home].send(Command::EndStream { stream, reason });
+        }
+        home.is_some()
+    }
+
+    /// Keys that may publish. Adding the first one closes an open server to
+    /// everybody else; see [`Server::revoke_publish_key`] for taking one away.
+    pub fn publish_keys(&self) -> &KeyRing {
+        &self.shared.publish_keys
+    }
+
+    /// Keys that may play.
+    pub fn play_keys(&self) -> &KeyRing {
+        &self.shared.play_keys
+    }
+
+    /// Removes a publish key and ends what is being published with it. False if
+    /// it was not there.
+    pub fn revoke_publish_key(&self, key: &str) -> bool {
+        let removed = self.shared.publish_keys.remove(key);
+        if removed {
+            for inbox in &self.shared.inboxes {
+                inbox.send(Command::Revoke {
+                    key: key.to_owned(),
+                });
+            }
+        }
+        removed
+    }
+
+    /// Stops: no new connections from now on; publishers and players are told and
+    /// have `grace` to leave; then they are closed; recordings are completed. Zero
+    /// forces at once. Returns when it is done; a second call does nothing.
+    ///
+    /// From inside a callback it does not wait for that callback.
+    pub fn stop(&self, grace: Duration) -> Summary {
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(running) = running else {
+            return Summary::default();
+        };
+        let before = self.metrics();
+        self.begin_stop(grace);
+        for worker in running.workers {
+            // A worker's panic was reported where it happened.
+            let _ = worker.join();
+        }
+        self.shared.close_taps();
+        if let Some((tapped, finished)) = running.recorder {
+            tapped.close();
+            if !finished.wait(RECORDER_PATIENCE) {
+                log::error!("recordings could not be completed in {RECORDER_PATIENCE:?}");
+            }
+        }
+        let inside_callback =
+            self.shared.events.is_current_thread() || self.shared.access.is_current_thread();
+        self.shared.events.close();
+        self.shared.access.close();
+        if !inside_callback {
+            for callback in running.callbacks {
+                if !callback.wait(CALLBACK_PATIENCE) {
+                    log::warn!("a callback of the host is still running");
+                }
+            }
+        }
+        Summary {
+            uptime: Duration::from_secs_f64(before.uptime_seconds),
+            connections: before.connections,
+            publishers: before.publishers,
+            subscribers: before.subscribers,
+            forced: self.shared.forced.load(Ordering::Acquire),
+            accepted: before.accepted,
+            bytes_in: before.bytes_in,
+            bytes_out: before.bytes_out,
+        }
+    }
+
+    /// Cuts a running [`Server::stop`] short: its deadline is now. From another
+    /// thread, or a second Ctrl-C.
+    pub fn force(&self) {
+        if self.shared.stopping.load(Ordering::Acquire) {
+            self.drain(Duration::ZERO);
+        }
+    }
+
+    /// The part of [`Server::stop`] that does not wait.
+    pub(crate) fn begin_stop(&self, grace: Duration) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.events.send(Event::ServerStopping);
+        self.drain(grace);
+    }
+
+    fn drain(&self, grace: Duration) {
+        let deadline = self.shared.now() + grace;
+        for inbox in &self.shared.inboxes {
+            inbox.send(Command::Drain { deadline });
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+impl ServerBuilder {
+    /// Calls back for every event, in order, on one thread of its own. A callback
+    /// that falls more than 4,096 events behind loses some and is told how many.
+    pub fn on_event(mut self, callback: impl FnMut(Event) + Send + 'static) -> ServerBuilder {
+        self.on_event = Some(Box::new(callback));
+        self
+    }
+
+    /// Asks the host about every connect, publish and play that the keys allow, on
+    /// one thread of its own.
+    pub fn on_access(
+        mut self,
+        callback: impl FnMut(AccessRequest) + Send + 'static,
+    ) -> ServerBuilder {
+        self.on_access = Some(Box::new(callback));
+        self
+    }
+
+    /// Checks the settings, binds, and starts the threads. On an error nothing is
+    /// left running.
+    pub fn start(self) -> Result<Server, StartError> {
+        if let Some(record) = &self.config.record {
+            check_writable(&record.directory).map_err(|source| StartError::RecordDirectory {
+                directory: record.directory.clone(),
+                source,
+            })?;
+        }
+        let assembly = Assembly::new(Native::new(), self)?;
+        assembly.run()
+    }
+}
+
+/// Creates the folder and a file in it.
+fn check_writable(directory: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let probe = directory.join(format!(".openrtmp-{}", std::process::id()));
+    std::fs::File::create(&probe)?;
+    std::fs::remove_file(&probe)
+}
+
+/// A server put together but not yet moving: threads take it from here, or a
+/// simulation.
+pub(crate) struct Assembly<P: Platform> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) workers: Vec<Worker<P>>,
+    pub(crate) recorder: Option<(Recorder<P>, Arc<Tapped>)>,
+    pub(crate) events: Option<Inlet<Event>>,
+    pub(crate) access: Option<Inlet<AccessRequest>>,
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+impl<P: Platform> Assembly<P> {
+    pub(crate) fn new(platform: P, builder: ServerBuilder) -> Result<Assembly<P>, StartError> {
+        let config = builder.config;
+        config.validate()?;
+        let platform = Arc::new(platform);
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for &address in &config.listen {
+            let failed = |source| StartError::Listen { address, source };
+            let listener = platform.listen(address).map_err(failed)?;
+            let bound = listener.local_address().map_err(failed)?;
+            addresses.push(bound);
+            listeners.push(Listening {
+                listener,
+                address: bound,
+            });
+        }
+
+        let count = config.worker_count();
+        let (mut inboxes, mut seats) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (poller, waker) = platform.poller().map_err(system("poller"))?;
+            let (inbox, outlet) = Inbox::new(Box::new(waker));
+            inboxes.push(inbox);
+            seats.push((poller, outlet));
+        }
+        let (events, event_inlet) = match builder.on_event {
+            Some(callback) => {
+                let (dispatcher, inlet) =
+                    Dispatcher::new(callback, Some(|count| Event::Lost { count }));
+                (dispatcher, Some(inlet))
+            }
+            None => (Dispatcher::none(), None),
+        };
+        let (access, access_inlet) = match builder.on_access {
+            Some(callback) => {
+                let (dispatcher, inlet) = Dispatcher::new(callback, None);
+                (dispatcher, Some(inlet))
+            }
+            None => (Dispatcher::none(), None),
+        };
+        let clock = platform.clone();
+        let shared = Arc::new(Shared {
+            session: config.session(),
+            directory: Directory::new(),
+            budget: Budget::new(config.limits.memory),
+            inboxes,
+            events,
+            access,
+            publish_keys: KeyRing::new(config.access.publish_keys.iter().cloned()),
+            play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
+            config,
+            connections: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            forced: AtomicUsize::new(0),
+            next_host_publisher: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            started: platform.now(),
+            clock: Box::new(move || clock.now()),
+        });
+        let handoff = handoff(count);
+        let mut workers = Vec::with_capacity(count);
+        for (index, (poller, outlet)) in seats.into_iter().enumerate() {
+            let (platform, shared, handoff) = (platform.clone(), shared.clone(), handoff.clone());
+            workers.push(Worker::new(
+                index, platform, shared, poller, outlet, handoff,
+            ));
+        }
+        workers[0]
+            .add_listeners(listeners)
+            .map_err(system("poller"))?;
+
+        let recorder = shared.config.record.clone().map(|record| {
+            let signal = Arc::<Signal>::default();
+            let filter = Recorder::<P>::filter(&record);
+            let tapped = Tapped::new(shared.config.queue.clone(), signal.clone(), filter);
+            shared.tap_all(&tapped);
+            let events = shared.events.clone();
+            (
+                Recorder::new(platform, record, tapped.clone(), signal, events),
+                tapped,
+            )
+        });
+        shared.events.send(Event::ServerStarted {
+            listen: addresses.clone(),
+        });
+        Ok(Assembly {
+            shared,
+            workers,
+            recorder,
+            events: event_inlet,
+            access: access_inlet,
+            addresses,
+        })
+    }
+
+    /// The host's handle for a simulation, which moves the parts itself.
+    #[cfg(test)]
+    pub(crate) fn handle(&self) -> Server {
+        Server {
+            shared: self.shared.clone(),
+            addresses: self.addresses.clone(),
+            running: Mutex::new(None),
+        }
+    }
+
+    /// Gives everything its thread.
+    fn run(self) -> Result<Server, StartError> {
+        let mut running = Running {
+            workers: Vec::new(),
+            recorder: None,
+            callbacks: Vec::new(),
+        };
+        let server = |running| Server {
+            shared: self.shared,
+            addresses: self.addresses,
+            running: Mutex::new(Some(running)),
+        };
+        let spawn = || -> io::Result<()> {
+            if let Some(inlet) = self.events {
+                running.callbacks.push(inlet.spawn("openrtmp-events")?);
+            }
+            if let Some(inlet) = self.access {
+                running.callbacks.push(inlet.spawn("openrtmp-access")?);
+            }
+            if let Some((mut recorder, tapped)) = self.recorder {
+                let (alive, finished) = Finished::pair();
+                std::thread::Builder::new()
+                    .name("openrtmp-record".into())
+                    .spawn(move || {
+                        recorder.run();
+                        drop(alive);
+                    })?;
+                running.recorder = Some((tapped, finished));
+            }
+            for (index, mut worker) in self.workers.into_iter().enumerate() {
+                let name = format!("openrtmp-{index}");
+                running.workers.push(
+                    std::thread::Builder::new()
+                        .name(name)
+                        .spawn(move || worker.run())?,
+                );
+            }
+            Ok(())
+        };
+        let spawned = spawn();
+        // On an error the handle's drop stops what was started.
+        let server = server(running);
+        spawned.map_err(system("thread"))?;
+        Ok(server)
+    }
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}

@@ -1,0 +1,312 @@
+//! Joining a stream, and what a player is told and given (S5, S6, S8).
+
+use openrtmp_protocol::command::code;
+use openrtmp_protocol::session::{ClientMode, MediaKind};
+
+use super::media::{self, Class, assert_whole, frames};
+use super::world::{World, ms};
+use crate::events::Event;
+
+#[test]
+fn a_late_joiner_gets_metadata_headers_and_then_a_keyframe() {
+    for workers in 1..=3 {
+        let mut w = World::new(workers);
+        let publisher = w.live("live/cam");
+        w.stream(publisher, 0..25);
+        let player = w.player("live/cam");
+        w.stream(publisher, 25..60);
+        w.run(ms(50));
+
+        let got = &w[player].media;
+        let classes: Vec<Class> = got.iter().take(4).map(|p| p.class()).collect();
+        let expected = [
+            Class::Metadata,
+            Class::VideoHeader,
+            Class::AudioHeader,
+            Class::Key,
+        ];
+        assert_eq!(classes, expected, "{workers} workers");
+        assert_eq!(got[0].payload, media::metadata(640.0));
+        assert_eq!(got[1].payload, media::video_header(0));
+        assert_eq!(got[2].payload, media::audio_header());
+        // Metadata stands at zero, headers at the time of the frame that follows.
+        assert_eq!(got[0].timestamp, 0);
+        assert!(got[1..4].iter().all(|p| p.timestamp == got[3].timestamp));
+        let start = assert_whole(got, &w[publisher].sent);
+        assert_eq!(start, 40, "the newest key frame at the join: number 20");
+        w.end();
+    }
+}
+
+#[test]
+fn many_players_of_several_streams_each_get_their_own() {
+    let mut w = World::new(3);
+    let names = ["live/a", "live/b", "other/room/a"];
+    let publishers = names.map(|name| w.live(name));
+    let mut players = Vec::new();
+    for n in 0..40 {
+        for (publisher, name) in publishers.iter().zip(names) {
+            if n % 4 == 0 {
+                players.push((*publisher, w.player(name)));
+            }
+            // The stream's number is in its frames.
+            w[*publisher].frame(n, 100 + 50 * name.len());
+        }
+        w.run(ms(40));
+    }
+    w.run(ms(50));
+    for (publisher, player) in players {
+        assert_whole(&w[player].media, &w[publisher].sent);
+    }
+    assert_eq!(w.metrics().streams.len(), 3);
+    w.end();
+}
+
+#[test]
+fn a_player_before_its_publisher_gets_all_from_the_first_frame() {
+    for workers in 1..=3 {
+        let mut w = World::new(workers);
+        let player = w.player("live/cam");
+        assert_eq!(w[player].status(code::PLAY_PUBLISH_NOTIFY), None);
+        w.run(ms(40_000));
+        assert!(!w[player].is_closed(), "waiting is not being idle");
+        let publisher = w.live("live/cam");
+        w.stream(publisher, 0..15);
+        w.run(ms(50));
+        assert!(w[player].status(code::PLAY_PUBLISH_NOTIFY).is_some());
+        let payloads = |pieces: &[media::Piece]| -> Vec<_> {
+            pieces.iter().map(|p| p.payload.clone()).collect()
+        };
+        assert_eq!(payloads(&w[player].media), payloads(&w[publisher].sent));
+        assert_whole(&w[player].media, &w[publisher].sent);
+        w.end();
+    }
+}
+
+#[test]
+fn without_waiting_a_stream_that_is_not_there_is_not_found() {
+    let mut w = World::with(2, |c| c.streams.wait_for_publisher = false);
+    let early = w.client(ClientMode::Play, "live/cam");
+    w.until("the refusal", |w| w[early].failure.is_some());
+    assert_eq!(w[early].refusal(), Some(code::PLAY_STREAM_NOT_FOUND));
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..5);
+    let player = w.player("live/cam");
+    w.stream(publisher, 5..15);
+    w.run(ms(50));
+    assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn the_join_answers_within_two_round_trips_of_play() {
+    let mut w = World::new(2);
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..30);
+    let player = w.player("live/cam");
+    let ready = w[player].time_of(|_| true).expect("an event");
+    let at = w.until("a key frame", |w| !frames(&w[player].media).is_empty());
+    // 1 ms of latency each way; the frames are in the cache already.
+    assert!(at.since(ready) <= ms(15), "{:?}", at.since(ready));
+    w.end();
+}
+
+#[test]
+fn a_changed_header_goes_to_all_and_a_repeated_one_to_nobody() {
+    let mut w = World::new(2);
+    let publisher = w.live("live/cam");
+    let early = w.player("live/cam");
+    w.stream(publisher, 0..10);
+    w.send(publisher, MediaKind::Video, 400, media::video_header(0));
+    w.stream(publisher, 10..20);
+    w.send(publisher, MediaKind::Video, 800, media::video_header(1));
+    w.stream(publisher, 20..25);
+    let late = w.player("live/cam");
+    w.stream(publisher, 25..30);
+    w.run(ms(50));
+
+    let headers = |who| -> Vec<_> {
+        let is_header = |p: &&media::Piece| p.class() == Class::VideoHeader;
+        let headers = w[who].media.iter().filter(is_header);
+        headers.map(|p| p.payload.clone()).collect()
+    };
+    assert_eq!(
+        headers(early),
+        [media::video_header(0), media::video_header(1)]
+    );
+    assert_eq!(headers(late), [media::video_header(1)]);
+    assert_whole(&w[early].media, &w[publisher].sent);
+    assert_whole(&w[late].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn a_joiner_right_after_a_changed_header_gets_no_frame_of_the_old_one() {
+    let mut w = World::new(1);
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..15);
+    w.send(publisher, MediaKind::Video, 600, media::video_header(1));
+    w.run(ms(20));
+    let player = w.player("live/cam");
+    w.run(ms(20));
+    assert_eq!(frames(&w[player].media), Vec::<&media::Piece>::new());
+    w.stream(publisher, 20..25);
+    w.run(ms(50));
+    assert_eq!(assert_whole(&w[player].media, &w[publisher].sent), 30);
+    w.end();
+}
+
+#[test]
+fn metadata_is_updated_and_late_joiners_get_the_newest() {
+    let mut w = World::new(2);
+    let publisher = w.live("live/cam");
+    let early = w.player("live/cam");
+    w.stream(publisher, 0..5);
+    w.send(publisher, MediaKind::Data, 0, media::metadata(1280.0));
+    w.stream(publisher, 5..8);
+    let late = w.player("live/cam");
+    w.run(ms(50));
+    let metadata = |who| -> Vec<_> {
+        let is_metadata = |p: &&media::Piece| p.class() == Class::Metadata;
+        let found = w[who].media.iter().filter(is_metadata);
+        found.map(|p| p.payload.clone()).collect()
+    };
+    assert_eq!(
+        metadata(early),
+        [media::metadata(640.0), media::metadata(1280.0)]
+    );
+    assert_eq!(metadata(late), [media::metadata(1280.0)]);
+    w.end();
+}
+
+#[test]
+fn a_stream_without_metadata_gets_one_made_from_its_packets() {
+    let mut w = World::new(1);
+    let publisher = w.publisher("live/cam");
+    w.send(publisher, MediaKind::Video, 0, media::video_header(0));
+    w.send(publisher, MediaKind::Audio, 0, media::audio_header());
+    w.stream(publisher, 0..3);
+    let player = w.player("live/cam");
+    w.run(ms(50));
+    let first = &w[player].media[0];
+    assert_eq!(first.class(), Class::Metadata);
+    assert!(first.payload.starts_with(b"\x02\x00\x0aonMetaData"));
+    let has = |name: &[u8]| first.payload.windows(name.len()).any(|w| w == name);
+    assert!(has(b"videocodecid") && has(b"audiocodecid"));
+    w.end();
+}
+
+#[test]
+fn audio_alone_starts_at_once() {
+    let mut w = World::new(2);
+    let publisher = w.publisher("live/radio");
+    w.send(publisher, MediaKind::Audio, 0, media::audio_header());
+    let early = w.player("live/radio");
+    for n in 0..10 {
+        w.send(publisher, MediaKind::Audio, n * 23, media::audio(n));
+        w.run(ms(23));
+    }
+    let late = w.player("live/radio");
+    for n in 10..20 {
+        w.send(publisher, MediaKind::Audio, n * 23, media::audio(n));
+        w.run(ms(23));
+    }
+    assert_eq!(frames(&w[early].media).len(), 20);
+    let first = frames(&w[late].media)[0].payload.clone();
+    assert_eq!(first, media::audio(10), "there is nothing to decode before");
+    w.end();
+}
+
+#[test]
+fn a_player_may_pause_and_goes_on_at_a_keyframe() {
+    let mut w = World::new(1);
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.stream(publisher, 0..5);
+    w[player].command("pause", &[true.into(), 0.0.into()]);
+    w.run(ms(10));
+    let before = w[player].media.len();
+    w.stream(publisher, 5..15);
+    assert_eq!(w[player].media.len(), before);
+    w[player].command("pause", &[false.into(), 0.0.into()]);
+    w.stream(publisher, 15..25);
+    w.run(ms(50));
+    let rest = &w[player].media[before..];
+    let first = rest.iter().find(|p| p.kind == MediaKind::Video);
+    assert_eq!(first.expect("video").payload, media::video(true, 20, 1000));
+    w.end();
+}
+
+#[test]
+fn timestamps_are_told_on_one_clock_whatever_the_publisher_does() {
+    // A negative start, as DJI sends: both tracks start at zero.
+    assert_eq!(
+        relayed(&[0u32.wrapping_sub(200), 0u32.wrapping_sub(160), 0]),
+        [0, 40, 200]
+    );
+    // The wrap of 32 bits, after a start in the upper half is taken as negative.
+    let near = u32::MAX / 2 - 19;
+    assert_eq!(relayed(&[near, near + 40]), [near, near + 40]);
+    // A gap is kept.
+    assert_eq!(relayed(&[0, 40, 5040]), [0, 40, 5040]);
+}
+
+#[test]
+fn a_jump_back_goes_on_where_the_clock_stood() {
+    let times = relayed(&[60_000, 60_040, 0, 40]);
+    assert_eq!(times, [60_000, 60_040, 60_080, 60_120]);
+}
+
+/// What a player gets for key frames sent at these times, 40 ms apart.
+fn relayed(timestamps: &[u32]) -> Vec<u32> {
+    let mut w = World::new(2);
+    let player = w.player("live/cam");
+    let publisher = w.live("live/cam");
+    w.run(ms(10));
+    for (n, timestamp) in timestamps.iter().enumerate() {
+        let picture = media::video(true, n as u32, 50);
+        w.send(publisher, MediaKind::Video, *timestamp, picture);
+        w.run(ms(40));
+    }
+    let times = frames(&w[player].media);
+    let times = times.iter().map(|p| p.timestamp).collect();
+    w.end();
+    times
+}
+
+#[test]
+fn events_tell_of_publishers_tracks_and_subscribers_in_order() {
+    let mut w = World::new(1);
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..2);
+    let player = w.player("live/cam");
+    w.leave(player);
+    w.run(ms(100));
+    w.leave(publisher);
+    w.run(ms(100));
+    let story: Vec<&str> = w
+        .events()
+        .iter()
+        .filter_map(|event| match event {
+            Event::ServerStarted { .. } => Some("started"),
+            Event::StreamPublished { takeover, .. } if !takeover => Some("published"),
+            Event::StreamTracks { tracks, .. } if tracks.len() == 2 => Some("tracks"),
+            Event::SubscriberJoined { .. } => Some("joined"),
+            Event::SubscriberLeft { dropped: 0, .. } => Some("left"),
+            Event::StreamUnpublished { .. } => Some("unpublished"),
+            Event::StreamEnded { .. } => Some("ended"),
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        "started",
+        "published",
+        "tracks",
+        "joined",
+        "left",
+        "unpublished",
+        "ended",
+    ];
+    assert_eq!(story, expected);
+    w.end();
+}

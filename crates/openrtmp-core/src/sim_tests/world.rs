@@ -1,0 +1,577 @@
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::ops::{Index, IndexMut, Range};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use openrtmp_protocol::amf::{Encoding, Value};
+use openrtmp_protocol::chunk::ChunkWriter;
+use openrtmp_protocol::command::Command;
+use openrtmp_protocol::message::kind;
+use openrtmp_protocol::session::{
+    ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
+};
+use openrtmp_protocol::{RtmpUrl, Time};
+
+use super::media::{self, Piece};
+use crate::access::AccessRequest;
+use crate::config::Config;
+use crate::dispatch::Inlet;
+use crate::events::{CloseReason, Event};
+use crate::metrics::Metrics;
+use crate::platform::Platform;
+use crate::platform::sim::{self, Sim, SimSocket};
+use crate::record::Recorder;
+use crate::server::{Assembly, Server};
+use crate::shared::Shared;
+use crate::tap::Tapped;
+use crate::worker::Worker;
+use crate::worker::inbox::Command as Order;
+
+pub(super) const ADDRESS: &str = "127.0.0.1:1935";
+
+/// Milliseconds from one video frame of [`World::stream`] to the next.
+pub(super) const FRAME: u64 = 40;
+
+/// Virtual time after which something that should have happened did not.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(super) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A server, its clients and the time.
+pub(super) struct World {
+    pub(super) sim: Sim,
+    pub(super) server: Server,
+    pub(super) shared: Arc<Shared>,
+    workers: Vec<Option<Worker<Sim>>>,
+    pollers: Vec<usize>,
+    recorder: Option<(Recorder<Sim>, Arc<Tapped>)>,
+    events_inlet: Option<Inlet<Event>>,
+    access_inlet: Option<Inlet<AccessRequest>>,
+    events: Arc<Mutex<Vec<Event>>>,
+    requests: Arc<Mutex<Vec<AccessRequest>>>,
+    peers: Vec<Peer>,
+}
+
+/// What a world is made of.
+pub(super) struct Setup {
+    pub(super) config: Config,
+    pub(super) network: sim::Config,
+    pub(super) seed: u64,
+    /// The host is asked; its requests wait in [`World::requests`].
+    pub(super) host_decides: bool,
+}
+
+impl Setup {
+    pub(super) fn new(workers: usize) -> Setup {
+        let mut config = Config::desktop();
+        config.listen = vec![address()];
+        config.workers = workers;
+        Setup {
+            config,
+            network: sim::Config::default(),
+            seed: 1,
+            host_decides: false,
+        }
+    }
+
+    pub(super) fn build(self) -> World {
+        let sim = Sim::with_config(self.seed, self.network);
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = events.clone();
+        let mut builder = Server::builder(self.config)
+            .on_event(move |event| seen.lock().expect("not poisoned").push(event));
+        if self.host_decides {
+            let asked = requests.clone();
+            builder =
+                builder.on_access(move |request| asked.lock().expect("not poisoned").push(request));
+        }
+        let assembly = Assembly::new(sim.clone(), builder).expect("the settings are valid");
+        let server = assembly.handle();
+        World {
+            pollers: sim.pollers(),
+            sim,
+            server,
+            shared: assembly.shared,
+            workers: assembly.workers.into_iter().map(Some).collect(),
+            recorder: assembly.recorder,
+            events_inlet: assembly.events,
+            access_inlet: assembly.access,
+            events,
+            requests,
+            peers: Vec::new(),
+        }
+    }
+}
+
+fn address() -> SocketAddr {
+    ADDRESS.parse().expect("an address")
+}
+
+/// Names a client of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Who(usize);
+
+impl Index<Who> for World {
+    type Output = Peer;
+
+    fn index(&self, who: Who) -> &Peer {
+        &self.peers[who.0]
+    }
+}
+
+impl IndexMut<Who> for World {
+    fn index_mut(&mut self, who: Who) -> &mut Peer {
+        &mut self.peers[who.0]
+    }
+}
+
+/// Clients.
+impl World {
+    pub(super) fn new(workers: usize) -> World {
+        Setup::new(workers).build()
+    }
+
+    pub(super) fn with(workers: usize, change: impl FnOnce(&mut Config)) -> World {
+        let mut setup = Setup::new(workers);
+        change(&mut setup.config);
+        setup.build()
+    }
+
+    /// A client that connects and asks; what becomes of it is not waited for.
+    pub(super) fn client(&mut self, mode: ClientMode, path: &str) -> Who {
+        let url = RtmpUrl::parse(&format!("rtmp://{ADDRESS}/{path}")).expect("a URL");
+        let config = ClientConfig::new(url, mode);
+        let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
+        let who = self.raw();
+        self[who].session = Some(session);
+        who
+    }
+
+    /// A socket that says what the test says.
+    pub(super) fn raw(&mut self) -> Who {
+        let socket = self.sim.connect(address()).expect("the server listens");
+        self.peers.push(Peer {
+            socket: Some(socket),
+            session: None,
+            out: Vec::new(),
+            reading: true,
+            leaving: false,
+            received: Vec::new(),
+            events: Vec::new(),
+            media: Vec::new(),
+            sent: Vec::new(),
+            failure: None,
+            closed: None,
+            started: self.sim.now(),
+        });
+        Who(self.peers.len() - 1)
+    }
+
+    /// A raw client after a handshake (section 5.2): C0 and C1, then C2.
+    pub(super) fn shaken(&mut self) -> Who {
+        let who = self.raw();
+        let mut hello = vec![3];
+        hello.resize(1 + 1536, 0);
+        self[who].say(&hello);
+        self.until("S0, S1 and S2", |w| w[who].received.len() > 2 * 1536);
+        let echo = self[who].received[1..=1536].to_vec();
+        self[who].say(&echo);
+        self.run(ms(10));
+        self[who].received.clear();
+        who
+    }
+
+    /// A publisher that may send.
+    pub(super) fn publisher(&mut self, path: &str) -> Who {
+        let who = self.client(ClientMode::Publish, path);
+        self.until("Publish.Start", |w| w[who].is_ready());
+        who
+    }
+
+    /// A publisher that sent metadata and headers.
+    pub(super) fn live(&mut self, path: &str) -> Who {
+        let who = self.publisher(path);
+        self.headers(who);
+        who
+    }
+
+    /// A player that was told Play.Start.
+    pub(super) fn player(&mut self, path: &str) -> Who {
+        let who = self.client(ClientMode::Play, path);
+        self.until("Play.Start", |w| w[who].is_ready());
+        who
+    }
+
+    pub(super) fn send(&mut self, who: Who, kind: MediaKind, timestamp: u32, payload: Bytes) {
+        self[who].send(kind, timestamp, payload);
+    }
+
+    pub(super) fn headers(&mut self, who: Who) {
+        self.send(who, MediaKind::Data, 0, media::metadata(640.0));
+        self.send(who, MediaKind::Video, 0, media::video_header(0));
+        self.send(who, MediaKind::Audio, 0, media::audio_header());
+    }
+
+    /// Frames of these numbers at 25 a second, a key frame every ten, audio
+    /// between, in real (virtual) time.
+    pub(super) fn stream(&mut self, who: Who, numbers: Range<u32>) {
+        self.stream_of(who, numbers, 1000);
+    }
+
+    /// The same with frames of so many bytes.
+    pub(super) fn stream_of(&mut self, who: Who, numbers: Range<u32>, size: usize) {
+        for n in numbers {
+            self[who].frame(n, size);
+            self.run(ms(FRAME));
+        }
+    }
+
+    /// Says goodbye and closes.
+    pub(super) fn leave(&mut self, who: Who) {
+        let peer = &mut self[who];
+        if let Some(session) = &mut peer.session {
+            session.close();
+        }
+        peer.leaving = true;
+    }
+
+    /// Is gone without a word.
+    pub(super) fn kill(&mut self, who: Who) {
+        if let Some(socket) = self[who].socket.take() {
+            socket.reset();
+        }
+    }
+}
+
+/// Time.
+impl World {
+    pub(super) fn now(&self) -> Time {
+        self.sim.now()
+    }
+
+    /// Lets everybody act for so long.
+    pub(super) fn run(&mut self, span: Duration) {
+        let end = self.sim.now() + span;
+        loop {
+            self.act();
+            match self.sim.next_step().filter(|&at| at <= end) {
+                Some(at) => self.sim.advance_to(at),
+                None => break,
+            }
+        }
+        self.sim.advance_to(end);
+        self.act();
+    }
+
+    /// Lets everybody act until something is so. Returns when that was.
+    #[track_caller]
+    pub(super) fn until(&mut self, what: &str, is_so: impl Fn(&World) -> bool) -> Time {
+        let end = self.sim.now() + PATIENCE;
+        loop {
+            self.act();
+            let now = self.sim.now();
+            if is_so(self) {
+                return now;
+            }
+            match self.sim.next_step() {
+                Some(at) if at <= end => self.sim.advance_to(at),
+                _ => panic!("{what}: never, waited from {} to {end}", end - PATIENCE),
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        for _ in 0..100_000 {
+            let mut busy = false;
+            for index in 0..self.workers.len() {
+                busy |= self.turn(index);
+            }
+            if let Some(inlet) = &mut self.events_inlet {
+                inlet.drain();
+            }
+            if let Some(inlet) = &mut self.access_inlet {
+                inlet.drain();
+            }
+            if let Some((recorder, _)) = &mut self.recorder {
+                while recorder.turn() {}
+            }
+            let now = self.sim.now();
+            for peer in &mut self.peers {
+                busy |= peer.act(now);
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("no rest at {}", self.sim.now());
+    }
+
+    /// As [`Worker::run`] has it.
+    fn turn(&mut self, index: usize) -> bool {
+        let Some(worker) = &mut self.workers[index] else {
+            return false;
+        };
+        if !self.sim.is_due(self.pollers[index]) {
+            return false;
+        }
+        match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => self.workers[index] = None,
+            Ok(Err(e)) => panic!("polling failed: {e}"),
+            Err(_) => worker.restart(),
+        }
+        true
+    }
+}
+
+/// The host.
+impl World {
+    /// Stops as [`Server::stop`] does.
+    pub(super) fn stop(&mut self, grace: Duration) {
+        self.server.begin_stop(grace);
+        self.until("workers to stop", |w| w.workers.iter().all(Option::is_none));
+        self.shared.close_taps();
+        if let Some((mut recorder, tapped)) = self.recorder.take() {
+            tapped.close();
+            while recorder.turn() {}
+            recorder.finish_all();
+        }
+        self.act();
+    }
+
+    pub(super) fn workers_left(&self) -> usize {
+        self.workers.iter().flatten().count()
+    }
+
+    pub(super) fn metrics(&mut self) -> Metrics {
+        let (sender, receiver) = channel();
+        for inbox in &self.shared.inboxes {
+            inbox.send(Order::Inspect(sender.clone()));
+        }
+        self.act();
+        let mut metrics = self.shared.base_metrics();
+        let mut subscribers = Vec::new();
+        for mut report in receiver.try_iter() {
+            subscribers.append(&mut report.subscribers);
+            metrics.add_worker(report);
+        }
+        metrics.add_subscribers(subscribers);
+        metrics
+    }
+
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.events.lock().expect("not poisoned").clone()
+    }
+
+    /// How many events there were that fit.
+    pub(super) fn count(&self, fits: impl Fn(&Event) -> bool) -> usize {
+        self.events().iter().filter(|e| fits(e)).count()
+    }
+
+    /// Why connections were closed, in order.
+    pub(super) fn close_reasons(&self) -> Vec<CloseReason> {
+        let reason = |event| match event {
+            Event::ConnectionClosed { reason, .. } => Some(reason),
+            _ => None,
+        };
+        self.events().into_iter().filter_map(reason).collect()
+    }
+
+    /// Requests that wait for the host.
+    pub(super) fn requests(&self) -> Vec<AccessRequest> {
+        std::mem::take(&mut *self.requests.lock().expect("not poisoned"))
+    }
+
+    /// Stops by force and looks for what was left behind.
+    #[track_caller]
+    pub(super) fn end(mut self) {
+        self.stop(Duration::ZERO);
+        self.assert_nothing_left();
+    }
+
+    #[track_caller]
+    pub(super) fn assert_nothing_left(&self) {
+        assert_eq!(self.workers_left(), 0, "workers");
+        assert_eq!(self.sim.open_sockets(), 0, "sockets");
+        assert_eq!(self.sim.listeners(), [], "listeners");
+        assert_eq!(self.sim.open_files(), 0, "files");
+        assert_eq!(self.shared.connections.load(Ordering::Acquire), 0);
+        assert_eq!(self.shared.directory.lock().len(), 0, "directory");
+        assert_eq!(self.shared.directory.lock().publishers(), 0, "publishers");
+        assert_eq!(self.shared.budget.used(), 0, "memory");
+    }
+}
+
+/// A client.
+pub(super) struct Peer {
+    pub(super) socket: Option<SimSocket>,
+    session: Option<ClientSession>,
+    out: Vec<u8>,
+    /// Whether it takes what the server sends.
+    pub(super) reading: bool,
+    leaving: bool,
+    /// Of a raw client.
+    pub(super) received: Vec<u8>,
+    pub(super) events: Vec<(Time, ClientEvent)>,
+    pub(super) media: Vec<Piece>,
+    pub(super) sent: Vec<Piece>,
+    /// What ended its session.
+    pub(super) failure: Option<SessionError>,
+    /// When the server closed it.
+    pub(super) closed: Option<Time>,
+    pub(super) started: Time,
+}
+
+impl Peer {
+    pub(super) fn say(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// Sends a command on message stream 1, as a client's session would not.
+    pub(super) fn command(&mut self, name: &str, arguments: &[Value]) {
+        self.command_on(1, name, arguments);
+    }
+
+    pub(super) fn command_on(&mut self, stream: u32, name: &str, arguments: &[Value]) {
+        let command = Command {
+            name: name.to_owned(),
+            transaction: 9.0,
+            object: Value::Null,
+            arguments: arguments.to_vec(),
+        };
+        let payload = command.encode(Encoding::Amf0);
+        self.message(kind::COMMAND_AMF0, stream, &payload);
+    }
+
+    /// Sends a message in chunks of the initial size, as long as no other is in force.
+    pub(super) fn message(&mut self, kind: u8, stream: u32, payload: &[u8]) {
+        let mut bytes = BytesMut::new();
+        ChunkWriter::new().write(3, kind, stream, 0, payload, &mut bytes);
+        self.say(&bytes);
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.time_of(|e| *e == ClientEvent::Ready).is_some()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    pub(super) fn time_of(&self, fits: impl Fn(&ClientEvent) -> bool) -> Option<Time> {
+        self.events.iter().find(|(_, e)| fits(e)).map(|(at, _)| *at)
+    }
+
+    /// When this status first came.
+    pub(super) fn status(&self, code: &str) -> Option<Time> {
+        self.time_of(|e| matches!(e, ClientEvent::Status(s) if s.code == code))
+    }
+
+    pub(super) fn end_of_stream(&self) -> Option<Time> {
+        self.time_of(|e| *e == ClientEvent::StreamEof)
+    }
+
+    /// The code it was refused with.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        match &self.failure {
+            Some(SessionError::Refused { code, .. }) => Some(code),
+            _ => None,
+        }
+    }
+
+    pub(super) fn send(&mut self, kind: MediaKind, timestamp: u32, payload: Bytes) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        if self.socket.is_some() && session.send(kind, timestamp, &payload) {
+            self.sent.push(Piece::new(kind, timestamp, payload));
+        }
+    }
+
+    /// Video frame `n` and the audio after it.
+    pub(super) fn frame(&mut self, n: u32, size: usize) {
+        let timestamp = n * FRAME as u32;
+        let picture = media::video(n.is_multiple_of(10), n, size);
+        self.send(MediaKind::Video, timestamp, picture);
+        self.send(MediaKind::Audio, timestamp + 5, media::audio(n));
+    }
+
+    fn act(&mut self, now: Time) -> bool {
+        let mut busy = false;
+        if let Some(session) = &mut self.session {
+            while let Some(bytes) = session.poll_transmit() {
+                self.out.extend_from_slice(&bytes);
+            }
+        }
+        if let Some(socket) = &mut self.socket {
+            while !self.out.is_empty() {
+                match socket.write(&self.out) {
+                    Ok(n) => drop(self.out.drain(..n)),
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                    // What the server said before is still to be read.
+                    Err(_) => self.out.clear(),
+                }
+                busy = true;
+            }
+        }
+        if self.leaving && self.out.is_empty() {
+            self.socket = None;
+        }
+        if self.reading {
+            busy |= self.read(now);
+        }
+        busy
+    }
+
+    fn read(&mut self, now: Time) -> bool {
+        let mut busy = false;
+        let mut buffer = [0; 16 * 1024];
+        while let Some(socket) = &mut self.socket {
+            let count = match socket.read(&mut buffer) {
+                Ok(n) => n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => 0,
+            };
+            busy = true;
+            if count == 0 {
+                self.closed = Some(now);
+                self.socket = None;
+                break;
+            }
+            match &mut self.session {
+                Some(_) => self.feed(now, &buffer[..count]),
+                None => self.received.extend_from_slice(&buffer[..count]),
+            }
+        }
+        busy
+    }
+
+    fn feed(&mut self, now: Time, mut bytes: &[u8]) {
+        while let Some(session) = &mut self.session
+            && !bytes.is_empty()
+        {
+            match session.handle_input(now, bytes) {
+                Ok(used) => bytes = &bytes[used..],
+                Err(error) => {
+                    self.failure.get_or_insert(error);
+                }
+            }
+            while let Some(event) = session.poll_event() {
+                match event {
+                    ClientEvent::Media(m) => {
+                        self.media.push(Piece::new(m.kind, m.timestamp, m.payload));
+                    }
+                    event => self.events.push((now, event)),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Where each stream lives. Locked by publish, play and their ends; never per
+//! frame.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use openrtmp_protocol::session::RequestId;
+use openrtmp_protocol::{StreamName, Time};
+
+use crate::config::SecondPublisher;
+use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::tap::Tapped;
+
+/// All streams that somebody publishes, plays, taps or waits for.
+pub(crate) struct Directory {
+    inner: Mutex<Inner>,
+}
+
+/// The directory, locked. Messages that must not overtake a change of it are
+/// sent while it is held.
+pub(crate) struct Inner {
+    streams: HashMap<StreamName, Entry>,
+    names: HashMap<StreamId, StreamName>,
+    /// Taps on every stream.
+    taps: Vec<Arc<Tapped>>,
+    publishers: usize,
+    next_id: u64,
+}
+
+struct Entry {
+    id: StreamId,
+    epoch: u32,
+    home: Option<Home>,
+    /// Workers with subscribers.
+    feeds: Vec<usize>,
+    taps: Vec<Arc<Tapped>>,
+    /// Publishers that wait for the present one to leave.
+    waiting: VecDeque<(ConnectionId, RequestId)>,
+}
+
+struct Home {
+    worker: usize,
+    publisher: Option<PublisherId>,
+    activity: Arc<AtomicU64>,
+}
+
+/// A publish that was granted, to be carried out by the home worker.
+pub(crate) struct Grant {
+    pub(crate) id: StreamId,
+    pub(crate) name: StreamName,
+    pub(crate) epoch: u32,
+    pub(crate) home: usize,
+    pub(crate) publisher: PublisherId,
+    pub(crate) activity: Arc<AtomicU64>,
+    pub(crate) feeds: Vec<usize>,
+    pub(crate) taps: Vec<Arc<Tapped>>,
+    /// The publisher it replaces.
+    pub(crate) replaced: Option<PublisherId>,
+}
+
+/// The answer to a claim.
+pub(crate) enum Claim {
+    Granted(Box<Grant>),
+    /// The stream has a publisher, and the policy keeps it.
+    Busy,
+    /// As many publishers as the limit allows.
+    Full,
+}
+
+impl Directory {
+    pub(crate) fn new() -> Directory {
+        Directory {
+            inner: Mutex::new(Inner {
+                streams: HashMap::new(),
+                names: HashMap::new(),
+                taps: Vec::new(),
+                publishers: 0,
+                next_id: 1,
+            }),
+        }
+    }
+
+    /// Takes the lock. A panic elsewhere leaves the maps whole: each change is
+    /// one call below.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn entry(&mut self, name: &StreamName) -> &mut Entry {
+        let (names, next_id) = (&mut self.names, &mut self.next_id);
+        self.streams.entry(name.clone()).or_insert_with(|| {
+            let id = StreamId(*next_id);
+            *next_id += 1;
+            names.insert(id, name.clone());
+            Entry {
+                id,
+                epoch: 0,
+                home: None,
+                feeds: Vec::new(),
+                taps: Vec::new(),
+                waiting: VecDeque::new(),
+            }
+        })
+    }
+
+    fn by_id(&mut self, id: StreamId) -> Option<&mut Entry> {
+        let name = self.names.get(&id)?;
+        self.streams.get_mut(name)
+    }
+
+    fn forget_if_unused(&mut self, id: StreamId) {
+        let Some(entry) = self.by_id(id) else { return };
+        if entry.home.is_none()
+            && entry.feeds.is_empty()
+            && entry.taps.is_empty()
+            && entry.waiting.is_empty()
+            && let Some(name) = self.names.remove(&id)
+        {
+            self.streams.remove(&name);
+        }
+    }
+
+    /// The home worker of a stream that is live, or within its grace.
+    pub(crate) fn home(&self, name: &StreamName) -> Option<(StreamId, usize)> {
+        let entry = self.streams.get(name)?;
+        entry.home.as_ref().map(|home| (entry.id, home.worker))
+    }
+
+    /// A worker has its first subscriber of a stream.
+    pub(crate) fn attach(&mut self, name: &StreamName, worker: usize) -> (StreamId, Option<usize>) {
+        let entry = self.entry(name);
+        if !entry.feeds.contains(&worker) {
+            entry.feeds.push(worker);
+        }
+        (entry.id, entry.home.as_ref().map(|home| home.worker))
+    }
+
+    /// A worker has lost its last subscriber. Returns the home worker.
+    pub(crate) fn detach(&mut self, id: StreamId, worker: usize) -> Option<usize> {
+        let entry = self.by_id(id)?;
+        entry.feeds.retain(|&w| w != worker);
+        let home = entry.home.as_ref().map(|home| home.worker);
+        self.forget_if_unused(id);
+        home
+    }
+
+    /// Somebody wants to publish (S3). `worker` becomes the home of a stream that
+    /// has none.
+    pub(crate) fn claim(
+        &mut self,
+        name: &StreamName,
+        publisher: PublisherId,
+        worker: usize,
+        rules: &ClaimRules,
+        now: Time,
+    ) -> Claim {
+        let full = self.publishers >= rules.max_publishers;
+        let everywhere = self.taps.clone();
+        let entry = self.entry(name);
+        let present = entry.home.as_ref().and_then(|home| home.publisher);
+        if present.is_some() {
+            let home = entry.home.as_ref();
+            let last = home.map_or(0, |home| home.activity.load(Ordering::Relaxed));
+            let silent = now.since(Time::from_micros(last)) >= rules.publisher_timeout;
+            if !silent && rules.policy != SecondPublisher::Takeover {
+                return Claim::Busy;
+            }
+        } else if full {
+            let id = entry.id;
+            self.forget_if_unused(id);
+            return Claim::Full;
+        }
+        entry.epoch = entry.epoch.wrapping_add(1);
+        let home = entry.home.get_or_insert_with(|| Home {
+            worker,
+            publisher: None,
+            activity: Arc::new(AtomicU64::new(0)),
+        });
+        home.publisher = Some(publisher);
+        home.activity.store(now.as_micros(), Ordering::Relaxed);
+        let grant = Grant {
+            id: entry.id,
+            name: name.clone(),
+            epoch: entry.epoch,
+            home: home.worker,
+            publisher,
+            activity: home.activity.clone(),
+            feeds: entry.feeds.clone(),
+            taps: entry.taps.iter().chain(&everywhere).cloned().collect(),
+            replaced: present,
+        };
+        if present.is_none() {
+            self.publishers += 1;
+        }
+        Claim::Granted(Box::new(grant))
+    }
+
+    /// Queues a publisher until the present one is gone.
+    pub(crate) fn wait(&mut self, name: &StreamName, who: (ConnectionId, RequestId)) {
+        self.entry(name).waiting.push_back(who);
+    }
+
+    /// A waiting publisher gave up.
+    pub(crate) fn stop_waiting(&mut self, name: &StreamName, connection: ConnectionId) {
+        let Some(entry) = self.streams.get_mut(name) else {
+            return;
+        };
+        entry.waiting.retain(|(c, _)| *c != connection);
+        let id = entry.id;
+        self.forget_if_unused(id);
+    }
+
+    /// The publisher of this epoch is gone. Returns who waited for that.
+    pub(crate) fn publisher_gone(
+        &mut self,
+        id: StreamId,
+        epoch: u32,
+    ) -> Option<(ConnectionId, RequestId)> {
+        let entry = self.by_id(id)?;
+        if entry.epoch != epoch || entry.home.as_mut()?.publisher.take().is_none() {
+            return None;
+        }
+        let next = entry.waiting.pop_front();
+        self.publishers -= 1;
+        next
+    }
+
+    /// Who waits longest for a stream that has no publisher, taken off the queue.
+    pub(crate) fn next_waiting(&mut self, id: StreamId) -> Option<(ConnectionId, RequestId)> {
+        let entry = self.by_id(id)?;
+        if entry.home.as_ref().is_some_and(|h| h.publisher.is_some()) {
+            return None;
+        }
+        let next = entry.waiting.pop_front();
+        self.forget_if_unused(id);
+        next
+    }
+
+    /// The stream is over, unless somebody claimed it meanwhile. Returns the
+    /// workers whose subscribers are to be told.
+    pub(crate) fn close(&mut self, id: StreamId, epoch: u32) -> Option<Vec<usize>> {
+        let entry = self.by_id(id)?;
+        if entry.epoch != epoch || entry.home.as_ref()?.publisher.is_some() {
+            return None;
+        }
+        entry.home = None;
+        let feeds = entry.feeds.clone();
+        self.forget_if_unused(id);
+        Some(feeds)
+    }
+
+    /// A worker died: its streams are over, its subscribers gone. Returns the
+    /// streams that others subscribe to, with their workers.
+    pub(crate) fn worker_died(&mut self, worker: usize) -> Vec<(StreamId, Vec<usize>)> {
+        let mut orphans = Vec::new();
+        let mut ids = Vec::new();
+        for entry in self.streams.values_mut() {
+            ids.push(entry.id);
+            entry.feeds.retain(|&w| w != worker);
+            entry.waiting.retain(|(c, _)| c.worker() != worker);
+            if entry
+                .home
+                .as_ref()
+                .is_some_and(|home| home.worker == worker)
+            {
+                let home = entry.home.take();
+                if home.is_some_and(|home| home.publisher.is_some()) {
+                    self.publishers -= 1;
+                }
+                entry.epoch = entry.epoch.wrapping_add(1);
+                orphans.push((entry.id, entry.feeds.clone()));
+            }
+        }
+        for id in ids {
+            self.forget_if_unused(id);
+        }
+        orphans
+    }
+
+    /// Adds a tap on one stream. Returns where it lives now.
+    pub(crate) fn tap(&mut self, name: &StreamName, tap: Arc<Tapped>) -> Option<(StreamId, usize)> {
+        let entry = self.entry(name);
+        entry.taps.push(tap);
+        entry.home.as_ref().map(|home| (entry.id, home.worker))
+    }
+
+    /// Adds a tap on every stream. Returns those that are live.
+    pub(crate) fn tap_all(&mut self, tap: Arc<Tapped>) -> Vec<(StreamId, usize)> {
+        self.taps.push(tap);
+        self.streams
+            .values()
+            .filter_map(|e| e.home.as_ref().map(|home| (e.id, home.worker)))
+            .collect()
+    }
+
+    /// Forgets taps that their hosts closed.
+    pub(crate) fn untap(&mut self, tap: &Arc<Tapped>) {
+        self.taps.retain(|t| !Arc::ptr_eq(t, tap));
+        let mut ids = Vec::new();
+        for entry in self.streams.values_mut() {
+            entry.taps.retain(|t| !Arc::ptr_eq(t, tap));
+            ids.push(entry.id);
+        }
+        for id in ids {
+            self.forget_if_unused(id);
+        }
+    }
+
+    /// All taps there are, once.
+    pub(crate) fn take_taps(&mut self) -> Vec<Arc<Tapped>> {
+        let mut taps = std::mem::take(&mut self.taps);
+        for entry in self.streams.values_mut() {
+            taps.append(&mut entry.taps);
+        }
+        taps
+    }
+
+    pub(crate) fn publishers(&self) -> usize {
+        self.publishers
+    }
+
+    /// Names in the directory; zero once everything has ended.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.streams.len()
+    }
+}
+
+/// What decides a claim.
+pub(crate) struct ClaimRules {
+    pub(crate) policy: SecondPublisher,
+    pub(crate) publisher_timeout: Duration,
+    pub(crate) max_publishers: usize,
+}

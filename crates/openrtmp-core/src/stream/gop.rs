@@ -1,0 +1,189 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::packet::{Class, SharedPacket};
+use crate::config::GopConfig;
+
+/// The newest frames of a stream, from a key frame on (S6).
+///
+/// Holds the GOP in progress and, in front of it, as many whole GOPs as it
+/// takes to reach the configured minimum. A GOP that outgrows a bound is
+/// forgotten until the next key frame: half a GOP is of use to nobody.
+#[derive(Debug, Default)]
+pub(crate) struct GopCache {
+    packets: VecDeque<SharedPacket>,
+    /// Packets taken off the front so far; makes the positions below stable.
+    removed: u64,
+    /// Positions of the key frames.
+    keyframes: VecDeque<u64>,
+    bytes: usize,
+}
+
+impl GopCache {
+    /// Adds a frame of the stream. Headers and metadata are the stream's to keep.
+    pub(crate) fn push(&mut self, packet: &SharedPacket, config: &GopConfig) {
+        match packet.class {
+            Class::Metadata | Class::Header => return,
+            // Other tracks' key frames are frames of the default track's GOP.
+            Class::Key if packet.track == 0 => {
+                self.keyframes
+                    .push_back(self.removed + self.packets.len() as u64);
+            }
+            _ if self.keyframes.is_empty() => return,
+            _ => {}
+        }
+        self.bytes += packet.len();
+        self.packets.push_back(packet.clone());
+        self.evict_old(packet.timestamp, config.min_duration);
+        if self.outgrown(config) {
+            self.evict_to_newest();
+            if self.outgrown(config) {
+                self.clear();
+            }
+        }
+    }
+
+    /// The frames from the newest key frame on.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &SharedPacket> {
+        let start = self
+            .keyframes
+            .back()
+            .map_or(self.packets.len(), |k| (k - self.removed) as usize);
+        self.packets.range(start..)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = GopCache::default();
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn frames(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Whole GOPs in front go as long as the rest still spans the minimum.
+    fn evict_old(&mut self, now: u32, min: Duration) {
+        while let Some(&second) = self.keyframes.get(1) {
+            let start = self.packets[(second - self.removed) as usize].timestamp;
+            if span(start, now) < min {
+                return;
+            }
+            self.evict_front_gop();
+        }
+    }
+
+    fn evict_to_newest(&mut self) {
+        while self.keyframes.len() > 1 {
+            self.evict_front_gop();
+        }
+    }
+
+    fn evict_front_gop(&mut self) {
+        self.keyframes.pop_front();
+        let end = self.keyframes.front().copied().unwrap_or(u64::MAX);
+        while self.removed < end {
+            let Some(packet) = self.packets.pop_front() else {
+                return;
+            };
+            self.bytes -= packet.len();
+            self.removed += 1;
+        }
+    }
+
+    fn outgrown(&self, config: &GopConfig) -> bool {
+        let (Some(first), Some(last)) = (self.packets.front(), self.packets.back()) else {
+            return false;
+        };
+        self.packets.len() > config.max_frames
+            || self.bytes > config.max_bytes
+            || span(first.timestamp, last.timestamp) > config.max_duration
+            || config.max_duration.is_zero()
+    }
+}
+
+fn span(from: u32, to: u32) -> Duration {
+    // Interleaved audio can be a little older than the key frame before it.
+    Duration::from_millis((to.wrapping_sub(from) as i32).max(0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::test_packet;
+
+    fn config(min_ms: u64, max_ms: u64, frames: usize, bytes: usize) -> GopConfig {
+        GopConfig {
+            min_duration: Duration::from_millis(min_ms),
+            max_duration: Duration::from_millis(max_ms),
+            max_frames: frames,
+            max_bytes: bytes,
+        }
+    }
+
+    fn times(cache: &GopCache) -> Vec<u32> {
+        cache.newest().map(|p| p.timestamp).collect()
+    }
+
+    #[test]
+    fn starts_at_a_keyframe_and_joins_at_the_newest() {
+        let (mut cache, c) = (GopCache::default(), config(2000, 60_000, 1000, 1 << 20));
+        cache.push(&test_packet(Class::Inter, 0, 10), &c);
+        assert_eq!(cache.frames(), 0);
+        for (class, t) in [
+            (Class::Key, 0),
+            (Class::Inter, 40),
+            (Class::Audio, 45),
+            (Class::Key, 80),
+        ] {
+            cache.push(&test_packet(class, t, 10), &c);
+        }
+        cache.push(&test_packet(Class::Inter, 120, 10), &c);
+        assert_eq!(times(&cache), [80, 120]);
+        assert_eq!(
+            cache.frames(),
+            5,
+            "the older GOP stays until 2 s are reached"
+        );
+    }
+
+    #[test]
+    fn old_gops_leave_once_the_rest_spans_the_minimum() {
+        let (mut cache, c) = (GopCache::default(), config(2000, 60_000, 1000, 1 << 20));
+        for i in 0..10 {
+            cache.push(&test_packet(Class::Key, i * 1000, 10), &c);
+            cache.push(&test_packet(Class::Inter, i * 1000 + 500, 10), &c);
+        }
+        assert_eq!(cache.packets.front().unwrap().timestamp, 7000);
+        assert_eq!(cache.bytes(), 60);
+    }
+
+    #[test]
+    fn a_gop_over_a_bound_is_forgotten_until_the_next_keyframe() {
+        for c in [
+            config(0, 100, 1000, 1 << 20),
+            config(0, 60_000, 3, 1 << 20),
+            config(0, 60_000, 9, 35),
+        ] {
+            let mut cache = GopCache::default();
+            cache.push(&test_packet(Class::Key, 0, 10), &c);
+            for i in 1..6 {
+                cache.push(&test_packet(Class::Inter, i * 40, 10), &c);
+            }
+            assert_eq!((cache.frames(), cache.bytes()), (0, 0));
+            cache.push(&test_packet(Class::Key, 400, 10), &c);
+            assert_eq!(times(&cache), [400]);
+        }
+    }
+
+    #[test]
+    fn zero_turns_it_off() {
+        for c in [config(0, 0, 9, 9), config(0, 9, 0, 9), config(0, 9, 9, 0)] {
+            let mut cache = GopCache::default();
+            cache.push(&test_packet(Class::Key, 0, 10), &c);
+            assert_eq!(cache.frames(), 0);
+        }
+    }
+}

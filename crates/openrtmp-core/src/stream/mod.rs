@@ -1,0 +1,57 @@
+//! Streams: one clock, one GOP cache, one set of tracks each; packets shared by
+//! reference with every subscriber.
+
+pub(crate) mod clock;
+pub(crate) mod directory;
+pub(crate) mod gate;
+pub(crate) mod gop;
+pub(crate) mod packet;
+pub(crate) mod queue;
+#[allow(clippy::module_inception)]
+pub(crate) mod stream;
+pub(crate) mod tracks;
+
+#[cfg(test)]
+pub(crate) fn test_packet(
+    class: packet::Class,
+    timestamp: u32,
+    length: usize,
+) -> packet::SharedPacket {
+    make_packet(class, 0, timestamp, length)
+}
+
+#[cfg(test)]
+pub(crate) fn test_track_packet(
+    class: packet::Class,
+    track: u8,
+    timestamp: u32,
+) -> packet::SharedPacket {
+    make_packet(class, track, timestamp, 1)
+}
+
+#[cfg(test)]
+fn make_packet(
+    class: packet::Class,
+    track: u8,
+    timestamp: u32,
+    length: usize,
+) -> packet::SharedPacket {
+    use openrtmp_protocol::session::MediaKind;
+    let kind = match class {
+        packet::Class::Audio => MediaKind::Audio,
+        packet::Class::Metadata | packet::Class::Data => MediaKind::Data,
+        _ => MediaKind::Video,
+    };
+    packet::Packet::new(
+        kind,
+        tracks::Classified {
+            class,
+            track,
+            slot: None,
+        },
+        timestamp,
+        openrtmp_protocol::Time::ZERO,
+        vec![0u8; length].into(),
+        &crate::budget::Budget::new(usize::MAX),
+    )
+}

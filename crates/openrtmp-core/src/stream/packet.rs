@@ -1,0 +1,104 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openrtmp_protocol::Time;
+use openrtmp_protocol::chunk::ChunkHeaders;
+use openrtmp_protocol::message::kind;
+use openrtmp_protocol::session::MediaKind;
+
+use super::tracks::{Classified, HeaderSlot};
+use crate::budget::{Budget, Charge};
+
+/// Chunk streams that media is written on. Commands use 3 and below.
+const AUDIO_CHUNK_STREAM: u32 = 4;
+const DATA_CHUNK_STREAM: u32 = 5;
+const VIDEO_CHUNK_STREAM: u32 = 6;
+
+/// The message stream id nearly every player has: the first it created. Headers
+/// are made for it once per packet; players with another id get their own copy.
+pub(crate) const COMMON_MESSAGE_STREAM: u32 = 1;
+
+/// What a packet means to whoever may have to drop it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// onMetaData.
+    Metadata,
+    /// Decoder configuration, or the end of a sequence.
+    Header,
+    /// A video frame that decoding can start at.
+    Key,
+    /// Any other video frame.
+    Inter,
+    /// An audio frame.
+    Audio,
+    /// Other data.
+    Data,
+}
+
+/// One message of a stream, made once and shared by all who get it.
+#[derive(Debug)]
+pub(crate) struct Packet {
+    pub(crate) kind: MediaKind,
+    pub(crate) class: Class,
+    /// Track of the message's first packet; 0 without multitrack.
+    pub(crate) track: u8,
+    /// Joiners need the newest of each slot.
+    pub(crate) slot: Option<HeaderSlot>,
+    /// Milliseconds on the stream's clock, as sent.
+    pub(crate) timestamp: u32,
+    /// When the server had it whole.
+    pub(crate) received: Time,
+    pub(crate) payload: Bytes,
+    /// For [`COMMON_MESSAGE_STREAM`].
+    pub(crate) headers: ChunkHeaders,
+    _charge: Charge,
+}
+
+/// A packet as it travels.
+pub(crate) type SharedPacket = Arc<Packet>;
+
+impl Packet {
+    pub(crate) fn new(
+        kind: MediaKind,
+        classified: Classified,
+        timestamp: u32,
+        received: Time,
+        payload: Bytes,
+        budget: &Arc<Budget>,
+    ) -> SharedPacket {
+        let (chunk_stream, message_kind) = match kind {
+            MediaKind::Audio => (AUDIO_CHUNK_STREAM, kind::AUDIO),
+            MediaKind::Video => (VIDEO_CHUNK_STREAM, kind::VIDEO),
+            MediaKind::Data => (DATA_CHUNK_STREAM, kind::DATA_AMF0),
+        };
+        let headers = ChunkHeaders::new(
+            chunk_stream,
+            message_kind,
+            COMMON_MESSAGE_STREAM,
+            timestamp,
+            payload.len(),
+        );
+        let charge = Charge::new(budget, payload.len() + size_of::<Packet>());
+        Arc::new(Packet {
+            kind,
+            class: classified.class,
+            track: classified.track,
+            slot: classified.slot,
+            timestamp,
+            received,
+            payload,
+            headers,
+            _charge: charge,
+        })
+    }
+
+    /// True for what a slow subscriber can do without (S7).
+    pub(crate) fn is_droppable(&self) -> bool {
+        self.class == Class::Inter
+    }
+
+    /// Bytes it counts for in queues and caches.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len()
+    }
+}

@@ -1,0 +1,275 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use openrtmp_protocol::session::MediaKind;
+use openrtmp_protocol::{StreamName, Time};
+
+use super::clock::{Irregularity, StreamClock};
+use super::gop::GopCache;
+use super::packet::{Class, Packet, SharedPacket};
+use super::tracks::{Classified, HeaderSlot, Tracks, plain};
+use crate::budget::Budget;
+use crate::config::GopConfig;
+use crate::id::{PublisherId, StreamId};
+use crate::metrics::Rate;
+use crate::tap::TapSink;
+
+/// AMF0 string `onMetaData`: marker, length, text.
+const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
+
+/// A stream on its home worker: everything a frame meets on its way from the
+/// publisher to the subscribers.
+pub(crate) struct Stream {
+    pub(crate) id: StreamId,
+    pub(crate) name: StreamName,
+    /// Counts publishers; what an earlier one still sends is not this one's.
+    pub(crate) epoch: u32,
+    pub(crate) publisher: Option<PublisherId>,
+    /// Without publisher: when subscribers stop waiting for it.
+    pub(crate) grace_until: Option<Time>,
+    /// Workers that have subscribers of this stream.
+    pub(crate) feeds: Vec<usize>,
+    pub(crate) taps: Vec<TapSink>,
+    /// Time of the last frame in microseconds, read by whoever wants to publish
+    /// the same name (S3).
+    pub(crate) activity: Arc<AtomicU64>,
+    pub(crate) started: Time,
+    pub(crate) stats: StreamStats,
+    clock: StreamClock,
+    tracks: Tracks,
+    metadata: Option<SharedPacket>,
+    headers: Vec<(HeaderSlot, SharedPacket)>,
+    gop: GopCache,
+    /// Memory ran out: no frames until the next key frame.
+    starved: bool,
+}
+
+/// Counters of a stream; they grow and never reset.
+#[derive(Debug, Default)]
+pub(crate) struct StreamStats {
+    pub(crate) bytes: u64,
+    pub(crate) video_frames: u64,
+    pub(crate) audio_frames: u64,
+    pub(crate) keyframes: u64,
+    /// Frames refused for lack of memory.
+    pub(crate) starved_frames: u64,
+    pub(crate) gaps: u64,
+    pub(crate) rebases: u64,
+    pub(crate) rate: Rate,
+}
+
+/// What became of a message.
+pub(crate) struct Ingested {
+    /// To be sent on; `None` for what tells subscribers nothing new.
+    pub(crate) packet: Option<SharedPacket>,
+    pub(crate) odd: Option<Irregularity>,
+    /// Tracks or their formats changed.
+    pub(crate) tracks_changed: bool,
+    /// Bit/s of a second that just ended.
+    pub(crate) rate: Option<u64>,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        id: StreamId,
+        name: StreamName,
+        activity: Arc<AtomicU64>,
+        now: Time,
+    ) -> Stream {
+        Stream {
+            id,
+            name,
+            epoch: 0,
+            publisher: None,
+            grace_until: None,
+            feeds: Vec::new(),
+            taps: Vec::new(),
+            activity,
+            started: now,
+            stats: StreamStats::default(),
+            clock: StreamClock::new(),
+            tracks: Tracks::default(),
+            metadata: None,
+            headers: Vec::new(),
+            gop: GopCache::default(),
+            starved: false,
+        }
+    }
+
+    /// Another publisher: its headers are its own, the clock goes on.
+    pub(crate) fn start_publisher(&mut self, publisher: PublisherId, epoch: u32, now: Time) {
+        self.publisher = Some(publisher);
+        self.epoch = epoch;
+        self.grace_until = None;
+        self.clock.restart();
+        self.tracks.clear();
+        self.metadata = None;
+        self.headers.clear();
+        self.gop.clear();
+        self.touch(now);
+    }
+
+    pub(crate) fn tracks(&self) -> &Tracks {
+        &self.tracks
+    }
+
+    pub(crate) fn gop(&self) -> &GopCache {
+        &self.gop
+    }
+
+    /// Takes a message of the publisher: classified, stamped, cached.
+    pub(crate) fn ingest(
+        &mut self,
+        kind: MediaKind,
+        timestamp: u32,
+        payload: Bytes,
+        now: Time,
+        gop: &GopConfig,
+        budget: &Arc<Budget>,
+    ) -> Ingested {
+        self.touch(now);
+        self.stats.bytes += payload.len() as u64;
+        let rate = self.stats.rate.add(payload.len(), now);
+        let tracks_before = self.tracks.list().len();
+        let classified = match kind {
+            MediaKind::Video => self.tracks.video(&payload),
+            MediaKind::Audio => self.tracks.audio(&payload),
+            MediaKind::Data if payload.starts_with(ON_METADATA) => plain(Class::Metadata),
+            MediaKind::Data => plain(Class::Data),
+        };
+        let (timestamp, odd) = match classified.class {
+            Class::Key | Class::Inter | Class::Audio => {
+                self.clock.stamp(kind, classified.track, timestamp, now)
+            }
+            Class::Header | Class::Data => (self.clock.stamp_headers(timestamp), None),
+            // FFmpeg takes an onMetaData at any other time for a track of text.
+            Class::Metadata => (0, None),
+        };
+        match odd {
+            Some(Irregularity::Gap(_)) => self.stats.gaps += 1,
+            Some(Irregularity::Backward(_)) => self.stats.rebases += 1,
+            None => {}
+        }
+        let mut tracks_changed = self.tracks.list().len() != tracks_before;
+        let packet = match self.admit(classified.class, budget) {
+            false => None,
+            true => {
+                let packet = Packet::new(kind, classified, timestamp, now, payload, budget);
+                let news = self.remember(&packet);
+                tracks_changed |= news && classified.slot.is_some();
+                self.gop.push(&packet, gop);
+                news.then_some(packet)
+            }
+        };
+        Ingested {
+            packet,
+            odd,
+            tracks_changed,
+            rate,
+        }
+    }
+
+    /// Counts a frame, and refuses it while memory is short (E2): from then to the
+    /// next key frame that fits.
+    fn admit(&mut self, class: Class, budget: &Budget) -> bool {
+        match class {
+            Class::Key => {
+                self.stats.video_frames += 1;
+                self.stats.keyframes += 1;
+                self.starved = budget.is_exhausted();
+            }
+            Class::Inter => {
+                self.stats.video_frames += 1;
+                self.starved |= budget.is_exhausted();
+            }
+            Class::Audio => {
+                self.stats.audio_frames += 1;
+                if budget.is_exhausted() {
+                    self.stats.starved_frames += 1;
+                    return false;
+                }
+                return true;
+            }
+            Class::Metadata | Class::Header | Class::Data => return true,
+        }
+        if self.starved {
+            self.gop.clear();
+            self.stats.starved_frames += 1;
+        }
+        !self.starved
+    }
+
+    /// Keeps what joiners need. False if it is the same as before.
+    fn remember(&mut self, packet: &SharedPacket) -> bool {
+        if packet.class == Class::Metadata {
+            let same = self
+                .metadata
+                .as_ref()
+                .is_some_and(|old| old.payload == packet.payload);
+            self.metadata = Some(packet.clone());
+            return !same;
+        }
+        let Some(slot) = packet.slot else { return true };
+        match self.headers.iter_mut().find(|(s, _)| *s == slot) {
+            Some((_, old)) if old.payload == packet.payload => return false,
+            Some((_, old)) => {
+                *old = packet.clone();
+                // Frames before a new configuration cannot be decoded with it.
+                self.gop.clear();
+            }
+            None => self.headers.push((slot, packet.clone())),
+        }
+        true
+    }
+
+    /// What a joining subscriber gets at once (S6): metadata, every header, then
+    /// the frames from the newest key frame on. Headers carry the time of the
+    /// first frame that follows, not of when they came.
+    pub(crate) fn snapshot(&self, budget: &Arc<Budget>, now: Time) -> Vec<SharedPacket> {
+        let frames = self.gop.newest();
+        let mut packets = Vec::with_capacity(1 + self.headers.len() + frames.size_hint().0);
+        let start = self
+            .gop
+            .newest()
+            .next()
+            .map_or(self.clock.newest() as u32, |first| first.timestamp);
+        let restamp = |p: &Packet| {
+            let classified = Classified {
+                class: p.class,
+                track: p.track,
+                slot: p.slot,
+            };
+            Packet::new(p.kind, classified, start, now, p.payload.clone(), budget)
+        };
+        match &self.metadata {
+            Some(metadata) => packets.push(metadata.clone()),
+            None if !self.tracks.list().is_empty() => {
+                let payload = self.tracks.synthesised_metadata().into();
+                let classified = plain(Class::Metadata);
+                packets.push(Packet::new(
+                    MediaKind::Data,
+                    classified,
+                    0,
+                    now,
+                    payload,
+                    budget,
+                ));
+            }
+            None => {}
+        }
+        for refinement in [false, true] {
+            let of_this_kind = self
+                .headers
+                .iter()
+                .filter(|(slot, _)| slot.refinement == refinement);
+            packets.extend(of_this_kind.map(|(_, header)| restamp(header)));
+        }
+        packets.extend(frames.cloned());
+        packets
+    }
+
+    fn touch(&self, now: Time) {
+        self.activity.store(now.as_micros(), Ordering::Relaxed);
+    }
+}

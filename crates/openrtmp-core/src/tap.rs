@@ -1,0 +1,426 @@
+//! A stream's frames for the host: one more subscriber, with a queue and a drop
+//! policy of its own.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use openrtmp_protocol::media::{
+    AudioPacketKind, AudioTag, FourCc, FrameType, VideoPacketKind, VideoTag,
+};
+use openrtmp_protocol::session::MediaKind;
+use openrtmp_protocol::{StreamName, Time};
+
+use crate::config::QueueConfig;
+use crate::id::StreamId;
+use crate::shared::Shared;
+use crate::stream::gate::Gate;
+use crate::stream::packet::SharedPacket;
+use crate::stream::queue::{Entry, SendQueue};
+
+/// Receives the frames of one stream or of all. Made by
+/// [`Server::tap`](crate::Server::tap) and [`Server::tap_all`](crate::Server::tap_all);
+/// dropping it ends it. The host brings the thread: it calls [`Tap::recv`], and
+/// a host that is slow loses video up to the next key frame, never time of others.
+pub struct Tap {
+    tapped: Arc<Tapped>,
+    shared: Arc<Shared>,
+    /// Frames of a multitrack message that were not handed out yet.
+    pending: VecDeque<TapEvent>,
+}
+
+/// What a tap tells.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TapEvent {
+    /// A stream has a publisher; its headers and frames follow.
+    Started(Arc<TapStream>),
+    /// A frame, or a header.
+    Frame(Frame),
+    /// The stream is over. It may start again.
+    Ended(Arc<TapStream>),
+}
+
+/// The stream a frame belongs to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TapStream {
+    /// Which.
+    pub id: StreamId,
+    /// Its path.
+    pub name: StreamName,
+}
+
+/// One frame of one track.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The stream.
+    pub stream: Arc<TapStream>,
+    /// Audio, video or data.
+    pub kind: MediaKind,
+    /// Track id; 0 is the default track.
+    pub track: u8,
+    /// Codec; `None` for data.
+    pub codec: Option<FourCc>,
+    /// What the payload is.
+    pub content: FrameContent,
+    /// Decoding time in microseconds on the stream's clock.
+    pub dts_micros: i64,
+    /// Presentation time in microseconds: decoding time plus composition time.
+    pub pts_micros: i64,
+    /// The codec's bytes, by reference: a configuration record, a frame (AVC and
+    /// HEVC: NAL units with length prefixes), or AMF0 values for data.
+    pub payload: Bytes,
+    /// Frames this tap lost so far because it was too slow.
+    pub dropped: u64,
+}
+
+/// What a frame's payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameContent {
+    /// Decoder configuration (sequence header).
+    Header,
+    /// A frame that decoding can start at; every audio frame is one.
+    Key,
+    /// A frame that needs earlier ones.
+    Inter,
+    /// onMetaData, other data messages, HDR metadata, channel layouts.
+    Metadata,
+    /// The end of a sequence.
+    End,
+}
+
+impl Tap {
+    pub(crate) fn new(tapped: Arc<Tapped>, shared: Arc<Shared>) -> Tap {
+        Tap {
+            tapped,
+            shared,
+            pending: VecDeque::new(),
+        }
+    }
+
+    /// Waits up to `timeout` for what comes next. `None`: nothing came, or the
+    /// server stopped ([`Tap::is_closed`] tells).
+    pub fn recv(&mut self, timeout: Duration) -> Option<TapEvent> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(event) = self.try_recv() {
+                return Some(event);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.is_closed() || left.is_zero() {
+                return None;
+            }
+            self.tapped.signal.wait(Some(left));
+        }
+    }
+
+    /// What comes next, if it is there.
+    pub fn try_recv(&mut self) -> Option<TapEvent> {
+        loop {
+            if let Some(event) = self.pending.pop_front() {
+                return Some(event);
+            }
+            match self.tapped.take()? {
+                TapItem::Started(stream) => return Some(TapEvent::Started(stream)),
+                TapItem::Ended(stream) => return Some(TapEvent::Ended(stream)),
+                TapItem::Packet {
+                    stream,
+                    packet,
+                    dropped,
+                } => {
+                    frames(&stream, &packet, dropped, &mut self.pending);
+                }
+            }
+        }
+    }
+
+    /// True once the server stopped: nothing more will come.
+    pub fn is_closed(&self) -> bool {
+        self.tapped.is_closed()
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.tapped.close();
+        self.shared.directory.lock().untap(&self.tapped);
+    }
+}
+
+fn frames(
+    stream: &Arc<TapStream>,
+    packet: &SharedPacket,
+    dropped: u64,
+    frames: &mut VecDeque<TapEvent>,
+) {
+    let dts = i64::from(packet.timestamp) * 1000;
+    let mut push = |track, codec, content, pts, payload| {
+        frames.push_back(TapEvent::Frame(Frame {
+            stream: stream.clone(),
+            kind: packet.kind,
+            track,
+            codec,
+            content,
+            dts_micros: dts,
+            pts_micros: pts,
+            payload,
+            dropped,
+        }));
+    };
+    match packet.kind {
+        MediaKind::Data => push(0, None, FrameContent::Metadata, dts, packet.payload.clone()),
+        MediaKind::Video => {
+            let Ok(tag) = VideoTag::parse(&packet.payload) else {
+                return;
+            };
+            let base = dts + i64::from(tag.nanos) / 1000;
+            for p in tag.packets() {
+                let content = match p.kind {
+                    VideoPacketKind::SequenceStart | VideoPacketKind::Mpeg2TsSequenceStart => {
+                        FrameContent::Header
+                    }
+                    VideoPacketKind::Metadata => FrameContent::Metadata,
+                    VideoPacketKind::SequenceEnd => FrameContent::End,
+                    VideoPacketKind::Command => continue,
+                    VideoPacketKind::Frame => match tag.frame_type {
+                        FrameType::Key | FrameType::GeneratedKey => FrameContent::Key,
+                        _ => FrameContent::Inter,
+                    },
+                };
+                let pts = base + i64::from(p.composition_time) * 1000;
+                let payload = packet.payload.slice(p.body.clone());
+                push(p.track, Some(p.codec.fourcc()), content, pts, payload);
+            }
+        }
+        MediaKind::Audio => {
+            let Ok(tag) = AudioTag::parse(&packet.payload) else {
+                return;
+            };
+            let pts = dts + i64::from(tag.nanos) / 1000;
+            for p in tag.packets() {
+                let content = match p.kind {
+                    AudioPacketKind::SequenceStart => FrameContent::Header,
+                    AudioPacketKind::MultichannelConfig => FrameContent::Metadata,
+                    AudioPacketKind::SequenceEnd => FrameContent::End,
+                    AudioPacketKind::Frame => FrameContent::Key,
+                };
+                let payload = packet.payload.slice(p.body.clone());
+                push(p.track, Some(p.codec.fourcc()), content, pts, payload);
+            }
+        }
+    }
+}
+
+/// The queue between the workers and a tap.
+pub(crate) struct Tapped {
+    feeds: Mutex<Vec<Feed>>,
+    signal: Arc<Signal>,
+    config: QueueConfig,
+    wants: Box<dyn Fn(&StreamName) -> bool + Send + Sync>,
+    closed: AtomicBool,
+}
+
+struct Feed {
+    stream: Arc<TapStream>,
+    queue: SendQueue,
+    dropped: u64,
+    /// The owner was told that it started.
+    announced: bool,
+    ended: bool,
+}
+
+/// What a tap's owner takes.
+pub(crate) enum TapItem {
+    Started(Arc<TapStream>),
+    Packet {
+        stream: Arc<TapStream>,
+        packet: SharedPacket,
+        dropped: u64,
+    },
+    Ended(Arc<TapStream>),
+}
+
+impl Tapped {
+    pub(crate) fn new(
+        config: QueueConfig,
+        signal: Arc<Signal>,
+        wants: Box<dyn Fn(&StreamName) -> bool + Send + Sync>,
+    ) -> Arc<Tapped> {
+        Arc::new(Tapped {
+            feeds: Mutex::new(Vec::new()),
+            signal,
+            config,
+            wants,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn wants(&self, name: &StreamName) -> bool {
+        !self.closed.load(Ordering::Acquire) && (self.wants)(name)
+    }
+
+    /// Takes what comes next, of whichever stream has something.
+    pub(crate) fn take(&self) -> Option<TapItem> {
+        let mut feeds = self.lock();
+        for index in 0..feeds.len() {
+            let feed = &mut feeds[index];
+            if !feed.announced {
+                feed.announced = true;
+                return Some(TapItem::Started(feed.stream.clone()));
+            }
+            while let Some(entry) = feed.queue.pop() {
+                if let Entry::Media(queued) = entry {
+                    let (stream, dropped) = (feed.stream.clone(), feed.dropped);
+                    return Some(TapItem::Packet {
+                        stream,
+                        packet: queued.packet,
+                        dropped,
+                    });
+                }
+            }
+            if feed.ended {
+                return Some(TapItem::Ended(feeds.remove(index).stream));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Nothing more will come, or be taken.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.signal.notify();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Feed>> {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream's end of a tap, on the stream's home worker.
+pub(crate) struct TapSink {
+    tapped: Arc<Tapped>,
+    stream: Arc<TapStream>,
+    gate: Gate,
+}
+
+impl TapSink {
+    /// Attaches a tap to a stream; `snapshot` is what a joiner gets at once.
+    pub(crate) fn attach(
+        tapped: Arc<Tapped>,
+        id: StreamId,
+        name: StreamName,
+        has_video: bool,
+        snapshot: &[SharedPacket],
+        now: Time,
+    ) -> TapSink {
+        let stream = Arc::new(TapStream { id, name });
+        tapped.lock().push(Feed {
+            stream: stream.clone(),
+            queue: SendQueue::default(),
+            dropped: 0,
+            announced: false,
+            ended: false,
+        });
+        let mut sink = TapSink {
+            tapped,
+            stream,
+            gate: Gate::joining(has_video),
+        };
+        for packet in snapshot {
+            sink.push(packet, now);
+        }
+        sink.tapped.signal.notify();
+        sink
+    }
+
+    /// False once the host closed the tap.
+    pub(crate) fn push(&mut self, packet: &SharedPacket, now: Time) -> bool {
+        if self.tapped.closed.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut feeds = self.tapped.lock();
+        let Some(feed) = feeds
+            .iter_mut()
+            .rfind(|f| Arc::ptr_eq(&f.stream, &self.stream))
+        else {
+            return false;
+        };
+        feed.queue
+            .push_through(&mut self.gate, packet, 1, now, &self.tapped.config);
+        feed.dropped = self.gate.dropped();
+        // What stays when video is dropped is bounded too: audio of a host that
+        // never comes back.
+        while feed.queue.bytes() > self.tapped.config.max_bytes.saturating_mul(2) {
+            feed.queue.pop();
+            feed.dropped += 1;
+        }
+        drop(feeds);
+        self.tapped.signal.notify();
+        true
+    }
+
+    pub(crate) fn is_of(&self, tapped: &Arc<Tapped>) -> bool {
+        Arc::ptr_eq(&self.tapped, tapped)
+    }
+
+    /// Another publisher's frames follow.
+    pub(crate) fn restart(&mut self) {
+        self.gate.restart_video();
+    }
+}
+
+impl Drop for TapSink {
+    fn drop(&mut self) {
+        let mut feeds = self.tapped.lock();
+        if let Some(feed) = feeds
+            .iter_mut()
+            .rfind(|f| Arc::ptr_eq(&f.stream, &self.stream))
+        {
+            feed.ended = true;
+        }
+        drop(feeds);
+        self.tapped.signal.notify();
+    }
+}
+
+/// Wakes the owner of one or several taps.
+#[derive(Default)]
+pub(crate) struct Signal {
+    raised: Mutex<bool>,
+    condition: Condvar,
+}
+
+impl Signal {
+    pub(crate) fn notify(&self) {
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*raised {
+            *raised = true;
+            self.condition.notify_one();
+        }
+    }
+
+    /// Waits until notified, at most `timeout`.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) {
+        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut raised = match timeout {
+            Some(timeout) => {
+                self.condition
+                    .wait_timeout_while(raised, timeout, |r| !*r)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+            None => self
+                .condition
+                .wait_while(raised, |r| !*r)
+                .unwrap_or_else(PoisonError::into_inner),
+        };
+        *raised = false;
+    }
+}

@@ -1,0 +1,180 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use openrtmp_protocol::session::{RequestId, ServerSession, Stage};
+use openrtmp_protocol::{StreamName, Time};
+
+use crate::budget::Charge;
+use crate::config::Config;
+use crate::events::CloseReason;
+use crate::id::{ConnectionId, StreamId};
+use crate::metrics::DelayHistogram;
+use crate::stream::queue::SendQueue;
+
+/// How long a connection that we end may take to read what we said last.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
+
+/// A coalescing window ends early with this many bytes.
+const COALESCE_BYTES: usize = 64 * 1024;
+
+/// A connected peer.
+pub(crate) struct Connection<S> {
+    pub(super) id: ConnectionId,
+    pub(super) socket: S,
+    pub(super) peer: SocketAddr,
+    pub(super) session: ServerSession,
+    /// What waits to be sent.
+    pub(super) queue: SendQueue,
+    /// Its memory for unfinished messages.
+    pub(super) charge: Charge,
+    pub(super) opened: Time,
+    pub(super) last_input: Time,
+    /// The app that `connect` named.
+    pub(super) app: String,
+    pub(super) publishing: Vec<Publication>,
+    /// Message streams that play, and what.
+    pub(super) playing: Vec<(u32, StreamId)>,
+    pub(super) pending: Vec<Pending>,
+    /// Accepted beyond the limit, to be refused at `connect` with a status.
+    pub(super) over_limit: bool,
+    pub(super) io: IoState,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    /// Of players only.
+    pub(super) delay: Option<Box<DelayHistogram>>,
+    /// The earliest entry for this connection among the timers.
+    pub(super) armed: Option<Time>,
+}
+
+/// Where a connection stands with its socket.
+#[derive(Debug, Default)]
+pub(super) struct IoState {
+    /// On the list of those to be flushed at the end of the turn.
+    pub(super) dirty: bool,
+    /// On the list of those to be read in the next turn.
+    pub(super) unread: bool,
+    /// The socket takes no more; since when it took nothing.
+    pub(super) blocked_since: Option<Time>,
+    /// The poller watches for writability.
+    pub(super) watching: bool,
+    /// Packets are being collected until then.
+    pub(super) coalesce_until: Option<Time>,
+    /// What waits must go out now.
+    pub(super) urgent: bool,
+    /// We end the connection once everything is sent, for this reason.
+    pub(super) ending: Option<CloseReason>,
+    /// Everything is sent; the peer may read it until then.
+    pub(super) linger_until: Option<Time>,
+    pub(super) ping_sent: bool,
+}
+
+/// A publish of this connection.
+pub(super) struct Publication {
+    pub(super) message_stream: u32,
+    pub(super) stream: StreamId,
+    pub(super) epoch: u32,
+    pub(super) home: usize,
+    pub(super) name: StreamName,
+    pub(super) query: String,
+}
+
+/// A request that is not decided yet.
+pub(super) struct Pending {
+    pub(super) request: RequestId,
+    pub(super) want: Want,
+    pub(super) waits_for: WaitsFor,
+}
+
+/// What is requested.
+#[derive(Clone)]
+pub(super) enum Want {
+    Connect {
+        app: String,
+    },
+    Publish {
+        message_stream: u32,
+        name: StreamName,
+        query: String,
+    },
+    Play {
+        message_stream: u32,
+        name: StreamName,
+    },
+}
+
+/// Who has to decide.
+pub(super) enum WaitsFor {
+    /// The host, until then.
+    Host(Time),
+    /// The stream's present publisher, by leaving.
+    Publisher,
+}
+
+impl<S> Connection<S> {
+    /// True once we have decided to end it: nothing it says matters any more.
+    pub(super) fn is_ending(&self) -> bool {
+        self.io.ending.is_some()
+    }
+
+    /// Whether to hold back what waits, to collect more (`queue.write_coalesce`).
+    pub(super) fn is_coalescing(&mut self, now: Time, window: Duration) -> bool {
+        let hold = !window.is_zero()
+            && !self.io.urgent
+            && !self.is_ending()
+            && self.queue.bytes() < COALESCE_BYTES
+            && !self.playing.is_empty()
+            && *self.io.coalesce_until.get_or_insert(now + window) > now;
+        if !hold {
+            self.io.coalesce_until = None;
+            self.io.urgent = false;
+        }
+        hold
+    }
+
+    /// When this connection next needs a look, if nothing happens before.
+    pub(super) fn deadline(&self, config: &Config) -> Option<Time> {
+        let decision = self.pending.iter().filter_map(|p| match p.waits_for {
+            WaitsFor::Host(until) => Some(until),
+            WaitsFor::Publisher => None,
+        });
+        let session = if self.is_ending() {
+            None
+        } else {
+            self.session.poll_timeout()
+        };
+        let stalled = self
+            .io
+            .blocked_since
+            .map(|since| since + config.queue.stall_timeout);
+        let ping = (!config.rtmp.ping_interval.is_zero() && self.stage() != Stage::Handshake)
+            .then(|| self.last_input + self.ping_due(config));
+        decision
+            .chain(session)
+            .chain(stalled)
+            .chain(ping)
+            .chain(self.io.linger_until)
+            .chain(self.io.coalesce_until)
+            .min()
+    }
+
+    /// Silence after which something is to be done: ping, then give up.
+    pub(super) fn ping_due(&self, config: &Config) -> Duration {
+        config.rtmp.ping_interval * if self.io.ping_sent { 2 } else { 1 }
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.session.stage()
+    }
+}
+
+/// A stage as one word, for metrics and logs.
+pub(super) fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Handshake => "handshake",
+        Stage::Connect => "connect",
+        Stage::Connected => "connected",
+        Stage::Publishing => "publishing",
+        Stage::Playing => "playing",
+        Stage::Closed => "closed",
+    }
+}

@@ -1,0 +1,158 @@
+//! Messages to a worker, from other workers and from the host.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use bytes::Bytes;
+use openrtmp_protocol::Time;
+use openrtmp_protocol::session::{MediaKind, RejectReason, RequestId};
+
+use crate::id::{ConnectionId, StreamId};
+use crate::metrics::WorkerReport;
+use crate::platform::Wake;
+use crate::publisher::Credit;
+use crate::stream::directory::Grant;
+use crate::stream::packet::SharedPacket;
+use crate::tap::Tapped;
+
+/// A message to a worker.
+pub(crate) enum Command {
+    /// Sockets were handed over.
+    Adopt,
+    /// A publish was granted, this worker is the stream's home.
+    Publish(Box<Grant>),
+    /// A frame of a publisher that lives elsewhere.
+    Media {
+        stream: StreamId,
+        epoch: u32,
+        kind: MediaKind,
+        timestamp: u32,
+        payload: Bytes,
+        credit: Option<Credit>,
+    },
+    /// That publisher is gone.
+    Unpublish { stream: StreamId, epoch: u32 },
+    /// A connection here no longer publishes: another took over, a key was revoked.
+    EndPublish {
+        connection: ConnectionId,
+        stream: u32,
+        reason: String,
+    },
+    /// The publisher that a request here waited for is gone.
+    RetryPublish {
+        connection: ConnectionId,
+        request: RequestId,
+        stream: StreamId,
+    },
+    /// A subscriber on `worker` wants to join a stream that lives here.
+    Join {
+        stream: StreamId,
+        worker: usize,
+        connection: ConnectionId,
+        message_stream: u32,
+    },
+    /// `worker` has no subscribers any more.
+    Leave { stream: StreamId, worker: usize },
+    /// The answer to Join: frames follow from here on.
+    Snapshot {
+        stream: StreamId,
+        connection: ConnectionId,
+        message_stream: u32,
+        has_video: bool,
+        packets: Vec<SharedPacket>,
+    },
+    /// A packet for the subscribers here.
+    Feed {
+        stream: StreamId,
+        packet: SharedPacket,
+    },
+    /// A stream that subscribers here wait for has a publisher.
+    StreamUp { stream: StreamId },
+    /// Another publisher continues the stream.
+    StreamRestart { stream: StreamId },
+    /// A stream is over.
+    StreamDown { stream: StreamId },
+    /// A tap on a stream that lives here.
+    Tap { stream: StreamId, tap: Arc<Tapped> },
+    /// The host's answer to an access request.
+    Decide {
+        connection: ConnectionId,
+        request: RequestId,
+        decision: Result<(), RejectReason>,
+    },
+    /// The host wants a connection gone.
+    Disconnect {
+        connection: ConnectionId,
+        reason: String,
+    },
+    /// The host wants whoever publishes a stream that lives here gone.
+    EndStream { stream: StreamId, reason: String },
+    /// A key is no longer valid: end what it opened.
+    Revoke { key: String },
+    /// The host wants numbers.
+    Inspect(Sender<WorkerReport>),
+    /// No new connections; tell those that are there; at the deadline close them.
+    Drain { deadline: Time },
+}
+
+/// The sending end of a worker's queue. Wake-ups are coalesced: one is enough
+/// until the worker has looked.
+pub(crate) struct Inbox {
+    queue: Sender<Command>,
+    pending: Arc<AtomicBool>,
+    waker: Box<dyn Wake>,
+}
+
+/// The worker's end.
+pub(crate) struct Outlet {
+    queue: Receiver<Command>,
+    pending: Arc<AtomicBool>,
+}
+
+impl Inbox {
+    pub(crate) fn new(waker: Box<dyn Wake>) -> (Inbox, Outlet) {
+        let (sender, receiver) = channel();
+        let pending = Arc::new(AtomicBool::new(false));
+        (
+            Inbox {
+                queue: sender,
+                pending: pending.clone(),
+                waker,
+            },
+            Outlet {
+                queue: receiver,
+                pending,
+            },
+        )
+    }
+
+    /// Sends and wakes. A worker that is gone takes nothing: that is how stopping
+    /// looks from here.
+    pub(crate) fn send(&self, command: Command) {
+        if self.queue.send(command).is_ok() {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // AcqRel pairs with `Outlet::begin`: either the worker sees the command in
+        // this round, or it sees the flag lowered and we wake it.
+        if !self.pending.swap(true, Ordering::AcqRel)
+            && let Err(e) = self.waker.wake()
+        {
+            log::error!("a worker could not be woken: {e}");
+        }
+    }
+}
+
+impl Outlet {
+    /// To be called before draining: whoever sends from now on wakes again.
+    pub(crate) fn begin(&self) {
+        self.pending.swap(false, Ordering::AcqRel);
+    }
+
+    pub(crate) fn next(&self) -> Option<Command> {
+        self.queue.try_recv().ok()
+    }
+}

@@ -1,0 +1,487 @@
+//! A worker: one thread, one poller, its connections, the streams that live
+//! here and the subscribers it feeds.
+//!
+//! # A turn
+//!
+//! [`Worker::turn`] waits for readiness, then: reads (a budget per connection,
+//! the rest next turn), carries out commands of the inbox, looks at deadlines
+//! that have come, and writes, once per connection, what all that queued. There
+//! is no tick: it waits until the next deadline, or for ever.
+//!
+//! # Files
+//!
+//! [`connection`] holds a peer's state, [`traffic`] moves its bytes, [`requests`]
+//! answers what its session asks, [`streams`] is the home side of streams,
+//! [`feeds`] the subscribers' side, [`accept`] the listeners, [`report`] the
+//! numbers, [`inbox`] what others may ask of a worker.
+
+mod accept;
+mod connection;
+mod feeds;
+pub(crate) mod inbox;
+mod report;
+mod requests;
+mod streams;
+mod timers;
+mod traffic;
+
+use std::collections::HashMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use openrtmp_protocol::Time;
+use slab::Slab;
+
+pub(crate) use accept::{Handoff, Listening};
+use connection::Connection;
+use feeds::Feed;
+use inbox::{Command, Outlet};
+use timers::{Timer, Timers};
+
+use crate::events::{CloseReason, Event};
+use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::metrics::{ErrorCounts, Rate};
+use crate::platform::{Platform, Poller, Readiness, Token};
+use crate::shared::Shared;
+use crate::stream::stream::Stream;
+
+/// Bytes read at once. One buffer per worker, shared by its connections.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// Commands carried out in one turn before sockets are looked at again.
+const COMMANDS_PER_TURN: usize = 4096;
+
+/// A worker. [`Worker::run`] is its thread; a simulation calls [`Worker::turn`].
+pub(crate) struct Worker<P: Platform> {
+    index: usize,
+    platform: Arc<P>,
+    shared: Arc<Shared>,
+    poller: P::Poller,
+    outlet: Outlet,
+    handoff: Arc<Handoff<P::Stream>>,
+    /// On worker 0.
+    listeners: Vec<Listening<P::Listener>>,
+    state: State<P::Stream>,
+    /// Survives a restart, so that a stale id stays stale.
+    generation: u32,
+}
+
+/// What is lost when a worker has to be restarted.
+struct State<S> {
+    now: Time,
+    connections: Slab<Connection<S>>,
+    /// Streams that live here.
+    streams: HashMap<StreamId, Stream>,
+    /// Streams with subscribers here.
+    feeds: HashMap<StreamId, Feed>,
+    timers: Timers,
+    ready: Vec<Readiness>,
+    buffer: Vec<u8>,
+    dirty: Vec<usize>,
+    unread: Vec<usize>,
+    /// Found to be ended while others were being served.
+    doomed: Vec<(ConnectionId, CloseReason)>,
+    /// Set while stopping: the moment of force.
+    draining: Option<Time>,
+    accept_paused: bool,
+    next_worker: usize,
+    totals: Totals,
+}
+
+/// Counters of this worker.
+#[derive(Default)]
+struct Totals {
+    turns: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    rate_in: Rate,
+    rate_out: Rate,
+    errors: ErrorCounts,
+    dropped_frames: u64,
+}
+
+impl<S> State<S> {
+    fn new() -> State<S> {
+        State {
+            now: Time::ZERO,
+            connections: Slab::new(),
+            streams: HashMap::new(),
+            feeds: HashMap::new(),
+            timers: Timers::default(),
+            ready: Vec::new(),
+            buffer: Vec::new(),
+            dirty: Vec::new(),
+            unread: Vec::new(),
+            doomed: Vec::new(),
+            draining: None,
+            accept_paused: false,
+            next_worker: 0,
+            totals: Totals::default(),
+        }
+    }
+}
+
+impl<P: Platform> Worker<P> {
+    pub(crate) fn new(
+        index: usize,
+        platform: Arc<P>,
+        shared: Arc<Shared>,
+        poller: P::Poller,
+        outlet: Outlet,
+        handoff: Arc<Handoff<P::Stream>>,
+    ) -> Worker<P> {
+        Worker {
+            index,
+            platform,
+            shared,
+            poller,
+            outlet,
+            handoff,
+            listeners: Vec::new(),
+            state: State::new(),
+            generation: 0,
+        }
+    }
+
+    /// Serves until the drain is over. A panic that was not caught closer to its
+    /// cause costs this worker's connections, not the server (E1).
+    pub(crate) fn run(&mut self) {
+        loop {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                loop {
+                    match self.turn() {
+                        Ok(true) => {}
+                        Ok(false) => return,
+                        Err(e) => {
+                            log::error!(worker = self.index; "waiting for sockets failed: {e}");
+                            return;
+                        }
+                    }
+                }
+            }));
+            match outcome {
+                Ok(()) => return,
+                Err(_) => self.restart(),
+            }
+        }
+    }
+
+    /// One turn. False when the drain is over.
+    pub(crate) fn turn(&mut self) -> io::Result<bool> {
+        let timeout = if self.state.unread.is_empty() {
+            self.state
+                .timers
+                .next()
+                .map(|at| at.since(self.platform.now()))
+        } else {
+            Some(std::time::Duration::ZERO)
+        };
+        let mut ready = std::mem::take(&mut self.state.ready);
+        ready.clear();
+        match self.poller.poll(timeout, &mut ready) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
+            _ => {}
+        }
+        self.state.now = self.platform.now();
+        self.state.totals.turns += 1;
+
+        for slot in std::mem::take(&mut self.state.unread) {
+            self.guarded(slot, Self::read);
+        }
+        for readiness in &ready {
+            self.on_ready(*readiness);
+        }
+        self.state.ready = ready;
+        self.carry_out_commands();
+        while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
+            self.on_timer(at, timer);
+        }
+        self.finish_turn();
+        Ok(!self.is_drained())
+    }
+
+    /// The earliest moment at which a turn has something to do by itself.
+    #[cfg(test)]
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        if !self.state.unread.is_empty() {
+            return Some(self.state.now);
+        }
+        self.state.timers.next()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.state.timers.len()
+    }
+
+    fn on_ready(&mut self, readiness: Readiness) {
+        let Token(token) = readiness.token;
+        if self.is_listener(token) {
+            self.accept();
+            return;
+        }
+        if readiness.writable
+            && let Some(connection) = self.state.connections.get_mut(token)
+        {
+            connection.io.blocked_since = None;
+            self.mark_dirty(token);
+        }
+        if readiness.readable {
+            self.guarded(token, Self::read);
+        }
+    }
+
+    fn on_timer(&mut self, at: Time, timer: Timer) {
+        match timer {
+            Timer::Connection(id) => {
+                // An entry that an earlier one overtook is not looked at: each look
+                // makes an entry, and they would never get fewer.
+                if let Some(slot) = self.slot_of(id)
+                    && self.state.connections[slot].armed == Some(at)
+                {
+                    self.state.connections[slot].armed = None;
+                    self.guarded(slot, Self::on_deadline);
+                }
+            }
+            Timer::Stream(id) => self.on_grace_over(id),
+            Timer::Accept => self.resume_accept(),
+            Timer::Drain => self.force(),
+        }
+    }
+
+    fn carry_out_commands(&mut self) {
+        self.outlet.begin();
+        for _ in 0..COMMANDS_PER_TURN {
+            let Some(command) = self.outlet.next() else {
+                return;
+            };
+            self.carry_out(command);
+        }
+        // There may be more: come back without waiting for a wake-up.
+        self.shared.inboxes[self.index].send(Command::Adopt);
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Adopt => self.adopt(),
+            Command::Publish(grant) => self.start_publication(*grant),
+            Command::Media {
+                stream,
+                epoch,
+                kind,
+                timestamp,
+                payload,
+                credit,
+            } => {
+                self.ingest(stream, epoch, kind, timestamp, payload);
+                drop(credit);
+            }
+            Command::Unpublish { stream, epoch } => self.end_publication(stream, epoch),
+            Command::EndPublish {
+                connection,
+                stream,
+                reason,
+            } => {
+                self.end_publish(connection, stream, &reason);
+            }
+            Command::RetryPublish {
+                connection,
+                request,
+                stream,
+            } => {
+                self.retry(connection, request);
+                // It may have left, or been refused: then it is another's turn.
+                self.call_next(stream);
+            }
+            Command::Join {
+                stream,
+                worker,
+                connection,
+                message_stream,
+            } => {
+                self.join(stream, worker, connection, message_stream);
+            }
+            Command::Leave { stream, worker } => {
+                if let Some(stream) = self.state.streams.get_mut(&stream) {
+                    stream.feeds.retain(|&w| w != worker);
+                }
+            }
+            Command::Snapshot {
+                stream,
+                connection,
+                message_stream,
+                has_video,
+                packets,
+            } => {
+                self.deliver_snapshot(stream, connection, message_stream, has_video, &packets);
+            }
+            Command::Feed { stream, packet } => self.fan_out(stream, &packet),
+            Command::StreamUp { stream } => self.stream_up(stream),
+            Command::StreamRestart { stream } => self.stream_restart(stream),
+            Command::StreamDown { stream } => self.stream_down(stream),
+            Command::Tap { stream, tap } => self.attach_tap(stream, tap),
+            Command::Decide {
+                connection,
+                request,
+                decision,
+            } => {
+                self.decide(connection, request, decision);
+            }
+            Command::Disconnect { connection, reason } => {
+                #[cfg(test)]
+                assert_ne!(reason, crate::sim_tests::PANIC, "asked for by a test");
+                if let Some(slot) = self.slot_of(connection) {
+                    self.end(slot, CloseReason::Host(reason));
+                }
+            }
+            Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
+            Command::Revoke { key } => self.revoke(&key),
+            Command::Inspect(answer) => {
+                // The host may have given up waiting.
+                let _ = answer.send(self.report());
+            }
+            Command::Drain { deadline } => self.drain(deadline),
+        }
+    }
+
+    /// Runs the work of one connection. Its panic is its end, nobody else's (E1).
+    fn guarded(&mut self, slot: usize, work: fn(&mut Worker<P>, usize)) {
+        if !self.state.connections.contains(slot) {
+            return;
+        }
+        if catch_unwind(AssertUnwindSafe(|| work(self, slot))).is_err() {
+            log::error!(worker = self.index; "panic while serving a connection; it is closed");
+            self.state.totals.errors.internal += 1;
+            self.close(slot, CloseReason::Internal);
+        }
+    }
+
+    fn slot_of(&self, id: ConnectionId) -> Option<usize> {
+        let slot = id.slot();
+        (self.state.connections.get(slot)?.id == id).then_some(slot)
+    }
+
+    fn emit(&self, event: Event) {
+        if !self.shared.events.is_none() {
+            self.shared.events.send(event);
+        }
+    }
+
+    /// Stopping: the listeners go at once, peers are told, the deadline forces.
+    fn drain(&mut self, deadline: Time) {
+        let first = self.state.draining.is_none();
+        let deadline = self.state.draining.map_or(deadline, |d| d.min(deadline));
+        self.state.draining = Some(deadline);
+        self.state.timers.set(deadline, Timer::Drain);
+        self.drop_listeners();
+        self.adopt();
+        if first {
+            let slots: Vec<usize> = self
+                .state
+                .connections
+                .iter()
+                .map(|(slot, _)| slot)
+                .collect();
+            for slot in slots {
+                self.guarded(slot, Self::tell_drain);
+            }
+            self.end_streams_in_grace();
+        }
+        if deadline <= self.state.now {
+            self.force();
+        }
+    }
+
+    /// Streams here may have publishers and players elsewhere: they go on until
+    /// those have left too. The host's own publisher cannot be told to.
+    fn is_drained(&self) -> bool {
+        self.state.draining.is_some()
+            && self.state.connections.is_empty()
+            && self.state.streams.values().all(|stream| {
+                stream.feeds.is_empty()
+                    && matches!(stream.publisher, None | Some(PublisherId::Host(_)))
+            })
+    }
+
+    fn force(&mut self) {
+        if self
+            .state
+            .draining
+            .is_none_or(|deadline| deadline > self.state.now)
+        {
+            return;
+        }
+        let slots: Vec<usize> = self
+            .state
+            .connections
+            .iter()
+            .map(|(slot, _)| slot)
+            .collect();
+        self.shared.forced.fetch_add(slots.len(), Ordering::AcqRel);
+        for slot in slots {
+            self.guarded(slot, Self::say_goodbye);
+            self.close(slot, CloseReason::ServerStopped);
+        }
+        self.end_all_streams();
+    }
+
+    /// What others know of connections that are about to be lost.
+    fn give_up_connections(&mut self) {
+        let lost = self.state.connections.len();
+        self.shared.connections.fetch_sub(lost, Ordering::AcqRel);
+        for (_, connection) in &self.state.connections {
+            for publication in &connection.publishing {
+                if publication.home != self.index {
+                    let (stream, epoch) = (publication.stream, publication.epoch);
+                    self.shared.inboxes[publication.home]
+                        .send(Command::Unpublish { stream, epoch });
+                }
+            }
+            self.emit(Event::ConnectionClosed {
+                connection: connection.id,
+                peer: connection.peer,
+                reason: CloseReason::Internal,
+            });
+        }
+        for (stream, _) in std::mem::take(&mut self.state.feeds) {
+            self.leave(stream);
+        }
+    }
+
+    /// After a panic that reached the loop: everything here is given up, the
+    /// sockets closed, the streams ended, and service goes on with nothing.
+    pub(crate) fn restart(&mut self) {
+        log::error!(worker = self.index; "worker panicked; its connections are closed");
+        self.give_up_connections();
+        let draining = self.state.draining;
+        let internal = self.state.totals.errors.internal + 1;
+        // A destructor that panics again must not end the thread.
+        let old = std::mem::replace(&mut self.state, State::new());
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+        self.state.draining = draining;
+        self.state.totals.errors.internal = internal;
+        if let Some(deadline) = draining {
+            self.state.timers.set(deadline, Timer::Drain);
+        }
+        let orphans = self.shared.directory.lock().worker_died(self.index);
+        for (stream, feeds) in orphans {
+            for worker in feeds {
+                self.shared.inboxes[worker].send(Command::StreamDown { stream });
+            }
+            self.call_next(stream);
+        }
+        self.rebind_listeners();
+        // Commands that were left when it panicked are carried out now.
+        self.shared.inboxes[self.index].send(Command::Adopt);
+        self.emit(Event::WorkerRestarted { worker: self.index });
+    }
+}
+
+/// Sockets on their way to another worker.
+pub(crate) fn handoff<S>(workers: usize) -> Arc<Handoff<S>> {
+    Arc::new(Handoff {
+        queues: (0..workers).map(|_| Mutex::new(Vec::new())).collect(),
+    })
+}

@@ -1,0 +1,88 @@
+//! This worker's part of a metrics snapshot.
+
+use super::Worker;
+use super::connection::stage_name;
+use crate::metrics::{
+    ConnectionMetrics, DelayHistogram, StreamMetrics, SubscriberMetrics, WorkerMetrics,
+    WorkerReport,
+};
+use crate::platform::Platform;
+
+impl<P: Platform> Worker<P> {
+    pub(super) fn report(&self) -> WorkerReport {
+        let state = &self.state;
+        let now = state.now;
+        let mut report = WorkerReport {
+            worker: WorkerMetrics {
+                worker: self.index,
+                connections: state.connections.len(),
+                turns: state.totals.turns,
+                bytes_in: state.totals.bytes_in,
+                bytes_out: state.totals.bytes_out,
+                bitrate_in: state.totals.rate_in.bits_per_second(now),
+                bitrate_out: state.totals.rate_out.bits_per_second(now),
+            },
+            errors: state.totals.errors,
+            dropped_frames: state.totals.dropped_frames,
+            ..WorkerReport::default()
+        };
+        for stream in state.streams.values() {
+            report.streams.push(StreamMetrics {
+                id: stream.id,
+                name: self.shared.publish_keys.masked(&stream.name),
+                uptime_seconds: now.since(stream.started).as_secs_f64(),
+                live: stream.publisher.is_some(),
+                bytes: stream.stats.bytes,
+                bitrate: stream.stats.rate.bits_per_second(now),
+                video_frames: stream.stats.video_frames,
+                audio_frames: stream.stats.audio_frames,
+                keyframes: stream.stats.keyframes,
+                gaps: stream.stats.gaps,
+                rebases: stream.stats.rebases,
+                starved_frames: stream.stats.starved_frames,
+                gop_bytes: stream.gop().bytes(),
+                gop_frames: stream.gop().frames(),
+                tracks: stream.tracks().list().to_vec(),
+                subscribers: Vec::new(),
+            });
+        }
+        for (_, connection) in &state.connections {
+            if let Some(delay) = &connection.delay {
+                report.delay.merge(delay);
+            }
+            report.connections.push(ConnectionMetrics {
+                id: connection.id,
+                peer: connection.peer,
+                stage: stage_name(connection.stage()),
+                uptime_seconds: now.since(connection.opened).as_secs_f64(),
+                bytes_in: connection.bytes_in,
+                bytes_out: connection.bytes_out,
+                queue_bytes: connection.queue.bytes(),
+            });
+        }
+        for (id, feed) in &state.feeds {
+            for subscriber in &feed.subscribers {
+                report.dropped_frames += subscriber.gate.dropped();
+                let Some(connection) = state.connections.get(subscriber.connection.slot()) else {
+                    continue;
+                };
+                let delay = connection.delay.as_deref().map(DelayHistogram::percentiles);
+                report.subscribers.push((
+                    *id,
+                    SubscriberMetrics {
+                        connection: subscriber.connection,
+                        queue_packets: connection.queue.len(),
+                        queue_bytes: connection.queue.bytes(),
+                        queue_delay_ms: connection.queue.delay(now).as_millis() as u64,
+                        dropped_frames: subscriber.gate.dropped(),
+                        join_ms: subscriber
+                            .first_frame
+                            .map(|at| at.since(subscriber.since).as_millis() as u64),
+                        delay: delay.unwrap_or_default(),
+                    },
+                ));
+            }
+        }
+        report
+    }
+}

@@ -1,0 +1,333 @@
+//! Streams that live here: published, fed, ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openrtmp_protocol::session::MediaKind;
+
+use super::Worker;
+use super::inbox::Command;
+use super::timers::Timer;
+use crate::events::Event;
+use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::platform::Platform;
+use crate::stream::clock::Irregularity;
+use crate::stream::directory::Grant;
+use crate::stream::stream::Stream;
+use crate::tap::{TapSink, Tapped};
+
+impl<P: Platform> Worker<P> {
+    /// A publish was granted: the stream begins, or goes on with this publisher.
+    pub(super) fn start_publication(&mut self, grant: Grant) {
+        let now = self.state.now;
+        let known = self.state.streams.contains_key(&grant.id);
+        let stream = self.state.streams.entry(grant.id).or_insert_with(|| {
+            Stream::new(grant.id, grant.name.clone(), grant.activity.clone(), now)
+        });
+        stream.start_publisher(grant.publisher, grant.epoch, now);
+        for worker in grant.feeds {
+            if !stream.feeds.contains(&worker) {
+                stream.feeds.push(worker);
+            }
+        }
+        if known {
+            stream.taps.iter_mut().for_each(TapSink::restart);
+        } else {
+            for tap in grant.taps.into_iter().filter(|tap| tap.wants(&grant.name)) {
+                let sink = TapSink::attach(tap, grant.id, grant.name.clone(), false, &[], now);
+                stream.taps.push(sink);
+            }
+        }
+        let name = self.shared.publish_keys.masked(&grant.name);
+        log::info!(stream:% = name; "published");
+        let takeover = grant.replaced.is_some();
+        self.emit(Event::StreamPublished {
+            stream: grant.id,
+            name,
+            takeover,
+        });
+        self.tell_feeds(grant.id, known);
+    }
+
+    fn tell_feeds(&mut self, id: StreamId, restart: bool) {
+        let feeds = self
+            .state
+            .streams
+            .get(&id)
+            .map(|s| s.feeds.clone())
+            .unwrap_or_default();
+        for worker in feeds {
+            match (worker == self.index, restart) {
+                (true, true) => self.stream_restart(id),
+                (true, false) => self.stream_up(id),
+                (false, true) => {
+                    self.shared.inboxes[worker].send(Command::StreamRestart { stream: id });
+                }
+                (false, false) => {
+                    self.shared.inboxes[worker].send(Command::StreamUp { stream: id });
+                }
+            }
+        }
+    }
+
+    /// A message of a stream's publisher, on its way to all who get it.
+    pub(super) fn ingest(
+        &mut self,
+        id: StreamId,
+        epoch: u32,
+        kind: MediaKind,
+        timestamp: u32,
+        payload: Bytes,
+    ) {
+        let now = self.state.now;
+        let shared = &self.shared;
+        let Some(stream) = self.state.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.epoch != epoch || stream.publisher.is_none() {
+            return;
+        }
+        let ingested = stream.ingest(
+            kind,
+            timestamp,
+            payload,
+            now,
+            &shared.config.gop,
+            &shared.budget,
+        );
+        match ingested.odd {
+            Some(Irregularity::Gap(ms)) => {
+                log::warn!(stream:% = stream.name; "timestamps jump ahead by {ms} ms");
+            }
+            Some(Irregularity::Backward(ms)) => {
+                log::warn!(stream:% = stream.name; "timestamps jump back by {ms} ms; rebased");
+            }
+            None => {}
+        }
+        let over_bitrate = ingested.rate.filter(|&rate| {
+            let limit = shared.config.limits.publisher_bitrate;
+            limit > 0 && rate > limit
+        });
+        let publisher = stream.publisher;
+        if let Some(packet) = ingested.packet {
+            stream.taps.retain_mut(|tap| tap.push(&packet, now));
+            let mut here = false;
+            for &worker in &stream.feeds {
+                if worker == self.index {
+                    here = true;
+                } else {
+                    let packet = packet.clone();
+                    shared.inboxes[worker].send(Command::Feed { stream: id, packet });
+                }
+            }
+            if here {
+                self.fan_out(id, &packet);
+            }
+        }
+        if ingested.tracks_changed {
+            self.tell_tracks(id);
+        }
+        if let (Some(rate), Some(PublisherId::Connection(connection, _))) =
+            (over_bitrate, publisher)
+        {
+            self.over_bitrate(connection, rate);
+        }
+    }
+
+    fn tell_tracks(&self, id: StreamId) {
+        if self.shared.events.is_none() {
+            return;
+        }
+        let Some(stream) = self.state.streams.get(&id) else {
+            return;
+        };
+        self.emit(Event::StreamTracks {
+            stream: id,
+            name: self.shared.publish_keys.masked(&stream.name),
+            tracks: stream.tracks().list().to_vec(),
+        });
+    }
+
+    fn over_bitrate(&self, connection: ConnectionId, rate: u64) {
+        let limits = &self.shared.config.limits;
+        log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
+        self.emit(Event::LimitReached {
+            limit: "limits.publisher_bitrate",
+            value: limits.publisher_bitrate,
+            connection: Some(connection),
+        });
+        if limits.disconnect_over_bitrate {
+            self.shared.inboxes[connection.worker()].send(Command::Disconnect {
+                connection,
+                reason: format!(
+                    "{rate} bit/s, limits.publisher_bitrate is {}",
+                    limits.publisher_bitrate
+                ),
+            });
+        }
+    }
+
+    /// A stream's publisher is gone (S4). Idempotent; an earlier publisher's end
+    /// changes nothing.
+    pub(super) fn end_publication(&mut self, id: StreamId, epoch: u32) {
+        let now = self.state.now;
+        let Some(stream) = self.state.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.epoch != epoch || stream.publisher.take().is_none() {
+            return;
+        }
+        let name = self.shared.publish_keys.masked(&stream.name);
+        let stopping = self.state.draining.is_some();
+        let grace = match stopping {
+            true => Duration::ZERO,
+            false => self.shared.config.streams.republish_grace,
+        };
+        stream.grace_until = Some(now + grace);
+        log::info!(stream:% = name; "unpublished");
+        let next = self.shared.directory.lock().publisher_gone(id, epoch);
+        if let Some((connection, request)) = next {
+            self.shared.inboxes[connection.worker()].send(Command::RetryPublish {
+                connection,
+                request,
+                stream: id,
+            });
+        }
+        self.emit(Event::StreamUnpublished { stream: id, name });
+        // Who waited for this end continues the stream, as within a grace.
+        if grace.is_zero() && (next.is_none() || stopping) {
+            self.end_stream(id);
+        } else {
+            let patience = grace.max(super::connection::LINGER);
+            let until = now + if next.is_some() { patience } else { grace };
+            if let Some(stream) = self.state.streams.get_mut(&id) {
+                stream.grace_until = Some(until);
+            }
+            self.state.timers.set(until, Timer::Stream(id));
+        }
+    }
+
+    pub(super) fn on_grace_over(&mut self, id: StreamId) {
+        let over = self.state.streams.get(&id).is_some_and(|stream| {
+            stream.publisher.is_none() && stream.grace_until.is_some_and(|t| t <= self.state.now)
+        });
+        if over {
+            self.end_stream(id);
+        }
+    }
+
+    /// Stopping: nobody comes back.
+    pub(super) fn end_streams_in_grace(&mut self) {
+        let is_over = |s: &&Stream| s.publisher.is_none();
+        let ids: Vec<StreamId> = self
+            .state
+            .streams
+            .values()
+            .filter(is_over)
+            .map(|s| s.id)
+            .collect();
+        for id in ids {
+            self.end_stream(id);
+        }
+    }
+
+    /// The stop's grace is over: whoever still publishes here does not any more.
+    pub(super) fn end_all_streams(&mut self) {
+        let streams: Vec<_> = self
+            .state
+            .streams
+            .values()
+            .map(|s| (s.id, s.epoch))
+            .collect();
+        for (id, epoch) in streams {
+            self.end_publication(id, epoch);
+        }
+        self.end_streams_in_grace();
+    }
+
+    fn end_stream(&mut self, id: StreamId) {
+        let Some(stream) = self.state.streams.get(&id) else {
+            return;
+        };
+        let shared = self.shared.clone();
+        let mut directory = shared.directory.lock();
+        // Somebody may have claimed the name just now: then it goes on.
+        let Some(feeds) = directory.close(id, stream.epoch) else {
+            return;
+        };
+        // Sent with the lock held: the next publisher's StreamUp, from another
+        // worker, must not be overtaken by it.
+        for &worker in feeds.iter().filter(|&&worker| worker != self.index) {
+            shared.inboxes[worker].send(Command::StreamDown { stream: id });
+        }
+        drop(directory);
+        let Some(stream) = self.state.streams.remove(&id) else {
+            return;
+        };
+        let name = self.shared.publish_keys.masked(&stream.name);
+        drop(stream);
+        self.emit(Event::StreamEnded { stream: id, name });
+        if feeds.contains(&self.index) {
+            self.stream_down(id);
+        }
+    }
+
+    /// Somebody wants to play a stream that lives here: the answer is what a
+    /// joiner gets at once, and everything after it.
+    pub(super) fn join(
+        &mut self,
+        id: StreamId,
+        worker: usize,
+        connection: ConnectionId,
+        message_stream: u32,
+    ) {
+        let now = self.state.now;
+        let Some(stream) = self.state.streams.get_mut(&id) else {
+            return;
+        };
+        if !stream.feeds.contains(&worker) {
+            stream.feeds.push(worker);
+        }
+        let packets = stream.snapshot(&self.shared.budget, now);
+        let has_video = stream.tracks().has_video();
+        if worker == self.index {
+            self.deliver_snapshot(id, connection, message_stream, has_video, &packets);
+        } else {
+            self.shared.inboxes[worker].send(Command::Snapshot {
+                stream: id,
+                connection,
+                message_stream,
+                has_video,
+                packets,
+            });
+        }
+    }
+
+    pub(super) fn attach_tap(&mut self, id: StreamId, tap: Arc<Tapped>) {
+        let now = self.state.now;
+        let Some(stream) = self.state.streams.get_mut(&id) else {
+            return;
+        };
+        if !tap.wants(&stream.name) || stream.taps.iter().any(|t| t.is_of(&tap)) {
+            return;
+        }
+        let snapshot = stream.snapshot(&self.shared.budget, now);
+        let has_video = stream.tracks().has_video();
+        let sink = TapSink::attach(tap, id, stream.name.clone(), has_video, &snapshot, now);
+        stream.taps.push(sink);
+    }
+
+    /// The host wants a stream gone, whoever publishes it.
+    pub(super) fn kick_publisher(&mut self, id: StreamId, reason: &str) {
+        let Some(stream) = self.state.streams.get(&id) else {
+            return;
+        };
+        if let Some(PublisherId::Connection(connection, _)) = stream.publisher {
+            self.shared.inboxes[connection.worker()].send(Command::Disconnect {
+                connection,
+                reason: reason.to_owned(),
+            });
+        }
+    }
+}
