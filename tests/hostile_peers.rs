@@ -261,3 +261,15 @@ fn connections_beyond_the_limit_are_told() {
         "{error}"
     );
 }
+
+#[test]
+fn who_asks_without_end_and_never_reads_is_closed() {
+    let world = World::new(|_| {});
+    let mut socket = world.shaken();
+    // PingRequest, over and over: each is answered, no answer is read.
+    let ping = message(4, &[0, 6, 1, 2, 3, 4]).repeat(1000);
+    while socket.write_all(&ping).is_ok() {}
+    let reason = world.next_close().to_string();
+    assert!(reason.contains("answers not taken"), "{reason}");
+    world.streams();
+}
