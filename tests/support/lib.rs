@@ -1,1 +1,28 @@
 //! What the end-to-end tests share.
+//!
+//! - [`Server`]: the server under test, on a port of its own, in this process;
+//!   [`ServerProcess`]: as a program, which can be killed.
+//! - [`Publisher`], [`Player`]: programs we did not write, sending to it and
+//!   receiving from it.
+//! - [`Process`]: a program that is killed when its guard goes, with a deadline.
+//! - [`Media`]: short files to publish.
+//! - [`FrameHashes`]: what ffmpeg says a file holds, packet by packet; comparing
+//!   two of them shows what was lost or altered on the way.
+//! - [`flv`]: the tags of an FLV file, for what ffmpeg does not show.
+//!
+//! Nothing here sleeps: tests wait for what a program or the server reports.
+
+pub mod flv;
+mod framehash;
+mod media;
+mod process;
+mod programs;
+mod server;
+mod tools;
+
+pub use framehash::{Ending, FrameHashes, Packet};
+pub use media::Media;
+pub use process::{Finished, Process};
+pub use programs::{Player, Playing, Publisher, Publishing, duration_ms, publish_and_play};
+pub use server::{Server, ServerProcess};
+pub use tools::Tool;

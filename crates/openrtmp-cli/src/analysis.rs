@@ -115,12 +115,12 @@ impl Analysis {
     /// of pictures and two seconds, or five seconds with one, or twelve.
     pub(crate) fn is_enough(&self) -> bool {
         let gops = self.video.values().map(|track| track.gops.count).min();
-        match (gops, self.position) {
-            (_, 12_000..) => true,
-            (None | Some(1..), 5_000..) => true,
-            (Some(2..), 2_000..) => true,
-            _ => false,
-        }
+        let least = match gops {
+            Some(0) => 12_000,
+            None | Some(1) => 5_000,
+            Some(_) => 2_000,
+        };
+        self.position >= least
     }
 
     fn add_video(&mut self, received: &Received<'_>, payload: &[u8]) -> bool {
@@ -217,11 +217,11 @@ impl VideoTrack {
         if key {
             self.keyframes += 1;
             self.gops.keyframe(position, self.frames.count);
-            if self.format.width.is_none() {
-                if let Some(format) = video_format_of_keyframe(self.codec, body) {
-                    self.format.width = format.width;
-                    self.format.height = format.height;
-                }
+            if self.format.width.is_none()
+                && let Some(format) = video_format_of_keyframe(self.codec, body)
+            {
+                self.format.width = format.width;
+                self.format.height = format.height;
             }
         }
         self.frames.add(position, body.len());

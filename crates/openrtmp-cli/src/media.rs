@@ -1,6 +1,9 @@
 //! Which message is a picture or sound, and which only describes them.
 
+use bytes::Bytes;
 use openrtmp_core::client::MediaKind;
+use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
+use openrtmp_protocol::flv;
 use openrtmp_protocol::media::{AudioPacketKind, AudioTag, VideoPacketKind, VideoTag};
 use openrtmp_protocol::message::kind;
 
@@ -26,6 +29,16 @@ pub(crate) fn is_metadata(kind: MediaKind, payload: &[u8]) -> bool {
     kind == MediaKind::Data && payload.starts_with(b"\x02\x00\x0AonMetaData")
 }
 
+/// A file's `onMetaData` as a live stream has it: without what describes the file.
+pub(crate) fn live_metadata(payload: &[u8]) -> Bytes {
+    let mut object = Object::new();
+    object.members = flv::stream_members(payload);
+    let mut encoder = Encoder::new(Encoding::Amf0);
+    encoder.value(&Value::from("onMetaData"));
+    encoder.value(&Value::EcmaArray(object));
+    encoder.finish().into()
+}
+
 /// The FLV tag type of a message.
 pub(crate) fn tag_type(media: MediaKind) -> u8 {
     match media {
@@ -43,5 +56,27 @@ pub(crate) fn message_kind(tag_type: u8) -> Option<MediaKind> {
         kind::VIDEO => Some(MediaKind::Video),
         kind::DATA_AMF0 => Some(MediaKind::Data),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_stream_has_no_duration_and_no_index() {
+        let mut encoder = Encoder::new(Encoding::Amf0);
+        encoder.value(&Value::from("onMetaData"));
+        let object = Object::new()
+            .with("duration", 60.0)
+            .with("width", 640.0)
+            .with("keyframes", Object::new());
+        encoder.value(&Value::EcmaArray(object));
+        let live = live_metadata(&encoder.finish());
+        assert!(is_metadata(MediaKind::Data, &live));
+        let members = flv::stream_members(&live);
+        assert_eq!(members, [("width".to_owned(), Value::Number(640.0))]);
+        let text = String::from_utf8_lossy(&live);
+        assert!(!text.contains("duration") && !text.contains("keyframes"));
     }
 }

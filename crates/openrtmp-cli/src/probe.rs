@@ -67,13 +67,13 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
 #[derive(Debug, Serialize)]
 struct Report {
     /// From the start of the connection until the server accepted to play.
-    ready_ms: u64,
+    ready_ms: f64,
     /// Until the first message of the stream.
-    first_media_ms: Option<u64>,
+    first_media_ms: Option<f64>,
     /// Until the first keyframe, or the first sound where there is no video.
-    join_ms: Option<u64>,
+    join_ms: Option<f64>,
     /// Media looked at.
-    duration_ms: u64,
+    duration_ms: f64,
     bit_rate: f64,
     video: Vec<Video>,
     audio: Vec<Audio>,
@@ -154,7 +154,7 @@ impl Report {
             self.join_ms
                 .map_or("-".into(), |millis| format!("{millis} ms")),
             self.ready_ms,
-            self.duration_ms as f64 / 1_000.0,
+            self.duration_ms / 1_000.0,
             bit_rate(self.bit_rate),
         );
         for line in self
@@ -269,8 +269,8 @@ fn named(codec: &str, codec_string: Option<&str>) -> String {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn millis(duration: Duration) -> f64 {
+    rounded(duration.as_secs_f64() * 1_000.0, 1)
 }
 
 fn rounded(value: f64, digits: i32) -> f64 {
@@ -321,10 +321,10 @@ mod tests {
     #[test]
     fn the_text_names_what_is_known_and_leaves_out_the_rest() {
         let report = Report {
-            ready_ms: 20,
-            first_media_ms: Some(21),
-            join_ms: Some(35),
-            duration_ms: 5_000,
+            ready_ms: 20.0,
+            first_media_ms: Some(21.0),
+            join_ms: Some(35.4),
+            duration_ms: 5_000.0,
             bit_rate: 2_531_000.0,
             video: vec![Video {
                 track: 0,
@@ -364,7 +364,7 @@ mod tests {
         };
         assert_eq!(
             report.text(),
-            "joined in 35 ms (server ready after 20 ms), looked at 5.0 s, 2.53 Mbit/s\n\
+            "joined in 35.4 ms (server ready after 20 ms), looked at 5.0 s, 2.53 Mbit/s\n\
              video 0  H.264 (avc1.64001f)  1280x720  29.97 fps  2.40 Mbit/s  \
              GOP 2.00 s (60 frames)  B-frames\n\
              audio 1  Opus  stereo\n"

@@ -6,7 +6,7 @@ use openrtmp_protocol::flv::Tag;
 use openrtmp_protocol::{RtmpUrl, Time};
 
 use crate::exit::Failure;
-use crate::media::{is_frame, is_metadata, message_kind};
+use crate::media::{is_frame, is_metadata, live_metadata, message_kind};
 use crate::pacing::{Pacer, Timeline};
 use crate::progress::{Progress, say};
 use crate::signal::Stop;
@@ -119,6 +119,10 @@ impl Publisher {
             log::debug!("skipped a tag of type {}", tag.kind);
             return Ok(());
         };
+        if self.repeating && is_metadata(kind, &tag.payload) {
+            // The server has it, and some players take it for a new track.
+            return Ok(());
+        }
         let position = self
             .timeline
             .place(kind, tag.timestamp, is_frame(kind, &tag.payload));
@@ -128,8 +132,15 @@ impl Publisher {
                 self.listen(Some(due))?;
             }
         }
+        let live;
+        let payload = if is_metadata(kind, &tag.payload) {
+            live = live_metadata(&tag.payload);
+            &live
+        } else {
+            &tag.payload
+        };
         // The wire's clock is this one mod 2^32.
-        self.client.send(kind, position as u32, &tag.payload)?;
+        self.client.send(kind, position as u32, payload)?;
         self.sent.messages += 1;
         self.sent.bytes += tag.payload.len() as u64;
         self.sent.position = self.sent.position.max(position);

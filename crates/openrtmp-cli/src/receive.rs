@@ -75,13 +75,14 @@ pub(crate) fn receive(
             }
             Ok(Some(event)) => ended = ends(&event),
             Ok(None) => {
-                if let (Some(deadline), Some(timeout)) = (deadline, bounds.timeout) {
-                    if Instant::now() >= deadline && !stop.requested() {
-                        return Err(Failure::Runtime(format!(
-                            "no media for {} s",
-                            timeout.as_secs_f64()
-                        )));
-                    }
+                if let (Some(deadline), Some(timeout)) = (deadline, bounds.timeout)
+                    && Instant::now() >= deadline
+                    && !stop.requested()
+                {
+                    return Err(Failure::Runtime(format!(
+                        "no media for {} s",
+                        timeout.as_secs_f64()
+                    )));
                 }
             }
             Err(error) => return Err(error.into()),

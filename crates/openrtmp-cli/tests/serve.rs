@@ -129,9 +129,7 @@ fn what_is_published_can_be_recorded() {
     let url = server.publish_url();
     assert_eq!(url, server.play_url(), "an open server needs no key");
 
-    let mut publisher = openrtmp(&["publish", "--loop", &movie, &url])
-        .spawn()
-        .unwrap();
+    let _publisher = Running::start(&["publish", "--loop", &movie, &url]);
     let recorded = run(&[
         "record",
         &url,

@@ -227,3 +227,130 @@ pub mod code {
     pub const SEEK_NOTIFY: &str = "NetStream.Seek.Notify";
     pub const DATA_START: &str = "NetStream.Data.Start";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amf::tests::golden::{COMMANDS, vector};
+
+    fn golden(name: &str) -> Vec<u8> {
+        vector(COMMANDS, name)
+    }
+
+    fn decode(payload: &[u8]) -> Result<Command, AmfError> {
+        Command::decode(payload, &AmfLimits::default())
+    }
+
+    fn command(name: &str, transaction: f64, object: Value, arguments: &[Value]) -> Command {
+        Command {
+            name: name.to_owned(),
+            transaction,
+            object,
+            arguments: arguments.to_vec(),
+        }
+    }
+
+    #[test]
+    fn golden_commands_read_and_write() {
+        let connect = Object::new()
+            .with("app", "live")
+            .with("objectEncoding", 3.0);
+        for (name, expected) in [
+            ("connect", command("connect", 1.0, connect.into(), &[])),
+            (
+                "create_stream",
+                command("createStream", 2.0, Value::Null, &[]),
+            ),
+            (
+                "publish",
+                command("publish", 0.0, Value::Null, &["cam".into(), "live".into()]),
+            ),
+            ("on_status", Command::on_status(&Status::error("A.B", "no"))),
+        ] {
+            let bytes = golden(name);
+            assert_eq!(decode(&bytes).as_ref(), Ok(&expected), "{name}");
+            assert_eq!(expected.encode(Encoding::Amf0), bytes, "{name}");
+        }
+    }
+
+    #[test]
+    fn amf3_commands_begin_with_a_format_byte_and_switch_where_they_must() {
+        let expected = Command::on_status(&Status::error("A.B", "no"));
+        let bytes = golden("on_status_amf3");
+        assert_eq!(expected.encode(Encoding::Amf3), bytes);
+        assert_eq!(decode(&bytes[1..]), Ok(expected));
+    }
+
+    #[test]
+    fn commands_with_every_value_in_amf3_are_read() {
+        let expected = command("publish", 5.0, Value::Null, &["cam".into(), "cam".into()]);
+        assert_eq!(decode(&golden("publish_all_amf3")), Ok(expected));
+    }
+
+    #[test]
+    fn only_the_name_is_required() {
+        let whole = golden("create_stream");
+        let expected = |transaction| Ok(command("createStream", transaction, Value::Null, &[]));
+        let (name, transaction) = (15, 15 + 9);
+        assert_eq!(decode(&whole[..name]), expected(0.0));
+        assert_eq!(decode(&whole[..transaction]), expected(2.0));
+        for nothing in [0x05, 0x06] {
+            let body = [&whole[..name], &[nothing]].concat();
+            assert_eq!(decode(&body), expected(0.0));
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_an_error_that_says_where() {
+        let error = |payload: &[u8]| decode(payload).expect_err("no command");
+        assert_eq!(error(&[]).kind, AmfErrorKind::Truncated);
+        assert_eq!(error(&[0x05]), expected("a command name", 0));
+        let body = [&golden("create_stream")[..15], &[0x01, 0x01]].concat();
+        assert_eq!(error(&body), expected("a transaction id", 15));
+        let cut = golden("publish");
+        let cut = &cut[..cut.len() - 1];
+        assert_eq!(error(cut).kind, AmfErrorKind::Truncated);
+    }
+
+    #[test]
+    fn a_status_reads_back_from_its_object() {
+        for level in [Level::Status, Level::Warning, Level::Error] {
+            let status = Status {
+                level,
+                code: code::PUBLISH_START.to_owned(),
+                description: "cam is live".to_owned(),
+            };
+            assert_eq!(Status::from_value(&status.to_object().into()), status);
+        }
+    }
+
+    #[test]
+    fn a_status_is_read_from_whatever_a_peer_sends() {
+        assert_eq!(Status::from_value(&Value::Null), Status::status("", ""));
+        assert_eq!(
+            Status::from_value(&"no such app".into()),
+            Status::status("", "no such app")
+        );
+        let odd = Object::new()
+            .with("level", "fatal")
+            .with("code", 5.0)
+            .with("description", "x");
+        assert_eq!(
+            Status::from_value(&Value::EcmaArray(odd)),
+            Status::status("", "x")
+        );
+    }
+
+    #[test]
+    fn answers_carry_the_transaction() {
+        let result = Command::result(4.0, Value::Null, Value::Number(1.0));
+        assert_eq!(
+            result,
+            command("_result", 4.0, Value::Null, &[Value::Number(1.0)])
+        );
+        let status = Status::error(code::CALL_FAILED, "unknown");
+        let error = Command::error(4.0, &status);
+        assert_eq!((error.name.as_str(), error.transaction), ("_error", 4.0));
+        assert_eq!(Status::from_value(&error.arguments[0]), status);
+    }
+}

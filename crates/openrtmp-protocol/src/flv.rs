@@ -4,6 +4,8 @@
 //! and [`tag_trailer`]. Positions follow from [`FILE_HEADER_LENGTH`] and
 //! [`TAG_OVERHEAD`].
 
+use crate::AmfLimits;
+use crate::amf::{Decoder, Value};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Bytes of the file header with the first PreviousTagSize.
@@ -52,6 +54,44 @@ pub fn write_tag_header(kind: u8, timestamp: u32, length: usize, output: &mut By
 /// PreviousTagSize after a body of `length` bytes.
 pub fn tag_trailer(length: usize) -> [u8; 4] {
     ((TAG_HEADER + length) as u32).to_be_bytes()
+}
+
+/// Member of a recording's `onMetaData` that keeps room for its index.
+pub const SPARE_MEMBER: &str = "spare";
+
+/// Members of `onMetaData` that describe a file and not a stream.
+const FILE_MEMBERS: [&str; 12] = [
+    "duration",
+    "filesize",
+    "lasttimestamp",
+    "hasKeyframes",
+    "canSeekToEnd",
+    "keyframes",
+    SPARE_MEMBER,
+    "datasize",
+    "audiosize",
+    "videosize",
+    "lastkeyframetimestamp",
+    "lastkeyframelocation",
+];
+
+/// The members of an `onMetaData` (AMF0, the name first) that describe the
+/// stream. Those that describe the file it came from are left out: they are
+/// wrong for a live stream and for any other file. Empty if it cannot be read.
+pub fn stream_members(payload: &[u8]) -> Vec<(String, Value)> {
+    let limits = AmfLimits::default();
+    let mut decoder = Decoder::new(payload, &limits);
+    if decoder.value().ok().as_ref().and_then(Value::as_str) != Some("onMetaData") {
+        return Vec::new();
+    }
+    match decoder.value() {
+        Ok(Value::Object(object) | Value::EcmaArray(object)) => {
+            let mut members = object.members;
+            members.retain(|(name, _)| !FILE_MEMBERS.contains(&name.as_str()));
+            members
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Reads an FLV file as its bytes come. It holds what was pushed and not yet

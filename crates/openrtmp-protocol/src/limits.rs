@@ -21,7 +21,8 @@ pub struct Limits {
 /// What one AMF message may contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AmfLimits {
-    /// Levels of nesting.
+    /// Levels of nesting, at most 64: decoding recurses, and threads of a host may
+    /// have small stacks.
     pub depth: usize,
     /// Bytes of one string, XML document or byte array.
     pub string_bytes: usize,

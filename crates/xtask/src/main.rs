@@ -1,2 +1,57 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores, run as `cargo xtask <command>`.
+//!
+//! It uses nothing but the standard library, so that it builds in a moment on a
+//! box that has nothing yet. One file per command; what commands share stands in
+//! `workspace` (where things are), `runner` (running and counting) and `tools`
+//! (finding and installing what the tests need).
+#![allow(
+    clippy::print_stdout,
+    reason = "a command line program reports on standard output"
+)]
+
+mod bench;
+mod runner;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+Commands:
+  test   Check, build and test everything; installs what is missing
+         --only STEP    run one step, repeatable
+         --no-install   install nothing; say what is missing and stop
+  bench  Measure our server beside the bare TCP fan-out and nginx-rtmp; options
+         are those of `openrtmp-bench compare`
+
+Exit codes: 0 all passed, 1 something failed, 2 wrong usage or a tool is missing";
+
+/// Something the user must put right before the command can do its work.
+const EXIT_SETUP: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, options)) = arguments.split_first() else {
+        return refuse("no command given");
+    };
+    match command.as_str() {
+        "test" => match test::Options::parse(options) {
+            Ok(options) => test::run(&options),
+            Err(message) => refuse(&message),
+        },
+        "bench" => bench::run(options),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}\n\nSteps of test: {}", test::step_names());
+            ExitCode::SUCCESS
+        }
+        other => refuse(&format!("unknown command `{other}`")),
+    }
+}
+
+fn refuse(message: &str) -> ExitCode {
+    eprintln!("error: {message}\n\n{USAGE}");
+    ExitCode::from(EXIT_SETUP)
+}

@@ -102,14 +102,14 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
             ));
         }
     }
-    if let Some(record) = &c.record {
-        if record.template.is_empty() || record.template.split('/').any(|part| part == "..") {
-            return Err(wrong(
-                "record.template",
-                &record.template,
-                "a relative file name such as {app}/{name}-{date}-{time}, without ..",
-            ));
-        }
+    if let Some(record) = &c.record
+        && (record.template.is_empty() || record.template.split('/').any(|part| part == ".."))
+    {
+        return Err(wrong(
+            "record.template",
+            &record.template,
+            "a relative file name such as {app}/{name}-{date}-{time}, without ..",
+        ));
     }
     range("limits.connections", c.limits.connections, 1, 1 << 24)?;
     range("limits.publishers", c.limits.publishers, 1, 1 << 24)?;
@@ -148,7 +148,7 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         "limits.session.amf.depth",
         c.limits.session.amf.depth,
         1,
-        128,
+        64,
     )?;
     Ok(())
 }

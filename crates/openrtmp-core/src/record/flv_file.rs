@@ -8,8 +8,7 @@ use std::io::{self, SeekFrom, Write};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use openrtmp_protocol::AmfLimits;
-use openrtmp_protocol::amf::{Decoder, Encoder, Encoding, Object, Value};
+use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::flv;
 use openrtmp_protocol::message::kind;
 
@@ -28,24 +27,7 @@ const FLAGS_OFFSET: u64 = 4;
 /// Offset of the first tag's body: header, PreviousTagSize0, tag header.
 const METADATA_OFFSET: u64 = 9 + 4 + 11;
 /// Member that holds the room the index does not need yet.
-const SPARE: &str = "spare";
-/// Members that describe a file: ours are written instead, those of a file that
-/// the publisher reads from would be wrong.
-const FILE_MEMBERS: [&str; 12] = [
-    "duration",
-    "filesize",
-    "lasttimestamp",
-    "hasKeyframes",
-    "canSeekToEnd",
-    "keyframes",
-    SPARE,
-    "datasize",
-    "audiosize",
-    "videosize",
-    "lastkeyframetimestamp",
-    "lastkeyframelocation",
-];
-
+const SPARE: &str = flv::SPARE_MEMBER;
 /// An FLV file that is being recorded.
 ///
 /// What is written is on its way to the file after [`flush`](FlvFile::flush) or
@@ -82,7 +64,7 @@ impl<F: File> FlvFile<F> {
     /// recording goes without.
     pub(crate) fn create(mut file: F, metadata: Option<&Bytes>) -> io::Result<FlvFile<F>> {
         let mut stored = Stored::default();
-        let mut members = metadata.map_or_else(Vec::new, |payload| publisher_members(payload));
+        let mut members = metadata.map_or_else(Vec::new, |payload| flv::stream_members(payload));
         let mut payload = metadata_payload(&members, &stored);
         if payload.len() > MAX_PAYLOAD_BYTES {
             members.clear();
@@ -330,23 +312,6 @@ impl Clock {
     }
 }
 
-/// Members of the publisher's metadata that are about the stream.
-fn publisher_members(payload: &[u8]) -> Vec<(String, Value)> {
-    let limits = AmfLimits::default();
-    let mut decoder = Decoder::new(payload, &limits);
-    if decoder.value().ok().as_ref().and_then(Value::as_str) != Some("onMetaData") {
-        return Vec::new();
-    }
-    match decoder.value() {
-        Ok(Value::Object(object) | Value::EcmaArray(object)) => {
-            let mut members = object.members;
-            members.retain(|(name, _)| !FILE_MEMBERS.contains(&name.as_str()));
-            members
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// The body of `onMetaData`. Its size depends on `members` alone: numbers and
 /// booleans have one size, and index and spare room add up to the same count of
 /// numbers. Players read arrays of numbers everywhere, unlike long strings.
@@ -403,6 +368,8 @@ mod tests {
     use std::sync::{Arc, Mutex, MutexGuard};
 
     use super::*;
+    use openrtmp_protocol::AmfLimits;
+    use openrtmp_protocol::amf::Decoder;
 
     /// A file in memory on a disk of limited room.
     #[derive(Clone)]

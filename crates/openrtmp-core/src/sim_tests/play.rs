@@ -29,8 +29,9 @@ fn a_late_joiner_gets_metadata_headers_and_then_a_keyframe() {
         assert_eq!(got[0].payload, media::metadata(640.0));
         assert_eq!(got[1].payload, media::video_header(0));
         assert_eq!(got[2].payload, media::audio_header());
-        // Headers stand at the time of the frame that follows.
-        assert!(got[..4].iter().all(|p| p.timestamp == got[3].timestamp));
+        // Metadata stands at zero, headers at the time of the frame that follows.
+        assert_eq!(got[0].timestamp, 0);
+        assert!(got[1..4].iter().all(|p| p.timestamp == got[3].timestamp));
         let start = assert_whole(got, &w[publisher].sent);
         assert_eq!(start, 40, "the newest key frame at the join: number 20");
         w.end();

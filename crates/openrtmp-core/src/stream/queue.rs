@@ -20,6 +20,8 @@ pub(crate) struct SendQueue {
     entries: VecDeque<Entry>,
     /// Bytes in `entries`, of the front one what is left.
     bytes: usize,
+    /// Of them, bytes of control messages: answers, which the peer causes.
+    control_bytes: usize,
     /// Bytes of the front entry that are sent.
     cursor: usize,
     /// When the oldest frame that may be dropped came in.
@@ -98,6 +100,11 @@ impl SendQueue {
         self.bytes
     }
 
+    /// Bytes of control messages waiting.
+    pub(crate) fn control_bytes(&self) -> usize {
+        self.control_bytes
+    }
+
     /// Entries waiting.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -116,6 +123,7 @@ impl SendQueue {
 
     pub(crate) fn push_control(&mut self, bytes: Bytes) {
         self.bytes += bytes.len();
+        self.control_bytes += bytes.len();
         self.entries.push_back(Entry::Control(bytes));
     }
 
@@ -160,6 +168,9 @@ impl SendQueue {
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.len();
+        if let Entry::Control(bytes) = &entry {
+            self.control_bytes -= bytes.len();
+        }
         self.cursor = 0;
         if entry.droppable_since().is_some() {
             self.find_oldest_droppable();
@@ -262,8 +273,9 @@ impl SendQueue {
             self.cursor -= length;
             self.bytes -= front.len();
             find |= front.droppable_since().is_some();
-            if let Entry::Media(m) = front {
-                sent(&m.packet);
+            match front {
+                Entry::Media(m) => sent(&m.packet),
+                Entry::Control(bytes) => self.control_bytes -= bytes.len(),
             }
             self.entries.pop_front();
         }

@@ -142,9 +142,9 @@ impl Stream {
             Class::Key | Class::Inter | Class::Audio => {
                 self.clock.stamp(kind, classified.track, timestamp, now)
             }
-            Class::Metadata | Class::Header | Class::Data => {
-                (self.clock.stamp_headers(timestamp), None)
-            }
+            Class::Header | Class::Data => (self.clock.stamp_headers(timestamp), None),
+            // FFmpeg takes an onMetaData at any other time for a track of text.
+            Class::Metadata => (0, None),
         };
         match odd {
             Some(Irregularity::Gap(_)) => self.stats.gaps += 1,
@@ -243,15 +243,19 @@ impl Stream {
             Packet::new(p.kind, classified, start, now, p.payload.clone(), budget)
         };
         match &self.metadata {
-            Some(metadata) => packets.push(restamp(metadata)),
-            None if !self.tracks.list().is_empty() => packets.push(Packet::new(
-                MediaKind::Data,
-                plain(Class::Metadata),
-                start,
-                now,
-                self.tracks.synthesised_metadata().into(),
-                budget,
-            )),
+            Some(metadata) => packets.push(metadata.clone()),
+            None if !self.tracks.list().is_empty() => {
+                let payload = self.tracks.synthesised_metadata().into();
+                let classified = plain(Class::Metadata);
+                packets.push(Packet::new(
+                    MediaKind::Data,
+                    classified,
+                    0,
+                    now,
+                    payload,
+                    budget,
+                ));
+            }
             None => {}
         }
         for refinement in [false, true] {

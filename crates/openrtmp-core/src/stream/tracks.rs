@@ -3,7 +3,7 @@
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::media::codec::{self, AudioFormat, VideoFormat};
 use openrtmp_protocol::media::{
-    AudioPacketKind, AudioTag, FourCc, FrameType, VideoPacketKind, VideoTag,
+    AudioCodec, AudioPacketKind, AudioTag, FourCc, FrameType, VideoPacketKind, VideoTag,
 };
 use openrtmp_protocol::session::MediaKind;
 use serde::Serialize;
@@ -90,7 +90,9 @@ impl Tracks {
             match packet.kind {
                 VideoPacketKind::SequenceStart | VideoPacketKind::Mpeg2TsSequenceStart => {
                     class = Class::Header;
-                    header = Some(slot(false));
+                    // Some encoders send an empty one before the real one: it
+                    // must not stand in the real one's place.
+                    header = (!body.is_empty()).then(|| slot(false));
                     let format = codec::video_format(packet.codec, body);
                     self.learn_video(packet.track, packet.codec.fourcc(), format);
                 }
@@ -136,7 +138,7 @@ impl Tracks {
             match packet.kind {
                 AudioPacketKind::SequenceStart => {
                     class = Class::Header;
-                    header = Some(slot(false));
+                    header = (!body.is_empty()).then(|| slot(false));
                     format = codec::audio_format(packet.codec, body);
                 }
                 AudioPacketKind::MultichannelConfig => {
@@ -145,9 +147,10 @@ impl Tracks {
                 }
                 AudioPacketKind::SequenceEnd => class = Class::Header,
                 AudioPacketKind::Frame => {
-                    let known = self.find(false, packet.track).is_some();
-                    if !known && !tag.enhanced {
-                        format = payload.first().map(|&b| codec::legacy_audio_format(b));
+                    let rate = self.find(false, packet.track).and_then(|t| t.sample_rate);
+                    if rate.is_none() {
+                        format = codec::audio_format_of_frame(packet.codec, body)
+                            .or_else(|| legacy_format(&tag, payload));
                     }
                 }
             }
@@ -256,6 +259,14 @@ pub(crate) fn plain(class: Class) -> Classified {
         track: 0,
         slot: None,
     }
+}
+
+/// What the first byte says, for codecs that have nothing better: AAC's lies by
+/// definition (FLV 10.1, E.4.2.1).
+fn legacy_format(tag: &AudioTag, payload: &[u8]) -> Option<AudioFormat> {
+    let is_aac = tag.first().is_some_and(|p| p.codec == AudioCodec::Aac);
+    let &first = payload.first().filter(|_| !tag.enhanced && !is_aac)?;
+    Some(codec::legacy_audio_format(first))
 }
 
 /// FLV's own number of a codec where it has one, else the FourCC as a number

@@ -1,6 +1,5 @@
 //! Messages to a worker, from other workers and from the host.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -139,16 +138,12 @@ impl Inbox {
     fn wake(&self) {
         // AcqRel pairs with `Outlet::begin`: either the worker sees the command in
         // this round, or it sees the flag lowered and we wake it.
-        if !self.pending.swap(true, Ordering::AcqRel) {
-            if let Err(e) = self.waker.wake() {
-                log_wake_failure(&e);
-            }
+        if !self.pending.swap(true, Ordering::AcqRel)
+            && let Err(e) = self.waker.wake()
+        {
+            log::error!("a worker could not be woken: {e}");
         }
     }
-}
-
-fn log_wake_failure(error: &io::Error) {
-    log::error!("a worker could not be woken: {error}");
 }
 
 impl Outlet {

@@ -17,6 +17,10 @@ use crate::platform::{Platform, Poller, Stream, Token};
 /// others.
 const READ_BUDGET: usize = 2 * READ_BUFFER;
 
+/// Answers that may wait for a peer that asks and does not read. Ordinary ones
+/// are a few hundred bytes; what one read's worth of requests makes fits too.
+const CONTROL_BACKLOG: usize = 4 * READ_BUDGET;
+
 /// Deadlines are met to this grain, so that many idle connections wake the
 /// worker once and not one by one.
 const GRAIN_MICROS: u64 = 100_000;
@@ -103,9 +107,18 @@ impl<P: Platform> Worker<P> {
             connection.io.urgent = true;
             any = true;
         }
-        if any {
-            self.mark_dirty(slot);
+        if !any {
+            return;
         }
+        let waiting = connection.queue.control_bytes();
+        if waiting > CONTROL_BACKLOG {
+            self.state.totals.errors.too_slow += 1;
+            let reason = format!("{waiting} bytes of answers not taken");
+            self.state
+                .doomed
+                .push((connection.id, CloseReason::TooSlow(reason)));
+        }
+        self.mark_dirty(slot);
     }
 
     /// After any work on a connection: output queued, memory counted, timer set.

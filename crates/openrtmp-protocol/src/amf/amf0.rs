@@ -33,40 +33,40 @@ impl Decoder<'_> {
             return self.read_amf3();
         }
         self.count_value()?;
-        Ok(match marker {
-            NUMBER => Value::Number(self.f64()?),
-            BOOLEAN => Value::Boolean(self.u8()? != 0),
-            STRING => Value::String(self.short_text()?),
-            OBJECT => Value::Object(Object {
-                class: None,
-                members: self.members(start)?,
-            }),
-            NULL => Value::Null,
-            UNDEFINED => Value::Undefined,
-            REFERENCE => {
-                let index = usize::from(u16::from_be_bytes(self.array()?));
-                match self.amf0.0.get(index) {
-                    Some(&target) => self.expand(target, Self::read_amf0)?,
-                    None => return self.error(start, AmfErrorKind::Reference(index)),
-                }
+        match marker {
+            OBJECT => self.object(None, start).map(Value::Object),
+            TYPED_OBJECT => {
+                let class = Some(self.short_text()?).filter(|class| !class.is_empty());
+                self.object(class, start).map(Value::Object)
             }
             ECMA_ARRAY => {
                 // The count is a hint (section 2.10); the end marker decides.
                 self.array::<4>()?;
-                Value::EcmaArray(Object {
-                    class: None,
-                    members: self.members(start)?,
-                })
+                self.object(None, start).map(Value::EcmaArray)
             }
-            STRICT_ARRAY => Value::StrictArray(self.elements(start)?),
+            STRICT_ARRAY => self.elements(start).map(Value::StrictArray),
+            REFERENCE => {
+                let index = usize::from(u16::from_be_bytes(self.array()?));
+                match self.amf0.0.get(index) {
+                    Some(&target) => self.expand(target, Self::read_amf0),
+                    None => self.error(start, AmfErrorKind::Reference(index)),
+                }
+            }
+            _ => self.leaf(marker, start),
+        }
+    }
+
+    fn leaf(&mut self, marker: u8, start: usize) -> Result<Value, AmfError> {
+        Ok(match marker {
+            NUMBER => Value::Number(self.f64()?),
+            BOOLEAN => Value::Boolean(self.u8()? != 0),
+            STRING => Value::String(self.short_text()?),
+            NULL => Value::Null,
+            UNDEFINED => Value::Undefined,
             DATE => Value::Date(self.f64()?, i16::from_be_bytes(self.array()?)),
             LONG_STRING => Value::String(self.long_text()?),
             UNSUPPORTED => Value::Unsupported,
             XML_DOCUMENT => Value::XmlDocument(self.long_text()?),
-            TYPED_OBJECT => Value::Object(Object {
-                class: Some(self.short_text()?).filter(|class| !class.is_empty()),
-                members: self.members(start)?,
-            }),
             _ => return self.error(start, AmfErrorKind::Marker(marker)),
         })
     }
@@ -85,25 +85,28 @@ impl Decoder<'_> {
         self.text(bytes)
     }
 
-    fn members(&mut self, start: usize) -> Result<Vec<(String, Value)>, AmfError> {
-        note(&mut self.amf0.0, |&start| start, start, start);
-        self.nested(start, |decoder| {
-            let mut members = Vec::new();
-            while !decoder.is_empty() {
-                let name = decoder.short_text()?;
-                if name.is_empty() && decoder.data.get(decoder.position) == Some(&OBJECT_END) {
-                    decoder.position += 1;
-                    break;
-                }
-                decoder.charge(size_of::<String>())?;
-                members.push((name, decoder.read_amf0()?));
+    fn object(&mut self, class: Option<String>, start: usize) -> Result<Object, AmfError> {
+        note(&mut self.amf0.0, start);
+        let members = self.nested(start, Self::members)?;
+        Ok(Object { class, members })
+    }
+
+    fn members(&mut self) -> Result<Vec<(String, Value)>, AmfError> {
+        let mut members = Vec::new();
+        while !self.is_empty() {
+            let name = self.short_text()?;
+            if name.is_empty() && self.data.get(self.position) == Some(&OBJECT_END) {
+                self.position += 1;
+                break;
             }
-            Ok(members)
-        })
+            self.charge(size_of::<String>())?;
+            members.push((name, self.read_amf0()?));
+        }
+        Ok(members)
     }
 
     fn elements(&mut self, start: usize) -> Result<Vec<Value>, AmfError> {
-        note(&mut self.amf0.0, |&start| start, start, start);
+        note(&mut self.amf0.0, start);
         let count = size(u32::from_be_bytes(self.array()?));
         self.expect_items(count, 1)?;
         self.nested(start, |decoder| {

@@ -78,40 +78,52 @@ enum Header {
 }
 
 impl Decoder<'_> {
+    // Values that hold others are read apart from those that do not, here and
+    // in AMF0, to keep the frames of the recursion small.
     pub(super) fn read_amf3(&mut self) -> Result<Value, AmfError> {
         let start = self.position;
         let marker = self.u8()?;
         self.count_value()?;
+        if !(XML_DOCUMENT..=DICTIONARY).contains(&marker) {
+            return self.read_simple(marker, start);
+        }
+        match self.header()? {
+            Header::Inline(length) => {
+                note(&mut self.amf3.objects, start);
+                match marker {
+                    ARRAY => self.nested(start, |decoder| decoder.read_array(length)),
+                    OBJECT => self.nested(start, |decoder| decoder.read_object(length, start)),
+                    VECTOR_OBJECT => self.nested(start, |decoder| decoder.read_objects(length)),
+                    DICTIONARY => self.nested(start, |decoder| decoder.read_dictionary(length)),
+                    _ => self.read_flat(marker, length, start),
+                }
+            }
+            Header::Reference(index) => match self.amf3.objects.get(index) {
+                Some(&target) => self.expand(target, Self::read_amf3),
+                None => self.error(start, AmfErrorKind::Reference(index)),
+            },
+        }
+    }
+
+    fn read_simple(&mut self, marker: u8, start: usize) -> Result<Value, AmfError> {
         Ok(match marker {
             UNDEFINED => Value::Undefined,
             NULL => Value::Null,
             FALSE => Value::Boolean(false),
             TRUE => Value::Boolean(true),
-            INTEGER => {
-                // 29 bits in two's complement: move the sign bit up and back.
-                Value::Integer((self.u29()? << 3) as i32 >> 3)
-            }
+            // 29 bits in two's complement: move the sign bit up and back.
+            INTEGER => Value::Integer((self.u29()? << 3) as i32 >> 3),
             DOUBLE => Value::Number(self.f64()?),
             STRING => {
                 let span = self.string_span()?;
                 Value::String(self.span_text(span)?)
             }
-            XML_DOCUMENT..=DICTIONARY => match self.header()? {
-                Header::Inline(length) => {
-                    note(&mut self.amf3.objects, |&start| start, start, start);
-                    self.referable(marker, length, start)?
-                }
-                Header::Reference(index) => match self.amf3.objects.get(index) {
-                    Some(&target) => self.expand(target, Self::read_amf3)?,
-                    None => return self.error(start, AmfErrorKind::Reference(index)),
-                },
-            },
             _ => return self.error(start, AmfErrorKind::Marker(marker)),
         })
     }
 
-    /// What follows the header of a value that later references may name.
-    fn referable(&mut self, marker: u8, length: usize, start: usize) -> Result<Value, AmfError> {
+    /// A value that references may name but that holds no others.
+    fn read_flat(&mut self, marker: u8, length: usize, start: usize) -> Result<Value, AmfError> {
         Ok(match marker {
             XML_DOCUMENT => Value::XmlDocument(self.document(length, start)?),
             XML => Value::Xml(self.document(length, start)?),
@@ -121,8 +133,6 @@ impl Decoder<'_> {
                 self.charge(length)?;
                 Value::ByteArray(Bytes::copy_from_slice(bytes))
             }
-            ARRAY => self.nested(start, |decoder| decoder.read_array(length))?,
-            OBJECT => self.nested(start, |decoder| decoder.read_object(length, start))?,
             VECTOR_INT => Value::IntVector {
                 fixed: self.u8()? != 0,
                 items: self.read_vector(length, i32::from_be_bytes)?,
@@ -135,29 +145,28 @@ impl Decoder<'_> {
                 fixed: self.u8()? != 0,
                 items: self.read_vector(length, f64::from_be_bytes)?,
             },
-            VECTOR_OBJECT => {
-                let fixed = self.u8()? != 0;
-                let class = self.string_span()?;
-                Value::ObjectVector {
-                    class: self.span_text(class)?,
-                    fixed,
-                    items: self.nested(start, |decoder| decoder.read_items(length))?,
-                }
-            }
-            DICTIONARY => {
-                let weak_keys = self.u8()? != 0;
-                self.expect_items(length, 2)?;
-                let entries = self.nested(start, |decoder| {
-                    let mut entries = Vec::new();
-                    for _ in 0..length {
-                        entries.push((decoder.read_amf3()?, decoder.read_amf3()?));
-                    }
-                    Ok(entries)
-                })?;
-                Value::Dictionary { weak_keys, entries }
-            }
             _ => return self.error(start, AmfErrorKind::Marker(marker)),
         })
+    }
+
+    fn read_objects(&mut self, count: usize) -> Result<Value, AmfError> {
+        let fixed = self.u8()? != 0;
+        let class = self.string_span()?;
+        Ok(Value::ObjectVector {
+            class: self.span_text(class)?,
+            fixed,
+            items: self.read_items(count)?,
+        })
+    }
+
+    fn read_dictionary(&mut self, count: usize) -> Result<Value, AmfError> {
+        let weak_keys = self.u8()? != 0;
+        self.expect_items(count, 2)?;
+        let mut entries = Vec::new();
+        for _ in 0..count {
+            entries.push((self.read_amf3()?, self.read_amf3()?));
+        }
+        Ok(Value::Dictionary { weak_keys, entries })
     }
 
     fn document(&mut self, length: usize, start: usize) -> Result<String, AmfError> {
@@ -258,8 +267,10 @@ impl Decoder<'_> {
             kind,
             sealed,
         });
-        let entry = (start, Arc::clone(&traits));
-        note(&mut self.amf3.traits, |entry| entry.0, start, entry);
+        let last = self.amf3.traits.last().map(|(last, _)| *last);
+        if last < Some(start) {
+            self.amf3.traits.push((start, Arc::clone(&traits)));
+        }
         Ok(traits)
     }
 
@@ -287,8 +298,9 @@ impl Decoder<'_> {
                     end: self.position,
                 };
                 // The empty string is never sent by reference (section 3.8).
-                if length > 0 {
-                    note(&mut self.amf3.strings, |span| span.start, span.start, span);
+                let last = self.amf3.strings.last().map(|last| last.start);
+                if length > 0 && last < Some(span.start) {
+                    self.amf3.strings.push(span);
                 }
                 Ok(span)
             }

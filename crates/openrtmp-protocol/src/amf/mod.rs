@@ -12,6 +12,8 @@
 mod amf0;
 mod amf3;
 mod error;
+#[cfg(test)]
+pub(crate) mod tests;
 mod value;
 
 use std::mem::size_of;
@@ -51,9 +53,9 @@ pub struct Decoder<'a> {
     amf3: amf3::References,
 }
 
-/// A ceiling for [`AmfLimits::depth`]: reading recurses, and the stack of a
-/// small thread has room for this many levels.
-const MAX_DEPTH: usize = 256;
+/// A ceiling for [`AmfLimits::depth`]: reading recurses, and this many levels
+/// fit in the 512 KiB that threads of iOS and macOS have, unoptimised too.
+const MAX_DEPTH: usize = 64;
 
 impl<'a> Decoder<'a> {
     /// A decoder of AMF0 values (with AMF3 values behind marker 0x11), as
@@ -235,11 +237,11 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Notes in a reference table, which is ordered by offset, something that
-/// begins at `start`; nothing if it is being read again for a reference.
-fn note<T>(table: &mut Vec<T>, start_of: impl Fn(&T) -> usize, start: usize, entry: T) {
-    if table.last().is_none_or(|last| start_of(last) < start) {
-        table.push(entry);
+/// Notes where a referable value begins. Tables are in the order of the message,
+/// so a value that is read again for a reference is known by its place.
+fn note(table: &mut Vec<usize>, start: usize) {
+    if table.last() < Some(&start) {
+        table.push(start);
     }
 }
 

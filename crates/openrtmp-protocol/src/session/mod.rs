@@ -5,9 +5,9 @@
 //! The caller owns the socket and the clock and repeats, in this order:
 //!
 //! 1. `handle_input(now, bytes)` with what the socket gave. It uses bytes up to
-//!    the end of one message and returns how many; call it again with the rest
-//!    after draining the events. `handle_timeout(now)` when the deadline of
-//!    `poll_timeout` has come.
+//!    the end of a message that made an event and returns how many; call it again
+//!    with the rest after draining the events (before, it uses nothing).
+//!    `handle_timeout(now)` when the deadline of `poll_timeout` has come.
 //! 2. `poll_event()` until `None`. Decisions (`accept`, `reject`) and other
 //!    calls may come at once or any time later.
 //! 3. `poll_transmit()` until `None`: bytes to send, in order. Media that the
@@ -15,7 +15,11 @@
 //! 4. `poll_timeout()`: when to call `handle_timeout`, if nothing comes before.
 //!
 //! An error from `handle_*` is final: what `poll_transmit` still yields may be
-//! sent, then the connection is to be closed.
+//! sent, then the connection is to be closed. Input after it is used up unread,
+//! and there are no more events.
+//!
+//! Output is bounded by what the peer sends and the host asks for, not by what
+//! the peer takes: a caller that cannot get rid of it stops giving input.
 
 mod capabilities;
 mod client;

@@ -15,7 +15,7 @@ use self::streams::{MessageStreams, Role};
 use super::link::Link;
 use super::payload::{EventQueue, decode_command, is_media};
 use super::{Capabilities, SessionError};
-use crate::amf::{Encoding, Object, Value};
+use crate::amf::Encoding;
 use crate::chunk::Message;
 use crate::command::{Command, Status, code};
 use crate::handshake::ServerHandshake;
@@ -200,7 +200,7 @@ impl ServerSession {
 
     /// Grants a request. For `connect`: window size, bandwidth, chunk size and
     /// `_result`, then what waited. For `publish`: StreamBegin and Publish.Start.
-    /// For `play`: StreamBegin, Play.Reset, Play.Start, sample access, Data.Start.
+    /// For `play`: StreamBegin, Play.Reset, Play.Start, sample access.
     /// False if the request is gone. May make events.
     pub fn accept(&mut self, now: Time, request: RequestId) -> bool {
         self.now = now;
@@ -327,9 +327,9 @@ impl ServerSession {
         self.link.chunk_size()
     }
 
-    /// Bytes this session holds for the peer (unfinished messages, waiting
-    /// commands and media), for memory accounting. Never above
-    /// [`Limits::partial_bytes`] by more than the chunk reader's bookkeeping.
+    /// Bytes this session holds for the peer (unfinished messages; commands and
+    /// media that wait for an answer), for memory accounting. Each of the two is
+    /// at most [`Limits::partial_bytes`].
     pub fn buffered_bytes(&self) -> usize {
         self.link.buffered_bytes() + self.waiting_bytes
     }
@@ -484,7 +484,7 @@ impl ServerSession {
 
     fn has_room_for(&self, message: &Message) -> bool {
         let cost = message.payload.len().saturating_add(WAITING_OVERHEAD);
-        self.buffered_bytes().saturating_add(cost) <= self.config.limits.partial_bytes
+        self.waiting_bytes.saturating_add(cost) <= self.config.limits.partial_bytes
     }
 
     fn wait(&mut self, message: Message) {

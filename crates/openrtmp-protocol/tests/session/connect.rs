@@ -73,7 +73,8 @@ fn accepted_with_window_bandwidth_chunk_size_and_result() {
 /// no app at all.
 #[test]
 fn app_and_query_are_found_wherever_clients_put_them() {
-    let cases: [(&[(&str, &str)], &str, &str); 9] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: [Case<'_>; 9] = [
         (&[("app", "live"), ("tcUrl", "rtmp://h/live")], "live", ""),
         (
             &[("app", "/live/room/"), ("tcUrl", "rtmp://h/live/room")],
@@ -305,7 +306,7 @@ fn a_second_connect_and_commands_before_the_first_are_refused() {
 #[test]
 fn a_connect_that_is_no_amf_ends_the_session() {
     let mut peer = Peer::greeted();
-    let body = [string("connect"), number(1.0), vec![0x03].repeat(10_000)].concat();
+    let body = [string("connect"), number(1.0), [0x03].repeat(10_000)].concat();
     let error = peer
         .try_feed(&wire::message(3, 20, 0, 0, &body))
         .expect_err("garbage");

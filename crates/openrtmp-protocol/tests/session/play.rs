@@ -24,13 +24,8 @@ fn accepted_with_all_that_players_wait_for() {
         })
         .collect();
     let access = [string("|RtmpSampleAccess"), boolean(true), boolean(true)].concat();
-    let start = [
-        string("onStatus"),
-        object(&[("code", string("NetStream.Data.Start"))]),
-    ]
-    .concat();
-    assert_eq!(data, [(18, 1, &access[..]), (18, 1, &start[..])]);
-    assert_eq!(sent.len(), 5);
+    assert_eq!(data, [(18, 1, &access[..])]);
+    assert_eq!(sent.len(), 4);
 
     let mut again = Peer::connected();
     let request = again.play(1, "cam");

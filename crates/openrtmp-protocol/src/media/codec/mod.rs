@@ -1,6 +1,21 @@
 //! What a codec's configuration record says: size, frame rate, channels,
 //! sample rate; and whether a frame is a key frame when the tag does not tell.
 
+mod aac;
+mod ac3;
+mod av1;
+mod avc;
+mod bits;
+mod flac;
+mod hevc;
+mod mp3;
+mod nal;
+mod opus;
+#[cfg(test)]
+mod tests;
+mod vpx;
+mod vvc;
+
 use super::{AudioCodec, VideoCodec};
 
 /// What is known of a video track.
@@ -29,33 +44,87 @@ pub struct AudioFormat {
 
 /// Reads a video sequence header (decoder configuration record). `None` if it
 /// cannot be read; never an error, for streams pass through whatever they are.
+///
+/// VP8 and VP9 records tell no size, nor does an AV1 record without a sequence
+/// header in it: there [`video_format_of_keyframe`] does.
 pub fn video_format(codec: VideoCodec, config: &[u8]) -> Option<VideoFormat> {
-    let _ = (codec, config);
-    None
+    match codec {
+        VideoCodec::Avc => avc::format(config),
+        VideoCodec::Hevc => hevc::format(config),
+        VideoCodec::Vvc => vvc::format(config),
+        VideoCodec::Av1 => av1::format(config),
+        VideoCodec::Vp8 => vpx::format("vp08", config),
+        VideoCodec::Vp9 => vpx::format("vp09", config),
+        VideoCodec::Legacy(_) | VideoCodec::Other(_) => None,
+    }
 }
 
-/// Reads an audio sequence header.
+/// Reads an audio sequence header. AC-3, E-AC-3 and MP3 have none: there
+/// [`audio_format_of_frame`] tells.
 pub fn audio_format(codec: AudioCodec, config: &[u8]) -> Option<AudioFormat> {
-    let _ = (codec, config);
-    None
+    match codec {
+        AudioCodec::Aac => aac::format(config),
+        AudioCodec::Opus => opus::format(config),
+        AudioCodec::Flac => flac::format(config),
+        _ => None,
+    }
+}
+
+/// What a frame says of its format, for codecs without sequence header (AC-3,
+/// E-AC-3, MP3).
+pub fn audio_format_of_frame(codec: AudioCodec, frame: &[u8]) -> Option<AudioFormat> {
+    match codec {
+        AudioCodec::Ac3 | AudioCodec::Eac3 => ac3::format_of_frame(frame),
+        AudioCodec::Mp3 => mp3::format_of_frame(frame),
+        _ => None,
+    }
 }
 
 /// The first byte of a legacy audio tag names rate and channels for codecs
 /// without sequence header (MP3, G.711, Speex).
 pub fn legacy_audio_format(first_byte: u8) -> AudioFormat {
-    let _ = first_byte;
-    AudioFormat::default()
+    const RATES: [u32; 4] = [5_512, 11_025, 22_050, 44_100];
+    let rate = RATES[usize::from(first_byte >> 2 & 3)];
+    let channels = u32::from(first_byte & 1) + 1;
+    // FLV 10.1, E.4.2.1: some formats have one rate whatever the bits say, and
+    // for AAC the bits say nothing.
+    let (sample_rate, channels) = match first_byte >> 4 {
+        4 => (Some(16_000), Some(1)),
+        5 => (Some(8_000), Some(1)),
+        7 | 8 | 14 => (Some(8_000), Some(channels)),
+        9 | 10 => (None, None),
+        11 => (Some(16_000), Some(1)),
+        _ => (Some(rate), Some(channels)),
+    };
+    AudioFormat {
+        sample_rate,
+        channels,
+        codec_string: matches!(first_byte >> 4, 2 | 14).then(|| "mp3".to_owned()),
+    }
 }
 
-/// Whether a frame's own bytes make it a random access point (IDR, IRAP, AV1
-/// key frame with sequence header, ...); `None` if the bytes do not tell.
+/// Whether a frame's own bytes make it a random access point (an IDR picture or
+/// a recovery point of H.264, an IRAP picture of H.265 and H.266, a shown key
+/// frame of AV1, a key frame of VP8 and VP9); `None` if the bytes do not tell.
 pub fn is_keyframe(codec: VideoCodec, frame: &[u8]) -> Option<bool> {
-    let _ = (codec, frame);
-    None
+    match codec {
+        VideoCodec::Avc => avc::is_keyframe(frame),
+        VideoCodec::Hevc => hevc::is_keyframe(frame),
+        VideoCodec::Vvc => vvc::is_keyframe(frame),
+        VideoCodec::Av1 => av1::is_keyframe(frame),
+        VideoCodec::Vp8 => vpx::vp8_is_keyframe(frame),
+        VideoCodec::Vp9 => vpx::vp9_is_keyframe(frame),
+        VideoCodec::Legacy(_) | VideoCodec::Other(_) => None,
+    }
 }
 
-/// VP8 and VP9 key frames carry their size; used when no sequence header does.
+/// VP8, VP9 and AV1 key frames carry their size; used when no sequence header
+/// does.
 pub fn video_format_of_keyframe(codec: VideoCodec, frame: &[u8]) -> Option<VideoFormat> {
-    let _ = (codec, frame);
-    None
+    match codec {
+        VideoCodec::Vp8 => vpx::vp8_format_of_keyframe(frame),
+        VideoCodec::Vp9 => vpx::vp9_format_of_keyframe(frame),
+        VideoCodec::Av1 => av1::format_in_units(frame),
+        _ => None,
+    }
 }

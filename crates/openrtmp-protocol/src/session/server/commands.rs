@@ -1,15 +1,23 @@
 //! The commands of a client (section 7.2) and the host's answers to them.
 
+use std::ops::RangeInclusive;
+
 use super::connect::{connect_result, join_queries, split_query};
 use super::streams::{MessageStream, Role};
-use super::*;
+use super::{
+    Call, ConnectRequest, Connected, PendingConnect, Phase, PublishKind, RejectReason, RequestId,
+    ServerEvent, ServerSession,
+};
 use crate::StreamName;
+use crate::amf::{Encoding, Object, Value};
+use crate::command::{Command, Status, code};
+use crate::message::{Control, UserControl};
 
 /// Limit type "dynamic" of Set Peer Bandwidth (section 5.4.5).
 const DYNAMIC: u8 = 2;
 
 /// Chunk sizes that [`ServerConfig::chunk_size`] may have.
-const CHUNK_SIZES: std::ops::RangeInclusive<u32> = 128..=65_536;
+const CHUNK_SIZES: RangeInclusive<u32> = 128..=65_536;
 
 impl ServerSession {
     pub(super) fn handle_command(&mut self, stream: u32, encoding: Encoding, command: Command) {
@@ -313,9 +321,7 @@ impl ServerSession {
         // Lets players look at audio and video samples.
         let access: [Value; 3] = ["|RtmpSampleAccess".into(), true.into(), true.into()];
         self.link.send_data(stream, &access);
-        let data_start = Object::new().with("code", code::DATA_START);
-        self.link
-            .send_data(stream, &["onStatus".into(), data_start.into()]);
+        // No NetStream.Data.Start: FFmpeg takes the message for a track of data.
     }
 
     /// closeStream, deleteStream, FCUnpublish and `play(false)`.

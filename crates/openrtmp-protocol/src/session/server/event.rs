@@ -69,7 +69,7 @@ pub enum PublishKind {
     Append,
 }
 
-/// What happened. Drain with [`ServerSession::poll_event`].
+/// What happened. Drain with [`ServerSession::poll_event`](super::ServerSession::poll_event).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ServerEvent {

@@ -1,0 +1,392 @@
+//! Many players on one thread.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use openrtmp_protocol::chunk::ChunkReader;
+use openrtmp_protocol::message::kind;
+use openrtmp_protocol::session::{ClientEvent, ClientMode, ClientSession, MediaKind};
+use openrtmp_protocol::{Limits, Time};
+use serde::Serialize;
+
+use crate::payload::{Clock, Frames};
+use crate::target::{CHUNK_SIZE, Target, session};
+
+/// Bytes read at once.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// The play command's name as AMF0 string: tells when it is sent.
+const PLAY: &[u8] = b"\x02\x00\x04play";
+
+/// Players of one target, driven by [`Players::run_until`].
+pub(crate) struct Players {
+    target: Target,
+    address: SocketAddr,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    players: Vec<Player>,
+    frames: Arc<Frames>,
+    clock: Clock,
+    /// Latencies, nanoseconds, while recording.
+    samples: Vec<u64>,
+    recording: bool,
+    bytes: u64,
+}
+
+/// What was wrong with what players got; all zero for a right server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Faults {
+    /// Connections that ended or failed.
+    pub(crate) lost_players: u64,
+    /// Players that never got a frame.
+    pub(crate) silent_players: u64,
+    /// Frames between two that came, or at the end.
+    pub(crate) missing_frames: u64,
+    /// Frames that came again or too late.
+    pub(crate) disordered_frames: u64,
+    /// Messages that are not as sent.
+    pub(crate) corrupt_messages: u64,
+    /// Players that began without sequence header or key frame.
+    pub(crate) bad_starts: u64,
+}
+
+struct Player {
+    stream: TcpStream,
+    inlet: Inlet,
+    unsent: Vec<u8>,
+    opened: u64,
+    connected: Option<u64>,
+    play_sent: Option<u64>,
+    first_frame: Option<u64>,
+    header_seen: bool,
+    /// The number of the frame that must come next.
+    next: Option<u64>,
+    lost: Option<String>,
+    faults: Faults,
+}
+
+enum Inlet {
+    Rtmp(Box<ClientSession>),
+    Floor(Box<ChunkReader>),
+}
+
+impl Players {
+    pub(crate) fn new(target: &Target, frames: Arc<Frames>, clock: Clock) -> io::Result<Players> {
+        Ok(Players {
+            target: target.clone(),
+            address: target.address()?,
+            poll: Poll::new()?,
+            events: Events::with_capacity(1024),
+            buffer: vec![0; READ_BUFFER],
+            players: Vec::new(),
+            frames,
+            clock,
+            samples: Vec::new(),
+            recording: false,
+            bytes: 0,
+        })
+    }
+
+    /// Starts to connect this many more at once.
+    pub(crate) fn add(&mut self, count: usize) -> io::Result<()> {
+        for _ in 0..count {
+            let opened = self.clock.nanos();
+            let mut stream = TcpStream::connect(self.address)?;
+            let token = Token(self.players.len());
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.poll
+                .registry()
+                .register(&mut stream, token, interest)?;
+            let (inlet, unsent) = match &self.target {
+                Target::Rtmp(url) => {
+                    let mut session = session(url, ClientMode::Play);
+                    let hello = session.poll_transmit().unwrap_or_default();
+                    (Inlet::Rtmp(Box::new(session)), hello.to_vec())
+                }
+                Target::Floor(_) => {
+                    let mut reader = ChunkReader::new(&Limits::default());
+                    reader
+                        .set_chunk_size(CHUNK_SIZE)
+                        .map_err(io::Error::other)?;
+                    (Inlet::Floor(Box::new(reader)), b"S".to_vec())
+                }
+            };
+            self.players.push(Player {
+                stream,
+                inlet,
+                unsent,
+                opened,
+                connected: None,
+                play_sent: None,
+                first_frame: None,
+                header_seen: false,
+                next: None,
+                lost: None,
+                faults: Faults::default(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Connects this many more, `at_once` at a time. False if not all did in time.
+    pub(crate) fn join(
+        &mut self,
+        count: usize,
+        at_once: usize,
+        patience: Duration,
+    ) -> io::Result<bool> {
+        let wanted = self.players.len() + count;
+        let end = Instant::now() + patience;
+        while self.players.len() < wanted {
+            self.add((wanted - self.players.len()).min(at_once.max(1)))?;
+            let done = |p: &Player| p.connected.is_some() || p.lost.is_some();
+            if !self.run_until(end, |players| players.iter().all(done))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until every player plays: it has a frame, or is lost.
+    pub(crate) fn wait_for_frames(&mut self, patience: Duration) -> io::Result<bool> {
+        let done = |p: &Player| p.first_frame.is_some() || p.lost.is_some();
+        self.run_until(Instant::now() + patience, |players| {
+            players.iter().all(done)
+        })
+    }
+
+    /// Waits until every player has this many frames (counted from the stream's start).
+    pub(crate) fn wait_for_end(&mut self, sent: u64, patience: Duration) -> io::Result<bool> {
+        let done = |p: &Player| p.next.is_none_or(|next| next >= sent) || p.lost.is_some();
+        self.run_until(Instant::now() + patience, |players| {
+            players.iter().all(done)
+        })
+    }
+
+    /// Serves the sockets for a time.
+    pub(crate) fn run_for(&mut self, duration: Duration) -> io::Result<()> {
+        self.run_until(Instant::now() + duration, |_| false)?;
+        Ok(())
+    }
+
+    pub(crate) fn record(&mut self, on: bool) {
+        self.recording = on;
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn latencies(&mut self) -> &mut [u64] {
+        &mut self.samples
+    }
+
+    /// From the TCP connect to the answer to `connect`, nanoseconds.
+    pub(crate) fn connect_times(&self) -> Vec<u64> {
+        let connected = self.players.iter();
+        connected
+            .filter_map(|p| Some(p.connected? - p.opened))
+            .collect()
+    }
+
+    /// From sending `play` to having the first key frame whole, nanoseconds.
+    pub(crate) fn join_times(&self) -> Vec<u64> {
+        let playing = self.players.iter();
+        playing
+            .filter_map(|p| p.first_frame?.checked_sub(p.play_sent?))
+            .collect()
+    }
+
+    /// What was wrong, `sent` frames having been published.
+    pub(crate) fn faults(&self, sent: u64) -> Faults {
+        let mut sum = Faults::default();
+        for player in &self.players {
+            let faults = &player.faults;
+            sum.lost_players += u64::from(player.lost.is_some());
+            sum.silent_players += u64::from(player.next.is_none());
+            let tail = player.next.map_or(0, |next| sent.saturating_sub(next));
+            sum.missing_frames += faults.missing_frames + tail;
+            sum.disordered_frames += faults.disordered_frames;
+            sum.corrupt_messages += faults.corrupt_messages;
+            sum.bad_starts += faults.bad_starts;
+        }
+        sum
+    }
+
+    /// Why the first of the lost players was lost.
+    pub(crate) fn first_loss(&self) -> Option<&str> {
+        self.players.iter().find_map(|p| p.lost.as_deref())
+    }
+
+    fn run_until(&mut self, end: Instant, done: impl Fn(&[Player]) -> bool) -> io::Result<bool> {
+        while !done(&self.players) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            self.turn(left)?;
+        }
+        Ok(true)
+    }
+
+    fn turn(&mut self, timeout: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        for event in &self.events {
+            let player = &mut self.players[event.token().0];
+            if player.lost.is_some() {
+                continue;
+            }
+            let mut context = Context {
+                frames: &self.frames,
+                samples: self.recording.then_some(&mut self.samples),
+            };
+            let mut outcome = Ok(0);
+            if event.is_writable() {
+                outcome = player.flush().map(|()| 0);
+            }
+            if outcome.is_ok() && (event.is_readable() || event.is_read_closed()) {
+                outcome = player.read(&mut self.buffer, self.clock, &mut context);
+            }
+            match outcome {
+                Ok(bytes) => self.bytes += bytes,
+                Err(e) => player.lost = Some(e.to_string()),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Context<'a> {
+    frames: &'a Frames,
+    samples: Option<&'a mut Vec<u64>>,
+}
+
+impl Player {
+    fn read(
+        &mut self,
+        buffer: &mut [u8],
+        clock: Clock,
+        context: &mut Context<'_>,
+    ) -> io::Result<u64> {
+        let mut total = 0;
+        loop {
+            let n = match self.stream.read(buffer) {
+                Ok(0) => return Err(io::Error::other("closed by the server")),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
+            };
+            total += n as u64;
+            self.input(&buffer[..n], clock.nanos(), context)?;
+            self.transmit(clock.nanos())?;
+            if n < buffer.len() {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    fn input(&mut self, mut bytes: &[u8], now: u64, context: &mut Context<'_>) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match &mut self.inlet {
+                Inlet::Floor(reader) => {
+                    let message = reader.read(&mut bytes).map_err(io::Error::other)?;
+                    if let Some(message) = message.filter(|m| m.kind == kind::VIDEO) {
+                        self.on_video(&message.payload, now, context);
+                    }
+                }
+                Inlet::Rtmp(session) => {
+                    let used = session
+                        .handle_input(Time::ZERO, bytes)
+                        .map_err(io::Error::other)?;
+                    bytes = &bytes[used..];
+                    while let Inlet::Rtmp(session) = &mut self.inlet
+                        && let Some(event) = session.poll_event()
+                    {
+                        match event {
+                            ClientEvent::Connected(_) => self.connected = Some(now),
+                            ClientEvent::Media(media) => match media.kind {
+                                MediaKind::Video => self.on_video(&media.payload, now, context),
+                                // nginx-rtmp begins with an empty audio message.
+                                MediaKind::Audio if media.payload.is_empty() => {}
+                                MediaKind::Audio => self.faults.corrupt_messages += 1,
+                                MediaKind::Data => {}
+                            },
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_video(&mut self, body: &[u8], now: u64, context: &mut Context<'_>) {
+        if body == context.frames.sequence_header() {
+            self.header_seen = true;
+            return;
+        }
+        let Ok(stamp) = context.frames.verify(body) else {
+            self.faults.corrupt_messages += 1;
+            return;
+        };
+        match self.next {
+            None => {
+                let good = self.header_seen && context.frames.is_key(stamp.number);
+                self.faults.bad_starts += u64::from(!good);
+                self.first_frame = Some(now);
+            }
+            Some(next) if stamp.number < next => {
+                self.faults.disordered_frames += 1;
+                return;
+            }
+            Some(next) => self.faults.missing_frames += stamp.number - next,
+        }
+        self.next = Some(stamp.number + 1);
+        // What was sent before the join comes from the cache: no latency.
+        let live = self.play_sent.unwrap_or(self.opened) < stamp.clock;
+        if let (true, Some(samples)) = (live, &mut context.samples) {
+            samples.push(now.saturating_sub(stamp.clock));
+        }
+    }
+
+    fn transmit(&mut self, now: u64) -> io::Result<()> {
+        let Inlet::Rtmp(session) = &mut self.inlet else {
+            return Ok(());
+        };
+        while let Some(bytes) = session.poll_transmit() {
+            if self.play_sent.is_none() && bytes.windows(PLAY.len()).any(|w| w == PLAY) {
+                self.play_sent = Some(now);
+            }
+            self.unsent.extend_from_slice(&bytes);
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(n) => {
+                    self.unsent.drain(..n);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+        // The bare fan-out answers nothing.
+        if let Inlet::Floor(_) = self.inlet {
+            self.connected.get_or_insert(self.opened);
+        }
+        Ok(())
+    }
+}

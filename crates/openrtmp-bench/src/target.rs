@@ -1,0 +1,51 @@
+//! Where to publish and play: an RTMP server, or the bare fan-out.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use openrtmp_protocol::session::{ClientConfig, ClientMode, ClientSession};
+use openrtmp_protocol::{RtmpUrl, Time};
+
+/// The chunk size of what is published and, in the bare fan-out, of everything.
+pub(crate) const CHUNK_SIZE: u32 = 60_000;
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A server at this URL.
+    Rtmp(RtmpUrl),
+    /// The fan-out of [`crate::floor`] at this address.
+    Floor(SocketAddr),
+}
+
+impl Target {
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Target::Floor(address) => Ok(*address),
+            Target::Rtmp(url) => (url.host.as_str(), url.port)
+                .to_socket_addrs()?
+                .next()
+                .ok_or_else(|| io::Error::other("the host has no address")),
+        }
+    }
+
+    /// The same server, another stream.
+    pub(crate) fn with_stream(&self, name: &str) -> Target {
+        match self {
+            Target::Floor(_) => self.clone(),
+            Target::Rtmp(url) => Target::Rtmp(RtmpUrl {
+                stream: name.to_owned(),
+                ..url.clone()
+            }),
+        }
+    }
+}
+
+/// A client session for a URL.
+pub(crate) fn session(url: &RtmpUrl, mode: ClientMode) -> ClientSession {
+    let mut config = ClientConfig::new(url.clone(), mode);
+    config.chunk_size = CHUNK_SIZE;
+    // Not a secret: only the handshake's filling is random.
+    let mut fill = |bytes: &mut [u8]| bytes.fill(0x5A);
+    ClientSession::new(config, Time::ZERO, &mut fill)
+}

@@ -1,0 +1,92 @@
+//! What the NAL unit codecs share: units behind length fields, and the parts of
+//! the VUI that H.264 and H.265 have in common.
+
+use super::bits::BitReader;
+
+/// NAL units of a frame, each behind a length of four bytes: what every encoder
+/// in the field writes, though the configuration record allows one and two.
+/// Ends at the first unit that is empty or does not fit.
+pub(super) fn units(mut frame: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = frame.split_first_chunk()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let (unit, rest) = rest.split_at_checked(length)?;
+        frame = rest;
+        (!unit.is_empty()).then_some(unit)
+    })
+}
+
+/// Splits a parameter set with a 16-bit length off the front of `bytes`.
+pub(super) fn parameter_set<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (unit, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    *bytes = rest;
+    Some(unit)
+}
+
+/// Reads a cropping or conformance window behind its flag and takes it from the
+/// coded size. Its offsets count chroma samples (H.264 and H.265, table 6-1), of
+/// frames with `fields` 1 and of fields with 2. `None` if nothing is left.
+pub(super) fn cropped_size(
+    reader: &mut BitReader<'_>,
+    (width, height): (u32, u32),
+    chroma_format: u32,
+    fields: u32,
+) -> Option<(u32, u32)> {
+    let (sub_width, sub_height) = match chroma_format {
+        1 => (2, 2),
+        2 => (2, 1),
+        _ => (1, 1),
+    };
+    let [mut left, mut right, mut top, mut bottom] = [0; 4];
+    if reader.flag()? {
+        for offset in [&mut left, &mut right, &mut top, &mut bottom] {
+            *offset = reader.ue()?;
+        }
+    }
+    let crop = |size: u32, start: u32, end: u32, unit: u32| {
+        let cut = start.checked_add(end)?.checked_mul(unit)?;
+        size.checked_sub(cut).filter(|&left| left > 0)
+    };
+    Some((
+        crop(width, left, right, sub_width)?,
+        crop(height, top, bottom, sub_height * fields)?,
+    ))
+}
+
+/// The start of vui_parameters up to chroma_loc_info, the same in H.264 (E.1.1)
+/// and H.265 (E.2.1).
+pub(super) fn skip_vui_start(reader: &mut BitReader<'_>) -> Option<()> {
+    const EXTENDED_SAR: u32 = 255;
+    if reader.flag()? && reader.bits(8)? == EXTENDED_SAR {
+        reader.skip(32)?;
+    }
+    // overscan_info_present_flag, overscan_appropriate_flag
+    if reader.flag()? {
+        reader.skip(1)?;
+    }
+    // video_signal_type_present_flag, colour_description_present_flag
+    if reader.flag()? {
+        reader.skip(4)?;
+        if reader.flag()? {
+            reader.skip(24)?;
+        }
+    }
+    // chroma_loc_info_present_flag
+    if reader.flag()? {
+        reader.ue()?;
+        reader.ue()?;
+    }
+    Some(())
+}
+
+/// num_units_in_tick and time_scale as ticks per second, if the flag before them
+/// is set and they mean something.
+pub(super) fn ticks_per_second(reader: &mut BitReader<'_>) -> Option<f64> {
+    if !reader.flag()? {
+        return None;
+    }
+    let units = reader.bits(32)?;
+    let scale = reader.bits(32)?;
+    (units > 0 && scale > 0).then(|| f64::from(scale) / f64::from(units))
+}

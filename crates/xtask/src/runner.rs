@@ -1,0 +1,121 @@
+//! Runs a program, passes its output on as it comes, and counts what libtest
+//! says about its tests.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
+use std::thread;
+
+/// Tests passed, failed and skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// Reads a line such as
+    /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; ...`.
+    fn from_line(line: &str) -> Option<Tally> {
+        let (_, counts) = line.split_once("test result: ")?;
+        let count = |word: &str| -> Option<u64> {
+            let (before, _) = counts.split_once(word)?;
+            before.split_whitespace().next_back()?.parse().ok()
+        };
+        Some(Tally {
+            passed: count(" passed")?,
+            failed: count(" failed")?,
+            skipped: count(" ignored")?,
+        })
+    }
+}
+
+/// What became of a program.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) success: bool,
+    pub(crate) tally: Tally,
+}
+
+/// Runs `command` to its end.
+pub(crate) fn run(mut command: Command) -> io::Result<Outcome> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let stdout = child.stdout.take().expect("stdout was piped");
+    let stderr = child.stderr.take().expect("stderr was piped");
+    let errors = thread::spawn(move || pass_on(stderr, io::stderr()));
+    let tally = pass_on(stdout, io::stdout())?;
+    errors.join().expect("passing lines on does not panic")?;
+    Ok(Outcome {
+        success: child.wait()?.success(),
+        tally,
+    })
+}
+
+fn pass_on(from: impl Read, mut to: impl Write) -> io::Result<Tally> {
+    let mut tally = Tally::default();
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line)? > 0 {
+        to.write_all(&line)?;
+        to.flush()?;
+        if let Some(found) = Tally::from_line(&String::from_utf8_lossy(&line)) {
+            tally.add(found);
+        }
+        line.clear();
+    }
+    Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_line_is_counted() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; \
+                    7 filtered out; finished in 0.01s";
+        let expected = Tally {
+            passed: 12,
+            failed: 3,
+            skipped: 1,
+        };
+        assert_eq!(Tally::from_line(line), Some(expected));
+    }
+
+    #[test]
+    fn other_lines_are_not_counted() {
+        for line in [
+            "test passes ... ok",
+            "test result: unknown",
+            "",
+            "3 passed; 0 failed",
+        ] {
+            assert_eq!(Tally::from_line(line), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn output_is_passed_on_unchanged_and_summed_up() {
+        let output = b"running 1 test\n\xff\ntest result: ok. 1 passed; 0 failed; 0 ignored\n\
+            test result: ok. 2 passed; 0 failed; 4 ignored\nno newline at the end";
+        let mut seen = Vec::new();
+        let tally = pass_on(&output[..], &mut seen).unwrap();
+        assert_eq!(seen, output);
+        let expected = Tally {
+            passed: 3,
+            failed: 0,
+            skipped: 4,
+        };
+        assert_eq!(tally, expected);
+    }
+}

@@ -1,0 +1,32 @@
+//! Streams published by a current ffmpeg: Enhanced RTMP's codecs and tracks,
+//! played by every program that can take them.
+
+use openrtmp_tests::{Media, Player, Publisher, publish_and_play};
+
+/// The distribution's ffmpeg may be older than Enhanced RTMP.
+const ENHANCED: [Player; 3] = [Player::FfmpegCurrent, Player::Rtmpdump, Player::Gstreamer];
+
+#[test]
+fn h264_and_aac_arrive_unaltered() {
+    publish_and_play(Publisher::FfmpegCurrent, Media::H264Aac, &Player::ALL);
+}
+
+#[test]
+fn hevc_arrives_unaltered() {
+    publish_and_play(Publisher::FfmpegCurrent, Media::Hevc, &ENHANCED);
+}
+
+#[test]
+fn av1_and_opus_arrive_unaltered() {
+    publish_and_play(Publisher::FfmpegCurrent, Media::Av1Opus, &ENHANCED);
+}
+
+#[test]
+fn vp9_arrives_unaltered() {
+    publish_and_play(Publisher::FfmpegCurrent, Media::Vp9, &ENHANCED);
+}
+
+#[test]
+fn two_audio_tracks_arrive_unaltered() {
+    publish_and_play(Publisher::FfmpegCurrent, Media::TwoAudioTracks, &ENHANCED);
+}

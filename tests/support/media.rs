@@ -1,0 +1,179 @@
+//! Short files to publish, made with ffmpeg when they are first needed.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use crate::flv::{self, Tag};
+use crate::tools::target_folder;
+use crate::{FrameHashes, Process, Tool};
+
+/// A file of about three seconds, with a keyframe every half second where it
+/// has video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Media {
+    /// H.264 and AAC, 30 frames a second.
+    H264Aac,
+    /// H.264 with B-frames, whose decoding and presentation times differ.
+    BFrames,
+    /// AAC only.
+    AudioOnly,
+    /// H.264 only.
+    VideoOnly,
+    /// H.264 at a constant 20 Mbit/s, and AAC.
+    TwentyMegabits,
+    /// H.264 that changes from 320x180 to 640x360 in the middle, and AAC.
+    ResolutionChange,
+    /// HEVC as Enhanced RTMP's `hvc1`, and AAC.
+    Hevc,
+    /// AV1 and Opus, both by Enhanced RTMP.
+    Av1Opus,
+    /// VP9 by Enhanced RTMP, and AAC.
+    Vp9,
+    /// H.264 and two AAC tracks, the second by Enhanced RTMP's multitrack.
+    TwoAudioTracks,
+}
+
+const PICTURE: &str = "-f lavfi -i testsrc2=size=320x180:rate=30";
+const SOUND: &str = "-f lavfi -i sine=frequency=440:sample_rate=48000";
+const AAC: &str = "-c:a aac -b:a 64k";
+const H264: &str = "-c:v libx264 -preset ultrafast -g 15 -pix_fmt yuv420p";
+
+impl Media {
+    /// The file; made now if this is the first call.
+    ///
+    /// # Panics
+    /// If ffmpeg cannot make it.
+    pub fn file(self) -> PathBuf {
+        // One at a time: tests that run at once want the same files.
+        static MAKING: Mutex<()> = Mutex::new(());
+        let _making = MAKING
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self == Media::ResolutionChange {
+            return spliced();
+        }
+        made(&format!("{self:?}"), &self.recipe())
+    }
+
+    /// What ffmpeg says the file holds.
+    pub fn hashes(self) -> FrameHashes {
+        FrameHashes::of(&self.file())
+    }
+
+    /// Numbers of the video packets that are keyframes.
+    pub fn keyframes(self) -> Vec<usize> {
+        let tags = flv::read(&self.file());
+        let frames = tags.iter().filter(|tag| tag.is_video_frame()).enumerate();
+        frames
+            .filter(|(_, tag)| tag.is_keyframe())
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// Arguments for the current ffmpeg.
+    fn recipe(self) -> String {
+        match self {
+            Media::H264Aac => format!("{PICTURE} {SOUND} -t 3 {H264} {AAC}"),
+            Media::BFrames => format!(
+                "{PICTURE} {SOUND} -t 3 -c:v libx264 -preset veryfast -bf 3 -g 15 \
+                 -pix_fmt yuv420p {AAC}"
+            ),
+            Media::AudioOnly => format!("{SOUND} -t 3 {AAC}"),
+            Media::VideoOnly => format!("{PICTURE} -t 3 {H264}"),
+            // The encoder fills up with padding: much data from little work.
+            Media::TwentyMegabits => format!(
+                "{PICTURE} {SOUND} -t 3 {H264} -x264-params nal-hrd=cbr:force-cfr=1 \
+                 -b:v 20M -minrate 20M -maxrate 20M -bufsize 2M {AAC}"
+            ),
+            Media::ResolutionChange => unreachable!("made of two files"),
+            Media::Hevc => format!(
+                "{PICTURE} {SOUND} -t 3 -c:v libx265 -preset ultrafast -g 15 \
+                 -x265-params log-level=error -pix_fmt yuv420p {AAC}"
+            ),
+            Media::Av1Opus => format!(
+                "{PICTURE} {SOUND} -t 3 -c:v libaom-av1 -usage realtime -cpu-used 8 -g 15 \
+                 -pix_fmt yuv420p -c:a libopus -b:a 64k"
+            ),
+            Media::Vp9 => format!(
+                "{PICTURE} {SOUND} -t 3 -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 15 \
+                 -pix_fmt yuv420p {AAC}"
+            ),
+            Media::TwoAudioTracks => format!(
+                "{PICTURE} {SOUND} -f lavfi -i sine=frequency=880:sample_rate=48000 -t 3 \
+                 -map 0:v -map 1:a -map 2:a {H264} {AAC}"
+            ),
+        }
+    }
+}
+
+/// Makes a file with the current ffmpeg, unless an earlier run made it from the
+/// same recipe.
+fn made(name: &str, recipe: &str) -> PathBuf {
+    let path = media_path(name, recipe);
+    if !path.exists() {
+        let unfinished = unfinished(&path);
+        let mut command = Tool::FfmpegCurrent.command();
+        command
+            .args(["-nostdin", "-v", "error", "-y"])
+            .args(recipe.split_whitespace());
+        command.args(["-f", "flv"]).arg(&unfinished);
+        Process::start(format!("making {name}"), command)
+            .wait()
+            .expect_success();
+        fs::rename(&unfinished, &path).expect("a file can be renamed in its folder");
+    }
+    path
+}
+
+/// Two encodings one after the other, as of an encoder that changes its
+/// resolution: metadata and sequence headers again in the middle, the video's
+/// with new content, times that go on.
+fn spliced() -> PathBuf {
+    let sizes = ["320x180", "640x360"];
+    let recipe = |size: &str| {
+        let picture = PICTURE.replace("320x180", size);
+        format!("{picture} {SOUND} -t 1.5 {H264} {AAC}")
+    };
+    let path = media_path("Spliced", &sizes.map(recipe).concat());
+    if !path.exists() {
+        let mut tags: Vec<Tag> = Vec::new();
+        for size in sizes {
+            let gap = 33;
+            let start = tags.last().map_or(0, |tag| tag.time + gap);
+            let part = flv::read(&made(&format!("Part{size}"), &recipe(size)));
+            tags.extend(
+                part.into_iter()
+                    .filter(|tag| !is_sequence_end(tag))
+                    .map(|tag| Tag {
+                        time: tag.time + start,
+                        ..tag
+                    }),
+            );
+        }
+        let unfinished = unfinished(&path);
+        flv::write(&unfinished, &tags);
+        fs::rename(&unfinished, &path).expect("a file can be renamed in its folder");
+    }
+    path
+}
+
+/// AVC packet type 2: it would end the stream for a decoder.
+fn is_sequence_end(tag: &Tag) -> bool {
+    tag.kind == flv::VIDEO && tag.body.get(1) == Some(&2)
+}
+
+fn media_path(name: &str, recipe: &str) -> PathBuf {
+    let folder = target_folder().join("tools").join("media");
+    fs::create_dir_all(&folder).expect("the target folder can be written");
+    let mut hasher = DefaultHasher::new();
+    recipe.hash(&mut hasher);
+    folder.join(format!("{name}-{:016x}.flv", hasher.finish()))
+}
+
+/// Another process may be making the same file.
+fn unfinished(path: &std::path::Path) -> PathBuf {
+    path.with_extension(format!("{}.part", std::process::id()))
+}

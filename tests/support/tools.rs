@@ -1,0 +1,60 @@
+//! Finds the programs the tests run.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A program the tests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// The distribution's ffmpeg, which may not know Enhanced RTMP.
+    Ffmpeg,
+    /// The distribution's ffprobe.
+    Ffprobe,
+    /// A current ffmpeg, fetched by `cargo xtask test`.
+    FfmpegCurrent,
+    /// rtmpdump.
+    Rtmpdump,
+    /// GStreamer's pipeline runner.
+    GstLaunch,
+}
+
+impl Tool {
+    /// A command that runs it.
+    ///
+    /// # Panics
+    /// If the current ffmpeg has not been fetched.
+    pub fn command(self) -> Command {
+        match self {
+            Tool::Ffmpeg => Command::new("ffmpeg"),
+            Tool::Ffprobe => Command::new("ffprobe"),
+            Tool::FfmpegCurrent => Command::new(ffmpeg_current()),
+            Tool::Rtmpdump => Command::new("rtmpdump"),
+            Tool::GstLaunch => Command::new("gst-launch-1.0"),
+        }
+    }
+}
+
+fn ffmpeg_current() -> PathBuf {
+    let program = target_folder()
+        .join("tools")
+        .join("ffmpeg-current")
+        .join("ffmpeg");
+    assert!(
+        program.is_file(),
+        "{} is missing: `cargo xtask test --only interop` fetches it",
+        program.display()
+    );
+    program
+}
+
+/// Cargo's target folder: the one this test was built in.
+pub(crate) fn target_folder() -> PathBuf {
+    let program = env::current_exe().expect("a running test knows its own path");
+    let folder = program
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    folder
+        .expect("tests run from cargo's target folder")
+        .to_path_buf()
+}
