@@ -273,7 +273,9 @@ impl<P: Platform> Worker<P> {
         let window = self.shared.config.queue.write_coalesce;
         let connection = &mut self.state.connections[slot];
         connection.io.dirty = false;
-        if connection.io.blocked_since.is_some() || connection.io.linger_until.is_some() {
+        let room = std::mem::take(&mut connection.io.room);
+        let blocked_before = connection.io.blocked_since;
+        if (blocked_before.is_some() && !room) || connection.io.linger_until.is_some() {
             return;
         }
         if connection.is_coalescing(now, window) {
@@ -293,7 +295,9 @@ impl<P: Platform> Worker<P> {
             Err(e) => return self.close(slot, CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
-        connection.io.blocked_since = blocked.then_some(now);
+        // A poller may tell of room where there is none: that is no progress.
+        let since = blocked_before.filter(|_| bytes == 0).unwrap_or(now);
+        connection.io.blocked_since = blocked.then_some(since);
         self.state.totals.bytes_out += bytes as u64;
         let outgoing = self.state.totals.rate_out.add(bytes, now);
         if blocked != connection.io.watching {
