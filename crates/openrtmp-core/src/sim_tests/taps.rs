@@ -14,11 +14,13 @@ fn drain(tap: &mut Tap) -> Vec<TapEvent> {
 }
 
 fn frames_of(events: &[TapEvent]) -> Vec<&Frame> {
-    let frame = |e| match e {
-        TapEvent::Frame(frame) => Some(frame),
-        _ => None,
-    };
-    events.iter().filter_map(frame).collect()
+    let mut frames = Vec::new();
+    for event in events {
+        if let TapEvent::Frame(frame) = event {
+            frames.push(frame);
+        }
+    }
+    frames
 }
 
 #[test]
