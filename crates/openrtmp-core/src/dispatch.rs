@@ -146,6 +146,9 @@ impl<T: Send + 'static> Inlet<T> {
                 while self.wait() {
                     self.drain();
                 }
+                // The host's callback is gone before the end is told: what it
+                // holds is released by the time a stop returns.
+                drop(self);
                 drop(alive);
             })?;
         Ok(finished)

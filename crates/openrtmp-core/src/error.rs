@@ -37,6 +37,27 @@ pub enum StartError {
     },
 }
 
+/// Why the host's recording did not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A setting is not allowed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The folder cannot be written, or there is no thread to be had.
+    #[error("cannot record: {0}")]
+    Io(#[from] io::Error),
+    /// The stream is being recorded by the host already.
+    #[error("the stream is being recorded already")]
+    Busy,
+    /// The stream's name is empty.
+    #[error("the stream's name is empty")]
+    EmptyName,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
 fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "the port is taken by another program".to_owned(),

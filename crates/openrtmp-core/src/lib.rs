@@ -57,8 +57,8 @@ mod tap;
 mod worker;
 
 pub use access::{AccessAction, AccessRequest};
-pub use config::{Config, ConfigError};
-pub use error::StartError;
+pub use config::{Config, ConfigError, DocumentError, Format};
+pub use error::{RecordError, StartError};
 pub use events::{CloseReason, Event};
 pub use id::{ConnectionId, StreamId};
 pub use interfaces::reachable_hosts;
@@ -68,6 +68,6 @@ pub use metrics::{
 };
 pub use openrtmp_protocol as protocol;
 pub use publisher::{PublishError, Publisher};
-pub use server::{Server, ServerBuilder, Summary};
+pub use server::{Health, Server, ServerBuilder, Summary};
 pub use stream::tracks::Track;
-pub use tap::{Frame, FrameContent, Tap, TapEvent, TapStream};
+pub use tap::{Frame, FrameContent, Tap, TapCloser, TapEvent, TapStream};

@@ -108,6 +108,9 @@ impl Publisher {
         timestamp: u32,
         payload: Bytes,
     ) -> Result<(), PublishError> {
+        if self.shared.stopping.load(Ordering::Acquire) {
+            return Err(PublishError::Stopping);
+        }
         let bytes = payload.len();
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);

@@ -1,11 +1,12 @@
 //! The handle a host holds.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use openrtmp_protocol::StreamName;
 
 use crate::access::{AccessRequest, KeyRing};
 use crate::budget::Budget;
-use crate::config::Config;
+use crate::config::{Config, RecordConfig};
 use crate::dispatch::{Dispatcher, Finished, Inlet};
-use crate::error::StartError;
+use crate::error::{RecordError, StartError};
 use crate::events::Event;
 use crate::id::ConnectionId;
 use crate::metrics::{DelayHistogram, Metrics};
@@ -44,6 +45,13 @@ pub struct Server {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
     running: Mutex<Option<Running>>,
+    recordings: Mutex<HashMap<StreamName, Recording>>,
+}
+
+/// A recording that the host asked for.
+struct Recording {
+    tapped: Arc<Tapped>,
+    finished: Finished,
 }
 
 /// The threads of a running server.
@@ -79,6 +87,17 @@ pub struct Summary {
     pub bytes_in: u64,
     /// Bytes written to sockets until the stop began.
     pub bytes_out: u64,
+}
+
+/// What a probe of health wants to know.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Health {
+    /// Every worker answers.
+    pub live: bool,
+    /// It takes new connections.
+    pub ready: bool,
+    /// Why it is not live or not ready.
+    pub reasons: Vec<String>,
 }
 
 impl Server {
@@ -131,20 +150,49 @@ impl Server {
         metrics
     }
 
+    /// Whether it works, and whether it would take another peer now (O4). Asks
+    /// each worker, as [`Server::metrics`] does.
+    pub fn health(&self) -> Health {
+        let metrics = self.metrics();
+        let limits = &self.shared.config.limits;
+        let mut health = Health {
+            live: metrics.workers.len() == self.shared.inboxes.len(),
+            ready: false,
+            reasons: Vec::new(),
+        };
+        let mut check = |wrong: bool, reason: &str| {
+            if wrong {
+                health.reasons.push(reason.to_owned());
+            }
+        };
+        let stopping = self.shared.stopping.load(Ordering::Acquire);
+        check(stopping, "the server is stopping");
+        check(!health.live && !stopping, "a worker does not answer");
+        let full = metrics.connections >= limits.connections;
+        check(full, "limits.connections is reached");
+        check(metrics.memory >= limits.memory, "limits.memory is reached");
+        health.ready = health.reasons.is_empty();
+        health
+    }
+
     /// Receives the frames of one stream (`app/name`), live or still to come.
     pub fn tap(&self, name: &str) -> Tap {
         let name = StreamName::join("", name);
         let wanted = name.clone();
         let tapped = self.tapped(Box::new(move |n| *n == wanted));
+        self.attach(&name, &tapped);
+        Tap::new(tapped, self.shared.clone())
+    }
+
+    fn attach(&self, name: &StreamName, tapped: &Arc<Tapped>) {
+        // Sent with the lock held: the stream cannot move meanwhile.
         let mut directory = self.shared.directory.lock();
-        if let Some((stream, home)) = directory.tap(&name, tapped.clone()) {
+        if let Some((stream, home)) = directory.tap(name, tapped.clone()) {
             self.shared.inboxes[home].send(Command::Tap {
                 stream,
                 tap: tapped.clone(),
             });
         }
-        drop(directory);
-        Tap::new(tapped, self.shared.clone())
     }
 
     /// Receives the frames of every stream.
@@ -165,6 +213,70 @@ impl Server {
     /// Publishes a stream (`app/name`) from inside this process.
     pub fn publish(&self, name: &str) -> Result<Publisher, PublishError> {
         Publisher::open(&self.shared, name)
+    }
+
+    /// Records a stream (`app/name`), live or still to come, until
+    /// [`Server::stop_recording`] or the end of the server, whatever
+    /// `config.record` says. Of `record`, `apps` has no meaning here. Events tell
+    /// what becomes of it.
+    pub fn record(&self, name: &str, record: RecordConfig) -> Result<(), RecordError> {
+        let name = StreamName::join("", name);
+        if name.as_str().is_empty() {
+            return Err(RecordError::EmptyName);
+        }
+        let mut config = self.shared.config.clone();
+        config.record = Some(record.clone());
+        config.validate()?;
+        check_writable(&record.directory)?;
+        let mut recordings = self.recordings();
+        if self.shared.stopping.load(Ordering::Acquire) {
+            return Err(RecordError::Stopping);
+        }
+        if recordings.contains_key(&name) {
+            return Err(RecordError::Busy);
+        }
+        let (wanted, signal) = (name.clone(), Arc::<Signal>::default());
+        let tapped = Tapped::new(
+            self.shared.config.queue.clone(),
+            signal.clone(),
+            Box::new(move |n| *n == wanted),
+        );
+        let mut recorder = Recorder::new(
+            Arc::new(Native::new()),
+            record,
+            tapped.clone(),
+            signal,
+            self.shared.events.clone(),
+        );
+        let (alive, finished) = Finished::pair();
+        std::thread::Builder::new()
+            .name("openrtmp-record".into())
+            .spawn(move || {
+                recorder.run();
+                drop(recorder);
+                drop(alive);
+            })?;
+        self.attach(&name, &tapped);
+        recordings.insert(name, Recording { tapped, finished });
+        Ok(())
+    }
+
+    /// Completes a recording begun by [`Server::record`]; waits at most 5 s for
+    /// its file. False if there is none.
+    pub fn stop_recording(&self, name: &str) -> bool {
+        let recording = self.recordings().remove(&StreamName::join("", name));
+        let Some(recording) = recording else {
+            return false;
+        };
+        self.shared.directory.lock().untap(&recording.tapped);
+        recording.complete();
+        true
+    }
+
+    fn recordings(&self) -> MutexGuard<'_, HashMap<StreamName, Recording>> {
+        self.recordings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a connection. A stale id does nothing.
@@ -236,10 +348,11 @@ impl Server {
         }
         self.shared.close_taps();
         if let Some((tapped, finished)) = running.recorder {
-            tapped.close();
-            if !finished.wait(RECORDER_PATIENCE) {
-                log::error!("recordings could not be completed in {RECORDER_PATIENCE:?}");
-            }
+            Recording { tapped, finished }.complete();
+        }
+        let recordings = std::mem::take(&mut *self.recordings());
+        for recording in recordings.into_values() {
+            recording.complete();
         }
         let inside_callback =
             self.shared.events.is_current_thread() || self.shared.access.is_current_thread();
@@ -283,6 +396,15 @@ impl Server {
         let deadline = self.shared.now() + grace;
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Drain { deadline });
+        }
+    }
+}
+
+impl Recording {
+    fn complete(self) {
+        self.tapped.close();
+        if !self.finished.wait(RECORDER_PATIENCE) {
+            log::error!("a recording could not be completed in {RECORDER_PATIENCE:?}");
         }
     }
 }
@@ -462,6 +584,7 @@ impl<P: Platform> Assembly<P> {
             shared: self.shared,
             addresses: self.addresses,
             running: Mutex::new(Some(running)),
+            recordings: Mutex::default(),
         };
         let spawn = || -> io::Result<()> {
             if let Some(inlet) = self.events {

@@ -31,6 +31,17 @@ pub struct Tap {
     pending: VecDeque<TapEvent>,
 }
 
+/// Closes a [`Tap`] that another thread waits in.
+#[derive(Clone)]
+pub struct TapCloser(Arc<Tapped>);
+
+impl TapCloser {
+    /// Closes it: [`Tap::recv`] yields what is there and then nothing more.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
 /// What a tap tells.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -137,7 +148,12 @@ impl Tap {
         }
     }
 
-    /// True once the server stopped: nothing more will come.
+    /// What closes this tap from another thread.
+    pub fn closer(&self) -> TapCloser {
+        TapCloser(self.tapped.clone())
+    }
+
+    /// True once it was closed or the server stopped: nothing more will come.
     pub fn is_closed(&self) -> bool {
         self.tapped.is_closed()
     }

@@ -10,6 +10,9 @@
 )]
 
 mod bench;
+mod build;
+mod capi;
+mod install;
 mod runner;
 mod test;
 mod tools;
@@ -26,6 +29,13 @@ Commands:
          --no-install   install nothing; say what is missing and stop
   bench  Measure our server beside the bare TCP fan-out and nginx-rtmp; options
          are those of `openrtmp-bench compare`
+  install --prefix DIR   Install the C library, its headers, and what CMake and
+                         pkg-config need; --debug for the development profile
+  build  Build the C library for other systems and compare its size to the budget
+         --target T     one system, repeatable; --all: all there are
+         --check        run clippy instead
+  capi   Install the C library into the target folder, build programs against it
+         with CMake and pkg-config, and run it under valgrind
 
 Exit codes: 0 all passed, 1 something failed, 2 wrong usage or a tool is missing";
 
@@ -43,6 +53,15 @@ fn main() -> ExitCode {
             Err(message) => refuse(&message),
         },
         "bench" => bench::run(options),
+        "install" => match install::Options::parse(options) {
+            Ok(options) => install::run(&options),
+            Err(message) => refuse(&message),
+        },
+        "build" => match build::Options::parse(options) {
+            Ok(options) => build::run(&options),
+            Err(message) => refuse(&message),
+        },
+        "capi" if options.is_empty() => capi::run(),
         "help" | "--help" | "-h" => {
             println!("{USAGE}\n\nSteps of test: {}", test::step_names());
             ExitCode::SUCCESS

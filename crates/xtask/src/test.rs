@@ -130,6 +130,20 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "capi",
+        what: "the C library installed, found by CMake and pkg-config, under valgrind",
+        needs: tools::CAPI,
+        arguments: &["xtask", "capi"],
+        environment: &[],
+    },
+    Step {
+        name: "cross",
+        what: "the C library's crates linted for every system",
+        needs: &[Tool::Clippy],
+        arguments: &["xtask", "build", "--all", "--check"],
+        environment: &[],
+    },
+    Step {
         name: "doc",
         what: "documentation builds without warnings",
         needs: &[],

@@ -23,6 +23,9 @@ pub(crate) enum Tool {
     GstBad,
     /// Fetches and unpacks the wheel that carries the current ffmpeg.
     Pip,
+    Cmake,
+    PkgConfig,
+    Valgrind,
 }
 
 /// What the interop tests need.
@@ -35,6 +38,9 @@ pub(crate) const INTEROP: &[Tool] = &[
     Tool::GstBad,
     Tool::FfmpegCurrent,
 ];
+
+/// What trying out the C library needs, beside a compiler.
+pub(crate) const CAPI: &[Tool] = &[Tool::Cmake, Tool::PkgConfig, Tool::Valgrind];
 
 /// The wheel that carries a current static ffmpeg. The version is fixed so that
 /// a new ffmpeg is met when somebody means to, not when CI happens to run.
@@ -91,6 +97,9 @@ impl Tool {
             Tool::GstBase => has_element("queue") && has_element("typefind"),
             Tool::GstGood => has_element("flvmux"),
             Tool::GstBad => has_element("rtmp2src"),
+            Tool::Cmake => answers(Command::new("cmake").arg("--version")),
+            Tool::PkgConfig => answers(Command::new("pkg-config").arg("--version")),
+            Tool::Valgrind => answers(Command::new("valgrind").arg("--version")),
             Tool::Pip => answers(Command::new("python3").args(["-m", "pip", "--version"])),
         }
     }
@@ -106,6 +115,9 @@ impl Tool {
             Tool::GstGood => Some("gstreamer1.0-plugins-good"),
             Tool::GstBad => Some("gstreamer1.0-plugins-bad"),
             Tool::Pip => Some("python3-pip"),
+            Tool::Cmake => Some("cmake"),
+            Tool::PkgConfig => Some("pkg-config"),
+            Tool::Valgrind => Some("valgrind"),
         }
     }
 }

@@ -64,6 +64,23 @@ impl KeyRing {
         keys.len() != before
     }
 
+    /// The keys, in the order they were added. They are secrets.
+    pub fn list(&self) -> Vec<String> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().flatten().map(|key| key.0.clone()).collect()
+    }
+
+    /// Makes a new key of 128 random bits, 32 characters that need no escaping,
+    /// without adding it.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    pub fn generate() -> std::io::Result<String> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random)?;
+        Ok(format!("{:032x}", u128::from_be_bytes(random)))
+    }
+
     /// True if the name or the query carries one of the keys, or there never was one.
     pub fn allows(&self, name: &StreamName, query: &str) -> bool {
         self.is_open() || self.matches(name, query, |_| true)
@@ -149,6 +166,16 @@ mod tests {
     }
 
     #[test]
+    fn generated_keys_differ_and_are_allowed_as_settings() {
+        let keys = [KeyRing::generate().unwrap(), KeyRing::generate().unwrap()];
+        assert_ne!(keys[0], keys[1]);
+        assert!(keys.iter().all(|key| key.len() == 32));
+        assert_eq!(KeyRing::new(keys.clone()).list(), keys);
+        let mut config = crate::Config::desktop();
+        config.access.publish_keys = keys.to_vec();
+        assert_eq!(config.validate(), Ok(()));
+    }
+
     fn removing_the_last_key_does_not_let_everybody_in() {
         let ring = KeyRing::new(["a".to_owned()]);
         assert!(ring.remove("a"));

@@ -1,12 +1,17 @@
 //! Settings: typed, with defaults for a desktop and a mobile device, checked
 //! before they are used.
 
+mod document;
 mod validate;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use openrtmp_protocol::{AmfLimits, Limits};
+use serde::{Deserialize, Serialize};
+
+pub use document::{DocumentError, Format};
 pub use validate::ConfigError;
 
 /// The port IANA assigned to RTMP.
@@ -14,7 +19,8 @@ pub const DEFAULT_PORT: u16 = 1935;
 
 /// Everything that can be set. Change fields, then hand it to
 /// [`Server::start`](crate::Server::start), which checks it first.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// Addresses to listen on. Port 0 takes a free port. IPv6 sockets are IPv6
     /// only: name `0.0.0.0` and `[::]` for both.
@@ -38,7 +44,8 @@ pub struct Config {
 }
 
 /// The RTMP protocol.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RtmpConfig {
     /// Chunk size written, 128 to 65,536 bytes.
     pub chunk_size: u32,
@@ -47,19 +54,24 @@ pub struct RtmpConfig {
     /// Close connections whose C2 does not echo S1.
     pub strict_handshake: bool,
     /// From accept to the end of the handshake, 100 ms to 10 min.
+    #[serde(with = "document::milliseconds")]
     pub handshake_timeout: Duration,
     /// From there to `connect`, 100 ms to 10 min.
+    #[serde(with = "document::milliseconds")]
     pub connect_timeout: Duration,
     /// From there to `publish` or `play`, 100 ms to 1 day.
+    #[serde(with = "document::milliseconds")]
     pub idle_timeout: Duration,
     /// Ping a connection that was silent this long; zero never does. TCP
     /// keep-alive finds dead peers without waking this process.
+    #[serde(with = "document::milliseconds")]
     pub ping_interval: Duration,
 }
 
 /// Who wins when a second publisher comes (S3). A publisher that has been
 /// silent for [`StreamConfig::publisher_timeout`] is replaced under each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SecondPublisher {
     /// The first: the second gets NetStream.Publish.BadName and is closed.
     #[default]
@@ -71,14 +83,17 @@ pub enum SecondPublisher {
 }
 
 /// Publishing and playing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StreamConfig {
     /// Who wins when a second publisher comes.
     pub second_publisher: SecondPublisher,
     /// A publisher silent this long may always be replaced, 100 ms to 1 day.
+    #[serde(with = "document::milliseconds")]
     pub publisher_timeout: Duration,
     /// Subscribers stay attached this long after a publisher left, and notice
     /// nothing if it comes back; zero tells them at once. Up to 1 day.
+    #[serde(with = "document::milliseconds")]
     pub republish_grace: Duration,
     /// Players of a stream that is not there wait for it; otherwise they get
     /// NetStream.Play.StreamNotFound.
@@ -86,11 +101,14 @@ pub struct StreamConfig {
 }
 
 /// The GOP cache: what a player gets at once when it joins (S6).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GopConfig {
     /// Keep at least this much behind the newest frame, whole GOPs, 0 to 60 s.
+    #[serde(with = "document::milliseconds")]
     pub min_duration: Duration,
     /// A GOP longer than this is not kept, 0 (no cache) to 10 min.
+    #[serde(with = "document::milliseconds")]
     pub max_duration: Duration,
     /// Nor one of more frames, audio included; 0 is no cache.
     pub max_frames: usize,
@@ -99,24 +117,29 @@ pub struct GopConfig {
 }
 
 /// What waits for a slow subscriber (S7).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QueueConfig {
     /// When the oldest waiting frame is older than this, video is dropped up to
     /// the next key frame. 10 ms to 10 min.
+    #[serde(with = "document::milliseconds")]
     pub max_delay: Duration,
     /// The same when more bytes wait, 64 KiB or more.
     pub max_bytes: usize,
     /// A subscriber that takes nothing for this long is disconnected, as is one
     /// whose queue stays over twice `max_bytes` after dropping. 100 ms to 1 day.
+    #[serde(with = "document::milliseconds")]
     pub stall_timeout: Duration,
     /// Collect packets this long before writing them together, 0 (write at once)
     /// to 350 ms; 64 KiB end the wait early, and what a joining player gets at
     /// once is never held back.
+    #[serde(with = "document::milliseconds")]
     pub write_coalesce: Duration,
 }
 
 /// Who may publish and play.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AccessConfig {
     /// Keys that may publish, see [`crate::access::KeyRing`]. None: open.
     pub publish_keys: Vec<String>,
@@ -124,11 +147,13 @@ pub struct AccessConfig {
     pub play_keys: Vec<String>,
     /// A request that the host has not answered by then is refused, 100 ms to
     /// 10 min; zero is the default of 10 s.
+    #[serde(with = "document::milliseconds")]
     pub decision_timeout: Duration,
 }
 
 /// Recording to FLV files.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RecordConfig {
     /// Folder; made if missing.
     pub directory: PathBuf,
@@ -138,13 +163,15 @@ pub struct RecordConfig {
     /// Apps whose streams are recorded; empty: all.
     pub apps: Vec<String>,
     /// A new file at the next key frame once one is this long; zero never.
+    #[serde(with = "document::milliseconds")]
     pub split_duration: Duration,
     /// The same by size in bytes; zero never.
     pub split_bytes: u64,
 }
 
 /// What peers may make the server hold or do (L). Defaults, not ceilings.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Connections at once.
     pub connections: usize,
@@ -160,7 +187,30 @@ pub struct LimitsConfig {
     /// queued packets (counted once however many subscribers share them).
     pub memory: usize,
     /// Message, chunk stream and AMF limits of each connection.
-    pub session: openrtmp_protocol::Limits,
+    #[serde(with = "SessionLimits")]
+    pub session: Limits,
+}
+
+/// [`Limits`] as settings: the protocol crate knows no documents.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Limits", deny_unknown_fields)]
+struct SessionLimits {
+    message_bytes: usize,
+    partial_bytes: usize,
+    chunk_streams: usize,
+    message_streams: usize,
+    pending_requests: usize,
+    #[serde(with = "SessionAmfLimits")]
+    amf: AmfLimits,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AmfLimits", deny_unknown_fields)]
+struct SessionAmfLimits {
+    depth: usize,
+    string_bytes: usize,
+    elements: usize,
+    decoded_bytes: usize,
 }
 
 impl Config {
@@ -211,7 +261,7 @@ impl Config {
                 disconnect_over_bitrate: false,
                 outgoing_bitrate: 500_000_000,
                 memory: 1 << 30,
-                session: openrtmp_protocol::Limits::default(),
+                session: Limits::default(),
             },
         }
     }

@@ -111,6 +111,11 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
             "a relative file name such as {app}/{name}-{date}-{time}, without ..",
         ));
     }
+    if let Some(record) = &c.record
+        && record.directory.as_os_str().is_empty()
+    {
+        return Err(wrong("record.directory", "\"\"", "a folder"));
+    }
     range("limits.connections", c.limits.connections, 1, 1 << 24)?;
     range("limits.publishers", c.limits.publishers, 1, 1 << 24)?;
     range("limits.memory", c.limits.memory, 1 << 20, usize::MAX)?;

@@ -1,0 +1,157 @@
+//! Requests that the host decides.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use openrtmp_core::{AccessAction, AccessRequest};
+
+use crate::boundary;
+use crate::convert::{OpenrtmpStr, borrow, text};
+use crate::error::Failure;
+use crate::server::OpenrtmpServer;
+
+/// Something that a newer library asks.
+pub const OPENRTMP_ACCESS_OTHER: u32 = 0;
+/// To connect to an app.
+pub const OPENRTMP_ACCESS_CONNECT: u32 = 1;
+/// To publish a stream.
+pub const OPENRTMP_ACCESS_PUBLISH: u32 = 2;
+/// To play a stream.
+pub const OPENRTMP_ACCESS_PLAY: u32 = 3;
+
+/// What a peer wants to do. Lives as long as the callback; its id longer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenrtmpAccessRequest {
+    /// Size of the struct that the library fills.
+    pub struct_size: u32,
+    /// OPENRTMP_ACCESS_*.
+    pub action: u32,
+    /// For openrtmp_request_accept() and openrtmp_request_reject().
+    pub request_id: u64,
+    /// Which connection asks.
+    pub connection_id: u64,
+    /// The app.
+    pub app: OpenrtmpStr,
+    /// The stream's path, app included; empty when connecting.
+    pub stream: OpenrtmpStr,
+    /// Query of the URL, without "?". May hold secrets.
+    pub query: OpenrtmpStr,
+    /// The peer's address and port.
+    pub peer: OpenrtmpStr,
+}
+
+/// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_request_accept(
+    server: *mut OpenrtmpServer,
+    request_id: u64,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? };
+        server.host().pending.take(request_id)?.accept();
+        Ok(())
+    })
+}
+
+/// Refuses a request; the peer sees the reason.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_request_reject(
+    server: *mut OpenrtmpServer,
+    request_id: u64,
+    reason: OpenrtmpStr,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, reason) = unsafe { (borrow(server)?, text(reason)?) };
+        server.host().pending.take(request_id)?.reject(reason);
+        Ok(())
+    })
+}
+
+/// Requests that were shown to the host and not answered.
+#[derive(Default)]
+pub(crate) struct Pending(Mutex<Requests>);
+
+#[derive(Default)]
+struct Requests {
+    /// Ids only grow, so the first is the oldest.
+    waiting: BTreeMap<u64, (Instant, AccessRequest)>,
+    last_id: u64,
+}
+
+/// `access.decision_timeout` of zero means this.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Pending {
+    /// Keeps a request for the answer and shows it to C while `show` runs.
+    pub(crate) fn lend(
+        &self,
+        request: AccessRequest,
+        patience: Duration,
+        show: impl FnOnce(&OpenrtmpAccessRequest),
+    ) {
+        let (app, stream) = (request.app.clone(), request.stream.clone());
+        let (query, peer) = (request.query.clone(), request.peer.to_string());
+        let connection_id = request.connection.as_u64();
+        let action = match request.action {
+            AccessAction::Connect => OPENRTMP_ACCESS_CONNECT,
+            AccessAction::Publish => OPENRTMP_ACCESS_PUBLISH,
+            AccessAction::Play => OPENRTMP_ACCESS_PLAY,
+            _ => OPENRTMP_ACCESS_OTHER,
+        };
+        let (request_id, expired) = self.keep(request, patience);
+        drop(expired);
+        show(&OpenrtmpAccessRequest {
+            struct_size: size_of::<OpenrtmpAccessRequest>() as u32,
+            action,
+            request_id,
+            connection_id,
+            app: OpenrtmpStr::new(&app),
+            stream: OpenrtmpStr::new(&stream),
+            query: OpenrtmpStr::new(&query),
+            peer: OpenrtmpStr::new(&peer),
+        });
+    }
+
+    /// Also lets go of those that the server has refused meanwhile: a host that
+    /// never answers fills no memory.
+    fn keep(&self, request: AccessRequest, patience: Duration) -> (u64, Vec<AccessRequest>) {
+        let patience = if patience.is_zero() {
+            DEFAULT_PATIENCE
+        } else {
+            patience
+        };
+        let now = Instant::now();
+        let mut requests = self.lock();
+        let mut expired = Vec::new();
+        while let Some(oldest) = requests.waiting.first_entry()
+            && now.duration_since(oldest.get().0) > patience
+        {
+            expired.push(oldest.remove().1);
+        }
+        requests.last_id += 1;
+        let id = requests.last_id;
+        requests.waiting.insert(id, (now, request));
+        (id, expired)
+    }
+
+    fn take(&self, id: u64) -> Result<AccessRequest, Failure> {
+        let taken = self.lock().waiting.remove(&id);
+        taken
+            .map(|(_, request)| request)
+            .ok_or_else(|| Failure::not_found(format!("no request {id} waits for an answer")))
+    }
+
+    /// Nobody asks any more.
+    pub(crate) fn clear(&self) {
+        let gone = std::mem::take(&mut self.lock().waiting);
+        drop(gone);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,168 @@
+//! Error codes and their texts.
+
+use std::cell::RefCell;
+use std::ffi::{CString, c_char};
+
+use openrtmp_core::{ConfigError, DocumentError, PublishError, RecordError, StartError};
+
+use crate::boundary;
+
+/// Success.
+pub const OPENRTMP_OK: i32 = 0;
+/// An argument is NULL that must not be, or has a value that means nothing.
+pub const OPENRTMP_ERROR_INVALID_ARGUMENT: i32 = -1;
+/// A text is not UTF-8.
+pub const OPENRTMP_ERROR_INVALID_UTF8: i32 = -2;
+/// struct_size is smaller than the first version of the struct, or the struct asks
+/// for something that this library does not know.
+pub const OPENRTMP_ERROR_STRUCT_SIZE: i32 = -3;
+/// The buffer cannot hold the text; its length was told.
+pub const OPENRTMP_ERROR_BUFFER_TOO_SMALL: i32 = -4;
+/// There is no such thing, or no longer.
+pub const OPENRTMP_ERROR_NOT_FOUND: i32 = -5;
+/// Not possible in this state: not started, already started, not configured.
+pub const OPENRTMP_ERROR_STATE: i32 = -6;
+/// Called from inside a callback that the call would have to wait for.
+pub const OPENRTMP_ERROR_RECURSIVE: i32 = -7;
+/// A setting is unknown or its value is not allowed; the message names the path.
+pub const OPENRTMP_ERROR_CONFIG: i32 = -8;
+/// An address cannot be listened on.
+pub const OPENRTMP_ERROR_LISTEN: i32 = -9;
+/// A file, or another thing of the system, failed.
+pub const OPENRTMP_ERROR_IO: i32 = -10;
+/// Somebody else has it: the stream has a publisher, or is being recorded.
+pub const OPENRTMP_ERROR_BUSY: i32 = -11;
+/// A limit is reached.
+pub const OPENRTMP_ERROR_LIMIT: i32 = -12;
+/// Too much is waiting; try again later.
+pub const OPENRTMP_ERROR_WOULD_BLOCK: i32 = -13;
+/// A bug in this library, caught. The handle still works.
+pub const OPENRTMP_ERROR_PANIC: i32 = -14;
+
+/// Why a call failed: its code, and the detail for `openrtmp_last_error_message`.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: i32,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: i32, message: impl Into<String>) -> Failure {
+        Failure {
+            code,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn argument(message: impl Into<String>) -> Failure {
+        Failure::new(OPENRTMP_ERROR_INVALID_ARGUMENT, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Failure {
+        Failure::new(OPENRTMP_ERROR_NOT_FOUND, message)
+    }
+
+    pub(crate) fn state(message: impl Into<String>) -> Failure {
+        Failure::new(OPENRTMP_ERROR_STATE, message)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::new(OPENRTMP_ERROR_CONFIG, error.to_string())
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Failure {
+        Failure::new(OPENRTMP_ERROR_CONFIG, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::new(OPENRTMP_ERROR_IO, error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        let code = match &error {
+            StartError::Config(_) => OPENRTMP_ERROR_CONFIG,
+            StartError::Listen { .. } => OPENRTMP_ERROR_LISTEN,
+            _ => OPENRTMP_ERROR_IO,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Failure {
+        let code = match &error {
+            RecordError::Config(_) => OPENRTMP_ERROR_CONFIG,
+            RecordError::Busy => OPENRTMP_ERROR_BUSY,
+            RecordError::EmptyName => OPENRTMP_ERROR_INVALID_ARGUMENT,
+            RecordError::Stopping => OPENRTMP_ERROR_STATE,
+            _ => OPENRTMP_ERROR_IO,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Failure {
+        let code = match &error {
+            PublishError::Busy => OPENRTMP_ERROR_BUSY,
+            PublishError::Limit => OPENRTMP_ERROR_LIMIT,
+            PublishError::Stopping => OPENRTMP_ERROR_STATE,
+            PublishError::Full => OPENRTMP_ERROR_WOULD_BLOCK,
+            _ => OPENRTMP_ERROR_INVALID_ARGUMENT,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<CString> = RefCell::default();
+}
+
+/// Keeps the detail for this thread.
+pub(crate) fn remember(message: &str) {
+    // A NUL, which only a peer's or a host's own text could hold, would end it early.
+    let text = CString::new(message.replace('\0', " ")).unwrap_or_default();
+    // At a thread's very end there is nobody left to ask for it.
+    let _ = LAST.try_with(|last| *last.borrow_mut() = text);
+}
+
+/// What a code means, in English. Never NULL; static.
+#[unsafe(no_mangle)]
+pub extern "C" fn openrtmp_strerror(code: i32) -> *const c_char {
+    boundary::value(c"unknown error".as_ptr(), || {
+        match code {
+            OPENRTMP_OK => c"success",
+            OPENRTMP_ERROR_INVALID_ARGUMENT => c"invalid argument",
+            OPENRTMP_ERROR_INVALID_UTF8 => c"text is not UTF-8",
+            OPENRTMP_ERROR_STRUCT_SIZE => c"struct of another version",
+            OPENRTMP_ERROR_BUFFER_TOO_SMALL => c"buffer too small",
+            OPENRTMP_ERROR_NOT_FOUND => c"not found",
+            OPENRTMP_ERROR_STATE => c"not possible in this state",
+            OPENRTMP_ERROR_RECURSIVE => c"not possible inside this callback",
+            OPENRTMP_ERROR_CONFIG => c"setting not allowed",
+            OPENRTMP_ERROR_LISTEN => c"cannot listen",
+            OPENRTMP_ERROR_IO => c"input or output failed",
+            OPENRTMP_ERROR_BUSY => c"in use by somebody else",
+            OPENRTMP_ERROR_LIMIT => c"limit reached",
+            OPENRTMP_ERROR_WOULD_BLOCK => c"too much is waiting",
+            OPENRTMP_ERROR_PANIC => c"internal error",
+            _ => c"unknown error",
+        }
+        .as_ptr()
+    })
+}
+
+/// The detail of the last failure on this thread; empty if there was none. Never
+/// NULL. Good until the next failure on this thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn openrtmp_last_error_message() -> *const c_char {
+    boundary::value(c"".as_ptr(), || LAST.with(|last| last.borrow().as_ptr()))
+}

@@ -1,0 +1,292 @@
+//! What happened, for C.
+
+use openrtmp_core::{CloseReason, Event};
+
+use crate::convert::OpenrtmpStr;
+
+/// An event of a newer library; its JSON tells.
+pub const OPENRTMP_EVENT_OTHER: u32 = 0;
+/// The server listens. text: its addresses, with commas between them.
+pub const OPENRTMP_EVENT_SERVER_STARTED: u32 = 1;
+/// The server is going away.
+pub const OPENRTMP_EVENT_SERVER_STOPPING: u32 = 2;
+/// A worker thread failed and was started again. number: which.
+pub const OPENRTMP_EVENT_WORKER_RESTARTED: u32 = 3;
+/// Accepting failed and is tried again. text: what the system said.
+pub const OPENRTMP_EVENT_ACCEPT_FAILED: u32 = 4;
+/// A connection was accepted. connection_id, peer.
+pub const OPENRTMP_EVENT_CONNECTION_OPENED: u32 = 5;
+/// A connection is over. connection_id, peer, reason, text: why.
+pub const OPENRTMP_EVENT_CONNECTION_CLOSED: u32 = 6;
+/// A stream has a publisher. stream_id, stream, flag: it replaced another.
+pub const OPENRTMP_EVENT_STREAM_PUBLISHED: u32 = 7;
+/// A stream's tracks became known or changed. stream_id, stream, text: codec
+/// strings with commas between them; the JSON has the rest.
+pub const OPENRTMP_EVENT_STREAM_TRACKS: u32 = 8;
+/// A stream's publisher left; it may come back. stream_id, stream.
+pub const OPENRTMP_EVENT_STREAM_UNPUBLISHED: u32 = 9;
+/// A stream is over and its players were told. stream_id, stream.
+pub const OPENRTMP_EVENT_STREAM_ENDED: u32 = 10;
+/// A player was attached to a stream. connection_id, stream.
+pub const OPENRTMP_EVENT_SUBSCRIBER_JOINED: u32 = 11;
+/// A player left a stream. connection_id, stream, number: frames it did not get.
+pub const OPENRTMP_EVENT_SUBSCRIBER_LEFT: u32 = 12;
+/// A player is too slow. connection_id, stream, number: frames dropped just now.
+pub const OPENRTMP_EVENT_SUBSCRIBER_DROPPING: u32 = 13;
+/// A request was decided. connection_id, peer, stream: the app or the stream, keys
+/// masked, text: why not, flag: granted; the JSON has the action.
+pub const OPENRTMP_EVENT_ACCESS: u32 = 14;
+/// A limit was reached. text: which, by its path, number: its value.
+pub const OPENRTMP_EVENT_LIMIT_REACHED: u32 = 15;
+/// A recording was begun. stream, text: the file.
+pub const OPENRTMP_EVENT_RECORDING_STARTED: u32 = 16;
+/// A recording is complete. stream, text: the file, number: its bytes.
+pub const OPENRTMP_EVENT_RECORDING_FINISHED: u32 = 17;
+/// A recording ended early. stream, text: what the system said.
+pub const OPENRTMP_EVENT_RECORDING_FAILED: u32 = 18;
+/// The callback was too slow. number: events that were lost.
+pub const OPENRTMP_EVENT_LOST: u32 = 19;
+
+/// Another reason, or none.
+pub const OPENRTMP_CLOSE_OTHER: u32 = 0;
+/// The peer closed it.
+pub const OPENRTMP_CLOSE_PEER: u32 = 1;
+/// The network failed.
+pub const OPENRTMP_CLOSE_NETWORK: u32 = 2;
+/// The peer broke the protocol, or did not get on in time.
+pub const OPENRTMP_CLOSE_PROTOCOL: u32 = 3;
+/// The peer was refused.
+pub const OPENRTMP_CLOSE_REFUSED: u32 = 4;
+/// The peer took nothing of what it asked for.
+pub const OPENRTMP_CLOSE_TOO_SLOW: u32 = 5;
+/// A limit of the server.
+pub const OPENRTMP_CLOSE_LIMIT: u32 = 6;
+/// The host asked for it.
+pub const OPENRTMP_CLOSE_HOST: u32 = 7;
+/// The server stopped.
+pub const OPENRTMP_CLOSE_SERVER_STOPPED: u32 = 8;
+/// A bug in this library, caught.
+pub const OPENRTMP_CLOSE_INTERNAL: u32 = 9;
+
+/// Something that happened. Which members mean something stands at each kind; the
+/// others are 0 or empty. Lives as long as the callback.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenrtmpEvent {
+    /// Size of the struct that the library fills.
+    pub struct_size: u32,
+    /// OPENRTMP_EVENT_*.
+    pub kind: u32,
+    /// The connection.
+    pub connection_id: u64,
+    /// The stream.
+    pub stream_id: u64,
+    /// See the kind.
+    pub number: u64,
+    /// OPENRTMP_CLOSE_*.
+    pub reason: u32,
+    /// 0 or 1, see the kind.
+    pub flag: u32,
+    /// The stream's path, for example "live/cam".
+    pub stream: OpenrtmpStr,
+    /// The peer's address and port.
+    pub peer: OpenrtmpStr,
+    /// See the kind.
+    pub text: OpenrtmpStr,
+    /// The whole event as a JSON object.
+    pub json: OpenrtmpStr,
+}
+
+/// An event's texts, which the struct borrows.
+#[derive(Default)]
+struct Parts {
+    kind: u32,
+    connection_id: u64,
+    stream_id: u64,
+    number: u64,
+    reason: u32,
+    flag: bool,
+    stream: String,
+    peer: String,
+    text: String,
+}
+
+/// Shows an event to C while `show` runs.
+pub(crate) fn lend(event: Event, show: impl FnOnce(&OpenrtmpEvent)) {
+    let json = serde_json::to_string(&event).unwrap_or_default();
+    let parts = parts(event);
+    show(&OpenrtmpEvent {
+        struct_size: size_of::<OpenrtmpEvent>() as u32,
+        kind: parts.kind,
+        connection_id: parts.connection_id,
+        stream_id: parts.stream_id,
+        number: parts.number,
+        reason: parts.reason,
+        flag: parts.flag.into(),
+        stream: OpenrtmpStr::new(&parts.stream),
+        peer: OpenrtmpStr::new(&parts.peer),
+        text: OpenrtmpStr::new(&parts.text),
+        json: OpenrtmpStr::new(&json),
+    });
+}
+
+fn parts(event: Event) -> Parts {
+    let of = |kind| Parts {
+        kind,
+        ..Parts::default()
+    };
+    let of_stream = |kind, id: openrtmp_core::StreamId, stream| Parts {
+        stream_id: id.as_u64(),
+        stream,
+        ..of(kind)
+    };
+    let of_player = |kind, id: openrtmp_core::ConnectionId, stream, number| Parts {
+        connection_id: id.as_u64(),
+        stream,
+        number,
+        ..of(kind)
+    };
+    match event {
+        Event::ServerStarted { listen } => Parts {
+            text: join(listen.iter().map(ToString::to_string)),
+            ..of(OPENRTMP_EVENT_SERVER_STARTED)
+        },
+        Event::ServerStopping => of(OPENRTMP_EVENT_SERVER_STOPPING),
+        Event::WorkerRestarted { worker } => Parts {
+            number: worker as u64,
+            ..of(OPENRTMP_EVENT_WORKER_RESTARTED)
+        },
+        Event::AcceptFailed { error } => Parts {
+            text: error,
+            ..of(OPENRTMP_EVENT_ACCEPT_FAILED)
+        },
+        Event::ConnectionOpened { connection, peer } => Parts {
+            connection_id: connection.as_u64(),
+            peer: peer.to_string(),
+            ..of(OPENRTMP_EVENT_CONNECTION_OPENED)
+        },
+        Event::ConnectionClosed {
+            connection,
+            peer,
+            reason,
+        } => Parts {
+            connection_id: connection.as_u64(),
+            peer: peer.to_string(),
+            reason: close_reason(&reason),
+            text: reason.to_string(),
+            ..of(OPENRTMP_EVENT_CONNECTION_CLOSED)
+        },
+        Event::StreamPublished {
+            stream,
+            name,
+            takeover,
+        } => Parts {
+            flag: takeover,
+            ..of_stream(OPENRTMP_EVENT_STREAM_PUBLISHED, stream, name)
+        },
+        Event::StreamTracks {
+            stream,
+            name,
+            tracks,
+        } => Parts {
+            text: codecs(&tracks),
+            ..of_stream(OPENRTMP_EVENT_STREAM_TRACKS, stream, name)
+        },
+        Event::StreamUnpublished { stream, name } => {
+            of_stream(OPENRTMP_EVENT_STREAM_UNPUBLISHED, stream, name)
+        }
+        Event::StreamEnded { stream, name } => of_stream(OPENRTMP_EVENT_STREAM_ENDED, stream, name),
+        Event::SubscriberJoined { connection, name } => {
+            of_player(OPENRTMP_EVENT_SUBSCRIBER_JOINED, connection, name, 0)
+        }
+        Event::SubscriberLeft {
+            connection,
+            name,
+            dropped,
+        } => of_player(OPENRTMP_EVENT_SUBSCRIBER_LEFT, connection, name, dropped),
+        Event::SubscriberDropping {
+            connection,
+            name,
+            dropped,
+        } => of_player(
+            OPENRTMP_EVENT_SUBSCRIBER_DROPPING,
+            connection,
+            name,
+            dropped,
+        ),
+        Event::Access {
+            connection,
+            peer,
+            target,
+            granted,
+            reason,
+            ..
+        } => Parts {
+            peer: peer.to_string(),
+            flag: granted,
+            text: reason,
+            ..of_player(OPENRTMP_EVENT_ACCESS, connection, target, 0)
+        },
+        Event::LimitReached {
+            limit,
+            value,
+            connection,
+        } => Parts {
+            connection_id: connection.map_or(0, |c| c.as_u64()),
+            number: value,
+            text: limit.to_owned(),
+            ..of(OPENRTMP_EVENT_LIMIT_REACHED)
+        },
+        Event::RecordingStarted { name, path } => Parts {
+            stream: name,
+            text: path.to_string_lossy().into_owned(),
+            ..of(OPENRTMP_EVENT_RECORDING_STARTED)
+        },
+        Event::RecordingFinished {
+            name, path, bytes, ..
+        } => Parts {
+            stream: name,
+            number: bytes,
+            text: path.to_string_lossy().into_owned(),
+            ..of(OPENRTMP_EVENT_RECORDING_FINISHED)
+        },
+        Event::RecordingFailed { name, error, .. } => Parts {
+            stream: name,
+            text: error,
+            ..of(OPENRTMP_EVENT_RECORDING_FAILED)
+        },
+        Event::Lost { count } => Parts {
+            number: count,
+            ..of(OPENRTMP_EVENT_LOST)
+        },
+        _ => of(OPENRTMP_EVENT_OTHER),
+    }
+}
+
+fn close_reason(reason: &CloseReason) -> u32 {
+    match reason {
+        CloseReason::Peer => OPENRTMP_CLOSE_PEER,
+        CloseReason::Network(_) => OPENRTMP_CLOSE_NETWORK,
+        CloseReason::Protocol(_) => OPENRTMP_CLOSE_PROTOCOL,
+        CloseReason::Refused(_) => OPENRTMP_CLOSE_REFUSED,
+        CloseReason::TooSlow(_) => OPENRTMP_CLOSE_TOO_SLOW,
+        CloseReason::Limit(_) => OPENRTMP_CLOSE_LIMIT,
+        CloseReason::Host(_) => OPENRTMP_CLOSE_HOST,
+        CloseReason::ServerStopped => OPENRTMP_CLOSE_SERVER_STOPPED,
+        CloseReason::Internal => OPENRTMP_CLOSE_INTERNAL,
+        _ => OPENRTMP_CLOSE_OTHER,
+    }
+}
+
+/// Codec strings of tracks, the FourCC where no more is known.
+pub(crate) fn codecs(tracks: &[openrtmp_core::Track]) -> String {
+    join(
+        tracks
+            .iter()
+            .map(|t| t.codec_string.clone().unwrap_or_else(|| t.codec.clone())),
+    )
+}
+
+fn join(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(",")
+}

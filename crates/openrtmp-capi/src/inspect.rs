@@ -1,0 +1,237 @@
+//! Streams, connections and players: seeing them, ending them.
+
+use std::ffi::c_void;
+
+use openrtmp_core::ConnectionId;
+
+use crate::boundary;
+use crate::convert::{OpenrtmpStr, borrow, text};
+use crate::error::Failure;
+use crate::event::codecs;
+use crate::server::{OpenrtmpServer, required};
+
+/// One stream. Lives as long as the visit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenrtmpStreamInfo {
+    /// Size of the struct that the library fills.
+    pub struct_size: u32,
+    /// 1 while it has a publisher, 0 within the grace after that left.
+    pub live: u32,
+    /// Which.
+    pub stream_id: u64,
+    /// Its path, for example "live/cam".
+    pub name: OpenrtmpStr,
+    /// Codec strings (RFC 6381) of its tracks, with commas between them.
+    pub codecs: OpenrtmpStr,
+    /// Pixels of the first video track, 0 if not known.
+    pub width: u32,
+    /// Pixels of the first video track, 0 if not known.
+    pub height: u32,
+    /// Since it began.
+    pub uptime_ms: u64,
+    /// Payload bytes published.
+    pub bytes: u64,
+    /// Bit/s published, over the last seconds.
+    pub bitrate: u64,
+    /// Video frames.
+    pub video_frames: u64,
+    /// Audio frames.
+    pub audio_frames: u64,
+    /// Key frames.
+    pub keyframes: u64,
+    /// Players.
+    pub subscribers: u64,
+}
+
+/// One connection. Lives as long as the visit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenrtmpConnectionInfo {
+    /// Size of the struct that the library fills.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Which.
+    pub connection_id: u64,
+    /// The peer's address and port.
+    pub peer: OpenrtmpStr,
+    /// How far it has come: "handshake", "connect", "connected", "publishing", "playing".
+    pub stage: OpenrtmpStr,
+    /// Since it was accepted.
+    pub uptime_ms: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+    /// Bytes waiting to be written.
+    pub queue_bytes: u64,
+}
+
+/// One player of a stream. Lives as long as the visit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenrtmpSubscriberInfo {
+    /// Size of the struct that the library fills.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Its connection.
+    pub connection_id: u64,
+    /// Packets waiting to be written.
+    pub queue_packets: u64,
+    /// Bytes waiting to be written.
+    pub queue_bytes: u64,
+    /// How long the oldest frame that may be dropped has waited.
+    pub queue_delay_ms: u64,
+    /// Frames it did not get because it was too slow.
+    pub dropped_frames: u64,
+    /// From play to the first key frame queued; UINT64_MAX before that.
+    pub join_ms: u64,
+}
+
+/// Visits the streams, on the calling thread, before it returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_streams(
+    server: *const OpenrtmpServer,
+    visit: Option<unsafe extern "C" fn(user_data: *mut c_void, stream: *const OpenrtmpStreamInfo)>,
+    user_data: *mut c_void,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? }.running()?;
+        let visit = required(visit)?;
+        for stream in server.metrics().streams {
+            let video = stream.tracks.iter().find(|t| t.video);
+            let codecs = codecs(&stream.tracks);
+            let info = OpenrtmpStreamInfo {
+                struct_size: size_of::<OpenrtmpStreamInfo>() as u32,
+                live: stream.live.into(),
+                stream_id: stream.id.as_u64(),
+                name: OpenrtmpStr::new(&stream.name),
+                codecs: OpenrtmpStr::new(&codecs),
+                width: video.and_then(|t| t.width).unwrap_or(0),
+                height: video.and_then(|t| t.height).unwrap_or(0),
+                uptime_ms: (stream.uptime_seconds * 1000.0) as u64,
+                bytes: stream.bytes,
+                bitrate: stream.bitrate,
+                video_frames: stream.video_frames,
+                audio_frames: stream.audio_frames,
+                keyframes: stream.keyframes,
+                subscribers: stream.subscribers.len() as u64,
+            };
+            // SAFETY: the host's function; the struct outlives the call.
+            unsafe { visit(user_data, &info) };
+        }
+        Ok(())
+    })
+}
+
+/// Visits the connections, on the calling thread, before it returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_connections(
+    server: *const OpenrtmpServer,
+    visit: Option<
+        unsafe extern "C" fn(user_data: *mut c_void, connection: *const OpenrtmpConnectionInfo),
+    >,
+    user_data: *mut c_void,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? }.running()?;
+        let visit = required(visit)?;
+        for connection in server.metrics().connections_list {
+            let peer = connection.peer.to_string();
+            let info = OpenrtmpConnectionInfo {
+                struct_size: size_of::<OpenrtmpConnectionInfo>() as u32,
+                reserved: 0,
+                connection_id: connection.id.as_u64(),
+                peer: OpenrtmpStr::new(&peer),
+                stage: OpenrtmpStr::new(connection.stage),
+                uptime_ms: (connection.uptime_seconds * 1000.0) as u64,
+                bytes_in: connection.bytes_in,
+                bytes_out: connection.bytes_out,
+                queue_bytes: connection.queue_bytes as u64,
+            };
+            // SAFETY: the host's function; the struct outlives the call.
+            unsafe { visit(user_data, &info) };
+        }
+        Ok(())
+    })
+}
+
+/// Visits the players of a stream ("app/name"), on the calling thread, before it
+/// returns. OPENRTMP_ERROR_NOT_FOUND if there is no such stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_subscribers(
+    server: *const OpenrtmpServer,
+    stream: OpenrtmpStr,
+    visit: Option<
+        unsafe extern "C" fn(user_data: *mut c_void, subscriber: *const OpenrtmpSubscriberInfo),
+    >,
+    user_data: *mut c_void,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, name) = unsafe { (borrow(server)?.running()?, text(stream)?) };
+        let visit = required(visit)?;
+        let streams = server.metrics().streams;
+        let stream = streams
+            .iter()
+            .find(|s| s.name == name)
+            .ok_or_else(|| Failure::not_found(format!("there is no stream {name}")))?;
+        for subscriber in &stream.subscribers {
+            let info = OpenrtmpSubscriberInfo {
+                struct_size: size_of::<OpenrtmpSubscriberInfo>() as u32,
+                reserved: 0,
+                connection_id: subscriber.connection.as_u64(),
+                queue_packets: subscriber.queue_packets as u64,
+                queue_bytes: subscriber.queue_bytes as u64,
+                queue_delay_ms: subscriber.queue_delay_ms,
+                dropped_frames: subscriber.dropped_frames,
+                join_ms: subscriber.join_ms.unwrap_or(u64::MAX),
+            };
+            // SAFETY: the host's function; the struct outlives the call.
+            unsafe { visit(user_data, &info) };
+        }
+        Ok(())
+    })
+}
+
+/// Ends a connection. The reason is for logs and events.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_disconnect(
+    server: *mut OpenrtmpServer,
+    connection_id: u64,
+    reason: OpenrtmpStr,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, reason) = unsafe { (borrow(server)?.running()?, text(reason)?) };
+        let id = ConnectionId::from_u64(connection_id);
+        let connections = server.metrics().connections_list;
+        if !connections.iter().any(|c| c.id == id) {
+            return Err(Failure::not_found(format!("there is no connection {id}")));
+        }
+        server.disconnect(id, reason);
+        Ok(())
+    })
+}
+
+/// Ends a stream ("app/name") by ending the connection that publishes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_end_stream(
+    server: *mut OpenrtmpServer,
+    stream: OpenrtmpStr,
+    reason: OpenrtmpStr,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, stream, reason) =
+            unsafe { (borrow(server)?.running()?, text(stream)?, text(reason)?) };
+        if !server.end_stream(stream, reason) {
+            return Err(Failure::not_found(format!("there is no stream {stream}")));
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,38 @@
+//! `libopenrtmp`: the C ABI over `openrtmp-core`.
+//!
+//! The contract is written where its users read it: at the top of
+//! `include/openrtmp.h`, which is made from this crate by `cbindgen.toml` and
+//! `tests/header.rs`. One file per object of C. What they share:
+//!
+//! - [`boundary`]: every export runs in one of its functions, which catch panics
+//!   and turn results into codes;
+//! - [`convert`]: what comes from C is checked there, and only there;
+//! - [`callback`]: what calls into C.
+
+#![allow(
+    unsafe_code,
+    reason = "C hands over raw pointers; every use of one states why it holds"
+)]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "the documentation becomes the C header, which states the contract once"
+)]
+
+pub mod access;
+mod boundary;
+mod callback;
+pub mod config;
+mod convert;
+pub mod error;
+pub mod event;
+pub mod inspect;
+pub mod keys;
+pub mod logging;
+pub mod metrics;
+pub mod publisher;
+pub mod recording;
+pub mod server;
+pub mod tap;
+pub mod version;
+
+pub use boundary::panic_on_purpose;

@@ -1,0 +1,51 @@
+//! Recording that the host begins and ends.
+
+use openrtmp_core::config::RecordConfig;
+
+use crate::boundary;
+use crate::convert::{OpenrtmpStr, borrow, path, text};
+use crate::error::Failure;
+use crate::server::OpenrtmpServer;
+
+/// Records a stream ("app/name"), live or still to come, to FLV files in a folder,
+/// which is made if missing, until openrtmp_record_stop() or the end of the server.
+/// Events tell the file names. Names and splitting are those of "record" in the
+/// settings, where it is set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_record_start(
+    server: *mut OpenrtmpServer,
+    stream: OpenrtmpStr,
+    directory: OpenrtmpStr,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, stream, directory) =
+            unsafe { (borrow(server)?.running()?, text(stream)?, path(directory)?) };
+        let record = match &server.config().record {
+            Some(record) => RecordConfig {
+                directory,
+                ..record.clone()
+            },
+            None => RecordConfig::new(directory),
+        };
+        Ok(server.record(stream, record)?)
+    })
+}
+
+/// Completes a recording begun by openrtmp_record_start(); when it returns the file is
+/// whole.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_record_stop(
+    server: *mut OpenrtmpServer,
+    stream: OpenrtmpStr,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, stream) = unsafe { (borrow(server)?.running()?, text(stream)?) };
+        if !server.stop_recording(stream) {
+            let message = format!("{stream} is not being recorded by openrtmp_record_start()");
+            return Err(Failure::not_found(message));
+        }
+        Ok(())
+    })
+}

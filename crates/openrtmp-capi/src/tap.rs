@@ -1,0 +1,337 @@
+//! Frames for the host.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use openrtmp_core::protocol::session::MediaKind;
+use openrtmp_core::{Frame, FrameContent, Tap, TapCloser, TapEvent, TapStream};
+
+use crate::boundary;
+use crate::callback::{self, UserData};
+use crate::convert::{OpenrtmpStr, Versioned, borrow, output, text, versioned};
+use crate::error::Failure;
+use crate::server::{OpenrtmpServer, required};
+
+/// Audio.
+pub const OPENRTMP_MEDIA_AUDIO: u32 = 1;
+/// Video.
+pub const OPENRTMP_MEDIA_VIDEO: u32 = 2;
+/// AMF0 values: onMetaData and other data messages.
+pub const OPENRTMP_MEDIA_DATA: u32 = 3;
+
+/// Decoding can start here; set for every audio frame.
+pub const OPENRTMP_FRAME_KEY: u32 = 1;
+/// Decoder configuration (sequence header), which comes before the frames it is for.
+pub const OPENRTMP_FRAME_CONFIG: u32 = 2;
+/// Data about the media: onMetaData, HDR metadata, channel layouts.
+pub const OPENRTMP_FRAME_METADATA: u32 = 4;
+/// The end of a sequence.
+pub const OPENRTMP_FRAME_END: u32 = 8;
+
+/// H.264, "avc1".
+pub const OPENRTMP_FOURCC_AVC: u32 = 0x6176_6331;
+/// H.265, "hvc1".
+pub const OPENRTMP_FOURCC_HEVC: u32 = 0x6876_6331;
+/// H.266, "vvc1".
+pub const OPENRTMP_FOURCC_VVC: u32 = 0x7676_6331;
+/// AV1, "av01".
+pub const OPENRTMP_FOURCC_AV1: u32 = 0x6176_3031;
+/// VP8, "vp08".
+pub const OPENRTMP_FOURCC_VP8: u32 = 0x7670_3038;
+/// VP9, "vp09".
+pub const OPENRTMP_FOURCC_VP9: u32 = 0x7670_3039;
+/// AAC, "mp4a".
+pub const OPENRTMP_FOURCC_AAC: u32 = 0x6D70_3461;
+/// MP3, ".mp3".
+pub const OPENRTMP_FOURCC_MP3: u32 = 0x2E6D_7033;
+/// Opus, "Opus".
+pub const OPENRTMP_FOURCC_OPUS: u32 = 0x4F70_7573;
+/// FLAC, "fLaC".
+pub const OPENRTMP_FOURCC_FLAC: u32 = 0x664C_6143;
+/// AC-3, "ac-3".
+pub const OPENRTMP_FOURCC_AC3: u32 = 0x6163_2D33;
+/// E-AC-3, "ec-3".
+pub const OPENRTMP_FOURCC_EAC3: u32 = 0x6563_2D33;
+
+/// One frame of one track. Read only. Lives as long as the callback, or, once
+/// retained, until it is released.
+#[repr(C)]
+#[derive(Debug)]
+pub struct OpenrtmpFrame {
+    /// Size of the struct that the library fills.
+    pub struct_size: u32,
+    /// OPENRTMP_MEDIA_*.
+    pub kind: u32,
+    /// FourCC, first character in the most significant byte; 0 for data.
+    pub codec: u32,
+    /// OPENRTMP_FRAME_*, combined.
+    pub flags: u32,
+    /// Track; 0 is the default track.
+    pub track: u32,
+    /// 0.
+    pub reserved: u32,
+    /// The stream.
+    pub stream_id: u64,
+    /// Its path, for example "live/cam".
+    pub stream: OpenrtmpStr,
+    /// Decoding time on the stream's clock.
+    pub dts_us: i64,
+    /// Presentation time on the stream's clock.
+    pub pts_us: i64,
+    /// The codec's bytes: H.264 and H.265 as NAL units with length prefixes, AAC
+    /// without ADTS, data as AMF0 values.
+    pub payload: *const u8,
+    /// Bytes.
+    pub payload_length: usize,
+    /// Frames of this stream that this tap has lost so far because it was too slow.
+    pub dropped: u64,
+}
+
+/// What a tap calls back, on a thread of its own. Only on_frame must not be NULL.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct OpenrtmpTapCallbacks {
+    /// sizeof(openrtmp_tap_callbacks).
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Handed to each callback.
+    pub user_data: *mut c_void,
+    /// A frame. When it returns too late, video up to a later key frame is dropped,
+    /// as for any slow player ("queue" in the settings); nobody else waits.
+    pub on_frame: Option<unsafe extern "C" fn(user_data: *mut c_void, frame: *const OpenrtmpFrame)>,
+    /// A stream has a publisher; its frames follow.
+    pub on_started:
+        Option<unsafe extern "C" fn(user_data: *mut c_void, stream_id: u64, stream: OpenrtmpStr)>,
+    /// A stream is over. It may start again.
+    pub on_ended:
+        Option<unsafe extern "C" fn(user_data: *mut c_void, stream_id: u64, stream: OpenrtmpStr)>,
+    /// The last call, after openrtmp_tap_free() or the server's stop.
+    pub on_closed: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+}
+
+// SAFETY: pointers, nullable functions and integers without padding.
+unsafe impl Versioned for OpenrtmpTapCallbacks {
+    const FIRST: usize = size_of::<OpenrtmpTapCallbacks>();
+}
+
+/// Receives the frames of one stream or of all.
+pub struct OpenrtmpTap {
+    closer: TapCloser,
+    /// The host is done with it: what waits is not delivered.
+    done: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// Opens a tap on a stream ("app/name"), live or still to come, or, with an empty name,
+/// on every stream. Headers come first, then frames from the newest key frame on. The
+/// queue to the callback is bounded as that of a player. Free it with
+/// openrtmp_tap_free(), also after the server has stopped.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_tap_open(
+    server: *mut OpenrtmpServer,
+    stream: OpenrtmpStr,
+    callbacks: *const OpenrtmpTapCallbacks,
+    out_tap: *mut *mut OpenrtmpTap,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, stream, callbacks, out) = unsafe {
+            (
+                borrow(server)?.running()?,
+                text(stream)?,
+                versioned(callbacks)?,
+                output(out_tap)?,
+            )
+        };
+        let listener = Listener::new(callbacks)?;
+        let tap = match stream {
+            "" => server.tap_all(),
+            name => server.tap(name),
+        };
+        let (closer, done) = (tap.closer(), Arc::new(AtomicBool::new(false)));
+        let seen = done.clone();
+        let thread = std::thread::Builder::new()
+            .name("openrtmp-tap".into())
+            .spawn(move || {
+                let identity = Arc::as_ptr(&seen) as usize;
+                callback::inside(identity, || listener.run(tap, &seen));
+            })?;
+        out.write(Box::into_raw(Box::new(OpenrtmpTap {
+            closer,
+            done,
+            thread,
+        })));
+        Ok(())
+    })
+}
+
+/// Closes a tap and frees it: waits until its callback has returned and on_closed was
+/// called. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
+/// freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_tap_free(tap: *mut OpenrtmpTap) -> i32 {
+    boundary::status(|| {
+        if tap.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the contract of the header.
+        let identity = Arc::as_ptr(&unsafe { borrow(tap)? }.done) as usize;
+        callback::refuse_inside(identity, "closing the tap")?;
+        // SAFETY: from openrtmp_tap_open and not freed, the header demands.
+        let tap = unsafe { Box::from_raw(tap) };
+        tap.done.store(true, Ordering::Release);
+        tap.closer.close();
+        // Its thread runs the host's code and ours; neither may unwind.
+        tap.thread.join().map_err(|_| {
+            Failure::new(
+                crate::error::OPENRTMP_ERROR_PANIC,
+                "the tap's thread failed",
+            )
+        })
+    })
+}
+
+/// Keeps a frame beyond its callback, payload included. Give the result to
+/// openrtmp_frame_release() once, from any thread. NULL for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_frame_retain(
+    frame: *const OpenrtmpFrame,
+) -> *const OpenrtmpFrame {
+    boundary::value(std::ptr::null(), || {
+        if !frame.is_null() {
+            // SAFETY: every frame that C sees is the head of a `Held` in an `Arc`.
+            unsafe { Arc::increment_strong_count(frame.cast::<Held>()) };
+        }
+        frame
+    })
+}
+
+/// Lets go of a frame that was retained.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_frame_release(frame: *const OpenrtmpFrame) {
+    boundary::nothing(|| {
+        if !frame.is_null() {
+            // SAFETY: as in openrtmp_frame_retain, which the header demands first.
+            unsafe { Arc::decrement_strong_count(frame.cast::<Held>()) };
+        }
+    });
+}
+
+/// A frame with what it borrows from. C sees its first member.
+#[repr(C)]
+struct Held {
+    head: OpenrtmpFrame,
+    frame: Frame,
+}
+
+// SAFETY: the head's pointers go to `frame`, which is never changed.
+unsafe impl Send for Held {}
+// SAFETY: as above.
+unsafe impl Sync for Held {}
+
+impl Held {
+    fn new(frame: Frame) -> Arc<Held> {
+        let flags = match frame.content {
+            FrameContent::Key => OPENRTMP_FRAME_KEY,
+            FrameContent::Header => OPENRTMP_FRAME_CONFIG,
+            FrameContent::Metadata => OPENRTMP_FRAME_METADATA,
+            FrameContent::End => OPENRTMP_FRAME_END,
+            _ => 0,
+        };
+        Arc::new(Held {
+            head: OpenrtmpFrame {
+                struct_size: size_of::<OpenrtmpFrame>() as u32,
+                kind: match frame.kind {
+                    MediaKind::Audio => OPENRTMP_MEDIA_AUDIO,
+                    MediaKind::Video => OPENRTMP_MEDIA_VIDEO,
+                    MediaKind::Data => OPENRTMP_MEDIA_DATA,
+                },
+                codec: frame.codec.map_or(0, |codec| codec.to_u32()),
+                flags,
+                track: frame.track.into(),
+                reserved: 0,
+                stream_id: frame.stream.id.as_u64(),
+                // Both are on the heap: moving the frame leaves them in place.
+                stream: OpenrtmpStr::new(frame.stream.name.as_str()),
+                dts_us: frame.dts_micros,
+                pts_us: frame.pts_micros,
+                payload: frame.payload.as_ptr(),
+                payload_length: frame.payload.len(),
+                dropped: frame.dropped,
+            },
+            frame,
+        })
+    }
+}
+
+/// Calls the host for what a tap yields.
+struct Listener {
+    callbacks: OpenrtmpTapCallbacks,
+    on_frame: unsafe extern "C" fn(*mut c_void, *const OpenrtmpFrame),
+    user_data: UserData,
+}
+
+// SAFETY: the functions are the host's, who is told which thread calls them.
+unsafe impl Send for Listener {}
+
+/// How long to wait for frames before waiting again.
+const FOREVER: Duration = Duration::from_secs(86_400);
+
+impl Listener {
+    fn new(callbacks: OpenrtmpTapCallbacks) -> Result<Listener, Failure> {
+        Ok(Listener {
+            on_frame: required(callbacks.on_frame)?,
+            user_data: UserData(callbacks.user_data),
+            callbacks,
+        })
+    }
+
+    fn run(self, mut tap: Tap, done: &AtomicBool) {
+        while !done.load(Ordering::Acquire) {
+            match tap.recv(FOREVER) {
+                // Freed meanwhile: the host wants no more.
+                Some(_) if done.load(Ordering::Acquire) => break,
+                Some(event) => self.deliver(event),
+                None if tap.is_closed() => break,
+                None => {}
+            }
+        }
+        drop(tap);
+        if let Some(on_closed) = self.callbacks.on_closed {
+            // SAFETY: the host's function, for the last time.
+            unsafe { on_closed(self.user_data.0) };
+        }
+    }
+
+    fn deliver(&self, event: TapEvent) {
+        match event {
+            TapEvent::Frame(frame) => {
+                let held = Held::new(frame);
+                // The pointer is of the whole, for openrtmp_frame_retain.
+                let head = Arc::as_ptr(&held).cast::<OpenrtmpFrame>();
+                // SAFETY: the host's function; `held` outlives the call.
+                unsafe { (self.on_frame)(self.user_data.0, head) };
+                debug_assert_eq!(held.head.payload, held.frame.payload.as_ptr());
+            }
+            TapEvent::Started(stream) => self.tell(self.callbacks.on_started, &stream),
+            TapEvent::Ended(stream) => self.tell(self.callbacks.on_ended, &stream),
+            _ => {}
+        }
+    }
+
+    fn tell(
+        &self,
+        callback: Option<unsafe extern "C" fn(*mut c_void, u64, OpenrtmpStr)>,
+        stream: &TapStream,
+    ) {
+        if let Some(callback) = callback {
+            let name = OpenrtmpStr::new(stream.name.as_str());
+            // SAFETY: the host's function; the name outlives the call.
+            unsafe { callback(self.user_data.0, stream.id.as_u64(), name) };
+        }
+    }
+}

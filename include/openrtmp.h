@@ -1,0 +1,979 @@
+// OpenRTMP: an RTMP server inside your program. The C interface.
+//
+// Made from the sources of crates/openrtmp-capi; do not edit.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// RESULTS. A function that can fail returns 0 (OPENRTMP_OK) or a negative
+// OPENRTMP_ERROR_*; openrtmp_strerror() names it, and openrtmp_last_error_message()
+// tells the detail of the last failure on this thread. After a failure outputs are
+// as they were, unless a function says otherwise. No call aborts the program for a
+// wrong argument that can be seen to be wrong (NULL, bad UTF-8, unknown values).
+//
+// HANDLES. openrtmp_config, openrtmp_server, openrtmp_tap and openrtmp_publisher
+// are opaque; what _new and _open give, _free takes, exactly once; _free(NULL) does
+// nothing. Connections and streams are 64-bit ids, never used twice: a stale id is
+// OPENRTMP_ERROR_NOT_FOUND.
+//
+// THREADS. A server may be used from any thread at once. A config and a publisher
+// belong to one thread at a time. _free must be the last use of a handle anywhere.
+//
+// CALLBACKS. Each callback is called by one thread of its own, never by two at
+// once, and never by the threads that move media: it may take its time. It must not
+// unwind (no C++ exception, no longjmp). Inside it every function may be called but
+// those that would wait for the callback itself; they return
+// OPENRTMP_ERROR_RECURSIVE. on_closed is the last call of all; user_data may be
+// freed then.
+//
+// TEXT. openrtmp_str is UTF-8 by pointer and length; OPENRTMP_STR() makes one from a
+// string of C. Given to a callback, it lives as long as the call. Functions that
+// write text take a buffer and its capacity, end the text with NUL, and always tell
+// its length without the NUL: with OPENRTMP_ERROR_BUFFER_TOO_SMALL nothing but the
+// length is written. A NULL buffer with capacity 0 asks for the length.
+//
+// STRUCTS that you fill begin with struct_size; the _INIT macros set it. A struct
+// from an older header is understood; one from a newer header is refused if it asks
+// for something unknown (OPENRTMP_ERROR_STRUCT_SIZE).
+//
+// UNITS. Bytes, milliseconds (_ms), microseconds (_us), bit/s.
+
+
+#ifndef OPENRTMP_H
+#define OPENRTMP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Text by pointer and length. Not necessarily ended by NUL. {NULL, 0} is empty.
+typedef struct openrtmp_str {
+    const char *data;
+    size_t length;
+} openrtmp_str;
+
+/// The text of a string that ends with NUL; NULL is the empty text.
+static inline openrtmp_str openrtmp_str_from(const char *text) {
+    openrtmp_str result;
+    result.data = text;
+    result.length = text != NULL ? strlen(text) : 0;
+    return result;
+}
+
+#define OPENRTMP_STR(text) openrtmp_str_from(text)
+
+#ifdef __cplusplus
+}
+#endif
+
+
+// Something that a newer library asks.
+#define OPENRTMP_ACCESS_OTHER 0
+
+// To connect to an app.
+#define OPENRTMP_ACCESS_CONNECT 1
+
+// To publish a stream.
+#define OPENRTMP_ACCESS_PUBLISH 2
+
+// To play a stream.
+#define OPENRTMP_ACCESS_PLAY 3
+
+// Defaults for a desktop or server machine.
+#define OPENRTMP_PROFILE_DESKTOP 0
+
+// Defaults for a phone or tablet: one worker thread, smaller limits.
+#define OPENRTMP_PROFILE_MOBILE 1
+
+// JSON.
+#define OPENRTMP_FORMAT_JSON 0
+
+// YAML.
+#define OPENRTMP_FORMAT_YAML 1
+
+// Success.
+#define OPENRTMP_OK 0
+
+// An argument is NULL that must not be, or has a value that means nothing.
+#define OPENRTMP_ERROR_INVALID_ARGUMENT -1
+
+// A text is not UTF-8.
+#define OPENRTMP_ERROR_INVALID_UTF8 -2
+
+// struct_size is smaller than the first version of the struct, or the struct asks
+// for something that this library does not know.
+#define OPENRTMP_ERROR_STRUCT_SIZE -3
+
+// The buffer cannot hold the text; its length was told.
+#define OPENRTMP_ERROR_BUFFER_TOO_SMALL -4
+
+// There is no such thing, or no longer.
+#define OPENRTMP_ERROR_NOT_FOUND -5
+
+// Not possible in this state: not started, already started, not configured.
+#define OPENRTMP_ERROR_STATE -6
+
+// Called from inside a callback that the call would have to wait for.
+#define OPENRTMP_ERROR_RECURSIVE -7
+
+// A setting is unknown or its value is not allowed; the message names the path.
+#define OPENRTMP_ERROR_CONFIG -8
+
+// An address cannot be listened on.
+#define OPENRTMP_ERROR_LISTEN -9
+
+// A file, or another thing of the system, failed.
+#define OPENRTMP_ERROR_IO -10
+
+// Somebody else has it: the stream has a publisher, or is being recorded.
+#define OPENRTMP_ERROR_BUSY -11
+
+// A limit is reached.
+#define OPENRTMP_ERROR_LIMIT -12
+
+// Too much is waiting; try again later.
+#define OPENRTMP_ERROR_WOULD_BLOCK -13
+
+// A bug in this library, caught. The handle still works.
+#define OPENRTMP_ERROR_PANIC -14
+
+// An event of a newer library; its JSON tells.
+#define OPENRTMP_EVENT_OTHER 0
+
+// The server listens. text: its addresses, with commas between them.
+#define OPENRTMP_EVENT_SERVER_STARTED 1
+
+// The server is going away.
+#define OPENRTMP_EVENT_SERVER_STOPPING 2
+
+// A worker thread failed and was started again. number: which.
+#define OPENRTMP_EVENT_WORKER_RESTARTED 3
+
+// Accepting failed and is tried again. text: what the system said.
+#define OPENRTMP_EVENT_ACCEPT_FAILED 4
+
+// A connection was accepted. connection_id, peer.
+#define OPENRTMP_EVENT_CONNECTION_OPENED 5
+
+// A connection is over. connection_id, peer, reason, text: why.
+#define OPENRTMP_EVENT_CONNECTION_CLOSED 6
+
+// A stream has a publisher. stream_id, stream, flag: it replaced another.
+#define OPENRTMP_EVENT_STREAM_PUBLISHED 7
+
+// A stream's tracks became known or changed. stream_id, stream, text: codec
+// strings with commas between them; the JSON has the rest.
+#define OPENRTMP_EVENT_STREAM_TRACKS 8
+
+// A stream's publisher left; it may come back. stream_id, stream.
+#define OPENRTMP_EVENT_STREAM_UNPUBLISHED 9
+
+// A stream is over and its players were told. stream_id, stream.
+#define OPENRTMP_EVENT_STREAM_ENDED 10
+
+// A player was attached to a stream. connection_id, stream.
+#define OPENRTMP_EVENT_SUBSCRIBER_JOINED 11
+
+// A player left a stream. connection_id, stream, number: frames it did not get.
+#define OPENRTMP_EVENT_SUBSCRIBER_LEFT 12
+
+// A player is too slow. connection_id, stream, number: frames dropped just now.
+#define OPENRTMP_EVENT_SUBSCRIBER_DROPPING 13
+
+// A request was decided. connection_id, peer, stream: the app or the stream, keys
+// masked, text: why not, flag: granted; the JSON has the action.
+#define OPENRTMP_EVENT_ACCESS 14
+
+// A limit was reached. text: which, by its path, number: its value.
+#define OPENRTMP_EVENT_LIMIT_REACHED 15
+
+// A recording was begun. stream, text: the file.
+#define OPENRTMP_EVENT_RECORDING_STARTED 16
+
+// A recording is complete. stream, text: the file, number: its bytes.
+#define OPENRTMP_EVENT_RECORDING_FINISHED 17
+
+// A recording ended early. stream, text: what the system said.
+#define OPENRTMP_EVENT_RECORDING_FAILED 18
+
+// The callback was too slow. number: events that were lost.
+#define OPENRTMP_EVENT_LOST 19
+
+// Another reason, or none.
+#define OPENRTMP_CLOSE_OTHER 0
+
+// The peer closed it.
+#define OPENRTMP_CLOSE_PEER 1
+
+// The network failed.
+#define OPENRTMP_CLOSE_NETWORK 2
+
+// The peer broke the protocol, or did not get on in time.
+#define OPENRTMP_CLOSE_PROTOCOL 3
+
+// The peer was refused.
+#define OPENRTMP_CLOSE_REFUSED 4
+
+// The peer took nothing of what it asked for.
+#define OPENRTMP_CLOSE_TOO_SLOW 5
+
+// A limit of the server.
+#define OPENRTMP_CLOSE_LIMIT 6
+
+// The host asked for it.
+#define OPENRTMP_CLOSE_HOST 7
+
+// The server stopped.
+#define OPENRTMP_CLOSE_SERVER_STOPPED 8
+
+// A bug in this library, caught.
+#define OPENRTMP_CLOSE_INTERNAL 9
+
+// Keys that may publish.
+#define OPENRTMP_KEY_PUBLISH 0
+
+// Keys that may play.
+#define OPENRTMP_KEY_PLAY 1
+
+// Something failed that should not.
+#define OPENRTMP_LOG_ERROR 1
+
+// Something to look at.
+#define OPENRTMP_LOG_WARN 2
+
+// What goes on.
+#define OPENRTMP_LOG_INFO 3
+
+// For finding faults.
+#define OPENRTMP_LOG_DEBUG 4
+
+// Everything.
+#define OPENRTMP_LOG_TRACE 5
+
+// Made, or stopped: it can be started.
+#define OPENRTMP_STATE_STOPPED 0
+
+// It listens.
+#define OPENRTMP_STATE_RUNNING 1
+
+// A stop is on its way.
+#define OPENRTMP_STATE_STOPPING 2
+
+// Audio.
+#define OPENRTMP_MEDIA_AUDIO 1
+
+// Video.
+#define OPENRTMP_MEDIA_VIDEO 2
+
+// AMF0 values: onMetaData and other data messages.
+#define OPENRTMP_MEDIA_DATA 3
+
+// Decoding can start here; set for every audio frame.
+#define OPENRTMP_FRAME_KEY 1
+
+// Decoder configuration (sequence header), which comes before the frames it is for.
+#define OPENRTMP_FRAME_CONFIG 2
+
+// Data about the media: onMetaData, HDR metadata, channel layouts.
+#define OPENRTMP_FRAME_METADATA 4
+
+// The end of a sequence.
+#define OPENRTMP_FRAME_END 8
+
+// H.264, "avc1".
+#define OPENRTMP_FOURCC_AVC 1635148593
+
+// H.265, "hvc1".
+#define OPENRTMP_FOURCC_HEVC 1752589105
+
+// H.266, "vvc1".
+#define OPENRTMP_FOURCC_VVC 1987470129
+
+// AV1, "av01".
+#define OPENRTMP_FOURCC_AV1 1635135537
+
+// VP8, "vp08".
+#define OPENRTMP_FOURCC_VP8 1987063864
+
+// VP9, "vp09".
+#define OPENRTMP_FOURCC_VP9 1987063865
+
+// AAC, "mp4a".
+#define OPENRTMP_FOURCC_AAC 1836069985
+
+// MP3, ".mp3".
+#define OPENRTMP_FOURCC_MP3 778924083
+
+// Opus, "Opus".
+#define OPENRTMP_FOURCC_OPUS 1332770163
+
+// FLAC, "fLaC".
+#define OPENRTMP_FOURCC_FLAC 1716281667
+
+// AC-3, "ac-3".
+#define OPENRTMP_FOURCC_AC3 1633889587
+
+// E-AC-3, "ec-3".
+#define OPENRTMP_FOURCC_EAC3 1700998451
+
+// Version of the library this header came with: major * 1,000,000 + minor * 1,000
+// + patch.
+#define OPENRTMP_VERSION 1000
+
+// Version of the binary interface. A program works with a library of the same
+// one; check openrtmp_abi_version() where the library is loaded at run time.
+#define OPENRTMP_ABI_VERSION 1
+
+// Settings of a server. Durations are whole milliseconds everywhere.
+typedef struct openrtmp_config openrtmp_config;
+
+// Publishes a stream from inside the process.
+typedef struct openrtmp_publisher openrtmp_publisher;
+
+// A server. Several may live in one process.
+typedef struct openrtmp_server openrtmp_server;
+
+// Receives the frames of one stream or of all.
+typedef struct openrtmp_tap openrtmp_tap;
+
+// One stream. Lives as long as the visit.
+typedef struct openrtmp_stream_info {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // 1 while it has a publisher, 0 within the grace after that left.
+    uint32_t live;
+    // Which.
+    uint64_t stream_id;
+    // Its path, for example "live/cam".
+    openrtmp_str name;
+    // Codec strings (RFC 6381) of its tracks, with commas between them.
+    openrtmp_str codecs;
+    // Pixels of the first video track, 0 if not known.
+    uint32_t width;
+    // Pixels of the first video track, 0 if not known.
+    uint32_t height;
+    // Since it began.
+    uint64_t uptime_ms;
+    // Payload bytes published.
+    uint64_t bytes;
+    // Bit/s published, over the last seconds.
+    uint64_t bitrate;
+    // Video frames.
+    uint64_t video_frames;
+    // Audio frames.
+    uint64_t audio_frames;
+    // Key frames.
+    uint64_t keyframes;
+    // Players.
+    uint64_t subscribers;
+} openrtmp_stream_info;
+
+// One connection. Lives as long as the visit.
+typedef struct openrtmp_connection_info {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Which.
+    uint64_t connection_id;
+    // The peer's address and port.
+    openrtmp_str peer;
+    // How far it has come: "handshake", "connect", "connected", "publishing", "playing".
+    openrtmp_str stage;
+    // Since it was accepted.
+    uint64_t uptime_ms;
+    // Bytes read.
+    uint64_t bytes_in;
+    // Bytes written.
+    uint64_t bytes_out;
+    // Bytes waiting to be written.
+    uint64_t queue_bytes;
+} openrtmp_connection_info;
+
+// One player of a stream. Lives as long as the visit.
+typedef struct openrtmp_subscriber_info {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Its connection.
+    uint64_t connection_id;
+    // Packets waiting to be written.
+    uint64_t queue_packets;
+    // Bytes waiting to be written.
+    uint64_t queue_bytes;
+    // How long the oldest frame that may be dropped has waited.
+    uint64_t queue_delay_ms;
+    // Frames it did not get because it was too slow.
+    uint64_t dropped_frames;
+    // From play to the first key frame queued; UINT64_MAX before that.
+    uint64_t join_ms;
+} openrtmp_subscriber_info;
+
+// Takes texts one by one, on the thread that asked, before the call returns.
+typedef void (*OpenrtmpVisitText)(void *user_data, openrtmp_str text);
+
+// One log record. Lives as long as the callback.
+typedef struct openrtmp_log_record {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // OPENRTMP_LOG_*.
+    uint32_t level;
+    // The part of the library.
+    openrtmp_str target;
+    // The message.
+    openrtmp_str message;
+    // What it is about (peer, stream, ...), as a JSON object of texts; empty if
+    // nothing.
+    openrtmp_str fields;
+    // Records lost before this one because the callback was too slow.
+    uint64_t lost;
+} openrtmp_log_record;
+
+// Who takes log records.
+typedef struct openrtmp_log_callbacks {
+    // sizeof(openrtmp_log_callbacks).
+    uint32_t struct_size;
+    // The least important level wanted (OPENRTMP_LOG_*).
+    uint32_t max_level;
+    // Handed to each callback.
+    void *user_data;
+    // A record. Must not be NULL.
+    void (*on_record)(void *user_data, const struct openrtmp_log_record *record);
+    // The last call. May be NULL.
+    void (*on_closed)(void *user_data);
+} openrtmp_log_callbacks;
+
+// A server at one moment. Counters grow from its start.
+typedef struct openrtmp_metrics {
+    // sizeof(openrtmp_metrics).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Since the start.
+    uint64_t uptime_ms;
+    // Connections now.
+    uint64_t connections;
+    // Publishers now, those of openrtmp_publisher_open() included.
+    uint64_t publishers;
+    // Players now, waiting ones included.
+    uint64_t subscribers;
+    // Streams now.
+    uint64_t streams;
+    // Connections accepted.
+    uint64_t accepted;
+    // Connections refused at a limit.
+    uint64_t refused;
+    // Bytes read from sockets.
+    uint64_t bytes_in;
+    // Bytes written to sockets.
+    uint64_t bytes_out;
+    // Bit/s read, over the last seconds.
+    uint64_t bitrate_in;
+    // Bit/s written, over the last seconds.
+    uint64_t bitrate_out;
+    // Frames that slow players did not get.
+    uint64_t dropped_frames;
+    // Bytes held for peers.
+    uint64_t memory;
+    // Peers that broke the protocol.
+    uint64_t errors_protocol;
+    // Peers that did not get on in time.
+    uint64_t errors_timeout;
+    // Sockets that failed.
+    uint64_t errors_network;
+    // Requests refused.
+    uint64_t errors_refused;
+    // Players disconnected for taking nothing.
+    uint64_t errors_too_slow;
+    // Bugs of this library, caught.
+    uint64_t errors_internal;
+    // From a frame's arrival to its last byte handed to a player's socket, half of
+    // all frames, to within a quarter.
+    uint64_t delay_p50_us;
+    // 95 % of all frames.
+    uint64_t delay_p95_us;
+    // 99 % of all frames.
+    uint64_t delay_p99_us;
+    // Frames that these are of.
+    uint64_t delay_frames;
+} openrtmp_metrics;
+
+// A track and its decoder configuration.
+typedef struct openrtmp_track {
+    // sizeof(openrtmp_track).
+    uint32_t struct_size;
+    // OPENRTMP_MEDIA_AUDIO or OPENRTMP_MEDIA_VIDEO.
+    uint32_t kind;
+    // Track, 0 to 255; 0 is the default track, the only one many players know.
+    uint32_t track;
+    // OPENRTMP_FOURCC_*, or another FourCC.
+    uint32_t codec;
+    // The decoder configuration: for H.264 an AVCDecoderConfigurationRecord, for
+    // H.265 an HEVCDecoderConfigurationRecord, for AAC an AudioSpecificConfig, ...
+    // NULL for codecs that have none.
+    const uint8_t *config;
+    // Bytes.
+    size_t config_length;
+    // Time of the first frame it is for.
+    int64_t dts_us;
+} openrtmp_track;
+
+// A frame to publish.
+typedef struct openrtmp_media {
+    // sizeof(openrtmp_media).
+    uint32_t struct_size;
+    // OPENRTMP_MEDIA_AUDIO or OPENRTMP_MEDIA_VIDEO.
+    uint32_t kind;
+    // Track, 0 to 255, which was configured.
+    uint32_t track;
+    // OPENRTMP_FRAME_KEY where a decoder can start.
+    uint32_t flags;
+    // Decoding time, 0 or later. RTMP carries milliseconds.
+    int64_t dts_us;
+    // Presentation time.
+    int64_t pts_us;
+    // The codec's bytes: H.264 and H.265 as NAL units with length prefixes, AAC
+    // without ADTS.
+    const uint8_t *payload;
+    // Bytes, at most 16 MiB less a header.
+    size_t payload_length;
+} openrtmp_media;
+
+// Something that happened. Which members mean something stands at each kind; the
+// others are 0 or empty. Lives as long as the callback.
+typedef struct openrtmp_event {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // OPENRTMP_EVENT_*.
+    uint32_t kind;
+    // The connection.
+    uint64_t connection_id;
+    // The stream.
+    uint64_t stream_id;
+    // See the kind.
+    uint64_t number;
+    // OPENRTMP_CLOSE_*.
+    uint32_t reason;
+    // 0 or 1, see the kind.
+    uint32_t flag;
+    // The stream's path, for example "live/cam".
+    openrtmp_str stream;
+    // The peer's address and port.
+    openrtmp_str peer;
+    // See the kind.
+    openrtmp_str text;
+    // The whole event as a JSON object.
+    openrtmp_str json;
+} openrtmp_event;
+
+// What a peer wants to do. Lives as long as the callback; its id longer.
+typedef struct openrtmp_access_request {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // OPENRTMP_ACCESS_*.
+    uint32_t action;
+    // For openrtmp_request_accept() and openrtmp_request_reject().
+    uint64_t request_id;
+    // Which connection asks.
+    uint64_t connection_id;
+    // The app.
+    openrtmp_str app;
+    // The stream's path, app included; empty when connecting.
+    openrtmp_str stream;
+    // Query of the URL, without "?". May hold secrets.
+    openrtmp_str query;
+    // The peer's address and port.
+    openrtmp_str peer;
+} openrtmp_access_request;
+
+// What a server calls back. Any member may be NULL.
+typedef struct openrtmp_callbacks {
+    // sizeof(openrtmp_callbacks).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Handed to each callback.
+    void *user_data;
+    // Something happened. A callback that falls 4,096 events behind loses some and
+    // is told how many (OPENRTMP_EVENT_LOST).
+    void (*on_event)(void *user_data, const struct openrtmp_event *event);
+    // A peer asks to connect, publish or play, and the keys allow it. Answer with
+    // openrtmp_request_accept() or openrtmp_request_reject(), here or later, from
+    // any thread, within "access.decision_timeout"; then it is refused. Without
+    // this callback the keys alone decide.
+    void (*on_access)(void *user_data, const struct openrtmp_access_request *request);
+    // The last call of all, exactly once, after openrtmp_server_free(): before that
+    // returns, or, if a callback is still running then, when that is done.
+    void (*on_closed)(void *user_data);
+} openrtmp_callbacks;
+
+// What was going on when a server was stopped.
+typedef struct openrtmp_summary {
+    // sizeof(openrtmp_summary).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Since the start.
+    uint64_t uptime_ms;
+    // Connections when the stop began.
+    uint64_t connections;
+    // Publishers when the stop began.
+    uint64_t publishers;
+    // Players when the stop began.
+    uint64_t subscribers;
+    // Connections that were there at the deadline and were closed by force.
+    uint64_t forced;
+    // Connections accepted since the start.
+    uint64_t accepted;
+    // Bytes read from sockets.
+    uint64_t bytes_in;
+    // Bytes written to sockets.
+    uint64_t bytes_out;
+} openrtmp_summary;
+
+// Whether a server works.
+typedef struct openrtmp_health {
+    // sizeof(openrtmp_health).
+    uint32_t struct_size;
+    // 1 if every worker thread answers.
+    uint32_t live;
+    // 1 if it takes new connections.
+    uint32_t ready;
+    // 0.
+    uint32_t reserved;
+} openrtmp_health;
+
+// One frame of one track. Read only. Lives as long as the callback, or, once
+// retained, until it is released.
+typedef struct openrtmp_frame {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // OPENRTMP_MEDIA_*.
+    uint32_t kind;
+    // FourCC, first character in the most significant byte; 0 for data.
+    uint32_t codec;
+    // OPENRTMP_FRAME_*, combined.
+    uint32_t flags;
+    // Track; 0 is the default track.
+    uint32_t track;
+    // 0.
+    uint32_t reserved;
+    // The stream.
+    uint64_t stream_id;
+    // Its path, for example "live/cam".
+    openrtmp_str stream;
+    // Decoding time on the stream's clock.
+    int64_t dts_us;
+    // Presentation time on the stream's clock.
+    int64_t pts_us;
+    // The codec's bytes: H.264 and H.265 as NAL units with length prefixes, AAC
+    // without ADTS, data as AMF0 values.
+    const uint8_t *payload;
+    // Bytes.
+    size_t payload_length;
+    // Frames of this stream that this tap has lost so far because it was too slow.
+    uint64_t dropped;
+} openrtmp_frame;
+
+// What a tap calls back, on a thread of its own. Only on_frame must not be NULL.
+typedef struct openrtmp_tap_callbacks {
+    // sizeof(openrtmp_tap_callbacks).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Handed to each callback.
+    void *user_data;
+    // A frame. When it returns too late, video up to a later key frame is dropped,
+    // as for any slow player ("queue" in the settings); nobody else waits.
+    void (*on_frame)(void *user_data, const struct openrtmp_frame *frame);
+    // A stream has a publisher; its frames follow.
+    void (*on_started)(void *user_data, uint64_t stream_id, openrtmp_str stream);
+    // A stream is over. It may start again.
+    void (*on_ended)(void *user_data, uint64_t stream_id, openrtmp_str stream);
+    // The last call, after openrtmp_tap_free() or the server's stop.
+    void (*on_closed)(void *user_data);
+} openrtmp_tap_callbacks;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
+int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
+
+// Refuses a request; the peer sees the reason.
+int32_t openrtmp_request_reject(struct openrtmp_server *server,
+                                uint64_t request_id,
+                                openrtmp_str reason);
+
+// Makes settings with the defaults of a profile (OPENRTMP_PROFILE_*). Free them
+// with openrtmp_config_free().
+int32_t openrtmp_config_new(uint32_t profile, struct openrtmp_config **out_config);
+
+// Frees settings. A server has its own copy.
+void openrtmp_config_free(struct openrtmp_config *config);
+
+// Takes over what a document (OPENRTMP_FORMAT_*) names and leaves the rest. An
+// unknown name or a wrong value changes nothing; the message names the path, the
+// value and what is allowed.
+int32_t openrtmp_config_load_text(struct openrtmp_config *config,
+                                  openrtmp_str document,
+                                  uint32_t format);
+
+// The same from a file: YAML if its name ends with .yaml or .yml, otherwise JSON.
+int32_t openrtmp_config_load_file(struct openrtmp_config *config, openrtmp_str file);
+
+// Sets one value by its dotted path, for example "limits.connections". The value
+// is JSON, or, where a text stands, that text as it is, and where a list stands,
+// its elements with commas between them: "listen" to "127.0.0.1:0".
+int32_t openrtmp_config_set(struct openrtmp_config *config,
+                            openrtmp_str path,
+                            openrtmp_str value);
+
+// Writes a value, or a whole group as JSON, by its dotted path.
+int32_t openrtmp_config_get(const struct openrtmp_config *config,
+                            openrtmp_str path,
+                            char *buffer,
+                            size_t capacity,
+                            size_t *out_length);
+
+// Writes all settings as a document (OPENRTMP_FORMAT_*) that
+// openrtmp_config_load_text() takes. It holds the keys: keep it from strangers.
+int32_t openrtmp_config_dump(const struct openrtmp_config *config,
+                             uint32_t format,
+                             char *buffer,
+                             size_t capacity,
+                             size_t *out_length);
+
+// Checks every value, as starting a server does. OPENRTMP_ERROR_CONFIG with path,
+// value and what is allowed in the message.
+int32_t openrtmp_config_validate(const struct openrtmp_config *config);
+
+// What a code means, in English. Never NULL; static.
+const char *openrtmp_strerror(int32_t code);
+
+// The detail of the last failure on this thread; empty if there was none. Never
+// NULL. Good until the next failure on this thread.
+const char *openrtmp_last_error_message(void);
+
+// Visits the streams, on the calling thread, before it returns.
+int32_t openrtmp_server_streams(const struct openrtmp_server *server,
+                                void (*visit)(void *user_data,
+                                              const struct openrtmp_stream_info *stream),
+                                void *user_data);
+
+// Visits the connections, on the calling thread, before it returns.
+int32_t openrtmp_server_connections(const struct openrtmp_server *server,
+                                    void (*visit)(void *user_data,
+                                                  const struct openrtmp_connection_info *connection),
+                                    void *user_data);
+
+// Visits the players of a stream ("app/name"), on the calling thread, before it
+// returns. OPENRTMP_ERROR_NOT_FOUND if there is no such stream.
+int32_t openrtmp_server_subscribers(const struct openrtmp_server *server,
+                                    openrtmp_str stream,
+                                    void (*visit)(void *user_data,
+                                                  const struct openrtmp_subscriber_info *subscriber),
+                                    void *user_data);
+
+// Ends a connection. The reason is for logs and events.
+int32_t openrtmp_server_disconnect(struct openrtmp_server *server,
+                                   uint64_t connection_id,
+                                   openrtmp_str reason);
+
+// Ends a stream ("app/name") by ending the connection that publishes it.
+int32_t openrtmp_server_end_stream(struct openrtmp_server *server,
+                                   openrtmp_str stream,
+                                   openrtmp_str reason);
+
+// Adds a key of a kind (OPENRTMP_KEY_*) to a running server. Once there is one, peers
+// without a key are refused. A peer gives it as "name?key=KEY", or as the name.
+int32_t openrtmp_key_add(struct openrtmp_server *server, uint32_t kind, openrtmp_str key);
+
+// Takes a key away. What is being published with it ends; what is being played goes
+// on. Without the last key nobody may: taking a key away opens nothing.
+int32_t openrtmp_key_revoke(struct openrtmp_server *server,
+                            uint32_t kind,
+                            openrtmp_str key);
+
+// Visits the keys of a kind. They are secrets.
+int32_t openrtmp_key_list(const struct openrtmp_server *server,
+                          uint32_t kind,
+                          OpenrtmpVisitText visit,
+                          void *user_data);
+
+// Writes a new key of 128 random bits, 32 characters; it is not added anywhere.
+int32_t openrtmp_key_generate(char *buffer, size_t capacity, size_t *out_length);
+
+// Sends the log records of all servers of the process to a callback, on a thread of
+// its own, in place of the one before; NULL: to nobody. Waits until the one before is
+// done with what it has, and has had its on_closed. OPENRTMP_ERROR_RECURSIVE inside
+// a log callback; OPENRTMP_ERROR_STATE if the program, written in Rust, has a logger.
+int32_t openrtmp_log_set(const struct openrtmp_log_callbacks *callbacks);
+
+// Takes the numbers. Asks each worker thread, and waits at most 1 s for one that is
+// busy.
+int32_t openrtmp_server_metrics(const struct openrtmp_server *server,
+                                struct openrtmp_metrics *out_metrics);
+
+// Writes all numbers, those of each worker, stream, connection and player too, as a
+// JSON object. They change from call to call: give the buffer room to spare.
+int32_t openrtmp_server_metrics_json(const struct openrtmp_server *server,
+                                     char *buffer,
+                                     size_t capacity,
+                                     size_t *out_length);
+
+// Opens a stream ("app/name") for publishing. OPENRTMP_ERROR_BUSY if it has a
+// publisher. Free it with openrtmp_publisher_free(), which ends the stream.
+int32_t openrtmp_publisher_open(struct openrtmp_server *server,
+                                openrtmp_str stream,
+                                struct openrtmp_publisher **out_publisher);
+
+// Ends the stream and frees the publisher.
+void openrtmp_publisher_free(struct openrtmp_publisher *publisher);
+
+// Adds a track, or changes its configuration. Before the first frame of it.
+int32_t openrtmp_publisher_configure(struct openrtmp_publisher *publisher,
+                                     const struct openrtmp_track *track);
+
+// Writes a frame; the payload is copied. OPENRTMP_ERROR_STATE if its track was not
+// configured or the server has stopped; OPENRTMP_ERROR_WOULD_BLOCK if 16 MiB wait:
+// drop it, or try again later.
+int32_t openrtmp_publisher_write(struct openrtmp_publisher *publisher,
+                                 const struct openrtmp_media *media);
+
+// Writes the body of an RTMP message as it is (OPENRTMP_MEDIA_*): an FLV or Enhanced
+// RTMP audio or video tag body, or AMF0 values, the name first. The body is copied.
+// Needs no configured track.
+int32_t openrtmp_publisher_write_message(struct openrtmp_publisher *publisher,
+                                         uint32_t kind,
+                                         uint32_t timestamp_ms,
+                                         const uint8_t *body,
+                                         size_t body_length);
+
+// Records a stream ("app/name"), live or still to come, to FLV files in a folder,
+// which is made if missing, until openrtmp_record_stop() or the end of the server.
+// Events tell the file names. Names and splitting are those of "record" in the
+// settings, where it is set.
+int32_t openrtmp_record_start(struct openrtmp_server *server,
+                              openrtmp_str stream,
+                              openrtmp_str directory);
+
+// Completes a recording begun by openrtmp_record_start(); when it returns the file is
+// whole.
+int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream);
+
+// Makes a server, not yet started. It copies the settings and the table of
+// callbacks, which may be NULL. Free it with openrtmp_server_free(). After a failure
+// on_closed is not called.
+int32_t openrtmp_server_new(const struct openrtmp_config *config,
+                            const struct openrtmp_callbacks *callbacks,
+                            struct openrtmp_server **out_server);
+
+// Stops a server by force if it runs, and frees it. Taps and publishers of it stay
+// valid, and are closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this server,
+// and then nothing is freed.
+int32_t openrtmp_server_free(struct openrtmp_server *server);
+
+// Checks the settings, binds, starts the threads, and returns once peers can
+// connect. After a failure nothing is left running, and it may be tried again.
+int32_t openrtmp_server_start(struct openrtmp_server *server);
+
+// Stops: no new connections from now on; peers are told and have grace_ms to leave;
+// then they are closed; recordings are completed. 0 forces at once, and cuts short a
+// stop that another thread waits in. Returns when it is done; then
+// openrtmp_server_start() may start it again. The summary may be NULL.
+// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
+int32_t openrtmp_server_stop(struct openrtmp_server *server,
+                             uint64_t grace_ms,
+                             struct openrtmp_summary *out_summary);
+
+// Writes the state (OPENRTMP_STATE_*).
+int32_t openrtmp_server_state(const struct openrtmp_server *server, uint32_t *out_state);
+
+// Writes the port of the address at an index of "listen", the real one where 0 was
+// asked for.
+int32_t openrtmp_server_port(const struct openrtmp_server *server,
+                             uint32_t index,
+                             uint32_t *out_port);
+
+// Writes the address and port at an index of "listen", for example "0.0.0.0:1935".
+int32_t openrtmp_server_address(const struct openrtmp_server *server,
+                                uint32_t index,
+                                char *buffer,
+                                size_t capacity,
+                                size_t *out_length);
+
+// Visits the URLs under which other devices, then this one, reach a stream
+// ("app/name", or empty for the server itself): one for each address of each network
+// interface that it listens on.
+int32_t openrtmp_server_urls(const struct openrtmp_server *server,
+                             openrtmp_str stream,
+                             OpenrtmpVisitText visit,
+                             void *user_data);
+
+// Tells whether the server works, and visits the reasons why not. The visitor may be
+// NULL.
+int32_t openrtmp_server_health(const struct openrtmp_server *server,
+                               struct openrtmp_health *out_health,
+                               OpenrtmpVisitText visit,
+                               void *user_data);
+
+// Opens a tap on a stream ("app/name"), live or still to come, or, with an empty name,
+// on every stream. Headers come first, then frames from the newest key frame on. The
+// queue to the callback is bounded as that of a player. Free it with
+// openrtmp_tap_free(), also after the server has stopped.
+int32_t openrtmp_tap_open(struct openrtmp_server *server,
+                          openrtmp_str stream,
+                          const struct openrtmp_tap_callbacks *callbacks,
+                          struct openrtmp_tap **out_tap);
+
+// Closes a tap and frees it: waits until its callback has returned and on_closed was
+// called. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
+// freed.
+int32_t openrtmp_tap_free(struct openrtmp_tap *tap);
+
+// Keeps a frame beyond its callback, payload included. Give the result to
+// openrtmp_frame_release() once, from any thread. NULL for NULL.
+const struct openrtmp_frame *openrtmp_frame_retain(const struct openrtmp_frame *frame);
+
+// Lets go of a frame that was retained.
+void openrtmp_frame_release(const struct openrtmp_frame *frame);
+
+// OPENRTMP_ABI_VERSION of the library that is loaded.
+uint32_t openrtmp_abi_version(void);
+
+// OPENRTMP_VERSION of the library that is loaded.
+uint32_t openrtmp_version(void);
+
+// The version as text, for example "0.1.0". Static.
+const char *openrtmp_version_string(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* OPENRTMP_H */
+
+// A caller fills these; begin with the macro: openrtmp_callbacks callbacks =
+// OPENRTMP_CALLBACKS_INIT;
+#define OPENRTMP_CALLBACKS_INIT \
+    { (uint32_t) sizeof(openrtmp_callbacks), 0, NULL, NULL, NULL, NULL }
+#define OPENRTMP_LOG_CALLBACKS_INIT \
+    { (uint32_t) sizeof(openrtmp_log_callbacks), OPENRTMP_LOG_INFO, NULL, NULL, NULL }
+#define OPENRTMP_TAP_CALLBACKS_INIT \
+    { (uint32_t) sizeof(openrtmp_tap_callbacks), 0, NULL, NULL, NULL, NULL, NULL }
+#define OPENRTMP_SUMMARY_INIT \
+    { (uint32_t) sizeof(openrtmp_summary), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define OPENRTMP_HEALTH_INIT \
+    { (uint32_t) sizeof(openrtmp_health), 0, 0, 0 }
+#define OPENRTMP_METRICS_INIT \
+    { (uint32_t) sizeof(openrtmp_metrics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+      0, 0, 0, 0, 0, 0, 0, 0 }
+#define OPENRTMP_TRACK_INIT \
+    { (uint32_t) sizeof(openrtmp_track), 0, 0, 0, NULL, 0, 0 }
+#define OPENRTMP_MEDIA_INIT \
+    { (uint32_t) sizeof(openrtmp_media), 0, 0, 0, 0, 0, NULL, 0 }
