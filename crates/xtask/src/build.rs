@@ -175,7 +175,7 @@ fn build(target: &Target) -> Outcome {
         Ok(linker) => linker,
         Err(why) => return Outcome::Skipped(why),
     };
-    let shared = matches!(linker, Some(_)) || matches!(target.linker, Linker::Native);
+    let shared = linker.is_some() || matches!(target.linker, Linker::Native);
     let kinds = if shared {
         "staticlib,cdylib"
     } else {
