@@ -60,9 +60,9 @@ impl World {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.events.recv_timeout(left).expect("a connection ends") {
-                Event::ConnectionClosed { reason, .. } => return reason,
-                _ => {}
+            let event = self.events.recv_timeout(left).expect("a connection ends");
+            if let Event::ConnectionClosed { reason, .. } = event {
+                return reason;
             }
         }
     }
@@ -260,4 +260,16 @@ fn connections_beyond_the_limit_are_told() {
             .contains("as many connections as it allows"),
         "{error}"
     );
+}
+
+#[test]
+fn who_asks_without_end_and_never_reads_is_closed() {
+    let world = World::new(|_| {});
+    let mut socket = world.shaken();
+    // PingRequest, over and over: each is answered, no answer is read.
+    let ping = message(4, &[0, 6, 1, 2, 3, 4]).repeat(1000);
+    while socket.write_all(&ping).is_ok() {}
+    let reason = world.next_close().to_string();
+    assert!(reason.contains("answers not taken"), "{reason}");
+    world.streams();
 }

@@ -569,6 +569,7 @@ impl<P: Platform> Assembly<P> {
         Server {
             shared: self.shared.clone(),
             addresses: self.addresses.clone(),
+            recordings: Mutex::default(),
             running: Mutex::new(None),
             recordings: Mutex::default(),
         }

@@ -176,6 +176,7 @@ mod tests {
         assert_eq!(config.validate(), Ok(()));
     }
 
+    #[test]
     fn removing_the_last_key_does_not_let_everybody_in() {
         let ring = KeyRing::new(["a".to_owned()]);
         assert!(ring.remove("a"));

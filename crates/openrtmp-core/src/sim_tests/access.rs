@@ -1,1 +1,212 @@
-//! x
+//! Who may connect, publish and play (A1, A2).
+
+use openrtmp_protocol::command::code;
+use openrtmp_protocol::session::ClientMode;
+
+use super::media::assert_whole;
+use super::world::{Setup, Who, World, ms};
+use crate::access::AccessAction;
+use crate::events::{CloseReason, Event};
+
+fn with_publish_key(workers: usize) -> World {
+    World::with(workers, |c| c.access.publish_keys = vec!["s3cret".into()])
+}
+
+fn host_decides(workers: usize) -> World {
+    let mut setup = Setup::new(workers);
+    setup.host_decides = true;
+    setup.build()
+}
+
+#[track_caller]
+fn assert_refused(w: &mut World, who: Who, code: &str) {
+    w.until("the refusal", |w| w[who].failure.is_some());
+    assert_eq!(w[who].refusal(), Some(code));
+}
+
+#[test]
+fn a_publisher_without_the_key_sees_a_status_and_is_closed() {
+    let mut w = with_publish_key(2);
+    for path in ["live/cam", "live/cam?key=wrong", "live/s3cre"] {
+        let who = w.client(ClientMode::Publish, path);
+        assert_refused(&mut w, who, code::PUBLISH_UNAUTHORIZED);
+        w.until("the close", |w| w[who].is_closed());
+    }
+    w.run(ms(50));
+    let refused = |r: &CloseReason| matches!(r, CloseReason::Refused(_));
+    assert_eq!(w.close_reasons().iter().filter(|r| refused(r)).count(), 3);
+    for path in ["live/cam?key=s3cret", "live/s3cret"] {
+        w.publisher(path);
+    }
+    let shown = format!("{:?}", w.events());
+    assert!(!shown.contains("s3cret"), "a key is never shown");
+    w.end();
+}
+
+#[test]
+fn playing_may_need_a_key_too() {
+    let mut w = World::with(2, |c| c.access.play_keys = vec!["viewer".into()]);
+    let publisher = w.live("live/cam");
+    let who = w.client(ClientMode::Play, "live/cam");
+    assert_refused(&mut w, who, code::PLAY_FAILED);
+    let player = w.player("live/cam?token=viewer");
+    w.stream(publisher, 0..5);
+    assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn a_revoked_key_ends_the_session_and_does_not_come_back() {
+    let mut w = with_publish_key(2);
+    let other = w.publisher("live/other?key=s3cret");
+    w.server.publish_keys().add("second".into());
+    let publisher = w.live("live/cam?key=second");
+    let player = w.player("live/cam");
+    w.stream(publisher, 0..5);
+    assert!(w.server.revoke_publish_key("second"));
+    assert!(!w.server.revoke_publish_key("second"));
+    w.until("the close", |w| w[publisher].is_closed());
+    w.run(ms(100));
+    assert!(w[player].end_of_stream().is_some());
+    assert!(!w[other].is_closed());
+    let again = w.client(ClientMode::Publish, "live/cam?key=second");
+    assert_refused(&mut w, again, code::PUBLISH_UNAUTHORIZED);
+    w.end();
+}
+
+#[test]
+fn revoking_the_only_key_lets_nobody_in() {
+    let mut w = with_publish_key(1);
+    let publisher = w.publisher("live/cam?key=s3cret");
+    w.server.revoke_publish_key("s3cret");
+    w.until("the close", |w| w[publisher].is_closed());
+    let again = w.client(ClientMode::Publish, "live/cam?key=s3cret");
+    assert_refused(&mut w, again, code::PUBLISH_UNAUTHORIZED);
+    w.end();
+}
+
+#[test]
+fn a_key_revoked_while_the_host_decides_is_refused() {
+    let mut setup = Setup::new(1);
+    setup.host_decides = true;
+    setup.config.access.publish_keys = vec!["s3cret".into(), "other".into()];
+    let mut w = setup.build();
+    let who = w.client(ClientMode::Publish, "live/cam?key=s3cret");
+    w.run(ms(50));
+    w.requests().into_iter().for_each(|r| r.accept());
+    w.run(ms(50));
+    let question = w.requests();
+    w.server.revoke_publish_key("s3cret");
+    w.run(ms(50));
+    question.into_iter().for_each(|r| r.accept());
+    assert_refused(&mut w, who, code::PUBLISH_UNAUTHORIZED);
+    w.end();
+}
+
+#[test]
+fn the_host_is_asked_for_each_step_and_may_answer_later() {
+    let mut w = host_decides(2);
+    let publisher = w.client(ClientMode::Publish, "live/cam?user=ann");
+    w.run(ms(50));
+    let mut asked = w.requests();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].action, AccessAction::Connect);
+    assert_eq!(asked[0].app, "live");
+    // Nobody waits for the host: another client gets as far meanwhile.
+    let player = w.client(ClientMode::Play, "live/cam");
+    w.run(ms(3000));
+    asked.append(&mut w.requests());
+    assert_eq!(asked.len(), 2);
+    asked.into_iter().for_each(|r| r.accept());
+    w.run(ms(50));
+    let asked = w.requests();
+    let actions: Vec<_> = asked.iter().map(|r| r.action).collect();
+    assert_eq!(actions, [AccessAction::Publish, AccessAction::Play]);
+    assert!(asked.iter().all(|r| r.stream == "live/cam"));
+    assert_eq!(asked[0].query, "user=ann");
+    asked.into_iter().for_each(|r| r.accept());
+    w.until("both to start", |w| {
+        w[publisher].is_ready() && w[player].is_ready()
+    });
+    w.headers(publisher);
+    w.stream(publisher, 0..5);
+    assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn a_refusal_of_the_host_reaches_the_peer() {
+    let mut w = host_decides(1);
+    let who = w.client(ClientMode::Publish, "live/cam");
+    w.run(ms(50));
+    for request in w.requests() {
+        request.reject("not today");
+    }
+    assert_refused(&mut w, who, code::CONNECT_REJECTED);
+    w.until("the close", |w| w[who].is_closed());
+    w.run(ms(50));
+    assert_eq!(
+        w.close_reasons(),
+        [CloseReason::Refused("not today".into())]
+    );
+    w.end();
+}
+
+#[test]
+fn a_question_that_is_dropped_or_left_alone_is_refused() {
+    let mut w = host_decides(1);
+    let dropped = w.client(ClientMode::Play, "live/cam");
+    w.run(ms(50));
+    drop(w.requests());
+    assert_refused(&mut w, dropped, code::CONNECT_REJECTED);
+
+    let ignored = w.client(ClientMode::Play, "live/cam");
+    w.run(ms(9_900));
+    assert!(w[ignored].failure.is_none());
+    w.run(ms(400));
+    assert_eq!(w[ignored].refusal(), Some(code::CONNECT_REJECTED));
+    // An answer that comes too late changes nothing.
+    w.requests().into_iter().for_each(|r| r.accept());
+    w.run(ms(3000));
+    let refused = |e: &Event| matches!(e, Event::Access { granted: false, .. });
+    assert_eq!(w.count(refused), 2);
+    w.end();
+}
+
+#[test]
+fn who_leaves_before_the_answer_is_forgotten() {
+    let mut w = host_decides(2);
+    let who = w.client(ClientMode::Publish, "live/cam");
+    w.run(ms(50));
+    w.requests().into_iter().for_each(|r| r.accept());
+    w.run(ms(50));
+    let question = w.requests();
+    w.kill(who);
+    w.run(ms(50));
+    question.into_iter().for_each(|r| r.accept());
+    w.run(ms(50));
+    assert_eq!(w.shared.directory.lock().len(), 0);
+    w.end();
+}
+
+#[test]
+fn commands_sent_behind_connect_are_handled_with_its_answer() {
+    let mut w = host_decides(1);
+    let who = w.shaken();
+    w[who].command_object(
+        "connect",
+        1.0,
+        &[("app", "live"), ("tcUrl", "rtmp://x/live")],
+    );
+    w[who].command_on(0, "createStream", &[]);
+    w[who].command_on(1, "play", &["cam".into()]);
+    w.run(ms(50));
+    w.requests().into_iter().for_each(|r| r.accept());
+    w.run(ms(50));
+    // Nothing more was said by the client, yet its play is asked about.
+    let asked = w.requests();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].action, AccessAction::Play);
+    drop(asked);
+    w.end();
+}

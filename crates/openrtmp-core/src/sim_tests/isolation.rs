@@ -1,1 +1,123 @@
-//! x
+//! Bugs of ours cost as little as they can (E1).
+
+use openrtmp_protocol::session::MediaKind;
+
+use super::PANIC;
+use super::media::assert_whole;
+use super::world::{World, ms};
+use crate::config::SecondPublisher;
+use crate::events::{CloseReason, Event};
+
+/// The id that the server gave to the connection opened `n`th.
+fn id_of(w: &World, n: usize) -> crate::ConnectionId {
+    let opened = |e| match e {
+        Event::ConnectionOpened { connection, .. } => Some(connection),
+        _ => None,
+    };
+    let ids: Vec<_> = w.events().into_iter().filter_map(opened).collect();
+    ids[n]
+}
+
+#[test]
+fn a_panic_inside_a_connection_closes_that_connection_only() {
+    let mut w = World::new(1);
+    let broken = w.live("live/broken");
+    let waiting = w.player("live/broken");
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.stream(publisher, 0..5);
+    w.send(broken, MediaKind::Data, 0, PANIC.as_bytes().into());
+    w.stream(publisher, 5..15);
+    w.run(ms(50));
+    assert!(w[broken].is_closed());
+    assert!(w[waiting].end_of_stream().is_some());
+    assert_eq!(w.close_reasons(), [CloseReason::Internal]);
+    assert_eq!(w.metrics().errors.internal, 1);
+    assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn a_worker_that_dies_is_restarted_with_its_listeners() {
+    let mut w = World::new(2);
+    // Round robin: 0 and 2 on worker 0, 1 and 3 on worker 1.
+    let lost = w.live("live/lost");
+    let publisher = w.live("live/cam");
+    let lost_player = w.player("live/cam");
+    let player = w.player("live/cam");
+    let orphan = w.player("live/lost");
+    let orphan_elsewhere = w.player("live/lost");
+    w.stream(publisher, 0..5);
+    w.server.disconnect(id_of(&w, 0), PANIC);
+    w.stream(publisher, 5..15);
+    assert!(w[lost].is_closed() && w[lost_player].is_closed() && w[orphan].is_closed());
+    assert!(w[orphan_elsewhere].end_of_stream().is_some());
+    assert_whole(&w[player].media, &w[publisher].sent);
+    let restarted = |e: &Event| matches!(e, Event::WorkerRestarted { worker: 0 });
+    assert_eq!(w.count(restarted), 1);
+    let internal = w.close_reasons();
+    assert_eq!(internal, [(); 3].map(|()| CloseReason::Internal));
+
+    // It listens and serves as before.
+    let again = w.live("live/lost");
+    let new = [(); 3].map(|()| w.player("live/lost"));
+    w.stream(again, 0..12);
+    w.run(ms(50));
+    for player in new.into_iter().chain([orphan_elsewhere]) {
+        assert_whole(&w[player].media, &w[again].sent);
+    }
+    assert_eq!(w.metrics().errors.internal, 1);
+    w.end();
+}
+
+#[test]
+fn a_publisher_lost_with_its_worker_ends_its_stream_elsewhere() {
+    let mut w = World::with(2, |c| {
+        c.streams.second_publisher = SecondPublisher::Takeover
+    });
+    // The stream lives on worker 1, its second publisher on worker 0.
+    let spare = w.raw();
+    let first = w.live("live/cam");
+    let second = w.live("live/cam");
+    w.run(ms(50));
+    assert!(w[first].is_closed());
+    let player = w.player("live/cam");
+    w.stream(second, 0..5);
+    w.server.disconnect(id_of(&w, 2), PANIC);
+    w.run(ms(200));
+    assert!(w[spare].is_closed() && w[second].is_closed());
+    assert!(w[player].end_of_stream().is_some(), "its player is told");
+    assert_eq!(w.shared.directory.lock().publishers(), 0);
+    w.end();
+}
+
+#[test]
+fn who_waits_to_publish_is_called_when_the_worker_of_the_first_dies() {
+    let mut w = World::with(2, |c| c.streams.second_publisher = SecondPublisher::Wait);
+    let first = w.live("live/cam");
+    let second = w.client(openrtmp_protocol::session::ClientMode::Publish, "live/cam");
+    w.run(ms(50));
+    w.server.disconnect(id_of(&w, 0), PANIC);
+    w.until("its turn", |w| w[second].is_ready());
+    assert!(w[first].is_closed());
+    w.end();
+}
+
+#[test]
+fn the_host_may_end_a_connection_or_a_stream() {
+    let mut w = World::new(2);
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.server.disconnect(id_of(&w, 1), "enough");
+    w.until("the player's end", |w| w[player].is_closed());
+    assert!(w.server.end_stream("live/cam", "over"));
+    assert!(!w.server.end_stream("live/none", "over"));
+    w.until("the publisher's end", |w| w[publisher].is_closed());
+    w.run(ms(50));
+    let reasons = w.close_reasons();
+    let host = |text: &str| CloseReason::Host(text.to_owned());
+    assert_eq!(reasons, [host("enough"), host("over")]);
+    w.server.disconnect(id_of(&w, 1), "stale ids do nothing");
+    w.run(ms(50));
+    w.end();
+}

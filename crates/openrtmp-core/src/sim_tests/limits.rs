@@ -1,1 +1,208 @@
-//! x
+//! What peers may make the server hold or do (L), and how long they may take.
+
+use openrtmp_protocol::Time;
+use openrtmp_protocol::command::code;
+use openrtmp_protocol::session::{ClientMode, MediaKind};
+
+use super::media::{self, assert_whole};
+use super::world::{Setup, Who, World, ms};
+use crate::events::{CloseReason, Event};
+
+fn reached(w: &World, name: &str) -> usize {
+    w.count(|e| matches!(e, Event::LimitReached { limit, .. } if *limit == name))
+}
+
+#[test]
+fn a_connection_too_many_is_refused_with_a_status() {
+    let mut w = World::with(2, |c| c.limits.connections = 2);
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    let third = w.client(ClientMode::Play, "live/cam");
+    w.stream(publisher, 0..5);
+    assert_eq!(w[third].refusal(), Some(code::CONNECT_REJECTED));
+    assert!(w[third].is_closed());
+    assert_eq!(reached(&w, "limits.connections"), 1);
+    assert_whole(&w[player].media, &w[publisher].sent);
+    assert_eq!(w.metrics().refused, 1);
+    w.leave(player);
+    w.run(ms(100));
+    w.player("live/cam");
+    w.end();
+}
+
+#[test]
+fn a_flood_of_connections_costs_no_more_than_the_reserve() {
+    let mut w = World::with(2, |c| c.limits.connections = 4);
+    let all: Vec<_> = (0..100).map(|_| w.raw()).collect();
+    w.run(ms(100));
+    assert_eq!(w.sim.open_sockets(), 4 + 16);
+    let closed = all.iter().filter(|&&who| w[who].is_closed()).count();
+    assert_eq!(closed, 80);
+    w.end();
+}
+
+#[test]
+fn a_publisher_too_many_is_refused() {
+    let mut w = World::with(2, |c| c.limits.publishers = 1);
+    let first = w.publisher("live/a");
+    let second = w.client(ClientMode::Publish, "live/b");
+    w.until("the refusal", |w| w[second].failure.is_some());
+    assert_eq!(w[second].refusal(), Some(code::PUBLISH_BAD_NAME));
+    assert_eq!(reached(&w, "limits.publishers"), 1);
+    w.leave(first);
+    w.run(ms(50));
+    w.publisher("live/b");
+    w.end();
+}
+
+#[test]
+fn exhausted_memory_refuses_new_work_and_recovers() {
+    let mut setup = Setup::new(1);
+    setup.config.limits.memory = 1 << 20;
+    setup.network.send_buffer = 4096;
+    setup.network.receive_buffer = 4096;
+    let mut w = setup.build();
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w[player].reading = false;
+    // Key frames wait for the player; there is nothing to drop.
+    for n in 0..30 {
+        let picture = media::video(true, n, 100_000);
+        w.send(publisher, MediaKind::Video, n * 40, picture);
+        w.run(ms(200));
+    }
+    // An unfinished message counts as well.
+    let hoarder = w.shaken();
+    w[hoarder].say(&[0x06, 0, 0, 0, 0xFF, 0xFF, 0xFF, 9, 1, 0, 0, 0]);
+    for _ in 0..1500 {
+        w[hoarder].say(&[0; 128]);
+        w[hoarder].say(&[0xC6]);
+    }
+    w.run(ms(500));
+    let used = w.shared.budget.used();
+    assert!(used >= 1 << 20, "{used}");
+    assert!(used < (1 << 20) + 300_000, "not far beyond: {used}");
+    let late = w.client(ClientMode::Play, "live/cam");
+    w.until("the refusal", |w| w[late].failure.is_some());
+    assert_eq!(w[late].refusal(), Some(code::CONNECT_REJECTED));
+    assert!(w.metrics().streams[0].starved_frames > 10);
+
+    w[player].reading = true;
+    w.kill(hoarder);
+    w.run(ms(5000));
+    assert!(w.shared.budget.used() < 1 << 20);
+    let before = w[player].media.len();
+    w.stream(publisher, 40..50);
+    assert_whole(&w[player].media[before..], &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn a_publisher_over_its_bit_rate_is_told_of_or_closed() {
+    for close in [false, true] {
+        let mut w = World::with(2, |c| {
+            c.limits.publisher_bitrate = 1_000_000;
+            c.limits.disconnect_over_bitrate = close;
+        });
+        let publisher = w.live("live/cam");
+        // 25 frames of 10,000 bytes a second are 2 Mbit/s.
+        w.stream_of(publisher, 0..60, 10_000);
+        assert!(reached(&w, "limits.publisher_bitrate") >= 1);
+        assert_eq!(w[publisher].is_closed(), close);
+        w.end();
+    }
+}
+
+#[test]
+fn each_stage_has_its_time() {
+    let mut w = World::new(2);
+    let publisher = w.live("live/cam");
+    let silent = w.raw();
+    let half = w.raw();
+    w[half].say(&[3; 700]);
+    let shaken = w.shaken();
+    let idle = w.raw();
+    w[idle].say(&connected_client());
+    w.stream(publisher, 0..1125);
+    let lasted = |who: Who| -> f64 {
+        let closed: Time = w[who].closed.expect("closed");
+        closed.since(w[who].started).as_secs_f64()
+    };
+    assert!((10.0..10.3).contains(&lasted(silent)), "{}", lasted(silent));
+    assert!((10.0..10.3).contains(&lasted(half)), "{}", lasted(half));
+    assert!((10.0..10.3).contains(&lasted(shaken)), "{}", lasted(shaken));
+    assert!((30.0..30.3).contains(&lasted(idle)), "{}", lasted(idle));
+    assert!(!w[publisher].is_closed());
+    let timed_out =
+        |r: &CloseReason| matches!(r, CloseReason::Protocol(text) if text.contains("no progress"));
+    assert_eq!(w.close_reasons().iter().filter(|r| timed_out(r)).count(), 4);
+    assert_eq!(w.metrics().errors.timeout, 4);
+    w.end();
+}
+
+/// Handshake and `connect` at once, as a client that then says nothing.
+fn connected_client() -> Vec<u8> {
+    let mut bytes = vec![3];
+    bytes.resize(1 + 2 * 1536, 0);
+    bytes.extend(super::hostile::connect_command());
+    bytes
+}
+
+#[test]
+fn idle_connections_do_not_wake_the_workers() {
+    let mut w = World::new(1);
+    let players: Vec<_> = (0..20).map(|_| w.player("live/cam")).collect();
+    w.run(ms(60_000));
+    let before = w.metrics().workers[0].turns;
+    w.run(ms(600_000));
+    let turns = w.metrics().workers[0].turns - before;
+    assert!(turns < 5, "{turns} turns in ten minutes");
+    assert!(players.iter().all(|&p| !w[p].is_closed()));
+    w.end();
+}
+
+#[test]
+fn pings_keep_living_players_and_find_dead_ones() {
+    let mut w = World::with(1, |c| c.rtmp.ping_interval = ms(10_000));
+    let alive = w.player("live/cam");
+    let dead = w.player("live/cam");
+    w[dead].reading = false;
+    w.run(ms(60_000));
+    assert!(!w[alive].is_closed());
+    let reasons = w.close_reasons();
+    assert_eq!(reasons.len(), 1);
+    assert!(matches!(&reasons[0], CloseReason::Network(text) if text.contains("ping")));
+    w.end();
+}
+
+#[test]
+fn timers_do_not_pile_up() {
+    let mut w = World::with(1, |c| {
+        c.rtmp.ping_interval = ms(30_000);
+        c.queue.write_coalesce = ms(50);
+    });
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.stream_of(publisher, 0..2500, 100);
+    let after_one = w.timers();
+    w.stream_of(publisher, 2500..10_000, 100);
+    let after_four = w.timers();
+    assert!(
+        after_four <= after_one + after_one / 4,
+        "{after_one} entries, then {after_four}"
+    );
+    w.run(ms(100));
+    assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn coalesced_writes_come_together_and_whole() {
+    let mut w = World::with(1, |c| c.queue.write_coalesce = ms(200));
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.stream(publisher, 0..50);
+    w.run(ms(300));
+    assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}

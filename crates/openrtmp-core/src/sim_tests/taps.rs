@@ -1,1 +1,198 @@
-//! x
+//! The host as a player and as a publisher.
+
+use bytes::Bytes;
+use openrtmp_protocol::media::{FrameType, VideoCodec, VideoPacketKind};
+use openrtmp_protocol::session::{ClientMode, MediaKind};
+
+use super::media::{self, Piece, assert_whole};
+use super::world::{Setup, World, ms};
+use crate::publisher::PublishError;
+use crate::tap::{Frame, FrameContent, Tap, TapEvent};
+
+fn drain(tap: &mut Tap) -> Vec<TapEvent> {
+    std::iter::from_fn(|| tap.try_recv()).collect()
+}
+
+fn frames_of(events: &[TapEvent]) -> Vec<&Frame> {
+    let mut frames = Vec::new();
+    for event in events {
+        if let TapEvent::Frame(frame) = event {
+            frames.push(frame);
+        }
+    }
+    frames
+}
+
+#[test]
+fn a_tap_gets_every_frame_with_its_times() {
+    for workers in 1..=3 {
+        let mut w = World::new(workers);
+        let mut tap = w.server.tap("live/cam");
+        let publisher = w.live("live/cam");
+        let _other = w.live("live/other");
+        w.stream(publisher, 0..25);
+        w.leave(publisher);
+        w.run(ms(100));
+        let events = drain(&mut tap);
+        assert!(matches!(&events[0], TapEvent::Started(s) if s.name.as_str() == "live/cam"));
+        assert!(matches!(events.last(), Some(TapEvent::Ended(_))));
+        let frames = frames_of(&events);
+        let contents: Vec<_> = frames.iter().take(5).map(|f| f.content).collect();
+        assert_eq!(
+            contents,
+            [
+                FrameContent::Metadata,
+                FrameContent::Header,
+                FrameContent::Header,
+                FrameContent::Key,
+                FrameContent::Key
+            ]
+        );
+        assert_eq!(frames.len(), 3 + 50);
+        for (frame, sent) in frames.iter().zip(&w[publisher].sent) {
+            assert_eq!(frame.kind, sent.kind);
+            assert_eq!(frame.dts_micros, i64::from(sent.timestamp) * 1000);
+            assert_eq!(frame.pts_micros, frame.dts_micros);
+            // The body of AVC starts at 5, of AAC at 2 (FLV 10.1, E.4.2, E.4.3).
+            let start = [2, 5, 0][match sent.kind {
+                MediaKind::Audio => 0,
+                MediaKind::Video => 1,
+                MediaKind::Data => 2,
+            }];
+            assert_eq!(frame.payload, sent.payload.slice(start..));
+            assert_eq!((frame.track, frame.dropped), (0, 0));
+        }
+        drop(tap);
+        w.end();
+    }
+}
+
+#[test]
+fn a_tap_on_a_live_stream_joins_as_a_player_does() {
+    let mut w = World::new(2);
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..25);
+    let (mut tap, mut all) = (w.server.tap("live/cam"), w.server.tap_all());
+    w.stream(publisher, 25..30);
+    for tap in [&mut tap, &mut all] {
+        let events = drain(tap);
+        let frames = frames_of(&events);
+        assert_eq!(frames[3].content, FrameContent::Key);
+        // From number 20 on: ten pictures and ten of audio.
+        assert_eq!(frames.len(), 3 + 20);
+    }
+    drop((tap, all));
+    w.stream(publisher, 30..32);
+    w.end();
+}
+
+#[test]
+fn a_slow_tap_loses_video_up_to_a_keyframe_and_nobody_else_does() {
+    let mut setup = Setup::new(1);
+    setup.config = setup.config.with_low_latency();
+    let mut w = setup.build();
+    let mut tap = w.server.tap("live/cam");
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.stream(publisher, 0..100);
+    let events = drain(&mut tap);
+    let frames = frames_of(&events);
+    let dropped = frames.last().expect("a frame").dropped;
+    let count = |content| frames.iter().filter(|f| f.content == content).count();
+    // Key frames of video, and audio.
+    assert_eq!(count(FrameContent::Key), 10 + 100);
+    assert_eq!(count(FrameContent::Inter) as u64 + dropped, 90);
+    assert!(dropped > 50);
+    w.run(ms(50));
+    assert_whole(&w[player].media, &w[publisher].sent);
+    drop(tap);
+    w.end();
+}
+
+#[test]
+fn a_closed_tap_holds_no_memory() {
+    let mut w = World::new(1);
+    let tap = w.server.tap("live/cam");
+    let publisher = w.live("live/cam");
+    w.stream_of(publisher, 0..20, 10_000);
+    let with = w.shared.budget.used();
+    drop(tap);
+    w.stream_of(publisher, 20..40, 10_000);
+    assert!(w.shared.budget.used() < with * 3);
+    w.kill(publisher);
+    w.run(ms(100));
+    assert_eq!(w.shared.budget.used(), 0);
+    assert_eq!(w.shared.directory.lock().len(), 0);
+    w.end();
+}
+
+#[test]
+fn the_host_publishes_to_players_and_taps() {
+    for workers in 1..=3 {
+        let mut w = World::new(workers);
+        let players = [(); 3].map(|()| w.player("live/host"));
+        let mut publisher = w.server.publish("live/host").expect("published");
+        let mut tap = w.server.tap("live/host");
+        let mut sent = Vec::new();
+        for n in 0..20 {
+            let picture = media::video(n % 10 == 0, n, 500);
+            sent.push(Piece::new(MediaKind::Video, n * 40, picture.clone()));
+            publisher
+                .write_message(MediaKind::Video, n * 40, picture)
+                .expect("room");
+            w.run(ms(40));
+        }
+        let late = w.player("live/host");
+        w.run(ms(50));
+        for player in players {
+            assert_eq!(assert_whole(&w[player].media, &sent), 0);
+        }
+        assert_eq!(assert_whole(&w[late].media, &sent), 10);
+        assert_eq!(frames_of(&drain(&mut tap)).len(), 20);
+        assert_eq!(w.metrics().publishers, 1);
+
+        drop(publisher);
+        w.run(ms(50));
+        assert!(w[late].end_of_stream().is_some());
+        assert!(matches!(drain(&mut tap).last(), Some(TapEvent::Ended(_))));
+        drop(tap);
+        w.end();
+    }
+}
+
+#[test]
+fn host_and_network_publishers_exclude_each_other() {
+    let mut w = World::new(2);
+    let _network = w.live("live/cam");
+    assert_eq!(w.server.publish("live/cam").err(), Some(PublishError::Busy));
+    let host = w.server.publish("live/host").expect("published");
+    let refused = w.client(ClientMode::Publish, "live/host");
+    w.until("the refusal", |w| w[refused].failure.is_some());
+    assert_eq!(w.server.publish("").err(), Some(PublishError::EmptyName));
+    drop(host);
+    w.end();
+}
+
+#[test]
+fn a_host_that_is_faster_than_its_worker_is_told() {
+    let mut w = World::new(1);
+    let mut publisher = w.server.publish("live/host").expect("published");
+    // The worker takes nothing, since no time passes.
+    let big = Bytes::from(vec![0x27; 8 << 20]);
+    let mut results = Vec::new();
+    for n in 0..5 {
+        let frame = FrameType::Inter;
+        let kind = VideoPacketKind::Frame;
+        results.push(publisher.write_video(VideoCodec::Avc, 0, frame, kind, n, 0, &big));
+    }
+    assert_eq!(results[0], Ok(()));
+    assert_eq!(results[4], Err(PublishError::Full));
+    w.run(ms(10));
+    let again = publisher.write_message(MediaKind::Video, 9, big.slice(..100));
+    assert_eq!(again, Ok(()));
+    let long = Bytes::from(vec![0; 16 << 20]);
+    let too_long = publisher.write_message(MediaKind::Video, 9, long);
+    assert_eq!(too_long, Err(PublishError::TooLong));
+    drop(publisher);
+    w.end();
+}

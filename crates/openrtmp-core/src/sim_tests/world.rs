@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use openrtmp_protocol::amf::{Encoding, Value};
+use openrtmp_protocol::amf::{Encoding, Object, Value};
 use openrtmp_protocol::chunk::ChunkWriter;
 use openrtmp_protocol::command::Command;
 use openrtmp_protocol::message::kind;
@@ -351,6 +351,11 @@ impl World {
         self.workers.iter().flatten().count()
     }
 
+    /// Entries among all timers.
+    pub(super) fn timers(&self) -> usize {
+        self.workers.iter().flatten().map(Worker::timers).sum()
+    }
+
     pub(super) fn metrics(&mut self) -> Metrics {
         let (sender, receiver) = channel();
         for inbox in &self.shared.inboxes {
@@ -449,6 +454,25 @@ impl Peer {
         };
         let payload = command.encode(Encoding::Amf0);
         self.message(kind::COMMAND_AMF0, stream, &payload);
+    }
+
+    /// Sends a command with an object, on message stream 0.
+    pub(super) fn command_object(
+        &mut self,
+        name: &str,
+        transaction: f64,
+        members: &[(&str, &str)],
+    ) {
+        let object = members
+            .iter()
+            .fold(Object::new(), |o, (k, v)| o.with(k, *v));
+        let command = Command {
+            name: name.to_owned(),
+            transaction,
+            object: object.into(),
+            arguments: Vec::new(),
+        };
+        self.message(kind::COMMAND_AMF0, 0, &command.encode(Encoding::Amf0));
     }
 
     /// Sends a message in chunks of the initial size, as long as no other is in force.

@@ -20,6 +20,8 @@ pub(crate) struct SendQueue {
     entries: VecDeque<Entry>,
     /// Bytes in `entries`, of the front one what is left.
     bytes: usize,
+    /// Of them, bytes of control messages: answers, which the peer causes.
+    control_bytes: usize,
     /// Bytes of the front entry that are sent.
     cursor: usize,
     /// When the oldest frame that may be dropped came in.
@@ -98,6 +100,11 @@ impl SendQueue {
         self.bytes
     }
 
+    /// Bytes of control messages waiting.
+    pub(crate) fn control_bytes(&self) -> usize {
+        self.control_bytes
+    }
+
     /// Entries waiting.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -116,6 +123,7 @@ impl SendQueue {
 
     pub(crate) fn push_control(&mut self, bytes: Bytes) {
         self.bytes += bytes.len();
+        self.control_bytes += bytes.len();
         self.entries.push_back(Entry::Control(bytes));
     }
 
@@ -160,6 +168,9 @@ impl SendQueue {
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.len();
+        if let Entry::Control(bytes) = &entry {
+            self.control_bytes -= bytes.len();
+        }
         self.cursor = 0;
         if entry.droppable_since().is_some() {
             self.find_oldest_droppable();
@@ -236,7 +247,6 @@ impl SendQueue {
                     break;
                 }
             }
-            let offered = batch.bytes;
             let written = match socket.write_vectored(&batch.slices[..batch.count]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => n,
@@ -245,11 +255,9 @@ impl SendQueue {
                 Err(e) => return Err(e),
             };
             total += written;
+            // After a short write another try, though it mostly says WouldBlock: only
+            // that makes an edge-triggered poller tell of room again.
             self.advance(written, chunk_size, &mut sent);
-            if written < offered {
-                // The kernel's buffer is full: another try would only say WouldBlock.
-                return Ok((total, true));
-            }
         }
         Ok((total, false))
     }
@@ -265,8 +273,9 @@ impl SendQueue {
             self.cursor -= length;
             self.bytes -= front.len();
             find |= front.droppable_since().is_some();
-            if let Entry::Media(m) = front {
-                sent(&m.packet);
+            match front {
+                Entry::Media(m) => sent(&m.packet),
+                Entry::Control(bytes) => self.control_bytes -= bytes.len(),
             }
             self.entries.pop_front();
         }
@@ -284,7 +293,6 @@ impl SendQueue {
 struct SliceBatch<'a> {
     slices: [IoSlice<'a>; SLICES],
     count: usize,
-    bytes: usize,
 }
 
 impl<'a> SliceBatch<'a> {
@@ -292,7 +300,6 @@ impl<'a> SliceBatch<'a> {
         SliceBatch {
             slices: [IoSlice::new(&[]); SLICES],
             count: 0,
-            bytes: 0,
         }
     }
 
@@ -304,8 +311,307 @@ impl<'a> SliceBatch<'a> {
             };
             *free = IoSlice::new(slice);
             self.count += 1;
-            self.bytes += slice.len();
         }
         self.count < SLICES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::test_packet;
+
+    /// Takes a few bytes at a time, then is full until the next round.
+    struct Socket {
+        taken: Vec<u8>,
+        /// Bytes that one write takes at most.
+        step: usize,
+        /// Writes before it is full.
+        writes: usize,
+    }
+
+    impl Socket {
+        fn new(step: usize, writes: usize) -> Socket {
+            Socket {
+                taken: Vec::new(),
+                step,
+                writes,
+            }
+        }
+    }
+
+    impl Write for Socket {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            if self.writes == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.writes -= 1;
+            let bytes = slices.iter().flat_map(|s| s.iter());
+            let before = self.taken.len();
+            self.taken.extend(bytes.take(self.step));
+            Ok(self.taken.len() - before)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn config(delay_ms: u64, bytes: usize) -> QueueConfig {
+        QueueConfig {
+            max_delay: Duration::from_millis(delay_ms),
+            max_bytes: bytes,
+            stall_timeout: Duration::from_secs(1),
+            write_coalesce: Duration::ZERO,
+        }
+    }
+
+    fn at(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    fn packet(class: Class, timestamp: u32) -> SharedPacket {
+        test_packet(class, timestamp, 100)
+    }
+
+    /// Pushes packets of one stream, a millisecond apart.
+    fn filled(classes: &[Class]) -> SendQueue {
+        let mut queue = SendQueue::default();
+        for (n, class) in classes.iter().enumerate() {
+            queue.push_media(packet(*class, n as u32), 1, at(n as u64));
+        }
+        queue
+    }
+
+    fn times(queue: &SendQueue) -> Vec<u32> {
+        let time = |entry: &Entry| match entry {
+            Entry::Media(m) => Some(m.packet.timestamp),
+            Entry::Control(_) => None,
+        };
+        queue.entries.iter().filter_map(time).collect()
+    }
+
+    /// What the entries are on the wire, after RTMP 1.0 section 5.3: fmt 0
+    /// headers, then fmt 3 before each further 128 bytes.
+    fn wire() -> (SendQueue, Vec<u8>) {
+        let mut queue = SendQueue::default();
+        let mut wire = b"control".to_vec();
+        queue.push_control(Bytes::from_static(b"control"));
+        queue.push_media(test_packet(Class::Key, 0x010203, 300), 1, at(0));
+        wire.extend([6, 1, 2, 3, 0, 1, 44, 9, 1, 0, 0, 0]);
+        wire.extend([0; 128]);
+        wire.push(0xC6);
+        wire.extend([0; 128]);
+        wire.push(0xC6);
+        wire.extend([0; 44]);
+        queue.push_media(test_packet(Class::Audio, 7, 1), 5, at(0));
+        wire.extend([4, 0, 0, 7, 0, 0, 1, 8, 5, 0, 0, 0, 0]);
+        queue.push_media(test_packet(Class::Data, u32::MAX, 2), 1, at(0));
+        wire.extend([5, 255, 255, 255, 0, 0, 2, 18, 1, 0, 0, 0]);
+        wire.extend([255, 255, 255, 255, 0, 0]);
+        (queue, wire)
+    }
+
+    #[test]
+    fn what_is_written_is_the_same_wherever_writes_are_cut() {
+        for step in 1..400 {
+            for writes in [1, 3, usize::MAX] {
+                let (mut queue, wire) = wire();
+                let (mut taken, mut sent) = (Vec::new(), Vec::new());
+                while !queue.is_empty() {
+                    let mut socket = Socket::new(step, writes);
+                    let (bytes, blocked) = queue
+                        .write_to(&mut socket, 128, |p| sent.push(p.timestamp))
+                        .unwrap();
+                    assert_eq!(bytes, socket.taken.len());
+                    assert_eq!(blocked, !queue.is_empty());
+                    taken.extend(socket.taken);
+                }
+                assert_eq!(taken, wire, "{step} bytes at a time");
+                assert_eq!(sent, [0x010203, 7, u32::MAX]);
+                assert_eq!(queue.bytes(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_socket_is_blocked_only_when_it_has_said_so() {
+        let (mut queue, wire) = wire();
+        let mut socket = Socket::new(10, 3);
+        assert_eq!(
+            queue.write_to(&mut socket, 128, |_| ()).unwrap(),
+            (30, true)
+        );
+        assert_eq!(socket.writes, 0, "short writes are tried again");
+        let mut socket = Socket::new(10_000, 1);
+        let rest = wire.len() - 30;
+        assert_eq!(
+            queue.write_to(&mut socket, 128, |_| ()).unwrap(),
+            (rest, false)
+        );
+    }
+
+    #[test]
+    fn more_slices_than_one_write_takes_go_out_in_several() {
+        let mut queue = SendQueue::default();
+        for n in 0..500 {
+            queue.push_media(packet(Class::Inter, n), 1, at(0));
+        }
+        let mut socket = Socket::new(usize::MAX, usize::MAX);
+        let mut sent = 0;
+        queue.write_to(&mut socket, 128, |_| sent += 1).unwrap();
+        assert_eq!(sent, 500);
+        assert_eq!(socket.taken.len(), 500 * (12 + 100));
+    }
+
+    #[test]
+    fn errors_of_the_socket_are_told_and_interruptions_are_not() {
+        struct Broken(Vec<io::ErrorKind>);
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                match self.0.pop() {
+                    Some(kind) => Err(kind.into()),
+                    None => Ok(0),
+                }
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let write = |kinds: Vec<io::ErrorKind>| {
+            let result = wire().0.write_to(&mut Broken(kinds), 128, |_| ());
+            result.map_err(|e| e.kind())
+        };
+        use io::ErrorKind::{BrokenPipe, Interrupted, WouldBlock, WriteZero};
+        assert_eq!(write(vec![BrokenPipe, Interrupted]), Err(BrokenPipe));
+        assert_eq!(write(vec![WouldBlock, Interrupted]), Ok((0, true)));
+        assert_eq!(write(vec![]), Err(WriteZero));
+    }
+
+    #[test]
+    fn delay_is_that_of_the_oldest_frame_that_may_be_dropped() {
+        use Class::{Audio, Inter, Key};
+        let mut queue = filled(&[Key, Audio, Inter, Audio, Inter]);
+        assert_eq!(queue.delay(at(10)), Duration::from_millis(8));
+        for _ in 0..3 {
+            queue.pop();
+        }
+        assert_eq!(queue.delay(at(10)), Duration::from_millis(6));
+        assert_eq!(queue.bytes(), 200);
+        queue.pop();
+        queue.pop();
+        assert_eq!(queue.delay(at(10)), Duration::ZERO);
+        assert!(queue.pop().is_none());
+    }
+
+    #[test]
+    fn shedding_goes_to_the_newest_keyframe_if_that_is_enough() {
+        use Class::{Audio, Inter, Key};
+        let mut queue = filled(&[Key, Inter, Audio, Inter, Key, Inter, Audio]);
+        let mut gate = Gate::joining(false);
+        gate.admit(&packet(Key, 0));
+        // Frames 1 and 3 are too old, frame 5 is not.
+        let frames = queue.push_through(
+            &mut gate,
+            &packet(Inter, 7),
+            1,
+            at(104),
+            &config(100, 1 << 20),
+        );
+        assert_eq!(frames, 2);
+        assert_eq!(times(&queue), [0, 2, 4, 5, 6, 7]);
+        assert_eq!(queue.bytes(), 600);
+        assert_eq!((gate.dropped(), gate.is_shedding()), (2, false));
+    }
+
+    #[test]
+    fn shedding_without_a_young_keyframe_waits_for_the_next() {
+        use Class::{Audio, Header, Inter, Key};
+        let mut queue = filled(&[Key, Inter, Audio, Inter, Header]);
+        let mut gate = Gate::joining(false);
+        gate.admit(&packet(Key, 0));
+        let config = config(100, 1 << 20);
+        let mut push = |queue: &mut SendQueue, class, n: u32| {
+            queue.push_through(
+                &mut gate,
+                &packet(class, n),
+                1,
+                at(200 + u64::from(n)),
+                &config,
+            )
+        };
+        assert_eq!(push(&mut queue, Inter, 5), 2);
+        assert_eq!(push(&mut queue, Audio, 6), 0);
+        assert_eq!(push(&mut queue, Inter, 7), 0);
+        assert_eq!(push(&mut queue, Key, 8), 0);
+        assert_eq!(push(&mut queue, Inter, 9), 0);
+        assert_eq!(times(&queue), [0, 2, 4, 6, 8, 9]);
+        // Two from the queue, two at the gate.
+        assert_eq!(gate.dropped(), 4);
+    }
+
+    #[test]
+    fn too_many_bytes_shed_as_too_much_delay_does() {
+        use Class::{Inter, Key};
+        let mut queue = filled(&[Key, Inter, Inter, Key, Inter]);
+        let mut gate = Gate::joining(false);
+        gate.admit(&packet(Key, 0));
+        // 500 bytes: without 1 and 2 it is 300.
+        assert_eq!(
+            queue.push_through(&mut gate, &packet(Inter, 5), 1, at(5), &config(10_000, 350)),
+            2
+        );
+        assert_eq!(times(&queue), [0, 3, 4, 5]);
+        // Nothing helps but to drop all.
+        assert_eq!(
+            queue.push_through(&mut gate, &packet(Inter, 6), 1, at(6), &config(10_000, 150)),
+            2
+        );
+        assert_eq!(times(&queue), [0, 3]);
+        assert!(gate.is_shedding());
+    }
+
+    #[test]
+    fn a_frame_that_is_half_sent_is_not_dropped() {
+        use Class::{Inter, Key};
+        let mut queue = filled(&[Inter, Inter, Inter]);
+        let mut socket = Socket::new(50, 1);
+        queue.write_to(&mut socket, 128, |_| ()).unwrap();
+        let mut gate = Gate::joining(false);
+        gate.admit(&packet(Key, 0));
+        let frames = queue.push_through(
+            &mut gate,
+            &packet(Inter, 3),
+            1,
+            at(900),
+            &config(100, 1 << 20),
+        );
+        assert_eq!(frames, 2);
+        assert_eq!(times(&queue), [0]);
+        let mut rest = Socket::new(usize::MAX, 9);
+        queue.write_to(&mut rest, 128, |_| ()).unwrap();
+        assert_eq!(socket.taken.len() + rest.taken.len(), 12 + 100);
+    }
+
+    #[test]
+    fn one_subscription_does_not_shed_the_frames_of_another() {
+        use Class::{Inter, Key};
+        let mut queue = filled(&[Key, Inter]);
+        queue.push_media(packet(Key, 10), 2, at(2));
+        queue.push_media(packet(Inter, 11), 2, at(3));
+        let mut gate = Gate::joining(false);
+        gate.admit(&packet(Key, 0));
+        queue.push_through(
+            &mut gate,
+            &packet(Inter, 2),
+            1,
+            at(900),
+            &config(100, 1 << 20),
+        );
+        assert_eq!(times(&queue), [0, 10, 11]);
     }
 }

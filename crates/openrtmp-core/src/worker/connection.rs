@@ -55,6 +55,8 @@ pub(super) struct IoState {
     pub(super) unread: bool,
     /// The socket takes no more; since when it took nothing.
     pub(super) blocked_since: Option<Time>,
+    /// The poller told since that there is room.
+    pub(super) room: bool,
     /// The poller watches for writability.
     pub(super) watching: bool,
     /// Packets are being collected until then.

@@ -199,16 +199,12 @@ impl<P: Platform> Worker<P> {
             self.on_timer(at, timer);
         }
         self.finish_turn();
-        Ok(!self.is_drained())
-    }
-
-    /// The earliest moment at which a turn has something to do by itself.
-    #[cfg(test)]
-    pub(crate) fn next_deadline(&self) -> Option<Time> {
-        if !self.state.unread.is_empty() {
-            return Some(self.state.now);
+        let drained = self.is_drained();
+        if drained {
+            // What the host still publishes.
+            self.end_all_streams();
         }
-        self.state.timers.next()
+        Ok(!drained)
     }
 
     #[cfg(test)]
@@ -225,7 +221,7 @@ impl<P: Platform> Worker<P> {
         if readiness.writable
             && let Some(connection) = self.state.connections.get_mut(token)
         {
-            connection.io.blocked_since = None;
+            connection.io.room = true;
             self.mark_dirty(token);
         }
         if readiness.readable {

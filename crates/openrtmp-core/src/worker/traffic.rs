@@ -17,6 +17,10 @@ use crate::platform::{Platform, Poller, Stream, Token};
 /// others.
 const READ_BUDGET: usize = 2 * READ_BUFFER;
 
+/// Answers that may wait for a peer that asks and does not read. Ordinary ones
+/// are a few hundred bytes; what one read's worth of requests makes fits too.
+const CONTROL_BACKLOG: usize = 4 * READ_BUDGET;
+
 /// Deadlines are met to this grain, so that many idle connections wake the
 /// worker once and not one by one.
 const GRAIN_MICROS: u64 = 100_000;
@@ -103,9 +107,18 @@ impl<P: Platform> Worker<P> {
             connection.io.urgent = true;
             any = true;
         }
-        if any {
-            self.mark_dirty(slot);
+        if !any {
+            return;
         }
+        let waiting = connection.queue.control_bytes();
+        if waiting > CONTROL_BACKLOG {
+            self.state.totals.errors.too_slow += 1;
+            let reason = format!("{waiting} bytes of answers not taken");
+            self.state
+                .doomed
+                .push((connection.id, CloseReason::TooSlow(reason)));
+        }
+        self.mark_dirty(slot);
     }
 
     /// After any work on a connection: output queued, memory counted, timer set.
@@ -260,7 +273,9 @@ impl<P: Platform> Worker<P> {
         let window = self.shared.config.queue.write_coalesce;
         let connection = &mut self.state.connections[slot];
         connection.io.dirty = false;
-        if connection.io.blocked_since.is_some() || connection.io.linger_until.is_some() {
+        let room = std::mem::take(&mut connection.io.room);
+        let blocked_before = connection.io.blocked_since;
+        if (blocked_before.is_some() && !room) || connection.io.linger_until.is_some() {
             return;
         }
         if connection.is_coalescing(now, window) {
@@ -280,7 +295,9 @@ impl<P: Platform> Worker<P> {
             Err(e) => return self.close(slot, CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
-        connection.io.blocked_since = blocked.then_some(now);
+        // A poller may tell of room where there is none: that is no progress.
+        let since = blocked_before.filter(|_| bytes == 0).unwrap_or(now);
+        connection.io.blocked_since = blocked.then_some(since);
         self.state.totals.bytes_out += bytes as u64;
         let outgoing = self.state.totals.rate_out.add(bytes, now);
         if blocked != connection.io.watching {

@@ -1,5 +1,7 @@
 //! Reads the golden files: hex with `#` comments, in named cases.
 
+use proptest::prelude::*;
+
 /// One case of a golden file.
 #[derive(Debug, Default)]
 pub(crate) struct Case {
@@ -50,6 +52,27 @@ pub(crate) fn cases(text: &str) -> Vec<Case> {
     }
     assert!(!cases.is_empty());
     cases
+}
+
+/// Bytes of the cases of some files, cut off and damaged in a few places.
+pub(crate) fn damaged(files: &[&str]) -> impl Strategy<Value = Vec<u8>> {
+    let cases: Vec<Vec<u8>> = files
+        .iter()
+        .flat_map(|text| cases(text))
+        .map(|case| case.bytes)
+        .collect();
+    let index = any::<prop::sample::Index>;
+    let damage = prop::collection::vec((index(), any::<u8>()), 0..6);
+    (prop::sample::select(cases), index(), damage).prop_map(|(mut bytes, cut, damage)| {
+        bytes.truncate(cut.index(bytes.len() + 1));
+        for (at, byte) in damage {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+        }
+        bytes
+    })
 }
 
 /// Bytes as lower-case hex without spaces.

@@ -140,20 +140,12 @@ fn an_ordinary_message_allocates_nothing() {
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
-        if let Ok(tag) = VideoTag::parse(&payload) {
-            prop_assert!(tag.nanos < 1_000_000);
-            for packet in tag.packets() {
-                prop_assert!(packet.body.start <= packet.body.end);
-                prop_assert!(packet.body.end <= payload.len());
-            }
-        }
-        if let Ok(tag) = AudioTag::parse(&payload) {
-            prop_assert!(tag.nanos < 1_000_000);
-            for packet in tag.packets() {
-                prop_assert!(packet.body.start <= packet.body.end);
-                prop_assert!(packet.body.end <= payload.len());
-            }
-        }
+        bodies_stay_within(&payload);
+    }
+
+    #[test]
+    fn damaged_messages_are_read_or_refused(payload in golden::damaged(&[VIDEO, AUDIO])) {
+        bodies_stay_within(&payload);
     }
 
     #[test]
@@ -174,6 +166,27 @@ proptest! {
         prop_assert_eq!(packet.composition_time, if frame { time } else { 0 });
         prop_assert_eq!(&message[packet.body.clone()], &body[..]);
         prop_assert_eq!(tag.packets().count(), 1);
+    }
+}
+
+fn bodies_stay_within(payload: &[u8]) {
+    let video = VideoTag::parse(payload);
+    let audio = AudioTag::parse(payload);
+    let nanos = [
+        video.as_ref().map(|tag| tag.nanos),
+        audio.as_ref().map(|tag| tag.nanos),
+    ];
+    assert!(nanos.into_iter().flatten().all(|nanos| nanos < 1_000_000));
+    let bodies = video
+        .iter()
+        .flat_map(|tag| tag.packets().map(|packet| &packet.body))
+        .chain(
+            audio
+                .iter()
+                .flat_map(|tag| tag.packets().map(|packet| &packet.body)),
+        );
+    for body in bodies {
+        assert!(body.start <= body.end && body.end <= payload.len());
     }
 }
 

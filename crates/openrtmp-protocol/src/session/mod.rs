@@ -6,8 +6,8 @@
 //!
 //! 1. `handle_input(now, bytes)` with what the socket gave. It uses bytes up to
 //!    the end of a message that made an event and returns how many; call it again
-//!    with the rest after draining the events (before, it uses nothing). `handle_timeout(now)` when the deadline of
-//!    `poll_timeout` has come.
+//!    with the rest after draining the events (before, it uses nothing).
+//!    `handle_timeout(now)` when the deadline of `poll_timeout` has come.
 //! 2. `poll_event()` until `None`. Decisions (`accept`, `reject`) and other
 //!    calls may come at once or any time later.
 //! 3. `poll_transmit()` until `None`: bytes to send, in order. Media that the

@@ -97,7 +97,7 @@ fn read_general_audio(
     let extended = reader.flag()?;
     let mut channels = None;
     if channel_configuration == 0 {
-        channels = Some(read_program_channels(reader)?);
+        channels = Some(read_program_channels(reader)?).filter(|&channels| channels > 0);
     }
     if object_type == 6 || object_type == 20 {
         // layerNr

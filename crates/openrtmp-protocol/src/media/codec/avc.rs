@@ -54,11 +54,11 @@ fn read_sps(sps: &[u8], format: &mut VideoFormat) -> Option<()> {
     reader.skip(16)?;
     reader.ue()?;
     let mut chroma_format = 1;
-    let mut separate_planes = false;
     if HIGH_PROFILES.contains(&profile) {
         chroma_format = reader.ue()?;
         if chroma_format == 3 {
-            separate_planes = reader.flag()?;
+            // separate_colour_plane_flag
+            reader.skip(1)?;
         }
         // Bit depths and qpprime_y_zero_transform_bypass_flag.
         reader.ue()?;
@@ -83,20 +83,7 @@ fn read_sps(sps: &[u8], format: &mut VideoFormat) -> Option<()> {
     }
     // direct_8x8_inference_flag
     reader.skip(1)?;
-    let (mut horizontal, mut vertical) = ([0, 0], [0, 0]);
-    if reader.flag()? {
-        horizontal = [reader.ue()?, reader.ue()?];
-        vertical = [reader.ue()?, reader.ue()?];
-    }
-    // Table 6-1; without chroma of the usual kind cropping counts samples.
-    let (sub_width, sub_height) = match chroma_format {
-        1 => (2, 2),
-        2 => (2, 1),
-        3 if !separate_planes => (1, 1),
-        _ => (1, 1),
-    };
-    let width = nal::cropped(width, horizontal, sub_width)?;
-    let height = nal::cropped(height, vertical, sub_height * fields)?;
+    let (width, height) = nal::cropped_size(&mut reader, (width, height), chroma_format, fields)?;
     format.width = Some(width);
     format.height = Some(height);
     if reader.flag()? {

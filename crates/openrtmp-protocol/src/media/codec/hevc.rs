@@ -98,21 +98,8 @@ fn read_sps(sps: &[u8], format: &mut VideoFormat) -> Option<()> {
     if chroma_format == 3 {
         reader.skip(1)?;
     }
-    let width = reader.ue()?;
-    let height = reader.ue()?;
-    let (mut horizontal, mut vertical) = ([0, 0], [0, 0]);
-    if reader.flag()? {
-        horizontal = [reader.ue()?, reader.ue()?];
-        vertical = [reader.ue()?, reader.ue()?];
-    }
-    // Table 6-1.
-    let (sub_width, sub_height) = match chroma_format {
-        1 => (2, 2),
-        2 => (2, 1),
-        _ => (1, 1),
-    };
-    let width = nal::cropped(width, horizontal, sub_width)?;
-    let height = nal::cropped(height, vertical, sub_height)?;
+    let coded = (reader.ue()?, reader.ue()?);
+    let (width, height) = nal::cropped_size(&mut reader, coded, chroma_format, 1)?;
     format.width = Some(width);
     format.height = Some(height);
     skip_to_vui(&mut reader, sub_layers)?;

@@ -24,11 +24,34 @@ pub(super) fn parameter_set<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(unit)
 }
 
-/// A coded size less what the cropping or conformance window takes from both
-/// ends, which is counted in `unit` samples. `None` if nothing is left.
-pub(super) fn cropped(size: u32, ends: [u32; 2], unit: u32) -> Option<u32> {
-    let cut = ends[0].checked_add(ends[1])?.checked_mul(unit)?;
-    size.checked_sub(cut).filter(|&left| left > 0)
+/// Reads a cropping or conformance window behind its flag and takes it from the
+/// coded size. Its offsets count chroma samples (H.264 and H.265, table 6-1), of
+/// frames with `fields` 1 and of fields with 2. `None` if nothing is left.
+pub(super) fn cropped_size(
+    reader: &mut BitReader<'_>,
+    (width, height): (u32, u32),
+    chroma_format: u32,
+    fields: u32,
+) -> Option<(u32, u32)> {
+    let (sub_width, sub_height) = match chroma_format {
+        1 => (2, 2),
+        2 => (2, 1),
+        _ => (1, 1),
+    };
+    let [mut left, mut right, mut top, mut bottom] = [0; 4];
+    if reader.flag()? {
+        for offset in [&mut left, &mut right, &mut top, &mut bottom] {
+            *offset = reader.ue()?;
+        }
+    }
+    let crop = |size: u32, start: u32, end: u32, unit: u32| {
+        let cut = start.checked_add(end)?.checked_mul(unit)?;
+        size.checked_sub(cut).filter(|&left| left > 0)
+    };
+    Some((
+        crop(width, left, right, sub_width)?,
+        crop(height, top, bottom, sub_height * fields)?,
+    ))
 }
 
 /// The start of vui_parameters up to chroma_loc_info, the same in H.264 (E.1.1)

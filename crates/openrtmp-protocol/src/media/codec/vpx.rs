@@ -49,7 +49,8 @@ pub(super) fn vp8_format_of_keyframe(frame: &[u8]) -> Option<VideoFormat> {
         return None;
     };
     let size = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3FFF);
-    (tag & 1 == 0).then(|| sized(size(w0, w1), size(h0, h1)))
+    let (width, height) = (size(w0, w1), size(h0, h1));
+    (tag & 1 == 0 && width > 0 && height > 0).then(|| sized(width, height))
 }
 
 pub(super) fn vp9_is_keyframe(frame: &[u8]) -> Option<bool> {
