@@ -571,7 +571,6 @@ impl<P: Platform> Assembly<P> {
             addresses: self.addresses.clone(),
             recordings: Mutex::default(),
             running: Mutex::new(None),
-            recordings: Mutex::default(),
         }
     }
 
