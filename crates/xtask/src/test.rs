@@ -97,7 +97,7 @@ const STEPS: &[Step] = &[
             "--workspace",
             "--all-targets",
             "--features",
-            "openrtmp-tests/interop",
+            "openrtmp-tests/interop,openrtmp-capi/interop",
             "--",
             "-D",
             "warnings",
@@ -113,7 +113,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "interop",
-        what: "tests with ffmpeg, rtmpdump and GStreamer",
+        what: "tests with ffmpeg, rtmpdump, GStreamer, and programs in C and C++",
         needs: tools::INTEROP,
         // Live streams mostly wait for the clock: four at a time suit two cores.
         arguments: &[
@@ -121,7 +121,7 @@ const STEPS: &[Step] = &[
             "--workspace",
             "--no-fail-fast",
             "--features",
-            "openrtmp-tests/interop",
+            "openrtmp-tests/interop,openrtmp-capi/interop",
             "--test",
             "interop_*",
             "--",

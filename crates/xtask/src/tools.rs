@@ -23,6 +23,8 @@ pub(crate) enum Tool {
     GstBad,
     /// Fetches and unpacks the wheel that carries the current ffmpeg.
     Pip,
+    /// A C++ compiler; its package brings the sanitizers of the C compiler too.
+    Cxx,
     Cmake,
     PkgConfig,
     Valgrind,
@@ -31,6 +33,7 @@ pub(crate) enum Tool {
 /// What the interop tests need.
 pub(crate) const INTEROP: &[Tool] = &[
     Tool::Ffmpeg,
+    Tool::Cxx,
     Tool::Rtmpdump,
     Tool::GstLaunch,
     Tool::GstBase,
@@ -97,6 +100,7 @@ impl Tool {
             Tool::GstBase => has_element("queue") && has_element("typefind"),
             Tool::GstGood => has_element("flvmux"),
             Tool::GstBad => has_element("rtmp2src"),
+            Tool::Cxx => answers(Command::new("c++").arg("--version")),
             Tool::Cmake => answers(Command::new("cmake").arg("--version")),
             Tool::PkgConfig => answers(Command::new("pkg-config").arg("--version")),
             Tool::Valgrind => answers(Command::new("valgrind").arg("--version")),
@@ -115,6 +119,7 @@ impl Tool {
             Tool::GstGood => Some("gstreamer1.0-plugins-good"),
             Tool::GstBad => Some("gstreamer1.0-plugins-bad"),
             Tool::Pip => Some("python3-pip"),
+            Tool::Cxx => Some("g++"),
             Tool::Cmake => Some("cmake"),
             Tool::PkgConfig => Some("pkg-config"),
             Tool::Valgrind => Some("valgrind"),
