@@ -17,7 +17,7 @@ use crate::payload::{Clock, Frames};
 use crate::process::thread_cpu;
 use crate::target::{CHUNK_SIZE, Target, session};
 
-/// How long to wait for the server while connecting.
+/// How long to wait for a server that says or takes nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running publisher.
@@ -161,6 +161,7 @@ impl Outlet {
         let mut stream = TcpStream::connect_timeout(&target.address()?, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         let link = match target {
             Target::Rtmp(url) => {
                 let mut session = session(url, ClientMode::Publish);
