@@ -42,7 +42,7 @@ pub enum PublishError {
     /// `limits.publishers` is reached.
     #[error("as many publishers as limits.publishers allows")]
     Limit,
-    /// The server is stopping.
+    /// The server is stopping, or has stopped.
     #[error("the server is stopping")]
     Stopping,
     /// The stream's name is empty.
@@ -108,7 +108,7 @@ impl Publisher {
         timestamp: u32,
         payload: Bytes,
     ) -> Result<(), PublishError> {
-        if self.shared.stopping.load(Ordering::Acquire) {
+        if self.shared.stopped.load(Ordering::Acquire) {
             return Err(PublishError::Stopping);
         }
         let bytes = payload.len();

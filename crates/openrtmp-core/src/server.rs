@@ -346,6 +346,7 @@ impl Server {
             // A worker's panic was reported where it happened.
             let _ = worker.join();
         }
+        self.shared.stopped.store(true, Ordering::Release);
         self.shared.close_taps();
         if let Some((tapped, finished)) = running.recorder {
             Recording { tapped, finished }.complete();
@@ -524,6 +525,7 @@ impl<P: Platform> Assembly<P> {
             forced: AtomicUsize::new(0),
             next_host_publisher: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             started: platform.now(),
             clock: Box::new(move || clock.now()),
         });

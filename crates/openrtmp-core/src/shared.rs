@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) forced: AtomicUsize,
     pub(crate) next_host_publisher: AtomicU64,
     pub(crate) stopping: AtomicBool,
+    /// The workers are gone: nobody takes what is sent to them.
+    pub(crate) stopped: AtomicBool,
     pub(crate) started: Time,
     /// The platform's monotonic clock.
     pub(crate) clock: Box<dyn Fn() -> Time + Send + Sync>,
