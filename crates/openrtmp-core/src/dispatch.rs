@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::ThreadId;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 /// Items that may wait for a slow callback.
@@ -48,23 +48,37 @@ pub(crate) struct Inlet<T> {
     lost_item: Option<fn(u64) -> T>,
 }
 
-/// Tells when a dispatcher's thread has ended.
-pub(crate) struct Finished(Receiver<()>);
+/// A thread that somebody may wait for, but not for ever.
+pub(crate) struct Patient {
+    /// Nothing is ever sent: the end is the sender's drop.
+    ended: Receiver<()>,
+    thread: JoinHandle<()>,
+}
 
-impl Finished {
-    /// Waits for the end; false if it does not come in time.
-    pub(crate) fn wait(&self, timeout: Duration) -> bool {
-        // Nothing is ever sent: the end is the sender's drop.
-        !matches!(
-            self.0.recv_timeout(timeout),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout)
-        )
+impl Patient {
+    /// Starts the thread.
+    pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Patient> {
+        let (alive, ended) = channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                work();
+                drop(alive);
+            })?;
+        Ok(Patient { ended, thread })
     }
 
-    /// For any other thread: the sender is to be dropped at its end.
-    pub(crate) fn pair() -> (Sender<()>, Finished) {
-        let (sender, receiver) = channel();
-        (sender, Finished(receiver))
+    /// Waits until the thread is gone; false if that takes longer.
+    pub(crate) fn wait(self, timeout: Duration) -> bool {
+        let in_time = !matches!(
+            self.ended.recv_timeout(timeout),
+            Err(RecvTimeoutError::Timeout)
+        );
+        if in_time {
+            // Only its last instructions are left. A panic was told where it was.
+            let _ = self.thread.join();
+        }
+        in_time
     }
 }
 
@@ -137,21 +151,16 @@ impl<T: Send + 'static> Dispatcher<T> {
 
 impl<T: Send + 'static> Inlet<T> {
     /// Runs on a thread of its own until the dispatcher is closed.
-    pub(crate) fn spawn(mut self, name: &str) -> io::Result<Finished> {
-        let (alive, finished) = Finished::pair();
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                let _ = self.queue.thread.set(std::thread::current().id());
-                while self.wait() {
-                    self.drain();
-                }
-                // The host's callback is gone before the end is told: what it
-                // holds is released by the time a stop returns.
-                drop(self);
-                drop(alive);
-            })?;
-        Ok(finished)
+    pub(crate) fn spawn(mut self, name: &str) -> io::Result<Patient> {
+        // The host's callback is dropped with the closure, before the end is told:
+        // what it holds is released by the time a stop returns.
+        Patient::spawn(name, move || {
+            let _ = self.queue.thread.set(std::thread::current().id());
+            while self.wait() {
+                self.drain();
+            }
+            drop(self);
+        })
     }
 
     /// Waits for items; false once there are none and will be none.
@@ -241,8 +250,8 @@ mod tests {
         dispatcher.send(1);
         dispatcher.send(2);
         dispatcher.close();
-        let finished = inlet.spawn("test").unwrap();
-        assert!(finished.wait(Duration::from_secs(10)));
+        let thread = inlet.spawn("test").unwrap();
+        assert!(thread.wait(Duration::from_secs(10)));
         assert_eq!(*seen.lock().unwrap(), [1, 2]);
     }
 }

@@ -15,7 +15,7 @@ use openrtmp_protocol::StreamName;
 use crate::access::{AccessRequest, KeyRing};
 use crate::budget::Budget;
 use crate::config::{Config, RecordConfig};
-use crate::dispatch::{Dispatcher, Finished, Inlet};
+use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::Event;
 use crate::id::ConnectionId;
@@ -51,14 +51,14 @@ pub struct Server {
 /// A recording that the host asked for.
 struct Recording {
     tapped: Arc<Tapped>,
-    finished: Finished,
+    thread: Patient,
 }
 
 /// The threads of a running server.
 struct Running {
     workers: Vec<JoinHandle<()>>,
-    recorder: Option<(Arc<Tapped>, Finished)>,
-    callbacks: Vec<Finished>,
+    recorder: Option<(Arc<Tapped>, Patient)>,
+    callbacks: Vec<Patient>,
 }
 
 /// Starts a [`Server`] with callbacks.
@@ -248,16 +248,9 @@ impl Server {
             signal,
             self.shared.events.clone(),
         );
-        let (alive, finished) = Finished::pair();
-        std::thread::Builder::new()
-            .name("openrtmp-record".into())
-            .spawn(move || {
-                recorder.run();
-                drop(recorder);
-                drop(alive);
-            })?;
+        let thread = Patient::spawn("openrtmp-record", move || recorder.run())?;
         self.attach(&name, &tapped);
-        recordings.insert(name, Recording { tapped, finished });
+        recordings.insert(name, Recording { tapped, thread });
         Ok(())
     }
 
@@ -348,8 +341,8 @@ impl Server {
         }
         self.shared.stopped.store(true, Ordering::Release);
         self.shared.close_taps();
-        if let Some((tapped, finished)) = running.recorder {
-            Recording { tapped, finished }.complete();
+        if let Some((tapped, thread)) = running.recorder {
+            Recording { tapped, thread }.complete();
         }
         let recordings = std::mem::take(&mut *self.recordings());
         for recording in recordings.into_values() {
@@ -404,7 +397,7 @@ impl Server {
 impl Recording {
     fn complete(self) {
         self.tapped.close();
-        if !self.finished.wait(RECORDER_PATIENCE) {
+        if !self.thread.wait(RECORDER_PATIENCE) {
             log::error!("a recording could not be completed in {RECORDER_PATIENCE:?}");
         }
     }
@@ -597,14 +590,8 @@ impl<P: Platform> Assembly<P> {
                 running.callbacks.push(inlet.spawn("openrtmp-access")?);
             }
             if let Some((mut recorder, tapped)) = self.recorder {
-                let (alive, finished) = Finished::pair();
-                std::thread::Builder::new()
-                    .name("openrtmp-record".into())
-                    .spawn(move || {
-                        recorder.run();
-                        drop(alive);
-                    })?;
-                running.recorder = Some((tapped, finished));
+                let thread = Patient::spawn("openrtmp-record", move || recorder.run())?;
+                running.recorder = Some((tapped, thread));
             }
             for (index, mut worker) in self.workers.into_iter().enumerate() {
                 let name = format!("openrtmp-{index}");
