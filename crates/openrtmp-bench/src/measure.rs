@@ -91,7 +91,9 @@ pub(crate) fn fan_out(
             let publisher = start()?;
             players.join(1, 1, PATIENCE)?;
             players.wait_for_frames(PATIENCE)?;
-            players.run_for(SETTLE)?;
+            // A server may keep the newest whole GOP and the one in progress, or more
+            // where GOPs are short: that is the stream's memory, not the players'.
+            players.run_for(load.gop * 2 + 3 * SETTLE)?;
             let memory = process.map(Process::memory);
             players.join(load.players.saturating_sub(1), load.at_once, PATIENCE)?;
             (publisher, memory)
