@@ -44,6 +44,8 @@ mod error;
 mod events;
 mod id;
 mod interfaces;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod metrics;
 pub mod platform;
 mod publisher;
@@ -53,6 +55,7 @@ mod shared;
 #[cfg(test)]
 mod sim_tests;
 mod stream;
+mod sync;
 mod tap;
 mod worker;
 

@@ -1,8 +1,7 @@
 //! Messages to a worker, from other workers and from the host.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Sender;
 
 use bytes::Bytes;
 use openrtmp_protocol::Time;
@@ -14,6 +13,8 @@ use crate::platform::Wake;
 use crate::publisher::Credit;
 use crate::stream::directory::Grant;
 use crate::stream::packet::SharedPacket;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::mpsc;
 use crate::tap::Tapped;
 
 /// A message to a worker.
@@ -99,20 +100,20 @@ pub(crate) enum Command {
 /// The sending end of a worker's queue. Wake-ups are coalesced: one is enough
 /// until the worker has looked.
 pub(crate) struct Inbox {
-    queue: Sender<Command>,
+    queue: mpsc::Sender<Command>,
     pending: Arc<AtomicBool>,
     waker: Box<dyn Wake>,
 }
 
 /// The worker's end.
 pub(crate) struct Outlet {
-    queue: Receiver<Command>,
+    queue: mpsc::Receiver<Command>,
     pending: Arc<AtomicBool>,
 }
 
 impl Inbox {
     pub(crate) fn new(waker: Box<dyn Wake>) -> (Inbox, Outlet) {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = mpsc::channel();
         let pending = Arc::new(AtomicBool::new(false));
         (
             Inbox {
