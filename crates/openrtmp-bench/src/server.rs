@@ -151,7 +151,13 @@ pub(crate) fn serve(
     let server = Server::start(config)?;
     on_listening(server.addresses()[0]);
     io::copy(&mut io::stdin(), &mut io::sink())?;
-    let metrics = server.metrics();
+    // Streams whose publisher has left are there until its grace is over.
+    let end = Instant::now() + grace * 2;
+    let mut metrics = server.metrics();
+    while !metrics.streams.is_empty() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+        metrics = server.metrics();
+    }
     server.stop(Duration::ZERO);
     Ok(metrics)
 }

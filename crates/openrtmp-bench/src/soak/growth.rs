@@ -14,14 +14,19 @@ pub(super) struct Sample {
     pub(super) at: Duration,
     /// Resident memory.
     pub(super) mebibytes: f64,
+    /// The part of it that is no file.
+    pub(super) anonymous: f64,
     pub(super) descriptors: usize,
 }
 
 impl Sample {
     pub(super) fn of(process: &Process, at: Duration) -> Sample {
+        let memory = process.memory();
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         Sample {
             at,
-            mebibytes: process.memory().resident as f64 / f64::from(1 << 20),
+            mebibytes: mebibytes(memory.resident),
+            anonymous: mebibytes(memory.anonymous),
             descriptors: process.descriptors(),
         }
     }
@@ -117,6 +122,7 @@ mod tests {
         let sample = |at: Duration| Sample {
             at,
             mebibytes: mebibytes(at.as_secs_f64() / 3600.0),
+            anonymous: 0.0,
             descriptors: 0,
         };
         (0..1200).map(|n| sample(at(n))).collect()

@@ -179,9 +179,10 @@ fn report_minute(samples: &[Sample], progress: impl Fn(&str)) {
         && minute(before) < minute(now)
     {
         progress(&format!(
-            "{:4} s  {:.2} MiB RSS, {} descriptors",
+            "{:4} s  {:.2} MiB RSS, {:.2} anonymous, {} descriptors",
             now.at.as_secs(),
             now.mebibytes,
+            now.anonymous,
             now.descriptors
         ));
     }

@@ -238,7 +238,7 @@ impl Stage {
             0..25 => self.kill_player(),
             25..35 => self.stall_player(),
             35..50 => self.flood(),
-            50..60 => self.disturb_publisher(),
+            50..54 => self.disturb_publisher(),
             _ => {
                 self.tally.strangers += 1;
                 self.strangers.come(&mut self.random)
