@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
@@ -85,6 +86,11 @@ pub(crate) enum Command {
     Disconnect {
         connection: ConnectionId,
         reason: String,
+    },
+    /// How long to collect packets for a player; `None`: as configured.
+    SetWriteCoalesce {
+        connection: ConnectionId,
+        window: Option<Duration>,
     },
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },

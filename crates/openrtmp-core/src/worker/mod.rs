@@ -79,7 +79,13 @@ struct State<S> {
     timers: Timers,
     ready: Vec<Readiness>,
     buffer: Vec<u8>,
+    /// To be written to at the end of the turn.
     dirty: Vec<usize>,
+    /// Room of `dirty` while that is being worked on.
+    spare: Vec<usize>,
+    /// To be written to again in the next turn.
+    unwritten: Vec<usize>,
+    /// To be read again in the next turn.
     unread: Vec<usize>,
     /// Found to be ended while others were being served.
     doomed: Vec<(ConnectionId, CloseReason)>,
@@ -113,6 +119,8 @@ impl<S> State<S> {
             ready: Vec::new(),
             buffer: Vec::new(),
             dirty: Vec::new(),
+            spare: Vec::new(),
+            unwritten: Vec::new(),
             unread: Vec::new(),
             doomed: Vec::new(),
             draining: None,
@@ -170,7 +178,7 @@ impl<P: Platform> Worker<P> {
 
     /// One turn. False when the drain is over.
     pub(crate) fn turn(&mut self) -> io::Result<bool> {
-        let timeout = if self.state.unread.is_empty() {
+        let timeout = if self.state.unread.is_empty() && self.state.unwritten.is_empty() {
             self.state
                 .timers
                 .next()
@@ -198,6 +206,7 @@ impl<P: Platform> Worker<P> {
         while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
             self.on_timer(at, timer);
         }
+        self.resume_writing();
         self.finish_turn();
         let drained = self.is_drained();
         if drained {
@@ -330,6 +339,11 @@ impl<P: Platform> Worker<P> {
                 assert_ne!(reason, crate::sim_tests::PANIC, "asked for by a test");
                 if let Some(slot) = self.slot_of(connection) {
                     self.end(slot, CloseReason::Host(reason));
+                }
+            }
+            Command::SetWriteCoalesce { connection, window } => {
+                if let Some(slot) = self.slot_of(connection) {
+                    self.state.connections[slot].write_coalesce = window;
                 }
             }
             Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
