@@ -424,6 +424,7 @@ mod tests {
             max_bytes: bytes,
             stall_timeout: Duration::from_secs(1),
             write_coalesce: Duration::ZERO,
+            background_coalesce: Duration::ZERO,
             unsent_bytes: 0,
         }
     }

@@ -92,6 +92,8 @@ pub(crate) enum Command {
         connection: ConnectionId,
         window: Option<Duration>,
     },
+    /// The host goes to the background, or comes back.
+    SetBackground(bool),
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.

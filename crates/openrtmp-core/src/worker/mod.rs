@@ -66,6 +66,8 @@ pub(crate) struct Worker<P: Platform> {
     state: State<P::Stream>,
     /// Survives a restart, so that a stale id stays stale.
     generation: u32,
+    /// The host is in the background: writes are collected.
+    background: bool,
 }
 
 /// What is lost when a worker has to be restarted.
@@ -150,6 +152,7 @@ impl<P: Platform> Worker<P> {
             listeners: Vec::new(),
             state: State::new(),
             generation: 0,
+            background: false,
         }
     }
 
@@ -346,6 +349,7 @@ impl<P: Platform> Worker<P> {
                     self.state.connections[slot].write_coalesce = window;
                 }
             }
+            Command::SetBackground(on) => self.background = on,
             Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
             Command::Revoke { key } => self.revoke(&key),
             Command::Inspect(answer) => {
