@@ -113,6 +113,8 @@ struct Player {
     /// The number of the frame that must come next.
     next: Option<u64>,
     lost: Option<String>,
+    /// It no longer reads.
+    stuck: bool,
     /// Made to misbehave: what it misses is its own doing.
     abused: bool,
     verdict: Verdict,
@@ -182,6 +184,7 @@ impl Players {
             header_seen: false,
             next: None,
             lost: None,
+            stuck: false,
             abused: false,
             verdict: Verdict::default(),
         })
@@ -194,10 +197,8 @@ impl Players {
     }
 
     /// A player reads no more.
-    pub(crate) fn stall(&mut self, index: usize) -> io::Result<()> {
-        let player = &mut self.players[index];
-        player.abused = true;
-        self.poll.registry().deregister(&mut player.stream)
+    pub(crate) fn stall(&mut self, index: usize) {
+        self.players[index].stall();
     }
 
     /// A player sends what is not RTMP. False once its connection is gone.
@@ -257,7 +258,8 @@ impl Players {
 
     /// Waits until every player has this many frames (counted from the stream's start).
     pub(crate) fn wait_for_end(&mut self, sent: u64, patience: Duration) -> io::Result<bool> {
-        let done = |p: &Player| p.next.is_none_or(|next| next >= sent) || p.lost.is_some();
+        let done =
+            |p: &Player| p.abused || p.lost.is_some() || p.next.is_none_or(|next| next >= sent);
         self.run_until(Instant::now() + patience, |players| {
             players.iter().all(done)
         })
@@ -267,6 +269,12 @@ impl Players {
     pub(crate) fn run_for(&mut self, duration: Duration) -> io::Result<()> {
         self.run_until(Instant::now() + duration, |_| false)?;
         Ok(())
+    }
+
+    /// The last ones of the players read no more.
+    pub(crate) fn get_stuck(&mut self, count: usize) {
+        let players = self.players.iter_mut().rev();
+        players.take(count).for_each(Player::stall);
     }
 
     pub(crate) fn record(&mut self, on: bool) {
@@ -344,7 +352,7 @@ impl Players {
         }
         for event in &self.events {
             let player = &mut self.players[event.token().0];
-            if player.lost.is_some() {
+            if player.lost.is_some() || player.stuck {
                 continue;
             }
             let mut context = Context {
@@ -373,6 +381,11 @@ struct Context<'a> {
 }
 
 impl Player {
+    fn stall(&mut self) {
+        self.stuck = true;
+        self.abused = true;
+    }
+
     /// What this player was told, less what it brought upon itself.
     fn verdict(&self) -> Verdict {
         let mut verdict = Verdict::default();

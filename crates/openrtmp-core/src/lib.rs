@@ -44,6 +44,9 @@ mod error;
 mod events;
 mod id;
 mod interfaces;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;

@@ -274,7 +274,7 @@ impl Stage {
             return Ok(());
         };
         self.tally.players_stalled += 1;
-        self.players.stall(player)?;
+        self.players.stall(player);
         self.abuse(player, false, LONGEST_STALL);
         Ok(())
     }

@@ -66,6 +66,8 @@ pub(crate) struct Worker<P: Platform> {
     state: State<P::Stream>,
     /// Survives a restart, so that a stale id stays stale.
     generation: u32,
+    /// The host is in the background: writes are collected.
+    background: bool,
 }
 
 /// What is lost when a worker has to be restarted.
@@ -79,7 +81,13 @@ struct State<S> {
     timers: Timers,
     ready: Vec<Readiness>,
     buffer: Vec<u8>,
+    /// To be written to at the end of the turn.
     dirty: Vec<usize>,
+    /// Room of `dirty` while that is being worked on.
+    spare: Vec<usize>,
+    /// To be written to again in the next turn.
+    unwritten: Vec<usize>,
+    /// To be read again in the next turn.
     unread: Vec<usize>,
     /// Found to be ended while others were being served.
     doomed: Vec<(ConnectionId, CloseReason)>,
@@ -113,6 +121,8 @@ impl<S> State<S> {
             ready: Vec::new(),
             buffer: Vec::new(),
             dirty: Vec::new(),
+            spare: Vec::new(),
+            unwritten: Vec::new(),
             unread: Vec::new(),
             doomed: Vec::new(),
             draining: None,
@@ -142,6 +152,7 @@ impl<P: Platform> Worker<P> {
             listeners: Vec::new(),
             state: State::new(),
             generation: 0,
+            background: false,
         }
     }
 
@@ -170,7 +181,7 @@ impl<P: Platform> Worker<P> {
 
     /// One turn. False when the drain is over.
     pub(crate) fn turn(&mut self) -> io::Result<bool> {
-        let timeout = if self.state.unread.is_empty() {
+        let timeout = if self.state.unread.is_empty() && self.state.unwritten.is_empty() {
             self.state
                 .timers
                 .next()
@@ -198,6 +209,7 @@ impl<P: Platform> Worker<P> {
         while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
             self.on_timer(at, timer);
         }
+        self.resume_writing();
         self.finish_turn();
         let drained = self.is_drained();
         if drained {
@@ -332,6 +344,12 @@ impl<P: Platform> Worker<P> {
                     self.end(slot, CloseReason::Host(reason));
                 }
             }
+            Command::SetWriteCoalesce { connection, window } => {
+                if let Some(slot) = self.slot_of(connection) {
+                    self.state.connections[slot].write_coalesce = window;
+                }
+            }
+            Command::SetBackground(on) => self.background = on,
             Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
             Command::Revoke { key } => self.revoke(&key),
             Command::Inspect(answer) => {
