@@ -168,9 +168,10 @@ fn share(players: usize, publishers: u64, number: u64) -> usize {
     each + usize::from((number as usize) < rest)
 }
 
-/// The time in which pools, caches and code come into memory.
+/// The time in which pools, caches and code come into memory, and an allocator's
+/// high-water mark creeps to where it stays.
 fn warm_up(duration: Duration) -> Duration {
-    (duration / 5).min(Duration::from_secs(300))
+    (duration / 2).min(Duration::from_secs(300))
 }
 
 fn report_minute(samples: &[Sample], progress: impl Fn(&str)) {
