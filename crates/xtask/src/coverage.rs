@@ -146,19 +146,19 @@ fn read_lcov(text: &str) -> BTreeMap<String, Reached> {
             file = measured(Path::new(path)).map(|name| (name, code_lines(Path::new(path))));
         }
         let Some((name, end)) = &file else { continue };
-        let numbers = line.split_once(':').map_or("", |(_, numbers)| numbers);
-        let mut numbers = numbers.split(',');
-        let number = numbers.next().and_then(|n| n.parse().ok());
-        let Some(number) = number.filter(|number: &u64| number < end) else {
+        let Some((record @ ("DA" | "BRDA"), numbers)) = line.split_once(':') else {
             continue;
         };
-        debug_assert!(number > 0);
-        let reached: &mut Reached = files.entry(name.clone()).or_default();
+        let mut numbers = numbers.split(',');
+        let number = numbers.next().and_then(|number| number.parse().ok());
+        if number.is_none_or(|number: u64| number >= *end) {
+            continue;
+        }
         let times = numbers.next_back().unwrap_or("-");
-        if line.starts_with("DA:") {
-            reached.lines.count(times != "0");
-        } else if line.starts_with("BRDA:") {
-            reached.branches.count(times != "0" && times != "-");
+        let reached: &mut Reached = files.entry(name.clone()).or_default();
+        match record {
+            "DA" => reached.lines.count(times != "0"),
+            _ => reached.branches.count(times != "0" && times != "-"),
         }
     }
     files
@@ -248,7 +248,7 @@ mod tests {
         let file = workspace::root().join("crates/openrtmp-core/src/none.rs");
         let lcov = format!(
             "SF:{}\nDA:1,5\nDA:2,0\nDA:3,1\nBRDA:1,0,0,7\nBRDA:1,0,1,0\nBRDA:2,0,0,-\n\
-             end_of_record\nSF:/elsewhere/lib.rs\nDA:1,1\nend_of_record\n",
+             LF:0\nend_of_record\nSF:/elsewhere/lib.rs\nDA:1,1\nend_of_record\n",
             file.display()
         );
         let files = read_lcov(&lcov);
