@@ -45,8 +45,10 @@ pub(crate) struct Faults {
     pub(crate) lost_players: u64,
     /// Players that never got a frame.
     pub(crate) silent_players: u64,
-    /// Frames between two that came, or at the end.
+    /// Frames between two that came.
     pub(crate) missing_frames: u64,
+    /// Frames after the last that came.
+    pub(crate) missing_at_end: u64,
     /// Frames that came again or too late.
     pub(crate) disordered_frames: u64,
     /// Messages that are not as sent.
@@ -221,7 +223,8 @@ impl Players {
             sum.lost_players += u64::from(player.lost.is_some());
             sum.silent_players += u64::from(player.next.is_none());
             let tail = player.next.map_or(0, |next| sent.saturating_sub(next));
-            sum.missing_frames += faults.missing_frames + tail;
+            sum.missing_frames += faults.missing_frames;
+            sum.missing_at_end += tail;
             sum.disordered_frames += faults.disordered_frames;
             sum.corrupt_messages += faults.corrupt_messages;
             sum.bad_starts += faults.bad_starts;

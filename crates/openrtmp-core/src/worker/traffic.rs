@@ -304,7 +304,9 @@ impl<P: Platform> Worker<P> {
         if (blocked_before.is_some() && !room) || connection.io.linger_until.is_some() {
             return;
         }
-        if connection.is_coalescing(self.state.now, window) {
+        // Who was blocked and has room again goes on at once: that it has is told
+        // only once.
+        if blocked_before.is_none() && connection.is_coalescing(self.state.now, window) {
             return self.rearm(slot);
         }
         let chunk_size = connection.session.chunk_size();
