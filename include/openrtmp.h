@@ -917,6 +917,7 @@ int32_t openrtmp_request_reject(struct openrtmp_server *server,
 // its own, in place of the one before; NULL: to nobody. Waits until the one before is
 // done with what it has, and has had its on_closed. OPENRTMP_ERROR_RECURSIVE inside
 // a log callback; OPENRTMP_ERROR_STATE if the program, written in Rust, has a logger.
+// After a failure the one before stays, and on_closed of the new one is not called.
 int32_t openrtmp_log_set(const struct openrtmp_log_callbacks *callbacks);
 
 // Visits the streams, on the calling thread, before it returns.

@@ -19,7 +19,7 @@ use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::Event;
 use crate::id::ConnectionId;
-use crate::metrics::{DelayHistogram, Metrics};
+use crate::metrics::Metrics;
 use crate::platform::Platform;
 use crate::platform::native::Native;
 use crate::publisher::{PublishError, Publisher};
@@ -140,21 +140,8 @@ impl Server {
             inbox.send(Command::Inspect(sender.clone()));
         }
         drop(sender);
-        let mut metrics = self.shared.base_metrics();
-        let mut delay = DelayHistogram::default();
-        let mut subscribers = Vec::new();
-        for _ in &self.shared.inboxes {
-            let Ok(mut report) = receiver.recv_timeout(METRICS_PATIENCE) else {
-                break;
-            };
-            delay.merge(&report.delay);
-            subscribers.append(&mut report.subscribers);
-            metrics.add_worker(report);
-        }
-        metrics.delay = delay.percentiles();
-        metrics.add_subscribers(subscribers);
-        metrics.workers.sort_by_key(|w| w.worker);
-        metrics
+        let reports = std::iter::from_fn(|| receiver.recv_timeout(METRICS_PATIENCE).ok());
+        self.shared.base_metrics().with(reports)
     }
 
     /// Whether it works, and whether it would take another peer now (O4). Asks

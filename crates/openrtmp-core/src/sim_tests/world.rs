@@ -377,14 +377,7 @@ impl World {
             inbox.send(Order::Inspect(sender.clone()));
         }
         self.act();
-        let mut metrics = self.shared.base_metrics();
-        let mut subscribers = Vec::new();
-        for mut report in receiver.try_iter() {
-            subscribers.append(&mut report.subscribers);
-            metrics.add_worker(report);
-        }
-        metrics.add_subscribers(subscribers);
-        metrics
+        self.shared.base_metrics().with(receiver.try_iter())
     }
 
     pub(super) fn events(&self) -> Vec<Event> {
