@@ -59,6 +59,7 @@
 //   queue.max_bytes [67108864; 16777216]: the same by bytes, 65536 or more
 //   queue.stall_timeout [15000]: ms of taking nothing, 100 to 86400000, then disconnected
 //   queue.write_coalesce [0]: ms that packets are collected before they are written, to 350
+//   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
 //   access.publish_keys []: keys with commas between them; none: everybody may
 //   access.play_keys []: the same for playing
 //   access.decision_timeout [10000]: ms for on_access to be answered, 100 to 600000; 0: 10000
@@ -323,6 +324,9 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 
 // Everything.
 #define OPENRTMP_LOG_TRACE 5
+
+// Goes back to "queue.write_coalesce", for openrtmp_server_set_write_coalesce().
+#define OPENRTMP_COALESCE_DEFAULT UINT32_MAX
 
 // Keys that may publish.
 #define OPENRTMP_KEY_PUBLISH 0
@@ -847,7 +851,7 @@ int32_t openrtmp_server_start(struct openrtmp_server *server);
 // - "listen": connections stay, whatever address goes. OPENRTMP_ERROR_LISTEN if one
 //   cannot be had.
 // - "rtmp", but "ping_interval", and "limits.session": for connections that come from
-//   now on.
+//   now on; "queue.unsent_bytes": for players.
 // - "access": keys that are no longer named are revoked, as by openrtmp_key_revoke();
 //   those added or revoked at run time stay so.
 // - "record": what is being recorded is completed first, which may take 5 s.
@@ -945,6 +949,14 @@ int32_t openrtmp_server_subscribers(const struct openrtmp_server *server,
 int32_t openrtmp_server_disconnect(struct openrtmp_server *server,
                                    uint64_t connection_id,
                                    openrtmp_str reason);
+
+// Collects packets for one player for 0 to 350 ms before they are written together, in
+// place of "queue.write_coalesce"; or OPENRTMP_COALESCE_DEFAULT. It may be set as soon
+// as the connection is there. OPENRTMP_ERROR_NOT_FOUND if there is none of this id, or
+// no longer.
+int32_t openrtmp_server_set_write_coalesce(struct openrtmp_server *server,
+                                           uint64_t connection_id,
+                                           uint32_t window_ms);
 
 // Ends a stream ("app/name"): the connection that publishes it is closed, or, if that
 // is an openrtmp_publisher, its next write is OPENRTMP_ERROR_GONE. Returns before

@@ -260,6 +260,9 @@ public:
     Status disconnect(std::uint64_t connection_id, std::string_view reason) {
         return Status(openrtmp_server_disconnect(get(), connection_id, str(reason)));
     }
+    Status set_write_coalesce(std::uint64_t connection_id, std::uint32_t window_ms) {
+        return Status(openrtmp_server_set_write_coalesce(get(), connection_id, window_ms));
+    }
     Status end_stream(std::string_view stream, std::string_view reason) {
         return Status(openrtmp_server_end_stream(get(), str(stream), str(reason)));
     }

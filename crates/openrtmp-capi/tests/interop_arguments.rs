@@ -76,7 +76,9 @@ impl Parameter {
             "callbacks" if function.starts_with("openrtmp_tap") => named("&tap_callbacks"),
             "callbacks" if function.starts_with("openrtmp_log") => named("&log_callbacks"),
             "callbacks" => named("&callbacks"),
-            "profile" | "format" | "index" | "grace_ms" | "timestamp_ms" => named("0"),
+            "profile" | "format" | "index" | "grace_ms" | "timestamp_ms" | "window_ms" => {
+                named("0")
+            }
             "kind" if function.starts_with("openrtmp_key") => named("OPENRTMP_KEY_PLAY"),
             "kind" => named("OPENRTMP_MEDIA_AUDIO"),
             "path" => named("S(\"workers\")"),
@@ -207,7 +209,7 @@ fn every_wrong_argument_of_every_function_is_refused() {
         }
     }
     assert!(nulls > 70, "{nulls}");
-    assert_eq!(ids, 3, "disconnect, accept, reject");
+    assert_eq!(ids, 4, "disconnect, accept, reject, set_write_coalesce");
 
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("cases.inc"), cases).unwrap();

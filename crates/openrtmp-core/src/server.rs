@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use openrtmp_protocol::StreamName;
 
 use crate::access::{AccessRequest, KeyRing};
 use crate::budget::Budget;
-use crate::config::{Config, RecordConfig};
+use crate::config::{Config, ConfigError, RecordConfig, write_coalesce};
 use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::Event;
@@ -271,17 +271,47 @@ impl Server {
     /// Ends a connection. Asks its worker: false if there is no such connection,
     /// or no longer.
     pub fn disconnect(&self, connection: ConnectionId, reason: &str) -> bool {
+        self.ask_worker(connection, |answer| Command::Disconnect {
+            connection,
+            reason: reason.to_owned(),
+            answer: Some(answer),
+        })
+    }
+
+    fn ask_worker(
+        &self,
+        connection: ConnectionId,
+        question: impl FnOnce(Sender<bool>) -> Command,
+    ) -> bool {
         let Some(inbox) = self.shared.inboxes.get(connection.worker()) else {
             return false;
         };
         let (sender, receiver) = channel();
-        inbox.send(Command::Disconnect {
-            connection,
-            reason: reason.to_owned(),
-            answer: Some(sender),
-        });
+        inbox.send(question(sender));
         // A worker that is gone has dropped the sender.
         receiver.recv().unwrap_or(false)
+    }
+
+    /// How long to collect packets for one player before writing them together, 0
+    /// to 350 ms, in place of [`QueueConfig::write_coalesce`](crate::QueueConfig);
+    /// `None` goes back to that. It may be set as soon as the connection is there,
+    /// in answer to its access request for example. False if there is no such
+    /// connection, or no longer.
+    pub fn set_write_coalesce(
+        &self,
+        connection: ConnectionId,
+        window: Option<Duration>,
+    ) -> Result<bool, ConfigError> {
+        if let Some(window) = window {
+            write_coalesce(window)?;
+        }
+        Ok(
+            self.ask_worker(connection, |answer| Command::SetWriteCoalesce {
+                connection,
+                window,
+                answer,
+            }),
+        )
     }
 
     /// Ends what is published as a stream (`app/name`): a connection is closed, a

@@ -300,6 +300,9 @@ static void connections() {
     CHECK(metrics.connections == 2 && metrics.publishers == 1 && metrics.subscribers == 1);
     CHECK(metrics.delay_frames > 10 && metrics.errors_internal == 0);
 
+    CHECK(server.set_write_coalesce(joined.connection, 100));
+    CHECK(server.set_write_coalesce(joined.connection, 351).code() == OPENRTMP_ERROR_CONFIG);
+    CHECK(server.set_write_coalesce(joined.connection, OPENRTMP_COALESCE_DEFAULT));
     CHECK(server.disconnect(joined.connection, "enough"));
     const auto is_player = [&](const Event &e) { return e.connection == joined.connection; };
     const Event closed = first(events, OPENRTMP_EVENT_CONNECTION_CLOSED, is_player);
@@ -308,6 +311,7 @@ static void connections() {
     player.exit_code();
     // The id was good once.
     CHECK(server.disconnect(joined.connection, "").code() == OPENRTMP_ERROR_NOT_FOUND);
+    CHECK(server.set_write_coalesce(joined.connection, 0).code() == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(server.subscribers("live/x", [](const openrtmp_subscriber_info &) {}).code() ==
           OPENRTMP_ERROR_NOT_FOUND);
     CHECK(server.end_stream("live/cam", "over"));

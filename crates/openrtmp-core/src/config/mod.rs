@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use document::{DocumentError, Format};
 pub use validate::ConfigError;
+pub(crate) use validate::write_coalesce;
 
 /// The port IANA assigned to RTMP.
 pub const DEFAULT_PORT: u16 = 1935;
@@ -133,8 +134,16 @@ pub struct QueueConfig {
     /// Collect packets this long before writing them together, 0 (write at once)
     /// to 350 ms; 64 KiB end the wait early, and what a joining player gets at
     /// once is never held back.
+    ///
+    /// [`Server::set_write_coalesce`](crate::Server::set_write_coalesce) changes it
+    /// for one player.
     #[serde(with = "document::milliseconds")]
     pub write_coalesce: Duration,
+    /// Bytes that may wait in the system's send buffer of a player without having
+    /// been sent, 16 KiB or more; 0 leaves it to the system. What waits there can
+    /// no longer be dropped for a slow player. Linux, Android and Apple systems
+    /// (`TCP_NOTSENT_LOWAT`); elsewhere without effect.
+    pub unsent_bytes: u32,
 }
 
 /// Who may publish and play.
@@ -248,6 +257,7 @@ impl Config {
                 max_bytes: 64 << 20,
                 stall_timeout: Duration::from_secs(15),
                 write_coalesce: Duration::ZERO,
+                unsent_bytes: 256 << 10,
             },
             access: AccessConfig {
                 decision_timeout: Duration::from_secs(10),

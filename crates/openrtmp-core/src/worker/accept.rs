@@ -279,6 +279,7 @@ impl<P: Platform> Worker<P> {
             bytes_in: 0,
             bytes_out: 0,
             delay: None,
+            write_coalesce: None,
             armed: None,
         });
         log::debug!(peer:% = peer, connection:% = id; "connection accepted");

@@ -84,7 +84,13 @@ struct State<S> {
     timers: Timers,
     ready: Vec<Readiness>,
     buffer: Vec<u8>,
+    /// To be written to at the end of the turn.
     dirty: Vec<usize>,
+    /// Room of `dirty` while that is being worked on.
+    spare: Vec<usize>,
+    /// To be written to again in the next turn.
+    unwritten: Vec<usize>,
+    /// To be read again in the next turn.
     unread: Vec<usize>,
     /// Found to be ended while others were being served.
     doomed: Vec<(ConnectionId, CloseReason)>,
@@ -118,6 +124,8 @@ impl<S> State<S> {
             ready: Vec::new(),
             buffer: Vec::new(),
             dirty: Vec::new(),
+            spare: Vec::new(),
+            unwritten: Vec::new(),
             unread: Vec::new(),
             doomed: Vec::new(),
             draining: None,
@@ -177,7 +185,7 @@ impl<P: Platform> Worker<P> {
 
     /// One turn. False when the drain is over.
     pub(crate) fn turn(&mut self) -> io::Result<bool> {
-        let timeout = if self.state.unread.is_empty() {
+        let timeout = if self.state.unread.is_empty() && self.state.unwritten.is_empty() {
             self.state
                 .timers
                 .next()
@@ -205,6 +213,7 @@ impl<P: Platform> Worker<P> {
         while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
             self.on_timer(at, timer);
         }
+        self.resume_writing();
         self.finish_turn();
         let drained = self.is_drained();
         if drained {
@@ -343,6 +352,17 @@ impl<P: Platform> Worker<P> {
                 if let Some(answer) = answer {
                     let _ = answer.send(found);
                 }
+            }
+            Command::SetWriteCoalesce {
+                connection,
+                window,
+                answer,
+            } => {
+                let slot = self.slot_of(connection);
+                if let Some(slot) = slot {
+                    self.state.connections[slot].write_coalesce = window;
+                }
+                let _ = answer.send(slot.is_some());
             }
             Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
             Command::Revoke { key } => self.revoke(&key),
