@@ -14,15 +14,29 @@
 // nothing. Connections and streams are 64-bit ids, never used twice: a stale id is
 // OPENRTMP_ERROR_NOT_FOUND.
 //
-// THREADS. A server may be used from any thread at once. A config and a publisher
-// belong to one thread at a time. _free must be the last use of a handle anywhere.
+// THREADS. Every function may be called from any thread, and from several at once, but
+// for a config, which belongs to one thread at a time. _free must be the last use of a
+// handle anywhere.
+//
+// OWNERSHIP. What a function is given (texts, structs, tables, payloads) it copies: it
+// has to live as long as the call, and user_data until on_closed. What a callback or a
+// visitor is given lives as long as that call, frames that were retained until they are
+// released.
+//
+// WAITING. openrtmp_server_stop() waits as long as it is told to, and _server_start() for
+// the system. _metrics, _metrics_json, _health, _streams, _connections and _subscribers
+// ask the worker threads, and wait at most 1 s for one that is busy; _disconnect,
+// _set_write_coalesce and _reconfigure wait for them. _record_stop() waits up to 5 s for
+// its file; _tap_free() and openrtmp_log_set() for a callback that is running. All others
+// return at once.
 //
 // CALLBACKS. Each callback is called by one thread of its own, never by two at
 // once, and never by the threads that move media: it may take its time. It must not
 // unwind (no C++ exception, no longjmp). Inside it every function may be called but
 // those that would wait for the callback itself; they return
 // OPENRTMP_ERROR_RECURSIVE. on_closed is the last call of all; user_data may be
-// freed then.
+// freed then. Functions that visit call back on the thread that called them, before they
+// return; inside a visit every function may be called.
 //
 // TEXT. openrtmp_str is UTF-8 by pointer and length; OPENRTMP_STR() makes one from a
 // string of C. Given to a callback, it lives as long as the call. Functions that
@@ -243,7 +257,7 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 #define OPENRTMP_EVENT_SUBSCRIBER_DROPPING 13
 
 // A request was decided. connection_id, peer, stream: the app or the stream, keys
-// masked, text: why not, flag: granted; the JSON has the action.
+// masked, text: why not, flag: granted, number: OPENRTMP_ACCESS_*.
 #define OPENRTMP_EVENT_ACCESS 14
 
 // A limit was reached. text: which, by its path, number: its value.
@@ -474,7 +488,7 @@ typedef struct openrtmp_callbacks {
 } openrtmp_callbacks;
 
 // Takes texts one by one, on the thread that asked, before the call returns.
-typedef void (*OpenrtmpVisitText)(void *user_data, openrtmp_str text);
+typedef void (*openrtmp_visit_text)(void *user_data, openrtmp_str text);
 
 // What was going on when a server was stopped.
 typedef struct openrtmp_summary {
@@ -858,7 +872,7 @@ int32_t openrtmp_server_start(struct openrtmp_server *server);
 // - Everything else holds at once; lower limits close nobody.
 int32_t openrtmp_server_reconfigure(struct openrtmp_server *server,
                                     const struct openrtmp_config *config,
-                                    OpenrtmpVisitText visit,
+                                    openrtmp_visit_text visit,
                                     void *user_data);
 
 // Makes a copy of the settings in force, or, while it is stopped, of those for its
@@ -899,14 +913,14 @@ int32_t openrtmp_server_address(const struct openrtmp_server *server,
 // interface that it listens on.
 int32_t openrtmp_server_urls(const struct openrtmp_server *server,
                              openrtmp_str stream,
-                             OpenrtmpVisitText visit,
+                             openrtmp_visit_text visit,
                              void *user_data);
 
 // Tells whether the server works, and visits the reasons why not. The visitor may be
 // NULL.
 int32_t openrtmp_server_health(const struct openrtmp_server *server,
                                struct openrtmp_health *out_health,
-                               OpenrtmpVisitText visit,
+                               openrtmp_visit_text visit,
                                void *user_data);
 
 // Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
@@ -990,7 +1004,7 @@ int32_t openrtmp_key_revoke(struct openrtmp_server *server,
 // Visits the keys of a kind. They are secrets.
 int32_t openrtmp_key_list(const struct openrtmp_server *server,
                           uint32_t kind,
-                          OpenrtmpVisitText visit,
+                          openrtmp_visit_text visit,
                           void *user_data);
 
 // Writes a new key of 128 random bits, 32 characters; it is not added anywhere.

@@ -56,7 +56,7 @@ impl Parameter {
     }
 
     fn is_pointer(&self) -> bool {
-        self.text.contains('*') || self.text.starts_with("OpenrtmpVisitText")
+        self.text.contains('*') || self.text.starts_with("openrtmp_visit_text ")
     }
 
     fn is_id(&self) -> bool {
@@ -83,9 +83,9 @@ impl Parameter {
             "kind" => named("OPENRTMP_MEDIA_AUDIO"),
             "path" => named("S(\"workers\")"),
             "visit" => {
-                let start = text.find("openrtmp_").map(|at| &text[at + 9..]);
-                let of = start.and_then(|rest| rest.split(' ').next());
-                format!("visit_{}", of.unwrap_or("text"))
+                let info = text.find("struct openrtmp_").map(|at| &text[at + 16..]);
+                let info = info.and_then(|rest| rest.split(' ').next());
+                format!("visit_{}", info.unwrap_or("text"))
             }
             _ if self.is_text() => named("S(\"live/cam\")"),
             _ if self.is_id() => named("12345"),

@@ -249,16 +249,16 @@ static void access_later() {
     CHECK(publisher.exit_code() == 0);
     CHECK(player.exit_code() == 0);
     CHECK(player.lines.now() > 10);
-    const auto decided = [&](bool granted, const std::string &action, const std::string &stream) {
+    const auto decided = [&](std::uint32_t granted, std::uint64_t action, const char *stream) {
         return first(events, OPENRTMP_EVENT_ACCESS, [&](const Event &e) {
-            return e.flag == std::uint32_t(granted) && e.stream == stream &&
-                   e.json.find("\"action\":\"" + action + "\"") != std::string::npos;
+            return e.flag == granted && e.stream == stream && e.number == action;
         });
     };
-    CHECK(decided(false, "publish", "live/no-publisher").text == "not this one");
-    CHECK(decided(false, "play", "live/no-player").text == "not this one");
-    decided(true, "publish", "live/yes");
-    decided(true, "play", "live/yes");
+    CHECK(decided(0, OPENRTMP_ACCESS_PUBLISH, "live/no-publisher").text == "not this one");
+    CHECK(decided(0, OPENRTMP_ACCESS_PLAY, "live/no-player").text == "not this one");
+    CHECK(decided(1, OPENRTMP_ACCESS_PUBLISH, "live/yes").text.empty());
+    CHECK(decided(1, OPENRTMP_ACCESS_PLAY, "live/yes").json.find("\"action\":\"play\"") !=
+          std::string::npos);
     asked.change([](Asked &a) { a.over = true; });
     answering.join();
 }

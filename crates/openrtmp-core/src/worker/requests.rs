@@ -434,7 +434,7 @@ impl<P: Platform> Worker<P> {
 
     fn log_access(&self, slot: usize, want: &Want, refused: Option<&RejectReason>) {
         let connection = &self.state.connections[slot];
-        let action = want.action().as_str();
+        let action = want.action();
         let target = match want {
             Want::Connect { app } => app.clone(),
             Want::Publish { name, .. } => self.shared.publish_keys.masked(name),
@@ -443,9 +443,9 @@ impl<P: Platform> Worker<P> {
         let reason = refused.map(reason_text).unwrap_or_default();
         let (peer, id) = (connection.peer, connection.id);
         if refused.is_some() {
-            log::warn!(peer:% = peer, connection:% = id; "{action} {target} refused: {reason}");
+            log::warn!(peer:% = peer, connection:% = id; "{} {target} refused: {reason}", action.as_str());
         } else {
-            log::info!(peer:% = peer, connection:% = id; "{action} {target}");
+            log::info!(peer:% = peer, connection:% = id; "{} {target}", action.as_str());
         }
         self.emit(Event::Access {
             action,
