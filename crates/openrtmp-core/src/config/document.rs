@@ -5,6 +5,8 @@
 //! value by value, so that an error names the path it is about; a document with
 //! an error changes nothing. Durations are whole milliseconds.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::{Config, RecordConfig};
@@ -16,6 +18,17 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+}
+
+impl Format {
+    /// What a file of this name is written in: YAML if it ends with `.yaml` or
+    /// `.yml`, otherwise JSON.
+    pub fn of(file: &Path) -> Format {
+        let yaml = file
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
+        if yaml { Format::Yaml } else { Format::Json }
+    }
 }
 
 /// Why a document or a value was not taken. The settings are as before.
