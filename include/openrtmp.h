@@ -73,6 +73,7 @@
 //   queue.max_bytes [67108864; 16777216]: the same by bytes, 65536 or more
 //   queue.stall_timeout [15000]: ms of taking nothing, 100 to 86400000, then disconnected
 //   queue.write_coalesce [0]: ms that packets are collected before they are written, to 350
+//   queue.background_coalesce [250]: the same in the background at least, to 350
 //   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
 //   access.publish_keys []: keys with commas between them; none: everybody may
 //   access.play_keys []: the same for playing
@@ -890,6 +891,12 @@ int32_t openrtmp_server_config(const struct openrtmp_server *server,
 int32_t openrtmp_server_stop(struct openrtmp_server *server,
                              uint64_t grace_ms,
                              struct openrtmp_summary *out_summary);
+
+// Tells that the program goes to the background (1), or comes back (0). There writes to
+// players are collected for at least "queue.background_coalesce", to save power. Holds
+// until the server is stopped.
+int32_t openrtmp_server_set_background(struct openrtmp_server *server,
+                                       uint32_t background);
 
 // Writes the state (OPENRTMP_STATE_*).
 int32_t openrtmp_server_state(const struct openrtmp_server *server, uint32_t *out_state);

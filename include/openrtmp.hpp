@@ -213,6 +213,9 @@ public:
         return Status(openrtmp_server_reconfigure(get(), config.get(), detail::collect_text,
                                                   &changed));
     }
+    Status set_background(bool background) {
+        return Status(openrtmp_server_set_background(get(), background ? 1 : 0));
+    }
     std::uint32_t state() const {
         std::uint32_t state = OPENRTMP_STATE_STOPPED;
         static_cast<void>(openrtmp_server_state(get(), &state));

@@ -76,9 +76,8 @@ impl Parameter {
             "callbacks" if function.starts_with("openrtmp_tap") => named("&tap_callbacks"),
             "callbacks" if function.starts_with("openrtmp_log") => named("&log_callbacks"),
             "callbacks" => named("&callbacks"),
-            "profile" | "format" | "index" | "grace_ms" | "timestamp_ms" | "window_ms" => {
-                named("0")
-            }
+            "profile" | "format" | "index" | "grace_ms" | "timestamp_ms" | "window_ms"
+            | "background" => named("0"),
             "kind" if function.starts_with("openrtmp_key") => named("OPENRTMP_KEY_PLAY"),
             "kind" => named("OPENRTMP_MEDIA_AUDIO"),
             "path" => named("S(\"workers\")"),

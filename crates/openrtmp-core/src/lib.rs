@@ -44,6 +44,9 @@ mod error;
 mod events;
 mod id;
 mod interfaces;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod metrics;
 pub mod platform;
 mod publisher;

@@ -293,7 +293,7 @@ impl Server {
     }
 
     /// How long to collect packets for one player before writing them together, 0
-    /// to 350 ms, in place of [`QueueConfig::write_coalesce`](crate::QueueConfig);
+    /// to 350 ms, in place of [`QueueConfig::write_coalesce`](crate::config::QueueConfig);
     /// `None` goes back to that. It may be set as soon as the connection is there,
     /// in answer to its access request for example. False if there is no such
     /// connection, or no longer.
@@ -312,6 +312,15 @@ impl Server {
                 answer,
             }),
         )
+    }
+
+    /// Tells that the host program goes to the background, or comes back. There
+    /// writes to players are collected for at least
+    /// [`QueueConfig::background_coalesce`](crate::config::QueueConfig), to save power.
+    pub fn set_background(&self, on: bool) {
+        for inbox in &self.shared.inboxes {
+            inbox.send(Command::SetBackground(on));
+        }
     }
 
     /// Ends what is published as a stream (`app/name`): a connection is closed, a

@@ -303,6 +303,10 @@ static void connections() {
     CHECK(server.set_write_coalesce(joined.connection, 100));
     CHECK(server.set_write_coalesce(joined.connection, 351).code() == OPENRTMP_ERROR_CONFIG);
     CHECK(server.set_write_coalesce(joined.connection, OPENRTMP_COALESCE_DEFAULT));
+    CHECK(server.set_background(true));
+    const int so_far = player.lines.now();
+    player.lines.wait([&](int n) { return n > so_far + 10; });
+    CHECK(server.set_background(false));
     CHECK(server.disconnect(joined.connection, "enough"));
     const auto is_player = [&](const Event &e) { return e.connection == joined.connection; };
     const Event closed = first(events, OPENRTMP_EVENT_CONNECTION_CLOSED, is_player);

@@ -74,6 +74,12 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
     range("queue.max_bytes", c.queue.max_bytes, 64 << 10, usize::MAX)?;
     time("queue.stall_timeout", c.queue.stall_timeout, ms(100), day)?;
     write_coalesce(c.queue.write_coalesce)?;
+    time(
+        "queue.background_coalesce",
+        c.queue.background_coalesce,
+        ms(0),
+        ms(350),
+    )?;
     if c.queue.unsent_bytes > 0 {
         let bytes = c.queue.unsent_bytes;
         range("queue.unsent_bytes", bytes, 16 << 10, u32::MAX)?;

@@ -228,10 +228,18 @@ fn writes_are_collected_for_one_player_and_not_for_another() {
     assert_whole(&w[quick].media, &w[publisher].sent);
     assert_whole(&w[bulk].media, &w[publisher].sent);
 
+    // In the background writes are collected for everybody.
+    w.server.set_background(true);
+    w.stream(publisher, 20..24);
+    assert_ne!(w[quick].media.last(), w[publisher].sent.last());
+    w.server.set_background(false);
+    w.run(ms(350));
+    assert_whole(&w[quick].media, &w[publisher].sent);
+
     // Back to what is configured: nothing is held back.
     let found = w.host(|server| server.set_write_coalesce(id, None));
     assert_eq!(found, Ok(true));
-    w.stream(publisher, 20..35);
+    w.stream(publisher, 24..35);
     assert_eq!(w[quick].media.last(), w[bulk].media.last());
     w.kill(bulk);
     w.run(ms(50));

@@ -278,9 +278,7 @@ impl SendQueue {
         match self.entries.front()? {
             Entry::Control(bytes) => bytes.get(self.cursor..),
             Entry::Media(m) if m.headers.is_none() => {
-                let mut slices = m.packet.message.slices(chunk_size, self.cursor);
-                let first = slices.next()?;
-                slices.next().is_none().then_some(first)
+                m.packet.message.as_one_slice(chunk_size, self.cursor)
             }
             Entry::Media(_) => None,
         }
@@ -426,6 +424,7 @@ mod tests {
             max_bytes: bytes,
             stall_timeout: Duration::from_secs(1),
             write_coalesce: Duration::ZERO,
+            background_coalesce: Duration::ZERO,
             unsent_bytes: 0,
         }
     }

@@ -126,8 +126,7 @@ impl<S> Connection<S> {
     ///
     /// `now` is the time of the turn, the same for all that it serves: windows that
     /// one packet began end in one turn too.
-    pub(super) fn is_coalescing(&mut self, now: Time, config: &Config) -> bool {
-        let window = self.write_coalesce.unwrap_or(config.queue.write_coalesce);
+    pub(super) fn is_coalescing(&mut self, now: Time, window: Duration) -> bool {
         let hold = !window.is_zero()
             && !self.io.urgent
             && !self.is_ending()

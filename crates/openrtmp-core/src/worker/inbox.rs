@@ -99,6 +99,8 @@ pub(crate) enum Command {
         /// Whether it was there.
         answer: Sender<bool>,
     },
+    /// The host goes to the background, or comes back.
+    SetBackground(bool),
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.

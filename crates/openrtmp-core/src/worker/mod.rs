@@ -71,6 +71,8 @@ pub(crate) struct Worker<P: Platform> {
     state: State<P::Stream>,
     /// Survives a restart, so that a stale id stays stale.
     generation: u32,
+    /// The host is in the background: writes are collected.
+    background: bool,
 }
 
 /// What is lost when a worker has to be restarted.
@@ -157,6 +159,7 @@ impl<P: Platform> Worker<P> {
             listened: 0,
             state: State::new(),
             generation: 0,
+            background: false,
         }
     }
 
@@ -364,6 +367,7 @@ impl<P: Platform> Worker<P> {
                 }
                 let _ = answer.send(slot.is_some());
             }
+            Command::SetBackground(on) => self.background = on,
             Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
             Command::Revoke { key } => self.revoke(&key),
             Command::Configure(config, in_force) => {

@@ -287,7 +287,12 @@ impl<P: Platform> Worker<P> {
     /// One vectored write of what waits, as far as the socket takes it.
     pub(super) fn flush(&mut self, slot: usize) {
         let now = self.platform.now();
+        let config = &self.config.queue;
         let connection = &mut self.state.connections[slot];
+        let mut window = connection.write_coalesce.unwrap_or(config.write_coalesce);
+        if self.background {
+            window = window.max(config.background_coalesce);
+        }
         connection.io.dirty = false;
         if connection.io.unwritten {
             return;
@@ -297,7 +302,7 @@ impl<P: Platform> Worker<P> {
         if (blocked_before.is_some() && !room) || connection.io.linger_until.is_some() {
             return;
         }
-        if connection.is_coalescing(self.state.now, &self.config) {
+        if connection.is_coalescing(self.state.now, window) {
             return self.rearm(slot);
         }
         let chunk_size = connection.session.chunk_size();

@@ -104,6 +104,11 @@ proptest! {
             prop_assert!(slices.iter().all(|slice| !slice.is_empty()));
             prop_assert!(slices.len() <= 1 || whole.payload().len() > chunk_size as usize);
             prop_assert!(slices.concat() == wire[skip..]);
+            if let Some(slice) = whole.as_one_slice(chunk_size, skip) {
+                prop_assert!(slices.concat() == slice);
+            } else {
+                prop_assert!(whole.payload().len() > chunk_size as usize);
+            }
         }
     }
 }
