@@ -220,7 +220,8 @@ fn writes_are_collected_for_one_player_and_not_for_another() {
     });
     let id = joined.expect("it plays");
     assert!(w.server.set_write_coalesce(id, Some(ms(351))).is_err());
-    w.server.set_write_coalesce(id, Some(ms(350))).unwrap();
+    let found = w.host(|server| server.set_write_coalesce(id, Some(ms(350))));
+    assert_eq!(found, Ok(true));
     w.stream(publisher, 5..20);
     assert_ne!(w[quick].media.last(), w[bulk].media.last());
     w.run(ms(350));
@@ -236,8 +237,13 @@ fn writes_are_collected_for_one_player_and_not_for_another() {
     assert_whole(&w[quick].media, &w[publisher].sent);
 
     // Back to what is configured: nothing is held back.
-    w.server.set_write_coalesce(id, None).unwrap();
+    let found = w.host(|server| server.set_write_coalesce(id, None));
+    assert_eq!(found, Ok(true));
     w.stream(publisher, 24..35);
     assert_eq!(w[quick].media.last(), w[bulk].media.last());
+    w.kill(bulk);
+    w.run(ms(50));
+    let found = w.host(|server| server.set_write_coalesce(id, None));
+    assert_eq!(found, Ok(false));
     w.end();
 }

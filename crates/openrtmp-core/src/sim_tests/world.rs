@@ -47,7 +47,7 @@ pub(super) fn ms(ms: u64) -> Duration {
 /// A server, its clients and the time.
 pub(super) struct World {
     pub(super) sim: Sim,
-    pub(super) server: Server,
+    pub(super) server: Arc<Server>,
     pub(super) shared: Arc<Shared>,
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
@@ -94,7 +94,7 @@ impl Setup {
                 builder.on_access(move |request| asked.lock().expect("not poisoned").push(request));
         }
         let assembly = Assembly::new(sim.clone(), builder).expect("the settings are valid");
-        let server = assembly.handle();
+        let server = Arc::new(assembly.handle());
         World {
             pollers: sim.pollers(),
             sim,
@@ -347,6 +347,21 @@ impl World {
         self.act();
     }
 
+    /// A call of the host that waits for workers: made on a thread of its own,
+    /// while everybody acts and no time passes.
+    pub(super) fn host<T: Send>(&mut self, call: impl FnOnce(&Server) -> T + Send) -> T {
+        let server = self.server.clone();
+        std::thread::scope(|scope| {
+            let call = scope.spawn(move || call(&server));
+            while !call.is_finished() {
+                self.act();
+                std::thread::yield_now();
+            }
+            self.act();
+            call.join().expect("the call does not panic")
+        })
+    }
+
     pub(super) fn workers_left(&self) -> usize {
         self.workers.iter().flatten().count()
     }
@@ -362,14 +377,7 @@ impl World {
             inbox.send(Order::Inspect(sender.clone()));
         }
         self.act();
-        let mut metrics = self.shared.base_metrics();
-        let mut subscribers = Vec::new();
-        for mut report in receiver.try_iter() {
-            subscribers.append(&mut report.subscribers);
-            metrics.add_worker(report);
-        }
-        metrics.add_subscribers(subscribers);
-        metrics
+        self.shared.base_metrics().with(receiver.try_iter())
     }
 
     pub(super) fn events(&self) -> Vec<Event> {
