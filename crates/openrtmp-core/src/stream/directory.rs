@@ -1,7 +1,7 @@
 //! Where each stream lives. Locked by publish, play and their ends; never per
 //! frame.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) struct Directory {
 /// The directory, locked. Messages that must not overtake a change of it are
 /// sent while it is held.
 pub(crate) struct Inner {
-    streams: HashMap<StreamName, Entry>,
+    streams: BTreeMap<StreamName, Entry>,
     names: HashMap<StreamId, StreamName>,
     /// Taps on every stream.
     taps: Vec<Arc<Tapped>>,
@@ -73,7 +73,7 @@ impl Directory {
     pub(crate) fn new() -> Directory {
         Directory {
             inner: Mutex::new(Inner {
-                streams: HashMap::new(),
+                streams: BTreeMap::new(),
                 names: HashMap::new(),
                 taps: Vec::new(),
                 publishers: 0,
@@ -313,8 +313,13 @@ impl Inner {
     /// All taps there are, once.
     pub(crate) fn take_taps(&mut self) -> Vec<Arc<Tapped>> {
         let mut taps = std::mem::take(&mut self.taps);
+        let mut ids = Vec::new();
         for entry in self.streams.values_mut() {
             taps.append(&mut entry.taps);
+            ids.push(entry.id);
+        }
+        for id in ids {
+            self.forget_if_unused(id);
         }
         taps
     }

@@ -25,7 +25,7 @@ mod streams;
 mod timers;
 mod traffic;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -68,14 +68,15 @@ pub(crate) struct Worker<P: Platform> {
     generation: u32,
 }
 
-/// What is lost when a worker has to be restarted.
+/// What is lost when a worker has to be restarted. Maps are ordered, so that a
+/// seed fixes the course of a simulation.
 struct State<S> {
     now: Time,
     connections: Slab<Connection<S>>,
     /// Streams that live here.
-    streams: HashMap<StreamId, Stream>,
+    streams: BTreeMap<StreamId, Stream>,
     /// Streams with subscribers here.
-    feeds: HashMap<StreamId, Feed>,
+    feeds: BTreeMap<StreamId, Feed>,
     timers: Timers,
     ready: Vec<Readiness>,
     buffer: Vec<u8>,
@@ -107,8 +108,8 @@ impl<S> State<S> {
         State {
             now: Time::ZERO,
             connections: Slab::new(),
-            streams: HashMap::new(),
-            feeds: HashMap::new(),
+            streams: BTreeMap::new(),
+            feeds: BTreeMap::new(),
             timers: Timers::default(),
             ready: Vec::new(),
             buffer: Vec::new(),

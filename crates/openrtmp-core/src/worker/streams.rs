@@ -25,6 +25,8 @@ impl<P: Platform> Worker<P> {
         let stream = self.state.streams.entry(grant.id).or_insert_with(|| {
             Stream::new(grant.id, grant.name.clone(), grant.activity.clone(), now)
         });
+        // Not what the directory saw: the one before may have left meanwhile.
+        let takeover = stream.publisher.is_some();
         stream.start_publisher(grant.publisher, grant.epoch, now);
         for worker in grant.feeds {
             if !stream.feeds.contains(&worker) {
@@ -41,7 +43,6 @@ impl<P: Platform> Worker<P> {
         }
         let name = self.shared.publish_keys.masked(&grant.name);
         log::info!(stream:% = name; "published");
-        let takeover = grant.replaced.is_some();
         self.emit(Event::StreamPublished {
             stream: grant.id,
             name,

@@ -220,13 +220,13 @@ impl<P: Platform> Worker<P> {
         let Some(deadline) = connection.deadline(&self.shared.config) else {
             return;
         };
-        if connection.armed.is_none_or(|armed| deadline < armed) {
-            let exact = connection.io.coalesce_until == Some(deadline);
-            let at = if exact { deadline } else { round_up(deadline) };
-            // One that stays in the past, by a mistake of ours, must not hold the
-            // worker in its loop over what is due.
-            let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
-            let at = if at > self.state.now { at } else { soonest };
+        let exact = connection.io.coalesce_until == Some(deadline);
+        let at = if exact { deadline } else { round_up(deadline) };
+        // One that stays in the past, by a mistake of ours, must not hold the
+        // worker in its loop over what is due.
+        let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
+        let at = if at > self.state.now { at } else { soonest };
+        if connection.armed.is_none_or(|armed| at < armed) {
             connection.armed = Some(at);
             self.state.timers.set(at, Timer::Connection(connection.id));
         }
