@@ -88,14 +88,8 @@ impl<P: Platform> Worker<P> {
             .position(|s| s.connection == connection && s.message_stream == message_stream);
         if let Some(index) = found {
             let subscriber = feed.subscribers.swap_remove(index);
-            let name = self.shared.play_keys.masked(&feed.name);
-            let dropped = subscriber.gate.dropped();
-            self.state.totals.dropped_frames += dropped;
-            self.emit(Event::SubscriberLeft {
-                connection,
-                name,
-                dropped,
-            });
+            let name = feed.name.clone();
+            self.tell_left(&name, &subscriber);
         }
         let Some(feed) = self.state.feeds.get(&id) else {
             return;
@@ -104,6 +98,16 @@ impl<P: Platform> Worker<P> {
             self.state.feeds.remove(&id);
             self.leave(id);
         }
+    }
+
+    pub(super) fn tell_left(&mut self, name: &StreamName, subscriber: &Subscriber) {
+        let dropped = subscriber.gate.dropped();
+        self.state.totals.dropped_frames += dropped;
+        self.emit(Event::SubscriberLeft {
+            connection: subscriber.connection,
+            name: self.shared.play_keys.masked(name),
+            dropped,
+        });
     }
 
     /// This worker has no subscriber of the stream any more.

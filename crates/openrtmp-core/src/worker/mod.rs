@@ -242,7 +242,7 @@ impl<P: Platform> Worker<P> {
                     self.guarded(slot, Self::on_deadline);
                 }
             }
-            Timer::Stream(id) => self.on_grace_over(id),
+            Timer::Stream(id) => self.on_grace_over(id, at),
             Timer::Accept => self.resume_accept(),
             Timer::Drain => self.force(),
         }
@@ -424,10 +424,16 @@ impl<P: Platform> Worker<P> {
         self.end_all_streams();
     }
 
-    /// What others know of connections that are about to be lost.
-    fn give_up_connections(&mut self) {
+    /// What others know of connections and streams that are about to be lost.
+    fn give_up_everything(&mut self) {
         let lost = self.state.connections.len();
         self.shared.connections.fetch_sub(lost, Ordering::AcqRel);
+        for (id, feed) in std::mem::take(&mut self.state.feeds) {
+            for subscriber in &feed.subscribers {
+                self.tell_left(&feed.name, subscriber);
+            }
+            self.leave(id);
+        }
         for (_, connection) in &self.state.connections {
             for publication in &connection.publishing {
                 if publication.home != self.index {
@@ -442,8 +448,13 @@ impl<P: Platform> Worker<P> {
                 reason: CloseReason::Internal,
             });
         }
-        for (stream, _) in std::mem::take(&mut self.state.feeds) {
-            self.leave(stream);
+        for stream in self.state.streams.values() {
+            let (id, name) = (stream.id, self.shared.publish_keys.masked(&stream.name));
+            if stream.publisher.is_some() {
+                let name = name.clone();
+                self.emit(Event::StreamUnpublished { stream: id, name });
+            }
+            self.emit(Event::StreamEnded { stream: id, name });
         }
     }
 
@@ -451,22 +462,30 @@ impl<P: Platform> Worker<P> {
     /// sockets closed, the streams ended, and service goes on with nothing.
     pub(crate) fn restart(&mut self) {
         log::error!(worker = self.index; "worker panicked; its connections are closed");
-        self.give_up_connections();
+        self.give_up_everything();
         let draining = self.state.draining;
-        let internal = self.state.totals.errors.internal + 1;
+        let mut totals = std::mem::take(&mut self.state.totals);
+        totals.errors.internal += 1;
         // A destructor that panics again must not end the thread.
         let old = std::mem::replace(&mut self.state, State::new());
         let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
         self.state.draining = draining;
-        self.state.totals.errors.internal = internal;
+        self.state.totals = totals;
         if let Some(deadline) = draining {
             self.state.timers.set(deadline, Timer::Drain);
         }
-        let orphans = self.shared.directory.lock().worker_died(self.index);
-        for (stream, feeds) in orphans {
-            for worker in feeds {
-                self.shared.inboxes[worker].send(Command::StreamDown { stream });
+        let shared = self.shared.clone();
+        let mut directory = shared.directory.lock();
+        let orphans = directory.worker_died(self.index);
+        // Sent with the lock held: the next publisher's StreamUp, from another
+        // worker, must not be overtaken by it.
+        for (stream, feeds) in &orphans {
+            for &worker in feeds {
+                shared.inboxes[worker].send(Command::StreamDown { stream: *stream });
             }
+        }
+        drop(directory);
+        for (stream, _) in orphans {
             self.call_next(stream);
         }
         self.rebind_listeners();

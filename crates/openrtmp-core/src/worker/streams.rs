@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use openrtmp_protocol::Time;
 use openrtmp_protocol::session::MediaKind;
 
 use super::Worker;
@@ -181,11 +182,18 @@ impl<P: Platform> Worker<P> {
         }
         let name = self.shared.publish_keys.masked(&stream.name);
         let stopping = self.state.draining.is_some();
-        let grace = match stopping {
+        // No more streams wait than may be published: whoever publishes one name
+        // after the other must not fill the memory with them.
+        let waiting = self
+            .state
+            .streams
+            .values()
+            .filter(|s| s.publisher.is_none());
+        let crowded = waiting.count() > self.shared.config.limits.publishers;
+        let grace = match stopping || crowded {
             true => Duration::ZERO,
             false => self.shared.config.streams.republish_grace,
         };
-        stream.grace_until = Some(now + grace);
         log::info!(stream:% = name; "unpublished");
         let next = self.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
@@ -205,16 +213,34 @@ impl<P: Platform> Worker<P> {
             if let Some(stream) = self.state.streams.get_mut(&id) {
                 stream.grace_until = Some(until);
             }
+            self.arm_grace(id);
+        }
+    }
+
+    /// Makes sure the timers know when a stream's grace is over: with one entry,
+    /// however often its publisher comes and goes.
+    fn arm_grace(&mut self, id: StreamId) {
+        if let Some(stream) = self.state.streams.get_mut(&id)
+            && let Some(until) = stream.grace_until
+            && stream.armed.is_none_or(|armed| until < armed)
+        {
+            stream.armed = Some(until);
             self.state.timers.set(until, Timer::Stream(id));
         }
     }
 
-    pub(super) fn on_grace_over(&mut self, id: StreamId) {
-        let over = self.state.streams.get(&id).is_some_and(|stream| {
-            stream.publisher.is_none() && stream.grace_until.is_some_and(|t| t <= self.state.now)
-        });
-        if over {
-            self.end_stream(id);
+    pub(super) fn on_grace_over(&mut self, id: StreamId, at: Time) {
+        let Some(stream) = self.state.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.armed != Some(at) {
+            return;
+        }
+        stream.armed = None;
+        match stream.grace_until {
+            Some(until) if until <= self.state.now => self.end_stream(id),
+            Some(_) => self.arm_grace(id),
+            None => {}
         }
     }
 
