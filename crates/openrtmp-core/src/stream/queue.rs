@@ -48,17 +48,11 @@ pub(crate) struct QueuedPacket {
     headers: Option<Box<ChunkHeaders>>,
 }
 
-impl QueuedPacket {
-    fn headers(&self) -> &ChunkHeaders {
-        self.headers.as_deref().unwrap_or(&self.packet.headers)
-    }
-}
-
 impl Entry {
     fn wire_len(&self, chunk_size: u32) -> usize {
         match self {
             Entry::Control(bytes) => bytes.len(),
-            Entry::Media(m) => m.headers().wire_len(m.packet.payload.len(), chunk_size),
+            Entry::Media(m) => m.packet.message.wire_len(chunk_size),
         }
     }
 
@@ -132,8 +126,8 @@ impl SendQueue {
         if packet.is_droppable() && self.oldest_droppable.is_none() {
             self.oldest_droppable = Some(now);
         }
-        let headers =
-            (stream != COMMON_MESSAGE_STREAM).then(|| Box::new(packet.headers.with_stream(stream)));
+        let headers = (stream != COMMON_MESSAGE_STREAM)
+            .then(|| Box::new(packet.message.headers().with_stream(stream)));
         self.entries.push_back(Entry::Media(QueuedPacket {
             packet,
             queued: now,
@@ -233,21 +227,11 @@ impl SendQueue {
     ) -> io::Result<(usize, bool)> {
         let mut total = 0;
         while !self.entries.is_empty() {
-            let mut batch = SliceBatch::new();
-            let mut skip = self.cursor;
-            for entry in &self.entries {
-                let room = match entry {
-                    Entry::Control(bytes) => batch.push_all(std::iter::once(&bytes[skip..])),
-                    Entry::Media(m) => {
-                        batch.push_all(m.headers().slices(&m.packet.payload, chunk_size, skip))
-                    }
-                };
-                skip = 0;
-                if !room {
-                    break;
-                }
-            }
-            let written = match socket.write_vectored(&batch.slices[..batch.count]) {
+            let written = match self.only_slice(chunk_size) {
+                Some(slice) => socket.write(slice),
+                None => socket.write_vectored(self.gather(chunk_size).filled()),
+            };
+            let written = match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok((total, true)),
@@ -260,6 +244,46 @@ impl SendQueue {
             self.advance(written, chunk_size, &mut sent);
         }
         Ok((total, false))
+    }
+
+    /// All that waits, if it is one slice: the usual frame to a player that keeps
+    /// up. A plain write of it costs less than a vectored one.
+    fn only_slice(&self, chunk_size: u32) -> Option<&[u8]> {
+        if self.entries.len() != 1 {
+            return None;
+        }
+        match self.entries.front()? {
+            Entry::Control(bytes) => bytes.get(self.cursor..),
+            Entry::Media(m) if m.headers.is_none() => {
+                let mut slices = m.packet.message.slices(chunk_size, self.cursor);
+                let first = slices.next()?;
+                slices.next().is_none().then_some(first)
+            }
+            Entry::Media(_) => None,
+        }
+    }
+
+    /// As much of what waits as one vectored write takes.
+    fn gather(&self, chunk_size: u32) -> SliceBatch<'_> {
+        let mut batch = SliceBatch::new();
+        let mut skip = self.cursor;
+        for entry in &self.entries {
+            let room = match entry {
+                Entry::Control(bytes) => batch.push_all(std::iter::once(&bytes[skip..])),
+                Entry::Media(m) => match &m.headers {
+                    None => batch.push_all(m.packet.message.slices(chunk_size, skip)),
+                    Some(headers) => {
+                        let payload = m.packet.payload();
+                        batch.push_all(headers.slices(payload, chunk_size, skip))
+                    }
+                },
+            };
+            skip = 0;
+            if !room {
+                break;
+            }
+        }
+        batch
     }
 
     fn advance(&mut self, written: usize, chunk_size: u32, sent: &mut impl FnMut(&SharedPacket)) {
@@ -301,6 +325,10 @@ impl<'a> SliceBatch<'a> {
             slices: [IoSlice::new(&[]); SLICES],
             count: 0,
         }
+    }
+
+    fn filled(&self) -> &[IoSlice<'a>] {
+        &self.slices[..self.count]
     }
 
     /// Takes slices as long as there is room; false once there is none.

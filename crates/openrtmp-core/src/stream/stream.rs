@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
+use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 use openrtmp_protocol::{StreamName, Time};
 
@@ -126,7 +126,7 @@ impl Stream {
         &mut self,
         kind: MediaKind,
         timestamp: u32,
-        payload: Bytes,
+        payload: Payload,
         now: Time,
         gop: &GopConfig,
         budget: &Arc<Budget>,
@@ -209,13 +209,13 @@ impl Stream {
             let same = self
                 .metadata
                 .as_ref()
-                .is_some_and(|old| old.payload == packet.payload);
+                .is_some_and(|old| old.payload() == packet.payload());
             self.metadata = Some(packet.clone());
             return !same;
         }
         let Some(slot) = packet.slot else { return true };
         match self.headers.iter_mut().find(|(s, _)| *s == slot) {
-            Some((_, old)) if old.payload == packet.payload => return false,
+            Some((_, old)) if old.payload() == packet.payload() => return false,
             Some((_, old)) => {
                 *old = packet.clone();
                 // Frames before a new configuration cannot be decoded with it.
@@ -243,7 +243,14 @@ impl Stream {
                 track: p.track,
                 slot: p.slot,
             };
-            Packet::new(p.kind, classified, start, now, p.payload.clone(), budget)
+            Packet::new(
+                p.kind,
+                classified,
+                start,
+                now,
+                Payload::copy_from_slice(p.payload()),
+                budget,
+            )
         };
         match &self.metadata {
             Some(metadata) => packets.push(metadata.clone()),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use bytes::Bytes;
 use openrtmp_protocol::Time;
+use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::{MediaKind, RejectReason, RequestId};
 
 use crate::id::{ConnectionId, StreamId};
@@ -28,7 +28,7 @@ pub(crate) enum Command {
         epoch: u32,
         kind: MediaKind,
         timestamp: u32,
-        payload: Bytes,
+        payload: Payload,
         credit: Option<Credit>,
     },
     /// That publisher is gone.

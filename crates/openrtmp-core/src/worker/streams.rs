@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use openrtmp_protocol::Time;
+use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
 use super::Worker;
@@ -80,7 +80,7 @@ impl<P: Platform> Worker<P> {
         epoch: u32,
         kind: MediaKind,
         timestamp: u32,
-        payload: Bytes,
+        payload: Payload,
     ) {
         let now = self.state.now;
         let shared = &self.shared;
