@@ -46,6 +46,11 @@ pub const OPENRTMP_EVENT_RECORDING_FINISHED: u32 = 17;
 pub const OPENRTMP_EVENT_RECORDING_FAILED: u32 = 18;
 /// The callback was too slow. number: events that were lost.
 pub const OPENRTMP_EVENT_LOST: u32 = 19;
+/// Other settings are in force. text: their paths, with commas between them.
+pub const OPENRTMP_EVENT_CONFIG_CHANGED: u32 = 20;
+/// A bug in this library was caught in a call of this process, which returned
+/// OPENRTMP_ERROR_PANIC or nothing. Each running server tells. text: what is known.
+pub const OPENRTMP_EVENT_INTERNAL_ERROR: u32 = 21;
 
 /// Another reason, or none.
 pub const OPENRTMP_CLOSE_OTHER: u32 = 0;
@@ -150,6 +155,14 @@ fn parts(event: Event) -> Parts {
         Event::ServerStarted { listen } => Parts {
             text: join(listen.iter().map(ToString::to_string)),
             ..of(OPENRTMP_EVENT_SERVER_STARTED)
+        },
+        Event::ConfigChanged { paths, .. } => Parts {
+            text: join(paths.into_iter()),
+            ..of(OPENRTMP_EVENT_CONFIG_CHANGED)
+        },
+        Event::InternalError { message } => Parts {
+            text: message,
+            ..of(OPENRTMP_EVENT_INTERNAL_ERROR)
         },
         Event::ServerStopping => of(OPENRTMP_EVENT_SERVER_STOPPING),
         Event::WorkerRestarted { worker } => Parts {

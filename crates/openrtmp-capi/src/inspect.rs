@@ -198,7 +198,8 @@ pub unsafe extern "C" fn openrtmp_server_subscribers(
     })
 }
 
-/// Ends a connection. The reason is for logs and events.
+/// Ends a connection, publishing or playing. OPENRTMP_ERROR_NOT_FOUND if there is none
+/// of this id, or no longer. The reason is for logs and events.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_disconnect(
     server: *mut OpenrtmpServer,
@@ -209,16 +210,16 @@ pub unsafe extern "C" fn openrtmp_server_disconnect(
         // SAFETY: the contract of the header.
         let (server, reason) = unsafe { (borrow(server)?.running()?, text(reason)?) };
         let id = ConnectionId::from_u64(connection_id);
-        let connections = server.metrics().connections_list;
-        if !connections.iter().any(|c| c.id == id) {
+        if !server.disconnect(id, reason) {
             return Err(Failure::not_found(format!("there is no connection {id}")));
         }
-        server.disconnect(id, reason);
         Ok(())
     })
 }
 
-/// Ends a stream ("app/name") by ending the connection that publishes it.
+/// Ends a stream ("app/name"): the connection that publishes it is closed, or, if that
+/// is an openrtmp_publisher, its next write is OPENRTMP_ERROR_GONE. Returns before
+/// that; events tell when it is done.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_end_stream(
     server: *mut OpenrtmpServer,

@@ -22,6 +22,19 @@ pub enum Event {
     },
     /// The server is going away; connections are being told.
     ServerStopping,
+    /// Other settings are in force.
+    ConfigChanged {
+        /// Which, by their dotted paths.
+        paths: Vec<String>,
+        /// Addresses it listens on now, with the real ports.
+        listen: Vec<SocketAddr>,
+    },
+    /// A bug of ours, caught in a call that the host made through a layer over this
+    /// crate (the C interface): that call failed, everything else goes on.
+    InternalError {
+        /// What is known of it.
+        message: String,
+    },
     /// A worker thread panicked and was started again; its connections are gone.
     WorkerRestarted {
         /// Which.

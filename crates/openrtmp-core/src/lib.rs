@@ -47,6 +47,7 @@ mod interfaces;
 mod metrics;
 pub mod platform;
 mod publisher;
+mod reconfigure;
 mod record;
 mod server;
 mod shared;
@@ -68,6 +69,7 @@ pub use metrics::{
 };
 pub use openrtmp_protocol as protocol;
 pub use publisher::{PublishError, Publisher};
+pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use server::{Health, Server, ServerBuilder, Summary};
 pub use stream::tracks::Track;
 pub use tap::{Frame, FrameContent, Tap, TapCloser, TapEvent, TapStream};

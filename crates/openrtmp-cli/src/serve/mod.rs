@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     stop.handle(vec![Box::new(|| {}), Box::new(move || forced.force())]);
     print(&banner::text(
         &reachable(&server),
-        server.addresses(),
+        &server.addresses(),
         &arguments.publish_keys,
         arguments.record.as_deref(),
     ))?;
@@ -98,8 +98,8 @@ fn ipv4_only(mut config: Config) -> Config {
 fn reachable(server: &Server) -> Vec<String> {
     server
         .addresses()
-        .iter()
-        .flat_map(|&address| {
+        .into_iter()
+        .flat_map(|address| {
             reachable_hosts(address)
                 .into_iter()
                 .map(move |host| banner::authority(&host, address.port()))

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use openrtmp_protocol::session::RejectReason;
 
@@ -44,6 +45,9 @@ pub struct AccessRequest {
     pub stream: String,
     /// Query parameters of the URL, without `?`. May hold secrets.
     pub query: String,
+    /// How long the answer is waited for (`access.decision_timeout`); then it is
+    /// refused.
+    pub timeout: Duration,
     pub(crate) responder: Option<Responder>,
 }
 

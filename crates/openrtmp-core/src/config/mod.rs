@@ -131,7 +131,7 @@ pub struct QueueConfig {
     #[serde(with = "document::milliseconds")]
     pub stall_timeout: Duration,
     /// Collect packets this long before writing them together, 0 (write at once)
-    /// to 350 ms; 64 KiB end the wait early, and what a joining player gets at
+    /// to 350 ms and to three quarters of `max_delay`; 64 KiB end the wait early, and what a joining player gets at
     /// once is never held back.
     #[serde(with = "document::milliseconds")]
     pub write_coalesce: Duration,

@@ -77,7 +77,8 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         "queue.write_coalesce",
         c.queue.write_coalesce,
         ms(0),
-        ms(350),
+        // What is held back for longer would be dropped for having waited.
+        ms(350).min(c.queue.max_delay * 3 / 4),
     )?;
     if !c.access.decision_timeout.is_zero() {
         time(

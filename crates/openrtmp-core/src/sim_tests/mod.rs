@@ -8,6 +8,7 @@ mod lifecycle;
 mod limits;
 mod media;
 mod play;
+mod reconfigure;
 mod recording;
 mod second_publisher;
 mod slow;

@@ -47,7 +47,7 @@ pub(super) fn ms(ms: u64) -> Duration {
 /// A server, its clients and the time.
 pub(super) struct World {
     pub(super) sim: Sim,
-    pub(super) server: Server,
+    pub(super) server: Arc<Server>,
     pub(super) shared: Arc<Shared>,
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
@@ -110,7 +110,7 @@ impl Setup {
                 builder.on_access(move |request| asked.lock().expect("not poisoned").push(request));
         }
         let assembly = Assembly::new(sim.clone(), builder).expect("the settings are valid");
-        let server = assembly.handle();
+        let server = Arc::new(assembly.handle());
         World {
             pollers: sim.pollers(),
             sim,
@@ -394,7 +394,7 @@ impl World {
         }
         let (wanted, signal) = (name.clone(), Arc::<Signal>::default());
         let wants = Box::new(move |n: &StreamName| *n == wanted);
-        let tapped = Tapped::new(self.shared.config.queue.clone(), signal.clone(), wants);
+        let tapped = Tapped::new(signal.clone(), wants);
         let platform = Arc::new(self.sim.clone());
         let events = self.shared.events.clone();
         let recorder = Recorder::new(platform, config, tapped.clone(), signal, events);
@@ -426,6 +426,21 @@ impl World {
             false => now.checked_add(span),
         };
         self.sim.set_wall_clock(turned.unwrap_or(now));
+    }
+
+    /// A call of the host that waits for workers: made on a thread of its own,
+    /// while everybody acts and no time passes.
+    pub(super) fn host<T: Send>(&mut self, call: impl FnOnce(&Server) -> T + Send) -> T {
+        let server = self.server.clone();
+        std::thread::scope(|scope| {
+            let call = scope.spawn(move || call(&server));
+            while !call.is_finished() {
+                self.act();
+                std::thread::yield_now();
+            }
+            self.act();
+            call.join().expect("the call does not panic")
+        })
     }
 
     pub(super) fn workers_left(&self) -> usize {

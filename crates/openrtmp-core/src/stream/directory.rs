@@ -9,7 +9,7 @@ use std::time::Duration;
 use openrtmp_protocol::session::RequestId;
 use openrtmp_protocol::{StreamName, Time};
 
-use crate::config::SecondPublisher;
+use crate::config::{Config, SecondPublisher};
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::tap::Tapped;
 
@@ -44,6 +44,41 @@ struct Home {
     worker: usize,
     publisher: Option<PublisherId>,
     activity: Arc<AtomicU64>,
+    turn: Arc<Turn>,
+}
+
+/// Whose turn it is to publish a stream: readable without the lock, for the host,
+/// which is not told as a connection is.
+#[derive(Default)]
+pub(crate) struct Turn(AtomicU64);
+
+impl Turn {
+    /// The epoch, and a bit for whether it has its publisher still.
+    fn set(&self, epoch: u32, live: bool) {
+        self.0
+            .store(u64::from(epoch) << 1 | u64::from(live), Ordering::Release);
+    }
+
+    /// How the publisher of an epoch stands.
+    pub(crate) fn of(&self, epoch: u32) -> Standing {
+        let value = self.0.load(Ordering::Acquire);
+        match (value >> 1 == u64::from(epoch), value & 1 == 1) {
+            (true, true) => Standing::Publishes,
+            (true, false) => Standing::Ended,
+            (false, _) => Standing::Replaced,
+        }
+    }
+}
+
+/// How a publisher stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The stream is its.
+    Publishes,
+    /// Its stream was ended.
+    Ended,
+    /// Another took over.
+    Replaced,
 }
 
 /// A publish that was granted, to be carried out by the home worker.
@@ -54,6 +89,7 @@ pub(crate) struct Grant {
     pub(crate) home: usize,
     pub(crate) publisher: PublisherId,
     pub(crate) activity: Arc<AtomicU64>,
+    pub(crate) turn: Arc<Turn>,
     pub(crate) feeds: Vec<usize>,
     pub(crate) taps: Vec<Arc<Tapped>>,
     /// The publisher it replaces.
@@ -179,8 +215,10 @@ impl Inner {
             worker,
             publisher: None,
             activity: Arc::new(AtomicU64::new(0)),
+            turn: Arc::default(),
         });
         home.publisher = Some(publisher);
+        home.turn.set(entry.epoch, true);
         home.activity.store(now.as_micros(), Ordering::Relaxed);
         let grant = Grant {
             id: entry.id,
@@ -189,6 +227,7 @@ impl Inner {
             home: home.worker,
             publisher,
             activity: home.activity.clone(),
+            turn: home.turn.clone(),
             feeds: entry.feeds.clone(),
             taps: entry.taps.iter().chain(&everywhere).cloned().collect(),
             replaced: present,
@@ -221,9 +260,11 @@ impl Inner {
         epoch: u32,
     ) -> Option<(ConnectionId, RequestId)> {
         let entry = self.by_id(id)?;
-        if entry.epoch != epoch || entry.home.as_mut()?.publisher.take().is_none() {
+        let home = entry.home.as_mut()?;
+        if entry.epoch != epoch || home.publisher.take().is_none() {
             return None;
         }
+        home.turn.set(epoch, false);
         let next = entry.waiting.pop_front();
         self.publishers -= 1;
         next
@@ -267,8 +308,10 @@ impl Inner {
                 .as_ref()
                 .is_some_and(|home| home.worker == worker)
             {
-                let home = entry.home.take();
-                if home.is_some_and(|home| home.publisher.is_some()) {
+                if let Some(home) = entry.home.take()
+                    && home.publisher.is_some()
+                {
+                    home.turn.set(entry.epoch, false);
                     self.publishers -= 1;
                 }
                 entry.epoch = entry.epoch.wrapping_add(1);
@@ -340,6 +383,16 @@ pub(crate) struct ClaimRules {
     pub(crate) policy: SecondPublisher,
     pub(crate) publisher_timeout: Duration,
     pub(crate) max_publishers: usize,
+}
+
+impl ClaimRules {
+    pub(crate) fn of(config: &Config) -> ClaimRules {
+        ClaimRules {
+            policy: config.streams.second_publisher,
+            publisher_timeout: config.streams.publisher_timeout,
+            max_publishers: config.limits.publishers,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ impl<P: Platform> Worker<P> {
     /// One packet to every subscriber here: a reference each.
     pub(super) fn fan_out(&mut self, id: StreamId, packet: &SharedPacket) {
         let now = self.state.now;
-        let config = &self.shared.config.queue;
+        let config = &self.config.queue;
         let Some(feed) = self.state.feeds.get_mut(&id) else {
             // The last subscriber left while the packet was on its way.
             return;

@@ -1,5 +1,7 @@
 //! Messages to a worker, from other workers and from the host.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,6 +10,7 @@ use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::{MediaKind, RejectReason, RequestId};
 
+use crate::config::Config;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
 use crate::platform::Wake;
@@ -85,11 +88,21 @@ pub(crate) enum Command {
     Disconnect {
         connection: ConnectionId,
         reason: String,
+        /// Whether it was there.
+        answer: Option<Sender<bool>>,
     },
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.
     Revoke { key: String },
+    /// Other settings. The sender's drop tells that they are in force here.
+    Configure(Arc<Config>, Sender<()>),
+    /// Other addresses to listen on, to worker 0. The answer is those it got, or
+    /// the one it could not have.
+    Listen {
+        addresses: Vec<SocketAddr>,
+        answer: Sender<Result<Vec<SocketAddr>, (SocketAddr, io::Error)>>,
+    },
     /// The host wants numbers.
     Inspect(Sender<WorkerReport>),
     /// No new connections; tell those that are there; at the deadline close them.

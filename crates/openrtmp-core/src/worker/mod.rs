@@ -40,6 +40,7 @@ use feeds::Feed;
 use inbox::{Command, Outlet};
 use timers::{Timer, Timers};
 
+use crate::config::Config;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::metrics::{ErrorCounts, Rate};
@@ -58,11 +59,15 @@ pub(crate) struct Worker<P: Platform> {
     index: usize,
     platform: Arc<P>,
     shared: Arc<Shared>,
+    /// The settings in force: no lock on the way of a frame.
+    config: Arc<Config>,
     poller: P::Poller,
     outlet: Outlet,
     handoff: Arc<Handoff<P::Stream>>,
     /// On worker 0.
     listeners: Vec<Listening<P::Listener>>,
+    /// Listeners there were, for their tokens.
+    listened: usize,
     state: State<P::Stream>,
     /// Survives a restart, so that a stale id stays stale.
     generation: u32,
@@ -136,11 +141,13 @@ impl<P: Platform> Worker<P> {
         Worker {
             index,
             platform,
+            config: shared.config(),
             shared,
             poller,
             outlet,
             handoff,
             listeners: Vec::new(),
+            listened: 0,
             state: State::new(),
             generation: 0,
         }
@@ -326,15 +333,30 @@ impl<P: Platform> Worker<P> {
             } => {
                 self.decide(connection, request, decision);
             }
-            Command::Disconnect { connection, reason } => {
+            Command::Disconnect {
+                connection,
+                reason,
+                answer,
+            } => {
                 #[cfg(test)]
                 assert_ne!(reason, crate::sim_tests::PANIC, "asked for by a test");
-                if let Some(slot) = self.slot_of(connection) {
-                    self.end(slot, CloseReason::Host(reason));
+                let found = self.disconnect(connection, reason);
+                if let Some(answer) = answer {
+                    let _ = answer.send(found);
                 }
             }
             Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
             Command::Revoke { key } => self.revoke(&key),
+            Command::Configure(config, in_force) => {
+                self.configure(config);
+                drop(in_force);
+            }
+            Command::Listen { addresses, answer } => {
+                // None while stopping: the drop of the sender says so.
+                if self.state.draining.is_none() {
+                    let _ = answer.send(self.listen_on(&addresses));
+                }
+            }
             Command::Inspect(answer) => {
                 // The host may have given up waiting.
                 let _ = answer.send(self.report());
@@ -358,6 +380,27 @@ impl<P: Platform> Worker<P> {
     fn slot_of(&self, id: ConnectionId) -> Option<usize> {
         let slot = id.slot();
         (self.state.connections.get(slot)?.id == id).then_some(slot)
+    }
+
+    /// The host ends a connection. False if there is none, or it is ending already.
+    fn disconnect(&mut self, connection: ConnectionId, reason: String) -> bool {
+        let slot = self.slot_of(connection);
+        let slot = slot.filter(|&slot| !self.state.connections[slot].is_ending());
+        if let Some(slot) = slot {
+            self.end(slot, CloseReason::Host(reason));
+        }
+        slot.is_some()
+    }
+
+    /// Other settings, from here on.
+    fn configure(&mut self, config: Arc<Config>) {
+        self.config = config;
+        let slots: Vec<usize> = self.state.connections.iter().map(|(s, _)| s).collect();
+        // A deadline may have come nearer; one that has not is looked at when the
+        // old one comes.
+        for slot in slots {
+            self.rearm(slot);
+        }
     }
 
     fn emit(&self, event: Event) {

@@ -14,7 +14,7 @@ use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::platform::Platform;
-use crate::stream::directory::Claim;
+use crate::stream::directory::{Claim, ClaimRules};
 
 /// Used when `access.decision_timeout` is zero.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -181,6 +181,10 @@ impl<P: Platform> Worker<P> {
         if self.shared.access.is_none() {
             return self.grant(slot, request, want);
         }
+        let timeout = match self.config.access.decision_timeout {
+            Duration::ZERO => DECISION_TIMEOUT,
+            timeout => timeout,
+        };
         let connection = &mut self.state.connections[slot];
         let id = connection.id;
         let (app, stream) = match &want {
@@ -197,6 +201,7 @@ impl<P: Platform> Worker<P> {
             app,
             stream,
             query: query.to_owned(),
+            timeout,
             responder: Some(Box::new(move |decision| {
                 shared.inboxes[id.worker()].send(Command::Decide {
                     connection: id,
@@ -204,10 +209,6 @@ impl<P: Platform> Worker<P> {
                     decision,
                 });
             })),
-        };
-        let timeout = match self.shared.config.access.decision_timeout {
-            Duration::ZERO => DECISION_TIMEOUT,
-            timeout => timeout,
         };
         let waits_for = WaitsFor::Host(self.state.now + timeout);
         connection.pending.push(Pending {
@@ -304,7 +305,7 @@ impl<P: Platform> Worker<P> {
             &name,
             publisher,
             self.index,
-            &shared.claim_rules(),
+            &ClaimRules::of(&self.config),
             self.state.now,
         );
         match claim {
@@ -330,16 +331,9 @@ impl<P: Platform> Worker<P> {
                     query,
                 });
                 self.pump(slot);
-                if let Some(PublisherId::Connection(connection, stream)) = replaced {
-                    let reason = "another publisher took over".to_owned();
-                    shared.inboxes[connection.worker()].send(Command::EndPublish {
-                        connection,
-                        stream,
-                        reason,
-                    });
-                }
+                shared.tell_replaced(replaced);
             }
-            Claim::Busy if shared.config.streams.second_publisher == SecondPublisher::Wait => {
+            Claim::Busy if self.config.streams.second_publisher == SecondPublisher::Wait => {
                 directory.wait(&name, (id, request));
                 drop(directory);
                 let pending = Pending {
@@ -356,7 +350,7 @@ impl<P: Platform> Worker<P> {
             }
             Claim::Full => {
                 drop(directory);
-                let limit = shared.config.limits.publishers;
+                let limit = self.config.limits.publishers;
                 self.emit(Event::LimitReached {
                     limit: "limits.publishers",
                     value: limit as u64,
@@ -400,7 +394,7 @@ impl<P: Platform> Worker<P> {
             message_stream,
             name: name.clone(),
         };
-        if !self.shared.config.streams.wait_for_publisher
+        if !self.config.streams.wait_for_publisher
             && self.shared.directory.lock().home(&name).is_none()
         {
             let reason = RejectReason::NotFound(format!("{name} is not being published"));

@@ -38,7 +38,8 @@ impl<P: Platform> Worker<P> {
             stream.taps.iter_mut().for_each(TapSink::restart);
         } else {
             for tap in grant.taps.into_iter().filter(|tap| tap.wants(&grant.name)) {
-                let sink = TapSink::attach(tap, grant.id, grant.name.clone(), false, &[], now);
+                let start = stream.tap_start(&[]);
+                let sink = TapSink::attach(tap, start, now, &self.config.queue);
                 stream.taps.push(sink);
             }
         }
@@ -95,7 +96,7 @@ impl<P: Platform> Worker<P> {
             timestamp,
             payload,
             now,
-            &shared.config.gop,
+            &self.config.gop,
             &shared.budget,
         );
         match ingested.odd {
@@ -108,12 +109,14 @@ impl<P: Platform> Worker<P> {
             None => {}
         }
         let over_bitrate = ingested.rate.filter(|&rate| {
-            let limit = shared.config.limits.publisher_bitrate;
+            let limit = self.config.limits.publisher_bitrate;
             limit > 0 && rate > limit
         });
         let publisher = stream.publisher;
         if let Some(packet) = ingested.packet {
-            stream.taps.retain_mut(|tap| tap.push(&packet, now));
+            stream
+                .taps
+                .retain_mut(|tap| tap.push(&packet, now, &self.config.queue));
             let mut here = false;
             for &worker in &stream.feeds {
                 if worker == self.index {
@@ -152,7 +155,7 @@ impl<P: Platform> Worker<P> {
     }
 
     fn over_bitrate(&self, connection: ConnectionId, rate: u64) {
-        let limits = &self.shared.config.limits;
+        let limits = &self.config.limits;
         log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
         self.emit(Event::LimitReached {
             limit: "limits.publisher_bitrate",
@@ -166,6 +169,7 @@ impl<P: Platform> Worker<P> {
                     "{rate} bit/s, limits.publisher_bitrate is {}",
                     limits.publisher_bitrate
                 ),
+                answer: None,
             });
         }
     }
@@ -189,10 +193,10 @@ impl<P: Platform> Worker<P> {
             .streams
             .values()
             .filter(|s| s.publisher.is_none());
-        let crowded = waiting.count() > self.shared.config.limits.publishers;
+        let crowded = waiting.count() > self.config.limits.publishers;
         let grace = match stopping || crowded {
             true => Duration::ZERO,
-            false => self.shared.config.streams.republish_grace,
+            false => self.config.streams.republish_grace,
         };
         log::info!(stream:% = name; "unpublished");
         let next = self.shared.directory.lock().publisher_gone(id, epoch);
@@ -340,8 +344,8 @@ impl<P: Platform> Worker<P> {
             return;
         }
         let snapshot = stream.snapshot(&self.shared.budget, now);
-        let has_video = stream.tracks().has_video();
-        let sink = TapSink::attach(tap, id, stream.name.clone(), has_video, &snapshot, now);
+        let start = stream.tap_start(&snapshot);
+        let sink = TapSink::attach(tap, start, now, &self.config.queue);
         stream.taps.push(sink);
     }
 
@@ -350,11 +354,17 @@ impl<P: Platform> Worker<P> {
         let Some(stream) = self.state.streams.get(&id) else {
             return;
         };
-        if let Some(PublisherId::Connection(connection, _)) = stream.publisher {
-            self.shared.inboxes[connection.worker()].send(Command::Disconnect {
-                connection,
-                reason: reason.to_owned(),
-            });
+        match stream.publisher {
+            Some(PublisherId::Connection(connection, _)) => {
+                self.shared.inboxes[connection.worker()].send(Command::Disconnect {
+                    connection,
+                    reason: reason.to_owned(),
+                    answer: None,
+                });
+            }
+            // It learns when it next writes.
+            Some(PublisherId::Host(_)) => self.end_publication(id, stream.epoch),
+            None => {}
         }
     }
 }

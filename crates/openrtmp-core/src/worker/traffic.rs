@@ -135,13 +135,12 @@ impl<P: Platform> Worker<P> {
     pub(super) fn on_deadline(&mut self, slot: usize) {
         let now = self.state.now;
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
-        let shared = self.shared.clone();
+        let stall = self.config.queue.stall_timeout;
         let connection = &mut self.state.connections[slot];
         if due(connection.io.linger_until) {
             let reason = connection.io.ending.clone().unwrap_or(CloseReason::Peer);
             return self.close(slot, reason);
         }
-        let stall = shared.config.queue.stall_timeout;
         if due(connection.io.blocked_since.map(|since| since + stall)) {
             self.state.totals.errors.too_slow += 1;
             let reason = format!("nothing taken for {} s", stall.as_secs_f32());
@@ -168,13 +167,12 @@ impl<P: Platform> Worker<P> {
     }
 
     fn keep_alive(&mut self, slot: usize) {
-        let shared = self.shared.clone();
         let now = self.state.now;
         let Some(connection) = self.state.connections.get_mut(slot) else {
             return;
         };
-        if shared.config.rtmp.ping_interval.is_zero()
-            || connection.last_input + connection.ping_due(&shared.config) > now
+        if self.config.rtmp.ping_interval.is_zero()
+            || connection.last_input + connection.ping_due(&self.config) > now
         {
             return;
         }
@@ -217,7 +215,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.state.connections.get_mut(slot) else {
             return;
         };
-        let Some(deadline) = connection.deadline(&self.shared.config) else {
+        let Some(deadline) = connection.deadline(&self.config) else {
             return;
         };
         let exact = connection.io.coalesce_until == Some(deadline);
@@ -270,7 +268,7 @@ impl<P: Platform> Worker<P> {
     /// One vectored write of what waits, as far as the socket takes it.
     pub(super) fn flush(&mut self, slot: usize) {
         let now = self.platform.now();
-        let window = self.shared.config.queue.write_coalesce;
+        let window = self.config.queue.write_coalesce;
         let connection = &mut self.state.connections[slot];
         connection.io.dirty = false;
         let room = std::mem::take(&mut connection.io.room);
@@ -321,7 +319,7 @@ impl<P: Platform> Worker<P> {
     }
 
     fn warn_outgoing(&self, rate: u64) {
-        let limit = self.shared.config.limits.outgoing_bitrate;
+        let limit = self.config.limits.outgoing_bitrate;
         // Each worker sends its share; the limit is for all of them.
         let share = limit / self.shared.inboxes.len() as u64;
         if limit > 0 && rate > share {

@@ -10,7 +10,7 @@ use super::plan::STREAMS;
 use crate::platform::sim::Random;
 
 /// Kinds of attack.
-pub(super) const KINDS: u32 = 18;
+pub(super) const KINDS: u32 = 19;
 
 /// The bytes of an attack; `amount` makes it longer.
 pub(super) fn script(attack: u32, amount: u32, seed: u64) -> Vec<u8> {
@@ -125,6 +125,14 @@ pub(super) fn script(attack: u32, amount: u32, seed: u64) -> Vec<u8> {
             for n in 1..=amount.min(40) {
                 script.command(0, "createStream", &[]);
                 script.command(n, "play", &["a".into()]);
+            }
+        }
+        // Publishes one name after the other.
+        17 => {
+            script.connect();
+            for n in 0..amount.min(200) {
+                script.command(0, "createStream", &[]);
+                script.command(1, "publish", &[format!("name{n}").as_str().into()]);
             }
         }
         // Nothing at all after connect.

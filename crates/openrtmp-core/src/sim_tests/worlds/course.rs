@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::panics;
 use super::plan::{KEYS, Link, Op, Plan, STREAMS, Source, Terms};
 use super::witness::{Broken, broken};
 use super::{attack, end};
+use crate::config::{Config, SecondPublisher};
 use crate::id::ConnectionId;
 
 /// Rounds without rest, at one moment, after which there will be none.
@@ -39,6 +41,33 @@ pub(super) struct Outcome {
     pub(super) simulated: Duration,
 }
 
+/// Limits of what there may be at any moment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ceiling {
+    queue: usize,
+    frames: usize,
+    cache: usize,
+    message: usize,
+    partial: usize,
+    memory: usize,
+    publishers: usize,
+}
+
+impl Ceiling {
+    fn raised(self, config: &Config) -> Ceiling {
+        let session = &config.limits.session;
+        Ceiling {
+            queue: self.queue.max(config.queue.max_bytes),
+            frames: self.frames.max(config.gop.max_frames),
+            cache: self.cache.max(config.gop.max_bytes),
+            message: self.message.max(session.message_bytes),
+            partial: self.partial.max(session.partial_bytes),
+            memory: self.memory.max(config.limits.memory),
+            publishers: self.publishers.max(config.limits.publishers),
+        }
+    }
+}
+
 /// A world that is under way.
 pub(super) struct Course {
     pub(super) terms: Terms,
@@ -53,6 +82,10 @@ pub(super) struct Course {
     pub(super) ledger: Ledger,
     /// When the stop began and when it is to be over.
     pub(super) stop: Option<(Time, Time)>,
+    /// The highest limits that were ever in force.
+    ceiling: Ceiling,
+    /// Publishers may have been told to wait.
+    pub(super) waits: bool,
     /// The disk may have been full at some time.
     disk_was_full: bool,
     next_look: Time,
@@ -79,6 +112,8 @@ impl Course {
         let world = setup.build();
         Course {
             disk_was_full: terms.disk_bytes > 0,
+            ceiling: Ceiling::default().raised(&world.server.config()),
+            waits: terms.policy() == SecondPublisher::Wait,
             terms,
             lives: Lives::default(),
             clients: BTreeMap::new(),
@@ -200,52 +235,58 @@ impl Course {
 /// What holds at any moment.
 impl Course {
     fn look(&mut self) -> Result<(), Broken> {
-        let config = self.world.server.config().clone();
-        let (mut connections, mut subscribers) = (0, 0);
-        let control = 4 << 20;
-        let message = config.limits.session.message_bytes;
+        let ceiling = self.ceiling;
+        let (mut connections, mut subscribers, mut streams) = (0, 0, 0);
+        // Twice the limit, what a joiner got at once, answers, and one message.
+        let queue = 2 * ceiling.queue + ceiling.cache + (4 << 20) + ceiling.message;
         for report in self.world.reports() {
             connections += report.connections.len();
             subscribers += report.subscribers.len();
-            let most = 2 * config.queue.max_bytes + config.gop.max_bytes + control + message;
-            for connection in &report.connections {
-                let bytes = connection.queue_bytes;
-                if bytes > most {
-                    return broken("queue within limits", format!("{bytes} of {most} bytes"));
-                }
-            }
+            streams += report.streams.len();
+            let longest = report.connections.iter().map(|c| c.queue_bytes).max();
+            within("queue", longest.unwrap_or_default(), queue)?;
             for stream in &report.streams {
-                let (frames, bytes) = (stream.gop_frames, stream.gop_bytes);
-                if frames > config.gop.max_frames || bytes > config.gop.max_bytes {
-                    let what = format!("{frames} frames, {bytes} bytes");
-                    return broken("cache within limits", what);
-                }
+                within("cache frames", stream.gop_frames, ceiling.frames)?;
+                within("cache bytes", stream.gop_bytes, ceiling.cache)?;
             }
         }
-        let timers = self.world.timers();
-        let most = 64 + 16 * connections;
-        if timers > most {
-            return broken("timers within limits", format!("{timers} of {most}"));
-        }
-        let counted = self.world.shared.connections.load(Ordering::Acquire);
-        for (what, told) in [("told", self.ledger.connections()), ("counted", counted)] {
-            if told != connections {
-                let what = format!("{connections} there are, {told} {what}");
-                return broken("connections add up", what);
-            }
-        }
-        if subscribers != self.ledger.subscribers() {
-            let told = self.ledger.subscribers();
-            let what = format!("{subscribers} there are, {told} told");
-            return broken("players add up", what);
-        }
+        let workers = self.terms.workers();
+        within(
+            "streams",
+            streams,
+            (2 + workers) * ceiling.publishers + workers,
+        )?;
+        within(
+            "timers",
+            self.world.timers(),
+            64 + 8 * (connections + streams),
+        )?;
+        let memory = ceiling.memory + connections * ceiling.partial + 4 * ceiling.message;
         let used = self.world.shared.budget.used();
-        let partial = config.limits.session.partial_bytes.min(8 << 20);
-        let most = config.limits.memory + connections * partial + 4 * message + (1 << 20);
-        if used > most {
-            return broken("memory within limits", format!("{used} of {most} bytes"));
+        within("memory", used, memory + (1 << 20))?;
+
+        let counted = self.world.shared.connections.load(Ordering::Acquire);
+        let (told, playing) = (self.ledger.connections(), self.ledger.subscribers());
+        for (what, there_are, told) in [
+            ("connections counted", connections, counted),
+            ("connections told", connections, told),
+            ("players told", subscribers, playing),
+        ] {
+            if there_are != told {
+                return broken(
+                    "numbers add up",
+                    format!("{there_are} there are, {told} {what}"),
+                );
+            }
         }
         Ok(())
+    }
+}
+
+fn within(what: &str, found: usize, most: usize) -> Result<(), Broken> {
+    match found <= most {
+        true => Ok(()),
+        false => broken("within limits", format!("{what}: {found} of {most}")),
     }
 }
 
@@ -363,6 +404,7 @@ impl Course {
                 };
             }
             Op::Inspect => drop(self.world.metrics()),
+            Op::Reconfigure { ref terms } => self.reconfigure(terms),
 
             Op::Panic { who } => self.with(who, Client::send_panic),
             Op::PanicWorker { worker } => {
@@ -421,6 +463,33 @@ impl Course {
             let feeder = Feeder::new(&source, &mut self.lives, self.world.now());
             self.hosts.insert(who, HostPublisher { publisher, feeder });
         }
+    }
+
+    /// As [`Server::reconfigure`](crate::Server::reconfigure), which waits for the
+    /// workers.
+    fn reconfigure(&mut self, terms: &Terms) {
+        if self.world.shared.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let mut terms = terms.clone();
+        // What is missed says nothing where memory is short, from the start on.
+        terms.memory = match self.terms.memory {
+            0 => 0,
+            _ => terms.memory.max(1),
+        };
+        let server = &self.world.server;
+        let before = server.config();
+        let config = Config {
+            listen: before.listen.clone(),
+            workers: before.workers,
+            record: before.record.clone(),
+            ..terms.config(Config::desktop())
+        };
+        config.validate().expect("terms are valid");
+        let config = Arc::new(config);
+        drop(server.put_in_force(&before, &config));
+        self.ceiling = self.ceiling.raised(&config);
+        self.waits |= terms.policy() == SecondPublisher::Wait;
     }
 
     pub(super) fn begin_stop(&mut self, grace: u32) {

@@ -9,7 +9,6 @@ use super::host::HostPublisher;
 use super::lives::Feeder;
 use super::plan::{KEYS, Link, STREAMS, Source};
 use super::witness::{Broken, broken};
-use crate::config::SecondPublisher;
 use crate::platform::Platform;
 use crate::platform::sim::Faults;
 
@@ -76,7 +75,8 @@ pub(super) fn calm(course: &mut Course) -> Result<(), Broken> {
 
 /// Two more may come, and one of them may publish.
 fn has_room(course: &Course) -> bool {
-    let limits = &course.world.server.config().limits;
+    let config = course.world.server.config();
+    let limits = &config.limits;
     let publishers = course.world.shared.directory.lock().publishers();
     course.ledger.connections() + 2 <= limits.connections && publishers < limits.publishers
 }
@@ -111,10 +111,9 @@ fn place(list: &[String]) -> u32 {
 
 /// Nobody waits for an answer.
 fn answered(course: &Course, began: Time) -> Result<(), Broken> {
-    let waits = course.terms.policy() == SecondPublisher::Wait;
     for (who, client) in &course.clients {
         let encoder = matches!(client.role, Role::Encoder { .. });
-        let answered = client.ready || client.failure.is_some() || (waits && encoder);
+        let answered = client.ready || client.failure.is_some() || (course.waits && encoder);
         if client.is_connected() && client.since < began && !answered {
             return broken("answered once", format!("client {who} waits for an answer"));
         }
@@ -170,7 +169,7 @@ fn one_publisher_each(course: &Course) -> Result<(), Broken> {
 
 fn revoked_keys_are_gone(course: &Course) -> Result<(), Broken> {
     let ring = course.world.server.publish_keys();
-    if ring.is_open() || course.terms.keys & 1 == 0 {
+    if ring.is_open() {
         return Ok(());
     }
     let valid = ring.list();
@@ -227,6 +226,11 @@ fn fine(course: &Course) -> Result<(), Broken> {
         Role::Player(player) => player.plays.last().map_or(0, |(_, witness)| witness.frames),
         _ => 0,
     };
+    let config = course.world.server.config();
+    let limits = &config.limits;
+    if limits.publisher_bitrate > 0 && limits.disconnect_over_bitrate {
+        return Ok(());
+    }
     if publisher.feeder().is_none() || got < 50 {
         let (failed, other) = (&publisher.failure, &player.failure);
         let what = format!("{got} frames, {failed:?}, {other:?}");

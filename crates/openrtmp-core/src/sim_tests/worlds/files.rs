@@ -35,7 +35,9 @@ pub(super) fn judge(
     if bytes[..4] != *b"FLV\x01" {
         return broken("files", format!("{shown} is no FLV file"));
     }
-    let mut first = true;
+    let mut metadata = true;
+    // Headers in front, which may be of a publisher before the present one.
+    let mut headers: Option<Vec<(Class, &[u8])>> = Some(Vec::new());
     while !rest.is_empty() {
         let Some((kind, timestamp, payload, after)) = tag(rest) else {
             return if whole {
@@ -46,17 +48,34 @@ pub(super) fn judge(
         };
         rest = after;
         // The recorder's own metadata.
-        if !std::mem::take(&mut first) {
-            let Some(class) = Class::of(kind, payload) else {
-                return broken("files", format!("{shown} has an empty tag"));
-            };
-            let time = class.is_frame().then_some(timestamp);
-            let taken = witness.take(lives, stream, class, time, payload, 0);
-            taken.map_err(|e| Broken {
-                what: format!("{shown}: {}", e.what),
-                ..e
-            })?;
+        if std::mem::take(&mut metadata) {
+            continue;
         }
+        let Some(class) = Class::of(kind, payload) else {
+            return broken("files", format!("{shown} has an empty tag"));
+        };
+        if let Some(headers) = &mut headers
+            && !class.is_frame()
+        {
+            headers.push((class, payload));
+            continue;
+        }
+        let life = lives.find(class, payload, 0).map(|(life, _)| life);
+        let time = Some(timestamp);
+        let taken = headers
+            .take()
+            .into_iter()
+            .flatten()
+            .filter(|(class, payload)| lives.find(*class, payload, 0).map(|(l, _)| l) == life)
+            .map(|(class, payload)| (class, None, payload))
+            .chain([(class, time.filter(|_| class.is_frame()), payload)])
+            .try_for_each(|(class, time, payload)| {
+                witness.take(lives, stream, class, time, payload, 0)
+            });
+        taken.map_err(|e| Broken {
+            what: format!("{shown}: {}", e.what),
+            ..e
+        })?;
     }
     Ok(())
 }

@@ -315,7 +315,13 @@ impl Dice {
                 play: self.one_in(3),
             },
             12..=14 => Op::Inspect,
-            15 | 16 => Op::Panic { who },
+            15 => {
+                let terms = self.terms();
+                Op::Reconfigure {
+                    terms: Box::new(terms),
+                }
+            }
+            16 => Op::Panic { who },
             17 if self.one_in(2) => Op::PanicWorker {
                 worker: self.below(3),
             },

@@ -142,7 +142,10 @@ impl Ledger {
                 require(known, "failed but not started")?;
             }
             Event::Lost { .. } => return Err("events were lost"),
-            Event::AcceptFailed { .. } | Event::LimitReached { .. } => {}
+            Event::InternalError { .. } => return Err("an internal error"),
+            Event::AcceptFailed { .. }
+            | Event::LimitReached { .. }
+            | Event::ConfigChanged { .. } => {}
         }
         Ok(())
     }

@@ -172,6 +172,10 @@ pub(super) enum Op {
         play: bool,
     },
     Inspect,
+    /// The host puts other settings in force, of those that can change.
+    Reconfigure {
+        terms: Box<Terms>,
+    },
 
     /// Code of ours panics while it serves this client.
     Panic {
@@ -373,7 +377,8 @@ impl Terms {
         c.queue.max_delay = time(self.queue_delay, 10, c.queue.max_delay);
         c.queue.max_bytes = size(self.queue_bytes, 64 << 10, c.queue.max_bytes);
         c.queue.stall_timeout = time(self.stall, 100, c.queue.stall_timeout);
-        c.queue.write_coalesce = ms(self.coalesce.min(350).into());
+        let coalesce = ms(self.coalesce.min(350).into());
+        c.queue.write_coalesce = coalesce.min(c.queue.max_delay * 3 / 4);
         c.rtmp.chunk_size = or(self.chunk_size, (128, 65_536), c.rtmp.chunk_size);
         c.rtmp.window_ack_size = or(self.window, (1024, u32::MAX), c.rtmp.window_ack_size);
         c.rtmp.ping_interval = time(self.ping, 1000, Duration::ZERO);
