@@ -127,7 +127,8 @@ pub struct QueueConfig {
     /// The same when more bytes wait, 64 KiB or more.
     pub max_bytes: usize,
     /// A subscriber that takes nothing for this long is disconnected, as is one
-    /// whose queue stays over twice `max_bytes` after dropping. 100 ms to 1 day.
+    /// that is behind by `max_delay` and this, and one whose queue stays over twice
+    /// `max_bytes` after dropping. 100 ms to 1 day.
     #[serde(with = "document::milliseconds")]
     pub stall_timeout: Duration,
     /// Collect packets this long before writing them together, 0 (write at once)

@@ -280,6 +280,7 @@ impl<P: Platform> Worker<P> {
             bytes_out: 0,
             delay: None,
             armed: None,
+            armed_later: None,
         });
         log::debug!(peer:% = peer, connection:% = id; "connection accepted");
         self.emit(Event::ConnectionOpened {

@@ -71,6 +71,8 @@ pub(crate) struct Worker<P: Platform> {
     state: State<P::Stream>,
     /// Survives a restart, so that a stale id stays stale.
     generation: u32,
+    /// Subscriptions there were, for the same reason.
+    joins: u64,
 }
 
 /// What is lost when a worker has to be restarted. Maps are ordered, so that a
@@ -150,6 +152,7 @@ impl<P: Platform> Worker<P> {
             listened: 0,
             state: State::new(),
             generation: 0,
+            joins: 0,
         }
     }
 
@@ -245,7 +248,8 @@ impl<P: Platform> Worker<P> {
                 if let Some(slot) = self.slot_of(id)
                     && self.state.connections[slot].armed == Some(at)
                 {
-                    self.state.connections[slot].armed = None;
+                    let connection = &mut self.state.connections[slot];
+                    connection.armed = connection.armed_later.take();
                     self.guarded(slot, Self::on_deadline);
                 }
             }
@@ -302,25 +306,15 @@ impl<P: Platform> Worker<P> {
             Command::Join {
                 stream,
                 worker,
-                connection,
-                message_stream,
-            } => {
-                self.join(stream, worker, connection, message_stream);
-            }
-            Command::Leave { stream, worker } => {
-                if let Some(stream) = self.state.streams.get_mut(&stream) {
-                    stream.feeds.retain(|&w| w != worker);
-                }
-            }
+                join,
+            } => self.join(stream, worker, join),
+            Command::Leave { stream, worker } => self.forget_feed(stream, worker),
             Command::Snapshot {
                 stream,
-                connection,
-                message_stream,
+                join,
                 has_video,
                 packets,
-            } => {
-                self.deliver_snapshot(stream, connection, message_stream, has_video, &packets);
-            }
+            } => self.deliver_snapshot(stream, join, has_video, &packets),
             Command::Feed { stream, packet } => self.fan_out(stream, &packet),
             Command::StreamUp { stream } => self.stream_up(stream),
             Command::StreamRestart { stream } => self.stream_restart(stream),
@@ -522,14 +516,15 @@ impl<P: Platform> Worker<P> {
         let orphans = directory.worker_died(self.index);
         // Sent with the lock held: the next publisher's StreamUp, from another
         // worker, must not be overtaken by it.
-        for (stream, feeds) in &orphans {
-            for &worker in feeds {
-                shared.inboxes[worker].send(Command::StreamDown { stream: *stream });
+        for orphan in &orphans {
+            for &worker in &orphan.feeds {
+                shared.inboxes[worker].send(Command::StreamDown { stream: orphan.id });
             }
         }
         drop(directory);
-        for (stream, _) in orphans {
-            self.call_next(stream);
+        for orphan in orphans {
+            shared.end_publisher(orphan.publisher, "the stream was lost");
+            self.call_next(orphan.id);
         }
         self.rebind_listeners();
         // Commands that were left when it panicked are carried out now.

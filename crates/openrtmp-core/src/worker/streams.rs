@@ -8,7 +8,7 @@ use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
 use super::Worker;
-use super::inbox::Command;
+use super::inbox::{Command, JoinId};
 use super::timers::Timer;
 use crate::events::Event;
 use crate::id::{ConnectionId, PublisherId, StreamId};
@@ -21,6 +21,10 @@ use crate::tap::{TapSink, Tapped};
 impl<P: Platform> Worker<P> {
     /// A publish was granted: the stream begins, or goes on with this publisher.
     pub(super) fn start_publication(&mut self, grant: Grant) {
+        // This worker may have died since, and its publishers were told so.
+        if !self.shared.directory.lock().is_in_force(&grant) {
+            return;
+        }
         let now = self.state.now;
         let known = self.state.streams.contains_key(&grant.id);
         let stream = self.state.streams.entry(grant.id).or_insert_with(|| {
@@ -306,13 +310,7 @@ impl<P: Platform> Worker<P> {
 
     /// Somebody wants to play a stream that lives here: the answer is what a
     /// joiner gets at once, and everything after it.
-    pub(super) fn join(
-        &mut self,
-        id: StreamId,
-        worker: usize,
-        connection: ConnectionId,
-        message_stream: u32,
-    ) {
+    pub(super) fn join(&mut self, id: StreamId, worker: usize, join: JoinId) {
         let now = self.state.now;
         let Some(stream) = self.state.streams.get_mut(&id) else {
             return;
@@ -323,15 +321,25 @@ impl<P: Platform> Worker<P> {
         let packets = stream.snapshot(&self.shared.budget, now);
         let has_video = stream.tracks().has_video();
         if worker == self.index {
-            self.deliver_snapshot(id, connection, message_stream, has_video, &packets);
+            self.deliver_snapshot(id, join, has_video, &packets);
         } else {
             self.shared.inboxes[worker].send(Command::Snapshot {
                 stream: id,
-                connection,
-                message_stream,
+                join,
                 has_video,
                 packets,
             });
+        }
+    }
+
+    /// A worker had no subscribers of a stream when it said so. What the directory
+    /// says is newer: one that plays again meanwhile goes on being fed.
+    pub(super) fn forget_feed(&mut self, id: StreamId, worker: usize) {
+        if self.shared.directory.lock().feeds(id, worker) {
+            return;
+        }
+        if let Some(stream) = self.state.streams.get_mut(&id) {
+            stream.feeds.retain(|&w| w != worker);
         }
     }
 

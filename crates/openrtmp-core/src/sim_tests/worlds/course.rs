@@ -1,7 +1,7 @@
 //! Runs a plan and holds the server to its rules all the while.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use super::witness::{Broken, broken};
 use super::{attack, end};
 use crate::config::{Config, SecondPublisher};
 use crate::id::ConnectionId;
+use crate::worker::inbox::Command as Order;
 
 /// Rounds without rest, at one moment, after which there will be none.
 const ROUNDS: usize = 20_000;
@@ -84,6 +85,8 @@ pub(super) struct Course {
     pub(super) stop: Option<(Time, Time)>,
     /// The highest limits that were ever in force.
     ceiling: Ceiling,
+    /// Keys to publish with that were revoked and not added again.
+    pub(super) revoked: BTreeSet<&'static str>,
     /// Publishers may have been told to wait.
     pub(super) waits: bool,
     /// The disk may have been full at some time.
@@ -115,6 +118,7 @@ impl Course {
             ceiling: Ceiling::default().raised(&world.server.config()),
             waits: terms.policy() == SecondPublisher::Wait,
             terms,
+            revoked: BTreeSet::new(),
             lives: Lives::default(),
             clients: BTreeMap::new(),
             former: Vec::new(),
@@ -386,22 +390,25 @@ impl Course {
             Op::Disconnect { who } => {
                 let port = self.clients.get(&who).map(|client| client.port);
                 if let Some(id) = port.and_then(|port| self.ledger.by_port.get(&port)) {
-                    self.world.server.disconnect(*id, "enough");
+                    self.disconnect(*id, "enough");
                 }
             }
             Op::AddKey { key, play } => {
+                let key = KEYS[key as usize % KEYS.len()];
                 let ring = match play {
                     true => self.world.server.play_keys(),
                     false => self.world.server.publish_keys(),
                 };
-                ring.add(KEYS[key as usize % KEYS.len()].to_owned());
+                ring.add(key.to_owned());
+                self.revoked.remove(key);
             }
             Op::Revoke { key, play } => {
                 let key = KEYS[key as usize % KEYS.len()];
-                match play {
-                    true => self.world.server.play_keys().remove(key),
-                    false => self.world.server.revoke_publish_key(key),
-                };
+                if play {
+                    self.world.server.play_keys().remove(key);
+                } else if self.world.server.revoke_publish_key(key) {
+                    self.revoked.insert(key);
+                }
             }
             Op::Inspect => drop(self.world.metrics()),
             Op::Reconfigure { ref terms } => self.reconfigure(terms),
@@ -410,7 +417,7 @@ impl Course {
             Op::PanicWorker { worker } => {
                 let worker = worker as usize % self.terms.workers();
                 let anybody = ConnectionId::new(worker, 0, 0);
-                self.world.server.disconnect(anybody, PANIC);
+                self.disconnect(anybody, PANIC);
             }
             Op::Disk { bytes } => {
                 self.disk_was_full |= bytes > 0;
@@ -465,6 +472,16 @@ impl Course {
         }
     }
 
+    /// As [`Server::disconnect`](crate::Server::disconnect), which waits for the
+    /// answer.
+    fn disconnect(&self, connection: ConnectionId, reason: &str) {
+        self.world.shared.inboxes[connection.worker()].send(Order::Disconnect {
+            connection,
+            reason: reason.to_owned(),
+            answer: None,
+        });
+    }
+
     /// As [`Server::reconfigure`](crate::Server::reconfigure), which waits for the
     /// workers.
     fn reconfigure(&mut self, terms: &Terms) {
@@ -488,6 +505,8 @@ impl Course {
         config.validate().expect("terms are valid");
         let config = Arc::new(config);
         drop(server.put_in_force(&before, &config));
+        // Who came with a key that was named only now may stay.
+        self.revoked.clear();
         self.ceiling = self.ceiling.raised(&config);
         self.waits |= terms.policy() == SecondPublisher::Wait;
     }

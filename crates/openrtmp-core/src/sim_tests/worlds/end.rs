@@ -31,7 +31,11 @@ pub(super) fn calm(course: &mut Course) -> Result<(), Broken> {
     course.terms.host = course.terms.host.min(1);
     course.desk.clear();
     let now = course.world.now();
+    for host in course.hosts.values_mut() {
+        host.feeder.go_on(now);
+    }
     for client in course.clients.values_mut() {
+        client.feed(&mut course.lives, |feeder, _, _| feeder.go_on(now));
         if client.is_mute() || matches!(client.role, Role::Attacker(_)) {
             client.kill(now);
         }
@@ -179,7 +183,8 @@ fn revoked_keys_are_gone(course: &Course) -> Result<(), Broken> {
             && client.ready
         {
             let key = KEYS.get((source.key as usize).wrapping_sub(1));
-            if !key.is_some_and(|key| valid.iter().any(|v| v == key)) {
+            let revoked = key.filter(|key| course.revoked.contains(*key));
+            if revoked.is_some_and(|key| valid.iter().all(|v| v != key)) {
                 return broken("revoked keys", format!("client {who} publishes with one"));
             }
         }

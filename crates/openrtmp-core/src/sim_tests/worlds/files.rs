@@ -25,6 +25,7 @@ pub(super) fn judge(
         return broken("files", format!("{shown} is of no stream"));
     };
     let mut witness = Witness::lenient(lenient);
+    witness.no_metadata = true;
     let Some(mut rest) = bytes.get(13..) else {
         return if whole {
             broken("files", format!("{shown} has no header"))

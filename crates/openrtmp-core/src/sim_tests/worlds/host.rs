@@ -57,8 +57,10 @@ impl HostTap {
                 let place = STREAMS
                     .iter()
                     .position(|name| *name == stream.name.as_str());
-                let witness = (place.unwrap_or_default(), Witness::lenient(self.lenient));
-                match self.live.insert(stream.id, witness) {
+                let mut witness = Witness::lenient(self.lenient);
+                witness.may_lose_all = true;
+                let live = (place.unwrap_or_default(), witness);
+                match self.live.insert(stream.id, live) {
                     None => Ok(()),
                     Some(_) => broken("tap events balance", format!("{stream:?} started twice")),
                 }
@@ -89,7 +91,8 @@ impl HostTap {
                 None => return broken("never sent", "a data frame without a body"),
             },
         };
-        let time = Some((frame.dts_micros / 1000) as u32);
+        // Metadata has no time of its own; a tap tells the stream's.
+        let time = (class != Class::Metadata).then_some((frame.dts_micros / 1000) as u32);
         let skipped = class.tag_header();
         witness.take(lives, *stream, class, time, &frame.payload, skipped)?;
         if witness.missing > frame.dropped && !witness.lenient {

@@ -146,7 +146,7 @@ pub(super) fn show(plan: &Plan) -> String {
     strip(&mut document["terms"]);
     let mut lines = Vec::new();
     for step in document["steps"].as_array_mut().into_iter().flatten() {
-        for part in ["source", "link"] {
+        for part in ["source", "link", "terms"] {
             let operation = step["op"].as_object_mut();
             for (_, fields) in operation.into_iter().flatten() {
                 if let Some(part) = fields.get_mut(part) {

@@ -26,7 +26,12 @@ pub(super) fn broken<T>(rule: &'static str, what: impl Into<String>) -> Result<T
 pub(super) struct Witness {
     /// It paused or chose, or memory was short: what is missing says nothing.
     pub(super) lenient: bool,
-    /// Frames of video that are missing between others.
+    /// Metadata may be missing: a recorder writes its own.
+    pub(super) no_metadata: bool,
+    /// Any frame may be dropped, not only video up to a key frame, if it is owned
+    /// up to.
+    pub(super) may_lose_all: bool,
+    /// Frames that were dropped: are missing between others.
     pub(super) missing: u64,
     /// Frames it got.
     pub(super) frames: u64,
@@ -239,12 +244,15 @@ impl Witness {
                 }
                 Class::Audio => now.audio_began || now.from_start,
                 Class::Data => now.data_began || now.from_start,
+                Class::Metadata if self.no_metadata => false,
                 Class::Metadata | Class::VideoHeader | Class::AudioHeader => {
                     let place = header_place(sent.class).unwrap_or_default();
                     now.known[place].is_none_or(|known| known < index)
                 }
             };
-            if expected && !self.lenient {
+            if expected && self.may_lose_all {
+                self.missing += u64::from(header_place(sent.class).is_none());
+            } else if expected && !self.lenient {
                 let what = format!("life {life}: {:?} {index} is missing", sent.class);
                 return broken("gapless", what);
             }
