@@ -308,8 +308,7 @@ impl Inner {
     /// may have died, or another may have been granted meanwhile.
     pub(crate) fn is_in_force(&self, grant: &Grant) -> bool {
         let entry = self.streams.get(&grant.name).filter(|e| e.id == grant.id);
-        let home = entry.and_then(|entry| entry.home.as_ref());
-        home.is_some_and(|home| home.worker == grant.home)
+        entry.is_some_and(|entry| entry.home.is_some() && entry.epoch == grant.epoch)
     }
 
     /// True if a worker has subscribers of a stream.

@@ -21,7 +21,8 @@ use crate::tap::{TapSink, Tapped};
 impl<P: Platform> Worker<P> {
     /// A publish was granted: the stream begins, or goes on with this publisher.
     pub(super) fn start_publication(&mut self, grant: Grant) {
-        // This worker may have died since, and its publishers were told so.
+        // This worker may have died since, and its publishers were told so. Or
+        // another took over, whose grant may even have come first.
         if !self.shared.directory.lock().is_in_force(&grant) {
             return;
         }

@@ -54,7 +54,8 @@ pub(super) fn calm(course: &mut Course) -> Result<(), Broken> {
         let play_key = valid_play_key(course);
         let roles = [Client::encoder(&source), Client::player(FINE, play_key)];
         for (who, role) in CALM.into_iter().zip(roles) {
-            let client = Client::new(role, Link::default(), false, &course.world.sim);
+            let lenient = course.terms.short_of_memory();
+            let client = Client::new(role, Link::default(), lenient, &course.world.sim);
             course.clients.insert(who, client);
             course.run_for(200)?;
         }

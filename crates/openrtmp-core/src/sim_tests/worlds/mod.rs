@@ -15,6 +15,7 @@ mod client;
 mod course;
 mod end;
 mod files;
+mod found;
 mod generate;
 mod host;
 mod ledger;
