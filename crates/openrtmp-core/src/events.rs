@@ -110,7 +110,8 @@ pub enum Event {
         /// Frames it did not get because it was too slow.
         dropped: u64,
     },
-    /// A player was too slow and lost frames.
+    /// A player was too slow and lost frames. More may follow, untold, up to the
+    /// next key frame; [`Event::SubscriberLeft`] has the sum.
     SubscriberDropping {
         /// Which.
         connection: ConnectionId,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 
 use crate::config::Config;
 use crate::error::StartError;
@@ -89,14 +89,7 @@ impl Server {
 
         // Nothing below can fail.
         let config = Arc::new(config);
-        *lock(&self.shared.config) = config.clone();
-        self.shared.budget.set_limit(config.limits.memory);
-        let (in_force, everywhere) = channel();
-        for inbox in &self.shared.inboxes {
-            inbox.send(Command::Configure(config.clone(), in_force.clone()));
-        }
-        drop(in_force);
-        self.change_keys(&before, &config);
+        let everywhere = self.put_in_force(&before, &config);
         if records {
             self.replace_recorder(recorder);
         }
@@ -108,6 +101,19 @@ impl Server {
             listen: self.addresses(),
         });
         Ok(Reconfigured { changed })
+    }
+
+    /// Sends settings that may differ in all but `workers`, `listen` and `record`
+    /// to the workers. What it returns ends once all of them use these.
+    pub(crate) fn put_in_force(&self, before: &Config, config: &Arc<Config>) -> Receiver<()> {
+        *lock(&self.shared.config) = config.clone();
+        self.shared.budget.set_limit(config.limits.memory);
+        let (in_force, everywhere) = channel();
+        for inbox in &self.shared.inboxes {
+            inbox.send(Command::Configure(config.clone(), in_force.clone()));
+        }
+        self.change_keys(before, config);
+        everywhere
     }
 
     fn listen_on(&self, addresses: Vec<SocketAddr>) -> Result<(), ReconfigureError> {

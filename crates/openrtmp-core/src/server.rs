@@ -179,7 +179,7 @@ impl Server {
         Tap::new(tapped, self.shared.clone())
     }
 
-    fn attach(&self, name: &StreamName, tapped: &Arc<Tapped>) {
+    pub(crate) fn attach(&self, name: &StreamName, tapped: &Arc<Tapped>) {
         // Sent with the lock held: the stream cannot move meanwhile.
         let mut directory = self.shared.directory.lock();
         if let Some((stream, home)) = directory.tap(name, tapped.clone()) {

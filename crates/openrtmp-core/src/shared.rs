@@ -55,12 +55,16 @@ impl Shared {
 
     /// Tells a connection that its stream has another publisher now.
     pub(crate) fn tell_replaced(&self, replaced: Option<PublisherId>) {
-        if let Some(PublisherId::Connection(connection, stream)) = replaced {
-            let reason = "another publisher took over".to_owned();
+        self.end_publisher(replaced, "another publisher took over");
+    }
+
+    /// Tells a connection that it publishes no longer.
+    pub(crate) fn end_publisher(&self, publisher: Option<PublisherId>, reason: &str) {
+        if let Some(PublisherId::Connection(connection, stream)) = publisher {
             self.inboxes[connection.worker()].send(Command::EndPublish {
                 connection,
                 stream,
-                reason,
+                reason: reason.to_owned(),
             });
         }
     }

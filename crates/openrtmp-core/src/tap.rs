@@ -427,13 +427,13 @@ impl TapSink {
         };
         feed.queue
             .push_through(&mut self.gate, packet, 1, now, config);
-        feed.dropped = self.gate.dropped();
         // What stays when video is dropped is bounded too: audio of a host that
         // never comes back.
-        while feed.queue.bytes() > config.max_bytes.saturating_mul(2) {
-            feed.queue.pop();
-            feed.dropped += 1;
+        if feed.queue.bytes() > config.max_bytes.saturating_mul(2) {
+            let frames = feed.queue.drop_frames();
+            self.gate.shed(frames, true);
         }
+        feed.dropped = self.gate.dropped();
         drop(feeds);
         self.tapped.signal.notify();
         true
@@ -445,7 +445,7 @@ impl TapSink {
 
     /// Another publisher's frames follow.
     pub(crate) fn restart(&mut self) {
-        self.gate.restart_video();
+        self.gate.restart();
     }
 }
 

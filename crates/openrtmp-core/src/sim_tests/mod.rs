@@ -2,7 +2,6 @@
 //! its own. [`world`] drives it; the other files say what it must do.
 
 mod access;
-mod faults;
 mod hostile;
 mod isolation;
 mod lifecycle;
@@ -16,6 +15,7 @@ mod slow;
 mod stop;
 mod taps;
 mod world;
+mod worlds;
 
 /// A payload that ends so, or a disconnect for this reason, makes a worker of a
 /// test build panic.

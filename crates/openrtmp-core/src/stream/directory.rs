@@ -1,7 +1,7 @@
 //! Where each stream lives. Locked by publish, play and their ends; never per
 //! frame.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) struct Directory {
 /// The directory, locked. Messages that must not overtake a change of it are
 /// sent while it is held.
 pub(crate) struct Inner {
-    streams: HashMap<StreamName, Entry>,
+    streams: BTreeMap<StreamName, Entry>,
     names: HashMap<StreamId, StreamName>,
     /// Taps on every stream.
     taps: Vec<Arc<Tapped>>,
@@ -96,6 +96,16 @@ pub(crate) struct Grant {
     pub(crate) replaced: Option<PublisherId>,
 }
 
+/// A stream whose home died.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Orphan {
+    pub(crate) id: StreamId,
+    /// Workers that have subscribers of it.
+    pub(crate) feeds: Vec<usize>,
+    /// Who published it, and may live elsewhere.
+    pub(crate) publisher: Option<PublisherId>,
+}
+
 /// The answer to a claim.
 pub(crate) enum Claim {
     Granted(Box<Grant>),
@@ -109,7 +119,7 @@ impl Directory {
     pub(crate) fn new() -> Directory {
         Directory {
             inner: Mutex::new(Inner {
-                streams: HashMap::new(),
+                streams: BTreeMap::new(),
                 names: HashMap::new(),
                 taps: Vec::new(),
                 publishers: 0,
@@ -294,9 +304,22 @@ impl Inner {
         Some(feeds)
     }
 
-    /// A worker died: its streams are over, its subscribers gone. Returns the
-    /// streams that others subscribe to, with their workers.
-    pub(crate) fn worker_died(&mut self, worker: usize) -> Vec<(StreamId, Vec<usize>)> {
+    /// True if this is still what a publish was granted for: the home of the stream
+    /// may have died, or another may have been granted meanwhile.
+    pub(crate) fn is_in_force(&self, grant: &Grant) -> bool {
+        let entry = self.streams.get(&grant.name).filter(|e| e.id == grant.id);
+        entry.is_some_and(|entry| entry.home.is_some() && entry.epoch == grant.epoch)
+    }
+
+    /// True if a worker has subscribers of a stream.
+    pub(crate) fn feeds(&self, id: StreamId, worker: usize) -> bool {
+        let entry = self.names.get(&id).and_then(|name| self.streams.get(name));
+        entry.is_some_and(|entry| entry.feeds.contains(&worker))
+    }
+
+    /// A worker died: its streams are over, its subscribers gone. Returns those
+    /// streams.
+    pub(crate) fn worker_died(&mut self, worker: usize) -> Vec<Orphan> {
         let mut orphans = Vec::new();
         let mut ids = Vec::new();
         for entry in self.streams.values_mut() {
@@ -308,14 +331,20 @@ impl Inner {
                 .as_ref()
                 .is_some_and(|home| home.worker == worker)
             {
+                let mut publisher = None;
                 if let Some(home) = entry.home.take()
                     && home.publisher.is_some()
                 {
+                    publisher = home.publisher;
                     home.turn.set(entry.epoch, false);
                     self.publishers -= 1;
                 }
                 entry.epoch = entry.epoch.wrapping_add(1);
-                orphans.push((entry.id, entry.feeds.clone()));
+                orphans.push(Orphan {
+                    id: entry.id,
+                    feeds: entry.feeds.clone(),
+                    publisher,
+                });
             }
         }
         for id in ids {
@@ -356,8 +385,13 @@ impl Inner {
     /// All taps there are, once.
     pub(crate) fn take_taps(&mut self) -> Vec<Arc<Tapped>> {
         let mut taps = std::mem::take(&mut self.taps);
+        let mut ids = Vec::new();
         for entry in self.streams.values_mut() {
             taps.append(&mut entry.taps);
+            ids.push(entry.id);
+        }
+        for id in ids {
+            self.forget_if_unused(id);
         }
         taps
     }
@@ -562,7 +596,12 @@ mod tests {
         }
         d.attach(&name("only"), 0);
         d.wait(&name("kept"), (connection(0, 1), RequestId(1)));
-        assert_eq!(d.worker_died(0), [(lost.id, vec![1, 2])]);
+        let orphan = Orphan {
+            id: lost.id,
+            feeds: vec![1, 2],
+            publisher: Some(publisher(0, 0)),
+        };
+        assert_eq!(d.worker_died(0), [orphan]);
         assert_eq!(d.publishers(), 1);
         assert_eq!(d.home(&name("lost")), None);
         assert_eq!(d.len(), 2);

@@ -28,6 +28,8 @@ pub(crate) struct Stream {
     pub(crate) publisher: Option<PublisherId>,
     /// Without publisher: when subscribers stop waiting for it.
     pub(crate) grace_until: Option<Time>,
+    /// The earliest entry for this stream among the timers.
+    pub(crate) armed: Option<Time>,
     /// Workers that have subscribers of this stream.
     pub(crate) feeds: Vec<usize>,
     pub(crate) taps: Vec<TapSink>,
@@ -83,6 +85,7 @@ impl Stream {
             epoch: 0,
             publisher: None,
             grace_until: None,
+            armed: None,
             feeds: Vec::new(),
             taps: Vec::new(),
             activity,

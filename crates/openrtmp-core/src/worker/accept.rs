@@ -281,6 +281,7 @@ impl<P: Platform> Worker<P> {
             delay: None,
             write_coalesce: None,
             armed: None,
+            armed_later: None,
         });
         log::debug!(peer:% = peer, connection:% = id; "connection accepted");
         self.emit(Event::ConnectionOpened {

@@ -53,16 +53,14 @@ pub(crate) enum Command {
     Join {
         stream: StreamId,
         worker: usize,
-        connection: ConnectionId,
-        message_stream: u32,
+        join: JoinId,
     },
-    /// `worker` has no subscribers any more.
+    /// `worker` has no subscribers any more, or had none a moment ago.
     Leave { stream: StreamId, worker: usize },
     /// The answer to Join: frames follow from here on.
     Snapshot {
         stream: StreamId,
-        connection: ConnectionId,
-        message_stream: u32,
+        join: JoinId,
         has_video: bool,
         packets: Vec<SharedPacket>,
     },
@@ -118,6 +116,11 @@ pub(crate) enum Command {
     /// No new connections; tell those that are there; at the deadline close them.
     Drain { deadline: Time },
 }
+
+/// Names one subscription of a worker: a connection may end one and begin another
+/// on the same message stream before the first is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JoinId(pub(crate) u64);
 
 /// The sending end of a worker's queue. Wake-ups are coalesced: one is enough
 /// until the worker has looked.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
 use super::Worker;
-use super::inbox::Command;
+use super::inbox::{Command, JoinId};
 use super::timers::Timer;
 use crate::events::Event;
 use crate::id::{ConnectionId, PublisherId, StreamId};
@@ -20,11 +21,18 @@ use crate::tap::{TapSink, Tapped};
 impl<P: Platform> Worker<P> {
     /// A publish was granted: the stream begins, or goes on with this publisher.
     pub(super) fn start_publication(&mut self, grant: Grant) {
+        // This worker may have died since, and its publishers were told so. Or
+        // another took over, whose grant may even have come first.
+        if !self.shared.directory.lock().is_in_force(&grant) {
+            return;
+        }
         let now = self.state.now;
         let known = self.state.streams.contains_key(&grant.id);
         let stream = self.state.streams.entry(grant.id).or_insert_with(|| {
             Stream::new(grant.id, grant.name.clone(), grant.activity.clone(), now)
         });
+        // Not what the directory saw: the one before may have left meanwhile.
+        let takeover = stream.publisher.is_some();
         stream.start_publisher(grant.publisher, grant.epoch, now);
         for worker in grant.feeds {
             if !stream.feeds.contains(&worker) {
@@ -42,7 +50,6 @@ impl<P: Platform> Worker<P> {
         }
         let name = self.shared.publish_keys.masked(&grant.name);
         log::info!(stream:% = name; "published");
-        let takeover = grant.replaced.is_some();
         self.emit(Event::StreamPublished {
             stream: grant.id,
             name,
@@ -184,11 +191,18 @@ impl<P: Platform> Worker<P> {
         }
         let name = self.shared.publish_keys.masked(&stream.name);
         let stopping = self.state.draining.is_some();
-        let grace = match stopping {
+        // No more streams wait than may be published: whoever publishes one name
+        // after the other must not fill the memory with them.
+        let waiting = self
+            .state
+            .streams
+            .values()
+            .filter(|s| s.publisher.is_none());
+        let crowded = waiting.count() > self.config.limits.publishers;
+        let grace = match stopping || crowded {
             true => Duration::ZERO,
             false => self.config.streams.republish_grace,
         };
-        stream.grace_until = Some(now + grace);
         log::info!(stream:% = name; "unpublished");
         let next = self.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
@@ -208,16 +222,34 @@ impl<P: Platform> Worker<P> {
             if let Some(stream) = self.state.streams.get_mut(&id) {
                 stream.grace_until = Some(until);
             }
+            self.arm_grace(id);
+        }
+    }
+
+    /// Makes sure the timers know when a stream's grace is over: with one entry,
+    /// however often its publisher comes and goes.
+    fn arm_grace(&mut self, id: StreamId) {
+        if let Some(stream) = self.state.streams.get_mut(&id)
+            && let Some(until) = stream.grace_until
+            && stream.armed.is_none_or(|armed| until < armed)
+        {
+            stream.armed = Some(until);
             self.state.timers.set(until, Timer::Stream(id));
         }
     }
 
-    pub(super) fn on_grace_over(&mut self, id: StreamId) {
-        let over = self.state.streams.get(&id).is_some_and(|stream| {
-            stream.publisher.is_none() && stream.grace_until.is_some_and(|t| t <= self.state.now)
-        });
-        if over {
-            self.end_stream(id);
+    pub(super) fn on_grace_over(&mut self, id: StreamId, at: Time) {
+        let Some(stream) = self.state.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.armed != Some(at) {
+            return;
+        }
+        stream.armed = None;
+        match stream.grace_until {
+            Some(until) if until <= self.state.now => self.end_stream(id),
+            Some(_) => self.arm_grace(id),
+            None => {}
         }
     }
 
@@ -279,13 +311,7 @@ impl<P: Platform> Worker<P> {
 
     /// Somebody wants to play a stream that lives here: the answer is what a
     /// joiner gets at once, and everything after it.
-    pub(super) fn join(
-        &mut self,
-        id: StreamId,
-        worker: usize,
-        connection: ConnectionId,
-        message_stream: u32,
-    ) {
+    pub(super) fn join(&mut self, id: StreamId, worker: usize, join: JoinId) {
         let now = self.state.now;
         let Some(stream) = self.state.streams.get_mut(&id) else {
             return;
@@ -296,15 +322,25 @@ impl<P: Platform> Worker<P> {
         let packets = stream.snapshot(&self.shared.budget, now);
         let has_video = stream.tracks().has_video();
         if worker == self.index {
-            self.deliver_snapshot(id, connection, message_stream, has_video, &packets);
+            self.deliver_snapshot(id, join, has_video, &packets);
         } else {
             self.shared.inboxes[worker].send(Command::Snapshot {
                 stream: id,
-                connection,
-                message_stream,
+                join,
                 has_video,
                 packets,
             });
+        }
+    }
+
+    /// A worker had no subscribers of a stream when it said so. What the directory
+    /// says is newer: one that plays again meanwhile goes on being fed.
+    pub(super) fn forget_feed(&mut self, id: StreamId, worker: usize) {
+        if self.shared.directory.lock().feeds(id, worker) {
+            return;
+        }
+        if let Some(stream) = self.state.streams.get_mut(&id) {
+            stream.feeds.retain(|&w| w != worker);
         }
     }
 

@@ -140,7 +140,8 @@ impl<P: Platform> Worker<P> {
     pub(super) fn on_deadline(&mut self, slot: usize) {
         let now = self.state.now;
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
-        let stall = self.config.queue.stall_timeout;
+        let config = self.config.clone();
+        let stall = config.queue.stall_timeout;
         let connection = &mut self.state.connections[slot];
         if due(connection.io.linger_until) {
             let reason = connection.io.ending.clone().unwrap_or(CloseReason::Peer);
@@ -149,6 +150,12 @@ impl<P: Platform> Worker<P> {
         if due(connection.io.blocked_since.map(|since| since + stall)) {
             self.state.totals.errors.too_slow += 1;
             let reason = format!("nothing taken for {} s", stall.as_secs_f32());
+            return self.close(slot, CloseReason::TooSlow(reason));
+        }
+        if due(connection.behind_at(&config)) {
+            self.state.totals.errors.too_slow += 1;
+            let behind = now.since(connection.queue.oldest().unwrap_or(now));
+            let reason = format!("{} s behind", behind.as_secs_f32());
             return self.close(slot, CloseReason::TooSlow(reason));
         }
         if due(connection.io.coalesce_until) {
@@ -223,14 +230,15 @@ impl<P: Platform> Worker<P> {
         let Some(deadline) = connection.deadline(&self.config) else {
             return;
         };
-        if connection.armed.is_none_or(|armed| deadline < armed) {
-            let exact = connection.io.coalesce_until == Some(deadline);
-            let at = if exact { deadline } else { round_up(deadline) };
-            // One that stays in the past, by a mistake of ours, must not hold the
-            // worker in its loop over what is due.
-            let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
-            let at = if at > self.state.now { at } else { soonest };
-            connection.armed = Some(at);
+        let exact = connection.io.coalesce_until == Some(deadline);
+        let at = if exact { deadline } else { round_up(deadline) };
+        // One that stays in the past, by a mistake of ours, must not hold the
+        // worker in its loop over what is due.
+        let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
+        let at = if at > self.state.now { at } else { soonest };
+        if connection.armed.is_none_or(|armed| at < armed) {
+            let overtaken = connection.armed.replace(at);
+            connection.armed_later = overtaken.or(connection.armed_later);
             self.state.timers.set(at, Timer::Connection(connection.id));
         }
     }
@@ -297,16 +305,17 @@ impl<P: Platform> Worker<P> {
         if connection.io.unwritten {
             return;
         }
-        let room = std::mem::take(&mut connection.io.room);
         let blocked_before = connection.io.blocked_since;
-        if (blocked_before.is_some() && !room) || connection.io.linger_until.is_some() {
+        let full = blocked_before.is_some() && !connection.io.room;
+        if full || connection.io.linger_until.is_some() {
             return;
         }
-        // Who was blocked and has room again goes on at once: that it has is told
-        // only once.
+        // Who was blocked goes on at once.
         if blocked_before.is_none() && connection.is_coalescing(self.state.now, window) {
             return self.rearm(slot);
         }
+        // Not before it is used: the poller tells of it once.
+        connection.io.room = false;
         let chunk_size = connection.session.chunk_size();
         let delay = &mut connection.delay;
         let written =
