@@ -47,8 +47,10 @@ pub(crate) struct Faults {
     pub(crate) lost_players: u64,
     /// Players that never got a frame.
     pub(crate) silent_players: u64,
-    /// Frames between two that came, or at the end.
+    /// Frames between two that came.
     pub(crate) missing_frames: u64,
+    /// Frames after the last that came.
+    pub(crate) missing_at_end: u64,
     /// Frames that came again or too late.
     pub(crate) disordered_frames: u64,
     /// Messages that are not as sent.
@@ -86,6 +88,7 @@ impl Faults {
         self.lost_players += other.lost_players;
         self.silent_players += other.silent_players;
         self.missing_frames += other.missing_frames;
+        self.missing_at_end += other.missing_at_end;
         self.disordered_frames += other.disordered_frames;
         self.corrupt_messages += other.corrupt_messages;
         self.bad_starts += other.bad_starts;
@@ -325,7 +328,8 @@ impl Players {
         }
         let gaps = all.gaps.iter().filter(|gap| !is_excused(**gap));
         let missing: u64 = gaps.map(|gap| gap.came - gap.expected).sum();
-        all.faults.missing_frames += missing + tails;
+        all.faults.missing_frames += missing;
+        all.faults.missing_at_end += tails;
         all.faults
     }
 

@@ -52,6 +52,7 @@ mod loom_models;
 mod metrics;
 pub mod platform;
 mod publisher;
+mod reconfigure;
 mod record;
 mod server;
 mod shared;
@@ -74,6 +75,7 @@ pub use metrics::{
 };
 pub use openrtmp_protocol as protocol;
 pub use publisher::{PublishError, Publisher};
+pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use server::{Health, Server, ServerBuilder, Summary};
 pub use stream::tracks::Track;
 pub use tap::{Frame, FrameContent, Tap, TapCloser, TapEvent, TapStream};

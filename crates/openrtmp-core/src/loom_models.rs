@@ -159,6 +159,25 @@ fn every_item_is_delivered_or_told_as_lost() {
 }
 
 #[test]
+fn an_item_reaches_its_callback_without_another_to_push_it() {
+    loom::model(|| {
+        let bell = Arc::new(Bell::default());
+        let ringer = Ringer(bell.clone());
+        let (dispatcher, inlet) = Dispatcher::new(
+            Box::new(move |()| ringer.wake().expect("a bell of the model rings")),
+            None,
+        );
+        let callbacks = inlet.spawn("callbacks").expect("a thread of the model");
+        dispatcher.send(());
+        bell.poll();
+        dispatcher.send(());
+        bell.poll();
+        dispatcher.close();
+        assert!(callbacks.wait(PATIENCE));
+    });
+}
+
+#[test]
 fn what_a_callback_holds_is_released_when_its_thread_has_been_waited_for() {
     loom::model(|| {
         let held = Arc::new(());

@@ -18,6 +18,7 @@ mod instructions;
 mod nightly;
 mod runner;
 mod sanitize;
+mod sim;
 mod soak;
 mod test;
 mod tools;
@@ -36,6 +37,11 @@ Commands:
          are those of `openrtmp-bench compare`
   instructions  Count the instructions of the hot paths under callgrind and compare
          them to the baseline; --bless writes a new one
+  sim    Run simulated worlds; what breaks a rule is shown, made small
+         --seeds N      so many, from
+         --from S       this seed on; 2,000 from 0 unless said otherwise
+         --go-on        do not stop at the first that breaks a rule
+         --replay X     run a seed again, or a world from a file
   install --prefix DIR   Install the C library, its headers, and what CMake and
                          pkg-config need; --debug for the development profile
   build  Build the C library for other systems and compare its size to the budget
@@ -70,6 +76,10 @@ fn main() -> ExitCode {
         "bench" => bench::run(options),
         "instructions" => match instructions::parse(options) {
             Ok(bless) => instructions::run(bless),
+            Err(message) => refuse(&message),
+        },
+        "sim" => match sim::Options::parse(options) {
+            Ok(options) => sim::run(&options),
             Err(message) => refuse(&message),
         },
         "install" => match install::Options::parse(options) {

@@ -128,11 +128,12 @@ pub struct QueueConfig {
     /// The same when more bytes wait, 64 KiB or more.
     pub max_bytes: usize,
     /// A subscriber that takes nothing for this long is disconnected, as is one
-    /// whose queue stays over twice `max_bytes` after dropping. 100 ms to 1 day.
+    /// that is behind by `max_delay` and this, and one whose queue stays over twice
+    /// `max_bytes` after dropping. 100 ms to 1 day.
     #[serde(with = "document::milliseconds")]
     pub stall_timeout: Duration,
     /// Collect packets this long before writing them together, 0 (write at once)
-    /// to 350 ms; 64 KiB end the wait early, and what a joining player gets at
+    /// to 350 ms and to three quarters of `max_delay`; 64 KiB end the wait early, and what a joining player gets at
     /// once is never held back.
     ///
     /// [`Server::set_write_coalesce`](crate::Server::set_write_coalesce) changes it

@@ -78,7 +78,8 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         "queue.background_coalesce",
         c.queue.background_coalesce,
         ms(0),
-        ms(350),
+        // What is held back for longer would be dropped for having waited.
+        ms(350).min(c.queue.max_delay * 3 / 4),
     )?;
     if c.queue.unsent_bytes > 0 {
         let bytes = c.queue.unsent_bytes;

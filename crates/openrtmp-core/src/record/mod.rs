@@ -8,7 +8,7 @@
 mod flv_file;
 mod template;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(crate) struct Recorder<P: Platform> {
     tapped: Arc<Tapped>,
     signal: Arc<Signal>,
     events: Dispatcher<Event>,
-    recordings: HashMap<StreamId, Recording<P::File>>,
+    recordings: BTreeMap<StreamId, Recording<P::File>>,
 }
 
 /// A stream being recorded.
@@ -80,7 +80,7 @@ impl<P: Platform> Recorder<P> {
             tapped,
             signal,
             events,
-            recordings: HashMap::new(),
+            recordings: BTreeMap::new(),
         }
     }
 
@@ -127,7 +127,7 @@ impl<P: Platform> Recorder<P> {
 
     /// Completes every file.
     pub(crate) fn finish_all(&mut self) {
-        for (_, mut recording) in self.recordings.drain() {
+        for (_, mut recording) in std::mem::take(&mut self.recordings) {
             recording.finish(&self.events);
         }
     }

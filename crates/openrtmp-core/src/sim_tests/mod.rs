@@ -2,19 +2,20 @@
 //! its own. [`world`] drives it; the other files say what it must do.
 
 mod access;
-mod faults;
 mod hostile;
 mod isolation;
 mod lifecycle;
 mod limits;
 mod media;
 mod play;
+mod reconfigure;
 mod recording;
 mod second_publisher;
 mod slow;
 mod stop;
 mod taps;
 mod world;
+mod worlds;
 
 /// A payload that ends so, or a disconnect for this reason, makes a worker of a
 /// test build panic.

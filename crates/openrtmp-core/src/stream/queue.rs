@@ -128,6 +128,14 @@ impl SendQueue {
             .map_or(Duration::ZERO, |since| now.since(since))
     }
 
+    /// When what waits longest of a stream was queued.
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        self.entries.iter().find_map(|entry| match entry {
+            Entry::Media(m) => Some(m.queued),
+            Entry::Control(_) => None,
+        })
+    }
+
     /// True once video is to be dropped (S7).
     pub(crate) fn is_congested(&self, now: Time, config: &QueueConfig) -> bool {
         self.bytes > config.max_bytes || self.delay(now) > config.max_delay
@@ -207,6 +215,28 @@ impl SendQueue {
             frames,
             until_keyframe,
         }
+    }
+
+    /// Drops everything but answers and the newest metadata and headers, without
+    /// which nothing that follows is of use. Returns how many frames.
+    pub(crate) fn drop_frames(&mut self) -> u64 {
+        let (mut dropped, mut seen) = (0, Vec::new());
+        for entry in std::mem::take(&mut self.entries).into_iter().rev() {
+            if let Entry::Media(m) = &entry {
+                let header = matches!(m.packet.class, Class::Metadata | Class::Header);
+                let place = (m.stream, m.packet.class, m.packet.slot);
+                dropped += u64::from(!header);
+                if !header || seen.contains(&place) {
+                    self.bytes -= entry.len();
+                    continue;
+                }
+                seen.push(place);
+            }
+            self.entries.push_front(entry);
+        }
+        self.cursor = 0;
+        self.oldest_droppable = None;
+        dropped
     }
 
     fn drop_inter_frames(&mut self, stream: u32, end: usize) -> u64 {
@@ -667,6 +697,17 @@ mod tests {
         );
         assert_eq!(times(&queue), [0, 3]);
         assert!(gate.is_shedding());
+    }
+
+    #[test]
+    fn dropping_all_frames_keeps_the_newest_headers() {
+        use Class::{Audio, Header, Inter, Key, Metadata};
+        let mut queue = filled(&[Metadata, Header, Key, Inter, Header, Audio, Metadata]);
+        queue.push_control(Bytes::from_static(b"answer"));
+        assert_eq!(queue.drop_frames(), 3);
+        assert_eq!(times(&queue), [4, 6]);
+        assert_eq!(queue.bytes(), 206);
+        assert_eq!(queue.delay(at(1000)), Duration::ZERO);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::budget::Budget;
 use crate::config::GopConfig;
 use crate::id::{PublisherId, StreamId};
 use crate::metrics::Rate;
-use crate::tap::TapSink;
+use crate::tap::{TapSink, TapStart, TapStream};
 
 /// AMF0 string `onMetaData`: marker, length, text.
 const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
@@ -28,6 +28,8 @@ pub(crate) struct Stream {
     pub(crate) publisher: Option<PublisherId>,
     /// Without publisher: when subscribers stop waiting for it.
     pub(crate) grace_until: Option<Time>,
+    /// The earliest entry for this stream among the timers.
+    pub(crate) armed: Option<Time>,
     /// Workers that have subscribers of this stream.
     pub(crate) feeds: Vec<usize>,
     pub(crate) taps: Vec<TapSink>,
@@ -83,6 +85,7 @@ impl Stream {
             epoch: 0,
             publisher: None,
             grace_until: None,
+            armed: None,
             feeds: Vec::new(),
             taps: Vec::new(),
             activity,
@@ -274,6 +277,19 @@ impl Stream {
         }
         packets.extend(frames.cloned());
         packets
+    }
+
+    /// What a tap begins with: this snapshot.
+    pub(crate) fn tap_start<'a>(&self, snapshot: &'a [SharedPacket]) -> TapStart<'a> {
+        TapStart {
+            stream: TapStream {
+                id: self.id,
+                name: self.name.clone(),
+            },
+            has_video: self.tracks.has_video(),
+            snapshot,
+            clock: self.clock.newest(),
+        }
     }
 
     fn touch(&self, now: Time) {

@@ -32,6 +32,27 @@ const OVER_LIMIT_RESERVE: usize = 16;
 pub(crate) struct Listening<L> {
     pub(crate) listener: L,
     pub(crate) address: SocketAddr,
+    /// The setting: its port may be 0.
+    pub(crate) asked: SocketAddr,
+}
+
+impl<L: Listener> Listening<L> {
+    pub(crate) fn bind<P: Platform<Listener = L>>(
+        platform: &P,
+        asked: SocketAddr,
+    ) -> io::Result<Listening<L>> {
+        let listener = platform.listen(asked)?;
+        let address = listener.local_address()?;
+        Ok(Listening {
+            listener,
+            address,
+            asked,
+        })
+    }
+
+    fn is_of(&self, wanted: SocketAddr) -> bool {
+        self.asked == wanted || self.address == wanted
+    }
 }
 
 /// Accepted sockets on their way to another worker.
@@ -46,32 +67,43 @@ impl<P: Platform> Worker<P> {
         listeners: Vec<Listening<P::Listener>>,
     ) -> io::Result<()> {
         for mut listening in listeners {
-            let token = Token(LISTENERS + self.listeners.len());
-            self.poller.add_listener(&mut listening.listener, token)?;
+            self.watch(&mut listening)?;
             self.listeners.push(listening);
         }
         Ok(())
+    }
+
+    fn watch(&mut self, listening: &mut Listening<P::Listener>) -> io::Result<()> {
+        let token = Token(LISTENERS + self.listened);
+        self.listened += 1;
+        self.poller.add_listener(&mut listening.listener, token)
+    }
+
+    /// Closes a listener; what it was asked for and had.
+    fn unlisten(&mut self, mut listening: Listening<P::Listener>) -> (SocketAddr, SocketAddr) {
+        let _ = self.poller.remove_listener(&mut listening.listener);
+        (listening.asked, listening.address)
     }
 
     pub(super) fn is_listener(&self, token: usize) -> bool {
         token >= LISTENERS
     }
 
-    pub(super) fn drop_listeners(&mut self) {
-        for mut listening in self.listeners.drain(..) {
-            let _ = self.poller.remove_listener(&mut listening.listener);
-        }
+    pub(super) fn drop_listeners(&mut self) -> Vec<(SocketAddr, SocketAddr)> {
+        let listeners = std::mem::take(&mut self.listeners);
+        listeners.into_iter().map(|l| self.unlisten(l)).collect()
     }
 
     /// After a restart: the same addresses, on the same ports.
     pub(super) fn rebind_listeners(&mut self) {
-        let addresses: Vec<SocketAddr> = self.listeners.iter().map(|l| l.address).collect();
-        self.drop_listeners();
-        for address in addresses {
-            let again = self
-                .platform
-                .listen(address)
-                .and_then(|listener| self.add_listeners(vec![Listening { listener, address }]));
+        let released = self.drop_listeners();
+        self.listen_again(released);
+    }
+
+    fn listen_again(&mut self, released: Vec<(SocketAddr, SocketAddr)>) {
+        for (asked, address) in released {
+            let again = Listening::bind(&*self.platform, address)
+                .and_then(|l| self.add_listeners(vec![Listening { asked, ..l }]));
             if let Err(e) = again {
                 log::error!(address:% = address; "could not listen again: {e}");
                 self.emit(Event::AcceptFailed {
@@ -79,6 +111,63 @@ impl<P: Platform> Worker<P> {
                 });
             }
         }
+    }
+
+    /// Listens on these addresses from now on, and tells the real ones; or, if one
+    /// cannot be had, on the same as before, and tells which.
+    pub(super) fn listen_on(
+        &mut self,
+        wanted: &[SocketAddr],
+    ) -> Result<Vec<SocketAddr>, (SocketAddr, io::Error)> {
+        // Who came before is served before the socket it came through is closed.
+        self.accept();
+        let mut old = std::mem::take(&mut self.listeners);
+        let mut kept = |&address: &SocketAddr| {
+            let index = old.iter().position(|l| l.is_of(address))?;
+            Some(old.remove(index))
+        };
+        let mut next: Vec<_> = wanted.iter().map(|a| (*a, kept(a))).collect();
+        let new = next.iter().filter(|(_, listening)| listening.is_none());
+        let ports: Vec<u16> = new.map(|(address, _)| address.port()).collect();
+        // One address may stand in the way of another on the same port.
+        let (in_the_way, rest): (Vec<_>, Vec<_>) = old
+            .into_iter()
+            .partition(|l| ports.contains(&l.address.port()));
+        let released: Vec<_> = in_the_way.into_iter().map(|l| self.unlisten(l)).collect();
+
+        let mut failure = None;
+        let mut added = Vec::new();
+        for (place, (address, listening)) in next.iter_mut().enumerate() {
+            if listening.is_some() || failure.is_some() {
+                continue;
+            }
+            let bound = Listening::bind(&*self.platform, *address)
+                .and_then(|mut bound| self.watch(&mut bound).map(|()| bound));
+            match bound {
+                Ok(bound) => *listening = Some(bound),
+                Err(e) => failure = Some((*address, e)),
+            }
+            added.push(place);
+        }
+        if let Some(failure) = failure {
+            for place in added {
+                if let Some(bound) = next[place].1.take() {
+                    self.unlisten(bound);
+                }
+            }
+            self.listeners = next
+                .into_iter()
+                .filter_map(|(_, l)| l)
+                .chain(rest)
+                .collect();
+            self.listen_again(released);
+            return Err(failure);
+        }
+        for listening in rest {
+            self.unlisten(listening);
+        }
+        self.listeners = next.into_iter().filter_map(|(_, l)| l).collect();
+        Ok(self.listeners.iter().map(|l| l.address).collect())
     }
 
     pub(super) fn resume_accept(&mut self) {
@@ -142,7 +231,7 @@ impl<P: Platform> Worker<P> {
     fn open(&mut self, mut socket: P::Stream, peer: SocketAddr) {
         let shared = self.shared.clone();
         shared.accepted.fetch_add(1, Ordering::Relaxed);
-        let limit = shared.config.limits.connections;
+        let limit = self.config.limits.connections;
         let others = shared.connections.fetch_add(1, Ordering::AcqRel);
         let over_limit = others >= limit;
         if over_limit {
@@ -160,7 +249,7 @@ impl<P: Platform> Worker<P> {
         let now = self.state.now;
         let platform = self.platform.clone();
         let mut entropy = Ok(());
-        let session = ServerSession::new(&shared.session, now, &mut |bytes| {
+        let session = ServerSession::new(&self.config.session(), now, &mut |bytes| {
             entropy = platform.fill_random(bytes);
         });
         let entry = self.state.connections.vacant_entry();
@@ -192,6 +281,7 @@ impl<P: Platform> Worker<P> {
             delay: None,
             write_coalesce: None,
             armed: None,
+            armed_later: None,
         });
         log::debug!(peer:% = peer, connection:% = id; "connection accepted");
         self.emit(Event::ConnectionOpened {

@@ -46,6 +46,8 @@ pub(crate) struct Connection<S> {
     pub(super) write_coalesce: Option<Duration>,
     /// The earliest entry for this connection among the timers.
     pub(super) armed: Option<Time>,
+    /// A later entry that `armed` went before.
+    pub(super) armed_later: Option<Time>,
 }
 
 /// Where a connection stands with its socket.
@@ -146,8 +148,9 @@ impl<S> Connection<S> {
             .io
             .blocked_since
             .map(|since| since + config.queue.stall_timeout);
+        let stalled = stalled.into_iter().chain(self.behind_at(config));
         if self.is_ending() {
-            return stalled.into_iter().chain(self.io.linger_until).min();
+            return stalled.chain(self.io.linger_until).min();
         }
         let decision = self.pending.iter().filter_map(|p| match p.waits_for {
             WaitsFor::Host(until) => Some(until),
@@ -161,6 +164,14 @@ impl<S> Connection<S> {
             .chain(ping)
             .chain(self.io.coalesce_until)
             .min()
+    }
+
+    /// When what waits longest will have waited for too long, though the peer takes
+    /// a byte now and then: what may be dropped is, after `max_delay`.
+    pub(super) fn behind_at(&self, config: &Config) -> Option<Time> {
+        self.io.blocked_since?;
+        let oldest = self.queue.oldest()?;
+        Some(oldest + config.queue.max_delay + config.queue.stall_timeout)
     }
 
     /// Silence after which something is to be done: ping, then give up.

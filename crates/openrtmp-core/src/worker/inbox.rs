@@ -1,5 +1,7 @@
 //! Messages to a worker, from other workers and from the host.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::{MediaKind, RejectReason, RequestId};
 
+use crate::config::Config;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
 use crate::platform::Wake;
@@ -51,16 +54,14 @@ pub(crate) enum Command {
     Join {
         stream: StreamId,
         worker: usize,
-        connection: ConnectionId,
-        message_stream: u32,
+        join: JoinId,
     },
-    /// `worker` has no subscribers any more.
+    /// `worker` has no subscribers any more, or had none a moment ago.
     Leave { stream: StreamId, worker: usize },
     /// The answer to Join: frames follow from here on.
     Snapshot {
         stream: StreamId,
-        connection: ConnectionId,
-        message_stream: u32,
+        join: JoinId,
         has_video: bool,
         packets: Vec<SharedPacket>,
     },
@@ -87,11 +88,15 @@ pub(crate) enum Command {
     Disconnect {
         connection: ConnectionId,
         reason: String,
+        /// Whether it was there.
+        answer: Option<Sender<bool>>,
     },
     /// How long to collect packets for a player; `None`: as configured.
     SetWriteCoalesce {
         connection: ConnectionId,
         window: Option<Duration>,
+        /// Whether it was there.
+        answer: Sender<bool>,
     },
     /// The host goes to the background, or comes back.
     SetBackground(bool),
@@ -99,11 +104,24 @@ pub(crate) enum Command {
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.
     Revoke { key: String },
+    /// Other settings. The sender's drop tells that they are in force here.
+    Configure(Arc<Config>, Sender<()>),
+    /// Other addresses to listen on, to worker 0. The answer is those it got, or
+    /// the one it could not have.
+    Listen {
+        addresses: Vec<SocketAddr>,
+        answer: Sender<Result<Vec<SocketAddr>, (SocketAddr, io::Error)>>,
+    },
     /// The host wants numbers.
     Inspect(Sender<WorkerReport>),
     /// No new connections; tell those that are there; at the deadline close them.
     Drain { deadline: Time },
 }
+
+/// Names one subscription of a worker: a connection may end one and begin another
+/// on the same message stream before the first is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JoinId(pub(crate) u64);
 
 /// The sending end of a worker's queue. Wake-ups are coalesced: one is enough
 /// until the worker has looked.

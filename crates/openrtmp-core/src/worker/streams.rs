@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
 use super::Worker;
-use super::inbox::Command;
+use super::inbox::{Command, JoinId};
 use super::timers::Timer;
 use crate::events::Event;
 use crate::id::{ConnectionId, PublisherId, StreamId};
@@ -20,11 +21,18 @@ use crate::tap::{TapSink, Tapped};
 impl<P: Platform> Worker<P> {
     /// A publish was granted: the stream begins, or goes on with this publisher.
     pub(super) fn start_publication(&mut self, grant: Grant) {
+        // This worker may have died since, and its publishers were told so. Or
+        // another took over, whose grant may even have come first.
+        if !self.shared.directory.lock().is_in_force(&grant) {
+            return;
+        }
         let now = self.state.now;
         let known = self.state.streams.contains_key(&grant.id);
         let stream = self.state.streams.entry(grant.id).or_insert_with(|| {
             Stream::new(grant.id, grant.name.clone(), grant.activity.clone(), now)
         });
+        // Not what the directory saw: the one before may have left meanwhile.
+        let takeover = stream.publisher.is_some();
         stream.start_publisher(grant.publisher, grant.epoch, now);
         for worker in grant.feeds {
             if !stream.feeds.contains(&worker) {
@@ -35,13 +43,13 @@ impl<P: Platform> Worker<P> {
             stream.taps.iter_mut().for_each(TapSink::restart);
         } else {
             for tap in grant.taps.into_iter().filter(|tap| tap.wants(&grant.name)) {
-                let sink = TapSink::attach(tap, grant.id, grant.name.clone(), false, &[], now);
+                let start = stream.tap_start(&[]);
+                let sink = TapSink::attach(tap, start, now, &self.config.queue);
                 stream.taps.push(sink);
             }
         }
         let name = self.shared.publish_keys.masked(&grant.name);
         log::info!(stream:% = name; "published");
-        let takeover = grant.replaced.is_some();
         self.emit(Event::StreamPublished {
             stream: grant.id,
             name,
@@ -93,7 +101,7 @@ impl<P: Platform> Worker<P> {
             timestamp,
             payload,
             now,
-            &shared.config.gop,
+            &self.config.gop,
             &shared.budget,
         );
         match ingested.odd {
@@ -106,12 +114,14 @@ impl<P: Platform> Worker<P> {
             None => {}
         }
         let over_bitrate = ingested.rate.filter(|&rate| {
-            let limit = shared.config.limits.publisher_bitrate;
+            let limit = self.config.limits.publisher_bitrate;
             limit > 0 && rate > limit
         });
         let publisher = stream.publisher;
         if let Some(packet) = ingested.packet {
-            stream.taps.retain_mut(|tap| tap.push(&packet, now));
+            stream
+                .taps
+                .retain_mut(|tap| tap.push(&packet, now, &self.config.queue));
             let mut here = false;
             for &worker in &stream.feeds {
                 if worker == self.index {
@@ -150,7 +160,7 @@ impl<P: Platform> Worker<P> {
     }
 
     fn over_bitrate(&self, connection: ConnectionId, rate: u64) {
-        let limits = &self.shared.config.limits;
+        let limits = &self.config.limits;
         log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
         self.emit(Event::LimitReached {
             limit: "limits.publisher_bitrate",
@@ -164,6 +174,7 @@ impl<P: Platform> Worker<P> {
                     "{rate} bit/s, limits.publisher_bitrate is {}",
                     limits.publisher_bitrate
                 ),
+                answer: None,
             });
         }
     }
@@ -180,11 +191,18 @@ impl<P: Platform> Worker<P> {
         }
         let name = self.shared.publish_keys.masked(&stream.name);
         let stopping = self.state.draining.is_some();
-        let grace = match stopping {
+        // No more streams wait than may be published: whoever publishes one name
+        // after the other must not fill the memory with them.
+        let waiting = self
+            .state
+            .streams
+            .values()
+            .filter(|s| s.publisher.is_none());
+        let crowded = waiting.count() > self.config.limits.publishers;
+        let grace = match stopping || crowded {
             true => Duration::ZERO,
-            false => self.shared.config.streams.republish_grace,
+            false => self.config.streams.republish_grace,
         };
-        stream.grace_until = Some(now + grace);
         log::info!(stream:% = name; "unpublished");
         let next = self.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
@@ -204,16 +222,34 @@ impl<P: Platform> Worker<P> {
             if let Some(stream) = self.state.streams.get_mut(&id) {
                 stream.grace_until = Some(until);
             }
+            self.arm_grace(id);
+        }
+    }
+
+    /// Makes sure the timers know when a stream's grace is over: with one entry,
+    /// however often its publisher comes and goes.
+    fn arm_grace(&mut self, id: StreamId) {
+        if let Some(stream) = self.state.streams.get_mut(&id)
+            && let Some(until) = stream.grace_until
+            && stream.armed.is_none_or(|armed| until < armed)
+        {
+            stream.armed = Some(until);
             self.state.timers.set(until, Timer::Stream(id));
         }
     }
 
-    pub(super) fn on_grace_over(&mut self, id: StreamId) {
-        let over = self.state.streams.get(&id).is_some_and(|stream| {
-            stream.publisher.is_none() && stream.grace_until.is_some_and(|t| t <= self.state.now)
-        });
-        if over {
-            self.end_stream(id);
+    pub(super) fn on_grace_over(&mut self, id: StreamId, at: Time) {
+        let Some(stream) = self.state.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.armed != Some(at) {
+            return;
+        }
+        stream.armed = None;
+        match stream.grace_until {
+            Some(until) if until <= self.state.now => self.end_stream(id),
+            Some(_) => self.arm_grace(id),
+            None => {}
         }
     }
 
@@ -275,13 +311,7 @@ impl<P: Platform> Worker<P> {
 
     /// Somebody wants to play a stream that lives here: the answer is what a
     /// joiner gets at once, and everything after it.
-    pub(super) fn join(
-        &mut self,
-        id: StreamId,
-        worker: usize,
-        connection: ConnectionId,
-        message_stream: u32,
-    ) {
+    pub(super) fn join(&mut self, id: StreamId, worker: usize, join: JoinId) {
         let now = self.state.now;
         let Some(stream) = self.state.streams.get_mut(&id) else {
             return;
@@ -292,15 +322,25 @@ impl<P: Platform> Worker<P> {
         let packets = stream.snapshot(&self.shared.budget, now);
         let has_video = stream.tracks().has_video();
         if worker == self.index {
-            self.deliver_snapshot(id, connection, message_stream, has_video, &packets);
+            self.deliver_snapshot(id, join, has_video, &packets);
         } else {
             self.shared.inboxes[worker].send(Command::Snapshot {
                 stream: id,
-                connection,
-                message_stream,
+                join,
                 has_video,
                 packets,
             });
+        }
+    }
+
+    /// A worker had no subscribers of a stream when it said so. What the directory
+    /// says is newer: one that plays again meanwhile goes on being fed.
+    pub(super) fn forget_feed(&mut self, id: StreamId, worker: usize) {
+        if self.shared.directory.lock().feeds(id, worker) {
+            return;
+        }
+        if let Some(stream) = self.state.streams.get_mut(&id) {
+            stream.feeds.retain(|&w| w != worker);
         }
     }
 
@@ -313,8 +353,8 @@ impl<P: Platform> Worker<P> {
             return;
         }
         let snapshot = stream.snapshot(&self.shared.budget, now);
-        let has_video = stream.tracks().has_video();
-        let sink = TapSink::attach(tap, id, stream.name.clone(), has_video, &snapshot, now);
+        let start = stream.tap_start(&snapshot);
+        let sink = TapSink::attach(tap, start, now, &self.config.queue);
         stream.taps.push(sink);
     }
 
@@ -323,11 +363,17 @@ impl<P: Platform> Worker<P> {
         let Some(stream) = self.state.streams.get(&id) else {
             return;
         };
-        if let Some(PublisherId::Connection(connection, _)) = stream.publisher {
-            self.shared.inboxes[connection.worker()].send(Command::Disconnect {
-                connection,
-                reason: reason.to_owned(),
-            });
+        match stream.publisher {
+            Some(PublisherId::Connection(connection, _)) => {
+                self.shared.inboxes[connection.worker()].send(Command::Disconnect {
+                    connection,
+                    reason: reason.to_owned(),
+                    answer: None,
+                });
+            }
+            // It learns when it next writes.
+            Some(PublisherId::Host(_)) => self.end_publication(id, stream.epoch),
+            None => {}
         }
     }
 }

@@ -140,16 +140,22 @@ impl<P: Platform> Worker<P> {
     pub(super) fn on_deadline(&mut self, slot: usize) {
         let now = self.state.now;
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
-        let shared = self.shared.clone();
+        let config = self.config.clone();
+        let stall = config.queue.stall_timeout;
         let connection = &mut self.state.connections[slot];
         if due(connection.io.linger_until) {
             let reason = connection.io.ending.clone().unwrap_or(CloseReason::Peer);
             return self.close(slot, reason);
         }
-        let stall = shared.config.queue.stall_timeout;
         if due(connection.io.blocked_since.map(|since| since + stall)) {
             self.state.totals.errors.too_slow += 1;
             let reason = format!("nothing taken for {} s", stall.as_secs_f32());
+            return self.close(slot, CloseReason::TooSlow(reason));
+        }
+        if due(connection.behind_at(&config)) {
+            self.state.totals.errors.too_slow += 1;
+            let behind = now.since(connection.queue.oldest().unwrap_or(now));
+            let reason = format!("{} s behind", behind.as_secs_f32());
             return self.close(slot, CloseReason::TooSlow(reason));
         }
         if due(connection.io.coalesce_until) {
@@ -173,13 +179,12 @@ impl<P: Platform> Worker<P> {
     }
 
     fn keep_alive(&mut self, slot: usize) {
-        let shared = self.shared.clone();
         let now = self.state.now;
         let Some(connection) = self.state.connections.get_mut(slot) else {
             return;
         };
-        if shared.config.rtmp.ping_interval.is_zero()
-            || connection.last_input + connection.ping_due(&shared.config) > now
+        if self.config.rtmp.ping_interval.is_zero()
+            || connection.last_input + connection.ping_due(&self.config) > now
         {
             return;
         }
@@ -222,17 +227,18 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.state.connections.get_mut(slot) else {
             return;
         };
-        let Some(deadline) = connection.deadline(&self.shared.config) else {
+        let Some(deadline) = connection.deadline(&self.config) else {
             return;
         };
-        if connection.armed.is_none_or(|armed| deadline < armed) {
-            let exact = connection.io.coalesce_until == Some(deadline);
-            let at = if exact { deadline } else { round_up(deadline) };
-            // One that stays in the past, by a mistake of ours, must not hold the
-            // worker in its loop over what is due.
-            let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
-            let at = if at > self.state.now { at } else { soonest };
-            connection.armed = Some(at);
+        let exact = connection.io.coalesce_until == Some(deadline);
+        let at = if exact { deadline } else { round_up(deadline) };
+        // One that stays in the past, by a mistake of ours, must not hold the
+        // worker in its loop over what is due.
+        let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
+        let at = if at > self.state.now { at } else { soonest };
+        if connection.armed.is_none_or(|armed| at < armed) {
+            let overtaken = connection.armed.replace(at);
+            connection.armed_later = overtaken.or(connection.armed_later);
             self.state.timers.set(at, Timer::Connection(connection.id));
         }
     }
@@ -289,7 +295,7 @@ impl<P: Platform> Worker<P> {
     /// One vectored write of what waits, as far as the socket takes it.
     pub(super) fn flush(&mut self, slot: usize) {
         let now = self.platform.now();
-        let config = &self.shared.config.queue;
+        let config = &self.config.queue;
         let connection = &mut self.state.connections[slot];
         let mut window = connection.write_coalesce.unwrap_or(config.write_coalesce);
         if self.background {
@@ -299,14 +305,17 @@ impl<P: Platform> Worker<P> {
         if connection.io.unwritten {
             return;
         }
-        let room = std::mem::take(&mut connection.io.room);
         let blocked_before = connection.io.blocked_since;
-        if (blocked_before.is_some() && !room) || connection.io.linger_until.is_some() {
+        let full = blocked_before.is_some() && !connection.io.room;
+        if full || connection.io.linger_until.is_some() {
             return;
         }
-        if connection.is_coalescing(self.state.now, window) {
+        // Who was blocked goes on at once.
+        if blocked_before.is_none() && connection.is_coalescing(self.state.now, window) {
             return self.rearm(slot);
         }
+        // Not before it is used: the poller tells of it once.
+        connection.io.room = false;
         let chunk_size = connection.session.chunk_size();
         let delay = &mut connection.delay;
         let written =
@@ -354,7 +363,7 @@ impl<P: Platform> Worker<P> {
     }
 
     fn warn_outgoing(&self, rate: u64) {
-        let limit = self.shared.config.limits.outgoing_bitrate;
+        let limit = self.config.limits.outgoing_bitrate;
         // Each worker sends its share; the limit is for all of them.
         let share = limit / self.shared.inboxes.len() as u64;
         if limit > 0 && rate > share {

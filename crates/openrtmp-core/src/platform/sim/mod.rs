@@ -53,6 +53,8 @@ use world::{Shared, World};
 pub use config::{Config, Episode, Faults};
 pub use disk::SimFile;
 pub use handles::{SimListener, SimPoller, SimSocket, SimStream, SimWaker};
+#[cfg(test)]
+pub(crate) use random::Random;
 
 /// A simulated machine and its network. Clones are handles to the same one.
 ///
@@ -81,6 +83,14 @@ impl Sim {
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.0.lock().config.faults = faults;
+    }
+
+    /// Gives every socket, those that are there too, so many bytes more for what it
+    /// sends and receives: a slow network becomes a fast one.
+    pub fn widen(&self, bytes: usize) {
+        let mut world = self.0.lock();
+        world.widen(bytes);
+        world.settle();
     }
 
     /// Changes what [`Platform::interfaces`] tells.
