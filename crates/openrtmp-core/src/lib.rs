@@ -36,6 +36,7 @@
 //! recording, each only if asked for. Host code never runs on a worker.
 
 pub mod access;
+mod addresses;
 mod budget;
 pub mod client;
 pub mod config;
@@ -44,6 +45,7 @@ mod error;
 mod events;
 mod id;
 mod interfaces;
+mod log_limit;
 mod metrics;
 pub mod platform;
 mod publisher;

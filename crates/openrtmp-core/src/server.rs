@@ -19,6 +19,7 @@ use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::Event;
 use crate::id::ConnectionId;
+use crate::log_limit::LogLimit;
 use crate::metrics::{DelayHistogram, Metrics};
 use crate::platform::native::Native;
 use crate::platform::{Listener, Platform};
@@ -352,6 +353,7 @@ impl Server {
             self.shared.events.is_current_thread() || self.shared.access.is_current_thread();
         self.shared.events.close();
         self.shared.access.close();
+        self.shared.log_limit.finish();
         if !inside_callback {
             for callback in running.callbacks {
                 if !callback.wait(CALLBACK_PATIENCE) {
@@ -511,6 +513,8 @@ impl<P: Platform> Assembly<P> {
             access,
             publish_keys: KeyRing::new(config.access.publish_keys.iter().cloned()),
             play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
+            log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),
+            addresses: Arc::default(),
             config,
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),

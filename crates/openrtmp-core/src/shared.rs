@@ -7,10 +7,12 @@ use openrtmp_protocol::Time;
 use openrtmp_protocol::session::ServerConfig;
 
 use crate::access::{AccessRequest, KeyRing};
+use crate::addresses::Addresses;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::events::Event;
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::stream::directory::{ClaimRules, Directory};
 use crate::tap::Tapped;
@@ -28,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) access: Dispatcher<AccessRequest>,
     pub(crate) publish_keys: KeyRing,
     pub(crate) play_keys: KeyRing,
+    pub(crate) log_limit: Arc<LogLimit>,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) connections: AtomicUsize,
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,

@@ -20,6 +20,9 @@ use crate::stream::gate::Gate;
 use crate::stream::packet::SharedPacket;
 use crate::stream::queue::{Entry, SendQueue};
 
+/// Streams that are over and of which a tap keeps what its owner did not take.
+const ENDED_FEEDS: usize = 64;
+
 /// Receives the frames of one stream or of all. Made by
 /// [`Server::tap`](crate::Server::tap) and [`Server::tap_all`](crate::Server::tap_all);
 /// dropping it ends it. The host brings the thread: it calls [`Tap::recv`], and
@@ -326,6 +329,22 @@ pub(crate) struct TapSink {
     gate: Gate,
 }
 
+/// Streams that come and go while the owner takes nothing: of those that are over
+/// the newest are kept, so that they cost no more than that.
+fn forget_ended(feeds: &mut Vec<Feed>) {
+    let ended = feeds.iter().filter(|feed| feed.ended).count();
+    let mut surplus = ended.saturating_sub(ENDED_FEEDS);
+    feeds.retain_mut(|feed| {
+        if surplus == 0 || !feed.ended {
+            return true;
+        }
+        surplus -= 1;
+        // Whoever was told of the start is told of the end.
+        feed.queue = SendQueue::default();
+        feed.announced
+    });
+}
+
 impl TapSink {
     /// Attaches a tap to a stream; `snapshot` is what a joiner gets at once.
     pub(crate) fn attach(
@@ -337,13 +356,16 @@ impl TapSink {
         now: Time,
     ) -> TapSink {
         let stream = Arc::new(TapStream { id, name });
-        tapped.lock().push(Feed {
+        let mut feeds = tapped.lock();
+        forget_ended(&mut feeds);
+        feeds.push(Feed {
             stream: stream.clone(),
             queue: SendQueue::default(),
             dropped: 0,
             announced: false,
             ended: false,
         });
+        drop(feeds);
         let mut sink = TapSink {
             tapped,
             stream,
@@ -368,12 +390,17 @@ impl TapSink {
         else {
             return false;
         };
+        if !feed.queue.reserve(1) {
+            // For want of memory a frame is lost as for want of time.
+            feed.dropped += 1;
+            return true;
+        }
         feed.queue
             .push_through(&mut self.gate, packet, 1, now, &self.tapped.config);
         feed.dropped = self.gate.dropped();
         // What stays when video is dropped is bounded too: audio of a host that
         // never comes back.
-        while feed.queue.bytes() > self.tapped.config.max_bytes.saturating_mul(2) {
+        while feed.queue.footprint() > self.tapped.config.max_bytes.saturating_mul(2) {
             feed.queue.pop();
             feed.dropped += 1;
         }

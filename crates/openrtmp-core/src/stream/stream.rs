@@ -10,7 +10,7 @@ use super::gop::GopCache;
 use super::packet::{Class, Packet, SharedPacket};
 use super::tracks::{Classified, HeaderSlot, Tracks, plain};
 use crate::budget::Budget;
-use crate::config::GopConfig;
+use crate::config::Config;
 use crate::id::{PublisherId, StreamId};
 use crate::metrics::Rate;
 use crate::tap::TapSink;
@@ -66,6 +66,8 @@ pub(crate) struct Ingested {
     pub(crate) odd: Option<Irregularity>,
     /// Tracks or their formats changed.
     pub(crate) tracks_changed: bool,
+    /// It was dropped for `limits.header_bytes`.
+    pub(crate) headers_full: bool,
     /// Bit/s of a second that just ended.
     pub(crate) rate: Option<u64>,
 }
@@ -125,12 +127,13 @@ impl Stream {
         timestamp: u32,
         payload: Bytes,
         now: Time,
-        gop: &GopConfig,
+        config: &Config,
         budget: &Arc<Budget>,
     ) -> Ingested {
         self.touch(now);
         self.stats.bytes += payload.len() as u64;
         let rate = self.stats.rate.add(payload.len(), now);
+        self.tracks.set_limit(config.limits.tracks);
         let tracks_before = self.tracks.list().len();
         let classified = match kind {
             MediaKind::Video => self.tracks.video(&payload),
@@ -152,13 +155,14 @@ impl Stream {
             None => {}
         }
         let mut tracks_changed = self.tracks.list().len() != tracks_before;
-        let packet = match self.admit(classified.class, budget) {
+        let headers_full = !self.has_room_for(&classified, payload.len(), config);
+        let packet = match !headers_full && self.admit(classified.class, budget) {
             false => None,
             true => {
                 let packet = Packet::new(kind, classified, timestamp, now, payload, budget);
                 let news = self.remember(&packet);
                 tracks_changed |= news && classified.slot.is_some();
-                self.gop.push(&packet, gop);
+                self.gop.push(&packet, &config.gop);
                 news.then_some(packet)
             }
         };
@@ -166,6 +170,7 @@ impl Stream {
             packet,
             odd,
             tracks_changed,
+            headers_full,
             rate,
         }
     }
@@ -183,21 +188,35 @@ impl Stream {
                 self.stats.video_frames += 1;
                 self.starved |= budget.is_exhausted();
             }
-            Class::Audio => {
-                self.stats.audio_frames += 1;
+            Class::Audio | Class::Data => {
+                self.stats.audio_frames += u64::from(class == Class::Audio);
                 if budget.is_exhausted() {
                     self.stats.starved_frames += 1;
                     return false;
                 }
                 return true;
             }
-            Class::Metadata | Class::Header | Class::Data => return true,
+            Class::Metadata | Class::Header => return true,
         }
         if self.starved {
             self.gop.clear();
             self.stats.starved_frames += 1;
         }
         !self.starved
+    }
+
+    /// Whether what is kept for joiners stays within its limit with this message.
+    fn has_room_for(&self, classified: &Classified, length: usize, config: &Config) -> bool {
+        let slot = match classified.class {
+            Class::Metadata | Class::Header => classified.slot,
+            _ => return true,
+        };
+        let metadata = self.metadata.iter().filter(|_| slot.is_some());
+        let headers = self.headers.iter().filter(|(s, _)| Some(*s) != slot);
+        let kept = metadata.chain(headers.map(|(_, header)| header));
+        let cost = |length: usize| length + size_of::<Packet>();
+        let kept: usize = kept.map(|packet| cost(packet.len())).sum();
+        kept + cost(length) <= config.limits.header_bytes
     }
 
     /// Keeps what joiners need. False if it is the same as before.

@@ -11,11 +11,15 @@ use super::inbox::Command;
 use super::timers::Timer;
 use crate::events::Event;
 use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::stream::clock::Irregularity;
 use crate::stream::directory::Grant;
 use crate::stream::stream::Stream;
 use crate::tap::{TapSink, Tapped};
+
+/// How long the publisher whose turn it is may take to claim a stream.
+const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
 
 impl<P: Platform> Worker<P> {
     /// A publish was granted: the stream begins, or goes on with this publisher.
@@ -40,7 +44,9 @@ impl<P: Platform> Worker<P> {
             }
         }
         let name = self.shared.publish_keys.masked(&grant.name);
-        log::info!(stream:% = name; "published");
+        if self.may_log(Cause::Stream, log::Level::Info) {
+            log::info!(stream:% = name; "published");
+        }
         let takeover = grant.replaced.is_some();
         self.emit(Event::StreamPublished {
             stream: grant.id,
@@ -93,17 +99,22 @@ impl<P: Platform> Worker<P> {
             timestamp,
             payload,
             now,
-            &shared.config.gop,
+            &shared.config,
             &shared.budget,
         );
-        match ingested.odd {
-            Some(Irregularity::Gap(ms)) => {
-                log::warn!(stream:% = stream.name; "timestamps jump ahead by {ms} ms");
+        if let Some(odd) = ingested.odd
+            && log::log_enabled!(log::Level::Warn)
+            && shared.log_limit.admits(Cause::Timestamps, now)
+        {
+            let name = shared.publish_keys.masked(&stream.name);
+            match odd {
+                Irregularity::Gap(ms) => {
+                    log::warn!(stream:% = name; "timestamps jump ahead by {ms} ms");
+                }
+                Irregularity::Backward(ms) => {
+                    log::warn!(stream:% = name; "timestamps jump back by {ms} ms; rebased");
+                }
             }
-            Some(Irregularity::Backward(ms)) => {
-                log::warn!(stream:% = stream.name; "timestamps jump back by {ms} ms; rebased");
-            }
-            None => {}
         }
         let over_bitrate = ingested.rate.filter(|&rate| {
             let limit = shared.config.limits.publisher_bitrate;
@@ -128,6 +139,10 @@ impl<P: Platform> Worker<P> {
         if ingested.tracks_changed {
             self.tell_tracks(id);
         }
+        if ingested.headers_full {
+            let limit = self.shared.config.limits.header_bytes as u64;
+            self.tell_limit("limits.header_bytes", limit, None);
+        }
         if let (Some(rate), Some(PublisherId::Connection(connection, _))) =
             (over_bitrate, publisher)
         {
@@ -151,7 +166,9 @@ impl<P: Platform> Worker<P> {
 
     fn over_bitrate(&self, connection: ConnectionId, rate: u64) {
         let limits = &self.shared.config.limits;
-        log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
+        if self.may_log(Cause::Limit, log::Level::Warn) {
+            log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
+        }
         self.emit(Event::LimitReached {
             limit: "limits.publisher_bitrate",
             value: limits.publisher_bitrate,
@@ -185,7 +202,9 @@ impl<P: Platform> Worker<P> {
             false => self.shared.config.streams.republish_grace,
         };
         stream.grace_until = Some(now + grace);
-        log::info!(stream:% = name; "unpublished");
+        if self.may_log(Cause::Stream, log::Level::Info) {
+            log::info!(stream:% = name; "unpublished");
+        }
         let next = self.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
             self.shared.inboxes[connection.worker()].send(Command::RetryPublish {
@@ -199,7 +218,7 @@ impl<P: Platform> Worker<P> {
         if grace.is_zero() && (next.is_none() || stopping) {
             self.end_stream(id);
         } else {
-            let patience = grace.max(super::connection::LINGER);
+            let patience = grace.max(NEXT_PUBLISHER);
             let until = now + if next.is_some() { patience } else { grace };
             if let Some(stream) = self.state.streams.get_mut(&id) {
                 stream.grace_until = Some(until);
