@@ -14,6 +14,7 @@ mod second_publisher;
 mod slow;
 mod stop;
 mod taps;
+mod torture;
 mod world;
 
 /// A payload that ends so, or a disconnect for this reason, makes a worker of a

@@ -21,6 +21,7 @@ use super::media::{self, Piece};
 use crate::access::AccessRequest;
 use crate::config::Config;
 use crate::dispatch::Inlet;
+use crate::error::StartError;
 use crate::events::{CloseReason, Event};
 use crate::metrics::Metrics;
 use crate::platform::Platform;
@@ -82,7 +83,12 @@ impl Setup {
     }
 
     pub(super) fn build(self) -> World {
-        let sim = Sim::with_config(self.seed, self.network);
+        let sim = Sim::with_config(self.seed, self.network.clone());
+        self.build_on(sim).expect("the settings are valid")
+    }
+
+    /// On a platform that exists, and may fail.
+    pub(super) fn build_on(self, sim: Sim) -> Result<World, StartError> {
         let events = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = events.clone();
@@ -93,9 +99,9 @@ impl Setup {
             builder =
                 builder.on_access(move |request| asked.lock().expect("not poisoned").push(request));
         }
-        let assembly = Assembly::new(sim.clone(), builder).expect("the settings are valid");
+        let assembly = Assembly::new(sim.clone(), builder)?;
         let server = assembly.handle();
-        World {
+        Ok(World {
             pollers: sim.pollers(),
             sim,
             server,
@@ -107,7 +113,7 @@ impl Setup {
             events,
             requests,
             peers: Vec::new(),
-        }
+        })
     }
 }
 
@@ -157,7 +163,17 @@ impl World {
 
     /// A socket that says what the test says.
     pub(super) fn raw(&mut self) -> Who {
-        let socket = self.sim.connect(address()).expect("the server listens");
+        let socket = self.sim.connect(address());
+        self.add(socket.expect("the server listens"))
+    }
+
+    /// The same from an address of its own.
+    pub(super) fn raw_from(&mut self, client: SocketAddr) -> Who {
+        let socket = self.sim.connect_from(client, address());
+        self.add(socket.expect("the server listens"))
+    }
+
+    fn add(&mut self, socket: SimSocket) -> Who {
         self.peers.push(Peer {
             socket: Some(socket),
             session: None,
@@ -325,7 +341,8 @@ impl World {
         match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.workers[index] = None,
-            Ok(Err(e)) => panic!("polling failed: {e}"),
+            // It is due again: see [`Worker::run`].
+            Ok(Err(_)) => {}
             Err(_) => worker.restart(),
         }
         true
@@ -412,6 +429,7 @@ impl World {
         assert_eq!(self.shared.directory.lock().len(), 0, "directory");
         assert_eq!(self.shared.directory.lock().publishers(), 0, "publishers");
         assert_eq!(self.shared.budget.used(), 0, "memory");
+        assert_eq!(self.shared.addresses.len(), 0, "addresses");
     }
 }
 
