@@ -2,11 +2,13 @@
 //! its own. [`world`] drives it; the other files say what it must do.
 
 mod access;
+mod attacks;
 mod faults;
 mod hostile;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod lines;
 mod media;
 mod play;
 mod recording;

@@ -21,7 +21,7 @@ pub(super) mod chunk_stream {
 
 /// Output is cut into pieces of about this size, however much a peer asks for at
 /// once: no buffer has to be large, or to be moved while it grows.
-const PIECE: usize = 32 * 1024;
+const PIECE: usize = 16 * 1024;
 
 /// What both sides of a connection do alike once the handshake is over: cut and
 /// join chunks, count and acknowledge bytes, obey control messages.
