@@ -202,6 +202,9 @@ fn settle(socket: &mut TcpStream) {
     }
 }
 
+/// Timestamp of the last frame of [`course`].
+const LAST: u32 = 7000;
+
 /// A frame of so many bytes.
 fn frame(size: usize) -> Vec<u8> {
     let mut frame = vec![0x17, 1, 0, 0, 0];
@@ -232,7 +235,7 @@ fn course(server: &Server) {
         return;
     };
     // More than the kernel holds for the one that is stuck.
-    for n in 0..40 {
+    for n in 0..80 {
         if publisher
             .send(MediaKind::Video, n * 40, &frame(300_000))
             .is_err()
@@ -240,9 +243,9 @@ fn course(server: &Server) {
             return;
         }
     }
-    for n in 0..3000 {
+    for time in 4000..=LAST {
         if publisher
-            .send(MediaKind::Video, 2000 + n, &frame(10))
+            .send(MediaKind::Video, time, &frame(10))
             .is_err()
         {
             return;
@@ -251,10 +254,9 @@ fn course(server: &Server) {
     let _ = publisher.flush();
     if let Some(mut player) = player {
         let deadline = Some(Instant::now() + PATIENCE);
-        let mut frames = 0;
-        while frames < 100 {
+        loop {
             match player.next_event(deadline) {
-                Ok(Some(ClientEvent::Media(_))) => frames += 1,
+                Ok(Some(ClientEvent::Media(media))) if media.timestamp == LAST => break,
                 // The publisher was cut off.
                 Ok(Some(ClientEvent::StreamEof) | None) | Err(_) => break,
                 Ok(Some(_)) => {}
