@@ -244,10 +244,7 @@ fn course(server: &Server) {
         }
     }
     for time in 4000..=LAST {
-        if publisher
-            .send(MediaKind::Video, time, &frame(10))
-            .is_err()
-        {
+        if publisher.send(MediaKind::Video, time, &frame(10)).is_err() {
             return;
         }
     }

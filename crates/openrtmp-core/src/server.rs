@@ -247,7 +247,7 @@ impl Server {
             record,
             tapped.clone(),
             signal,
-            self.shared.events.clone(),
+            self.shared.clone(),
         );
         let thread = Patient::spawn("openrtmp-record", move || recorder.run())?;
         self.attach(&name, &tapped);
@@ -543,9 +543,8 @@ impl<P: Platform> Assembly<P> {
             let filter = Recorder::<P>::filter(&record);
             let tapped = Tapped::new(shared.config.queue.clone(), signal.clone(), filter);
             shared.tap_all(&tapped);
-            let events = shared.events.clone();
             (
-                Recorder::new(platform, record, tapped.clone(), signal, events),
+                Recorder::new(platform, record, tapped.clone(), signal, shared.clone()),
                 tapped,
             )
         });

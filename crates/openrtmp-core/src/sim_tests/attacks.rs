@@ -393,7 +393,8 @@ fn a_window_of_one_byte_costs_an_answer_a_read() {
 
 #[test]
 fn command_floods_are_answered_or_ended() {
-    let floods: [(&str, fn(&mut World, Who)); 4] = [
+    type Flood = fn(&mut World, Who);
+    let floods: [(&str, Flood); 4] = [
         ("createStream", |w, who| {
             w[who].command_on(0, "createStream", &[])
         }),

@@ -80,7 +80,8 @@ fn balanced_while_running(w: &mut World, clients: &[Who]) {
 }
 
 fn assert_balanced(w: &World) {
-    let pairs: [(&str, fn(&Event) -> i32); 4] = [
+    type Sign = fn(&Event) -> i32;
+    let pairs: [(&str, Sign); 4] = [
         ("connections", |e| match e {
             Event::ConnectionOpened { .. } => 1,
             Event::ConnectionClosed { .. } => -1,

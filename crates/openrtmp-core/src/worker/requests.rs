@@ -147,11 +147,9 @@ impl<P: Platform> Worker<P> {
                     self.withdraw(id, pending);
                 }
             }
-            ServerEvent::Tolerated(what) => {
-                if self.may_log(Cause::Tolerated, log::Level::Debug) {
-                    let connection = &self.state.connections[slot];
-                    log::debug!(peer:% = connection.peer, connection:% = connection.id; "{what}");
-                }
+            ServerEvent::Tolerated(what) if self.may_log(Cause::Tolerated, log::Level::Debug) => {
+                let connection = &self.state.connections[slot];
+                log::debug!(peer:% = connection.peer, connection:% = connection.id; "{what}");
             }
             _ => {}
         }
