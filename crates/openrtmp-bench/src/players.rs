@@ -67,6 +67,8 @@ struct Player {
     /// The number of the frame that must come next.
     next: Option<u64>,
     lost: Option<String>,
+    /// It no longer reads, and no longer counts.
+    stuck: bool,
     faults: Faults,
 }
 
@@ -127,6 +129,7 @@ impl Players {
                 header_seen: false,
                 next: None,
                 lost: None,
+                stuck: false,
                 faults: Faults::default(),
             });
         }
@@ -162,7 +165,8 @@ impl Players {
 
     /// Waits until every player has this many frames (counted from the stream's start).
     pub(crate) fn wait_for_end(&mut self, sent: u64, patience: Duration) -> io::Result<bool> {
-        let done = |p: &Player| p.next.is_none_or(|next| next >= sent) || p.lost.is_some();
+        let done =
+            |p: &Player| p.stuck || p.lost.is_some() || p.next.is_none_or(|next| next >= sent);
         self.run_until(Instant::now() + patience, |players| {
             players.iter().all(done)
         })
@@ -172,6 +176,12 @@ impl Players {
     pub(crate) fn run_for(&mut self, duration: Duration) -> io::Result<()> {
         self.run_until(Instant::now() + duration, |_| false)?;
         Ok(())
+    }
+
+    /// The last ones of the players read no more.
+    pub(crate) fn get_stuck(&mut self, count: usize) {
+        let players = self.players.iter_mut().rev();
+        players.take(count).for_each(|p| p.stuck = true);
     }
 
     pub(crate) fn record(&mut self, on: bool) {
@@ -206,7 +216,7 @@ impl Players {
     /// What was wrong, `sent` frames having been published.
     pub(crate) fn faults(&self, sent: u64) -> Faults {
         let mut sum = Faults::default();
-        for player in &self.players {
+        for player in self.players.iter().filter(|p| !p.stuck) {
             let faults = &player.faults;
             sum.lost_players += u64::from(player.lost.is_some());
             sum.silent_players += u64::from(player.next.is_none());
@@ -242,7 +252,7 @@ impl Players {
         }
         for event in &self.events {
             let player = &mut self.players[event.token().0];
-            if player.lost.is_some() {
+            if player.lost.is_some() || player.stuck {
                 continue;
             }
             let mut context = Context {

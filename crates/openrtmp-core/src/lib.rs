@@ -45,6 +45,9 @@ mod error;
 mod events;
 mod id;
 mod interfaces;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod log_limit;
 mod metrics;
 pub mod platform;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
 use openrtmp_protocol::StreamName;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::chunk::MAX_MESSAGE_LENGTH;
+use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::media::{
     AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, write_audio, write_video,
 };
@@ -106,11 +106,12 @@ impl Publisher {
         &mut self,
         kind: MediaKind,
         timestamp: u32,
-        payload: Bytes,
+        payload: impl Into<Payload>,
     ) -> Result<(), PublishError> {
         if self.shared.stopped.load(Ordering::Acquire) {
             return Err(PublishError::Stopping);
         }
+        let payload = payload.into();
         let bytes = payload.len();
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
@@ -173,7 +174,7 @@ impl Publisher {
         let mut encoder = Encoder::new(Encoding::Amf0);
         encoder.value(&Value::from("onMetaData"));
         encoder.value(&Value::EcmaArray(metadata));
-        self.write_message(MediaKind::Data, 0, encoder.finish().into())
+        self.write_message(MediaKind::Data, 0, encoder.finish())
     }
 
     /// The stream.

@@ -14,7 +14,7 @@ use openrtmp_protocol::StreamName;
 
 use crate::access::{AccessRequest, KeyRing};
 use crate::budget::Budget;
-use crate::config::{Config, RecordConfig};
+use crate::config::{Config, ConfigError, RecordConfig, write_coalesce};
 use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::Event;
@@ -280,6 +280,33 @@ impl Server {
                 connection,
                 reason: reason.to_owned(),
             });
+        }
+    }
+
+    /// How long to collect packets for one player before writing them together, 0
+    /// to 350 ms, in place of [`QueueConfig::write_coalesce`](crate::config::QueueConfig);
+    /// `None` goes back to that. It may be set as soon as the connection is there,
+    /// in answer to its access request for example. A stale id does nothing.
+    pub fn set_write_coalesce(
+        &self,
+        connection: ConnectionId,
+        window: Option<Duration>,
+    ) -> Result<(), ConfigError> {
+        if let Some(window) = window {
+            write_coalesce(window)?;
+        }
+        if let Some(inbox) = self.shared.inboxes.get(connection.worker()) {
+            inbox.send(Command::SetWriteCoalesce { connection, window });
+        }
+        Ok(())
+    }
+
+    /// Tells that the host program goes to the background, or comes back. There
+    /// writes to players are collected for at least
+    /// [`QueueConfig::background_coalesce`](crate::config::QueueConfig), to save power.
+    pub fn set_background(&self, on: bool) {
+        for inbox in &self.shared.inboxes {
+            inbox.send(Command::SetBackground(on));
         }
     }
 

@@ -190,9 +190,15 @@ fn frames(
         }));
     };
     match packet.kind {
-        MediaKind::Data => push(0, None, FrameContent::Metadata, dts, packet.payload.clone()),
+        MediaKind::Data => push(
+            0,
+            None,
+            FrameContent::Metadata,
+            dts,
+            packet.message.payload_slice(0..packet.len()),
+        ),
         MediaKind::Video => {
-            let Ok(tag) = VideoTag::parse(&packet.payload) else {
+            let Ok(tag) = VideoTag::parse(packet.payload()) else {
                 return;
             };
             let base = dts + i64::from(tag.nanos) / 1000;
@@ -210,12 +216,12 @@ fn frames(
                     },
                 };
                 let pts = base + i64::from(p.composition_time) * 1000;
-                let payload = packet.payload.slice(p.body.clone());
+                let payload = packet.message.payload_slice(p.body.clone());
                 push(p.track, Some(p.codec.fourcc()), content, pts, payload);
             }
         }
         MediaKind::Audio => {
-            let Ok(tag) = AudioTag::parse(&packet.payload) else {
+            let Ok(tag) = AudioTag::parse(packet.payload()) else {
                 return;
             };
             let pts = dts + i64::from(tag.nanos) / 1000;
@@ -226,7 +232,7 @@ fn frames(
                     AudioPacketKind::SequenceEnd => FrameContent::End,
                     AudioPacketKind::Frame => FrameContent::Key,
                 };
-                let payload = packet.payload.slice(p.body.clone());
+                let payload = packet.message.payload_slice(p.body.clone());
                 push(p.track, Some(p.codec.fourcc()), content, pts, payload);
             }
         }

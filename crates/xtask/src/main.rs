@@ -13,6 +13,7 @@ mod bench;
 mod build;
 mod capi;
 mod install;
+mod instructions;
 mod runner;
 mod test;
 mod tools;
@@ -29,6 +30,8 @@ Commands:
          --no-install   install nothing; say what is missing and stop
   bench  Measure our server beside the bare TCP fan-out and nginx-rtmp; options
          are those of `openrtmp-bench compare`
+  instructions  Count the instructions of the hot paths under callgrind and compare
+         them to the baseline; --bless writes a new one
   install --prefix DIR   Install the C library, its headers, and what CMake and
                          pkg-config need; --debug for the development profile
   build  Build the C library for other systems and compare its size to the budget
@@ -53,6 +56,10 @@ fn main() -> ExitCode {
             Err(message) => refuse(&message),
         },
         "bench" => bench::run(options),
+        "instructions" => match instructions::parse(options) {
+            Ok(bless) => instructions::run(bless),
+            Err(message) => refuse(&message),
+        },
         "install" => match install::Options::parse(options) {
             Ok(options) => install::run(&options),
             Err(message) => refuse(&message),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use document::{DocumentError, Format};
 pub use validate::ConfigError;
+pub(crate) use validate::write_coalesce;
 
 /// The port IANA assigned to RTMP.
 pub const DEFAULT_PORT: u16 = 1935;
@@ -134,10 +135,23 @@ pub struct QueueConfig {
     /// Collect packets this long before writing them together, 0 (write at once)
     /// to 350 ms; `coalesce_bytes` end the wait early, and what a joining player
     /// gets at once is never held back.
+    ///
+    /// [`Server::set_write_coalesce`](crate::Server::set_write_coalesce) changes it
+    /// for one player.
     #[serde(with = "document::milliseconds")]
     pub write_coalesce: Duration,
     /// Bytes that end such a wait early.
     pub coalesce_bytes: usize,
+    /// The least `write_coalesce` of every player while the host is in the
+    /// background, see [`Server::set_background`](crate::Server::set_background): 0
+    /// to 350 ms. Fewer writes are fewer wake-ups of processor and radio.
+    #[serde(with = "document::milliseconds")]
+    pub background_coalesce: Duration,
+    /// Bytes that may wait in the system's send buffer of a player without having
+    /// been sent, 16 KiB or more; 0 leaves it to the system. What waits there can
+    /// no longer be dropped for a slow player. Linux, Android and Apple systems
+    /// (`TCP_NOTSENT_LOWAT`); elsewhere without effect.
+    pub unsent_bytes: u32,
 }
 
 /// Who may publish and play.
@@ -289,6 +303,8 @@ impl Config {
                 stall_timeout: Duration::from_secs(15),
                 write_coalesce: Duration::ZERO,
                 coalesce_bytes: 64 << 10,
+                background_coalesce: Duration::from_millis(250),
+                unsent_bytes: 256 << 10,
             },
             access: AccessConfig {
                 decision_timeout: Duration::from_secs(10),

@@ -73,12 +73,17 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
     time("queue.max_delay", c.queue.max_delay, ms(10), ten_minutes)?;
     range("queue.max_bytes", c.queue.max_bytes, 64 << 10, usize::MAX)?;
     time("queue.stall_timeout", c.queue.stall_timeout, ms(100), day)?;
+    write_coalesce(c.queue.write_coalesce)?;
     time(
-        "queue.write_coalesce",
-        c.queue.write_coalesce,
+        "queue.background_coalesce",
+        c.queue.background_coalesce,
         ms(0),
         ms(350),
     )?;
+    if c.queue.unsent_bytes > 0 {
+        let bytes = c.queue.unsent_bytes;
+        range("queue.unsent_bytes", bytes, 16 << 10, u32::MAX)?;
+    }
     if !c.access.decision_timeout.is_zero() {
         time(
             "access.decision_timeout",
@@ -187,6 +192,12 @@ fn range<T: PartialOrd + fmt::Display>(
         ));
     }
     Ok(())
+}
+
+/// Checks a time to collect packets for.
+pub(crate) fn write_coalesce(window: Duration) -> Result<(), ConfigError> {
+    let ms = Duration::from_millis;
+    time("queue.write_coalesce", window, ms(0), ms(350))
 }
 
 fn time(

@@ -7,7 +7,6 @@
 use std::io::{self, SeekFrom, Write};
 use std::time::Duration;
 
-use bytes::Bytes;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::flv;
 use openrtmp_protocol::message::kind;
@@ -62,9 +61,9 @@ impl<F: File> FlvFile<F> {
     /// Starts a recording in an empty file. `metadata` is the AMF0 payload of
     /// the publisher's `onMetaData`, without `@setDataFrame`; if it cannot be read the
     /// recording goes without.
-    pub(crate) fn create(mut file: F, metadata: Option<&Bytes>) -> io::Result<FlvFile<F>> {
+    pub(crate) fn create(mut file: F, metadata: Option<&[u8]>) -> io::Result<FlvFile<F>> {
         let mut stored = Stored::default();
-        let mut members = metadata.map_or_else(Vec::new, |payload| flv::stream_members(payload));
+        let mut members = metadata.map_or_else(Vec::new, flv::stream_members);
         let mut payload = metadata_payload(&members, &stored);
         if payload.len() > MAX_PAYLOAD_BYTES {
             members.clear();
@@ -550,8 +549,7 @@ mod tests {
     #[test]
     fn an_unfinished_recording_is_whole_after_each_flush() {
         let disk = Disk::new(usize::MAX);
-        let mut file =
-            FlvFile::create(disk.clone(), Some(&Bytes::from_static(METADATA))).expect("room");
+        let mut file = FlvFile::create(disk.clone(), Some(METADATA)).expect("room");
         let head = disk.bytes();
         let (tags, end) = whole_tags(&head);
         assert_eq!((tags.len(), end), (1, head.len()));
@@ -580,8 +578,7 @@ mod tests {
     #[test]
     fn metadata_is_rewritten_in_place_at_the_end() {
         let disk = Disk::new(usize::MAX);
-        let payload = Bytes::from_static(METADATA);
-        let mut file = FlvFile::create(disk.clone(), Some(&payload)).expect("room");
+        let mut file = FlvFile::create(disk.clone(), Some(METADATA)).expect("room");
         let head = disk.bytes().len();
         for frame in 0..100 {
             let keyframe = frame % 25 == 0;
@@ -626,8 +623,7 @@ mod tests {
             b"\x02\x00\x01x\x05",
         ] {
             let disk = Disk::new(usize::MAX);
-            let payload = Bytes::copy_from_slice(payload);
-            let file = FlvFile::create(disk.clone(), Some(&payload)).expect("room");
+            let file = FlvFile::create(disk.clone(), Some(payload)).expect("room");
             file.finish().expect("room");
             let (tags, _) = whole_tags(&disk.bytes());
             let metadata = metadata_of(&tags[0]);

@@ -241,7 +241,7 @@ impl<F: crate::platform::File> Recording<F> {
             }
         };
         self.index += 1;
-        let metadata = self.metadata.as_ref().map(|packet| &packet.payload);
+        let metadata = self.metadata.as_ref().map(|packet| packet.payload());
         let mut flv = FlvFile::create(file, metadata)?;
         for header in &self.headers {
             write(&mut flv, header, first.timestamp)?;
@@ -325,5 +325,5 @@ fn write<F: crate::platform::File>(
         MediaKind::Data => kind::DATA_AMF0,
     };
     let keyframe = packet.class == Class::Key && packet.track == 0;
-    flv.write(kind, timestamp, &packet.payload, keyframe)
+    flv.write(kind, timestamp, packet.payload(), keyframe)
 }

@@ -277,3 +277,38 @@ fn coalesced_writes_come_together_and_whole() {
     assert_whole(&w[player].media, &w[publisher].sent);
     w.end();
 }
+
+#[test]
+fn writes_are_collected_for_one_player_and_not_for_another() {
+    let mut w = World::new(1);
+    let publisher = w.live("live/cam");
+    let quick = w.player("live/cam");
+    w.stream(publisher, 0..5);
+    let bulk = w.player("live/cam");
+    let joined = w.events().into_iter().rev().find_map(|e| match e {
+        Event::SubscriberJoined { connection, .. } => Some(connection),
+        _ => None,
+    });
+    let id = joined.expect("it plays");
+    assert!(w.server.set_write_coalesce(id, Some(ms(351))).is_err());
+    w.server.set_write_coalesce(id, Some(ms(350))).unwrap();
+    w.stream(publisher, 5..20);
+    assert_ne!(w[quick].media.last(), w[bulk].media.last());
+    w.run(ms(350));
+    assert_whole(&w[quick].media, &w[publisher].sent);
+    assert_whole(&w[bulk].media, &w[publisher].sent);
+
+    // In the background writes are collected for everybody.
+    w.server.set_background(true);
+    w.stream(publisher, 20..24);
+    assert_ne!(w[quick].media.last(), w[publisher].sent.last());
+    w.server.set_background(false);
+    w.run(ms(350));
+    assert_whole(&w[quick].media, &w[publisher].sent);
+
+    // Back to what is configured: nothing is held back.
+    w.server.set_write_coalesce(id, None).unwrap();
+    w.stream(publisher, 24..35);
+    assert_eq!(w[quick].media.last(), w[bulk].media.last());
+    w.end();
+}

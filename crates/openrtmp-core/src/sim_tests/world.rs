@@ -617,7 +617,8 @@ impl Peer {
             while let Some(event) = session.poll_event() {
                 match event {
                     ClientEvent::Media(m) => {
-                        self.media.push(Piece::new(m.kind, m.timestamp, m.payload));
+                        self.media
+                            .push(Piece::new(m.kind, m.timestamp, m.payload.into_bytes()));
                     }
                     event => self.events.push((now, event)),
                 }

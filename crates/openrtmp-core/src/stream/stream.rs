@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
+use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 use openrtmp_protocol::{StreamName, Time};
 
@@ -125,7 +125,7 @@ impl Stream {
         &mut self,
         kind: MediaKind,
         timestamp: u32,
-        payload: Bytes,
+        payload: Payload,
         now: Time,
         config: &Config,
         budget: &Arc<Budget>,
@@ -156,10 +156,18 @@ impl Stream {
         }
         let mut tracks_changed = self.tracks.list().len() != tracks_before;
         let headers_full = !self.has_room_for(&classified, payload.len(), config);
-        let packet = match !headers_full && self.admit(classified.class, budget) {
-            false => None,
-            true => {
-                let packet = Packet::new(kind, classified, timestamp, now, payload, budget);
+        let admitted = !headers_full && self.admit(classified.class, budget);
+        let packet = admitted
+            .then(|| Packet::new(kind, classified, timestamp, now, payload, budget))
+            .flatten();
+        let packet = match packet {
+            None => {
+                // For want of memory: frames that need it are of no use either.
+                let needed = matches!(classified.class, Class::Key | Class::Inter);
+                self.starved |= admitted && needed;
+                None
+            }
+            Some(packet) => {
                 let news = self.remember(&packet);
                 tracks_changed |= news && classified.slot.is_some();
                 self.gop.push(&packet, &config.gop);
@@ -225,13 +233,13 @@ impl Stream {
             let same = self
                 .metadata
                 .as_ref()
-                .is_some_and(|old| old.payload == packet.payload);
+                .is_some_and(|old| old.payload() == packet.payload());
             self.metadata = Some(packet.clone());
             return !same;
         }
         let Some(slot) = packet.slot else { return true };
         match self.headers.iter_mut().find(|(s, _)| *s == slot) {
-            Some((_, old)) if old.payload == packet.payload => return false,
+            Some((_, old)) if old.payload() == packet.payload() => return false,
             Some((_, old)) => {
                 *old = packet.clone();
                 // Frames before a new configuration cannot be decoded with it.
@@ -259,14 +267,15 @@ impl Stream {
                 track: p.track,
                 slot: p.slot,
             };
-            Packet::new(p.kind, classified, start, now, p.payload.clone(), budget)
+            let payload = Payload::try_copy_from_slice(p.payload())?;
+            Packet::new(p.kind, classified, start, now, payload, budget)
         };
         match &self.metadata {
             Some(metadata) => packets.push(metadata.clone()),
             None if !self.tracks.list().is_empty() => {
                 let payload = self.tracks.synthesised_metadata().into();
                 let classified = plain(Class::Metadata);
-                packets.push(Packet::new(
+                packets.extend(Packet::new(
                     MediaKind::Data,
                     classified,
                     0,
@@ -282,7 +291,7 @@ impl Stream {
                 .headers
                 .iter()
                 .filter(|(slot, _)| slot.refinement == refinement);
-            packets.extend(of_this_kind.map(|(_, header)| restamp(header)));
+            packets.extend(of_this_kind.filter_map(|(_, header)| restamp(header)));
         }
         packets.extend(frames.cloned());
         packets

@@ -226,6 +226,7 @@ impl<P: Platform> Worker<P> {
             bytes_in: 0,
             bytes_out: 0,
             delay: None,
+            write_coalesce: None,
             armed: None,
         });
         if self.may_log(Cause::Connection, log::Level::Debug) {

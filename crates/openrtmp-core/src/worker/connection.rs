@@ -43,6 +43,8 @@ pub(crate) struct Connection<S> {
     pub(super) bytes_out: u64,
     /// Of players only.
     pub(super) delay: Option<Box<DelayHistogram>>,
+    /// In place of `queue.write_coalesce`.
+    pub(super) write_coalesce: Option<Duration>,
     /// The earliest entry for this connection among the timers.
     pub(super) armed: Option<Time>,
 }
@@ -52,6 +54,8 @@ pub(crate) struct Connection<S> {
 pub(super) struct IoState {
     /// On the list of those to be flushed at the end of the turn.
     pub(super) dirty: bool,
+    /// On the list of those to be written to in the next turn.
+    pub(super) unwritten: bool,
     /// On the list of those to be read in the next turn.
     pub(super) unread: bool,
     /// The socket takes no more; since when it took nothing.
@@ -124,8 +128,15 @@ impl<S> Connection<S> {
     }
 
     /// Whether to hold back what waits, to collect more (`queue.write_coalesce`).
-    pub(super) fn is_coalescing(&mut self, now: Time, config: &QueueConfig) -> bool {
-        let window = config.write_coalesce;
+    ///
+    /// `now` is the time of the turn, the same for all that it serves: windows that
+    /// one packet began end in one turn too.
+    pub(super) fn is_coalescing(
+        &mut self,
+        now: Time,
+        window: Duration,
+        config: &QueueConfig,
+    ) -> bool {
         let hold = !window.is_zero()
             && !self.io.urgent
             && !self.is_ending()

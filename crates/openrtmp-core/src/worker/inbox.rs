@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
-use bytes::Bytes;
 use openrtmp_protocol::Time;
+use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::{MediaKind, RejectReason, RequestId};
 
 use crate::id::{ConnectionId, StreamId};
@@ -32,7 +33,7 @@ pub(crate) enum Command {
         epoch: u32,
         kind: MediaKind,
         timestamp: u32,
-        payload: Bytes,
+        payload: Payload,
         credit: Option<Credit>,
     },
     /// That publisher is gone.
@@ -90,6 +91,13 @@ pub(crate) enum Command {
         connection: ConnectionId,
         reason: String,
     },
+    /// How long to collect packets for a player; `None`: as configured.
+    SetWriteCoalesce {
+        connection: ConnectionId,
+        window: Option<Duration>,
+    },
+    /// The host goes to the background, or comes back.
+    SetBackground(bool),
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.

@@ -71,6 +71,8 @@ pub(crate) struct Worker<P: Platform> {
     state: State<P::Stream>,
     /// Survives a restart, so that a stale id stays stale.
     generation: u32,
+    /// The host is in the background: writes are collected.
+    background: bool,
 }
 
 /// What is lost when a worker has to be restarted.
@@ -84,7 +86,13 @@ struct State<S> {
     timers: Timers,
     ready: Vec<Readiness>,
     buffer: Vec<u8>,
+    /// To be written to at the end of the turn.
     dirty: Vec<usize>,
+    /// Room of `dirty` while that is being worked on.
+    spare: Vec<usize>,
+    /// To be written to again in the next turn.
+    unwritten: Vec<usize>,
+    /// To be read again in the next turn.
     unread: Vec<usize>,
     /// Found to be ended while others were being served.
     doomed: Vec<(ConnectionId, CloseReason)>,
@@ -123,6 +131,8 @@ impl<S> State<S> {
             ready: Vec::new(),
             buffer: Vec::new(),
             dirty: Vec::new(),
+            spare: Vec::new(),
+            unwritten: Vec::new(),
             unread: Vec::new(),
             doomed: Vec::new(),
             draining: None,
@@ -154,6 +164,7 @@ impl<P: Platform> Worker<P> {
             listeners: Vec::new(),
             state: State::new(),
             generation: 0,
+            background: false,
         }
     }
 
@@ -185,7 +196,10 @@ impl<P: Platform> Worker<P> {
     /// One turn. False when the drain is over. An error is that of waiting for
     /// sockets; all else was done.
     pub(crate) fn turn(&mut self) -> io::Result<bool> {
-        let timeout = if self.state.unread.is_empty() && !self.state.unaccepted {
+        let idle = self.state.unread.is_empty()
+            && self.state.unwritten.is_empty()
+            && !self.state.unaccepted;
+        let timeout = if idle {
             self.state
                 .timers
                 .next()
@@ -216,6 +230,7 @@ impl<P: Platform> Worker<P> {
         while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
             self.on_timer(at, timer);
         }
+        self.resume_writing();
         self.finish_turn();
         if let Some(at) = self.shared.log_limit.alarm() {
             self.state.timers.set(at, Timer::Lines);
@@ -374,6 +389,12 @@ impl<P: Platform> Worker<P> {
                     self.end(slot, CloseReason::Host(reason));
                 }
             }
+            Command::SetWriteCoalesce { connection, window } => {
+                if let Some(slot) = self.slot_of(connection) {
+                    self.state.connections[slot].write_coalesce = window;
+                }
+            }
+            Command::SetBackground(on) => self.background = on,
             Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
             Command::Revoke { key } => self.revoke(&key),
             Command::Inspect(answer) => {

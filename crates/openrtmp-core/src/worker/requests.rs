@@ -14,7 +14,7 @@ use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::log_limit::Cause;
-use crate::platform::Platform;
+use crate::platform::{Platform, Stream as _};
 use crate::stream::directory::Claim;
 
 /// Used when `access.decision_timeout` is zero.
@@ -414,7 +414,16 @@ impl<P: Platform> Worker<P> {
         self.log_access(slot, &want, None);
         let connection = &mut self.state.connections[slot];
         connection.session.accept(self.state.now, request);
-        connection.delay.get_or_insert_default();
+        if connection.delay.is_none() {
+            connection.delay = Some(Box::default());
+            let unsent = self.shared.config.queue.unsent_bytes;
+            if unsent > 0
+                && let Err(error) = connection.socket.set_unsent_limit(unsent)
+            {
+                // It still plays; more may wait where it cannot be dropped.
+                log::debug!(connection:% = connection.id, error:%; "no limit of unsent bytes");
+            }
+        }
         self.pump(slot);
         self.subscribe(slot, message_stream, name);
     }

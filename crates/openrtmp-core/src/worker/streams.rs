@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
 use super::Worker;
@@ -84,7 +84,7 @@ impl<P: Platform> Worker<P> {
         epoch: u32,
         kind: MediaKind,
         timestamp: u32,
-        payload: Bytes,
+        payload: Payload,
     ) {
         let now = self.state.now;
         let shared = &self.shared;

@@ -13,10 +13,15 @@ use super::{READ_BUFFER, Worker};
 use crate::events::{CloseReason, Event};
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Poller, Stream, Token};
+use crate::stream::queue::{WriteEnd, Written};
 
 /// Bytes read from one connection in one turn; the rest has its turn after the
 /// others.
 const READ_BUDGET: usize = 2 * READ_BUFFER;
+
+/// Bytes written to one connection in one turn, so that what joining players get
+/// at once does not hold up those who are still connecting.
+const WRITE_BUDGET: usize = 128 * 1024;
 
 /// Deadlines are met to this grain, so that many idle connections wake the
 /// worker once and not one by one.
@@ -270,12 +275,26 @@ impl<P: Platform> Worker<P> {
                 }
             }
             // Closing may queue words for others, and flushing may close.
-            let dirty = std::mem::take(&mut self.state.dirty);
-            if dirty.is_empty() {
+            let spare = std::mem::take(&mut self.state.spare);
+            let mut dirty = std::mem::replace(&mut self.state.dirty, spare);
+            let none = dirty.is_empty();
+            for slot in dirty.drain(..) {
+                self.guarded(slot, Self::flush);
+            }
+            self.state.spare = dirty;
+            if none {
                 return;
             }
-            for slot in dirty {
-                self.guarded(slot, Self::flush);
+        }
+    }
+
+    /// Those who had their share of the last turn's writing have it again, after
+    /// whom this turn has words for.
+    pub(super) fn resume_writing(&mut self) {
+        for slot in std::mem::take(&mut self.state.unwritten) {
+            if let Some(connection) = self.state.connections.get_mut(slot) {
+                connection.io.unwritten = false;
+                self.mark_dirty(slot);
             }
         }
     }
@@ -283,31 +302,46 @@ impl<P: Platform> Worker<P> {
     /// One vectored write of what waits, as far as the socket takes it.
     pub(super) fn flush(&mut self, slot: usize) {
         let now = self.platform.now();
+        let config = &self.shared.config.queue;
         let connection = &mut self.state.connections[slot];
+        let mut window = connection.write_coalesce.unwrap_or(config.write_coalesce);
+        if self.background {
+            window = window.max(config.background_coalesce);
+        }
         connection.io.dirty = false;
+        if connection.io.unwritten {
+            return;
+        }
         let room = std::mem::take(&mut connection.io.room);
         let blocked_before = connection.io.blocked_since;
         if (blocked_before.is_some() && !room) || connection.io.linger_until.is_some() {
             return;
         }
-        if connection.is_coalescing(now, &self.shared.config.queue) {
+        if connection.is_coalescing(self.state.now, window, config) {
             return self.rearm(slot);
         }
         let chunk_size = connection.session.chunk_size();
         let delay = &mut connection.delay;
-        let written = connection
-            .queue
-            .write_to(&mut connection.socket, chunk_size, |packet| {
-                if let Some(histogram) = delay {
-                    histogram.record(now.since(packet.received));
-                }
-            });
-        let (bytes, blocked) = match written {
+        let written =
+            connection
+                .queue
+                .write_to(&mut connection.socket, chunk_size, WRITE_BUDGET, |packet| {
+                    if let Some(histogram) = delay {
+                        histogram.record(now.since(packet.received));
+                    }
+                });
+        let Written { bytes, end } = match written {
             Ok(outcome) => outcome,
             Err(e) => return self.close(slot, CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
         connection.account();
+        let blocked = end == WriteEnd::Blocked;
+        if end == WriteEnd::Budget {
+            connection.io.urgent = true;
+            connection.io.unwritten = true;
+            self.state.unwritten.push(slot);
+        }
         // A poller may tell of room where there is none: that is no progress.
         let since = blocked_before.filter(|_| bytes == 0).unwrap_or(now);
         connection.io.blocked_since = blocked.then_some(since);

@@ -27,8 +27,6 @@ mod link;
 mod payload;
 mod server;
 
-use bytes::Bytes;
-
 pub use capabilities::{Capabilities, caps_ex};
 pub use client::{ClientConfig, ClientEvent, ClientMode, ClientSession};
 pub use server::{
@@ -37,7 +35,7 @@ pub use server::{
 };
 
 use crate::amf::{AmfError, AmfErrorKind};
-use crate::chunk::ChunkError;
+use crate::chunk::{ChunkError, Payload};
 use crate::handshake::HandshakeError;
 use crate::message::MessageError;
 
@@ -64,7 +62,7 @@ pub struct Media {
     pub timestamp: u32,
     /// The body as received. Data: AMF0 values, the first one the name
     /// (`onMetaData`, ...).
-    pub payload: Bytes,
+    pub payload: Payload,
 }
 
 /// What the peer did wrong, or did not do in time. The connection is over.
