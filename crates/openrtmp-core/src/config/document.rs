@@ -427,6 +427,24 @@ mod tests {
     }
 
     #[test]
+    fn every_limit_stands_in_security_md_and_nothing_else_does() {
+        let text = include_str!("../../../../SECURITY.md");
+        let tree = Config::desktop().tree();
+        let mut paths = Vec::new();
+        collect(&tree, "", &mut paths);
+        let is_leaf = |path: &&String| !lookup(&tree, path).is_ok_and(Value::is_object);
+        let limits = paths.iter().filter(|path| path.starts_with("limits."));
+        for path in limits.filter(is_leaf) {
+            assert!(text.contains(&format!("`{path}`")), "{path} is missing");
+        }
+        let groups = ["limits.", "rtmp.", "queue.", "gop.", "access."];
+        let quoted = text.split('`').skip(1).step_by(2);
+        for path in quoted.filter(|word| groups.iter().any(|group| word.starts_with(group))) {
+            assert!(lookup(&tree, path).is_ok(), "{path} is no setting");
+        }
+    }
+
+    #[test]
     fn a_key_in_an_error_is_not_shown() {
         let mut config = Config::desktop();
         let text = r#"{"access": {"publish_keys": "secret"}}"#;

@@ -112,6 +112,25 @@ impl SendQueue {
         self.bytes
     }
 
+    /// Bytes waiting, and what the entries that hold them take.
+    pub(crate) fn footprint(&self) -> usize {
+        self.bytes + self.entries.len() * size_of::<Entry>()
+    }
+
+    /// Makes room for so many entries. False if there is no memory for them.
+    pub(crate) fn reserve(&mut self, entries: usize) -> bool {
+        self.entries.try_reserve(entries).is_ok()
+    }
+
+    /// How long the oldest packet has waited.
+    pub(crate) fn age(&self, now: Time) -> Duration {
+        let oldest = self.entries.iter().find_map(|entry| match entry {
+            Entry::Media(m) => Some(m.queued),
+            Entry::Control(_) => None,
+        });
+        oldest.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
     /// Bytes of control messages waiting.
     pub(crate) fn control_bytes(&self) -> usize {
         self.control_bytes
@@ -454,6 +473,7 @@ mod tests {
             max_bytes: bytes,
             stall_timeout: Duration::from_secs(1),
             write_coalesce: Duration::ZERO,
+            coalesce_bytes: 64 << 10,
             background_coalesce: Duration::ZERO,
             unsent_bytes: 0,
         }

@@ -41,6 +41,12 @@ pub struct ChunkReader {
     chunk_streams: usize,
 }
 
+/// Memory for a message could not be had: its chunk stream still needs so much.
+#[cold]
+fn out_of_memory(bytes: usize, offset: u64) -> ChunkError {
+    ChunkError::OutOfMemory { bytes, offset }
+}
+
 /// The header last read on a chunk stream and the message it is in.
 struct ChunkStream {
     id: u32,
@@ -102,6 +108,12 @@ impl ChunkReader {
         }
         self.chunk_size = bytes.min(MAX_CHUNK_SIZE) as usize;
         Ok(())
+    }
+
+    /// Changes how many bytes of unfinished messages may be held. What is held
+    /// already stays; it may just not grow.
+    pub fn set_partial_limit(&mut self, bytes: usize) {
+        self.partial_bytes = bytes;
     }
 
     /// The peer's Abort: forgets the unfinished message of a chunk stream.
@@ -343,7 +355,9 @@ impl ChunkReader {
                     .max(FIRST_BUFFER)
                     .min(stream.length as usize);
                 let capacity = (HEADROOM + payload).min(allowed);
-                message.reserve_exact(capacity - message.len());
+                message
+                    .try_reserve_exact(capacity - message.len())
+                    .map_err(|_| out_of_memory(capacity, self.offset))?;
                 self.buffered = others + message.capacity();
                 if message.is_empty() {
                     message.resize(HEADROOM, 0);
@@ -478,6 +492,14 @@ pub enum ChunkError {
     TooManyPartialBytes {
         /// The limit.
         limit: usize,
+        /// Where.
+        offset: u64,
+    },
+    /// The system gives no memory for a message.
+    #[error("no memory for {bytes} bytes of a message, at byte {offset}")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
         /// Where.
         offset: u64,
     },
