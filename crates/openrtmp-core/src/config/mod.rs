@@ -144,7 +144,7 @@ pub struct QueueConfig {
     pub coalesce_bytes: usize,
     /// The least `write_coalesce` of every player while the host is in the
     /// background, see [`Server::set_background`](crate::Server::set_background): 0
-    /// to 350 ms. Fewer writes are fewer wake-ups of processor and radio.
+    /// to 350 ms, cut to three quarters of `max_delay`. Fewer writes are fewer wake-ups of processor and radio.
     #[serde(with = "document::milliseconds")]
     pub background_coalesce: Duration,
     /// Bytes that may wait in the system's send buffer of a player without having
@@ -265,6 +265,13 @@ struct SessionAmfLimits {
     string_bytes: usize,
     elements: usize,
     decoded_bytes: usize,
+}
+
+impl QueueConfig {
+    /// What is held back for longer than this could be dropped for having waited.
+    pub(crate) fn longest_window(&self) -> Duration {
+        self.max_delay * 3 / 4
+    }
 }
 
 impl Config {

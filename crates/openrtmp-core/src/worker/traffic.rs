@@ -310,6 +310,7 @@ impl<P: Platform> Worker<P> {
         if self.background {
             window = window.max(config.background_coalesce);
         }
+        let window = window.min(config.longest_window());
         connection.io.dirty = false;
         if connection.io.unwritten {
             return;
