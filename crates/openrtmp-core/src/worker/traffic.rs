@@ -320,6 +320,7 @@ impl<P: Platform> Worker<P> {
         if connection.is_coalescing(self.state.now, window, config) {
             return self.rearm(slot);
         }
+        let answers = connection.queue.control_bytes();
         let chunk_size = connection.session.chunk_size();
         let delay = &mut connection.delay;
         let written =
@@ -335,7 +336,9 @@ impl<P: Platform> Worker<P> {
             Err(e) => return self.close(slot, CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
-        connection.account();
+        if answers > 0 {
+            connection.account();
+        }
         let blocked = end == WriteEnd::Blocked;
         if end == WriteEnd::Budget {
             connection.io.urgent = true;
