@@ -447,7 +447,7 @@ impl TapSink {
         let Some(feed) = feeds.of(&self.stream) else {
             return false;
         };
-        if !feed.queue.reserve(1) {
+        if !feed.queue.reserve() {
             // For want of memory a frame is lost as for want of time.
             feed.dropped += 1;
             return true;

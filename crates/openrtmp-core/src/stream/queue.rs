@@ -117,13 +117,23 @@ impl SendQueue {
         self.bytes + self.entries.len() * size_of::<Entry>()
     }
 
-    /// Makes room for so many entries. False if there is no memory for them.
-    pub(crate) fn reserve(&mut self, entries: usize) -> bool {
-        self.entries.try_reserve(entries).is_ok()
+    /// Makes room for one more entry. False if there is no memory for it.
+    pub(crate) fn reserve(&mut self) -> bool {
+        self.entries.len() < self.entries.capacity() || self.entries.try_reserve(1).is_ok()
+    }
+
+    /// Why a subscriber whose queue this is cannot go on: too much waits, or too
+    /// long, though what may be dropped was.
+    pub(crate) fn is_hopeless(&self, now: Time, config: &QueueConfig) -> Option<String> {
+        if self.footprint() > config.max_bytes.saturating_mul(2) {
+            return Some(format!("{} bytes behind", self.bytes));
+        }
+        let age = self.age(now);
+        (age > config.stall_timeout).then(|| format!("{} s behind", age.as_secs()))
     }
 
     /// How long the oldest packet has waited.
-    pub(crate) fn age(&self, now: Time) -> Duration {
+    fn age(&self, now: Time) -> Duration {
         let oldest = self.entries.iter().find_map(|entry| match entry {
             Entry::Media(m) => Some(m.queued),
             Entry::Control(_) => None,

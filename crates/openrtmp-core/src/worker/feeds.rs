@@ -11,6 +11,9 @@ use crate::platform::Platform;
 use crate::stream::gate::Gate;
 use crate::stream::packet::{Class, SharedPacket};
 
+/// Why a player is closed whose queue cannot grow.
+const NO_MEMORY: &str = "no memory for its queue";
+
 /// The subscribers of one stream on this worker.
 pub(super) struct Feed {
     pub(super) name: StreamName,
@@ -167,12 +170,12 @@ impl<P: Platform> Worker<P> {
             self.state.totals.errors.too_slow += 1;
             return self.state.doomed.push((connection, reason));
         }
-        if !queue.reserve(packets.len()) {
-            let reason = CloseReason::Limit("no memory for its queue".to_owned());
-            return self.state.doomed.push((connection, reason));
-        }
         for packet in packets {
             if subscriber.gate.admit(packet) {
+                if !queue.reserve() {
+                    let reason = CloseReason::Limit(NO_MEMORY.to_owned());
+                    return self.state.doomed.push((connection, reason));
+                }
                 queue.push_media(packet.clone(), message_stream, now);
                 subscriber.note_frame(packet, now);
             }
@@ -198,8 +201,8 @@ impl<P: Platform> Worker<P> {
             if connection.is_ending() {
                 continue;
             }
-            if !connection.queue.reserve(1) {
-                let reason = CloseReason::Limit("no memory for its queue".to_owned());
+            if !connection.queue.reserve() {
+                let reason = CloseReason::Limit(NO_MEMORY.to_owned());
                 self.state.doomed.push((subscriber.connection, reason));
                 continue;
             }
@@ -221,13 +224,10 @@ impl<P: Platform> Worker<P> {
             if connection.queue.len() > before {
                 subscriber.note_frame(packet, now);
             }
-            let queue = &connection.queue;
-            let behind = if queue.footprint() > config.max_bytes.saturating_mul(2) {
-                Some(format!("{} bytes behind", queue.bytes()))
-            } else if queue.age(now) > config.stall_timeout {
-                Some(format!("{} s behind", queue.age(now).as_secs()))
-            } else {
-                None
+            // One that keeps up had nothing waiting: not worth a look.
+            let behind = match before {
+                0 => None,
+                _ => connection.queue.is_hopeless(now, config),
             };
             if let Some(behind) = behind {
                 let reason = CloseReason::TooSlow(behind);

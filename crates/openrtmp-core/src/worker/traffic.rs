@@ -326,6 +326,7 @@ impl<P: Platform> Worker<P> {
         }
         // Not before it is used: the poller tells of it once.
         connection.io.room = false;
+        let answers = connection.queue.control_bytes();
         let chunk_size = connection.session.chunk_size();
         let delay = &mut connection.delay;
         let written =
@@ -341,7 +342,9 @@ impl<P: Platform> Worker<P> {
             Err(e) => return self.close(slot, CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
-        connection.account();
+        if answers > 0 {
+            connection.account();
+        }
         let blocked = end == WriteEnd::Blocked;
         if end == WriteEnd::Budget {
             connection.io.urgent = true;
