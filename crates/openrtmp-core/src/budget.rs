@@ -1,7 +1,8 @@
 //! The memory that peers can make the server hold, counted against one limit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A limit and what is used of it. Relaxed atomics: a sum, not a lock.
 #[derive(Debug)]

@@ -49,6 +49,8 @@ mod interfaces;
 #[doc(hidden)]
 pub mod internals;
 mod log_limit;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod metrics;
 pub mod platform;
 mod publisher;
@@ -59,6 +61,7 @@ mod shared;
 #[cfg(test)]
 mod sim_tests;
 mod stream;
+mod sync;
 mod tap;
 mod worker;
 

@@ -2,8 +2,7 @@
 //! policy of its own.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,6 +18,8 @@ use crate::shared::Shared;
 use crate::stream::gate::Gate;
 use crate::stream::packet::{Class, SharedPacket};
 use crate::stream::queue::{Entry, SendQueue};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Streams that are over and of which a tap keeps what its owner did not take.
 const ENDED_FEEDS: usize = 64;

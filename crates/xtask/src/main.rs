@@ -12,10 +12,14 @@
 mod bench;
 mod build;
 mod capi;
+mod coverage;
 mod install;
 mod instructions;
+mod nightly;
 mod runner;
+mod sanitize;
 mod sim;
+mod soak;
 mod test;
 mod tools;
 mod workspace;
@@ -45,6 +49,14 @@ Commands:
          --check        run clippy instead
   capi   Install the C library into the target folder, build programs against it
          with CMake and pkg-config, and run it under valgrind
+  sanitize  The tests again under loom, Miri, AddressSanitizer, ThreadSanitizer
+         --only CHECK   one of loom, miri, asan, tsan; repeatable
+         --quick        what `test` runs of it
+         --no-install   install no toolchain or component
+  soak   A server under hundreds of players while some, and its publishers, are
+         killed, stalled and flooded; --minutes N (10), --seconds N, --players N,
+         --publishers N, --bitrate N, --workers N, --seed N; --dev: not optimised
+  coverage  Lines and branches of protocol and core that the tests reach, by file
 
 Exit codes: 0 all passed, 1 something failed, 2 wrong usage or a tool is missing";
 
@@ -78,6 +90,15 @@ fn main() -> ExitCode {
             Ok(options) => build::run(&options),
             Err(message) => refuse(&message),
         },
+        "sanitize" => match sanitize::Options::parse(options) {
+            Ok(options) => sanitize::run(&options),
+            Err(message) => refuse(&message),
+        },
+        "soak" => match soak::Options::parse(options) {
+            Ok(options) => soak::run(&options),
+            Err(message) => refuse(&message),
+        },
+        "coverage" if options.is_empty() => coverage::run(),
         "capi" if options.is_empty() => capi::run(),
         "help" | "--help" | "-h" => {
             println!("{USAGE}\n\nSteps of test: {}", test::step_names());

@@ -151,6 +151,20 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "sanitize",
+        what: "thread models under loom, the C interface under Miri",
+        needs: &[],
+        arguments: &["xtask", "sanitize", "--quick"],
+        environment: &[],
+    },
+    Step {
+        name: "soak",
+        what: "a server under players and publishers that misbehave",
+        needs: &[],
+        arguments: &["xtask", "soak", "--seconds", "25", "--dev"],
+        environment: &[],
+    },
+    Step {
         name: "doc",
         what: "documentation builds without warnings",
         needs: &[],
@@ -163,6 +177,8 @@ struct StepResult {
     name: &'static str,
     passed: bool,
     tally: Tally,
+    /// What could not run here, and why.
+    skipped: Vec<String>,
     took: Duration,
 }
 
@@ -175,10 +191,7 @@ fn run_step(step: &Step) -> StepResult {
         .envs(step.environment.iter().copied());
     let outcome = runner::run(command).unwrap_or_else(|error| {
         eprintln!("error: cargo could not be run: {error}");
-        Outcome {
-            success: false,
-            tally: Tally::default(),
-        }
+        Outcome::default()
     });
     let took = started.elapsed();
     let verdict = if outcome.success { "passed" } else { "FAILED" };
@@ -187,6 +200,7 @@ fn run_step(step: &Step) -> StepResult {
         name: step.name,
         passed: outcome.success,
         tally: counted(&outcome),
+        skipped: outcome.skipped,
         took,
     }
 }
@@ -218,6 +232,9 @@ fn print_summary(prepared: Duration, results: &[StepResult]) {
         time += result.took;
     }
     println!("{:<10} {:<8} {:>10}", "all", "", seconds(time));
+    for skipped in results.iter().flat_map(|result| &result.skipped) {
+        println!("skipped: {skipped}");
+    }
     println!("\n{}", tally_line(total));
 }
 
@@ -248,7 +265,11 @@ mod tests {
             failed,
             skipped: 0,
         };
-        Outcome { success, tally }
+        Outcome {
+            success,
+            tally,
+            ..Outcome::default()
+        }
     }
 
     #[test]

@@ -232,7 +232,9 @@ fn a_server_that_floods_a_publisher_does_not_block_it() {
         // Writes without reading: more than both sockets hold.
         for number in 0..PINGS {
             peer.session.ping(number);
-            peer.transmit();
+            if number % 1000 == 999 {
+                peer.transmit();
+            }
         }
         let mut bytes = 0;
         peer.run(|_, event| {

@@ -3,8 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
@@ -18,6 +17,8 @@ use crate::platform::Wake;
 use crate::publisher::Credit;
 use crate::stream::directory::Grant;
 use crate::stream::packet::SharedPacket;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::mpsc;
 use crate::tap::Tapped;
 
 /// A wake-up that fails is tried again at once: without it a command waits for
@@ -129,20 +130,20 @@ pub(crate) struct JoinId(pub(crate) u64);
 /// The sending end of a worker's queue. Wake-ups are coalesced: one is enough
 /// until the worker has looked.
 pub(crate) struct Inbox {
-    queue: Sender<Command>,
+    queue: mpsc::Sender<Command>,
     pending: Arc<AtomicBool>,
     waker: Box<dyn Wake>,
 }
 
 /// The worker's end.
 pub(crate) struct Outlet {
-    queue: Receiver<Command>,
+    queue: mpsc::Receiver<Command>,
     pending: Arc<AtomicBool>,
 }
 
 impl Inbox {
     pub(crate) fn new(waker: Box<dyn Wake>) -> (Inbox, Outlet) {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = mpsc::channel();
         let pending = Arc::new(AtomicBool::new(false));
         (
             Inbox {

@@ -5,7 +5,7 @@ use super::compressing_writer::{self, Habits};
 use super::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 200 }))]
 
     #[test]
     fn whatever_is_written_reads_back_identical(
