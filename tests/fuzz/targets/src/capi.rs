@@ -1,0 +1,4 @@
+//! The C ABI.
+
+/// Operations.
+pub fn run(_data: &[u8]) {}
