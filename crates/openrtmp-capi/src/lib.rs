@@ -36,3 +36,4 @@ pub mod tap;
 pub mod version;
 
 pub use boundary::panic_on_purpose;
+pub use convert::OpenrtmpStr;

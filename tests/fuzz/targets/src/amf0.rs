@@ -12,7 +12,9 @@ use openrtmp_protocol::amf::{AmfError, AmfErrorKind, Decoder, Encoder, Encoding,
 use crate::input::take;
 use crate::memory;
 
-use crate::amf_oracle::{agrees0, generous, is_limit, limits, may_refuse, memory as allowed, survives};
+use crate::amf_oracle::{
+    agrees0, generous, is_limit, limits, may_refuse, memory as allowed, survives,
+};
 
 /// Which limits, then the message.
 pub fn run(data: &[u8]) {
@@ -66,7 +68,10 @@ fn compare(message: &[u8], values: &[Value], error: Option<&AmfError>) {
     for value in values {
         match other.decode() {
             Ok(theirs) => {
-                assert!(agrees0(value, &theirs), "{value:?} is {theirs:?} to the other");
+                assert!(
+                    agrees0(value, &theirs),
+                    "{value:?} is {theirs:?} to the other"
+                );
                 // Its AMF3 tables live as long as a value, ours as the message.
                 switched |= contains_amf3(&theirs);
             }
@@ -84,7 +89,10 @@ fn compare(message: &[u8], values: &[Value], error: Option<&AmfError>) {
     // that it must meet at the same byte are compared.
     if let Some(error) = error
         && !is_limit(error)
-        && matches!(error.kind, AmfErrorKind::Marker(_) | AmfErrorKind::Reference(_))
+        && matches!(
+            error.kind,
+            AmfErrorKind::Marker(_) | AmfErrorKind::Reference(_)
+        )
     {
         let theirs = other.decode();
         assert!(theirs.is_err(), "{error}, but the other reads {theirs:?}");

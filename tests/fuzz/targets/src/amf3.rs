@@ -59,7 +59,10 @@ fn compare(message: &[u8], values: &[Value], error: Option<&AmfError>) {
     for value in values {
         match other.decode() {
             Ok(theirs) => {
-                assert!(agrees3(value, &theirs), "{value:?} is {theirs:?} to the other");
+                assert!(
+                    agrees3(value, &theirs),
+                    "{value:?} is {theirs:?} to the other"
+                );
             }
             Err(refusal) => {
                 assert!(may_refuse(&refusal), "{value:?}: {refusal}");
@@ -69,7 +72,10 @@ fn compare(message: &[u8], values: &[Value], error: Option<&AmfError>) {
     }
     // As for AMF0: only errors that it must meet at the same byte.
     if let Some(error) = error
-        && matches!(error.kind, AmfErrorKind::Marker(_) | AmfErrorKind::Reference(_))
+        && matches!(
+            error.kind,
+            AmfErrorKind::Marker(_) | AmfErrorKind::Reference(_)
+        )
     {
         let theirs = other.decode();
         assert!(theirs.is_err(), "{error}, but the other reads {theirs:?}");

@@ -182,8 +182,10 @@ pub(crate) fn agrees0(ours: &Value, theirs: &Amf0Value) -> bool {
                 class_name,
                 entries,
             },
-        ) => a.class.as_deref().unwrap_or_default() == class_name.as_deref().unwrap_or_default()
-            && pairs(&a.members, entries, agrees0),
+        ) => {
+            a.class.as_deref().unwrap_or_default() == class_name.as_deref().unwrap_or_default()
+                && pairs(&a.members, entries, agrees0)
+        }
         (Value::EcmaArray(a), Amf0Value::EcmaArray { entries }) => {
             pairs(&a.members, entries, agrees0)
         }
@@ -237,8 +239,10 @@ pub(crate) fn agrees3(ours: &Value, theirs: &Amf3Value) -> bool {
                 entries,
                 ..
             },
-        ) => a.class.as_deref().unwrap_or_default() == class_name.as_deref().unwrap_or_default()
-            && pairs(&a.members, entries, agrees3),
+        ) => {
+            a.class.as_deref().unwrap_or_default() == class_name.as_deref().unwrap_or_default()
+                && pairs(&a.members, entries, agrees3)
+        }
         (Value::ByteArray(a), Amf3Value::ByteArray(b)) => a == b,
         (Value::IntVector { fixed, items }, Amf3Value::IntVector { is_fixed, entries }) => {
             fixed == is_fixed && items == entries
@@ -260,9 +264,11 @@ pub(crate) fn agrees3(ours: &Value, theirs: &Amf3Value) -> bool {
                 is_fixed,
                 entries,
             },
-        ) => class == class_name.as_deref().unwrap_or("*")
-            && fixed == is_fixed
-            && list(items, entries, agrees3),
+        ) => {
+            class == class_name.as_deref().unwrap_or("*")
+                && fixed == is_fixed
+                && list(items, entries, agrees3)
+        }
         // It takes only 1 for weak; any byte but 0 is meant.
         (Value::Dictionary { entries, .. }, Amf3Value::Dictionary { entries: b, .. }) => {
             list(entries, b, |(key, value), pair| {

@@ -61,7 +61,9 @@ fn message(input: &mut Unstructured<'_>) -> Message {
     let timestamp = take(input);
     let length = usize::from(take::<u16>(input)) % 20_000;
     let filling: u8 = take(input);
-    let payload: Bytes = (0..length).map(|at| (at as u8).wrapping_mul(filling)).collect();
+    let payload: Bytes = (0..length)
+        .map(|at| (at as u8).wrapping_mul(filling))
+        .collect();
     Message {
         chunk_stream: chunk_stream.clamp(2, 65_599),
         kind,

@@ -16,7 +16,9 @@ use openrtmp_protocol::{RtmpUrl, Time};
 
 use crate::input::{Cuts, Piece, take};
 use crate::memory;
-use crate::peer::{Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, small_limits};
+use crate::peer::{
+    Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, small_limits,
+};
 
 /// The input begins with these, combined.
 pub mod flag {
@@ -46,8 +48,8 @@ pub fn run(data: &[u8]) {
         drive(Host::new(flags, Cuts::NONE, false), flags, &operations)
     });
     if cuts != Cuts::NONE {
-        let [whole, cut] = [Cuts::NONE, cuts]
-            .map(|cuts| drive(Host::new(flags, cuts, true), flags, &operations));
+        let [whole, cut] =
+            [Cuts::NONE, cuts].map(|cuts| drive(Host::new(flags, cuts, true), flags, &operations));
         if whole.events != cut.events {
             assert_eq!(format!("{:#?}", whole.events), format!("{:#?}", cut.events));
         }

@@ -90,7 +90,9 @@ fn check(config: &Config) {
     for format in [Format::Json, Format::Yaml] {
         let document = config.dump(format);
         for mut other in [Config::desktop(), Config::mobile(), config.clone()] {
-            other.merge(&document, format).unwrap_or_else(|e| panic!("{e}\n{document}"));
+            other
+                .merge(&document, format)
+                .unwrap_or_else(|e| panic!("{e}\n{document}"));
             assert_eq!(other, *config, "{document}");
         }
     }

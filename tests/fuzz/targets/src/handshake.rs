@@ -135,7 +135,9 @@ fn pair(digest: bool, filling: u8, cuts: Cuts, alterations: &[u8]) {
         .iter()
         .map(|[low, high, mask]| (usize::from(u16::from_le_bytes([*low, *high])), *mask))
         .collect();
-    let intact = alterations.iter().all(|(at, mask)| *at >= WHOLE || *mask == 0);
+    let intact = alterations
+        .iter()
+        .all(|(at, mask)| *at >= WHOLE || *mask == 0);
 
     let (mut sent, mut summaries) = (0, (None, None));
     for _ in 0..2 {

@@ -14,8 +14,8 @@ use openrtmp_protocol::media::codec::{
     legacy_audio_format, video_format, video_format_of_keyframe,
 };
 use openrtmp_protocol::media::{
-    AudioCodec, AudioPacketKind, AudioTag, ChannelLayout, FourCc, MultichannelConfig,
-    VideoCodec, VideoPacketKind, VideoTag, write_audio, write_video,
+    AudioCodec, AudioPacketKind, AudioTag, ChannelLayout, FourCc, MultichannelConfig, VideoCodec,
+    VideoPacketKind, VideoTag, write_audio, write_video,
 };
 
 use crate::input::take;
@@ -33,8 +33,12 @@ pub fn run(data: &[u8]) {
     match what % 6 {
         0 => memory::within(allowed, || video(body)),
         1 => memory::within(allowed, || audio(body)),
-        2 => memory::within(allowed, || video_codec(VIDEO[usize::from(codec) % VIDEO.len()], body)),
-        3 => memory::within(allowed, || audio_codec(AUDIO[usize::from(codec) % AUDIO.len()], body)),
+        2 => memory::within(allowed, || {
+            video_codec(VIDEO[usize::from(codec) % VIDEO.len()], body)
+        }),
+        3 => memory::within(allowed, || {
+            audio_codec(AUDIO[usize::from(codec) % AUDIO.len()], body)
+        }),
         4 => channels(body),
         _ => drop(flv::stream_members(body)),
     }
@@ -122,7 +126,10 @@ fn audio(message: &[u8]) {
 fn in_order(bodies: impl Iterator<Item = Range<usize>>, message: &[u8]) {
     let mut end = 0;
     for body in bodies {
-        assert!(end <= body.start && body.start <= body.end, "{body:?} after {end}");
+        assert!(
+            end <= body.start && body.start <= body.end,
+            "{body:?} after {end}"
+        );
         end = body.end;
     }
     assert!(end <= message.len());
@@ -130,8 +137,16 @@ fn in_order(bodies: impl Iterator<Item = Range<usize>>, message: &[u8]) {
 
 fn video_codec(codec: VideoCodec, body: &[u8]) {
     let sane = |format: &VideoFormat| {
-        assert!(format.frame_rate.is_none_or(|rate| rate.is_finite() && rate > 0.0), "{format:?}");
-        assert!(format.width != Some(0) && format.height != Some(0), "{format:?}");
+        assert!(
+            format
+                .frame_rate
+                .is_none_or(|rate| rate.is_finite() && rate > 0.0),
+            "{format:?}"
+        );
+        assert!(
+            format.width != Some(0) && format.height != Some(0),
+            "{format:?}"
+        );
         plain(format.codec_string.as_deref());
     };
     let _ = video_format(codec, body).inspect(sane);
@@ -146,7 +161,10 @@ fn legacy_again(codec: VideoCodec) -> VideoCodec {
 
 fn audio_codec(codec: AudioCodec, body: &[u8]) {
     let sane = |format: &AudioFormat| {
-        assert!(format.sample_rate != Some(0) && format.channels != Some(0), "{format:?}");
+        assert!(
+            format.sample_rate != Some(0) && format.channels != Some(0),
+            "{format:?}"
+        );
         plain(format.codec_string.as_deref());
     };
     let _ = audio_format(codec, body).inspect(sane);
@@ -161,7 +179,10 @@ fn audio_codec(codec: AudioCodec, body: &[u8]) {
 /// Codec strings go into manifests and logs.
 fn plain(text: Option<&str>) {
     let text = text.unwrap_or("none");
-    assert!(!text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()), "{text:?}");
+    assert!(
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()),
+        "{text:?}"
+    );
 }
 
 fn channels(body: &[u8]) {

@@ -3,7 +3,6 @@
 //! - Control messages and commands survive being written and read.
 //! - The parts of an aggregate lie in it, one behind the other.
 
-
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use openrtmp_protocol::amf::Encoding;

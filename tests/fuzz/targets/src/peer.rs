@@ -135,7 +135,9 @@ pub(crate) fn media(input: &mut Unstructured<'_>) -> Message {
 
 /// Bytes that tell where they are.
 pub(crate) fn filled(length: usize, filling: u8) -> Bytes {
-    (0..length).map(|at| filling.wrapping_add(at as u8)).collect()
+    (0..length)
+        .map(|at| filling.wrapping_add(at as u8))
+        .collect()
 }
 
 /// Commands by the number that an input names them with.

@@ -20,7 +20,9 @@ use openrtmp_protocol::session::{
 
 use crate::input::{Cuts, Piece, take};
 use crate::memory;
-use crate::peer::{Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, small_limits};
+use crate::peer::{
+    Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, small_limits,
+};
 
 /// The input begins with these, combined.
 pub mod flag {
@@ -52,7 +54,9 @@ pub fn run(data: &[u8]) {
         0 => SMALL_MEMORY + 2 * data.len(),
         _ => 64 * SMALL_MEMORY,
     };
-    memory::within(allowed, || drive(Host::new(flags, Cuts::NONE, None), flags, &operations));
+    memory::within(allowed, || {
+        drive(Host::new(flags, Cuts::NONE, None), flags, &operations)
+    });
     if cuts != Cuts::NONE {
         let whole = Host::new(flags, Cuts::NONE, Some(Trace::new()));
         let cut = Host::new(flags, cuts, Some(Trace::new()));
@@ -394,7 +398,10 @@ impl Host {
     }
 
     fn asked(&mut self, request: RequestId, asks: Asks) {
-        assert!(self.last_request.is_none_or(|last| last.0 < request.0), "a new id");
+        assert!(
+            self.last_request.is_none_or(|last| last.0 < request.0),
+            "a new id"
+        );
         self.last_request = Some(request);
         self.requests.push((request, asks));
     }

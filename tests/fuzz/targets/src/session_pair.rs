@@ -110,7 +110,14 @@ impl Pair {
         let mut writer = ChunkWriter::new();
         writer.set_chunk_size(self.server.chunk_size());
         let stream = self.stream.expect("it plays");
-        writer.write(chunk_stream, kind, stream, timestamp, payload, &mut self.to_client);
+        writer.write(
+            chunk_stream,
+            kind,
+            stream,
+            timestamp,
+            payload,
+            &mut self.to_client,
+        );
     }
 
     /// What the server has to say goes before media that is framed for it.
