@@ -12,6 +12,7 @@
 mod bench;
 mod build;
 mod capi;
+mod fuzz;
 mod install;
 mod runner;
 mod test;
@@ -36,6 +37,10 @@ Commands:
          --check        run clippy instead
   capi   Install the C library into the target folder, build programs against it
          with CMake and pkg-config, and run it under valgrind
+  fuzz   Run the fuzz targets of tests/fuzz in turn, with the nightly compiler
+         --seconds N    how long each runs, by default 60
+         --target T     one target, repeatable
+         --merge        take over into the corpus what reaches new code
 
 Exit codes: 0 all passed, 1 something failed, 2 wrong usage or a tool is missing";
 
@@ -62,6 +67,10 @@ fn main() -> ExitCode {
             Err(message) => refuse(&message),
         },
         "capi" if options.is_empty() => capi::run(),
+        "fuzz" => match fuzz::Options::parse(options) {
+            Ok(options) => fuzz::run(&options),
+            Err(message) => refuse(&message),
+        },
         "help" | "--help" | "-h" => {
             println!("{USAGE}\n\nSteps of test: {}", test::step_names());
             ExitCode::SUCCESS
