@@ -69,6 +69,11 @@ impl Link {
         self.reader.buffered_bytes()
     }
 
+    /// Gives back what is held of the peer: nothing more is read.
+    pub(super) fn release_input(&mut self) {
+        self.reader.release();
+    }
+
     pub(super) fn chunk_size(&self) -> u32 {
         self.writer.chunk_size()
     }

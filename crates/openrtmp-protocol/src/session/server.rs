@@ -378,6 +378,7 @@ impl ServerSession {
         self.phase = Phase::Closed;
         self.streams = MessageStreams::default();
         self.events.release();
+        self.link.release_input();
         self.waiting = VecDeque::new();
         self.waiting_bytes = 0;
     }
