@@ -287,7 +287,7 @@ fn bare(line: &str) -> &str {
 /// Words of hex digits.
 fn hex(line: &str) -> Option<Vec<u8>> {
     let digits: String = line.split_whitespace().collect();
-    if digits.len() % 2 != 0 || !digits.is_ascii() {
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return None;
     }
     (0..digits.len())

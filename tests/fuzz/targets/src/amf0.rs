@@ -12,9 +12,7 @@ use openrtmp_protocol::amf::{AmfError, AmfErrorKind, Decoder, Encoder, Encoding,
 use crate::input::take;
 use crate::memory;
 
-use crate::amf_oracle::{
-    agrees0, generous, is_limit, limits, may_refuse, memory as allowed, survives,
-};
+use crate::amf_oracle::{agrees0, generous, limits, may_refuse, memory as allowed, survives};
 
 /// Which limits, then the message.
 pub fn run(data: &[u8]) {
@@ -64,48 +62,54 @@ fn write(values: &[Value], encoding: Encoding) -> Vec<u8> {
 /// Reads along with the other reader, up to the first value that it may refuse.
 fn compare(message: &[u8], values: &[Value], error: Option<&AmfError>) {
     let mut other = amf0::Decoder::new(message);
-    let mut switched = false;
+    let mut switches = 0;
     for value in values {
         match other.decode() {
             Ok(theirs) => {
+                switches += switches_in(&theirs);
+                // Its AMF3 tables live as long as a value, ours as the message.
+                if switches > 1 {
+                    return;
+                }
                 assert!(
                     agrees0(value, &theirs),
                     "{value:?} is {theirs:?} to the other"
                 );
-                // Its AMF3 tables live as long as a value, ours as the message.
-                switched |= contains_amf3(&theirs);
             }
             Err(refusal) => {
-                let lost = switched || message.contains(&0x11);
+                let lost = message.contains(&SWITCH);
                 assert!(may_refuse(&refusal) || lost, "{value:?}: {refusal}");
                 return;
             }
         }
-        if switched {
-            return;
-        }
     }
     // It has no limits, and would look far behind where we stopped: only errors
     // that it must meet at the same byte are compared.
-    if let Some(error) = error
-        && !is_limit(error)
-        && matches!(
-            error.kind,
-            AmfErrorKind::Marker(_) | AmfErrorKind::Reference(_)
-        )
-    {
+    let comparable = match error.map(|error| &error.kind) {
+        // Deep inside a member without a name it ends that member's object for it.
+        Some(AmfErrorKind::Marker(OBJECT_END)) => false,
+        Some(AmfErrorKind::Marker(_)) => true,
+        Some(AmfErrorKind::Reference(_)) => !message.contains(&SWITCH),
+        _ => false,
+    };
+    if comparable {
         let theirs = other.decode();
-        assert!(theirs.is_err(), "{error}, but the other reads {theirs:?}");
+        assert!(theirs.is_err(), "{error:?}, but the other reads {theirs:?}");
     }
 }
 
-fn contains_amf3(value: &amf0::Value) -> bool {
+/// Markers of AMF0.
+const OBJECT_END: u8 = 0x09;
+const SWITCH: u8 = 0x11;
+
+/// How often a value switches to AMF3.
+fn switches_in(value: &amf0::Value) -> usize {
     match value {
-        amf0::Value::AvmPlus(_) => true,
+        amf0::Value::AvmPlus(_) => 1,
         amf0::Value::Object { entries, .. } | amf0::Value::EcmaArray { entries } => {
-            entries.iter().any(|pair| contains_amf3(&pair.value))
+            entries.iter().map(|pair| switches_in(&pair.value)).sum()
         }
-        amf0::Value::Array { entries } => entries.iter().any(contains_amf3),
-        _ => false,
+        amf0::Value::Array { entries } => entries.iter().map(switches_in).sum(),
+        _ => 0,
     }
 }

@@ -72,10 +72,7 @@ fn compare(message: &[u8], values: &[Value], error: Option<&AmfError>) {
     }
     // As for AMF0: only errors that it must meet at the same byte.
     if let Some(error) = error
-        && matches!(
-            error.kind,
-            AmfErrorKind::Marker(_) | AmfErrorKind::Reference(_)
-        )
+        && let AmfErrorKind::Marker(_) | AmfErrorKind::Reference(_) = error.kind
     {
         let theirs = other.decode();
         assert!(theirs.is_err(), "{error}, but the other reads {theirs:?}");

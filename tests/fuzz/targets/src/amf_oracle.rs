@@ -6,7 +6,7 @@ use std::time::Duration;
 use amf::error::DecodeError;
 use amf::{Amf0Value, Amf3Value, Pair};
 use openrtmp_protocol::AmfLimits;
-use openrtmp_protocol::amf::{AmfError, AmfErrorKind, Object, Value};
+use openrtmp_protocol::amf::{Object, Value};
 
 /// The limits of the first reading. Bit 0 of `flags`: small ones.
 pub(crate) fn limits(flags: u8) -> AmfLimits {
@@ -35,17 +35,6 @@ pub(crate) fn generous() -> AmfLimits {
         elements: usize::MAX,
         decoded_bytes: usize::MAX,
     }
-}
-
-/// Whether an error is about a limit of ours rather than about the bytes.
-pub(crate) fn is_limit(error: &AmfError) -> bool {
-    matches!(
-        error.kind,
-        AmfErrorKind::TooDeep(_)
-            | AmfErrorKind::StringTooLong(_)
-            | AmfErrorKind::TooManyElements(_)
-            | AmfErrorKind::TooLarge(_)
-    )
 }
 
 /// Whether both are the same, save for what no version of AMF can say of the other:

@@ -315,7 +315,7 @@ impl Host {
 
     fn record(&mut self, input: &mut Unstructured<'_>) {
         let server = pick(&self.servers, input);
-        let start = take::<u8>(input) % 3 > 0;
+        let start = !take::<u8>(input).is_multiple_of(3);
         let stream = Text::take(input);
         let folder = Text::take_path(input, &self.files());
         // SAFETY: the handle is NULL or lives; texts live until the call is over.

@@ -26,8 +26,8 @@ pub fn run(data: &[u8]) {
     pair.exchange();
     assert!(pair.ready, "nothing stands in the way");
 
-    let mut sent = Vec::new();
-    while !input.is_empty() && sent.len() < 64 {
+    let (mut sent, mut bytes) = (Vec::new(), 0);
+    while !input.is_empty() && sent.len() < 64 && bytes < 60_000 {
         let what: u8 = take(&mut input);
         let timestamp = take(&mut input);
         let length = usize::from(take::<u16>(&mut input)) % 40_000;
@@ -39,6 +39,7 @@ pub fn run(data: &[u8]) {
         };
         let payload = filled(length, take(&mut input));
         pair.send(kind, timestamp, &payload);
+        bytes += payload.len();
         sent.push((kind, timestamp, payload));
         if what & 4 != 0 {
             pair.exchange();
@@ -140,15 +141,15 @@ impl Pair {
                 return;
             }
             for piece in self.cuts.of(&to_server) {
-                self.to_the_server(piece);
+                self.feed_server(piece);
             }
             for piece in self.cuts.of(&to_client) {
-                self.to_the_client(piece);
+                self.feed_client(piece);
             }
         }
     }
 
-    fn to_the_server(&mut self, mut bytes: &[u8]) {
+    fn feed_server(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let used = self.server.handle_input(Time::ZERO, bytes);
             bytes = &bytes[used.expect("our client is polite")..];
@@ -174,7 +175,7 @@ impl Pair {
         }
     }
 
-    fn to_the_client(&mut self, mut bytes: &[u8]) {
+    fn feed_client(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let used = self.client.handle_input(Time::ZERO, bytes);
             bytes = &bytes[used.expect("our server is polite")..];
