@@ -196,7 +196,7 @@ impl Report {
 const TIMEOUT: u64 = 10;
 
 /// Lines of its output that are shown when a target fails.
-const LINES: usize = 60;
+const LINES: usize = 150;
 
 fn fuzz(target: &str, options: &Options) -> io::Result<Report> {
     let corpus = folder().join("corpus").join(target);
