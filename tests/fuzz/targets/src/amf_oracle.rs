@@ -6,7 +6,7 @@ use std::time::Duration;
 use amf::error::DecodeError;
 use amf::{Amf0Value, Amf3Value, Pair};
 use openrtmp_protocol::AmfLimits;
-use openrtmp_protocol::amf::{Object, Value};
+use openrtmp_protocol::amf::{AmfError, Decoder, Object, Value};
 
 /// The limits of the first reading. Bit 0 of `flags`: small ones.
 pub(crate) fn limits(flags: u8) -> AmfLimits {
@@ -35,6 +35,44 @@ pub(crate) fn generous() -> AmfLimits {
         elements: usize::MAX,
         decoded_bytes: usize::MAX,
     }
+}
+
+/// Reads values to the end of the message, or up to the first that cannot be read.
+/// `next` reads one, of either encoding.
+pub(crate) fn read<'a>(
+    message: &'a [u8],
+    limits: &AmfLimits,
+    next: impl Fn(&mut Decoder<'a>) -> Result<Value, AmfError>,
+) -> (Vec<Value>, Option<AmfError>) {
+    let mut decoder = Decoder::new(message, limits);
+    let mut values = Vec::new();
+    while !decoder.is_empty() {
+        let before = decoder.position();
+        match next(&mut decoder) {
+            Ok(value) => values.push(value),
+            Err(error) => {
+                assert!(error.offset <= message.len());
+                return (values, Some(error));
+            }
+        }
+        assert!(decoder.position() > before, "every value takes bytes");
+    }
+    (values, None)
+}
+
+/// That what was written from `values` reads as the same; what was read.
+pub(crate) fn reads_back<'a>(
+    values: &[Value],
+    written: &'a [u8],
+    next: impl Fn(&mut Decoder<'a>) -> Result<Value, AmfError>,
+) -> Vec<Value> {
+    let (again, trouble) = read(written, &generous(), next);
+    assert_eq!(trouble, None, "we read what we write");
+    assert_eq!(values.len(), again.len());
+    for (value, again) in values.iter().zip(&again) {
+        assert!(survives(value, again), "{value:?} became {again:?}");
+    }
+    again
 }
 
 /// Whether both are the same, save for what no version of AMF can say of the other:

@@ -448,7 +448,7 @@ impl Host {
         let Ok(mut peer) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
             return;
         };
-        let mut sender = Sender::new();
+        let mut sender = Sender::default();
         let mut bytes = greeting();
         for _ in 0..2 {
             bytes.extend(sender.write(&command(input)));

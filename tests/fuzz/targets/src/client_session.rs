@@ -17,7 +17,7 @@ use openrtmp_protocol::{RtmpUrl, Time};
 use crate::input::{Cuts, Piece, take};
 use crate::memory;
 use crate::peer::{
-    Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, small_limits,
+    Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, operations, small_limits,
 };
 
 /// The input begins with these, combined.
@@ -37,13 +37,7 @@ pub const RAW: u8 = 0;
 
 /// What [`flag`] names, cuts, then operations.
 pub fn run(data: &[u8]) {
-    let mut input = Unstructured::new(data);
-    let flags: u8 = take(&mut input);
-    let cuts: Cuts = take(&mut input);
-    let mut operations = Vec::new();
-    while !input.is_empty() && operations.len() < 200 {
-        operations.push(Operation::take(&mut input));
-    }
+    let (flags, cuts, operations) = operations(data, Operation::take);
     memory::within(SMALL_MEMORY + 2 * data.len(), || {
         drive(Host::new(flags, Cuts::NONE, false), flags, &operations)
     });
@@ -143,7 +137,7 @@ impl Host {
             mode,
             cuts,
             now: Time::ZERO,
-            server: Sender::new(),
+            server: Sender::default(),
             ready: false,
             closed: false,
             error: None,

@@ -9,7 +9,21 @@ use openrtmp_protocol::command::Command;
 use openrtmp_protocol::handshake::PACKET_SIZE;
 use openrtmp_protocol::message::{Control, kind};
 
-use crate::input::take;
+use crate::input::{Cuts, take};
+
+/// What an input of operations begins with: flags and cuts. Then the operations.
+pub(crate) fn operations<'a, T>(
+    data: &'a [u8],
+    operation: impl Fn(&mut Unstructured<'a>) -> T,
+) -> (u8, Cuts, Vec<T>) {
+    let mut input = Unstructured::new(data);
+    let (flags, cuts) = (take(&mut input), take(&mut input));
+    let mut operations = Vec::new();
+    while !input.is_empty() && operations.len() < 200 {
+        operations.push(operation(&mut input));
+    }
+    (flags, cuts, operations)
+}
 
 /// Limits small enough to be reached by an input of a few kilobytes.
 pub(crate) fn small_limits() -> Limits {
@@ -40,13 +54,10 @@ pub(crate) fn greeting() -> Vec<u8> {
 }
 
 /// Writes messages at the chunk size that it announced itself.
+#[derive(Default)]
 pub(crate) struct Sender(ChunkWriter);
 
 impl Sender {
-    pub(crate) fn new() -> Sender {
-        Sender(ChunkWriter::new())
-    }
-
     pub(crate) fn write(&mut self, message: &Message) -> Vec<u8> {
         let Message {
             chunk_stream,

@@ -21,7 +21,7 @@ use openrtmp_protocol::session::{
 use crate::input::{Cuts, Piece, take};
 use crate::memory;
 use crate::peer::{
-    Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, small_limits,
+    Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, operations, small_limits,
 };
 
 /// The input begins with these, combined.
@@ -43,13 +43,7 @@ pub const RAW: u8 = 0;
 
 /// What [`flag`] names, cuts, then operations.
 pub fn run(data: &[u8]) {
-    let mut input = Unstructured::new(data);
-    let flags: u8 = take(&mut input);
-    let cuts: Cuts = take(&mut input);
-    let mut operations = Vec::new();
-    while !input.is_empty() && operations.len() < 200 {
-        operations.push(Operation::take(&mut input));
-    }
+    let (flags, cuts, operations) = operations(data, Operation::take);
     let allowed = match flags & flag::ROOMY {
         0 => SMALL_MEMORY + 2 * data.len(),
         _ => 64 * SMALL_MEMORY,
@@ -205,7 +199,7 @@ impl Host {
             accepting: flags & flag::ACCEPTING != 0,
             cuts,
             now: Time::ZERO,
-            peer: Sender::new(),
+            peer: Sender::default(),
             requests: Vec::new(),
             last_request: None,
             publishing: Vec::new(),
