@@ -1,7 +1,10 @@
 //! The chunk reader on whatever a peer sends.
 //!
 //! - Any cutting of the bytes gives the same messages and the same error.
+//! - They are those that a second, plain reader finds.
 //! - What is held stays below the limit, and does not run ahead of the bytes.
+
+mod plain;
 
 use arbitrary::Unstructured;
 use openrtmp_protocol::Limits;
@@ -25,6 +28,10 @@ pub fn run(data: &[u8]) {
     let end_cut = read(&limits, wire, cuts, |message| cut.push(message));
     assert_eq!(whole, cut);
     assert_eq!(end, end_cut);
+    let (plainly, all) = plain::read(wire);
+    let both = whole.len().min(plainly.len());
+    assert_eq!(whole[..both], plainly[..both]);
+    assert!(!all || end.is_err() || whole.len() == plainly.len());
     let carried: usize = whole.iter().map(|message| message.payload.len()).sum();
     assert!(carried <= wire.len(), "no byte is made up");
 
