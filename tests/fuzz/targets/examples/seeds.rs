@@ -23,6 +23,7 @@ fn main() -> io::Result<()> {
     let seeds = Seeds(&corpus);
     seeds.golden(&golden)?;
     seeds.captures(&fuzz.join("captures"))?;
+    seeds.sessions()?;
     seeds.texts()?;
     seeds.calls()
 }
@@ -136,6 +137,88 @@ impl Seeds<'_> {
                 let head = [flags, 5, 0, client_session::RAW];
                 self.put("client_session", &name, &[&head, &raw])?;
             }
+        }
+        Ok(())
+    }
+
+    /// What captures do not hold: operations as the targets' `Operation::take` reads
+    /// them.
+    fn sessions(&self) -> io::Result<()> {
+        use server_session::flag::{ACCEPTING, CONNECTED, GREETED, PUBLISHING};
+        // Two parts: audio and video of two bytes each.
+        let aggregate = [
+            &[1u8, 30, 0][..],
+            &[8, 0, 0, 2, 0, 0, 5, 0, 0, 0, 0, 0xAF, 1, 0, 0, 0, 13],
+            &[9, 0, 0, 2, 0, 0, 9, 0, 0, 0, 0, 0x27, 1],
+            &[4, 22, 1, 9, 0],
+        ]
+        .concat();
+        let chunk_size = [1, 4, 0, 0, 0, 0x10, 0, 0, 1, 0, 0, 0];
+        let video = [6, 5, 200, 40, 1];
+        let connect = [3, 0, 0, 1, 0x2A, 0, 3, 0, 4, 6, 1];
+        for (name, flags, operations) in [
+            (
+                "aggregate",
+                PUBLISHING,
+                [&aggregate[..], &video, &aggregate].concat(),
+            ),
+            (
+                "chunk size",
+                PUBLISHING,
+                [&chunk_size[..], &video, &[8, 5, 0, 90, 1, 0, 9]].concat(),
+            ),
+            (
+                "end publish",
+                PUBLISHING,
+                [&video[..], &[12, 1], &video, &[11, 255, 255]].concat(),
+            ),
+            (
+                "reconnect",
+                0,
+                [&connect[..], &[9, 0, 14, 2, 14, 3]].concat(),
+            ),
+            (
+                "close",
+                PUBLISHING,
+                vec![3, 0x11, 6, 2, 0, 3, 1, 3, 0x11, 9, 3, 0, 3, 1],
+            ),
+            (
+                "play",
+                0,
+                [&[3u8, 0x11, 3, 0, 0, 3, 1][..], &[13, 1], &[3, 1, 11, 1, 0]].concat(),
+            ),
+        ] {
+            let connected = if name == "reconnect" { 0 } else { CONNECTED };
+            let flags = flags | GREETED | ACCEPTING | connected;
+            self.put("server_session", name, &[&[flags, 3, 0], &operations])?;
+        }
+        use client_session::flag::{CREATED, GREETED as GREETED_CLIENT, PUBLISH};
+        let status = |code: u8| [3, 0x11, 20, 0, 0, 0x1A, 10, 3, code];
+        let (publish_start, play_start, reconnect) = (status(11), status(12), status(14));
+        let eof = [1, 6, 0, 0, 1, 0, 0, 0, 1, 0, 4, 0, 0, 0];
+        let send = [9, 5, 200, 40, 1];
+        for (name, flags, operations) in [
+            (
+                "publishes",
+                PUBLISH,
+                [&publish_start[..], &send, &[9, 2, 9, 0, 1], &[11]].concat(),
+            ),
+            (
+                "plays",
+                0,
+                [
+                    &play_start[..],
+                    &[7, 5, 200, 40, 1],
+                    &aggregate,
+                    &eof,
+                    &reconnect,
+                ]
+                .concat(),
+            ),
+            ("times out", 0, [&[10, 255, 255][..], &send].concat()),
+        ] {
+            let flags = flags | GREETED_CLIENT | CREATED;
+            self.put("client_session", name, &[&[flags, 3, 0], &operations])?;
         }
         Ok(())
     }

@@ -117,12 +117,18 @@ impl Receiver {
     }
 }
 
-/// A message of any type: chunk stream, type, message stream and timestamp in a byte
-/// or two each, then the payload.
+/// Message types that sessions know.
+const KINDS: [u8; 16] = [1, 2, 3, 4, 5, 6, 8, 9, 15, 17, 18, 20, 22, 22, 22, 1];
+
+/// A message of any type, of a known one mostly: chunk stream, type, message stream
+/// and timestamp in a byte or two each.
 pub(crate) fn message(input: &mut Unstructured<'_>, payload: &[u8]) -> Message {
     Message {
         chunk_stream: 2 + u32::from(take::<u8>(input) % 12),
-        kind: take(input),
+        kind: match take::<u8>(input) {
+            any if any < 64 => any,
+            known => KINDS[usize::from(known % 16)],
+        },
         stream: u32::from(take::<u8>(input) % 5),
         timestamp: u32::from(take::<u16>(input)) << 9,
         payload: Bytes::copy_from_slice(payload),

@@ -36,6 +36,8 @@ pub mod flag {
     pub const ROOMY: u8 = 8;
     /// The handshake is strict.
     pub const STRICT: u8 = 16;
+    /// A `publish` on message stream 1 comes after `connect`, and is accepted.
+    pub const PUBLISHING: u8 = 32;
 }
 
 /// The number of the operation that sends a piece of bytes as they are.
@@ -118,12 +120,22 @@ fn reason(number: u8) -> RejectReason {
     }
 }
 
+/// `connect`, transaction 1, and an object with the app.
+const CONNECT: &[u8] = b"\x02\0\x07connect\0\x3F\xF0\0\0\0\0\0\0\
+    \x03\0\x03app\x02\0\x04live\0\0\x09";
+
+/// `publish`, transaction 0, null, and the name.
+const PUBLISH: &[u8] = b"\x02\0\x07publish\0\0\0\0\0\0\0\0\0\x05\x02\0\x03cam";
+
 fn drive(mut host: Host, flags: u8, operations: &[Operation<'_>]) -> Host {
     if flags & flag::GREETED != 0 {
         host.input(&greeting());
     }
     if flags & flag::CONNECTED != 0 {
-        host.connect();
+        host.ask(0, CONNECT);
+    }
+    if flags & flag::PUBLISHING != 0 {
+        host.ask(1, PUBLISH);
     }
     for operation in operations {
         host.apply(operation);
@@ -209,17 +221,15 @@ impl Host {
         }
     }
 
-    fn connect(&mut self) {
-        // `connect`, transaction 1, and an object with the app.
-        let body = b"\x02\0\x07connect\0\x3F\xF0\0\0\0\0\0\0\x03\0\x03app\x02\0\x04live\0\0\x09";
-        let message = Message {
+    /// Sends a command and accepts what it asks for.
+    fn ask(&mut self, stream: u32, body: &'static [u8]) {
+        let wire = self.peer.write(&Message {
             chunk_stream: 3,
             kind: 20,
-            stream: 0,
+            stream,
             timestamp: 0,
-            payload: (&body[..]).into(),
-        };
-        let wire = self.peer.write(&message);
+            payload: body.into(),
+        });
         self.input(&wire);
         if !self.requests.is_empty() {
             self.answer(0, None);
