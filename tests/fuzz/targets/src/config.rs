@@ -3,11 +3,13 @@
 //! - What fails changes nothing.
 //! - What is dumped reads back as the same settings, whatever they were before.
 //! - A value that was told can be set.
+//! - No document takes much memory.
 
 use arbitrary::Unstructured;
 use openrtmp_core::{Config, DocumentError, Format};
 
 use crate::input::{Piece, take};
+use crate::memory;
 
 /// Paths by the number that an input names them with.
 pub const PATHS: [&str; 16] = [
@@ -32,6 +34,14 @@ pub const PATHS: [&str; 16] = [
 /// Profile (bit 0), then what is done: a JSON document, a YAML document, a value set
 /// by a path of the list, or by one of its own.
 pub fn run(data: &[u8]) {
+    memory::within(MEMORY + 64 * data.len(), || change(data));
+}
+
+/// Settings are small; so is what a document of a few kilobytes may unfold to, aliases
+/// of YAML included.
+const MEMORY: usize = 1 << 20;
+
+fn change(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let mut config = match take::<u8>(&mut input) & 1 {
         0 => Config::desktop(),
