@@ -171,6 +171,8 @@ struct Host {
     publishing: Vec<u32>,
     playing: Vec<u32>,
     error: Option<SessionError>,
+    /// The session is over, and its last words were taken.
+    over: bool,
     trace: Option<Trace>,
 }
 
@@ -217,6 +219,7 @@ impl Host {
             publishing: Vec::new(),
             playing: Vec::new(),
             error: None,
+            over: false,
             trace,
         }
     }
@@ -351,7 +354,7 @@ impl Host {
             }
         }
         while let Some(bytes) = self.session.poll_transmit() {
-            assert!(!bytes.is_empty());
+            assert!(!bytes.is_empty() && !self.over, "{bytes:?}");
             if let Some(trace) = &mut self.trace {
                 trace.sent.receive(&bytes);
             }
@@ -419,6 +422,7 @@ impl Host {
         if stage == Stage::Closed {
             assert_eq!(self.session.poll_timeout(), None);
             assert_eq!(self.session.buffered_bytes(), 0);
+            self.over = true;
         }
     }
 
