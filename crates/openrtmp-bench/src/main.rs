@@ -144,6 +144,10 @@ struct LoadArguments {
     /// Seconds from one key frame to the next.
     #[arg(long, default_value_t = 2.0)]
     gop: f64,
+    /// Of the players, those that stop reading once they play; what they miss is
+    /// not counted against the server.
+    #[arg(long, default_value_t = 0)]
+    stuck: usize,
 }
 
 impl LoadArguments {
@@ -155,6 +159,7 @@ impl LoadArguments {
             bitrate: self.bitrate,
             fps: self.fps,
             gop: Duration::try_from_secs_f64(self.gop)?,
+            stuck: self.stuck,
         })
     }
 }

@@ -45,8 +45,10 @@ pub(crate) struct Faults {
     pub(crate) lost_players: u64,
     /// Players that never got a frame.
     pub(crate) silent_players: u64,
-    /// Frames between two that came, or at the end.
+    /// Frames between two that came.
     pub(crate) missing_frames: u64,
+    /// Frames after the last that came.
+    pub(crate) missing_at_end: u64,
     /// Frames that came again or too late.
     pub(crate) disordered_frames: u64,
     /// Messages that are not as sent.
@@ -67,6 +69,8 @@ struct Player {
     /// The number of the frame that must come next.
     next: Option<u64>,
     lost: Option<String>,
+    /// It no longer reads, and no longer counts.
+    stuck: bool,
     faults: Faults,
 }
 
@@ -127,6 +131,7 @@ impl Players {
                 header_seen: false,
                 next: None,
                 lost: None,
+                stuck: false,
                 faults: Faults::default(),
             });
         }
@@ -162,7 +167,8 @@ impl Players {
 
     /// Waits until every player has this many frames (counted from the stream's start).
     pub(crate) fn wait_for_end(&mut self, sent: u64, patience: Duration) -> io::Result<bool> {
-        let done = |p: &Player| p.next.is_none_or(|next| next >= sent) || p.lost.is_some();
+        let done =
+            |p: &Player| p.stuck || p.lost.is_some() || p.next.is_none_or(|next| next >= sent);
         self.run_until(Instant::now() + patience, |players| {
             players.iter().all(done)
         })
@@ -172,6 +178,12 @@ impl Players {
     pub(crate) fn run_for(&mut self, duration: Duration) -> io::Result<()> {
         self.run_until(Instant::now() + duration, |_| false)?;
         Ok(())
+    }
+
+    /// The last ones of the players read no more.
+    pub(crate) fn get_stuck(&mut self, count: usize) {
+        let players = self.players.iter_mut().rev();
+        players.take(count).for_each(|p| p.stuck = true);
     }
 
     pub(crate) fn record(&mut self, on: bool) {
@@ -206,12 +218,13 @@ impl Players {
     /// What was wrong, `sent` frames having been published.
     pub(crate) fn faults(&self, sent: u64) -> Faults {
         let mut sum = Faults::default();
-        for player in &self.players {
+        for player in self.players.iter().filter(|p| !p.stuck) {
             let faults = &player.faults;
             sum.lost_players += u64::from(player.lost.is_some());
             sum.silent_players += u64::from(player.next.is_none());
             let tail = player.next.map_or(0, |next| sent.saturating_sub(next));
-            sum.missing_frames += faults.missing_frames + tail;
+            sum.missing_frames += faults.missing_frames;
+            sum.missing_at_end += tail;
             sum.disordered_frames += faults.disordered_frames;
             sum.corrupt_messages += faults.corrupt_messages;
             sum.bad_starts += faults.bad_starts;
@@ -242,7 +255,7 @@ impl Players {
         }
         for event in &self.events {
             let player = &mut self.players[event.token().0];
-            if player.lost.is_some() {
+            if player.lost.is_some() || player.stuck {
                 continue;
             }
             let mut context = Context {

@@ -75,6 +75,7 @@ unsafe impl Versioned for OpenrtmpLogCallbacks {
 /// its own, in place of the one before; NULL: to nobody. Waits until the one before is
 /// done with what it has, and has had its on_closed. OPENRTMP_ERROR_RECURSIVE inside
 /// a log callback; OPENRTMP_ERROR_STATE if the program, written in Rust, has a logger.
+/// After a failure the one before stays, and on_closed of the new one is not called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_log_set(callbacks: *const OpenrtmpLogCallbacks) -> i32 {
     boundary::status(|| {

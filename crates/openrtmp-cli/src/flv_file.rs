@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use openrtmp_core::client::{Media, MediaKind};
 use openrtmp_protocol::AmfLimits;
 use openrtmp_protocol::amf::{Decoder, Encoder, Encoding, Object, Value};
+use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::flv;
 
 use crate::exit::Failure;
@@ -24,7 +25,7 @@ pub(crate) struct FlvFile {
     /// Metadata and sequence headers that came before the first frame.
     held: Vec<Media>,
     /// As received: servers repeat it.
-    metadata: Option<Bytes>,
+    metadata: Option<Payload>,
     started: bool,
     audio: bool,
     video: bool,
@@ -125,7 +126,7 @@ impl FlvFile {
         }
     }
 
-    fn tag(&mut self, kind: MediaKind, position: u64, payload: &Bytes) {
+    fn tag(&mut self, kind: MediaKind, position: u64, payload: &[u8]) {
         // FLV's clock has 32 bits, like RTMP's.
         let timestamp = position as u32;
         flv::write_tag_header(tag_type(kind), timestamp, payload.len(), &mut self.buffer);
@@ -264,7 +265,7 @@ mod tests {
             stream: 1,
             kind,
             timestamp: 0,
-            payload: Bytes::copy_from_slice(payload),
+            payload: Payload::copy_from_slice(payload),
         }
     }
 

@@ -36,6 +36,7 @@
 //! recording, each only if asked for. Host code never runs on a worker.
 
 pub mod access;
+mod addresses;
 mod budget;
 pub mod client;
 pub mod config;
@@ -44,9 +45,14 @@ mod error;
 mod events;
 mod id;
 mod interfaces;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+mod log_limit;
 mod metrics;
 pub mod platform;
 mod publisher;
+mod reconfigure;
 mod record;
 mod server;
 mod shared;
@@ -68,6 +74,7 @@ pub use metrics::{
 };
 pub use openrtmp_protocol as protocol;
 pub use publisher::{PublishError, Publisher};
+pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use server::{Health, Server, ServerBuilder, Summary};
 pub use stream::tracks::Track;
 pub use tap::{Frame, FrameContent, Tap, TapCloser, TapEvent, TapStream};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
 use openrtmp_protocol::StreamName;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::chunk::MAX_MESSAGE_LENGTH;
+use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::media::{
     AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, write_audio, write_video,
 };
@@ -14,7 +14,7 @@ use openrtmp_protocol::session::MediaKind;
 
 use crate::id::{PublisherId, StreamId};
 use crate::shared::Shared;
-use crate::stream::directory::Claim;
+use crate::stream::directory::{Claim, ClaimRules, Standing, Turn};
 use crate::worker::inbox::Command;
 
 /// Bytes that may be on their way to the worker. More means that it cannot keep
@@ -29,6 +29,7 @@ pub struct Publisher {
     stream: StreamId,
     epoch: u32,
     home: usize,
+    turn: Arc<Turn>,
     in_flight: Arc<AtomicUsize>,
 }
 
@@ -51,6 +52,13 @@ pub enum PublishError {
     /// A message holds at most 16 MiB - 1 bytes.
     #[error("longer than an RTMP message can be: 16 MiB - 1")]
     TooLong,
+    /// Another publisher has the stream now (`streams.second_publisher`).
+    #[error("another publisher took over the stream")]
+    TakenOver,
+    /// The stream was ended: [`Server::end_stream`](crate::Server::end_stream),
+    /// or a worker that failed.
+    #[error("the stream was ended")]
+    Ended,
     /// 16 MiB are on their way and not yet taken: write again later.
     #[error("frames come faster than they can be taken")]
     Full,
@@ -81,18 +89,23 @@ impl Publisher {
         let id = PublisherId::Host(number);
         let worker = number as usize % shared.inboxes.len();
         // Sent with the lock held: nobody can join at the home before it knows.
+        let rules = ClaimRules::of(&shared.config());
         let mut directory = shared.directory.lock();
-        match directory.claim(&name, id, worker, &shared.claim_rules(), shared.now()) {
+        match directory.claim(&name, id, worker, &rules, shared.now()) {
             Claim::Busy => Err(PublishError::Busy),
             Claim::Full => Err(PublishError::Limit),
             Claim::Granted(grant) => {
                 let (stream, epoch, home) = (grant.id, grant.epoch, grant.home);
+                let (replaced, turn) = (grant.replaced, grant.turn.clone());
                 shared.inboxes[home].send(Command::Publish(grant));
+                drop(directory);
+                shared.tell_replaced(replaced);
                 Ok(Publisher {
                     shared: shared.clone(),
                     stream,
                     epoch,
                     home,
+                    turn,
                     in_flight: Arc::default(),
                 })
             }
@@ -102,15 +115,25 @@ impl Publisher {
     /// Sends an RTMP message body as it is: an FLV or Enhanced RTMP audio or video
     /// tag body, or AMF0 values (the name first) for data. `timestamp` in
     /// milliseconds.
+    ///
+    /// # Errors
+    /// After [`PublishError::TakenOver`] and [`PublishError::Ended`] nothing more
+    /// will be taken: drop it, and publish again if that is wanted.
     pub fn write_message(
         &mut self,
         kind: MediaKind,
         timestamp: u32,
-        payload: Bytes,
+        payload: impl Into<Payload>,
     ) -> Result<(), PublishError> {
         if self.shared.stopped.load(Ordering::Acquire) {
             return Err(PublishError::Stopping);
         }
+        match self.turn.of(self.epoch) {
+            Standing::Publishes => {}
+            Standing::Ended => return Err(PublishError::Ended),
+            Standing::Replaced => return Err(PublishError::TakenOver),
+        }
+        let payload = payload.into();
         let bytes = payload.len();
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
@@ -173,7 +196,7 @@ impl Publisher {
         let mut encoder = Encoder::new(Encoding::Amf0);
         encoder.value(&Value::from("onMetaData"));
         encoder.value(&Value::EcmaArray(metadata));
-        self.write_message(MediaKind::Data, 0, encoder.finish().into())
+        self.write_message(MediaKind::Data, 0, encoder.finish())
     }
 
     /// The stream.

@@ -10,7 +10,7 @@
 //! assembles one buffer per chunk stream and yields a [`chunk::Message`]. The
 //! session interprets it: [`message`] for control messages, [`amf`] and
 //! [`command`] for commands; audio, video and data come out as they are, as
-//! [`session::Media`] with the payload by reference. [`media`] looks inside a
+//! [`session::Media`] with the payload in that buffer. [`media`] looks inside a
 //! payload without copying it.
 #![forbid(unsafe_code)]
 

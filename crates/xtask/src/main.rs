@@ -14,7 +14,9 @@ mod build;
 mod capi;
 mod fuzz;
 mod install;
+mod instructions;
 mod runner;
+mod sim;
 mod test;
 mod tools;
 mod workspace;
@@ -30,6 +32,13 @@ Commands:
          --no-install   install nothing; say what is missing and stop
   bench  Measure our server beside the bare TCP fan-out and nginx-rtmp; options
          are those of `openrtmp-bench compare`
+  instructions  Count the instructions of the hot paths under callgrind and compare
+         them to the baseline; --bless writes a new one
+  sim    Run simulated worlds; what breaks a rule is shown, made small
+         --seeds N      so many, from
+         --from S       this seed on; 2,000 from 0 unless said otherwise
+         --go-on        do not stop at the first that breaks a rule
+         --replay X     run a seed again, or a world from a file
   install --prefix DIR   Install the C library, its headers, and what CMake and
                          pkg-config need; --debug for the development profile
   build  Build the C library for other systems and compare its size to the budget
@@ -58,6 +67,14 @@ fn main() -> ExitCode {
             Err(message) => refuse(&message),
         },
         "bench" => bench::run(options),
+        "instructions" => match instructions::parse(options) {
+            Ok(bless) => instructions::run(bless),
+            Err(message) => refuse(&message),
+        },
+        "sim" => match sim::Options::parse(options) {
+            Ok(options) => sim::run(&options),
+            Err(message) => refuse(&message),
+        },
         "install" => match install::Options::parse(options) {
             Ok(options) => install::run(&options),
             Err(message) => refuse(&message),

@@ -144,6 +144,13 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "instructions",
+        what: "instruction counts of the hot paths against their baseline",
+        needs: &[Tool::Valgrind],
+        arguments: &["xtask", "instructions"],
+        environment: &[],
+    },
+    Step {
         name: "doc",
         what: "documentation builds without warnings",
         needs: &[],

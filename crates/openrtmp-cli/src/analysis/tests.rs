@@ -35,7 +35,7 @@ impl Feed {
             stream: 1,
             kind,
             timestamp: position as u32,
-            payload,
+            payload: payload.into(),
         };
         self.analysis.add(&Received {
             media: &media,

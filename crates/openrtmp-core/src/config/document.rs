@@ -5,7 +5,9 @@
 //! value by value, so that an error names the path it is about; a document with
 //! an error changes nothing. Durations are whole milliseconds.
 
-use serde_json::{Map, Value};
+use std::path::Path;
+
+use serde_json::Value;
 
 use super::{Config, RecordConfig};
 
@@ -16,6 +18,17 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+}
+
+impl Format {
+    /// What a file of this name is written in: YAML if it ends with `.yaml` or
+    /// `.yml`, otherwise JSON.
+    pub fn of(file: &Path) -> Format {
+        let yaml = file
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
+        if yaml { Format::Yaml } else { Format::Json }
+    }
 }
 
 /// Why a document or a value was not taken. The settings are as before.
@@ -122,6 +135,14 @@ impl Config {
         }
     }
 
+    /// Dotted paths of what is not the same in `other`. A group that one of them
+    /// does not have at all (`record`) is one path.
+    pub fn changes(&self, other: &Config) -> Vec<String> {
+        let mut paths = Vec::new();
+        compare("", &self.plain_tree(), &other.plain_tree(), &mut paths);
+        paths
+    }
+
     /// Applies every value of `document` below `path`, or nothing.
     fn apply(&mut self, path: &str, document: &Value) -> Result<(), DocumentError> {
         let mut config = self.clone();
@@ -144,6 +165,26 @@ impl Config {
     }
 }
 
+fn compare(path: &str, a: &Value, b: &Value, paths: &mut Vec<String>) {
+    match (a, b) {
+        (Value::Object(members), Value::Object(others)) => {
+            for (name, member) in members {
+                let other = others.get(name).unwrap_or(&Value::Null);
+                compare(&join(path, name), member, other, paths);
+            }
+        }
+        _ if a == b => {}
+        _ => paths.push(path.to_owned()),
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        _ => format!("{path}.{name}"),
+    }
+}
+
 fn apply(config: &mut Config, path: &str, value: &Value) -> Result<(), DocumentError> {
     let mut tree = config.tree();
     let old = lookup(&tree, path)?;
@@ -151,12 +192,7 @@ fn apply(config: &mut Config, path: &str, value: &Value) -> Result<(), DocumentE
     match (old, value) {
         (Value::Object(_), Value::Object(members)) => {
             for (name, member) in members {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
-                apply(config, &path, member)?;
+                apply(config, &join(path, name), member)?;
             }
             return Ok(());
         }
@@ -231,16 +267,8 @@ fn in_a_list(tree: &Value, path: &str) -> bool {
 
 fn collect(tree: &Value, path: &str, paths: &mut Vec<String>) {
     let Value::Object(members) = tree else { return };
-    join_all(members, path, paths);
-}
-
-fn join_all(members: &Map<String, Value>, path: &str, paths: &mut Vec<String>) {
     for (name, member) in members {
-        let path = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
+        let path = join(path, name);
         collect(member, &path, paths);
         paths.push(path);
     }
@@ -401,6 +429,47 @@ mod tests {
         config.set("limits.session.amf.depth", "7").unwrap();
         assert_eq!(config.limits.session.amf.depth, 7);
         assert_eq!(config.get("queue.max_delay").unwrap(), "5000");
+    }
+
+    #[test]
+    fn changes_are_told_by_their_paths() {
+        let before = Config::desktop();
+        assert!(before.changes(&before).is_empty());
+        let mut after = before.clone();
+        after.listen.pop();
+        after.rtmp.chunk_size = 4096;
+        after.limits.session.amf.depth = 7;
+        after.record = Some(RecordConfig::new("recordings"));
+        let mut paths = before.changes(&after);
+        paths.sort();
+        let all = [
+            "limits.session.amf.depth",
+            "listen",
+            "record",
+            "rtmp.chunk_size",
+        ];
+        assert_eq!(paths, all);
+        let mut other = after.clone();
+        other.record = Some(RecordConfig::new("elsewhere"));
+        assert_eq!(after.changes(&other), ["record.directory"]);
+    }
+
+    #[test]
+    fn every_limit_stands_in_security_md_and_nothing_else_does() {
+        let text = include_str!("../../../../SECURITY.md");
+        let tree = Config::desktop().tree();
+        let mut paths = Vec::new();
+        collect(&tree, "", &mut paths);
+        let is_leaf = |path: &&String| !lookup(&tree, path).is_ok_and(Value::is_object);
+        let limits = paths.iter().filter(|path| path.starts_with("limits."));
+        for path in limits.filter(is_leaf) {
+            assert!(text.contains(&format!("`{path}`")), "{path} is missing");
+        }
+        let groups = ["limits.", "rtmp.", "queue.", "gop.", "access."];
+        let quoted = text.split('`').skip(1).step_by(2);
+        for path in quoted.filter(|word| groups.iter().any(|group| word.starts_with(group))) {
+            assert!(lookup(&tree, path).is_ok(), "{path} is no setting");
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
-use bytes::Bytes;
 use openrtmp_protocol::Time;
-use openrtmp_protocol::chunk::ChunkHeaders;
+use openrtmp_protocol::chunk::{Payload, WireMessage};
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::MediaKind;
 
@@ -48,9 +47,8 @@ pub(crate) struct Packet {
     pub(crate) timestamp: u32,
     /// When the server had it whole.
     pub(crate) received: Time,
-    pub(crate) payload: Bytes,
-    /// For [`COMMON_MESSAGE_STREAM`].
-    pub(crate) headers: ChunkHeaders,
+    /// As it goes out on [`COMMON_MESSAGE_STREAM`].
+    pub(crate) message: WireMessage,
     _charge: Charge,
 }
 
@@ -58,38 +56,38 @@ pub(crate) struct Packet {
 pub(crate) type SharedPacket = Arc<Packet>;
 
 impl Packet {
+    /// `None` if there is no memory for it.
     pub(crate) fn new(
         kind: MediaKind,
         classified: Classified,
         timestamp: u32,
         received: Time,
-        payload: Bytes,
+        payload: Payload,
         budget: &Arc<Budget>,
-    ) -> SharedPacket {
+    ) -> Option<SharedPacket> {
         let (chunk_stream, message_kind) = match kind {
             MediaKind::Audio => (AUDIO_CHUNK_STREAM, kind::AUDIO),
             MediaKind::Video => (VIDEO_CHUNK_STREAM, kind::VIDEO),
             MediaKind::Data => (DATA_CHUNK_STREAM, kind::DATA_AMF0),
         };
-        let headers = ChunkHeaders::new(
+        let charge = Charge::new(budget, payload.len() + size_of::<Packet>());
+        let message = WireMessage::new(
             chunk_stream,
             message_kind,
             COMMON_MESSAGE_STREAM,
             timestamp,
-            payload.len(),
-        );
-        let charge = Charge::new(budget, payload.len() + size_of::<Packet>());
-        Arc::new(Packet {
+            payload,
+        )?;
+        Some(Arc::new(Packet {
             kind,
             class: classified.class,
             track: classified.track,
             slot: classified.slot,
             timestamp,
             received,
-            payload,
-            headers,
+            message,
             _charge: charge,
-        })
+        }))
     }
 
     /// True for what a slow subscriber can do without (S7).
@@ -99,6 +97,10 @@ impl Packet {
 
     /// Bytes it counts for in queues and caches.
     pub(crate) fn len(&self) -> usize {
-        self.payload.len()
+        self.payload().len()
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.message.payload()
     }
 }

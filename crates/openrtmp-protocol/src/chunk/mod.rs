@@ -1,15 +1,15 @@
 //! The chunk stream (RTMP 1.0, section 5.3): messages cut into chunks and put
 //! together again.
 
+mod payload;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use bytes::Bytes;
-
+pub use payload::Payload;
 pub use reader::{ChunkError, ChunkReader};
-pub use writer::{ChunkHeaders, ChunkWriter};
+pub use writer::{ChunkHeaders, ChunkWriter, WireMessage};
 
 /// The chunk size both sides start with (section 5.4.1).
 pub const INITIAL_CHUNK_SIZE: u32 = 128;
@@ -37,5 +37,5 @@ pub struct Message {
     /// Milliseconds, mod 2^32.
     pub timestamp: u32,
     /// The body.
-    pub payload: Bytes,
+    pub payload: Payload,
 }

@@ -1,6 +1,5 @@
-use bytes::Bytes;
-
-use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, Message};
+use super::payload::HEADROOM;
+use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, Message, Payload};
 use crate::Limits;
 
 /// Basic header (3), message header (11), extended timestamp (4).
@@ -18,7 +17,8 @@ const FIRST_BUFFER: usize = 1024;
 ///
 /// Memory for a message grows as its bytes arrive, never ahead of them: to at
 /// most 1 KiB, four times the bytes received for it, or the bytes that lie in
-/// the input. A finished message leaves nothing behind.
+/// the input; and 16 bytes, which stay free in front (see [`Payload`]). A
+/// finished message leaves nothing behind.
 pub struct ChunkReader {
     /// Searched front to back after `current`: encoders use 3 to 8.
     streams: Vec<ChunkStream>,
@@ -41,6 +41,12 @@ pub struct ChunkReader {
     chunk_streams: usize,
 }
 
+/// Memory for a message could not be had: its chunk stream still needs so much.
+#[cold]
+fn out_of_memory(bytes: usize, offset: u64) -> ChunkError {
+    ChunkError::OutOfMemory { bytes, offset }
+}
+
 /// The header last read on a chunk stream and the message it is in.
 struct ChunkStream {
     id: u32,
@@ -53,7 +59,8 @@ struct ChunkStream {
     delta: u32,
     kind: u8,
     extended: bool,
-    /// The unfinished message; its capacity never exceeds `length`.
+    /// The unfinished message behind its headroom (empty as long as there is no
+    /// payload); its capacity never exceeds what `length` asks for.
     message: Option<Vec<u8>>,
 }
 
@@ -101,6 +108,12 @@ impl ChunkReader {
         }
         self.chunk_size = bytes.min(MAX_CHUNK_SIZE) as usize;
         Ok(())
+    }
+
+    /// Changes how many bytes of unfinished messages may be held. What is held
+    /// already stays; it may just not grow.
+    pub fn set_partial_limit(&mut self, bytes: usize) {
+        self.partial_bytes = bytes;
     }
 
     /// The peer's Abort: forgets the unfinished message of a chunk stream.
@@ -329,8 +342,9 @@ impl ChunkReader {
         let (payload, rest) = input.split_at(count);
         let stream = &mut self.streams[self.current];
         if let Some(message) = &mut stream.message {
-            let needed = message.len() + count;
-            if needed > message.capacity() {
+            let have = message.len().saturating_sub(HEADROOM);
+            let needed = HEADROOM + have + count;
+            if needed > message.capacity() && count > 0 {
                 let others = self.buffered - message.capacity();
                 let allowed = self.partial_bytes.saturating_sub(others);
                 if needed > allowed {
@@ -342,15 +356,20 @@ impl ChunkReader {
                 // The rest of the message may lie in this input. Counting what
                 // is already buffered against it keeps many chunk streams from
                 // each reserving the same bytes.
-                let available = message.len() + input.len().saturating_sub(self.buffered);
-                let capacity = needed
+                let ahead = input.len().saturating_sub(self.buffered);
+                let payload = (have + count)
                     .saturating_mul(4)
-                    .max(available)
+                    .max(have + ahead)
                     .max(FIRST_BUFFER)
-                    .min(allowed)
                     .min(stream.length as usize);
-                message.reserve_exact(capacity - message.len());
+                let capacity = (HEADROOM + payload).min(allowed);
+                message
+                    .try_reserve_exact(capacity - message.len())
+                    .map_err(|_| out_of_memory(capacity, self.offset))?;
                 self.buffered = others + message.capacity();
+                if message.is_empty() {
+                    message.resize(HEADROOM, 0);
+                }
             }
             message.extend_from_slice(payload);
         }
@@ -358,10 +377,10 @@ impl ChunkReader {
         self.offset += count as u64;
         *input = rest;
 
-        match stream
-            .message
-            .take_if(|message| message.len() == stream.length as usize)
-        {
+        if stream.missing() > 0 {
+            return Ok(None);
+        }
+        match stream.message.take() {
             Some(message) => {
                 self.buffered -= message.capacity();
                 Ok(Some(Message {
@@ -369,7 +388,11 @@ impl ChunkReader {
                     kind: stream.kind,
                     stream: stream.stream,
                     timestamp: stream.timestamp,
-                    payload: Bytes::from(message),
+                    payload: if message.is_empty() {
+                        Payload::default()
+                    } else {
+                        Payload::with_headroom(message)
+                    },
                 }))
             }
             None => Ok(None),
@@ -428,7 +451,8 @@ impl ChunkStream {
     /// Bytes the message in progress, or the next one like it, still needs.
     #[inline]
     fn missing(&self) -> usize {
-        self.length as usize - self.message.as_ref().map_or(0, Vec::len)
+        let here = self.message.as_ref().map_or(0, Vec::len);
+        self.length as usize - here.saturating_sub(HEADROOM)
     }
 }
 
@@ -476,6 +500,14 @@ pub enum ChunkError {
     TooManyPartialBytes {
         /// The limit.
         limit: usize,
+        /// Where.
+        offset: u64,
+    },
+    /// The system gives no memory for a message.
+    #[error("no memory for {bytes} bytes of a message, at byte {offset}")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
         /// Where.
         offset: u64,
     },

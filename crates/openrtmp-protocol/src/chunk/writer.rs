@@ -1,6 +1,8 @@
-use bytes::{BufMut, BytesMut};
+use std::ops::Range;
 
-use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH};
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH, Payload};
 
 /// Writes whole messages into a buffer, one after the other.
 ///
@@ -147,8 +149,13 @@ impl ChunkHeaders {
 
     /// Bytes the message takes on the wire at this chunk size (at least 1).
     pub fn wire_len(&self, payload: usize, chunk_size: u32) -> usize {
-        let further = payload.saturating_sub(1) / chunk_size.max(1) as usize;
-        self.next_len() + MESSAGE_HEADER + payload + further * self.next_len()
+        let chunk_size = chunk_size.max(1) as usize;
+        let one = self.next_len() + MESSAGE_HEADER + payload;
+        if payload <= chunk_size {
+            // Nearly every frame; the division below is dear.
+            return one;
+        }
+        one + (payload - 1) / chunk_size * self.next_len()
     }
 
     /// The slices of the message, from byte `skip` of its wire form on, none of
@@ -163,15 +170,29 @@ impl ChunkHeaders {
         skip: usize,
     ) -> impl Iterator<Item = &'a [u8]> {
         let chunk_size = chunk_size.max(1) as usize;
-        let first = self.first().len() + chunk_size;
-        let (start, header, mut skip) = match skip.checked_sub(first) {
-            None => (0, self.first(), skip),
+        self.cut(self.first(), payload, chunk_size, chunk_size, skip)
+    }
+
+    /// `head`, `first_chunk` bytes of `body`, then a fmt 3 header before each
+    /// further `chunk_size` bytes; without the first `skip` bytes of it all.
+    fn cut<'a>(
+        &'a self,
+        head: &'a [u8],
+        body: &'a [u8],
+        first_chunk: usize,
+        chunk_size: usize,
+        skip: usize,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let (start, header, mut skip) = match skip.checked_sub(head.len() + first_chunk) {
+            None => (0, head, skip),
             Some(beyond) => {
                 let each = self.next_len() + chunk_size;
-                ((1 + beyond / each) * chunk_size, self.next(), beyond % each)
+                let start = first_chunk + beyond / each * chunk_size;
+                (start, self.next(), beyond % each)
             }
         };
-        let mut rest = payload.get(start..).unwrap_or_default();
+        let mut room = if start == 0 { first_chunk } else { chunk_size };
+        let mut rest = body.get(start..).unwrap_or_default();
         // The first chunk is there even when the payload is empty.
         let mut header = (start == 0 || !rest.is_empty()).then_some(header);
         let mut chunk: &[u8] = &[];
@@ -179,7 +200,8 @@ impl ChunkHeaders {
             loop {
                 let part = match header.take() {
                     Some(part) => {
-                        (chunk, rest) = rest.split_at(rest.len().min(chunk_size));
+                        (chunk, rest) = rest.split_at(rest.len().min(room));
+                        room = chunk_size;
                         part
                     }
                     None if !chunk.is_empty() => {
@@ -199,6 +221,77 @@ impl ChunkHeaders {
 
     fn next_len(&self) -> usize {
         usize::from(self.basic_len + self.extended_len)
+    }
+}
+
+/// A message ready to be written, made once for all who get it.
+///
+/// Header and payload lie in one piece: at a chunk size the payload fits in, the
+/// message is one slice.
+#[derive(Clone, Debug)]
+pub struct WireMessage {
+    headers: ChunkHeaders,
+    /// The fmt 0 header and the payload.
+    wire: Bytes,
+}
+
+impl WireMessage {
+    /// The payload is not copied if it has room for the header in front and
+    /// nobody else holds it. `None` if there is no memory for a copy.
+    ///
+    /// # Panics
+    ///
+    /// As [`ChunkHeaders::new`].
+    pub fn new(
+        chunk_stream: u32,
+        kind: u8,
+        stream: u32,
+        timestamp: u32,
+        payload: Payload,
+    ) -> Option<WireMessage> {
+        let headers = ChunkHeaders::new(chunk_stream, kind, stream, timestamp, payload.len());
+        let wire = payload.with_header(headers.first())?;
+        Some(WireMessage { headers, wire })
+    }
+
+    /// Its chunk headers.
+    pub fn headers(&self) -> &ChunkHeaders {
+        &self.headers
+    }
+
+    /// Its payload.
+    pub fn payload(&self) -> &[u8] {
+        &self.wire[self.headers.first().len()..]
+    }
+
+    /// Part of its payload, by reference.
+    ///
+    /// # Panics
+    ///
+    /// If the range is not within the payload.
+    pub fn payload_slice(&self, range: Range<usize>) -> Bytes {
+        let header = self.headers.first().len();
+        self.wire.slice(header + range.start..header + range.end)
+    }
+
+    /// Bytes it takes on the wire at this chunk size (at least 1).
+    pub fn wire_len(&self, chunk_size: u32) -> usize {
+        self.headers.wire_len(self.payload().len(), chunk_size)
+    }
+
+    /// All of it but the first `skip` bytes, if it is one chunk.
+    pub fn as_one_slice(&self, chunk_size: u32, skip: usize) -> Option<&[u8]> {
+        let one = self.payload().len() <= chunk_size as usize;
+        one.then(|| self.wire.get(skip..)).flatten()
+    }
+
+    /// Its slices, as [`ChunkHeaders::slices`] gives them, but the first header
+    /// and the first chunk are one.
+    pub fn slices(&self, chunk_size: u32, skip: usize) -> impl Iterator<Item = &[u8]> {
+        let chunk_size = chunk_size.max(1) as usize;
+        let first_chunk = self.headers.first().len() + chunk_size;
+        let headers = &self.headers;
+        headers.cut(&[], &self.wire, first_chunk, chunk_size, skip)
     }
 }
 

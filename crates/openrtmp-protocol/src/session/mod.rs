@@ -27,8 +27,6 @@ mod link;
 mod payload;
 mod server;
 
-use bytes::Bytes;
-
 pub use capabilities::{Capabilities, caps_ex};
 pub use client::{ClientConfig, ClientEvent, ClientMode, ClientSession};
 pub use server::{
@@ -36,8 +34,8 @@ pub use server::{
     Stage,
 };
 
-use crate::amf::AmfError;
-use crate::chunk::ChunkError;
+use crate::amf::{AmfError, AmfErrorKind};
+use crate::chunk::{ChunkError, Payload};
 use crate::handshake::HandshakeError;
 use crate::message::MessageError;
 
@@ -64,7 +62,7 @@ pub struct Media {
     pub timestamp: u32,
     /// The body as received. Data: AMF0 values, the first one the name
     /// (`onMetaData`, ...).
-    pub payload: Bytes,
+    pub payload: Payload,
 }
 
 /// What the peer did wrong, or did not do in time. The connection is over.
@@ -99,6 +97,9 @@ pub enum SessionError {
         /// The limit.
         limit: usize,
     },
+    /// The system gives no memory for what waits for an answer of the host.
+    #[error("no memory for messages that wait")]
+    OutOfMemory,
     /// The server (client session only) refused.
     #[error("{code}: {description}")]
     Refused {
@@ -107,4 +108,15 @@ pub enum SessionError {
         /// Text.
         description: String,
     },
+}
+
+impl SessionError {
+    /// True if memory ran out: no fault of the peer, which may try again.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            SessionError::OutOfMemory | SessionError::Chunk(ChunkError::OutOfMemory { .. }) => true,
+            SessionError::Amf(error) => matches!(error.kind, AmfErrorKind::OutOfMemory(_)),
+            _ => false,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Media, MediaKind, SessionError};
 use crate::AmfLimits;
 use crate::amf::Encoding;
-use crate::chunk::Message;
+use crate::chunk::{Message, Payload};
 use crate::command::Command;
 use crate::message::{MessageError, kind, split_aggregate};
 
@@ -28,18 +28,19 @@ pub(super) fn media(
     message_kind: u8,
     stream: u32,
     timestamp: u32,
-    payload: Bytes,
+    payload: Payload,
 ) -> Option<Media> {
     let kind = media_kind(message_kind)?;
     let payload = match kind {
         MediaKind::Audio | MediaKind::Video => payload,
         MediaKind::Data => {
-            let payload = without_format_byte(message_kind, payload);
+            let mut payload = payload;
+            payload.advance(format_byte(message_kind, &payload));
             let skip = SET_DATA_FRAME
                 .iter()
                 .find(|prefix| payload.starts_with(prefix))
                 .map_or(0, |prefix| prefix.len());
-            let payload = payload.slice(skip..);
+            payload.advance(skip);
             if payload.is_empty() {
                 return None;
             }
@@ -71,15 +72,15 @@ pub(super) fn decode_command(
         kind::COMMAND_AMF3 => Encoding::Amf3,
         _ => Encoding::Amf0,
     };
-    let payload = without_format_byte(message.kind, message.payload.clone());
-    Ok((encoding, Command::decode(&payload, limits)?))
+    let skip = format_byte(message.kind, &message.payload);
+    Ok((encoding, Command::decode(&message.payload[skip..], limits)?))
 }
 
 /// Data that a server tells the player itself, not part of the stream:
 /// `|RtmpSampleAccess` and `onStatus`.
 pub(super) fn is_player_notice(message: &Message) -> bool {
     const NOTICES: [&[u8]; 2] = [b"\x02\x00\x11|RtmpSampleAccess", b"\x02\x00\x08onStatus"];
-    let payload = without_format_byte(message.kind, message.payload.clone());
+    let payload = &message.payload[format_byte(message.kind, &message.payload)..];
     media_kind(message.kind) == Some(MediaKind::Data)
         && NOTICES.iter().any(|notice| payload.starts_with(notice))
 }
@@ -93,15 +94,12 @@ fn media_kind(message_kind: u8) -> Option<MediaKind> {
     }
 }
 
-/// Types 15 and 17 begin with a format byte of 0. Some peers leave it out; a
-/// name's marker is never 0, so both can be told apart.
-fn without_format_byte(message_kind: u8, payload: Bytes) -> Bytes {
+/// Length of what precedes the values: types 15 and 17 begin with a format byte
+/// of 0. Some peers leave it out; a name's marker is never 0, so both can be
+/// told apart.
+fn format_byte(message_kind: u8, payload: &[u8]) -> usize {
     let amf3 = matches!(message_kind, kind::DATA_AMF3 | kind::COMMAND_AMF3);
-    if amf3 && payload.first() == Some(&0) {
-        payload.slice(1..)
-    } else {
-        payload
-    }
+    usize::from(amf3 && payload.first() == Some(&0))
 }
 
 /// An event type that media can be queued in.
@@ -144,7 +142,10 @@ impl<E: MediaEvent> EventQueue<E> {
     /// False if a message that is not an aggregate has none.
     pub(super) fn push_media(&mut self, stream: u32, message: Message) -> bool {
         if message.kind == kind::AGGREGATE {
-            let parts = Box::new(split_aggregate(message.timestamp, &message.payload));
+            let parts = Box::new(split_aggregate(
+                message.timestamp,
+                &message.payload.into_bytes(),
+            ));
             self.items.push_back(Item::Aggregate { stream, parts });
             return true;
         }
@@ -165,7 +166,7 @@ impl<E: MediaEvent> EventQueue<E> {
                 },
                 Item::Aggregate { stream, parts } => match parts.next() {
                     Some(Ok((kind, timestamp, payload))) => {
-                        if let Some(media) = media(kind, *stream, timestamp, payload) {
+                        if let Some(media) = media(kind, *stream, timestamp, payload.into()) {
                             return Some(E::media(media));
                         }
                     }

@@ -145,7 +145,7 @@ impl ServerSession {
             dropping: false,
             unknown_types: Vec::new(),
         };
-        session.set_timer();
+        session.settle();
         session
     }
 
@@ -207,7 +207,7 @@ impl ServerSession {
         let found = self.accept_connect(request) || self.accept_stream(request);
         if found {
             self.handle_waiting();
-            self.set_timer();
+            self.settle();
         }
         found
     }
@@ -221,7 +221,7 @@ impl ServerSession {
         let found = self.reject_connect(request, reason) || self.reject_stream(request, reason);
         if found {
             self.handle_waiting();
-            self.set_timer();
+            self.settle();
         }
         found
     }
@@ -271,7 +271,7 @@ impl ServerSession {
         self.events
             .forget(stream, |event| event.is_media_of(stream));
         self.send_status(stream, status);
-        self.set_timer();
+        self.settle();
     }
 
     /// Asks the client to connect again, elsewhere if `tc_url` is given. Does
@@ -382,7 +382,7 @@ impl ServerSession {
             }
             self.close();
         }
-        self.set_timer();
+        self.settle();
         result
     }
 
@@ -479,16 +479,16 @@ impl ServerSession {
                 limit: limits.pending_requests,
             });
         }
-        self.wait(message);
-        Ok(())
+        match self.wait(message) {
+            true => Ok(()),
+            false => Err(SessionError::OutOfMemory),
+        }
     }
 
     /// Media may arrive before the host has granted its publish; the first of it
     /// are the sequence headers, which do not come again.
     fn wait_with_media(&mut self, message: Message) {
-        if self.has_room_for(&message) {
-            self.wait(message);
-        } else {
+        if !self.has_room_for(&message) || !self.wait(message) {
             self.drop_media(format_args!(
                 "more media than may wait for its publish's answer"
             ));
@@ -500,9 +500,14 @@ impl ServerSession {
         self.waiting_bytes.saturating_add(cost) <= self.config.limits.partial_bytes
     }
 
-    fn wait(&mut self, message: Message) {
-        self.waiting_bytes += message.payload.len() + WAITING_OVERHEAD;
-        self.waiting.push_back(message);
+    /// False if there is no memory for it.
+    fn wait(&mut self, message: Message) -> bool {
+        let room = self.waiting.try_reserve(1).is_ok();
+        if room {
+            self.waiting_bytes += message.payload.len() + WAITING_OVERHEAD;
+            self.waiting.push_back(message);
+        }
+        room
     }
 
     /// Handles what waited; what has to wait on, for another answer, queues up
@@ -519,6 +524,19 @@ impl ServerSession {
                 self.handle_command(message.stream, encoding, command);
             }
         }
+    }
+
+    /// After anything that may have changed the stage: its deadline, and how much
+    /// the peer may have under way.
+    fn settle(&mut self) {
+        let limits = &self.config.limits;
+        let publishes =
+            matches!(self.phase, Phase::Pending(_)) || self.streams.any(Role::is_publish);
+        self.link.set_partial_limit(match publishes {
+            true => limits.partial_bytes,
+            false => limits.command_bytes.min(limits.partial_bytes),
+        });
+        self.set_timer();
     }
 
     fn set_timer(&mut self) {

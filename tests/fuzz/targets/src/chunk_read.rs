@@ -35,7 +35,7 @@ pub fn run(data: &[u8]) {
     let carried: usize = whole.iter().map(|message| message.payload.len()).sum();
     assert!(carried <= wire.len(), "no byte is made up");
 
-    // The first kilobyte of each chunk stream, what came of it four times over, and
+    // The first kilobyte of each chunk stream and room in front, what came of it four times over, and
     // the headers of the chunk streams.
     let allowed = 4 * wire.len() + (1024 + 256) * limits.chunk_streams.min(wire.len()) + 1024;
     memory::within(allowed, || read(&limits, wire, Cuts(1), drop)).ok();
@@ -68,7 +68,7 @@ fn read(
             let message = reader.read(&mut rest)?;
             let buffered = reader.buffered_bytes();
             assert!(buffered <= limits.partial_bytes);
-            assert!(buffered <= 1024 * limits.chunk_streams + 4 * fed);
+            assert!(buffered <= 1040 * limits.chunk_streams + 4 * fed);
             let Some(message) = message else { break };
             assert!(message.payload.len() <= limits.message_bytes);
             match Control::decode(message.kind, &message.payload) {

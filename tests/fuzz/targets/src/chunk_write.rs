@@ -69,7 +69,7 @@ fn message(input: &mut Unstructured<'_>) -> Message {
         kind,
         stream,
         timestamp,
-        payload,
+        payload: payload.into(),
     }
 }
 

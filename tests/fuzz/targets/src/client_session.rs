@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use arbitrary::Unstructured;
-use openrtmp_protocol::chunk::Message;
+use openrtmp_protocol::chunk::{Message, Payload};
 use openrtmp_protocol::session::{
     ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
 };
@@ -94,7 +94,7 @@ fn drive(mut host: Host, flags: u8, operations: &[Operation<'_>]) -> Host {
                 kind: 20,
                 stream: 0,
                 timestamp: 0,
-                payload: answer.into(),
+                payload: Payload::copy_from_slice(answer),
             };
             let wire = host.server.write(&message);
             host.input(&wire);

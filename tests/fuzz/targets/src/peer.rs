@@ -4,7 +4,7 @@ use arbitrary::Unstructured;
 use bytes::{Bytes, BytesMut};
 use openrtmp_protocol::Limits;
 use openrtmp_protocol::amf::{Encoding, Object, Value};
-use openrtmp_protocol::chunk::{ChunkReader, ChunkWriter, Message};
+use openrtmp_protocol::chunk::{ChunkReader, ChunkWriter, Message, Payload};
 use openrtmp_protocol::command::Command;
 use openrtmp_protocol::handshake::PACKET_SIZE;
 use openrtmp_protocol::message::{Control, kind};
@@ -30,8 +30,10 @@ pub(crate) fn small_limits() -> Limits {
     Limits {
         message_bytes: 20_000,
         partial_bytes: 50_000,
+        command_bytes: 10_000,
         chunk_streams: 8,
         message_streams: 3,
+        name_bytes: 100,
         pending_requests: 2,
         amf: openrtmp_protocol::AmfLimits {
             depth: 8,
@@ -131,7 +133,7 @@ pub(crate) fn message(input: &mut Unstructured<'_>, payload: &[u8]) -> Message {
         },
         stream: u32::from(take::<u8>(input) % 5),
         timestamp: u32::from(take::<u16>(input)) << 9,
-        payload: Bytes::copy_from_slice(payload),
+        payload: Payload::copy_from_slice(payload),
     }
 }
 
@@ -146,7 +148,7 @@ pub(crate) fn media(input: &mut Unstructured<'_>) -> Message {
         kind: kinds[usize::from(what & 3)],
         stream: u32::from(what >> 2 & 3),
         timestamp: u32::from(filling) * 40,
-        payload: filled(length, filling),
+        payload: filled(length, filling).into(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arbitrary::Unstructured;
 use openrtmp_protocol::Time;
-use openrtmp_protocol::chunk::Message;
+use openrtmp_protocol::chunk::{Message, Payload};
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{
     MediaKind, RejectReason, RequestId, ServerConfig, ServerEvent, ServerSession, SessionError,
@@ -225,13 +225,13 @@ impl Host {
     }
 
     /// Sends a command and accepts what it asks for.
-    fn ask(&mut self, stream: u32, body: &'static [u8]) {
+    fn ask(&mut self, stream: u32, body: &[u8]) {
         let wire = self.peer.write(&Message {
             chunk_stream: 3,
             kind: 20,
             stream,
             timestamp: 0,
-            payload: body.into(),
+            payload: Payload::copy_from_slice(body),
         });
         self.input(&wire);
         if !self.requests.is_empty() {

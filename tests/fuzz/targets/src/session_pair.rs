@@ -5,7 +5,7 @@
 
 use arbitrary::Unstructured;
 use bytes::{Bytes, BytesMut};
-use openrtmp_protocol::chunk::ChunkWriter;
+use openrtmp_protocol::chunk::{ChunkWriter, Payload};
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{
     ClientConfig, ClientEvent, ClientMode, ClientSession, Media, MediaKind, ServerConfig,
@@ -40,7 +40,7 @@ pub fn run(data: &[u8]) {
         let payload = filled(length, take(&mut input));
         pair.send(kind, timestamp, &payload);
         bytes += payload.len();
-        sent.push((kind, timestamp, payload));
+        sent.push((kind, timestamp, Payload::from(payload)));
         if what & 4 != 0 {
             pair.exchange();
         }

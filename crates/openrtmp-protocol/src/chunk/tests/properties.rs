@@ -89,6 +89,28 @@ proptest! {
         let slices: Vec<&[u8]> = headers.slices(payload, chunk_size, skip).collect();
         prop_assert!(slices.iter().all(|slice| !slice.is_empty()));
         prop_assert!(slices.concat() == wire[skip..]);
+
+        for payload in [message.payload.clone(), Payload::copy_from_slice(payload)] {
+            let whole = WireMessage::new(
+                message.chunk_stream,
+                message.kind,
+                message.stream,
+                message.timestamp,
+                payload,
+            )
+            .expect("memory");
+            prop_assert_eq!(whole.payload(), &message.payload[..]);
+            prop_assert_eq!(whole.wire_len(chunk_size), wire.len());
+            let slices: Vec<&[u8]> = whole.slices(chunk_size, skip).collect();
+            prop_assert!(slices.iter().all(|slice| !slice.is_empty()));
+            prop_assert!(slices.len() <= 1 || whole.payload().len() > chunk_size as usize);
+            prop_assert!(slices.concat() == wire[skip..]);
+            if let Some(slice) = whole.as_one_slice(chunk_size, skip) {
+                prop_assert!(slices.concat() == slice);
+            } else {
+                prop_assert!(whole.payload().len() > chunk_size as usize);
+            }
+        }
     }
 }
 
@@ -117,7 +139,7 @@ fn message(longest: usize) -> impl Strategy<Value = Message> {
             kind,
             stream,
             timestamp,
-            payload: noise(length, seed),
+            payload: noise(length, seed).into(),
         },
     )
 }
@@ -197,7 +219,7 @@ fn wire_of(mut messages: Vec<Message>, habits: Habits, picks: &[u8]) -> (Vec<u8>
             kind: 20,
             stream: 0,
             timestamp: 0,
-            payload: noise(5, 0),
+            payload: noise(5, 0).into(),
         };
         messages = vec![end];
         let (more, end) = compressing_writer::write(&messages, habits, picks);
