@@ -58,13 +58,25 @@ pub enum DocumentError {
     },
 }
 
+/// Values that aliases of a YAML document may stand for: more than there are settings,
+/// and a bound on what a short document can unfold to.
+const ALIAS_EVENTS: usize = 4096;
+
 impl Config {
     /// Takes over what a document names, for example `{"rtmp": {"chunk_size": 4096}}`.
     pub fn merge(&mut self, text: &str, format: Format) -> Result<(), DocumentError> {
         let syntax = |e: &dyn std::fmt::Display| DocumentError::Syntax(e.to_string());
         let document: Value = match format {
             Format::Json => serde_json::from_str(text).map_err(|e| syntax(&e))?,
-            Format::Yaml => serde_saphyr::from_str(text).map_err(|e| syntax(&e))?,
+            Format::Yaml => serde_saphyr::from_str_with_options(
+                text,
+                serde_saphyr::options! {
+                    alias_limits: serde_saphyr::alias_limits! {
+                        max_total_replayed_events: ALIAS_EVENTS,
+                    },
+                },
+            )
+            .map_err(|e| syntax(&e))?,
         };
         match document {
             // An empty YAML file.
@@ -339,6 +351,22 @@ mod tests {
             crate::config::SecondPublisher::Takeover
         );
         config.merge("", Format::Yaml).unwrap();
+    }
+
+    #[test]
+    fn aliases_stand_for_values_but_not_for_any_number_of_them() {
+        let mut config = Config::desktop();
+        let text = "rtmp:\n  handshake_timeout: &t 1500\n  connect_timeout: *t\n";
+        config.merge(text, Format::Yaml).unwrap();
+        assert_eq!(config.rtmp.connect_timeout, Duration::from_millis(1500));
+
+        let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for (name, before) in ('b'..='e').zip('a'..) {
+            let ten = vec![format!("*{before}"); 10].join(", ");
+            bomb.push_str(&format!("{name}: &{name} [{ten}]\n"));
+        }
+        let error = config.merge(&bomb, Format::Yaml).unwrap_err();
+        assert!(matches!(error, DocumentError::Syntax(_)), "{error}");
     }
 
     #[test]

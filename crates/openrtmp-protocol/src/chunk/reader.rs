@@ -123,6 +123,14 @@ impl ChunkReader {
         }
     }
 
+    /// Forgets the unfinished messages of all chunk streams, for a connection from
+    /// which nothing more is read.
+    pub fn release(&mut self) {
+        self.streams = Vec::new();
+        self.chunk_left = 0;
+        self.buffered = 0;
+    }
+
     /// Bytes held for unfinished messages (their capacity), for memory accounting.
     pub fn buffered_bytes(&self) -> usize {
         self.buffered

@@ -82,6 +82,11 @@ impl Link {
         self.reader.buffered_bytes()
     }
 
+    /// Gives back what is held of the peer: nothing more is read.
+    pub(super) fn release_input(&mut self) {
+        self.reader.release();
+    }
+
     /// Changes how many bytes of unfinished messages may be held.
     pub(super) fn set_partial_limit(&mut self, bytes: usize) {
         self.reader.set_partial_limit(bytes);

@@ -247,8 +247,12 @@ impl ServerSession {
         );
     }
 
-    /// Sends `onStatus` on a message stream (0: the connection).
+    /// Sends `onStatus` on a message stream (0: the connection). Nothing is sent
+    /// before the handshake is over and after the session is.
     pub fn send_status(&mut self, stream: u32, status: &Status) {
+        if !self.carries_messages() {
+            return;
+        }
         let encoding = self.encoding_of(stream);
         self.link.send_status(stream, status, encoding);
     }
@@ -288,10 +292,13 @@ impl ServerSession {
         true
     }
 
-    /// Sends a PingRequest with this timestamp; any answer counts as input.
+    /// Sends a PingRequest with this timestamp; any answer counts as input. When
+    /// nothing is sent: see [`send_status`](Self::send_status).
     pub fn ping(&mut self, timestamp: u32) {
-        self.link
-            .send_control(Control::UserControl(UserControl::PingRequest(timestamp)));
+        if self.carries_messages() {
+            self.link
+                .send_control(Control::UserControl(UserControl::PingRequest(timestamp)));
+        }
     }
 
     /// How far the connection has come.
@@ -340,6 +347,11 @@ impl ServerSession {
         self.dropped_media
     }
 
+    /// In the middle of a handshake the peer would take a message for a part of it.
+    fn carries_messages(&self) -> bool {
+        !matches!(self.phase, Phase::Handshake(_) | Phase::Closed)
+    }
+
     fn read(&mut self, input: &[u8]) -> Result<usize, SessionError> {
         let mut rest = input;
         if let Phase::Handshake(handshake) = &mut self.phase {
@@ -378,6 +390,7 @@ impl ServerSession {
         self.phase = Phase::Closed;
         self.streams = MessageStreams::default();
         self.events.release();
+        self.link.release_input();
         self.waiting = VecDeque::new();
         self.waiting_bytes = 0;
     }
