@@ -386,6 +386,9 @@ pub(super) fn shutdown_sends_what_was_written_first(bed: &impl Bed) {
     assert_eq!(connected.peer_read().unwrap(), 0);
     let error = connected.stream.write(b"too late").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    let slices = [IoSlice::new(b"too"), IoSlice::new(b"late")];
+    let error = connected.stream.write_vectored(&slices).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     connected.peer.write_all(b"still heard").unwrap();
     assert_eq!(connected.read(11), b"still heard");
 }
