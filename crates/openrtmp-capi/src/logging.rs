@@ -80,6 +80,8 @@ unsafe impl Versioned for OpenrtmpLogCallbacks {
 pub unsafe extern "C" fn openrtmp_log_set(callbacks: *const OpenrtmpLogCallbacks) -> i32 {
     boundary::status(|| {
         callback::refuse_inside(LOGGER.identity(), "changing the log callback")?;
+        // First: a callback that was handed over and then refused would still have
+        // its on_closed, after the failure was told.
         LOGGER.install()?;
         let outlet = if callbacks.is_null() {
             None

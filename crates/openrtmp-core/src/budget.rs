@@ -49,13 +49,17 @@ impl Charge {
         }
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Changes the amount, for holders that grow and shrink.
     pub(crate) fn set(&mut self, bytes: usize) {
         if bytes > self.bytes {
             self.budget
                 .used
                 .fetch_add(bytes - self.bytes, Ordering::Relaxed);
-        } else {
+        } else if bytes < self.bytes {
             self.budget
                 .used
                 .fetch_sub(self.bytes - bytes, Ordering::Relaxed);

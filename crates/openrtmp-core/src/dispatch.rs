@@ -121,7 +121,8 @@ impl<T: Send + 'static> Dispatcher<T> {
     pub(crate) fn send(&self, item: T) {
         let Some(queue) = &self.0 else { return };
         let mut state = queue.lock();
-        if state.closed || state.items.len() >= QUEUE {
+        // For want of memory an item is lost as for want of room.
+        if state.closed || state.items.len() >= QUEUE || state.items.try_reserve(1).is_err() {
             state.lost += 1;
             drop(state);
             // Dropping an item may call back into us: not with the lock held.

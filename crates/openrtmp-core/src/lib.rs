@@ -36,6 +36,7 @@
 //! recording, each only if asked for. Host code never runs on a worker.
 
 pub mod access;
+mod addresses;
 mod budget;
 pub mod client;
 pub mod config;
@@ -47,6 +48,7 @@ mod interfaces;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod log_limit;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;

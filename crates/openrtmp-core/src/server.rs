@@ -19,6 +19,7 @@ use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::Event;
 use crate::id::ConnectionId;
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::platform::Platform;
 use crate::platform::native::Native;
@@ -246,7 +247,7 @@ impl Server {
             record,
             tapped.clone(),
             signal,
-            self.shared.events.clone(),
+            self.shared.clone(),
         );
         let thread = Patient::spawn(RECORDER_THREAD, move || recorder.run())?;
         Ok(Recording { tapped, thread })
@@ -401,6 +402,7 @@ impl Server {
             self.shared.events.is_current_thread() || self.shared.access.is_current_thread();
         self.shared.events.close();
         self.shared.access.close();
+        self.shared.log_limit.finish();
         if !inside_callback {
             for callback in running.callbacks {
                 if !callback.wait(CALLBACK_PATIENCE) {
@@ -560,6 +562,8 @@ impl<P: Platform> Assembly<P> {
             access,
             publish_keys: KeyRing::new(config.access.publish_keys.iter().cloned()),
             play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
+            log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),
+            addresses: Arc::default(),
             config: Mutex::new(Arc::new(config)),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
@@ -588,9 +592,8 @@ impl<P: Platform> Assembly<P> {
             let filter = Recorder::<P>::filter(&record);
             let tapped = Tapped::new(signal.clone(), filter);
             shared.tap_all(&tapped);
-            let events = shared.events.clone();
             (
-                Recorder::new(platform, record, tapped.clone(), signal, events),
+                Recorder::new(platform, record, tapped.clone(), signal, shared.clone()),
                 tapped,
             )
         });

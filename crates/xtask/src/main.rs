@@ -13,6 +13,7 @@ mod bench;
 mod build;
 mod capi;
 mod coverage;
+mod fuzz;
 mod install;
 mod instructions;
 mod nightly;
@@ -57,6 +58,10 @@ Commands:
          killed, stalled and flooded; --minutes N (10), --seconds N, --players N,
          --publishers N, --bitrate N, --workers N, --seed N; --dev: not optimised
   coverage  Lines and branches of protocol and core that the tests reach, by file
+  fuzz   Run the fuzz targets of tests/fuzz in turn, with the nightly compiler
+         --seconds N    how long each runs, by default 60
+         --target T     one target, repeatable
+         --merge        take over into the corpus what reaches new code
 
 Exit codes: 0 all passed, 1 something failed, 2 wrong usage or a tool is missing";
 
@@ -100,6 +105,10 @@ fn main() -> ExitCode {
         },
         "coverage" if options.is_empty() => coverage::run(),
         "capi" if options.is_empty() => capi::run(),
+        "fuzz" => match fuzz::Options::parse(options) {
+            Ok(options) => fuzz::run(&options),
+            Err(message) => refuse(&message),
+        },
         "help" | "--help" | "-h" => {
             println!("{USAGE}\n\nSteps of test: {}", test::step_names());
             ExitCode::SUCCESS

@@ -54,4 +54,5 @@ pub(crate) fn make_packet(
         vec![0u8; length].into(),
         &crate::budget::Budget::new(usize::MAX),
     )
+    .expect("memory")
 }

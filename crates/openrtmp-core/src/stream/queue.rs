@@ -112,6 +112,35 @@ impl SendQueue {
         self.bytes
     }
 
+    /// Bytes waiting, and what the entries that hold them take.
+    pub(crate) fn footprint(&self) -> usize {
+        self.bytes + self.entries.len() * size_of::<Entry>()
+    }
+
+    /// Makes room for one more entry. False if there is no memory for it.
+    pub(crate) fn reserve(&mut self) -> bool {
+        self.entries.len() < self.entries.capacity() || self.entries.try_reserve(1).is_ok()
+    }
+
+    /// Why a subscriber whose queue this is cannot go on: too much waits, or too
+    /// long, though what may be dropped was.
+    pub(crate) fn is_hopeless(&self, now: Time, config: &QueueConfig) -> Option<String> {
+        if self.footprint() > config.max_bytes.saturating_mul(2) {
+            return Some(format!("{} bytes behind", self.bytes));
+        }
+        let age = self.age(now);
+        (age > config.stall_timeout).then(|| format!("{} s behind", age.as_secs()))
+    }
+
+    /// How long the oldest packet has waited.
+    fn age(&self, now: Time) -> Duration {
+        let oldest = self.entries.iter().find_map(|entry| match entry {
+            Entry::Media(m) => Some(m.queued),
+            Entry::Control(_) => None,
+        });
+        oldest.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
     /// Bytes of control messages waiting.
     pub(crate) fn control_bytes(&self) -> usize {
         self.control_bytes
@@ -454,6 +483,7 @@ mod tests {
             max_bytes: bytes,
             stall_timeout: Duration::from_secs(1),
             write_coalesce: Duration::ZERO,
+            coalesce_bytes: 64 << 10,
             background_coalesce: Duration::ZERO,
             unsent_bytes: 0,
         }

@@ -21,6 +21,10 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::mpsc;
 use crate::tap::Tapped;
 
+/// A wake-up that fails is tried again at once: without it a command waits for
+/// the next.
+const WAKE_TRIES: usize = 3;
+
 /// A message to a worker.
 pub(crate) enum Command {
     /// Sockets were handed over.
@@ -165,10 +169,19 @@ impl Inbox {
     fn wake(&self) {
         // AcqRel pairs with `Outlet::begin`: either the worker sees the command in
         // this round, or it sees the flag lowered and we wake it.
-        if !self.pending.swap(true, Ordering::AcqRel)
-            && let Err(e) = self.waker.wake()
-        {
-            log::error!("a worker could not be woken: {e}");
+        if self.pending.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        for attempt in 1.. {
+            match self.waker.wake() {
+                Ok(()) => return,
+                Err(_) if attempt < WAKE_TRIES => {}
+                Err(e) => {
+                    // Whoever sends next tries again.
+                    self.pending.store(false, Ordering::Release);
+                    return log::error!("a worker could not be woken: {e}");
+                }
+            }
         }
     }
 }

@@ -25,11 +25,12 @@ mod streams;
 mod timers;
 mod traffic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
 use slab::Slab;
@@ -43,6 +44,7 @@ use timers::{Timer, Timers};
 use crate::config::Config;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::log_limit::Cause;
 use crate::metrics::{ErrorCounts, Rate};
 use crate::platform::{Platform, Poller, Readiness, Token};
 use crate::shared::Shared;
@@ -50,6 +52,9 @@ use crate::stream::stream::Stream;
 
 /// Bytes read at once. One buffer per worker, shared by its connections.
 const READ_BUFFER: usize = 256 * 1024;
+
+/// After waiting for sockets failed, the next try.
+const POLL_RETRY: Duration = Duration::from_millis(10);
 
 /// Commands carried out in one turn before sockets are looked at again.
 const COMMANDS_PER_TURN: usize = 4096;
@@ -102,6 +107,11 @@ struct State<S> {
     /// Set while stopping: the moment of force.
     draining: Option<Time>,
     accept_paused: bool,
+    /// More connections wait than one turn accepts.
+    unaccepted: bool,
+    /// Connections in the order they came, those that got on included until
+    /// they are looked at.
+    newcomers: VecDeque<ConnectionId>,
     next_worker: usize,
     totals: Totals,
 }
@@ -135,6 +145,8 @@ impl<S> State<S> {
             doomed: Vec::new(),
             draining: None,
             accept_paused: false,
+            unaccepted: false,
+            newcomers: VecDeque::new(),
             next_worker: 0,
             totals: Totals::default(),
         }
@@ -177,8 +189,10 @@ impl<P: Platform> Worker<P> {
                         Ok(true) => {}
                         Ok(false) => return,
                         Err(e) => {
-                            log::error!(worker = self.index; "waiting for sockets failed: {e}");
-                            return;
+                            if self.may_log(Cause::Poll, log::Level::Error) {
+                                log::error!(worker = self.index; "waiting for sockets failed: {e}");
+                            }
+                            std::thread::sleep(POLL_RETRY);
                         }
                     }
                 }
@@ -190,27 +204,34 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// One turn. False when the drain is over.
+    /// One turn. False when the drain is over. An error is that of waiting for
+    /// sockets; all else was done.
     pub(crate) fn turn(&mut self) -> io::Result<bool> {
-        let timeout = if self.state.unread.is_empty() && self.state.unwritten.is_empty() {
+        let idle = self.state.unread.is_empty()
+            && self.state.unwritten.is_empty()
+            && !self.state.unaccepted;
+        let timeout = if idle {
             self.state
                 .timers
                 .next()
                 .map(|at| at.since(self.platform.now()))
         } else {
-            Some(std::time::Duration::ZERO)
+            Some(Duration::ZERO)
         };
         let mut ready = std::mem::take(&mut self.state.ready);
         ready.clear();
-        match self.poller.poll(timeout, &mut ready) {
-            Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
-            _ => {}
-        }
+        let polled = match self.poller.poll(timeout, &mut ready) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
+            _ => Ok(()),
+        };
         self.state.now = self.platform.now();
         self.state.totals.turns += 1;
 
         for slot in std::mem::take(&mut self.state.unread) {
             self.guarded(slot, Self::read);
+        }
+        if self.state.unaccepted {
+            self.accept();
         }
         for readiness in &ready {
             self.on_ready(*readiness);
@@ -222,12 +243,35 @@ impl<P: Platform> Worker<P> {
         }
         self.resume_writing();
         self.finish_turn();
+        if let Some(at) = self.shared.log_limit.alarm() {
+            self.state.timers.set(at, Timer::Lines);
+        }
         let drained = self.is_drained();
         if drained {
             // What the host still publishes.
             self.end_all_streams();
+            return Ok(false);
         }
-        Ok(!drained)
+        polled.map(|()| true)
+    }
+
+    /// Whether a line that a peer caused may be written.
+    fn may_log(&self, cause: Cause, level: log::Level) -> bool {
+        log::log_enabled!(level) && self.shared.log_limit.admits(cause, self.state.now)
+    }
+
+    /// Tells of a limit that was reached, a few times a second at most: a flood
+    /// must not push other events out of the host's queue.
+    fn tell_limit(&self, limit: &'static str, value: u64, connection: Option<ConnectionId>) {
+        if !self.shared.log_limit.admits(Cause::Limit, self.state.now) {
+            return;
+        }
+        log::warn!(limit = limit, value = value; "{limit} is reached: {value}");
+        self.emit(Event::LimitReached {
+            limit,
+            value,
+            connection,
+        });
     }
 
     #[cfg(test)]
@@ -267,6 +311,7 @@ impl<P: Platform> Worker<P> {
             }
             Timer::Stream(id) => self.on_grace_over(id, at),
             Timer::Accept => self.resume_accept(),
+            Timer::Lines => self.shared.log_limit.flush(self.state.now),
             Timer::Drain => self.force(),
         }
     }
@@ -389,7 +434,9 @@ impl<P: Platform> Worker<P> {
             return;
         }
         if catch_unwind(AssertUnwindSafe(|| work(self, slot))).is_err() {
-            log::error!(worker = self.index; "panic while serving a connection; it is closed");
+            if self.may_log(Cause::Panic, log::Level::Error) {
+                log::error!(worker = self.index; "panic while serving a connection; it is closed");
+            }
             self.state.totals.errors.internal += 1;
             self.close(slot, CloseReason::Internal);
         }

@@ -12,6 +12,8 @@ pub(crate) enum Timer {
     Stream(StreamId),
     /// Accepting failed: try again.
     Accept,
+    /// Log lines were held back: tell how many.
+    Lines,
     /// The drain is over.
     Drain,
 }

@@ -50,6 +50,9 @@ pub(super) struct Player {
     pub(super) plays: Vec<(usize, Witness)>,
     /// To be played again then.
     again: Option<(Time, usize)>,
+    /// From its stop to its play, and how many times more.
+    gap: u32,
+    more: u32,
 }
 
 /// What a connection amounted to once it is over.
@@ -144,6 +147,8 @@ impl Client {
             asked: VecDeque::new(),
             plays: Vec::new(),
             again: None,
+            gap: 0,
+            more: 0,
         })
     }
 
@@ -199,6 +204,7 @@ impl Client {
             }
             Role::Player(player) => {
                 player.again = None;
+                player.more = 0;
                 std::mem::take(&mut player.plays)
             }
             Role::Attacker(_) => Vec::new(),
@@ -258,6 +264,9 @@ impl Client {
         self.link = Link::default();
         self.reading = true;
         self.comeback = None;
+        if let Role::Player(player) = &mut self.role {
+            player.more = 0;
+        }
     }
 
     pub(super) fn set_speed(&mut self, bytes: u32) {
@@ -313,19 +322,20 @@ impl Client {
     }
 
     /// Ends its play, and plays again a little later.
-    pub(super) fn play_again(&mut self, stream: u32, gap: u32, now: Time) {
-        if !self.ready {
-            return;
-        }
+    pub(super) fn play_again(&mut self, stream: u32, gap: u32, more: u32, now: Time) {
         let Role::Player(player) = &mut self.role else {
             return;
         };
+        if !self.ready || player.plays_again() {
+            return;
+        }
+        (player.gap, player.more) = (gap, more.min(50));
         // Streams of its app only: the name is the last part.
         let stream = match player.stream {
             0 | 1 => stream as usize % 2,
             other => other,
         };
-        player.again.get_or_insert((now + ms(gap), stream));
+        player.again = Some((now + ms(gap), stream));
         if gap > 0 {
             self.say("closeStream", &[]);
         }
@@ -540,7 +550,7 @@ impl Client {
                 Ok(())
             }
             // Comes before Play.Start, and unlike that with nothing else.
-            ClientEvent::Status(status) if status.code == code::PLAY_RESET => self.play(),
+            ClientEvent::Status(status) if status.code == code::PLAY_RESET => self.play(now),
             ClientEvent::Status(status) if status.code == code::PLAY_PUBLISH_NOTIFY => {
                 self.with_witness(Witness::announce);
                 Ok(())
@@ -569,13 +579,18 @@ impl Client {
     }
 
     /// A play starts.
-    fn play(&mut self) -> Result<(), Broken> {
+    fn play(&mut self, now: Time) -> Result<(), Broken> {
         if let Role::Player(player) = &mut self.role {
             let Some(stream) = player.asked.pop_front() else {
                 return broken("answered once", "Play.Reset and nothing was asked");
             };
             let lenient = self.lenient || player.lenient;
             player.plays.push((stream, Witness::lenient(lenient)));
+            let (gap, more) = (player.gap, player.more);
+            if more > 0 {
+                // The other one of the two streams of its app.
+                self.play_again(stream as u32 + more, gap, more - 1, now);
+            }
         }
         Ok(())
     }

@@ -31,6 +31,9 @@ const ROUNDS: usize = 20_000;
 /// From one look at the numbers to the next.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// Places of a flood's connections.
+const FLOOD: u32 = 2000;
+
 /// What a course came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
@@ -85,6 +88,8 @@ pub(super) struct Course {
     pub(super) stop: Option<(Time, Time)>,
     /// The highest limits that were ever in force.
     ceiling: Ceiling,
+    /// Bytes of the largest cache seen.
+    cached: usize,
     /// Keys to publish with that were revoked and not added again.
     pub(super) revoked: BTreeSet<&'static str>,
     /// Publishers may have been told to wait.
@@ -118,6 +123,7 @@ impl Course {
             ceiling: Ceiling::default().raised(&world.server.config()),
             waits: terms.policy() == SecondPublisher::Wait,
             terms,
+            cached: 0,
             revoked: BTreeSet::new(),
             lives: Lives::default(),
             clients: BTreeMap::new(),
@@ -241,14 +247,29 @@ impl Course {
     fn look(&mut self) -> Result<(), Broken> {
         let ceiling = self.ceiling;
         let (mut connections, mut subscribers, mut streams) = (0, 0, 0);
-        // Twice the limit, what a joiner got at once, answers, and one message.
-        let queue = 2 * ceiling.queue + ceiling.cache + (4 << 20) + ceiling.message;
+        let caches = self.world.reports().flat_map(|report| report.streams);
+        let cached = caches.map(|stream| stream.gop_bytes).max();
+        self.cached = self.cached.max(cached.unwrap_or_default());
+        // Twice the limit, the frame that is one too many, what a joiner got at
+        // once, and a few answers. Attackers ask until answers are too many.
+        let queue = 2 * ceiling.queue + self.lives.largest() + self.cached + (64 << 10);
+        let players = self
+            .clients
+            .values()
+            .filter(|c| matches!(c.role, Role::Player(_)));
+        let players = players.filter_map(|c| self.ledger.by_port.get(&c.port));
+        let players: BTreeSet<ConnectionId> = players.copied().collect();
         for report in self.world.reports() {
             connections += report.connections.len();
             subscribers += report.subscribers.len();
             streams += report.streams.len();
-            let longest = report.connections.iter().map(|c| c.queue_bytes).max();
-            within("queue", longest.unwrap_or_default(), queue)?;
+            for connection in &report.connections {
+                let answers = match players.contains(&connection.id) {
+                    true => 0,
+                    false => 4 << 20,
+                };
+                within("queue", connection.queue_bytes, queue + answers)?;
+            }
             for stream in &report.streams {
                 within("cache frames", stream.gop_frames, ceiling.frames)?;
                 within("cache bytes", stream.gop_bytes, ceiling.cache)?;
@@ -329,6 +350,12 @@ impl Course {
                 self.enter(who, Role::Attacker(script), link);
                 self.with(who, |client| client.reading = !deaf);
             }
+            Op::Flood { count } => {
+                for who in 0..count.min(100) {
+                    let role = Role::Attacker(Vec::new());
+                    self.enter(FLOOD + who, role, &Link::default());
+                }
+            }
             Op::Leave { who } => self.with(who, Client::leave),
             Op::Close { who } => self.with(who, |client| client.close(now)),
             Op::Kill { who } => self.with(who, |client| client.kill(now)),
@@ -360,9 +387,12 @@ impl Course {
             Op::Want { who, audio, video } => {
                 self.with(who, |client| client.want(audio, video));
             }
-            Op::PlayAgain { who, stream, gap } => {
-                self.with(who, |client| client.play_again(stream, gap, now));
-            }
+            Op::PlayAgain {
+                who,
+                stream,
+                gap,
+                more,
+            } => self.with(who, |client| client.play_again(stream, gap, more, now)),
 
             Op::HostPublish { who, ref source } => self.host_publish(who, source),
             Op::HostUnpublish { who } => drop(self.hosts.remove(&who)),

@@ -15,8 +15,9 @@ use crate::platform::sim::Faults;
 /// Where the stream of the calm is among [`STREAMS`].
 const FINE: u32 = STREAMS.len() as u32 - 1;
 
-/// Places of the calm's publisher and player.
+/// Places of the calm's publisher and player, and of one who joins at its end.
 const CALM: [u32; 2] = [1000, 1001];
+const JOINER: u32 = 1002;
 
 /// Faults end; then everybody has to be served.
 pub(super) fn calm(course: &mut Course) -> Result<(), Broken> {
@@ -74,6 +75,7 @@ pub(super) fn calm(course: &mut Course) -> Result<(), Broken> {
     up_to_date(course)?;
     if room && !course.terms.short_of_memory() {
         fine(course)?;
+        joined_at_once(course)?;
     }
     Ok(())
 }
@@ -243,6 +245,32 @@ fn fine(course: &Course) -> Result<(), Broken> {
         return broken("serves in the calm", what);
     }
     Ok(())
+}
+
+/// Who joins while nothing is sent gets what the cache has, if there is one.
+fn joined_at_once(course: &mut Course) -> Result<(), Broken> {
+    let config = course.world.server.config();
+    let cache = &config.gop;
+    let holds =
+        cache.max_duration >= ms(2000) && cache.max_frames >= 50 && cache.max_bytes >= 50_000;
+    let publisher = course.clients.get(&CALM[0]).and_then(Client::feeder);
+    let (Some(life), true) = (
+        publisher.map(|feeder| feeder.life),
+        holds && has_room(course),
+    ) else {
+        return Ok(());
+    };
+    let role = Client::player(FINE, valid_play_key(course));
+    let client = Client::new(role, Link::default(), false, &course.world.sim);
+    course.clients.insert(JOINER, client);
+    course.run_for(600)?;
+    match course.clients.get(&JOINER).map(|client| &client.role) {
+        Some(Role::Player(player)) => match player.plays.last() {
+            Some((_, witness)) => witness.assert_current(&course.lives, life),
+            None => broken("serves in the calm", "the last to join is not played to"),
+        },
+        _ => Ok(()),
+    }
 }
 
 /// Stops, if it is not stopping, and looks for what is left.

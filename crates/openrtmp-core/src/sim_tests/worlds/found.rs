@@ -110,7 +110,7 @@ fn a_loss_at_the_gate_alone_was_not_told() {
         "tracks":3},"who":9}}},
         {"at":122,"op":{"Play":{"key":0,"link":{},"stream":0,"who":7}}},
         {"at":180,"op":{"Publish":{"link":{"bite":23,"pause":4},"source":{},"who":0}}},
-        {"at":658,"op":{"PlayAgain":{"gap":0,"stream":1,"who":7}}},
+        {"at":658,"op":{"PlayAgain":{"gap":0,"more":0,"stream":1,"who":7}}},
         {"at":829,"op":{"Publish":{"link":{},"source":{},"who":9}}}]}"#,
     );
 }

@@ -216,7 +216,10 @@ impl Dice {
                 key: self.key(terms.keys & 2 != 0),
                 link: self.link(),
             },
-            28..=37 => Op::Attack {
+            28 => Op::Flood {
+                count: self.scale(60),
+            },
+            29..=37 => Op::Attack {
                 who,
                 kind: self.below(attack::KINDS),
                 amount: self.scale(400),
@@ -255,6 +258,7 @@ impl Dice {
                 who,
                 stream: self.below(2),
                 gap: self.pick(&[0, 1, 1, 2, 5, 20, 300]),
+                more: self.rarely(2, 1, 30),
             },
         }
     }

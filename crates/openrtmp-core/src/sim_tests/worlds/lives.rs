@@ -174,6 +174,14 @@ impl Lives {
         &self.0[index]
     }
 
+    /// Bytes of the largest message.
+    pub(super) fn largest(&self) -> usize {
+        let sent = self.0.iter().flat_map(|life| &life.sent);
+        sent.map(|sent| sent.payload.len())
+            .max()
+            .unwrap_or_default()
+    }
+
     pub(super) fn has_bare(&self, stream: usize) -> bool {
         self.0.iter().any(|life| life.bare && life.stream == stream)
     }

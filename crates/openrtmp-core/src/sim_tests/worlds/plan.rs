@@ -59,6 +59,11 @@ pub(super) enum Op {
         link: Link,
     },
 
+    /// So many connections that say nothing.
+    Flood {
+        count: u32,
+    },
+
     /// Says goodbye and closes.
     Leave {
         who: u32,
@@ -126,11 +131,13 @@ pub(super) enum Op {
         audio: bool,
         video: bool,
     },
-    /// It stops and plays again on the same message stream, so much later.
+    /// It stops and plays again on the same message stream, so much later; once it
+    /// is told that it plays, again, so many times.
     PlayAgain {
         who: u32,
         stream: u32,
         gap: u32,
+        more: u32,
     },
 
     /// The host publishes.

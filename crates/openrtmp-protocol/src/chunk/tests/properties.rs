@@ -97,7 +97,8 @@ proptest! {
                 message.stream,
                 message.timestamp,
                 payload,
-            );
+            )
+            .expect("memory");
             prop_assert_eq!(whole.payload(), &message.payload[..]);
             prop_assert_eq!(whole.wire_len(chunk_size), wire.len());
             let slices: Vec<&[u8]> = whole.slices(chunk_size, skip).collect();
