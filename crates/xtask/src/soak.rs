@@ -45,7 +45,13 @@ impl Options {
 
 pub(crate) fn run(options: &Options) -> ExitCode {
     let mut command = workspace::cargo();
-    command.args(["run", "--package", "openrtmp-bench"]);
+    command.args([
+        "run",
+        "--package",
+        "openrtmp-bench",
+        "--bin",
+        "openrtmp-bench",
+    ]);
     if !options.development {
         command.arg("--release");
     }
