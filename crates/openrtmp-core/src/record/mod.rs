@@ -153,16 +153,23 @@ impl<P: Platform> Recorder<P> {
                     recording.finish(&self.events);
                 }
             }
-            TapItem::Packet { stream, packet, .. } => {
+            TapItem::Packet {
+                stream,
+                packet,
+                time,
+                ..
+            } => {
                 let Some(recording) = self.recordings.get_mut(&stream.id) else {
                     return;
                 };
                 if recording.failed {
                     return;
                 }
-                if let Err(e) =
-                    recording.packet(&*self.platform, &self.config, &packet, &self.events)
-                {
+                // Not the packet's own: metadata stands at zero on the wire.
+                let time = time as u32;
+                let written =
+                    recording.packet(&*self.platform, &self.config, &packet, time, &self.events);
+                if let Err(e) = written {
                     recording.fail(&e, &self.events);
                 }
             }
@@ -176,6 +183,7 @@ impl<F: crate::platform::File> Recording<F> {
         platform: &P,
         config: &RecordConfig,
         packet: &SharedPacket,
+        time: u32,
         events: &Dispatcher<Event>,
     ) -> io::Result<()> {
         self.has_video |= packet.kind == MediaKind::Video;
@@ -203,7 +211,7 @@ impl<F: crate::platform::File> Recording<F> {
             self.open(platform, config, packet, events)?;
         }
         match &mut self.file {
-            Some(open) => write(&mut open.flv, packet, packet.timestamp),
+            Some(open) => write(&mut open.flv, packet, time),
             None => Ok(()),
         }
     }
