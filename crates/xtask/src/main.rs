@@ -12,11 +12,14 @@
 mod bench;
 mod build;
 mod capi;
+mod foreign;
 mod install;
 mod instructions;
+mod library;
 mod runner;
 mod test;
 mod tools;
+mod wine;
 mod workspace;
 
 use std::process::ExitCode;
@@ -33,10 +36,15 @@ Commands:
   instructions  Count the instructions of the hot paths under callgrind and compare
          them to the baseline; --bless writes a new one
   install --prefix DIR   Install the C library, its headers, and what CMake and
-                         pkg-config need; --debug for the development profile
+                         pkg-config need; --debug for the development profile,
+                         --target T for another system
   build  Build the C library for other systems and compare its size to the budget
          --target T     one system, repeatable; --all: all there are
          --check        run clippy instead
+  foreign   Run tests and the C example as programs of Windows, under wine, and of
+         64-bit ARM Linux, under qemu
+  wine PROGRAM [ARGUMENT...]   Run a Windows program in a Debian tree with wine,
+         which is made below the target folder if it is not there (takes root)
   capi   Install the C library into the target folder, build programs against it
          with CMake and pkg-config, and run it under valgrind
 
@@ -69,6 +77,8 @@ fn main() -> ExitCode {
             Err(message) => refuse(&message),
         },
         "capi" if options.is_empty() => capi::run(),
+        "foreign" if options.is_empty() => foreign::run(),
+        "wine" if !options.is_empty() => wine::run(options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}\n\nSteps of test: {}", test::step_names());
             ExitCode::SUCCESS
