@@ -24,7 +24,7 @@ use crate::stream::make_packet;
 use crate::stream::packet::Class;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, thread};
-use crate::tap::{Signal, TapItem, TapSink, Tapped};
+use crate::tap::{Signal, TapItem, TapSink, TapStart, TapStream, Tapped};
 use crate::worker::inbox::{Command, Inbox, Outlet};
 
 /// As long as it takes: time does not pass in a model.
@@ -232,7 +232,7 @@ fn whoever_waits_for_a_thread_sees_what_it_did() {
 }
 
 fn tapped(signal: &Arc<Signal>) -> Arc<Tapped> {
-    Tapped::new(Config::desktop().queue, signal.clone(), Box::new(|_| true))
+    Tapped::new(signal.clone(), Box::new(|_| true))
 }
 
 #[test]
@@ -256,9 +256,19 @@ fn a_tap_gets_start_frames_and_end_in_order() {
         let tapped = tapped(&signal);
         let theirs = tapped.clone();
         let worker = thread::spawn(move || {
-            let name = StreamName::join("live", "stream");
-            let mut sink = TapSink::attach(theirs, StreamId(1), name, false, &[], Time::ZERO);
-            assert!(sink.push(&make_packet(Class::Audio, 0, 0, 4), Time::ZERO));
+            let config = Config::desktop().queue;
+            let start = TapStart {
+                stream: TapStream {
+                    id: StreamId(1),
+                    name: StreamName::join("live", "stream"),
+                },
+                has_video: false,
+                snapshot: &[],
+                clock: 0,
+            };
+            let mut sink = TapSink::attach(theirs, start, Time::ZERO, &config);
+            let packet = make_packet(Class::Audio, 0, 0, 4);
+            assert!(sink.push(&packet, Time::ZERO, &config));
         });
         let mut told = Vec::new();
         while told.last() != Some(&"ended") {

@@ -24,8 +24,16 @@ pub(crate) fn run() -> ExitCode {
         return ExitCode::from(EXIT_SETUP);
     }
     match measure() {
-        Ok(files) if report(&files) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+        Ok((files, passed)) => {
+            let reached = report(&files);
+            if !passed {
+                println!("the tests failed: the numbers are of what ran");
+            }
+            match passed && reached {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            }
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -33,8 +41,8 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Runs the tests and reads what they reached, file by file.
-fn measure() -> io::Result<BTreeMap<String, Reached>> {
+/// Runs the tests and reads what they reached, file by file; and whether they passed.
+fn measure() -> io::Result<(BTreeMap<String, Reached>, bool)> {
     let folder = workspace::target().join("coverage");
     let profiles = folder.join("profiles");
     if profiles.exists() {
@@ -60,9 +68,7 @@ fn measure() -> io::Result<BTreeMap<String, Reached>> {
         return Err(io::Error::other(said));
     }
     let programs = test_programs(&said);
-    if !test(&["--no-fail-fast"]).status()?.success() {
-        return Err(io::Error::other("the tests failed"));
-    }
+    let passed = test(&["--no-fail-fast"]).status()?.success();
 
     let merged = folder.join("merged.profdata");
     let mut merge = llvm_tool("llvm-profdata")?;
@@ -82,7 +88,8 @@ fn measure() -> io::Result<BTreeMap<String, Reached>> {
     if !exported.status.success() {
         return Err(io::Error::other(String::from_utf8_lossy(&exported.stderr)));
     }
-    Ok(read_lcov(&String::from_utf8_lossy(&exported.stdout)))
+    let files = read_lcov(&String::from_utf8_lossy(&exported.stdout));
+    Ok((files, passed))
 }
 
 fn llvm_tool(name: &str) -> io::Result<Command> {

@@ -144,7 +144,7 @@ const CHECKS: &[Check] = &[
                 "-p",
                 "openrtmp-protocol",
                 "--lib",
-                "handshake::",
+                "message::",
             ],
         ],
     },
