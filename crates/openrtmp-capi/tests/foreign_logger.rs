@@ -45,10 +45,8 @@ fn a_refused_log_callback_is_never_called() {
         on_closed: Some(on_closed),
     };
     // SAFETY: the table is whole, and the sender stays.
-    assert_eq!(
-        unsafe { openrtmp_log_set(&callbacks) },
-        OPENRTMP_ERROR_STATE
-    );
+    let code = unsafe { openrtmp_log_set(&callbacks) };
+    assert_eq!(code, OPENRTMP_ERROR_STATE);
     let nothing = closed.recv_timeout(Duration::from_millis(200));
     assert!(nothing.is_err(), "it was refused");
 }

@@ -13,9 +13,11 @@ mod bench;
 mod build;
 mod capi;
 mod coverage;
+mod foreign;
 mod fuzz;
 mod install;
 mod instructions;
+mod library;
 mod nightly;
 mod runner;
 mod sanitize;
@@ -23,6 +25,7 @@ mod sim;
 mod soak;
 mod test;
 mod tools;
+mod wine;
 mod workspace;
 
 use std::process::ExitCode;
@@ -44,10 +47,15 @@ Commands:
          --go-on        do not stop at the first that breaks a rule
          --replay X     run a seed again, or a world from a file
   install --prefix DIR   Install the C library, its headers, and what CMake and
-                         pkg-config need; --debug for the development profile
+                         pkg-config need; --debug for the development profile,
+                         --target T for another system
   build  Build the C library for other systems and compare its size to the budget
          --target T     one system, repeatable; --all: all there are
          --check        run clippy instead
+  foreign   Run tests and the C example as programs of Windows, under wine, and of
+         64-bit ARM Linux, under qemu
+  wine PROGRAM [ARGUMENT...]   Run a Windows program in a Debian tree with wine,
+         which is made below the target folder if it is not there (takes root)
   capi   Install the C library into the target folder, build programs against it
          with CMake and pkg-config, and run it under valgrind
   sanitize  The tests again under loom, Miri, AddressSanitizer, ThreadSanitizer
@@ -109,6 +117,8 @@ fn main() -> ExitCode {
             Ok(options) => fuzz::run(&options),
             Err(message) => refuse(&message),
         },
+        "foreign" if options.is_empty() => foreign::run(),
+        "wine" if !options.is_empty() => wine::run(options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}\n\nSteps of test: {}", test::step_names());
             ExitCode::SUCCESS

@@ -1,9 +1,13 @@
 //! Runs a program, passes its output on as it comes, and counts what libtest
 //! says about its tests.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::thread;
+
+/// How a line begins by which a chore says what it left out, and why.
+pub(crate) const SKIPPED: &str = "skipped: ";
 
 /// Tests passed, failed and skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,8 +40,21 @@ impl Tally {
     }
 }
 
-/// How a line begins that names what could not run here, and why.
-pub(crate) const SKIPPED: &str = "skipped: ";
+/// As libtest says it, so that one chore counts what another did.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.failed == 0 { "ok" } else { "FAILED" };
+        let Tally {
+            passed,
+            failed,
+            skipped,
+        } = self;
+        write!(
+            f,
+            "test result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored"
+        )
+    }
+}
 
 /// What became of a program.
 #[derive(Debug, Default)]
@@ -103,6 +120,7 @@ mod tests {
             skipped: 1,
         };
         assert_eq!(Tally::from_line(line), Some(expected));
+        assert_eq!(Tally::from_line(&expected.to_string()), Some(expected));
     }
 
     #[test]

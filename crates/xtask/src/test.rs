@@ -61,7 +61,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
     let prepared = started.elapsed();
 
-    let results: Vec<StepResult> = steps.into_iter().map(run_step).collect();
+    let results: Vec<StepResult> = steps
+        .into_iter()
+        .map(|step| run_step(step, options.install))
+        .collect();
     print_summary(prepared, &results);
     if results.iter().all(|result| result.passed) {
         ExitCode::SUCCESS
@@ -139,8 +142,29 @@ const STEPS: &[Step] = &[
     Step {
         name: "cross",
         what: "the C library's crates linted for every system",
-        needs: &[Tool::Clippy],
+        needs: tools::CROSS,
         arguments: &["xtask", "build", "--all", "--check"],
+        environment: &[],
+    },
+    Step {
+        name: "size",
+        what: "the shared library as it is shipped, against its size budget",
+        needs: tools::CROSS,
+        arguments: &[
+            "xtask",
+            "build",
+            "--target",
+            "x86_64-unknown-linux-gnu",
+            "--target",
+            "x86_64-pc-windows-gnu",
+        ],
+        environment: &[],
+    },
+    Step {
+        name: "foreign",
+        what: "tests and the C example on Windows (wine) and 64-bit ARM (qemu)",
+        needs: tools::FOREIGN,
+        arguments: &["xtask", "foreign"],
         environment: &[],
     },
     Step {
@@ -182,13 +206,16 @@ struct StepResult {
     took: Duration,
 }
 
-fn run_step(step: &Step) -> StepResult {
+fn run_step(step: &Step, install: bool) -> StepResult {
     println!("\n=== {}: {}", step.name, step.what);
     let started = Instant::now();
     let mut command: Command = workspace::cargo();
     command
         .args(step.arguments)
         .envs(step.environment.iter().copied());
+    if !install {
+        command.env(tools::NO_INSTALL, "1");
+    }
     let outcome = runner::run(command).unwrap_or_else(|error| {
         eprintln!("error: cargo could not be run: {error}");
         Outcome::default()
@@ -232,8 +259,10 @@ fn print_summary(prepared: Duration, results: &[StepResult]) {
         time += result.took;
     }
     println!("{:<10} {:<8} {:>10}", "all", "", seconds(time));
-    for skipped in results.iter().flat_map(|result| &result.skipped) {
-        println!("skipped: {skipped}");
+    for result in results {
+        for skipped in &result.skipped {
+            println!("{}{}: {skipped}", runner::SKIPPED, result.name);
+        }
     }
     println!("\n{}", tally_line(total));
 }

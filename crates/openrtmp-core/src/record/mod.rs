@@ -155,16 +155,23 @@ impl<P: Platform> Recorder<P> {
                     recording.finish(&self.shared);
                 }
             }
-            TapItem::Packet { stream, packet, .. } => {
+            TapItem::Packet {
+                stream,
+                packet,
+                time,
+                ..
+            } => {
                 let Some(recording) = self.recordings.get_mut(&stream.id) else {
                     return;
                 };
                 if recording.failed {
                     return;
                 }
-                if let Err(e) =
-                    recording.packet(&*self.platform, &self.config, &packet, &self.shared)
-                {
+                // Not the packet's own: metadata stands at zero on the wire.
+                let time = time as u32;
+                let written =
+                    recording.packet(&*self.platform, &self.config, &packet, time, &self.shared);
+                if let Err(e) = written {
                     recording.fail(&e, &self.shared);
                 }
             }
@@ -178,6 +185,7 @@ impl<F: crate::platform::File> Recording<F> {
         platform: &P,
         config: &RecordConfig,
         packet: &SharedPacket,
+        time: u32,
         shared: &Shared,
     ) -> io::Result<()> {
         self.has_video |= packet.kind == MediaKind::Video;
@@ -205,7 +213,7 @@ impl<F: crate::platform::File> Recording<F> {
             self.open(platform, config, packet, shared)?;
         }
         match &mut self.file {
-            Some(open) => write(&mut open.flv, packet, packet.timestamp),
+            Some(open) => write(&mut open.flv, packet, time),
             None => Ok(()),
         }
     }

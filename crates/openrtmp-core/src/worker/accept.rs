@@ -316,7 +316,6 @@ impl<P: Platform> Worker<P> {
             delay: None,
             write_coalesce: None,
             armed: None,
-            armed_later: None,
         });
         if self.may_log(Cause::Connection, log::Level::Debug) {
             log::debug!(peer:% = peer, connection:% = id; "connection accepted");

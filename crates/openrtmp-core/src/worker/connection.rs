@@ -45,10 +45,8 @@ pub(crate) struct Connection<S> {
     pub(super) delay: Option<Box<DelayHistogram>>,
     /// In place of `queue.write_coalesce`.
     pub(super) write_coalesce: Option<Duration>,
-    /// The earliest entry for this connection among the timers.
+    /// When the timers tell of this connection.
     pub(super) armed: Option<Time>,
-    /// A later entry that `armed` went before.
-    pub(super) armed_later: Option<Time>,
 }
 
 /// Where a connection stands with its socket.

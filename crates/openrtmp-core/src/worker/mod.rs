@@ -238,8 +238,8 @@ impl<P: Platform> Worker<P> {
         }
         self.state.ready = ready;
         self.carry_out_commands();
-        while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
-            self.on_timer(at, timer);
+        while let Some(timer) = self.state.timers.pop_due(self.state.now) {
+            self.on_timer(timer);
         }
         self.resume_writing();
         self.finish_turn();
@@ -296,20 +296,15 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    fn on_timer(&mut self, at: Time, timer: Timer) {
+    fn on_timer(&mut self, timer: Timer) {
         match timer {
             Timer::Connection(id) => {
-                // An entry that an earlier one overtook is not looked at: each look
-                // makes an entry, and they would never get fewer.
-                if let Some(slot) = self.slot_of(id)
-                    && self.state.connections[slot].armed == Some(at)
-                {
-                    let connection = &mut self.state.connections[slot];
-                    connection.armed = connection.armed_later.take();
+                if let Some(slot) = self.slot_of(id) {
+                    self.state.connections[slot].armed = None;
                     self.guarded(slot, Self::on_deadline);
                 }
             }
-            Timer::Stream(id) => self.on_grace_over(id, at),
+            Timer::Stream(id) => self.on_grace_over(id),
             Timer::Accept => self.resume_accept(),
             Timer::Lines => self.shared.log_limit.flush(self.state.now),
             Timer::Drain => self.force(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
@@ -238,25 +237,20 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// Makes sure the timers know when a stream's grace is over: with one entry,
-    /// however often its publisher comes and goes.
+    /// Makes sure the timers know when a stream's grace is over.
     fn arm_grace(&mut self, id: StreamId) {
         if let Some(stream) = self.state.streams.get_mut(&id)
             && let Some(until) = stream.grace_until
-            && stream.armed.is_none_or(|armed| until < armed)
         {
-            stream.armed = Some(until);
-            self.state.timers.set(until, Timer::Stream(id));
+            let timer = Timer::Stream(id);
+            self.state.timers.arm(timer, &mut stream.armed, until);
         }
     }
 
-    pub(super) fn on_grace_over(&mut self, id: StreamId, at: Time) {
+    pub(super) fn on_grace_over(&mut self, id: StreamId) {
         let Some(stream) = self.state.streams.get_mut(&id) else {
             return;
         };
-        if stream.armed != Some(at) {
-            return;
-        }
         stream.armed = None;
         match stream.grace_until {
             Some(until) if until <= self.state.now => self.end_stream(id),
@@ -310,9 +304,11 @@ impl<P: Platform> Worker<P> {
             shared.inboxes[worker].send(Command::StreamDown { stream: id });
         }
         drop(directory);
-        let Some(stream) = self.state.streams.remove(&id) else {
+        let Some(mut stream) = self.state.streams.remove(&id) else {
             return;
         };
+        let timer = Timer::Stream(id);
+        self.state.timers.disarm(timer, &mut stream.armed);
         let name = self.shared.publish_keys.masked(&stream.name);
         drop(stream);
         self.emit(Event::StreamEnded { stream: id, name });

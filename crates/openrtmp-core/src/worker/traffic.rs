@@ -245,11 +245,8 @@ impl<P: Platform> Worker<P> {
         // worker in its loop over what is due.
         let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
         let at = if at > self.state.now { at } else { soonest };
-        if connection.armed.is_none_or(|armed| at < armed) {
-            let overtaken = connection.armed.replace(at);
-            connection.armed_later = overtaken.or(connection.armed_later);
-            self.state.timers.set(at, Timer::Connection(connection.id));
-        }
+        let timer = Timer::Connection(connection.id);
+        self.state.timers.arm(timer, &mut connection.armed, at);
     }
 
     pub(super) fn mark_dirty(&mut self, slot: usize) {
@@ -436,6 +433,8 @@ impl<P: Platform> Worker<P> {
         let Some(mut connection) = self.state.connections.try_remove(slot) else {
             return;
         };
+        let timer = Timer::Connection(connection.id);
+        self.state.timers.disarm(timer, &mut connection.armed);
         let _ = self.poller.remove_stream(&mut connection.socket);
         let reason = connection.io.ending.take().unwrap_or(reason);
         if matches!(reason, CloseReason::Network(_)) {

@@ -281,11 +281,9 @@ impl Course {
             streams,
             (2 + workers) * ceiling.publishers + workers,
         )?;
-        within(
-            "timers",
-            self.world.timers(),
-            64 + 8 * (connections + streams),
-        )?;
+        // Of connections that are gone, too, until their first deadline.
+        let entries = 64 + 4 * self.ledger.by_port.len() + 8 * (connections + streams);
+        within("timers", self.world.timers(), entries)?;
         let memory = ceiling.memory + connections * ceiling.partial + 4 * ceiling.message;
         let used = self.world.shared.budget.used();
         within("memory", used, memory + (1 << 20))?;

@@ -143,3 +143,12 @@ fn room_in_a_socket_was_forgotten_while_writes_were_coalesced() {
         {"at":0,"op":{"Publish":{"link":{},"source":{"stream":1},"who":1}}}]}"#,
     );
 }
+
+#[test]
+fn metadata_in_a_long_recording_turned_its_clock_back() {
+    assert_keeps_the_rules(
+        r#"{"seed":0,"terms":{"receive_buffer":1,"record":true},"steps":[
+        {"at":189,"op":{"Publish":{"link":{},"source":{"first":2147481875},"who":8}}},
+        {"at":2009,"op":{"Metadata":{"who":8}}}]}"#,
+    );
+}

@@ -10,18 +10,27 @@ const HOST_PLACES: u32 = 3;
 
 /// The world of a seed.
 pub(super) fn plan(seed: u64) -> Plan {
-    let mut dice = Dice(Random::new(seed));
+    let mut dice = Dice {
+        random: Random::new(seed),
+        players: Vec::new(),
+        encoders: Vec::new(),
+    };
     let terms = dice.terms();
     let steps = dice.steps(&terms);
     Plan { seed, terms, steps }
 }
 
-struct Dice(Random);
+struct Dice {
+    random: Random,
+    /// Places where somebody plays or publishes, by what was planned so far.
+    players: Vec<u32>,
+    encoders: Vec<u32>,
+}
 
 impl Dice {
     /// A number below `count`.
     fn below(&mut self, count: u32) -> u32 {
-        self.0.up_to(count as usize) as u32 - 1
+        self.random.up_to(count as usize) as u32 - 1
     }
 
     fn range(&mut self, from: u32, to: u32) -> u32 {
@@ -164,12 +173,8 @@ impl Dice {
         let streams = self.range(1, 2);
         for _ in 0..self.range(1, 3) {
             let who = self.below(PLACES);
-            let source = self.source(streams, terms);
-            let link = self.link();
-            steps.push(Step {
-                at,
-                op: Op::Publish { who, source, link },
-            });
+            let op = self.publish(who, streams, terms);
+            steps.push(Step { at, op });
             at += self.below(pace);
         }
         for _ in 0..count {
@@ -205,30 +210,65 @@ impl Dice {
     fn op(&mut self, streams: u32, terms: &Terms) -> Op {
         let who = self.below(PLACES);
         match self.below(100) {
-            0..=7 => {
-                let source = self.source(streams, terms);
-                let link = self.link();
-                Op::Publish { who, source, link }
+            0..=7 => self.publish(who, streams, terms),
+            8..=27 => {
+                self.settle(who);
+                self.players.push(who);
+                Op::Play {
+                    who,
+                    stream: self.stream(streams),
+                    key: self.key(terms.keys & 2 != 0),
+                    link: self.link(),
+                }
             }
-            8..=27 => Op::Play {
-                who,
-                stream: self.stream(streams),
-                key: self.key(terms.keys & 2 != 0),
-                link: self.link(),
-            },
             28 => Op::Flood {
                 count: self.scale(60),
             },
-            29..=37 => Op::Attack {
-                who,
-                kind: self.below(attack::KINDS),
-                amount: self.scale(400),
-                deaf: self.one_in(3),
-                link: self.link(),
-            },
-            38..=65 => self.client_op(who),
-            66..=80 => self.publisher_op(who),
+            29..=37 => {
+                self.settle(who);
+                Op::Attack {
+                    who,
+                    kind: self.below(attack::KINDS),
+                    amount: self.scale(400),
+                    deaf: self.one_in(3),
+                    link: self.link(),
+                }
+            }
+            38..=65 => {
+                let who = self.one_of(|dice| &dice.players, who);
+                self.client_op(who)
+            }
+            66..=80 => {
+                let who = self.one_of(|dice| &dice.encoders, who);
+                self.publisher_op(who)
+            }
             _ => self.host_op(who, streams, terms),
+        }
+    }
+
+    fn publish(&mut self, who: u32, streams: u32, terms: &Terms) -> Op {
+        self.settle(who);
+        self.encoders.push(who);
+        let source = self.source(streams, terms);
+        let link = self.link();
+        Op::Publish { who, source, link }
+    }
+
+    /// Somebody else takes this place.
+    fn settle(&mut self, who: u32) {
+        self.players.retain(|place| *place != who);
+        self.encoders.retain(|place| *place != who);
+    }
+
+    /// Mostly one of these places.
+    fn one_of(&mut self, places: fn(&Dice) -> &Vec<u32>, other: u32) -> u32 {
+        let count = places(self).len() as u32;
+        match count == 0 || self.one_in(5) {
+            true => other,
+            false => {
+                let place = self.below(count);
+                places(self)[place as usize]
+            }
         }
     }
 
@@ -361,6 +401,7 @@ impl Dice {
             tracks: self.rarely(3, 1, 3),
             interval,
             group: match interval {
+                _ if self.one_in(6) => 1,
                 100 => self.range(1, 10),
                 _ => self.range(1, 30),
             },
@@ -371,7 +412,7 @@ impl Dice {
             },
             bare: self.one_in(8),
             first: match self.below(6) {
-                0 => self.0.next() as u32,
+                0 => self.random.next() as u32,
                 1 => 0_u32.wrapping_sub(self.below(3000)),
                 2 => (1 << 31) - self.below(3000),
                 3 => self.below(100_000),
