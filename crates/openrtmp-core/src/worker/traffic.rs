@@ -307,7 +307,9 @@ impl<P: Platform> Worker<P> {
         if self.background {
             window = window.max(config.background_coalesce);
         }
-        let window = window.min(config.longest_window());
+        if !window.is_zero() {
+            window = window.min(config.longest_window());
+        }
         connection.io.dirty = false;
         if connection.io.unwritten {
             return;
@@ -367,7 +369,10 @@ impl<P: Platform> Worker<P> {
             let _ = connection.socket.shutdown_write();
             connection.io.linger_until = Some(now + self.config.limits.linger);
         }
-        self.rearm(slot);
+        // Of one that keeps up, no deadline has come nearer.
+        if blocked || connection.is_ending() {
+            self.rearm(slot);
+        }
         if let Some(rate) = outgoing {
             self.warn_outgoing(rate);
         }
