@@ -374,18 +374,29 @@ impl Client {
     /// Writes what the kernel takes and reads what it holds (within a budget),
     /// neither blocking. Errors wait in `failure`.
     fn transfer(&mut self) {
-        let written = self.write();
+        let mut written = self.write();
+        if written.is_ok() {
+            self.receive();
+            // Reading makes answers.
+            written = self.write();
+        }
+        if let Err(error) = written {
+            // What the server said before it closed counts more than the failed
+            // write that follows from it, and may not have been reported yet.
+            self.readable = true;
+            self.receive();
+            if self.failure.is_none() {
+                self.failure = Some(self.lost(error));
+            }
+        }
+    }
+
+    fn receive(&mut self) {
         for _ in 0..READS {
             if !self.readable || self.events.len() >= EVENTS || self.failure.is_some() {
-                break;
+                return;
             }
             self.read();
-        }
-        // Reading makes answers. And what the server said before it closed counts
-        // more than the failed write that follows from it.
-        let result = written.and_then(|()| self.write());
-        if let (Err(error), None) = (result, &self.failure) {
-            self.failure = Some(self.lost(error));
         }
     }
 

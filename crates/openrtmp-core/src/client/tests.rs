@@ -191,6 +191,33 @@ fn a_publish_ended_by_the_server_says_why_though_the_socket_closes_too() {
 }
 
 #[test]
+fn a_write_that_fails_before_the_last_words_are_reported_does_not_hide_them() {
+    let (sent, unread) = channel();
+    let (config, server) = serve(ClientMode::Publish, move |socket| {
+        let mut peer = Peer::new(socket);
+        peer.accept();
+        unread.recv().unwrap();
+        let status = Status::error(code::PUBLISH_UNAUTHORIZED, "the key was revoked");
+        let stream = peer.stream;
+        peer.session.end_publish(stream, &status);
+        // Closing with unread bytes resets the connection.
+        peer.transmit();
+    });
+    let mut client = Client::connect(config).unwrap();
+    client.send(MediaKind::Audio, 0, &[0xAF, 1, 0]).unwrap();
+    sent.send(()).unwrap();
+    server.join().unwrap();
+    // As when all this happens between a read that found nothing and a write.
+    client.readable = false;
+    assert!(client.session.send(MediaKind::Audio, 0, &[0xAF, 1, 0]));
+    client.transfer();
+    match client.check() {
+        Err(ClientError::Ended { code, .. }) => assert_eq!(code, code::PUBLISH_UNAUTHORIZED),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn events_that_came_before_the_end_are_given_first() {
     let (config, server) = serve(ClientMode::Play, |socket| {
         let mut peer = Peer::new(socket);
