@@ -14,15 +14,29 @@
 // nothing. Connections and streams are 64-bit ids, never used twice: a stale id is
 // OPENRTMP_ERROR_NOT_FOUND.
 //
-// THREADS. A server may be used from any thread at once. A config and a publisher
-// belong to one thread at a time. _free must be the last use of a handle anywhere.
+// THREADS. Every function may be called from any thread, and from several at once, but
+// for a config, which belongs to one thread at a time. _free must be the last use of a
+// handle anywhere.
+//
+// OWNERSHIP. What a function is given (texts, structs, tables, payloads) it copies: it
+// has to live as long as the call, and user_data until on_closed. What a callback or a
+// visitor is given lives as long as that call, frames that were retained until they are
+// released.
+//
+// WAITING. openrtmp_server_stop() waits as long as it is told to, and _server_start() for
+// the system. _metrics, _metrics_json, _health, _streams, _connections and _subscribers
+// ask the worker threads, and wait at most 1 s for one that is busy; _disconnect,
+// _set_write_coalesce and _reconfigure wait for them. _record_stop() waits up to 5 s for
+// its file; _tap_free() and openrtmp_log_set() for a callback that is running. All others
+// return at once.
 //
 // CALLBACKS. Each callback is called by one thread of its own, never by two at
 // once, and never by the threads that move media: it may take its time. It must not
 // unwind (no C++ exception, no longjmp). Inside it every function may be called but
 // those that would wait for the callback itself; they return
 // OPENRTMP_ERROR_RECURSIVE. on_closed is the last call of all; user_data may be
-// freed then.
+// freed then. Functions that visit call back on the thread that called them, before they
+// return; inside a visit every function may be called.
 //
 // TEXT. openrtmp_str is UTF-8 by pointer and length; OPENRTMP_STR() makes one from a
 // string of C. Given to a callback, it lives as long as the call. Functions that
@@ -35,6 +49,67 @@
 // for something unknown (OPENRTMP_ERROR_STRUCT_SIZE).
 //
 // UNITS. Bytes, milliseconds (_ms), microseconds (_us), bit/s.
+//
+// SETTINGS, by their paths [defaults; those of the mobile profile where they differ].
+// openrtmp_config_set() takes a value as it stands here; durations are milliseconds.
+//   listen [0.0.0.0:1935,[::]:1935]: addresses with commas between them; port 0: a free one; [::] is IPv6 only
+//   workers [0; 1]: threads that move media, 1 to 64; 0: as many as cores
+//   rtmp.chunk_size [60000]: bytes, 128 to 65536
+//   rtmp.window_ack_size [2500000]: bytes, 1024 or more
+//   rtmp.strict_handshake [false]: refuse peers whose C2 does not echo S1
+//   rtmp.handshake_timeout [10000]: ms to the end of the handshake, 100 to 600000
+//   rtmp.connect_timeout [10000]: ms from there to connect, 100 to 600000
+//   rtmp.idle_timeout [30000]: ms from there to publish or play, 100 to 86400000
+//   rtmp.ping_interval [0]: ms of silence, 1000 to 86400000, then a ping; 0: never
+//   streams.second_publisher [reject]: who stays: reject, takeover or wait
+//   streams.publisher_timeout [10000]: ms of silence, then anybody may take over, 100 to 86400000
+//   streams.republish_grace [0]: ms that players wait for a publisher that left, to 86400000
+//   streams.wait_for_publisher [true]: players wait for streams that are not there
+//   gop.min_duration [2000]: ms kept for who joins, in whole GOPs, to 60000
+//   gop.max_duration [30000]: ms, to 600000: a longer GOP is not kept; 0: none
+//   gop.max_frames [4096]: nor one of more frames
+//   gop.max_bytes [67108864; 16777216]: nor one of more bytes
+//   queue.max_delay [5000]: ms waiting, 10 to 600000, then video is dropped
+//   queue.max_bytes [67108864; 16777216]: the same by bytes, 65536 or more
+//   queue.stall_timeout [15000]: ms of taking nothing, 100 to 86400000, then disconnected
+//   queue.write_coalesce [0]: ms that packets are collected before they are written, to 350
+//   queue.coalesce_bytes [65536]: bytes that end such a wait early
+//   queue.background_coalesce [250]: the same in the background at least, to 350
+//   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
+//   access.publish_keys []: keys with commas between them; none: everybody may
+//   access.play_keys []: the same for playing
+//   access.decision_timeout [10000]: ms for on_access to be answered, 100 to 600000; 0: 10000
+//   record.directory []: folder, made if missing; naming it records, "record" null does not
+//   record.template [{app}/{name}-{date}-{time}]: file name with {app} {name} {date} {time} {index}
+//   record.apps []: apps with commas between them; none: all
+//   record.split_duration [0]: ms, then a new file; 0: never
+//   record.split_bytes [0]: bytes, then a new file; 0: never
+//   limits.connections [1000; 100]: at once, 1 or more
+//   limits.connections_per_address [0]: the same of one address; 0: no limit
+//   limits.handshake_grace [1000]: ms, to 600000; then who has not got to connect makes room
+//   limits.publishers [10; 3]: at once, 1 or more
+//   limits.publisher_bitrate [50000000; 20000000]: bit/s of one, then an event; 0: no limit
+//   limits.disconnect_over_bitrate [false]: and the publisher is disconnected
+//   limits.outgoing_bitrate [500000000; 100000000]: bit/s of all, then an event; 0: no limit
+//   limits.memory [1073741824; 134217728]: bytes held for peers, 1048576 or more
+//   limits.answer_bytes [2097152]: bytes of answers that a peer has not read, 65536 or more
+//   limits.header_bytes [1048576]: bytes of metadata and decoder configurations of a stream
+//   limits.tracks [32]: of a stream, looked into and told of; others are passed on
+//   limits.linger [2000]: ms that a peer may read what was said last, to 60000
+//   limits.linger_bytes [1048576]: bytes read and thrown away meanwhile
+//   limits.accept_retry [250]: ms after accepting failed, 10 to 60000
+//   limits.log_lines [20]: a second that peers can cause, of each kind; 0: no limit
+//   limits.session.message_bytes [16777215]: bytes of one message, 1024 to 16777215
+//   limits.session.partial_bytes [20971520]: bytes of unfinished messages, 1024 or more
+//   limits.session.command_bytes [262144]: the same of who does not publish
+//   limits.session.chunk_streams [64]: of one connection, 4 to 65598
+//   limits.session.message_streams [16]: of one connection, 1 to 65536
+//   limits.session.name_bytes [4096]: bytes of an app or a stream's name, query included
+//   limits.session.pending_requests [16]: of one connection, 1 to 65536
+//   limits.session.amf.depth [32]: levels of values in values, 1 to 64
+//   limits.session.amf.string_bytes [65536]: bytes of one text
+//   limits.session.amf.elements [16384]: of one message
+//   limits.session.amf.decoded_bytes [1048576]: bytes of one message, decoded
 
 
 #ifndef OPENRTMP_H
@@ -69,29 +144,13 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 #endif
 
 
-// Something that a newer library asks.
-#define OPENRTMP_ACCESS_OTHER 0
+// Version of the library this header came with: major * 1,000,000 + minor * 1,000
+// + patch.
+#define OPENRTMP_VERSION 1000
 
-// To connect to an app.
-#define OPENRTMP_ACCESS_CONNECT 1
-
-// To publish a stream.
-#define OPENRTMP_ACCESS_PUBLISH 2
-
-// To play a stream.
-#define OPENRTMP_ACCESS_PLAY 3
-
-// Defaults for a desktop or server machine.
-#define OPENRTMP_PROFILE_DESKTOP 0
-
-// Defaults for a phone or tablet: one worker thread, smaller limits.
-#define OPENRTMP_PROFILE_MOBILE 1
-
-// JSON.
-#define OPENRTMP_FORMAT_JSON 0
-
-// YAML.
-#define OPENRTMP_FORMAT_YAML 1
+// Version of the binary interface. A program works with a library of the same
+// one; check openrtmp_abi_version() where the library is loaded at run time.
+#define OPENRTMP_ABI_VERSION 1
 
 // Success.
 #define OPENRTMP_OK 0
@@ -139,6 +198,34 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // A bug in this library, caught. The handle still works.
 #define OPENRTMP_ERROR_PANIC -14
 
+// A publisher's stream is another's now, or was ended: the publisher is of no more
+// use. The message tells which.
+#define OPENRTMP_ERROR_GONE -15
+
+// Only a restart can change these settings; the message names their paths.
+#define OPENRTMP_ERROR_NEEDS_RESTART -16
+
+// Defaults for a desktop or server machine.
+#define OPENRTMP_PROFILE_DESKTOP 0
+
+// Defaults for a phone or tablet: one worker thread, smaller limits.
+#define OPENRTMP_PROFILE_MOBILE 1
+
+// JSON.
+#define OPENRTMP_FORMAT_JSON 0
+
+// YAML.
+#define OPENRTMP_FORMAT_YAML 1
+
+// Made, or stopped: it can be started.
+#define OPENRTMP_STATE_STOPPED 0
+
+// It listens.
+#define OPENRTMP_STATE_RUNNING 1
+
+// A stop is on its way.
+#define OPENRTMP_STATE_STOPPING 2
+
 // An event of a newer library; its JSON tells.
 #define OPENRTMP_EVENT_OTHER 0
 
@@ -183,7 +270,7 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 #define OPENRTMP_EVENT_SUBSCRIBER_DROPPING 13
 
 // A request was decided. connection_id, peer, stream: the app or the stream, keys
-// masked, text: why not, flag: granted; the JSON has the action.
+// masked, text: why not, flag: granted, number: OPENRTMP_ACCESS_*.
 #define OPENRTMP_EVENT_ACCESS 14
 
 // A limit was reached. text: which, by its path, number: its value.
@@ -200,6 +287,13 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 
 // The callback was too slow. number: events that were lost.
 #define OPENRTMP_EVENT_LOST 19
+
+// Other settings are in force. text: their paths, with commas between them.
+#define OPENRTMP_EVENT_CONFIG_CHANGED 20
+
+// A bug in this library was caught in a call of this process, which returned
+// OPENRTMP_ERROR_PANIC or nothing. Each running server tells. text: what is known.
+#define OPENRTMP_EVENT_INTERNAL_ERROR 21
 
 // Another reason, or none.
 #define OPENRTMP_CLOSE_OTHER 0
@@ -231,11 +325,17 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // A bug in this library, caught.
 #define OPENRTMP_CLOSE_INTERNAL 9
 
-// Keys that may publish.
-#define OPENRTMP_KEY_PUBLISH 0
+// Something that a newer library asks.
+#define OPENRTMP_ACCESS_OTHER 0
 
-// Keys that may play.
-#define OPENRTMP_KEY_PLAY 1
+// To connect to an app.
+#define OPENRTMP_ACCESS_CONNECT 1
+
+// To publish a stream.
+#define OPENRTMP_ACCESS_PUBLISH 2
+
+// To play a stream.
+#define OPENRTMP_ACCESS_PLAY 3
 
 // Something failed that should not.
 #define OPENRTMP_LOG_ERROR 1
@@ -252,14 +352,14 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // Everything.
 #define OPENRTMP_LOG_TRACE 5
 
-// Made, or stopped: it can be started.
-#define OPENRTMP_STATE_STOPPED 0
+// Goes back to "queue.write_coalesce", for openrtmp_server_set_write_coalesce().
+#define OPENRTMP_COALESCE_DEFAULT UINT32_MAX
 
-// It listens.
-#define OPENRTMP_STATE_RUNNING 1
+// Keys that may publish.
+#define OPENRTMP_KEY_PUBLISH 0
 
-// A stop is on its way.
-#define OPENRTMP_STATE_STOPPING 2
+// Keys that may play.
+#define OPENRTMP_KEY_PLAY 1
 
 // Audio.
 #define OPENRTMP_MEDIA_AUDIO 1
@@ -318,14 +418,6 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // E-AC-3, "ec-3".
 #define OPENRTMP_FOURCC_EAC3 1700998451
 
-// Version of the library this header came with: major * 1,000,000 + minor * 1,000
-// + patch.
-#define OPENRTMP_VERSION 1000
-
-// Version of the binary interface. A program works with a library of the same
-// one; check openrtmp_abi_version() where the library is loaded at run time.
-#define OPENRTMP_ABI_VERSION 1
-
 // Settings of a server. Durations are whole milliseconds everywhere.
 typedef struct openrtmp_config openrtmp_config;
 
@@ -337,6 +429,146 @@ typedef struct openrtmp_server openrtmp_server;
 
 // Receives the frames of one stream or of all.
 typedef struct openrtmp_tap openrtmp_tap;
+
+// Something that happened. Which members mean something stands at each kind; the
+// others are 0 or empty. Lives as long as the callback.
+typedef struct openrtmp_event {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // OPENRTMP_EVENT_*.
+    uint32_t kind;
+    // The connection.
+    uint64_t connection_id;
+    // The stream.
+    uint64_t stream_id;
+    // See the kind.
+    uint64_t number;
+    // OPENRTMP_CLOSE_*.
+    uint32_t reason;
+    // 0 or 1, see the kind.
+    uint32_t flag;
+    // The stream's path, for example "live/cam".
+    openrtmp_str stream;
+    // The peer's address and port.
+    openrtmp_str peer;
+    // See the kind.
+    openrtmp_str text;
+    // The whole event as a JSON object.
+    openrtmp_str json;
+} openrtmp_event;
+
+// What a peer wants to do. Lives as long as the callback; its id longer.
+typedef struct openrtmp_access_request {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // OPENRTMP_ACCESS_*.
+    uint32_t action;
+    // For openrtmp_request_accept() and openrtmp_request_reject().
+    uint64_t request_id;
+    // Which connection asks.
+    uint64_t connection_id;
+    // The app.
+    openrtmp_str app;
+    // The stream's path, app included; empty when connecting.
+    openrtmp_str stream;
+    // Query of the URL, without "?". May hold secrets.
+    openrtmp_str query;
+    // The peer's address and port.
+    openrtmp_str peer;
+    // How long the answer is waited for ("access.decision_timeout").
+    uint64_t timeout_ms;
+} openrtmp_access_request;
+
+// What a server calls back. Any member may be NULL.
+typedef struct openrtmp_callbacks {
+    // sizeof(openrtmp_callbacks).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Handed to each callback.
+    void *user_data;
+    // Something happened. A callback that falls 4,096 events behind loses some and
+    // is told how many (OPENRTMP_EVENT_LOST).
+    void (*on_event)(void *user_data, const struct openrtmp_event *event);
+    // A peer asks to connect, publish or play, and the keys allow it. Answer with
+    // openrtmp_request_accept() or openrtmp_request_reject(), here or later, from
+    // any thread, within "access.decision_timeout"; then it is refused. Without
+    // this callback the keys alone decide.
+    void (*on_access)(void *user_data, const struct openrtmp_access_request *request);
+    // The last call of all, exactly once, after openrtmp_server_free(): before that
+    // returns, or, if a callback is still running then, when that is done.
+    void (*on_closed)(void *user_data);
+} openrtmp_callbacks;
+
+// Takes texts one by one, on the thread that asked, before the call returns.
+typedef void (*openrtmp_visit_text)(void *user_data, openrtmp_str text);
+
+// What was going on when a server was stopped.
+typedef struct openrtmp_summary {
+    // sizeof(openrtmp_summary).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Since the start.
+    uint64_t uptime_ms;
+    // Connections when the stop began.
+    uint64_t connections;
+    // Publishers when the stop began.
+    uint64_t publishers;
+    // Players when the stop began.
+    uint64_t subscribers;
+    // Connections that were there at the deadline and were closed by force.
+    uint64_t forced;
+    // Connections accepted since the start.
+    uint64_t accepted;
+    // Bytes read from sockets.
+    uint64_t bytes_in;
+    // Bytes written to sockets.
+    uint64_t bytes_out;
+} openrtmp_summary;
+
+// Whether a server works.
+typedef struct openrtmp_health {
+    // sizeof(openrtmp_health).
+    uint32_t struct_size;
+    // 1 if every worker thread answers.
+    uint32_t live;
+    // 1 if it takes new connections.
+    uint32_t ready;
+    // 0.
+    uint32_t reserved;
+} openrtmp_health;
+
+// One log record. Lives as long as the callback.
+typedef struct openrtmp_log_record {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // OPENRTMP_LOG_*.
+    uint32_t level;
+    // The part of the library.
+    openrtmp_str target;
+    // The message.
+    openrtmp_str message;
+    // What it is about (peer, stream, ...), as a JSON object of texts; empty if
+    // nothing.
+    openrtmp_str fields;
+    // Records lost before this one because the callback was too slow.
+    uint64_t lost;
+} openrtmp_log_record;
+
+// Who takes log records.
+typedef struct openrtmp_log_callbacks {
+    // sizeof(openrtmp_log_callbacks).
+    uint32_t struct_size;
+    // The least important level wanted (OPENRTMP_LOG_*).
+    uint32_t max_level;
+    // Handed to each callback.
+    void *user_data;
+    // A record. Must not be NULL.
+    void (*on_record)(void *user_data, const struct openrtmp_log_record *record);
+    // The last call. May be NULL.
+    void (*on_closed)(void *user_data);
+} openrtmp_log_callbacks;
 
 // One stream. Lives as long as the visit.
 typedef struct openrtmp_stream_info {
@@ -412,40 +644,6 @@ typedef struct openrtmp_subscriber_info {
     uint64_t join_ms;
 } openrtmp_subscriber_info;
 
-// Takes texts one by one, on the thread that asked, before the call returns.
-typedef void (*OpenrtmpVisitText)(void *user_data, openrtmp_str text);
-
-// One log record. Lives as long as the callback.
-typedef struct openrtmp_log_record {
-    // Size of the struct that the library fills.
-    uint32_t struct_size;
-    // OPENRTMP_LOG_*.
-    uint32_t level;
-    // The part of the library.
-    openrtmp_str target;
-    // The message.
-    openrtmp_str message;
-    // What it is about (peer, stream, ...), as a JSON object of texts; empty if
-    // nothing.
-    openrtmp_str fields;
-    // Records lost before this one because the callback was too slow.
-    uint64_t lost;
-} openrtmp_log_record;
-
-// Who takes log records.
-typedef struct openrtmp_log_callbacks {
-    // sizeof(openrtmp_log_callbacks).
-    uint32_t struct_size;
-    // The least important level wanted (OPENRTMP_LOG_*).
-    uint32_t max_level;
-    // Handed to each callback.
-    void *user_data;
-    // A record. Must not be NULL.
-    void (*on_record)(void *user_data, const struct openrtmp_log_record *record);
-    // The last call. May be NULL.
-    void (*on_closed)(void *user_data);
-} openrtmp_log_callbacks;
-
 // A server at one moment. Counters grow from its start.
 typedef struct openrtmp_metrics {
     // sizeof(openrtmp_metrics).
@@ -501,151 +699,6 @@ typedef struct openrtmp_metrics {
     uint64_t delay_frames;
 } openrtmp_metrics;
 
-// A track and its decoder configuration.
-typedef struct openrtmp_track {
-    // sizeof(openrtmp_track).
-    uint32_t struct_size;
-    // OPENRTMP_MEDIA_AUDIO or OPENRTMP_MEDIA_VIDEO.
-    uint32_t kind;
-    // Track, 0 to 255; 0 is the default track, the only one many players know.
-    uint32_t track;
-    // OPENRTMP_FOURCC_*, or another FourCC.
-    uint32_t codec;
-    // The decoder configuration: for H.264 an AVCDecoderConfigurationRecord, for
-    // H.265 an HEVCDecoderConfigurationRecord, for AAC an AudioSpecificConfig, ...
-    // NULL for codecs that have none.
-    const uint8_t *config;
-    // Bytes.
-    size_t config_length;
-    // Time of the first frame it is for.
-    int64_t dts_us;
-} openrtmp_track;
-
-// A frame to publish.
-typedef struct openrtmp_media {
-    // sizeof(openrtmp_media).
-    uint32_t struct_size;
-    // OPENRTMP_MEDIA_AUDIO or OPENRTMP_MEDIA_VIDEO.
-    uint32_t kind;
-    // Track, 0 to 255, which was configured.
-    uint32_t track;
-    // OPENRTMP_FRAME_KEY where a decoder can start.
-    uint32_t flags;
-    // Decoding time, 0 or later. RTMP carries milliseconds.
-    int64_t dts_us;
-    // Presentation time.
-    int64_t pts_us;
-    // The codec's bytes: H.264 and H.265 as NAL units with length prefixes, AAC
-    // without ADTS.
-    const uint8_t *payload;
-    // Bytes, at most 16 MiB less a header.
-    size_t payload_length;
-} openrtmp_media;
-
-// Something that happened. Which members mean something stands at each kind; the
-// others are 0 or empty. Lives as long as the callback.
-typedef struct openrtmp_event {
-    // Size of the struct that the library fills.
-    uint32_t struct_size;
-    // OPENRTMP_EVENT_*.
-    uint32_t kind;
-    // The connection.
-    uint64_t connection_id;
-    // The stream.
-    uint64_t stream_id;
-    // See the kind.
-    uint64_t number;
-    // OPENRTMP_CLOSE_*.
-    uint32_t reason;
-    // 0 or 1, see the kind.
-    uint32_t flag;
-    // The stream's path, for example "live/cam".
-    openrtmp_str stream;
-    // The peer's address and port.
-    openrtmp_str peer;
-    // See the kind.
-    openrtmp_str text;
-    // The whole event as a JSON object.
-    openrtmp_str json;
-} openrtmp_event;
-
-// What a peer wants to do. Lives as long as the callback; its id longer.
-typedef struct openrtmp_access_request {
-    // Size of the struct that the library fills.
-    uint32_t struct_size;
-    // OPENRTMP_ACCESS_*.
-    uint32_t action;
-    // For openrtmp_request_accept() and openrtmp_request_reject().
-    uint64_t request_id;
-    // Which connection asks.
-    uint64_t connection_id;
-    // The app.
-    openrtmp_str app;
-    // The stream's path, app included; empty when connecting.
-    openrtmp_str stream;
-    // Query of the URL, without "?". May hold secrets.
-    openrtmp_str query;
-    // The peer's address and port.
-    openrtmp_str peer;
-} openrtmp_access_request;
-
-// What a server calls back. Any member may be NULL.
-typedef struct openrtmp_callbacks {
-    // sizeof(openrtmp_callbacks).
-    uint32_t struct_size;
-    // 0.
-    uint32_t reserved;
-    // Handed to each callback.
-    void *user_data;
-    // Something happened. A callback that falls 4,096 events behind loses some and
-    // is told how many (OPENRTMP_EVENT_LOST).
-    void (*on_event)(void *user_data, const struct openrtmp_event *event);
-    // A peer asks to connect, publish or play, and the keys allow it. Answer with
-    // openrtmp_request_accept() or openrtmp_request_reject(), here or later, from
-    // any thread, within "access.decision_timeout"; then it is refused. Without
-    // this callback the keys alone decide.
-    void (*on_access)(void *user_data, const struct openrtmp_access_request *request);
-    // The last call of all, exactly once, after openrtmp_server_free(): before that
-    // returns, or, if a callback is still running then, when that is done.
-    void (*on_closed)(void *user_data);
-} openrtmp_callbacks;
-
-// What was going on when a server was stopped.
-typedef struct openrtmp_summary {
-    // sizeof(openrtmp_summary).
-    uint32_t struct_size;
-    // 0.
-    uint32_t reserved;
-    // Since the start.
-    uint64_t uptime_ms;
-    // Connections when the stop began.
-    uint64_t connections;
-    // Publishers when the stop began.
-    uint64_t publishers;
-    // Players when the stop began.
-    uint64_t subscribers;
-    // Connections that were there at the deadline and were closed by force.
-    uint64_t forced;
-    // Connections accepted since the start.
-    uint64_t accepted;
-    // Bytes read from sockets.
-    uint64_t bytes_in;
-    // Bytes written to sockets.
-    uint64_t bytes_out;
-} openrtmp_summary;
-
-// Whether a server works.
-typedef struct openrtmp_health {
-    // sizeof(openrtmp_health).
-    uint32_t struct_size;
-    // 1 if every worker thread answers.
-    uint32_t live;
-    // 1 if it takes new connections.
-    uint32_t ready;
-    // 0.
-    uint32_t reserved;
-} openrtmp_health;
-
 // One frame of one track. Read only. Lives as long as the callback, or, once
 // retained, until it is released.
 typedef struct openrtmp_frame {
@@ -697,17 +750,66 @@ typedef struct openrtmp_tap_callbacks {
     void (*on_closed)(void *user_data);
 } openrtmp_tap_callbacks;
 
+// A track and its decoder configuration.
+typedef struct openrtmp_track {
+    // sizeof(openrtmp_track).
+    uint32_t struct_size;
+    // OPENRTMP_MEDIA_AUDIO or OPENRTMP_MEDIA_VIDEO.
+    uint32_t kind;
+    // Track, 0 to 255; 0 is the default track, the only one many players know.
+    uint32_t track;
+    // OPENRTMP_FOURCC_*, or another FourCC.
+    uint32_t codec;
+    // The decoder configuration: for H.264 an AVCDecoderConfigurationRecord, for
+    // H.265 an HEVCDecoderConfigurationRecord, for AAC an AudioSpecificConfig, ...
+    // NULL for codecs that have none.
+    const uint8_t *config;
+    // Bytes.
+    size_t config_length;
+    // Time of the first frame it is for.
+    int64_t dts_us;
+} openrtmp_track;
+
+// A frame to publish.
+typedef struct openrtmp_media {
+    // sizeof(openrtmp_media).
+    uint32_t struct_size;
+    // OPENRTMP_MEDIA_AUDIO or OPENRTMP_MEDIA_VIDEO.
+    uint32_t kind;
+    // Track, 0 to 255, which was configured.
+    uint32_t track;
+    // OPENRTMP_FRAME_KEY where a decoder can start.
+    uint32_t flags;
+    // Decoding time, 0 or later. RTMP carries milliseconds.
+    int64_t dts_us;
+    // Presentation time.
+    int64_t pts_us;
+    // The codec's bytes: H.264 and H.265 as NAL units with length prefixes, AAC
+    // without ADTS.
+    const uint8_t *payload;
+    // Bytes, at most 16 MiB less a header.
+    size_t payload_length;
+} openrtmp_media;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
-// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
-int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
+// OPENRTMP_ABI_VERSION of the library that is loaded.
+uint32_t openrtmp_abi_version(void);
 
-// Refuses a request; the peer sees the reason.
-int32_t openrtmp_request_reject(struct openrtmp_server *server,
-                                uint64_t request_id,
-                                openrtmp_str reason);
+// OPENRTMP_VERSION of the library that is loaded.
+uint32_t openrtmp_version(void);
+
+// The version as text, for example "0.1.0". Static.
+const char *openrtmp_version_string(void);
+
+// What a code means, in English. Never NULL; static.
+const char *openrtmp_strerror(int32_t code);
+
+// The detail of the last failure on this thread; empty if there was none. Never
+// NULL. Good until the next failure on this thread.
+const char *openrtmp_last_error_message(void);
 
 // Makes settings with the defaults of a profile (OPENRTMP_PROFILE_*). Free them
 // with openrtmp_config_free().
@@ -752,12 +854,108 @@ int32_t openrtmp_config_dump(const struct openrtmp_config *config,
 // value and what is allowed in the message.
 int32_t openrtmp_config_validate(const struct openrtmp_config *config);
 
-// What a code means, in English. Never NULL; static.
-const char *openrtmp_strerror(int32_t code);
+// Makes a server, not yet started. It copies the settings and the table of
+// callbacks, which may be NULL. Free it with openrtmp_server_free(). After a failure
+// on_closed is not called.
+int32_t openrtmp_server_new(const struct openrtmp_config *config,
+                            const struct openrtmp_callbacks *callbacks,
+                            struct openrtmp_server **out_server);
 
-// The detail of the last failure on this thread; empty if there was none. Never
-// NULL. Good until the next failure on this thread.
-const char *openrtmp_last_error_message(void);
+// Stops a server by force if it runs, and frees it. Taps and publishers of it stay
+// valid, and are closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this server,
+// and then nothing is freed.
+int32_t openrtmp_server_free(struct openrtmp_server *server);
+
+// Checks the settings, binds, starts the threads, and returns once peers can
+// connect. After a failure nothing is left running, and it may be tried again.
+int32_t openrtmp_server_start(struct openrtmp_server *server);
+
+// Puts other settings in force, all of them or, after a failure, none; validates
+// first. Visits the paths of the settings that changed; the visitor may be NULL. On a
+// stopped server they are for its next start. On a running one they hold when it
+// returns, and OPENRTMP_EVENT_CONFIG_CHANGED tells:
+// - "workers" needs a restart: OPENRTMP_ERROR_NEEDS_RESTART names it.
+// - "listen": connections stay, whatever address goes. OPENRTMP_ERROR_LISTEN if one
+//   cannot be had.
+// - "rtmp", but "ping_interval", and "limits.session": for connections that come from
+//   now on; "queue.unsent_bytes": for players.
+// - "access": keys that are no longer named are revoked, as by openrtmp_key_revoke();
+//   those added or revoked at run time stay so.
+// - "record": what is being recorded is completed first, which may take 5 s.
+// - Everything else holds at once; lower limits close nobody.
+int32_t openrtmp_server_reconfigure(struct openrtmp_server *server,
+                                    const struct openrtmp_config *config,
+                                    openrtmp_visit_text visit,
+                                    void *user_data);
+
+// Makes a copy of the settings in force, or, while it is stopped, of those for its
+// next start: to change some and hand it to openrtmp_server_reconfigure(). Keys that
+// were added or revoked at run time are not in it. Free it with
+// openrtmp_config_free().
+int32_t openrtmp_server_config(const struct openrtmp_server *server,
+                               struct openrtmp_config **out_config);
+
+// Stops: no new connections from now on; peers are told and have grace_ms to leave;
+// then they are closed; recordings are completed. 0 forces at once, and cuts short a
+// stop that another thread waits in. Returns when it is done; then
+// openrtmp_server_start() may start it again. The summary may be NULL.
+// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
+int32_t openrtmp_server_stop(struct openrtmp_server *server,
+                             uint64_t grace_ms,
+                             struct openrtmp_summary *out_summary);
+
+// Tells that the program goes to the background (1), or comes back (0). There writes to
+// players are collected for at least "queue.background_coalesce", to save power. Holds
+// until the server is stopped.
+int32_t openrtmp_server_set_background(struct openrtmp_server *server,
+                                       uint32_t background);
+
+// Writes the state (OPENRTMP_STATE_*).
+int32_t openrtmp_server_state(const struct openrtmp_server *server, uint32_t *out_state);
+
+// Writes the port of the address at an index of "listen", the real one where 0 was
+// asked for. OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE while it is
+// stopped.
+int32_t openrtmp_server_port(const struct openrtmp_server *server,
+                             uint32_t index,
+                             uint32_t *out_port);
+
+// Writes the address and port at an index of "listen", for example "0.0.0.0:1935".
+int32_t openrtmp_server_address(const struct openrtmp_server *server,
+                                uint32_t index,
+                                char *buffer,
+                                size_t capacity,
+                                size_t *out_length);
+
+// Visits the URLs under which other devices, then this one, reach a stream
+// ("app/name", or empty for the server itself): one for each address of each network
+// interface that it listens on.
+int32_t openrtmp_server_urls(const struct openrtmp_server *server,
+                             openrtmp_str stream,
+                             openrtmp_visit_text visit,
+                             void *user_data);
+
+// Tells whether the server works, and visits the reasons why not. The visitor may be
+// NULL.
+int32_t openrtmp_server_health(const struct openrtmp_server *server,
+                               struct openrtmp_health *out_health,
+                               openrtmp_visit_text visit,
+                               void *user_data);
+
+// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
+int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
+
+// Refuses a request; the peer sees the reason.
+int32_t openrtmp_request_reject(struct openrtmp_server *server,
+                                uint64_t request_id,
+                                openrtmp_str reason);
+
+// Sends the log records of all servers of the process to a callback, on a thread of
+// its own, in place of the one before; NULL: to nobody. Waits until the one before is
+// done with what it has, and has had its on_closed. OPENRTMP_ERROR_RECURSIVE inside
+// a log callback; OPENRTMP_ERROR_STATE if the program, written in Rust, has a logger.
+// After a failure the one before stays, and on_closed of the new one is not called.
+int32_t openrtmp_log_set(const struct openrtmp_log_callbacks *callbacks);
 
 // Visits the streams, on the calling thread, before it returns.
 int32_t openrtmp_server_streams(const struct openrtmp_server *server,
@@ -779,15 +977,38 @@ int32_t openrtmp_server_subscribers(const struct openrtmp_server *server,
                                                   const struct openrtmp_subscriber_info *subscriber),
                                     void *user_data);
 
-// Ends a connection. The reason is for logs and events.
+// Ends a connection, publishing or playing. OPENRTMP_ERROR_NOT_FOUND if there is none
+// of this id, or no longer. The reason is for logs and events.
 int32_t openrtmp_server_disconnect(struct openrtmp_server *server,
                                    uint64_t connection_id,
                                    openrtmp_str reason);
 
-// Ends a stream ("app/name") by ending the connection that publishes it.
+// Collects packets for one player for 0 to 350 ms before they are written together, in
+// place of "queue.write_coalesce"; or OPENRTMP_COALESCE_DEFAULT. It may be set as soon
+// as the connection is there. OPENRTMP_ERROR_NOT_FOUND if there is none of this id, or
+// no longer.
+int32_t openrtmp_server_set_write_coalesce(struct openrtmp_server *server,
+                                           uint64_t connection_id,
+                                           uint32_t window_ms);
+
+// Ends a stream ("app/name"): the connection that publishes it is closed, or, if that
+// is an openrtmp_publisher, its next write is OPENRTMP_ERROR_GONE. Returns before
+// that; events tell when it is done.
 int32_t openrtmp_server_end_stream(struct openrtmp_server *server,
                                    openrtmp_str stream,
                                    openrtmp_str reason);
+
+// Takes the numbers. Asks each worker thread, and waits at most 1 s for one that is
+// busy.
+int32_t openrtmp_server_metrics(const struct openrtmp_server *server,
+                                struct openrtmp_metrics *out_metrics);
+
+// Writes all numbers, those of each worker, stream, connection and player too, as a
+// JSON object. They change from call to call: give the buffer room to spare.
+int32_t openrtmp_server_metrics_json(const struct openrtmp_server *server,
+                                     char *buffer,
+                                     size_t capacity,
+                                     size_t *out_length);
 
 // Adds a key of a kind (OPENRTMP_KEY_*) to a running server. Once there is one, peers
 // without a key are refused. A peer gives it as "name?key=KEY", or as the name.
@@ -802,125 +1023,11 @@ int32_t openrtmp_key_revoke(struct openrtmp_server *server,
 // Visits the keys of a kind. They are secrets.
 int32_t openrtmp_key_list(const struct openrtmp_server *server,
                           uint32_t kind,
-                          OpenrtmpVisitText visit,
+                          openrtmp_visit_text visit,
                           void *user_data);
 
 // Writes a new key of 128 random bits, 32 characters; it is not added anywhere.
 int32_t openrtmp_key_generate(char *buffer, size_t capacity, size_t *out_length);
-
-// Sends the log records of all servers of the process to a callback, on a thread of
-// its own, in place of the one before; NULL: to nobody. Waits until the one before is
-// done with what it has, and has had its on_closed. OPENRTMP_ERROR_RECURSIVE inside
-// a log callback; OPENRTMP_ERROR_STATE if the program, written in Rust, has a logger.
-int32_t openrtmp_log_set(const struct openrtmp_log_callbacks *callbacks);
-
-// Takes the numbers. Asks each worker thread, and waits at most 1 s for one that is
-// busy.
-int32_t openrtmp_server_metrics(const struct openrtmp_server *server,
-                                struct openrtmp_metrics *out_metrics);
-
-// Writes all numbers, those of each worker, stream, connection and player too, as a
-// JSON object. They change from call to call: give the buffer room to spare.
-int32_t openrtmp_server_metrics_json(const struct openrtmp_server *server,
-                                     char *buffer,
-                                     size_t capacity,
-                                     size_t *out_length);
-
-// Opens a stream ("app/name") for publishing. OPENRTMP_ERROR_BUSY if it has a
-// publisher. Free it with openrtmp_publisher_free(), which ends the stream.
-int32_t openrtmp_publisher_open(struct openrtmp_server *server,
-                                openrtmp_str stream,
-                                struct openrtmp_publisher **out_publisher);
-
-// Ends the stream and frees the publisher.
-void openrtmp_publisher_free(struct openrtmp_publisher *publisher);
-
-// Adds a track, or changes its configuration. Before the first frame of it.
-int32_t openrtmp_publisher_configure(struct openrtmp_publisher *publisher,
-                                     const struct openrtmp_track *track);
-
-// Writes a frame; the payload is copied. OPENRTMP_ERROR_STATE if its track was not
-// configured or the server has stopped; OPENRTMP_ERROR_WOULD_BLOCK if 16 MiB wait:
-// drop it, or try again later.
-int32_t openrtmp_publisher_write(struct openrtmp_publisher *publisher,
-                                 const struct openrtmp_media *media);
-
-// Writes the body of an RTMP message as it is (OPENRTMP_MEDIA_*): an FLV or Enhanced
-// RTMP audio or video tag body, or AMF0 values, the name first. The body is copied.
-// Needs no configured track.
-int32_t openrtmp_publisher_write_message(struct openrtmp_publisher *publisher,
-                                         uint32_t kind,
-                                         uint32_t timestamp_ms,
-                                         const uint8_t *body,
-                                         size_t body_length);
-
-// Records a stream ("app/name"), live or still to come, to FLV files in a folder,
-// which is made if missing, until openrtmp_record_stop() or the end of the server.
-// Events tell the file names. Names and splitting are those of "record" in the
-// settings, where it is set.
-int32_t openrtmp_record_start(struct openrtmp_server *server,
-                              openrtmp_str stream,
-                              openrtmp_str directory);
-
-// Completes a recording begun by openrtmp_record_start(); when it returns the file is
-// whole.
-int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream);
-
-// Makes a server, not yet started. It copies the settings and the table of
-// callbacks, which may be NULL. Free it with openrtmp_server_free(). After a failure
-// on_closed is not called.
-int32_t openrtmp_server_new(const struct openrtmp_config *config,
-                            const struct openrtmp_callbacks *callbacks,
-                            struct openrtmp_server **out_server);
-
-// Stops a server by force if it runs, and frees it. Taps and publishers of it stay
-// valid, and are closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this server,
-// and then nothing is freed.
-int32_t openrtmp_server_free(struct openrtmp_server *server);
-
-// Checks the settings, binds, starts the threads, and returns once peers can
-// connect. After a failure nothing is left running, and it may be tried again.
-int32_t openrtmp_server_start(struct openrtmp_server *server);
-
-// Stops: no new connections from now on; peers are told and have grace_ms to leave;
-// then they are closed; recordings are completed. 0 forces at once, and cuts short a
-// stop that another thread waits in. Returns when it is done; then
-// openrtmp_server_start() may start it again. The summary may be NULL.
-// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
-int32_t openrtmp_server_stop(struct openrtmp_server *server,
-                             uint64_t grace_ms,
-                             struct openrtmp_summary *out_summary);
-
-// Writes the state (OPENRTMP_STATE_*).
-int32_t openrtmp_server_state(const struct openrtmp_server *server, uint32_t *out_state);
-
-// Writes the port of the address at an index of "listen", the real one where 0 was
-// asked for.
-int32_t openrtmp_server_port(const struct openrtmp_server *server,
-                             uint32_t index,
-                             uint32_t *out_port);
-
-// Writes the address and port at an index of "listen", for example "0.0.0.0:1935".
-int32_t openrtmp_server_address(const struct openrtmp_server *server,
-                                uint32_t index,
-                                char *buffer,
-                                size_t capacity,
-                                size_t *out_length);
-
-// Visits the URLs under which other devices, then this one, reach a stream
-// ("app/name", or empty for the server itself): one for each address of each network
-// interface that it listens on.
-int32_t openrtmp_server_urls(const struct openrtmp_server *server,
-                             openrtmp_str stream,
-                             OpenrtmpVisitText visit,
-                             void *user_data);
-
-// Tells whether the server works, and visits the reasons why not. The visitor may be
-// NULL.
-int32_t openrtmp_server_health(const struct openrtmp_server *server,
-                               struct openrtmp_health *out_health,
-                               OpenrtmpVisitText visit,
-                               void *user_data);
 
 // Opens a tap on a stream ("app/name"), live or still to come, or, with an empty name,
 // on every stream. Headers come first, then frames from the newest key frame on. The
@@ -943,14 +1050,47 @@ const struct openrtmp_frame *openrtmp_frame_retain(const struct openrtmp_frame *
 // Lets go of a frame that was retained.
 void openrtmp_frame_release(const struct openrtmp_frame *frame);
 
-// OPENRTMP_ABI_VERSION of the library that is loaded.
-uint32_t openrtmp_abi_version(void);
+// Opens a stream ("app/name") for publishing. OPENRTMP_ERROR_BUSY if it has a
+// publisher. Free it with openrtmp_publisher_free(), which ends the stream.
+int32_t openrtmp_publisher_open(struct openrtmp_server *server,
+                                openrtmp_str stream,
+                                struct openrtmp_publisher **out_publisher);
 
-// OPENRTMP_VERSION of the library that is loaded.
-uint32_t openrtmp_version(void);
+// Ends the stream and frees the publisher.
+void openrtmp_publisher_free(struct openrtmp_publisher *publisher);
 
-// The version as text, for example "0.1.0". Static.
-const char *openrtmp_version_string(void);
+// Adds a track, or changes its configuration. Before the first frame of it. The
+// configuration is copied. Fails as openrtmp_publisher_write().
+int32_t openrtmp_publisher_configure(struct openrtmp_publisher *publisher,
+                                     const struct openrtmp_track *track);
+
+// Writes a frame; the payload is copied. OPENRTMP_ERROR_STATE if its track was not
+// configured or the server has stopped; OPENRTMP_ERROR_GONE if another publisher took
+// the stream over or openrtmp_server_end_stream() ended it; OPENRTMP_ERROR_WOULD_BLOCK
+// if 16 MiB wait: drop it, or try again later.
+int32_t openrtmp_publisher_write(struct openrtmp_publisher *publisher,
+                                 const struct openrtmp_media *media);
+
+// Writes the body of an RTMP message as it is (OPENRTMP_MEDIA_*): an FLV or Enhanced
+// RTMP audio or video tag body, or AMF0 values, the name first. The body is copied.
+// Needs no configured track. Fails as openrtmp_publisher_write().
+int32_t openrtmp_publisher_write_message(struct openrtmp_publisher *publisher,
+                                         uint32_t kind,
+                                         uint32_t timestamp_ms,
+                                         const uint8_t *body,
+                                         size_t body_length);
+
+// Records a stream ("app/name"), live or still to come, to FLV files in a folder,
+// which is made if missing, until openrtmp_record_stop() or the end of the server.
+// Events tell the file names. Names and splitting are those of "record" in the
+// settings, where it is set.
+int32_t openrtmp_record_start(struct openrtmp_server *server,
+                              openrtmp_str stream,
+                              openrtmp_str directory);
+
+// Completes a recording begun by openrtmp_record_start(); when it returns the file is
+// whole.
+int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use openrtmp_core::{AccessAction, AccessRequest};
 
@@ -40,6 +40,8 @@ pub struct OpenrtmpAccessRequest {
     pub query: OpenrtmpStr,
     /// The peer's address and port.
     pub peer: OpenrtmpStr,
+    /// How long the answer is waited for ("access.decision_timeout").
+    pub timeout_ms: u64,
 }
 
 /// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
@@ -71,6 +73,16 @@ pub unsafe extern "C" fn openrtmp_request_reject(
     })
 }
 
+/// OPENRTMP_ACCESS_* of an action.
+pub(crate) fn action(action: AccessAction) -> u32 {
+    match action {
+        AccessAction::Connect => OPENRTMP_ACCESS_CONNECT,
+        AccessAction::Publish => OPENRTMP_ACCESS_PUBLISH,
+        AccessAction::Play => OPENRTMP_ACCESS_PLAY,
+        _ => OPENRTMP_ACCESS_OTHER,
+    }
+}
+
 /// Requests that were shown to the host and not answered.
 #[derive(Default)]
 pub(crate) struct Pending(Mutex<Requests>);
@@ -82,27 +94,15 @@ struct Requests {
     last_id: u64,
 }
 
-/// `access.decision_timeout` of zero means this.
-const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
-
 impl Pending {
     /// Keeps a request for the answer and shows it to C while `show` runs.
-    pub(crate) fn lend(
-        &self,
-        request: AccessRequest,
-        patience: Duration,
-        show: impl FnOnce(&OpenrtmpAccessRequest),
-    ) {
+    pub(crate) fn lend(&self, request: AccessRequest, show: impl FnOnce(&OpenrtmpAccessRequest)) {
         let (app, stream) = (request.app.clone(), request.stream.clone());
         let (query, peer) = (request.query.clone(), request.peer.to_string());
         let connection_id = request.connection.as_u64();
-        let action = match request.action {
-            AccessAction::Connect => OPENRTMP_ACCESS_CONNECT,
-            AccessAction::Publish => OPENRTMP_ACCESS_PUBLISH,
-            AccessAction::Play => OPENRTMP_ACCESS_PLAY,
-            _ => OPENRTMP_ACCESS_OTHER,
-        };
-        let (request_id, expired) = self.keep(request, patience);
+        let action = action(request.action);
+        let timeout_ms = request.timeout.as_millis() as u64;
+        let (request_id, expired) = self.keep(request);
         drop(expired);
         show(&OpenrtmpAccessRequest {
             struct_size: size_of::<OpenrtmpAccessRequest>() as u32,
@@ -113,22 +113,18 @@ impl Pending {
             stream: OpenrtmpStr::new(&stream),
             query: OpenrtmpStr::new(&query),
             peer: OpenrtmpStr::new(&peer),
+            timeout_ms,
         });
     }
 
     /// Also lets go of those that the server has refused meanwhile: a host that
     /// never answers fills no memory.
-    fn keep(&self, request: AccessRequest, patience: Duration) -> (u64, Vec<AccessRequest>) {
-        let patience = if patience.is_zero() {
-            DEFAULT_PATIENCE
-        } else {
-            patience
-        };
+    fn keep(&self, request: AccessRequest) -> (u64, Vec<AccessRequest>) {
         let now = Instant::now();
         let mut requests = self.lock();
         let mut expired = Vec::new();
         while let Some(oldest) = requests.waiting.first_entry()
-            && now.duration_since(oldest.get().0) > patience
+            && now.duration_since(oldest.get().0) > oldest.get().1.timeout
         {
             expired.push(oldest.remove().1);
         }

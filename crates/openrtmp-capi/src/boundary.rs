@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Failure, OPENRTMP_ERROR_PANIC, OPENRTMP_OK, remember};
+use crate::server;
 
 thread_local! {
     static PANIC: Cell<bool> = const { Cell::new(false) };
@@ -51,6 +52,7 @@ fn guarded<T>(body: impl FnOnce() -> T) -> Option<T> {
             let message = format!("a bug in openrtmp: {}", describe(&*panic));
             log::error!("{message}");
             remember(&message);
+            server::report_bug(&message);
         })
         .ok()
 }

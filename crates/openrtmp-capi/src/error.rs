@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
 
-use openrtmp_core::{ConfigError, DocumentError, PublishError, RecordError, StartError};
+use openrtmp_core::{
+    ConfigError, DocumentError, PublishError, ReconfigureError, RecordError, StartError,
+};
 
 use crate::boundary;
 
@@ -38,6 +40,11 @@ pub const OPENRTMP_ERROR_LIMIT: i32 = -12;
 pub const OPENRTMP_ERROR_WOULD_BLOCK: i32 = -13;
 /// A bug in this library, caught. The handle still works.
 pub const OPENRTMP_ERROR_PANIC: i32 = -14;
+/// A publisher's stream is another's now, or was ended: the publisher is of no more
+/// use. The message tells which.
+pub const OPENRTMP_ERROR_GONE: i32 = -15;
+/// Only a restart can change these settings; the message names their paths.
+pub const OPENRTMP_ERROR_NEEDS_RESTART: i32 = -16;
 
 /// Why a call failed: its code, and the detail for `openrtmp_last_error_message`.
 #[derive(Debug)]
@@ -96,6 +103,17 @@ impl From<StartError> for Failure {
     }
 }
 
+impl From<ReconfigureError> for Failure {
+    fn from(error: ReconfigureError) -> Failure {
+        let code = match error {
+            ReconfigureError::Start(error) => return error.into(),
+            ReconfigureError::NeedsRestart { .. } => OPENRTMP_ERROR_NEEDS_RESTART,
+            _ => OPENRTMP_ERROR_STATE,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
 impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Failure {
         let code = match &error {
@@ -116,6 +134,7 @@ impl From<PublishError> for Failure {
             PublishError::Limit => OPENRTMP_ERROR_LIMIT,
             PublishError::Stopping => OPENRTMP_ERROR_STATE,
             PublishError::Full => OPENRTMP_ERROR_WOULD_BLOCK,
+            PublishError::TakenOver | PublishError::Ended => OPENRTMP_ERROR_GONE,
             _ => OPENRTMP_ERROR_INVALID_ARGUMENT,
         };
         Failure::new(code, error.to_string())
@@ -154,6 +173,8 @@ pub extern "C" fn openrtmp_strerror(code: i32) -> *const c_char {
             OPENRTMP_ERROR_LIMIT => c"limit reached",
             OPENRTMP_ERROR_WOULD_BLOCK => c"too much is waiting",
             OPENRTMP_ERROR_PANIC => c"internal error",
+            OPENRTMP_ERROR_GONE => c"the stream is gone",
+            OPENRTMP_ERROR_NEEDS_RESTART => c"only a restart changes this",
             _ => c"unknown error",
         }
         .as_ptr()

@@ -2,6 +2,7 @@
 
 use openrtmp_core::{CloseReason, Event};
 
+use crate::access;
 use crate::convert::OpenrtmpStr;
 
 /// An event of a newer library; its JSON tells.
@@ -34,7 +35,7 @@ pub const OPENRTMP_EVENT_SUBSCRIBER_LEFT: u32 = 12;
 /// A player is too slow. connection_id, stream, number: frames dropped just now.
 pub const OPENRTMP_EVENT_SUBSCRIBER_DROPPING: u32 = 13;
 /// A request was decided. connection_id, peer, stream: the app or the stream, keys
-/// masked, text: why not, flag: granted; the JSON has the action.
+/// masked, text: why not, flag: granted, number: OPENRTMP_ACCESS_*.
 pub const OPENRTMP_EVENT_ACCESS: u32 = 14;
 /// A limit was reached. text: which, by its path, number: its value.
 pub const OPENRTMP_EVENT_LIMIT_REACHED: u32 = 15;
@@ -46,6 +47,11 @@ pub const OPENRTMP_EVENT_RECORDING_FINISHED: u32 = 17;
 pub const OPENRTMP_EVENT_RECORDING_FAILED: u32 = 18;
 /// The callback was too slow. number: events that were lost.
 pub const OPENRTMP_EVENT_LOST: u32 = 19;
+/// Other settings are in force. text: their paths, with commas between them.
+pub const OPENRTMP_EVENT_CONFIG_CHANGED: u32 = 20;
+/// A bug in this library was caught in a call of this process, which returned
+/// OPENRTMP_ERROR_PANIC or nothing. Each running server tells. text: what is known.
+pub const OPENRTMP_EVENT_INTERNAL_ERROR: u32 = 21;
 
 /// Another reason, or none.
 pub const OPENRTMP_CLOSE_OTHER: u32 = 0;
@@ -151,6 +157,14 @@ fn parts(event: Event) -> Parts {
             text: join(listen.iter().map(ToString::to_string)),
             ..of(OPENRTMP_EVENT_SERVER_STARTED)
         },
+        Event::ConfigChanged { paths, .. } => Parts {
+            text: join(paths.into_iter()),
+            ..of(OPENRTMP_EVENT_CONFIG_CHANGED)
+        },
+        Event::InternalError { message } => Parts {
+            text: message,
+            ..of(OPENRTMP_EVENT_INTERNAL_ERROR)
+        },
         Event::ServerStopping => of(OPENRTMP_EVENT_SERVER_STOPPING),
         Event::WorkerRestarted { worker } => Parts {
             number: worker as u64,
@@ -215,17 +229,22 @@ fn parts(event: Event) -> Parts {
             dropped,
         ),
         Event::Access {
+            action,
             connection,
             peer,
             target,
             granted,
             reason,
-            ..
         } => Parts {
             peer: peer.to_string(),
             flag: granted,
             text: reason,
-            ..of_player(OPENRTMP_EVENT_ACCESS, connection, target, 0)
+            ..of_player(
+                OPENRTMP_EVENT_ACCESS,
+                connection,
+                target,
+                access::action(action).into(),
+            )
         },
         Event::LimitReached {
             limit,

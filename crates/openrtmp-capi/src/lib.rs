@@ -18,21 +18,36 @@
     reason = "the documentation becomes the C header, which states the contract once"
 )]
 
-pub mod access;
 mod boundary;
 mod callback;
-pub mod config;
 mod convert;
-pub mod error;
-pub mod event;
-pub mod inspect;
-pub mod keys;
-pub mod logging;
-pub mod metrics;
-pub mod publisher;
-pub mod recording;
-pub mod server;
-pub mod tap;
+
+// In the order of the header, which a sorted list would not be.
 pub mod version;
 
+pub mod error;
+
+pub mod config;
+
+pub mod server;
+
+pub mod event;
+
+pub mod access;
+
+pub mod logging;
+
+pub mod inspect;
+
+pub mod metrics;
+
+pub mod keys;
+
+pub mod tap;
+
+pub mod publisher;
+
+pub mod recording;
+
 pub use boundary::panic_on_purpose;
+pub use convert::OpenrtmpStr;

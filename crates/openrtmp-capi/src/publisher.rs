@@ -121,7 +121,8 @@ pub unsafe extern "C" fn openrtmp_publisher_free(publisher: *mut OpenrtmpPublish
     });
 }
 
-/// Adds a track, or changes its configuration. Before the first frame of it.
+/// Adds a track, or changes its configuration. Before the first frame of it. The
+/// configuration is copied. Fails as openrtmp_publisher_write().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_publisher_configure(
     publisher: *mut OpenrtmpPublisher,
@@ -162,8 +163,9 @@ pub unsafe extern "C" fn openrtmp_publisher_configure(
 }
 
 /// Writes a frame; the payload is copied. OPENRTMP_ERROR_STATE if its track was not
-/// configured or the server has stopped; OPENRTMP_ERROR_WOULD_BLOCK if 16 MiB wait:
-/// drop it, or try again later.
+/// configured or the server has stopped; OPENRTMP_ERROR_GONE if another publisher took
+/// the stream over or openrtmp_server_end_stream() ended it; OPENRTMP_ERROR_WOULD_BLOCK
+/// if 16 MiB wait: drop it, or try again later.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_publisher_write(
     publisher: *mut OpenrtmpPublisher,
@@ -213,7 +215,7 @@ pub unsafe extern "C" fn openrtmp_publisher_write(
 
 /// Writes the body of an RTMP message as it is (OPENRTMP_MEDIA_*): an FLV or Enhanced
 /// RTMP audio or video tag body, or AMF0 values, the name first. The body is copied.
-/// Needs no configured track.
+/// Needs no configured track. Fails as openrtmp_publisher_write().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_publisher_write_message(
     publisher: *mut OpenrtmpPublisher,

@@ -21,7 +21,8 @@ pub unsafe extern "C" fn openrtmp_record_start(
         // SAFETY: the contract of the header.
         let (server, stream, directory) =
             unsafe { (borrow(server)?.running()?, text(stream)?, path(directory)?) };
-        let record = match &server.config().record {
+        let config = server.config();
+        let record = match &config.record {
             Some(record) => RecordConfig {
                 directory,
                 ..record.clone()

@@ -1,7 +1,8 @@
 //! The server.
 
 use std::ffi::{c_char, c_void};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use openrtmp_core::{Config, Server, reachable_hosts};
@@ -109,7 +110,8 @@ pub type OpenrtmpVisitText =
 /// A server. Several may live in one process.
 pub struct OpenrtmpServer {
     host: Arc<Host>,
-    config: Config,
+    /// For the next start.
+    config: Mutex<Config>,
     state: Mutex<State>,
 }
 
@@ -162,7 +164,18 @@ impl OpenrtmpServer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
+    }
+
+    fn config(&self) -> MutexGuard<'_, Config> {
+        lock(&self.config)
+    }
+
+    /// The real address for one of "listen".
+    fn address(&self, index: u32) -> Result<SocketAddr, Failure> {
+        let addresses = self.running()?.addresses();
+        let address = addresses.get(index as usize).copied();
+        address.ok_or_else(|| Failure::not_found(format!("no address {index}")))
     }
 
     fn start(&self) -> Result<(), Failure> {
@@ -170,7 +183,7 @@ impl OpenrtmpServer {
         if !matches!(*state, State::Stopped) {
             return Err(Failure::state("the server is running"));
         }
-        let mut builder = Server::builder(self.config.clone());
+        let mut builder = Server::builder(self.config().clone());
         if let Some(on_event) = self.host.callbacks.on_event {
             let host = self.host.clone();
             builder = builder.on_event(move |event| {
@@ -184,9 +197,8 @@ impl OpenrtmpServer {
         }
         if let Some(on_access) = self.host.callbacks.on_access {
             let host = self.host.clone();
-            let patience = self.config.access.decision_timeout;
             builder = builder.on_access(move |request| {
-                host.pending.lend(request, patience, |request| {
+                host.pending.lend(request, |request| {
                     callback::inside(host.identity(), || {
                         // SAFETY: the host's function; the request outlives the call.
                         unsafe { on_access(host.user_data.0, request) };
@@ -194,8 +206,31 @@ impl OpenrtmpServer {
                 });
             });
         }
-        *state = State::Running(Arc::new(builder.start()?));
+        let server = Arc::new(builder.start()?);
+        let mut running = lock(&RUNNING);
+        running.retain(|server| server.strong_count() > 0);
+        running.push(Arc::downgrade(&server));
+        *state = State::Running(server);
         Ok(())
+    }
+
+    /// Tells the settings that changed.
+    fn reconfigure(&self, config: &Config) -> Result<Vec<String>, Failure> {
+        let state = self.state();
+        let server = match &*state {
+            State::Running(server) => server.clone(),
+            State::Stopping(_) => return Err(Failure::state("the server is being stopped")),
+            State::Stopped => {
+                config.validate()?;
+                let changed = self.config().changes(config);
+                *self.config() = config.clone();
+                return Ok(changed);
+            }
+        };
+        drop(state);
+        let done = server.reconfigure(config.clone())?;
+        self.config().clone_from(&server.config());
+        Ok(done.changed)
     }
 
     fn stop(&self, grace: Duration) -> Result<openrtmp_core::Summary, Failure> {
@@ -250,7 +285,7 @@ pub unsafe extern "C" fn openrtmp_server_new(
                 user_data: UserData(callbacks.user_data),
                 pending: Pending::default(),
             }),
-            config: config.0.clone(),
+            config: Mutex::new(config.0.clone()),
             state: Mutex::new(State::Stopped),
         })));
         Ok(())
@@ -285,6 +320,57 @@ pub unsafe extern "C" fn openrtmp_server_start(server: *mut OpenrtmpServer) -> i
     boundary::status(|| {
         // SAFETY: the contract of the header.
         unsafe { borrow(server)? }.start()
+    })
+}
+
+/// Puts other settings in force, all of them or, after a failure, none; validates
+/// first. Visits the paths of the settings that changed; the visitor may be NULL. On a
+/// stopped server they are for its next start. On a running one they hold when it
+/// returns, and OPENRTMP_EVENT_CONFIG_CHANGED tells:
+/// - "workers" needs a restart: OPENRTMP_ERROR_NEEDS_RESTART names it.
+/// - "listen": connections stay, whatever address goes. OPENRTMP_ERROR_LISTEN if one
+///   cannot be had.
+/// - "rtmp", but "ping_interval", and "limits.session": for connections that come from
+///   now on; "queue.unsent_bytes": for players.
+/// - "access": keys that are no longer named are revoked, as by openrtmp_key_revoke();
+///   those added or revoked at run time stay so.
+/// - "record": what is being recorded is completed first, which may take 5 s.
+/// - Everything else holds at once; lower limits close nobody.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_reconfigure(
+    server: *mut OpenrtmpServer,
+    config: *const OpenrtmpConfig,
+    visit: OpenrtmpVisitText,
+    user_data: *mut c_void,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, config) = unsafe { (borrow(server)?, borrow(config)?) };
+        for path in server.reconfigure(&config.0)? {
+            if let Some(visit) = visit {
+                // SAFETY: the host's function; the text outlives the call.
+                unsafe { visit(user_data, OpenrtmpStr::new(&path)) };
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Makes a copy of the settings in force, or, while it is stopped, of those for its
+/// next start: to change some and hand it to openrtmp_server_reconfigure(). Keys that
+/// were added or revoked at run time are not in it. Free it with
+/// openrtmp_config_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_config(
+    server: *const OpenrtmpServer,
+    out_config: *mut *mut OpenrtmpConfig,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, out) = unsafe { (borrow(server)?, output(out_config)?) };
+        let config = server.config().clone();
+        out.write(Box::into_raw(Box::new(OpenrtmpConfig(config))));
+        Ok(())
     })
 }
 
@@ -330,6 +416,27 @@ pub unsafe extern "C" fn openrtmp_server_stop(
 /// A day: longer is forever, and must not overflow a clock.
 const MAX_GRACE_MS: u64 = 86_400_000;
 
+/// Tells that the program goes to the background (1), or comes back (0). There writes to
+/// players are collected for at least "queue.background_coalesce", to save power. Holds
+/// until the server is stopped.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_set_background(
+    server: *mut OpenrtmpServer,
+    background: u32,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? }.running()?;
+        let background = match background {
+            0 => false,
+            1 => true,
+            other => return Err(Failure::argument(format!("{other} is neither 0 nor 1"))),
+        };
+        server.set_background(background);
+        Ok(())
+    })
+}
+
 /// Writes the state (OPENRTMP_STATE_*).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_state(
@@ -349,7 +456,8 @@ pub unsafe extern "C" fn openrtmp_server_state(
 }
 
 /// Writes the port of the address at an index of "listen", the real one where 0 was
-/// asked for.
+/// asked for. OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE while it is
+/// stopped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_port(
     server: *const OpenrtmpServer,
@@ -359,12 +467,7 @@ pub unsafe extern "C" fn openrtmp_server_port(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let (server, out) = unsafe { (borrow(server)?, output(out_port)?) };
-        let server = server.running()?;
-        let address = server
-            .addresses()
-            .get(index as usize)
-            .ok_or_else(|| Failure::not_found(format!("no address {index}")))?;
-        out.write(address.port().into());
+        out.write(server.address(index)?.port().into());
         Ok(())
     })
 }
@@ -380,11 +483,7 @@ pub unsafe extern "C" fn openrtmp_server_address(
 ) -> i32 {
     boundary::status(|| {
         // SAFETY: the contract of the header.
-        let server = unsafe { borrow(server)? }.running()?;
-        let address = server
-            .addresses()
-            .get(index as usize)
-            .ok_or_else(|| Failure::not_found(format!("no address {index}")))?;
+        let address = unsafe { borrow(server)? }.address(index)?;
         // SAFETY: the contract of the header.
         unsafe { copy_out(&address.to_string(), buffer, capacity, out_length) }
     })
@@ -404,7 +503,7 @@ pub unsafe extern "C" fn openrtmp_server_urls(
         // SAFETY: the contract of the header.
         let (server, stream) = unsafe { (borrow(server)?.running()?, text(stream)?) };
         let visit = required(visit)?;
-        for &address in server.addresses() {
+        for address in server.addresses() {
             for host in reachable_hosts(address) {
                 let url = format!("rtmp://{host}:{}/{stream}", address.port());
                 // SAFETY: the host's function; the text outlives the call.
@@ -447,6 +546,21 @@ pub unsafe extern "C" fn openrtmp_server_health(
         }
         Ok(())
     })
+}
+
+/// Servers that run, for [`report_bug`].
+static RUNNING: Mutex<Vec<Weak<Server>>> = Mutex::new(Vec::new());
+
+/// Tells every running server's events of a bug that was caught.
+pub(crate) fn report_bug(message: &str) {
+    let running: Vec<_> = lock(&RUNNING).iter().filter_map(Weak::upgrade).collect();
+    for server in running {
+        server.report_internal_error(message);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A function that must not be NULL.

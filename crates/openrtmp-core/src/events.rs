@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::access::AccessAction;
 use crate::id::{ConnectionId, StreamId};
 use crate::stream::tracks::Track;
 
@@ -22,6 +23,19 @@ pub enum Event {
     },
     /// The server is going away; connections are being told.
     ServerStopping,
+    /// Other settings are in force.
+    ConfigChanged {
+        /// Which, by their dotted paths.
+        paths: Vec<String>,
+        /// Addresses it listens on now, with the real ports.
+        listen: Vec<SocketAddr>,
+    },
+    /// A bug of ours, caught in a call that the host made through a layer over this
+    /// crate (the C interface): that call failed, everything else goes on.
+    InternalError {
+        /// What is known of it.
+        message: String,
+    },
     /// A worker thread panicked and was started again; its connections are gone.
     WorkerRestarted {
         /// Which.
@@ -96,7 +110,8 @@ pub enum Event {
         /// Frames it did not get because it was too slow.
         dropped: u64,
     },
-    /// A player was too slow and lost frames.
+    /// A player was too slow and lost frames. More may follow, untold, up to the
+    /// next key frame; [`Event::SubscriberLeft`] has the sum.
     SubscriberDropping {
         /// Which.
         connection: ConnectionId,
@@ -107,8 +122,8 @@ pub enum Event {
     },
     /// An attempt to connect, publish or play was decided.
     Access {
-        /// connect, publish or play.
-        action: &'static str,
+        /// What was asked for.
+        action: AccessAction,
         /// Who asked.
         connection: ConnectionId,
         /// From where.

@@ -36,6 +36,7 @@
 //! recording, each only if asked for. Host code never runs on a worker.
 
 pub mod access;
+mod addresses;
 mod budget;
 pub mod client;
 pub mod config;
@@ -47,15 +48,20 @@ mod interfaces;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod log_limit;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod metrics;
 pub mod platform;
 mod publisher;
+mod reconfigure;
 mod record;
 mod server;
 mod shared;
 #[cfg(test)]
 mod sim_tests;
 mod stream;
+mod sync;
 mod tap;
 mod worker;
 
@@ -71,6 +77,7 @@ pub use metrics::{
 };
 pub use openrtmp_protocol as protocol;
 pub use publisher::{PublishError, Publisher};
+pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use server::{Health, Server, ServerBuilder, Summary};
 pub use stream::tracks::Track;
 pub use tap::{Frame, FrameContent, Tap, TapCloser, TapEvent, TapStream};

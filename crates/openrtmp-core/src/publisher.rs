@@ -14,7 +14,7 @@ use openrtmp_protocol::session::MediaKind;
 
 use crate::id::{PublisherId, StreamId};
 use crate::shared::Shared;
-use crate::stream::directory::Claim;
+use crate::stream::directory::{Claim, ClaimRules, Standing, Turn};
 use crate::worker::inbox::Command;
 
 /// Bytes that may be on their way to the worker. More means that it cannot keep
@@ -29,6 +29,7 @@ pub struct Publisher {
     stream: StreamId,
     epoch: u32,
     home: usize,
+    turn: Arc<Turn>,
     in_flight: Arc<AtomicUsize>,
 }
 
@@ -51,6 +52,13 @@ pub enum PublishError {
     /// A message holds at most 16 MiB - 1 bytes.
     #[error("longer than an RTMP message can be: 16 MiB - 1")]
     TooLong,
+    /// Another publisher has the stream now (`streams.second_publisher`).
+    #[error("another publisher took over the stream")]
+    TakenOver,
+    /// The stream was ended: [`Server::end_stream`](crate::Server::end_stream),
+    /// or a worker that failed.
+    #[error("the stream was ended")]
+    Ended,
     /// 16 MiB are on their way and not yet taken: write again later.
     #[error("frames come faster than they can be taken")]
     Full,
@@ -81,18 +89,23 @@ impl Publisher {
         let id = PublisherId::Host(number);
         let worker = number as usize % shared.inboxes.len();
         // Sent with the lock held: nobody can join at the home before it knows.
+        let rules = ClaimRules::of(&shared.config());
         let mut directory = shared.directory.lock();
-        match directory.claim(&name, id, worker, &shared.claim_rules(), shared.now()) {
+        match directory.claim(&name, id, worker, &rules, shared.now()) {
             Claim::Busy => Err(PublishError::Busy),
             Claim::Full => Err(PublishError::Limit),
             Claim::Granted(grant) => {
                 let (stream, epoch, home) = (grant.id, grant.epoch, grant.home);
+                let (replaced, turn) = (grant.replaced, grant.turn.clone());
                 shared.inboxes[home].send(Command::Publish(grant));
+                drop(directory);
+                shared.tell_replaced(replaced);
                 Ok(Publisher {
                     shared: shared.clone(),
                     stream,
                     epoch,
                     home,
+                    turn,
                     in_flight: Arc::default(),
                 })
             }
@@ -102,6 +115,10 @@ impl Publisher {
     /// Sends an RTMP message body as it is: an FLV or Enhanced RTMP audio or video
     /// tag body, or AMF0 values (the name first) for data. `timestamp` in
     /// milliseconds.
+    ///
+    /// # Errors
+    /// After [`PublishError::TakenOver`] and [`PublishError::Ended`] nothing more
+    /// will be taken: drop it, and publish again if that is wanted.
     pub fn write_message(
         &mut self,
         kind: MediaKind,
@@ -110,6 +127,11 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         if self.shared.stopped.load(Ordering::Acquire) {
             return Err(PublishError::Stopping);
+        }
+        match self.turn.of(self.epoch) {
+            Standing::Publishes => {}
+            Standing::Ended => return Err(PublishError::Ended),
+            Standing::Replaced => return Err(PublishError::TakenOver),
         }
         let payload = payload.into();
         let bytes = payload.len();

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,9 +19,10 @@ use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::Event;
 use crate::id::ConnectionId;
-use crate::metrics::{DelayHistogram, Metrics};
+use crate::log_limit::LogLimit;
+use crate::metrics::Metrics;
+use crate::platform::Platform;
 use crate::platform::native::Native;
-use crate::platform::{Listener, Platform};
 use crate::publisher::{PublishError, Publisher};
 use crate::record::Recorder;
 use crate::shared::Shared;
@@ -33,6 +34,9 @@ use crate::worker::{Listening, Worker, handoff};
 /// How long a host's callback may keep [`Server::stop`] waiting.
 const CALLBACK_PATIENCE: Duration = Duration::from_millis(50);
 
+/// Name of the threads that record.
+const RECORDER_THREAD: &str = "openrtmp-record";
+
 /// How long completing recordings may take.
 const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -42,22 +46,25 @@ const METRICS_PATIENCE: Duration = Duration::from_secs(1);
 /// A running server. All methods may be called from any thread; dropping it
 /// stops the server by force.
 pub struct Server {
-    shared: Arc<Shared>,
-    addresses: Vec<SocketAddr>,
-    running: Mutex<Option<Running>>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) addresses: Mutex<Vec<SocketAddr>>,
+    pub(crate) running: Mutex<Option<Running>>,
     recordings: Mutex<HashMap<StreamName, Recording>>,
+    /// One at a time.
+    pub(crate) reconfiguring: Mutex<()>,
 }
 
-/// A recording that the host asked for.
-struct Recording {
-    tapped: Arc<Tapped>,
+/// A recorder's thread and its tap.
+pub(crate) struct Recording {
+    pub(crate) tapped: Arc<Tapped>,
     thread: Patient,
 }
 
 /// The threads of a running server.
-struct Running {
+pub(crate) struct Running {
     workers: Vec<JoinHandle<()>>,
-    recorder: Option<(Arc<Tapped>, Patient)>,
+    /// Of `config.record`.
+    pub(crate) recorder: Option<Recording>,
     callbacks: Vec<Patient>,
 }
 
@@ -116,13 +123,14 @@ impl Server {
     }
 
     /// Addresses it listens on, with the real ports.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        lock(&self.addresses).clone()
     }
 
-    /// The settings it runs with.
-    pub fn config(&self) -> &Config {
-        &self.shared.config
+    /// The settings in force. Keys that were added or revoked at run time are not
+    /// in them.
+    pub fn config(&self) -> Arc<Config> {
+        self.shared.config()
     }
 
     /// Numbers of this moment. Asks each worker; waits at most a second for one
@@ -133,28 +141,16 @@ impl Server {
             inbox.send(Command::Inspect(sender.clone()));
         }
         drop(sender);
-        let mut metrics = self.shared.base_metrics();
-        let mut delay = DelayHistogram::default();
-        let mut subscribers = Vec::new();
-        for _ in &self.shared.inboxes {
-            let Ok(mut report) = receiver.recv_timeout(METRICS_PATIENCE) else {
-                break;
-            };
-            delay.merge(&report.delay);
-            subscribers.append(&mut report.subscribers);
-            metrics.add_worker(report);
-        }
-        metrics.delay = delay.percentiles();
-        metrics.add_subscribers(subscribers);
-        metrics.workers.sort_by_key(|w| w.worker);
-        metrics
+        let reports = std::iter::from_fn(|| receiver.recv_timeout(METRICS_PATIENCE).ok());
+        self.shared.base_metrics().with(reports)
     }
 
     /// Whether it works, and whether it would take another peer now (O4). Asks
     /// each worker, as [`Server::metrics`] does.
     pub fn health(&self) -> Health {
         let metrics = self.metrics();
-        let limits = &self.shared.config.limits;
+        let config = self.config();
+        let limits = &config.limits;
         let mut health = Health {
             live: metrics.workers.len() == self.shared.inboxes.len(),
             ready: false,
@@ -184,7 +180,7 @@ impl Server {
         Tap::new(tapped, self.shared.clone())
     }
 
-    fn attach(&self, name: &StreamName, tapped: &Arc<Tapped>) {
+    pub(crate) fn attach(&self, name: &StreamName, tapped: &Arc<Tapped>) {
         // Sent with the lock held: the stream cannot move meanwhile.
         let mut directory = self.shared.directory.lock();
         if let Some((stream, home)) = directory.tap(name, tapped.clone()) {
@@ -203,11 +199,7 @@ impl Server {
     }
 
     fn tapped(&self, wants: Box<dyn Fn(&StreamName) -> bool + Send + Sync>) -> Arc<Tapped> {
-        Tapped::new(
-            self.shared.config.queue.clone(),
-            Arc::<Signal>::default(),
-            wants,
-        )
+        Tapped::new(Arc::<Signal>::default(), wants)
     }
 
     /// Publishes a stream (`app/name`) from inside this process.
@@ -224,7 +216,7 @@ impl Server {
         if name.as_str().is_empty() {
             return Err(RecordError::EmptyName);
         }
-        let mut config = self.shared.config.clone();
+        let mut config = Config::clone(&self.config());
         config.record = Some(record.clone());
         config.validate()?;
         check_writable(&record.directory)?;
@@ -235,23 +227,30 @@ impl Server {
         if recordings.contains_key(&name) {
             return Err(RecordError::Busy);
         }
-        let (wanted, signal) = (name.clone(), Arc::<Signal>::default());
-        let tapped = Tapped::new(
-            self.shared.config.queue.clone(),
-            signal.clone(),
-            Box::new(move |n| *n == wanted),
-        );
+        let wanted = name.clone();
+        let recording = self.spawn_recorder(record, Box::new(move |n| *n == wanted))?;
+        self.attach(&name, &recording.tapped);
+        recordings.insert(name, recording);
+        Ok(())
+    }
+
+    /// A recorder at work; nothing comes yet.
+    pub(crate) fn spawn_recorder(
+        &self,
+        record: RecordConfig,
+        wants: Box<dyn Fn(&StreamName) -> bool + Send + Sync>,
+    ) -> io::Result<Recording> {
+        let signal = Arc::<Signal>::default();
+        let tapped = Tapped::new(signal.clone(), wants);
         let mut recorder = Recorder::new(
             Arc::new(Native::new()),
             record,
             tapped.clone(),
             signal,
-            self.shared.events.clone(),
+            self.shared.clone(),
         );
-        let thread = Patient::spawn("openrtmp-record", move || recorder.run())?;
-        self.attach(&name, &tapped);
-        recordings.insert(name, Recording { tapped, thread });
-        Ok(())
+        let thread = Patient::spawn(RECORDER_THREAD, move || recorder.run())?;
+        Ok(Recording { tapped, thread })
     }
 
     /// Completes a recording begun by [`Server::record`]; waits at most 5 s for
@@ -267,37 +266,53 @@ impl Server {
     }
 
     fn recordings(&self) -> MutexGuard<'_, HashMap<StreamName, Recording>> {
-        self.recordings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.recordings)
     }
 
-    /// Ends a connection. A stale id does nothing.
-    pub fn disconnect(&self, connection: ConnectionId, reason: &str) {
-        if let Some(inbox) = self.shared.inboxes.get(connection.worker()) {
-            inbox.send(Command::Disconnect {
-                connection,
-                reason: reason.to_owned(),
-            });
-        }
+    /// Ends a connection. Asks its worker: false if there is no such connection,
+    /// or no longer.
+    pub fn disconnect(&self, connection: ConnectionId, reason: &str) -> bool {
+        self.ask_worker(connection, |answer| Command::Disconnect {
+            connection,
+            reason: reason.to_owned(),
+            answer: Some(answer),
+        })
+    }
+
+    fn ask_worker(
+        &self,
+        connection: ConnectionId,
+        question: impl FnOnce(Sender<bool>) -> Command,
+    ) -> bool {
+        let Some(inbox) = self.shared.inboxes.get(connection.worker()) else {
+            return false;
+        };
+        let (sender, receiver) = channel();
+        inbox.send(question(sender));
+        // A worker that is gone has dropped the sender.
+        receiver.recv().unwrap_or(false)
     }
 
     /// How long to collect packets for one player before writing them together, 0
     /// to 350 ms, in place of [`QueueConfig::write_coalesce`](crate::config::QueueConfig);
     /// `None` goes back to that. It may be set as soon as the connection is there,
-    /// in answer to its access request for example. A stale id does nothing.
+    /// in answer to its access request for example. False if there is no such
+    /// connection, or no longer.
     pub fn set_write_coalesce(
         &self,
         connection: ConnectionId,
         window: Option<Duration>,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<bool, ConfigError> {
         if let Some(window) = window {
             write_coalesce(window)?;
         }
-        if let Some(inbox) = self.shared.inboxes.get(connection.worker()) {
-            inbox.send(Command::SetWriteCoalesce { connection, window });
-        }
-        Ok(())
+        Ok(
+            self.ask_worker(connection, |answer| Command::SetWriteCoalesce {
+                connection,
+                window,
+                answer,
+            }),
+        )
     }
 
     /// Tells that the host program goes to the background, or comes back. There
@@ -309,8 +324,9 @@ impl Server {
         }
     }
 
-    /// Ends the connection that publishes a stream (`app/name`). False if there
-    /// is no such stream.
+    /// Ends what is published as a stream (`app/name`): a connection is closed, a
+    /// [`Publisher`] of the host is told so when it next writes. False if there is
+    /// no such stream.
     pub fn end_stream(&self, name: &str, reason: &str) -> bool {
         let name = StreamName::join("", name);
         let home = self.shared.directory.lock().home(&name);
@@ -337,13 +353,24 @@ impl Server {
     pub fn revoke_publish_key(&self, key: &str) -> bool {
         let removed = self.shared.publish_keys.remove(key);
         if removed {
-            for inbox in &self.shared.inboxes {
-                inbox.send(Command::Revoke {
-                    key: key.to_owned(),
-                });
-            }
+            self.end_publishers_with(key);
         }
         removed
+    }
+
+    pub(crate) fn end_publishers_with(&self, key: &str) {
+        for inbox in &self.shared.inboxes {
+            inbox.send(Command::Revoke {
+                key: key.to_owned(),
+            });
+        }
+    }
+
+    /// Tells the event callback of a bug that a layer over this one caught.
+    pub fn report_internal_error(&self, message: &str) {
+        self.shared.events.send(Event::InternalError {
+            message: message.to_owned(),
+        });
     }
 
     /// Stops: no new connections from now on; publishers and players are told and
@@ -352,11 +379,7 @@ impl Server {
     ///
     /// From inside a callback it does not wait for that callback.
     pub fn stop(&self, grace: Duration) -> Summary {
-        let running = self
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let running = lock(&self.running).take();
         let Some(running) = running else {
             return Summary::default();
         };
@@ -368,8 +391,8 @@ impl Server {
         }
         self.shared.stopped.store(true, Ordering::Release);
         self.shared.close_taps();
-        if let Some((tapped, thread)) = running.recorder {
-            Recording { tapped, thread }.complete();
+        if let Some(recording) = running.recorder {
+            recording.complete();
         }
         let recordings = std::mem::take(&mut *self.recordings());
         for recording in recordings.into_values() {
@@ -379,6 +402,7 @@ impl Server {
             self.shared.events.is_current_thread() || self.shared.access.is_current_thread();
         self.shared.events.close();
         self.shared.access.close();
+        self.shared.log_limit.finish();
         if !inside_callback {
             for callback in running.callbacks {
                 if !callback.wait(CALLBACK_PATIENCE) {
@@ -422,7 +446,8 @@ impl Server {
 }
 
 impl Recording {
-    fn complete(self) {
+    /// Completes its files, and waits for that.
+    pub(crate) fn complete(self) {
         self.tapped.close();
         if !self.thread.wait(RECORDER_PATIENCE) {
             log::error!("a recording could not be completed in {RECORDER_PATIENCE:?}");
@@ -458,14 +483,18 @@ impl ServerBuilder {
     /// left running.
     pub fn start(self) -> Result<Server, StartError> {
         if let Some(record) = &self.config.record {
-            check_writable(&record.directory).map_err(|source| StartError::RecordDirectory {
-                directory: record.directory.clone(),
-                source,
-            })?;
+            check_recordable(record)?;
         }
         let assembly = Assembly::new(Native::new(), self)?;
         assembly.run()
     }
+}
+
+pub(crate) fn check_recordable(record: &RecordConfig) -> Result<(), StartError> {
+    check_writable(&record.directory).map_err(|source| StartError::RecordDirectory {
+        directory: record.directory.clone(),
+        source,
+    })
 }
 
 /// Creates the folder and a file in it.
@@ -495,14 +524,10 @@ impl<P: Platform> Assembly<P> {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for &address in &config.listen {
-            let failed = |source| StartError::Listen { address, source };
-            let listener = platform.listen(address).map_err(failed)?;
-            let bound = listener.local_address().map_err(failed)?;
-            addresses.push(bound);
-            listeners.push(Listening {
-                listener,
-                address: bound,
-            });
+            let listening = Listening::bind(&*platform, address)
+                .map_err(|source| StartError::Listen { address, source })?;
+            addresses.push(listening.address);
+            listeners.push(listening);
         }
 
         let count = config.worker_count();
@@ -530,7 +555,6 @@ impl<P: Platform> Assembly<P> {
         };
         let clock = platform.clone();
         let shared = Arc::new(Shared {
-            session: config.session(),
             directory: Directory::new(),
             budget: Budget::new(config.limits.memory),
             inboxes,
@@ -538,7 +562,9 @@ impl<P: Platform> Assembly<P> {
             access,
             publish_keys: KeyRing::new(config.access.publish_keys.iter().cloned()),
             play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
-            config,
+            log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),
+            addresses: Arc::default(),
+            config: Mutex::new(Arc::new(config)),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -561,14 +587,13 @@ impl<P: Platform> Assembly<P> {
             .add_listeners(listeners)
             .map_err(system("poller"))?;
 
-        let recorder = shared.config.record.clone().map(|record| {
+        let recorder = shared.config().record.clone().map(|record| {
             let signal = Arc::<Signal>::default();
             let filter = Recorder::<P>::filter(&record);
-            let tapped = Tapped::new(shared.config.queue.clone(), signal.clone(), filter);
+            let tapped = Tapped::new(signal.clone(), filter);
             shared.tap_all(&tapped);
-            let events = shared.events.clone();
             (
-                Recorder::new(platform, record, tapped.clone(), signal, events),
+                Recorder::new(platform, record, tapped.clone(), signal, shared.clone()),
                 tapped,
             )
         });
@@ -590,8 +615,9 @@ impl<P: Platform> Assembly<P> {
     pub(crate) fn handle(&self) -> Server {
         Server {
             shared: self.shared.clone(),
-            addresses: self.addresses.clone(),
+            addresses: Mutex::new(self.addresses.clone()),
             recordings: Mutex::default(),
+            reconfiguring: Mutex::default(),
             running: Mutex::new(None),
         }
     }
@@ -605,9 +631,10 @@ impl<P: Platform> Assembly<P> {
         };
         let server = |running| Server {
             shared: self.shared,
-            addresses: self.addresses,
+            addresses: Mutex::new(self.addresses),
             running: Mutex::new(Some(running)),
             recordings: Mutex::default(),
+            reconfiguring: Mutex::default(),
         };
         let spawn = || -> io::Result<()> {
             if let Some(inlet) = self.events {
@@ -617,8 +644,8 @@ impl<P: Platform> Assembly<P> {
                 running.callbacks.push(inlet.spawn("openrtmp-access")?);
             }
             if let Some((mut recorder, tapped)) = self.recorder {
-                let thread = Patient::spawn("openrtmp-record", move || recorder.run())?;
-                running.recorder = Some((tapped, thread));
+                let thread = Patient::spawn(RECORDER_THREAD, move || recorder.run())?;
+                running.recorder = Some(Recording { tapped, thread });
             }
             for (index, mut worker) in self.workers.into_iter().enumerate() {
                 let name = format!("openrtmp-{index}");
@@ -638,6 +665,11 @@ impl<P: Platform> Assembly<P> {
     }
 }
 
-fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+/// What these locks guard is whole whatever their last holder was doing.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }

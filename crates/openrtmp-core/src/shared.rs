@@ -1,25 +1,28 @@
 //! What all threads of a server share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::session::ServerConfig;
 
 use crate::access::{AccessRequest, KeyRing};
+use crate::addresses::Addresses;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::events::Event;
+use crate::id::PublisherId;
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
-use crate::stream::directory::{ClaimRules, Directory};
+use crate::server::lock;
+use crate::stream::directory::Directory;
 use crate::tap::Tapped;
 use crate::worker::inbox::{Command, Inbox};
 
 /// What all threads of a server share.
 pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) session: ServerConfig,
+    /// For the host's side; each worker has its own reference.
+    pub(crate) config: Mutex<Arc<Config>>,
     pub(crate) directory: Directory,
     pub(crate) budget: Arc<Budget>,
     /// One per worker.
@@ -28,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) access: Dispatcher<AccessRequest>,
     pub(crate) publish_keys: KeyRing,
     pub(crate) play_keys: KeyRing,
+    pub(crate) log_limit: Arc<LogLimit>,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) connections: AtomicUsize,
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -47,11 +52,24 @@ impl Shared {
         (self.clock)()
     }
 
-    pub(crate) fn claim_rules(&self) -> ClaimRules {
-        ClaimRules {
-            policy: self.config.streams.second_publisher,
-            publisher_timeout: self.config.streams.publisher_timeout,
-            max_publishers: self.config.limits.publishers,
+    /// The settings in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        lock(&self.config).clone()
+    }
+
+    /// Tells a connection that its stream has another publisher now.
+    pub(crate) fn tell_replaced(&self, replaced: Option<PublisherId>) {
+        self.end_publisher(replaced, "another publisher took over");
+    }
+
+    /// Tells a connection that it publishes no longer.
+    pub(crate) fn end_publisher(&self, publisher: Option<PublisherId>, reason: &str) {
+        if let Some(PublisherId::Connection(connection, stream)) = publisher {
+            self.inboxes[connection.worker()].send(Command::EndPublish {
+                connection,
+                stream,
+                reason: reason.to_owned(),
+            });
         }
     }
 

@@ -2,8 +2,7 @@
 //! policy of its own.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,8 +16,13 @@ use crate::config::QueueConfig;
 use crate::id::StreamId;
 use crate::shared::Shared;
 use crate::stream::gate::Gate;
-use crate::stream::packet::SharedPacket;
+use crate::stream::packet::{Class, SharedPacket};
 use crate::stream::queue::{Entry, SendQueue};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// Streams that are over and of which a tap keeps what its owner did not take.
+const ENDED_FEEDS: usize = 64;
 
 /// Receives the frames of one stream or of all. Made by
 /// [`Server::tap`](crate::Server::tap) and [`Server::tap_all`](crate::Server::tap_all);
@@ -76,7 +80,8 @@ pub struct Frame {
     pub codec: Option<FourCc>,
     /// What the payload is.
     pub content: FrameContent,
-    /// Decoding time in microseconds on the stream's clock.
+    /// Decoding time in microseconds on the stream's clock, which does not wrap as
+    /// RTMP's does after 49.7 days.
     pub dts_micros: i64,
     /// Presentation time in microseconds: decoding time plus composition time.
     pub pts_micros: i64,
@@ -140,9 +145,10 @@ impl Tap {
                 TapItem::Packet {
                     stream,
                     packet,
+                    time,
                     dropped,
                 } => {
-                    frames(&stream, &packet, dropped, &mut self.pending);
+                    frames(&stream, &packet, time, dropped, &mut self.pending);
                 }
             }
         }
@@ -169,10 +175,11 @@ impl Drop for Tap {
 fn frames(
     stream: &Arc<TapStream>,
     packet: &SharedPacket,
+    time: i64,
     dropped: u64,
     frames: &mut VecDeque<TapEvent>,
 ) {
-    let dts = i64::from(packet.timestamp) * 1000;
+    let dts = time * 1000;
     let mut push = |track, codec, content, pts, payload| {
         frames.push_back(TapEvent::Frame(Frame {
             stream: stream.clone(),
@@ -238,16 +245,25 @@ fn frames(
 
 /// The queue between the workers and a tap.
 pub(crate) struct Tapped {
-    feeds: Mutex<Vec<Feed>>,
+    feeds: Mutex<Feeds>,
     signal: Arc<Signal>,
-    config: QueueConfig,
     wants: Box<dyn Fn(&StreamName) -> bool + Send + Sync>,
     closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Feeds {
+    list: Vec<Feed>,
+    /// Where to look first: each has its turn.
+    next: usize,
 }
 
 struct Feed {
     stream: Arc<TapStream>,
     queue: SendQueue,
+    /// Stream time of the last frame taken, in milliseconds: the 32 bits of the
+    /// next one are near it.
+    clock: i64,
     dropped: u64,
     /// The owner was told that it started.
     announced: bool,
@@ -260,6 +276,8 @@ pub(crate) enum TapItem {
     Packet {
         stream: Arc<TapStream>,
         packet: SharedPacket,
+        /// The packet's time with the bits that the wire does not carry.
+        time: i64,
         dropped: u64,
     },
     Ended(Arc<TapStream>),
@@ -267,14 +285,12 @@ pub(crate) enum TapItem {
 
 impl Tapped {
     pub(crate) fn new(
-        config: QueueConfig,
         signal: Arc<Signal>,
         wants: Box<dyn Fn(&StreamName) -> bool + Send + Sync>,
     ) -> Arc<Tapped> {
         Arc::new(Tapped {
-            feeds: Mutex::new(Vec::new()),
+            feeds: Mutex::default(),
             signal,
-            config,
             wants,
             closed: AtomicBool::new(false),
         })
@@ -284,28 +300,24 @@ impl Tapped {
         !self.closed.load(Ordering::Acquire) && (self.wants)(name)
     }
 
-    /// Takes what comes next, of whichever stream has something.
+    /// Takes what comes next, of each stream that has something in turn.
     pub(crate) fn take(&self) -> Option<TapItem> {
         let mut feeds = self.lock();
-        for index in 0..feeds.len() {
-            let feed = &mut feeds[index];
-            if !feed.announced {
-                feed.announced = true;
-                return Some(TapItem::Started(feed.stream.clone()));
+        let (count, first) = (feeds.list.len(), feeds.next);
+        for index in (0..count).map(|step| (first + step) % count) {
+            let (earlier, rest) = feeds.list.split_at_mut(index);
+            let feed = &mut rest[0];
+            // A stream that came back: first the end of what it was.
+            if earlier.iter().any(|f| f.stream.id == feed.stream.id) {
+                continue;
             }
-            while let Some(entry) = feed.queue.pop() {
-                if let Entry::Media(queued) = entry {
-                    let (stream, dropped) = (feed.stream.clone(), feed.dropped);
-                    return Some(TapItem::Packet {
-                        stream,
-                        packet: queued.packet,
-                        dropped,
-                    });
-                }
+            let Some(item) = feed.take() else { continue };
+            feeds.next = index + 1;
+            if matches!(item, TapItem::Ended(_)) {
+                feeds.list.remove(index);
+                feeds.next = index;
             }
-            if feed.ended {
-                return Some(TapItem::Ended(feeds.remove(index).stream));
-            }
+            return Some(item);
         }
         None
     }
@@ -320,9 +332,45 @@ impl Tapped {
         self.signal.notify();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Feed>> {
+    fn lock(&self) -> MutexGuard<'_, Feeds> {
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Feeds {
+    fn of(&mut self, stream: &Arc<TapStream>) -> Option<&mut Feed> {
+        let mut list = self.list.iter_mut();
+        list.rfind(|feed| Arc::ptr_eq(&feed.stream, stream))
+    }
+}
+
+impl Feed {
+    fn take(&mut self) -> Option<TapItem> {
+        if !self.announced {
+            self.announced = true;
+            return Some(TapItem::Started(self.stream.clone()));
+        }
+        while let Some(entry) = self.queue.pop() {
+            if let Entry::Media(queued) = entry {
+                // On the wire onMetaData is always at 0.
+                if queued.packet.class != Class::Metadata {
+                    self.clock = near(self.clock, queued.packet.timestamp);
+                }
+                return Some(TapItem::Packet {
+                    stream: self.stream.clone(),
+                    packet: queued.packet,
+                    time: self.clock,
+                    dropped: self.dropped,
+                });
+            }
+        }
+        self.ended.then(|| TapItem::Ended(self.stream.clone()))
+    }
+}
+
+/// The time nearest to `clock` of which these are the low 32 bits.
+fn near(clock: i64, timestamp: u32) -> i64 {
+    clock + i64::from(timestamp.wrapping_sub(clock as u32) as i32)
 }
 
 /// A stream's end of a tap, on the stream's home worker.
@@ -332,57 +380,88 @@ pub(crate) struct TapSink {
     gate: Gate,
 }
 
+/// What a tap gets at once when it is attached.
+pub(crate) struct TapStart<'a> {
+    pub(crate) stream: TapStream,
+    pub(crate) has_video: bool,
+    /// What a joiner gets.
+    pub(crate) snapshot: &'a [SharedPacket],
+    /// The stream's newest time in milliseconds.
+    pub(crate) clock: i64,
+}
+
+/// Streams that come and go while the owner takes nothing: of those that are over
+/// the newest are kept, so that they cost no more than that.
+fn forget_ended(feeds: &mut Vec<Feed>) {
+    let ended = feeds.iter().filter(|feed| feed.ended).count();
+    let mut surplus = ended.saturating_sub(ENDED_FEEDS);
+    feeds.retain_mut(|feed| {
+        if surplus == 0 || !feed.ended {
+            return true;
+        }
+        surplus -= 1;
+        // Whoever was told of the start is told of the end.
+        feed.queue = SendQueue::default();
+        feed.announced
+    });
+}
+
 impl TapSink {
-    /// Attaches a tap to a stream; `snapshot` is what a joiner gets at once.
+    /// Attaches a tap to a stream.
     pub(crate) fn attach(
         tapped: Arc<Tapped>,
-        id: StreamId,
-        name: StreamName,
-        has_video: bool,
-        snapshot: &[SharedPacket],
+        start: TapStart<'_>,
         now: Time,
+        config: &QueueConfig,
     ) -> TapSink {
-        let stream = Arc::new(TapStream { id, name });
-        tapped.lock().push(Feed {
+        let stream = Arc::new(start.stream);
+        let first = start.snapshot.iter().find(|p| p.class != Class::Metadata);
+        let mut feeds = tapped.lock();
+        forget_ended(&mut feeds.list);
+        feeds.list.push(Feed {
             stream: stream.clone(),
             queue: SendQueue::default(),
+            clock: first.map_or(start.clock, |p| near(start.clock, p.timestamp)),
             dropped: 0,
             announced: false,
             ended: false,
         });
+        drop(feeds);
         let mut sink = TapSink {
             tapped,
             stream,
-            gate: Gate::joining(has_video),
+            gate: Gate::joining(start.has_video),
         };
-        for packet in snapshot {
-            sink.push(packet, now);
+        for packet in start.snapshot {
+            sink.push(packet, now, config);
         }
         sink.tapped.signal.notify();
         sink
     }
 
     /// False once the host closed the tap.
-    pub(crate) fn push(&mut self, packet: &SharedPacket, now: Time) -> bool {
+    pub(crate) fn push(&mut self, packet: &SharedPacket, now: Time, config: &QueueConfig) -> bool {
         if self.tapped.closed.load(Ordering::Acquire) {
             return false;
         }
         let mut feeds = self.tapped.lock();
-        let Some(feed) = feeds
-            .iter_mut()
-            .rfind(|f| Arc::ptr_eq(&f.stream, &self.stream))
-        else {
+        let Some(feed) = feeds.of(&self.stream) else {
             return false;
         };
+        if !feed.queue.reserve() {
+            // For want of memory a frame is lost as for want of time.
+            feed.dropped += 1;
+            return true;
+        }
         feed.queue
-            .push_through(&mut self.gate, packet, 1, now, &self.tapped.config);
-        feed.dropped = self.gate.dropped();
+            .push_through(&mut self.gate, packet, 1, now, config);
         // What stays when video is dropped is bounded too: audio of a host that
         // never comes back.
-        while feed.queue.bytes() > self.tapped.config.max_bytes.saturating_mul(2) {
-            feed.queue.pop();
-            feed.dropped += 1;
+        if feed.queue.footprint() > config.max_bytes.saturating_mul(2) {
+            let frames = feed.queue.drop_frames();
+            self.gate.shed(frames, true);
         }
+        feed.dropped = self.gate.dropped();
         drop(feeds);
         self.tapped.signal.notify();
         true
@@ -394,20 +473,15 @@ impl TapSink {
 
     /// Another publisher's frames follow.
     pub(crate) fn restart(&mut self) {
-        self.gate.restart_video();
+        self.gate.restart();
     }
 }
 
 impl Drop for TapSink {
     fn drop(&mut self) {
-        let mut feeds = self.tapped.lock();
-        if let Some(feed) = feeds
-            .iter_mut()
-            .rfind(|f| Arc::ptr_eq(&f.stream, &self.stream))
-        {
+        if let Some(feed) = self.tapped.lock().of(&self.stream) {
             feed.ended = true;
         }
-        drop(feeds);
         self.tapped.signal.notify();
     }
 }

@@ -61,8 +61,20 @@ impl fmt::Display for Tally {
 pub(crate) struct Outcome {
     pub(crate) success: bool,
     pub(crate) tally: Tally,
-    /// What it said it skipped; counted in the tally too.
-    pub(crate) skips: Vec<String>,
+    /// What it said it skipped.
+    pub(crate) skipped: Vec<String>,
+}
+
+impl Outcome {
+    fn hear(&mut self, line: &str) {
+        if let Some(found) = Tally::from_line(line) {
+            self.tally.add(found);
+        }
+        if let Some(name) = line.strip_prefix(SKIPPED) {
+            self.tally.skipped += 1;
+            self.skipped.push(name.trim_end().to_owned());
+        }
+    }
 }
 
 /// Runs `command` to its end.
@@ -75,34 +87,23 @@ pub(crate) fn run(mut command: Command) -> io::Result<Outcome> {
     let stdout = child.stdout.take().expect("stdout was piped");
     let stderr = child.stderr.take().expect("stderr was piped");
     let errors = thread::spawn(move || pass_on(stderr, io::stderr()));
-    let (tally, skips) = pass_on(stdout, io::stdout())?;
+    let mut outcome = pass_on(stdout, io::stdout())?;
     errors.join().expect("passing lines on does not panic")?;
-    Ok(Outcome {
-        success: child.wait()?.success(),
-        tally,
-        skips,
-    })
+    outcome.success = child.wait()?.success();
+    Ok(outcome)
 }
 
-fn pass_on(from: impl Read, mut to: impl Write) -> io::Result<(Tally, Vec<String>)> {
-    let mut tally = Tally::default();
-    let mut skips = Vec::new();
+fn pass_on(from: impl Read, mut to: impl Write) -> io::Result<Outcome> {
+    let mut outcome = Outcome::default();
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line)? > 0 {
         to.write_all(&line)?;
         to.flush()?;
-        let text = String::from_utf8_lossy(&line);
-        if let Some(found) = Tally::from_line(&text) {
-            tally.add(found);
-        }
-        if let Some(what) = text.strip_prefix(SKIPPED) {
-            tally.skipped += 1;
-            skips.push(what.trim_end().to_owned());
-        }
+        outcome.hear(&String::from_utf8_lossy(&line));
         line.clear();
     }
-    Ok((tally, skips))
+    Ok(outcome)
 }
 
 #[cfg(test)]
@@ -137,17 +138,17 @@ mod tests {
     #[test]
     fn output_is_passed_on_unchanged_and_summed_up() {
         let output = b"running 1 test\n\xff\ntest result: ok. 1 passed; 0 failed; 0 ignored\n\
-            test result: ok. 2 passed; 0 failed; 4 ignored\nskipped: wine: no root\n\
-            no newline at the end";
+            skipped: tsan: no nightly\n\
+            test result: ok. 2 passed; 0 failed; 4 ignored\nno newline at the end";
         let mut seen = Vec::new();
-        let (tally, skips) = pass_on(&output[..], &mut seen).unwrap();
+        let outcome = pass_on(&output[..], &mut seen).unwrap();
         assert_eq!(seen, output);
-        assert_eq!(skips, ["wine: no root"]);
+        assert_eq!(outcome.skipped, ["tsan: no nightly"]);
         let expected = Tally {
             passed: 3,
             failed: 0,
             skipped: 5,
         };
-        assert_eq!(tally, expected);
+        assert_eq!(outcome.tally, expected);
     }
 }

@@ -175,6 +175,20 @@ const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "sanitize",
+        what: "thread models under loom, the C interface under Miri",
+        needs: &[],
+        arguments: &["xtask", "sanitize", "--quick"],
+        environment: &[],
+    },
+    Step {
+        name: "soak",
+        what: "a server under players and publishers that misbehave",
+        needs: &[],
+        arguments: &["xtask", "soak", "--seconds", "25", "--dev"],
+        environment: &[],
+    },
+    Step {
         name: "doc",
         what: "documentation builds without warnings",
         needs: &[],
@@ -187,7 +201,8 @@ struct StepResult {
     name: &'static str,
     passed: bool,
     tally: Tally,
-    skips: Vec<String>,
+    /// What could not run here, and why.
+    skipped: Vec<String>,
     took: Duration,
 }
 
@@ -212,7 +227,7 @@ fn run_step(step: &Step, install: bool) -> StepResult {
         name: step.name,
         passed: outcome.success,
         tally: counted(&outcome),
-        skips: outcome.skips,
+        skipped: outcome.skipped,
         took,
     }
 }
@@ -245,8 +260,8 @@ fn print_summary(prepared: Duration, results: &[StepResult]) {
     }
     println!("{:<10} {:<8} {:>10}", "all", "", seconds(time));
     for result in results {
-        for skip in &result.skips {
-            println!("{}{}: {skip}", runner::SKIPPED, result.name);
+        for skipped in &result.skipped {
+            println!("{}{}: {skipped}", runner::SKIPPED, result.name);
         }
     }
     println!("\n{}", tally_line(total));
@@ -282,7 +297,7 @@ mod tests {
         Outcome {
             success,
             tally,
-            skips: Vec::new(),
+            ..Outcome::default()
         }
     }
 

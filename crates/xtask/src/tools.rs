@@ -202,7 +202,7 @@ fn has_element(name: &str) -> bool {
 }
 
 /// True if the program starts and ends with success.
-fn answers(command: &mut Command) -> bool {
+pub(crate) fn answers(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -64,6 +64,33 @@ impl KeyRing {
         keys.len() != before
     }
 
+    /// The settings named the keys `before` and name those `after` from now on:
+    /// what they no longer name goes, what they name anew comes, and what was added
+    /// or removed at run time stays so. A ring that has no key left because the
+    /// settings name none any more is open, as after a start with them. Tells the
+    /// keys that are no longer valid.
+    pub(crate) fn reconfigure(&self, before: &[String], after: &[String]) -> Vec<String> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let present = keys.get_or_insert_default();
+        let mut gone = Vec::new();
+        present.retain(|Key(key)| {
+            let goes = before.contains(key) && !after.contains(key);
+            if goes {
+                gone.push(key.clone());
+            }
+            !goes
+        });
+        for key in after.iter().filter(|key| !before.contains(key)) {
+            if !present.iter().any(|k| k.0 == *key) {
+                present.push(Key(key.clone()));
+            }
+        }
+        if present.is_empty() && after.is_empty() {
+            *keys = None;
+        }
+        gone
+    }
+
     /// The keys, in the order they were added. They are secrets.
     pub fn list(&self) -> Vec<String> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
@@ -183,6 +210,22 @@ mod tests {
         assert!(!ring.is_open());
         assert!(!ring.allows(&name("live/cam"), ""));
         assert!(!ring.allows(&name("live/cam"), "key=a"));
+    }
+
+    #[test]
+    fn settings_change_the_keys_they_named_and_no_others() {
+        let keys = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let ring = KeyRing::new(keys(&["a", "b", "c"]));
+        ring.add("live".to_owned());
+        ring.remove("c");
+        let gone = ring.reconfigure(&keys(&["a", "b", "c"]), &keys(&["b", "c", "d", "live"]));
+        assert_eq!(gone, ["a"]);
+        assert_eq!(ring.list(), ["b", "live", "d"], "c stays revoked");
+        assert_eq!(ring.reconfigure(&keys(&["b", "d"]), &[]), ["b", "d"]);
+        assert!(!ring.is_open(), "a key of the host is left");
+        let ring = KeyRing::new(keys(&["a"]));
+        ring.reconfigure(&keys(&["a"]), &[]);
+        assert!(ring.is_open());
     }
 
     #[test]

@@ -1,12 +1,15 @@
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use openrtmp_protocol::session::RejectReason;
+use serde::Serialize;
 
 use crate::id::ConnectionId;
 
 /// What a peer wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AccessAction {
     /// Connect to an app.
@@ -44,6 +47,9 @@ pub struct AccessRequest {
     pub stream: String,
     /// Query parameters of the URL, without `?`. May hold secrets.
     pub query: String,
+    /// How long the answer is waited for (`access.decision_timeout`); then it is
+    /// refused.
+    pub timeout: Duration,
     pub(crate) responder: Option<Responder>,
 }
 

@@ -5,7 +5,9 @@
 //! value by value, so that an error names the path it is about; a document with
 //! an error changes nothing. Durations are whole milliseconds.
 
-use serde_json::{Map, Value};
+use std::path::Path;
+
+use serde_json::Value;
 
 use super::{Config, RecordConfig};
 
@@ -16,6 +18,17 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+}
+
+impl Format {
+    /// What a file of this name is written in: YAML if it ends with `.yaml` or
+    /// `.yml`, otherwise JSON.
+    pub fn of(file: &Path) -> Format {
+        let yaml = file
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
+        if yaml { Format::Yaml } else { Format::Json }
+    }
 }
 
 /// Why a document or a value was not taken. The settings are as before.
@@ -45,13 +58,25 @@ pub enum DocumentError {
     },
 }
 
+/// Values that aliases of a YAML document may stand for: more than there are settings,
+/// and a bound on what a short document can unfold to.
+const ALIAS_EVENTS: usize = 4096;
+
 impl Config {
     /// Takes over what a document names, for example `{"rtmp": {"chunk_size": 4096}}`.
     pub fn merge(&mut self, text: &str, format: Format) -> Result<(), DocumentError> {
         let syntax = |e: &dyn std::fmt::Display| DocumentError::Syntax(e.to_string());
         let document: Value = match format {
             Format::Json => serde_json::from_str(text).map_err(|e| syntax(&e))?,
-            Format::Yaml => serde_saphyr::from_str(text).map_err(|e| syntax(&e))?,
+            Format::Yaml => serde_saphyr::from_str_with_options(
+                text,
+                serde_saphyr::options! {
+                    alias_limits: serde_saphyr::alias_limits! {
+                        max_total_replayed_events: ALIAS_EVENTS,
+                    },
+                },
+            )
+            .map_err(|e| syntax(&e))?,
         };
         match document {
             // An empty YAML file.
@@ -110,6 +135,14 @@ impl Config {
         }
     }
 
+    /// Dotted paths of what is not the same in `other`. A group that one of them
+    /// does not have at all (`record`) is one path.
+    pub fn changes(&self, other: &Config) -> Vec<String> {
+        let mut paths = Vec::new();
+        compare("", &self.plain_tree(), &other.plain_tree(), &mut paths);
+        paths
+    }
+
     /// Applies every value of `document` below `path`, or nothing.
     fn apply(&mut self, path: &str, document: &Value) -> Result<(), DocumentError> {
         let mut config = self.clone();
@@ -132,6 +165,26 @@ impl Config {
     }
 }
 
+fn compare(path: &str, a: &Value, b: &Value, paths: &mut Vec<String>) {
+    match (a, b) {
+        (Value::Object(members), Value::Object(others)) => {
+            for (name, member) in members {
+                let other = others.get(name).unwrap_or(&Value::Null);
+                compare(&join(path, name), member, other, paths);
+            }
+        }
+        _ if a == b => {}
+        _ => paths.push(path.to_owned()),
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        _ => format!("{path}.{name}"),
+    }
+}
+
 fn apply(config: &mut Config, path: &str, value: &Value) -> Result<(), DocumentError> {
     let mut tree = config.tree();
     let old = lookup(&tree, path)?;
@@ -139,12 +192,7 @@ fn apply(config: &mut Config, path: &str, value: &Value) -> Result<(), DocumentE
     match (old, value) {
         (Value::Object(_), Value::Object(members)) => {
             for (name, member) in members {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
-                apply(config, &path, member)?;
+                apply(config, &join(path, name), member)?;
             }
             return Ok(());
         }
@@ -219,16 +267,8 @@ fn in_a_list(tree: &Value, path: &str) -> bool {
 
 fn collect(tree: &Value, path: &str, paths: &mut Vec<String>) {
     let Value::Object(members) = tree else { return };
-    join_all(members, path, paths);
-}
-
-fn join_all(members: &Map<String, Value>, path: &str, paths: &mut Vec<String>) {
     for (name, member) in members {
-        let path = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
+        let path = join(path, name);
         collect(member, &path, paths);
         paths.push(path);
     }
@@ -314,6 +354,22 @@ mod tests {
     }
 
     #[test]
+    fn aliases_stand_for_values_but_not_for_any_number_of_them() {
+        let mut config = Config::desktop();
+        let text = "rtmp:\n  handshake_timeout: &t 1500\n  connect_timeout: *t\n";
+        config.merge(text, Format::Yaml).unwrap();
+        assert_eq!(config.rtmp.connect_timeout, Duration::from_millis(1500));
+
+        let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for (name, before) in ('b'..='e').zip('a'..) {
+            let ten = vec![format!("*{before}"); 10].join(", ");
+            bomb.push_str(&format!("{name}: &{name} [{ten}]\n"));
+        }
+        let error = config.merge(&bomb, Format::Yaml).unwrap_err();
+        assert!(matches!(error, DocumentError::Syntax(_)), "{error}");
+    }
+
+    #[test]
     fn what_is_dumped_is_read_again() {
         let mut original = Config::mobile();
         original.access.publish_keys = vec!["a".into()];
@@ -373,6 +429,47 @@ mod tests {
         config.set("limits.session.amf.depth", "7").unwrap();
         assert_eq!(config.limits.session.amf.depth, 7);
         assert_eq!(config.get("queue.max_delay").unwrap(), "5000");
+    }
+
+    #[test]
+    fn changes_are_told_by_their_paths() {
+        let before = Config::desktop();
+        assert!(before.changes(&before).is_empty());
+        let mut after = before.clone();
+        after.listen.pop();
+        after.rtmp.chunk_size = 4096;
+        after.limits.session.amf.depth = 7;
+        after.record = Some(RecordConfig::new("recordings"));
+        let mut paths = before.changes(&after);
+        paths.sort();
+        let all = [
+            "limits.session.amf.depth",
+            "listen",
+            "record",
+            "rtmp.chunk_size",
+        ];
+        assert_eq!(paths, all);
+        let mut other = after.clone();
+        other.record = Some(RecordConfig::new("elsewhere"));
+        assert_eq!(after.changes(&other), ["record.directory"]);
+    }
+
+    #[test]
+    fn every_limit_stands_in_security_md_and_nothing_else_does() {
+        let text = include_str!("../../../../SECURITY.md");
+        let tree = Config::desktop().tree();
+        let mut paths = Vec::new();
+        collect(&tree, "", &mut paths);
+        let is_leaf = |path: &&String| !lookup(&tree, path).is_ok_and(Value::is_object);
+        let limits = paths.iter().filter(|path| path.starts_with("limits."));
+        for path in limits.filter(is_leaf) {
+            assert!(text.contains(&format!("`{path}`")), "{path} is missing");
+        }
+        let groups = ["limits.", "rtmp.", "queue.", "gop.", "access."];
+        let quoted = text.split('`').skip(1).step_by(2);
+        for path in quoted.filter(|word| groups.iter().any(|group| word.starts_with(group))) {
+            assert!(lookup(&tree, path).is_ok(), "{path} is no setting");
+        }
     }
 
     #[test]

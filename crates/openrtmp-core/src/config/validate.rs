@@ -73,7 +73,12 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
     time("queue.max_delay", c.queue.max_delay, ms(10), ten_minutes)?;
     range("queue.max_bytes", c.queue.max_bytes, 64 << 10, usize::MAX)?;
     time("queue.stall_timeout", c.queue.stall_timeout, ms(100), day)?;
-    write_coalesce(c.queue.write_coalesce)?;
+    time(
+        "queue.write_coalesce",
+        c.queue.write_coalesce,
+        ms(0),
+        ms(350).min(c.queue.longest_window()),
+    )?;
     time(
         "queue.background_coalesce",
         c.queue.background_coalesce,
@@ -122,6 +127,21 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         return Err(wrong("record.directory", "\"\"", "a folder"));
     }
     range("limits.connections", c.limits.connections, 1, 1 << 24)?;
+    time(
+        "limits.handshake_grace",
+        c.limits.handshake_grace,
+        ms(0),
+        ten_minutes,
+    )?;
+    let minute = Duration::from_secs(60);
+    range(
+        "limits.answer_bytes",
+        c.limits.answer_bytes,
+        64 << 10,
+        usize::MAX,
+    )?;
+    time("limits.linger", c.limits.linger, ms(0), minute)?;
+    time("limits.accept_retry", c.limits.accept_retry, ms(10), minute)?;
     range("limits.publishers", c.limits.publishers, 1, 1 << 24)?;
     range("limits.memory", c.limits.memory, 1 << 20, usize::MAX)?;
     range(

@@ -7,6 +7,7 @@ use super::media::assert_whole;
 use super::world::{World, ms};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
+use crate::id::ConnectionId;
 
 /// The id that the server gave to the connection opened `n`th.
 fn id_of(w: &World, n: usize) -> crate::ConnectionId {
@@ -48,7 +49,7 @@ fn a_worker_that_dies_is_restarted_with_its_listeners() {
     let orphan = w.player("live/lost");
     let orphan_elsewhere = w.player("live/lost");
     w.stream(publisher, 0..5);
-    w.server.disconnect(id_of(&w, 0), PANIC);
+    panic_while_ending(&mut w, 0);
     w.stream(publisher, 5..15);
     assert!(w[lost].is_closed() && w[lost_player].is_closed() && w[orphan].is_closed());
     assert!(w[orphan_elsewhere].end_of_stream().is_some());
@@ -83,7 +84,7 @@ fn a_publisher_lost_with_its_worker_ends_its_stream_elsewhere() {
     assert!(w[first].is_closed());
     let player = w.player("live/cam");
     w.stream(second, 0..5);
-    w.server.disconnect(id_of(&w, 2), PANIC);
+    panic_while_ending(&mut w, 2);
     w.run(ms(200));
     assert!(w[spare].is_closed() && w[second].is_closed());
     assert!(w[player].end_of_stream().is_some(), "its player is told");
@@ -97,7 +98,7 @@ fn who_waits_to_publish_is_called_when_the_worker_of_the_first_dies() {
     let first = w.live("live/cam");
     let second = w.client(openrtmp_protocol::session::ClientMode::Publish, "live/cam");
     w.run(ms(50));
-    w.server.disconnect(id_of(&w, 0), PANIC);
+    panic_while_ending(&mut w, 0);
     w.until("its turn", |w| w[second].is_ready());
     assert!(w[first].is_closed());
     w.end();
@@ -108,7 +109,10 @@ fn the_host_may_end_a_connection_or_a_stream() {
     let mut w = World::new(2);
     let publisher = w.live("live/cam");
     let player = w.player("live/cam");
-    w.server.disconnect(id_of(&w, 1), "enough");
+    let id = id_of(&w, 1);
+    assert!(w.host(|server| server.disconnect(id, "enough")));
+    let again = w.host(|server| server.disconnect(id, "it is ending already"));
+    assert!(!again);
     w.until("the player's end", |w| w[player].is_closed());
     assert!(w.server.end_stream("live/cam", "over"));
     assert!(!w.server.end_stream("live/none", "over"));
@@ -117,7 +121,14 @@ fn the_host_may_end_a_connection_or_a_stream() {
     let reasons = w.close_reasons();
     let host = |text: &str| CloseReason::Host(text.to_owned());
     assert_eq!(reasons, [host("enough"), host("over")]);
-    w.server.disconnect(id_of(&w, 1), "stale ids do nothing");
-    w.run(ms(50));
+    assert!(!w.host(|server| server.disconnect(id, "a stale id")));
+    let nowhere = ConnectionId::from_u64(u64::MAX);
+    assert!(!w.host(|server| server.disconnect(nowhere, "no such worker")));
     w.end();
+}
+
+/// The worker of a connection panics, outside of what it does for one connection.
+fn panic_while_ending(w: &mut World, connection: usize) {
+    let id = id_of(w, connection);
+    assert!(!w.host(|server| server.disconnect(id, PANIC)));
 }

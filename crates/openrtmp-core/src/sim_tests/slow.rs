@@ -97,6 +97,35 @@ fn a_stuck_player_is_disconnected_after_the_stall_timeout() {
 }
 
 #[test]
+fn a_player_that_takes_a_little_now_and_then_is_disconnected_when_far_behind() {
+    let mut setup = tight(1);
+    setup.config.queue.stall_timeout = ms(3000);
+    let mut w = setup.build();
+    let publisher = w.live("live/cam");
+    let [trickling, other] = [(); 2].map(|()| w.player("live/cam"));
+    let mut n = 0;
+    while w.close_reasons().is_empty() {
+        // Once in a quarter of a second it makes room for 8 KiB. What may not be
+        // dropped, key frames and audio, is more.
+        w[trickling].reading = n % 6 == 0;
+        w.run(ms(1));
+        w[trickling].reading = false;
+        w[publisher].frame(n, 30_000);
+        w.run(ms(39));
+        n += 1;
+        assert!(n < 600, "never disconnected");
+    }
+    let reasons = w.close_reasons();
+    assert!(
+        matches!(&reasons[0], CloseReason::TooSlow(text) if text.ends_with("s behind")),
+        "{reasons:?}"
+    );
+    w.run(ms(50));
+    assert_whole(&w[other].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
 fn false_reports_of_room_do_not_save_a_stuck_player() {
     let mut setup = tight(1);
     setup.config.queue.stall_timeout = ms(3000);
@@ -173,6 +202,22 @@ fn large_frames_go_through_small_buffers_whole() {
         w.run(ms(1000));
     }
     w.run(ms(3000));
+    assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn a_player_that_was_blocked_goes_on_when_writes_are_collected() {
+    let mut w = World::with(1, |c| c.queue.write_coalesce = ms(200));
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.stream(publisher, 0..5);
+    w[player].reading = false;
+    // More than its socket takes, so that a write is cut short.
+    w.stream_of(publisher, 5..15, 200_000);
+    w[player].reading = true;
+    w.stream(publisher, 15..30);
+    w.run(ms(300));
     assert_whole(&w[player].media, &w[publisher].sent);
     w.end();
 }

@@ -6,7 +6,9 @@ use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::{self, Piece, assert_whole};
 use super::world::{Setup, World, ms};
-use crate::publisher::PublishError;
+use crate::config::SecondPublisher;
+use crate::events::Event;
+use crate::publisher::{PublishError, Publisher};
 use crate::tap::{Frame, FrameContent, Tap, TapEvent};
 
 fn drain(tap: &mut Tap) -> Vec<TapEvent> {
@@ -149,7 +151,8 @@ fn the_host_publishes_to_players_and_taps() {
         }
         assert_eq!(assert_whole(&w[late].media, &sent), 10);
         assert_eq!(frames_of(&drain(&mut tap)).len(), 20);
-        assert_eq!(w.metrics().publishers, 1);
+        let metrics = w.metrics();
+        assert_eq!((metrics.publishers, metrics.subscribers), (1, 4));
 
         drop(publisher);
         w.run(ms(50));
@@ -170,6 +173,176 @@ fn host_and_network_publishers_exclude_each_other() {
     w.until("the refusal", |w| w[refused].failure.is_some());
     assert_eq!(w.server.publish("").err(), Some(PublishError::EmptyName));
     drop(host);
+    w.end();
+}
+
+fn write(publisher: &mut Publisher, n: u32) -> Result<(), PublishError> {
+    let picture = media::video(n.is_multiple_of(10), n, 500);
+    publisher.write_message(MediaKind::Video, n * 40, picture)
+}
+
+#[test]
+fn a_host_publisher_that_was_taken_over_is_told_when_it_writes() {
+    for workers in 1..=3 {
+        let mut w = World::with(workers, |c| {
+            c.streams.second_publisher = SecondPublisher::Takeover;
+        });
+        let mut first = w.server.publish("live/cam").expect("published");
+        assert_eq!(write(&mut first, 0), Ok(()));
+        let second = w.live("live/cam");
+        assert_eq!(write(&mut first, 1), Err(PublishError::TakenOver));
+        // The host takes it back, and the connection is told.
+        let mut third = w.server.publish("live/cam").expect("published");
+        w.until("the connection's end", |w| w[second].is_closed());
+        let player = w.player("live/cam");
+        assert_eq!(write(&mut third, 0), Ok(()));
+        assert_eq!(write(&mut first, 2), Err(PublishError::TakenOver));
+        drop(first);
+        w.run(ms(50));
+        assert_eq!(
+            w[player].media.len(),
+            1,
+            "an earlier publisher ends nothing"
+        );
+        drop(third);
+        w.run(ms(50));
+        let count = |fits: fn(&Event) -> bool| w.count(fits);
+        assert_eq!(count(|e| matches!(e, Event::StreamPublished { .. })), 3);
+        assert_eq!(count(|e| matches!(e, Event::StreamUnpublished { .. })), 1);
+        assert_eq!(count(|e| matches!(e, Event::StreamEnded { .. })), 1);
+        w.end();
+    }
+}
+
+#[test]
+fn the_host_ends_a_stream_that_it_publishes() {
+    for grace in [0, 5000] {
+        let mut w = World::with(2, |c| c.streams.republish_grace = ms(grace));
+        let mut publisher = w.server.publish("live/cam").expect("published");
+        let player = w.player("live/cam");
+        assert_eq!(write(&mut publisher, 0), Ok(()));
+        w.run(ms(50));
+        assert!(w.server.end_stream("live/cam", "over"));
+        w.run(ms(50));
+        assert_eq!(write(&mut publisher, 1), Err(PublishError::Ended));
+        w.run(ms(grace + 100));
+        assert!(w[player].end_of_stream().is_some());
+        assert!(!w.server.end_stream("live/cam", "again"));
+        let mut again = w.server.publish("live/cam").expect("the name is free");
+        assert_eq!(write(&mut again, 0), Ok(()));
+        assert_eq!(write(&mut publisher, 2), Err(PublishError::Ended));
+        drop(publisher);
+        w.run(ms(50));
+        assert_eq!(write(&mut again, 1), Ok(()));
+        drop(again);
+        w.run(ms(grace + 100));
+        let count = |fits: fn(&Event) -> bool| w.count(fits);
+        assert_eq!(count(|e| matches!(e, Event::StreamPublished { .. })), 2);
+        assert_eq!(count(|e| matches!(e, Event::StreamUnpublished { .. })), 2);
+        assert_eq!(count(|e| matches!(e, Event::StreamEnded { .. })), 2);
+        w.end();
+    }
+}
+
+#[test]
+fn a_host_publisher_learns_that_its_worker_died() {
+    let mut w = World::new(1);
+    let mut publisher = w.server.publish("live/cam").expect("published");
+    let _connection = w.shaken();
+    let Some(Event::ConnectionOpened { connection, .. }) = w.events().into_iter().nth(2) else {
+        panic!("{:?}", w.events());
+    };
+    w.host(|server| server.disconnect(connection, super::PANIC));
+    assert_eq!(write(&mut publisher, 1), Err(PublishError::Ended));
+    drop(publisher);
+    w.end();
+}
+
+/// 49.7 days of milliseconds do not fit into 32 bits.
+#[test]
+fn a_taps_times_go_on_where_those_of_the_wire_start_again() {
+    let mut w = World::new(1);
+    let mut early = w.server.tap("live/cam");
+    let publisher = w.live("live/cam");
+    let times: Vec<i64> = (0..12).map(|n| n * 500_000_000).collect();
+    for (n, &time) in times.iter().enumerate() {
+        let picture = media::video(true, n as u32, 100);
+        w.send(publisher, MediaKind::Video, time as u32, picture);
+        w.run(ms(10));
+    }
+    let mut late = w.server.tap("live/cam");
+    w.send(publisher, MediaKind::Data, 0, media::metadata(320.0));
+    w.run(ms(10));
+    let seen = |tap: &mut Tap, contents: &[FrameContent]| -> Vec<i64> {
+        let events = drain(tap);
+        let frames = frames_of(&events).into_iter();
+        let of_interest = frames.filter(|f| contents.contains(&f.content));
+        of_interest.map(|f| f.dts_micros / 1000).collect()
+    };
+    assert_eq!(seen(&mut early, &[FrameContent::Key]), times);
+    let newest = times[11];
+    assert!(newest > i64::from(u32::MAX));
+    // Metadata, both headers, the key frame, and metadata again.
+    let all = [
+        FrameContent::Metadata,
+        FrameContent::Header,
+        FrameContent::Key,
+    ];
+    assert_eq!(seen(&mut late, &all), [newest; 5]);
+    drop((early, late));
+    w.end();
+}
+
+#[test]
+fn a_tap_on_all_streams_takes_from_each_in_turn() {
+    let mut w = World::new(2);
+    let mut all = w.server.tap_all();
+    let names = ["live/a", "live/b", "live/c"];
+    let publishers = names.map(|name| w.live(name));
+    for n in 0..20 {
+        for publisher in publishers {
+            w[publisher].frame(n, 100);
+        }
+        w.run(ms(40));
+    }
+    let events = drain(&mut all);
+    let frames = frames_of(&events);
+    for taken in frames.chunks(3).take(40) {
+        let mut streams: Vec<_> = taken.iter().map(|f| f.stream.name.as_str()).collect();
+        streams.sort_unstable();
+        assert_eq!(streams, names);
+    }
+    drop(all);
+    w.end();
+}
+
+#[test]
+fn a_slow_tap_sees_a_streams_end_before_its_return() {
+    let mut w = World::new(1);
+    let (mut all, mut one) = (w.server.tap_all(), w.server.tap("live/cam"));
+    for _ in 0..3 {
+        let publisher = w.live("live/cam");
+        w.stream(publisher, 0..3);
+        w.leave(publisher);
+        w.run(ms(100));
+    }
+    for tap in [&mut all, &mut one] {
+        let events = drain(tap);
+        let mut live = false;
+        let mut ends = 0;
+        for event in events {
+            match event {
+                TapEvent::Started(_) => assert!(!std::mem::replace(&mut live, true)),
+                TapEvent::Frame(_) => assert!(live),
+                TapEvent::Ended(_) => {
+                    assert!(std::mem::replace(&mut live, false));
+                    ends += 1;
+                }
+            }
+        }
+        assert_eq!(ends, 3);
+    }
+    drop((all, one));
     w.end();
 }
 

@@ -15,20 +15,21 @@ use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{
     ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
 };
-use openrtmp_protocol::{RtmpUrl, Time};
+use openrtmp_protocol::{RtmpUrl, StreamName, Time};
 
 use super::media::{self, Piece};
 use crate::access::AccessRequest;
-use crate::config::Config;
+use crate::config::{Config, RecordConfig};
 use crate::dispatch::Inlet;
+use crate::error::StartError;
 use crate::events::{CloseReason, Event};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, WorkerReport};
 use crate::platform::Platform;
 use crate::platform::sim::{self, Sim, SimSocket};
 use crate::record::Recorder;
 use crate::server::{Assembly, Server};
 use crate::shared::Shared;
-use crate::tap::Tapped;
+use crate::tap::{Signal, Tapped};
 use crate::worker::Worker;
 use crate::worker::inbox::Command as Order;
 
@@ -47,16 +48,32 @@ pub(super) fn ms(ms: u64) -> Duration {
 /// A server, its clients and the time.
 pub(super) struct World {
     pub(super) sim: Sim,
-    pub(super) server: Server,
+    pub(super) server: Arc<Server>,
     pub(super) shared: Arc<Shared>,
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
-    recorder: Option<(Recorder<Sim>, Arc<Tapped>)>,
+    recorders: Vec<Recording>,
     events_inlet: Option<Inlet<Event>>,
     access_inlet: Option<Inlet<AccessRequest>>,
     events: Arc<Mutex<Vec<Event>>>,
     requests: Arc<Mutex<Vec<AccessRequest>>>,
     peers: Vec<Peer>,
+}
+
+/// A recorder that the world gives its turns.
+struct Recording {
+    /// The stream, if the host asked for it.
+    name: Option<StreamName>,
+    recorder: Recorder<Sim>,
+    tapped: Arc<Tapped>,
+}
+
+impl Recording {
+    fn complete(mut self) {
+        self.tapped.close();
+        while self.recorder.turn() {}
+        self.recorder.finish_all();
+    }
 }
 
 /// What a world is made of.
@@ -82,7 +99,12 @@ impl Setup {
     }
 
     pub(super) fn build(self) -> World {
-        let sim = Sim::with_config(self.seed, self.network);
+        let sim = Sim::with_config(self.seed, self.network.clone());
+        self.build_on(sim).expect("the settings are valid")
+    }
+
+    /// On a platform that exists, and may fail.
+    pub(super) fn build_on(self, sim: Sim) -> Result<World, StartError> {
         let events = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = events.clone();
@@ -93,21 +115,25 @@ impl Setup {
             builder =
                 builder.on_access(move |request| asked.lock().expect("not poisoned").push(request));
         }
-        let assembly = Assembly::new(sim.clone(), builder).expect("the settings are valid");
-        let server = assembly.handle();
-        World {
+        let assembly = Assembly::new(sim.clone(), builder)?;
+        let server = Arc::new(assembly.handle());
+        Ok(World {
             pollers: sim.pollers(),
             sim,
             server,
             shared: assembly.shared,
             workers: assembly.workers.into_iter().map(Some).collect(),
-            recorder: assembly.recorder,
+            recorders: Vec::from_iter(assembly.recorder.map(|(recorder, tapped)| Recording {
+                name: None,
+                recorder,
+                tapped,
+            })),
             events_inlet: assembly.events,
             access_inlet: assembly.access,
             events,
             requests,
             peers: Vec::new(),
-        }
+        })
     }
 }
 
@@ -157,7 +183,17 @@ impl World {
 
     /// A socket that says what the test says.
     pub(super) fn raw(&mut self) -> Who {
-        let socket = self.sim.connect(address()).expect("the server listens");
+        let socket = self.sim.connect(address());
+        self.add(socket.expect("the server listens"))
+    }
+
+    /// The same from an address of its own.
+    pub(super) fn raw_from(&mut self, client: SocketAddr) -> Who {
+        let socket = self.sim.connect_from(client, address());
+        self.add(socket.expect("the server listens"))
+    }
+
+    fn add(&mut self, socket: SimSocket) -> Who {
         self.peers.push(Peer {
             socket: Some(socket),
             session: None,
@@ -290,19 +326,8 @@ impl World {
 
     fn act(&mut self) {
         for _ in 0..100_000 {
-            let mut busy = false;
-            for index in 0..self.workers.len() {
-                busy |= self.turn(index);
-            }
-            if let Some(inlet) = &mut self.events_inlet {
-                inlet.drain();
-            }
-            if let Some(inlet) = &mut self.access_inlet {
-                inlet.drain();
-            }
-            if let Some((recorder, _)) = &mut self.recorder {
-                while recorder.turn() {}
-            }
+            let mut busy = self.serve();
+            self.record();
             let now = self.sim.now();
             for peer in &mut self.peers {
                 busy |= peer.act(now);
@@ -312,6 +337,28 @@ impl World {
             }
         }
         panic!("no rest at {}", self.sim.now());
+    }
+
+    /// Lets workers and callbacks act once. False if there was nothing to do.
+    pub(super) fn serve(&mut self) -> bool {
+        let mut busy = false;
+        for index in 0..self.workers.len() {
+            busy |= self.turn(index);
+        }
+        if let Some(inlet) = &mut self.events_inlet {
+            inlet.drain();
+        }
+        if let Some(inlet) = &mut self.access_inlet {
+            inlet.drain();
+        }
+        busy
+    }
+
+    /// Lets recorders write what there is.
+    pub(super) fn record(&mut self) {
+        for recording in &mut self.recorders {
+            while recording.recorder.turn() {}
+        }
     }
 
     /// As [`Worker::run`] has it.
@@ -325,7 +372,8 @@ impl World {
         match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.workers[index] = None,
-            Ok(Err(e)) => panic!("polling failed: {e}"),
+            // It is due again: see [`Worker::run`].
+            Ok(Err(_)) => {}
             Err(_) => worker.restart(),
         }
         true
@@ -337,14 +385,79 @@ impl World {
     /// Stops as [`Server::stop`] does.
     pub(super) fn stop(&mut self, grace: Duration) {
         self.server.begin_stop(grace);
-        self.until("workers to stop", |w| w.workers.iter().all(Option::is_none));
-        self.shared.close_taps();
-        if let Some((mut recorder, tapped)) = self.recorder.take() {
-            tapped.close();
-            while recorder.turn() {}
-            recorder.finish_all();
-        }
+        self.until("workers to stop", |w| w.workers_left() == 0);
+        self.finish_stop();
         self.act();
+    }
+
+    /// The part of a stop that comes after the workers' end.
+    pub(super) fn finish_stop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Release);
+        self.shared.close_taps();
+        for recording in self.recorders.drain(..) {
+            recording.complete();
+        }
+    }
+
+    /// As [`Server::record`], on the simulated disk. False if it is recorded.
+    pub(super) fn start_recording(&mut self, name: &str, config: RecordConfig) -> bool {
+        let name = StreamName::join("", name);
+        if self
+            .recorders
+            .iter()
+            .any(|r| r.name.as_ref() == Some(&name))
+        {
+            return false;
+        }
+        let (wanted, signal) = (name.clone(), Arc::<Signal>::default());
+        let wants = Box::new(move |n: &StreamName| *n == wanted);
+        let tapped = Tapped::new(signal.clone(), wants);
+        let platform = Arc::new(self.sim.clone());
+        let shared = self.shared.clone();
+        let recorder = Recorder::new(platform, config, tapped.clone(), signal, shared);
+        self.server.attach(&name, &tapped);
+        self.recorders.push(Recording {
+            name: Some(name),
+            recorder,
+            tapped,
+        });
+        true
+    }
+
+    /// As [`Server::stop_recording`].
+    pub(super) fn stop_recording(&mut self, name: &str) {
+        let name = StreamName::join("", name);
+        let of_name = |r: &mut Recording| r.name.as_ref() == Some(&name);
+        for recording in self.recorders.extract_if(.., of_name) {
+            self.shared.directory.lock().untap(&recording.tapped);
+            recording.complete();
+        }
+    }
+
+    /// Sets the time of day so many seconds on.
+    pub(super) fn turn_clock(&mut self, by: i32) {
+        let span = Duration::from_secs(by.unsigned_abs().into());
+        let now = self.sim.wall_clock();
+        let turned = match by < 0 {
+            true => now.checked_sub(span),
+            false => now.checked_add(span),
+        };
+        self.sim.set_wall_clock(turned.unwrap_or(now));
+    }
+
+    /// A call of the host that waits for workers: made on a thread of its own,
+    /// while everybody acts and no time passes.
+    pub(super) fn host<T: Send>(&mut self, call: impl FnOnce(&Server) -> T + Send) -> T {
+        let server = self.server.clone();
+        std::thread::scope(|scope| {
+            let call = scope.spawn(move || call(&server));
+            while !call.is_finished() {
+                self.act();
+                std::thread::yield_now();
+            }
+            self.act();
+            call.join().expect("the call does not panic")
+        })
     }
 
     pub(super) fn workers_left(&self) -> usize {
@@ -362,14 +475,17 @@ impl World {
             inbox.send(Order::Inspect(sender.clone()));
         }
         self.act();
-        let mut metrics = self.shared.base_metrics();
-        let mut subscribers = Vec::new();
-        for mut report in receiver.try_iter() {
-            subscribers.append(&mut report.subscribers);
-            metrics.add_worker(report);
-        }
-        metrics.add_subscribers(subscribers);
-        metrics
+        self.shared.base_metrics().with(receiver.try_iter())
+    }
+
+    /// What each worker would tell of itself.
+    pub(super) fn reports(&self) -> impl Iterator<Item = WorkerReport> {
+        self.workers.iter().flatten().map(Worker::report)
+    }
+
+    /// The events since the last time this was called.
+    pub(super) fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.events.lock().expect("not poisoned"))
     }
 
     pub(super) fn events(&self) -> Vec<Event> {
@@ -404,14 +520,29 @@ impl World {
 
     #[track_caller]
     pub(super) fn assert_nothing_left(&self) {
-        assert_eq!(self.workers_left(), 0, "workers");
-        assert_eq!(self.sim.open_sockets(), 0, "sockets");
-        assert_eq!(self.sim.listeners(), [], "listeners");
-        assert_eq!(self.sim.open_files(), 0, "files");
-        assert_eq!(self.shared.connections.load(Ordering::Acquire), 0);
-        assert_eq!(self.shared.directory.lock().len(), 0, "directory");
-        assert_eq!(self.shared.directory.lock().publishers(), 0, "publishers");
-        assert_eq!(self.shared.budget.used(), 0, "memory");
+        for (what, count) in self.left() {
+            assert_eq!(count, 0, "{what}");
+        }
+    }
+
+    /// What there is of everything that a stop leaves nothing of.
+    pub(super) fn left(&self) -> [(&'static str, usize); 10] {
+        let directory = self.shared.directory.lock();
+        [
+            ("workers", self.workers_left()),
+            ("timers", self.timers()),
+            ("sockets", self.sim.open_sockets()),
+            ("listeners", self.sim.listeners().len()),
+            ("files", self.sim.open_files()),
+            (
+                "connections",
+                self.shared.connections.load(Ordering::Acquire),
+            ),
+            ("streams", directory.len()),
+            ("publishers", directory.publishers()),
+            ("memory", self.shared.budget.used()),
+            ("addresses", self.shared.addresses.len()),
+        ]
     }
 }
 
@@ -436,6 +567,14 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// Takes so many bytes, whatever they are: a reader as slow as it likes.
+    pub(super) fn read_some(&mut self, count: usize) {
+        if let Some(socket) = &mut self.socket {
+            // Nothing there, or closed: nothing taken.
+            let _ = socket.read(&mut vec![0; count]);
+        }
+    }
+
     pub(super) fn say(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }

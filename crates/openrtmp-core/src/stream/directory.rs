@@ -1,7 +1,7 @@
 //! Where each stream lives. Locked by publish, play and their ends; never per
 //! frame.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use openrtmp_protocol::session::RequestId;
 use openrtmp_protocol::{StreamName, Time};
 
-use crate::config::SecondPublisher;
+use crate::config::{Config, SecondPublisher};
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::tap::Tapped;
 
@@ -21,7 +21,7 @@ pub(crate) struct Directory {
 /// The directory, locked. Messages that must not overtake a change of it are
 /// sent while it is held.
 pub(crate) struct Inner {
-    streams: HashMap<StreamName, Entry>,
+    streams: BTreeMap<StreamName, Entry>,
     names: HashMap<StreamId, StreamName>,
     /// Taps on every stream.
     taps: Vec<Arc<Tapped>>,
@@ -44,6 +44,41 @@ struct Home {
     worker: usize,
     publisher: Option<PublisherId>,
     activity: Arc<AtomicU64>,
+    turn: Arc<Turn>,
+}
+
+/// Whose turn it is to publish a stream: readable without the lock, for the host,
+/// which is not told as a connection is.
+#[derive(Default)]
+pub(crate) struct Turn(AtomicU64);
+
+impl Turn {
+    /// The epoch, and a bit for whether it has its publisher still.
+    fn set(&self, epoch: u32, live: bool) {
+        self.0
+            .store(u64::from(epoch) << 1 | u64::from(live), Ordering::Release);
+    }
+
+    /// How the publisher of an epoch stands.
+    pub(crate) fn of(&self, epoch: u32) -> Standing {
+        let value = self.0.load(Ordering::Acquire);
+        match (value >> 1 == u64::from(epoch), value & 1 == 1) {
+            (true, true) => Standing::Publishes,
+            (true, false) => Standing::Ended,
+            (false, _) => Standing::Replaced,
+        }
+    }
+}
+
+/// How a publisher stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The stream is its.
+    Publishes,
+    /// Its stream was ended.
+    Ended,
+    /// Another took over.
+    Replaced,
 }
 
 /// A publish that was granted, to be carried out by the home worker.
@@ -54,10 +89,21 @@ pub(crate) struct Grant {
     pub(crate) home: usize,
     pub(crate) publisher: PublisherId,
     pub(crate) activity: Arc<AtomicU64>,
+    pub(crate) turn: Arc<Turn>,
     pub(crate) feeds: Vec<usize>,
     pub(crate) taps: Vec<Arc<Tapped>>,
     /// The publisher it replaces.
     pub(crate) replaced: Option<PublisherId>,
+}
+
+/// A stream whose home died.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Orphan {
+    pub(crate) id: StreamId,
+    /// Workers that have subscribers of it.
+    pub(crate) feeds: Vec<usize>,
+    /// Who published it, and may live elsewhere.
+    pub(crate) publisher: Option<PublisherId>,
 }
 
 /// The answer to a claim.
@@ -73,7 +119,7 @@ impl Directory {
     pub(crate) fn new() -> Directory {
         Directory {
             inner: Mutex::new(Inner {
-                streams: HashMap::new(),
+                streams: BTreeMap::new(),
                 names: HashMap::new(),
                 taps: Vec::new(),
                 publishers: 0,
@@ -179,8 +225,10 @@ impl Inner {
             worker,
             publisher: None,
             activity: Arc::new(AtomicU64::new(0)),
+            turn: Arc::default(),
         });
         home.publisher = Some(publisher);
+        home.turn.set(entry.epoch, true);
         home.activity.store(now.as_micros(), Ordering::Relaxed);
         let grant = Grant {
             id: entry.id,
@@ -189,6 +237,7 @@ impl Inner {
             home: home.worker,
             publisher,
             activity: home.activity.clone(),
+            turn: home.turn.clone(),
             feeds: entry.feeds.clone(),
             taps: entry.taps.iter().chain(&everywhere).cloned().collect(),
             replaced: present,
@@ -221,9 +270,11 @@ impl Inner {
         epoch: u32,
     ) -> Option<(ConnectionId, RequestId)> {
         let entry = self.by_id(id)?;
-        if entry.epoch != epoch || entry.home.as_mut()?.publisher.take().is_none() {
+        let home = entry.home.as_mut()?;
+        if entry.epoch != epoch || home.publisher.take().is_none() {
             return None;
         }
+        home.turn.set(epoch, false);
         let next = entry.waiting.pop_front();
         self.publishers -= 1;
         next
@@ -253,9 +304,22 @@ impl Inner {
         Some(feeds)
     }
 
-    /// A worker died: its streams are over, its subscribers gone. Returns the
-    /// streams that others subscribe to, with their workers.
-    pub(crate) fn worker_died(&mut self, worker: usize) -> Vec<(StreamId, Vec<usize>)> {
+    /// True if this is still what a publish was granted for: the home of the stream
+    /// may have died, or another may have been granted meanwhile.
+    pub(crate) fn is_in_force(&self, grant: &Grant) -> bool {
+        let entry = self.streams.get(&grant.name).filter(|e| e.id == grant.id);
+        entry.is_some_and(|entry| entry.home.is_some() && entry.epoch == grant.epoch)
+    }
+
+    /// True if a worker has subscribers of a stream.
+    pub(crate) fn feeds(&self, id: StreamId, worker: usize) -> bool {
+        let entry = self.names.get(&id).and_then(|name| self.streams.get(name));
+        entry.is_some_and(|entry| entry.feeds.contains(&worker))
+    }
+
+    /// A worker died: its streams are over, its subscribers gone. Returns those
+    /// streams.
+    pub(crate) fn worker_died(&mut self, worker: usize) -> Vec<Orphan> {
         let mut orphans = Vec::new();
         let mut ids = Vec::new();
         for entry in self.streams.values_mut() {
@@ -267,12 +331,20 @@ impl Inner {
                 .as_ref()
                 .is_some_and(|home| home.worker == worker)
             {
-                let home = entry.home.take();
-                if home.is_some_and(|home| home.publisher.is_some()) {
+                let mut publisher = None;
+                if let Some(home) = entry.home.take()
+                    && home.publisher.is_some()
+                {
+                    publisher = home.publisher;
+                    home.turn.set(entry.epoch, false);
                     self.publishers -= 1;
                 }
                 entry.epoch = entry.epoch.wrapping_add(1);
-                orphans.push((entry.id, entry.feeds.clone()));
+                orphans.push(Orphan {
+                    id: entry.id,
+                    feeds: entry.feeds.clone(),
+                    publisher,
+                });
             }
         }
         for id in ids {
@@ -313,8 +385,13 @@ impl Inner {
     /// All taps there are, once.
     pub(crate) fn take_taps(&mut self) -> Vec<Arc<Tapped>> {
         let mut taps = std::mem::take(&mut self.taps);
+        let mut ids = Vec::new();
         for entry in self.streams.values_mut() {
             taps.append(&mut entry.taps);
+            ids.push(entry.id);
+        }
+        for id in ids {
+            self.forget_if_unused(id);
         }
         taps
     }
@@ -335,6 +412,16 @@ pub(crate) struct ClaimRules {
     pub(crate) policy: SecondPublisher,
     pub(crate) publisher_timeout: Duration,
     pub(crate) max_publishers: usize,
+}
+
+impl ClaimRules {
+    pub(crate) fn of(config: &Config) -> ClaimRules {
+        ClaimRules {
+            policy: config.streams.second_publisher,
+            publisher_timeout: config.streams.publisher_timeout,
+            max_publishers: config.limits.publishers,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -509,7 +596,12 @@ mod tests {
         }
         d.attach(&name("only"), 0);
         d.wait(&name("kept"), (connection(0, 1), RequestId(1)));
-        assert_eq!(d.worker_died(0), [(lost.id, vec![1, 2])]);
+        let orphan = Orphan {
+            id: lost.id,
+            feeds: vec![1, 2],
+            publisher: Some(publisher(0, 0)),
+        };
+        assert_eq!(d.worker_died(0), [orphan]);
         assert_eq!(d.publishers(), 1);
         assert_eq!(d.home(&name("lost")), None);
         assert_eq!(d.len(), 2);

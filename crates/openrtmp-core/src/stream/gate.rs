@@ -98,8 +98,14 @@ impl Gate {
         }
     }
 
-    /// Another publisher's frames follow: nothing before its first key frame.
-    pub(crate) fn restart_video(&mut self) {
+    /// Another publisher's frames follow: no video before its first key frame.
+    /// Audio goes on. It may be all that this publisher sends, and players take
+    /// it with the audio header that came before it.
+    pub(crate) fn restart(&mut self) {
+        self.join(false);
+    }
+
+    fn restart_video(&mut self) {
         self.waiting = u64::MAX;
         self.shedding = false;
     }
@@ -166,6 +172,21 @@ mod tests {
         assert!(gate.admit(&test_packet(Class::Audio, 0, 1)));
         assert!(gate.admit(&test_packet(Class::Key, 0, 1)));
         assert_eq!((gate.dropped(), gate.is_shedding()), (8, false));
+    }
+
+    #[test]
+    fn another_publisher_goes_on_with_audio_and_with_video_at_a_keyframe() {
+        for joined_before in [true, false] {
+            let mut gate = Gate::joining(true);
+            if joined_before {
+                gate.admit(&test_packet(Class::Key, 0, 1));
+            }
+            gate.restart();
+            assert!(gate.admit(&test_packet(Class::Header, 0, 1)));
+            assert!(gate.admit(&test_packet(Class::Audio, 0, 1)));
+            assert!(!gate.admit(&test_packet(Class::Inter, 0, 1)));
+            assert!(gate.admit(&test_packet(Class::Key, 0, 1)));
+        }
     }
 
     #[test]

@@ -112,6 +112,35 @@ impl SendQueue {
         self.bytes
     }
 
+    /// Bytes waiting, and what the entries that hold them take.
+    pub(crate) fn footprint(&self) -> usize {
+        self.bytes + self.entries.len() * size_of::<Entry>()
+    }
+
+    /// Makes room for one more entry. False if there is no memory for it.
+    pub(crate) fn reserve(&mut self) -> bool {
+        self.entries.len() < self.entries.capacity() || self.entries.try_reserve(1).is_ok()
+    }
+
+    /// Why a subscriber whose queue this is cannot go on: too much waits, or too
+    /// long, though what may be dropped was.
+    pub(crate) fn is_hopeless(&self, now: Time, config: &QueueConfig) -> Option<String> {
+        if self.footprint() > config.max_bytes.saturating_mul(2) {
+            return Some(format!("{} bytes behind", self.bytes));
+        }
+        let age = self.age(now);
+        (age > config.stall_timeout).then(|| format!("{} s behind", age.as_secs()))
+    }
+
+    /// How long the oldest packet has waited.
+    fn age(&self, now: Time) -> Duration {
+        let oldest = self.entries.iter().find_map(|entry| match entry {
+            Entry::Media(m) => Some(m.queued),
+            Entry::Control(_) => None,
+        });
+        oldest.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
     /// Bytes of control messages waiting.
     pub(crate) fn control_bytes(&self) -> usize {
         self.control_bytes
@@ -126,6 +155,14 @@ impl SendQueue {
     pub(crate) fn delay(&self, now: Time) -> Duration {
         self.oldest_droppable
             .map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    /// When what waits longest of a stream was queued.
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        self.entries.iter().find_map(|entry| match entry {
+            Entry::Media(m) => Some(m.queued),
+            Entry::Control(_) => None,
+        })
     }
 
     /// True once video is to be dropped (S7).
@@ -207,6 +244,28 @@ impl SendQueue {
             frames,
             until_keyframe,
         }
+    }
+
+    /// Drops everything but answers and the newest metadata and headers, without
+    /// which nothing that follows is of use. Returns how many frames.
+    pub(crate) fn drop_frames(&mut self) -> u64 {
+        let (mut dropped, mut seen) = (0, Vec::new());
+        for entry in std::mem::take(&mut self.entries).into_iter().rev() {
+            if let Entry::Media(m) = &entry {
+                let header = matches!(m.packet.class, Class::Metadata | Class::Header);
+                let place = (m.stream, m.packet.class, m.packet.slot);
+                dropped += u64::from(!header);
+                if !header || seen.contains(&place) {
+                    self.bytes -= entry.len();
+                    continue;
+                }
+                seen.push(place);
+            }
+            self.entries.push_front(entry);
+        }
+        self.cursor = 0;
+        self.oldest_droppable = None;
+        dropped
     }
 
     fn drop_inter_frames(&mut self, stream: u32, end: usize) -> u64 {
@@ -424,6 +483,7 @@ mod tests {
             max_bytes: bytes,
             stall_timeout: Duration::from_secs(1),
             write_coalesce: Duration::ZERO,
+            coalesce_bytes: 64 << 10,
             background_coalesce: Duration::ZERO,
             unsent_bytes: 0,
         }
@@ -667,6 +727,17 @@ mod tests {
         );
         assert_eq!(times(&queue), [0, 3]);
         assert!(gate.is_shedding());
+    }
+
+    #[test]
+    fn dropping_all_frames_keeps_the_newest_headers() {
+        use Class::{Audio, Header, Inter, Key, Metadata};
+        let mut queue = filled(&[Metadata, Header, Key, Inter, Header, Audio, Metadata]);
+        queue.push_control(Bytes::from_static(b"answer"));
+        assert_eq!(queue.drop_frames(), 3);
+        assert_eq!(times(&queue), [4, 6]);
+        assert_eq!(queue.bytes(), 206);
+        assert_eq!(queue.delay(at(1000)), Duration::ZERO);
     }
 
     #[test]

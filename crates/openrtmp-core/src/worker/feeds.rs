@@ -3,12 +3,16 @@
 use openrtmp_protocol::{StreamName, Time};
 
 use super::Worker;
-use super::inbox::Command;
+use super::inbox::{Command, JoinId};
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, StreamId};
+use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::stream::gate::Gate;
 use crate::stream::packet::{Class, SharedPacket};
+
+/// Why a player is closed whose queue cannot grow.
+const NO_MEMORY: &str = "no memory for its queue";
 
 /// The subscribers of one stream on this worker.
 pub(super) struct Feed {
@@ -20,18 +24,23 @@ pub(super) struct Feed {
 pub(super) struct Subscriber {
     pub(super) connection: ConnectionId,
     pub(super) message_stream: u32,
+    join: JoinId,
     pub(super) gate: Gate,
     /// Packets go to it: its snapshot came, or it was here before the stream.
     pub(super) attached: bool,
     pub(super) since: Time,
     /// When its first key frame (or audio frame) was queued.
     pub(super) first_frame: Option<Time>,
+    /// The host was told of the loss that goes on.
+    loss_told: bool,
 }
 
 impl<P: Platform> Worker<P> {
     /// A connection here plays a stream, live or still to come.
     pub(super) fn subscribe(&mut self, slot: usize, message_stream: u32, name: StreamName) {
         let connection = self.state.connections[slot].id;
+        self.joins += 1;
+        let join = JoinId(self.joins);
         let shared = self.shared.clone();
         let mut directory = shared.directory.lock();
         let (id, home) = directory.attach(&name, self.index);
@@ -41,8 +50,7 @@ impl<P: Platform> Worker<P> {
             shared.inboxes[home].send(Command::Join {
                 stream: id,
                 worker,
-                connection,
-                message_stream,
+                join,
             });
         }
         drop(directory);
@@ -58,17 +66,19 @@ impl<P: Platform> Worker<P> {
         feed.subscribers.push(Subscriber {
             connection,
             message_stream,
+            join,
             gate: Gate::joining(false),
             attached: false,
             since: self.state.now,
             first_frame: None,
+            loss_told: false,
         });
         self.emit(Event::SubscriberJoined {
             connection,
             name: shown,
         });
         if home == Some(self.index) {
-            self.join(id, self.index, connection, message_stream);
+            self.join(id, self.index, join);
         }
     }
 
@@ -88,14 +98,8 @@ impl<P: Platform> Worker<P> {
             .position(|s| s.connection == connection && s.message_stream == message_stream);
         if let Some(index) = found {
             let subscriber = feed.subscribers.swap_remove(index);
-            let name = self.shared.play_keys.masked(&feed.name);
-            let dropped = subscriber.gate.dropped();
-            self.state.totals.dropped_frames += dropped;
-            self.emit(Event::SubscriberLeft {
-                connection,
-                name,
-                dropped,
-            });
+            let name = feed.name.clone();
+            self.tell_left(&name, &subscriber);
         }
         let Some(feed) = self.state.feeds.get(&id) else {
             return;
@@ -104,6 +108,16 @@ impl<P: Platform> Worker<P> {
             self.state.feeds.remove(&id);
             self.leave(id);
         }
+    }
+
+    pub(super) fn tell_left(&mut self, name: &StreamName, subscriber: &Subscriber) {
+        let dropped = subscriber.gate.dropped();
+        self.state.totals.dropped_frames += dropped;
+        self.emit(Event::SubscriberLeft {
+            connection: subscriber.connection,
+            name: self.shared.play_keys.masked(name),
+            dropped,
+        });
     }
 
     /// This worker has no subscriber of the stream any more.
@@ -126,33 +140,42 @@ impl<P: Platform> Worker<P> {
     pub(super) fn deliver_snapshot(
         &mut self,
         id: StreamId,
-        connection: ConnectionId,
-        message_stream: u32,
+        join: JoinId,
         has_video: bool,
         packets: &[SharedPacket],
     ) {
         let now = self.state.now;
-        let Some(slot) = self.slot_of(connection) else {
-            return;
-        };
         let Some(feed) = self.state.feeds.get_mut(&id) else {
             return;
         };
         let Some(subscriber) = feed
             .subscribers
             .iter_mut()
-            .find(|s| s.connection == connection && s.message_stream == message_stream)
+            .find(|s| s.join == join && !s.attached)
         else {
             return;
         };
-        if subscriber.attached {
+        let (connection, message_stream) = (subscriber.connection, subscriber.message_stream);
+        let slot = connection.slot();
+        if !self.state.connections.contains(slot) {
             return;
         }
         subscriber.attached = true;
         subscriber.gate.join(has_video);
+        let config = &self.config.queue;
         let queue = &mut self.state.connections[slot].queue;
+        // Who asks to play again and again is given it once more only.
+        if queue.footprint() > config.max_bytes.saturating_mul(2) {
+            let reason = CloseReason::TooSlow(format!("{} bytes behind", queue.bytes()));
+            self.state.totals.errors.too_slow += 1;
+            return self.state.doomed.push((connection, reason));
+        }
         for packet in packets {
             if subscriber.gate.admit(packet) {
+                if !queue.reserve() {
+                    let reason = CloseReason::Limit(NO_MEMORY.to_owned());
+                    return self.state.doomed.push((connection, reason));
+                }
                 queue.push_media(packet.clone(), message_stream, now);
                 subscriber.note_frame(packet, now);
             }
@@ -164,7 +187,7 @@ impl<P: Platform> Worker<P> {
     /// One packet to every subscriber here: a reference each.
     pub(super) fn fan_out(&mut self, id: StreamId, packet: &SharedPacket) {
         let now = self.state.now;
-        let config = &self.shared.config.queue;
+        let config = &self.config.queue;
         let Some(feed) = self.state.feeds.get_mut(&id) else {
             // The last subscriber left while the packet was on its way.
             return;
@@ -178,23 +201,36 @@ impl<P: Platform> Worker<P> {
             if connection.is_ending() {
                 continue;
             }
+            if !connection.queue.reserve() {
+                let reason = CloseReason::Limit(NO_MEMORY.to_owned());
+                self.state.doomed.push((subscriber.connection, reason));
+                continue;
+            }
             let before = connection.queue.len();
-            let dropped = connection.queue.push_through(
+            let lost_before = subscriber.gate.dropped();
+            connection.queue.push_through(
                 &mut subscriber.gate,
                 packet,
                 subscriber.message_stream,
                 now,
                 config,
             );
-            if dropped > 0 {
-                dropping.push((subscriber.connection, dropped));
+            let lost = subscriber.gate.dropped() - lost_before;
+            if lost > 0 && !subscriber.loss_told {
+                dropping.push((subscriber.connection, lost));
             }
+            subscriber.loss_told =
+                subscriber.gate.is_shedding() && (subscriber.loss_told || lost > 0);
             if connection.queue.len() > before {
                 subscriber.note_frame(packet, now);
             }
-            if connection.queue.bytes() > config.max_bytes.saturating_mul(2) {
-                let bytes = connection.queue.bytes();
-                let reason = CloseReason::TooSlow(format!("{bytes} bytes behind"));
+            // One that keeps up had nothing waiting: not worth a look.
+            let behind = match before {
+                0 => None,
+                _ => connection.queue.is_hopeless(now, config),
+            };
+            if let Some(behind) = behind {
+                let reason = CloseReason::TooSlow(behind);
                 self.state.totals.errors.too_slow += 1;
                 self.state.doomed.push((subscriber.connection, reason));
             }
@@ -210,10 +246,12 @@ impl<P: Platform> Worker<P> {
                 .get(&id)
                 .map(|f| self.shared.play_keys.masked(&f.name));
             let name = name.unwrap_or_default();
-            log::warn!(
-                connection:% = connection, stream:% = name, frames = dropped;
-                "player is too slow; video dropped to the next key frame"
-            );
+            if self.may_log(Cause::TooSlow, log::Level::Warn) {
+                log::warn!(
+                    connection:% = connection, stream:% = name, frames = dropped;
+                    "player is too slow; video dropped to the next key frame"
+                );
+            }
             self.emit(Event::SubscriberDropping {
                 connection,
                 name,
@@ -232,13 +270,11 @@ impl<P: Platform> Worker<P> {
         });
     }
 
-    /// The stream goes on with another publisher: nobody is told, but its frames
-    /// start at a key frame.
+    /// The stream goes on with another publisher: nobody is told, but its video
+    /// starts at a key frame.
     pub(super) fn stream_restart(&mut self, id: StreamId) {
         if let Some(feed) = self.state.feeds.get_mut(&id) {
-            feed.subscribers
-                .iter_mut()
-                .for_each(|s| s.gate.restart_video());
+            feed.subscribers.iter_mut().for_each(|s| s.gate.restart());
         }
     }
 

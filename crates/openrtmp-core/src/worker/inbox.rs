@@ -1,21 +1,29 @@
 //! Messages to a worker, from other workers and from the host.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::{MediaKind, RejectReason, RequestId};
 
+use crate::config::Config;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
 use crate::platform::Wake;
 use crate::publisher::Credit;
 use crate::stream::directory::Grant;
 use crate::stream::packet::SharedPacket;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::mpsc;
 use crate::tap::Tapped;
+
+/// A wake-up that fails is tried again at once: without it a command waits for
+/// the next.
+const WAKE_TRIES: usize = 3;
 
 /// A message to a worker.
 pub(crate) enum Command {
@@ -50,16 +58,14 @@ pub(crate) enum Command {
     Join {
         stream: StreamId,
         worker: usize,
-        connection: ConnectionId,
-        message_stream: u32,
+        join: JoinId,
     },
-    /// `worker` has no subscribers any more.
+    /// `worker` has no subscribers any more, or had none a moment ago.
     Leave { stream: StreamId, worker: usize },
     /// The answer to Join: frames follow from here on.
     Snapshot {
         stream: StreamId,
-        connection: ConnectionId,
-        message_stream: u32,
+        join: JoinId,
         has_video: bool,
         packets: Vec<SharedPacket>,
     },
@@ -86,11 +92,15 @@ pub(crate) enum Command {
     Disconnect {
         connection: ConnectionId,
         reason: String,
+        /// Whether it was there.
+        answer: Option<Sender<bool>>,
     },
     /// How long to collect packets for a player; `None`: as configured.
     SetWriteCoalesce {
         connection: ConnectionId,
         window: Option<Duration>,
+        /// Whether it was there.
+        answer: Sender<bool>,
     },
     /// The host goes to the background, or comes back.
     SetBackground(bool),
@@ -98,29 +108,42 @@ pub(crate) enum Command {
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.
     Revoke { key: String },
+    /// Other settings. The sender's drop tells that they are in force here.
+    Configure(Arc<Config>, Sender<()>),
+    /// Other addresses to listen on, to worker 0. The answer is those it got, or
+    /// the one it could not have.
+    Listen {
+        addresses: Vec<SocketAddr>,
+        answer: Sender<Result<Vec<SocketAddr>, (SocketAddr, io::Error)>>,
+    },
     /// The host wants numbers.
     Inspect(Sender<WorkerReport>),
     /// No new connections; tell those that are there; at the deadline close them.
     Drain { deadline: Time },
 }
 
+/// Names one subscription of a worker: a connection may end one and begin another
+/// on the same message stream before the first is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JoinId(pub(crate) u64);
+
 /// The sending end of a worker's queue. Wake-ups are coalesced: one is enough
 /// until the worker has looked.
 pub(crate) struct Inbox {
-    queue: Sender<Command>,
+    queue: mpsc::Sender<Command>,
     pending: Arc<AtomicBool>,
     waker: Box<dyn Wake>,
 }
 
 /// The worker's end.
 pub(crate) struct Outlet {
-    queue: Receiver<Command>,
+    queue: mpsc::Receiver<Command>,
     pending: Arc<AtomicBool>,
 }
 
 impl Inbox {
     pub(crate) fn new(waker: Box<dyn Wake>) -> (Inbox, Outlet) {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = mpsc::channel();
         let pending = Arc::new(AtomicBool::new(false));
         (
             Inbox {
@@ -146,10 +169,19 @@ impl Inbox {
     fn wake(&self) {
         // AcqRel pairs with `Outlet::begin`: either the worker sees the command in
         // this round, or it sees the flag lowered and we wake it.
-        if !self.pending.swap(true, Ordering::AcqRel)
-            && let Err(e) = self.waker.wake()
-        {
-            log::error!("a worker could not be woken: {e}");
+        if self.pending.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        for attempt in 1.. {
+            match self.waker.wake() {
+                Ok(()) => return,
+                Err(_) if attempt < WAKE_TRIES => {}
+                Err(e) => {
+                    // Whoever sends next tries again.
+                    self.pending.store(false, Ordering::Release);
+                    return log::error!("a worker could not be woken: {e}");
+                }
+            }
         }
     }
 }

@@ -25,11 +25,12 @@ mod streams;
 mod timers;
 mod traffic;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
 use slab::Slab;
@@ -40,8 +41,10 @@ use feeds::Feed;
 use inbox::{Command, Outlet};
 use timers::{Timer, Timers};
 
+use crate::config::Config;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::log_limit::Cause;
 use crate::metrics::{ErrorCounts, Rate};
 use crate::platform::{Platform, Poller, Readiness, Token};
 use crate::shared::Shared;
@@ -49,6 +52,9 @@ use crate::stream::stream::Stream;
 
 /// Bytes read at once. One buffer per worker, shared by its connections.
 const READ_BUFFER: usize = 256 * 1024;
+
+/// After waiting for sockets failed, the next try.
+const POLL_RETRY: Duration = Duration::from_millis(10);
 
 /// Commands carried out in one turn before sockets are looked at again.
 const COMMANDS_PER_TURN: usize = 4096;
@@ -58,26 +64,33 @@ pub(crate) struct Worker<P: Platform> {
     index: usize,
     platform: Arc<P>,
     shared: Arc<Shared>,
+    /// The settings in force: no lock on the way of a frame.
+    config: Arc<Config>,
     poller: P::Poller,
     outlet: Outlet,
     handoff: Arc<Handoff<P::Stream>>,
     /// On worker 0.
     listeners: Vec<Listening<P::Listener>>,
+    /// Listeners there were, for their tokens.
+    listened: usize,
     state: State<P::Stream>,
     /// Survives a restart, so that a stale id stays stale.
     generation: u32,
     /// The host is in the background: writes are collected.
     background: bool,
+    /// Subscriptions there were, for the same reason.
+    joins: u64,
 }
 
-/// What is lost when a worker has to be restarted.
+/// What is lost when a worker has to be restarted. Maps are ordered, so that a
+/// seed fixes the course of a simulation.
 struct State<S> {
     now: Time,
     connections: Slab<Connection<S>>,
     /// Streams that live here.
-    streams: HashMap<StreamId, Stream>,
+    streams: BTreeMap<StreamId, Stream>,
     /// Streams with subscribers here.
-    feeds: HashMap<StreamId, Feed>,
+    feeds: BTreeMap<StreamId, Feed>,
     timers: Timers,
     ready: Vec<Readiness>,
     buffer: Vec<u8>,
@@ -94,6 +107,11 @@ struct State<S> {
     /// Set while stopping: the moment of force.
     draining: Option<Time>,
     accept_paused: bool,
+    /// More connections wait than one turn accepts.
+    unaccepted: bool,
+    /// Connections in the order they came, those that got on included until
+    /// they are looked at.
+    newcomers: VecDeque<ConnectionId>,
     next_worker: usize,
     totals: Totals,
 }
@@ -115,8 +133,8 @@ impl<S> State<S> {
         State {
             now: Time::ZERO,
             connections: Slab::new(),
-            streams: HashMap::new(),
-            feeds: HashMap::new(),
+            streams: BTreeMap::new(),
+            feeds: BTreeMap::new(),
             timers: Timers::default(),
             ready: Vec::new(),
             buffer: Vec::new(),
@@ -127,6 +145,8 @@ impl<S> State<S> {
             doomed: Vec::new(),
             draining: None,
             accept_paused: false,
+            unaccepted: false,
+            newcomers: VecDeque::new(),
             next_worker: 0,
             totals: Totals::default(),
         }
@@ -145,14 +165,17 @@ impl<P: Platform> Worker<P> {
         Worker {
             index,
             platform,
+            config: shared.config(),
             shared,
             poller,
             outlet,
             handoff,
             listeners: Vec::new(),
+            listened: 0,
             state: State::new(),
             generation: 0,
             background: false,
+            joins: 0,
         }
     }
 
@@ -166,8 +189,10 @@ impl<P: Platform> Worker<P> {
                         Ok(true) => {}
                         Ok(false) => return,
                         Err(e) => {
-                            log::error!(worker = self.index; "waiting for sockets failed: {e}");
-                            return;
+                            if self.may_log(Cause::Poll, log::Level::Error) {
+                                log::error!(worker = self.index; "waiting for sockets failed: {e}");
+                            }
+                            std::thread::sleep(POLL_RETRY);
                         }
                     }
                 }
@@ -179,44 +204,74 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// One turn. False when the drain is over.
+    /// One turn. False when the drain is over. An error is that of waiting for
+    /// sockets; all else was done.
     pub(crate) fn turn(&mut self) -> io::Result<bool> {
-        let timeout = if self.state.unread.is_empty() && self.state.unwritten.is_empty() {
+        let idle = self.state.unread.is_empty()
+            && self.state.unwritten.is_empty()
+            && !self.state.unaccepted;
+        let timeout = if idle {
             self.state
                 .timers
                 .next()
                 .map(|at| at.since(self.platform.now()))
         } else {
-            Some(std::time::Duration::ZERO)
+            Some(Duration::ZERO)
         };
         let mut ready = std::mem::take(&mut self.state.ready);
         ready.clear();
-        match self.poller.poll(timeout, &mut ready) {
-            Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
-            _ => {}
-        }
+        let polled = match self.poller.poll(timeout, &mut ready) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
+            _ => Ok(()),
+        };
         self.state.now = self.platform.now();
         self.state.totals.turns += 1;
 
         for slot in std::mem::take(&mut self.state.unread) {
             self.guarded(slot, Self::read);
         }
+        if self.state.unaccepted {
+            self.accept();
+        }
         for readiness in &ready {
             self.on_ready(*readiness);
         }
         self.state.ready = ready;
         self.carry_out_commands();
-        while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
-            self.on_timer(at, timer);
+        while let Some(timer) = self.state.timers.pop_due(self.state.now) {
+            self.on_timer(timer);
         }
         self.resume_writing();
         self.finish_turn();
+        if let Some(at) = self.shared.log_limit.alarm() {
+            self.state.timers.set(at, Timer::Lines);
+        }
         let drained = self.is_drained();
         if drained {
             // What the host still publishes.
             self.end_all_streams();
+            return Ok(false);
         }
-        Ok(!drained)
+        polled.map(|()| true)
+    }
+
+    /// Whether a line that a peer caused may be written.
+    fn may_log(&self, cause: Cause, level: log::Level) -> bool {
+        log::log_enabled!(level) && self.shared.log_limit.admits(cause, self.state.now)
+    }
+
+    /// Tells of a limit that was reached, a few times a second at most: a flood
+    /// must not push other events out of the host's queue.
+    fn tell_limit(&self, limit: &'static str, value: u64, connection: Option<ConnectionId>) {
+        if !self.shared.log_limit.admits(Cause::Limit, self.state.now) {
+            return;
+        }
+        log::warn!(limit = limit, value = value; "{limit} is reached: {value}");
+        self.emit(Event::LimitReached {
+            limit,
+            value,
+            connection,
+        });
     }
 
     #[cfg(test)]
@@ -241,20 +296,17 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    fn on_timer(&mut self, at: Time, timer: Timer) {
+    fn on_timer(&mut self, timer: Timer) {
         match timer {
             Timer::Connection(id) => {
-                // An entry that an earlier one overtook is not looked at: each look
-                // makes an entry, and they would never get fewer.
-                if let Some(slot) = self.slot_of(id)
-                    && self.state.connections[slot].armed == Some(at)
-                {
+                if let Some(slot) = self.slot_of(id) {
                     self.state.connections[slot].armed = None;
                     self.guarded(slot, Self::on_deadline);
                 }
             }
             Timer::Stream(id) => self.on_grace_over(id),
             Timer::Accept => self.resume_accept(),
+            Timer::Lines => self.shared.log_limit.flush(self.state.now),
             Timer::Drain => self.force(),
         }
     }
@@ -306,25 +358,15 @@ impl<P: Platform> Worker<P> {
             Command::Join {
                 stream,
                 worker,
-                connection,
-                message_stream,
-            } => {
-                self.join(stream, worker, connection, message_stream);
-            }
-            Command::Leave { stream, worker } => {
-                if let Some(stream) = self.state.streams.get_mut(&stream) {
-                    stream.feeds.retain(|&w| w != worker);
-                }
-            }
+                join,
+            } => self.join(stream, worker, join),
+            Command::Leave { stream, worker } => self.forget_feed(stream, worker),
             Command::Snapshot {
                 stream,
-                connection,
-                message_stream,
+                join,
                 has_video,
                 packets,
-            } => {
-                self.deliver_snapshot(stream, connection, message_stream, has_video, &packets);
-            }
+            } => self.deliver_snapshot(stream, join, has_video, &packets),
             Command::Feed { stream, packet } => self.fan_out(stream, &packet),
             Command::StreamUp { stream } => self.stream_up(stream),
             Command::StreamRestart { stream } => self.stream_restart(stream),
@@ -337,21 +379,42 @@ impl<P: Platform> Worker<P> {
             } => {
                 self.decide(connection, request, decision);
             }
-            Command::Disconnect { connection, reason } => {
+            Command::Disconnect {
+                connection,
+                reason,
+                answer,
+            } => {
                 #[cfg(test)]
                 assert_ne!(reason, crate::sim_tests::PANIC, "asked for by a test");
-                if let Some(slot) = self.slot_of(connection) {
-                    self.end(slot, CloseReason::Host(reason));
+                let found = self.disconnect(connection, reason);
+                if let Some(answer) = answer {
+                    let _ = answer.send(found);
                 }
             }
-            Command::SetWriteCoalesce { connection, window } => {
-                if let Some(slot) = self.slot_of(connection) {
+            Command::SetWriteCoalesce {
+                connection,
+                window,
+                answer,
+            } => {
+                let slot = self.slot_of(connection);
+                if let Some(slot) = slot {
                     self.state.connections[slot].write_coalesce = window;
                 }
+                let _ = answer.send(slot.is_some());
             }
             Command::SetBackground(on) => self.background = on,
             Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
             Command::Revoke { key } => self.revoke(&key),
+            Command::Configure(config, in_force) => {
+                self.configure(config);
+                drop(in_force);
+            }
+            Command::Listen { addresses, answer } => {
+                // None while stopping: the drop of the sender says so.
+                if self.state.draining.is_none() {
+                    let _ = answer.send(self.listen_on(&addresses));
+                }
+            }
             Command::Inspect(answer) => {
                 // The host may have given up waiting.
                 let _ = answer.send(self.report());
@@ -366,7 +429,9 @@ impl<P: Platform> Worker<P> {
             return;
         }
         if catch_unwind(AssertUnwindSafe(|| work(self, slot))).is_err() {
-            log::error!(worker = self.index; "panic while serving a connection; it is closed");
+            if self.may_log(Cause::Panic, log::Level::Error) {
+                log::error!(worker = self.index; "panic while serving a connection; it is closed");
+            }
             self.state.totals.errors.internal += 1;
             self.close(slot, CloseReason::Internal);
         }
@@ -375,6 +440,27 @@ impl<P: Platform> Worker<P> {
     fn slot_of(&self, id: ConnectionId) -> Option<usize> {
         let slot = id.slot();
         (self.state.connections.get(slot)?.id == id).then_some(slot)
+    }
+
+    /// The host ends a connection. False if there is none, or it is ending already.
+    fn disconnect(&mut self, connection: ConnectionId, reason: String) -> bool {
+        let slot = self.slot_of(connection);
+        let slot = slot.filter(|&slot| !self.state.connections[slot].is_ending());
+        if let Some(slot) = slot {
+            self.end(slot, CloseReason::Host(reason));
+        }
+        slot.is_some()
+    }
+
+    /// Other settings, from here on.
+    fn configure(&mut self, config: Arc<Config>) {
+        self.config = config;
+        let slots: Vec<usize> = self.state.connections.iter().map(|(s, _)| s).collect();
+        // A deadline may have come nearer; one that has not is looked at when the
+        // old one comes.
+        for slot in slots {
+            self.rearm(slot);
+        }
     }
 
     fn emit(&self, event: Event) {
@@ -441,10 +527,16 @@ impl<P: Platform> Worker<P> {
         self.end_all_streams();
     }
 
-    /// What others know of connections that are about to be lost.
-    fn give_up_connections(&mut self) {
+    /// What others know of connections and streams that are about to be lost.
+    fn give_up_everything(&mut self) {
         let lost = self.state.connections.len();
         self.shared.connections.fetch_sub(lost, Ordering::AcqRel);
+        for (id, feed) in std::mem::take(&mut self.state.feeds) {
+            for subscriber in &feed.subscribers {
+                self.tell_left(&feed.name, subscriber);
+            }
+            self.leave(id);
+        }
         for (_, connection) in &self.state.connections {
             for publication in &connection.publishing {
                 if publication.home != self.index {
@@ -459,8 +551,13 @@ impl<P: Platform> Worker<P> {
                 reason: CloseReason::Internal,
             });
         }
-        for (stream, _) in std::mem::take(&mut self.state.feeds) {
-            self.leave(stream);
+        for stream in self.state.streams.values() {
+            let (id, name) = (stream.id, self.shared.publish_keys.masked(&stream.name));
+            if stream.publisher.is_some() {
+                let name = name.clone();
+                self.emit(Event::StreamUnpublished { stream: id, name });
+            }
+            self.emit(Event::StreamEnded { stream: id, name });
         }
     }
 
@@ -468,23 +565,32 @@ impl<P: Platform> Worker<P> {
     /// sockets closed, the streams ended, and service goes on with nothing.
     pub(crate) fn restart(&mut self) {
         log::error!(worker = self.index; "worker panicked; its connections are closed");
-        self.give_up_connections();
+        self.give_up_everything();
         let draining = self.state.draining;
-        let internal = self.state.totals.errors.internal + 1;
+        let mut totals = std::mem::take(&mut self.state.totals);
+        totals.errors.internal += 1;
         // A destructor that panics again must not end the thread.
         let old = std::mem::replace(&mut self.state, State::new());
         let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
         self.state.draining = draining;
-        self.state.totals.errors.internal = internal;
+        self.state.totals = totals;
         if let Some(deadline) = draining {
             self.state.timers.set(deadline, Timer::Drain);
         }
-        let orphans = self.shared.directory.lock().worker_died(self.index);
-        for (stream, feeds) in orphans {
-            for worker in feeds {
-                self.shared.inboxes[worker].send(Command::StreamDown { stream });
+        let shared = self.shared.clone();
+        let mut directory = shared.directory.lock();
+        let orphans = directory.worker_died(self.index);
+        // Sent with the lock held: the next publisher's StreamUp, from another
+        // worker, must not be overtaken by it.
+        for orphan in &orphans {
+            for &worker in &orphan.feeds {
+                shared.inboxes[worker].send(Command::StreamDown { stream: orphan.id });
             }
-            self.call_next(stream);
+        }
+        drop(directory);
+        for orphan in orphans {
+            shared.end_publisher(orphan.publisher, "the stream was lost");
+            self.call_next(orphan.id);
         }
         self.rebind_listeners();
         // Commands that were left when it panicked are carried out now.

@@ -9,7 +9,7 @@ use crate::metrics::{
 use crate::platform::Platform;
 
 impl<P: Platform> Worker<P> {
-    pub(super) fn report(&self) -> WorkerReport {
+    pub(crate) fn report(&self) -> WorkerReport {
         let state = &self.state;
         let now = state.now;
         let mut report = WorkerReport {

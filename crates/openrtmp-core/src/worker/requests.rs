@@ -13,8 +13,9 @@ use crate::access::{AccessAction, AccessRequest, KeyRing};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream as _};
-use crate::stream::directory::Claim;
+use crate::stream::directory::{Claim, ClaimRules};
 
 /// Used when `access.decision_timeout` is zero.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +25,7 @@ impl<P: Platform> Worker<P> {
         match event {
             ServerEvent::HandshakeDone(summary) => {
                 let connection = &self.state.connections[slot];
-                if !summary.echo_matched {
+                if !summary.echo_matched && self.may_log(Cause::Tolerated, log::Level::Info) {
                     log::info!(
                         peer:% = connection.peer, connection:% = connection.id;
                         "C2 does not echo S1; tolerated"
@@ -34,8 +35,11 @@ impl<P: Platform> Worker<P> {
             ServerEvent::Connect { request, connect } => {
                 let connection = &mut self.state.connections[slot];
                 connection.app.clone_from(&connect.app);
-                if connection.over_limit {
-                    let reason = "the server has as many connections as it allows";
+                if let Some(limit) = connection.over_limit {
+                    let reason = match limit {
+                        "limits.connections" => "the server has as many connections as it allows",
+                        _ => "your address has as many connections as the server allows",
+                    };
                     return self.refuse(
                         slot,
                         request,
@@ -143,7 +147,7 @@ impl<P: Platform> Worker<P> {
                     self.withdraw(id, pending);
                 }
             }
-            ServerEvent::Tolerated(what) => {
+            ServerEvent::Tolerated(what) if self.may_log(Cause::Tolerated, log::Level::Debug) => {
                 let connection = &self.state.connections[slot];
                 log::debug!(peer:% = connection.peer, connection:% = connection.id; "{what}");
             }
@@ -170,6 +174,11 @@ impl<P: Platform> Worker<P> {
     /// Puts a request before the host, or grants it if there is none to ask.
     fn ask(&mut self, slot: usize, request: RequestId, want: Want, query: &str) {
         let stopping = self.state.draining.is_some();
+        if self.shared.budget.is_exhausted() {
+            let limit = self.config.limits.memory as u64;
+            let connection = self.state.connections[slot].id;
+            self.tell_limit("limits.memory", limit, Some(connection));
+        }
         if stopping || self.shared.budget.is_exhausted() {
             let why = if stopping {
                 "the server is stopping"
@@ -181,6 +190,10 @@ impl<P: Platform> Worker<P> {
         if self.shared.access.is_none() {
             return self.grant(slot, request, want);
         }
+        let timeout = match self.config.access.decision_timeout {
+            Duration::ZERO => DECISION_TIMEOUT,
+            timeout => timeout,
+        };
         let connection = &mut self.state.connections[slot];
         let id = connection.id;
         let (app, stream) = match &want {
@@ -197,6 +210,7 @@ impl<P: Platform> Worker<P> {
             app,
             stream,
             query: query.to_owned(),
+            timeout,
             responder: Some(Box::new(move |decision| {
                 shared.inboxes[id.worker()].send(Command::Decide {
                     connection: id,
@@ -204,10 +218,6 @@ impl<P: Platform> Worker<P> {
                     decision,
                 });
             })),
-        };
-        let timeout = match self.shared.config.access.decision_timeout {
-            Duration::ZERO => DECISION_TIMEOUT,
-            timeout => timeout,
         };
         let waits_for = WaitsFor::Host(self.state.now + timeout);
         connection.pending.push(Pending {
@@ -304,7 +314,7 @@ impl<P: Platform> Worker<P> {
             &name,
             publisher,
             self.index,
-            &shared.claim_rules(),
+            &ClaimRules::of(&self.config),
             self.state.now,
         );
         match claim {
@@ -330,16 +340,9 @@ impl<P: Platform> Worker<P> {
                     query,
                 });
                 self.pump(slot);
-                if let Some(PublisherId::Connection(connection, stream)) = replaced {
-                    let reason = "another publisher took over".to_owned();
-                    shared.inboxes[connection.worker()].send(Command::EndPublish {
-                        connection,
-                        stream,
-                        reason,
-                    });
-                }
+                shared.tell_replaced(replaced);
             }
-            Claim::Busy if shared.config.streams.second_publisher == SecondPublisher::Wait => {
+            Claim::Busy if self.config.streams.second_publisher == SecondPublisher::Wait => {
                 directory.wait(&name, (id, request));
                 drop(directory);
                 let pending = Pending {
@@ -356,12 +359,8 @@ impl<P: Platform> Worker<P> {
             }
             Claim::Full => {
                 drop(directory);
-                let limit = shared.config.limits.publishers;
-                self.emit(Event::LimitReached {
-                    limit: "limits.publishers",
-                    value: limit as u64,
-                    connection: Some(id),
-                });
+                let limit = self.config.limits.publishers;
+                self.tell_limit("limits.publishers", limit as u64, Some(id));
                 let reason = format!("the server has {limit} publishers, as many as it allows");
                 self.refuse(slot, request, &want, RejectReason::Unavailable(reason));
             }
@@ -400,7 +399,7 @@ impl<P: Platform> Worker<P> {
             message_stream,
             name: name.clone(),
         };
-        if !self.shared.config.streams.wait_for_publisher
+        if !self.config.streams.wait_for_publisher
             && self.shared.directory.lock().home(&name).is_none()
         {
             let reason = RejectReason::NotFound(format!("{name} is not being published"));
@@ -411,7 +410,7 @@ impl<P: Platform> Worker<P> {
         connection.session.accept(self.state.now, request);
         if connection.delay.is_none() {
             connection.delay = Some(Box::default());
-            let unsent = self.shared.config.queue.unsent_bytes;
+            let unsent = self.config.queue.unsent_bytes;
             if unsent > 0
                 && let Err(error) = connection.socket.set_unsent_limit(unsent)
             {
@@ -440,7 +439,7 @@ impl<P: Platform> Worker<P> {
 
     fn log_access(&self, slot: usize, want: &Want, refused: Option<&RejectReason>) {
         let connection = &self.state.connections[slot];
-        let action = want.action().as_str();
+        let action = want.action();
         let target = match want {
             Want::Connect { app } => app.clone(),
             Want::Publish { name, .. } => self.shared.publish_keys.masked(name),
@@ -449,9 +448,11 @@ impl<P: Platform> Worker<P> {
         let reason = refused.map(reason_text).unwrap_or_default();
         let (peer, id) = (connection.peer, connection.id);
         if refused.is_some() {
-            log::warn!(peer:% = peer, connection:% = id; "{action} {target} refused: {reason}");
-        } else {
-            log::info!(peer:% = peer, connection:% = id; "{action} {target}");
+            if self.may_log(Cause::Refused, log::Level::Warn) {
+                log::warn!(peer:% = peer, connection:% = id; "{} {target} refused: {reason}", action.as_str());
+            }
+        } else if self.may_log(Cause::Granted, log::Level::Info) {
+            log::info!(peer:% = peer, connection:% = id; "{} {target}", action.as_str());
         }
         self.emit(Event::Access {
             action,

@@ -7,24 +7,35 @@ use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
 use super::Worker;
-use super::inbox::Command;
+use super::inbox::{Command, JoinId};
 use super::timers::Timer;
 use crate::events::Event;
 use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::stream::clock::Irregularity;
 use crate::stream::directory::Grant;
 use crate::stream::stream::Stream;
 use crate::tap::{TapSink, Tapped};
 
+/// How long the publisher whose turn it is may take to claim a stream.
+const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
+
 impl<P: Platform> Worker<P> {
     /// A publish was granted: the stream begins, or goes on with this publisher.
     pub(super) fn start_publication(&mut self, grant: Grant) {
+        // This worker may have died since, and its publishers were told so. Or
+        // another took over, whose grant may even have come first.
+        if !self.shared.directory.lock().is_in_force(&grant) {
+            return;
+        }
         let now = self.state.now;
         let known = self.state.streams.contains_key(&grant.id);
         let stream = self.state.streams.entry(grant.id).or_insert_with(|| {
             Stream::new(grant.id, grant.name.clone(), grant.activity.clone(), now)
         });
+        // Not what the directory saw: the one before may have left meanwhile.
+        let takeover = stream.publisher.is_some();
         stream.start_publisher(grant.publisher, grant.epoch, now);
         for worker in grant.feeds {
             if !stream.feeds.contains(&worker) {
@@ -35,13 +46,15 @@ impl<P: Platform> Worker<P> {
             stream.taps.iter_mut().for_each(TapSink::restart);
         } else {
             for tap in grant.taps.into_iter().filter(|tap| tap.wants(&grant.name)) {
-                let sink = TapSink::attach(tap, grant.id, grant.name.clone(), false, &[], now);
+                let start = stream.tap_start(&[]);
+                let sink = TapSink::attach(tap, start, now, &self.config.queue);
                 stream.taps.push(sink);
             }
         }
         let name = self.shared.publish_keys.masked(&grant.name);
-        log::info!(stream:% = name; "published");
-        let takeover = grant.replaced.is_some();
+        if self.may_log(Cause::Stream, log::Level::Info) {
+            log::info!(stream:% = name; "published");
+        }
         self.emit(Event::StreamPublished {
             stream: grant.id,
             name,
@@ -88,30 +101,30 @@ impl<P: Platform> Worker<P> {
         if stream.epoch != epoch || stream.publisher.is_none() {
             return;
         }
-        let ingested = stream.ingest(
-            kind,
-            timestamp,
-            payload,
-            now,
-            &shared.config.gop,
-            &shared.budget,
-        );
-        match ingested.odd {
-            Some(Irregularity::Gap(ms)) => {
-                log::warn!(stream:% = stream.name; "timestamps jump ahead by {ms} ms");
+        let ingested = stream.ingest(kind, timestamp, payload, now, &self.config, &shared.budget);
+        if let Some(odd) = ingested.odd
+            && log::log_enabled!(log::Level::Warn)
+            && shared.log_limit.admits(Cause::Timestamps, now)
+        {
+            let name = shared.publish_keys.masked(&stream.name);
+            match odd {
+                Irregularity::Gap(ms) => {
+                    log::warn!(stream:% = name; "timestamps jump ahead by {ms} ms");
+                }
+                Irregularity::Backward(ms) => {
+                    log::warn!(stream:% = name; "timestamps jump back by {ms} ms; rebased");
+                }
             }
-            Some(Irregularity::Backward(ms)) => {
-                log::warn!(stream:% = stream.name; "timestamps jump back by {ms} ms; rebased");
-            }
-            None => {}
         }
         let over_bitrate = ingested.rate.filter(|&rate| {
-            let limit = shared.config.limits.publisher_bitrate;
+            let limit = self.config.limits.publisher_bitrate;
             limit > 0 && rate > limit
         });
         let publisher = stream.publisher;
         if let Some(packet) = ingested.packet {
-            stream.taps.retain_mut(|tap| tap.push(&packet, now));
+            stream
+                .taps
+                .retain_mut(|tap| tap.push(&packet, now, &self.config.queue));
             let mut here = false;
             for &worker in &stream.feeds {
                 if worker == self.index {
@@ -127,6 +140,10 @@ impl<P: Platform> Worker<P> {
         }
         if ingested.tracks_changed {
             self.tell_tracks(id);
+        }
+        if ingested.headers_full {
+            let limit = self.config.limits.header_bytes as u64;
+            self.tell_limit("limits.header_bytes", limit, None);
         }
         if let (Some(rate), Some(PublisherId::Connection(connection, _))) =
             (over_bitrate, publisher)
@@ -150,8 +167,10 @@ impl<P: Platform> Worker<P> {
     }
 
     fn over_bitrate(&self, connection: ConnectionId, rate: u64) {
-        let limits = &self.shared.config.limits;
-        log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
+        let limits = &self.config.limits;
+        if self.may_log(Cause::Limit, log::Level::Warn) {
+            log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
+        }
         self.emit(Event::LimitReached {
             limit: "limits.publisher_bitrate",
             value: limits.publisher_bitrate,
@@ -164,6 +183,7 @@ impl<P: Platform> Worker<P> {
                     "{rate} bit/s, limits.publisher_bitrate is {}",
                     limits.publisher_bitrate
                 ),
+                answer: None,
             });
         }
     }
@@ -180,12 +200,21 @@ impl<P: Platform> Worker<P> {
         }
         let name = self.shared.publish_keys.masked(&stream.name);
         let stopping = self.state.draining.is_some();
-        let grace = match stopping {
+        // No more streams wait than may be published: whoever publishes one name
+        // after the other must not fill the memory with them.
+        let waiting = self
+            .state
+            .streams
+            .values()
+            .filter(|s| s.publisher.is_none());
+        let crowded = waiting.count() > self.config.limits.publishers;
+        let grace = match stopping || crowded {
             true => Duration::ZERO,
-            false => self.shared.config.streams.republish_grace,
+            false => self.config.streams.republish_grace,
         };
-        stream.grace_until = Some(now + grace);
-        log::info!(stream:% = name; "unpublished");
+        if self.may_log(Cause::Stream, log::Level::Info) {
+            log::info!(stream:% = name; "unpublished");
+        }
         let next = self.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
             self.shared.inboxes[connection.worker()].send(Command::RetryPublish {
@@ -199,21 +228,34 @@ impl<P: Platform> Worker<P> {
         if grace.is_zero() && (next.is_none() || stopping) {
             self.end_stream(id);
         } else {
-            let patience = grace.max(super::connection::LINGER);
+            let patience = grace.max(NEXT_PUBLISHER);
             let until = now + if next.is_some() { patience } else { grace };
             if let Some(stream) = self.state.streams.get_mut(&id) {
                 stream.grace_until = Some(until);
             }
-            self.state.timers.set(until, Timer::Stream(id));
+            self.arm_grace(id);
+        }
+    }
+
+    /// Makes sure the timers know when a stream's grace is over.
+    fn arm_grace(&mut self, id: StreamId) {
+        if let Some(stream) = self.state.streams.get_mut(&id)
+            && let Some(until) = stream.grace_until
+        {
+            let timer = Timer::Stream(id);
+            self.state.timers.arm(timer, &mut stream.armed, until);
         }
     }
 
     pub(super) fn on_grace_over(&mut self, id: StreamId) {
-        let over = self.state.streams.get(&id).is_some_and(|stream| {
-            stream.publisher.is_none() && stream.grace_until.is_some_and(|t| t <= self.state.now)
-        });
-        if over {
-            self.end_stream(id);
+        let Some(stream) = self.state.streams.get_mut(&id) else {
+            return;
+        };
+        stream.armed = None;
+        match stream.grace_until {
+            Some(until) if until <= self.state.now => self.end_stream(id),
+            Some(_) => self.arm_grace(id),
+            None => {}
         }
     }
 
@@ -262,9 +304,11 @@ impl<P: Platform> Worker<P> {
             shared.inboxes[worker].send(Command::StreamDown { stream: id });
         }
         drop(directory);
-        let Some(stream) = self.state.streams.remove(&id) else {
+        let Some(mut stream) = self.state.streams.remove(&id) else {
             return;
         };
+        let timer = Timer::Stream(id);
+        self.state.timers.disarm(timer, &mut stream.armed);
         let name = self.shared.publish_keys.masked(&stream.name);
         drop(stream);
         self.emit(Event::StreamEnded { stream: id, name });
@@ -275,13 +319,7 @@ impl<P: Platform> Worker<P> {
 
     /// Somebody wants to play a stream that lives here: the answer is what a
     /// joiner gets at once, and everything after it.
-    pub(super) fn join(
-        &mut self,
-        id: StreamId,
-        worker: usize,
-        connection: ConnectionId,
-        message_stream: u32,
-    ) {
+    pub(super) fn join(&mut self, id: StreamId, worker: usize, join: JoinId) {
         let now = self.state.now;
         let Some(stream) = self.state.streams.get_mut(&id) else {
             return;
@@ -292,15 +330,25 @@ impl<P: Platform> Worker<P> {
         let packets = stream.snapshot(&self.shared.budget, now);
         let has_video = stream.tracks().has_video();
         if worker == self.index {
-            self.deliver_snapshot(id, connection, message_stream, has_video, &packets);
+            self.deliver_snapshot(id, join, has_video, &packets);
         } else {
             self.shared.inboxes[worker].send(Command::Snapshot {
                 stream: id,
-                connection,
-                message_stream,
+                join,
                 has_video,
                 packets,
             });
+        }
+    }
+
+    /// A worker had no subscribers of a stream when it said so. What the directory
+    /// says is newer: one that plays again meanwhile goes on being fed.
+    pub(super) fn forget_feed(&mut self, id: StreamId, worker: usize) {
+        if self.shared.directory.lock().feeds(id, worker) {
+            return;
+        }
+        if let Some(stream) = self.state.streams.get_mut(&id) {
+            stream.feeds.retain(|&w| w != worker);
         }
     }
 
@@ -313,8 +361,8 @@ impl<P: Platform> Worker<P> {
             return;
         }
         let snapshot = stream.snapshot(&self.shared.budget, now);
-        let has_video = stream.tracks().has_video();
-        let sink = TapSink::attach(tap, id, stream.name.clone(), has_video, &snapshot, now);
+        let start = stream.tap_start(&snapshot);
+        let sink = TapSink::attach(tap, start, now, &self.config.queue);
         stream.taps.push(sink);
     }
 
@@ -323,11 +371,17 @@ impl<P: Platform> Worker<P> {
         let Some(stream) = self.state.streams.get(&id) else {
             return;
         };
-        if let Some(PublisherId::Connection(connection, _)) = stream.publisher {
-            self.shared.inboxes[connection.worker()].send(Command::Disconnect {
-                connection,
-                reason: reason.to_owned(),
-            });
+        match stream.publisher {
+            Some(PublisherId::Connection(connection, _)) => {
+                self.shared.inboxes[connection.worker()].send(Command::Disconnect {
+                    connection,
+                    reason: reason.to_owned(),
+                    answer: None,
+                });
+            }
+            // It learns when it next writes.
+            Some(PublisherId::Host(_)) => self.end_publication(id, stream.epoch),
+            None => {}
         }
     }
 }

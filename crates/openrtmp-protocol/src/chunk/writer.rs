@@ -237,7 +237,7 @@ pub struct WireMessage {
 
 impl WireMessage {
     /// The payload is not copied if it has room for the header in front and
-    /// nobody else holds it.
+    /// nobody else holds it. `None` if there is no memory for a copy.
     ///
     /// # Panics
     ///
@@ -248,10 +248,10 @@ impl WireMessage {
         stream: u32,
         timestamp: u32,
         payload: Payload,
-    ) -> WireMessage {
+    ) -> Option<WireMessage> {
         let headers = ChunkHeaders::new(chunk_stream, kind, stream, timestamp, payload.len());
-        let wire = payload.with_header(headers.first());
-        WireMessage { headers, wire }
+        let wire = payload.with_header(headers.first())?;
+        Some(WireMessage { headers, wire })
     }
 
     /// Its chunk headers.

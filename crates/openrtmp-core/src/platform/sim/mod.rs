@@ -37,6 +37,7 @@ mod handles;
 mod network;
 mod random;
 mod readiness;
+mod torture;
 mod world;
 
 use std::io;
@@ -53,6 +54,9 @@ use world::{Shared, World};
 pub use config::{Config, Episode, Faults};
 pub use disk::SimFile;
 pub use handles::{SimListener, SimPoller, SimSocket, SimStream, SimWaker};
+#[cfg(test)]
+pub(crate) use random::Random;
+pub use torture::{Call, Torture};
 
 /// A simulated machine and its network. Clones are handles to the same one.
 ///
@@ -81,6 +85,14 @@ impl Sim {
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.0.lock().config.faults = faults;
+    }
+
+    /// Gives every socket, those that are there too, so many bytes more for what it
+    /// sends and receives: a slow network becomes a fast one.
+    pub fn widen(&self, bytes: usize) {
+        let mut world = self.0.lock();
+        world.widen(bytes);
+        world.settle();
     }
 
     /// Changes what [`Platform::interfaces`] tells.
@@ -242,7 +254,10 @@ impl Platform for Sim {
     type File = SimFile;
 
     fn poller(&self) -> io::Result<(SimPoller, SimWaker)> {
-        let index = self.0.lock().pollers.add();
+        let mut state = self.0.lock();
+        state.attempt(Call::Poller)?;
+        let index = state.pollers.add();
+        drop(state);
         let world = self.0.clone();
         let waker = SimWaker {
             world: world.clone(),
@@ -252,7 +267,10 @@ impl Platform for Sim {
     }
 
     fn listen(&self, address: SocketAddr) -> io::Result<SimListener> {
-        let id = self.0.lock().listen(address)?;
+        let mut state = self.0.lock();
+        state.attempt(Call::Listen)?;
+        let id = state.listen(address)?;
+        drop(state);
         let world = self.0.clone();
         Ok(SimListener { world, id })
     }
@@ -267,7 +285,9 @@ impl Platform for Sim {
 
     /// The same bytes for the same seed.
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
-        self.0.lock().entropy.fill(bytes);
+        let mut world = self.0.lock();
+        world.attempt(Call::Random)?;
+        world.entropy.fill(bytes);
         Ok(())
     }
 
@@ -277,6 +297,7 @@ impl Platform for Sim {
 
     fn create_file(&self, path: &Path) -> io::Result<SimFile> {
         let mut world = self.0.lock();
+        world.attempt(Call::Create)?;
         let denied = world.config.faults.create_denied;
         if world.random.chance(denied) {
             return Err(io::ErrorKind::PermissionDenied.into());

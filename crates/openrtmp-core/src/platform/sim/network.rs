@@ -449,6 +449,19 @@ impl World {
         }
     }
 
+    pub(super) fn widen(&mut self, bytes: usize) {
+        let config = &mut self.config;
+        config.send_buffer = config.send_buffer.saturating_add(bytes);
+        config.receive_buffer = config.receive_buffer.saturating_add(bytes);
+        let ids: Vec<SocketId> = self.network.ends.keys().copied().collect();
+        for id in ids {
+            if let Some(end) = self.network.ends.get_mut(&id) {
+                end.out.limit = end.out.limit.saturating_add(bytes);
+            }
+            self.receive_window(id, bytes);
+        }
+    }
+
     pub(super) fn resume(&mut self, socket: SocketId) {
         if let Some(end) = self.network.ends.get_mut(&socket) {
             end.out.stalled = false;

@@ -4,15 +4,15 @@ use std::time::Duration;
 /// advise. Small, fast and the same everywhere, which is what a reproducible
 /// simulation needs; not for keys.
 #[derive(Debug)]
-pub(super) struct Random([u64; 4]);
+pub(crate) struct Random([u64; 4]);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         let mut state = seed;
         Random(std::array::from_fn(|_| splitmix64(&mut state)))
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         let s = &mut self.0;
         let result = s[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let t = s[1] << 17;
@@ -27,7 +27,7 @@ impl Random {
 
     /// True with the given probability. Draws nothing for zero, so that a fault
     /// which is off leaves the others where they were.
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         if probability <= 0.0 {
             return false;
         }
@@ -37,7 +37,7 @@ impl Random {
     }
 
     /// A number from 1 to `most`; 0 if that is 0.
-    pub(super) fn up_to(&mut self, most: usize) -> usize {
+    pub(crate) fn up_to(&mut self, most: usize) -> usize {
         if most == 0 {
             return 0;
         }
@@ -47,12 +47,12 @@ impl Random {
     }
 
     /// A span from 1 microsecond to `most`; zero if that is zero.
-    pub(super) fn span(&mut self, most: Duration) -> Duration {
+    pub(crate) fn span(&mut self, most: Duration) -> Duration {
         let micros = usize::try_from(most.as_micros()).unwrap_or(usize::MAX);
         Duration::from_micros(self.up_to(micros) as u64)
     }
 
-    pub(super) fn fill(&mut self, bytes: &mut [u8]) {
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
             let word = self.next().to_le_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);

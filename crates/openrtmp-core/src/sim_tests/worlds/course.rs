@@ -1,0 +1,568 @@
+//! Runs a plan and holds the server to its rules all the while.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use openrtmp_protocol::Time;
+
+use super::super::PANIC;
+use super::super::world::{Setup, World};
+use super::client::{Client, Role};
+use super::files;
+use super::host::{Desk, HostPublisher, HostTap};
+use super::ledger::Ledger;
+use super::lives::{Feeder, Lives};
+use super::panics;
+use super::plan::{KEYS, Link, Op, Plan, STREAMS, Source, Terms};
+use super::witness::{Broken, broken};
+use super::{attack, end};
+use crate::config::{Config, SecondPublisher};
+use crate::id::ConnectionId;
+use crate::worker::inbox::Command as Order;
+
+/// Rounds without rest, at one moment, after which there will be none.
+const ROUNDS: usize = 20_000;
+
+/// From one look at the numbers to the next.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Places of a flood's connections.
+const FLOOD: u32 = 2000;
+
+/// What a course came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// A digest of all that happened.
+    pub(super) hash: u64,
+    /// Media that players got.
+    pub(super) messages: u64,
+    pub(super) connections: usize,
+    pub(super) simulated: Duration,
+}
+
+/// Limits of what there may be at any moment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ceiling {
+    queue: usize,
+    frames: usize,
+    cache: usize,
+    message: usize,
+    partial: usize,
+    memory: usize,
+    publishers: usize,
+}
+
+impl Ceiling {
+    fn raised(self, config: &Config) -> Ceiling {
+        let session = &config.limits.session;
+        Ceiling {
+            queue: self.queue.max(config.queue.max_bytes),
+            frames: self.frames.max(config.gop.max_frames),
+            cache: self.cache.max(config.gop.max_bytes),
+            message: self.message.max(session.message_bytes),
+            partial: self.partial.max(session.partial_bytes),
+            memory: self.memory.max(config.limits.memory),
+            publishers: self.publishers.max(config.limits.publishers),
+        }
+    }
+}
+
+/// A world that is under way.
+pub(super) struct Course {
+    pub(super) terms: Terms,
+    pub(super) world: World,
+    pub(super) lives: Lives,
+    pub(super) clients: BTreeMap<u32, Client>,
+    /// Clients whose place was taken by others.
+    pub(super) former: Vec<Client>,
+    pub(super) hosts: BTreeMap<u32, HostPublisher>,
+    pub(super) taps: BTreeMap<u32, HostTap>,
+    pub(super) desk: Desk,
+    pub(super) ledger: Ledger,
+    /// When the stop began and when it is to be over.
+    pub(super) stop: Option<(Time, Time)>,
+    /// The highest limits that were ever in force.
+    ceiling: Ceiling,
+    /// Bytes of the largest cache seen.
+    cached: usize,
+    /// Keys to publish with that were revoked and not added again.
+    pub(super) revoked: BTreeSet<&'static str>,
+    /// Publishers may have been told to wait.
+    pub(super) waits: bool,
+    /// The disk may have been full at some time.
+    disk_was_full: bool,
+    next_look: Time,
+    next_record: Time,
+    hash: DefaultHasher,
+}
+
+/// Runs a plan to its end.
+pub(super) fn run(plan: &Plan) -> Result<Outcome, Broken> {
+    panics::quietly(|| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| Course::new(plan).run(plan)));
+        outcome.unwrap_or_else(|_| broken("panic", panics::last()))
+    })
+}
+
+impl Course {
+    fn new(plan: &Plan) -> Course {
+        let terms = plan.terms.clone();
+        let mut setup = Setup::new(1);
+        setup.config = terms.config(setup.config);
+        setup.network = terms.network();
+        setup.seed = plan.seed;
+        setup.host_decides = terms.host > 0;
+        let world = setup.build();
+        Course {
+            disk_was_full: terms.disk_bytes > 0,
+            ceiling: Ceiling::default().raised(&world.server.config()),
+            waits: terms.policy() == SecondPublisher::Wait,
+            terms,
+            cached: 0,
+            revoked: BTreeSet::new(),
+            lives: Lives::default(),
+            clients: BTreeMap::new(),
+            former: Vec::new(),
+            hosts: BTreeMap::new(),
+            taps: BTreeMap::new(),
+            desk: Desk::default(),
+            ledger: Ledger::default(),
+            stop: None,
+            next_look: world.now(),
+            next_record: world.now(),
+            world,
+            hash: DefaultHasher::new(),
+        }
+    }
+
+    fn run(mut self, plan: &Plan) -> Result<Outcome, Broken> {
+        let start = self.world.now();
+        for step in &plan.steps {
+            self.run_until(start + ms(step.at))?;
+            self.apply(&step.op, plan.seed)?;
+            self.act()?;
+        }
+        self.run_for(300)?;
+        end::calm(&mut self)?;
+        end::finish(&mut self)?;
+        self.hash.write_u64(self.world.sim.fingerprint());
+        let everybody = self.clients.values().chain(&self.former);
+        Ok(Outcome {
+            hash: self.hash.finish(),
+            messages: everybody.map(|client| client.messages).sum(),
+            connections: self.ledger.by_port.len(),
+            simulated: self.world.now().since(start),
+        })
+    }
+}
+
+/// Time.
+impl Course {
+    pub(super) fn run_for(&mut self, span: u32) -> Result<(), Broken> {
+        self.run_until(self.world.now() + ms(span))
+    }
+
+    fn run_until(&mut self, end: Time) -> Result<(), Broken> {
+        loop {
+            self.act()?;
+            match self.next_step().filter(|&at| at <= end) {
+                Some(at) => self.world.sim.advance_to(at),
+                None => break,
+            }
+        }
+        self.world.sim.advance_to(end);
+        self.act()
+    }
+
+    fn next_step(&self) -> Option<Time> {
+        let clients = self.clients.values().filter_map(Client::wake);
+        let hosts = self.hosts.values().filter_map(|host| host.feeder.due());
+        let taps = self.taps.values().filter_map(HostTap::wake);
+        let next = clients.chain(hosts).chain(taps);
+        next.chain(self.desk.wake())
+            .chain(self.world.sim.next_step())
+            .chain([self.next_look])
+            .min()
+    }
+
+    /// Lets everybody act until there is nothing more to do at this moment.
+    pub(super) fn act(&mut self) -> Result<(), Broken> {
+        for _ in 0..ROUNDS {
+            if !self.round()? {
+                if self.world.now() >= self.next_look {
+                    self.next_look = self.world.now() + LOOK;
+                    self.look()?;
+                }
+                return Ok(());
+            }
+        }
+        broken("rest", format!("none at {}", self.world.now()))
+    }
+
+    fn round(&mut self) -> Result<bool, Broken> {
+        let mut busy = self.world.serve();
+        if let Some(panic) = panics::unexpected() {
+            return broken("panic", panic);
+        }
+        self.note_events()?;
+        let now = self.world.now();
+        if self.next_record <= now {
+            self.next_record = now + ms(self.terms.recorder_every.min(5000));
+            self.world.record();
+            self.note_events()?;
+        }
+        let sim = self.world.sim.clone();
+        for client in self.clients.values_mut() {
+            busy |= client.act(&sim, &mut self.lives)?;
+        }
+        for host in self.hosts.values_mut() {
+            host.act(&mut self.lives, now);
+        }
+        for tap in self.taps.values_mut() {
+            tap.act(&self.lives, now)?;
+        }
+        for request in self.world.requests() {
+            self.desk.take(request, self.terms.host, now);
+        }
+        busy |= self.desk.act(now);
+        Ok(busy)
+    }
+
+    pub(super) fn note_events(&mut self) -> Result<(), Broken> {
+        for event in self.world.take_events() {
+            self.hash.write(format!("{event:?}").as_bytes());
+            self.ledger.enter(&event)?;
+        }
+        Ok(())
+    }
+}
+
+/// What holds at any moment.
+impl Course {
+    fn look(&mut self) -> Result<(), Broken> {
+        let ceiling = self.ceiling;
+        let (mut connections, mut subscribers, mut streams) = (0, 0, 0);
+        let caches = self.world.reports().flat_map(|report| report.streams);
+        let cached = caches.map(|stream| stream.gop_bytes).max();
+        self.cached = self.cached.max(cached.unwrap_or_default());
+        // Twice the limit, the frame that is one too many, what a joiner got at
+        // once, and a few answers. Attackers ask until answers are too many.
+        let queue = 2 * ceiling.queue + self.lives.largest() + self.cached + (64 << 10);
+        let players = self
+            .clients
+            .values()
+            .filter(|c| matches!(c.role, Role::Player(_)));
+        let players = players.filter_map(|c| self.ledger.by_port.get(&c.port));
+        let players: BTreeSet<ConnectionId> = players.copied().collect();
+        for report in self.world.reports() {
+            connections += report.connections.len();
+            subscribers += report.subscribers.len();
+            streams += report.streams.len();
+            for connection in &report.connections {
+                let answers = match players.contains(&connection.id) {
+                    true => 0,
+                    false => 4 << 20,
+                };
+                within("queue", connection.queue_bytes, queue + answers)?;
+            }
+            for stream in &report.streams {
+                within("cache frames", stream.gop_frames, ceiling.frames)?;
+                within("cache bytes", stream.gop_bytes, ceiling.cache)?;
+            }
+        }
+        let workers = self.terms.workers();
+        within(
+            "streams",
+            streams,
+            (2 + workers) * ceiling.publishers + workers,
+        )?;
+        // Of connections that are gone, too, until their first deadline.
+        let entries = 64 + 4 * self.ledger.by_port.len() + 8 * (connections + streams);
+        within("timers", self.world.timers(), entries)?;
+        let memory = ceiling.memory + connections * ceiling.partial + 4 * ceiling.message;
+        let used = self.world.shared.budget.used();
+        within("memory", used, memory + (1 << 20))?;
+
+        let counted = self.world.shared.connections.load(Ordering::Acquire);
+        let (told, playing) = (self.ledger.connections(), self.ledger.subscribers());
+        for (what, there_are, told) in [
+            ("connections counted", connections, counted),
+            ("connections told", connections, told),
+            ("players told", subscribers, playing),
+        ] {
+            if there_are != told {
+                return broken(
+                    "numbers add up",
+                    format!("{there_are} there are, {told} {what}"),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn within(what: &str, found: usize, most: usize) -> Result<(), Broken> {
+    match found <= most {
+        true => Ok(()),
+        false => broken("within limits", format!("{what}: {found} of {most}")),
+    }
+}
+
+/// Operations.
+impl Course {
+    fn apply(&mut self, op: &Op, seed: u64) -> Result<(), Broken> {
+        let now = self.world.now();
+        let lenient = self.terms.short_of_memory();
+        match *op {
+            Op::Publish {
+                who,
+                ref source,
+                ref link,
+            } => {
+                let mut source = source.clone();
+                source.stream %= STREAMS.len() as u32 - 1;
+                self.enter(who, Client::encoder(&source), link);
+            }
+            Op::Play {
+                who,
+                stream,
+                key,
+                ref link,
+            } => {
+                let stream = stream % (STREAMS.len() as u32 - 1);
+                self.enter(who, Client::player(stream, key), link);
+            }
+            Op::Attack {
+                who,
+                kind,
+                amount,
+                deaf,
+                ref link,
+            } => {
+                let script = attack::script(kind, amount, seed);
+                self.enter(who, Role::Attacker(script), link);
+                self.with(who, |client| client.reading = !deaf);
+            }
+            Op::Flood { count } => {
+                for who in 0..count.min(100) {
+                    let role = Role::Attacker(Vec::new());
+                    self.enter(FLOOD + who, role, &Link::default());
+                }
+            }
+            Op::Leave { who } => self.with(who, Client::leave),
+            Op::Close { who } => self.with(who, |client| client.close(now)),
+            Op::Kill { who } => self.with(who, |client| client.kill(now)),
+            Op::Read { who, on } => self.with(who, |client| client.reading = on),
+            Op::Speed { who, bytes } => self.with(who, |client| client.set_speed(bytes)),
+
+            Op::Silence { who, on } => self.feed(who, |feeder, _, _| match on {
+                true => feeder.silent = true,
+                false => feeder.go_on(now),
+            }),
+            Op::Headers { who, changed } => self.feed(who, |feeder, lives, send| match changed {
+                true => feeder.headers(true, lives, send),
+                false => feeder.repeat(lives, send),
+            }),
+            Op::Metadata { who } => {
+                self.feed(who, |feeder, lives, send| feeder.metadata(lives, send));
+            }
+            Op::Data { who } => {
+                self.feed(who, |feeder, lives, send| feeder.data(lives, send));
+            }
+            Op::Jump { who, by } => self.feed(who, |feeder, _, _| feeder.jump(by)),
+            Op::Burst { who, frames } => self.feed(who, |feeder, lives, send| {
+                feeder.burst(frames, lives, send);
+            }),
+            Op::Big { who, key, bytes } => self.feed(who, |feeder, lives, send| {
+                feeder.big(key, bytes, lives, send);
+            }),
+            Op::Pause { who, on } => self.with(who, |client| client.pause(on)),
+            Op::Want { who, audio, video } => {
+                self.with(who, |client| client.want(audio, video));
+            }
+            Op::PlayAgain {
+                who,
+                stream,
+                gap,
+                more,
+            } => self.with(who, |client| client.play_again(stream, gap, more, now)),
+
+            Op::HostPublish { who, ref source } => self.host_publish(who, source),
+            Op::HostUnpublish { who } => drop(self.hosts.remove(&who)),
+            Op::Tap { who, stream, every } => {
+                self.taps.remove(&who);
+                let tap = match STREAMS.get(stream as usize) {
+                    Some(name) => self.world.server.tap(name),
+                    None => self.world.server.tap_all(),
+                };
+                self.taps
+                    .insert(who, HostTap::new(tap, every, lenient, now));
+            }
+            Op::TapClose { who } => drop(self.taps.remove(&who)),
+            Op::Record { stream } => {
+                let stopping = self.world.shared.stopping.load(Ordering::Acquire);
+                if !stopping {
+                    let config = self.terms.recording();
+                    self.world.start_recording(name(stream), config);
+                }
+            }
+            Op::StopRecording { stream } => self.world.stop_recording(name(stream)),
+            Op::EndStream { stream } => {
+                self.world.server.end_stream(name(stream), "enough");
+            }
+            Op::Disconnect { who } => {
+                let port = self.clients.get(&who).map(|client| client.port);
+                if let Some(id) = port.and_then(|port| self.ledger.by_port.get(&port)) {
+                    self.disconnect(*id, "enough");
+                }
+            }
+            Op::AddKey { key, play } => {
+                let key = KEYS[key as usize % KEYS.len()];
+                let ring = match play {
+                    true => self.world.server.play_keys(),
+                    false => self.world.server.publish_keys(),
+                };
+                ring.add(key.to_owned());
+                self.revoked.remove(key);
+            }
+            Op::Revoke { key, play } => {
+                let key = KEYS[key as usize % KEYS.len()];
+                if play {
+                    self.world.server.play_keys().remove(key);
+                } else if self.world.server.revoke_publish_key(key) {
+                    self.revoked.insert(key);
+                }
+            }
+            Op::Inspect => drop(self.world.metrics()),
+            Op::Reconfigure { ref terms } => self.reconfigure(terms),
+
+            Op::Panic { who } => self.with(who, Client::send_panic),
+            Op::PanicWorker { worker } => {
+                let worker = worker as usize % self.terms.workers();
+                let anybody = ConnectionId::new(worker, 0, 0);
+                self.disconnect(anybody, PANIC);
+            }
+            Op::Disk { bytes } => {
+                self.disk_was_full |= bytes > 0;
+                self.terms.disk_bytes = bytes;
+                self.world.sim.set_faults(self.terms.network().faults);
+            }
+            Op::WallClock { by } => self.world.turn_clock(by),
+
+            Op::Stop { grace } => self.begin_stop(grace),
+            Op::Force => {
+                self.world.server.force();
+                if let Some((_, deadline)) = &mut self.stop {
+                    *deadline = (*deadline).min(now);
+                }
+            }
+        }
+        self.note_events()
+    }
+
+    fn enter(&mut self, who: u32, role: Role, link: &Link) {
+        let lenient = self.terms.short_of_memory();
+        let client = Client::new(role, link.clone(), lenient, &self.world.sim);
+        if let Some(mut before) = self.clients.insert(who, client) {
+            before.kill(self.world.now());
+            self.former.push(before);
+        }
+    }
+
+    fn with(&mut self, who: u32, act: impl FnOnce(&mut Client)) {
+        if let Some(client) = self.clients.get_mut(&who) {
+            act(client);
+        }
+    }
+
+    fn feed(
+        &mut self,
+        who: u32,
+        act: impl FnOnce(&mut Feeder, &mut Lives, super::lives::Send<'_>),
+    ) {
+        if let Some(client) = self.clients.get_mut(&who) {
+            client.feed(&mut self.lives, act);
+        }
+    }
+
+    fn host_publish(&mut self, who: u32, source: &Source) {
+        self.hosts.remove(&who);
+        let mut source = source.clone();
+        source.stream %= STREAMS.len() as u32 - 1;
+        if let Ok(publisher) = self.world.server.publish(name(source.stream)) {
+            let feeder = Feeder::new(&source, &mut self.lives, self.world.now());
+            self.hosts.insert(who, HostPublisher { publisher, feeder });
+        }
+    }
+
+    /// As [`Server::disconnect`](crate::Server::disconnect), which waits for the
+    /// answer.
+    fn disconnect(&self, connection: ConnectionId, reason: &str) {
+        self.world.shared.inboxes[connection.worker()].send(Order::Disconnect {
+            connection,
+            reason: reason.to_owned(),
+            answer: None,
+        });
+    }
+
+    /// As [`Server::reconfigure`](crate::Server::reconfigure), which waits for the
+    /// workers.
+    fn reconfigure(&mut self, terms: &Terms) {
+        if self.world.shared.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let mut terms = terms.clone();
+        // What is missed says nothing where memory is short, from the start on.
+        terms.memory = match self.terms.memory {
+            0 => 0,
+            _ => terms.memory.max(1),
+        };
+        let server = &self.world.server;
+        let before = server.config();
+        let config = Config {
+            listen: before.listen.clone(),
+            workers: before.workers,
+            record: before.record.clone(),
+            ..terms.config(Config::desktop())
+        };
+        config.validate().expect("terms are valid");
+        let config = Arc::new(config);
+        drop(server.put_in_force(&before, &config));
+        // Who came with a key that was named only now may stay.
+        self.revoked.clear();
+        self.ceiling = self.ceiling.raised(&config);
+        self.waits |= terms.policy() == SecondPublisher::Wait;
+    }
+
+    pub(super) fn begin_stop(&mut self, grace: u32) {
+        if self.stop.is_none() {
+            let now = self.world.now();
+            self.stop = Some((now, now + ms(grace)));
+            self.world.server.begin_stop(ms(grace));
+        }
+    }
+
+    /// Every file, judged.
+    pub(super) fn judge_files(&self) -> Result<(), Broken> {
+        let lenient = self.terms.short_of_memory() || self.terms.recorder_every > 0;
+        for path in self.world.sim.files() {
+            let bytes = self.world.sim.file(&path).unwrap_or_default();
+            let whole = !self.disk_was_full;
+            files::judge(&path, &bytes, &self.lives, lenient, whole)?;
+        }
+        Ok(())
+    }
+}
+
+fn name(stream: u32) -> &'static str {
+    STREAMS[stream as usize % (STREAMS.len() - 1)]
+}
+
+pub(super) fn ms(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
+}

@@ -1,0 +1,174 @@
+//! The host of a world: its taps, its publishers, its answers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use openrtmp_protocol::Time;
+use openrtmp_protocol::session::MediaKind;
+
+use super::lives::{Class, Feeder, Lives};
+use super::plan::STREAMS;
+use super::witness::{Broken, Witness, broken};
+use crate::access::AccessRequest;
+use crate::id::StreamId;
+use crate::publisher::Publisher;
+use crate::tap::{Frame, FrameContent, Tap, TapEvent};
+
+/// A tap and what it got.
+pub(super) struct HostTap {
+    tap: Tap,
+    /// Milliseconds from one look to the next; 0: it is never read.
+    every: u32,
+    pub(super) next: Time,
+    lenient: bool,
+    live: BTreeMap<StreamId, (usize, Witness)>,
+}
+
+impl HostTap {
+    pub(super) fn new(tap: Tap, every: u32, lenient: bool, now: Time) -> HostTap {
+        HostTap {
+            tap,
+            every,
+            next: now,
+            lenient,
+            live: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn wake(&self) -> Option<Time> {
+        (self.every > 0).then_some(self.next)
+    }
+
+    /// Reads what there is, if it is time to.
+    pub(super) fn act(&mut self, lives: &Lives, now: Time) -> Result<(), Broken> {
+        if self.every == 0 || self.next > now {
+            return Ok(());
+        }
+        self.next = now + Duration::from_millis(self.every.into());
+        while let Some(event) = self.tap.try_recv() {
+            self.take(lives, event)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, lives: &Lives, event: TapEvent) -> Result<(), Broken> {
+        match event {
+            TapEvent::Started(stream) => {
+                let place = STREAMS
+                    .iter()
+                    .position(|name| *name == stream.name.as_str());
+                let mut witness = Witness::lenient(self.lenient);
+                witness.may_lose_all = true;
+                let live = (place.unwrap_or_default(), witness);
+                match self.live.insert(stream.id, live) {
+                    None => Ok(()),
+                    Some(_) => broken("tap events balance", format!("{stream:?} started twice")),
+                }
+            }
+            TapEvent::Ended(stream) => match self.live.remove(&stream.id) {
+                Some(_) => Ok(()),
+                None => broken("tap events balance", format!("{stream:?} ended twice")),
+            },
+            TapEvent::Frame(frame) => self.frame(lives, &frame),
+        }
+    }
+
+    fn frame(&mut self, lives: &Lives, frame: &Frame) -> Result<(), Broken> {
+        let Some((stream, witness)) = self.live.get_mut(&frame.stream.id) else {
+            return broken(
+                "tap events balance",
+                format!("{:?} not started", frame.stream),
+            );
+        };
+        let class = match (frame.kind, frame.content) {
+            (MediaKind::Video, FrameContent::Header) => Class::VideoHeader,
+            (MediaKind::Video, FrameContent::Key) => Class::Key,
+            (MediaKind::Video, _) => Class::Inter,
+            (MediaKind::Audio, FrameContent::Header) => Class::AudioHeader,
+            (MediaKind::Audio, _) => Class::Audio,
+            (MediaKind::Data, _) => match Class::of(frame.kind, &frame.payload) {
+                Some(class) => class,
+                None => return broken("never sent", "a data frame without a body"),
+            },
+        };
+        // Metadata has no time of its own; a tap tells the stream's.
+        let time = (class != Class::Metadata).then_some((frame.dts_micros / 1000) as u32);
+        let skipped = class.tag_header();
+        witness.take(lives, *stream, class, time, &frame.payload, skipped)?;
+        if witness.missing > frame.dropped && !witness.lenient {
+            let what = format!("{} missing, {} owned up to", witness.missing, frame.dropped);
+            return broken("losses are told", what);
+        }
+        Ok(())
+    }
+}
+
+/// A publisher of the host.
+pub(super) struct HostPublisher {
+    pub(super) publisher: Publisher,
+    pub(super) feeder: Feeder,
+}
+
+impl HostPublisher {
+    pub(super) fn act(&mut self, lives: &mut Lives, now: Time) {
+        let publisher = &mut self.publisher;
+        self.feeder.act(lives, now, &mut |kind, time, payload| {
+            publisher.write_message(kind, time, payload.clone()).is_ok()
+        });
+    }
+}
+
+/// What the host decides, and when.
+#[derive(Default)]
+pub(super) struct Desk {
+    asked: u32,
+    waiting: VecDeque<(Time, bool, AccessRequest)>,
+    /// Never answered, as long as nobody asks for order.
+    ignored: Vec<AccessRequest>,
+}
+
+impl Desk {
+    /// Takes a request, to be answered by a pattern.
+    pub(super) fn take(&mut self, request: AccessRequest, pattern: u32, now: Time) {
+        self.asked += 1;
+        let n = self.asked;
+        let later = |ms: u32| now + Duration::from_millis(ms.into());
+        let (accept, at) = match pattern {
+            0 | 1 => (true, now),
+            2 => (true, later(50)),
+            3 => (true, later(n * 37 % 400)),
+            4 => (!n.is_multiple_of(5), later(n % 20)),
+            5 if n.is_multiple_of(4) => return drop(request),
+            5 => (true, later(n * 13 % 90)),
+            _ if n.is_multiple_of(4) => return self.ignored.push(request),
+            _ => (true, later(20)),
+        };
+        self.waiting.push_back((at, accept, request));
+    }
+
+    pub(super) fn wake(&self) -> Option<Time> {
+        self.waiting.iter().map(|(at, ..)| *at).min()
+    }
+
+    /// Gives the answers that are due. False if there are none.
+    pub(super) fn act(&mut self, now: Time) -> bool {
+        let before = self.waiting.len();
+        for (at, accept, request) in std::mem::take(&mut self.waiting) {
+            match accept {
+                _ if at > now => self.waiting.push_back((at, accept, request)),
+                true => request.accept(),
+                false => request.reject("not today"),
+            }
+        }
+        self.waiting.len() < before
+    }
+
+    /// Answers everything.
+    pub(super) fn clear(&mut self) {
+        let ignored = std::mem::take(&mut self.ignored);
+        let waiting = std::mem::take(&mut self.waiting);
+        for request in ignored.into_iter().chain(waiting.into_iter().map(|w| w.2)) {
+            request.accept();
+        }
+    }
+}
