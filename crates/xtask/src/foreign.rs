@@ -134,12 +134,11 @@ fn try_out(system: &System) -> Result<(), Refusal> {
 }
 
 fn test(system: &System, target: &Target, runner: &[String]) -> Result<(), Refusal> {
-    let (mut command, _) = library::cargo_for(target)?;
+    let (mut command, _) = library::cargo_for(target, "test")?;
     // As TOML has it, strings are quoted like Rust's.
     let setting = format!("target.{}.runner = {runner:?}", target.name);
     command
-        .args(["test", "--target", target.name, "--config", &setting])
-        .arg("--no-fail-fast")
+        .args(["--no-fail-fast", "--config", &setting])
         .args(TESTS)
         .args(["--", "--skip", SUPPORT]);
     for (test, why) in system.skips {

@@ -122,18 +122,19 @@ pub(crate) enum Refusal {
 /// Builds the library for a system; `None` is this machine.
 pub(crate) fn build(target: Option<&Target>, profile: Profile) -> Result<Built, Refusal> {
     let (mut command, linker) = match target {
-        None => (workspace::cargo(), Linker::Native),
-        Some(target) => cargo_for(target)?,
+        None => {
+            let mut command = workspace::cargo();
+            command.arg("rustc");
+            (command, Linker::Native)
+        }
+        Some(target) => cargo_for(target, "rustc")?,
     };
     let kinds = match linker {
         Linker::Native | Linker::Program(_) => "staticlib,cdylib",
         Linker::Nothing(_) | Linker::Missing(_) => "staticlib",
     };
-    command.args(["rustc", "--package", "openrtmp-capi", "--lib"]);
+    command.args(["--package", "openrtmp-capi", "--lib"]);
     command.args(["--profile", profile.name(), "--crate-type", kinds]);
-    if let Some(target) = target {
-        command.args(["--target", target.name]);
-    }
     command.args(["--", "--print", "native-static-libs"]);
     let said = output(&mut command).map_err(Refusal::Failed)?;
     let native_libraries = native_libraries(&said).ok_or_else(|| {
@@ -162,26 +163,27 @@ pub(crate) enum Linker {
     Missing(&'static str),
 }
 
-/// A cargo that can build for a target once its command and `--target` are added.
-pub(crate) fn cargo_for(target: &Target) -> Result<(Command, Linker), Refusal> {
-    let mut command = workspace::cargo();
+/// One of cargo's commands, for a target.
+pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Linker), Refusal> {
+    let mut cargo = workspace::cargo();
+    cargo.args([command, "--target", target.name]);
     // Nobody debugs these here.
-    command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
     match provide(target).map_err(Refusal::Unavailable)? {
         Std::Installed => {}
         Std::Source => {
             // Stable cargo builds the standard library only when told to behave like
             // a nightly one. Compiler and source are of one version either way.
-            command.env("RUSTC_BOOTSTRAP", "1");
-            command.arg("-Zbuild-std=std,panic_unwind");
+            cargo.env("RUSTC_BOOTSTRAP", "1");
+            cargo.arg("-Zbuild-std=std,panic_unwind");
         }
     }
     let linker = linker(target).map_err(Refusal::Unavailable)?;
     if let Linker::Program(path) = &linker {
         let variable = target.name.to_uppercase().replace('-', "_");
-        command.env(format!("CARGO_TARGET_{variable}_LINKER"), path);
+        cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), path);
     }
-    Ok((command, linker))
+    Ok((cargo, linker))
 }
 
 /// Where a target's standard library comes from.

@@ -17,11 +17,9 @@ pub(super) fn judge(
     lenient: bool,
     whole: bool,
 ) -> Result<(), Broken> {
-    let shown = path.display();
-    let Some(stream) = STREAMS
-        .iter()
-        .position(|name| shown.to_string().contains(name))
-    else {
+    // Windows joins folders with another sign than streams' names have.
+    let shown = path.display().to_string().replace('\\', "/");
+    let Some(stream) = STREAMS.iter().position(|name| shown.contains(name)) else {
         return broken("files", format!("{shown} is of no stream"));
     };
     let mut witness = Witness::lenient(lenient);
