@@ -88,8 +88,6 @@ pub(super) struct Course {
     pub(super) stop: Option<(Time, Time)>,
     /// The highest limits that were ever in force.
     ceiling: Ceiling,
-    /// Bytes of the largest cache seen.
-    cached: usize,
     /// Keys to publish with that were revoked and not added again.
     pub(super) revoked: BTreeSet<&'static str>,
     /// Publishers may have been told to wait.
@@ -123,7 +121,6 @@ impl Course {
             ceiling: Ceiling::default().raised(&world.server.config()),
             waits: terms.policy() == SecondPublisher::Wait,
             terms,
-            cached: 0,
             revoked: BTreeSet::new(),
             lives: Lives::default(),
             clients: BTreeMap::new(),
@@ -247,12 +244,9 @@ impl Course {
     fn look(&mut self) -> Result<(), Broken> {
         let ceiling = self.ceiling;
         let (mut connections, mut subscribers, mut streams) = (0, 0, 0);
-        let caches = self.world.reports().flat_map(|report| report.streams);
-        let cached = caches.map(|stream| stream.gop_bytes).max();
-        self.cached = self.cached.max(cached.unwrap_or_default());
-        // Twice the limit, the frame that is one too many, what a joiner got at
-        // once, and a few answers. Attackers ask until answers are too many.
-        let queue = 2 * ceiling.queue + self.lives.largest() + self.cached + (64 << 10);
+        // Twice the limit, what a joiner got at once, and a few answers. Attackers
+        // ask until answers are too many.
+        let queue = 2 * ceiling.queue + self.lives.largest_group() + (64 << 10);
         let players = self
             .clients
             .values()
