@@ -14,15 +14,29 @@
 // nothing. Connections and streams are 64-bit ids, never used twice: a stale id is
 // OPENRTMP_ERROR_NOT_FOUND.
 //
-// THREADS. A server may be used from any thread at once. A config and a publisher
-// belong to one thread at a time. _free must be the last use of a handle anywhere.
+// THREADS. Every function may be called from any thread, and from several at once, but
+// for a config, which belongs to one thread at a time. _free must be the last use of a
+// handle anywhere.
+//
+// OWNERSHIP. What a function is given (texts, structs, tables, payloads) it copies: it
+// has to live as long as the call, and user_data until on_closed. What a callback or a
+// visitor is given lives as long as that call, frames that were retained until they are
+// released.
+//
+// WAITING. openrtmp_server_stop() waits as long as it is told to, and _server_start() for
+// the system. _metrics, _metrics_json, _health, _streams, _connections and _subscribers
+// ask the worker threads, and wait at most 1 s for one that is busy; _disconnect,
+// _set_write_coalesce and _reconfigure wait for them. _record_stop() waits up to 5 s for
+// its file; _tap_free() and openrtmp_log_set() for a callback that is running. All others
+// return at once.
 //
 // CALLBACKS. Each callback is called by one thread of its own, never by two at
 // once, and never by the threads that move media: it may take its time. It must not
 // unwind (no C++ exception, no longjmp). Inside it every function may be called but
 // those that would wait for the callback itself; they return
 // OPENRTMP_ERROR_RECURSIVE. on_closed is the last call of all; user_data may be
-// freed then.
+// freed then. Functions that visit call back on the thread that called them, before they
+// return; inside a visit every function may be called.
 //
 // TEXT. openrtmp_str is UTF-8 by pointer and length; OPENRTMP_STR() makes one from a
 // string of C. Given to a callback, it lives as long as the call. Functions that
@@ -59,6 +73,8 @@
 //   queue.max_bytes [67108864; 16777216]: the same by bytes, 65536 or more
 //   queue.stall_timeout [15000]: ms of taking nothing, 100 to 86400000, then disconnected
 //   queue.write_coalesce [0]: ms that packets are collected before they are written, to 350
+//   queue.background_coalesce [250]: the same in the background at least, to 350
+//   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
 //   access.publish_keys []: keys with commas between them; none: everybody may
 //   access.play_keys []: the same for playing
 //   access.decision_timeout [10000]: ms for on_access to be answered, 100 to 600000; 0: 10000
@@ -242,7 +258,7 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 #define OPENRTMP_EVENT_SUBSCRIBER_DROPPING 13
 
 // A request was decided. connection_id, peer, stream: the app or the stream, keys
-// masked, text: why not, flag: granted; the JSON has the action.
+// masked, text: why not, flag: granted, number: OPENRTMP_ACCESS_*.
 #define OPENRTMP_EVENT_ACCESS 14
 
 // A limit was reached. text: which, by its path, number: its value.
@@ -323,6 +339,9 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 
 // Everything.
 #define OPENRTMP_LOG_TRACE 5
+
+// Goes back to "queue.write_coalesce", for openrtmp_server_set_write_coalesce().
+#define OPENRTMP_COALESCE_DEFAULT UINT32_MAX
 
 // Keys that may publish.
 #define OPENRTMP_KEY_PUBLISH 0
@@ -470,7 +489,7 @@ typedef struct openrtmp_callbacks {
 } openrtmp_callbacks;
 
 // Takes texts one by one, on the thread that asked, before the call returns.
-typedef void (*OpenrtmpVisitText)(void *user_data, openrtmp_str text);
+typedef void (*openrtmp_visit_text)(void *user_data, openrtmp_str text);
 
 // What was going on when a server was stopped.
 typedef struct openrtmp_summary {
@@ -847,14 +866,14 @@ int32_t openrtmp_server_start(struct openrtmp_server *server);
 // - "listen": connections stay, whatever address goes. OPENRTMP_ERROR_LISTEN if one
 //   cannot be had.
 // - "rtmp", but "ping_interval", and "limits.session": for connections that come from
-//   now on.
+//   now on; "queue.unsent_bytes": for players.
 // - "access": keys that are no longer named are revoked, as by openrtmp_key_revoke();
 //   those added or revoked at run time stay so.
 // - "record": what is being recorded is completed first, which may take 5 s.
 // - Everything else holds at once; lower limits close nobody.
 int32_t openrtmp_server_reconfigure(struct openrtmp_server *server,
                                     const struct openrtmp_config *config,
-                                    OpenrtmpVisitText visit,
+                                    openrtmp_visit_text visit,
                                     void *user_data);
 
 // Makes a copy of the settings in force, or, while it is stopped, of those for its
@@ -872,6 +891,12 @@ int32_t openrtmp_server_config(const struct openrtmp_server *server,
 int32_t openrtmp_server_stop(struct openrtmp_server *server,
                              uint64_t grace_ms,
                              struct openrtmp_summary *out_summary);
+
+// Tells that the program goes to the background (1), or comes back (0). There writes to
+// players are collected for at least "queue.background_coalesce", to save power. Holds
+// until the server is stopped.
+int32_t openrtmp_server_set_background(struct openrtmp_server *server,
+                                       uint32_t background);
 
 // Writes the state (OPENRTMP_STATE_*).
 int32_t openrtmp_server_state(const struct openrtmp_server *server, uint32_t *out_state);
@@ -895,14 +920,14 @@ int32_t openrtmp_server_address(const struct openrtmp_server *server,
 // interface that it listens on.
 int32_t openrtmp_server_urls(const struct openrtmp_server *server,
                              openrtmp_str stream,
-                             OpenrtmpVisitText visit,
+                             openrtmp_visit_text visit,
                              void *user_data);
 
 // Tells whether the server works, and visits the reasons why not. The visitor may be
 // NULL.
 int32_t openrtmp_server_health(const struct openrtmp_server *server,
                                struct openrtmp_health *out_health,
-                               OpenrtmpVisitText visit,
+                               openrtmp_visit_text visit,
                                void *user_data);
 
 // Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
@@ -917,6 +942,7 @@ int32_t openrtmp_request_reject(struct openrtmp_server *server,
 // its own, in place of the one before; NULL: to nobody. Waits until the one before is
 // done with what it has, and has had its on_closed. OPENRTMP_ERROR_RECURSIVE inside
 // a log callback; OPENRTMP_ERROR_STATE if the program, written in Rust, has a logger.
+// After a failure the one before stays, and on_closed of the new one is not called.
 int32_t openrtmp_log_set(const struct openrtmp_log_callbacks *callbacks);
 
 // Visits the streams, on the calling thread, before it returns.
@@ -944,6 +970,14 @@ int32_t openrtmp_server_subscribers(const struct openrtmp_server *server,
 int32_t openrtmp_server_disconnect(struct openrtmp_server *server,
                                    uint64_t connection_id,
                                    openrtmp_str reason);
+
+// Collects packets for one player for 0 to 350 ms before they are written together, in
+// place of "queue.write_coalesce"; or OPENRTMP_COALESCE_DEFAULT. It may be set as soon
+// as the connection is there. OPENRTMP_ERROR_NOT_FOUND if there is none of this id, or
+// no longer.
+int32_t openrtmp_server_set_write_coalesce(struct openrtmp_server *server,
+                                           uint64_t connection_id,
+                                           uint32_t window_ms);
 
 // Ends a stream ("app/name"): the connection that publishes it is closed, or, if that
 // is an openrtmp_publisher, its next write is OPENRTMP_ERROR_GONE. Returns before
@@ -977,7 +1011,7 @@ int32_t openrtmp_key_revoke(struct openrtmp_server *server,
 // Visits the keys of a kind. They are secrets.
 int32_t openrtmp_key_list(const struct openrtmp_server *server,
                           uint32_t kind,
-                          OpenrtmpVisitText visit,
+                          openrtmp_visit_text visit,
                           void *user_data);
 
 // Writes a new key of 128 random bits, 32 characters; it is not added anywhere.

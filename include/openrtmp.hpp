@@ -121,6 +121,10 @@ struct FreePublisher {
 /// True if the library that is loaded speaks this header's binary interface.
 inline bool abi_matches() noexcept { return openrtmp_abi_version() == OPENRTMP_ABI_VERSION; }
 
+/// OPENRTMP_VERSION of the library that is loaded, and the same as text.
+inline std::uint32_t version() noexcept { return openrtmp_version(); }
+inline std::string_view version_text() noexcept { return openrtmp_version_string(); }
+
 /// Settings.
 class Config {
 public:
@@ -152,6 +156,7 @@ public:
     openrtmp_config *get() const noexcept { return handle_.get(); }
 
 private:
+    friend class Server;
     std::unique_ptr<openrtmp_config, detail::FreeConfig> handle_;
 };
 
@@ -192,6 +197,25 @@ public:
     Status stop(std::uint64_t grace_ms, openrtmp_summary *summary = nullptr) {
         return Status(openrtmp_server_stop(get(), grace_ms, summary));
     }
+    /// A copy of the settings in force.
+    Status config(Config &out) const {
+        openrtmp_config *config = nullptr;
+        const Status status(openrtmp_server_config(get(), &config));
+        if (status) out.handle_.reset(config);
+        return status;
+    }
+    /// Other settings, all or none.
+    Status reconfigure(const Config &config) {
+        return Status(openrtmp_server_reconfigure(get(), config.get(), nullptr, nullptr));
+    }
+    /// The same; adds the paths of what changed.
+    Status reconfigure(const Config &config, std::vector<std::string> &changed) {
+        return Status(openrtmp_server_reconfigure(get(), config.get(), detail::collect_text,
+                                                  &changed));
+    }
+    Status set_background(bool background) {
+        return Status(openrtmp_server_set_background(get(), background ? 1 : 0));
+    }
     std::uint32_t state() const {
         std::uint32_t state = OPENRTMP_STATE_STOPPED;
         static_cast<void>(openrtmp_server_state(get(), &state));
@@ -202,6 +226,12 @@ public:
         std::uint32_t port = 0;
         static_cast<void>(openrtmp_server_port(get(), index, &port));
         return port;
+    }
+    /// Address and port at an index of "listen".
+    Status address(std::uint32_t index, std::string &out) const {
+        return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
+            return openrtmp_server_address(get(), index, buffer, size, length);
+        });
     }
     Status urls(std::string_view stream, std::vector<std::string> &out) const {
         return Status(openrtmp_server_urls(get(), str(stream), detail::collect_text, &out));
@@ -232,6 +262,9 @@ public:
     }
     Status disconnect(std::uint64_t connection_id, std::string_view reason) {
         return Status(openrtmp_server_disconnect(get(), connection_id, str(reason)));
+    }
+    Status set_write_coalesce(std::uint64_t connection_id, std::uint32_t window_ms) {
+        return Status(openrtmp_server_set_write_coalesce(get(), connection_id, window_ms));
     }
     Status end_stream(std::string_view stream, std::string_view reason) {
         return Status(openrtmp_server_end_stream(get(), str(stream), str(reason)));
@@ -342,6 +375,29 @@ public:
 private:
     std::unique_ptr<openrtmp_publisher, detail::FreePublisher> handle_;
 };
+
+/// Sends log records (OPENRTMP_LOG_*, up to max_level) of the whole process to a
+/// function, in place of the one before; on_record must not be empty.
+inline Status set_log(std::uint32_t max_level,
+                      std::function<void(const openrtmp_log_record &)> on_record) {
+    using Log = std::function<void(const openrtmp_log_record &)>;
+    auto box = std::make_unique<Log>(std::move(on_record));
+    openrtmp_log_callbacks table = OPENRTMP_LOG_CALLBACKS_INIT;
+    table.max_level = max_level;
+    table.user_data = box.get();
+    if (*box) {
+        table.on_record = [](void *user_data, const openrtmp_log_record *record) noexcept {
+            (*static_cast<Log *>(user_data))(*record);
+        };
+    }
+    table.on_closed = [](void *user_data) noexcept { delete static_cast<Log *>(user_data); };
+    const Status status(openrtmp_log_set(&table));
+    if (status) box.release();  // on_closed deletes it
+    return status;
+}
+
+/// Sends them to nobody.
+inline Status clear_log() { return Status(openrtmp_log_set(nullptr)); }
 
 /// A new key of 128 random bits.
 inline Status generate_key(std::string &out) {

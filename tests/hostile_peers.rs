@@ -273,3 +273,46 @@ fn who_asks_without_end_and_never_reads_is_closed() {
     assert!(reason.contains("answers not taken"), "{reason}");
     world.streams();
 }
+
+#[test]
+fn who_breaks_the_protocol_reads_why_whatever_it_sent_behind() {
+    let world = World::new(|_| {});
+    for _ in 0..20 {
+        let mut socket = world.shaken();
+        let mut bytes = message(
+            20,
+            b"\x02\0\x07connect\0\x3f\xf0\0\0\0\0\0\0\x03\0\x03app\x02\0\x04live\0\0\x09",
+        );
+        bytes.extend(message(1, &[0, 0, 0, 0]));
+        // Unread when the server ends the connection: a close alone would reset it.
+        bytes.extend([7; 300_000]);
+        socket.write_all(&bytes).expect("sent");
+        let mut said = Vec::new();
+        socket.read_to_end(&mut said).expect("an end, not a reset");
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(said.contains("NetConnection.Connect.Closed"), "{said}");
+        assert!(said.contains("chunk size 0"), "{said}");
+        drop(socket);
+        assert!(matches!(world.next_close(), CloseReason::Protocol(_)));
+    }
+    world.streams();
+}
+
+#[test]
+fn who_goes_on_sending_after_its_end_is_cut_off() {
+    let world = World::new(|config| {
+        config.limits.linger = Duration::from_secs(60);
+        config.limits.linger_bytes = 100_000;
+    });
+    let mut socket = world.shaken();
+    let connect = message(
+        20,
+        b"\x02\0\x07connect\0\x3f\xf0\0\0\0\0\0\0\x03\0\x03app\x02\0\x04live\0\0\x09",
+    );
+    socket.write_all(&connect).expect("sent");
+    socket.write_all(&message(1, &[0, 0, 0, 0])).expect("sent");
+    // It reads nothing and never closes.
+    while socket.write_all(&[7; 10_000]).is_ok() {}
+    assert!(matches!(world.next_close(), CloseReason::Protocol(_)));
+    world.streams();
+}

@@ -9,6 +9,7 @@ mod players;
 mod process;
 mod publisher;
 mod server;
+mod soak;
 mod stats;
 mod target;
 
@@ -16,7 +17,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser, Subcommand};
 use openrtmp_protocol::RtmpUrl;
@@ -26,6 +27,7 @@ use compare::Plan;
 use measure::FanOut;
 use process::Process;
 use server::{Contender, Running};
+use soak::Soak;
 use target::Target;
 
 /// Measure RTMP servers.
@@ -97,7 +99,10 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         ingest_seconds: u64,
     },
-    /// Our server, until standard input ends.
+    /// Our server under players, publishers and attackers that misbehave. Exits
+    /// with 1 if anything was lost, or anything is left.
+    Soak(SoakArguments),
+    /// Our server, until standard input ends; then it prints its numbers.
     Serve {
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
@@ -106,6 +111,10 @@ enum Command {
         /// Merge writes over this many milliseconds.
         #[arg(long, default_value_t = 0)]
         coalesce: u64,
+        /// Keep the players of a stream whose publisher is gone for this many
+        /// milliseconds.
+        #[arg(long, default_value_t = 0)]
+        grace: u64,
     },
     /// The bare TCP fan-out, until its publisher is gone.
     #[command(hide = true)]
@@ -115,6 +124,24 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         coalesce: u64,
     },
+}
+
+#[derive(Args)]
+struct SoakArguments {
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    #[arg(long, default_value_t = 300)]
+    players: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
+    publishers: u64,
+    /// Bit/s of each stream.
+    #[arg(long, default_value_t = 600_000)]
+    bitrate: u64,
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Chooses what goes wrong and when; without it the clock does.
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 #[derive(Args)]
@@ -144,6 +171,10 @@ struct LoadArguments {
     /// Seconds from one key frame to the next.
     #[arg(long, default_value_t = 2.0)]
     gop: f64,
+    /// Of the players, those that stop reading once they play; what they miss is
+    /// not counted against the server.
+    #[arg(long, default_value_t = 0)]
+    stuck: usize,
 }
 
 impl LoadArguments {
@@ -155,6 +186,7 @@ impl LoadArguments {
             bitrate: self.bitrate,
             fps: self.fps,
             gop: Duration::try_from_secs_f64(self.gop)?,
+            stuck: self.stuck,
         })
     }
 }
@@ -220,22 +252,39 @@ fn main() -> Result<(), Box<dyn Error>> {
                 idle: seconds(idle_seconds),
                 ingest: seconds(ingest_seconds),
             };
-            // Progress must not spoil the result on standard output.
-            let progress = |text: &str| {
-                let _ = writeln!(io::stderr(), "{text}");
-            };
             show(json, &compare::compare(&plan, progress)?)
+        }
+        Command::Soak(arguments) => {
+            let soak = Soak {
+                duration: Duration::from_secs(arguments.seconds),
+                players: arguments.players,
+                publishers: arguments.publishers,
+                bitrate: arguments.bitrate,
+                workers: arguments.workers,
+                seed: arguments.seed.unwrap_or_else(seed_of_the_clock),
+            };
+            let result = soak::run(&soak, progress)?;
+            show(json, &result)?;
+            match result.failures.is_empty() {
+                true => Ok(()),
+                false => std::process::exit(1),
+            }
         }
         Command::Serve {
             listen,
             workers,
             coalesce,
-        } => server::serve(
-            listen,
-            workers,
-            Duration::from_millis(coalesce),
-            say_address,
-        ),
+            grace,
+        } => {
+            let (merge, grace) = (
+                Duration::from_millis(coalesce),
+                Duration::from_millis(grace),
+            );
+            let metrics = server::serve(listen, workers, merge, grace, say_address)?;
+            // Whoever started this program may be gone.
+            let _ = writeln!(io::stdout(), "{}", metrics.to_json());
+            Ok(())
+        }
         Command::FloorServer { listen, coalesce } => Ok(floor::serve(
             listen,
             Duration::from_millis(coalesce),
@@ -278,6 +327,16 @@ fn show<T: Display + Serialize>(json: bool, result: &T) -> Result<(), Box<dyn Er
         writeln!(out, "{result}")?;
     }
     Ok(())
+}
+
+/// Progress must not spoil the result on standard output.
+fn progress(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+fn seed_of_the_clock() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_nanos() as u64)
 }
 
 /// Whoever started this program waits for the line.

@@ -29,6 +29,8 @@ pub(crate) struct FanOut {
     pub(crate) bitrate: u64,
     pub(crate) fps: u32,
     pub(crate) gop: Duration,
+    /// Of the players, those that stop reading once they play.
+    pub(crate) stuck: usize,
 }
 
 /// What [`fan_out`] measured.
@@ -56,6 +58,8 @@ pub(crate) struct FanOutResult {
 pub(crate) struct ServerCost {
     pub(crate) cpu_seconds: f64,
     pub(crate) cpu_seconds_per_gb: f64,
+    /// Of one core.
+    pub(crate) busy: f64,
     pub(crate) rss_per_player: f64,
     pub(crate) anonymous_per_player: f64,
     /// Bytes, with all players.
@@ -108,6 +112,7 @@ pub(crate) fn fan_out(
     };
     players.wait_for_frames(PATIENCE)?;
     players.run_for(SETTLE)?;
+    players.get_stuck(load.stuck);
 
     players.record(true);
     let (bytes_before, at) = (players.bytes(), clock.nanos());
@@ -136,6 +141,7 @@ pub(crate) fn fan_out(
             Some(ServerCost {
                 cpu_seconds,
                 cpu_seconds_per_gb: cpu_seconds / gigabytes,
+                busy: cpu_seconds / seconds,
                 rss_per_player: per_player(before.resident, after.resident),
                 anonymous_per_player: per_player(before.anonymous, after.anonymous),
                 rss: after.resident,
@@ -188,8 +194,9 @@ impl fmt::Display for FanOutResult {
         if let Some(server) = &self.server {
             writeln!(
                 f,
-                "server   {:.3} CPU s/GB, {:.1} KiB RSS per player ({:.1} anonymous), {:.1} MiB RSS",
+                "server   {:.3} CPU s/GB, {:.1} % of a core, {:.1} KiB RSS per player ({:.1} anonymous), {:.1} MiB RSS",
                 server.cpu_seconds_per_gb,
+                server.busy * 100.0,
                 server.rss_per_player / 1024.0,
                 server.anonymous_per_player / 1024.0,
                 server.rss as f64 / f64::from(1 << 20),

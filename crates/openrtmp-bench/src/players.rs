@@ -36,6 +36,8 @@ pub(crate) struct Players {
     samples: Vec<u64>,
     recording: bool,
     bytes: u64,
+    /// What those were told that were replaced.
+    retired: Verdict,
 }
 
 /// What was wrong with what players got; all zero for a right server.
@@ -45,14 +47,61 @@ pub(crate) struct Faults {
     pub(crate) lost_players: u64,
     /// Players that never got a frame.
     pub(crate) silent_players: u64,
-    /// Frames between two that came, or at the end.
+    /// Frames between two that came.
     pub(crate) missing_frames: u64,
+    /// Frames after the last that came.
+    pub(crate) missing_at_end: u64,
     /// Frames that came again or too late.
     pub(crate) disordered_frames: u64,
     /// Messages that are not as sent.
     pub(crate) corrupt_messages: u64,
     /// Players that began without sequence header or key frame.
     pub(crate) bad_starts: u64,
+}
+
+/// Frames that did not come: from the one expected to before the one that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) expected: u64,
+    pub(crate) came: u64,
+}
+
+/// What is known of players besides what is at their end.
+#[derive(Default)]
+struct Verdict {
+    faults: Faults,
+    gaps: Vec<Gap>,
+    /// Frames that came, whole and right.
+    frames: u64,
+}
+
+impl Verdict {
+    fn add(&mut self, other: &Verdict) {
+        self.faults.add(&other.faults);
+        self.gaps.extend(&other.gaps);
+        self.frames += other.frames;
+    }
+}
+
+impl Faults {
+    pub(crate) fn add(&mut self, other: &Faults) {
+        self.lost_players += other.lost_players;
+        self.silent_players += other.silent_players;
+        self.missing_frames += other.missing_frames;
+        self.missing_at_end += other.missing_at_end;
+        self.disordered_frames += other.disordered_frames;
+        self.corrupt_messages += other.corrupt_messages;
+        self.bad_starts += other.bad_starts;
+    }
+}
+
+/// How a player's connection ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    /// The end of the stream, as when a program ends.
+    Close,
+    /// A reset, as when a machine is gone.
+    Reset,
 }
 
 struct Player {
@@ -67,7 +116,11 @@ struct Player {
     /// The number of the frame that must come next.
     next: Option<u64>,
     lost: Option<String>,
-    faults: Faults,
+    /// It no longer reads.
+    stuck: bool,
+    /// Made to misbehave: what it misses is its own doing.
+    abused: bool,
+    verdict: Verdict,
 }
 
 enum Inlet {
@@ -89,48 +142,94 @@ impl Players {
             samples: Vec::new(),
             recording: false,
             bytes: 0,
+            retired: Verdict::default(),
         })
     }
 
     /// Starts to connect this many more at once.
     pub(crate) fn add(&mut self, count: usize) -> io::Result<()> {
         for _ in 0..count {
-            let opened = self.clock.nanos();
-            let mut stream = TcpStream::connect(self.address)?;
-            let token = Token(self.players.len());
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut stream, token, interest)?;
-            let (inlet, unsent) = match &self.target {
-                Target::Rtmp(url) => {
-                    let mut session = session(url, ClientMode::Play);
-                    let hello = session.poll_transmit().unwrap_or_default();
-                    (Inlet::Rtmp(Box::new(session)), hello.to_vec())
-                }
-                Target::Floor(_) => {
-                    let mut reader = ChunkReader::new(&Limits::default());
-                    reader
-                        .set_chunk_size(CHUNK_SIZE)
-                        .map_err(io::Error::other)?;
-                    (Inlet::Floor(Box::new(reader)), b"S".to_vec())
-                }
-            };
-            self.players.push(Player {
-                stream,
-                inlet,
-                unsent,
-                opened,
-                connected: None,
-                play_sent: None,
-                first_frame: None,
-                header_seen: false,
-                next: None,
-                lost: None,
-                faults: Faults::default(),
-            });
+            let player = self.connect(Token(self.players.len()))?;
+            self.players.push(player);
         }
         Ok(())
+    }
+
+    fn connect(&self, token: Token) -> io::Result<Player> {
+        let opened = self.clock.nanos();
+        let mut stream = TcpStream::connect(self.address)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(&mut stream, token, interest)?;
+        let (inlet, unsent) = match &self.target {
+            Target::Rtmp(url) => {
+                let mut session = session(url, ClientMode::Play);
+                let hello = session.poll_transmit().unwrap_or_default();
+                (Inlet::Rtmp(Box::new(session)), hello.to_vec())
+            }
+            Target::Floor(_) => {
+                let mut reader = ChunkReader::new(&Limits::default());
+                reader
+                    .set_chunk_size(CHUNK_SIZE)
+                    .map_err(io::Error::other)?;
+                (Inlet::Floor(Box::new(reader)), b"S".to_vec())
+            }
+        };
+        Ok(Player {
+            stream,
+            inlet,
+            unsent,
+            opened,
+            connected: None,
+            play_sent: None,
+            first_frame: None,
+            header_seen: false,
+            next: None,
+            lost: None,
+            stuck: false,
+            abused: false,
+            verdict: Verdict::default(),
+        })
+    }
+
+    /// True if a player has frames and nothing was done to it.
+    pub(crate) fn is_healthy(&self, index: usize) -> bool {
+        let player = &self.players[index];
+        player.first_frame.is_some() && player.lost.is_none() && !player.abused
+    }
+
+    /// A player reads no more.
+    pub(crate) fn stall(&mut self, index: usize) {
+        self.players[index].stall();
+    }
+
+    /// A player sends what is not RTMP. False once its connection is gone.
+    pub(crate) fn flood(&mut self, index: usize, garbage: &[u8]) -> bool {
+        let player = &mut self.players[index];
+        player.abused = true;
+        player.unsent.extend_from_slice(garbage);
+        if let Err(e) = player.flush() {
+            player.lost.get_or_insert(e.to_string());
+        }
+        player.lost.is_none()
+    }
+
+    /// Ends a player's connection and puts a new player in its place.
+    pub(crate) fn replace(&mut self, index: usize, ending: Ending) -> io::Result<()> {
+        let new = self.connect(Token(index))?;
+        let old = std::mem::replace(&mut self.players[index], new);
+        self.retired.add(&old.verdict());
+        if let Ending::Reset = ending {
+            socket2::SockRef::from(&old.stream).set_linger(Some(Duration::ZERO))?;
+        }
+        Ok(())
+    }
+
+    /// Frames that came so far, whole and right.
+    pub(crate) fn frames(&self) -> u64 {
+        let now: u64 = self.players.iter().map(|p| p.verdict.frames).sum();
+        self.retired.frames + now
     }
 
     /// Connects this many more, `at_once` at a time. False if not all did in time.
@@ -162,7 +261,8 @@ impl Players {
 
     /// Waits until every player has this many frames (counted from the stream's start).
     pub(crate) fn wait_for_end(&mut self, sent: u64, patience: Duration) -> io::Result<bool> {
-        let done = |p: &Player| p.next.is_none_or(|next| next >= sent) || p.lost.is_some();
+        let done =
+            |p: &Player| p.abused || p.lost.is_some() || p.next.is_none_or(|next| next >= sent);
         self.run_until(Instant::now() + patience, |players| {
             players.iter().all(done)
         })
@@ -172,6 +272,12 @@ impl Players {
     pub(crate) fn run_for(&mut self, duration: Duration) -> io::Result<()> {
         self.run_until(Instant::now() + duration, |_| false)?;
         Ok(())
+    }
+
+    /// The last ones of the players read no more.
+    pub(crate) fn get_stuck(&mut self, count: usize) {
+        let players = self.players.iter_mut().rev();
+        players.take(count).for_each(Player::stall);
     }
 
     pub(crate) fn record(&mut self, on: bool) {
@@ -205,18 +311,26 @@ impl Players {
 
     /// What was wrong, `sent` frames having been published.
     pub(crate) fn faults(&self, sent: u64) -> Faults {
-        let mut sum = Faults::default();
+        self.faults_but(sent, |_| false)
+    }
+
+    /// The same, where some gaps are as they should be.
+    pub(crate) fn faults_but(&self, sent: u64, is_excused: impl Fn(Gap) -> bool) -> Faults {
+        let mut all = Verdict::default();
+        all.add(&self.retired);
+        let mut tails = 0;
         for player in &self.players {
-            let faults = &player.faults;
-            sum.lost_players += u64::from(player.lost.is_some());
-            sum.silent_players += u64::from(player.next.is_none());
-            let tail = player.next.map_or(0, |next| sent.saturating_sub(next));
-            sum.missing_frames += faults.missing_frames + tail;
-            sum.disordered_frames += faults.disordered_frames;
-            sum.corrupt_messages += faults.corrupt_messages;
-            sum.bad_starts += faults.bad_starts;
+            all.add(&player.verdict());
+            if !player.abused {
+                all.faults.silent_players += u64::from(player.next.is_none());
+                tails += player.next.map_or(0, |next| sent.saturating_sub(next));
+            }
         }
-        sum
+        let gaps = all.gaps.iter().filter(|gap| !is_excused(**gap));
+        let missing: u64 = gaps.map(|gap| gap.came - gap.expected).sum();
+        all.faults.missing_frames += missing;
+        all.faults.missing_at_end += tails;
+        all.faults
     }
 
     /// Why the first of the lost players was lost.
@@ -242,7 +356,7 @@ impl Players {
         }
         for event in &self.events {
             let player = &mut self.players[event.token().0];
-            if player.lost.is_some() {
+            if player.lost.is_some() || player.stuck {
                 continue;
             }
             let mut context = Context {
@@ -271,6 +385,23 @@ struct Context<'a> {
 }
 
 impl Player {
+    fn stall(&mut self) {
+        self.stuck = true;
+        self.abused = true;
+    }
+
+    /// What this player was told, less what it brought upon itself.
+    fn verdict(&self) -> Verdict {
+        let mut verdict = Verdict::default();
+        verdict.add(&self.verdict);
+        if self.abused {
+            verdict.gaps.clear();
+        } else {
+            verdict.faults.lost_players += u64::from(self.lost.is_some());
+        }
+        verdict
+    }
+
     fn read(
         &mut self,
         buffer: &mut [u8],
@@ -318,7 +449,7 @@ impl Player {
                                 MediaKind::Video => self.on_video(&media.payload, now, context),
                                 // nginx-rtmp begins with an empty audio message.
                                 MediaKind::Audio if media.payload.is_empty() => {}
-                                MediaKind::Audio => self.faults.corrupt_messages += 1,
+                                MediaKind::Audio => self.verdict.faults.corrupt_messages += 1,
                                 MediaKind::Data => {}
                             },
                             _ => {}
@@ -336,21 +467,26 @@ impl Player {
             return;
         }
         let Ok(stamp) = context.frames.verify(body) else {
-            self.faults.corrupt_messages += 1;
+            self.verdict.faults.corrupt_messages += 1;
             return;
         };
         match self.next {
             None => {
                 let good = self.header_seen && context.frames.is_key(stamp.number);
-                self.faults.bad_starts += u64::from(!good);
+                self.verdict.faults.bad_starts += u64::from(!good);
                 self.first_frame = Some(now);
             }
             Some(next) if stamp.number < next => {
-                self.faults.disordered_frames += 1;
+                self.verdict.faults.disordered_frames += 1;
                 return;
             }
-            Some(next) => self.faults.missing_frames += stamp.number - next,
+            Some(next) if stamp.number > next => self.verdict.gaps.push(Gap {
+                expected: next,
+                came: stamp.number,
+            }),
+            Some(_) => {}
         }
+        self.verdict.frames += 1;
         self.next = Some(stamp.number + 1);
         // What was sent before the join comes from the cache: no latency.
         let live = self.play_sent.unwrap_or(self.opened) < stamp.clock;

@@ -64,6 +64,15 @@ impl Process {
         })
     }
 
+    /// Open file descriptors.
+    pub(crate) fn descriptors(&self) -> usize {
+        let folders = self
+            .pids
+            .iter()
+            .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok());
+        folders.map(Iterator::count).sum()
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         self.pids.iter().all(|pid| {
             fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !s.contains(") Z "))

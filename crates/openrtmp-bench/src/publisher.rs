@@ -1,9 +1,9 @@
 //! One publisher on a thread of its own.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,10 +30,23 @@ pub(crate) struct Publisher {
 struct Shared {
     /// Send no more.
     stop: AtomicBool,
+    /// Send none for now.
+    pause: AtomicBool,
     /// Disconnect.
-    close: AtomicBool,
-    /// Frames sent.
+    ending: OnceLock<Ending>,
+    /// The number of the next frame.
     sent: AtomicU64,
+}
+
+/// How a publisher's connection ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    /// As RTMP says.
+    Goodbye,
+    /// The end of the stream without a word.
+    Vanish,
+    /// A reset in the middle of a frame.
+    Reset,
 }
 
 /// What a publisher did.
@@ -64,8 +77,20 @@ impl Publisher {
         clock: Clock,
         pace: Pace,
     ) -> io::Result<Publisher> {
+        Publisher::start_at(target, frames, clock, pace, 0)
+    }
+
+    /// The same, with another number for the first frame.
+    pub(crate) fn start_at(
+        target: &Target,
+        frames: Arc<Frames>,
+        clock: Clock,
+        pace: Pace,
+        first: u64,
+    ) -> io::Result<Publisher> {
         let mut outlet = Outlet::connect(target)?;
         let shared = Arc::new(Shared::default());
+        shared.sent.store(first, Ordering::Release);
         let theirs = shared.clone();
         let thread = std::thread::Builder::new()
             .name("publisher".into())
@@ -73,7 +98,12 @@ impl Publisher {
         Ok(Publisher { shared, thread })
     }
 
-    /// Stops sending; returns how many frames were sent.
+    /// Sends nothing until told otherwise.
+    pub(crate) fn pause(&self, on: bool) {
+        self.shared.pause.store(on, Ordering::Release);
+    }
+
+    /// Stops sending; returns the number that the next frame would have had.
     pub(crate) fn stop(&self) -> u64 {
         self.shared.stop.store(true, Ordering::Release);
         loop {
@@ -88,8 +118,13 @@ impl Publisher {
 
     /// Disconnects.
     pub(crate) fn finish(self) -> io::Result<Published> {
+        self.end(Ending::Goodbye)
+    }
+
+    /// Disconnects in one of several ways.
+    pub(crate) fn end(self, ending: Ending) -> io::Result<Published> {
         self.shared.stop.store(true, Ordering::Release);
-        self.shared.close.store(true, Ordering::Release);
+        self.shared.ending.get_or_init(|| ending);
         self.thread
             .join()
             .map_err(|_| io::Error::other("the publisher panicked"))?
@@ -114,32 +149,51 @@ fn publish(
         lateness: Duration::ZERO,
         cpu: Duration::ZERO,
     };
+    let first = shared.sent.load(Ordering::Acquire);
     outlet.send(0, frames.sequence_header())?;
-    let start = Instant::now();
+    let mut start = Instant::now();
     let cpu = thread_cpu();
     while !shared.stop.load(Ordering::Acquire) {
+        if shared.pause.load(Ordering::Acquire) {
+            let pause = Duration::from_millis(10);
+            std::thread::sleep(pause);
+            start += pause;
+            outlet.drain()?;
+            continue;
+        }
         let due = match pace {
             Pace::RealTime(fps) => Duration::from_secs(done.frames) / fps,
             Pace::Unlimited => start.elapsed(),
         };
         std::thread::sleep(due.saturating_sub(start.elapsed()));
         done.lateness = done.lateness.max(start.elapsed().saturating_sub(due));
-        frames.write(done.frames, clock.nanos(), &mut body);
+        frames.write(first + done.frames, clock.nanos(), &mut body);
         done.bytes += outlet.send(due.as_millis() as u32, &body)? as u64;
         done.frames += 1;
-        shared.sent.store(done.frames, Ordering::Release);
+        shared.sent.store(first + done.frames, Ordering::Release);
         if matches!(pace, Pace::RealTime(_)) || done.frames.is_multiple_of(64) {
             outlet.drain()?;
         }
     }
     done.elapsed = start.elapsed();
     done.cpu = thread_cpu().saturating_sub(cpu);
-    shared.sent.store(done.frames | STOPPED, Ordering::Release);
-    while !shared.close.load(Ordering::Acquire) {
+    let next = first + done.frames;
+    shared.sent.store(next | STOPPED, Ordering::Release);
+    let ending = loop {
+        if let Some(ending) = shared.ending.get() {
+            break ending;
+        }
         std::thread::sleep(Duration::from_millis(1));
         outlet.drain()?;
+    };
+    match ending {
+        Ending::Goodbye => outlet.close(),
+        Ending::Vanish => outlet.leave()?,
+        Ending::Reset => {
+            frames.write(next, clock.nanos(), &mut body);
+            outlet.break_off(done.elapsed.as_millis() as u32, &body)?;
+        }
     }
-    outlet.close();
     Ok(done)
 }
 
@@ -220,12 +274,34 @@ impl Outlet {
         flush(&mut self.stream, session)
     }
 
+    /// Sends half of a message and resets the connection.
+    fn break_off(&mut self, timestamp: u32, body: &[u8]) -> io::Result<()> {
+        if let Link::Rtmp(session) = &mut self.link
+            && session.send(MediaKind::Video, timestamp, body)
+        {
+            let mut wire = Vec::new();
+            while let Some(bytes) = session.poll_transmit() {
+                wire.extend_from_slice(&bytes);
+            }
+            self.stream.write_all(&wire[..wire.len() / 2])?;
+        }
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+    }
+
     fn close(&mut self) {
         if let Link::Rtmp(session) = &mut self.link {
             session.close();
             // The server may be gone; the connection is over either way.
-            let _ = flush(&mut self.stream, session);
+            let _ = flush(&mut self.stream, session).and_then(|()| self.leave());
         }
+    }
+
+    /// Ends the sending and reads to the server's end. To close with bytes unread
+    /// would be a reset, which may overtake frames.
+    fn leave(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)?;
+        io::copy(&mut self.stream, &mut io::sink())?;
+        Ok(())
     }
 }
 

@@ -1,12 +1,12 @@
 //! Servers started to be measured.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{Config, Server};
+use openrtmp_core::{Config, Metrics, Server};
 use openrtmp_protocol::RtmpUrl;
 use tempfile::TempDir;
 
@@ -67,6 +67,8 @@ impl Contender {
 /// A running server; dropping it ends it.
 pub(crate) struct Running {
     child: Child,
+    /// What our own programs say.
+    says: Option<BufReader<ChildStdout>>,
     target: Target,
     nginx: Option<TempDir>,
 }
@@ -77,24 +79,31 @@ impl Running {
             Contender::OpenRtmp { workers, merge_ms } => {
                 let (workers, merge) = (workers.to_string(), merge_ms.to_string());
                 let arguments = ["serve", "--workers", &workers, "--coalesce", &merge];
-                let (child, address) = start_own(&arguments)?;
-                Ok(Running {
-                    child,
-                    target: Target::Rtmp(url(address)),
-                    nginx: None,
-                })
+                Running::start_server(&arguments)
             }
             Contender::Floor { merge_ms } => {
                 let merge = merge_ms.to_string();
-                let (child, address) = start_own(&["floor-server", "--coalesce", &merge])?;
-                Ok(Running {
-                    child,
-                    target: Target::Floor(address),
-                    nginx: None,
-                })
+                let (mut running, address) = start_own(&["floor-server", "--coalesce", &merge])?;
+                running.target = Target::Floor(address);
+                Ok(running)
             }
             Contender::Nginx => start_nginx(),
         }
+    }
+
+    /// This program as a server, with the arguments that make it one.
+    pub(crate) fn start_server(arguments: &[&str]) -> io::Result<Running> {
+        Ok(start_own(arguments)?.0)
+    }
+
+    /// Tells our server to stop; what it says of itself before it does.
+    pub(crate) fn last_words(&mut self) -> io::Result<String> {
+        drop(self.child.stdin.take());
+        let mut words = String::new();
+        if let Some(says) = &mut self.says {
+            says.read_to_string(&mut words)?;
+        }
+        Ok(words)
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -121,17 +130,19 @@ impl Drop for Running {
     }
 }
 
-/// This program's own server, until standard input ends.
+/// This program's own server, until standard input ends. Returns its numbers then.
 pub(crate) fn serve(
     listen: SocketAddr,
     workers: usize,
     merge: Duration,
+    grace: Duration,
     on_listening: impl FnOnce(SocketAddr),
-) -> Result<(), Box<dyn std::error::Error>> {
+) -> Result<Metrics, Box<dyn std::error::Error>> {
     let mut config = Config::desktop();
     config.listen = vec![listen];
     config.workers = workers;
     config.queue.write_coalesce = merge;
+    config.streams.republish_grace = grace;
     config.limits.connections = 100_000;
     config.limits.publisher_bitrate = 0;
     config.limits.outgoing_bitrate = 0;
@@ -140,23 +151,39 @@ pub(crate) fn serve(
     let server = Server::start(config)?;
     on_listening(server.addresses()[0]);
     io::copy(&mut io::stdin(), &mut io::sink())?;
+    // Streams whose publisher has left are there until its grace is over.
+    let end = Instant::now() + grace * 2;
+    let mut metrics = server.metrics();
+    while !metrics.streams.is_empty() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+        metrics = server.metrics();
+    }
     server.stop(Duration::ZERO);
-    Ok(())
+    Ok(metrics)
 }
 
 /// Starts this program with other arguments; it says where it listens.
-fn start_own(arguments: &[&str]) -> io::Result<(Child, SocketAddr)> {
+fn start_own(arguments: &[&str]) -> io::Result<(Running, SocketAddr)> {
     let mut child = Command::new(std::env::current_exe()?)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
+    let mut says = child.stdout.take().map(BufReader::new);
     let mut line = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout).read_line(&mut line)?;
+    if let Some(says) = &mut says {
+        says.read_line(&mut line)?;
     }
     match line.trim().parse() {
-        Ok(address) => Ok((child, address)),
+        Ok(address) => {
+            let running = Running {
+                child,
+                says,
+                target: Target::Rtmp(url(address)),
+                nginx: None,
+            };
+            Ok((running, address))
+        }
         Err(_) => {
             let _ = child.kill();
             let _ = child.wait();
@@ -188,6 +215,7 @@ fn start_nginx() -> io::Result<Running> {
     let child = nginx_command(&folder).stdin(Stdio::null()).spawn()?;
     let running = Running {
         child,
+        says: None,
         target: Target::Rtmp(url(address)),
         nginx: Some(folder),
     };

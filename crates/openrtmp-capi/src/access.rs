@@ -73,6 +73,16 @@ pub unsafe extern "C" fn openrtmp_request_reject(
     })
 }
 
+/// OPENRTMP_ACCESS_* of an action.
+pub(crate) fn action(action: AccessAction) -> u32 {
+    match action {
+        AccessAction::Connect => OPENRTMP_ACCESS_CONNECT,
+        AccessAction::Publish => OPENRTMP_ACCESS_PUBLISH,
+        AccessAction::Play => OPENRTMP_ACCESS_PLAY,
+        _ => OPENRTMP_ACCESS_OTHER,
+    }
+}
+
 /// Requests that were shown to the host and not answered.
 #[derive(Default)]
 pub(crate) struct Pending(Mutex<Requests>);
@@ -90,12 +100,7 @@ impl Pending {
         let (app, stream) = (request.app.clone(), request.stream.clone());
         let (query, peer) = (request.query.clone(), request.peer.to_string());
         let connection_id = request.connection.as_u64();
-        let action = match request.action {
-            AccessAction::Connect => OPENRTMP_ACCESS_CONNECT,
-            AccessAction::Publish => OPENRTMP_ACCESS_PUBLISH,
-            AccessAction::Play => OPENRTMP_ACCESS_PLAY,
-            _ => OPENRTMP_ACCESS_OTHER,
-        };
+        let action = action(request.action);
         let timeout_ms = request.timeout.as_millis() as u64;
         let (request_id, expired) = self.keep(request);
         drop(expired);

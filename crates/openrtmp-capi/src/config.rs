@@ -81,11 +81,7 @@ pub unsafe extern "C" fn openrtmp_config_load_file(
             let message = format!("{}: {e}", file.display());
             Failure::from(std::io::Error::new(e.kind(), message))
         })?;
-        let yaml = file
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
-        let format = if yaml { Format::Yaml } else { Format::Json };
-        Ok(config.0.merge(&document, format)?)
+        Ok(config.0.merge(&document, Format::of(&file))?)
     })
 }
 

@@ -2,6 +2,7 @@
 
 use openrtmp_core::{CloseReason, Event};
 
+use crate::access;
 use crate::convert::OpenrtmpStr;
 
 /// An event of a newer library; its JSON tells.
@@ -34,7 +35,7 @@ pub const OPENRTMP_EVENT_SUBSCRIBER_LEFT: u32 = 12;
 /// A player is too slow. connection_id, stream, number: frames dropped just now.
 pub const OPENRTMP_EVENT_SUBSCRIBER_DROPPING: u32 = 13;
 /// A request was decided. connection_id, peer, stream: the app or the stream, keys
-/// masked, text: why not, flag: granted; the JSON has the action.
+/// masked, text: why not, flag: granted, number: OPENRTMP_ACCESS_*.
 pub const OPENRTMP_EVENT_ACCESS: u32 = 14;
 /// A limit was reached. text: which, by its path, number: its value.
 pub const OPENRTMP_EVENT_LIMIT_REACHED: u32 = 15;
@@ -228,17 +229,22 @@ fn parts(event: Event) -> Parts {
             dropped,
         ),
         Event::Access {
+            action,
             connection,
             peer,
             target,
             granted,
             reason,
-            ..
         } => Parts {
             peer: peer.to_string(),
             flag: granted,
             text: reason,
-            ..of_player(OPENRTMP_EVENT_ACCESS, connection, target, 0)
+            ..of_player(
+                OPENRTMP_EVENT_ACCESS,
+                connection,
+                target,
+                access::action(action).into(),
+            )
         },
         Event::LimitReached {
             limit,

@@ -1,6 +1,7 @@
 //! Streams, connections and players: seeing them, ending them.
 
 use std::ffi::c_void;
+use std::time::Duration;
 
 use openrtmp_core::ConnectionId;
 
@@ -211,10 +212,42 @@ pub unsafe extern "C" fn openrtmp_server_disconnect(
         let (server, reason) = unsafe { (borrow(server)?.running()?, text(reason)?) };
         let id = ConnectionId::from_u64(connection_id);
         if !server.disconnect(id, reason) {
-            return Err(Failure::not_found(format!("there is no connection {id}")));
+            return Err(no_connection(id));
         }
         Ok(())
     })
+}
+
+/// Goes back to "queue.write_coalesce", for openrtmp_server_set_write_coalesce().
+pub const OPENRTMP_COALESCE_DEFAULT: u32 = u32::MAX;
+
+/// Collects packets for one player for 0 to 350 ms before they are written together, in
+/// place of "queue.write_coalesce"; or OPENRTMP_COALESCE_DEFAULT. It may be set as soon
+/// as the connection is there. OPENRTMP_ERROR_NOT_FOUND if there is none of this id, or
+/// no longer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_set_write_coalesce(
+    server: *mut OpenrtmpServer,
+    connection_id: u64,
+    window_ms: u32,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)?.running()? };
+        let id = ConnectionId::from_u64(connection_id);
+        let window = match window_ms {
+            OPENRTMP_COALESCE_DEFAULT => None,
+            ms => Some(Duration::from_millis(ms.into())),
+        };
+        if !server.set_write_coalesce(id, window)? {
+            return Err(no_connection(id));
+        }
+        Ok(())
+    })
+}
+
+fn no_connection(id: ConnectionId) -> Failure {
+    Failure::not_found(format!("there is no connection {id}"))
 }
 
 /// Ends a stream ("app/name"): the connection that publishes it is closed, or, if that

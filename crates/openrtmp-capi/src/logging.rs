@@ -75,17 +75,20 @@ unsafe impl Versioned for OpenrtmpLogCallbacks {
 /// its own, in place of the one before; NULL: to nobody. Waits until the one before is
 /// done with what it has, and has had its on_closed. OPENRTMP_ERROR_RECURSIVE inside
 /// a log callback; OPENRTMP_ERROR_STATE if the program, written in Rust, has a logger.
+/// After a failure the one before stays, and on_closed of the new one is not called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_log_set(callbacks: *const OpenrtmpLogCallbacks) -> i32 {
     boundary::status(|| {
         callback::refuse_inside(LOGGER.identity(), "changing the log callback")?;
+        // First: a callback that was handed over and then refused would still have
+        // its on_closed, after the failure was told.
+        LOGGER.install()?;
         let outlet = if callbacks.is_null() {
             None
         } else {
             // SAFETY: the contract of the header.
             Some(Outlet::spawn(unsafe { versioned(callbacks)? })?)
         };
-        LOGGER.install()?;
         LOGGER.replace(outlet);
         Ok(())
     })

@@ -331,7 +331,7 @@ pub unsafe extern "C" fn openrtmp_server_start(server: *mut OpenrtmpServer) -> i
 /// - "listen": connections stay, whatever address goes. OPENRTMP_ERROR_LISTEN if one
 ///   cannot be had.
 /// - "rtmp", but "ping_interval", and "limits.session": for connections that come from
-///   now on.
+///   now on; "queue.unsent_bytes": for players.
 /// - "access": keys that are no longer named are revoked, as by openrtmp_key_revoke();
 ///   those added or revoked at run time stay so.
 /// - "record": what is being recorded is completed first, which may take 5 s.
@@ -415,6 +415,27 @@ pub unsafe extern "C" fn openrtmp_server_stop(
 
 /// A day: longer is forever, and must not overflow a clock.
 const MAX_GRACE_MS: u64 = 86_400_000;
+
+/// Tells that the program goes to the background (1), or comes back (0). There writes to
+/// players are collected for at least "queue.background_coalesce", to save power. Holds
+/// until the server is stopped.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_set_background(
+    server: *mut OpenrtmpServer,
+    background: u32,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? }.running()?;
+        let background = match background {
+            0 => false,
+            1 => true,
+            other => return Err(Failure::argument(format!("{other} is neither 0 nor 1"))),
+        };
+        server.set_background(background);
+        Ok(())
+    })
+}
 
 /// Writes the state (OPENRTMP_STATE_*).
 #[unsafe(no_mangle)]

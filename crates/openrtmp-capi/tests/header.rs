@@ -70,6 +70,18 @@ fn sources_header_and_library_export_the_same() {
 }
 
 #[test]
+fn the_cpp_header_offers_every_function() {
+    let cpp = fs::read_to_string(include_dir().join("openrtmp.hpp")).unwrap();
+    for (name, _) in exports() {
+        let called = cpp.match_indices(&name).any(|(at, _)| {
+            let after = cpp[at + name.len()..].chars().next();
+            after.is_some_and(|c| c != '_' && !c.is_ascii_alphanumeric())
+        });
+        assert!(called, "openrtmp.hpp does not use {name}");
+    }
+}
+
+#[test]
 fn every_struct_that_is_filled_has_its_first_size_and_macro() {
     let header = fs::read_to_string(include_dir().join("openrtmp.h")).unwrap();
     for (_, text) in sources() {

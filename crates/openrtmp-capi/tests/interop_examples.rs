@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use support::{build, root, run};
+use support::{build, frames, root, run};
 
 /// Lines that a running example prints; it is killed if the test is over before it.
 struct Running {
@@ -91,24 +91,6 @@ fn publish(url: &str) -> Command {
     command.args(PICTURE).args(SOUND).args(CODECS);
     command.args(["-f", "flv", url]);
     command
-}
-
-/// Frames of video in a file or stream.
-fn frames(input: &str) -> u32 {
-    let output = run(Command::new("ffprobe").args([
-        "-v",
-        "error",
-        "-count_frames",
-        "-select_streams",
-        "v:0",
-        "-show_entries",
-        "stream=nb_read_frames",
-        "-of",
-        "csv=p=0",
-        input,
-    ]));
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().trim_end_matches(',').parse().unwrap()
 }
 
 fn serves(name: &str) {

@@ -26,10 +26,8 @@ impl Settings {
     fn new(profile: u32) -> Settings {
         let mut handle = null_mut();
         // SAFETY: the place for the handle can be written.
-        assert_eq!(
-            unsafe { openrtmp_config_new(profile, &mut handle) },
-            OPENRTMP_OK
-        );
+        let code = unsafe { openrtmp_config_new(profile, &mut handle) };
+        assert_eq!(code, OPENRTMP_OK);
         Settings(handle)
     }
 

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 use crate::exit::Failure;
 use crate::progress::say;
 
-/// The wish to stop: Ctrl-C or SIGTERM. Each signal calls the next handler; one
+/// The wish to stop: Ctrl-C, SIGTERM, or SIGHUP where that does not mean to read the
+/// settings again ([`Stop::on_hang_up`]). Each signal calls the next handler; one
 /// too many, or one before there is anything to finish, ends the process.
 #[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<Shared>);
@@ -22,16 +23,47 @@ struct Shared {
 struct State {
     signals: usize,
     handlers: Vec<Handler>,
+    #[cfg(unix)]
+    hang_up: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl Stop {
     /// Starts to listen to signals. Once per process.
     pub(crate) fn on_signals() -> Result<Stop, Failure> {
         let stop = Stop::default();
-        let handler = stop.clone();
-        ctrlc::set_handler(move || handler.signal())
+        stop.clone()
+            .listen()
             .map_err(|e| Failure::Runtime(format!("cannot listen to signals: {e}")))?;
         Ok(stop)
+    }
+
+    #[cfg(unix)]
+    fn listen(self) -> std::io::Result<()> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+        let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        let wait = move || {
+            for signal in signals.forever() {
+                let hang_up = self.lock().hang_up.clone();
+                match hang_up.filter(|_| signal == SIGHUP) {
+                    Some(hang_up) => hang_up(),
+                    None => self.signal(),
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("signals".to_owned());
+        thread.spawn(wait).map(drop)
+    }
+
+    #[cfg(not(unix))]
+    fn listen(self) -> Result<(), ctrlc::Error> {
+        ctrlc::set_handler(move || self.signal())
+    }
+
+    /// From now on SIGHUP calls this, and is no wish to stop.
+    #[cfg(unix)]
+    pub(crate) fn on_hang_up(&self, call: impl Fn() + Send + Sync + 'static) {
+        self.lock().hang_up = Some(Arc::new(call));
     }
 
     /// From now on the first signal sets [`Stop::requested`] and calls the first

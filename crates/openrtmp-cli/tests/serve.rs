@@ -220,6 +220,48 @@ fn a_signal_stops_the_server_with_a_summary() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_hang_up_reads_the_settings_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let file = folder.path().join("server.yaml");
+    let settings = |text: &str| std::fs::write(&file, text).unwrap();
+    settings("listen: ['127.0.0.1:0']\naccess:\n  publish_keys: [first]\n");
+    let mut process = openrtmp(&["serve", "--config", file.to_str().unwrap()]);
+    let mut process = Running(process.spawn().expect("the command starts"));
+    let stdout = process.0.stdout.take().expect("its output is a pipe");
+    let lines = BufReader::new(stdout).lines().map(Result::unwrap);
+    let url = lines
+        .map(|line| line.trim().to_owned())
+        .find(|line| line.starts_with("rtmp://"))
+        .expect("it tells where to play");
+    let mut log = BufReader::new(process.0.stderr.take().expect("a pipe")).lines();
+    let mut logged = |text: &str| {
+        let line = log.find(|line| line.as_ref().unwrap().contains(text));
+        line.unwrap_or_else(|| panic!("it ended without {text:?}"))
+            .unwrap()
+    };
+    let publish = |key: &str| run(&["publish", "--fast", &movie, &format!("{url}?key={key}")]);
+    assert!(publish("first").status.success());
+
+    settings("listen: ['127.0.0.1:0']\naccess:\n  publish_keys: [second]\n");
+    signal("HUP", &process);
+    logged("settings changed: access.publish_keys");
+    assert!(!publish("first").status.success());
+    assert!(publish("second").status.success());
+
+    settings("listen: ['127.0.0.1:0']\nacces:\n  publish_keys: [third]\n");
+    signal("HUP", &process);
+    let line = logged("the settings stay as they are");
+    assert!(line.contains("did you mean access?"), "{line}");
+    assert!(publish("second").status.success());
+    signal("TERM", &process);
+    // What it logs last is read, so that it can end.
+    log.for_each(drop);
+    assert_eq!(process.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn what_cannot_be_served_exits_with_2_and_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -244,12 +286,17 @@ fn what_cannot_be_served_exits_with_2_and_one_line() {
 /// Ends the server as a service manager would; returns what it printed last.
 #[cfg(unix)]
 fn stop(server: &mut Server) -> String {
-    // Nothing in std sends a signal.
-    let kill = format!("kill -s TERM {}", server.process.0.id());
-    let sent = Command::new("sh").args(["-c", &kill]).status();
-    assert!(sent.unwrap().success());
+    signal("TERM", &server.process);
     let mut rest = String::new();
     server.stdout.read_to_string(&mut rest).unwrap();
     assert_eq!(server.process.0.wait().unwrap().code(), Some(0));
     rest.trim().to_owned()
+}
+
+#[cfg(unix)]
+fn signal(name: &str, process: &Running) {
+    // Nothing in std sends a signal.
+    let kill = format!("kill -s {name} {}", process.0.id());
+    let sent = Command::new("sh").args(["-c", &kill]).status();
+    assert!(sent.unwrap().success());
 }

@@ -1,7 +1,8 @@
 //! The memory that peers can make the server hold, counted against one limit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A limit and what is used of it. Relaxed atomics: a sum, not a lock.
 #[derive(Debug)]
@@ -48,13 +49,17 @@ impl Charge {
         }
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Changes the amount, for holders that grow and shrink.
     pub(crate) fn set(&mut self, bytes: usize) {
         if bytes > self.bytes {
             self.budget
                 .used
                 .fetch_add(bytes - self.bytes, Ordering::Relaxed);
-        } else {
+        } else if bytes < self.bytes {
             self.budget
                 .used
                 .fetch_sub(self.bytes - bytes, Ordering::Relaxed);

@@ -4,13 +4,15 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{JoinHandle, ThreadId};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// Items that may wait for a slow callback.
-const QUEUE: usize = 4096;
+use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use crate::sync::thread::{self, JoinHandle, ThreadId};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// Items that may wait for a slow callback; few enough in a model to meet the limit.
+const QUEUE: usize = if cfg!(loom) { 1 } else { 4096 };
 
 /// Puts items before a callback. Never waits for it.
 pub(crate) struct Dispatcher<T>(Option<Arc<Queue<T>>>);
@@ -59,7 +61,7 @@ impl Patient {
     /// Starts the thread.
     pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Patient> {
         let (alive, ended) = channel::<()>();
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
                 work();
@@ -119,7 +121,8 @@ impl<T: Send + 'static> Dispatcher<T> {
     pub(crate) fn send(&self, item: T) {
         let Some(queue) = &self.0 else { return };
         let mut state = queue.lock();
-        if state.closed || state.items.len() >= QUEUE {
+        // For want of memory an item is lost as for want of room.
+        if state.closed || state.items.len() >= QUEUE || state.items.try_reserve(1).is_err() {
             state.lost += 1;
             drop(state);
             // Dropping an item may call back into us: not with the lock held.
@@ -142,7 +145,7 @@ impl<T: Send + 'static> Dispatcher<T> {
 
     /// True on the thread that runs the callback: the host calls us from inside it.
     pub(crate) fn is_current_thread(&self) -> bool {
-        let current = std::thread::current().id();
+        let current = thread::current().id();
         self.0
             .as_ref()
             .is_some_and(|queue| queue.thread.get() == Some(&current))
@@ -155,7 +158,7 @@ impl<T: Send + 'static> Inlet<T> {
         // The host's callback is dropped with the closure, before the end is told:
         // what it holds is released by the time a stop returns.
         Patient::spawn(name, move || {
-            let _ = self.queue.thread.set(std::thread::current().id());
+            let _ = self.queue.thread.set(thread::current().id());
             while self.wait() {
                 self.drain();
             }

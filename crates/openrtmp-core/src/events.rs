@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::access::AccessAction;
 use crate::id::{ConnectionId, StreamId};
 use crate::stream::tracks::Track;
 
@@ -121,8 +122,8 @@ pub enum Event {
     },
     /// An attempt to connect, publish or play was decided.
     Access {
-        /// connect, publish or play.
-        action: &'static str,
+        /// What was asked for.
+        action: AccessAction,
         /// Who asked.
         connection: ConnectionId,
         /// From where.

@@ -36,6 +36,7 @@
 //! recording, each only if asked for. Host code never runs on a worker.
 
 pub mod access;
+mod addresses;
 mod budget;
 pub mod client;
 pub mod config;
@@ -44,6 +45,12 @@ mod error;
 mod events;
 mod id;
 mod interfaces;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+mod log_limit;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod metrics;
 pub mod platform;
 mod publisher;
@@ -54,6 +61,7 @@ mod shared;
 #[cfg(test)]
 mod sim_tests;
 mod stream;
+mod sync;
 mod tap;
 mod worker;
 

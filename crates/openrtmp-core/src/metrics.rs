@@ -58,7 +58,23 @@ impl Metrics {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    pub(crate) fn add_worker(&mut self, part: WorkerReport) {
+    /// Adds what the workers report, as they answer.
+    pub(crate) fn with(mut self, reports: impl Iterator<Item = WorkerReport>) -> Metrics {
+        let mut delay = DelayHistogram::default();
+        let mut subscribers = Vec::new();
+        for mut report in reports {
+            delay.merge(&report.delay);
+            subscribers.append(&mut report.subscribers);
+            self.add_worker(report);
+        }
+        self.delay = delay.percentiles();
+        self.subscribers = subscribers.len();
+        self.add_subscribers(subscribers);
+        self.workers.sort_by_key(|w| w.worker);
+        self
+    }
+
+    fn add_worker(&mut self, part: WorkerReport) {
         let w = &part.worker;
         self.connections += w.connections;
         self.bytes_in += w.bytes_in;
@@ -67,14 +83,13 @@ impl Metrics {
         self.bitrate_out += w.bitrate_out;
         self.errors.add(&part.errors);
         self.dropped_frames += part.dropped_frames;
-        self.subscribers += part.subscribers.len();
         self.workers.push(part.worker);
         self.streams.extend(part.streams);
         self.connections_list.extend(part.connections);
     }
 
     /// Puts subscribers, which may live on other workers, to their streams.
-    pub(crate) fn add_subscribers(&mut self, subscribers: Vec<(StreamId, SubscriberMetrics)>) {
+    fn add_subscribers(&mut self, subscribers: Vec<(StreamId, SubscriberMetrics)>) {
         for (id, subscriber) in subscribers {
             if let Some(stream) = self.streams.iter_mut().find(|s| s.id == id) {
                 stream.subscribers.push(subscriber);

@@ -48,8 +48,9 @@ impl Server {
     ///   whatever goes. Addresses on the same port as a new one are closed first;
     ///   if the new one cannot be had, they are opened again.
     /// - `rtmp`, but `ping_interval`, and `limits.session`: for connections that
-    ///   come from now on. `streams.republish_grace`, `access.decision_timeout`:
-    ///   for what begins from now on. Lower limits close nobody.
+    ///   come from now on; `queue.unsent_bytes`: for players that do;
+    ///   `streams.republish_grace` and `access.decision_timeout`: for what begins from
+    ///   now on. Lower limits close nobody.
     /// - `access`: keys that are no longer named are revoked, as by
     ///   [`Server::revoke_publish_key`]; those added or revoked at run time stay so.
     ///   No key named any more, and none added: open, as after a start.

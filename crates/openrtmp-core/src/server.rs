@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,12 +14,13 @@ use openrtmp_protocol::StreamName;
 
 use crate::access::{AccessRequest, KeyRing};
 use crate::budget::Budget;
-use crate::config::{Config, RecordConfig};
+use crate::config::{Config, ConfigError, RecordConfig, write_coalesce};
 use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::Event;
 use crate::id::ConnectionId;
-use crate::metrics::{DelayHistogram, Metrics};
+use crate::log_limit::LogLimit;
+use crate::metrics::Metrics;
 use crate::platform::Platform;
 use crate::platform::native::Native;
 use crate::publisher::{PublishError, Publisher};
@@ -140,21 +141,8 @@ impl Server {
             inbox.send(Command::Inspect(sender.clone()));
         }
         drop(sender);
-        let mut metrics = self.shared.base_metrics();
-        let mut delay = DelayHistogram::default();
-        let mut subscribers = Vec::new();
-        for _ in &self.shared.inboxes {
-            let Ok(mut report) = receiver.recv_timeout(METRICS_PATIENCE) else {
-                break;
-            };
-            delay.merge(&report.delay);
-            subscribers.append(&mut report.subscribers);
-            metrics.add_worker(report);
-        }
-        metrics.delay = delay.percentiles();
-        metrics.add_subscribers(subscribers);
-        metrics.workers.sort_by_key(|w| w.worker);
-        metrics
+        let reports = std::iter::from_fn(|| receiver.recv_timeout(METRICS_PATIENCE).ok());
+        self.shared.base_metrics().with(reports)
     }
 
     /// Whether it works, and whether it would take another peer now (O4). Asks
@@ -259,7 +247,7 @@ impl Server {
             record,
             tapped.clone(),
             signal,
-            self.shared.events.clone(),
+            self.shared.clone(),
         );
         let thread = Patient::spawn(RECORDER_THREAD, move || recorder.run())?;
         Ok(Recording { tapped, thread })
@@ -284,17 +272,56 @@ impl Server {
     /// Ends a connection. Asks its worker: false if there is no such connection,
     /// or no longer.
     pub fn disconnect(&self, connection: ConnectionId, reason: &str) -> bool {
+        self.ask_worker(connection, |answer| Command::Disconnect {
+            connection,
+            reason: reason.to_owned(),
+            answer: Some(answer),
+        })
+    }
+
+    fn ask_worker(
+        &self,
+        connection: ConnectionId,
+        question: impl FnOnce(Sender<bool>) -> Command,
+    ) -> bool {
         let Some(inbox) = self.shared.inboxes.get(connection.worker()) else {
             return false;
         };
         let (sender, receiver) = channel();
-        inbox.send(Command::Disconnect {
-            connection,
-            reason: reason.to_owned(),
-            answer: Some(sender),
-        });
+        inbox.send(question(sender));
         // A worker that is gone has dropped the sender.
         receiver.recv().unwrap_or(false)
+    }
+
+    /// How long to collect packets for one player before writing them together, 0
+    /// to 350 ms, in place of [`QueueConfig::write_coalesce`](crate::config::QueueConfig);
+    /// `None` goes back to that. It may be set as soon as the connection is there,
+    /// in answer to its access request for example. False if there is no such
+    /// connection, or no longer.
+    pub fn set_write_coalesce(
+        &self,
+        connection: ConnectionId,
+        window: Option<Duration>,
+    ) -> Result<bool, ConfigError> {
+        if let Some(window) = window {
+            write_coalesce(window)?;
+        }
+        Ok(
+            self.ask_worker(connection, |answer| Command::SetWriteCoalesce {
+                connection,
+                window,
+                answer,
+            }),
+        )
+    }
+
+    /// Tells that the host program goes to the background, or comes back. There
+    /// writes to players are collected for at least
+    /// [`QueueConfig::background_coalesce`](crate::config::QueueConfig), to save power.
+    pub fn set_background(&self, on: bool) {
+        for inbox in &self.shared.inboxes {
+            inbox.send(Command::SetBackground(on));
+        }
     }
 
     /// Ends what is published as a stream (`app/name`): a connection is closed, a
@@ -375,6 +402,7 @@ impl Server {
             self.shared.events.is_current_thread() || self.shared.access.is_current_thread();
         self.shared.events.close();
         self.shared.access.close();
+        self.shared.log_limit.finish();
         if !inside_callback {
             for callback in running.callbacks {
                 if !callback.wait(CALLBACK_PATIENCE) {
@@ -534,6 +562,8 @@ impl<P: Platform> Assembly<P> {
             access,
             publish_keys: KeyRing::new(config.access.publish_keys.iter().cloned()),
             play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
+            log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),
+            addresses: Arc::default(),
             config: Mutex::new(Arc::new(config)),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
@@ -562,9 +592,8 @@ impl<P: Platform> Assembly<P> {
             let filter = Recorder::<P>::filter(&record);
             let tapped = Tapped::new(signal.clone(), filter);
             shared.tap_all(&tapped);
-            let events = shared.events.clone();
             (
-                Recorder::new(platform, record, tapped.clone(), signal, events),
+                Recorder::new(platform, record, tapped.clone(), signal, shared.clone()),
                 tapped,
             )
         });

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use openrtmp_protocol::Time;
 
 use crate::access::{AccessRequest, KeyRing};
+use crate::addresses::Addresses;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::events::Event;
 use crate::id::PublisherId;
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::server::lock;
 use crate::stream::directory::Directory;
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) access: Dispatcher<AccessRequest>,
     pub(crate) publish_keys: KeyRing,
     pub(crate) play_keys: KeyRing,
+    pub(crate) log_limit: Arc<LogLimit>,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) connections: AtomicUsize,
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,

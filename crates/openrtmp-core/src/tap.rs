@@ -2,8 +2,7 @@
 //! policy of its own.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,6 +18,11 @@ use crate::shared::Shared;
 use crate::stream::gate::Gate;
 use crate::stream::packet::{Class, SharedPacket};
 use crate::stream::queue::{Entry, SendQueue};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// Streams that are over and of which a tap keeps what its owner did not take.
+const ENDED_FEEDS: usize = 64;
 
 /// Receives the frames of one stream or of all. Made by
 /// [`Server::tap`](crate::Server::tap) and [`Server::tap_all`](crate::Server::tap_all);
@@ -386,6 +390,22 @@ pub(crate) struct TapStart<'a> {
     pub(crate) clock: i64,
 }
 
+/// Streams that come and go while the owner takes nothing: of those that are over
+/// the newest are kept, so that they cost no more than that.
+fn forget_ended(feeds: &mut Vec<Feed>) {
+    let ended = feeds.iter().filter(|feed| feed.ended).count();
+    let mut surplus = ended.saturating_sub(ENDED_FEEDS);
+    feeds.retain_mut(|feed| {
+        if surplus == 0 || !feed.ended {
+            return true;
+        }
+        surplus -= 1;
+        // Whoever was told of the start is told of the end.
+        feed.queue = SendQueue::default();
+        feed.announced
+    });
+}
+
 impl TapSink {
     /// Attaches a tap to a stream.
     pub(crate) fn attach(
@@ -396,7 +416,9 @@ impl TapSink {
     ) -> TapSink {
         let stream = Arc::new(start.stream);
         let first = start.snapshot.iter().find(|p| p.class != Class::Metadata);
-        tapped.lock().list.push(Feed {
+        let mut feeds = tapped.lock();
+        forget_ended(&mut feeds.list);
+        feeds.list.push(Feed {
             stream: stream.clone(),
             queue: SendQueue::default(),
             clock: first.map_or(start.clock, |p| near(start.clock, p.timestamp)),
@@ -404,6 +426,7 @@ impl TapSink {
             announced: false,
             ended: false,
         });
+        drop(feeds);
         let mut sink = TapSink {
             tapped,
             stream,
@@ -425,11 +448,16 @@ impl TapSink {
         let Some(feed) = feeds.of(&self.stream) else {
             return false;
         };
+        if !feed.queue.reserve() {
+            // For want of memory a frame is lost as for want of time.
+            feed.dropped += 1;
+            return true;
+        }
         feed.queue
             .push_through(&mut self.gate, packet, 1, now, config);
         // What stays when video is dropped is bounded too: audio of a host that
         // never comes back.
-        if feed.queue.bytes() > config.max_bytes.saturating_mul(2) {
+        if feed.queue.footprint() > config.max_bytes.saturating_mul(2) {
             let frames = feed.queue.drop_frames();
             self.gate.shed(frames, true);
         }

@@ -27,9 +27,9 @@ pub struct Tag {
 }
 
 /// Appends the file header and the first PreviousTagSize.
-pub fn write_header(audio: bool, video: bool, output: &mut BytesMut) {
+pub fn write_header(audio: bool, video: bool, output: &mut impl BufMut) {
     let flags = u8::from(audio) << 2 | u8::from(video);
-    output.extend_from_slice(&[b'F', b'L', b'V', 1, flags]);
+    output.put_slice(&[b'F', b'L', b'V', 1, flags]);
     output.put_u32(SHORTEST_HEADER as u32);
     output.put_u32(0);
 }
@@ -38,7 +38,7 @@ pub fn write_header(audio: bool, video: bool, output: &mut BytesMut) {
 ///
 /// # Panics
 /// If `length` is above [`MAX_BODY_LENGTH`], which no RTMP message is.
-pub fn write_tag_header(kind: u8, timestamp: u32, length: usize, output: &mut BytesMut) {
+pub fn write_tag_header(kind: u8, timestamp: u32, length: usize, output: &mut impl BufMut) {
     assert!(
         length <= MAX_BODY_LENGTH,
         "a tag's size has 24 bits, {length} needs more"

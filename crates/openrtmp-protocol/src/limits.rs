@@ -8,10 +8,17 @@ pub struct Limits {
     /// Bytes of unfinished messages over all chunk streams of one connection.
     /// Bounds what interleaving can hold: one full message and some more.
     pub partial_bytes: usize,
+    /// The same for a peer that does not publish and has not asked to: commands
+    /// are small, and whoever was not let in yet shall not hold more than they
+    /// take. Longer messages may be announced; they end the connection once so
+    /// much of them has come.
+    pub command_bytes: usize,
     /// Chunk streams one peer may open. Encoders use 3 to 8.
     pub chunk_streams: usize,
     /// Message streams one connection may create.
     pub message_streams: usize,
+    /// Bytes of an app or a stream's name, its query (`?token=...`) included.
+    pub name_bytes: usize,
     /// Requests (connect, publish, play) waiting for the host's answer.
     pub pending_requests: usize,
     /// Limits of AMF decoding.
@@ -39,8 +46,10 @@ impl Default for Limits {
         Limits {
             message_bytes: 0xFF_FFFF,
             partial_bytes: 20 * 1024 * 1024,
+            command_bytes: 256 * 1024,
             chunk_streams: 64,
             message_streams: 16,
+            name_bytes: 4096,
             pending_requests: 16,
             amf: AmfLimits::default(),
         }

@@ -1,83 +1,13 @@
 //! `cargo xtask build`: the C library for other systems, from a Linux box.
 
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::ExitCode;
 
 use crate::install::succeed;
+use crate::library::{self, Linker, Profile, Refusal, TARGETS, Target};
+use crate::runner::{self, Tally};
 use crate::workspace;
-
-/// A system the library is built for.
-struct Target {
-    name: &'static str,
-    /// The linker of a shared library; `None`: the static one only.
-    linker: Linker,
-    strip: &'static str,
-    shared: &'static str,
-}
-
-enum Linker {
-    /// The machine's own.
-    Native,
-    /// A program on the path.
-    Program(&'static str),
-    /// This program of an Android NDK, if there is one.
-    Ndk(&'static str),
-    /// Apple's, which is not to be had elsewhere.
-    None,
-}
-
-const TARGETS: &[Target] = &[
-    Target {
-        name: "x86_64-unknown-linux-gnu",
-        linker: Linker::Native,
-        strip: "strip",
-        shared: "libopenrtmp.so",
-    },
-    Target {
-        name: "aarch64-unknown-linux-gnu",
-        linker: Linker::Program("aarch64-linux-gnu-gcc"),
-        strip: "aarch64-linux-gnu-strip",
-        shared: "libopenrtmp.so",
-    },
-    Target {
-        name: "x86_64-pc-windows-gnu",
-        linker: Linker::Program("x86_64-w64-mingw32-gcc"),
-        strip: "x86_64-w64-mingw32-strip",
-        shared: "openrtmp.dll",
-    },
-    Target {
-        name: "aarch64-linux-android",
-        linker: Linker::Ndk("aarch64-linux-android21-clang"),
-        strip: "llvm-strip",
-        shared: "libopenrtmp.so",
-    },
-    Target {
-        name: "x86_64-linux-android",
-        linker: Linker::Ndk("x86_64-linux-android21-clang"),
-        strip: "llvm-strip",
-        shared: "libopenrtmp.so",
-    },
-    Target {
-        name: "aarch64-apple-darwin",
-        linker: Linker::None,
-        strip: "",
-        shared: "",
-    },
-    Target {
-        name: "aarch64-apple-ios",
-        linker: Linker::None,
-        strip: "",
-        shared: "",
-    },
-    Target {
-        name: "aarch64-apple-ios-sim",
-        linker: Linker::None,
-        strip: "",
-        shared: "",
-    },
-];
 
 /// What the user asked for.
 pub(crate) struct Options {
@@ -98,8 +28,7 @@ impl Options {
                 "--check" => options.check = true,
                 "--target" => {
                     let name = arguments.next().ok_or("--target needs a name")?;
-                    let known = TARGETS.iter().find(|t| t.name == name);
-                    options.targets.push(known.ok_or_else(unknown(name))?);
+                    options.targets.push(library::target(name)?);
                 }
                 other => return Err(format!("unknown option `{other}`")),
             }
@@ -111,164 +40,101 @@ impl Options {
     }
 }
 
-fn unknown(name: &str) -> impl Fn() -> String {
-    move || {
-        let names: Vec<&str> = TARGETS.iter().map(|t| t.name).collect();
-        format!("no target `{name}`; there are {}", names.join(", "))
-    }
-}
-
-/// What became of one target.
-enum Outcome {
-    Done(String),
-    /// It cannot be had on this machine: why.
-    Skipped(String),
-    Failed(String),
+/// What was done for one target.
+struct Done {
+    what: String,
+    /// What was left out, and why.
+    without: Option<String>,
 }
 
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut failed = false;
+    let mut tally = Tally::default();
     let mut lines = Vec::new();
+    let mut skips = Vec::new();
     for target in &options.targets {
         println!("=== {}", target.name);
         let outcome = match options.check {
             true => check(target),
             false => build(target),
         };
-        lines.push(match outcome {
-            Outcome::Done(what) => format!("{:<28} {what}", target.name),
-            Outcome::Skipped(why) => format!("{:<28} SKIPPED: {why}", target.name),
-            Outcome::Failed(why) => {
-                failed = true;
-                format!("{:<28} FAILED: {why}", target.name)
+        let result = match outcome {
+            Ok(done) => {
+                tally.passed += 1;
+                skips.extend(done.without.map(|what| format!("{} {what}", target.name)));
+                done.what
             }
-        });
+            Err(Refusal::Unavailable(why)) => {
+                skips.push(format!("{}: {why}", target.name));
+                "skipped".to_owned()
+            }
+            Err(Refusal::Failed(why)) => {
+                tally.failed += 1;
+                format!("FAILED: {why}")
+            }
+        };
+        lines.push(format!("{:<28} {result}", target.name));
     }
     println!("\n{}", lines.join("\n"));
-    match failed {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
+    for skip in &skips {
+        println!("{}{skip}", runner::SKIPPED);
+    }
+    println!("{tally}");
+    match tally.failed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
 /// Lints the library's crates for a target.
-fn check(target: &Target) -> Outcome {
-    if let Err(why) = provide(target) {
-        return Outcome::Skipped(why);
-    }
-    let mut command = workspace::cargo();
+fn check(target: &Target) -> Result<Done, Refusal> {
+    let (mut command, _) = library::cargo_for(target)?;
     command
         .args(["clippy", "--target", target.name])
         .args(["-p", "openrtmp-protocol", "-p", "openrtmp-core"])
         .args(["-p", "openrtmp-capi", "--", "-D", "warnings"]);
-    match succeed(&mut command) {
-        Ok(()) => Outcome::Done("clippy is content".to_owned()),
-        Err(why) => Outcome::Failed(why),
-    }
+    succeed(&mut command).map_err(Refusal::Failed)?;
+    Ok(Done {
+        what: "clippy is content".to_owned(),
+        without: None,
+    })
 }
 
-fn build(target: &Target) -> Outcome {
-    if let Err(why) = provide(target) {
-        return Outcome::Skipped(why);
-    }
-    let linker = match linker(target) {
-        Ok(linker) => linker,
-        Err(why) => return Outcome::Skipped(why),
-    };
-    let shared = linker.is_some() || matches!(target.linker, Linker::Native);
-    let kinds = if shared {
-        "staticlib,cdylib"
-    } else {
-        "staticlib"
-    };
-    let mut command = workspace::cargo();
-    command
-        .args(["rustc", "--release", "--package", "openrtmp-capi", "--lib"])
-        .args(["--target", target.name, "--crate-type", kinds])
-        // What is shipped is worth a slow build.
-        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
-    if let Some(linker) = &linker {
-        let variable = target.name.to_uppercase().replace('-', "_");
-        command.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
-    }
-    if let Err(why) = succeed(&mut command) {
-        return Outcome::Failed(why);
-    }
-    let folder = workspace::target().join(target.name).join("release");
-    let archive = folder.join("libopenrtmp.a");
-    let mut said = format!("static {}", mebibytes(size(&archive)));
-    if !shared {
-        let why = match target.linker {
-            Linker::Ndk(_) => "no shared library: ANDROID_NDK_HOME names no NDK",
-            _ => "no shared library: it takes Apple's linker",
-        };
-        return Outcome::Done(format!("{said}; {why}"));
-    }
-    match stripped(
-        &folder.join(target.shared),
-        &strip(target, linker.as_deref()),
-    ) {
-        Ok(bytes) => {
-            said.push_str(&format!(", shared {} stripped", mebibytes(bytes)));
-            match budget(target.name) {
-                Some(most) if bytes > most => {
-                    Outcome::Failed(format!("{said}, over its budget of {}", mebibytes(most)))
-                }
-                Some(most) => Outcome::Done(format!("{said} of {}", mebibytes(most))),
-                None => Outcome::Done(said),
-            }
+fn build(target: &Target) -> Result<Done, Refusal> {
+    let built = library::build(Some(target), Profile::Dist)?;
+    let archive = size(&built.folder.join(built.files.archive))?;
+    let mut what = format!("static {}", mebibytes(archive));
+    match built.linker {
+        Linker::Native | Linker::Program(_) => {}
+        Linker::Nothing(why) => {
+            let what = format!("{what}, no shared library: {why}");
+            return Ok(Done {
+                what,
+                without: None,
+            });
         }
-        Err(why) => Outcome::Failed(why),
+        Linker::Missing(why) => {
+            let without = Some(format!("shared library: {why}"));
+            return Ok(Done { what, without });
+        }
     }
-}
-
-/// Gets Rust's standard library for a target.
-fn provide(target: &Target) -> Result<(), String> {
-    let added = Command::new("rustup")
-        .args(["target", "add", target.name])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match added {
-        Ok(status) if status.success() => Ok(()),
-        _ => Err(format!("`rustup target add {}` failed", target.name)),
+    let bytes = size(&built.folder.join(built.files.shared))?;
+    what.push_str(&format!(", shared {}", mebibytes(bytes)));
+    if let Some(most) = budget(target.name) {
+        what.push_str(&format!(" of {}", mebibytes(most)));
+        if bytes > most {
+            return Err(Refusal::Failed(format!("{what}: over its budget")));
+        }
     }
+    Ok(Done {
+        what,
+        without: None,
+    })
 }
 
-fn linker(target: &Target) -> Result<Option<PathBuf>, String> {
-    match target.linker {
-        Linker::Native | Linker::None => Ok(None),
-        Linker::Program(name) => match Command::new(name).arg("--version").output() {
-            Ok(output) if output.status.success() => Ok(Some(name.into())),
-            _ => Err(format!("{name} is not installed")),
-        },
-        Linker::Ndk(name) => Ok(env::var_os("ANDROID_NDK_HOME")
-            .map(|ndk| {
-                Path::new(&ndk)
-                    .join("toolchains/llvm/prebuilt/linux-x86_64/bin")
-                    .join(name)
-            })
-            .filter(|linker| linker.is_file())),
-    }
-}
-
-/// Beside the linker, where that is named by its folder.
-fn strip(target: &Target, linker: Option<&Path>) -> PathBuf {
-    match linker.and_then(Path::parent) {
-        Some(folder) => folder.join(target.strip),
-        None => target.strip.into(),
-    }
-}
-
-fn stripped(library: &Path, strip: &Path) -> Result<u64, String> {
-    let copy = library.with_extension("stripped");
-    succeed(Command::new(strip).arg("-o").arg(&copy).arg(library))?;
-    Ok(size(&copy))
-}
-
-fn size(file: &Path) -> u64 {
-    fs::metadata(file).map_or(0, |m| m.len())
+fn size(file: &Path) -> Result<u64, Refusal> {
+    fs::metadata(file)
+        .map(|m| m.len())
+        .map_err(|e| Refusal::Failed(format!("{}: {e}", file.display())))
 }
 
 fn mebibytes(bytes: u64) -> String {
@@ -303,9 +169,24 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_target_is_refused_with_those_there_are() {
-        let words = ["--target", "pdp11"].map(str::to_owned);
-        let error = Options::parse(&words).err().unwrap();
-        assert!(error.contains("aarch64-apple-ios"), "{error}");
+    fn every_target_of_the_budget_is_there() {
+        let file = include_str!("../../openrtmp-capi/size-budget.txt");
+        let lines = file.lines().filter(|line| !line.starts_with('#'));
+        for line in lines {
+            let name = line.split(' ').next().unwrap();
+            assert!(library::target(name).is_ok(), "{line}");
+            assert!(allowed(file, name).is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_to_build_must_be_said() {
+        let parse = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&w| w.to_owned()).collect();
+            Options::parse(&words)
+        };
+        assert!(parse(&["--check"]).is_err());
+        assert!(parse(&["--target", "pdp11"]).is_err());
+        assert_eq!(parse(&["--all"]).unwrap().targets.len(), TARGETS.len());
     }
 }

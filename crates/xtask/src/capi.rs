@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use crate::install::{self, succeed};
+use crate::library::{Profile, Refusal};
 use crate::workspace;
 
 /// Cycles of starting and stopping under valgrind, which is some 30 times slower.
@@ -25,13 +26,20 @@ fn check() -> Result<(), String> {
     let folder = workspace::target().join("capi");
     // What an older run left must not be what this one finds.
     let _ = fs::remove_dir_all(&folder);
-    let prefix = folder.join("prefix");
+    // An installation may be moved, and its path may hold spaces.
+    let first = folder.join("first prefix");
+    let prefix = folder.join("moved prefix");
     let options = install::Options {
-        prefix: prefix.clone(),
-        debug: true,
+        prefix: first.clone(),
+        profile: Profile::Dev,
+        target: None,
     };
-    install::install(&options).map_err(|e| e.to_string())?;
-    println!("installed");
+    match install::install(&options) {
+        Ok(()) => {}
+        Err(Refusal::Unavailable(why) | Refusal::Failed(why)) => return Err(why),
+    }
+    fs::rename(&first, &prefix).map_err(|e| e.to_string())?;
+    println!("installed, and moved");
     install::try_out(&prefix, &folder)?;
     println!("CMake and pkg-config, shared and static: built and run");
     valgrind(&prefix, &folder)?;

@@ -6,34 +6,40 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use crate::library::{self, Linker, Profile, Refusal, Target};
 use crate::{EXIT_SETUP, workspace};
-
-/// `OPENRTMP_ABI_VERSION`: part of the shared library's name on Linux and macOS.
-const ABI: u32 = 1;
 
 /// What the user asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) prefix: PathBuf,
-    /// The development profile, which builds in less time.
-    pub(crate) debug: bool,
+    pub(crate) profile: Profile,
+    /// The system it is for, if not this one.
+    pub(crate) target: Option<&'static Target>,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
-        let (mut prefix, mut debug) = (None, false);
+        let (mut prefix, mut profile, mut target) = (None, Profile::Dist, None);
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--prefix" => {
                     prefix = Some(arguments.next().ok_or("--prefix needs a folder")?.into());
                 }
-                "--debug" => debug = true,
+                "--target" => {
+                    let name = arguments.next().ok_or("--target needs a name")?;
+                    target = Some(library::target(name)?);
+                }
+                "--debug" => profile = Profile::Dev,
                 other => return Err(format!("unknown option `{other}`")),
             }
         }
-        let prefix = prefix.ok_or("install needs --prefix DIR")?;
-        Ok(Options { prefix, debug })
+        Ok(Options {
+            prefix: prefix.ok_or("install needs --prefix DIR")?,
+            profile,
+            target,
+        })
     }
 }
 
@@ -43,19 +49,21 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             println!("installed below {}", options.prefix.display());
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            eprintln!("error: {error}");
+        Err(Refusal::Unavailable(why) | Refusal::Failed(why)) => {
+            eprintln!("error: {why}");
             ExitCode::from(EXIT_SETUP)
         }
     }
 }
 
 /// Builds and copies.
-pub(crate) fn install(options: &Options) -> io::Result<()> {
-    let native = build(options.debug)?;
-    let built = workspace::target().join(if options.debug { "debug" } else { "release" });
-    let names = Names::of_this_machine();
-    let prefix = &options.prefix;
+pub(crate) fn install(options: &Options) -> Result<(), Refusal> {
+    let built = library::build(options.target, options.profile)?;
+    place(&built, &options.prefix).map_err(|e| Refusal::Failed(e.to_string()))
+}
+
+fn place(built: &library::Built, prefix: &Path) -> io::Result<()> {
+    let (files, native) = (&built.files, &built.native_libraries);
     let lib = prefix.join("lib");
     let cmake = lib.join("cmake/openrtmp");
     let pkgconfig = lib.join("pkgconfig");
@@ -64,32 +72,32 @@ pub(crate) fn install(options: &Options) -> io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     for header in ["openrtmp.h", "openrtmp.hpp"] {
-        copy(
-            &workspace::root().join("include").join(header),
-            &include.join(header),
-        )?;
+        let source = workspace::root().join("include").join(header);
+        copy(&source, &include.join(header))?;
     }
-    copy(&built.join(names.archive), &lib.join(names.archive))?;
-    let shared = prefix.join(&names.installed);
-    if let Some(folder) = shared.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    copy(&built.join(names.shared), &shared)?;
-    if let Some(link) = names.link {
-        relink(&shared, &lib.join(link))?;
-    }
-    if let Some(implib) = names.implib {
-        copy(&built.join(implib), &lib.join(implib))?;
+    copy(&built.folder.join(files.archive), &lib.join(files.archive))?;
+    if let Linker::Native | Linker::Program(_) = built.linker {
+        let shared = prefix.join(&files.installed);
+        if let Some(folder) = shared.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        copy(&built.folder.join(files.shared), &shared)?;
+        if let Some(link) = files.link {
+            relink(&shared, &lib.join(link))?;
+        }
+        if let Some(implib) = files.implib {
+            copy(&built.folder.join(implib), &lib.join(implib))?;
+        }
     }
 
     let fill = |template: &str| {
         template
             .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
-            .replace("@LIBS_PRIVATE@", &native)
-            .replace("@LIBS_PRIVATE_CMAKE@", &native.replace(' ', ";"))
-            .replace("@SHARED@", &names.installed)
-            .replace("@STATIC@", names.archive)
-            .replace("@IMPLIB@", names.implib.unwrap_or(""))
+            .replace("@LIBS_PRIVATE@", native)
+            .replace("@LIBS_PRIVATE_CMAKE@", &cmake_list(native))
+            .replace("@SHARED@", &files.installed)
+            .replace("@STATIC@", files.archive)
+            .replace("@IMPLIB@", files.implib.unwrap_or(""))
     };
     for (name, folder) in [
         ("openrtmp.pc", &pkgconfig),
@@ -102,73 +110,12 @@ pub(crate) fn install(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// Builds the library; returns what a program that links it statically needs too,
-/// as rustc says.
-fn build(debug: bool) -> io::Result<String> {
-    let mut command = workspace::cargo();
-    command.args(["rustc", "--package", "openrtmp-capi", "--lib"]);
-    if !debug {
-        command.arg("--release");
-    }
-    command.args(["--", "--print", "native-static-libs"]);
-    let output = command.stdin(Stdio::null()).output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        return Err(io::Error::other(said.into_owned()));
-    }
-    native_libraries(&said)
-        .ok_or_else(|| io::Error::other("rustc did not say what a static library needs"))
-}
-
-fn native_libraries(said: &str) -> Option<String> {
-    said.lines()
-        .find_map(|line| line.split_once("native-static-libs: "))
-        .map(|(_, libraries)| libraries.trim().to_owned())
-}
-
-/// How libraries are called where this runs.
-struct Names {
-    archive: &'static str,
-    shared: &'static str,
-    /// Below the prefix.
-    installed: String,
-    link: Option<&'static str>,
-    implib: Option<&'static str>,
-}
-
-impl Names {
-    fn of_this_machine() -> Names {
-        if cfg!(target_os = "macos") {
-            Names {
-                archive: "libopenrtmp.a",
-                shared: "libopenrtmp.dylib",
-                installed: format!("lib/libopenrtmp.{ABI}.dylib"),
-                link: Some("libopenrtmp.dylib"),
-                implib: None,
-            }
-        } else if cfg!(windows) {
-            let gnu = cfg!(target_env = "gnu");
-            Names {
-                archive: if gnu { "libopenrtmp.a" } else { "openrtmp.lib" },
-                shared: "openrtmp.dll",
-                installed: "bin/openrtmp.dll".to_owned(),
-                link: None,
-                implib: Some(if gnu {
-                    "libopenrtmp.dll.a"
-                } else {
-                    "openrtmp.dll.lib"
-                }),
-            }
-        } else {
-            Names {
-                archive: "libopenrtmp.a",
-                shared: "libopenrtmp.so",
-                installed: format!("lib/libopenrtmp.so.{ABI}"),
-                link: Some("libopenrtmp.so"),
-                implib: None,
-            }
-        }
-    }
+/// Linker options as CMake lists them. It drops what it has seen before, so that an
+/// Apple framework must be one entry and not two.
+fn cmake_list(options: &str) -> String {
+    let mut list = options.split_whitespace().collect::<Vec<_>>().join(";");
+    list = list.replace("-framework;", "-framework ");
+    list
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -210,39 +157,53 @@ pub(crate) fn try_out(prefix: &Path, folder: &Path) -> Result<(), String> {
         }
     }
 
-    // The linker prefers the shared library: a folder without it links statically.
-    let alone = folder.join("static");
-    let lib = prefix.join("lib");
-    copy_tree(prefix, &alone, &|name| !name.contains(".so")).map_err(|e| e.to_string())?;
-    for (prefix, kind) in [(prefix, "--shared"), (alone.as_path(), "--static")] {
-        let flags = pkg_config(prefix, kind)?;
-        let program = folder.join(format!("c_server{kind}"));
-        let source = root.join("examples/c/server.c");
-        succeed(
-            Command::new("cc")
-                .args(["-std=c99", &path(&source), "-o", &path(&program)])
-                .args(&flags),
-        )?;
-        start(&program, Some(&lib))?;
+    for kind in [Kind::Shared, Kind::Static] {
+        let program = folder.join(format!("c_server_{kind:?}"));
+        compile("cc", prefix, kind, folder, &program)?;
+        start(&program, Some(&prefix.join("lib")))?;
     }
     Ok(())
 }
 
-fn pkg_config(prefix: &Path, kind: &str) -> Result<Vec<String>, String> {
-    let mut command = Command::new("pkg-config");
-    command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
-    if kind == "--static" {
-        command.arg("--static");
-    }
-    let output = command
-        .args(["--cflags", "--libs", "openrtmp"])
-        .output()
-        .map_err(|e| format!("pkg-config: {e}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    let flags = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(flags.split_whitespace().map(str::to_owned).collect())
+/// How a program links the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Shared,
+    Static,
+}
+
+/// Builds the C example with what pkg-config says of an installation, in a shell, as
+/// its manual has it. `folder` is for what this takes.
+pub(crate) fn compile(
+    cc: &str,
+    prefix: &Path,
+    kind: Kind,
+    folder: &Path,
+    program: &Path,
+) -> Result<(), String> {
+    const SCRIPT: &str = r#"
+        flags=$(pkg-config $KIND --cflags --libs openrtmp) || exit
+        eval "set -- \"\$@\" $flags"
+        exec "$@""#;
+    let mut command = Command::new("sh");
+    let prefix = match kind {
+        Kind::Shared => prefix.to_owned(),
+        Kind::Static => {
+            command.env("KIND", "--static");
+            // The linker prefers the shared library: a folder without it.
+            let alone = folder.join("static");
+            let wanted = |name: &str| !name.contains(".so") && !name.contains(".dll");
+            copy_tree(prefix, &alone, &wanted).map_err(|e| e.to_string())?;
+            alone
+        }
+    };
+    command
+        .env("PKG_CONFIG_LIBDIR", prefix.join("lib/pkgconfig"))
+        .args(["-c", SCRIPT, "sh", cc, "-std=c99", "-Wall", "-Werror"])
+        .arg(workspace::root().join("examples/c/server.c"))
+        .arg("-o")
+        .arg(program);
+    succeed(&mut command)
 }
 
 /// Starts a server with nothing to read: it listens, and stops.
@@ -290,10 +251,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_rustc_says_is_found() {
-        let said = "note: link against\n\nnote: native-static-libs: -lgcc_s -lc\n\nFinished";
-        assert_eq!(native_libraries(said).as_deref(), Some("-lgcc_s -lc"));
-        assert_eq!(native_libraries("Finished"), None);
+    fn a_framework_is_one_entry_of_a_cmake_list() {
+        let list = cmake_list("-lc -framework Security -framework Foundation");
+        assert_eq!(list, "-lc;-framework Security;-framework Foundation");
     }
 
     #[test]
@@ -305,7 +265,10 @@ mod tests {
         assert!(parse(&[]).is_err());
         assert!(parse(&["--prefix"]).is_err());
         assert!(parse(&["--prefix", "x", "--fast"]).is_err());
+        assert!(parse(&["--prefix", "x", "--target", "pdp11"]).is_err());
         let options = parse(&["--prefix", "x", "--debug"]).unwrap();
-        assert_eq!((options.prefix, options.debug), (PathBuf::from("x"), true));
+        assert_eq!(options.prefix, PathBuf::from("x"));
+        assert_eq!(options.profile, Profile::Dev);
+        assert_eq!(parse(&["--prefix", "x"]).unwrap().profile, Profile::Dist);
     }
 }

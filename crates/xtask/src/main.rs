@@ -12,11 +12,20 @@
 mod bench;
 mod build;
 mod capi;
+mod coverage;
+mod foreign;
+mod fuzz;
 mod install;
+mod instructions;
+mod library;
+mod nightly;
 mod runner;
+mod sanitize;
 mod sim;
+mod soak;
 mod test;
 mod tools;
+mod wine;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,18 +39,37 @@ Commands:
          --no-install   install nothing; say what is missing and stop
   bench  Measure our server beside the bare TCP fan-out and nginx-rtmp; options
          are those of `openrtmp-bench compare`
+  instructions  Count the instructions of the hot paths under callgrind and compare
+         them to the baseline; --bless writes a new one
   sim    Run simulated worlds; what breaks a rule is shown, made small
          --seeds N      so many, from
          --from S       this seed on; 2,000 from 0 unless said otherwise
          --go-on        do not stop at the first that breaks a rule
          --replay X     run a seed again, or a world from a file
   install --prefix DIR   Install the C library, its headers, and what CMake and
-                         pkg-config need; --debug for the development profile
+                         pkg-config need; --debug for the development profile,
+                         --target T for another system
   build  Build the C library for other systems and compare its size to the budget
          --target T     one system, repeatable; --all: all there are
          --check        run clippy instead
+  foreign   Run tests and the C example as programs of Windows, under wine, and of
+         64-bit ARM Linux, under qemu
+  wine PROGRAM [ARGUMENT...]   Run a Windows program in a Debian tree with wine,
+         which is made below the target folder if it is not there (takes root)
   capi   Install the C library into the target folder, build programs against it
          with CMake and pkg-config, and run it under valgrind
+  sanitize  The tests again under loom, Miri, AddressSanitizer, ThreadSanitizer
+         --only CHECK   one of loom, miri, asan, tsan; repeatable
+         --quick        what `test` runs of it
+         --no-install   install no toolchain or component
+  soak   A server under hundreds of players while some, and its publishers, are
+         killed, stalled and flooded; --minutes N (10), --seconds N, --players N,
+         --publishers N, --bitrate N, --workers N, --seed N; --dev: not optimised
+  coverage  Lines and branches of protocol and core that the tests reach, by file
+  fuzz   Run the fuzz targets of tests/fuzz in turn, with the nightly compiler
+         --seconds N    how long each runs, by default 60
+         --target T     one target, repeatable
+         --merge        take over into the corpus what reaches new code
 
 Exit codes: 0 all passed, 1 something failed, 2 wrong usage or a tool is missing";
 
@@ -59,6 +87,10 @@ fn main() -> ExitCode {
             Err(message) => refuse(&message),
         },
         "bench" => bench::run(options),
+        "instructions" => match instructions::parse(options) {
+            Ok(bless) => instructions::run(bless),
+            Err(message) => refuse(&message),
+        },
         "sim" => match sim::Options::parse(options) {
             Ok(options) => sim::run(&options),
             Err(message) => refuse(&message),
@@ -71,7 +103,22 @@ fn main() -> ExitCode {
             Ok(options) => build::run(&options),
             Err(message) => refuse(&message),
         },
+        "sanitize" => match sanitize::Options::parse(options) {
+            Ok(options) => sanitize::run(&options),
+            Err(message) => refuse(&message),
+        },
+        "soak" => match soak::Options::parse(options) {
+            Ok(options) => soak::run(&options),
+            Err(message) => refuse(&message),
+        },
+        "coverage" if options.is_empty() => coverage::run(),
         "capi" if options.is_empty() => capi::run(),
+        "fuzz" => match fuzz::Options::parse(options) {
+            Ok(options) => fuzz::run(&options),
+            Err(message) => refuse(&message),
+        },
+        "foreign" if options.is_empty() => foreign::run(),
+        "wine" if !options.is_empty() => wine::run(options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}\n\nSteps of test: {}", test::step_names());
             ExitCode::SUCCESS

@@ -1,9 +1,13 @@
 //! Runs a program, passes its output on as it comes, and counts what libtest
 //! says about its tests.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::thread;
+
+/// How a line begins by which a chore says what it left out, and why.
+pub(crate) const SKIPPED: &str = "skipped: ";
 
 /// Tests passed, failed and skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,11 +40,41 @@ impl Tally {
     }
 }
 
+/// As libtest says it, so that one chore counts what another did.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.failed == 0 { "ok" } else { "FAILED" };
+        let Tally {
+            passed,
+            failed,
+            skipped,
+        } = self;
+        write!(
+            f,
+            "test result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored"
+        )
+    }
+}
+
 /// What became of a program.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) success: bool,
     pub(crate) tally: Tally,
+    /// What it said it skipped.
+    pub(crate) skipped: Vec<String>,
+}
+
+impl Outcome {
+    fn hear(&mut self, line: &str) {
+        if let Some(found) = Tally::from_line(line) {
+            self.tally.add(found);
+        }
+        if let Some(name) = line.strip_prefix(SKIPPED) {
+            self.tally.skipped += 1;
+            self.skipped.push(name.trim_end().to_owned());
+        }
+    }
 }
 
 /// Runs `command` to its end.
@@ -53,27 +87,23 @@ pub(crate) fn run(mut command: Command) -> io::Result<Outcome> {
     let stdout = child.stdout.take().expect("stdout was piped");
     let stderr = child.stderr.take().expect("stderr was piped");
     let errors = thread::spawn(move || pass_on(stderr, io::stderr()));
-    let tally = pass_on(stdout, io::stdout())?;
+    let mut outcome = pass_on(stdout, io::stdout())?;
     errors.join().expect("passing lines on does not panic")?;
-    Ok(Outcome {
-        success: child.wait()?.success(),
-        tally,
-    })
+    outcome.success = child.wait()?.success();
+    Ok(outcome)
 }
 
-fn pass_on(from: impl Read, mut to: impl Write) -> io::Result<Tally> {
-    let mut tally = Tally::default();
+fn pass_on(from: impl Read, mut to: impl Write) -> io::Result<Outcome> {
+    let mut outcome = Outcome::default();
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line)? > 0 {
         to.write_all(&line)?;
         to.flush()?;
-        if let Some(found) = Tally::from_line(&String::from_utf8_lossy(&line)) {
-            tally.add(found);
-        }
+        outcome.hear(&String::from_utf8_lossy(&line));
         line.clear();
     }
-    Ok(tally)
+    Ok(outcome)
 }
 
 #[cfg(test)]
@@ -90,6 +120,7 @@ mod tests {
             skipped: 1,
         };
         assert_eq!(Tally::from_line(line), Some(expected));
+        assert_eq!(Tally::from_line(&expected.to_string()), Some(expected));
     }
 
     #[test]
@@ -107,15 +138,17 @@ mod tests {
     #[test]
     fn output_is_passed_on_unchanged_and_summed_up() {
         let output = b"running 1 test\n\xff\ntest result: ok. 1 passed; 0 failed; 0 ignored\n\
+            skipped: tsan: no nightly\n\
             test result: ok. 2 passed; 0 failed; 4 ignored\nno newline at the end";
         let mut seen = Vec::new();
-        let tally = pass_on(&output[..], &mut seen).unwrap();
+        let outcome = pass_on(&output[..], &mut seen).unwrap();
         assert_eq!(seen, output);
+        assert_eq!(outcome.skipped, ["tsan: no nightly"]);
         let expected = Tally {
             passed: 3,
             failed: 0,
-            skipped: 4,
+            skipped: 5,
         };
-        assert_eq!(tally, expected);
+        assert_eq!(outcome.tally, expected);
     }
 }

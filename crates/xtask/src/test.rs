@@ -61,7 +61,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
     let prepared = started.elapsed();
 
-    let results: Vec<StepResult> = steps.into_iter().map(run_step).collect();
+    let results: Vec<StepResult> = steps
+        .into_iter()
+        .map(|step| run_step(step, options.install))
+        .collect();
     print_summary(prepared, &results);
     if results.iter().all(|result| result.passed) {
         ExitCode::SUCCESS
@@ -139,8 +142,50 @@ const STEPS: &[Step] = &[
     Step {
         name: "cross",
         what: "the C library's crates linted for every system",
-        needs: &[Tool::Clippy],
+        needs: tools::CROSS,
         arguments: &["xtask", "build", "--all", "--check"],
+        environment: &[],
+    },
+    Step {
+        name: "size",
+        what: "the shared library as it is shipped, against its size budget",
+        needs: tools::CROSS,
+        arguments: &[
+            "xtask",
+            "build",
+            "--target",
+            "x86_64-unknown-linux-gnu",
+            "--target",
+            "x86_64-pc-windows-gnu",
+        ],
+        environment: &[],
+    },
+    Step {
+        name: "foreign",
+        what: "tests and the C example on Windows (wine) and 64-bit ARM (qemu)",
+        needs: tools::FOREIGN,
+        arguments: &["xtask", "foreign"],
+        environment: &[],
+    },
+    Step {
+        name: "instructions",
+        what: "instruction counts of the hot paths against their baseline",
+        needs: &[Tool::Valgrind],
+        arguments: &["xtask", "instructions"],
+        environment: &[],
+    },
+    Step {
+        name: "sanitize",
+        what: "thread models under loom, the C interface under Miri",
+        needs: &[],
+        arguments: &["xtask", "sanitize", "--quick"],
+        environment: &[],
+    },
+    Step {
+        name: "soak",
+        what: "a server under players and publishers that misbehave",
+        needs: &[],
+        arguments: &["xtask", "soak", "--seconds", "25", "--dev"],
         environment: &[],
     },
     Step {
@@ -156,22 +201,24 @@ struct StepResult {
     name: &'static str,
     passed: bool,
     tally: Tally,
+    /// What could not run here, and why.
+    skipped: Vec<String>,
     took: Duration,
 }
 
-fn run_step(step: &Step) -> StepResult {
+fn run_step(step: &Step, install: bool) -> StepResult {
     println!("\n=== {}: {}", step.name, step.what);
     let started = Instant::now();
     let mut command: Command = workspace::cargo();
     command
         .args(step.arguments)
         .envs(step.environment.iter().copied());
+    if !install {
+        command.env(tools::NO_INSTALL, "1");
+    }
     let outcome = runner::run(command).unwrap_or_else(|error| {
         eprintln!("error: cargo could not be run: {error}");
-        Outcome {
-            success: false,
-            tally: Tally::default(),
-        }
+        Outcome::default()
     });
     let took = started.elapsed();
     let verdict = if outcome.success { "passed" } else { "FAILED" };
@@ -180,6 +227,7 @@ fn run_step(step: &Step) -> StepResult {
         name: step.name,
         passed: outcome.success,
         tally: counted(&outcome),
+        skipped: outcome.skipped,
         took,
     }
 }
@@ -211,6 +259,11 @@ fn print_summary(prepared: Duration, results: &[StepResult]) {
         time += result.took;
     }
     println!("{:<10} {:<8} {:>10}", "all", "", seconds(time));
+    for result in results {
+        for skipped in &result.skipped {
+            println!("{}{}: {skipped}", runner::SKIPPED, result.name);
+        }
+    }
     println!("\n{}", tally_line(total));
 }
 
@@ -241,7 +294,11 @@ mod tests {
             failed,
             skipped: 0,
         };
-        Outcome { success, tally }
+        Outcome {
+            success,
+            tally,
+            ..Outcome::default()
+        }
     }
 
     #[test]

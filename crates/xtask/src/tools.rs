@@ -1,5 +1,6 @@
 //! Finds what the tests need and installs what is missing.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,13 @@ pub(crate) enum Tool {
     Cmake,
     PkgConfig,
     Valgrind,
+    /// Makes the tree that wine runs in.
+    Debootstrap,
+    /// Linkers of other systems.
+    Mingw,
+    Aarch64Gcc,
+    /// Runs programs of 64-bit ARM.
+    Qemu,
 }
 
 /// What the interop tests need.
@@ -44,6 +52,27 @@ pub(crate) const INTEROP: &[Tool] = &[
 
 /// What trying out the C library needs, beside a compiler.
 pub(crate) const CAPI: &[Tool] = &[Tool::Cmake, Tool::PkgConfig, Tool::Valgrind];
+
+/// What builds for other systems need.
+pub(crate) const CROSS: &[Tool] = &[Tool::Clippy, Tool::Mingw, Tool::Aarch64Gcc];
+
+/// What running programs of other systems needs, except a Debian tree with wine,
+/// which not every machine can have.
+pub(crate) const FOREIGN: &[Tool] = &[
+    Tool::Mingw,
+    Tool::Aarch64Gcc,
+    Tool::Qemu,
+    Tool::PkgConfig,
+    Tool::Ffmpeg,
+];
+
+/// Set for the chores that `test --no-install` runs.
+pub(crate) const NO_INSTALL: &str = "OPENRTMP_NO_INSTALL";
+
+/// Whether chores may install what they miss.
+pub(crate) fn may_install() -> bool {
+    env::var_os(NO_INSTALL).is_none()
+}
 
 /// The wheel that carries a current static ffmpeg. The version is fixed so that
 /// a new ffmpeg is met when somebody means to, not when CI happens to run.
@@ -104,6 +133,10 @@ impl Tool {
             Tool::Cmake => answers(Command::new("cmake").arg("--version")),
             Tool::PkgConfig => answers(Command::new("pkg-config").arg("--version")),
             Tool::Valgrind => answers(Command::new("valgrind").arg("--version")),
+            Tool::Debootstrap => answers(Command::new("debootstrap").arg("--version")),
+            Tool::Mingw => answers(Command::new("x86_64-w64-mingw32-gcc").arg("--version")),
+            Tool::Aarch64Gcc => answers(Command::new("aarch64-linux-gnu-gcc").arg("--version")),
+            Tool::Qemu => answers(Command::new("qemu-aarch64").arg("--version")),
             Tool::Pip => answers(Command::new("python3").args(["-m", "pip", "--version"])),
         }
     }
@@ -123,6 +156,10 @@ impl Tool {
             Tool::Cmake => Some("cmake"),
             Tool::PkgConfig => Some("pkg-config"),
             Tool::Valgrind => Some("valgrind"),
+            Tool::Debootstrap => Some("debootstrap"),
+            Tool::Mingw => Some("gcc-mingw-w64-x86-64"),
+            Tool::Aarch64Gcc => Some("gcc-aarch64-linux-gnu"),
+            Tool::Qemu => Some("qemu-user"),
         }
     }
 }
@@ -165,7 +202,7 @@ fn has_element(name: &str) -> bool {
 }
 
 /// True if the program starts and ends with success.
-fn answers(command: &mut Command) -> bool {
+pub(crate) fn answers(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -197,7 +234,7 @@ fn apt_install(packages: &[&str]) -> bool {
 }
 
 /// How to become root without being asked anything: not at all, by sudo, or not.
-fn root_prefix() -> Option<&'static [&'static str]> {
+pub(crate) fn root_prefix() -> Option<&'static [&'static str]> {
     if !answers(Command::new("apt-get").arg("--version")) {
         return None;
     }

@@ -74,39 +74,41 @@ static void visit_nothing(void *user_data, openrtmp_str text) {
     ++*(int *) user_data;
 }
 
-static void null_is_refused(void) {
+static void values_that_mean_nothing_are_refused(void) {
     const int32_t invalid = OPENRTMP_ERROR_INVALID_ARGUMENT;
-    openrtmp_str none = {NULL, 5};
     openrtmp_config *config = settings();
     openrtmp_server *server = server_with(NULL);
     openrtmp_tap_callbacks tap = OPENRTMP_TAP_CALLBACKS_INIT;
-    openrtmp_tap *out_tap = (openrtmp_tap *) 1;
+    openrtmp_tap *out_tap = NULL;
+    openrtmp_publisher *publisher = NULL;
+    openrtmp_media media = OPENRTMP_MEDIA_INIT;
+    openrtmp_track track = OPENRTMP_TRACK_INIT;
 
-    CHECK(openrtmp_config_new(OPENRTMP_PROFILE_DESKTOP, NULL) == invalid);
     CHECK(openrtmp_config_new(99, &config) == invalid);
-    CHECK(openrtmp_config_set(NULL, S("listen"), S("x")) == invalid);
-    CHECK(openrtmp_config_set(config, none, S("x")) == invalid);
-    CHECK(openrtmp_config_validate(NULL) == invalid);
     CHECK(openrtmp_config_load_text(config, S("{}"), 77) == invalid);
-    CHECK(openrtmp_server_new(NULL, NULL, &server) == invalid);
-    CHECK(openrtmp_server_new(config, NULL, NULL) == invalid);
-    CHECK(openrtmp_server_start(NULL) == invalid);
-    CHECK(openrtmp_server_stop(NULL, 0, NULL) == invalid);
-    CHECK(openrtmp_server_state(server, NULL) == invalid);
-    CHECK(openrtmp_request_accept(NULL, 1) == invalid);
-    CHECK(openrtmp_publisher_write(NULL, NULL) == invalid);
     OK(openrtmp_server_start(server));
     CHECK(openrtmp_tap_open(server, S(""), &tap, &out_tap) == invalid);
-    CHECK(openrtmp_tap_open(server, S(""), NULL, &out_tap) == invalid);
-    CHECK(out_tap == (openrtmp_tap *) 1);
-    CHECK(openrtmp_server_streams(server, NULL, NULL) == invalid);
+    OK(openrtmp_publisher_open(server, S("live/x"), &publisher));
+    track.kind = OPENRTMP_MEDIA_AUDIO;
+    CHECK(openrtmp_publisher_configure(publisher, &track) == invalid);
+    track.codec = OPENRTMP_FOURCC_AAC;
+    track.config_length = 2;
+    CHECK(openrtmp_publisher_configure(publisher, &track) == invalid);
+    track.config_length = 0;
+    track.track = 256;
+    CHECK(openrtmp_publisher_configure(publisher, &track) == invalid);
+    track.track = 0;
+    OK(openrtmp_publisher_configure(publisher, &track));
+    CHECK(openrtmp_publisher_write(publisher, &media) == invalid);
+    media.kind = OPENRTMP_MEDIA_AUDIO;
+    media.payload_length = 9;
+    CHECK(openrtmp_publisher_write(publisher, &media) == invalid);
+    media.payload_length = 0;
+    media.dts_us = -1;
+    CHECK(openrtmp_publisher_write(publisher, &media) == invalid);
+    CHECK(openrtmp_publisher_write_message(publisher, 7, 0, NULL, 0) == invalid);
     CHECK(strlen(openrtmp_last_error_message()) > 0);
-    openrtmp_config_free(NULL);
-    openrtmp_publisher_free(NULL);
-    openrtmp_frame_release(NULL);
-    CHECK(openrtmp_frame_retain(NULL) == NULL);
-    OK(openrtmp_tap_free(NULL));
-    OK(openrtmp_server_free(NULL));
+    openrtmp_publisher_free(publisher);
     OK(openrtmp_server_free(server));
     openrtmp_config_free(config);
 }
@@ -463,7 +465,7 @@ static void cycles_leak_nothing(int cycles) {
 int main(int argc, char **argv) {
     CHECK(openrtmp_abi_version() == OPENRTMP_ABI_VERSION);
     CHECK(openrtmp_version() == OPENRTMP_VERSION);
-    null_is_refused();
+    values_that_mean_nothing_are_refused();
     texts_and_settings_are_checked();
     structs_have_versions();
     states_and_stale_ids();

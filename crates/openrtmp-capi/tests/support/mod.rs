@@ -76,3 +76,21 @@ pub(crate) fn build(source: &Path, output: &Path, flags: &[&str]) {
         // What `rustc --print native-static-libs` names for Linux.
         .args(["-lpthread", "-ldl", "-lm", "-lgcc_s", "-lrt", "-lutil"]));
 }
+
+/// Frames of video in a file or stream.
+pub(crate) fn frames(input: &str) -> u32 {
+    let output = run(Command::new("ffprobe").args([
+        "-v",
+        "error",
+        "-count_frames",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        "stream=nb_read_frames",
+        "-of",
+        "csv=p=0",
+        input,
+    ]));
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().trim_end_matches(',').parse().unwrap()
+}

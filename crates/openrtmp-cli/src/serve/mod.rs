@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openrtmp_core::config::RecordConfig;
-use openrtmp_core::{Config, Metrics, Server, StartError, Summary, reachable_hosts};
+use openrtmp_core::{Config, Format, Metrics, Server, StartError, Summary, reachable_hosts};
 
 use crate::exit::Failure;
 use crate::progress::{Progress, say};
@@ -18,8 +18,12 @@ use crate::units::{bit_rate, clock, size};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Flags of `openrtmp serve`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// Settings, as JSON or YAML (.yaml, .yml); the other flags win over it. SIGHUP
+    /// reads it again
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Where to listen; may be repeated [default: 0.0.0.0:1935 and [::]:1935]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Vec<SocketAddr>,
@@ -39,11 +43,17 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let server = Arc::new(start(arguments)?);
     let forced = Arc::clone(&server);
     stop.handle(vec![Box::new(|| {}), Box::new(move || forced.force())]);
+    #[cfg(unix)]
+    if arguments.config.is_some() {
+        let (arguments, server) = (arguments.clone(), Arc::clone(&server));
+        stop.on_hang_up(move || reload(&server, &arguments));
+    }
+    let config = server.config();
     print(&banner::text(
         &reachable(&server),
         &server.addresses(),
-        &arguments.publish_keys,
-        arguments.record.as_deref(),
+        &config.access.publish_keys,
+        config.record.as_ref().map(|r| r.directory.as_path()),
     ))?;
     watch(&server, stop);
     say("Stopping; Ctrl-C again does not wait for connections to leave.");
@@ -52,13 +62,12 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
 }
 
 fn start(arguments: &Arguments) -> Result<Server, Failure> {
-    let config = config(arguments);
+    let config = config(arguments).map_err(Failure::Usage)?;
+    let nobody_asked = config.listen == Config::desktop().listen;
     let result = match Server::start(config.clone()) {
         // Not every machine has IPv6, and nobody asked for it by name.
         Err(StartError::Listen { address, source })
-            if arguments.listen.is_empty()
-                && address.is_ipv6()
-                && source.kind() != io::ErrorKind::AddrInUse =>
+            if nobody_asked && address.is_ipv6() && source.kind() != io::ErrorKind::AddrInUse =>
         {
             log::warn!("IPv4 only: cannot listen on {address}: {source}");
             Server::start(ipv4_only(config))
@@ -73,20 +82,55 @@ fn start(arguments: &Arguments) -> Result<Server, Failure> {
     })
 }
 
-fn config(arguments: &Arguments) -> Config {
+/// Reads the settings again. What is wrong with them is logged, and changes nothing.
+#[cfg(unix)]
+fn reload(server: &Server, arguments: &Arguments) {
+    let read = config(arguments).map(|config| {
+        let no_ipv6 = server.config().listen.iter().all(SocketAddr::is_ipv4);
+        match no_ipv6 && config.listen == Config::desktop().listen {
+            true => ipv4_only(config),
+            false => config,
+        }
+    });
+    let result = read.and_then(|config| server.reconfigure(config).map_err(|e| e.to_string()));
+    match result {
+        Ok(done) if done.changed.is_empty() => log::info!("no setting has changed"),
+        // The server logs what has.
+        Ok(_) => {}
+        Err(error) => log::error!("the settings stay as they are: {error}"),
+    }
+}
+
+/// The settings, or one line on what is wrong with their file.
+fn config(arguments: &Arguments) -> Result<Config, String> {
     let mut config = Config::desktop();
+    if let Some(file) = &arguments.config {
+        let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+        let document = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
+        config
+            .merge(&document, Format::of(file))
+            .map_err(|e| wrong(&e))?;
+    }
     if !arguments.listen.is_empty() {
         config.listen.clone_from(&arguments.listen);
     }
     if let Some(workers) = arguments.workers {
         config.workers = workers.into();
     }
-    config
-        .access
-        .publish_keys
-        .clone_from(&arguments.publish_keys);
-    config.record = arguments.record.as_ref().map(RecordConfig::new);
-    config
+    if !arguments.publish_keys.is_empty() {
+        config
+            .access
+            .publish_keys
+            .clone_from(&arguments.publish_keys);
+    }
+    if let Some(directory) = &arguments.record {
+        let record = config.record.take();
+        config.record = Some(RecordConfig {
+            directory: directory.clone(),
+            ..record.unwrap_or_else(|| RecordConfig::new(directory))
+        });
+    }
+    Ok(config)
 }
 
 fn ipv4_only(mut config: Config) -> Config {
@@ -175,6 +219,7 @@ mod tests {
 
     fn arguments() -> Arguments {
         Arguments {
+            config: None,
             listen: Vec::new(),
             record: None,
             publish_keys: Vec::new(),
@@ -184,7 +229,7 @@ mod tests {
 
     #[test]
     fn without_flags_it_listens_on_both_families_and_is_open() {
-        let config = config(&arguments());
+        let config = config(&arguments()).unwrap();
         let listen: Vec<_> = config.listen.iter().map(ToString::to_string).collect();
         assert_eq!(listen, ["0.0.0.0:1935", "[::]:1935"]);
         assert!(config.access.publish_keys.is_empty() && config.record.is_none());
@@ -196,15 +241,44 @@ mod tests {
     #[test]
     fn flags_become_settings() {
         let config = config(&Arguments {
+            config: None,
             listen: vec!["127.0.0.1:1936".parse().unwrap()],
             record: Some("films".into()),
             publish_keys: vec!["secret".into()],
             workers: Some(3),
-        });
+        })
+        .unwrap();
         assert_eq!(config.listen, ["127.0.0.1:1936".parse().unwrap()]);
         assert_eq!(config.record, Some(RecordConfig::new("films")));
         assert_eq!(config.access.publish_keys, ["secret"]);
         assert_eq!(config.workers, 3);
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_leave_the_rest_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server.yml");
+        let text = "workers: 2\nrecord: {directory: films, template: '{name}'}\n\
+                    access: {publish_keys: [file]}\n";
+        std::fs::write(&file, text).unwrap();
+        let with_file = Arguments {
+            config: Some(file.clone()),
+            record: Some("elsewhere".into()),
+            ..arguments()
+        };
+        let config = config(&with_file).unwrap();
+        assert_eq!(config.workers, 2);
+        assert_eq!(config.access.publish_keys, ["file"]);
+        let record = config.record.unwrap();
+        assert_eq!(record.directory, PathBuf::from("elsewhere"));
+        assert_eq!(record.template, "{name}");
+
+        std::fs::write(&file, "worker: 2\n").unwrap();
+        let error = super::config(&with_file).unwrap_err();
+        assert!(
+            error.contains("server.yml: worker: no such setting"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -3,11 +3,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use openrtmp_protocol::session::RejectReason;
+use serde::Serialize;
 
 use crate::id::ConnectionId;
 
 /// What a peer wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AccessAction {
     /// Connect to an app.

@@ -357,15 +357,18 @@ impl Client {
             // A poll may return early with nothing; whoever called comes again.
             _ => Wakeup::Socket,
         };
+        let mut woken = false;
         for event in &self.ready {
             if event.token() == WAKER {
-                return Ok(Wakeup::Caller);
+                woken = true;
+                continue;
             }
             self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
             self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
             wakeup = Wakeup::Socket;
         }
-        Ok(wakeup)
+        // Only now: readiness that came with the wake-up is not told again.
+        Ok(if woken { Wakeup::Caller } else { wakeup })
     }
 
     /// Writes what the kernel takes and reads what it holds (within a budget),

@@ -5,6 +5,8 @@
 //! value by value, so that an error names the path it is about; a document with
 //! an error changes nothing. Durations are whole milliseconds.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::{Config, RecordConfig};
@@ -16,6 +18,17 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+}
+
+impl Format {
+    /// What a file of this name is written in: YAML if it ends with `.yaml` or
+    /// `.yml`, otherwise JSON.
+    pub fn of(file: &Path) -> Format {
+        let yaml = file
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
+        if yaml { Format::Yaml } else { Format::Json }
+    }
 }
 
 /// Why a document or a value was not taken. The settings are as before.
@@ -45,13 +58,25 @@ pub enum DocumentError {
     },
 }
 
+/// Values that aliases of a YAML document may stand for: more than there are settings,
+/// and a bound on what a short document can unfold to.
+const ALIAS_EVENTS: usize = 4096;
+
 impl Config {
     /// Takes over what a document names, for example `{"rtmp": {"chunk_size": 4096}}`.
     pub fn merge(&mut self, text: &str, format: Format) -> Result<(), DocumentError> {
         let syntax = |e: &dyn std::fmt::Display| DocumentError::Syntax(e.to_string());
         let document: Value = match format {
             Format::Json => serde_json::from_str(text).map_err(|e| syntax(&e))?,
-            Format::Yaml => serde_saphyr::from_str(text).map_err(|e| syntax(&e))?,
+            Format::Yaml => serde_saphyr::from_str_with_options(
+                text,
+                serde_saphyr::options! {
+                    alias_limits: serde_saphyr::alias_limits! {
+                        max_total_replayed_events: ALIAS_EVENTS,
+                    },
+                },
+            )
+            .map_err(|e| syntax(&e))?,
         };
         match document {
             // An empty YAML file.
@@ -329,6 +354,22 @@ mod tests {
     }
 
     #[test]
+    fn aliases_stand_for_values_but_not_for_any_number_of_them() {
+        let mut config = Config::desktop();
+        let text = "rtmp:\n  handshake_timeout: &t 1500\n  connect_timeout: *t\n";
+        config.merge(text, Format::Yaml).unwrap();
+        assert_eq!(config.rtmp.connect_timeout, Duration::from_millis(1500));
+
+        let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for (name, before) in ('b'..='e').zip('a'..) {
+            let ten = vec![format!("*{before}"); 10].join(", ");
+            bomb.push_str(&format!("{name}: &{name} [{ten}]\n"));
+        }
+        let error = config.merge(&bomb, Format::Yaml).unwrap_err();
+        assert!(matches!(error, DocumentError::Syntax(_)), "{error}");
+    }
+
+    #[test]
     fn what_is_dumped_is_read_again() {
         let mut original = Config::mobile();
         original.access.publish_keys = vec!["a".into()];
@@ -411,6 +452,24 @@ mod tests {
         let mut other = after.clone();
         other.record = Some(RecordConfig::new("elsewhere"));
         assert_eq!(after.changes(&other), ["record.directory"]);
+    }
+
+    #[test]
+    fn every_limit_stands_in_security_md_and_nothing_else_does() {
+        let text = include_str!("../../../../SECURITY.md");
+        let tree = Config::desktop().tree();
+        let mut paths = Vec::new();
+        collect(&tree, "", &mut paths);
+        let is_leaf = |path: &&String| !lookup(&tree, path).is_ok_and(Value::is_object);
+        let limits = paths.iter().filter(|path| path.starts_with("limits."));
+        for path in limits.filter(is_leaf) {
+            assert!(text.contains(&format!("`{path}`")), "{path} is missing");
+        }
+        let groups = ["limits.", "rtmp.", "queue.", "gop.", "access."];
+        let quoted = text.split('`').skip(1).step_by(2);
+        for path in quoted.filter(|word| groups.iter().any(|group| word.starts_with(group))) {
+            assert!(lookup(&tree, path).is_ok(), "{path} is no setting");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use document::{DocumentError, Format};
 pub use validate::ConfigError;
+pub(crate) use validate::write_coalesce;
 
 /// The port IANA assigned to RTMP.
 pub const DEFAULT_PORT: u16 = 1935;
@@ -132,10 +133,25 @@ pub struct QueueConfig {
     #[serde(with = "document::milliseconds")]
     pub stall_timeout: Duration,
     /// Collect packets this long before writing them together, 0 (write at once)
-    /// to 350 ms and to three quarters of `max_delay`; 64 KiB end the wait early, and what a joining player gets at
-    /// once is never held back.
+    /// to 350 ms and to three quarters of `max_delay`; `coalesce_bytes` end the
+    /// wait early, and what a joining player gets at once is never held back.
+    ///
+    /// [`Server::set_write_coalesce`](crate::Server::set_write_coalesce) changes it
+    /// for one player.
     #[serde(with = "document::milliseconds")]
     pub write_coalesce: Duration,
+    /// Bytes that end such a wait early.
+    pub coalesce_bytes: usize,
+    /// The least `write_coalesce` of every player while the host is in the
+    /// background, see [`Server::set_background`](crate::Server::set_background): 0
+    /// to 350 ms, cut to three quarters of `max_delay`. Fewer writes are fewer wake-ups of processor and radio.
+    #[serde(with = "document::milliseconds")]
+    pub background_coalesce: Duration,
+    /// Bytes that may wait in the system's send buffer of a player without having
+    /// been sent, 16 KiB or more; 0 leaves it to the system. What waits there can
+    /// no longer be dropped for a slow player. Linux, Android and Apple systems
+    /// (`TCP_NOTSENT_LOWAT`); elsewhere without effect.
+    pub unsent_bytes: u32,
 }
 
 /// Who may publish and play.
@@ -174,8 +190,16 @@ pub struct RecordConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Connections at once.
+    /// Connections at once. 16 more are heard until they can be told why they are
+    /// refused; what comes then is closed at once.
     pub connections: usize,
+    /// The same of one address (of IPv6: one /64); 0: no limit. Off by default:
+    /// behind a proxy or one router, many viewers share an address.
+    pub connections_per_address: usize,
+    /// Once there are as many connections as allowed, the oldest that has not got
+    /// to `connect` in this time makes room for a new one. 0 to 10 min.
+    #[serde(with = "document::milliseconds")]
+    pub handshake_grace: Duration,
     /// Publishers at once, the host's own included.
     pub publishers: usize,
     /// Bit/s of one publisher; beyond, a warning; 0: no limit.
@@ -186,7 +210,34 @@ pub struct LimitsConfig {
     pub outgoing_bitrate: u64,
     /// Bytes that peers can make the server hold: unfinished messages, caches,
     /// queued packets (counted once however many subscribers share them).
+    ///
+    /// Once it is used up, nothing new is granted, frames are refused up to a key
+    /// frame that fits, and a connection that does not publish and holds more
+    /// than 64 KiB is closed.
     pub memory: usize,
+    /// Bytes of answers that may wait for a peer that asks and does not read,
+    /// 64 KiB or more; beyond, it is disconnected.
+    pub answer_bytes: usize,
+    /// Bytes of metadata and decoder configurations kept of a stream; what goes
+    /// beyond is dropped.
+    pub header_bytes: usize,
+    /// Tracks of a stream that are looked into and told of; those of more tracks
+    /// are passed on.
+    pub tracks: usize,
+    /// How long a connection that the server ends may take to read what was said
+    /// last, up to 1 min.
+    #[serde(with = "document::milliseconds")]
+    pub linger: Duration,
+    /// Bytes that are read from it meanwhile, and thrown away, so that it is not
+    /// reset before it has read.
+    pub linger_bytes: usize,
+    /// After accepting failed (too many open files, mostly) the next try, 10 ms to
+    /// 1 min.
+    #[serde(with = "document::milliseconds")]
+    pub accept_retry: Duration,
+    /// Log lines a second that peers can cause, of each kind; how many more there
+    /// were is told in one line. 0: no limit.
+    pub log_lines: u32,
     /// Message, chunk stream and AMF limits of each connection.
     #[serde(with = "SessionLimits")]
     pub session: Limits,
@@ -198,8 +249,10 @@ pub struct LimitsConfig {
 struct SessionLimits {
     message_bytes: usize,
     partial_bytes: usize,
+    command_bytes: usize,
     chunk_streams: usize,
     message_streams: usize,
+    name_bytes: usize,
     pending_requests: usize,
     #[serde(with = "SessionAmfLimits")]
     amf: AmfLimits,
@@ -212,6 +265,13 @@ struct SessionAmfLimits {
     string_bytes: usize,
     elements: usize,
     decoded_bytes: usize,
+}
+
+impl QueueConfig {
+    /// What is held back for longer than this could be dropped for having waited.
+    pub(crate) fn longest_window(&self) -> Duration {
+        self.max_delay * 3 / 4
+    }
 }
 
 impl Config {
@@ -249,6 +309,9 @@ impl Config {
                 max_bytes: 64 << 20,
                 stall_timeout: Duration::from_secs(15),
                 write_coalesce: Duration::ZERO,
+                coalesce_bytes: 64 << 10,
+                background_coalesce: Duration::from_millis(250),
+                unsent_bytes: 256 << 10,
             },
             access: AccessConfig {
                 decision_timeout: Duration::from_secs(10),
@@ -257,11 +320,20 @@ impl Config {
             record: None,
             limits: LimitsConfig {
                 connections: 1000,
+                connections_per_address: 0,
+                handshake_grace: Duration::from_secs(1),
                 publishers: 10,
                 publisher_bitrate: 50_000_000,
                 disconnect_over_bitrate: false,
                 outgoing_bitrate: 500_000_000,
                 memory: 1 << 30,
+                answer_bytes: 2 << 20,
+                header_bytes: 1 << 20,
+                tracks: 32,
+                linger: Duration::from_secs(2),
+                linger_bytes: 1 << 20,
+                accept_retry: Duration::from_millis(250),
+                log_lines: 20,
                 session: Limits::default(),
             },
         }

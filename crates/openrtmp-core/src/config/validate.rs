@@ -77,9 +77,18 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         "queue.write_coalesce",
         c.queue.write_coalesce,
         ms(0),
-        // What is held back for longer would be dropped for having waited.
-        ms(350).min(c.queue.max_delay * 3 / 4),
+        ms(350).min(c.queue.longest_window()),
     )?;
+    time(
+        "queue.background_coalesce",
+        c.queue.background_coalesce,
+        ms(0),
+        ms(350),
+    )?;
+    if c.queue.unsent_bytes > 0 {
+        let bytes = c.queue.unsent_bytes;
+        range("queue.unsent_bytes", bytes, 16 << 10, u32::MAX)?;
+    }
     if !c.access.decision_timeout.is_zero() {
         time(
             "access.decision_timeout",
@@ -118,6 +127,21 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         return Err(wrong("record.directory", "\"\"", "a folder"));
     }
     range("limits.connections", c.limits.connections, 1, 1 << 24)?;
+    time(
+        "limits.handshake_grace",
+        c.limits.handshake_grace,
+        ms(0),
+        ten_minutes,
+    )?;
+    let minute = Duration::from_secs(60);
+    range(
+        "limits.answer_bytes",
+        c.limits.answer_bytes,
+        64 << 10,
+        usize::MAX,
+    )?;
+    time("limits.linger", c.limits.linger, ms(0), minute)?;
+    time("limits.accept_retry", c.limits.accept_retry, ms(10), minute)?;
     range("limits.publishers", c.limits.publishers, 1, 1 << 24)?;
     range("limits.memory", c.limits.memory, 1 << 20, usize::MAX)?;
     range(
@@ -173,6 +197,12 @@ fn range<T: PartialOrd + fmt::Display>(
         ));
     }
     Ok(())
+}
+
+/// Checks a time to collect packets for.
+pub(crate) fn write_coalesce(window: Duration) -> Result<(), ConfigError> {
+    let ms = Duration::from_millis;
+    time("queue.write_coalesce", window, ms(0), ms(350))
 }
 
 fn time(

@@ -70,6 +70,7 @@ macro_rules! contract_tests {
             loopback_is_an_interface
             a_file_is_created_with_its_folders
             a_file_is_never_overwritten
+            a_file_can_be_cut_off
         }
     };
     ($bed:expr => $($name:ident)*) => {
@@ -385,6 +386,9 @@ pub(super) fn shutdown_sends_what_was_written_first(bed: &impl Bed) {
     assert_eq!(connected.peer_read().unwrap(), 0);
     let error = connected.stream.write(b"too late").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    let slices = [IoSlice::new(b"too"), IoSlice::new(b"late")];
+    let error = connected.stream.write_vectored(&slices).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     connected.peer.write_all(b"still heard").unwrap();
     assert_eq!(connected.read(11), b"still heard");
 }
@@ -505,6 +509,20 @@ pub(super) fn a_file_is_never_overwritten(bed: &impl Bed) {
     let expected = [ErrorKind::NotADirectory, ErrorKind::AlreadyExists];
     assert!(expected.contains(&error.kind()), "{error}");
     assert_eq!(bed.read_file(&path), b"first");
+}
+
+pub(super) fn a_file_can_be_cut_off(bed: &impl Bed) {
+    let path = bed.folder().join("cut.flv");
+    let mut file = bed.platform().create_file(&path).unwrap();
+    file.write_all(b"whole and half").unwrap();
+    file.truncate(5).unwrap();
+    assert_eq!(bed.read_file(&path), b"whole");
+    file.seek(SeekFrom::Start(0)).unwrap();
+    file.write_all(b"W").unwrap();
+    file.seek(SeekFrom::End(0)).unwrap();
+    file.write_all(b"!").unwrap();
+    file.sync().unwrap();
+    assert_eq!(bed.read_file(&path), b"Whole!");
 }
 
 fn listen<B: Bed>(bed: &B) -> ListenerOf<B> {

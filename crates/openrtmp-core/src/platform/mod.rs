@@ -166,4 +166,8 @@ pub trait Stream: io::Read + io::Write {
 pub trait File: io::Write + io::Seek {
     /// Makes what was written survive a power cut.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file off after so many bytes. Where it is written next does not
+    /// change.
+    fn truncate(&mut self, bytes: u64) -> io::Result<()>;
 }

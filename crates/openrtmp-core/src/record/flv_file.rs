@@ -7,7 +7,6 @@
 use std::io::{self, SeekFrom, Write};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::flv;
 use openrtmp_protocol::message::kind;
@@ -35,7 +34,7 @@ const SPARE: &str = flv::SPARE_MEMBER;
 pub(crate) struct FlvFile<F> {
     file: F,
     /// Whole tags that the file does not have yet.
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     buffered: Vec<BufferedTag>,
     /// What the publisher says about the stream.
     members: Vec<(String, Value)>,
@@ -71,16 +70,20 @@ impl<F: File> FlvFile<F> {
             payload = metadata_payload(&members, &stored);
         }
 
-        let mut head = BytesMut::new();
+        let mut head = Vec::new();
         // Which of the two will come is not known yet.
         flv::write_header(true, true, &mut head);
         append_tag(kind::DATA_AMF0, 0, &payload, &mut head);
-        file.write_all(&head)?;
+        if let Err(error) = file.write_all(&head) {
+            // Nothing is better than a head that breaks off.
+            let _ = file.truncate(0);
+            return Err(error);
+        }
         stored.bytes = head.len() as u64;
 
         Ok(FlvFile {
             file,
-            buffer: BytesMut::new(),
+            buffer: Vec::new(),
             buffered: Vec::new(),
             members,
             metadata_bytes: payload.len(),
@@ -111,6 +114,8 @@ impl<F: File> FlvFile<F> {
         if payload.len() > MAX_PAYLOAD_BYTES {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        let room = self.buffer.try_reserve(payload.len() + flv::TAG_OVERHEAD);
+        room.map_err(|_| io::ErrorKind::OutOfMemory)?;
         let time = self.clock.rebase(timestamp);
         // The field has 32 bits, as that of a message: it wraps alike.
         append_tag(kind, time as u32, payload, &mut self.buffer);
@@ -139,7 +144,7 @@ impl<F: File> FlvFile<F> {
         }
         // One giant tag should not hold its memory for the rest of the stream.
         if self.buffer.capacity() > 4 * BUFFER_BYTES {
-            self.buffer = BytesMut::new();
+            self.buffer = Vec::new();
         } else {
             self.buffer.clear();
         }
@@ -160,14 +165,28 @@ impl<F: File> FlvFile<F> {
     /// Ends the recording: writes what is buffered, the metadata with duration
     /// and index, and the flags of the header, and syncs.
     ///
-    /// After a failed write it describes what the file holds, up to its last
-    /// whole tag; this needs no room on the disk. Every step is tried even if
-    /// one before it failed; the first error is returned.
+    /// After a failed write what it left of a tag is cut off, and the metadata
+    /// describes what the file holds; this needs no room on the disk. Every step
+    /// is tried even if one before it failed; the first error is returned.
+    ///
+    /// The tags are synced before the metadata tells of them. The metadata itself
+    /// takes several pages of the disk: a power cut between them can leave a mix
+    /// of old and new, in a tag that keeps its place and size. Players skip what
+    /// they cannot read there, and lose the index and the duration, no more.
     pub(crate) fn finish(mut self) -> io::Result<FlvSummary> {
         let flushed = if self.failed { Ok(()) } else { self.flush() };
+        let cut = match self.failed {
+            true => self.file.truncate(self.stored.bytes),
+            false => Ok(()),
+        };
+        let tags_synced = self.file.sync();
         let rewritten = self.rewrite_head();
         let synced = self.file.sync();
-        flushed.and(rewritten).and(synced)?;
+        flushed
+            .and(cut)
+            .and(tags_synced)
+            .and(rewritten)
+            .and(synced)?;
         Ok(FlvSummary {
             duration: Duration::from_millis(self.stored.latest),
             bytes: self.stored.bytes,
@@ -342,7 +361,7 @@ fn metadata_payload(members: &[(String, Value)], stored: &Stored) -> Vec<u8> {
     encoder.finish()
 }
 
-fn append_tag(kind: u8, timestamp: u32, payload: &[u8], output: &mut BytesMut) {
+fn append_tag(kind: u8, timestamp: u32, payload: &[u8], output: &mut Vec<u8>) {
     flv::write_tag_header(kind, timestamp, payload.len(), output);
     output.extend_from_slice(payload);
     output.extend_from_slice(&flv::tag_trailer(payload.len()));
@@ -418,6 +437,11 @@ mod tests {
 
     impl File for Disk {
         fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+            self.lock().get_mut().truncate(bytes as usize);
             Ok(())
         }
     }
@@ -651,8 +675,10 @@ mod tests {
                 keyframes: 2,
             };
             assert_eq!(file.finish().expect("needs no room"), expected);
-            let (tags, end) = whole_tags(&disk.bytes());
+            let content = disk.bytes();
+            let (tags, end) = whole_tags(&content);
             assert_eq!((tags.len(), end), (3, whole));
+            assert_eq!(content.len(), whole, "no half tag is left");
             let metadata = metadata_of(&tags[0]);
             assert_eq!(number(&metadata, "duration"), 1.0);
             assert_eq!(number(&metadata, "filesize"), whole as f64);
@@ -678,10 +704,10 @@ mod tests {
 
     #[test]
     fn no_room_for_the_head_is_an_error() {
-        let error = FlvFile::create(Disk::new(100), None)
-            .err()
-            .expect("no room");
+        let disk = Disk::new(100);
+        let error = FlvFile::create(disk.clone(), None).err().expect("no room");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(disk.bytes().is_empty(), "no half head is left");
     }
 
     #[test]

@@ -14,15 +14,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::Level;
 use openrtmp_protocol::StreamName;
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::MediaKind;
 
 use crate::config::RecordConfig;
-use crate::dispatch::Dispatcher;
 use crate::events::Event;
 use crate::id::StreamId;
+use crate::log_limit::Cause;
 use crate::platform::Platform;
+use crate::shared::Shared;
 use crate::stream::packet::{Class, Packet, SharedPacket};
 use crate::tap::{Signal, TapItem, TapStream, Tapped};
 use flv_file::FlvFile;
@@ -44,7 +46,7 @@ pub(crate) struct Recorder<P: Platform> {
     config: RecordConfig,
     tapped: Arc<Tapped>,
     signal: Arc<Signal>,
-    events: Dispatcher<Event>,
+    shared: Arc<Shared>,
     recordings: BTreeMap<StreamId, Recording<P::File>>,
 }
 
@@ -72,14 +74,14 @@ impl<P: Platform> Recorder<P> {
         config: RecordConfig,
         tapped: Arc<Tapped>,
         signal: Arc<Signal>,
-        events: Dispatcher<Event>,
+        shared: Arc<Shared>,
     ) -> Recorder<P> {
         Recorder {
             platform,
             config,
             tapped,
             signal,
-            events,
+            shared,
             recordings: BTreeMap::new(),
         }
     }
@@ -119,7 +121,7 @@ impl<P: Platform> Recorder<P> {
                 .as_mut()
                 .map_or(Ok(()), |open| open.flv.flush());
             if let Err(e) = flushed {
-                recording.fail(&e, &self.events);
+                recording.fail(&e, &self.shared);
             }
         }
         taken == BATCH
@@ -128,7 +130,7 @@ impl<P: Platform> Recorder<P> {
     /// Completes every file.
     pub(crate) fn finish_all(&mut self) {
         for (_, mut recording) in std::mem::take(&mut self.recordings) {
-            recording.finish(&self.events);
+            recording.finish(&self.shared);
         }
     }
 
@@ -150,7 +152,7 @@ impl<P: Platform> Recorder<P> {
             }
             TapItem::Ended(stream) => {
                 if let Some(mut recording) = self.recordings.remove(&stream.id) {
-                    recording.finish(&self.events);
+                    recording.finish(&self.shared);
                 }
             }
             TapItem::Packet {
@@ -168,9 +170,9 @@ impl<P: Platform> Recorder<P> {
                 // Not the packet's own: metadata stands at zero on the wire.
                 let time = time as u32;
                 let written =
-                    recording.packet(&*self.platform, &self.config, &packet, time, &self.events);
+                    recording.packet(&*self.platform, &self.config, &packet, time, &self.shared);
                 if let Err(e) = written {
-                    recording.fail(&e, &self.events);
+                    recording.fail(&e, &self.shared);
                 }
             }
         }
@@ -184,7 +186,7 @@ impl<F: crate::platform::File> Recording<F> {
         config: &RecordConfig,
         packet: &SharedPacket,
         time: u32,
-        events: &Dispatcher<Event>,
+        shared: &Shared,
     ) -> io::Result<()> {
         self.has_video |= packet.kind == MediaKind::Video;
         match packet.class {
@@ -202,13 +204,13 @@ impl<F: crate::platform::File> Recording<F> {
                 || (config.split_bytes > 0 && open.flv.bytes() >= config.split_bytes)
         });
         if starts && full {
-            self.finish(events);
+            self.finish(shared);
         }
         if self.file.is_none() {
             if !starts {
                 return Ok(());
             }
-            self.open(platform, config, packet, events)?;
+            self.open(platform, config, packet, shared)?;
         }
         match &mut self.file {
             Some(open) => write(&mut open.flv, packet, time),
@@ -223,7 +225,7 @@ impl<F: crate::platform::File> Recording<F> {
         platform: &P,
         config: &RecordConfig,
         first: &Packet,
-        events: &Dispatcher<Event>,
+        shared: &Shared,
     ) -> io::Result<()> {
         let name = &self.stream.name;
         let wall = platform.wall_clock();
@@ -252,8 +254,10 @@ impl<F: crate::platform::File> Recording<F> {
         for header in &self.headers {
             write(&mut flv, header, first.timestamp)?;
         }
-        log::info!(stream:% = name, path:% = path.display(); "recording started");
-        events.send(Event::RecordingStarted {
+        if may_log(shared, Level::Info) {
+            log::info!(stream:% = name, path:% = path.display(); "recording started");
+        }
+        shared.events.send(Event::RecordingStarted {
             name: name.to_string(),
             path: path.clone(),
         });
@@ -269,44 +273,53 @@ impl<F: crate::platform::File> Recording<F> {
         }
     }
 
-    fn finish(&mut self, events: &Dispatcher<Event>) {
+    fn finish(&mut self, shared: &Shared) {
         let Some(open) = self.file.take() else { return };
         match open.flv.finish() {
             Ok(summary) => {
-                log::info!(
-                    stream:% = self.stream.name, path:% = open.path.display(),
-                    bytes = summary.bytes; "recording finished"
-                );
-                events.send(Event::RecordingFinished {
+                if may_log(shared, Level::Info) {
+                    log::info!(
+                        stream:% = self.stream.name, path:% = open.path.display(),
+                        bytes = summary.bytes; "recording finished"
+                    );
+                }
+                shared.events.send(Event::RecordingFinished {
                     name: self.stream.name.to_string(),
                     path: open.path,
                     duration: summary.duration,
                     bytes: summary.bytes,
                 });
             }
-            Err(e) => self.report_failure(open.path, &e, events),
+            Err(e) => self.report_failure(open.path, &e, shared),
         }
     }
 
     /// The disk is full, or gone: this recording ends, the stream does not (R).
-    fn fail(&mut self, error: &io::Error, events: &Dispatcher<Event>) {
+    fn fail(&mut self, error: &io::Error, shared: &Shared) {
         self.failed = true;
         let path = self.file.take().map(|open| {
             // The index may still fit; what is in the file plays without it too.
             let _ = open.flv.finish();
             open.path
         });
-        self.report_failure(path.unwrap_or_default(), error, events);
+        self.report_failure(path.unwrap_or_default(), error, shared);
     }
 
-    fn report_failure(&self, path: PathBuf, error: &io::Error, events: &Dispatcher<Event>) {
-        log::error!(stream:% = self.stream.name, path:% = path.display(); "recording stopped: {error}");
-        events.send(Event::RecordingFailed {
+    fn report_failure(&self, path: PathBuf, error: &io::Error, shared: &Shared) {
+        if may_log(shared, Level::Error) {
+            log::error!(stream:% = self.stream.name, path:% = path.display(); "recording stopped: {error}");
+        }
+        shared.events.send(Event::RecordingFailed {
             name: self.stream.name.to_string(),
             path,
             error: error.to_string(),
         });
     }
+}
+
+/// Whoever publishes causes these lines.
+fn may_log(shared: &Shared, level: Level) -> bool {
+    log::log_enabled!(level) && shared.log_limit.admits(Cause::Recording, shared.now())
 }
 
 fn write<F: crate::platform::File>(

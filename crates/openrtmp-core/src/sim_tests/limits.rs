@@ -31,6 +31,60 @@ fn a_connection_too_many_is_refused_with_a_status() {
 }
 
 #[test]
+fn who_is_slow_to_shake_hands_makes_room() {
+    let mut w = World::with(2, |c| {
+        c.limits.connections = 8;
+        c.limits.handshake_grace = ms(500);
+    });
+    let publisher = w.live("live/cam");
+    let idle: Vec<_> = (0..7).map(|_| w.raw()).collect();
+    w.run(ms(100));
+    let early = w.client(ClientMode::Play, "live/cam");
+    w.run(ms(100));
+    assert_eq!(w[early].refusal(), Some(code::CONNECT_REJECTED));
+    // The grace is over: each of these takes the place of one.
+    w.run(ms(500));
+    let players: Vec<_> = (0..3).map(|_| w.player("live/cam")).collect();
+    w.stream(publisher, 0..5);
+    for player in players {
+        assert_whole(&w[player].media, &w[publisher].sent);
+    }
+    let gone = idle.iter().filter(|&&who| w[who].is_closed()).count();
+    assert_eq!(gone, 3);
+    assert!(!w[publisher].is_closed());
+    let made_room =
+        |r: &&CloseReason| matches!(r, CloseReason::Limit(text) if text.contains("made room"));
+    assert_eq!(w.close_reasons().iter().filter(made_room).count(), 3);
+    w.end();
+}
+
+#[test]
+fn one_address_has_its_share() {
+    let mut w = World::with(2, |c| c.limits.connections_per_address = 3);
+    let publisher = w.live("live/cam");
+    let [first, second] = [(); 2].map(|()| w.player("live/cam"));
+    let third = w.client(ClientMode::Play, "live/cam");
+    w.run(ms(100));
+    assert_eq!(w[third].refusal(), Some(code::CONNECT_REJECTED));
+    assert_eq!(reached(&w, "limits.connections_per_address"), 1);
+    // Beyond the few that are told why, they are closed unheard.
+    let flood: Vec<_> = (0..50).map(|_| w.raw()).collect();
+    w.run(ms(100));
+    assert_eq!(w.sim.open_sockets(), 3 + 4);
+    assert_eq!(flood.iter().filter(|&&who| w[who].is_closed()).count(), 46);
+    // Another address is not concerned.
+    let elsewhere = "198.51.100.7:40000".parse().expect("an address");
+    w.raw_from(elsewhere);
+    w.run(ms(50));
+    assert_eq!(w.sim.open_sockets(), 3 + 4 + 1);
+    w.stream(publisher, 0..5);
+    for player in [first, second] {
+        assert_whole(&w[player].media, &w[publisher].sent);
+    }
+    w.end();
+}
+
+#[test]
 fn a_flood_of_connections_costs_no_more_than_the_reserve() {
     let mut w = World::with(2, |c| c.limits.connections = 4);
     let all: Vec<_> = (0..100).map(|_| w.raw()).collect();
@@ -71,7 +125,7 @@ fn exhausted_memory_refuses_new_work_and_recovers() {
         w.send(publisher, MediaKind::Video, n * 40, picture);
         w.run(ms(200));
     }
-    // An unfinished message counts as well.
+    // An unfinished message counts as well, and goes first.
     let hoarder = w.shaken();
     w[hoarder].say(&[0x06, 0, 0, 0, 0xFF, 0xFF, 0xFF, 9, 1, 0, 0, 0]);
     for _ in 0..1500 {
@@ -79,6 +133,21 @@ fn exhausted_memory_refuses_new_work_and_recovers() {
         w[hoarder].say(&[0xC6]);
     }
     w.run(ms(500));
+    assert!(w[hoarder].is_closed());
+    let gone = |r: &CloseReason| matches!(r, CloseReason::Limit(text) if text.contains("memory"));
+    assert_eq!(w.close_reasons().iter().filter(|r| gone(r)).count(), 1);
+    assert!(reached(&w, "limits.memory") >= 1);
+    // Those who hold a fair share each stay.
+    let modest = [(); 4].map(|()| w.shaken());
+    for who in modest {
+        w[who].say(&[0x06, 0, 0, 0, 0xFF, 0xFF, 0xFF, 9, 1, 0, 0, 0]);
+        for _ in 0..120 {
+            w[who].say(&[0; 128]);
+            w[who].say(&[0xC6]);
+        }
+    }
+    w.run(ms(500));
+    assert!(modest.iter().all(|&who| !w[who].is_closed()));
     let used = w.shared.budget.used();
     assert!(used >= 1 << 20, "{used}");
     assert!(used < (1 << 20) + 300_000, "not far beyond: {used}");
@@ -88,7 +157,9 @@ fn exhausted_memory_refuses_new_work_and_recovers() {
     assert!(w.metrics().streams[0].starved_frames > 10);
 
     w[player].reading = true;
-    w.kill(hoarder);
+    for who in modest {
+        w.kill(who);
+    }
     w.run(ms(5000));
     assert!(w.shared.budget.used() < 1 << 20);
     let before = w[player].media.len();
@@ -201,5 +272,46 @@ fn coalesced_writes_come_together_and_whole() {
     w.stream(publisher, 0..50);
     w.run(ms(300));
     assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn writes_are_collected_for_one_player_and_not_for_another() {
+    let mut w = World::new(1);
+    let publisher = w.live("live/cam");
+    let quick = w.player("live/cam");
+    w.stream(publisher, 0..5);
+    let bulk = w.player("live/cam");
+    let joined = w.events().into_iter().rev().find_map(|e| match e {
+        Event::SubscriberJoined { connection, .. } => Some(connection),
+        _ => None,
+    });
+    let id = joined.expect("it plays");
+    assert!(w.server.set_write_coalesce(id, Some(ms(351))).is_err());
+    let found = w.host(|server| server.set_write_coalesce(id, Some(ms(350))));
+    assert_eq!(found, Ok(true));
+    w.stream(publisher, 5..20);
+    assert_ne!(w[quick].media.last(), w[bulk].media.last());
+    w.run(ms(350));
+    assert_whole(&w[quick].media, &w[publisher].sent);
+    assert_whole(&w[bulk].media, &w[publisher].sent);
+
+    // In the background writes are collected for everybody.
+    w.server.set_background(true);
+    w.stream(publisher, 20..24);
+    assert_ne!(w[quick].media.last(), w[publisher].sent.last());
+    w.server.set_background(false);
+    w.run(ms(350));
+    assert_whole(&w[quick].media, &w[publisher].sent);
+
+    // Back to what is configured: nothing is held back.
+    let found = w.host(|server| server.set_write_coalesce(id, None));
+    assert_eq!(found, Ok(true));
+    w.stream(publisher, 24..35);
+    assert_eq!(w[quick].media.last(), w[bulk].media.last());
+    w.kill(bulk);
+    w.run(ms(50));
+    let found = w.host(|server| server.set_write_coalesce(id, None));
+    assert_eq!(found, Ok(false));
     w.end();
 }

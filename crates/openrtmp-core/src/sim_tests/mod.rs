@@ -2,10 +2,12 @@
 //! its own. [`world`] drives it; the other files say what it must do.
 
 mod access;
+mod attacks;
 mod hostile;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod lines;
 mod media;
 mod play;
 mod reconfigure;
@@ -14,9 +16,31 @@ mod second_publisher;
 mod slow;
 mod stop;
 mod taps;
+mod torture;
 mod world;
 mod worlds;
 
 /// A payload that ends so, or a disconnect for this reason, makes a worker of a
 /// test build panic.
 pub(crate) const PANIC: &str = "panic, said the test";
+
+#[test]
+fn tests_that_security_md_names_exist() {
+    let text = include_str!("../../../../SECURITY.md");
+    let sources = [
+        ("attacks::", include_str!("attacks.rs")),
+        ("hostile::", include_str!("hostile.rs")),
+        ("limits::", include_str!("limits.rs")),
+        ("torture::", include_str!("torture.rs")),
+    ];
+    let mut named = 0;
+    for word in text.split('`').skip(1).step_by(2) {
+        for (module, source) in sources {
+            if let Some(name) = word.strip_prefix(module) {
+                assert!(source.contains(&format!("fn {name}()")), "{word}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 20, "{named} tests");
+}

@@ -205,3 +205,19 @@ fn large_frames_go_through_small_buffers_whole() {
     assert_whole(&w[player].media, &w[publisher].sent);
     w.end();
 }
+
+#[test]
+fn a_player_that_was_blocked_goes_on_when_writes_are_collected() {
+    let mut w = World::with(1, |c| c.queue.write_coalesce = ms(200));
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.stream(publisher, 0..5);
+    w[player].reading = false;
+    // More than its socket takes, so that a write is cut short.
+    w.stream_of(publisher, 5..15, 200_000);
+    w[player].reading = true;
+    w.stream(publisher, 15..30);
+    w.run(ms(300));
+    assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}

@@ -151,7 +151,8 @@ fn the_host_publishes_to_players_and_taps() {
         }
         assert_eq!(assert_whole(&w[late].media, &sent), 10);
         assert_eq!(frames_of(&drain(&mut tap)).len(), 20);
-        assert_eq!(w.metrics().publishers, 1);
+        let metrics = w.metrics();
+        assert_eq!((metrics.publishers, metrics.subscribers), (1, 4));
 
         drop(publisher);
         w.run(ms(50));

@@ -21,6 +21,7 @@ use super::media::{self, Piece};
 use crate::access::AccessRequest;
 use crate::config::{Config, RecordConfig};
 use crate::dispatch::Inlet;
+use crate::error::StartError;
 use crate::events::{CloseReason, Event};
 use crate::metrics::{Metrics, WorkerReport};
 use crate::platform::Platform;
@@ -98,7 +99,12 @@ impl Setup {
     }
 
     pub(super) fn build(self) -> World {
-        let sim = Sim::with_config(self.seed, self.network);
+        let sim = Sim::with_config(self.seed, self.network.clone());
+        self.build_on(sim).expect("the settings are valid")
+    }
+
+    /// On a platform that exists, and may fail.
+    pub(super) fn build_on(self, sim: Sim) -> Result<World, StartError> {
         let events = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = events.clone();
@@ -109,9 +115,9 @@ impl Setup {
             builder =
                 builder.on_access(move |request| asked.lock().expect("not poisoned").push(request));
         }
-        let assembly = Assembly::new(sim.clone(), builder).expect("the settings are valid");
+        let assembly = Assembly::new(sim.clone(), builder)?;
         let server = Arc::new(assembly.handle());
-        World {
+        Ok(World {
             pollers: sim.pollers(),
             sim,
             server,
@@ -127,7 +133,7 @@ impl Setup {
             events,
             requests,
             peers: Vec::new(),
-        }
+        })
     }
 }
 
@@ -177,7 +183,17 @@ impl World {
 
     /// A socket that says what the test says.
     pub(super) fn raw(&mut self) -> Who {
-        let socket = self.sim.connect(address()).expect("the server listens");
+        let socket = self.sim.connect(address());
+        self.add(socket.expect("the server listens"))
+    }
+
+    /// The same from an address of its own.
+    pub(super) fn raw_from(&mut self, client: SocketAddr) -> Who {
+        let socket = self.sim.connect_from(client, address());
+        self.add(socket.expect("the server listens"))
+    }
+
+    fn add(&mut self, socket: SimSocket) -> Who {
         self.peers.push(Peer {
             socket: Some(socket),
             session: None,
@@ -356,7 +372,8 @@ impl World {
         match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.workers[index] = None,
-            Ok(Err(e)) => panic!("polling failed: {e}"),
+            // It is due again: see [`Worker::run`].
+            Ok(Err(_)) => {}
             Err(_) => worker.restart(),
         }
         true
@@ -396,8 +413,8 @@ impl World {
         let wants = Box::new(move |n: &StreamName| *n == wanted);
         let tapped = Tapped::new(signal.clone(), wants);
         let platform = Arc::new(self.sim.clone());
-        let events = self.shared.events.clone();
-        let recorder = Recorder::new(platform, config, tapped.clone(), signal, events);
+        let shared = self.shared.clone();
+        let recorder = Recorder::new(platform, config, tapped.clone(), signal, shared);
         self.server.attach(&name, &tapped);
         self.recorders.push(Recording {
             name: Some(name),
@@ -458,14 +475,7 @@ impl World {
             inbox.send(Order::Inspect(sender.clone()));
         }
         self.act();
-        let mut metrics = self.shared.base_metrics();
-        let mut subscribers = Vec::new();
-        for mut report in receiver.try_iter() {
-            subscribers.append(&mut report.subscribers);
-            metrics.add_worker(report);
-        }
-        metrics.add_subscribers(subscribers);
-        metrics
+        self.shared.base_metrics().with(receiver.try_iter())
     }
 
     /// What each worker would tell of itself.
@@ -516,7 +526,7 @@ impl World {
     }
 
     /// What there is of everything that a stop leaves nothing of.
-    pub(super) fn left(&self) -> [(&'static str, usize); 9] {
+    pub(super) fn left(&self) -> [(&'static str, usize); 10] {
         let directory = self.shared.directory.lock();
         [
             ("workers", self.workers_left()),
@@ -531,6 +541,7 @@ impl World {
             ("streams", directory.len()),
             ("publishers", directory.publishers()),
             ("memory", self.shared.budget.used()),
+            ("addresses", self.shared.addresses.len()),
         ]
     }
 }
@@ -556,6 +567,14 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// Takes so many bytes, whatever they are: a reader as slow as it likes.
+    pub(super) fn read_some(&mut self, count: usize) {
+        if let Some(socket) = &mut self.socket {
+            // Nothing there, or closed: nothing taken.
+            let _ = socket.read(&mut vec![0; count]);
+        }
+    }
+
     pub(super) fn say(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }

@@ -30,7 +30,7 @@ pub(crate) fn test_track_packet(
 }
 
 #[cfg(test)]
-fn make_packet(
+pub(crate) fn make_packet(
     class: packet::Class,
     track: u8,
     timestamp: u32,
@@ -54,4 +54,5 @@ fn make_packet(
         vec![0u8; length].into(),
         &crate::budget::Budget::new(usize::MAX),
     )
+    .expect("memory")
 }

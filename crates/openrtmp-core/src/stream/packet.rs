@@ -56,6 +56,7 @@ pub(crate) struct Packet {
 pub(crate) type SharedPacket = Arc<Packet>;
 
 impl Packet {
+    /// `None` if there is no memory for it.
     pub(crate) fn new(
         kind: MediaKind,
         classified: Classified,
@@ -63,7 +64,7 @@ impl Packet {
         received: Time,
         payload: Payload,
         budget: &Arc<Budget>,
-    ) -> SharedPacket {
+    ) -> Option<SharedPacket> {
         let (chunk_stream, message_kind) = match kind {
             MediaKind::Audio => (AUDIO_CHUNK_STREAM, kind::AUDIO),
             MediaKind::Video => (VIDEO_CHUNK_STREAM, kind::VIDEO),
@@ -76,8 +77,8 @@ impl Packet {
             COMMON_MESSAGE_STREAM,
             timestamp,
             payload,
-        );
-        Arc::new(Packet {
+        )?;
+        Some(Arc::new(Packet {
             kind,
             class: classified.class,
             track: classified.track,
@@ -86,7 +87,7 @@ impl Packet {
             received,
             message,
             _charge: charge,
-        })
+        }))
     }
 
     /// True for what a slow subscriber can do without (S7).

@@ -75,6 +75,24 @@ impl Entry {
     }
 }
 
+/// What writing did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) bytes: usize,
+    pub(crate) end: WriteEnd,
+}
+
+/// Why writing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteEnd {
+    /// Nothing is left.
+    Drained,
+    /// The socket takes no more.
+    Blocked,
+    /// There is more, and the socket may take it: it is the turn of others.
+    Budget,
+}
+
 /// What dropping did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shed {
@@ -92,6 +110,35 @@ impl SendQueue {
     /// Payload bytes waiting.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes waiting, and what the entries that hold them take.
+    pub(crate) fn footprint(&self) -> usize {
+        self.bytes + self.entries.len() * size_of::<Entry>()
+    }
+
+    /// Makes room for one more entry. False if there is no memory for it.
+    pub(crate) fn reserve(&mut self) -> bool {
+        self.entries.len() < self.entries.capacity() || self.entries.try_reserve(1).is_ok()
+    }
+
+    /// Why a subscriber whose queue this is cannot go on: too much waits, or too
+    /// long, though what may be dropped was.
+    pub(crate) fn is_hopeless(&self, now: Time, config: &QueueConfig) -> Option<String> {
+        if self.footprint() > config.max_bytes.saturating_mul(2) {
+            return Some(format!("{} bytes behind", self.bytes));
+        }
+        let age = self.age(now);
+        (age > config.stall_timeout).then(|| format!("{} s behind", age.as_secs()))
+    }
+
+    /// How long the oldest packet has waited.
+    fn age(&self, now: Time) -> Duration {
+        let oldest = self.entries.iter().find_map(|entry| match entry {
+            Entry::Media(m) => Some(m.queued),
+            Entry::Control(_) => None,
+        });
+        oldest.map_or(Duration::ZERO, |since| now.since(since))
     }
 
     /// Bytes of control messages waiting.
@@ -245,35 +292,40 @@ impl SendQueue {
         self.oldest_droppable = self.entries.iter().find_map(Entry::droppable_since);
     }
 
-    /// Writes until the queue is empty, or the socket takes no more. `sent` is
-    /// called for every packet that went out whole.
-    ///
-    /// Returns the bytes written and whether the socket is blocked.
+    /// Writes until the queue is empty, the socket takes no more, or `budget`
+    /// bytes are written. `sent` is called for every packet that went out whole.
     pub(crate) fn write_to(
         &mut self,
         socket: &mut impl Write,
         chunk_size: u32,
+        budget: usize,
         mut sent: impl FnMut(&SharedPacket),
-    ) -> io::Result<(usize, bool)> {
+    ) -> io::Result<Written> {
         let mut total = 0;
+        let written = |bytes, end| Ok(Written { bytes, end });
         while !self.entries.is_empty() {
-            let written = match self.only_slice(chunk_size) {
+            if total >= budget {
+                return written(total, WriteEnd::Budget);
+            }
+            let result = match self.only_slice(chunk_size) {
                 Some(slice) => socket.write(slice),
-                None => socket.write_vectored(self.gather(chunk_size).filled()),
+                None => socket.write_vectored(self.gather(chunk_size, budget - total).filled()),
             };
-            let written = match written {
+            let count = match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok((total, true)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    return written(total, WriteEnd::Blocked);
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(e),
             };
-            total += written;
+            total += count;
             // After a short write another try, though it mostly says WouldBlock: only
             // that makes an edge-triggered poller tell of room again.
-            self.advance(written, chunk_size, &mut sent);
+            self.advance(count, chunk_size, &mut sent);
         }
-        Ok((total, false))
+        written(total, WriteEnd::Drained)
     }
 
     /// All that waits, if it is one slice: the usual frame to a player that keeps
@@ -285,17 +337,16 @@ impl SendQueue {
         match self.entries.front()? {
             Entry::Control(bytes) => bytes.get(self.cursor..),
             Entry::Media(m) if m.headers.is_none() => {
-                let mut slices = m.packet.message.slices(chunk_size, self.cursor);
-                let first = slices.next()?;
-                slices.next().is_none().then_some(first)
+                m.packet.message.as_one_slice(chunk_size, self.cursor)
             }
             Entry::Media(_) => None,
         }
     }
 
-    /// As much of what waits as one vectored write takes.
-    fn gather(&self, chunk_size: u32) -> SliceBatch<'_> {
-        let mut batch = SliceBatch::new();
+    /// As much of what waits as one vectored write takes, and not much more than
+    /// `budget` bytes of it.
+    fn gather(&self, chunk_size: u32, budget: usize) -> SliceBatch<'_> {
+        let mut batch = SliceBatch::new(budget);
         let mut skip = self.cursor;
         for entry in &self.entries {
             let room = match entry {
@@ -347,13 +398,16 @@ impl SendQueue {
 struct SliceBatch<'a> {
     slices: [IoSlice<'a>; SLICES],
     count: usize,
+    /// Bytes it may still take.
+    budget: usize,
 }
 
 impl<'a> SliceBatch<'a> {
-    fn new() -> SliceBatch<'a> {
+    fn new(budget: usize) -> SliceBatch<'a> {
         SliceBatch {
             slices: [IoSlice::new(&[]); SLICES],
             count: 0,
+            budget,
         }
     }
 
@@ -369,6 +423,10 @@ impl<'a> SliceBatch<'a> {
             };
             *free = IoSlice::new(slice);
             self.count += 1;
+            self.budget = self.budget.saturating_sub(slice.len());
+            if self.budget == 0 {
+                return false;
+            }
         }
         self.count < SLICES
     }
@@ -425,6 +483,9 @@ mod tests {
             max_bytes: bytes,
             stall_timeout: Duration::from_secs(1),
             write_coalesce: Duration::ZERO,
+            coalesce_bytes: 64 << 10,
+            background_coalesce: Duration::ZERO,
+            unsent_bytes: 0,
         }
     }
 
@@ -434,6 +495,10 @@ mod tests {
 
     fn packet(class: Class, timestamp: u32) -> SharedPacket {
         test_packet(class, timestamp, 100)
+    }
+
+    fn written(bytes: usize, end: WriteEnd) -> Written {
+        Written { bytes, end }
     }
 
     /// Pushes packets of one stream, a millisecond apart.
@@ -482,11 +547,15 @@ mod tests {
                 let (mut taken, mut sent) = (Vec::new(), Vec::new());
                 while !queue.is_empty() {
                     let mut socket = Socket::new(step, writes);
-                    let (bytes, blocked) = queue
-                        .write_to(&mut socket, 128, |p| sent.push(p.timestamp))
+                    let written = queue
+                        .write_to(&mut socket, 128, usize::MAX, |p| sent.push(p.timestamp))
                         .unwrap();
-                    assert_eq!(bytes, socket.taken.len());
-                    assert_eq!(blocked, !queue.is_empty());
+                    assert_eq!(written.bytes, socket.taken.len());
+                    let end = match queue.is_empty() {
+                        true => WriteEnd::Drained,
+                        false => WriteEnd::Blocked,
+                    };
+                    assert_eq!(written.end, end);
                     taken.extend(socket.taken);
                 }
                 assert_eq!(taken, wire, "{step} bytes at a time");
@@ -497,19 +566,39 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_ends_writing_soon_after_it_is_used() {
+        let packets: Vec<Class> = vec![Class::Inter; 50];
+        let mut queue = filled(&packets);
+        let each = 12 + 100;
+        for left in [40, 30, 20, 10] {
+            let mut socket = Socket::new(usize::MAX, usize::MAX);
+            let end = queue.write_to(&mut socket, 128, 10 * each, |_| ());
+            assert_eq!(end.unwrap(), written(10 * each, WriteEnd::Budget));
+            assert_eq!(queue.len(), left);
+        }
+        let mut socket = Socket::new(usize::MAX, usize::MAX);
+        let end = queue.write_to(&mut socket, 128, 10 * each, |_| ());
+        assert_eq!(end.unwrap(), written(10 * each, WriteEnd::Drained));
+    }
+
+    #[test]
     fn a_socket_is_blocked_only_when_it_has_said_so() {
         let (mut queue, wire) = wire();
         let mut socket = Socket::new(10, 3);
         assert_eq!(
-            queue.write_to(&mut socket, 128, |_| ()).unwrap(),
-            (30, true)
+            queue
+                .write_to(&mut socket, 128, usize::MAX, |_| ())
+                .unwrap(),
+            written(30, WriteEnd::Blocked)
         );
         assert_eq!(socket.writes, 0, "short writes are tried again");
         let mut socket = Socket::new(10_000, 1);
         let rest = wire.len() - 30;
         assert_eq!(
-            queue.write_to(&mut socket, 128, |_| ()).unwrap(),
-            (rest, false)
+            queue
+                .write_to(&mut socket, 128, usize::MAX, |_| ())
+                .unwrap(),
+            written(rest, WriteEnd::Drained)
         );
     }
 
@@ -521,7 +610,9 @@ mod tests {
         }
         let mut socket = Socket::new(usize::MAX, usize::MAX);
         let mut sent = 0;
-        queue.write_to(&mut socket, 128, |_| sent += 1).unwrap();
+        queue
+            .write_to(&mut socket, 128, usize::MAX, |_| sent += 1)
+            .unwrap();
         assert_eq!(sent, 500);
         assert_eq!(socket.taken.len(), 500 * (12 + 100));
     }
@@ -541,12 +632,17 @@ mod tests {
             }
         }
         let write = |kinds: Vec<io::ErrorKind>| {
-            let result = wire().0.write_to(&mut Broken(kinds), 128, |_| ());
+            let result = wire()
+                .0
+                .write_to(&mut Broken(kinds), 128, usize::MAX, |_| ());
             result.map_err(|e| e.kind())
         };
         use io::ErrorKind::{BrokenPipe, Interrupted, WouldBlock, WriteZero};
         assert_eq!(write(vec![BrokenPipe, Interrupted]), Err(BrokenPipe));
-        assert_eq!(write(vec![WouldBlock, Interrupted]), Ok((0, true)));
+        assert_eq!(
+            write(vec![WouldBlock, Interrupted]),
+            Ok(written(0, WriteEnd::Blocked))
+        );
         assert_eq!(write(vec![]), Err(WriteZero));
     }
 
@@ -649,7 +745,9 @@ mod tests {
         use Class::{Inter, Key};
         let mut queue = filled(&[Inter, Inter, Inter]);
         let mut socket = Socket::new(50, 1);
-        queue.write_to(&mut socket, 128, |_| ()).unwrap();
+        queue
+            .write_to(&mut socket, 128, usize::MAX, |_| ())
+            .unwrap();
         let mut gate = Gate::joining(false);
         gate.admit(&packet(Key, 0));
         let frames = queue.push_through(
@@ -662,7 +760,7 @@ mod tests {
         assert_eq!(frames, 2);
         assert_eq!(times(&queue), [0]);
         let mut rest = Socket::new(usize::MAX, 9);
-        queue.write_to(&mut rest, 128, |_| ()).unwrap();
+        queue.write_to(&mut rest, 128, usize::MAX, |_| ()).unwrap();
         assert_eq!(socket.taken.len() + rest.taken.len(), 12 + 100);
     }
 

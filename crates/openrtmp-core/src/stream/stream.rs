@@ -10,7 +10,7 @@ use super::gop::GopCache;
 use super::packet::{Class, Packet, SharedPacket};
 use super::tracks::{Classified, HeaderSlot, Tracks, plain};
 use crate::budget::Budget;
-use crate::config::GopConfig;
+use crate::config::Config;
 use crate::id::{PublisherId, StreamId};
 use crate::metrics::Rate;
 use crate::tap::{TapSink, TapStart, TapStream};
@@ -68,6 +68,8 @@ pub(crate) struct Ingested {
     pub(crate) odd: Option<Irregularity>,
     /// Tracks or their formats changed.
     pub(crate) tracks_changed: bool,
+    /// It was dropped for `limits.header_bytes`.
+    pub(crate) headers_full: bool,
     /// Bit/s of a second that just ended.
     pub(crate) rate: Option<u64>,
 }
@@ -128,12 +130,13 @@ impl Stream {
         timestamp: u32,
         payload: Payload,
         now: Time,
-        gop: &GopConfig,
+        config: &Config,
         budget: &Arc<Budget>,
     ) -> Ingested {
         self.touch(now);
         self.stats.bytes += payload.len() as u64;
         let rate = self.stats.rate.add(payload.len(), now);
+        self.tracks.set_limit(config.limits.tracks);
         let tracks_before = self.tracks.list().len();
         let classified = match kind {
             MediaKind::Video => self.tracks.video(&payload),
@@ -155,13 +158,22 @@ impl Stream {
             None => {}
         }
         let mut tracks_changed = self.tracks.list().len() != tracks_before;
-        let packet = match self.admit(classified.class, budget) {
-            false => None,
-            true => {
-                let packet = Packet::new(kind, classified, timestamp, now, payload, budget);
+        let headers_full = !self.has_room_for(&classified, payload.len(), config);
+        let admitted = !headers_full && self.admit(classified.class, budget);
+        let packet = admitted
+            .then(|| Packet::new(kind, classified, timestamp, now, payload, budget))
+            .flatten();
+        let packet = match packet {
+            None => {
+                // For want of memory: frames that need it are of no use either.
+                let needed = matches!(classified.class, Class::Key | Class::Inter);
+                self.starved |= admitted && needed;
+                None
+            }
+            Some(packet) => {
                 let news = self.remember(&packet);
                 tracks_changed |= news && classified.slot.is_some();
-                self.gop.push(&packet, gop);
+                self.gop.push(&packet, &config.gop);
                 news.then_some(packet)
             }
         };
@@ -169,6 +181,7 @@ impl Stream {
             packet,
             odd,
             tracks_changed,
+            headers_full,
             rate,
         }
     }
@@ -186,21 +199,35 @@ impl Stream {
                 self.stats.video_frames += 1;
                 self.starved |= budget.is_exhausted();
             }
-            Class::Audio => {
-                self.stats.audio_frames += 1;
+            Class::Audio | Class::Data => {
+                self.stats.audio_frames += u64::from(class == Class::Audio);
                 if budget.is_exhausted() {
                     self.stats.starved_frames += 1;
                     return false;
                 }
                 return true;
             }
-            Class::Metadata | Class::Header | Class::Data => return true,
+            Class::Metadata | Class::Header => return true,
         }
         if self.starved {
             self.gop.clear();
             self.stats.starved_frames += 1;
         }
         !self.starved
+    }
+
+    /// Whether what is kept for joiners stays within its limit with this message.
+    fn has_room_for(&self, classified: &Classified, length: usize, config: &Config) -> bool {
+        let slot = match classified.class {
+            Class::Metadata | Class::Header => classified.slot,
+            _ => return true,
+        };
+        let metadata = self.metadata.iter().filter(|_| slot.is_some());
+        let headers = self.headers.iter().filter(|(s, _)| Some(*s) != slot);
+        let kept = metadata.chain(headers.map(|(_, header)| header));
+        let cost = |length: usize| length + size_of::<Packet>();
+        let kept: usize = kept.map(|packet| cost(packet.len())).sum();
+        kept + cost(length) <= config.limits.header_bytes
     }
 
     /// Keeps what joiners need. False if it is the same as before.
@@ -243,21 +270,15 @@ impl Stream {
                 track: p.track,
                 slot: p.slot,
             };
-            Packet::new(
-                p.kind,
-                classified,
-                start,
-                now,
-                Payload::copy_from_slice(p.payload()),
-                budget,
-            )
+            let payload = Payload::try_copy_from_slice(p.payload())?;
+            Packet::new(p.kind, classified, start, now, payload, budget)
         };
         match &self.metadata {
             Some(metadata) => packets.push(metadata.clone()),
             None if !self.tracks.list().is_empty() => {
                 let payload = self.tracks.synthesised_metadata().into();
                 let classified = plain(Class::Metadata);
-                packets.push(Packet::new(
+                packets.extend(Packet::new(
                     MediaKind::Data,
                     classified,
                     0,
@@ -273,7 +294,7 @@ impl Stream {
                 .headers
                 .iter()
                 .filter(|(slot, _)| slot.refinement == refinement);
-            packets.extend(of_this_kind.map(|(_, header)| restamp(header)));
+            packets.extend(of_this_kind.filter_map(|(_, header)| restamp(header)));
         }
         packets.extend(frames.cloned());
         packets

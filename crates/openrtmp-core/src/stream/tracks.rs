@@ -55,11 +55,17 @@ pub(crate) struct HeaderSlot {
 #[derive(Debug, Default)]
 pub(crate) struct Tracks {
     list: Vec<Track>,
+    /// Tracks that are told of; those of more are passed on unseen.
+    limit: usize,
 }
 
 impl Tracks {
     pub(crate) fn list(&self) -> &[Track] {
         &self.list
+    }
+
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     pub(crate) fn has_video(&self) -> bool {
@@ -169,13 +175,14 @@ impl Tracks {
             .find(|t| t.video == video && t.id == id)
     }
 
-    fn entry(&mut self, video: bool, id: u8, codec: FourCc) -> &mut Track {
+    fn entry(&mut self, video: bool, id: u8, codec: FourCc) -> Option<&mut Track> {
         let index = match self
             .list
             .iter()
             .position(|t| t.video == video && t.id == id)
         {
             Some(index) => index,
+            None if self.list.len() >= self.limit => return None,
             None => {
                 self.list.push(Track {
                     video,
@@ -195,12 +202,11 @@ impl Tracks {
         if track.codec.as_bytes() != codec.0 {
             track.codec = codec.as_string();
         }
-        track
+        Some(track)
     }
 
     fn learn_video(&mut self, id: u8, codec: FourCc, format: Option<VideoFormat>) {
-        let track = self.entry(true, id, codec);
-        if let Some(format) = format {
+        if let (Some(track), Some(format)) = (self.entry(true, id, codec), format) {
             track.codec_string = format.codec_string.or(track.codec_string.take());
             track.width = format.width.or(track.width);
             track.height = format.height.or(track.height);
@@ -209,8 +215,7 @@ impl Tracks {
     }
 
     fn learn_audio(&mut self, id: u8, codec: FourCc, format: Option<AudioFormat>) {
-        let track = self.entry(false, id, codec);
-        if let Some(format) = format {
+        if let (Some(track), Some(format)) = (self.entry(false, id, codec), format) {
             track.codec_string = format.codec_string.or(track.codec_string.take());
             track.sample_rate = format.sample_rate.or(track.sample_rate);
             track.channels = format.channels.or(track.channels);

@@ -4,18 +4,16 @@ use std::time::Duration;
 use openrtmp_protocol::session::{RequestId, ServerSession, Stage};
 use openrtmp_protocol::{StreamName, Time};
 
+use crate::addresses::Resident;
 use crate::budget::Charge;
-use crate::config::Config;
+use crate::config::{Config, QueueConfig};
 use crate::events::CloseReason;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::DelayHistogram;
 use crate::stream::queue::SendQueue;
 
-/// How long a connection that we end may take to read what we said last.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
-
-/// A coalescing window ends early with this many bytes.
-const COALESCE_BYTES: usize = 64 * 1024;
+/// What a connection that does not publish may hold once memory is used up.
+const FAIR_SHARE: usize = 64 * 1024;
 
 /// A connected peer.
 pub(crate) struct Connection<S> {
@@ -35,17 +33,20 @@ pub(crate) struct Connection<S> {
     /// Message streams that play, and what.
     pub(super) playing: Vec<(u32, StreamId)>,
     pub(super) pending: Vec<Pending>,
-    /// Accepted beyond the limit, to be refused at `connect` with a status.
-    pub(super) over_limit: bool,
+    /// The limit beyond which it was accepted, to be refused at `connect` with a
+    /// status.
+    pub(super) over_limit: Option<&'static str>,
+    /// Its place among those of its address, if they are counted.
+    pub(super) _resident: Option<Resident>,
     pub(super) io: IoState,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     /// Of players only.
     pub(super) delay: Option<Box<DelayHistogram>>,
-    /// The earliest entry for this connection among the timers.
+    /// In place of `queue.write_coalesce`.
+    pub(super) write_coalesce: Option<Duration>,
+    /// When the timers tell of this connection.
     pub(super) armed: Option<Time>,
-    /// A later entry that `armed` went before.
-    pub(super) armed_later: Option<Time>,
 }
 
 /// Where a connection stands with its socket.
@@ -53,6 +54,8 @@ pub(crate) struct Connection<S> {
 pub(super) struct IoState {
     /// On the list of those to be flushed at the end of the turn.
     pub(super) dirty: bool,
+    /// On the list of those to be written to in the next turn.
+    pub(super) unwritten: bool,
     /// On the list of those to be read in the next turn.
     pub(super) unread: bool,
     /// The socket takes no more; since when it took nothing.
@@ -67,6 +70,10 @@ pub(super) struct IoState {
     pub(super) urgent: bool,
     /// We end the connection once everything is sent, for this reason.
     pub(super) ending: Option<CloseReason>,
+    /// It is over by then, sent or not.
+    pub(super) end_by: Option<Time>,
+    /// Bytes thrown away since we decided to end it.
+    pub(super) discarded: usize,
     /// Everything is sent; the peer may read it until then.
     pub(super) linger_until: Option<Time>,
     pub(super) ping_sent: bool,
@@ -121,11 +128,19 @@ impl<S> Connection<S> {
     }
 
     /// Whether to hold back what waits, to collect more (`queue.write_coalesce`).
-    pub(super) fn is_coalescing(&mut self, now: Time, window: Duration) -> bool {
+    ///
+    /// `now` is the time of the turn, the same for all that it serves: windows that
+    /// one packet began end in one turn too.
+    pub(super) fn is_coalescing(
+        &mut self,
+        now: Time,
+        window: Duration,
+        config: &QueueConfig,
+    ) -> bool {
         let hold = !window.is_zero()
             && !self.io.urgent
             && !self.is_ending()
-            && self.queue.bytes() < COALESCE_BYTES
+            && self.queue.bytes() < config.coalesce_bytes
             && !self.playing.is_empty()
             && *self.io.coalesce_until.get_or_insert(now + window) > now;
         if !hold {
@@ -143,7 +158,8 @@ impl<S> Connection<S> {
             .map(|since| since + config.queue.stall_timeout);
         let stalled = stalled.into_iter().chain(self.behind_at(config));
         if self.is_ending() {
-            return stalled.chain(self.io.linger_until).min();
+            let ends = [self.io.linger_until, self.io.end_by];
+            return stalled.chain(ends.into_iter().flatten()).min();
         }
         let decision = self.pending.iter().filter_map(|p| match p.waits_for {
             WaitsFor::Host(until) => Some(until),
@@ -170,6 +186,17 @@ impl<S> Connection<S> {
     /// Silence after which something is to be done: ping, then give up.
     pub(super) fn ping_due(&self, config: &Config) -> Duration {
         config.rtmp.ping_interval * if self.io.ping_sent { 2 } else { 1 }
+    }
+
+    /// Counts what it makes the server hold.
+    pub(super) fn account(&mut self) {
+        let held = self.session.buffered_bytes() + self.queue.control_bytes();
+        self.charge.set(held);
+    }
+
+    /// Holds more than it should while others have nothing left.
+    pub(super) fn is_hoarding(&self) -> bool {
+        self.publishing.is_empty() && self.charge.bytes() > FAIR_SHARE
     }
 
     pub(super) fn stage(&self) -> Stage {

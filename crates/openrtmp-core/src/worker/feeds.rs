@@ -6,9 +6,13 @@ use super::Worker;
 use super::inbox::{Command, JoinId};
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, StreamId};
+use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::stream::gate::Gate;
 use crate::stream::packet::{Class, SharedPacket};
+
+/// Why a player is closed whose queue cannot grow.
+const NO_MEMORY: &str = "no memory for its queue";
 
 /// The subscribers of one stream on this worker.
 pub(super) struct Feed {
@@ -151,15 +155,27 @@ impl<P: Platform> Worker<P> {
         else {
             return;
         };
-        let (slot, message_stream) = (subscriber.connection.slot(), subscriber.message_stream);
+        let (connection, message_stream) = (subscriber.connection, subscriber.message_stream);
+        let slot = connection.slot();
         if !self.state.connections.contains(slot) {
             return;
         }
         subscriber.attached = true;
         subscriber.gate.join(has_video);
+        let config = &self.config.queue;
         let queue = &mut self.state.connections[slot].queue;
+        // Who asks to play again and again is given it once more only.
+        if queue.footprint() > config.max_bytes.saturating_mul(2) {
+            let reason = CloseReason::TooSlow(format!("{} bytes behind", queue.bytes()));
+            self.state.totals.errors.too_slow += 1;
+            return self.state.doomed.push((connection, reason));
+        }
         for packet in packets {
             if subscriber.gate.admit(packet) {
+                if !queue.reserve() {
+                    let reason = CloseReason::Limit(NO_MEMORY.to_owned());
+                    return self.state.doomed.push((connection, reason));
+                }
                 queue.push_media(packet.clone(), message_stream, now);
                 subscriber.note_frame(packet, now);
             }
@@ -185,6 +201,11 @@ impl<P: Platform> Worker<P> {
             if connection.is_ending() {
                 continue;
             }
+            if !connection.queue.reserve() {
+                let reason = CloseReason::Limit(NO_MEMORY.to_owned());
+                self.state.doomed.push((subscriber.connection, reason));
+                continue;
+            }
             let before = connection.queue.len();
             let lost_before = subscriber.gate.dropped();
             connection.queue.push_through(
@@ -203,9 +224,13 @@ impl<P: Platform> Worker<P> {
             if connection.queue.len() > before {
                 subscriber.note_frame(packet, now);
             }
-            if connection.queue.bytes() > config.max_bytes.saturating_mul(2) {
-                let bytes = connection.queue.bytes();
-                let reason = CloseReason::TooSlow(format!("{bytes} bytes behind"));
+            // One that keeps up had nothing waiting: not worth a look.
+            let behind = match before {
+                0 => None,
+                _ => connection.queue.is_hopeless(now, config),
+            };
+            if let Some(behind) = behind {
+                let reason = CloseReason::TooSlow(behind);
                 self.state.totals.errors.too_slow += 1;
                 self.state.doomed.push((subscriber.connection, reason));
             }
@@ -221,10 +246,12 @@ impl<P: Platform> Worker<P> {
                 .get(&id)
                 .map(|f| self.shared.play_keys.masked(&f.name));
             let name = name.unwrap_or_default();
-            log::warn!(
-                connection:% = connection, stream:% = name, frames = dropped;
-                "player is too slow; video dropped to the next key frame"
-            );
+            if self.may_log(Cause::TooSlow, log::Level::Warn) {
+                log::warn!(
+                    connection:% = connection, stream:% = name, frames = dropped;
+                    "player is too slow; video dropped to the next key frame"
+                );
+            }
             self.emit(Event::SubscriberDropping {
                 connection,
                 name,

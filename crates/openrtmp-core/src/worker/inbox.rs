@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
@@ -17,7 +17,13 @@ use crate::platform::Wake;
 use crate::publisher::Credit;
 use crate::stream::directory::Grant;
 use crate::stream::packet::SharedPacket;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::mpsc;
 use crate::tap::Tapped;
+
+/// A wake-up that fails is tried again at once: without it a command waits for
+/// the next.
+const WAKE_TRIES: usize = 3;
 
 /// A message to a worker.
 pub(crate) enum Command {
@@ -89,6 +95,15 @@ pub(crate) enum Command {
         /// Whether it was there.
         answer: Option<Sender<bool>>,
     },
+    /// How long to collect packets for a player; `None`: as configured.
+    SetWriteCoalesce {
+        connection: ConnectionId,
+        window: Option<Duration>,
+        /// Whether it was there.
+        answer: Sender<bool>,
+    },
+    /// The host goes to the background, or comes back.
+    SetBackground(bool),
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.
@@ -115,20 +130,20 @@ pub(crate) struct JoinId(pub(crate) u64);
 /// The sending end of a worker's queue. Wake-ups are coalesced: one is enough
 /// until the worker has looked.
 pub(crate) struct Inbox {
-    queue: Sender<Command>,
+    queue: mpsc::Sender<Command>,
     pending: Arc<AtomicBool>,
     waker: Box<dyn Wake>,
 }
 
 /// The worker's end.
 pub(crate) struct Outlet {
-    queue: Receiver<Command>,
+    queue: mpsc::Receiver<Command>,
     pending: Arc<AtomicBool>,
 }
 
 impl Inbox {
     pub(crate) fn new(waker: Box<dyn Wake>) -> (Inbox, Outlet) {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = mpsc::channel();
         let pending = Arc::new(AtomicBool::new(false));
         (
             Inbox {
@@ -154,10 +169,19 @@ impl Inbox {
     fn wake(&self) {
         // AcqRel pairs with `Outlet::begin`: either the worker sees the command in
         // this round, or it sees the flag lowered and we wake it.
-        if !self.pending.swap(true, Ordering::AcqRel)
-            && let Err(e) = self.waker.wake()
-        {
-            log::error!("a worker could not be woken: {e}");
+        if self.pending.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        for attempt in 1.. {
+            match self.waker.wake() {
+                Ok(()) => return,
+                Err(_) if attempt < WAKE_TRIES => {}
+                Err(e) => {
+                    // Whoever sends next tries again.
+                    self.pending.store(false, Ordering::Release);
+                    return log::error!("a worker could not be woken: {e}");
+                }
+            }
         }
     }
 }

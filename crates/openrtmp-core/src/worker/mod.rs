@@ -25,11 +25,12 @@ mod streams;
 mod timers;
 mod traffic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
 use slab::Slab;
@@ -43,6 +44,7 @@ use timers::{Timer, Timers};
 use crate::config::Config;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::log_limit::Cause;
 use crate::metrics::{ErrorCounts, Rate};
 use crate::platform::{Platform, Poller, Readiness, Token};
 use crate::shared::Shared;
@@ -50,6 +52,9 @@ use crate::stream::stream::Stream;
 
 /// Bytes read at once. One buffer per worker, shared by its connections.
 const READ_BUFFER: usize = 256 * 1024;
+
+/// After waiting for sockets failed, the next try.
+const POLL_RETRY: Duration = Duration::from_millis(10);
 
 /// Commands carried out in one turn before sockets are looked at again.
 const COMMANDS_PER_TURN: usize = 4096;
@@ -71,6 +76,8 @@ pub(crate) struct Worker<P: Platform> {
     state: State<P::Stream>,
     /// Survives a restart, so that a stale id stays stale.
     generation: u32,
+    /// The host is in the background: writes are collected.
+    background: bool,
     /// Subscriptions there were, for the same reason.
     joins: u64,
 }
@@ -87,13 +94,24 @@ struct State<S> {
     timers: Timers,
     ready: Vec<Readiness>,
     buffer: Vec<u8>,
+    /// To be written to at the end of the turn.
     dirty: Vec<usize>,
+    /// Room of `dirty` while that is being worked on.
+    spare: Vec<usize>,
+    /// To be written to again in the next turn.
+    unwritten: Vec<usize>,
+    /// To be read again in the next turn.
     unread: Vec<usize>,
     /// Found to be ended while others were being served.
     doomed: Vec<(ConnectionId, CloseReason)>,
     /// Set while stopping: the moment of force.
     draining: Option<Time>,
     accept_paused: bool,
+    /// More connections wait than one turn accepts.
+    unaccepted: bool,
+    /// Connections in the order they came, those that got on included until
+    /// they are looked at.
+    newcomers: VecDeque<ConnectionId>,
     next_worker: usize,
     totals: Totals,
 }
@@ -121,10 +139,14 @@ impl<S> State<S> {
             ready: Vec::new(),
             buffer: Vec::new(),
             dirty: Vec::new(),
+            spare: Vec::new(),
+            unwritten: Vec::new(),
             unread: Vec::new(),
             doomed: Vec::new(),
             draining: None,
             accept_paused: false,
+            unaccepted: false,
+            newcomers: VecDeque::new(),
             next_worker: 0,
             totals: Totals::default(),
         }
@@ -152,6 +174,7 @@ impl<P: Platform> Worker<P> {
             listened: 0,
             state: State::new(),
             generation: 0,
+            background: false,
             joins: 0,
         }
     }
@@ -166,8 +189,10 @@ impl<P: Platform> Worker<P> {
                         Ok(true) => {}
                         Ok(false) => return,
                         Err(e) => {
-                            log::error!(worker = self.index; "waiting for sockets failed: {e}");
-                            return;
+                            if self.may_log(Cause::Poll, log::Level::Error) {
+                                log::error!(worker = self.index; "waiting for sockets failed: {e}");
+                            }
+                            std::thread::sleep(POLL_RETRY);
                         }
                     }
                 }
@@ -179,43 +204,74 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// One turn. False when the drain is over.
+    /// One turn. False when the drain is over. An error is that of waiting for
+    /// sockets; all else was done.
     pub(crate) fn turn(&mut self) -> io::Result<bool> {
-        let timeout = if self.state.unread.is_empty() {
+        let idle = self.state.unread.is_empty()
+            && self.state.unwritten.is_empty()
+            && !self.state.unaccepted;
+        let timeout = if idle {
             self.state
                 .timers
                 .next()
                 .map(|at| at.since(self.platform.now()))
         } else {
-            Some(std::time::Duration::ZERO)
+            Some(Duration::ZERO)
         };
         let mut ready = std::mem::take(&mut self.state.ready);
         ready.clear();
-        match self.poller.poll(timeout, &mut ready) {
-            Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
-            _ => {}
-        }
+        let polled = match self.poller.poll(timeout, &mut ready) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
+            _ => Ok(()),
+        };
         self.state.now = self.platform.now();
         self.state.totals.turns += 1;
 
         for slot in std::mem::take(&mut self.state.unread) {
             self.guarded(slot, Self::read);
         }
+        if self.state.unaccepted {
+            self.accept();
+        }
         for readiness in &ready {
             self.on_ready(*readiness);
         }
         self.state.ready = ready;
         self.carry_out_commands();
-        while let Some((at, timer)) = self.state.timers.pop_due(self.state.now) {
-            self.on_timer(at, timer);
+        while let Some(timer) = self.state.timers.pop_due(self.state.now) {
+            self.on_timer(timer);
         }
+        self.resume_writing();
         self.finish_turn();
+        if let Some(at) = self.shared.log_limit.alarm() {
+            self.state.timers.set(at, Timer::Lines);
+        }
         let drained = self.is_drained();
         if drained {
             // What the host still publishes.
             self.end_all_streams();
+            return Ok(false);
         }
-        Ok(!drained)
+        polled.map(|()| true)
+    }
+
+    /// Whether a line that a peer caused may be written.
+    fn may_log(&self, cause: Cause, level: log::Level) -> bool {
+        log::log_enabled!(level) && self.shared.log_limit.admits(cause, self.state.now)
+    }
+
+    /// Tells of a limit that was reached, a few times a second at most: a flood
+    /// must not push other events out of the host's queue.
+    fn tell_limit(&self, limit: &'static str, value: u64, connection: Option<ConnectionId>) {
+        if !self.shared.log_limit.admits(Cause::Limit, self.state.now) {
+            return;
+        }
+        log::warn!(limit = limit, value = value; "{limit} is reached: {value}");
+        self.emit(Event::LimitReached {
+            limit,
+            value,
+            connection,
+        });
     }
 
     #[cfg(test)]
@@ -240,21 +296,17 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    fn on_timer(&mut self, at: Time, timer: Timer) {
+    fn on_timer(&mut self, timer: Timer) {
         match timer {
             Timer::Connection(id) => {
-                // An entry that an earlier one overtook is not looked at: each look
-                // makes an entry, and they would never get fewer.
-                if let Some(slot) = self.slot_of(id)
-                    && self.state.connections[slot].armed == Some(at)
-                {
-                    let connection = &mut self.state.connections[slot];
-                    connection.armed = connection.armed_later.take();
+                if let Some(slot) = self.slot_of(id) {
+                    self.state.connections[slot].armed = None;
                     self.guarded(slot, Self::on_deadline);
                 }
             }
-            Timer::Stream(id) => self.on_grace_over(id, at),
+            Timer::Stream(id) => self.on_grace_over(id),
             Timer::Accept => self.resume_accept(),
+            Timer::Lines => self.shared.log_limit.flush(self.state.now),
             Timer::Drain => self.force(),
         }
     }
@@ -339,6 +391,18 @@ impl<P: Platform> Worker<P> {
                     let _ = answer.send(found);
                 }
             }
+            Command::SetWriteCoalesce {
+                connection,
+                window,
+                answer,
+            } => {
+                let slot = self.slot_of(connection);
+                if let Some(slot) = slot {
+                    self.state.connections[slot].write_coalesce = window;
+                }
+                let _ = answer.send(slot.is_some());
+            }
+            Command::SetBackground(on) => self.background = on,
             Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
             Command::Revoke { key } => self.revoke(&key),
             Command::Configure(config, in_force) => {
@@ -365,7 +429,9 @@ impl<P: Platform> Worker<P> {
             return;
         }
         if catch_unwind(AssertUnwindSafe(|| work(self, slot))).is_err() {
-            log::error!(worker = self.index; "panic while serving a connection; it is closed");
+            if self.may_log(Cause::Panic, log::Level::Error) {
+                log::error!(worker = self.index; "panic while serving a connection; it is closed");
+            }
             self.state.totals.errors.internal += 1;
             self.close(slot, CloseReason::Internal);
         }

@@ -13,7 +13,8 @@ use crate::access::{AccessAction, AccessRequest, KeyRing};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
-use crate::platform::Platform;
+use crate::log_limit::Cause;
+use crate::platform::{Platform, Stream as _};
 use crate::stream::directory::{Claim, ClaimRules};
 
 /// Used when `access.decision_timeout` is zero.
@@ -24,7 +25,7 @@ impl<P: Platform> Worker<P> {
         match event {
             ServerEvent::HandshakeDone(summary) => {
                 let connection = &self.state.connections[slot];
-                if !summary.echo_matched {
+                if !summary.echo_matched && self.may_log(Cause::Tolerated, log::Level::Info) {
                     log::info!(
                         peer:% = connection.peer, connection:% = connection.id;
                         "C2 does not echo S1; tolerated"
@@ -34,8 +35,11 @@ impl<P: Platform> Worker<P> {
             ServerEvent::Connect { request, connect } => {
                 let connection = &mut self.state.connections[slot];
                 connection.app.clone_from(&connect.app);
-                if connection.over_limit {
-                    let reason = "the server has as many connections as it allows";
+                if let Some(limit) = connection.over_limit {
+                    let reason = match limit {
+                        "limits.connections" => "the server has as many connections as it allows",
+                        _ => "your address has as many connections as the server allows",
+                    };
                     return self.refuse(
                         slot,
                         request,
@@ -143,7 +147,7 @@ impl<P: Platform> Worker<P> {
                     self.withdraw(id, pending);
                 }
             }
-            ServerEvent::Tolerated(what) => {
+            ServerEvent::Tolerated(what) if self.may_log(Cause::Tolerated, log::Level::Debug) => {
                 let connection = &self.state.connections[slot];
                 log::debug!(peer:% = connection.peer, connection:% = connection.id; "{what}");
             }
@@ -170,6 +174,11 @@ impl<P: Platform> Worker<P> {
     /// Puts a request before the host, or grants it if there is none to ask.
     fn ask(&mut self, slot: usize, request: RequestId, want: Want, query: &str) {
         let stopping = self.state.draining.is_some();
+        if self.shared.budget.is_exhausted() {
+            let limit = self.config.limits.memory as u64;
+            let connection = self.state.connections[slot].id;
+            self.tell_limit("limits.memory", limit, Some(connection));
+        }
         if stopping || self.shared.budget.is_exhausted() {
             let why = if stopping {
                 "the server is stopping"
@@ -351,11 +360,7 @@ impl<P: Platform> Worker<P> {
             Claim::Full => {
                 drop(directory);
                 let limit = self.config.limits.publishers;
-                self.emit(Event::LimitReached {
-                    limit: "limits.publishers",
-                    value: limit as u64,
-                    connection: Some(id),
-                });
+                self.tell_limit("limits.publishers", limit as u64, Some(id));
                 let reason = format!("the server has {limit} publishers, as many as it allows");
                 self.refuse(slot, request, &want, RejectReason::Unavailable(reason));
             }
@@ -403,7 +408,16 @@ impl<P: Platform> Worker<P> {
         self.log_access(slot, &want, None);
         let connection = &mut self.state.connections[slot];
         connection.session.accept(self.state.now, request);
-        connection.delay.get_or_insert_default();
+        if connection.delay.is_none() {
+            connection.delay = Some(Box::default());
+            let unsent = self.config.queue.unsent_bytes;
+            if unsent > 0
+                && let Err(error) = connection.socket.set_unsent_limit(unsent)
+            {
+                // It still plays; more may wait where it cannot be dropped.
+                log::debug!(connection:% = connection.id, error:%; "no limit of unsent bytes");
+            }
+        }
         self.pump(slot);
         self.subscribe(slot, message_stream, name);
     }
@@ -425,7 +439,7 @@ impl<P: Platform> Worker<P> {
 
     fn log_access(&self, slot: usize, want: &Want, refused: Option<&RejectReason>) {
         let connection = &self.state.connections[slot];
-        let action = want.action().as_str();
+        let action = want.action();
         let target = match want {
             Want::Connect { app } => app.clone(),
             Want::Publish { name, .. } => self.shared.publish_keys.masked(name),
@@ -434,9 +448,11 @@ impl<P: Platform> Worker<P> {
         let reason = refused.map(reason_text).unwrap_or_default();
         let (peer, id) = (connection.peer, connection.id);
         if refused.is_some() {
-            log::warn!(peer:% = peer, connection:% = id; "{action} {target} refused: {reason}");
-        } else {
-            log::info!(peer:% = peer, connection:% = id; "{action} {target}");
+            if self.may_log(Cause::Refused, log::Level::Warn) {
+                log::warn!(peer:% = peer, connection:% = id; "{} {target} refused: {reason}", action.as_str());
+            }
+        } else if self.may_log(Cause::Granted, log::Level::Info) {
+            log::info!(peer:% = peer, connection:% = id; "{} {target}", action.as_str());
         }
         self.emit(Event::Access {
             action,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
@@ -12,11 +11,15 @@ use super::inbox::{Command, JoinId};
 use super::timers::Timer;
 use crate::events::Event;
 use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::stream::clock::Irregularity;
 use crate::stream::directory::Grant;
 use crate::stream::stream::Stream;
 use crate::tap::{TapSink, Tapped};
+
+/// How long the publisher whose turn it is may take to claim a stream.
+const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
 
 impl<P: Platform> Worker<P> {
     /// A publish was granted: the stream begins, or goes on with this publisher.
@@ -49,7 +52,9 @@ impl<P: Platform> Worker<P> {
             }
         }
         let name = self.shared.publish_keys.masked(&grant.name);
-        log::info!(stream:% = name; "published");
+        if self.may_log(Cause::Stream, log::Level::Info) {
+            log::info!(stream:% = name; "published");
+        }
         self.emit(Event::StreamPublished {
             stream: grant.id,
             name,
@@ -96,22 +101,20 @@ impl<P: Platform> Worker<P> {
         if stream.epoch != epoch || stream.publisher.is_none() {
             return;
         }
-        let ingested = stream.ingest(
-            kind,
-            timestamp,
-            payload,
-            now,
-            &self.config.gop,
-            &shared.budget,
-        );
-        match ingested.odd {
-            Some(Irregularity::Gap(ms)) => {
-                log::warn!(stream:% = stream.name; "timestamps jump ahead by {ms} ms");
+        let ingested = stream.ingest(kind, timestamp, payload, now, &self.config, &shared.budget);
+        if let Some(odd) = ingested.odd
+            && log::log_enabled!(log::Level::Warn)
+            && shared.log_limit.admits(Cause::Timestamps, now)
+        {
+            let name = shared.publish_keys.masked(&stream.name);
+            match odd {
+                Irregularity::Gap(ms) => {
+                    log::warn!(stream:% = name; "timestamps jump ahead by {ms} ms");
+                }
+                Irregularity::Backward(ms) => {
+                    log::warn!(stream:% = name; "timestamps jump back by {ms} ms; rebased");
+                }
             }
-            Some(Irregularity::Backward(ms)) => {
-                log::warn!(stream:% = stream.name; "timestamps jump back by {ms} ms; rebased");
-            }
-            None => {}
         }
         let over_bitrate = ingested.rate.filter(|&rate| {
             let limit = self.config.limits.publisher_bitrate;
@@ -138,6 +141,10 @@ impl<P: Platform> Worker<P> {
         if ingested.tracks_changed {
             self.tell_tracks(id);
         }
+        if ingested.headers_full {
+            let limit = self.config.limits.header_bytes as u64;
+            self.tell_limit("limits.header_bytes", limit, None);
+        }
         if let (Some(rate), Some(PublisherId::Connection(connection, _))) =
             (over_bitrate, publisher)
         {
@@ -161,7 +168,9 @@ impl<P: Platform> Worker<P> {
 
     fn over_bitrate(&self, connection: ConnectionId, rate: u64) {
         let limits = &self.config.limits;
-        log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
+        if self.may_log(Cause::Limit, log::Level::Warn) {
+            log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
+        }
         self.emit(Event::LimitReached {
             limit: "limits.publisher_bitrate",
             value: limits.publisher_bitrate,
@@ -203,7 +212,9 @@ impl<P: Platform> Worker<P> {
             true => Duration::ZERO,
             false => self.config.streams.republish_grace,
         };
-        log::info!(stream:% = name; "unpublished");
+        if self.may_log(Cause::Stream, log::Level::Info) {
+            log::info!(stream:% = name; "unpublished");
+        }
         let next = self.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
             self.shared.inboxes[connection.worker()].send(Command::RetryPublish {
@@ -217,7 +228,7 @@ impl<P: Platform> Worker<P> {
         if grace.is_zero() && (next.is_none() || stopping) {
             self.end_stream(id);
         } else {
-            let patience = grace.max(super::connection::LINGER);
+            let patience = grace.max(NEXT_PUBLISHER);
             let until = now + if next.is_some() { patience } else { grace };
             if let Some(stream) = self.state.streams.get_mut(&id) {
                 stream.grace_until = Some(until);
@@ -226,25 +237,20 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// Makes sure the timers know when a stream's grace is over: with one entry,
-    /// however often its publisher comes and goes.
+    /// Makes sure the timers know when a stream's grace is over.
     fn arm_grace(&mut self, id: StreamId) {
         if let Some(stream) = self.state.streams.get_mut(&id)
             && let Some(until) = stream.grace_until
-            && stream.armed.is_none_or(|armed| until < armed)
         {
-            stream.armed = Some(until);
-            self.state.timers.set(until, Timer::Stream(id));
+            let timer = Timer::Stream(id);
+            self.state.timers.arm(timer, &mut stream.armed, until);
         }
     }
 
-    pub(super) fn on_grace_over(&mut self, id: StreamId, at: Time) {
+    pub(super) fn on_grace_over(&mut self, id: StreamId) {
         let Some(stream) = self.state.streams.get_mut(&id) else {
             return;
         };
-        if stream.armed != Some(at) {
-            return;
-        }
         stream.armed = None;
         match stream.grace_until {
             Some(until) if until <= self.state.now => self.end_stream(id),
@@ -298,9 +304,11 @@ impl<P: Platform> Worker<P> {
             shared.inboxes[worker].send(Command::StreamDown { stream: id });
         }
         drop(directory);
-        let Some(stream) = self.state.streams.remove(&id) else {
+        let Some(mut stream) = self.state.streams.remove(&id) else {
             return;
         };
+        let timer = Timer::Stream(id);
+        self.state.timers.disarm(timer, &mut stream.armed);
         let name = self.shared.publish_keys.masked(&stream.name);
         drop(stream);
         self.emit(Event::StreamEnded { stream: id, name });

@@ -1,5 +1,4 @@
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 use openrtmp_protocol::Time;
 
@@ -12,37 +11,56 @@ pub(crate) enum Timer {
     Stream(StreamId),
     /// Accepting failed: try again.
     Accept,
+    /// Log lines were held back: tell how many.
+    Lines,
     /// The drain is over.
     Drain,
 }
 
-/// Deadlines, earliest first. An entry is a reason to look, not a promise: who
-/// is woken compares with its own deadline, so nothing is ever removed early.
+/// Deadlines, earliest first. Connections and streams have one entry each, the
+/// earliest of their deadlines; who is woken looks which it is.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    heap: BinaryHeap<Reverse<(Time, Timer)>>,
+    entries: BTreeSet<(Time, Timer)>,
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, at: Time, timer: Timer) {
-        self.heap.push(Reverse((at, timer)));
+        self.entries.insert((at, timer));
+    }
+
+    /// Sets the one entry of `timer`, which `armed` tells of, unless there is an
+    /// earlier one.
+    pub(crate) fn arm(&mut self, timer: Timer, armed: &mut Option<Time>, at: Time) {
+        if armed.is_none_or(|armed| at < armed) {
+            self.disarm(timer, armed);
+            *armed = Some(at);
+            self.set(at, timer);
+        }
+    }
+
+    /// Takes the entry away.
+    pub(crate) fn disarm(&mut self, timer: Timer, armed: &mut Option<Time>) {
+        if let Some(at) = armed.take() {
+            self.entries.remove(&(at, timer));
+        }
     }
 
     pub(crate) fn next(&self) -> Option<Time> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
+        self.entries.first().map(|&(at, _)| at)
     }
 
-    /// The earliest entry whose time has come, and that time.
-    pub(crate) fn pop_due(&mut self, now: Time) -> Option<(Time, Timer)> {
+    /// The earliest entry whose time has come.
+    pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
         if self.next()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| entry)
+        self.entries.pop_first().map(|(_, timer)| timer)
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.heap.len()
+        self.entries.len()
     }
 }
 
@@ -58,8 +76,21 @@ mod tests {
         timers.set(at(10), Timer::Accept);
         assert_eq!(timers.next(), Some(at(10)));
         assert_eq!(timers.pop_due(at(9)), None);
-        assert_eq!(timers.pop_due(at(30)), Some((at(10), Timer::Accept)));
-        assert_eq!(timers.pop_due(at(30)), Some((at(30), Timer::Drain)));
+        assert_eq!(timers.pop_due(at(30)), Some(Timer::Accept));
+        assert_eq!(timers.pop_due(at(30)), Some(Timer::Drain));
         assert_eq!(timers.pop_due(at(30)), None);
+    }
+
+    #[test]
+    fn there_is_one_entry_the_earliest_until_it_is_taken_away() {
+        let at = Time::from_micros;
+        let (mut timers, mut armed) = (Timers::default(), None);
+        for micros in [30, 50, 10, 20] {
+            timers.arm(Timer::Accept, &mut armed, at(micros));
+        }
+        assert_eq!((timers.len(), armed), (1, Some(at(10))));
+        assert_eq!(timers.next(), armed);
+        timers.disarm(Timer::Accept, &mut armed);
+        assert_eq!((timers.len(), armed), (0, None));
     }
 }

@@ -7,19 +7,21 @@ use std::time::Duration;
 use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{SessionError, Stage};
 
-use super::connection::{LINGER, WaitsFor, stage_name};
+use super::connection::{WaitsFor, stage_name};
 use super::timers::Timer;
 use super::{READ_BUFFER, Worker};
 use crate::events::{CloseReason, Event};
+use crate::log_limit::Cause;
 use crate::platform::{Platform, Poller, Stream, Token};
+use crate::stream::queue::{WriteEnd, Written};
 
 /// Bytes read from one connection in one turn; the rest has its turn after the
 /// others.
 const READ_BUDGET: usize = 2 * READ_BUFFER;
 
-/// Answers that may wait for a peer that asks and does not read. Ordinary ones
-/// are a few hundred bytes; what one read's worth of requests makes fits too.
-const CONTROL_BACKLOG: usize = 4 * READ_BUDGET;
+/// Bytes written to one connection in one turn, so that what joining players get
+/// at once does not hold up those who are still connecting.
+const WRITE_BUDGET: usize = 128 * 1024;
 
 /// Deadlines are met to this grain, so that many idle connections wake the
 /// worker once and not one by one.
@@ -33,7 +35,10 @@ impl<P: Platform> Worker<P> {
         // new buffer.
         let mut buffer = std::mem::take(&mut self.state.buffer);
         if buffer.is_empty() {
-            buffer = vec![0; READ_BUFFER];
+            if buffer.try_reserve_exact(READ_BUFFER).is_err() {
+                return self.close(slot, CloseReason::Limit("no memory to read".to_owned()));
+            }
+            buffer.resize(READ_BUFFER, 0);
         }
         let mut budget = READ_BUDGET;
         let end = loop {
@@ -74,8 +79,12 @@ impl<P: Platform> Worker<P> {
                 return;
             };
             if connection.is_ending() {
-                // It is read to its end, so that our last words are not lost to a
+                // It is read on for a while, so that our last words are not lost to a
                 // reset; what it says no longer matters.
+                connection.io.discarded += bytes.len();
+                if connection.io.discarded > self.config.limits.linger_bytes {
+                    self.state.doomed.push((connection.id, CloseReason::Peer));
+                }
                 return;
             }
             let stage = connection.stage();
@@ -111,7 +120,7 @@ impl<P: Platform> Worker<P> {
             return;
         }
         let waiting = connection.queue.control_bytes();
-        if waiting > CONTROL_BACKLOG {
+        if waiting > self.config.limits.answer_bytes {
             self.state.totals.errors.too_slow += 1;
             let reason = format!("{waiting} bytes of answers not taken");
             self.state
@@ -127,7 +136,12 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.state.connections.get_mut(slot) else {
             return;
         };
-        connection.charge.set(connection.session.buffered_bytes());
+        connection.account();
+        if connection.is_hoarding() && self.shared.budget.is_exhausted() {
+            let reason = CloseReason::Limit("limits.memory is used up".to_owned());
+            self.state.doomed.push((connection.id, reason));
+            self.tell_limit("limits.memory", self.config.limits.memory as u64, None);
+        }
         self.rearm(slot);
     }
 
@@ -138,7 +152,7 @@ impl<P: Platform> Worker<P> {
         let config = self.config.clone();
         let stall = config.queue.stall_timeout;
         let connection = &mut self.state.connections[slot];
-        if due(connection.io.linger_until) {
+        if due(connection.io.linger_until) || due(connection.io.end_by) {
             let reason = connection.io.ending.clone().unwrap_or(CloseReason::Peer);
             return self.close(slot, reason);
         }
@@ -231,11 +245,8 @@ impl<P: Platform> Worker<P> {
         // worker in its loop over what is due.
         let soonest = self.state.now + Duration::from_micros(GRAIN_MICROS);
         let at = if at > self.state.now { at } else { soonest };
-        if connection.armed.is_none_or(|armed| at < armed) {
-            let overtaken = connection.armed.replace(at);
-            connection.armed_later = overtaken.or(connection.armed_later);
-            self.state.timers.set(at, Timer::Connection(connection.id));
-        }
+        let timer = Timer::Connection(connection.id);
+        self.state.timers.arm(timer, &mut connection.armed, at);
     }
 
     pub(super) fn mark_dirty(&mut self, slot: usize) {
@@ -263,12 +274,26 @@ impl<P: Platform> Worker<P> {
                 }
             }
             // Closing may queue words for others, and flushing may close.
-            let dirty = std::mem::take(&mut self.state.dirty);
-            if dirty.is_empty() {
+            let spare = std::mem::take(&mut self.state.spare);
+            let mut dirty = std::mem::replace(&mut self.state.dirty, spare);
+            let none = dirty.is_empty();
+            for slot in dirty.drain(..) {
+                self.guarded(slot, Self::flush);
+            }
+            self.state.spare = dirty;
+            if none {
                 return;
             }
-            for slot in dirty {
-                self.guarded(slot, Self::flush);
+        }
+    }
+
+    /// Those who had their share of the last turn's writing have it again, after
+    /// whom this turn has words for.
+    pub(super) fn resume_writing(&mut self) {
+        for slot in std::mem::take(&mut self.state.unwritten) {
+            if let Some(connection) = self.state.connections.get_mut(slot) {
+                connection.io.unwritten = false;
+                self.mark_dirty(slot);
             }
         }
     }
@@ -276,33 +301,53 @@ impl<P: Platform> Worker<P> {
     /// One vectored write of what waits, as far as the socket takes it.
     pub(super) fn flush(&mut self, slot: usize) {
         let now = self.platform.now();
-        let window = self.config.queue.write_coalesce;
+        let config = &self.config.queue;
         let connection = &mut self.state.connections[slot];
+        let mut window = connection.write_coalesce.unwrap_or(config.write_coalesce);
+        if self.background {
+            window = window.max(config.background_coalesce);
+        }
+        let window = window.min(config.longest_window());
         connection.io.dirty = false;
+        if connection.io.unwritten {
+            return;
+        }
         let blocked_before = connection.io.blocked_since;
         let full = blocked_before.is_some() && !connection.io.room;
         if full || connection.io.linger_until.is_some() {
             return;
         }
-        if connection.is_coalescing(now, window) {
+        // Who was blocked goes on at once.
+        if blocked_before.is_none() && connection.is_coalescing(self.state.now, window, config) {
             return self.rearm(slot);
         }
         // Not before it is used: the poller tells of it once.
         connection.io.room = false;
+        let answers = connection.queue.control_bytes();
         let chunk_size = connection.session.chunk_size();
         let delay = &mut connection.delay;
-        let written = connection
-            .queue
-            .write_to(&mut connection.socket, chunk_size, |packet| {
-                if let Some(histogram) = delay {
-                    histogram.record(now.since(packet.received));
-                }
-            });
-        let (bytes, blocked) = match written {
+        let written =
+            connection
+                .queue
+                .write_to(&mut connection.socket, chunk_size, WRITE_BUDGET, |packet| {
+                    if let Some(histogram) = delay {
+                        histogram.record(now.since(packet.received));
+                    }
+                });
+        let Written { bytes, end } = match written {
             Ok(outcome) => outcome,
             Err(e) => return self.close(slot, CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
+        if answers > 0 {
+            connection.account();
+        }
+        let blocked = end == WriteEnd::Blocked;
+        if end == WriteEnd::Budget {
+            connection.io.urgent = true;
+            connection.io.unwritten = true;
+            self.state.unwritten.push(slot);
+        }
         // A poller may tell of room where there is none: that is no progress.
         let since = blocked_before.filter(|_| bytes == 0).unwrap_or(now);
         connection.io.blocked_since = blocked.then_some(since);
@@ -320,7 +365,7 @@ impl<P: Platform> Worker<P> {
         if connection.queue.is_empty() && connection.is_ending() {
             // Everything is said. The peer reads it and closes; if it does not, we do.
             let _ = connection.socket.shutdown_write();
-            connection.io.linger_until = Some(now + LINGER);
+            connection.io.linger_until = Some(now + self.config.limits.linger);
         }
         self.rearm(slot);
         if let Some(rate) = outgoing {
@@ -341,37 +386,43 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The peer broke the protocol: one line, and it is closed. What the session
-    /// still had to say is sent first, as far as the socket takes it at once.
+    /// The peer broke the protocol: one line, and it is closed, after what the
+    /// session still had to say, if anything.
     /// `stage` is the one it was in: the error has closed the session.
     fn violation(&mut self, slot: usize, stage: Stage, error: &SessionError) {
         let Some(connection) = self.state.connections.get(slot) else {
             return;
         };
         let stage = stage_name(stage);
-        log::warn!(
-            peer:% = connection.peer, connection:% = connection.id, stage = stage;
-            "connection closed: {error}"
-        );
+        if self.may_log(Cause::Violation, log::Level::Warn) {
+            log::warn!(
+                peer:% = connection.peer, connection:% = connection.id, stage = stage;
+                "connection closed: {error}"
+            );
+        }
+        let text = format!("{stage}: {error}");
+        if error.is_out_of_memory() {
+            return self.end(slot, CloseReason::Limit(text));
+        }
         if !matches!(error, SessionError::Timeout { .. }) {
             self.state.totals.errors.protocol += 1;
         }
-        self.pump(slot);
-        let reason = CloseReason::Protocol(format!("{stage}: {error}"));
-        if let Some(connection) = self.state.connections.get_mut(slot) {
-            connection.io.ending = Some(reason.clone());
-        }
-        self.flush(slot);
-        self.close(slot, reason);
+        self.end(slot, CloseReason::Protocol(text));
     }
 
-    /// Ends a connection after what waits is sent.
+    /// Ends a connection after what waits is sent, if anything.
     pub(super) fn end(&mut self, slot: usize, reason: CloseReason) {
         self.pump(slot);
         let Some(connection) = self.state.connections.get_mut(slot) else {
             return;
         };
+        if connection.queue.is_empty() {
+            return self.close(slot, reason);
+        }
         connection.io.ending.get_or_insert(reason);
+        let end_by = self.state.now + self.config.queue.stall_timeout;
+        connection.io.end_by.get_or_insert(end_by);
+        self.rearm(slot);
         self.release(slot);
         self.mark_dirty(slot);
     }
@@ -382,16 +433,20 @@ impl<P: Platform> Worker<P> {
         let Some(mut connection) = self.state.connections.try_remove(slot) else {
             return;
         };
+        let timer = Timer::Connection(connection.id);
+        self.state.timers.disarm(timer, &mut connection.armed);
         let _ = self.poller.remove_stream(&mut connection.socket);
         let reason = connection.io.ending.take().unwrap_or(reason);
         if matches!(reason, CloseReason::Network(_)) {
             self.state.totals.errors.network += 1;
         }
         self.shared.connections.fetch_sub(1, Ordering::AcqRel);
-        log::debug!(
-            peer:% = connection.peer, connection:% = connection.id, reason:% = reason;
-            "connection closed"
-        );
+        if self.may_log(Cause::Connection, log::Level::Debug) {
+            log::debug!(
+                peer:% = connection.peer, connection:% = connection.id, reason:% = reason;
+                "connection closed"
+            );
+        }
         self.emit(Event::ConnectionClosed {
             connection: connection.id,
             peer: connection.peer,

@@ -100,7 +100,8 @@ impl Decoder<'_> {
                 break;
             }
             self.charge(size_of::<String>())?;
-            members.push((name, self.read_amf0()?));
+            let value = self.read_amf0()?;
+            self.push(&mut members, (name, value))?;
         }
         Ok(members)
     }
@@ -113,7 +114,8 @@ impl Decoder<'_> {
             // Grows with what is read: the count alone reserves nothing.
             let mut elements = Vec::new();
             for _ in 0..count {
-                elements.push(decoder.read_amf0()?);
+                let value = decoder.read_amf0()?;
+                decoder.push(&mut elements, value)?;
             }
             Ok(elements)
         })

@@ -131,7 +131,12 @@ impl Decoder<'_> {
             BYTE_ARRAY => {
                 let bytes = self.take_string(length, start)?;
                 self.charge(length)?;
-                Value::ByteArray(Bytes::copy_from_slice(bytes))
+                let mut copy = Vec::new();
+                if copy.try_reserve_exact(length).is_err() {
+                    return self.error(start, AmfErrorKind::OutOfMemory(length));
+                }
+                copy.extend_from_slice(bytes);
+                Value::ByteArray(Bytes::from(copy))
             }
             VECTOR_INT => Value::IntVector {
                 fixed: self.u8()? != 0,
@@ -164,7 +169,8 @@ impl Decoder<'_> {
         self.expect_items(count, 2)?;
         let mut entries = Vec::new();
         for _ in 0..count {
-            entries.push((self.read_amf3()?, self.read_amf3()?));
+            let entry = (self.read_amf3()?, self.read_amf3()?);
+            self.push(&mut entries, entry)?;
         }
         Ok(Value::Dictionary { weak_keys, entries })
     }
@@ -192,7 +198,8 @@ impl Decoder<'_> {
         // Grows with what is read: the count alone reserves nothing.
         let mut items = Vec::new();
         for _ in 0..count {
-            items.push(self.read_amf3()?);
+            let item = self.read_amf3()?;
+            self.push(&mut items, item)?;
         }
         Ok(items)
     }
@@ -207,7 +214,8 @@ impl Decoder<'_> {
             if name.start == name.end {
                 return Ok(members);
             }
-            members.push(self.member(name)?);
+            let member = self.member(name)?;
+            self.push(&mut members, member)?;
         }
     }
 
@@ -229,7 +237,8 @@ impl Decoder<'_> {
         }
         let mut members = Vec::new();
         for &name in &traits.sealed {
-            members.push(self.member(name)?);
+            let member = self.member(name)?;
+            self.push(&mut members, member)?;
         }
         if traits.kind == Kind::Dynamic {
             members = self.named_members(members)?;
@@ -258,9 +267,11 @@ impl Decoder<'_> {
         };
         let class = self.string_span()?;
         self.expect_items(count, 1)?;
+        self.charge(count.saturating_mul(size_of::<Span>()))?;
         let mut sealed = Vec::new();
         for _ in 0..count {
-            sealed.push(self.string_span()?);
+            let name = self.string_span()?;
+            self.push(&mut sealed, name)?;
         }
         let traits = Arc::new(Traits {
             class,
@@ -281,7 +292,15 @@ impl Decoder<'_> {
     ) -> Result<Vec<T>, AmfError> {
         self.expect_items(count, N)?;
         self.count_items(count, N)?;
-        (0..count).map(|_| Ok(item(self.array()?))).collect()
+        let mut items = Vec::new();
+        if items.try_reserve_exact(count).is_err() {
+            let bytes = count.saturating_mul(N);
+            return self.error(self.position, AmfErrorKind::OutOfMemory(bytes));
+        }
+        for _ in 0..count {
+            items.push(item(self.array()?));
+        }
+        Ok(items)
     }
 
     fn string_span(&mut self) -> Result<Span, AmfError> {
@@ -299,7 +318,8 @@ impl Decoder<'_> {
                 };
                 // The empty string is never sent by reference (section 3.8).
                 let last = self.amf3.strings.last().map(|last| last.start);
-                if length > 0 && last < Some(span.start) {
+                if length > 0 && last < Some(span.start) && self.amf3.strings.try_reserve(1).is_ok()
+                {
                     self.amf3.strings.push(span);
                 }
                 Ok(span)

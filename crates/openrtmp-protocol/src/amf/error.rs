@@ -35,6 +35,9 @@ pub enum AmfErrorKind {
     /// Decoded size beyond the limit.
     #[error("values larger than {0} bytes when decoded")]
     TooLarge(usize),
+    /// The system gives no memory for a value.
+    #[error("no memory for {0} bytes")]
+    OutOfMemory(usize),
     /// A reference to something not seen before.
     #[error("reference {0} to nothing")]
     Reference(usize),

@@ -57,6 +57,9 @@ pub struct Decoder<'a> {
 /// fit in the 512 KiB that threads of iOS and macOS have, unoptimised too.
 const MAX_DEPTH: usize = 64;
 
+/// What stands for bytes that are not UTF-8.
+const REPLACEMENT: &str = "\u{FFFD}";
+
 impl<'a> Decoder<'a> {
     /// A decoder of AMF0 values (with AMF3 values behind marker 0x11), as
     /// messages 18 and 20 and, after their format byte, 15 and 17 carry.
@@ -151,11 +154,44 @@ impl<'a> Decoder<'a> {
     /// Bytes that are not UTF-8 are replaced, not refused: old encoders write
     /// names in whatever the system's own encoding is.
     fn text(&mut self, bytes: &[u8]) -> Result<String, AmfError> {
-        // Charged before and after: a replaced byte grows to three.
-        self.charge(bytes.len())?;
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        self.charge(text.len().saturating_sub(bytes.len()))?;
+        let mut text = String::new();
+        match std::str::from_utf8(bytes) {
+            Ok(valid) => {
+                self.reserve_text(&mut text, bytes.len())?;
+                text.push_str(valid);
+            }
+            Err(_) => {
+                let length = |chunk: std::str::Utf8Chunk<'_>| {
+                    let replaced = !chunk.invalid().is_empty();
+                    chunk.valid().len() + usize::from(replaced) * REPLACEMENT.len()
+                };
+                let length = bytes.utf8_chunks().map(length).sum();
+                self.reserve_text(&mut text, length)?;
+                for chunk in bytes.utf8_chunks() {
+                    text.push_str(chunk.valid());
+                    if !chunk.invalid().is_empty() {
+                        text.push_str(REPLACEMENT);
+                    }
+                }
+            }
+        }
         Ok(text)
+    }
+
+    fn reserve_text(&mut self, text: &mut String, length: usize) -> Result<(), AmfError> {
+        self.charge(length)?;
+        let reserved = text.try_reserve_exact(length);
+        reserved.or_else(|_| self.error(self.position, AmfErrorKind::OutOfMemory(length)))
+    }
+
+    /// Appends to a list of the message's own length.
+    fn push<T>(&self, list: &mut Vec<T>, item: T) -> Result<(), AmfError> {
+        if list.try_reserve(1).is_err() {
+            let bytes = size_of_val(list.as_slice()).saturating_mul(2);
+            return self.error(self.position, AmfErrorKind::OutOfMemory(bytes));
+        }
+        list.push(item);
+        Ok(())
     }
 
     /// Counts one value.
@@ -239,8 +275,10 @@ impl<'a> Decoder<'a> {
 
 /// Notes where a referable value begins. Tables are in the order of the message,
 /// so a value that is read again for a reference is known by its place.
+///
+/// Without memory for more of them, later references lead to nothing.
 fn note(table: &mut Vec<usize>, start: usize) {
-    if table.last() < Some(&start) {
+    if table.last() < Some(&start) && table.try_reserve(1).is_ok() {
         table.push(start);
     }
 }

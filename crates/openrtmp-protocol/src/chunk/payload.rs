@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// Bytes that [`ChunkReader`](super::ChunkReader) leaves free in front of a
 /// payload: room for the header it goes out with, 11 bytes of message header
@@ -49,9 +49,15 @@ impl Payload {
         self.buffer.slice(self.start..)
     }
 
+    /// The same, or `None` if there is no memory for it.
+    pub fn try_copy_from_slice(bytes: &[u8]) -> Option<Payload> {
+        joined(&[0; HEADROOM], bytes).map(Payload::with_headroom)
+    }
+
     /// `header` and the payload in one piece: in place if there is room and
-    /// nobody else holds the buffer, else a copy.
-    pub(super) fn with_header(self, header: &[u8]) -> Bytes {
+    /// nobody else holds the buffer, else a copy. `None` if there is no memory
+    /// for one.
+    pub(super) fn with_header(self, header: &[u8]) -> Option<Bytes> {
         let Payload { buffer, start } = self;
         let buffer = match start.checked_sub(header.len()) {
             None => Err(buffer),
@@ -60,14 +66,19 @@ impl Payload {
                 buffer.freeze().slice(at..)
             }),
         };
-        buffer.unwrap_or_else(|shared| {
-            let payload = &shared[start..];
-            let mut copy = BytesMut::with_capacity(header.len() + payload.len());
-            copy.extend_from_slice(header);
-            copy.extend_from_slice(payload);
-            copy.freeze()
-        })
+        buffer
+            .or_else(|shared| joined(header, &shared[start..]).map(Bytes::from).ok_or(()))
+            .ok()
     }
+}
+
+/// Two slices in one buffer, if there is memory for it.
+fn joined(front: &[u8], back: &[u8]) -> Option<Vec<u8>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(front.len() + back.len()).ok()?;
+    buffer.extend_from_slice(front);
+    buffer.extend_from_slice(back);
+    Some(buffer)
 }
 
 impl Deref for Payload {
@@ -118,7 +129,7 @@ mod tests {
     fn a_header_is_put_in_front_without_a_copy_if_there_is_room() {
         let payload = Payload::copy_from_slice(b"payload");
         let before = payload.as_ptr();
-        let wire = payload.with_header(b"header");
+        let wire = payload.with_header(b"header").unwrap();
         assert_eq!(wire, b"headerpayload"[..]);
         assert_eq!(wire[6..].as_ptr(), before);
     }
@@ -127,17 +138,23 @@ mod tests {
     fn a_payload_that_others_hold_is_copied_and_theirs_is_left_alone() {
         let payload = Payload::copy_from_slice(b"payload");
         let other = payload.clone();
-        assert_eq!(payload.with_header(b"header"), b"headerpayload"[..]);
+        assert_eq!(
+            payload.with_header(b"header").unwrap(),
+            b"headerpayload"[..]
+        );
         assert_eq!(other, b"payload");
-        assert_eq!(other.with_header(b"HEADER"), b"HEADERpayload"[..]);
+        assert_eq!(other.with_header(b"HEADER").unwrap(), b"HEADERpayload"[..]);
     }
 
     #[test]
     fn a_header_that_does_not_fit_is_put_in_front_of_a_copy() {
         let payload = Payload::from(Bytes::from_static(b"payload"));
-        assert_eq!(payload.with_header(b"header"), b"headerpayload"[..]);
+        assert_eq!(
+            payload.with_header(b"header").unwrap(),
+            b"headerpayload"[..]
+        );
         let header = [7; HEADROOM + 1];
-        let wire = Payload::copy_from_slice(b"x").with_header(&header);
+        let wire = Payload::copy_from_slice(b"x").with_header(&header).unwrap();
         assert_eq!(wire, [&header[..], b"x"].concat());
     }
 
@@ -148,7 +165,7 @@ mod tests {
         assert_eq!(payload, b"payload");
         assert_eq!(payload.clone().into_bytes(), b"payload"[..]);
         let before = payload.as_ptr();
-        let wire = payload.with_header(&[1; HEADROOM + 1]);
+        let wire = payload.with_header(&[1; HEADROOM + 1]).unwrap();
         assert_eq!(wire[HEADROOM + 1..].as_ptr(), before);
         let mut payload = Payload::copy_from_slice(b"abc");
         payload.advance(4);

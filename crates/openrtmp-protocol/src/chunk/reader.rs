@@ -41,6 +41,12 @@ pub struct ChunkReader {
     chunk_streams: usize,
 }
 
+/// Memory for a message could not be had: its chunk stream still needs so much.
+#[cold]
+fn out_of_memory(bytes: usize, offset: u64) -> ChunkError {
+    ChunkError::OutOfMemory { bytes, offset }
+}
+
 /// The header last read on a chunk stream and the message it is in.
 struct ChunkStream {
     id: u32,
@@ -104,11 +110,25 @@ impl ChunkReader {
         Ok(())
     }
 
+    /// Changes how many bytes of unfinished messages may be held. What is held
+    /// already stays; it may just not grow.
+    pub fn set_partial_limit(&mut self, bytes: usize) {
+        self.partial_bytes = bytes;
+    }
+
     /// The peer's Abort: forgets the unfinished message of a chunk stream.
     pub fn abort(&mut self, chunk_stream: u32) {
         if let Some(index) = self.find(chunk_stream) {
             self.discard(index);
         }
+    }
+
+    /// Forgets the unfinished messages of all chunk streams, for a connection from
+    /// which nothing more is read.
+    pub fn release(&mut self) {
+        self.streams = Vec::new();
+        self.chunk_left = 0;
+        self.buffered = 0;
     }
 
     /// Bytes held for unfinished messages (their capacity), for memory accounting.
@@ -343,7 +363,9 @@ impl ChunkReader {
                     .max(FIRST_BUFFER)
                     .min(stream.length as usize);
                 let capacity = (HEADROOM + payload).min(allowed);
-                message.reserve_exact(capacity - message.len());
+                message
+                    .try_reserve_exact(capacity - message.len())
+                    .map_err(|_| out_of_memory(capacity, self.offset))?;
                 self.buffered = others + message.capacity();
                 if message.is_empty() {
                     message.resize(HEADROOM, 0);
@@ -478,6 +500,14 @@ pub enum ChunkError {
     TooManyPartialBytes {
         /// The limit.
         limit: usize,
+        /// Where.
+        offset: u64,
+    },
+    /// The system gives no memory for a message.
+    #[error("no memory for {bytes} bytes of a message, at byte {offset}")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
         /// Where.
         offset: u64,
     },

@@ -149,8 +149,13 @@ impl ChunkHeaders {
 
     /// Bytes the message takes on the wire at this chunk size (at least 1).
     pub fn wire_len(&self, payload: usize, chunk_size: u32) -> usize {
-        let further = payload.saturating_sub(1) / chunk_size.max(1) as usize;
-        self.next_len() + MESSAGE_HEADER + payload + further * self.next_len()
+        let chunk_size = chunk_size.max(1) as usize;
+        let one = self.next_len() + MESSAGE_HEADER + payload;
+        if payload <= chunk_size {
+            // Nearly every frame; the division below is dear.
+            return one;
+        }
+        one + (payload - 1) / chunk_size * self.next_len()
     }
 
     /// The slices of the message, from byte `skip` of its wire form on, none of
@@ -232,7 +237,7 @@ pub struct WireMessage {
 
 impl WireMessage {
     /// The payload is not copied if it has room for the header in front and
-    /// nobody else holds it.
+    /// nobody else holds it. `None` if there is no memory for a copy.
     ///
     /// # Panics
     ///
@@ -243,10 +248,10 @@ impl WireMessage {
         stream: u32,
         timestamp: u32,
         payload: Payload,
-    ) -> WireMessage {
+    ) -> Option<WireMessage> {
         let headers = ChunkHeaders::new(chunk_stream, kind, stream, timestamp, payload.len());
-        let wire = payload.with_header(headers.first());
-        WireMessage { headers, wire }
+        let wire = payload.with_header(headers.first())?;
+        Some(WireMessage { headers, wire })
     }
 
     /// Its chunk headers.
@@ -272,6 +277,12 @@ impl WireMessage {
     /// Bytes it takes on the wire at this chunk size (at least 1).
     pub fn wire_len(&self, chunk_size: u32) -> usize {
         self.headers.wire_len(self.payload().len(), chunk_size)
+    }
+
+    /// All of it but the first `skip` bytes, if it is one chunk.
+    pub fn as_one_slice(&self, chunk_size: u32, skip: usize) -> Option<&[u8]> {
+        let one = self.payload().len() <= chunk_size as usize;
+        one.then(|| self.wire.get(skip..)).flatten()
     }
 
     /// Its slices, as [`ChunkHeaders::slices`] gives them, but the first header

@@ -312,9 +312,10 @@ fn parse_legacy(
     codec: VideoCodec,
 ) -> Result<TrackPacket<VideoCodec, VideoPacketKind>, MediaError> {
     let mut composition_time = 0;
-    let kind = if frame_type == FrameType::Command {
-        VideoPacketKind::Command
-    } else if codec.has_composition_time() {
+    if frame_type == FrameType::Command {
+        return read_command(cursor, codec);
+    }
+    let kind = if codec.has_composition_time() {
         let kind = match cursor.u8()? {
             0 => VideoPacketKind::SequenceStart,
             1 => VideoPacketKind::Frame,
@@ -344,6 +345,22 @@ fn parse_legacy(
     })
 }
 
+/// One byte, whatever comes behind it.
+fn read_command(
+    mut cursor: Cursor<'_>,
+    codec: VideoCodec,
+) -> Result<TrackPacket<VideoCodec, VideoPacketKind>, MediaError> {
+    let at = cursor.at;
+    cursor.u8()?;
+    Ok(TrackPacket {
+        track: 0,
+        codec,
+        kind: VideoPacketKind::Command,
+        composition_time: 0,
+        body: at..cursor.at,
+    })
+}
+
 fn parse_enhanced(
     mut cursor: Cursor<'_>,
     frame_type: FrameType,
@@ -351,15 +368,7 @@ fn parse_enhanced(
 ) -> Result<(u32, Packets<VideoCodec, VideoPacketKind>), MediaError> {
     let (packet_type, nanos) = enhanced::read_mod_ex(&mut cursor, packet_type)?;
     let packets = if frame_type == FrameType::Command && packet_type != METADATA {
-        let at = cursor.at;
-        cursor.u8()?;
-        Packets::one(TrackPacket {
-            track: 0,
-            codec: VideoCodec::Other(FourCc([0; 4])),
-            kind: VideoPacketKind::Command,
-            composition_time: 0,
-            body: at..cursor.at,
-        })
+        Packets::one(read_command(cursor, VideoCodec::Other(FourCc([0; 4])))?)
     } else if packet_type == MULTITRACK {
         enhanced::read_multitrack(cursor, read_body)?
     } else {

@@ -223,8 +223,13 @@ impl ClientSession {
             let id = f64::from(stream).into();
             self.command(0, "deleteStream", transaction::DELETE_STREAM, vec![id]);
         }
+        self.end();
+    }
+
+    fn end(&mut self) {
         self.phase = Phase::Closed;
         self.events.release();
+        self.link.release_input();
     }
 
     fn read(&mut self, input: &[u8]) -> Result<usize, SessionError> {
@@ -251,8 +256,7 @@ impl ClientSession {
 
     fn finish_turn<T>(&mut self, result: Result<T, SessionError>) -> Result<T, SessionError> {
         if result.is_err() {
-            self.phase = Phase::Closed;
-            self.events.release();
+            self.end();
         }
         result
     }

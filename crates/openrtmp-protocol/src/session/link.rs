@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 
 use super::SessionError;
@@ -17,12 +19,19 @@ pub(super) mod chunk_stream {
     pub(in crate::session) const VIDEO: u32 = 6;
 }
 
+/// Output is cut into pieces of about this size, however much a peer asks for at
+/// once: no buffer has to be large, or to be moved while it grows.
+const PIECE: usize = 16 * 1024;
+
 /// What both sides of a connection do alike once the handshake is over: cut and
 /// join chunks, count and acknowledge bytes, obey control messages.
 pub(super) struct Link {
     reader: ChunkReader,
     writer: ChunkWriter,
+    /// Written and not yet full.
     output: BytesMut,
+    /// Full pieces of output, in front of it.
+    pieces: VecDeque<Bytes>,
     /// All bytes received, the handshake included.
     received: u64,
     /// `received` when the last Acknowledgement was sent.
@@ -40,6 +49,7 @@ impl Link {
             reader: ChunkReader::new(limits),
             writer: ChunkWriter::new(),
             output: BytesMut::new(),
+            pieces: VecDeque::new(),
             received: 0,
             acknowledged: 0,
             window,
@@ -57,8 +67,11 @@ impl Link {
         &mut self.output
     }
 
-    /// Everything to be sent, as one piece; the buffer goes with it.
+    /// What is to be sent next; its buffer goes with it.
     pub(super) fn take_output(&mut self) -> Option<Bytes> {
+        if let Some(piece) = self.pieces.pop_front() {
+            return Some(piece);
+        }
         if self.output.is_empty() {
             return None;
         }
@@ -67,6 +80,16 @@ impl Link {
 
     pub(super) fn buffered_bytes(&self) -> usize {
         self.reader.buffered_bytes()
+    }
+
+    /// Gives back what is held of the peer: nothing more is read.
+    pub(super) fn release_input(&mut self) {
+        self.reader.release();
+    }
+
+    /// Changes how many bytes of unfinished messages may be held.
+    pub(super) fn set_partial_limit(&mut self, bytes: usize) {
+        self.reader.set_partial_limit(bytes);
     }
 
     pub(super) fn chunk_size(&self) -> u32 {
@@ -197,6 +220,10 @@ impl Link {
             payload,
             &mut self.output,
         );
+        if self.output.len() >= PIECE {
+            let piece = std::mem::take(&mut self.output).freeze();
+            self.pieces.push_back(piece);
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub use server::{
     Stage,
 };
 
-use crate::amf::AmfError;
+use crate::amf::{AmfError, AmfErrorKind};
 use crate::chunk::{ChunkError, Payload};
 use crate::handshake::HandshakeError;
 use crate::message::MessageError;
@@ -97,6 +97,9 @@ pub enum SessionError {
         /// The limit.
         limit: usize,
     },
+    /// The system gives no memory for what waits for an answer of the host.
+    #[error("no memory for messages that wait")]
+    OutOfMemory,
     /// The server (client session only) refused.
     #[error("{code}: {description}")]
     Refused {
@@ -105,4 +108,15 @@ pub enum SessionError {
         /// Text.
         description: String,
     },
+}
+
+impl SessionError {
+    /// True if memory ran out: no fault of the peer, which may try again.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            SessionError::OutOfMemory | SessionError::Chunk(ChunkError::OutOfMemory { .. }) => true,
+            SessionError::Amf(error) => matches!(error.kind, AmfErrorKind::OutOfMemory(_)),
+            _ => false,
+        }
+    }
 }

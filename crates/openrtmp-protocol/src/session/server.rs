@@ -145,7 +145,7 @@ impl ServerSession {
             dropping: false,
             unknown_types: Vec::new(),
         };
-        session.set_timer();
+        session.settle();
         session
     }
 
@@ -207,7 +207,7 @@ impl ServerSession {
         let found = self.accept_connect(request) || self.accept_stream(request);
         if found {
             self.handle_waiting();
-            self.set_timer();
+            self.settle();
         }
         found
     }
@@ -221,7 +221,7 @@ impl ServerSession {
         let found = self.reject_connect(request, reason) || self.reject_stream(request, reason);
         if found {
             self.handle_waiting();
-            self.set_timer();
+            self.settle();
         }
         found
     }
@@ -247,8 +247,12 @@ impl ServerSession {
         );
     }
 
-    /// Sends `onStatus` on a message stream (0: the connection).
+    /// Sends `onStatus` on a message stream (0: the connection). Nothing is sent
+    /// before the handshake is over and after the session is.
     pub fn send_status(&mut self, stream: u32, status: &Status) {
+        if !self.carries_messages() {
+            return;
+        }
         let encoding = self.encoding_of(stream);
         self.link.send_status(stream, status, encoding);
     }
@@ -267,7 +271,7 @@ impl ServerSession {
         self.events
             .forget(stream, |event| event.is_media_of(stream));
         self.send_status(stream, status);
-        self.set_timer();
+        self.settle();
     }
 
     /// Asks the client to connect again, elsewhere if `tc_url` is given. Does
@@ -288,10 +292,13 @@ impl ServerSession {
         true
     }
 
-    /// Sends a PingRequest with this timestamp; any answer counts as input.
+    /// Sends a PingRequest with this timestamp; any answer counts as input. When
+    /// nothing is sent: see [`send_status`](Self::send_status).
     pub fn ping(&mut self, timestamp: u32) {
-        self.link
-            .send_control(Control::UserControl(UserControl::PingRequest(timestamp)));
+        if self.carries_messages() {
+            self.link
+                .send_control(Control::UserControl(UserControl::PingRequest(timestamp)));
+        }
     }
 
     /// How far the connection has come.
@@ -340,6 +347,11 @@ impl ServerSession {
         self.dropped_media
     }
 
+    /// In the middle of a handshake the peer would take a message for a part of it.
+    fn carries_messages(&self) -> bool {
+        !matches!(self.phase, Phase::Handshake(_) | Phase::Closed)
+    }
+
     fn read(&mut self, input: &[u8]) -> Result<usize, SessionError> {
         let mut rest = input;
         if let Phase::Handshake(handshake) = &mut self.phase {
@@ -370,7 +382,7 @@ impl ServerSession {
             }
             self.close();
         }
-        self.set_timer();
+        self.settle();
         result
     }
 
@@ -378,6 +390,7 @@ impl ServerSession {
         self.phase = Phase::Closed;
         self.streams = MessageStreams::default();
         self.events.release();
+        self.link.release_input();
         self.waiting = VecDeque::new();
         self.waiting_bytes = 0;
     }
@@ -466,16 +479,16 @@ impl ServerSession {
                 limit: limits.pending_requests,
             });
         }
-        self.wait(message);
-        Ok(())
+        match self.wait(message) {
+            true => Ok(()),
+            false => Err(SessionError::OutOfMemory),
+        }
     }
 
     /// Media may arrive before the host has granted its publish; the first of it
     /// are the sequence headers, which do not come again.
     fn wait_with_media(&mut self, message: Message) {
-        if self.has_room_for(&message) {
-            self.wait(message);
-        } else {
+        if !self.has_room_for(&message) || !self.wait(message) {
             self.drop_media(format_args!(
                 "more media than may wait for its publish's answer"
             ));
@@ -487,9 +500,14 @@ impl ServerSession {
         self.waiting_bytes.saturating_add(cost) <= self.config.limits.partial_bytes
     }
 
-    fn wait(&mut self, message: Message) {
-        self.waiting_bytes += message.payload.len() + WAITING_OVERHEAD;
-        self.waiting.push_back(message);
+    /// False if there is no memory for it.
+    fn wait(&mut self, message: Message) -> bool {
+        let room = self.waiting.try_reserve(1).is_ok();
+        if room {
+            self.waiting_bytes += message.payload.len() + WAITING_OVERHEAD;
+            self.waiting.push_back(message);
+        }
+        room
     }
 
     /// Handles what waited; what has to wait on, for another answer, queues up
@@ -506,6 +524,19 @@ impl ServerSession {
                 self.handle_command(message.stream, encoding, command);
             }
         }
+    }
+
+    /// After anything that may have changed the stage: its deadline, and how much
+    /// the peer may have under way.
+    fn settle(&mut self) {
+        let limits = &self.config.limits;
+        let publishes =
+            matches!(self.phase, Phase::Pending(_)) || self.streams.any(Role::is_publish);
+        self.link.set_partial_limit(match publishes {
+            true => limits.partial_bytes,
+            false => limits.command_bytes.min(limits.partial_bytes),
+        });
+        self.set_timer();
     }
 
     fn set_timer(&mut self) {

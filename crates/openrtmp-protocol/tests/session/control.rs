@@ -1,5 +1,8 @@
 //! Acknowledgements, pings, chunk sizes, unknown messages.
 
+use std::time::Duration;
+
+use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::message::{Control, UserControl};
 use openrtmp_protocol::session::{ServerConfig, ServerEvent, SessionError};
 
@@ -86,6 +89,23 @@ fn peer_bandwidth_is_answered_with_the_window_if_that_changes() {
     );
     peer.feed(&message(2, 6, 0, 0, &[0]));
     assert_eq!(peer.sent(), [], "cut short");
+}
+
+#[test]
+fn nothing_is_said_into_a_handshake_or_after_the_end() {
+    let mut peer = Peer::new(&ServerConfig::default());
+    let status = Status::status(code::CONNECT_APP_SHUTDOWN, "stop");
+    peer.feed(&handshake()[..1]);
+    peer.session.ping(77);
+    peer.session.send_status(0, &status);
+    assert_eq!(peer.session.poll_transmit(), None);
+
+    let mut peer = Peer::connected();
+    peer.pass(Duration::from_secs(30)).expect_err("idle");
+    while peer.session.poll_transmit().is_some() {}
+    peer.session.ping(77);
+    peer.session.send_status(0, &status);
+    assert_eq!(peer.session.poll_transmit(), None);
 }
 
 #[test]

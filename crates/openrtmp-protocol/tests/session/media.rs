@@ -214,6 +214,7 @@ fn media_ahead_of_the_answer_is_kept() {
 
 /// So that one message cannot become many times its size at once.
 #[test]
+#[cfg_attr(miri, ignore = "minutes in an interpreter")]
 fn a_large_aggregate_of_tiny_messages_becomes_events_one_by_one() {
     let mut peer = Peer::publishing();
     let body = part(8, 0, b"").repeat(50_000);

@@ -323,6 +323,57 @@ fn streams_and_requests_have_limits() {
 }
 
 #[test]
+fn a_name_beyond_the_limit_is_refused() {
+    let limits = Limits {
+        name_bytes: 10,
+        ..Limits::default()
+    };
+    let config = ServerConfig {
+        limits,
+        ..ServerConfig::default()
+    };
+    let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
+    assert_eq!(peer.feed(&publish(1, "name?token=")), []);
+    assert_eq!(
+        peer.statuses(),
+        [(1, "error", code::PUBLISH_BAD_NAME.to_owned())]
+    );
+    peer.publish(1, "name?token");
+}
+
+#[test]
+fn who_does_not_publish_holds_no_more_than_commands_take() {
+    let limits = Limits {
+        command_bytes: 2000,
+        ..Limits::default()
+    };
+    let config = ServerConfig {
+        limits,
+        ..ServerConfig::default()
+    };
+    let frame = message(6, 9, 1, 0, &[7; 5000]);
+    let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
+    // To announce much is nothing yet.
+    peer.try_feed(&frame[..1500]).expect("put up with");
+    assert!(peer.session.buffered_bytes() <= 2000);
+    let error = peer.try_feed(&frame[1500..]).expect_err("too much");
+    assert!(
+        error.to_string().contains("hold more than 2000 bytes"),
+        "{error}"
+    );
+
+    // Once it has asked to publish, and as long as it does.
+    let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
+    let request = peer.publish(1, "cam");
+    peer.feed(&frame);
+    peer.session.accept(peer.now, request);
+    assert_eq!(peer.events().len(), 1);
+    assert_eq!(peer.feed(&frame).len(), 1);
+    peer.feed(&command(1, "closeStream", 0.0, &[null()]));
+    peer.try_feed(&frame).expect_err("too much again");
+}
+
+#[test]
 fn ended_by_the_host() {
     let mut peer = Peer::publishing();
     let status = Status::error(code::PUBLISH_BAD_NAME, "taken over");

@@ -4,7 +4,7 @@ use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{RejectReason, ServerConfig, SessionError, Stage};
 
 use crate::peer::{Peer, handshake, publish};
-use crate::wire::{command, null, number, string};
+use crate::wire::{command, message, null, number, string};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -22,6 +22,17 @@ fn half_a_handshake_ends_after_ten_seconds() {
     assert_eq!(peer.session.stage(), Stage::Closed);
     assert_eq!(peer.session.poll_timeout(), None);
     assert_eq!(peer.pass(100 * SECOND), Ok(()), "once");
+}
+
+/// Its connection may live on for a while, until what it was told is sent.
+#[test]
+fn a_session_that_is_over_holds_nothing_of_what_was_begun() {
+    let mut peer = Peer::connected();
+    peer.feed(&message(6, 9, 1, 0, &[0; 1000])[..600]);
+    assert!(peer.session.buffered_bytes() > 0);
+    peer.pass(30 * SECOND).expect_err("idle");
+    assert_eq!(peer.session.stage(), Stage::Closed);
+    assert_eq!(peer.session.buffered_bytes(), 0);
 }
 
 /// Larix connects and waits; so do port scanners.

@@ -88,17 +88,19 @@ impl Read for NativeStream {
 
 impl Write for NativeStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.0.write(bytes).map_err(sys::write_error)
     }
 
     // Not the standard library's writev: on Linux that raises SIGPIPE when the
     // peer is gone, which ends a host program that did not ask to ignore it.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let slices = &slices[..slices.len().min(MAX_SLICES)];
-        self.0.try_io(|| {
-            let socket = SockRef::from(&self.0);
-            socket.send_vectored_with_flags(slices, sys::SEND_FLAGS)
-        })
+        self.0
+            .try_io(|| {
+                let socket = SockRef::from(&self.0);
+                socket.send_vectored_with_flags(slices, sys::SEND_FLAGS)
+            })
+            .map_err(sys::write_error)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -31,6 +31,22 @@ pub(super) fn disable_sigpipe(_: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// The error of a failed write. Windows has a code of its own for a write after
+/// `shutdown_write`, to which the standard library gives no kind.
+#[cfg(windows)]
+pub(super) fn write_error(error: io::Error) -> io::Error {
+    const WSAESHUTDOWN: i32 = 10058;
+    match error.raw_os_error() {
+        Some(WSAESHUTDOWN) => io::Error::new(io::ErrorKind::BrokenPipe, error),
+        _ => error,
+    }
+}
+
+#[cfg(not(windows))]
+pub(super) fn write_error(error: io::Error) -> io::Error {
+    error
+}
+
 /// Bounds the bytes that wait in the kernel and were not yet sent.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn set_unsent_limit(stream: &TcpStream, bytes: u32) -> io::Result<()> {

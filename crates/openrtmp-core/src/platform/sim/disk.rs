@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::torture::Call;
 use super::world::Shared;
 use crate::platform::File;
 
@@ -26,6 +27,7 @@ impl SimFile {
 impl Write for SimFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut world = self.world.lock();
+        world.attempt(Call::FileWrite)?;
         let capacity = world.faults().disk_capacity;
         let length = world
             .disk
@@ -41,7 +43,10 @@ impl Write for SimFile {
 
 impl Seek for SimFile {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        let end = self.world.lock().disk.length(&self.path);
+        let mut world = self.world.lock();
+        world.attempt(Call::Seek)?;
+        let end = world.disk.length(&self.path);
+        drop(world);
         let target = match position {
             SeekFrom::Start(offset) => Some(offset),
             SeekFrom::End(offset) => end.checked_add_signed(offset),
@@ -54,7 +59,16 @@ impl Seek for SimFile {
 
 impl File for SimFile {
     fn sync(&mut self) -> io::Result<()> {
-        self.world.lock().disk.sync(&self.path);
+        let mut world = self.world.lock();
+        world.attempt(Call::Sync)?;
+        world.disk.sync(&self.path);
+        Ok(())
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        let mut world = self.world.lock();
+        world.attempt(Call::Truncate)?;
+        world.disk.truncate(&self.path, bytes);
         Ok(())
     }
 }
@@ -117,6 +131,9 @@ impl Disk {
         for content in self.files.values_mut() {
             while let Some(undo) = content.unsynced.pop() {
                 let end = undo.offset + undo.overwritten.len();
+                if content.bytes.len() < end {
+                    content.bytes.resize(end, 0);
+                }
                 content.bytes[undo.offset..end].copy_from_slice(&undo.overwritten);
                 content.bytes.truncate(undo.length);
             }
@@ -131,6 +148,20 @@ impl Disk {
         if let Some(content) = self.files.get_mut(path) {
             content.unsynced.clear();
         }
+    }
+
+    /// Only ever makes a file shorter: longer would be a hole.
+    fn truncate(&mut self, path: &Path, bytes: u64) {
+        let Some(content) = self.files.get_mut(path) else {
+            return;
+        };
+        let length = content.bytes.len();
+        let offset = usize::try_from(bytes).unwrap_or(length).min(length);
+        content.unsynced.push(Undo {
+            offset,
+            overwritten: content.bytes.split_off(offset),
+            length,
+        });
     }
 
     /// Writes what fits, holes included, and fails if nothing does.

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::network::SocketId;
+use super::torture::Call;
 use super::world::Shared;
 use crate::platform::{Listener, Poller, Readiness, Stream, Token, Wake};
 
@@ -56,29 +57,40 @@ impl Poller for SimPoller {
     type Stream = SimStream;
 
     fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        self.world.lock().poll(self.index, timeout, ready);
+        let mut world = self.world.lock();
+        world.attempt(Call::Poll)?;
+        world.poll(self.index, timeout, ready);
         Ok(())
     }
 
     fn add_listener(&mut self, listener: &mut SimListener, token: Token) -> io::Result<()> {
-        self.world.lock().watch(self.index, listener.id, token)
+        let mut world = self.world.lock();
+        world.attempt(Call::Watch)?;
+        world.watch(self.index, listener.id, token)
     }
 
     fn remove_listener(&mut self, listener: &mut SimListener) -> io::Result<()> {
-        self.world.lock().unwatch_by(self.index, listener.id)
+        let mut world = self.world.lock();
+        world.attempt(Call::Unwatch)?;
+        world.unwatch_by(self.index, listener.id)
     }
 
     fn add_stream(&mut self, stream: &mut SimStream, token: Token) -> io::Result<()> {
-        self.world.lock().watch(self.index, stream.0.id, token)
+        let mut world = self.world.lock();
+        world.attempt(Call::Watch)?;
+        world.watch(self.index, stream.0.id, token)
     }
 
     fn watch_writable(&mut self, stream: &mut SimStream, token: Token, on: bool) -> io::Result<()> {
         let mut world = self.world.lock();
+        world.attempt(Call::WatchWritable)?;
         world.watch_writable(self.index, stream.0.id, token, on)
     }
 
     fn remove_stream(&mut self, stream: &mut SimStream) -> io::Result<()> {
-        self.world.lock().unwatch_by(self.index, stream.0.id)
+        let mut world = self.world.lock();
+        world.attempt(Call::Unwatch)?;
+        world.unwatch_by(self.index, stream.0.id)
     }
 }
 
@@ -90,7 +102,9 @@ impl Drop for SimPoller {
 
 impl Wake for SimWaker {
     fn wake(&self) -> io::Result<()> {
-        self.world.lock().wake(self.poller);
+        let mut world = self.world.lock();
+        world.attempt(Call::Wake)?;
+        world.wake(self.poller);
         Ok(())
     }
 }
@@ -99,13 +113,18 @@ impl Listener for SimListener {
     type Stream = SimStream;
 
     fn accept(&self) -> io::Result<(SimStream, SocketAddr)> {
-        let (id, peer) = self.world.lock().accept(self.id)?;
+        let mut state = self.world.lock();
+        state.attempt(Call::Accept)?;
+        let (id, peer) = state.accept(self.id)?;
+        drop(state);
         let world = self.world.clone();
         Ok((SimStream(Connection { world, id }), peer))
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
-        self.world.lock().listener_address(self.id)
+        let mut world = self.world.lock();
+        world.attempt(Call::Address)?;
+        world.listener_address(self.id)
     }
 }
 
@@ -119,10 +138,12 @@ impl Drop for SimListener {
 
 impl Stream for SimStream {
     fn local_address(&self) -> io::Result<SocketAddr> {
+        self.0.attempt(Call::Address)?;
         self.0.addresses().map(|(local, _)| local)
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
+        self.0.attempt(Call::Shutdown)?;
         self.0.shutdown_write()
     }
 
@@ -134,16 +155,18 @@ impl Stream for SimStream {
 
 impl Read for SimStream {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.attempt(Call::Read)?;
         self.0.read(bytes)
     }
 }
 
 impl Write for SimStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(&[IoSlice::new(bytes)])
+        self.write_vectored(&[IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.attempt(Call::Write)?;
         self.0.write(slices)
     }
 
@@ -216,6 +239,11 @@ impl Write for SimSocket {
 }
 
 impl Connection {
+    /// Of the server's ends only: clients belong to the scenario.
+    fn attempt(&self, call: Call) -> io::Result<()> {
+        self.world.lock().attempt(call)
+    }
+
     fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         self.world.lock().addresses(self.id)
     }

@@ -37,6 +37,7 @@ mod handles;
 mod network;
 mod random;
 mod readiness;
+mod torture;
 mod world;
 
 use std::io;
@@ -55,6 +56,7 @@ pub use disk::SimFile;
 pub use handles::{SimListener, SimPoller, SimSocket, SimStream, SimWaker};
 #[cfg(test)]
 pub(crate) use random::Random;
+pub use torture::{Call, Torture};
 
 /// A simulated machine and its network. Clones are handles to the same one.
 ///
@@ -252,7 +254,10 @@ impl Platform for Sim {
     type File = SimFile;
 
     fn poller(&self) -> io::Result<(SimPoller, SimWaker)> {
-        let index = self.0.lock().pollers.add();
+        let mut state = self.0.lock();
+        state.attempt(Call::Poller)?;
+        let index = state.pollers.add();
+        drop(state);
         let world = self.0.clone();
         let waker = SimWaker {
             world: world.clone(),
@@ -262,7 +267,10 @@ impl Platform for Sim {
     }
 
     fn listen(&self, address: SocketAddr) -> io::Result<SimListener> {
-        let id = self.0.lock().listen(address)?;
+        let mut state = self.0.lock();
+        state.attempt(Call::Listen)?;
+        let id = state.listen(address)?;
+        drop(state);
         let world = self.0.clone();
         Ok(SimListener { world, id })
     }
@@ -277,7 +285,9 @@ impl Platform for Sim {
 
     /// The same bytes for the same seed.
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
-        self.0.lock().entropy.fill(bytes);
+        let mut world = self.0.lock();
+        world.attempt(Call::Random)?;
+        world.entropy.fill(bytes);
         Ok(())
     }
 
@@ -287,6 +297,7 @@ impl Platform for Sim {
 
     fn create_file(&self, path: &Path) -> io::Result<SimFile> {
         let mut world = self.0.lock();
+        world.attempt(Call::Create)?;
         let denied = world.config.faults.create_denied;
         if world.random.chance(denied) {
             return Err(io::ErrorKind::PermissionDenied.into());

@@ -9,6 +9,7 @@ use super::disk::Disk;
 use super::network::{Network, SocketId};
 use super::random::Random;
 use super::readiness::Pollers;
+use super::torture::Calls;
 use crate::platform::Interface;
 
 /// Time of day at the start of a simulation: 2026-01-01 00:00:00 UTC.
@@ -45,6 +46,7 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) pollers: Pollers,
     pub(super) disk: Disk,
+    pub(super) calls: Calls,
     wall_origin: SystemTime,
     events: BTreeMap<(Time, u64), Event>,
     scheduled: u64,
@@ -90,6 +92,7 @@ impl World {
             network: Network::default(),
             pollers: Pollers::default(),
             disk: Disk::default(),
+            calls: Calls::default(),
             wall_origin: UNIX_EPOCH + START_OF_DAY,
             events: BTreeMap::new(),
             scheduled: 0,

@@ -363,6 +363,7 @@ fn an_error_leaves_the_nesting_of_the_next_value_alone() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in an interpreter")]
 fn references_that_multiply_run_into_the_limits() {
     // [x, [x; 16], [that; 16], ...]: 16^12 values from 600 bytes.
     let mut bytes = vec![0x0A, 0, 0, 0, 13, 0x03, 0, 0, 9];
@@ -387,6 +388,7 @@ fn references_that_multiply_run_into_the_limits() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in an interpreter")]
 fn references_to_one_long_string_run_into_the_limit() {
     let too_large = AmfErrorKind::TooLarge(1024 * 1024);
     let long = |head: &[u8]| [head, [b'a'; 60_000].as_slice()].concat();

@@ -13,6 +13,7 @@ use crate::golden::{Vector, vector, vectors};
 use crate::message::{Control, kind};
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in an interpreter")]
 fn golden_vectors_read_as_the_specification_says() {
     for vector in vectors("chunk") {
         let expected = messages_of(&vector);
@@ -89,6 +90,7 @@ fn slices_go_on_from_any_byte() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in an interpreter")]
 #[should_panic(expected = "24-bit length")]
 fn message_too_long_for_the_wire_is_the_callers_mistake() {
     ChunkHeaders::new(4, 9, 1, 0, MAX_MESSAGE_LENGTH + 1);
@@ -213,6 +215,7 @@ fn announced_length_costs_no_memory() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in an interpreter")]
 fn many_chunk_streams_do_not_each_reserve_the_same_input() {
     let mut reader = ChunkReader::new(&Limits::default());
     reader.set_chunk_size(1).unwrap();
@@ -226,6 +229,7 @@ fn many_chunk_streams_do_not_each_reserve_the_same_input() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in an interpreter")]
 fn buffer_grows_with_the_bytes_received() {
     let mut reader = ChunkReader::new(&Limits::default());
     reader.set_chunk_size(0xFF_FFFF).unwrap();

@@ -12,6 +12,8 @@ mod mp3;
 mod nal;
 mod opus;
 #[cfg(test)]
+mod sps_tests;
+#[cfg(test)]
 mod tests;
 mod vpx;
 mod vvc;

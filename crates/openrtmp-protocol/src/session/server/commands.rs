@@ -16,6 +16,9 @@ use crate::message::{Control, UserControl};
 /// Limit type "dynamic" of Set Peer Bandwidth (section 5.4.5).
 const DYNAMIC: u8 = 2;
 
+/// Said of an app or a name beyond [`Limits::name_bytes`](crate::Limits).
+const TOO_LONG: &str = "The name is too long.";
+
 /// Chunk sizes that [`ServerConfig::chunk_size`] may have.
 const CHUNK_SIZES: RangeInclusive<u32> = 128..=65_536;
 
@@ -77,8 +80,14 @@ impl ServerSession {
             Value::Object(object) | Value::EcmaArray(object) => object,
             _ => Object::new(),
         };
-        let request = self.new_request();
         let connect = ConnectRequest::from_object(object);
+        if connect.app.len() + connect.query.len() > self.config.limits.name_bytes {
+            let status = Status::error(code::CONNECT_REJECTED, TOO_LONG);
+            let error = Command::error(call.transaction, &status);
+            self.link.send_command(call.stream, &error, call.encoding);
+            return;
+        }
+        let request = self.new_request();
         self.phase = Phase::Pending(Box::new(PendingConnect {
             request,
             call,
@@ -189,7 +198,12 @@ impl ServerSession {
 
     fn on_publish(&mut self, call: Call, arguments: &[Value]) {
         let text = |index: usize| arguments.get(index).and_then(Value::as_str);
-        let (name, query) = self.stream_name(text(0).unwrap_or_default());
+        let path = text(0).unwrap_or_default();
+        if path.len() > self.config.limits.name_bytes {
+            let status = Status::error(code::PUBLISH_BAD_NAME, TOO_LONG);
+            return self.link.send_status(call.stream, &status, call.encoding);
+        }
+        let (name, query) = self.stream_name(path);
         let kind = match text(1) {
             Some("record") => PublishKind::Record,
             Some("append") => PublishKind::Append,
@@ -225,7 +239,12 @@ impl ServerSession {
     }
 
     fn on_play(&mut self, call: Call, name: &Value) {
-        let (name, query) = self.stream_name(name.as_str().unwrap_or_default());
+        let path = name.as_str().unwrap_or_default();
+        if path.len() > self.config.limits.name_bytes {
+            let status = Status::error(code::PLAY_FAILED, TOO_LONG);
+            return self.link.send_status(call.stream, &status, call.encoding);
+        }
+        let (name, query) = self.stream_name(path);
         if name.as_str().is_empty() {
             let status = Status::error(code::PLAY_STREAM_NOT_FOUND, "The stream has no name.");
             self.link.send_status(call.stream, &status, call.encoding);

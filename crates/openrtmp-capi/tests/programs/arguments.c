@@ -1,0 +1,105 @@
+/* Every function, called with NULL for each of its pointers, with text that is no text,
+   and with ids that nothing has. tests/interop_arguments.rs makes the calls out of the
+   header: one CASE each. */
+#include <openrtmp.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define S OPENRTMP_STR
+
+static void check(int good, const char *what) {
+    if (good) return;
+    fprintf(stderr, "%s: %s\n", what, openrtmp_last_error_message());
+    exit(1);
+}
+
+/* The message has to speak of it too: another argument could be wrong by mistake. */
+#define CASE(call, expected, word)                                                    \
+    do {                                                                              \
+        const int32_t code = (call);                                                  \
+        check(code == (expected), #call);                                             \
+        check(strstr(openrtmp_last_error_message(), word) != NULL, #call);            \
+    } while (0)
+#define FINE(call) check(call, #call)
+
+static void on_frame(void *user_data, const openrtmp_frame *frame) {
+    (void) user_data;
+    (void) frame;
+}
+static void on_record(void *user_data, const openrtmp_log_record *record) {
+    (void) user_data;
+    (void) record;
+}
+static void visit_text(void *user_data, openrtmp_str text) {
+    (void) user_data;
+    (void) text;
+}
+static void visit_stream_info(void *user_data, const openrtmp_stream_info *info) {
+    (void) user_data;
+    (void) info;
+}
+static void visit_connection_info(void *user_data, const openrtmp_connection_info *info) {
+    (void) user_data;
+    (void) info;
+}
+static void visit_subscriber_info(void *user_data, const openrtmp_subscriber_info *info) {
+    (void) user_data;
+    (void) info;
+}
+
+int main(void) {
+    const openrtmp_str null_text = {NULL, 5}, bad_text = {"\xC3\x28", 2};
+    openrtmp_config *config = NULL, *out_config;
+    openrtmp_server *server = NULL, *out_server;
+    openrtmp_tap *tap = NULL, *out_tap;
+    openrtmp_publisher *publisher = NULL, *out_publisher;
+    openrtmp_callbacks callbacks = OPENRTMP_CALLBACKS_INIT;
+    openrtmp_tap_callbacks tap_callbacks = OPENRTMP_TAP_CALLBACKS_INIT;
+    openrtmp_log_callbacks log_callbacks = OPENRTMP_LOG_CALLBACKS_INIT;
+    openrtmp_track track = OPENRTMP_TRACK_INIT;
+    openrtmp_media media = OPENRTMP_MEDIA_INIT;
+    openrtmp_metrics metrics = OPENRTMP_METRICS_INIT;
+    openrtmp_health health = OPENRTMP_HEALTH_INIT;
+    openrtmp_summary summary = OPENRTMP_SUMMARY_INIT;
+    uint32_t state = OPENRTMP_STATE_STOPPED, number = 77;
+    const uint8_t body[4] = {0xAF, 1, 0, 0};
+    char buffer[64] = "before";
+    size_t length = 77;
+
+    tap_callbacks.on_frame = on_frame;
+    log_callbacks.on_record = on_record;
+    track.kind = media.kind = OPENRTMP_MEDIA_AUDIO;
+    track.codec = OPENRTMP_FOURCC_MP3;
+    media.payload = body;
+    media.payload_length = sizeof body;
+    FINE(openrtmp_config_new(OPENRTMP_PROFILE_MOBILE, &config) == OPENRTMP_OK);
+    FINE(openrtmp_config_set(config, S("listen"), S("127.0.0.1:0")) == OPENRTMP_OK);
+    FINE(openrtmp_server_new(config, NULL, &server) == OPENRTMP_OK);
+    FINE(openrtmp_server_start(server) == OPENRTMP_OK);
+    FINE(openrtmp_tap_open(server, S(""), &tap_callbacks, &tap) == OPENRTMP_OK);
+    FINE(openrtmp_publisher_open(server, S("live/cam"), &publisher) == OPENRTMP_OK);
+    FINE(openrtmp_publisher_configure(publisher, &track) == OPENRTMP_OK);
+    out_config = config;
+    out_server = server;
+    out_tap = tap;
+    out_publisher = publisher;
+
+#include "cases.inc"
+
+    /* Outputs are as they were, and everything works still. */
+    FINE(out_config == config && out_server == server && out_tap == tap);
+    FINE(out_publisher == publisher && number == 77 && length == 77);
+    FINE(strcmp(buffer, "before") == 0 && metrics.uptime_ms == 0 && health.live == 0);
+    FINE(summary.uptime_ms == 0);
+    FINE(openrtmp_server_state(server, &state) == OPENRTMP_OK);
+    FINE(state == OPENRTMP_STATE_RUNNING);
+    FINE(openrtmp_publisher_write(publisher, &media) == OPENRTMP_OK);
+    (void) callbacks;
+    (void) log_callbacks;
+    openrtmp_publisher_free(publisher);
+    FINE(openrtmp_tap_free(tap) == OPENRTMP_OK);
+    FINE(openrtmp_server_free(server) == OPENRTMP_OK);
+    openrtmp_config_free(config);
+    return 0;
+}

@@ -1,0 +1,97 @@
+//! Connections by the address they come from.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Who is connected from where, if `limits.connections_per_address` asks.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    connections: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place in the count, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Addresses {
+    /// Counts a connection. Also returns how many there were before it.
+    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> (Resident, usize) {
+        let address = network(peer);
+        let mut connections = self.lock();
+        let count = connections.entry(address).or_insert(0);
+        let others = *count;
+        *count += 1;
+        drop(connections);
+        let addresses = self.clone();
+        (Resident { addresses, address }, others)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        let mut connections = self.addresses.lock();
+        if let Some(count) = connections.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                connections.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// An IPv6 subscriber has a whole /64 (RFC 6177): it counts as one address.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) => {
+            let prefix = u128::from(v6) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(prefix))
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_go_up_and_down_and_leave_nothing() {
+        let addresses = Arc::new(Addresses::default());
+        let enter = |text: &str| addresses.enter(text.parse().unwrap());
+        let (a, before) = enter("192.0.2.1");
+        assert_eq!(before, 0);
+        let (b, before) = enter("::ffff:192.0.2.1");
+        assert_eq!(before, 1, "the same, mapped");
+        let (c, before) = enter("192.0.2.2");
+        assert_eq!(before, 0);
+        drop(a);
+        let (d, before) = enter("192.0.2.1");
+        assert_eq!(before, 1);
+        drop((b, c, d));
+        assert_eq!(addresses.len(), 0);
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address() {
+        let addresses = Arc::new(Addresses::default());
+        let enter = |text: &str| addresses.enter(text.parse().unwrap());
+        let (_a, _) = enter("2001:db8::1");
+        assert_eq!(enter("2001:db8::ffff:1").1, 1);
+        assert_eq!(enter("2001:db8:0:1::1").1, 0);
+    }
+}

@@ -1,0 +1,309 @@
+//! Models of how threads meet: loom runs each through every interleaving, and
+//! through every value that the memory ordering allows a load to see.
+//!
+//! ```sh
+//! cargo xtask sanitize --only loom
+//! ```
+//!
+//! The code modelled is production's; only its locks, atomics and threads are
+//! the model checker's ([`crate::sync`]). A wake-up that is lost shows as a
+//! deadlock.
+
+use std::io;
+use std::sync::{Arc, Mutex as PlainMutex};
+use std::time::Duration;
+
+use openrtmp_protocol::{StreamName, Time};
+
+use crate::budget::{Budget, Charge};
+use crate::config::Config;
+use crate::dispatch::{Dispatcher, Patient};
+use crate::id::StreamId;
+use crate::platform::Wake;
+use crate::stream::make_packet;
+use crate::stream::packet::Class;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, thread};
+use crate::tap::{Signal, TapItem, TapSink, TapStart, TapStream, Tapped};
+use crate::worker::inbox::{Command, Inbox, Outlet};
+
+/// As long as it takes: time does not pass in a model.
+const PATIENCE: Duration = Duration::MAX;
+
+/// What a poller promises of its waker: the current or the next wait returns.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    ringing: Condvar,
+    times: AtomicUsize,
+}
+
+struct Ringer(Arc<Bell>);
+
+impl Wake for Ringer {
+    fn wake(&self) -> io::Result<()> {
+        self.0.times.fetch_add(1, Ordering::Relaxed);
+        *self.0.rung.lock().expect("never poisoned") = true;
+        self.0.ringing.notify_one();
+        Ok(())
+    }
+}
+
+impl Bell {
+    fn poll(&self) {
+        let rung = self.rung.lock().expect("never poisoned");
+        let mut rung = self
+            .ringing
+            .wait_while(rung, |rung| !*rung)
+            .expect("never poisoned");
+        *rung = false;
+    }
+}
+
+fn inbox() -> (Arc<Inbox>, Outlet, Arc<Bell>) {
+    let bell = Arc::new(Bell::default());
+    let (inbox, outlet) = Inbox::new(Box::new(Ringer(bell.clone())));
+    (Arc::new(inbox), outlet, bell)
+}
+
+#[test]
+fn a_worker_gets_every_command_however_it_and_its_senders_interleave() {
+    loom::model(|| {
+        let (inbox, outlet, bell) = inbox();
+        let senders = [(); 2].map(|()| {
+            let inbox = inbox.clone();
+            thread::spawn(move || inbox.send(Command::Adopt))
+        });
+        let (mut received, mut turns) = (0, 0);
+        while received < 2 {
+            bell.poll();
+            turns += 1;
+            outlet.begin();
+            while outlet.next().is_some() {
+                received += 1;
+            }
+        }
+        for sender in senders {
+            sender.join().expect("sends and ends");
+        }
+        let wake_ups = bell.times.load(Ordering::Relaxed);
+        assert!(wake_ups <= turns + 1, "{wake_ups} in {turns} turns");
+    });
+}
+
+#[test]
+fn a_worker_that_leaves_commands_for_its_next_turn_gets_them() {
+    loom::model(|| {
+        let (inbox, outlet, bell) = inbox();
+        let theirs = inbox.clone();
+        let sender = thread::spawn(move || {
+            theirs.send(Command::Adopt);
+            theirs.send(Command::Adopt);
+        });
+        let mut received = 0;
+        // Its own message to itself, which tells that there may be more, counts too.
+        while received < 3 {
+            bell.poll();
+            outlet.begin();
+            if outlet.next().is_some() {
+                received += 1;
+                if received == 1 {
+                    inbox.send(Command::Adopt);
+                    continue;
+                }
+                while outlet.next().is_some() {
+                    received += 1;
+                }
+            }
+        }
+        sender.join().expect("sends and ends");
+    });
+}
+
+#[test]
+fn sending_to_a_worker_that_ends_is_no_error() {
+    loom::model(|| {
+        let (inbox, outlet, _bell) = inbox();
+        let worker = thread::spawn(move || drop(outlet));
+        inbox.send(Command::Adopt);
+        worker.join().expect("ends");
+    });
+}
+
+#[test]
+fn every_item_is_delivered_or_told_as_lost() {
+    loom::model(|| {
+        let told = Arc::new(PlainMutex::new((0, 0)));
+        let sink = told.clone();
+        let (dispatcher, inlet) = Dispatcher::new(
+            Box::new(move |item: u64| {
+                let mut told = sink.lock().expect("held for this line only");
+                if item == 0 {
+                    told.0 += 1;
+                } else {
+                    told.1 += item;
+                }
+            }),
+            Some(|lost| lost),
+        );
+        let theirs = dispatcher.clone();
+        let sender = thread::spawn(move || theirs.send(0));
+        let callbacks = inlet.spawn("callbacks").expect("a thread of the model");
+        dispatcher.send(0);
+        sender.join().expect("sends and ends");
+        dispatcher.close();
+        assert!(callbacks.wait(PATIENCE));
+        let (delivered, lost) = *told.lock().expect("held for this line only");
+        assert_eq!(delivered + lost, 2);
+    });
+}
+
+#[test]
+fn an_item_reaches_its_callback_without_another_to_push_it() {
+    loom::model(|| {
+        let bell = Arc::new(Bell::default());
+        let ringer = Ringer(bell.clone());
+        let (dispatcher, inlet) = Dispatcher::new(
+            Box::new(move |()| ringer.wake().expect("a bell of the model rings")),
+            None,
+        );
+        let callbacks = inlet.spawn("callbacks").expect("a thread of the model");
+        dispatcher.send(());
+        bell.poll();
+        dispatcher.send(());
+        bell.poll();
+        dispatcher.close();
+        assert!(callbacks.wait(PATIENCE));
+    });
+}
+
+#[test]
+fn what_a_callback_holds_is_released_when_its_thread_has_been_waited_for() {
+    loom::model(|| {
+        let held = Arc::new(());
+        let witness = Arc::downgrade(&held);
+        let (dispatcher, inlet) = Dispatcher::new(
+            Box::new(move |()| {
+                let _held = &held;
+            }),
+            None,
+        );
+        let callbacks = inlet.spawn("callbacks").expect("a thread of the model");
+        dispatcher.send(());
+        dispatcher.close();
+        assert!(callbacks.wait(PATIENCE));
+        assert!(witness.upgrade().is_none());
+    });
+}
+
+#[test]
+fn only_the_callback_thread_is_the_current_one() {
+    loom::model(|| {
+        let myself = Arc::new(PlainMutex::new(None::<Dispatcher<()>>));
+        let theirs = myself.clone();
+        let (dispatcher, inlet) = Dispatcher::new(
+            Box::new(move |()| {
+                let dispatcher = theirs.lock().expect("held for this line only").take();
+                let dispatcher = dispatcher.expect("put there before the first item");
+                assert!(dispatcher.is_current_thread());
+            }),
+            None,
+        );
+        *myself.lock().expect("held for this line only") = Some(dispatcher.clone());
+        let callbacks = inlet.spawn("callbacks").expect("a thread of the model");
+        dispatcher.send(());
+        assert!(!dispatcher.is_current_thread());
+        dispatcher.close();
+        assert!(callbacks.wait(PATIENCE));
+        assert!(myself.lock().expect("held for this line only").is_none());
+    });
+}
+
+#[test]
+fn whoever_waits_for_a_thread_sees_what_it_did() {
+    loom::model(|| {
+        let done = Arc::new(AtomicUsize::new(0));
+        let theirs = done.clone();
+        let patient = Patient::spawn("work", move || theirs.store(1, Ordering::Relaxed))
+            .expect("a thread of the model");
+        assert!(patient.wait(PATIENCE));
+        assert_eq!(done.load(Ordering::Relaxed), 1);
+    });
+}
+
+fn tapped(signal: &Arc<Signal>) -> Arc<Tapped> {
+    Tapped::new(signal.clone(), Box::new(|_| true))
+}
+
+#[test]
+fn closing_a_tap_wakes_whoever_waits_in_it() {
+    loom::model(|| {
+        let signal = Arc::<Signal>::default();
+        let tapped = tapped(&signal);
+        let theirs = tapped.clone();
+        let closer = thread::spawn(move || theirs.close());
+        while !tapped.is_closed() {
+            signal.wait(Some(PATIENCE));
+        }
+        closer.join().expect("closes and ends");
+    });
+}
+
+#[test]
+fn a_tap_gets_start_frames_and_end_in_order() {
+    loom::model(|| {
+        let signal = Arc::<Signal>::default();
+        let tapped = tapped(&signal);
+        let theirs = tapped.clone();
+        let worker = thread::spawn(move || {
+            let config = Config::desktop().queue;
+            let start = TapStart {
+                stream: TapStream {
+                    id: StreamId(1),
+                    name: StreamName::join("live", "stream"),
+                },
+                has_video: false,
+                snapshot: &[],
+                clock: 0,
+            };
+            let mut sink = TapSink::attach(theirs, start, Time::ZERO, &config);
+            let packet = make_packet(Class::Audio, 0, 0, 4);
+            assert!(sink.push(&packet, Time::ZERO, &config));
+        });
+        let mut told = Vec::new();
+        while told.last() != Some(&"ended") {
+            match tapped.take() {
+                Some(TapItem::Started(_)) => told.push("started"),
+                Some(TapItem::Packet { .. }) => told.push("packet"),
+                Some(TapItem::Ended(_)) => told.push("ended"),
+                None => signal.wait(None),
+            }
+        }
+        assert_eq!(told, ["started", "packet", "ended"]);
+        worker.join().expect("ends");
+    });
+}
+
+#[test]
+fn charges_of_several_threads_add_up_and_come_back() {
+    loom::model(|| {
+        let budget = Budget::new(100);
+        let held = Charge::new(&budget, 5);
+        let threads = [10, 20].map(|bytes| {
+            let budget = budget.clone();
+            thread::spawn(move || {
+                let mut charge = Charge::new(&budget, bytes);
+                charge.set(bytes / 2);
+                charge.set(bytes);
+            })
+        });
+        let used = budget.used();
+        assert!((5..=35).contains(&used), "{used}");
+        for thread in threads {
+            thread.join().expect("ends");
+        }
+        assert_eq!(budget.used(), 5);
+        drop(held);
+        assert_eq!(budget.used(), 0);
+    });
+}

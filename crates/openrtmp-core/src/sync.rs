@@ -1,0 +1,17 @@
+//! What threads meet in: locks, atomics, channels and threads.
+//!
+//! The standard library's, but for a build with `--cfg loom`: there they are
+//! replaced by those of a model checker, so that `loom_models` tries every
+//! interleaving of the very code that runs in production. Code whose
+//! correctness rests on how threads meet takes them from here.
+
+#[cfg(loom)]
+mod model;
+
+#[cfg(loom)]
+pub(crate) use model::{Condvar, Mutex, MutexGuard, atomic, mpsc, thread};
+#[cfg(not(loom))]
+pub(crate) use std::{
+    sync::{Condvar, Mutex, MutexGuard, atomic, mpsc},
+    thread,
+};
