@@ -73,6 +73,7 @@
 //   queue.max_bytes [67108864; 16777216]: the same by bytes, 65536 or more
 //   queue.stall_timeout [15000]: ms of taking nothing, 100 to 86400000, then disconnected
 //   queue.write_coalesce [0]: ms that packets are collected before they are written, to 350
+//   queue.coalesce_bytes [65536]: bytes that end such a wait early
 //   queue.background_coalesce [250]: the same in the background at least, to 350
 //   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
 //   access.publish_keys []: keys with commas between them; none: everybody may
@@ -84,15 +85,26 @@
 //   record.split_duration [0]: ms, then a new file; 0: never
 //   record.split_bytes [0]: bytes, then a new file; 0: never
 //   limits.connections [1000; 100]: at once, 1 or more
+//   limits.connections_per_address [0]: the same of one address; 0: no limit
+//   limits.handshake_grace [1000]: ms, to 600000; then who has not got to connect makes room
 //   limits.publishers [10; 3]: at once, 1 or more
 //   limits.publisher_bitrate [50000000; 20000000]: bit/s of one, then an event; 0: no limit
 //   limits.disconnect_over_bitrate [false]: and the publisher is disconnected
 //   limits.outgoing_bitrate [500000000; 100000000]: bit/s of all, then an event; 0: no limit
 //   limits.memory [1073741824; 134217728]: bytes held for peers, 1048576 or more
+//   limits.answer_bytes [2097152]: bytes of answers that a peer has not read, 65536 or more
+//   limits.header_bytes [1048576]: bytes of metadata and decoder configurations of a stream
+//   limits.tracks [32]: of a stream, looked into and told of; others are passed on
+//   limits.linger [2000]: ms that a peer may read what was said last, to 60000
+//   limits.linger_bytes [1048576]: bytes read and thrown away meanwhile
+//   limits.accept_retry [250]: ms after accepting failed, 10 to 60000
+//   limits.log_lines [20]: a second that peers can cause, of each kind; 0: no limit
 //   limits.session.message_bytes [16777215]: bytes of one message, 1024 to 16777215
 //   limits.session.partial_bytes [20971520]: bytes of unfinished messages, 1024 or more
+//   limits.session.command_bytes [262144]: the same of who does not publish
 //   limits.session.chunk_streams [64]: of one connection, 4 to 65598
 //   limits.session.message_streams [16]: of one connection, 1 to 65536
+//   limits.session.name_bytes [4096]: bytes of an app or a stream's name, query included
 //   limits.session.pending_requests [16]: of one connection, 1 to 65536
 //   limits.session.amf.depth [32]: levels of values in values, 1 to 64
 //   limits.session.amf.string_bytes [65536]: bytes of one text
