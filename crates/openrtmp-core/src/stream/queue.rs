@@ -128,8 +128,11 @@ impl SendQueue {
         if self.footprint() > config.max_bytes.saturating_mul(2) {
             return Some(format!("{} bytes behind", self.bytes));
         }
+        // It takes a little now and then. What may be dropped is, after `max_delay`;
+        // what is held back to be written together never waits that long.
         let age = self.age(now);
-        (age > config.stall_timeout).then(|| format!("{} s behind", age.as_secs()))
+        let patience = config.max_delay + config.stall_timeout;
+        (age > patience).then(|| format!("{} s behind", age.as_secs()))
     }
 
     /// How long the oldest packet has waited.
@@ -155,14 +158,6 @@ impl SendQueue {
     pub(crate) fn delay(&self, now: Time) -> Duration {
         self.oldest_droppable
             .map_or(Duration::ZERO, |since| now.since(since))
-    }
-
-    /// When what waits longest of a stream was queued.
-    pub(crate) fn oldest(&self) -> Option<Time> {
-        self.entries.iter().find_map(|entry| match entry {
-            Entry::Media(m) => Some(m.queued),
-            Entry::Control(_) => None,
-        })
     }
 
     /// True once video is to be dropped (S7).

@@ -156,10 +156,9 @@ impl<S> Connection<S> {
             .io
             .blocked_since
             .map(|since| since + config.queue.stall_timeout);
-        let stalled = stalled.into_iter().chain(self.behind_at(config));
         if self.is_ending() {
             let ends = [self.io.linger_until, self.io.end_by];
-            return stalled.chain(ends.into_iter().flatten()).min();
+            return stalled.into_iter().chain(ends.into_iter().flatten()).min();
         }
         let decision = self.pending.iter().filter_map(|p| match p.waits_for {
             WaitsFor::Host(until) => Some(until),
@@ -173,14 +172,6 @@ impl<S> Connection<S> {
             .chain(ping)
             .chain(self.io.coalesce_until)
             .min()
-    }
-
-    /// When what waits longest will have waited for too long, though the peer takes
-    /// a byte now and then: what may be dropped is, after `max_delay`.
-    pub(super) fn behind_at(&self, config: &Config) -> Option<Time> {
-        self.io.blocked_since?;
-        let oldest = self.queue.oldest()?;
-        Some(oldest + config.queue.max_delay + config.queue.stall_timeout)
     }
 
     /// Silence after which something is to be done: ping, then give up.

@@ -149,8 +149,7 @@ impl<P: Platform> Worker<P> {
     pub(super) fn on_deadline(&mut self, slot: usize) {
         let now = self.state.now;
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
-        let config = self.config.clone();
-        let stall = config.queue.stall_timeout;
+        let stall = self.config.queue.stall_timeout;
         let connection = &mut self.state.connections[slot];
         if due(connection.io.linger_until) || due(connection.io.end_by) {
             let reason = connection.io.ending.clone().unwrap_or(CloseReason::Peer);
@@ -159,12 +158,6 @@ impl<P: Platform> Worker<P> {
         if due(connection.io.blocked_since.map(|since| since + stall)) {
             self.state.totals.errors.too_slow += 1;
             let reason = format!("nothing taken for {} s", stall.as_secs_f32());
-            return self.close(slot, CloseReason::TooSlow(reason));
-        }
-        if due(connection.behind_at(&config)) {
-            self.state.totals.errors.too_slow += 1;
-            let behind = now.since(connection.queue.oldest().unwrap_or(now));
-            let reason = format!("{} s behind", behind.as_secs_f32());
             return self.close(slot, CloseReason::TooSlow(reason));
         }
         if due(connection.io.coalesce_until) {

@@ -588,8 +588,9 @@ impl Client {
             player.plays.push((stream, Witness::lenient(lenient)));
             let (gap, more) = (player.gap, player.more);
             if more > 0 {
-                // The other one of the two streams of its app.
-                self.play_again(stream as u32 + more, gap, more - 1, now);
+                // Now and then the other one of the two streams of its app.
+                let other = u32::from(more.is_multiple_of(4));
+                self.play_again(stream as u32 + other, gap, more - 1, now);
             }
         }
         Ok(())

@@ -73,7 +73,8 @@ impl Ceiling {
 }
 
 /// A world that is under way.
-pub(super) struct Course {
+pub(super) struct Course<'a> {
+    tell: &'a mut dyn FnMut(&str),
     pub(super) terms: Terms,
     pub(super) world: World,
     pub(super) lives: Lives,
@@ -88,8 +89,6 @@ pub(super) struct Course {
     pub(super) stop: Option<(Time, Time)>,
     /// The highest limits that were ever in force.
     ceiling: Ceiling,
-    /// Bytes of the largest cache seen.
-    cached: usize,
     /// Keys to publish with that were revoked and not added again.
     pub(super) revoked: BTreeSet<&'static str>,
     /// Publishers may have been told to wait.
@@ -103,14 +102,19 @@ pub(super) struct Course {
 
 /// Runs a plan to its end.
 pub(super) fn run(plan: &Plan) -> Result<Outcome, Broken> {
+    told(plan, &mut |_| ())
+}
+
+/// The same; `tell` hears what happens.
+pub(super) fn told(plan: &Plan, tell: &mut dyn FnMut(&str)) -> Result<Outcome, Broken> {
     panics::quietly(|| {
-        let outcome = catch_unwind(AssertUnwindSafe(|| Course::new(plan).run(plan)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| Course::new(plan, tell).run(plan)));
         outcome.unwrap_or_else(|_| broken("panic", panics::last()))
     })
 }
 
-impl Course {
-    fn new(plan: &Plan) -> Course {
+impl<'a> Course<'a> {
+    fn new(plan: &Plan, tell: &'a mut dyn FnMut(&str)) -> Course<'a> {
         let terms = plan.terms.clone();
         let mut setup = Setup::new(1);
         setup.config = terms.config(setup.config);
@@ -119,11 +123,11 @@ impl Course {
         setup.host_decides = terms.host > 0;
         let world = setup.build();
         Course {
+            tell,
             disk_was_full: terms.disk_bytes > 0,
             ceiling: Ceiling::default().raised(&world.server.config()),
             waits: terms.policy() == SecondPublisher::Wait,
             terms,
-            cached: 0,
             revoked: BTreeSet::new(),
             lives: Lives::default(),
             clients: BTreeMap::new(),
@@ -144,6 +148,7 @@ impl Course {
         let start = self.world.now();
         for step in &plan.steps {
             self.run_until(start + ms(step.at))?;
+            (self.tell)(&format!("{}: {:?}", self.world.now(), step.op));
             self.apply(&step.op, plan.seed)?;
             self.act()?;
         }
@@ -162,7 +167,7 @@ impl Course {
 }
 
 /// Time.
-impl Course {
+impl Course<'_> {
     pub(super) fn run_for(&mut self, span: u32) -> Result<(), Broken> {
         self.run_until(self.world.now() + ms(span))
     }
@@ -235,7 +240,9 @@ impl Course {
 
     pub(super) fn note_events(&mut self) -> Result<(), Broken> {
         for event in self.world.take_events() {
-            self.hash.write(format!("{event:?}").as_bytes());
+            let text = format!("{event:?}");
+            self.hash.write(text.as_bytes());
+            (self.tell)(&format!("{}: {text}", self.world.now()));
             self.ledger.enter(&event)?;
         }
         Ok(())
@@ -243,16 +250,13 @@ impl Course {
 }
 
 /// What holds at any moment.
-impl Course {
+impl Course<'_> {
     fn look(&mut self) -> Result<(), Broken> {
         let ceiling = self.ceiling;
         let (mut connections, mut subscribers, mut streams) = (0, 0, 0);
-        let caches = self.world.reports().flat_map(|report| report.streams);
-        let cached = caches.map(|stream| stream.gop_bytes).max();
-        self.cached = self.cached.max(cached.unwrap_or_default());
-        // Twice the limit, the frame that is one too many, what a joiner got at
-        // once, and a few answers. Attackers ask until answers are too many.
-        let queue = 2 * ceiling.queue + self.lives.largest() + self.cached + (64 << 10);
+        // Twice the limit, what a joiner got at once, and a few answers. Attackers
+        // ask until answers are too many.
+        let queue = 2 * ceiling.queue + self.lives.largest_group() + (64 << 10);
         let players = self
             .clients
             .values()
@@ -281,8 +285,8 @@ impl Course {
             streams,
             (2 + workers) * ceiling.publishers + workers,
         )?;
-        // Of connections that are gone, too, until their first deadline.
-        let entries = 64 + 4 * self.ledger.by_port.len() + 8 * (connections + streams);
+        // One each, and a few of the workers themselves.
+        let entries = connections + streams + 8;
         within("timers", self.world.timers(), entries)?;
         let memory = ceiling.memory + connections * ceiling.partial + 4 * ceiling.message;
         let used = self.world.shared.budget.used();
@@ -314,7 +318,7 @@ fn within(what: &str, found: usize, most: usize) -> Result<(), Broken> {
 }
 
 /// Operations.
-impl Course {
+impl Course<'_> {
     fn apply(&mut self, op: &Op, seed: u64) -> Result<(), Broken> {
         let now = self.world.now();
         let lenient = self.terms.short_of_memory();

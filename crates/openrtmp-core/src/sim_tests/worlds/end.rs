@@ -20,7 +20,7 @@ const CALM: [u32; 2] = [1000, 1001];
 const JOINER: u32 = 1002;
 
 /// Faults end; then everybody has to be served.
-pub(super) fn calm(course: &mut Course) -> Result<(), Broken> {
+pub(super) fn calm(course: &mut Course<'_>) -> Result<(), Broken> {
     if course.stop.is_some() {
         return Ok(());
     }
@@ -81,7 +81,7 @@ pub(super) fn calm(course: &mut Course) -> Result<(), Broken> {
 }
 
 /// Two more may come, and one of them may publish.
-fn has_room(course: &Course) -> bool {
+fn has_room(course: &Course<'_>) -> bool {
     let config = course.world.server.config();
     let limits = &config.limits;
     let publishers = course.world.shared.directory.lock().publishers();
@@ -89,7 +89,7 @@ fn has_room(course: &Course) -> bool {
 }
 
 /// A key to publish with, as an operation names it.
-fn valid_key(course: &Course) -> u32 {
+fn valid_key(course: &Course<'_>) -> u32 {
     let ring = course.world.server.publish_keys();
     if ring.is_open() {
         return 0;
@@ -100,7 +100,7 @@ fn valid_key(course: &Course) -> u32 {
     place(&ring.list())
 }
 
-fn valid_play_key(course: &Course) -> u32 {
+fn valid_play_key(course: &Course<'_>) -> u32 {
     let ring = course.world.server.play_keys();
     if ring.is_open() {
         return 0;
@@ -117,7 +117,7 @@ fn place(list: &[String]) -> u32 {
 }
 
 /// Nobody waits for an answer.
-fn answered(course: &Course, began: Time) -> Result<(), Broken> {
+fn answered(course: &Course<'_>, began: Time) -> Result<(), Broken> {
     for (who, client) in &course.clients {
         let encoder = matches!(client.role, Role::Encoder { .. });
         let answered = client.ready || client.failure.is_some() || (course.waits && encoder);
@@ -129,7 +129,7 @@ fn answered(course: &Course, began: Time) -> Result<(), Broken> {
 }
 
 /// No more decisions were told than requests made.
-fn asked(course: &Course) -> Result<(), Broken> {
+fn asked(course: &Course<'_>) -> Result<(), Broken> {
     for client in course.clients.values() {
         if matches!(client.role, Role::Attacker(_)) || !client.is_connected() {
             continue;
@@ -147,7 +147,7 @@ fn asked(course: &Course) -> Result<(), Broken> {
 }
 
 /// Feeders of those who may send to a stream.
-fn feeders(course: &Course, stream: usize) -> Vec<&Feeder> {
+fn feeders<'a>(course: &'a Course<'_>, stream: usize) -> Vec<&'a Feeder> {
     let clients = course
         .clients
         .values()
@@ -157,14 +157,14 @@ fn feeders(course: &Course, stream: usize) -> Vec<&Feeder> {
     clients.filter(of_stream).collect()
 }
 
-fn hosts(course: &Course, stream: usize) -> Vec<&HostPublisher> {
+fn hosts<'a>(course: &'a Course<'_>, stream: usize) -> Vec<&'a HostPublisher> {
     let hosts = course.hosts.values();
     hosts
         .filter(|host| course.lives.life(host.feeder.life).stream == stream)
         .collect()
 }
 
-fn one_publisher_each(course: &Course) -> Result<(), Broken> {
+fn one_publisher_each(course: &Course<'_>) -> Result<(), Broken> {
     for (stream, name) in STREAMS.iter().enumerate() {
         let count = feeders(course, stream).len();
         if count > 1 {
@@ -174,7 +174,7 @@ fn one_publisher_each(course: &Course) -> Result<(), Broken> {
     Ok(())
 }
 
-fn revoked_keys_are_gone(course: &Course) -> Result<(), Broken> {
+fn revoked_keys_are_gone(course: &Course<'_>) -> Result<(), Broken> {
     let ring = course.world.server.publish_keys();
     if ring.is_open() {
         return Ok(());
@@ -196,7 +196,7 @@ fn revoked_keys_are_gone(course: &Course) -> Result<(), Broken> {
 }
 
 /// Players of live streams have the newest frame.
-fn up_to_date(course: &Course) -> Result<(), Broken> {
+fn up_to_date(course: &Course<'_>) -> Result<(), Broken> {
     asked(course)?;
     if course.terms.short_of_memory() {
         return Ok(());
@@ -225,7 +225,7 @@ fn up_to_date(course: &Course) -> Result<(), Broken> {
 }
 
 /// The stream that began in the calm was played.
-fn fine(course: &Course) -> Result<(), Broken> {
+fn fine(course: &Course<'_>) -> Result<(), Broken> {
     let [publisher, player] = CALM.map(|who| course.clients.get(&who));
     let (Some(publisher), Some(player)) = (publisher, player) else {
         return Ok(());
@@ -248,7 +248,7 @@ fn fine(course: &Course) -> Result<(), Broken> {
 }
 
 /// Who joins while nothing is sent gets what the cache has, if there is one.
-fn joined_at_once(course: &mut Course) -> Result<(), Broken> {
+fn joined_at_once(course: &mut Course<'_>) -> Result<(), Broken> {
     let config = course.world.server.config();
     let cache = &config.gop;
     let holds =
@@ -275,7 +275,7 @@ fn joined_at_once(course: &mut Course) -> Result<(), Broken> {
 }
 
 /// Stops, if it is not stopping, and looks for what is left.
-pub(super) fn finish(course: &mut Course) -> Result<(), Broken> {
+pub(super) fn finish(course: &mut Course<'_>) -> Result<(), Broken> {
     course.begin_stop(0);
     // Whoever stays will be forced; latency, late wake-ups and timers' grain.
     let (began, deadline) = course.stop.unwrap_or_default();
@@ -309,7 +309,7 @@ pub(super) fn finish(course: &mut Course) -> Result<(), Broken> {
 }
 
 /// What players miss the server has owned up to.
-fn losses_are_told(course: &Course) -> Result<(), Broken> {
+fn losses_are_told(course: &Course<'_>) -> Result<(), Broken> {
     let everybody = course.clients.values().chain(&course.former);
     for closed in everybody.flat_map(|client| &client.closed) {
         let id = course.ledger.by_port.get(&closed.port);

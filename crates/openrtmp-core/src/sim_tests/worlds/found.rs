@@ -152,3 +152,8 @@ fn metadata_in_a_long_recording_turned_its_clock_back() {
         {"at":2009,"op":{"Metadata":{"who":8}}}]}"#,
     );
 }
+
+#[test]
+fn a_player_whose_writes_were_coalesced_for_longer_than_it_may_stall_was_disconnected() {
+    assert_keeps_the_rules(r#"{"seed":0,"terms":{"coalesce":120,"stall":1},"steps":[]}"#);
+}

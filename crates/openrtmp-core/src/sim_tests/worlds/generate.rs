@@ -279,7 +279,7 @@ impl Dice {
             2 => Op::Kill { who },
             3..=5 => Op::Read {
                 who,
-                on: self.one_in(2),
+                on: self.one_in(3),
             },
             6 => Op::Speed {
                 who,

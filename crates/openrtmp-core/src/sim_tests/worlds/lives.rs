@@ -174,12 +174,20 @@ impl Lives {
         &self.0[index]
     }
 
-    /// Bytes of the largest message.
-    pub(super) fn largest(&self) -> usize {
-        let sent = self.0.iter().flat_map(|life| &life.sent);
-        sent.map(|sent| sent.payload.len())
-            .max()
-            .unwrap_or_default()
+    /// Bytes of the largest group of pictures: what a joiner may get at once.
+    pub(super) fn largest_group(&self) -> usize {
+        let mut largest = 0;
+        for life in &self.0 {
+            let mut group = None;
+            for sent in &life.sent {
+                group = match (sent.class, group) {
+                    (Class::Key, _) => Some(sent.payload.len()),
+                    (_, group) => group.map(|bytes| bytes + sent.payload.len()),
+                };
+                largest = largest.max(group.unwrap_or_default());
+            }
+        }
+        largest
     }
 
     pub(super) fn has_bare(&self, stream: usize) -> bool {

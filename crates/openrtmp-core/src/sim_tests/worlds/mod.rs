@@ -104,7 +104,7 @@ fn campaign() {
 
 fn replay(plan: &Plan) {
     eprintln!("{}", shrink::show(plan));
-    match course::run(plan) {
+    match course::told(plan, &mut |what| eprintln!("{what}")) {
         Ok(outcome) => eprintln!("all rules were kept: {outcome:?}"),
         Err(broken) => panic!("{}: {}", broken.rule, broken.what),
     }
