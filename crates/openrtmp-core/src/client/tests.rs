@@ -190,6 +190,8 @@ fn a_publish_ended_by_the_server_says_why_though_the_socket_closes_too() {
     );
 }
 
+/// Not on Windows, which drops what a reset finds unread.
+#[cfg(unix)]
 #[test]
 fn a_write_that_fails_before_the_last_words_are_reported_does_not_hide_them() {
     let (sent, unread) = channel();
