@@ -293,6 +293,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
+/// nginx-rtmp's own default, and what saves it most of its work: a chunk size that
+/// most frames fit into, as our server has.
+const NGINX_CHUNKS: [u32; 2] = [4096, 60_000];
+
 /// The floor before what is held against it, window by window.
 fn contenders(merge: &[u64], workers: &[usize]) -> Vec<Contender> {
     let mut all = Vec::new();
@@ -304,7 +308,7 @@ fn contenders(merge: &[u64], workers: &[usize]) -> Vec<Contender> {
                 .map(|&workers| Contender::OpenRtmp { workers, merge_ms }),
         );
         if merge_ms == 0 {
-            all.push(Contender::Nginx);
+            all.extend(NGINX_CHUNKS.map(|chunk_size| Contender::Nginx { chunk_size }));
         }
     }
     all

@@ -25,7 +25,7 @@ pub(crate) enum Contender {
     /// The bare fan-out.
     Floor { merge_ms: u64 },
     /// nginx with its RTMP module, as Debian installs it.
-    Nginx,
+    Nginx { chunk_size: u32 },
 }
 
 impl Contender {
@@ -43,7 +43,7 @@ impl Contender {
                 merged(&format!("openrtmp x{workers}"), merge_ms)
             }
             Contender::Floor { merge_ms } => merged("floor", merge_ms),
-            Contender::Nginx => "nginx-rtmp".to_owned(),
+            Contender::Nginx { chunk_size } => format!("nginx-rtmp, chunks of {chunk_size}"),
         }
     }
 
@@ -52,12 +52,12 @@ impl Contender {
         match self {
             Contender::OpenRtmp { merge_ms, .. } => *merge_ms == 0,
             Contender::Floor { .. } => false,
-            Contender::Nginx => true,
+            Contender::Nginx { .. } => true,
         }
     }
 
     pub(crate) fn is_installed(&self) -> bool {
-        *self != Contender::Nginx
+        !matches!(self, Contender::Nginx { .. })
             || [NGINX, NGINX_RTMP]
                 .iter()
                 .all(|path| PathBuf::from(path).exists())
@@ -87,7 +87,7 @@ impl Running {
                 running.target = Target::Floor(address);
                 Ok(running)
             }
-            Contender::Nginx => start_nginx(),
+            Contender::Nginx { chunk_size } => start_nginx(*chunk_size),
         }
     }
 
@@ -192,7 +192,7 @@ fn start_own(arguments: &[&str]) -> io::Result<(Running, SocketAddr)> {
     }
 }
 
-fn start_nginx() -> io::Result<Running> {
+fn start_nginx(chunk_size: u32) -> io::Result<Running> {
     let folder = tempfile::tempdir()?;
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let configuration = format!(
@@ -206,7 +206,7 @@ fn start_nginx() -> io::Result<Running> {
          \x20 access_log off;\n\
          \x20 server {{\n\
          \x20   listen {address};\n\
-         \x20   chunk_size 60000;\n\
+         \x20   chunk_size {chunk_size};\n\
          \x20   application live {{ live on; wait_key on; wait_video on; }}\n\
          \x20 }}\n\
          }}\n"
