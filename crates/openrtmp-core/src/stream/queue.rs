@@ -382,9 +382,13 @@ impl SendQueue {
         if find {
             self.find_oldest_droppable();
         }
-        if self.entries.is_empty() && self.entries.capacity() > 64 {
-            // A burst is over; an idle player keeps no room for the next one.
-            self.entries.shrink_to(8);
+        if self.entries.is_empty() {
+            // The next entry takes the first place again, which is in a cache.
+            self.entries.clear();
+            if self.entries.capacity() > 64 {
+                // A burst is over; an idle player keeps no room for the next one.
+                self.entries.shrink_to(8);
+            }
         }
     }
 }

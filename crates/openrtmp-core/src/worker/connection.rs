@@ -16,17 +16,31 @@ use crate::stream::queue::SendQueue;
 const FAIR_SHARE: usize = 64 * 1024;
 
 /// A connected peer.
+///
+/// What each frame to a player needs comes first, in this order: with hundreds of
+/// players, all of it has left the caches from one frame to the next, and each cache
+/// line of it is a wait for memory.
+#[repr(C)]
 pub(crate) struct Connection<S> {
     pub(super) id: ConnectionId,
     pub(super) socket: S,
-    pub(super) peer: SocketAddr,
-    pub(super) session: ServerSession,
     /// What waits to be sent.
     pub(super) queue: SendQueue,
+    pub(super) io: IoState,
+    /// In place of `queue.write_coalesce`.
+    pub(super) write_coalesce: Option<Duration>,
+    pub(super) bytes_out: u64,
+    /// Of players only.
+    pub(super) delay: Option<Box<DelayHistogram>>,
+    pub(super) session: ServerSession,
+    pub(super) last_input: Time,
+    pub(super) bytes_in: u64,
     /// Its memory for unfinished messages.
     pub(super) charge: Charge,
+    /// When the timers tell of this connection.
+    pub(super) armed: Option<Time>,
+    pub(super) peer: SocketAddr,
     pub(super) opened: Time,
-    pub(super) last_input: Time,
     /// The app that `connect` named.
     pub(super) app: String,
     pub(super) publishing: Vec<Publication>,
@@ -38,15 +52,6 @@ pub(crate) struct Connection<S> {
     pub(super) over_limit: Option<&'static str>,
     /// Its place among those of its address, if they are counted.
     pub(super) _resident: Option<Resident>,
-    pub(super) io: IoState,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-    /// Of players only.
-    pub(super) delay: Option<Box<DelayHistogram>>,
-    /// In place of `queue.write_coalesce`.
-    pub(super) write_coalesce: Option<Duration>,
-    /// When the timers tell of this connection.
-    pub(super) armed: Option<Time>,
 }
 
 /// Where a connection stands with its socket.
