@@ -17,9 +17,9 @@ const FAIR_SHARE: usize = 64 * 1024;
 
 /// A connected peer.
 ///
-/// What each frame to a player needs comes first, in this order: with hundreds of
-/// players, all of it has left the caches from one frame to the next, and each cache
-/// line of it is a wait for memory.
+/// What each frame to a player needs comes first, in this order, and close together:
+/// with hundreds of players, all of it has left the caches from one frame to the next,
+/// and each cache line of it is a wait for memory.
 #[repr(C)]
 pub(crate) struct Connection<S> {
     pub(super) id: ConnectionId,
@@ -32,7 +32,9 @@ pub(crate) struct Connection<S> {
     pub(super) bytes_out: u64,
     /// Of players only.
     pub(super) delay: Option<Box<DelayHistogram>>,
-    pub(super) session: ServerSession,
+    /// Into which chunks the session cuts what it sends by now.
+    pub(super) chunk_size: u32,
+    pub(super) session: Box<ServerSession>,
     pub(super) last_input: Time,
     pub(super) bytes_in: u64,
     /// Its memory for unfinished messages.

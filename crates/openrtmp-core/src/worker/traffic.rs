@@ -119,6 +119,7 @@ impl<P: Platform> Worker<P> {
         if !any {
             return;
         }
+        connection.chunk_size = connection.session.chunk_size();
         let waiting = connection.queue.control_bytes();
         if waiting > self.config.limits.answer_bytes {
             self.state.totals.errors.too_slow += 1;
@@ -319,7 +320,7 @@ impl<P: Platform> Worker<P> {
         // Not before it is used: the poller tells of it once.
         connection.io.room = false;
         let answers = connection.queue.control_bytes();
-        let chunk_size = connection.session.chunk_size();
+        let chunk_size = connection.chunk_size;
         let delay = &mut connection.delay;
         let written =
             connection
