@@ -5,8 +5,9 @@ pub struct Limits {
     /// Largest message, in bytes. The wire's own maximum is 16 MiB - 1, and a
     /// 50 Mbit/s stream with one key frame in ten seconds stays far below it.
     pub message_bytes: usize,
-    /// Bytes of unfinished messages over all chunk streams of one connection.
-    /// Bounds what interleaving can hold: one full message and some more.
+    /// Bytes of unfinished messages over all chunk streams of one connection: what
+    /// came of each, rounded up to 1 KiB, 2 KiB, 4 KiB and so on, but not above its
+    /// length. Bounds what interleaving can hold: one full message and some more.
     pub partial_bytes: usize,
     /// The same for a peer that does not publish and has not asked to: commands
     /// are small, and whoever was not let in yet shall not hold more than they

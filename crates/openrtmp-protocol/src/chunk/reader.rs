@@ -16,9 +16,11 @@ const FIRST_BUFFER: usize = 1024;
 /// Reads chunks, holds one unfinished message per chunk stream.
 ///
 /// Memory for a message grows as its bytes arrive, never ahead of them: to at
-/// most 1 KiB, four times the bytes received for it, or the bytes that lie in
-/// the input; and 16 bytes, which stay free in front (see [`Payload`]). A
-/// finished message leaves nothing behind.
+/// most 1 KiB, twice the bytes received for it, or the bytes that lie in the
+/// input; and 16 bytes, which stay free in front (see [`Payload`]). A finished
+/// message leaves nothing behind.
+///
+/// What is read, errors included, does not depend on how the input is split.
 pub struct ChunkReader {
     /// Searched front to back after `current`: encoders use 3 to 8.
     streams: Vec<ChunkStream>,
@@ -27,7 +29,10 @@ pub struct ChunkReader {
     /// Payload bytes of that chunk still to come; 0: a header is next.
     chunk_left: usize,
     chunk_size: usize,
-    /// Capacity of all unfinished messages.
+    /// What the limit counts: [`ChunkStream::reserved`] of all.
+    reserved: usize,
+    /// Capacity of all unfinished messages: what is reserved, headroom, and room
+    /// for what lay ahead in the input when a buffer grew.
     buffered: usize,
     /// Bytes read as header or payload so far (those in `held` are not).
     offset: u64,
@@ -59,6 +64,9 @@ struct ChunkStream {
     delta: u32,
     kind: u8,
     extended: bool,
+    /// Bytes of payload that the unfinished message may have before it needs more
+    /// of the limit: what came, rounded up.
+    reserved: usize,
     /// The unfinished message behind its headroom (empty as long as there is no
     /// payload); its capacity never exceeds what `length` asks for.
     message: Option<Vec<u8>>,
@@ -72,6 +80,7 @@ impl ChunkReader {
             current: 0,
             chunk_left: 0,
             chunk_size: INITIAL_CHUNK_SIZE as usize,
+            reserved: 0,
             buffered: 0,
             offset: 0,
             held: [0; MAX_HEADER],
@@ -128,6 +137,7 @@ impl ChunkReader {
     pub fn release(&mut self) {
         self.streams = Vec::new();
         self.chunk_left = 0;
+        self.reserved = 0;
         self.buffered = 0;
     }
 
@@ -343,30 +353,35 @@ impl ChunkReader {
         let stream = &mut self.streams[self.current];
         if let Some(message) = &mut stream.message {
             let have = message.len().saturating_sub(HEADROOM);
-            let needed = HEADROOM + have + count;
-            if needed > message.capacity() && count > 0 {
-                let others = self.buffered - message.capacity();
+            let received = have + count;
+            if received > stream.reserved {
+                let others = self.reserved - stream.reserved;
                 let allowed = self.partial_bytes.saturating_sub(others);
-                if needed > allowed {
+                if received > allowed {
                     return Err(ChunkError::TooManyPartialBytes {
                         limit: self.partial_bytes,
-                        offset: self.offset,
+                        offset: self.offset + allowed.saturating_sub(have) as u64,
                     });
                 }
+                stream.reserved = received
+                    .next_power_of_two()
+                    .max(FIRST_BUFFER)
+                    .min(stream.length as usize)
+                    .min(allowed);
+                self.reserved = others + stream.reserved;
+            }
+            if count > 0 && HEADROOM + received > message.capacity() {
                 // The rest of the message may lie in this input. Counting what
                 // is already buffered against it keeps many chunk streams from
                 // each reserving the same bytes.
                 let ahead = input.len().saturating_sub(self.buffered);
-                let payload = (have + count)
-                    .saturating_mul(4)
-                    .max(have + ahead)
-                    .max(FIRST_BUFFER)
-                    .min(stream.length as usize);
-                let capacity = (HEADROOM + payload).min(allowed);
+                let payload = stream.reserved.max(have + ahead);
+                let capacity = HEADROOM + payload.min(stream.length as usize);
+                self.buffered -= message.capacity();
                 message
                     .try_reserve_exact(capacity - message.len())
                     .map_err(|_| out_of_memory(capacity, self.offset))?;
-                self.buffered = others + message.capacity();
+                self.buffered += message.capacity();
                 if message.is_empty() {
                     message.resize(HEADROOM, 0);
                 }
@@ -382,6 +397,7 @@ impl ChunkReader {
         }
         match stream.message.take() {
             Some(message) => {
+                self.reserved -= std::mem::take(&mut stream.reserved);
                 self.buffered -= message.capacity();
                 Ok(Some(Message {
                     chunk_stream: stream.id,
@@ -428,7 +444,9 @@ impl ChunkReader {
     }
 
     fn discard(&mut self, index: usize) {
-        if let Some(message) = self.streams[index].message.take() {
+        let stream = &mut self.streams[index];
+        if let Some(message) = stream.message.take() {
+            self.reserved -= std::mem::take(&mut stream.reserved);
             self.buffered -= message.capacity();
         }
     }
@@ -444,6 +462,7 @@ impl ChunkStream {
             delta: 0,
             kind: 0,
             extended: false,
+            reserved: 0,
             message: None,
         }
     }
@@ -478,7 +497,7 @@ fn be24(bytes: &[u8]) -> u32 {
 
 /// What a peer did wrong at chunk level. `offset` counts the bytes given to
 /// [`ChunkReader::read`] from the first; it is that of the chunk (for
-/// `TooManyPartialBytes`: of the payload) that is too much.
+/// `TooManyPartialBytes`: of the byte) that is too much.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChunkError {

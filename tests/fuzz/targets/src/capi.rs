@@ -26,12 +26,12 @@ use arbitrary::Unstructured;
 use openrtmp::access::{openrtmp_request_accept, openrtmp_request_reject};
 use openrtmp::config::*;
 use openrtmp::error::{
-    OPENRTMP_ERROR_INVALID_ARGUMENT, OPENRTMP_ERROR_PANIC, OPENRTMP_ERROR_WOULD_BLOCK, OPENRTMP_OK,
-    openrtmp_last_error_message, openrtmp_strerror,
+    OPENRTMP_ERROR_INVALID_ARGUMENT, OPENRTMP_ERROR_NEEDS_RESTART, OPENRTMP_ERROR_PANIC,
+    OPENRTMP_OK, openrtmp_last_error_message, openrtmp_strerror,
 };
 use openrtmp::inspect::{
     openrtmp_server_connections, openrtmp_server_disconnect, openrtmp_server_end_stream,
-    openrtmp_server_streams, openrtmp_server_subscribers,
+    openrtmp_server_set_write_coalesce, openrtmp_server_streams, openrtmp_server_subscribers,
 };
 use openrtmp::keys::{
     openrtmp_key_add, openrtmp_key_generate, openrtmp_key_list, openrtmp_key_revoke,
@@ -109,7 +109,7 @@ impl Host {
             26..=28 => self.peer(input),
             29 => self.free(input),
             30 => self.log(input),
-            _ => constants(input),
+            _ => self.adjust(input),
         }
     }
 
@@ -182,17 +182,7 @@ impl Host {
         // SAFETY: the handle is NULL or lives; the table is as long as it says; the
         // place is NULL or a slot of ours.
         unsafe {
-            if !config.is_null() {
-                // What must not depend on the input: where it listens and writes.
-                for (path, value) in [
-                    (c"listen", c"127.0.0.1:0"),
-                    (c"workers", c"1"),
-                    (c"record", c"null"),
-                ] {
-                    let [path, value] = [path, value].map(arguments::constant);
-                    assert_eq!(openrtmp_config_set(config, path, value), OPENRTMP_OK);
-                }
-            }
+            tame(config);
             let code = check(openrtmp_server_new(config, callbacks.lend(), out));
             self.guest
                 .taken(code == OPENRTMP_OK && callbacks.is_there());
@@ -283,6 +273,40 @@ impl Host {
                 _ => {
                     let (stream, reason) = (Text::take(input), Text::take(input));
                     let code = openrtmp_server_end_stream(server, stream.lend(), reason.lend());
+                    check(code);
+                }
+            }
+        }
+    }
+
+    /// What changes a server while it runs.
+    fn adjust(&mut self, input: &mut Unstructured<'_>) {
+        let server = pick(&self.servers, input);
+        let what: u8 = take(input);
+        // SAFETY: handles are NULL or live, configs belong to this thread; the place is
+        // NULL or a slot of ours; the visitor asks for no user data.
+        unsafe {
+            match what % 8 {
+                0 => constants(input),
+                1 => {
+                    let id = take(input);
+                    let window = u32::from(take::<u16>(input));
+                    check(openrtmp_server_set_write_coalesce(server, id, window));
+                }
+                2 => drop(check(openrtmp_server_set_background(
+                    server,
+                    u32::from(what >> 4),
+                ))),
+                3 | 4 => {
+                    let slot = self.configs.iter_mut().find(|slot| slot.is_null());
+                    let out = slot.map_or(null_mut(), |slot| slot);
+                    check(openrtmp_server_config(server, out));
+                }
+                _ => {
+                    let config = pick(&self.configs, input);
+                    tame(config);
+                    let visit = callbacks::text_visitor(what >> 6);
+                    let code = openrtmp_server_reconfigure(server, config, visit, null_mut());
                     check(code);
                 }
             }
@@ -547,7 +571,7 @@ fn pick<T>(slots: &[*mut T; SLOTS], input: &mut Unstructured<'_>) -> *mut T {
 /// A code that a call may return; after a failure there is a message.
 fn check(code: i32) -> i32 {
     assert_ne!(code, OPENRTMP_ERROR_PANIC, "{}", last_message());
-    assert!((OPENRTMP_ERROR_WOULD_BLOCK..=OPENRTMP_OK).contains(&code));
+    assert!((OPENRTMP_ERROR_NEEDS_RESTART..=OPENRTMP_OK).contains(&code));
     assert!(code == OPENRTMP_OK || !last_message().is_empty());
     code
 }
@@ -556,6 +580,27 @@ fn last_message() -> String {
     // SAFETY: it is never NULL, ends with NUL, and lives until the next failure.
     let message = unsafe { CStr::from_ptr(openrtmp_last_error_message()) };
     message.to_str().expect("messages are UTF-8").to_owned()
+}
+
+/// Settles what must not depend on the input: where a server listens and writes.
+///
+/// # Safety
+///
+/// The handle is NULL or lives, and belongs to this thread.
+unsafe fn tame(config: *mut OpenrtmpConfig) {
+    if config.is_null() {
+        return;
+    }
+    for (path, value) in [
+        (c"listen", c"127.0.0.1:0"),
+        (c"workers", c"1"),
+        (c"record", c"null"),
+    ] {
+        let [path, value] = [path, value].map(arguments::constant);
+        // SAFETY: as the caller says; the texts are static.
+        let code = unsafe { openrtmp_config_set(config, path, value) };
+        assert_eq!(code, OPENRTMP_OK);
+    }
 }
 
 fn constants(input: &mut Unstructured<'_>) {

@@ -67,8 +67,8 @@ fn read(
         loop {
             let message = reader.read(&mut rest)?;
             let buffered = reader.buffered_bytes();
-            assert!(buffered <= limits.partial_bytes);
-            assert!(buffered <= 1040 * limits.chunk_streams + 4 * fed);
+            assert!(buffered <= limits.partial_bytes + fed + 16 * limits.chunk_streams);
+            assert!(buffered <= 1040 * limits.chunk_streams + 2 * fed);
             let Some(message) = message else { break };
             assert!(message.payload.len() <= limits.message_bytes);
             match Control::decode(message.kind, &message.payload) {

@@ -54,7 +54,23 @@ proptest! {
             let at = at.index(wire.len());
             wire[at] = byte;
         }
-        prop_assert!(outcome(&[&wire], habits) == outcome(&split(&wire, &pieces), habits));
+        let limits = Limits::default();
+        let whole = outcome(&[&wire], habits, &limits);
+        prop_assert!(whole == outcome(&split(&wire, &pieces), habits, &limits));
+    }
+
+    #[test]
+    fn too_much_is_too_much_at_the_same_byte_however_it_is_split(
+        messages in conversation(),
+        habits in habits(),
+        picks in vec(any::<u8>(), 1..20),
+        partial_bytes in 1000..8000usize,
+        pieces in pieces(),
+    ) {
+        let (wire, _) = wire_of(messages, habits, &picks);
+        let limits = Limits { partial_bytes, ..Limits::default() };
+        let whole = outcome(&[&wire], habits, &limits);
+        prop_assert!(whole == outcome(&split(&wire, &pieces), habits, &limits));
     }
 
     #[test]
@@ -62,7 +78,8 @@ proptest! {
         let limits = Limits { message_bytes: 100_000, partial_bytes: 2000, ..Limits::default() };
         let mut reader = ChunkReader::new(&limits);
         let _ = read_all(&mut reader, split(&bytes, &pieces));
-        prop_assert!(reader.buffered_bytes() <= 2000);
+        let headroom = 16 * limits.chunk_streams;
+        prop_assert!(reader.buffered_bytes() <= 2000 + bytes.len() + headroom);
     }
 
     #[test]
@@ -229,8 +246,12 @@ fn wire_of(mut messages: Vec<Message>, habits: Habits, picks: &[u8]) -> (Vec<u8>
     (wire, expected)
 }
 
-fn outcome(parts: &[&[u8]], habits: Habits) -> (Vec<Message>, Result<(), ChunkError>) {
-    let mut reader = ChunkReader::new(&Limits::default());
+fn outcome(
+    parts: &[&[u8]],
+    habits: Habits,
+    limits: &Limits,
+) -> (Vec<Message>, Result<(), ChunkError>) {
+    let mut reader = ChunkReader::new(limits);
     reader.set_chunk_size(habits.chunk_size as u32).unwrap();
     let mut messages = Vec::new();
     let result = read_into(&mut reader, parts.iter().copied(), &mut messages);
