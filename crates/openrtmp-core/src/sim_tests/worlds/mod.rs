@@ -95,7 +95,7 @@ fn campaign() {
     let hours = total.simulated.as_secs_f64() / 3600.0;
     eprintln!(
         "{seeds} worlds from seed {from}: {} connections, {} messages to players, \
-         {hours:.1} simulated hours in {minutes:.1} minutes, {:.1} an hour a minute",
+         {hours:.1} simulated hours in {minutes:.1} minutes, {:.1} hours a minute",
         total.connections,
         total.messages,
         hours / minutes
