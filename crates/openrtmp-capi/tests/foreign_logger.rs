@@ -4,6 +4,7 @@
 #![allow(unsafe_code, reason = "it calls the library as C does")]
 
 use std::ffi::c_void;
+use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -27,16 +28,17 @@ impl log::Log for Own {
 unsafe extern "C" fn on_record(_: *mut c_void, _: *const OpenrtmpLogRecord) {}
 
 unsafe extern "C" fn on_closed(user_data: *mut c_void) {
-    // SAFETY: the sender outlives the test.
+    // SAFETY: the sender lives as long as the program.
     let _ = unsafe { &*user_data.cast::<Sender<()>>() }.send(());
 }
 
 #[test]
 fn a_refused_log_callback_is_never_called() {
     log::set_logger(&Own).expect("the first one");
-    // Leaked, for if the callback comes late it must not be what fails the test.
-    let (sender, closed) = channel::<()>();
-    let sender: &'static Sender<()> = Box::leak(Box::new(sender));
+    // Static: should the callback come late, it must find what it uses.
+    static SENDER: OnceLock<Sender<()>> = OnceLock::new();
+    let (sender, closed) = channel();
+    let sender = SENDER.get_or_init(|| sender);
     let callbacks = OpenrtmpLogCallbacks {
         struct_size: size_of::<OpenrtmpLogCallbacks>() as u32,
         max_level: OPENRTMP_LOG_ERROR,
