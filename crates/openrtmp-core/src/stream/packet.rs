@@ -5,7 +5,7 @@ use openrtmp_protocol::chunk::{Payload, WireMessage};
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::MediaKind;
 
-use super::tracks::{Classified, HeaderSlot};
+use super::class::{Class, Classified, HeaderSlot};
 use crate::budget::{Budget, Charge};
 
 /// Chunk streams that media is written on. Commands use 3 and below.
@@ -16,23 +16,6 @@ const VIDEO_CHUNK_STREAM: u32 = 6;
 /// The message stream id nearly every player has: the first it created. Headers
 /// are made for it once per packet; players with another id get their own copy.
 pub(crate) const COMMON_MESSAGE_STREAM: u32 = 1;
-
-/// What a packet means to whoever may have to drop it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// onMetaData.
-    Metadata,
-    /// Decoder configuration, or the end of a sequence.
-    Header,
-    /// A video frame that decoding can start at.
-    Key,
-    /// Any other video frame.
-    Inter,
-    /// An audio frame.
-    Audio,
-    /// Other data.
-    Data,
-}
 
 /// One message of a stream, made once and shared by all who get it.
 #[derive(Debug)]
