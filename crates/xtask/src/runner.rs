@@ -66,6 +66,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Joins what became of the program run next.
+    pub(crate) fn add(&mut self, next: Outcome) {
+        self.success &= next.success;
+        self.tally.add(next.tally);
+        self.skipped.extend(next.skipped);
+    }
+
     fn hear(&mut self, line: &str) {
         if let Some(found) = Tally::from_line(line) {
             self.tally.add(found);

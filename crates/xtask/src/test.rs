@@ -77,7 +77,8 @@ struct Step {
     name: &'static str,
     what: &'static str,
     needs: &'static [Tool],
-    arguments: &'static [&'static str],
+    /// Arguments of cargo, one list a run; a run that fails is the last.
+    runs: &'static [&'static [&'static str]],
     environment: &'static [(&'static str, &'static str)],
 }
 
@@ -88,14 +89,14 @@ const STEPS: &[Step] = &[
         name: "fmt",
         what: "formatting",
         needs: &[Tool::Rustfmt],
-        arguments: &["fmt", "--all", "--check"],
+        runs: &[&["fmt", "--all", "--check"]],
         environment: &[],
     },
     Step {
         name: "clippy",
         what: "lints, warnings are errors",
         needs: &[Tool::Clippy],
-        arguments: &[
+        runs: &[&[
             "clippy",
             "--workspace",
             "--all-targets",
@@ -104,31 +105,36 @@ const STEPS: &[Step] = &[
             "--",
             "-D",
             "warnings",
-        ],
+        ]],
         environment: &[],
     },
     Step {
         name: "test",
         what: "unit, property, simulation, golden, integration and doc tests",
         needs: &[],
-        arguments: &["test", "--workspace", "--no-fail-fast"],
+        runs: &[&["test", "--workspace", "--no-fail-fast"]],
         environment: &[],
     },
     Step {
         name: "interop",
         what: "tests with ffmpeg, rtmpdump, GStreamer, and programs in C and C++",
         needs: tools::INTEROP,
-        // Live streams mostly wait for the clock: four at a time suit two cores.
-        arguments: &[
-            "test",
-            "--workspace",
-            "--no-fail-fast",
-            "--features",
-            "openrtmp-tests/interop,openrtmp-capi/interop",
-            "--test",
-            "interop_*",
-            "--",
-            "--test-threads=4",
+        runs: &[
+            // Some start it, and cargo builds a package's programs for the tests of that
+            // package only.
+            &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
+            // Live streams mostly wait for the clock: four at a time suit two cores.
+            &[
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--features",
+                "openrtmp-tests/interop,openrtmp-capi/interop",
+                "--test",
+                "interop_*",
+                "--",
+                "--test-threads=4",
+            ],
         ],
         environment: &[],
     },
@@ -136,63 +142,63 @@ const STEPS: &[Step] = &[
         name: "capi",
         what: "the C library installed, found by CMake and pkg-config, under valgrind",
         needs: tools::CAPI,
-        arguments: &["xtask", "capi"],
+        runs: &[&["xtask", "capi"]],
         environment: &[],
     },
     Step {
         name: "cross",
         what: "the C library's crates linted for every system",
         needs: tools::CROSS,
-        arguments: &["xtask", "build", "--all", "--check"],
+        runs: &[&["xtask", "build", "--all", "--check"]],
         environment: &[],
     },
     Step {
         name: "size",
         what: "the shared library as it is shipped, against its size budget",
         needs: tools::CROSS,
-        arguments: &[
+        runs: &[&[
             "xtask",
             "build",
             "--target",
             "x86_64-unknown-linux-gnu",
             "--target",
             "x86_64-pc-windows-gnu",
-        ],
+        ]],
         environment: &[],
     },
     Step {
         name: "foreign",
         what: "tests and the C example on Windows (wine) and 64-bit ARM (qemu)",
         needs: tools::FOREIGN,
-        arguments: &["xtask", "foreign"],
+        runs: &[&["xtask", "foreign"]],
         environment: &[],
     },
     Step {
         name: "instructions",
         what: "instruction counts of the hot paths against their baseline",
         needs: &[Tool::Valgrind],
-        arguments: &["xtask", "instructions"],
+        runs: &[&["xtask", "instructions"]],
         environment: &[],
     },
     Step {
         name: "sanitize",
         what: "thread models under loom, the C interface under Miri",
         needs: &[],
-        arguments: &["xtask", "sanitize", "--quick"],
+        runs: &[&["xtask", "sanitize", "--quick"]],
         environment: &[],
     },
     Step {
         name: "soak",
         what: "a server under players and publishers that misbehave",
         needs: &[],
-        arguments: &["xtask", "soak", "--seconds", "25", "--dev"],
+        runs: &[&["xtask", "soak", "--seconds", "25", "--dev"]],
         environment: &[],
     },
     Step {
         name: "doc",
         what: "documentation builds without warnings",
         needs: &[],
-        arguments: &["doc", "--no-deps", "--workspace"],
+        runs: &[&["doc", "--no-deps", "--workspace"]],
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
 ];
@@ -209,17 +215,26 @@ struct StepResult {
 fn run_step(step: &Step, install: bool) -> StepResult {
     println!("\n=== {}: {}", step.name, step.what);
     let started = Instant::now();
-    let mut command: Command = workspace::cargo();
-    command
-        .args(step.arguments)
-        .envs(step.environment.iter().copied());
-    if !install {
-        command.env(tools::NO_INSTALL, "1");
+    let mut outcome = Outcome {
+        success: true,
+        ..Outcome::default()
+    };
+    for arguments in step.runs {
+        let mut command: Command = workspace::cargo();
+        command
+            .args(*arguments)
+            .envs(step.environment.iter().copied());
+        if !install {
+            command.env(tools::NO_INSTALL, "1");
+        }
+        outcome.add(runner::run(command).unwrap_or_else(|error| {
+            eprintln!("error: cargo could not be run: {error}");
+            Outcome::default()
+        }));
+        if !outcome.success {
+            break;
+        }
     }
-    let outcome = runner::run(command).unwrap_or_else(|error| {
-        eprintln!("error: cargo could not be run: {error}");
-        Outcome::default()
-    });
     let took = started.elapsed();
     let verdict = if outcome.success { "passed" } else { "FAILED" };
     println!("=== {} {verdict} in {}", step.name, seconds(took));

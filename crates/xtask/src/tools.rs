@@ -134,32 +134,33 @@ impl Tool {
             Tool::PkgConfig => answers(Command::new("pkg-config").arg("--version")),
             Tool::Valgrind => answers(Command::new("valgrind").arg("--version")),
             Tool::Debootstrap => answers(Command::new("debootstrap").arg("--version")),
-            Tool::Mingw => answers(Command::new("x86_64-w64-mingw32-gcc").arg("--version")),
-            Tool::Aarch64Gcc => answers(Command::new("aarch64-linux-gnu-gcc").arg("--version")),
+            Tool::Mingw => links("x86_64-w64-mingw32-gcc"),
+            Tool::Aarch64Gcc => links("aarch64-linux-gnu-gcc"),
             Tool::Qemu => answers(Command::new("qemu-aarch64").arg("--version")),
             Tool::Pip => answers(Command::new("python3").args(["-m", "pip", "--version"])),
         }
     }
 
-    /// The Debian package that brings it.
-    fn package(self) -> Option<&'static str> {
+    /// The Debian packages that bring it. Recommended ones are not installed, so each
+    /// that is used is named.
+    fn packages(self) -> &'static [&'static str] {
         match self {
-            Tool::Rustfmt | Tool::Clippy | Tool::FfmpegCurrent => None,
-            Tool::Ffmpeg => Some("ffmpeg"),
-            Tool::Rtmpdump => Some("rtmpdump"),
-            Tool::GstLaunch => Some("gstreamer1.0-tools"),
-            Tool::GstBase => Some("gstreamer1.0-plugins-base"),
-            Tool::GstGood => Some("gstreamer1.0-plugins-good"),
-            Tool::GstBad => Some("gstreamer1.0-plugins-bad"),
-            Tool::Pip => Some("python3-pip"),
-            Tool::Cxx => Some("g++"),
-            Tool::Cmake => Some("cmake"),
-            Tool::PkgConfig => Some("pkg-config"),
-            Tool::Valgrind => Some("valgrind"),
-            Tool::Debootstrap => Some("debootstrap"),
-            Tool::Mingw => Some("gcc-mingw-w64-x86-64"),
-            Tool::Aarch64Gcc => Some("gcc-aarch64-linux-gnu"),
-            Tool::Qemu => Some("qemu-user"),
+            Tool::Rustfmt | Tool::Clippy | Tool::FfmpegCurrent => &[],
+            Tool::Ffmpeg => &["ffmpeg"],
+            Tool::Rtmpdump => &["rtmpdump"],
+            Tool::GstLaunch => &["gstreamer1.0-tools"],
+            Tool::GstBase => &["gstreamer1.0-plugins-base"],
+            Tool::GstGood => &["gstreamer1.0-plugins-good"],
+            Tool::GstBad => &["gstreamer1.0-plugins-bad"],
+            Tool::Pip => &["python3-pip"],
+            Tool::Cxx => &["g++"],
+            Tool::Cmake => &["cmake", "make"],
+            Tool::PkgConfig => &["pkg-config"],
+            Tool::Valgrind => &["valgrind"],
+            Tool::Debootstrap => &["debootstrap", "debian-archive-keyring", "gpgv"],
+            Tool::Mingw => &["gcc-mingw-w64-x86-64"],
+            Tool::Aarch64Gcc => &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+            Tool::Qemu => &["qemu-user"],
         }
     }
 }
@@ -173,7 +174,11 @@ fn missing(needed: &[Tool]) -> Vec<Tool> {
 }
 
 fn packages(missing: &[Tool]) -> Vec<&'static str> {
-    missing.iter().filter_map(|tool| tool.package()).collect()
+    missing
+        .iter()
+        .flat_map(|tool| tool.packages())
+        .copied()
+        .collect()
 }
 
 /// What the user has to type.
@@ -199,6 +204,22 @@ fn instructions(missing: &[Tool]) -> String {
 
 fn has_element(name: &str) -> bool {
     answers(Command::new("gst-inspect-1.0").args(["--exists", name]))
+}
+
+/// True if the compiler makes a program of a source that includes what a C library
+/// brings: a compiler alone answers without one.
+fn links(compiler: &str) -> bool {
+    let folder = workspace::target().join("tools");
+    let source = folder.join("probe.c");
+    let text = "#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n";
+    fs::create_dir_all(&folder).is_ok()
+        && fs::write(&source, text).is_ok()
+        && answers(
+            Command::new(compiler)
+                .arg(&source)
+                .arg("-o")
+                .arg(folder.join("probe")),
+        )
 }
 
 /// True if the program starts and ends with success.
