@@ -184,7 +184,8 @@ fn is_unpublished(event: &Event, path: &str) -> bool {
 }
 
 /// The `openrtmp` command, built now if it is not up to date: cargo builds the
-/// binaries of a package for that package's own tests only.
+/// binaries of a package for that package's own tests only. Building takes as long as
+/// the machine needs, so it has no deadline.
 pub(crate) fn openrtmp() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| {
@@ -192,9 +193,9 @@ pub(crate) fn openrtmp() -> Command {
         let mut command = Command::new(cargo);
         command.args(["build", "--package", "openrtmp-cli", "--bin", "openrtmp"]);
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
-        Process::start("building openrtmp", command)
-            .wait()
-            .expect_success();
+        let built = command.output().expect("cargo can be started");
+        let said = String::from_utf8_lossy(&built.stderr);
+        assert!(built.status.success(), "building openrtmp:\n{said}");
         crate::tools::target_folder().join("debug").join("openrtmp")
     });
     Command::new(program)
