@@ -40,6 +40,7 @@ mod addresses;
 mod budget;
 pub mod client;
 pub mod config;
+mod dial;
 mod dispatch;
 mod error;
 mod events;
