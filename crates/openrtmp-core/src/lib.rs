@@ -53,6 +53,7 @@ mod log_limit;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;
+#[doc(hidden)]
 pub mod platform;
 mod publisher;
 mod reconfigure;

@@ -15,6 +15,11 @@
 //!
 //! Two implementations exist: [`native`] (mio: epoll, kqueue, IOCP) and [`sim`],
 //! an in-memory network with a virtual clock and seeded faults.
+//!
+//! None of this is part of the API, though it is reachable: [`Server`](crate::Server)
+//! runs on [`native`] and takes no other platform, so one written elsewhere would have
+//! nothing to run. It changes without notice. Beside the crate itself only the
+//! program that counts instructions uses it, through the feature `internals`.
 
 #[cfg(test)]
 mod contract;

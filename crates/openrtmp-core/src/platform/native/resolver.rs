@@ -77,7 +77,7 @@ impl Resolver {
             return None;
         }
         if state.threads < THREADS {
-            let thread = thread::Builder::new().name("openrtmp resolver".to_owned());
+            let thread = thread::Builder::new().name("openrtmp-lookup".to_owned());
             match thread.spawn(|| self.work()) {
                 Ok(_) => state.threads += 1,
                 Err(error) if state.threads == 0 => return Some((answer, error)),

@@ -39,6 +39,7 @@ mod names;
 mod network;
 mod random;
 mod readiness;
+mod silence;
 mod torture;
 mod world;
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use openrtmp_protocol::Time;
 
 use super::connect::Routes;
+use super::silence::RETRANSMISSION;
 use super::world::{Event, World};
 use crate::platform::errors::{self, EMFILE};
 
@@ -21,13 +22,6 @@ pub(super) const BACKLOG: usize = 1024;
 
 /// First port given out when a caller leaves the choice.
 const FIRST_FREE_PORT: u16 = 49_152;
-
-/// Silence after which keep-alive ends a connection: 15 s + 3 * 5 s.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-
-/// How long a system sends unacknowledged bytes again by its own choice: that of
-/// Linux, 15 times.
-const RETRANSMISSION: Duration = Duration::from_millis(924_600);
 
 /// Names a socket. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +32,7 @@ pub(super) struct Network {
     listeners: BTreeMap<SocketId, Listening>,
     pub(super) ends: BTreeMap<SocketId, End>,
     /// Ends whose machine vanished: what is sent to them is lost.
-    vanished: BTreeSet<SocketId>,
+    pub(super) vanished: BTreeSet<SocketId>,
     pub(super) routes: Routes,
     sockets_made: u64,
     ports_given: u16,
@@ -75,7 +69,7 @@ pub(super) struct End {
     reset: Option<Reset>,
     received: VecDeque<u8>,
     received_end: bool,
-    out: Outgoing,
+    pub(super) out: Outgoing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +110,7 @@ enum Reset {
 
 /// The sending half of an end.
 #[derive(Debug)]
-struct Outgoing {
+pub(super) struct Outgoing {
     unsent: VecDeque<u8>,
     /// Most bytes `unsent` may hold.
     limit: usize,
@@ -125,8 +119,8 @@ struct Outgoing {
     finish: Finish,
     stalled: bool,
     /// Since when sent bytes wait for an acknowledgement that does not come.
-    unacknowledged_since: Option<Time>,
-    unacknowledged_limit: Duration,
+    pub(super) unacknowledged_since: Option<Time>,
+    pub(super) unacknowledged_limit: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -515,30 +509,6 @@ impl World {
         self.network.ends.remove(&id);
     }
 
-    /// Its machine is gone, without a word. The peer's keep-alive finds out, or the
-    /// bytes it sends and nobody acknowledges.
-    pub(super) fn vanish(&mut self, id: SocketId) {
-        self.note("vanish", [id.0, 0]);
-        if let Some(end) = self.network.ends.remove(&id) {
-            self.network.vanished.insert(id);
-            let socket = end.peer;
-            self.schedule(self.now + KEEP_ALIVE, Event::KeepAliveEnd { socket });
-        }
-    }
-
-    pub(super) fn set_unacknowledged_limit(
-        &mut self,
-        id: SocketId,
-        limit: Duration,
-    ) -> io::Result<()> {
-        let end = self.network.ends.get_mut(&id).ok_or_else(gone)?;
-        end.out.unacknowledged_limit = limit;
-        if let Some(since) = end.out.unacknowledged_since {
-            self.schedule(self.now.max(since + limit), Event::GiveUp { socket: id });
-        }
-        Ok(())
-    }
-
     /// A call on an end that must be connected, and the fault that resets a
     /// connection under the server's hands.
     fn strike(&mut self, id: SocketId) -> io::Result<Side> {
@@ -591,38 +561,6 @@ impl World {
         if let Some(end) = self.network.ends.get_mut(&to) {
             end.received_end = true;
             self.refresh(to);
-        }
-    }
-
-    /// What a socket sent is never acknowledged.
-    fn lose_bytes(&mut self, from: SocketId) {
-        let now = self.now;
-        if let Some(end) = self.network.ends.get_mut(&from)
-            && end.out.unacknowledged_since.is_none()
-        {
-            end.out.unacknowledged_since = Some(now);
-            let due = now + end.out.unacknowledged_limit;
-            self.schedule(due, Event::GiveUp { socket: from });
-        }
-    }
-
-    pub(super) fn give_up(&mut self, socket: SocketId) {
-        let now = self.now;
-        let overdue = self.network.ends.get(&socket).is_some_and(|end| {
-            let out = &end.out;
-            let since = out.unacknowledged_since;
-            since.is_some_and(|since| since + out.unacknowledged_limit <= now)
-        });
-        if overdue {
-            self.receive_reset(socket, ErrorKind::TimedOut);
-        }
-    }
-
-    /// While bytes wait for their acknowledgement, only [`World::give_up`] counts.
-    pub(super) fn end_keep_alive(&mut self, socket: SocketId) {
-        let silent = self.network.ends.get(&socket);
-        if silent.is_some_and(|end| end.out.unacknowledged_since.is_none()) {
-            self.receive_reset(socket, ErrorKind::TimedOut);
         }
     }
 

@@ -34,7 +34,7 @@ impl Shared {
 }
 
 /// Clock, chance and the queue of what is under way. Sockets are in
-/// `network.rs` and `connect.rs`, pollers in `readiness.rs`, host names in
+/// `network.rs`, `connect.rs` and `silence.rs`, pollers in `readiness.rs`, host names in
 /// `names.rs`, files in `disk.rs`.
 ///
 /// Everything is kept in ordered maps and every choice is drawn from one
