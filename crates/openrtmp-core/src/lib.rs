@@ -40,6 +40,7 @@ mod addresses;
 mod budget;
 pub mod client;
 pub mod config;
+mod dial;
 mod dispatch;
 mod error;
 mod events;
@@ -55,6 +56,7 @@ mod log_limit;
 mod loom_models;
 mod metrics;
 mod placement;
+#[doc(hidden)]
 pub mod platform;
 mod publisher;
 mod rate;
