@@ -40,6 +40,7 @@ pub(crate) fn small_limits() -> Limits {
             string_bytes: 2000,
             elements: 200,
             decoded_bytes: 30_000,
+            ..AmfLimits::default()
         },
     }
 }
