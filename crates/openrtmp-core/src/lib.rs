@@ -55,6 +55,7 @@ mod log_limit;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;
+mod outgoing;
 mod placement;
 #[doc(hidden)]
 pub mod platform;
@@ -82,6 +83,7 @@ pub use metrics::{
     WorkerMetrics,
 };
 pub use openrtmp_protocol as protocol;
+pub use outgoing::OutgoingError;
 pub use publisher::{PublishError, Publisher};
 pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use server::{Health, Server, ServerBuilder, Summary};

@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod lines;
 mod media;
+mod outgoing;
 mod play;
 mod reconfigure;
 mod recording;

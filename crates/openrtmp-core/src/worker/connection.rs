@@ -3,18 +3,20 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use openrtmp_protocol::session::{ServerSession, Stage};
+use openrtmp_protocol::session::Stage;
 use openrtmp_protocol::{StreamName, Time};
 
+use super::context::Context;
 use super::end::End;
 use super::requests::{Pending, WaitsFor};
+use super::session::Session;
 use super::transport::Transport;
 use crate::addresses::AddressSlot;
 use crate::budget::Charge;
 use crate::config::{Config, QueueConfig};
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::DelayHistogram;
-use crate::platform::Stream;
+use crate::platform::{Platform, Stream};
 use crate::stream::queue::SendQueue;
 
 /// What a connection that does not publish may hold once memory is used up.
@@ -41,7 +43,7 @@ pub(crate) struct Connection<S> {
     pub(super) delay: Option<Box<DelayHistogram>>,
     /// Into which chunks the session cuts what it sends by now.
     pub(super) chunk_size: u32,
-    pub(super) session: Box<ServerSession>,
+    pub(super) session: Session,
     pub(super) last_input: Time,
     pub(super) bytes_in: u64,
     /// Its memory for unfinished messages.
@@ -59,8 +61,8 @@ pub(crate) struct Connection<S> {
     /// The limit beyond which it was accepted, to be refused at `connect` with a
     /// status.
     pub(super) over_limit: Option<&'static str>,
-    /// Its place among those of its address, if they are counted.
-    pub(super) _address_slot: Option<AddressSlot>,
+    /// Its place among those of its address, if they are counted: held, never read.
+    pub(super) address_slot: Option<AddressSlot>,
 }
 
 /// Where a connection stands with its socket.
@@ -103,6 +105,40 @@ pub(super) struct Released {
 }
 
 impl<S: Stream> Connection<S> {
+    /// One that has done nothing yet.
+    pub(super) fn new<P: Platform>(
+        id: ConnectionId,
+        peer: SocketAddr,
+        transport: Transport<S>,
+        session: Session,
+        context: &Context<P>,
+    ) -> Connection<S> {
+        Connection {
+            id,
+            transport,
+            peer,
+            chunk_size: session.chunk_size(),
+            session,
+            queue: SendQueue::default(),
+            charge: Charge::new(&context.shared.budget, 0),
+            opened: context.now,
+            last_input: context.now,
+            app: String::new(),
+            publishing: Vec::new(),
+            playing: Vec::new(),
+            pending: Vec::new(),
+            over_limit: None,
+            address_slot: None,
+            io: IoState::default(),
+            end: End::default(),
+            bytes_in: 0,
+            bytes_out: 0,
+            delay: None,
+            write_coalesce: None,
+            armed: None,
+        }
+    }
+
     /// True once we have decided to end it: nothing it says matters any more.
     pub(super) fn is_ending(&self) -> bool {
         self.end.is_decided()
