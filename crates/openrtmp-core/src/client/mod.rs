@@ -371,16 +371,14 @@ impl Client {
         Ok(if woken { Wakeup::Caller } else { wakeup })
     }
 
-    /// Writes what the kernel takes and reads what it holds (within a budget),
-    /// neither blocking. Errors wait in `failure`.
+    /// Reads what the kernel holds (within a budget) and writes what it takes, neither
+    /// blocking. Errors wait in `failure`.
+    ///
+    /// Reading comes first: a write to a peer that has closed is answered by a reset,
+    /// and some systems (Windows) then drop what it said before and was not read yet.
     fn transfer(&mut self) {
-        let mut written = self.write();
-        if written.is_ok() {
-            self.receive();
-            // Reading makes answers.
-            written = self.write();
-        }
-        if let Err(error) = written {
+        self.receive();
+        if let Err(error) = self.write() {
             // What the server said before it closed counts more than the failed
             // write that follows from it, and may not have been reported yet.
             self.readable = true;
