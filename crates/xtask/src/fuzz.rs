@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::tools;
+use crate::probe::answers;
 use crate::{EXIT_SETUP, workspace};
 
 /// What the user asked for.
@@ -117,7 +117,7 @@ fn provide() -> Result<(), String> {
         ),
     ] {
         let mut command = command;
-        if !tools::answers(&mut command) {
+        if !answers(&mut command) {
             return Err(format!("a tool is missing; please run\n  {remedy}"));
         }
     }

@@ -19,10 +19,12 @@ mod install;
 mod instructions;
 mod library;
 mod nightly;
+mod probe;
 mod runner;
 mod sanitize;
 mod sim;
 mod soak;
+mod steps;
 mod test;
 mod tools;
 mod wine;
@@ -34,9 +36,12 @@ const USAGE: &str = "\
 Usage: cargo xtask <command>
 
 Commands:
-  test   Check, build and test everything; installs what is missing
-         --only STEP    run one step, repeatable
-         --no-install   install nothing; say what is missing and stop
+  test   Check, build and test with the programs that are there; installs nothing,
+         downloads nothing but crates, and names what it left out
+         --all          everything; says what it installs and downloads, and does
+         --no-install   with --all: install nothing; say what is missing and stop
+         --only STEP    run one step, repeatable; with --all it may install for it
+         --list         every step with its minutes, packages and downloads
   bench  Measure our server beside the bare TCP fan-out and nginx-rtmp; options
          are those of `openrtmp-bench compare`
   instructions  Count the instructions of the hot paths under callgrind and compare
@@ -120,7 +125,7 @@ fn main() -> ExitCode {
         "foreign" if options.is_empty() => foreign::run(),
         "wine" if !options.is_empty() => wine::run(options),
         "help" | "--help" | "-h" => {
-            println!("{USAGE}\n\nSteps of test: {}", test::step_names());
+            println!("{USAGE}");
             ExitCode::SUCCESS
         }
         other => refuse(&format!("unknown command `{other}`")),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::tools::answers;
+use crate::probe::answers;
 use crate::workspace;
 
 /// Sees to it that the nightly toolchain is there with these components. The error

@@ -4,10 +4,15 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// How a line begins by which a chore says what it left out, and why.
 pub(crate) const SKIPPED: &str = "skipped: ";
+
+/// After so long without a line of the program's, one of ours shows that it is at work.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Tests passed, failed and skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,24 +98,47 @@ pub(crate) fn run(mut command: Command) -> io::Result<Outcome> {
         .spawn()?;
     let stdout = child.stdout.take().expect("stdout was piped");
     let stderr = child.stderr.take().expect("stderr was piped");
-    let errors = thread::spawn(move || pass_on(stderr, io::stderr()));
-    let mut outcome = pass_on(stdout, io::stdout())?;
+    let (spoke, heard) = channel();
+    let also = spoke.clone();
+    let watch = thread::spawn(move || tell_when_quiet(&heard, QUIET, io::stdout()));
+    let errors = thread::spawn(move || pass_on(stderr, io::stderr(), &also));
+    let mut outcome = pass_on(stdout, io::stdout(), &spoke)?;
+    drop(spoke);
     errors.join().expect("passing lines on does not panic")?;
+    watch.join().expect("watching does not panic")?;
     outcome.success = child.wait()?.success();
     Ok(outcome)
 }
 
-fn pass_on(from: impl Read, mut to: impl Write) -> io::Result<Outcome> {
+fn pass_on(from: impl Read, mut to: impl Write, spoke: &Sender<()>) -> io::Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line)? > 0 {
         to.write_all(&line)?;
         to.flush()?;
+        // Nobody listens when nobody could be told any more.
+        let _ = spoke.send(());
         outcome.hear(&String::from_utf8_lossy(&line));
         line.clear();
     }
     Ok(outcome)
+}
+
+/// Writes a line whenever nothing was heard for `quiet`, until all speakers are gone.
+fn tell_when_quiet(heard: &Receiver<()>, quiet: Duration, mut to: impl Write) -> io::Result<()> {
+    let mut last = Instant::now();
+    loop {
+        match heard.recv_timeout(quiet) {
+            Ok(()) => last = Instant::now(),
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = last.elapsed().as_secs();
+                writeln!(to, "... at work, without a line for {seconds} s")?;
+                to.flush()?;
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +176,9 @@ mod tests {
             skipped: tsan: no nightly\n\
             test result: ok. 2 passed; 0 failed; 4 ignored\nno newline at the end";
         let mut seen = Vec::new();
-        let outcome = pass_on(&output[..], &mut seen).unwrap();
+        let (spoke, heard) = channel();
+        let outcome = pass_on(&output[..], &mut seen, &spoke).unwrap();
+        assert_eq!(heard.try_iter().count(), 6, "one for each line");
         assert_eq!(seen, output);
         assert_eq!(outcome.skipped, ["tsan: no nightly"]);
         let expected = Tally {
@@ -157,5 +187,38 @@ mod tests {
             skipped: 5,
         };
         assert_eq!(outcome.tally, expected);
+    }
+
+    /// Hands on what is written to it.
+    struct Wire(Sender<Vec<u8>>);
+
+    impl Write for Wire {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_owned()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_says_nothing_is_told_to_be_at_work_until_it_ends() {
+        let (spoke, heard) = channel();
+        let (to, written) = channel();
+        let quiet = Duration::from_millis(1);
+        let watch = thread::spawn(move || tell_when_quiet(&heard, quiet, Wire(to)));
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") {
+            line.extend(written.recv().unwrap());
+        }
+        let line = String::from_utf8(line).unwrap();
+        assert!(
+            line.starts_with("... at work, without a line for "),
+            "{line}"
+        );
+        drop(spoke);
+        watch.join().unwrap().unwrap();
     }
 }

@@ -1,35 +1,40 @@
-//! `cargo xtask test`: checks and tests everything, with the tools it needs.
+//! `cargo xtask test`: checks and tests, with the tools that are there, or with all.
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::runner::{self, Outcome, Tally};
+use crate::steps::{BY_HAND, INSTALLING, Run, STEPS, Step, Tier};
 use crate::tools::{self, Tool};
 use crate::{EXIT_SETUP, workspace};
 
 /// What the user asked for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
-    install: bool,
-    /// Names of the steps to run; empty means all.
+    /// Every step, with every tool.
+    all: bool,
+    /// Install nothing, even for everything.
+    no_install: bool,
+    /// Names of the steps to run; empty means those of the tier.
     only: Vec<String>,
+    /// Say what there is, and run nothing.
+    list: bool,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
-        let mut options = Options {
-            install: true,
-            only: Vec::new(),
-        };
+        let mut options = Options::default();
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                "--no-install" => options.install = false,
+                "--all" => options.all = true,
+                "--no-install" => options.no_install = true,
+                "--list" => options.list = true,
                 "--only" => {
                     let name = arguments.next().ok_or("--only needs the name of a step")?;
                     if !STEPS.iter().any(|step| step.name == name) {
-                        let names = step_names();
-                        return Err(format!("no step `{name}`; there are {names}"));
+                        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+                        return Err(format!("no step `{name}`; there are {}", names.join(", ")));
                     }
                     options.only.push(name.clone());
                 }
@@ -40,189 +45,160 @@ impl Options {
     }
 
     fn wants(&self, step: &Step) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == step.name)
+        match self.only.as_slice() {
+            [] => self.all || step.tier == Tier::Quick,
+            names => names.iter().any(|name| name == step.name),
+        }
     }
-}
 
-/// The names `--only` takes.
-pub(crate) fn step_names() -> String {
-    let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
-    names.join(", ")
+    fn installs(&self) -> bool {
+        self.all && !self.no_install
+    }
 }
 
 /// Runs the steps; a failed one does not keep the others from running.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let steps: Vec<&Step> = STEPS.iter().filter(|step| options.wants(step)).collect();
+    if options.list {
+        print!("{}", list());
+        return ExitCode::SUCCESS;
+    }
+    let (steps, others): (Vec<&Step>, Vec<&Step>) =
+        STEPS.iter().partition(|step| options.wants(step));
+    let used: Vec<Tool> = steps.iter().flat_map(|step| step.tools()).collect();
     let started = Instant::now();
-    let needed: Vec<Tool> = steps.iter().flat_map(|step| step.needs).copied().collect();
-    if let Err(message) = tools::provide(&needed, options.install) {
-        eprintln!("error: {message}");
-        return ExitCode::from(EXIT_SETUP);
+    let mut missing = tools::missing(&used);
+    println!("{}", announcement(options, &steps, &missing));
+    if options.all {
+        if let Err(message) = tools::provide(&missing, options.installs()) {
+            eprintln!("error: {message}");
+            return ExitCode::from(EXIT_SETUP);
+        }
+        missing.clear();
     }
     let prepared = started.elapsed();
 
     let results: Vec<StepResult> = steps
         .into_iter()
-        .map(|step| run_step(step, options.install))
+        .map(|step| run_step(step, &missing, options.installs()))
         .collect();
     print_summary(prepared, &results);
-    if results.iter().all(|result| result.passed) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    print_left_out(options, &missing, &others);
+    let total = total(&results);
+    println!("\n{}", tally_line(total));
+    match total {
+        Tally { failed: 1.., .. } => ExitCode::FAILURE,
+        // Nothing was found wrong, but nothing was looked at either.
+        Tally { passed: 0, .. } => ExitCode::from(EXIT_SETUP),
+        _ => ExitCode::SUCCESS,
     }
 }
 
-struct Step {
-    name: &'static str,
-    what: &'static str,
-    needs: &'static [Tool],
-    /// Arguments of cargo, one list a run; a run that fails is the last.
-    runs: &'static [&'static [&'static str]],
-    environment: &'static [(&'static str, &'static str)],
+/// What is about to be done, and for how long.
+fn announcement(options: &Options, steps: &[&Step], missing: &[Tool]) -> String {
+    let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
+    let mut took = steps.iter().map(|step| step.minutes).sum();
+    if options.installs() && !missing.is_empty() {
+        took += INSTALLING;
+    }
+    let mut lines = vec![format!(
+        "=== {} on two cores if nothing is built yet: {}",
+        minutes(took),
+        names.join(", ")
+    )];
+    if !options.installs() {
+        lines.push("=== nothing is installed, and nothing downloaded but crates".to_owned());
+        return lines.join("\n");
+    }
+    let packages = match tools::packages(missing).join(" ") {
+        packages if packages.is_empty() => "nothing that is missing".to_owned(),
+        packages => packages,
+    };
+    lines.push(format!("=== installed with apt-get: {packages}"));
+    for fetched in steps.iter().flat_map(|step| step.fetches) {
+        lines.push(format!("=== downloaded unless it is there: {fetched}"));
+    }
+    lines.join("\n")
 }
 
-/// The whole workspace with the same features everywhere, so that one step's
-/// build serves the next.
-const STEPS: &[Step] = &[
-    Step {
-        name: "fmt",
-        what: "formatting",
-        needs: &[Tool::Rustfmt],
-        runs: &[&["fmt", "--all", "--check"]],
-        environment: &[],
-    },
-    Step {
-        name: "clippy",
-        what: "lints, warnings are errors",
-        needs: &[Tool::Clippy],
-        runs: &[&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--features",
-            "openrtmp-tests/interop,openrtmp-capi/interop",
-            "--",
-            "-D",
-            "warnings",
-        ]],
-        environment: &[],
-    },
-    Step {
-        name: "test",
-        what: "unit, property, simulation, golden, integration and doc tests",
-        needs: &[],
-        runs: &[&["test", "--workspace", "--no-fail-fast"]],
-        environment: &[],
-    },
-    Step {
-        name: "interop",
-        what: "tests with ffmpeg, rtmpdump, GStreamer, and programs in C and C++",
-        needs: tools::INTEROP,
-        runs: &[
-            // Some start it, and cargo builds a package's programs for the tests of that
-            // package only.
-            &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
-            // Live streams mostly wait for the clock: four at a time suit two cores.
-            &[
-                "test",
-                "--workspace",
-                "--no-fail-fast",
-                "--features",
-                "openrtmp-tests/interop,openrtmp-capi/interop",
-                "--test",
-                "interop_*",
-                "--",
-                "--test-threads=4",
-            ],
-        ],
-        environment: &[],
-    },
-    Step {
-        name: "capi",
-        what: "the C library installed, found by CMake and pkg-config, under valgrind",
-        needs: tools::CAPI,
-        runs: &[&["xtask", "capi"]],
-        environment: &[],
-    },
-    Step {
-        name: "cross",
-        what: "the C library's crates linted for every system",
-        needs: tools::CROSS,
-        runs: &[&["xtask", "build", "--all", "--check"]],
-        environment: &[],
-    },
-    Step {
-        name: "size",
-        what: "the shared library as it is shipped, against its size budget",
-        needs: tools::CROSS,
-        runs: &[&[
-            "xtask",
-            "build",
-            "--target",
-            "x86_64-unknown-linux-gnu",
-            "--target",
-            "x86_64-pc-windows-gnu",
-        ]],
-        environment: &[],
-    },
-    Step {
-        name: "foreign",
-        what: "tests and the C example on Windows (wine) and 64-bit ARM (qemu)",
-        needs: tools::FOREIGN,
-        runs: &[&["xtask", "foreign"]],
-        environment: &[],
-    },
-    Step {
-        name: "instructions",
-        what: "instruction counts of the hot paths against their baseline",
-        needs: &[Tool::Valgrind],
-        runs: &[&["xtask", "instructions"]],
-        environment: &[],
-    },
-    Step {
-        name: "sanitize",
-        what: "thread models under loom, the C interface under Miri",
-        needs: &[],
-        runs: &[&["xtask", "sanitize", "--quick"]],
-        environment: &[],
-    },
-    Step {
-        name: "soak",
-        what: "a server under players and publishers that misbehave",
-        needs: &[],
-        runs: &[&["xtask", "soak", "--seconds", "25", "--dev"]],
-        environment: &[],
-    },
-    Step {
-        name: "doc",
-        what: "documentation builds without warnings",
-        needs: &[],
-        runs: &[&["doc", "--no-deps", "--workspace"]],
-        environment: &[("RUSTDOCFLAGS", "-D warnings")],
-    },
-];
+/// Every step, with what it takes.
+fn list() -> String {
+    let mut text = String::new();
+    for (tier, command, installs) in [
+        (
+            Tier::Quick,
+            "cargo xtask test",
+            "installs nothing, downloads nothing but crates, uses what is there",
+        ),
+        (
+            Tier::All,
+            "cargo xtask test --all",
+            "the above and these; installs and downloads what is missing",
+        ),
+    ] {
+        let included = |step: &&Step| step.tier == Tier::Quick || tier == Tier::All;
+        let steps = STEPS.iter().filter(included).map(|step| step.minutes);
+        let installing = if tier == Tier::All { INSTALLING } else { 0 };
+        let total = steps.sum::<u32>() + installing;
+        text += &format!("{command}: {}; {installs}\n", minutes(total));
+        for step in STEPS.iter().filter(|step| step.tier == tier) {
+            text += &format!(
+                "  {:<13} {:>3} min  {}\n",
+                step.name, step.minutes, step.what
+            );
+            let tools = step.tools();
+            let packages = tools::packages(&tools);
+            if !packages.is_empty() {
+                text += &format!("{:>23}packages: {}\n", "", packages.join(" "));
+            }
+            for fetched in step.fetches {
+                text += &format!("{:>23}download: {fetched}\n", "");
+            }
+        }
+        text.push('\n');
+    }
+    text += "by hand:\n";
+    for (command, minutes, what) in BY_HAND {
+        text += &format!("  {command:<30} {minutes:>3} min  {what}\n");
+    }
+    text
+}
+
+fn minutes(count: u32) -> String {
+    format!("about {count} min")
+}
 
 struct StepResult {
     name: &'static str,
-    passed: bool,
+    verdict: &'static str,
     tally: Tally,
     /// What could not run here, and why.
     skipped: Vec<String>,
     took: Duration,
 }
 
-fn run_step(step: &Step, install: bool) -> StepResult {
+fn run_step(step: &Step, missing: &[Tool], install: bool) -> StepResult {
     println!("\n=== {}: {}", step.name, step.what);
     let started = Instant::now();
     let mut outcome = Outcome {
         success: true,
         ..Outcome::default()
     };
-    for arguments in step.runs {
+    let mut ran = false;
+    let mut lacks = Vec::new();
+    for run in step.runs {
+        let without = lacking(run, missing);
+        if !without.is_empty() {
+            for name in without {
+                if !lacks.contains(&name) {
+                    lacks.push(name);
+                }
+            }
+            continue;
+        }
+        ran = true;
         let mut command: Command = workspace::cargo();
         command
-            .args(*arguments)
+            .args(run.cargo)
             .envs(step.environment.iter().copied());
         if !install {
             command.env(tools::NO_INSTALL, "1");
@@ -236,50 +212,83 @@ fn run_step(step: &Step, install: bool) -> StepResult {
         }
     }
     let took = started.elapsed();
-    let verdict = if outcome.success { "passed" } else { "FAILED" };
-    println!("=== {} {verdict} in {}", step.name, seconds(took));
-    StepResult {
-        name: step.name,
-        passed: outcome.success,
-        tally: counted(&outcome),
-        skipped: outcome.skipped,
-        took,
+    let mut tally = counted(&outcome, ran);
+    let mut skipped = outcome.skipped;
+    if !lacks.is_empty() {
+        tally.skipped += 1;
+        let part = if ran { "what needs" } else { "it needs" };
+        skipped.push(format!("{part} {}", lacks.join(", ")));
     }
+    let result = StepResult {
+        name: step.name,
+        verdict: match (outcome.success, ran) {
+            (false, _) => "FAILED",
+            (true, true) => "passed",
+            (true, false) => "left out",
+        },
+        tally,
+        skipped,
+        took,
+    };
+    let (name, verdict) = (result.name, result.verdict);
+    println!("=== {name} {verdict} in {}", seconds(took));
+    result
+}
+
+/// The names of what a run needs and is not there.
+fn lacking(run: &Run, missing: &[Tool]) -> Vec<&'static str> {
+    let lacking = run.needs.iter().filter(|tool| missing.contains(tool));
+    lacking.map(|tool| tool.name()).collect()
 }
 
 /// A step without tests of its own counts as one; so does a failure that no
 /// test accounts for, such as code that does not compile.
-fn counted(outcome: &Outcome) -> Tally {
+fn counted(outcome: &Outcome, ran: bool) -> Tally {
     let mut tally = outcome.tally;
-    if outcome.success {
-        if tally == Tally::default() {
-            tally.passed = 1;
-        }
-    } else if tally.failed == 0 {
-        tally.failed = 1;
+    if !outcome.success {
+        tally.failed = tally.failed.max(1);
+    } else if ran && tally == Tally::default() {
+        tally.passed = 1;
     }
     tally
 }
 
-fn print_summary(prepared: Duration, results: &[StepResult]) {
+fn total(results: &[StepResult]) -> Tally {
     let mut total = Tally::default();
-    let mut time = prepared;
-    println!("\n{:<10} {:<8} {:>10}  counts", "step", "result", "time");
-    println!("{:<10} {:<8} {:>10}", "tools", "passed", seconds(prepared));
     for result in results {
-        let verdict = if result.passed { "passed" } else { "FAILED" };
-        let (name, took, tally) = (result.name, seconds(result.took), tally_line(result.tally));
-        println!("{name:<10} {verdict:<8} {took:>10}  {tally}");
         total.add(result.tally);
+    }
+    total
+}
+
+fn print_summary(prepared: Duration, results: &[StepResult]) {
+    println!("\n{:<13} {:<8} {:>10}  counts", "step", "result", "time");
+    println!("{:<13} {:<8} {:>10}", "tools", "", seconds(prepared));
+    let mut time = prepared;
+    for result in results {
+        let StepResult { name, verdict, .. } = result;
+        let (took, tally) = (seconds(result.took), tally_line(result.tally));
+        println!("{name:<13} {verdict:<8} {took:>10}  {tally}");
         time += result.took;
     }
-    println!("{:<10} {:<8} {:>10}", "all", "", seconds(time));
+    println!("{:<13} {:<8} {:>10}", "all", "", seconds(time));
     for result in results {
         for skipped in &result.skipped {
             println!("{}{}: {skipped}", runner::SKIPPED, result.name);
         }
     }
-    println!("\n{}", tally_line(total));
+}
+
+/// What was not run, and what would bring it.
+fn print_left_out(options: &Options, missing: &[Tool], others: &[&Step]) {
+    for remedy in tools::remedies(missing) {
+        println!("to have it: {remedy}");
+    }
+    if !options.all && options.only.is_empty() {
+        let names: Vec<&str> = others.iter().map(|step| step.name).collect();
+        let names = names.join(", ");
+        println!("left out: {names}: `cargo xtask test --all` runs them too");
+    }
 }
 
 fn tally_line(tally: Tally) -> String {
@@ -316,18 +325,64 @@ mod tests {
         }
     }
 
+    fn wanted(arguments: &[&str]) -> Vec<&'static str> {
+        let options = parse(arguments).unwrap();
+        let wanted = STEPS.iter().filter(|step| options.wants(step));
+        wanted.map(|step| step.name).collect()
+    }
+
     #[test]
-    fn all_steps_run_unless_some_are_named() {
-        let all = parse(&[]).unwrap();
-        assert!(STEPS.iter().all(|step| all.wants(step)));
-        let some = parse(&["--only", "fmt", "--no-install", "--only", "doc"]).unwrap();
-        let wanted: Vec<&str> = STEPS
-            .iter()
-            .filter(|step| some.wants(step))
-            .map(|step| step.name)
-            .collect();
-        assert_eq!(wanted, ["fmt", "doc"]);
-        assert!(!some.install);
+    fn steps_run_by_their_tier_unless_some_are_named() {
+        assert_eq!(wanted(&["--all"]).len(), STEPS.len());
+        let quick = wanted(&[]);
+        assert!(quick.contains(&"test") && !quick.contains(&"foreign"));
+        for all in [&[][..], &["--all"]] {
+            let only = ["--only", "foreign", "--only", "fmt"];
+            assert_eq!(wanted(&[all, &only].concat()), ["fmt", "foreign"]);
+        }
+    }
+
+    #[test]
+    fn only_all_installs_and_not_if_forbidden() {
+        let installs = |arguments: &[&str]| parse(arguments).unwrap().installs();
+        assert!(installs(&["--all"]));
+        assert!(installs(&["--all", "--only", "foreign"]));
+        assert!(!installs(&[]));
+        assert!(!installs(&["--only", "foreign"]));
+        assert!(!installs(&["--no-install", "--all"]));
+    }
+
+    #[test]
+    fn what_is_installed_is_said_before() {
+        let steps: Vec<&Step> = STEPS.iter().collect();
+        let missing = [Tool::Valgrind, Tool::Aarch64Gcc];
+        let all = announcement(&parse(&["--all"]).unwrap(), &steps, &missing);
+        assert!(all.contains("valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross"));
+        assert!(all.contains("wine") && all.contains(" min"), "{all}");
+        let quick = announcement(&parse(&[]).unwrap(), &steps, &missing);
+        assert!(quick.contains("nothing is installed"), "{quick}");
+        assert!(!quick.contains("valgrind"), "{quick}");
+    }
+
+    #[test]
+    fn the_list_has_every_step_once_and_what_it_fetches() {
+        let list = list();
+        for step in STEPS {
+            let start = format!("  {:<13} ", step.name);
+            let lines = list.lines().filter(|line| line.starts_with(&start));
+            assert_eq!(lines.count(), 1, "{}", step.name);
+            assert!(step.fetches.iter().all(|fetched| list.contains(fetched)));
+        }
+    }
+
+    #[test]
+    fn a_run_is_left_out_for_what_it_needs_and_nothing_else() {
+        let run = Run {
+            needs: &[Tool::Cxx, Tool::Ffmpeg],
+            cargo: &[],
+        };
+        assert!(lacking(&run, &[Tool::Qemu]).is_empty());
+        assert_eq!(lacking(&run, &[Tool::Qemu, Tool::Ffmpeg]), ["FFmpeg"]);
     }
 
     #[test]
@@ -339,10 +394,11 @@ mod tests {
 
     #[test]
     fn every_failure_is_counted() {
-        assert_eq!(counted(&outcome(true, 0, 0)).passed, 1);
-        assert_eq!(counted(&outcome(true, 5, 0)).passed, 5);
-        assert_eq!(counted(&outcome(false, 5, 2)).failed, 2);
-        assert_eq!(counted(&outcome(false, 5, 0)).failed, 1);
+        assert_eq!(counted(&outcome(true, 0, 0), true).passed, 1);
+        assert_eq!(counted(&outcome(true, 0, 0), false).passed, 0);
+        assert_eq!(counted(&outcome(true, 5, 0), true).passed, 5);
+        assert_eq!(counted(&outcome(false, 5, 2), true).failed, 2);
+        assert_eq!(counted(&outcome(false, 5, 0), true).failed, 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Finds what the tests need and installs what is missing.
+//! What the steps use: how each tool is looked for, what brings it, and installing it.
 
 use std::env;
 use std::fs;
@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::workspace;
+use crate::probe::{self, Probe, answers};
 
-/// A program or part of one that some step needs.
+/// A program or part of one that some step uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
     Rustfmt,
@@ -18,13 +18,10 @@ pub(crate) enum Tool {
     /// A current ffmpeg, which knows Enhanced RTMP.
     FfmpegCurrent,
     Rtmpdump,
-    GstLaunch,
-    GstBase,
-    GstGood,
-    GstBad,
+    Gstreamer,
     /// Fetches and unpacks the wheel that carries the current ffmpeg.
     Pip,
-    /// A C++ compiler; its package brings the sanitizers of the C compiler too.
+    /// Compilers of C and C++, with the sanitizers.
     Cxx,
     Cmake,
     PkgConfig,
@@ -38,35 +35,29 @@ pub(crate) enum Tool {
     Qemu,
 }
 
-/// What the interop tests need.
-pub(crate) const INTEROP: &[Tool] = &[
-    Tool::Ffmpeg,
-    Tool::Cxx,
-    Tool::Rtmpdump,
-    Tool::GstLaunch,
-    Tool::GstBase,
-    Tool::GstGood,
-    Tool::GstBad,
-    Tool::FfmpegCurrent,
-];
+/// What a tool is called, what brings it, and how it is tried.
+struct Entry {
+    name: &'static str,
+    source: Source,
+    probe: Probe,
+}
 
-/// What trying out the C library needs, beside a compiler.
-pub(crate) const CAPI: &[Tool] = &[Tool::Cmake, Tool::PkgConfig, Tool::Valgrind];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// A component of the Rust toolchain.
+    Component(&'static str),
+    /// Debian packages. What they only recommend is not installed, so that each package
+    /// that is used is named.
+    Packages(&'static [&'static str]),
+    /// The wheel below.
+    Wheel,
+}
 
-/// What builds for other systems need.
-pub(crate) const CROSS: &[Tool] = &[Tool::Clippy, Tool::Mingw, Tool::Aarch64Gcc];
+/// The wheel that carries a current static ffmpeg. The version is fixed so that
+/// a new ffmpeg is met when somebody means to, not when CI happens to run.
+pub(crate) const FFMPEG_WHEEL: &str = "imageio-ffmpeg==0.8.1";
 
-/// What running programs of other systems needs, except a Debian tree with wine,
-/// which not every machine can have.
-pub(crate) const FOREIGN: &[Tool] = &[
-    Tool::Mingw,
-    Tool::Aarch64Gcc,
-    Tool::Qemu,
-    Tool::PkgConfig,
-    Tool::Ffmpeg,
-];
-
-/// Set for the chores that `test --no-install` runs.
+/// Set for the chores of a test command that may not install.
 pub(crate) const NO_INSTALL: &str = "OPENRTMP_NO_INSTALL";
 
 /// Whether chores may install what they miss.
@@ -74,168 +65,284 @@ pub(crate) fn may_install() -> bool {
     env::var_os(NO_INSTALL).is_none()
 }
 
-/// The wheel that carries a current static ffmpeg. The version is fixed so that
-/// a new ffmpeg is met when somebody means to, not when CI happens to run.
-const FFMPEG_WHEEL: &str = "imageio-ffmpeg==0.8.1";
+impl Tool {
+    fn entry(self) -> Entry {
+        let entry = |name, source, probe| Entry {
+            name,
+            source,
+            probe,
+        };
+        match self {
+            Tool::Rustfmt => entry(
+                "rustfmt",
+                Source::Component("rustfmt"),
+                Probe::Program(&["rustfmt"]),
+            ),
+            Tool::Clippy => entry(
+                "clippy",
+                Source::Component("clippy"),
+                Probe::Program(&["clippy-driver", "--crate-type=lib", "--emit=metadata", "-"]),
+            ),
+            Tool::Ffmpeg => entry(
+                "FFmpeg",
+                Source::Packages(&["ffmpeg"]),
+                Probe::Script(
+                    r#"
+                    ffmpeg -nostdin -v error -f lavfi -i testsrc2=size=64x64:duration=0.1 \
+                        -f lavfi -i sine=duration=0.1 -c:v libx264 -c:a aac -f flv probe.flv
+                    ffprobe -v error probe.flv
+                    ffmpeg -v error -protocols | grep -q '^ *rtmp$'
+                    "#,
+                ),
+            ),
+            Tool::FfmpegCurrent => entry(
+                "a current FFmpeg",
+                Source::Wheel,
+                Probe::Script(
+                    r#"
+                    test "$(cat "$TOOLS/ffmpeg-current/wheel.txt")" = "$FFMPEG_WHEEL"
+                    "$TOOLS/ffmpeg-current/ffmpeg" -nostdin -v error \
+                        -f lavfi -i testsrc2=size=64x64:duration=0.1 \
+                        -f lavfi -i sine=sample_rate=48000:duration=0.1 \
+                        -c:v libvpx-vp9 -c:a libopus -f flv probe.flv
+                    "#,
+                ),
+            ),
+            Tool::Rtmpdump => entry(
+                "rtmpdump",
+                Source::Packages(&["rtmpdump"]),
+                Probe::Script("rtmpdump --help 2>&1 | grep -q -e --playpath"),
+            ),
+            Tool::Gstreamer => entry(
+                "GStreamer",
+                Source::Packages(&[
+                    "gstreamer1.0-tools",
+                    "gstreamer1.0-plugins-good",
+                    "gstreamer1.0-plugins-bad",
+                ]),
+                Probe::Script(
+                    r#"
+                    for element in flvdemux flvmux rtmp2src rtmp2sink; do
+                        gst-inspect-1.0 --exists $element
+                    done
+                    gst-launch-1.0 -q filesrc location=/dev/null ! queue ! identity \
+                        ! filesink location=probe
+                    "#,
+                ),
+            ),
+            Tool::Pip => entry(
+                "pip",
+                Source::Packages(&["python3-pip", "ca-certificates"]),
+                Probe::Script(
+                    r#"
+                    python3 -m pip download --help
+                    python3 -c 'import ssl, zipfile; assert ssl.create_default_context().get_ca_certs()'
+                    "#,
+                ),
+            ),
+            Tool::Cxx => entry(
+                "a C++ compiler with sanitizers",
+                Source::Packages(&["g++"]),
+                Probe::Script(
+                    r#"
+                    echo 'int main(void) { return 0; }' > probe.c
+                    ${CC:-cc} -std=c99 -fsanitize=address,undefined probe.c -o probe_c
+                    ./probe_c
+                    echo '#include <vector>' > probe.cpp
+                    echo 'int main() { return int(std::vector<int>().size()); }' >> probe.cpp
+                    ${CXX:-c++} -std=c++17 -fsanitize=address,undefined probe.cpp -o probe_cpp
+                    ./probe_cpp
+                    "#,
+                ),
+            ),
+            Tool::Cmake => entry(
+                "CMake",
+                Source::Packages(&["cmake", "make", "g++"]),
+                Probe::Script(
+                    r#"
+                    echo 'int main(void) { return 0; }' > probe.c
+                    cp probe.c probe.cpp
+                    echo 'cmake_minimum_required(VERSION 3.16)
+                        project(probe C CXX)
+                        add_executable(probe_c probe.c)
+                        add_executable(probe_cpp probe.cpp)' > CMakeLists.txt
+                    cmake -S . -B build
+                    cmake --build build
+                    build/probe_c
+                    "#,
+                ),
+            ),
+            Tool::PkgConfig => entry(
+                "pkg-config",
+                Source::Packages(&["pkg-config"]),
+                Probe::Script(
+                    r#"
+                    printf 'Name: a\nDescription: a\nVersion: 1\nLibs.private: -lm\n' > a.pc
+                    PKG_CONFIG_LIBDIR=. pkg-config --static --libs a | grep -q -e -lm
+                    "#,
+                ),
+            ),
+            Tool::Valgrind => entry(
+                "valgrind",
+                Source::Packages(&["valgrind"]),
+                Probe::Script(
+                    r#"
+                    valgrind --quiet --leak-check=full --error-exitcode=9 true
+                    valgrind --quiet --tool=callgrind --callgrind-out-file=/dev/null true
+                    "#,
+                ),
+            ),
+            Tool::Debootstrap => entry(
+                "debootstrap",
+                Source::Packages(&["debootstrap", "debian-archive-keyring", "gpgv"]),
+                Probe::Script(
+                    r#"
+                    command -v debootstrap gpgv
+                    test -e /usr/share/debootstrap/scripts/trixie
+                    test -e /usr/share/keyrings/debian-archive-keyring.gpg
+                    "#,
+                ),
+            ),
+            Tool::Mingw => entry(
+                "a compiler for Windows",
+                Source::Packages(&["gcc-mingw-w64-x86-64"]),
+                Probe::Script(
+                    r#"
+                    echo '#include <winsock2.h>' > probe.c
+                    echo 'int main(void) { return WSACleanup() == 0; }' >> probe.c
+                    x86_64-w64-mingw32-gcc probe.c -o probe.exe -lws2_32
+                    "#,
+                ),
+            ),
+            Tool::Aarch64Gcc => entry(
+                "a compiler for 64-bit ARM",
+                Source::Packages(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
+                Probe::Script(
+                    r#"
+                    echo '#include <stdio.h>' > probe.c
+                    echo 'int main(void) { return puts("") < 0; }' >> probe.c
+                    aarch64-linux-gnu-gcc probe.c -o probe -lpthread -ldl -lm -lgcc_s
+                    "#,
+                ),
+            ),
+            Tool::Qemu => entry(
+                "qemu",
+                Source::Packages(&["qemu-user", "libc6-arm64-cross"]),
+                // The loader is a program too, and the first that runs of any.
+                Probe::Script(
+                    r#"
+                    cd /usr/aarch64-linux-gnu/lib
+                    qemu-aarch64 -L /usr/aarch64-linux-gnu ./ld-linux-aarch64.so.1 \
+                        --list ./libc.so.6
+                    "#,
+                ),
+            ),
+        }
+    }
+
+    /// What people call it.
+    pub(crate) fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// The Debian packages that bring it.
+    pub(crate) fn packages(self) -> &'static [&'static str] {
+        match self.entry().source {
+            Source::Packages(packages) => packages,
+            Source::Component(_) | Source::Wheel => &[],
+        }
+    }
+
+    /// Tries it; what went wrong if it does not do what it is needed for.
+    pub(crate) fn try_out(self) -> Result<(), String> {
+        self.entry().probe.run()
+    }
+
+    fn is_there(self) -> bool {
+        self.try_out().is_ok()
+    }
+}
+
+/// Those of `tools` that are not there, each once, and what it takes to fetch them.
+pub(crate) fn missing(tools: &[Tool]) -> Vec<Tool> {
+    let mut missing = Vec::new();
+    for (place, tool) in tools.iter().enumerate() {
+        if !tools[..place].contains(tool) && !tool.is_there() {
+            missing.push(*tool);
+        }
+    }
+    if missing.contains(&Tool::FfmpegCurrent) && !missing.contains(&Tool::Pip) {
+        missing.extend(Some(Tool::Pip).filter(|pip| !pip.is_there()));
+    }
+    missing
+}
 
 /// Sees to it that every tool of `needed` is there, or says what is not.
 pub(crate) fn provide(needed: &[Tool], install: bool) -> Result<(), String> {
-    let mut missing = missing(needed);
-    if missing.contains(&Tool::FfmpegCurrent) && !Tool::Pip.is_there() {
-        missing.push(Tool::Pip);
+    let missing = missing(needed);
+    let mut lines = vec![];
+    if install {
+        let packages = packages(&missing);
+        if !packages.is_empty() {
+            println!("\n=== installing {}", packages.join(" "));
+            lines.extend(apt_install(&packages).err());
+        }
+        if missing.contains(&Tool::FfmpegCurrent) {
+            println!("\n=== fetching {FFMPEG_WHEEL}");
+            let error = fetch_ffmpeg().err();
+            lines.extend(error.map(|error| format!("{FFMPEG_WHEEL}: {error}")));
+        }
     }
-    if missing.is_empty() {
-        return Ok(());
+    let mut still = Vec::new();
+    for tool in missing {
+        if let Err(why) = tool.try_out() {
+            lines.push(format!("{} does not work here: {why}", tool.name()));
+            still.push(tool);
+        }
     }
-    if !install {
-        return Err(instructions(&missing));
+    match still.as_slice() {
+        [] => Ok(()),
+        still => {
+            lines.push("please install what is missing:".to_owned());
+            lines.extend(remedies(still).iter().map(|line| format!("  {line}")));
+            Err(lines.join("\n"))
+        }
     }
-    let packages = packages(&missing);
+}
+
+/// The packages that bring `tools`, each once.
+pub(crate) fn packages(tools: &[Tool]) -> Vec<&'static str> {
+    let mut packages: Vec<&str> = Vec::new();
+    for package in tools.iter().flat_map(|tool| tool.packages()) {
+        if !packages.contains(package) {
+            packages.push(package);
+        }
+    }
+    packages
+}
+
+/// What the user has to type to have `tools`.
+pub(crate) fn remedies(tools: &[Tool]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for tool in tools {
+        if let Source::Component(component) = tool.entry().source {
+            lines.push(format!("rustup component add {component}"));
+        }
+    }
+    let packages = packages(tools);
     if !packages.is_empty() {
-        println!("\n=== installing {}", packages.join(" "));
-        if !apt_install(&packages) {
-            return Err(instructions(&missing));
-        }
+        lines.push(format!("apt-get install {}", packages.join(" ")));
     }
-    if missing.contains(&Tool::FfmpegCurrent) {
-        println!("\n=== fetching {FFMPEG_WHEEL}");
-        if let Err(error) = fetch_ffmpeg() {
-            return Err(format!("{FFMPEG_WHEEL} could not be fetched: {error}"));
-        }
-    }
-    let missing: Vec<Tool> = missing
-        .into_iter()
-        .filter(|tool| !tool.is_there())
-        .collect();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(instructions(&missing))
-    }
-}
-
-impl Tool {
-    /// Tried, not looked up: what answers is there, whoever installed it.
-    fn is_there(self) -> bool {
-        match self {
-            Tool::Rustfmt => answers(workspace::cargo().args(["fmt", "--version"])),
-            Tool::Clippy => answers(workspace::cargo().args(["clippy", "--version"])),
-            Tool::Ffmpeg => ["ffmpeg", "ffprobe"]
-                .iter()
-                .all(|program| answers(Command::new(program).arg("-version"))),
-            Tool::FfmpegCurrent => is_fetched(),
-            Tool::Rtmpdump => answers(Command::new("rtmpdump").arg("--help")),
-            Tool::GstLaunch => answers(Command::new("gst-launch-1.0").arg("--version")),
-            Tool::GstBase => has_element("queue") && has_element("typefind"),
-            Tool::GstGood => has_element("flvmux"),
-            Tool::GstBad => has_element("rtmp2src"),
-            Tool::Cxx => answers(Command::new("c++").arg("--version")),
-            Tool::Cmake => answers(Command::new("cmake").arg("--version")),
-            Tool::PkgConfig => answers(Command::new("pkg-config").arg("--version")),
-            Tool::Valgrind => answers(Command::new("valgrind").arg("--version")),
-            Tool::Debootstrap => answers(Command::new("debootstrap").arg("--version")),
-            Tool::Mingw => links("x86_64-w64-mingw32-gcc"),
-            Tool::Aarch64Gcc => links("aarch64-linux-gnu-gcc"),
-            Tool::Qemu => answers(Command::new("qemu-aarch64").arg("--version")),
-            Tool::Pip => answers(Command::new("python3").args(["-m", "pip", "--version"])),
-        }
-    }
-
-    /// The Debian packages that bring it. Recommended ones are not installed, so each
-    /// that is used is named.
-    fn packages(self) -> &'static [&'static str] {
-        match self {
-            Tool::Rustfmt | Tool::Clippy | Tool::FfmpegCurrent => &[],
-            Tool::Ffmpeg => &["ffmpeg"],
-            Tool::Rtmpdump => &["rtmpdump"],
-            Tool::GstLaunch => &["gstreamer1.0-tools"],
-            Tool::GstBase => &["gstreamer1.0-plugins-base"],
-            Tool::GstGood => &["gstreamer1.0-plugins-good"],
-            Tool::GstBad => &["gstreamer1.0-plugins-bad"],
-            Tool::Pip => &["python3-pip"],
-            Tool::Cxx => &["g++"],
-            Tool::Cmake => &["cmake", "make"],
-            Tool::PkgConfig => &["pkg-config"],
-            Tool::Valgrind => &["valgrind"],
-            Tool::Debootstrap => &["debootstrap", "debian-archive-keyring", "gpgv"],
-            Tool::Mingw => &["gcc-mingw-w64-x86-64"],
-            Tool::Aarch64Gcc => &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
-            Tool::Qemu => &["qemu-user"],
-        }
-    }
-}
-
-fn missing(needed: &[Tool]) -> Vec<Tool> {
-    needed
-        .iter()
-        .copied()
-        .filter(|tool| !tool.is_there())
-        .collect()
-}
-
-fn packages(missing: &[Tool]) -> Vec<&'static str> {
-    missing
-        .iter()
-        .flat_map(|tool| tool.packages())
-        .copied()
-        .collect()
-}
-
-/// What the user has to type.
-fn instructions(missing: &[Tool]) -> String {
-    let mut lines = vec!["some tools are missing; please install them:".to_owned()];
-    if missing.contains(&Tool::Rustfmt) {
-        lines.push("  rustup component add rustfmt".to_owned());
-    }
-    if missing.contains(&Tool::Clippy) {
-        lines.push("  rustup component add clippy".to_owned());
-    }
-    let packages = packages(missing);
-    if !packages.is_empty() {
-        lines.push(format!("  apt-get install {}", packages.join(" ")));
-    }
-    if missing.contains(&Tool::FfmpegCurrent) {
+    if tools.contains(&Tool::FfmpegCurrent) {
         lines.push(format!(
-            "  run `cargo xtask test` without --no-install: it fetches {FFMPEG_WHEEL}"
+            "cargo xtask test --all --only interop    (fetches {FFMPEG_WHEEL})"
         ));
     }
-    lines.join("\n")
+    lines
 }
 
-fn has_element(name: &str) -> bool {
-    answers(Command::new("gst-inspect-1.0").args(["--exists", name]))
-}
-
-/// True if the compiler makes a program of a source that includes what a C library
-/// brings: a compiler alone answers without one.
-fn links(compiler: &str) -> bool {
-    let folder = workspace::target().join("tools");
-    let source = folder.join("probe.c");
-    let text = "#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n";
-    fs::create_dir_all(&folder).is_ok()
-        && fs::write(&source, text).is_ok()
-        && answers(
-            Command::new(compiler)
-                .arg(&source)
-                .arg("-o")
-                .arg(folder.join("probe")),
-        )
-}
-
-/// True if the program starts and ends with success.
-pub(crate) fn answers(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
-fn apt_install(packages: &[&str]) -> bool {
-    let Some(prefix) = root_prefix() else {
-        return false;
-    };
+fn apt_install(packages: &[&str]) -> Result<(), String> {
+    let prefix = root_prefix().ok_or("that takes apt-get and root, or sudo without a password")?;
     let apt = |arguments: &[&str]| {
         let words: Vec<&str> = prefix
             .iter()
@@ -251,7 +358,10 @@ fn apt_install(packages: &[&str]) -> bool {
     apt(&["update", "-q"]);
     let mut install = vec!["install", "-q", "-y", "--no-install-recommends"];
     install.extend(packages);
-    apt(&install)
+    match apt(&install) {
+        true => Ok(()),
+        false => Err("apt-get failed".to_owned()),
+    }
 }
 
 /// How to become root without being asked anything: not at all, by sudo, or not.
@@ -269,24 +379,10 @@ pub(crate) fn root_prefix() -> Option<&'static [&'static str]> {
     }
 }
 
-/// The folder of the current ffmpeg; the interop tests look for `ffmpeg` in it.
-fn ffmpeg_folder() -> PathBuf {
-    workspace::target().join("tools").join("ffmpeg-current")
-}
-
-/// The file that names the wheel whose ffmpeg lies beside it.
-fn fetched_mark(folder: &Path) -> PathBuf {
-    folder.join("wheel.txt")
-}
-
-fn is_fetched() -> bool {
-    let folder = ffmpeg_folder();
-    fs::read_to_string(fetched_mark(&folder)).is_ok_and(|wheel| wheel == FFMPEG_WHEEL)
-        && folder.join("ffmpeg").is_file()
-}
-
+/// Puts the current ffmpeg where the interop tests look for it, and beside it the name
+/// of the wheel that it came in.
 fn fetch_ffmpeg() -> io::Result<()> {
-    let folder = ffmpeg_folder();
+    let folder = probe::fetched().join("ffmpeg-current");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
@@ -314,7 +410,7 @@ fn fetch_ffmpeg() -> io::Result<()> {
     make_executable(&folder.join("ffmpeg"))?;
     fs::remove_file(wheel)?;
     fs::remove_dir_all(unpacked)?;
-    fs::write(fetched_mark(&folder), FFMPEG_WHEEL)
+    fs::write(folder.join("wheel.txt"), FFMPEG_WHEEL)
 }
 
 fn run_python(arguments: &[&str]) -> io::Result<()> {
@@ -361,16 +457,42 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    const ALL: [Tool; 15] = [
+        Tool::Rustfmt,
+        Tool::Clippy,
+        Tool::Ffmpeg,
+        Tool::FfmpegCurrent,
+        Tool::Rtmpdump,
+        Tool::Gstreamer,
+        Tool::Pip,
+        Tool::Cxx,
+        Tool::Cmake,
+        Tool::PkgConfig,
+        Tool::Valgrind,
+        Tool::Debootstrap,
+        Tool::Mingw,
+        Tool::Aarch64Gcc,
+        Tool::Qemu,
+    ];
+
     #[test]
-    fn instructions_name_every_package_once() {
-        let text = instructions(&[Tool::Clippy, Tool::Ffmpeg, Tool::GstBad]);
-        assert!(text.contains("rustup component add clippy"));
-        assert!(text.contains("apt-get install ffmpeg gstreamer1.0-plugins-bad"));
-        assert!(!text.contains("rustfmt") && !text.contains(FFMPEG_WHEEL));
+    fn what_to_type_names_every_package_once() {
+        let lines = remedies(&[Tool::Clippy, Tool::Ffmpeg, Tool::Cxx, Tool::Cmake]);
+        assert_eq!(
+            lines,
+            [
+                "rustup component add clippy",
+                "apt-get install ffmpeg g++ cmake make"
+            ]
+        );
     }
 
     #[test]
-    fn a_program_that_is_not_there_does_not_answer() {
-        assert!(!answers(&mut Command::new("no-such-program-here")));
+    fn every_tool_has_a_name_of_its_own_and_something_that_brings_it() {
+        for (place, tool) in ALL.iter().enumerate() {
+            assert!(!remedies(&[*tool]).is_empty(), "{tool:?}");
+            let same = |other: &&Tool| other.name() == tool.name();
+            assert_eq!(ALL.iter().position(|t| same(&t)), Some(place));
+        }
     }
 }

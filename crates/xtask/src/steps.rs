@@ -1,0 +1,363 @@
+//! The steps of the test command: what each runs, uses, fetches, and how long it takes.
+
+use crate::tools::Tool;
+
+/// One part of the test command.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) tier: Tier,
+    /// On two cores, in a run that began with nothing built.
+    pub(crate) minutes: u32,
+    /// What it downloads beside crates and its tools' packages, when it may.
+    pub(crate) fetches: &'static [&'static str],
+    /// A run that fails is the last.
+    pub(crate) runs: &'static [Run],
+    pub(crate) environment: &'static [(&'static str, &'static str)],
+}
+
+/// When a step runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// Always: it needs Rust and a C compiler, and uses other programs that it finds.
+    Quick,
+    /// When everything is asked for.
+    All,
+}
+
+/// One call of cargo.
+pub(crate) struct Run {
+    /// Without one of these it is left out.
+    pub(crate) needs: &'static [Tool],
+    pub(crate) cargo: &'static [&'static str],
+}
+
+impl Step {
+    /// The tools of its runs; some more than once.
+    pub(crate) fn tools(&self) -> Vec<Tool> {
+        self.runs
+            .iter()
+            .flat_map(|run| run.needs)
+            .copied()
+            .collect()
+    }
+}
+
+/// A run that needs nothing but Rust.
+const fn run(cargo: &'static [&'static str]) -> Run {
+    Run { needs: &[], cargo }
+}
+
+/// Minutes that installing takes where nothing is there.
+pub(crate) const INSTALLING: u32 = 4;
+
+/// What the tests with other programs stand behind.
+const FEATURES: &str = "openrtmp-tests/interop,openrtmp-capi/interop";
+
+const CROSS: &[Tool] = &[Tool::Clippy, Tool::Mingw, Tool::Aarch64Gcc];
+
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        what: "formatting",
+        tier: Tier::Quick,
+        minutes: 1,
+        fetches: &[],
+        runs: &[Run {
+            needs: &[Tool::Rustfmt],
+            cargo: &["fmt", "--all", "--check"],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "clippy",
+        what: "lints, warnings are errors",
+        tier: Tier::Quick,
+        minutes: 3,
+        fetches: &[],
+        runs: &[Run {
+            needs: &[Tool::Clippy],
+            cargo: &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--features",
+                FEATURES,
+                "--",
+                "-D",
+                "warnings",
+            ],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "test",
+        what: "unit, property, simulation, golden, integration and doc tests",
+        tier: Tier::Quick,
+        minutes: 6,
+        fetches: &[],
+        runs: &[run(&["test", "--workspace", "--no-fail-fast"])],
+        environment: &[],
+    },
+    Step {
+        name: "doc",
+        what: "documentation builds without warnings",
+        tier: Tier::Quick,
+        minutes: 1,
+        fetches: &[],
+        runs: &[run(&["doc", "--no-deps", "--workspace"])],
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
+    Step {
+        name: "interop",
+        what: "with FFmpeg, rtmpdump, GStreamer, and programs in C and C++",
+        tier: Tier::Quick,
+        minutes: 4,
+        fetches: &["a current FFmpeg from PyPI, 70 MB, which takes python3-pip"],
+        runs: &[
+            Run {
+                needs: &[Tool::Cxx],
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    FEATURES,
+                    "--test",
+                    "interop_arguments",
+                    "--test",
+                    "interop_programs",
+                ],
+            },
+            Run {
+                needs: &[Tool::Cxx, Tool::Ffmpeg],
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    FEATURES,
+                    "--test",
+                    "interop_examples",
+                    "--test",
+                    "interop_live",
+                ],
+            },
+            // Some of the next start it, and cargo builds a package's programs for the
+            // tests of that package only.
+            Run {
+                needs: STREAMING,
+                cargo: &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
+            },
+            // Live streams mostly wait for the clock: four at a time suit two cores.
+            Run {
+                needs: STREAMING,
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    FEATURES,
+                    "--test",
+                    "interop_ffmpeg",
+                    "--test",
+                    "interop_ffmpeg_current",
+                    "--test",
+                    "interop_gstreamer",
+                    "--test",
+                    "interop_openrtmp",
+                    "--test",
+                    "interop_recording",
+                    "--test",
+                    "interop_rtmpdump",
+                    "--test",
+                    "interop_streams",
+                    "--",
+                    "--test-threads=4",
+                ],
+            },
+        ],
+        environment: &[],
+    },
+    Step {
+        name: "capi",
+        what: "the C library installed, found by CMake and pkg-config, under valgrind",
+        tier: Tier::Quick,
+        minutes: 1,
+        fetches: &[],
+        runs: &[Run {
+            needs: &[Tool::Cxx, Tool::Cmake, Tool::PkgConfig, Tool::Valgrind],
+            cargo: &["xtask", "capi"],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "soak",
+        what: "a server under players and publishers that misbehave",
+        tier: Tier::Quick,
+        minutes: 1,
+        fetches: &[],
+        runs: &[run(&["xtask", "soak", "--seconds", "25", "--dev"])],
+        environment: &[],
+    },
+    Step {
+        name: "cross",
+        what: "the C library's crates linted for every system",
+        tier: Tier::All,
+        minutes: 5,
+        fetches: &["Rust's standard library for eight systems, or its source, with rustup"],
+        runs: &[Run {
+            needs: CROSS,
+            cargo: &["xtask", "build", "--all", "--check"],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "size",
+        what: "the shared library as it is shipped, against its size budget",
+        tier: Tier::All,
+        minutes: 4,
+        fetches: &[],
+        runs: &[Run {
+            needs: CROSS,
+            cargo: &[
+                "xtask",
+                "build",
+                "--target",
+                "x86_64-unknown-linux-gnu",
+                "--target",
+                "x86_64-pc-windows-gnu",
+            ],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "foreign",
+        what: "tests and the C example on Windows (wine) and 64-bit ARM (qemu)",
+        tier: Tier::All,
+        minutes: 12,
+        fetches: &["a Debian 13 tree with wine, 1.5 GB below the target folder"],
+        runs: &[Run {
+            needs: &[
+                Tool::Mingw,
+                Tool::Aarch64Gcc,
+                Tool::Qemu,
+                Tool::PkgConfig,
+                Tool::Ffmpeg,
+                Tool::Debootstrap,
+            ],
+            cargo: &["xtask", "foreign"],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "instructions",
+        what: "instruction counts of the hot paths against their baseline",
+        tier: Tier::All,
+        minutes: 4,
+        fetches: &[],
+        runs: &[Run {
+            needs: &[Tool::Valgrind],
+            cargo: &["xtask", "instructions"],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "sanitize",
+        what: "thread models under loom, the C interface under Miri",
+        tier: Tier::All,
+        minutes: 6,
+        fetches: &["the nightly toolchain with miri and rust-src, with rustup"],
+        runs: &[run(&["xtask", "sanitize", "--quick"])],
+        environment: &[],
+    },
+];
+
+/// What publishes and plays in the interop tests.
+const STREAMING: &[Tool] = &[
+    Tool::Ffmpeg,
+    Tool::FfmpegCurrent,
+    Tool::Rtmpdump,
+    Tool::Gstreamer,
+];
+
+/// Commands of the same kind that take too long for either tier, with their minutes.
+pub(crate) const BY_HAND: &[(&str, u32, &str)] = &[
+    (
+        "cargo xtask sim --seeds 2000",
+        15,
+        "simulated worlds made from seeds",
+    ),
+    (
+        "cargo xtask sanitize",
+        60,
+        "all tests under AddressSanitizer and ThreadSanitizer, the protocol under Miri",
+    ),
+    (
+        "cargo xtask soak --minutes 60",
+        60,
+        "what grows under load, proven by a slope",
+    ),
+    (
+        "cargo xtask fuzz --seconds 600",
+        150,
+        "new inputs for the fuzz targets",
+    ),
+    (
+        "cargo xtask coverage",
+        15,
+        "lines and branches that the tests reach",
+    ),
+    (
+        "cargo xtask bench",
+        20,
+        "beside nginx-rtmp and a bare TCP fan-out",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::workspace;
+
+    /// Names of the files that hold interop tests.
+    fn interop_tests() -> Vec<String> {
+        let mut names = Vec::new();
+        for folder in ["tests", "crates/openrtmp-capi/tests"] {
+            for entry in fs::read_dir(workspace::root().join(folder)).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                if let Some(name) = name.strip_suffix(".rs")
+                    && name.starts_with("interop_")
+                {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn every_interop_test_is_run_once() {
+        let runs = STEPS.iter().flat_map(|step| step.runs);
+        let words = runs.flat_map(|run| run.cargo).copied();
+        let mut named: Vec<&str> = words.filter(|word| word.starts_with("interop_")).collect();
+        named.sort_unstable();
+        assert_eq!(named, interop_tests());
+    }
+
+    #[test]
+    fn steps_have_names_of_their_own() {
+        for (place, step) in STEPS.iter().enumerate() {
+            let first = STEPS.iter().position(|other| other.name == step.name);
+            assert_eq!(first, Some(place), "{}", step.name);
+        }
+    }
+
+    #[test]
+    fn what_always_runs_comes_first() {
+        assert!(STEPS.is_sorted_by_key(|step| step.tier == Tier::All));
+    }
+}
