@@ -110,6 +110,8 @@
 //   limits.session.amf.string_bytes [65536]: bytes of one text
 //   limits.session.amf.elements [16384]: of one message
 //   limits.session.amf.decoded_bytes [1048576]: bytes of one message, decoded
+//   limits.session.amf.values_per_byte [4]: of one message, references expanded, 2 to 1024
+//   limits.session.amf.values_base [64]: what a message may hold beside them
 
 
 #ifndef OPENRTMP_H

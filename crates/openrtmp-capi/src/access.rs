@@ -99,7 +99,7 @@ impl Pending {
     pub(crate) fn lend(&self, request: AccessRequest, show: impl FnOnce(&OpenrtmpAccessRequest)) {
         let (app, stream) = (request.app.clone(), request.stream.clone());
         let (query, peer) = (request.query.clone(), request.peer.to_string());
-        let connection_id = request.connection.as_u64();
+        let connection_id = request.connection.map_or(0, |id| id.as_u64());
         let action = action(request.action);
         let timeout_ms = request.timeout.as_millis() as u64;
         let (request_id, expired) = self.keep(request);

@@ -12,14 +12,14 @@ pub(crate) struct Addresses {
 
 /// A connection's place in the count, given back on drop.
 #[derive(Debug)]
-pub(crate) struct Resident {
+pub(crate) struct AddressSlot {
     addresses: Arc<Addresses>,
     address: IpAddr,
 }
 
 impl Addresses {
     /// Counts a connection. Also returns how many there were before it.
-    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> (Resident, usize) {
+    pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> (AddressSlot, usize) {
         let address = network(peer);
         let mut connections = self.lock();
         let count = connections.entry(address).or_insert(0);
@@ -27,7 +27,7 @@ impl Addresses {
         *count += 1;
         drop(connections);
         let addresses = self.clone();
-        (Resident { addresses, address }, others)
+        (AddressSlot { addresses, address }, others)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -42,7 +42,7 @@ impl Addresses {
     }
 }
 
-impl Drop for Resident {
+impl Drop for AddressSlot {
     fn drop(&mut self) {
         let mut connections = self.addresses.lock();
         if let Some(count) = connections.get_mut(&self.address) {

@@ -23,13 +23,17 @@ impl Budget {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
     /// True once nothing more should be taken on.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.used() >= self.limit.load(Ordering::Relaxed)
+        self.used() >= self.limit()
     }
 }
 
@@ -71,6 +75,35 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes that one producer has on their way to a worker.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight(AtomicUsize);
+
+/// Bytes in flight, given back on drop: when the worker has taken them.
+#[derive(Debug)]
+pub(crate) struct Credit {
+    in_flight: Arc<InFlight>,
+    bytes: usize,
+}
+
+impl Credit {
+    /// `None` while more than `limit` bytes are on their way.
+    pub(crate) fn take(in_flight: &Arc<InFlight>, bytes: usize, limit: usize) -> Option<Credit> {
+        let before = in_flight.0.fetch_add(bytes, Ordering::Relaxed);
+        let credit = Credit {
+            in_flight: in_flight.clone(),
+            bytes,
+        };
+        (before <= limit).then_some(credit)
+    }
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        self.in_flight.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

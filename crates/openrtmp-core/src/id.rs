@@ -1,67 +1,87 @@
-//! Names that hosts and workers use for what comes and goes. None is ever used
-//! twice: a stale id finds nothing.
+//! Names that hosts and workers use for what comes and goes.
+//!
+//! Each kind is counted through the whole process and never used twice: a stale id finds
+//! nothing, whichever server it came from. No id reaches 2^53, so that languages whose
+//! only number is a double keep it exact.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use serde::Serialize;
 
-/// A connection: worker (8 bits), slot (24 bits), generation (32 bits).
+/// A connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct ConnectionId(u64);
 
-impl ConnectionId {
-    pub(crate) fn new(worker: usize, slot: usize, generation: u32) -> ConnectionId {
-        debug_assert!(worker < 1 << 8 && slot < 1 << 24);
-        ConnectionId((worker as u64) << 56 | (slot as u64) << 32 | u64::from(generation))
-    }
-
-    pub(crate) fn worker(self) -> usize {
-        (self.0 >> 56) as usize
-    }
-
-    pub(crate) fn slot(self) -> usize {
-        (self.0 >> 32) as usize & 0xFF_FFFF
-    }
-
-    /// As a number, for other languages and logs.
-    pub fn as_u64(self) -> u64 {
-        self.0
-    }
-
-    /// From the number of [`ConnectionId::as_u64`].
-    pub fn from_u64(id: u64) -> ConnectionId {
-        ConnectionId(id)
-    }
-}
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}", self.0)
-    }
-}
-
-impl fmt::Debug for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ConnectionId({:x})", self.0)
-    }
-}
-
 /// A stream's name while anybody publishes, plays or waits for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct StreamId(pub(crate) u64);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct StreamId(u64);
 
-impl StreamId {
-    /// As a number, for other languages and logs.
-    pub fn as_u64(self) -> u64 {
-        self.0
+/// Issues ids.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    connections: AtomicU64,
+    streams: AtomicU64,
+}
+
+static OF_PROCESS: LazyLock<Arc<Ids>> = LazyLock::new(Arc::default);
+
+impl Default for Ids {
+    fn default() -> Ids {
+        Ids {
+            connections: AtomicU64::new(1),
+            streams: AtomicU64::new(1),
+        }
     }
 }
 
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl Ids {
+    /// The one issuer of the process. A simulation has one of its own, so that a seed
+    /// fixes its ids too.
+    pub(crate) fn of_process() -> Arc<Ids> {
+        OF_PROCESS.clone()
+    }
+
+    pub(crate) fn connection(&self) -> ConnectionId {
+        ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn stream(&self) -> StreamId {
+        StreamId(self.streams.fetch_add(1, Ordering::Relaxed))
     }
 }
+
+macro_rules! number {
+    ($id:ident) => {
+        impl $id {
+            /// As a number, for other languages and logs: 1 to 2^53 - 1.
+            pub fn as_u64(self) -> u64 {
+                self.0
+            }
+
+            /// From the number that `as_u64` gave.
+            pub fn from_u64(id: u64) -> $id {
+                $id(id)
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number!(ConnectionId);
+number!(StreamId);
 
 /// Who publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -40,20 +40,26 @@ mod addresses;
 mod budget;
 pub mod client;
 pub mod config;
+mod dial;
 mod dispatch;
 mod error;
 mod events;
 mod id;
+mod inbox;
 mod interfaces;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod locations;
 mod log_limit;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;
+mod placement;
+#[doc(hidden)]
 pub mod platform;
 mod publisher;
+mod rate;
 mod reconfigure;
 mod record;
 mod server;
@@ -65,7 +71,7 @@ mod sync;
 mod tap;
 mod worker;
 
-pub use access::{AccessAction, AccessRequest};
+pub use access::{AccessAction, AccessRequest, Protocol};
 pub use config::{Config, ConfigError, DocumentError, Format};
 pub use error::{RecordError, StartError};
 pub use events::{CloseReason, Event};
@@ -79,5 +85,6 @@ pub use openrtmp_protocol as protocol;
 pub use publisher::{PublishError, Publisher};
 pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use server::{Health, Server, ServerBuilder, Summary};
+pub use stream::tap_queue::TapStream;
 pub use stream::tracks::Track;
-pub use tap::{Frame, FrameContent, Tap, TapCloser, TapEvent, TapStream};
+pub use tap::{Frame, FrameContent, Tap, TapCloser, TapEvent};

@@ -19,13 +19,13 @@ use crate::budget::{Budget, Charge};
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Patient};
 use crate::id::StreamId;
+use crate::inbox::{Command, Inbox, InboxReceiver};
 use crate::platform::Wake;
+use crate::stream::class::Class;
 use crate::stream::make_packet;
-use crate::stream::packet::Class;
+use crate::stream::tap_queue::{Signal, TapItem, TapSink, TapStart, TapStream, Tapped};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, thread};
-use crate::tap::{Signal, TapItem, TapSink, TapStart, TapStream, Tapped};
-use crate::worker::inbox::{Command, Inbox, Outlet};
 
 /// As long as it takes: time does not pass in a model.
 const PATIENCE: Duration = Duration::MAX;
@@ -60,7 +60,7 @@ impl Bell {
     }
 }
 
-fn inbox() -> (Arc<Inbox>, Outlet, Arc<Bell>) {
+fn inbox() -> (Arc<Inbox>, InboxReceiver, Arc<Bell>) {
     let bell = Arc::new(Bell::default());
     let (inbox, outlet) = Inbox::new(Box::new(Ringer(bell.clone())));
     (Arc::new(inbox), outlet, bell)

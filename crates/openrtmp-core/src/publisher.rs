@@ -1,7 +1,7 @@
 //! The host publishes frames of its own, in process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use openrtmp_protocol::StreamName;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
@@ -12,10 +12,12 @@ use openrtmp_protocol::media::{
 };
 use openrtmp_protocol::session::MediaKind;
 
+use crate::budget::{Credit, InFlight};
 use crate::id::{PublisherId, StreamId};
+use crate::inbox::Command;
 use crate::shared::Shared;
 use crate::stream::directory::{Claim, ClaimRules, Standing, Turn};
-use crate::worker::inbox::Command;
+use crate::stream::message::PublisherMessage;
 
 /// Bytes that may be on their way to the worker. More means that it cannot keep
 /// up, and the host should know rather than fill memory.
@@ -30,7 +32,7 @@ pub struct Publisher {
     epoch: u32,
     home: usize,
     turn: Arc<Turn>,
-    in_flight: Arc<AtomicUsize>,
+    in_flight: Arc<InFlight>,
 }
 
 /// Why the host cannot publish.
@@ -64,18 +66,6 @@ pub enum PublishError {
     Full,
 }
 
-/// Bytes in flight, given back when the worker has taken them.
-pub(crate) struct Credit {
-    in_flight: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Drop for Credit {
-    fn drop(&mut self) {
-        self.in_flight.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 impl Publisher {
     pub(crate) fn open(shared: &Arc<Shared>, name: &str) -> Result<Publisher, PublishError> {
         let name = StreamName::join("", name);
@@ -87,7 +77,7 @@ impl Publisher {
         }
         let number = shared.next_host_publisher.fetch_add(1, Ordering::Relaxed);
         let id = PublisherId::Host(number);
-        let worker = number as usize % shared.inboxes.len();
+        let worker = shared.placement.of_host(number);
         // Sent with the lock held: nobody can join at the home before it knows.
         let rules = ClaimRules::of(&shared.config());
         let mut directory = shared.directory.lock();
@@ -99,7 +89,7 @@ impl Publisher {
                 let (replaced, turn) = (grant.replaced, grant.turn.clone());
                 shared.inboxes[home].send(Command::Publish(grant));
                 drop(directory);
-                shared.tell_replaced(replaced);
+                shared.notify_replaced(replaced);
                 Ok(Publisher {
                     shared: shared.clone(),
                     stream,
@@ -138,20 +128,16 @@ impl Publisher {
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
         }
-        let before = self.in_flight.fetch_add(bytes, Ordering::Relaxed);
-        let credit = Credit {
-            in_flight: self.in_flight.clone(),
-            bytes,
-        };
-        if before > IN_FLIGHT {
-            return Err(PublishError::Full);
-        }
-        self.shared.inboxes[self.home].send(Command::Media {
+        let credit = Credit::take(&self.in_flight, bytes, IN_FLIGHT).ok_or(PublishError::Full)?;
+        let message = PublisherMessage {
             stream: self.stream,
             epoch: self.epoch,
             kind,
             timestamp,
             payload,
+        };
+        self.shared.inboxes[self.home].send(Command::Media {
+            message,
             credit: Some(credit),
         });
         Ok(())

@@ -8,10 +8,11 @@ use std::sync::mpsc::{Receiver, channel};
 use crate::config::Config;
 use crate::error::StartError;
 use crate::events::Event;
+use crate::inbox::Command;
 use crate::platform::native::Native;
 use crate::record::Recorder;
-use crate::server::{Recording, Server, check_recordable, lock, system};
-use crate::worker::inbox::Command;
+use crate::server::{Recording, Server, check_recordable, system};
+use crate::sync::lock;
 
 /// What [`Server::reconfigure`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,18 +18,22 @@ use crate::config::{Config, ConfigError, RecordConfig, write_coalesce};
 use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::Event;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, Ids};
+use crate::inbox::{Command, ConnectionCommand, Inbox};
+use crate::locations::Locations;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
+use crate::placement::Placement;
 use crate::platform::Platform;
 use crate::platform::native::Native;
 use crate::publisher::{PublishError, Publisher};
 use crate::record::Recorder;
 use crate::shared::Shared;
 use crate::stream::directory::Directory;
-use crate::tap::{Signal, Tap, Tapped};
-use crate::worker::inbox::{Command, Inbox};
-use crate::worker::{Listening, Worker, handoff};
+use crate::stream::tap_queue::{Signal, Tapped};
+use crate::sync::lock;
+use crate::tap::Tap;
+use crate::worker::{Handoff, Listening, Worker};
 
 /// How long a host's callback may keep [`Server::stop`] waiting.
 const CALLBACK_PATIENCE: Duration = Duration::from_millis(50);
@@ -73,6 +77,7 @@ pub struct ServerBuilder {
     config: Config,
     on_event: Option<Box<dyn FnMut(Event) + Send>>,
     on_access: Option<Box<dyn FnMut(AccessRequest) + Send>>,
+    pub(crate) ids: Arc<Ids>,
 }
 
 /// What was going on when a server was stopped.
@@ -119,6 +124,7 @@ impl Server {
             config,
             on_event: None,
             on_access: None,
+            ids: Ids::of_process(),
         }
     }
 
@@ -272,24 +278,21 @@ impl Server {
     /// Ends a connection. Asks its worker: false if there is no such connection,
     /// or no longer.
     pub fn disconnect(&self, connection: ConnectionId, reason: &str) -> bool {
-        self.ask_worker(connection, |answer| Command::Disconnect {
-            connection,
+        self.ask(connection, |answer| ConnectionCommand::Disconnect {
             reason: reason.to_owned(),
             answer: Some(answer),
         })
     }
 
-    fn ask_worker(
+    /// Puts a question to a connection's worker. False if there is no such connection:
+    /// a worker that finds none, or is gone, drops the sender.
+    fn ask(
         &self,
         connection: ConnectionId,
-        question: impl FnOnce(Sender<bool>) -> Command,
+        question: impl FnOnce(Sender<bool>) -> ConnectionCommand,
     ) -> bool {
-        let Some(inbox) = self.shared.inboxes.get(connection.worker()) else {
-            return false;
-        };
         let (sender, receiver) = channel();
-        inbox.send(question(sender));
-        // A worker that is gone has dropped the sender.
+        self.shared.send_to(connection, question(sender));
         receiver.recv().unwrap_or(false)
     }
 
@@ -307,8 +310,7 @@ impl Server {
             write_coalesce(window)?;
         }
         Ok(
-            self.ask_worker(connection, |answer| Command::SetWriteCoalesce {
-                connection,
+            self.ask(connection, |answer| ConnectionCommand::SetWriteCoalesce {
                 window,
                 answer,
             }),
@@ -534,9 +536,9 @@ impl<P: Platform> Assembly<P> {
         let (mut inboxes, mut seats) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let (poller, waker) = platform.poller().map_err(system("poller"))?;
-            let (inbox, outlet) = Inbox::new(Box::new(waker));
+            let (inbox, receiver) = Inbox::new(Box::new(waker));
             inboxes.push(inbox);
-            seats.push((poller, outlet));
+            seats.push((poller, receiver));
         }
         let (events, event_inlet) = match builder.on_event {
             Some(callback) => {
@@ -555,7 +557,8 @@ impl<P: Platform> Assembly<P> {
         };
         let clock = platform.clone();
         let shared = Arc::new(Shared {
-            directory: Directory::new(),
+            directory: Directory::new(builder.ids.clone()),
+            ids: builder.ids,
             budget: Budget::new(config.limits.memory),
             inboxes,
             events,
@@ -565,6 +568,8 @@ impl<P: Platform> Assembly<P> {
             log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),
             addresses: Arc::default(),
             config: Mutex::new(Arc::new(config)),
+            locations: Locations::default(),
+            placement: Placement::new(count),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -575,12 +580,12 @@ impl<P: Platform> Assembly<P> {
             started: platform.now(),
             clock: Box::new(move || clock.now()),
         });
-        let handoff = handoff(count);
+        let handoff = Arc::new(Handoff::new(count));
         let mut workers = Vec::with_capacity(count);
-        for (index, (poller, outlet)) in seats.into_iter().enumerate() {
+        for (index, (poller, receiver)) in seats.into_iter().enumerate() {
             let (platform, shared, handoff) = (platform.clone(), shared.clone(), handoff.clone());
             workers.push(Worker::new(
-                index, platform, shared, poller, outlet, handoff,
+                index, platform, shared, poller, receiver, handoff,
             ));
         }
         workers[0]
@@ -663,11 +668,6 @@ impl<P: Platform> Assembly<P> {
         spawned.map_err(system("thread"))?;
         Ok(server)
     }
-}
-
-/// What these locks guard is whole whatever their last holder was doing.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {

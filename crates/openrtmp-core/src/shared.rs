@@ -11,18 +11,21 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::events::Event;
-use crate::id::PublisherId;
-use crate::log_limit::LogLimit;
+use crate::id::{ConnectionId, Ids, PublisherId};
+use crate::inbox::{Command, ConnectionCommand, Inbox};
+use crate::locations::Locations;
+use crate::log_limit::{Cause, LogLimit};
 use crate::metrics::Metrics;
-use crate::server::lock;
+use crate::placement::Placement;
 use crate::stream::directory::Directory;
-use crate::tap::Tapped;
-use crate::worker::inbox::{Command, Inbox};
+use crate::stream::tap_queue::Tapped;
+use crate::sync::lock;
 
 /// What all threads of a server share.
 pub(crate) struct Shared {
     /// For the host's side; each worker has its own reference.
     pub(crate) config: Mutex<Arc<Config>>,
+    pub(crate) ids: Arc<Ids>,
     pub(crate) directory: Directory,
     pub(crate) budget: Arc<Budget>,
     /// One per worker.
@@ -33,6 +36,9 @@ pub(crate) struct Shared {
     pub(crate) play_keys: KeyRing,
     pub(crate) log_limit: Arc<LogLimit>,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) locations: Locations,
+    pub(crate) placement: Placement,
+    /// Connections that are open.
     pub(crate) connections: AtomicUsize,
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -57,20 +63,53 @@ impl Shared {
         lock(&self.config).clone()
     }
 
-    /// Tells a connection that its stream has another publisher now.
-    pub(crate) fn tell_replaced(&self, replaced: Option<PublisherId>) {
+    /// Sends something to a connection, wherever it is. One that is over gets nothing.
+    pub(crate) fn send_to(&self, connection: ConnectionId, command: ConnectionCommand) {
+        if let Some(worker) = self.locations.of(connection) {
+            self.inboxes[worker].send(Command::Connection(connection, command));
+        }
+    }
+
+    /// Ends a connection, without waiting for it.
+    pub(crate) fn disconnect(&self, connection: ConnectionId, reason: &str) {
+        let reason = reason.to_owned();
+        let command = ConnectionCommand::Disconnect {
+            reason,
+            answer: None,
+        };
+        self.send_to(connection, command);
+    }
+
+    /// Notifies a connection that its stream has another publisher now.
+    pub(crate) fn notify_replaced(&self, replaced: Option<PublisherId>) {
         self.end_publisher(replaced, "another publisher took over");
     }
 
-    /// Tells a connection that it publishes no longer.
+    /// Notifies a connection that it publishes no longer.
     pub(crate) fn end_publisher(&self, publisher: Option<PublisherId>, reason: &str) {
         if let Some(PublisherId::Connection(connection, stream)) = publisher {
-            self.inboxes[connection.worker()].send(Command::EndPublish {
-                connection,
-                stream,
-                reason: reason.to_owned(),
-            });
+            let reason = reason.to_owned();
+            self.send_to(connection, ConnectionCommand::EndPublish { stream, reason });
         }
+    }
+
+    /// Reports a limit that was reached, a few times a second at most: a flood must
+    /// not push other events out of the host's queue.
+    pub(crate) fn report_limit(
+        &self,
+        limit: &'static str,
+        value: u64,
+        connection: Option<ConnectionId>,
+    ) {
+        if !self.log_limit.admits(Cause::Limit, self.now()) {
+            return;
+        }
+        log::warn!(limit = limit, value = value; "{limit} is reached: {value}");
+        self.events.send(Event::LimitReached {
+            limit,
+            value,
+            connection,
+        });
     }
 
     /// Adds a tap on every stream.

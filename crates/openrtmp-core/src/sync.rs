@@ -15,3 +15,11 @@ pub(crate) use std::{
     sync::{Condvar, Mutex, MutexGuard, atomic, mpsc},
     thread,
 };
+
+/// Locks whatever its last holder was doing when it panicked: what these locks guard
+/// is whole at every step.
+pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -27,27 +27,46 @@ impl Command {
     /// string and a number.
     pub fn decode(payload: &[u8], limits: &AmfLimits) -> Result<Command, AmfError> {
         let mut decoder = Decoder::new(payload, limits);
+        let mut command = Command::read_head(&mut decoder)?;
+        command.read_body(&mut decoder, usize::MAX)?;
+        Ok(command)
+    }
+
+    /// Reads name and transaction id from the front of a message. Whoever does not
+    /// know the name need not read on.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn read_head(decoder: &mut Decoder<'_>) -> Result<Command, AmfError> {
         let Value::String(name) = decoder.value()? else {
             return Err(expected("a command name", 0));
         };
         let at = decoder.position();
-        let transaction = match next_or_null(&mut decoder)? {
+        let transaction = match next_or_null(decoder)? {
             Value::Null | Value::Undefined => 0.0,
             value => value
                 .as_f64()
                 .ok_or_else(|| expected("a transaction id", at))?,
         };
-        let object = next_or_null(&mut decoder)?;
-        let mut arguments = Vec::new();
-        while !decoder.is_empty() {
-            arguments.push(decoder.value()?);
-        }
         Ok(Command {
             name,
             transaction,
-            object,
-            arguments,
+            object: Value::Null,
+            arguments: Vec::new(),
         })
+    }
+
+    /// Reads, behind [`read_head`](Self::read_head), the command object and at most
+    /// so many arguments.
+    ///
+    /// # Errors
+    /// Of the first value that cannot be read; those in front of it are there.
+    pub fn read_body(&mut self, decoder: &mut Decoder<'_>, most: usize) -> Result<(), AmfError> {
+        self.object = next_or_null(decoder)?;
+        while !decoder.is_empty() && self.arguments.len() < most {
+            self.arguments.push(decoder.value()?);
+        }
+        Ok(())
     }
 
     /// The body in an encoding; AMF3 bodies start with the format byte 0.
@@ -310,6 +329,30 @@ mod tests {
         let cut = golden("publish");
         let cut = &cut[..cut.len() - 1];
         assert_eq!(error(cut).kind, AmfErrorKind::Truncated);
+    }
+
+    #[test]
+    fn what_stands_before_a_fault_is_read() {
+        let limits = AmfLimits::default();
+        let read = |bytes: &[u8], most: usize| {
+            let mut decoder = Decoder::new(bytes, &limits);
+            let mut command = Command::read_head(&mut decoder).expect("a head");
+            let fault = command.read_body(&mut decoder, most).err();
+            (command.arguments, fault.map(|fault| fault.kind))
+        };
+        let whole = golden("publish");
+        let cam = Value::from("cam");
+        assert_eq!(
+            read(&whole[..whole.len() - 1], 4),
+            (vec![cam.clone()], Some(AmfErrorKind::Truncated))
+        );
+        let padded = [&whole[..], &[0x2A]].concat();
+        let both = vec![cam, "live".into()];
+        assert_eq!(
+            read(&padded, 4),
+            (both.clone(), Some(AmfErrorKind::Marker(0x2A)))
+        );
+        assert_eq!(read(&padded, 2), (both, None), "the rest is not looked at");
     }
 
     #[test]

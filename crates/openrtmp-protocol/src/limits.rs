@@ -37,9 +37,16 @@ pub struct AmfLimits {
     /// Values in one message, members and elements included.
     pub elements: usize,
     /// Bytes that the decoded values of one message may take, references
-    /// expanded: without it a few bytes that refer to one long string many
-    /// times would multiply.
+    /// expanded.
     pub decoded_bytes: usize,
+    /// Values for each byte of a message, and [`values_base`](Self::values_base)
+    /// more, references expanded: decoding costs in proportion to what came, however
+    /// often a message refers to itself. 32 bytes of text count as one value. At 2
+    /// and above no message without references runs into it.
+    pub values_per_byte: usize,
+    /// See [`values_per_byte`](Self::values_per_byte): short messages, in which a few
+    /// references are many, get by with it.
+    pub values_base: usize,
 }
 
 impl Default for Limits {
@@ -64,6 +71,8 @@ impl Default for AmfLimits {
             string_bytes: 64 * 1024,
             elements: 16 * 1024,
             decoded_bytes: 1024 * 1024,
+            values_per_byte: 4,
+            values_base: 64,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use openrtmp_core::platform::{
-    File, Interface, Listener, Platform, Poller, Readiness, Stream, Token, Wake,
+    Answer, File, Interface, Listener, Platform, Poller, Readiness, Stream, Token, Wake,
 };
 use openrtmp_core::protocol::Time;
 
@@ -113,6 +113,14 @@ impl Platform for Memory {
         Ok(self.clone())
     }
 
+    fn connect(&self, _: SocketAddr) -> io::Result<Socket> {
+        Err(io::ErrorKind::NetworkUnreachable.into())
+    }
+
+    fn resolve(&self, _: &str, _: u16, answer: Answer) {
+        answer(Err(io::ErrorKind::NetworkUnreachable.into()));
+    }
+
     fn now(&self) -> Time {
         Time::from_micros(self.0.micros.load(Ordering::Relaxed))
     }
@@ -188,6 +196,10 @@ impl Listener for Memory {
     fn local_address(&self) -> io::Result<SocketAddr> {
         Ok(address())
     }
+
+    fn probe(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn address() -> SocketAddr {
@@ -236,11 +248,23 @@ impl Stream for Socket {
         Ok(address())
     }
 
+    fn peer_address(&self) -> io::Result<SocketAddr> {
+        Ok(address())
+    }
+
+    fn connected(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     fn shutdown_write(&self) -> io::Result<()> {
         Ok(())
     }
 
     fn set_unsent_limit(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_unacknowledged_limit(&self, _: Duration) -> io::Result<()> {
         Ok(())
     }
 }

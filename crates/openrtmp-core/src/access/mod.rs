@@ -4,8 +4,10 @@
 //! the host, with an [`AccessRequest`] that it answers at once or any time
 //! before `access.decision_timeout`. The event loop never waits for it.
 
+mod attempt;
 mod keys;
 mod request;
 
+pub(crate) use attempt::{Attempt, Decision, reason_text};
 pub use keys::KeyRing;
-pub use request::{AccessAction, AccessRequest};
+pub use request::{AccessAction, AccessRequest, Protocol};

@@ -31,14 +31,25 @@ impl AccessAction {
     }
 }
 
+/// How somebody came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Protocol {
+    /// RTMP over TCP.
+    Rtmp,
+}
+
 /// A question to the host (A2). Answer it with [`accept`](AccessRequest::accept)
 /// or [`reject`](AccessRequest::reject), in the callback or later, from any
 /// thread. Dropped unanswered, it is refused.
 pub struct AccessRequest {
+    /// How the peer came.
+    pub protocol: Protocol,
     /// What the peer wants.
     pub action: AccessAction,
-    /// Which connection asks.
-    pub connection: ConnectionId,
+    /// Which connection asks; `None` for somebody who came without one, over HTTP.
+    pub connection: Option<ConnectionId>,
     /// Where it comes from.
     pub peer: SocketAddr,
     /// The app: what `connect` named, or the stream's path without its last segment.
@@ -84,6 +95,7 @@ impl fmt::Debug for AccessRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The query may hold secrets.
         f.debug_struct("AccessRequest")
+            .field("protocol", &self.protocol)
             .field("action", &self.action)
             .field("connection", &self.connection)
             .field("peer", &self.peer)

@@ -1,9 +1,10 @@
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use openrtmp_protocol::handshake::HandshakeError;
 use openrtmp_protocol::session::{SessionError, Stage};
+
+use crate::dial::ConnectFailures;
 
 /// Why a [`Client`](super::Client) could not connect, or could not go on. The
 /// connection is over.
@@ -21,14 +22,12 @@ pub enum ClientError {
         /// What the resolver said.
         source: io::Error,
     },
-    /// No address of the host took the connection; the last one's error.
-    #[error("cannot connect to {address}: {source}")]
-    Connect {
-        /// The address tried last.
-        address: SocketAddr,
-        /// Why it failed.
-        source: io::Error,
-    },
+    /// No address of the host took the connection.
+    #[error("cannot connect to {0}")]
+    Connect(#[source] ConnectFailures),
+    /// [`ClientWaker::wake`](super::ClientWaker::wake) was used while connecting.
+    #[error("interrupted")]
+    Interrupted,
     /// The peer does not speak RTMP.
     #[error("handshake: {0}")]
     Handshake(#[source] HandshakeError),

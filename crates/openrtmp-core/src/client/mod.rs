@@ -1,7 +1,7 @@
 //! A small blocking RTMP client: publish or play one stream over one connection.
 //!
-//! It drives a [`ClientSession`] over TCP on the caller's thread and starts no
-//! thread of its own. Whatever the caller waits for, the client goes on reading
+//! It drives a [`ClientSession`] over TCP on the caller's thread. The only other
+//! thread is one that looks up a host name, and ends with the answer. Whatever the caller waits for, the client goes on reading
 //! what the server sends (acknowledgements, pings, statuses), so neither side can
 //! block the other for good.
 //!
@@ -43,34 +43,39 @@
 //! # }
 //! ```
 
-mod dial;
+mod connecting;
 mod error;
 #[cfg(test)]
 mod tests;
+mod waker;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{self, ClientSession, SessionError, Stage};
 use openrtmp_protocol::{RtmpUrl, Time};
 
+use crate::platform::native::{Native, NativePoller, NativeStream};
+use crate::platform::{Platform, Poller, Readiness, Stream, Token};
+
+pub use crate::dial::ConnectFailures;
+pub use connecting::Connecting;
 pub use error::ClientError;
 pub use openrtmp_protocol::session::{ClientEvent, ClientMode, Media, MediaKind};
+pub use waker::ClientWaker;
 
 /// Settings of a [`Client`].
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// What to publish or play, and how to speak.
     pub session: session::ClientConfig,
-    /// For the TCP connection, per address of the host. The session's own
-    /// timeout starts once there is one.
+    /// From the beginning until media may flow: looking up the host, connecting,
+    /// handshake and commands together. The session's own timeout, which starts
+    /// once there is a connection, counts if it comes first.
     pub connect_timeout: Duration,
     /// How long the server may take no bytes at all before a call that sends gives up.
     pub send_timeout: Duration,
@@ -80,11 +85,11 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// Defaults: 5 s per address, 10 s without progress, 1 MiB unsent.
+    /// Defaults: 20 s to connect, 10 s without progress, 1 MiB unsent.
     pub fn new(url: RtmpUrl, mode: ClientMode) -> ClientConfig {
         ClientConfig {
             session: session::ClientConfig::new(url, mode),
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(20),
             send_timeout: Duration::from_secs(10),
             unsent_bytes: 1024 * 1024,
         }
@@ -99,13 +104,16 @@ pub struct Client {
     session: ClientSession,
     mode: ClientMode,
     stage: Stage,
+    connect_timeout: Duration,
     send_timeout: Duration,
     unsent_limit: usize,
-    clock: Instant,
-    socket: TcpStream,
+    platform: Native,
+    /// The platform's time when the session's began.
+    start: Time,
+    socket: NativeStream,
     peer: SocketAddr,
-    poll: Poll,
-    ready: Events,
+    poller: NativePoller,
+    ready: Vec<Readiness>,
     waker: ClientWaker,
     /// The socket may hold bytes that were not read. Readiness is edge-triggered.
     readable: bool,
@@ -122,18 +130,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// Resolves the host, connects, and speaks up to the point where media may be
+    /// Looks up the host, connects to the first of its addresses that answers (RFC
+    /// 8305), and speaks up to the point where media may be
     /// sent ([`ClientMode::Publish`]) or the server has started to play. A server
     /// may start before there is anything to play: then media come later.
     ///
+    /// All of it takes at most [`ClientConfig::connect_timeout`]; [`Connecting`]
+    /// does the same and can be interrupted.
+    ///
     /// # Errors
     ///
-    /// Any [`ClientError`] but `Ended`, `Stalled` and `NotPublishing`.
+    /// Any [`ClientError`] but `Ended`, `Stalled`, `NotPublishing` and
+    /// `Interrupted`.
     pub fn connect(config: ClientConfig) -> Result<Client, ClientError> {
-        let socket = dial::dial(&config.session.url, config.connect_timeout)?;
-        let mut client = Client::new(socket, config)?;
-        client.become_ready()?;
-        Ok(client)
+        Connecting::new(config)?.finish()
     }
 
     /// The next event, in the order of the wire. Blocks until there is one;
@@ -152,19 +162,7 @@ impl Client {
         &mut self,
         deadline: Option<Instant>,
     ) -> Result<Option<ClientEvent>, ClientError> {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return Ok(Some(event));
-            }
-            self.check()?;
-            self.transfer();
-            if self.events.is_empty()
-                && self.failure.is_none()
-                && self.wait(deadline)? != Wakeup::Socket
-            {
-                return Ok(None);
-            }
-        }
+        Ok(self.event(deadline)?.ok())
     }
 
     /// Sends one message of the published stream. `timestamp` is in milliseconds,
@@ -215,7 +213,7 @@ impl Client {
             Err(_) if self.unsent_bytes == 0 => return Ok(()),
             result => result?,
         }
-        if self.socket.shutdown(Shutdown::Write).is_err() {
+        if self.socket.shutdown_write().is_err() {
             return Ok(());
         }
         // Closing a socket with unread bytes resets the connection, and a reset
@@ -245,18 +243,20 @@ impl Client {
         self.sent_bytes
     }
 
-    fn new(socket: std::net::TcpStream, config: ClientConfig) -> Result<Client, ClientError> {
-        let peer = socket.peer_addr()?;
-        socket.set_nonblocking(true)?;
-        let mut socket = TcpStream::from_std(socket);
-        let poll = Poll::new()?;
-        poll.registry()
-            .register(&mut socket, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
-        let waker = ClientWaker(Arc::new(mio::Waker::new(poll.registry(), WAKER)?));
+    fn new(
+        connecting: Connecting,
+        mut socket: NativeStream,
+        peer: SocketAddr,
+    ) -> Result<Client, ClientError> {
+        let (config, platform, mut poller, waker) = connecting.into_parts();
+        poller.add_stream(&mut socket, SOCKET)?;
+        // For good: readiness is an edge, so an idle socket that could take more is
+        // not reported again.
+        poller.watch_writable(&mut socket, SOCKET, true)?;
         let mut entropy = Ok(());
         let mode = config.session.mode;
         let session = ClientSession::new(config.session, Time::ZERO, &mut |bytes| {
-            if let Err(error) = getrandom::fill(bytes) {
+            if let Err(error) = platform.fill_random(bytes) {
                 entropy = Err(io::Error::other(format!("no random bytes: {error}")));
             }
         });
@@ -265,13 +265,15 @@ impl Client {
             session,
             mode,
             stage: Stage::Handshake,
+            connect_timeout: config.connect_timeout,
             send_timeout: config.send_timeout,
             unsent_limit: config.unsent_bytes,
-            clock: Instant::now(),
+            platform,
+            start: platform.now(),
             socket,
             peer,
-            poll,
-            ready: Events::with_capacity(4),
+            poller,
+            ready: Vec::new(),
             waker,
             readable: true,
             writable: true,
@@ -285,23 +287,50 @@ impl Client {
         })
     }
 
-    fn become_ready(&mut self) -> Result<(), ClientError> {
+    /// Speaks until media may flow, at most until the platform's time is `deadline`.
+    fn become_ready(&mut self, deadline: Time) -> Result<(), ClientError> {
+        let deadline = Time::ZERO + deadline.since(self.start);
         loop {
-            let deadline = self
-                .session
-                .poll_timeout()
-                .map(|at| self.clock + at.since(Time::ZERO));
-            match self.next_event(deadline)? {
-                Some(ClientEvent::Ready) => return Ok(()),
-                Some(_) => {}
-                None => self.session.handle_timeout(self.now())?,
+            let own = self.session.poll_timeout();
+            let first = own.map_or(deadline, |own| own.min(deadline));
+            let left = first.since(self.now());
+            match self.event(Some(Instant::now() + left))? {
+                Ok(ClientEvent::Ready) => return Ok(()),
+                Ok(_) => {}
+                Err(Wakeup::Caller) => return Err(ClientError::Interrupted),
+                Err(_) if self.now() >= deadline => {
+                    return Err(ClientError::Timeout {
+                        stage: self.stage,
+                        limit: self.connect_timeout,
+                    });
+                }
+                Err(_) => self.session.handle_timeout(self.now())?,
+            }
+        }
+    }
+
+    /// The next event, or what ended the wait for it.
+    fn event(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Result<ClientEvent, Wakeup>, ClientError> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Ok(event));
+            }
+            self.check()?;
+            self.transfer();
+            if self.events.is_empty() && self.failure.is_none() {
+                match self.wait(deadline)? {
+                    Wakeup::Socket => {}
+                    over => return Ok(Err(over)),
+                }
             }
         }
     }
 
     fn now(&self) -> Time {
-        let micros = self.clock.elapsed().as_micros();
-        Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+        Time::ZERO + self.platform.now().since(self.start)
     }
 
     /// Blocks until at most `limit` bytes are unsent, reading meanwhile.
@@ -348,27 +377,21 @@ impl Client {
                 _ => Wakeup::Socket,
             });
         }
-        match self.poll.poll(&mut self.ready, left) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(Wakeup::Socket),
-            result => result?,
-        }
-        let mut wakeup = match left {
-            Some(Duration::ZERO) => Wakeup::Deadline,
-            // A poll may return early with nothing; whoever called comes again.
-            _ => Wakeup::Socket,
-        };
-        let mut woken = false;
-        for event in &self.ready {
-            if event.token() == WAKER {
-                woken = true;
-                continue;
-            }
-            self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-            self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-            wakeup = Wakeup::Socket;
+        self.ready.clear();
+        self.poller.poll(left, &mut self.ready)?;
+        for ready in &self.ready {
+            self.readable |= ready.readable;
+            self.writable |= ready.writable;
         }
         // Only now: readiness that came with the wake-up is not told again.
-        Ok(if woken { Wakeup::Caller } else { wakeup })
+        if self.waker.take() {
+            return Ok(Wakeup::Caller);
+        }
+        Ok(match left {
+            Some(Duration::ZERO) if self.ready.is_empty() => Wakeup::Deadline,
+            // A poll may return early with nothing; whoever called comes again.
+            _ => Wakeup::Socket,
+        })
     }
 
     /// Reads what the kernel holds (within a budget) and writes what it takes, neither
@@ -380,9 +403,12 @@ impl Client {
         self.receive();
         if let Err(error) = self.write() {
             // What the server said before it closed counts more than the failed
-            // write that follows from it, and may not have been reported yet.
+            // write that follows from it, and may not have been reported yet. No
+            // more can come, so what the kernel holds is all there is to read.
             self.readable = true;
-            self.receive();
+            while self.readable && self.failure.is_none() {
+                self.read();
+            }
             if self.failure.is_none() {
                 self.failure = Some(self.lost(error));
             }
@@ -514,19 +540,6 @@ impl Client {
     }
 }
 
-/// Interrupts [`Client::next_event`].
-#[derive(Clone, Debug)]
-pub struct ClientWaker(Arc<mio::Waker>);
-
-impl ClientWaker {
-    /// Makes the current or next wait return without an event.
-    pub fn wake(&self) {
-        // It fails only when the system is out of resources; then the wait
-        // returns at its deadline.
-        let _ = self.0.wake();
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wakeup {
     Socket,
@@ -535,7 +548,6 @@ enum Wakeup {
 }
 
 const SOCKET: Token = Token(0);
-const WAKER: Token = Token(1);
 const READ_BYTES: usize = 64 * 1024;
 /// Reads in one turn, so that a fast server cannot keep a caller from its deadline.
 const READS: usize = 16;

@@ -9,7 +9,10 @@ use openrtmp_protocol::Time;
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{RejectReason, ServerConfig, ServerEvent, ServerSession, Stage};
 
-use super::{Client, ClientConfig, ClientError, ClientEvent, ClientMode, Media, MediaKind};
+use super::{
+    Client, ClientConfig, ClientError, ClientEvent, ClientMode, Connecting, EVENTS, Media,
+    MediaKind,
+};
 
 /// One server session over a socket, on a thread.
 struct Peer {
@@ -219,6 +222,43 @@ fn a_write_that_fails_before_the_last_words_are_reported_does_not_hide_them() {
     }
 }
 
+/// As above, with more words than the client takes in at a time.
+#[cfg(unix)]
+#[test]
+fn whatever_the_server_said_before_a_reset_is_told() {
+    const WORDS: usize = EVENTS * 3;
+    let (sent, unread) = channel();
+    let (config, server) = serve(ClientMode::Publish, move |socket| {
+        let mut peer = Peer::new(socket);
+        peer.accept();
+        unread.recv().unwrap();
+        let stream = peer.stream;
+        for n in 0..WORDS {
+            let status = Status::status(code::PUBLISH_START, n.to_string());
+            peer.session.send_status(stream, &status);
+        }
+        let status = Status::error(code::PUBLISH_UNAUTHORIZED, "the key was revoked");
+        peer.session.end_publish(stream, &status);
+        // Closing with unread bytes resets the connection.
+        peer.transmit();
+    });
+    let mut client = Client::connect(config).unwrap();
+    client.send(MediaKind::Audio, 0, &[0xAF, 1, 0]).unwrap();
+    sent.send(()).unwrap();
+    server.join().unwrap();
+    let error = loop {
+        if let Err(error) = client.send(MediaKind::Audio, 0, &[0xAF, 1, 0]) {
+            break error;
+        }
+    };
+    match error {
+        ClientError::Ended { code, .. } => assert_eq!(code, code::PUBLISH_UNAUTHORIZED),
+        other => panic!("{other}"),
+    }
+    let status = |event: &ClientEvent| matches!(event, ClientEvent::Status(_));
+    assert_eq!(client.events.iter().filter(|e| status(e)).count(), WORDS);
+}
+
 #[test]
 fn events_that_came_before_the_end_are_given_first() {
     let (config, server) = serve(ClientMode::Play, |socket| {
@@ -356,9 +396,133 @@ fn a_port_without_a_listener_names_the_address() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     match Client::connect(config(ClientMode::Play, address.port())) {
-        Err(ClientError::Connect { address: tried, .. }) => assert_eq!(tried, address),
+        Err(ClientError::Connect(failures)) => {
+            let tried: Vec<_> = failures.attempts().iter().map(|(a, _)| *a).collect();
+            assert_eq!(tried, [address]);
+            let text = ClientError::Connect(failures).to_string();
+            let start = format!("cannot connect to {address}: ");
+            assert!(text.starts_with(&start), "{text}");
+        }
         other => panic!("connected: {:?}", other.err()),
     }
+}
+
+/// `localhost` has an IPv6 address too, in most places, where nobody listens.
+#[test]
+fn a_host_is_reached_at_the_address_that_answers() {
+    let (mut config, server) = serve(ClientMode::Play, |socket| {
+        Peer::new(socket).accept();
+    });
+    config.session.url.host = "localhost".to_owned();
+    let client = Client::connect(config).unwrap();
+    assert!(client.peer().is_ipv4());
+    server.join().unwrap();
+}
+
+#[test]
+fn a_host_that_does_not_exist_is_named() {
+    let mut config = config(ClientMode::Play, 1);
+    // No label is that long: no name server is asked.
+    let name = "x".repeat(64);
+    config.session.url.host = name.clone();
+    match Client::connect(config) {
+        Err(ClientError::Resolve { host, .. }) => assert_eq!(host, name),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+#[test]
+fn one_deadline_covers_the_handshake() {
+    let (release, released): (_, Receiver<()>) = channel();
+    let (mut config, server) = serve(ClientMode::Play, move |_socket| {
+        let _ = released.recv();
+    });
+    config.connect_timeout = Duration::from_millis(200);
+    match Client::connect(config) {
+        Err(ClientError::Timeout { stage, limit }) => {
+            assert_eq!(stage, Stage::Handshake);
+            assert_eq!(limit, Duration::from_millis(200));
+        }
+        other => panic!("{:?}", other.err()),
+    }
+    drop(release);
+    server.join().unwrap();
+}
+
+/// A listener whose queue is full: Linux drops the packets of those who connect.
+#[cfg(target_os = "linux")]
+fn unanswering() -> (socket2::Socket, Vec<TcpStream>, u16) {
+    use socket2::{Domain, Socket, Type};
+
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    // The queue holds one more than it was asked to; how many exactly is the kernel's.
+    while let Ok(socket) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        waiting.push(socket);
+    }
+    (socket, waiting, address.port())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn one_deadline_covers_connecting() {
+    let (_socket, _waiting, port) = unanswering();
+    let mut config = config(ClientMode::Play, port);
+    config.connect_timeout = Duration::from_millis(200);
+    match Client::connect(config) {
+        Err(ClientError::Connect(failures)) => {
+            let kinds: Vec<_> = failures.attempts().iter().map(|(_, e)| e.kind()).collect();
+            assert_eq!(kinds, [std::io::ErrorKind::TimedOut]);
+        }
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_waker_ends_connecting() {
+    let (_socket, _waiting, port) = unanswering();
+    let connecting = Connecting::new(config(ClientMode::Play, port)).unwrap();
+    let waker = connecting.waker();
+    let other = thread::spawn(move || waker.wake());
+    let error = connecting.finish().err().unwrap();
+    assert!(matches!(error, ClientError::Interrupted), "{error}");
+    other.join().unwrap();
+}
+
+#[test]
+fn a_waker_ends_the_look_up() {
+    let mut config = config(ClientMode::Play, 1);
+    config.session.url.host = "localhost".to_owned();
+    let connecting = Connecting::new(config).unwrap();
+    connecting.waker().wake();
+    let error = connecting.finish().err().unwrap();
+    assert!(matches!(error, ClientError::Interrupted), "{error}");
+}
+
+#[test]
+fn a_waker_ends_the_handshake() {
+    let (tell, told) = channel();
+    let (config, server) = serve(ClientMode::Play, move |mut socket| {
+        // The handshake has begun: it is no longer connecting.
+        socket.read_exact(&mut [0; 1_537]).unwrap();
+        tell.send(()).unwrap();
+        let _ = socket.read(&mut [0]);
+    });
+    let connecting = Connecting::new(config).unwrap();
+    let waker = connecting.waker();
+    let other = thread::spawn(move || {
+        told.recv().unwrap();
+        waker.wake();
+    });
+    let error = connecting.finish().err().unwrap();
+    assert!(matches!(error, ClientError::Interrupted), "{error}");
+    other.join().unwrap();
+    server.join().unwrap();
 }
 
 #[test]

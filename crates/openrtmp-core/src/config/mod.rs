@@ -265,6 +265,8 @@ struct SessionAmfLimits {
     string_bytes: usize,
     elements: usize,
     decoded_bytes: usize,
+    values_per_byte: usize,
+    values_base: usize,
 }
 
 impl QueueConfig {

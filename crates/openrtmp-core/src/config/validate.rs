@@ -180,6 +180,12 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         1,
         64,
     )?;
+    range(
+        "limits.session.amf.values_per_byte",
+        c.limits.session.amf.values_per_byte,
+        2,
+        1024,
+    )?;
     Ok(())
 }
 

@@ -2,12 +2,13 @@
 //! [`Bed`] and lists them all with `contract_tests!`.
 
 use std::fmt::Debug;
-use std::io::{ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, IoSlice, Read, Result, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use super::{File, Listener, Platform, Poller, Readiness, Stream, Token, Wake};
+use super::{Answer, File, Listener, Platform, Poller, Readiness, Stream, Token, Wake};
 
 /// Turns to wait for something before giving up.
 const PATIENCE: usize = 200;
@@ -22,9 +23,14 @@ const STREAM: Token = Token(1);
 pub(super) trait Bed {
     type Platform: Platform<Stream: Debug, Listener: Debug, File: Debug>;
     type Peer: Peer;
+    type Host: Host<Peer = Self::Peer>;
 
     fn platform(&self) -> &Self::Platform;
     fn connect(&self, address: SocketAddr) -> Self::Peer;
+    /// Somebody who listens.
+    fn host(&self) -> Self::Host;
+    /// A name that resolves to loopback addresses.
+    fn local_name(&self) -> &str;
     /// Lets time pass, where it does not by itself.
     fn pass(&self);
     /// A folder for files.
@@ -39,6 +45,13 @@ pub(super) trait Peer: Read + Write {
     fn reset(self);
 }
 
+/// A server that is not the platform's. It may block.
+pub(super) trait Host {
+    type Peer;
+    fn address(&self) -> SocketAddr;
+    fn accept(&self) -> Self::Peer;
+}
+
 macro_rules! contract_tests {
     ($bed:expr) => {
         $crate::platform::contract::contract_tests! {
@@ -50,6 +63,15 @@ macro_rules! contract_tests {
             an_address_in_use_is_refused
             a_dropped_listener_frees_its_address
             ipv4_and_ipv6_share_a_port
+            a_listener_that_listens_passes_its_probe
+            a_connection_to_a_host_comes_about
+            a_connection_to_oneself_comes_about
+            a_connection_to_nobody_is_refused
+            a_reset_meets_those_who_connected
+            giving_up_a_connection_under_way_leaves_nothing
+            an_address_is_its_own_answer
+            a_host_name_has_addresses
+            an_unknown_host_is_an_error
             bytes_go_both_ways
             vectored_writes_take_every_slice
             more_slices_than_the_system_takes_are_no_error
@@ -177,7 +199,7 @@ impl<'a, B: Bed> Connected<'a, B> {
     }
 
     /// The result of the peer's next read that is not `WouldBlock`.
-    fn peer_read(&mut self) -> std::io::Result<usize> {
+    fn peer_read(&mut self) -> Result<usize> {
         for _ in 0..PATIENCE {
             match self.peer.read(&mut [0; 64]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.bed.pass(),
@@ -266,6 +288,115 @@ pub(super) fn ipv4_and_ipv6_share_a_port(bed: &impl Bed) {
         // A machine without IPv6, as many containers are.
         Err(error) => assert_ne!(error.kind(), ErrorKind::AddrInUse),
     }
+}
+
+pub(super) fn a_listener_that_listens_passes_its_probe(bed: &impl Bed) {
+    let mut listener = listen(bed);
+    let (mut poller, _waker) = bed.platform().poller().unwrap();
+    for _ in 0..3 {
+        listener.probe().unwrap();
+        let _peer = bed.connect(listener.local_address().unwrap());
+        listener.probe().unwrap();
+        accept(bed, &mut poller, &mut listener);
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+}
+
+pub(super) fn a_connection_to_a_host_comes_about(bed: &impl Bed) {
+    let host = bed.host();
+    let (poller, stream) = connect(bed, host.address());
+    let stream = stream.unwrap();
+    stream.set_unsent_limit(64 * 1024).unwrap();
+    stream.set_unacknowledged_limit(A_WHILE).unwrap();
+    let peer = host.accept();
+    let mut connected = Connected {
+        bed,
+        poller,
+        stream,
+        peer,
+    };
+    let stream = &connected.stream;
+    assert!(stream.connected().unwrap(), "it still is");
+    assert_eq!(stream.peer_address().unwrap(), host.address());
+    let local = stream.local_address().unwrap();
+    assert!(local.ip().is_loopback() && local.port() != 0);
+    connected.write_all(b"hello");
+    assert_eq!(connected.peer_reads(5), b"hello");
+    connected.peer.write_all(b"world").unwrap();
+    assert_eq!(connected.read(5), b"world");
+    connected.peer.shutdown_write();
+    assert_eq!(connected.read(1), b"");
+}
+
+pub(super) fn a_connection_to_oneself_comes_about(bed: &impl Bed) {
+    let mut listener = listen(bed);
+    let address = listener.local_address().unwrap();
+    let (mut poller, stream) = connect(bed, address);
+    let mut ours = stream.unwrap();
+    let (mut theirs, from) = accept(bed, &mut poller, &mut listener);
+    assert_eq!(from, ours.local_address().unwrap());
+    assert_eq!(theirs.peer_address().unwrap(), from);
+    assert_eq!(ours.peer_address().unwrap(), address);
+    assert!(theirs.connected().unwrap());
+    let other = Token(5);
+    poller.add_stream(&mut theirs, other).unwrap();
+    ours.write_all(b"to myself").unwrap();
+    wait(bed, &mut poller, |r| r.token == other && r.readable);
+    assert_eq!(theirs.read(&mut [0; 64]).unwrap(), 9);
+    theirs.write_all(b"and back").unwrap();
+    wait(bed, &mut poller, |r| r.token == STREAM && r.readable);
+    assert_eq!(ours.read(&mut [0; 64]).unwrap(), 8);
+}
+
+pub(super) fn a_connection_to_nobody_is_refused(bed: &impl Bed) {
+    let address = bed.host().address();
+    let (_poller, stream) = connect(bed, address);
+    assert_eq!(stream.err().unwrap().kind(), ErrorKind::ConnectionRefused);
+}
+
+pub(super) fn a_reset_meets_those_who_connected(bed: &impl Bed) {
+    let host = bed.host();
+    let (mut poller, stream) = connect(bed, host.address());
+    let mut stream = stream.unwrap();
+    host.accept().reset();
+    wait(bed, &mut poller, |r| r.token == STREAM && r.readable);
+    let error = stream.read(&mut [0; 8]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+pub(super) fn giving_up_a_connection_under_way_leaves_nothing(bed: &impl Bed) {
+    let host = bed.host();
+    let (mut poller, _waker) = bed.platform().poller().unwrap();
+    let mut stream = bed.platform().connect(host.address()).unwrap();
+    poller.add_stream(&mut stream, STREAM).unwrap();
+    poller.watch_writable(&mut stream, STREAM, true).unwrap();
+    poller.remove_stream(&mut stream).unwrap();
+    drop(stream);
+    // Its token is free, and what becomes of the next attempt is the next one's.
+    let (stream, _peer) = (connect_by(bed, &mut poller, host.address()), host.accept());
+    assert!(stream.unwrap().connected().unwrap());
+}
+
+pub(super) fn an_address_is_its_own_answer(bed: &impl Bed) {
+    for (host, address) in [("127.0.0.1", "127.0.0.1:1935"), ("::1", "[::1]:1935")] {
+        let (answer, answers) = question();
+        bed.platform().resolve(host, 1935, answer);
+        let found = answers.try_recv().expect("at once").unwrap();
+        assert_eq!(found, [address.parse().unwrap()]);
+    }
+}
+
+pub(super) fn a_host_name_has_addresses(bed: &impl Bed) {
+    let found = resolve(bed, bed.local_name()).unwrap();
+    assert!(!found.is_empty());
+    let local = |address: &SocketAddr| address.ip().is_loopback() && address.port() == 1935;
+    assert!(found.iter().all(local), "{found:?}");
+}
+
+pub(super) fn an_unknown_host_is_an_error(bed: &impl Bed) {
+    // Longer than a label may be (RFC 1035 section 2.3.4): no name server is asked.
+    let name = "x".repeat(64);
+    assert!(resolve(bed, &name).is_err());
 }
 
 pub(super) fn bytes_go_both_ways(bed: &impl Bed) {
@@ -528,6 +659,51 @@ pub(super) fn a_file_can_be_cut_off(bed: &impl Bed) {
 fn listen<B: Bed>(bed: &B) -> ListenerOf<B> {
     let address = "127.0.0.1:0".parse().unwrap();
     bed.platform().listen(address).unwrap()
+}
+
+/// Connects, and watches for reading; tells why if it cannot.
+fn connect<B: Bed>(bed: &B, address: SocketAddr) -> (PollerOf<B>, Result<StreamOf<B>>) {
+    let (mut poller, _waker) = bed.platform().poller().unwrap();
+    let stream = connect_by(bed, &mut poller, address);
+    (poller, stream)
+}
+
+fn connect_by<B: Bed>(
+    bed: &B,
+    poller: &mut PollerOf<B>,
+    address: SocketAddr,
+) -> Result<StreamOf<B>> {
+    let mut stream = bed.platform().connect(address)?;
+    poller.add_stream(&mut stream, STREAM).unwrap();
+    poller.watch_writable(&mut stream, STREAM, true).unwrap();
+    loop {
+        wait(bed, poller, |r| r.token == STREAM && r.writable);
+        if stream.connected()? {
+            break;
+        }
+    }
+    poller.watch_writable(&mut stream, STREAM, false).unwrap();
+    Ok(stream)
+}
+
+/// Asks for the addresses of a host and waits for them.
+fn resolve(bed: &impl Bed, host: &str) -> Result<Vec<SocketAddr>> {
+    let (answer, answers) = question();
+    bed.platform().resolve(host, 1935, answer);
+    for _ in 0..PATIENCE {
+        if let Ok(found) = answers.recv_timeout(A_WHILE) {
+            return found;
+        }
+        bed.pass();
+    }
+    panic!("no answer for {host}");
+}
+
+/// What to give to a resolver, and where its answer comes out.
+fn question() -> (Answer, Receiver<Result<Vec<SocketAddr>>>) {
+    let (sender, receiver) = channel();
+    let answer = move |found| sender.send(found).expect("it is waited for");
+    (Box::new(answer), receiver)
 }
 
 /// A connection that no poller watches; its listener is closed.

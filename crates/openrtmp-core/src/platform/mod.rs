@@ -6,6 +6,8 @@
 //! |---|---|
 //! | readiness of sockets, wake-ups | [`Poller`], [`Wake`] |
 //! | listening and connected sockets | [`Listener`], [`Stream`] |
+//! | connecting, host names | [`Platform::connect`], [`Platform::resolve`] |
+//! | the error of a lost listener | [`listener_is_gone`] |
 //! | monotonic and wall clock | [`Platform::now`], [`Platform::wall_clock`] |
 //! | entropy | [`Platform::fill_random`] |
 //! | network interfaces | [`Platform::interfaces`] |
@@ -13,9 +15,15 @@
 //!
 //! Two implementations exist: [`native`] (mio: epoll, kqueue, IOCP) and [`sim`],
 //! an in-memory network with a virtual clock and seeded faults.
+//!
+//! None of this is part of the API, though it is reachable: [`Server`](crate::Server)
+//! runs on [`native`] and takes no other platform, so one written elsewhere would have
+//! nothing to run. It changes without notice. Beside the crate itself only the
+//! program that counts instructions uses it, through the feature `internals`.
 
 #[cfg(test)]
 mod contract;
+mod errors;
 pub mod native;
 pub mod sim;
 
@@ -25,6 +33,12 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use openrtmp_protocol::Time;
+
+pub use errors::listener_is_gone;
+
+/// What [`Platform::resolve`] found, for the one who asked. It may be called on
+/// any thread and must not block: it hands the addresses over and wakes.
+pub type Answer = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>) + Send>;
 
 /// An operating system, or the simulation of one.
 pub trait Platform: Send + Sync + 'static {
@@ -45,6 +59,27 @@ pub trait Platform: Send + Sync + 'static {
     /// Binds and listens. IPv6 sockets are IPv6 only, so that `0.0.0.0` and
     /// `[::]` can stand side by side on one port. Port 0 takes a free one.
     fn listen(&self, address: SocketAddr) -> io::Result<Self::Listener>;
+
+    /// Begins to connect. The stream becomes writable when the attempt has ended,
+    /// well or not: [`Stream::connected`] tells. Until then it must not be read or
+    /// written. It has the options of an accepted one. Dropping it gives up.
+    ///
+    /// # Errors
+    /// What is known at once, for example `NetworkUnreachable` for an IPv6 address
+    /// on a machine without IPv6.
+    fn connect(&self, address: SocketAddr) -> io::Result<Self::Stream>;
+
+    /// Finds the addresses of a host, in the order in which the system would try
+    /// them (RFC 6724), and hands them to `answer` with `port`. It never blocks.
+    /// The answer comes once: before this returns if `host` is an IP address or
+    /// the look-up cannot begin, otherwise from another thread, late, or never if
+    /// the resolver hangs. It has no time-out: the asker has a deadline of its own
+    /// and drops an answer that comes after it.
+    ///
+    /// # Errors
+    /// Given to `answer`: the resolver's own, and `WouldBlock` if too many
+    /// look-ups wait already. An answer without an error has an address.
+    fn resolve(&self, host: &str, port: u16, answer: Answer);
 
     /// Monotonic time since the platform was made.
     fn now(&self) -> Time;
@@ -147,12 +182,32 @@ pub trait Listener {
 
     /// Where it listens, the real port if 0 was asked for.
     fn local_address(&self) -> io::Result<SocketAddr>;
+
+    /// Asks the system, without traffic, whether this still listens. A system may
+    /// take a listening socket from a program without a word: iOS does it to one
+    /// that it suspends, and then `accept` says `WouldBlock` for ever.
+    ///
+    /// # Errors
+    /// One for which [`listener_is_gone`] is true if it does not listen any more.
+    /// The socket is then of no use: drop it and bind anew.
+    fn probe(&self) -> io::Result<()>;
 }
 
-/// A connected socket, non-blocking. Dropping it closes it.
+/// A connected or connecting socket, non-blocking. Dropping it closes it.
 pub trait Stream: io::Read + io::Write {
     /// Our end.
     fn local_address(&self) -> io::Result<SocketAddr>;
+
+    /// The other end. `NotConnected` while the attempt to connect lasts.
+    fn peer_address(&self) -> io::Result<SocketAddr>;
+
+    /// Whether the attempt of [`Platform::connect`] succeeded; false while it lasts.
+    /// To be asked whenever the stream is reported as writable, until it is true.
+    ///
+    /// # Errors
+    /// Why the attempt failed, told once: `ConnectionRefused`, `TimedOut`,
+    /// `HostUnreachable` and so on. The stream is then of no use.
+    fn connected(&self) -> io::Result<bool>;
 
     /// Ends the sending direction: the peer reads what was sent, then the end.
     fn shutdown_write(&self) -> io::Result<()>;
@@ -160,6 +215,13 @@ pub trait Stream: io::Read + io::Write {
     /// Bytes the kernel may hold unsent before the socket stops being writable
     /// (TCP_NOTSENT_LOWAT where there is one; elsewhere nothing).
     fn set_unsent_limit(&self, bytes: u32) -> io::Result<()>;
+
+    /// How long the peer may leave sent data unacknowledged before the connection
+    /// fails with `TimedOut`, where the system can be told (RFC 5482; Linux and
+    /// Android to the millisecond, Apple and Windows in whole seconds, rounded up);
+    /// elsewhere nothing, and the system's own limit holds, usually some 15 minutes. Keep-alive
+    /// does not help here: it probes only while nothing is unacknowledged.
+    fn set_unacknowledged_limit(&self, limit: Duration) -> io::Result<()>;
 }
 
 /// An open file.

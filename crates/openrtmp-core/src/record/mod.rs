@@ -25,8 +25,9 @@ use crate::id::StreamId;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::shared::Shared;
-use crate::stream::packet::{Class, Packet, SharedPacket};
-use crate::tap::{Signal, TapItem, TapStream, Tapped};
+use crate::stream::class::Class;
+use crate::stream::packet::{Packet, SharedPacket};
+use crate::stream::tap_queue::{Signal, TapItem, TapStream, Tapped};
 use flv_file::FlvFile;
 
 /// What was taken from the queue reaches the file within this time (R: a crash

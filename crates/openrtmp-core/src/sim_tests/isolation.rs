@@ -1,13 +1,15 @@
 //! Bugs of ours cost as little as they can (E1).
 
-use openrtmp_protocol::session::MediaKind;
+use openrtmp_protocol::session::{ClientMode, MediaKind};
 
-use super::PANIC;
 use super::media::assert_whole;
-use super::world::{World, ms};
+use super::world::{Setup, World, ms};
+use super::{PANIC, PANIC_OVER};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
+use crate::inbox::Command;
+use crate::placement::Rule;
 
 /// The id that the server gave to the connection opened `n`th.
 fn id_of(w: &World, n: usize) -> crate::ConnectionId {
@@ -96,7 +98,7 @@ fn a_publisher_lost_with_its_worker_ends_its_stream_elsewhere() {
 fn who_waits_to_publish_is_called_when_the_worker_of_the_first_dies() {
     let mut w = World::with(2, |c| c.streams.second_publisher = SecondPublisher::Wait);
     let first = w.live("live/cam");
-    let second = w.client(openrtmp_protocol::session::ClientMode::Publish, "live/cam");
+    let second = w.client(ClientMode::Publish, "live/cam");
     w.run(ms(50));
     panic_while_ending(&mut w, 0);
     w.until("its turn", |w| w[second].is_ready());
@@ -127,8 +129,78 @@ fn the_host_may_end_a_connection_or_a_stream() {
     w.end();
 }
 
+#[test]
+fn a_panic_over_one_players_queue_closes_that_player_only() {
+    // The publisher's worker serves a player of its own and feeds one elsewhere.
+    for workers in [1, 2] {
+        let mut w = World::new(workers);
+        let publisher = w.live("live/cam");
+        let players = [(); 4].map(|()| w.player("live/cam"));
+        w.stream(publisher, 0..5);
+        let mut closed = Vec::new();
+        for culprit in [players[1], players[2]] {
+            let payload = format!("{PANIC_OVER}{}", w[culprit].port());
+            w.send(
+                publisher,
+                MediaKind::Audio,
+                200,
+                payload.into_bytes().into(),
+            );
+            w.run(ms(50));
+            assert!(w[culprit].is_closed());
+            closed.push(CloseReason::Internal);
+            assert_eq!(w.close_reasons(), closed);
+        }
+        w.stream(publisher, 5..15);
+        w.run(ms(50));
+        for player in [players[0], players[3]] {
+            assert_whole(&w[player].media, &w[publisher].sent);
+        }
+        assert_eq!(w.metrics().errors.internal, 2);
+        w.end();
+    }
+}
+
+#[test]
+fn a_connection_goes_to_the_worker_of_its_stream_with_all_it_said() {
+    let mut setup = Setup::new(2);
+    setup.placement = Rule::Load;
+    let mut w = setup.build();
+    let publisher = w.live("live/cam");
+    // Busy enough that the publisher of another stream goes elsewhere, and with it
+    // everybody who plays that.
+    w.shared.placement.measured(0, 900);
+    let elsewhere = w.client(ClientMode::Publish, "live/other");
+    w.until("Publish.Start", |w| w[elsewhere].is_ready());
+    w.headers(elsewhere);
+    let (near, far) = (w.player("live/cam"), w.player("live/other"));
+    w.stream(elsewhere, 0..12);
+    w.stream(publisher, 0..12);
+    w.run(ms(50));
+    assert_whole(&w[near].media, &w[publisher].sent);
+    assert_whole(&w[far].media, &w[elsewhere].sent);
+    let served = w
+        .metrics()
+        .workers
+        .iter()
+        .map(|w| w.connections)
+        .collect::<Vec<_>>();
+    assert_eq!(served.iter().sum::<usize>(), 4);
+    assert!(served.iter().all(|&n| n > 0), "{served:?}");
+    // The host finds whom it means, wherever they are.
+    let moved = id_of(&w, 1);
+    assert!(w.host(|server| server.disconnect(moved, "enough")));
+    w.until("its end", |w| w[elsewhere].is_closed());
+    w.end();
+}
+
 /// The worker of a connection panics, outside of what it does for one connection.
 fn panic_while_ending(w: &mut World, connection: usize) {
-    let id = id_of(w, connection);
-    assert!(!w.host(|server| server.disconnect(id, PANIC)));
+    let worker = w
+        .shared
+        .locations
+        .of(id_of(w, connection))
+        .expect("it is there");
+    w.shared.inboxes[worker].send(Command::Panic);
+    w.run(ms(0));
 }

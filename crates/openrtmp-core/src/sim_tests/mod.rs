@@ -20,9 +20,25 @@ mod torture;
 mod world;
 mod worlds;
 
-/// A payload that ends so, or a disconnect for this reason, makes a worker of a
-/// test build panic.
+/// A payload that ends so makes a worker of a test build panic, while it serves the
+/// publisher.
 pub(crate) const PANIC: &str = "panic, said the test";
+
+/// A payload that ends so, followed by a port, makes it panic over the queue of the
+/// player that came from that port.
+pub(crate) const PANIC_OVER: &str = "panic over the player at ";
+
+/// Panics if the payload asks for it.
+pub(crate) fn panic_over(player: std::net::SocketAddr, payload: &[u8]) {
+    let digits = payload
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit());
+    let (text, port) = payload.split_at(payload.len() - digits.count());
+    if text.ends_with(PANIC_OVER.as_bytes()) {
+        assert_ne!(port, player.port().to_string().as_bytes());
+    }
+}
 
 #[test]
 fn tests_that_security_md_names_exist() {

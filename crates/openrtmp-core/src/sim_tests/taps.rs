@@ -8,6 +8,7 @@ use super::media::{self, Piece, assert_whole};
 use super::world::{Setup, World, ms};
 use crate::config::SecondPublisher;
 use crate::events::Event;
+use crate::inbox::Command;
 use crate::publisher::{PublishError, Publisher};
 use crate::tap::{Frame, FrameContent, Tap, TapEvent};
 
@@ -248,11 +249,8 @@ fn the_host_ends_a_stream_that_it_publishes() {
 fn a_host_publisher_learns_that_its_worker_died() {
     let mut w = World::new(1);
     let mut publisher = w.server.publish("live/cam").expect("published");
-    let _connection = w.shaken();
-    let Some(Event::ConnectionOpened { connection, .. }) = w.events().into_iter().nth(2) else {
-        panic!("{:?}", w.events());
-    };
-    w.host(|server| server.disconnect(connection, super::PANIC));
+    w.shared.inboxes[0].send(Command::Panic);
+    w.run(ms(0));
     assert_eq!(write(&mut publisher, 1), Err(PublishError::Ended));
     drop(publisher);
     w.end();

@@ -23,15 +23,16 @@ use crate::config::{Config, RecordConfig};
 use crate::dispatch::Inlet;
 use crate::error::StartError;
 use crate::events::{CloseReason, Event};
+use crate::inbox::Command as Order;
 use crate::metrics::{Metrics, WorkerReport};
+use crate::placement::Rule;
 use crate::platform::Platform;
 use crate::platform::sim::{self, Sim, SimSocket};
 use crate::record::Recorder;
 use crate::server::{Assembly, Server};
 use crate::shared::Shared;
-use crate::tap::{Signal, Tapped};
+use crate::stream::tap_queue::{Signal, Tapped};
 use crate::worker::Worker;
-use crate::worker::inbox::Command as Order;
 
 pub(super) const ADDRESS: &str = "127.0.0.1:1935";
 
@@ -81,6 +82,8 @@ pub(super) struct Setup {
     pub(super) config: Config,
     pub(super) network: sim::Config,
     pub(super) seed: u64,
+    /// Who serves whom.
+    pub(super) placement: Rule,
     /// The host is asked; its requests wait in [`World::requests`].
     pub(super) host_decides: bool,
 }
@@ -94,6 +97,7 @@ impl Setup {
             config,
             network: sim::Config::default(),
             seed: 1,
+            placement: Rule::Fixed,
             host_decides: false,
         }
     }
@@ -110,6 +114,7 @@ impl Setup {
         let seen = events.clone();
         let mut builder = Server::builder(self.config)
             .on_event(move |event| seen.lock().expect("not poisoned").push(event));
+        builder.ids = Arc::default();
         if self.host_decides {
             let asked = requests.clone();
             builder =
@@ -117,6 +122,8 @@ impl Setup {
         }
         let assembly = Assembly::new(sim.clone(), builder)?;
         let server = Arc::new(assembly.handle());
+        // The simulated clock stands still while a worker works: none is ever busy.
+        assembly.shared.placement.set_rule(self.placement);
         Ok(World {
             pollers: sim.pollers(),
             sim,
@@ -526,7 +533,7 @@ impl World {
     }
 
     /// What there is of everything that a stop leaves nothing of.
-    pub(super) fn left(&self) -> [(&'static str, usize); 10] {
+    pub(super) fn left(&self) -> [(&'static str, usize); 11] {
         let directory = self.shared.directory.lock();
         [
             ("workers", self.workers_left()),
@@ -542,6 +549,7 @@ impl World {
             ("publishers", directory.publishers()),
             ("memory", self.shared.budget.used()),
             ("addresses", self.shared.addresses.len()),
+            ("locations", self.shared.locations.len()),
         ]
     }
 }
@@ -567,6 +575,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// The port it came from.
+    pub(super) fn port(&self) -> u16 {
+        let socket = self.socket.as_ref().expect("it is connected");
+        socket.local_address().expect("it has one").port()
+    }
+
     /// Takes so many bytes, whatever they are: a reader as slow as it likes.
     pub(super) fn read_some(&mut self, count: usize) {
         if let Some(socket) = &mut self.socket {

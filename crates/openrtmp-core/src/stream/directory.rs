@@ -10,8 +10,8 @@ use openrtmp_protocol::session::RequestId;
 use openrtmp_protocol::{StreamName, Time};
 
 use crate::config::{Config, SecondPublisher};
-use crate::id::{ConnectionId, PublisherId, StreamId};
-use crate::tap::Tapped;
+use crate::id::{ConnectionId, Ids, PublisherId, StreamId};
+use crate::stream::tap_queue::Tapped;
 
 /// All streams that somebody publishes, plays, taps or waits for.
 pub(crate) struct Directory {
@@ -21,12 +21,12 @@ pub(crate) struct Directory {
 /// The directory, locked. Messages that must not overtake a change of it are
 /// sent while it is held.
 pub(crate) struct Inner {
+    ids: Arc<Ids>,
     streams: BTreeMap<StreamName, Entry>,
     names: HashMap<StreamId, StreamName>,
     /// Taps on every stream.
     taps: Vec<Arc<Tapped>>,
     publishers: usize,
-    next_id: u64,
 }
 
 struct Entry {
@@ -34,7 +34,7 @@ struct Entry {
     epoch: u32,
     home: Option<Home>,
     /// Workers with subscribers.
-    feeds: Vec<usize>,
+    workers: Vec<usize>,
     taps: Vec<Arc<Tapped>>,
     /// Publishers that wait for the present one to leave.
     waiting: VecDeque<(ConnectionId, RequestId)>,
@@ -90,7 +90,7 @@ pub(crate) struct Grant {
     pub(crate) publisher: PublisherId,
     pub(crate) activity: Arc<AtomicU64>,
     pub(crate) turn: Arc<Turn>,
-    pub(crate) feeds: Vec<usize>,
+    pub(crate) workers: Vec<usize>,
     pub(crate) taps: Vec<Arc<Tapped>>,
     /// The publisher it replaces.
     pub(crate) replaced: Option<PublisherId>,
@@ -101,7 +101,7 @@ pub(crate) struct Grant {
 pub(crate) struct Orphan {
     pub(crate) id: StreamId,
     /// Workers that have subscribers of it.
-    pub(crate) feeds: Vec<usize>,
+    pub(crate) workers: Vec<usize>,
     /// Who published it, and may live elsewhere.
     pub(crate) publisher: Option<PublisherId>,
 }
@@ -116,14 +116,14 @@ pub(crate) enum Claim {
 }
 
 impl Directory {
-    pub(crate) fn new() -> Directory {
+    pub(crate) fn new(ids: Arc<Ids>) -> Directory {
         Directory {
             inner: Mutex::new(Inner {
+                ids,
                 streams: BTreeMap::new(),
                 names: HashMap::new(),
                 taps: Vec::new(),
                 publishers: 0,
-                next_id: 1,
             }),
         }
     }
@@ -137,16 +137,15 @@ impl Directory {
 
 impl Inner {
     fn entry(&mut self, name: &StreamName) -> &mut Entry {
-        let (names, next_id) = (&mut self.names, &mut self.next_id);
+        let (names, ids) = (&mut self.names, &self.ids);
         self.streams.entry(name.clone()).or_insert_with(|| {
-            let id = StreamId(*next_id);
-            *next_id += 1;
+            let id = ids.stream();
             names.insert(id, name.clone());
             Entry {
                 id,
                 epoch: 0,
                 home: None,
-                feeds: Vec::new(),
+                workers: Vec::new(),
                 taps: Vec::new(),
                 waiting: VecDeque::new(),
             }
@@ -161,7 +160,7 @@ impl Inner {
     fn forget_if_unused(&mut self, id: StreamId) {
         let Some(entry) = self.by_id(id) else { return };
         if entry.home.is_none()
-            && entry.feeds.is_empty()
+            && entry.workers.is_empty()
             && entry.taps.is_empty()
             && entry.waiting.is_empty()
             && let Some(name) = self.names.remove(&id)
@@ -179,8 +178,8 @@ impl Inner {
     /// A worker has its first subscriber of a stream.
     pub(crate) fn attach(&mut self, name: &StreamName, worker: usize) -> (StreamId, Option<usize>) {
         let entry = self.entry(name);
-        if !entry.feeds.contains(&worker) {
-            entry.feeds.push(worker);
+        if !entry.workers.contains(&worker) {
+            entry.workers.push(worker);
         }
         (entry.id, entry.home.as_ref().map(|home| home.worker))
     }
@@ -188,7 +187,7 @@ impl Inner {
     /// A worker has lost its last subscriber. Returns the home worker.
     pub(crate) fn detach(&mut self, id: StreamId, worker: usize) -> Option<usize> {
         let entry = self.by_id(id)?;
-        entry.feeds.retain(|&w| w != worker);
+        entry.workers.retain(|&w| w != worker);
         let home = entry.home.as_ref().map(|home| home.worker);
         self.forget_if_unused(id);
         home
@@ -238,7 +237,7 @@ impl Inner {
             publisher,
             activity: home.activity.clone(),
             turn: home.turn.clone(),
-            feeds: entry.feeds.clone(),
+            workers: entry.workers.clone(),
             taps: entry.taps.iter().chain(&everywhere).cloned().collect(),
             replaced: present,
         };
@@ -299,9 +298,9 @@ impl Inner {
             return None;
         }
         entry.home = None;
-        let feeds = entry.feeds.clone();
+        let workers = entry.workers.clone();
         self.forget_if_unused(id);
-        Some(feeds)
+        Some(workers)
     }
 
     /// True if this is still what a publish was granted for: the home of the stream
@@ -312,20 +311,26 @@ impl Inner {
     }
 
     /// True if a worker has subscribers of a stream.
-    pub(crate) fn feeds(&self, id: StreamId, worker: usize) -> bool {
+    pub(crate) fn has_players(&self, id: StreamId, worker: usize) -> bool {
         let entry = self.names.get(&id).and_then(|name| self.streams.get(name));
-        entry.is_some_and(|entry| entry.feeds.contains(&worker))
+        entry.is_some_and(|entry| entry.workers.contains(&worker))
     }
 
-    /// A worker died: its streams are over, its subscribers gone. Returns those
-    /// streams.
-    pub(crate) fn worker_died(&mut self, worker: usize) -> Vec<Orphan> {
+    /// A worker died: its streams are over, its subscribers and its connections, which
+    /// `is_lost` tells, gone. Returns those streams.
+    pub(crate) fn worker_died(
+        &mut self,
+        worker: usize,
+        is_lost: impl Fn(ConnectionId) -> bool,
+    ) -> Vec<Orphan> {
         let mut orphans = Vec::new();
         let mut ids = Vec::new();
         for entry in self.streams.values_mut() {
             ids.push(entry.id);
-            entry.feeds.retain(|&w| w != worker);
-            entry.waiting.retain(|(c, _)| c.worker() != worker);
+            entry.workers.retain(|&w| w != worker);
+            entry
+                .waiting
+                .retain(|&(connection, _)| !is_lost(connection));
             if entry
                 .home
                 .as_ref()
@@ -342,7 +347,7 @@ impl Inner {
                 entry.epoch = entry.epoch.wrapping_add(1);
                 orphans.push(Orphan {
                     id: entry.id,
-                    feeds: entry.feeds.clone(),
+                    workers: entry.workers.clone(),
                     publisher,
                 });
             }
@@ -433,7 +438,7 @@ mod tests {
     }
 
     fn connection(worker: usize, slot: usize) -> ConnectionId {
-        ConnectionId::new(worker, slot, 1)
+        ConnectionId::from_u64((worker * 100 + slot) as u64)
     }
 
     fn publisher(worker: usize, slot: usize) -> PublisherId {
@@ -463,11 +468,11 @@ mod tests {
 
     #[test]
     fn the_first_publisher_gives_a_stream_its_home() {
-        let directory = Directory::new();
+        let directory = Directory::new(Arc::default());
         let mut d = directory.lock();
         assert_eq!(d.attach(&name("a"), 2).1, None);
         let grant = claim(&mut d, "a", 1);
-        assert_eq!((grant.home, grant.feeds), (1, vec![2]));
+        assert_eq!((grant.home, grant.workers), (1, vec![2]));
         assert_eq!(grant.replaced, None);
         assert_eq!(d.attach(&name("a"), 0), (grant.id, Some(1)));
         assert_eq!(d.home(&name("a")), Some((grant.id, 1)));
@@ -477,7 +482,7 @@ mod tests {
 
     #[test]
     fn a_second_claim_is_decided_by_the_policy_and_by_silence() {
-        let directory = Directory::new();
+        let directory = Directory::new(Arc::default());
         let mut d = directory.lock();
         let first = claim(&mut d, "a", 1);
         let mut second = |policy, now| d.claim(&name("a"), publisher(0, 9), 0, &rules(policy), now);
@@ -511,7 +516,7 @@ mod tests {
 
     #[test]
     fn an_earlier_publishers_end_changes_nothing() {
-        let directory = Directory::new();
+        let directory = Directory::new(Arc::default());
         let mut d = directory.lock();
         let first = claim(&mut d, "a", 1);
         let takeover = rules(SecondPublisher::Takeover);
@@ -530,7 +535,7 @@ mod tests {
 
     #[test]
     fn as_many_publishers_as_allowed_and_a_replacement_is_none_more() {
-        let directory = Directory::new();
+        let directory = Directory::new(Arc::default());
         let mut d = directory.lock();
         claim(&mut d, "a", 0);
         let b = claim(&mut d, "b", 0);
@@ -547,7 +552,7 @@ mod tests {
 
     #[test]
     fn those_who_wait_are_called_in_order_once_the_stream_is_free() {
-        let directory = Directory::new();
+        let directory = Directory::new(Arc::default());
         let mut d = directory.lock();
         let grant = claim(&mut d, "a", 0);
         for slot in 1..=4 {
@@ -568,7 +573,7 @@ mod tests {
 
     #[test]
     fn names_last_as_long_as_anybody_has_to_do_with_them() {
-        let directory = Directory::new();
+        let directory = Directory::new(Arc::default());
         let mut d = directory.lock();
         let (id, _) = d.attach(&name("a"), 0);
         d.attach(&name("a"), 1);
@@ -586,7 +591,7 @@ mod tests {
 
     #[test]
     fn a_dead_workers_streams_are_over_and_its_subscribers_gone() {
-        let directory = Directory::new();
+        let directory = Directory::new(Arc::default());
         let mut d = directory.lock();
         let lost = claim(&mut d, "lost", 0);
         let kept = claim(&mut d, "kept", 1);
@@ -598,10 +603,10 @@ mod tests {
         d.wait(&name("kept"), (connection(0, 1), RequestId(1)));
         let orphan = Orphan {
             id: lost.id,
-            feeds: vec![1, 2],
+            workers: vec![1, 2],
             publisher: Some(publisher(0, 0)),
         };
-        assert_eq!(d.worker_died(0), [orphan]);
+        assert_eq!(d.worker_died(0, |c| c.as_u64() < 100), [orphan]);
         assert_eq!(d.publishers(), 1);
         assert_eq!(d.home(&name("lost")), None);
         assert_eq!(d.len(), 2);

@@ -1,6 +1,7 @@
 use openrtmp_protocol::session::MediaKind;
 
-use super::packet::{Class, Packet};
+use super::class::Class;
+use super::packet::Packet;
 
 /// Which packets a subscriber gets: nothing undecodable, nothing it did not ask
 /// for. One per subscription.

@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::packet::{Class, SharedPacket};
+use super::class::Class;
+use super::packet::SharedPacket;
 use crate::config::GopConfig;
 
 /// The newest frames of a stream, from a key frame on (S6).

@@ -1,19 +1,22 @@
 //! Streams: one clock, one GOP cache, one set of tracks each; packets shared by
 //! reference with every subscriber.
 
+pub(crate) mod class;
 pub(crate) mod clock;
 pub(crate) mod directory;
 pub(crate) mod gate;
 pub(crate) mod gop;
+pub(crate) mod message;
 pub(crate) mod packet;
 pub(crate) mod queue;
 #[allow(clippy::module_inception)]
 pub(crate) mod stream;
+pub(crate) mod tap_queue;
 pub(crate) mod tracks;
 
 #[cfg(test)]
 pub(crate) fn test_packet(
-    class: packet::Class,
+    class: class::Class,
     timestamp: u32,
     length: usize,
 ) -> packet::SharedPacket {
@@ -22,7 +25,7 @@ pub(crate) fn test_packet(
 
 #[cfg(test)]
 pub(crate) fn test_track_packet(
-    class: packet::Class,
+    class: class::Class,
     track: u8,
     timestamp: u32,
 ) -> packet::SharedPacket {
@@ -31,20 +34,20 @@ pub(crate) fn test_track_packet(
 
 #[cfg(test)]
 pub(crate) fn make_packet(
-    class: packet::Class,
+    class: class::Class,
     track: u8,
     timestamp: u32,
     length: usize,
 ) -> packet::SharedPacket {
     use openrtmp_protocol::session::MediaKind;
     let kind = match class {
-        packet::Class::Audio => MediaKind::Audio,
-        packet::Class::Metadata | packet::Class::Data => MediaKind::Data,
+        class::Class::Audio => MediaKind::Audio,
+        class::Class::Metadata | class::Class::Data => MediaKind::Data,
         _ => MediaKind::Video,
     };
     packet::Packet::new(
         kind,
-        tracks::Classified {
+        class::Classified {
             class,
             track,
             slot: None,

@@ -2,37 +2,14 @@ use std::sync::Arc;
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::{Payload, WireMessage};
-use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::MediaKind;
 
-use super::tracks::{Classified, HeaderSlot};
+use super::class::{Class, Classified, HeaderSlot};
 use crate::budget::{Budget, Charge};
-
-/// Chunk streams that media is written on. Commands use 3 and below.
-const AUDIO_CHUNK_STREAM: u32 = 4;
-const DATA_CHUNK_STREAM: u32 = 5;
-const VIDEO_CHUNK_STREAM: u32 = 6;
 
 /// The message stream id nearly every player has: the first it created. Headers
 /// are made for it once per packet; players with another id get their own copy.
 pub(crate) const COMMON_MESSAGE_STREAM: u32 = 1;
-
-/// What a packet means to whoever may have to drop it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// onMetaData.
-    Metadata,
-    /// Decoder configuration, or the end of a sequence.
-    Header,
-    /// A video frame that decoding can start at.
-    Key,
-    /// Any other video frame.
-    Inter,
-    /// An audio frame.
-    Audio,
-    /// Other data.
-    Data,
-}
 
 /// One message of a stream, made once and shared by all who get it.
 #[derive(Debug)]
@@ -65,15 +42,10 @@ impl Packet {
         payload: Payload,
         budget: &Arc<Budget>,
     ) -> Option<SharedPacket> {
-        let (chunk_stream, message_kind) = match kind {
-            MediaKind::Audio => (AUDIO_CHUNK_STREAM, kind::AUDIO),
-            MediaKind::Video => (VIDEO_CHUNK_STREAM, kind::VIDEO),
-            MediaKind::Data => (DATA_CHUNK_STREAM, kind::DATA_AMF0),
-        };
         let charge = Charge::new(budget, payload.len() + size_of::<Packet>());
         let message = WireMessage::new(
-            chunk_stream,
-            message_kind,
+            kind.chunk_stream(),
+            kind.message_kind(),
             COMMON_MESSAGE_STREAM,
             timestamp,
             payload,

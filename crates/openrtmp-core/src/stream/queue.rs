@@ -6,8 +6,9 @@ use bytes::Bytes;
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::ChunkHeaders;
 
+use super::class::Class;
 use super::gate::Gate;
-use super::packet::{COMMON_MESSAGE_STREAM, Class, SharedPacket};
+use super::packet::{COMMON_MESSAGE_STREAM, SharedPacket};
 use crate::config::QueueConfig;
 
 /// Slices of one vectored write. Linux takes 1,024; at two or three a packet

@@ -5,15 +5,16 @@ use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 use openrtmp_protocol::{StreamName, Time};
 
+use super::class::{Class, Classified, HeaderSlot, plain};
 use super::clock::{Irregularity, StreamClock};
 use super::gop::GopCache;
-use super::packet::{Class, Packet, SharedPacket};
-use super::tracks::{Classified, HeaderSlot, Tracks, plain};
+use super::packet::{Packet, SharedPacket};
+use super::tracks::Tracks;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::id::{PublisherId, StreamId};
-use crate::metrics::Rate;
-use crate::tap::{TapSink, TapStart, TapStream};
+use crate::rate::Rate;
+use crate::stream::tap_queue::{TapSink, TapStart, TapStream};
 
 /// AMF0 string `onMetaData`: marker, length, text.
 const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
@@ -31,7 +32,7 @@ pub(crate) struct Stream {
     /// The earliest entry for this stream among the timers.
     pub(crate) armed: Option<Time>,
     /// Workers that have subscribers of this stream.
-    pub(crate) feeds: Vec<usize>,
+    pub(crate) workers: Vec<usize>,
     pub(crate) taps: Vec<TapSink>,
     /// Time of the last frame in microseconds, read by whoever wants to publish
     /// the same name (S3).
@@ -88,7 +89,7 @@ impl Stream {
             publisher: None,
             grace_until: None,
             armed: None,
-            feeds: Vec::new(),
+            workers: Vec::new(),
             taps: Vec::new(),
             activity,
             started: now,

@@ -8,7 +8,7 @@ use openrtmp_protocol::media::{
 use openrtmp_protocol::session::MediaKind;
 use serde::Serialize;
 
-use super::packet::Class;
+use super::class::{Class, Classified, HeaderSlot, plain};
 
 /// One track of a stream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,24 +31,6 @@ pub struct Track {
     pub sample_rate: Option<u32>,
     /// Channels.
     pub channels: Option<u32>,
-}
-
-/// What a message is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Classified {
-    pub(crate) class: Class,
-    pub(crate) track: u8,
-    /// A header that joiners need, and the slot it takes among them.
-    pub(crate) slot: Option<HeaderSlot>,
-}
-
-/// Joiners get the newest message of each slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HeaderSlot {
-    pub(crate) kind: MediaKind,
-    pub(crate) track: u8,
-    /// Sequence headers first, then what refines them.
-    pub(crate) refinement: bool,
 }
 
 /// The tracks of a stream.
@@ -254,15 +236,6 @@ impl Tracks {
         encoder.value(&Value::from("onMetaData"));
         encoder.value(&Value::EcmaArray(object));
         encoder.finish()
-    }
-}
-
-/// A message of the default track that joiners do not need.
-pub(crate) fn plain(class: Class) -> Classified {
-    Classified {
-        class,
-        track: 0,
-        slot: None,
     }
 }
 

@@ -1,15 +1,20 @@
+//! One peer: its transport, its session, and what they are doing.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use openrtmp_protocol::session::{RequestId, ServerSession, Stage};
+use openrtmp_protocol::session::{ServerSession, Stage};
 use openrtmp_protocol::{StreamName, Time};
 
-use crate::addresses::Resident;
+use super::end::End;
+use super::requests::{Pending, WaitsFor};
+use super::transport::Transport;
+use crate::addresses::AddressSlot;
 use crate::budget::Charge;
 use crate::config::{Config, QueueConfig};
-use crate::events::CloseReason;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::DelayHistogram;
+use crate::platform::Stream;
 use crate::stream::queue::SendQueue;
 
 /// What a connection that does not publish may hold once memory is used up.
@@ -23,10 +28,12 @@ const FAIR_SHARE: usize = 64 * 1024;
 #[repr(C)]
 pub(crate) struct Connection<S> {
     pub(super) id: ConnectionId,
-    pub(super) socket: S,
+    pub(super) transport: Transport<S>,
     /// What waits to be sent.
     pub(super) queue: SendQueue,
     pub(super) io: IoState,
+    /// Whether it ends, and what is still owed then.
+    pub(super) end: End,
     /// In place of `queue.write_coalesce`.
     pub(super) write_coalesce: Option<Duration>,
     pub(super) bytes_out: u64,
@@ -39,7 +46,7 @@ pub(crate) struct Connection<S> {
     pub(super) bytes_in: u64,
     /// Its memory for unfinished messages.
     pub(super) charge: Charge,
-    /// When the timers tell of this connection.
+    /// When the timers report this connection.
     pub(super) armed: Option<Time>,
     pub(super) peer: SocketAddr,
     pub(super) opened: Time,
@@ -53,7 +60,7 @@ pub(crate) struct Connection<S> {
     /// status.
     pub(super) over_limit: Option<&'static str>,
     /// Its place among those of its address, if they are counted.
-    pub(super) _resident: Option<Resident>,
+    pub(super) _address_slot: Option<AddressSlot>,
 }
 
 /// Where a connection stands with its socket.
@@ -67,22 +74,14 @@ pub(super) struct IoState {
     pub(super) unread: bool,
     /// The socket takes no more; since when it took nothing.
     pub(super) blocked_since: Option<Time>,
-    /// The poller told since that there is room.
-    pub(super) room: bool,
+    /// The poller reported since that it takes bytes again.
+    pub(super) writable: bool,
     /// The poller watches for writability.
     pub(super) watching: bool,
     /// Packets are being collected until then.
     pub(super) coalesce_until: Option<Time>,
     /// What waits must go out now.
     pub(super) urgent: bool,
-    /// We end the connection once everything is sent, for this reason.
-    pub(super) ending: Option<CloseReason>,
-    /// It is over by then, sent or not.
-    pub(super) end_by: Option<Time>,
-    /// Bytes thrown away since we decided to end it.
-    pub(super) discarded: usize,
-    /// Everything is sent; the peer may read it until then.
-    pub(super) linger_until: Option<Time>,
     pub(super) ping_sent: bool,
 }
 
@@ -96,42 +95,22 @@ pub(super) struct Publication {
     pub(super) query: String,
 }
 
-/// A request that is not decided yet.
-pub(super) struct Pending {
-    pub(super) request: RequestId,
-    pub(super) want: Want,
-    pub(super) waits_for: WaitsFor,
+/// What a connection gives up when it ends.
+pub(super) struct Released {
+    pub(super) publishing: Vec<Publication>,
+    pub(super) playing: Vec<(u32, StreamId)>,
+    pub(super) pending: Vec<Pending>,
 }
 
-/// What is requested.
-#[derive(Clone)]
-pub(super) enum Want {
-    Connect {
-        app: String,
-    },
-    Publish {
-        message_stream: u32,
-        name: StreamName,
-        query: String,
-    },
-    Play {
-        message_stream: u32,
-        name: StreamName,
-    },
-}
-
-/// Who has to decide.
-pub(super) enum WaitsFor {
-    /// The host, until then.
-    Host(Time),
-    /// The stream's present publisher, by leaving.
-    Publisher,
-}
-
-impl<S> Connection<S> {
+impl<S: Stream> Connection<S> {
     /// True once we have decided to end it: nothing it says matters any more.
     pub(super) fn is_ending(&self) -> bool {
-        self.io.ending.is_some()
+        self.end.is_decided()
+    }
+
+    /// True once everything that was said is with the system.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.queue.is_empty() && self.transport.is_flushed()
     }
 
     /// Whether to hold back what waits, to collect more (`queue.write_coalesce`).
@@ -164,12 +143,11 @@ impl<S> Connection<S> {
             .blocked_since
             .map(|since| since + config.queue.stall_timeout);
         if self.is_ending() {
-            let ends = [self.io.linger_until, self.io.end_by];
-            return stalled.into_iter().chain(ends.into_iter().flatten()).min();
+            return stalled.into_iter().chain(self.end.deadline()).min();
         }
         let decision = self.pending.iter().filter_map(|p| match p.waits_for {
             WaitsFor::Host(until) => Some(until),
-            WaitsFor::Publisher => None,
+            WaitsFor::Publisher | WaitsFor::Worker(_) => None,
         });
         let ping = (!config.rtmp.ping_interval.is_zero() && self.stage() != Stage::Handshake)
             .then(|| self.last_input + self.ping_due(config));
@@ -188,7 +166,9 @@ impl<S> Connection<S> {
 
     /// Counts what it makes the server hold.
     pub(super) fn account(&mut self) {
-        let held = self.session.buffered_bytes() + self.queue.control_bytes();
+        let held = self.session.buffered_bytes()
+            + self.queue.control_bytes()
+            + self.transport.buffered_bytes();
         self.charge.set(held);
     }
 
@@ -199,6 +179,24 @@ impl<S> Connection<S> {
 
     pub(super) fn stage(&self) -> Stage {
         self.session.stage()
+    }
+
+    /// Gives up what it publishes, plays and waits for.
+    pub(super) fn release(&mut self) -> Released {
+        Released {
+            publishing: std::mem::take(&mut self.publishing),
+            playing: std::mem::take(&mut self.playing),
+            pending: std::mem::take(&mut self.pending),
+        }
+    }
+
+    /// True for one that does nothing yet and waits for nothing but, if so, `request`:
+    /// it can go on with another worker.
+    pub(super) fn is_idle_but_for_one_request(&self) -> bool {
+        !self.is_ending()
+            && self.publishing.is_empty()
+            && self.playing.is_empty()
+            && self.pending.len() == 1
     }
 }
 

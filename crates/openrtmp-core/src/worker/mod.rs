@@ -1,5 +1,5 @@
 //! A worker: one thread, one poller, its connections, the streams that live
-//! here and the subscribers it feeds.
+//! here and the players it serves.
 //!
 //! # A turn
 //!
@@ -8,50 +8,62 @@
 //! that have come, and writes, once per connection, what all that queued. There
 //! is no tick: it waits until the next deadline, or for ever.
 //!
-//! # Files
+//! # Rooms
 //!
-//! [`connection`] holds a peer's state, [`traffic`] moves its bytes, [`requests`]
-//! answers what its session asks, [`streams`] is the home side of streams,
-//! [`feeds`] the subscribers' side, [`accept`] the listeners, [`report`] the
-//! numbers, [`inbox`] what others may ask of a worker.
+//! | room | holds | knows nothing of |
+//! |---|---|---|
+//! | [`context`] | time, settings, timers, poller, counters, ways out | connections, streams |
+//! | [`listeners`] | listening sockets | connections |
+//! | [`connections`] | [`connection`]s, each a [`transport`] and a session, with its [`end`] | streams |
+//! | [`streams`] | the home side of streams | connections, players |
+//! | [`players`] | subscriptions of connections here | streams |
+//!
+//! What a room works on is in its functions' arguments. The worker itself joins them:
+//! [`serve`] reads and acts on what sessions say, [`requests`] decides and carries out
+//! connect, publish and play, [`arrivals`] lets connections in and hands them over,
+//! [`report`] counts, and this file takes turns.
 
-mod accept;
+mod arrivals;
 mod connection;
-mod feeds;
-pub(crate) mod inbox;
+mod connections;
+mod context;
+mod end;
+mod listeners;
+mod players;
 mod report;
 mod requests;
+mod serve;
 mod streams;
 mod timers;
-mod traffic;
+mod transport;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
-use slab::Slab;
 
-pub(crate) use accept::{Handoff, Listening};
-use connection::Connection;
-use feeds::Feed;
-use inbox::{Command, Outlet};
+pub(crate) use arrivals::Handoff;
+use arrivals::Newcomers;
+use connections::Connections;
+use context::{Context, Totals};
+use listeners::Listeners;
+pub(crate) use listeners::Listening;
+use players::Players;
+use streams::Streams;
 use timers::{Timer, Timers};
 
 use crate::config::Config;
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::id::ConnectionId;
+use crate::inbox::{Command, ConnectionCommand, InboxReceiver};
 use crate::log_limit::Cause;
-use crate::metrics::{ErrorCounts, Rate};
-use crate::platform::{Platform, Poller, Readiness, Token};
+use crate::placement::LoadMeter;
+use crate::platform::{Platform, Poller, Readiness};
 use crate::shared::Shared;
-use crate::stream::stream::Stream;
-
-/// Bytes read at once. One buffer per worker, shared by its connections.
-const READ_BUFFER: usize = 256 * 1024;
+use crate::stream::message::StreamNews;
 
 /// After waiting for sockets failed, the next try.
 const POLL_RETRY: Duration = Duration::from_millis(10);
@@ -61,96 +73,22 @@ const COMMANDS_PER_TURN: usize = 4096;
 
 /// A worker. [`Worker::run`] is its thread; a simulation calls [`Worker::turn`].
 pub(crate) struct Worker<P: Platform> {
-    index: usize,
-    platform: Arc<P>,
-    shared: Arc<Shared>,
-    /// The settings in force: no lock on the way of a frame.
-    config: Arc<Config>,
-    poller: P::Poller,
-    outlet: Outlet,
+    context: Context<P>,
+    inbox: InboxReceiver,
     handoff: Arc<Handoff<P::Stream>>,
     /// On worker 0.
-    listeners: Vec<Listening<P::Listener>>,
-    /// Listeners there were, for their tokens.
-    listened: usize,
-    state: State<P::Stream>,
-    /// Survives a restart, so that a stale id stays stale.
-    generation: u32,
-    /// The host is in the background: writes are collected.
-    background: bool,
-    /// Subscriptions there were, for the same reason.
-    joins: u64,
-}
-
-/// What is lost when a worker has to be restarted. Maps are ordered, so that a
-/// seed fixes the course of a simulation.
-struct State<S> {
-    now: Time,
-    connections: Slab<Connection<S>>,
-    /// Streams that live here.
-    streams: BTreeMap<StreamId, Stream>,
-    /// Streams with subscribers here.
-    feeds: BTreeMap<StreamId, Feed>,
-    timers: Timers,
+    listeners: Listeners<P::Listener>,
+    connections: Connections<P::Stream>,
+    newcomers: Newcomers,
+    streams: Streams,
+    players: Players,
+    load: LoadMeter,
+    /// Connections accepted here and handed round.
+    accepted: u64,
+    /// Kept for its capacity.
     ready: Vec<Readiness>,
-    buffer: Vec<u8>,
-    /// To be written to at the end of the turn.
-    dirty: Vec<usize>,
-    /// Room of `dirty` while that is being worked on.
-    spare: Vec<usize>,
-    /// To be written to again in the next turn.
-    unwritten: Vec<usize>,
-    /// To be read again in the next turn.
-    unread: Vec<usize>,
-    /// Found to be ended while others were being served.
-    doomed: Vec<(ConnectionId, CloseReason)>,
-    /// Set while stopping: the moment of force.
-    draining: Option<Time>,
-    accept_paused: bool,
-    /// More connections wait than one turn accepts.
-    unaccepted: bool,
-    /// Connections in the order they came, those that got on included until
-    /// they are looked at.
-    newcomers: VecDeque<ConnectionId>,
-    next_worker: usize,
-    totals: Totals,
-}
-
-/// Counters of this worker.
-#[derive(Default)]
-struct Totals {
-    turns: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    rate_in: Rate,
-    rate_out: Rate,
-    errors: ErrorCounts,
-    dropped_frames: u64,
-}
-
-impl<S> State<S> {
-    fn new() -> State<S> {
-        State {
-            now: Time::ZERO,
-            connections: Slab::new(),
-            streams: BTreeMap::new(),
-            feeds: BTreeMap::new(),
-            timers: Timers::default(),
-            ready: Vec::new(),
-            buffer: Vec::new(),
-            dirty: Vec::new(),
-            spare: Vec::new(),
-            unwritten: Vec::new(),
-            unread: Vec::new(),
-            doomed: Vec::new(),
-            draining: None,
-            accept_paused: false,
-            unaccepted: false,
-            newcomers: VecDeque::new(),
-            next_worker: 0,
-            totals: Totals::default(),
-        }
-    }
+    /// Shared by all that is read.
+    read_buffer: Vec<u8>,
 }
 
 impl<P: Platform> Worker<P> {
@@ -159,28 +97,50 @@ impl<P: Platform> Worker<P> {
         platform: Arc<P>,
         shared: Arc<Shared>,
         poller: P::Poller,
-        outlet: Outlet,
+        inbox: InboxReceiver,
         handoff: Arc<Handoff<P::Stream>>,
     ) -> Worker<P> {
         Worker {
-            index,
-            platform,
-            config: shared.config(),
-            shared,
-            poller,
-            outlet,
+            context: Context {
+                index,
+                platform,
+                config: shared.config(),
+                shared,
+                poller,
+                timers: Timers::default(),
+                now: Time::ZERO,
+                totals: Totals::default(),
+                background: false,
+                joins: 0,
+                draining: None,
+            },
+            inbox,
             handoff,
-            listeners: Vec::new(),
-            listened: 0,
-            state: State::new(),
-            generation: 0,
-            background: false,
-            joins: 0,
+            listeners: Listeners::default(),
+            connections: Connections::default(),
+            newcomers: Newcomers::default(),
+            streams: Streams::default(),
+            players: Players::default(),
+            load: LoadMeter::default(),
+            accepted: 0,
+            ready: Vec::new(),
+            read_buffer: Vec::new(),
         }
     }
 
+    /// Takes over bound listeners. Once, before the first turn, on worker 0.
+    pub(crate) fn add_listeners(
+        &mut self,
+        listeners: Vec<Listening<P::Listener>>,
+    ) -> io::Result<()> {
+        for listening in listeners {
+            self.listeners.add(&mut self.context, listening)?;
+        }
+        Ok(())
+    }
+
     /// Serves until the drain is over. A panic that was not caught closer to its
-    /// cause costs this worker's connections, not the server (E1).
+    /// cause costs this worker's connections, not the server.
     pub(crate) fn run(&mut self) {
         loop {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -189,8 +149,9 @@ impl<P: Platform> Worker<P> {
                         Ok(true) => {}
                         Ok(false) => return,
                         Err(e) => {
-                            if self.may_log(Cause::Poll, log::Level::Error) {
-                                log::error!(worker = self.index; "waiting for sockets failed: {e}");
+                            if self.context.may_log(Cause::Poll, log::Level::Error) {
+                                let worker = self.context.index;
+                                log::error!(worker = worker; "waiting for sockets failed: {e}");
                             }
                             std::thread::sleep(POLL_RETRY);
                         }
@@ -207,203 +168,171 @@ impl<P: Platform> Worker<P> {
     /// One turn. False when the drain is over. An error is that of waiting for
     /// sockets; all else was done.
     pub(crate) fn turn(&mut self) -> io::Result<bool> {
-        let idle = self.state.unread.is_empty()
-            && self.state.unwritten.is_empty()
-            && !self.state.unaccepted;
-        let timeout = if idle {
-            self.state
-                .timers
-                .next()
-                .map(|at| at.since(self.platform.now()))
-        } else {
-            Some(Duration::ZERO)
+        let context = &mut self.context;
+        let timeout = match self.connections.has_work() || self.listeners.has_more() {
+            true => Some(Duration::ZERO),
+            false => {
+                let next = context.timers.next();
+                next.map(|at| at.since(context.platform.now()))
+            }
         };
-        let mut ready = std::mem::take(&mut self.state.ready);
+        let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
-        let polled = match self.poller.poll(timeout, &mut ready) {
+        let polled = match context.poller.poll(timeout, &mut ready) {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
             _ => Ok(()),
         };
-        self.state.now = self.platform.now();
-        self.state.totals.turns += 1;
+        context.now = context.platform.now();
+        context.totals.turns += 1;
 
-        for slot in std::mem::take(&mut self.state.unread) {
-            self.guarded(slot, Self::read);
+        for slot in self.connections.take_unread() {
+            self.read_again(slot);
         }
-        if self.state.unaccepted {
-            self.accept();
+        if self.listeners.has_more() {
+            self.accept_all();
         }
         for readiness in &ready {
             self.on_ready(*readiness);
         }
-        self.state.ready = ready;
+        self.ready = ready;
         self.carry_out_commands();
-        while let Some(timer) = self.state.timers.pop_due(self.state.now) {
+        while let Some(timer) = self.context.timers.pop_due(self.context.now) {
             self.on_timer(timer);
         }
-        self.resume_writing();
+        self.connections.resume_writing();
         self.finish_turn();
-        if let Some(at) = self.shared.log_limit.alarm() {
-            self.state.timers.set(at, Timer::Lines);
+        if let Some(at) = self.context.shared.log_limit.alarm() {
+            self.context.timers.set(at, Timer::Lines);
         }
-        let drained = self.is_drained();
-        if drained {
+        if self.is_drained() {
             // What the host still publishes.
             self.end_all_streams();
             return Ok(false);
         }
+        self.measure();
         polled.map(|()| true)
     }
 
-    /// Whether a line that a peer caused may be written.
-    fn may_log(&self, cause: Cause, level: log::Level) -> bool {
-        log::log_enabled!(level) && self.shared.log_limit.admits(cause, self.state.now)
-    }
-
-    /// Tells of a limit that was reached, a few times a second at most: a flood
-    /// must not push other events out of the host's queue.
-    fn tell_limit(&self, limit: &'static str, value: u64, connection: Option<ConnectionId>) {
-        if !self.shared.log_limit.admits(Cause::Limit, self.state.now) {
-            return;
-        }
-        log::warn!(limit = limit, value = value; "{limit} is reached: {value}");
-        self.emit(Event::LimitReached {
-            limit,
-            value,
-            connection,
-        });
+    fn measure(&mut self) {
+        let Context {
+            now,
+            platform,
+            shared,
+            index,
+            ..
+        } = &self.context;
+        self.load
+            .worked(*now, platform.now(), &shared.placement, *index);
     }
 
     #[cfg(test)]
     pub(crate) fn timers(&self) -> usize {
-        self.state.timers.len()
+        self.context.timers.len()
+    }
+
+    fn read_again(&mut self, slot: usize) {
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.io.unread = false;
+            self.guarded(slot, Self::read);
+        }
     }
 
     fn on_ready(&mut self, readiness: Readiness) {
-        let Token(token) = readiness.token;
-        if self.is_listener(token) {
-            self.accept();
-            return;
+        if Listeners::<P::Listener>::is_listener(readiness.token) {
+            return self.accept_all();
         }
-        if readiness.writable
-            && let Some(connection) = self.state.connections.get_mut(token)
-        {
-            connection.io.room = true;
-            self.mark_dirty(token);
+        let slot = readiness.token.0;
+        if readiness.writable {
+            self.connections.on_writable(slot);
         }
         if readiness.readable {
-            self.guarded(token, Self::read);
+            self.guarded(slot, Self::read);
         }
     }
 
     fn on_timer(&mut self, timer: Timer) {
         match timer {
             Timer::Connection(id) => {
-                if let Some(slot) = self.slot_of(id) {
-                    self.state.connections[slot].armed = None;
+                let slot = self.connections.slot_of(id);
+                if let Some(slot) = slot
+                    && let Some(connection) = self.connections.get_mut(slot)
+                {
+                    connection.armed = None;
                     self.guarded(slot, Self::on_deadline);
                 }
             }
-            Timer::Stream(id) => self.on_grace_over(id),
-            Timer::Accept => self.resume_accept(),
-            Timer::Lines => self.shared.log_limit.flush(self.state.now),
+            Timer::Stream(id) => {
+                if self.streams.on_grace_over(&mut self.context, id) {
+                    self.notify_players(id, StreamNews::Ended);
+                }
+            }
+            Timer::Accept => {
+                self.listeners.resume(self.context.now);
+                self.accept_all();
+            }
+            Timer::Lines => self.context.shared.log_limit.flush(self.context.now),
             Timer::Drain => self.force(),
         }
     }
 
     fn carry_out_commands(&mut self) {
-        self.outlet.begin();
+        self.inbox.begin();
         for _ in 0..COMMANDS_PER_TURN {
-            let Some(command) = self.outlet.next() else {
+            let Some(command) = self.inbox.next() else {
                 return;
             };
             self.carry_out(command);
         }
         // There may be more: come back without waiting for a wake-up.
-        self.shared.inboxes[self.index].send(Command::Adopt);
+        self.context.send(self.context.index, Command::Adopt);
     }
 
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Adopt => self.adopt(),
-            Command::Publish(grant) => self.start_publication(*grant),
-            Command::Media {
-                stream,
-                epoch,
-                kind,
-                timestamp,
-                payload,
-                credit,
-            } => {
-                self.ingest(stream, epoch, kind, timestamp, payload);
+            Command::Connection(id, command) => self.carry_out_for(id, command),
+            Command::Publish(grant) => self.start_stream(*grant),
+            Command::Media { message, credit } => {
+                self.ingest(message);
                 drop(credit);
             }
             Command::Unpublish { stream, epoch } => self.end_publication(stream, epoch),
-            Command::EndPublish {
-                connection,
-                stream,
-                reason,
-            } => {
-                self.end_publish(connection, stream, &reason);
-            }
-            Command::RetryPublish {
-                connection,
-                request,
-                stream,
-            } => {
-                self.retry(connection, request);
-                // It may have left, or been refused: then it is another's turn.
-                self.call_next(stream);
-            }
             Command::Join {
                 stream,
                 worker,
                 join,
             } => self.join(stream, worker, join),
-            Command::Leave { stream, worker } => self.forget_feed(stream, worker),
+            Command::Leave { stream, worker } => {
+                self.streams.forget_worker(&self.context, stream, worker);
+            }
             Command::Snapshot {
                 stream,
                 join,
                 has_video,
                 packets,
-            } => self.deliver_snapshot(stream, join, has_video, &packets),
-            Command::Feed { stream, packet } => self.fan_out(stream, &packet),
-            Command::StreamUp { stream } => self.stream_up(stream),
-            Command::StreamRestart { stream } => self.stream_restart(stream),
-            Command::StreamDown { stream } => self.stream_down(stream),
-            Command::Tap { stream, tap } => self.attach_tap(stream, tap),
-            Command::Decide {
-                connection,
-                request,
-                decision,
-            } => {
-                self.decide(connection, request, decision);
+            } => self.players.deliver_snapshot(
+                &mut self.context,
+                &mut self.connections,
+                stream,
+                join,
+                has_video,
+                &packets,
+            ),
+            Command::Packet { stream, packet } => {
+                self.players
+                    .fan_out(&mut self.context, &mut self.connections, stream, &packet);
             }
-            Command::Disconnect {
-                connection,
-                reason,
-                answer,
-            } => {
-                #[cfg(test)]
-                assert_ne!(reason, crate::sim_tests::PANIC, "asked for by a test");
-                let found = self.disconnect(connection, reason);
-                if let Some(answer) = answer {
-                    let _ = answer.send(found);
+            Command::StreamNews { stream, news } => self.notify_players(stream, news),
+            Command::Tap { stream, tap } => self.streams.attach_tap(&self.context, stream, tap),
+            Command::SetBackground(on) => self.context.background = on,
+            Command::EndStream { stream, reason } => {
+                if self
+                    .streams
+                    .end_publisher(&mut self.context, stream, &reason)
+                {
+                    self.notify_players(stream, StreamNews::Ended);
                 }
             }
-            Command::SetWriteCoalesce {
-                connection,
-                window,
-                answer,
-            } => {
-                let slot = self.slot_of(connection);
-                if let Some(slot) = slot {
-                    self.state.connections[slot].write_coalesce = window;
-                }
-                let _ = answer.send(slot.is_some());
-            }
-            Command::SetBackground(on) => self.background = on,
-            Command::EndStream { stream, reason } => self.kick_publisher(stream, &reason),
             Command::Revoke { key } => self.revoke(&key),
             Command::Configure(config, in_force) => {
                 self.configure(config);
@@ -411,8 +340,12 @@ impl<P: Platform> Worker<P> {
             }
             Command::Listen { addresses, answer } => {
                 // None while stopping: the drop of the sender says so.
-                if self.state.draining.is_none() {
-                    let _ = answer.send(self.listen_on(&addresses));
+                if !self.context.is_stopping() {
+                    // Who came before is served before the socket it came through is
+                    // closed.
+                    self.accept_all();
+                    let listening = self.listeners.listen_on(&mut self.context, &addresses);
+                    let _ = answer.send(listening);
                 }
             }
             Command::Inspect(answer) => {
@@ -420,106 +353,153 @@ impl<P: Platform> Worker<P> {
                 let _ = answer.send(self.report());
             }
             Command::Drain { deadline } => self.drain(deadline),
+            #[cfg(test)]
+            Command::Panic => panic!("asked for by a test"),
         }
     }
 
-    /// Runs the work of one connection. Its panic is its end, nobody else's (E1).
-    fn guarded(&mut self, slot: usize, work: fn(&mut Worker<P>, usize)) {
-        if !self.state.connections.contains(slot) {
+    /// Carries out what is for one connection, under its guard; or sends it on, if the
+    /// connection has gone to another worker meanwhile.
+    fn carry_out_for(&mut self, id: ConnectionId, command: ConnectionCommand) {
+        if let Some(slot) = self.connections.slot_of(id) {
+            return self.guarded(slot, |worker, slot| worker.obey(slot, command));
+        }
+        match self.context.shared.locations.of(id) {
+            Some(worker) if worker != self.context.index => {
+                self.context.send(worker, Command::Connection(id, command));
+            }
+            // It is over: nobody to tell. Senders of answers are dropped, which says so.
+            _ => {
+                if let ConnectionCommand::RetryPublish { stream, .. } = command {
+                    self.call_next(stream);
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, slot: usize, command: ConnectionCommand) {
+        match command {
+            ConnectionCommand::EndPublish { stream, reason } => {
+                self.end_publish(slot, stream, &reason);
+            }
+            ConnectionCommand::RetryPublish { request, stream } => {
+                self.retry(slot, request);
+                // It may have been refused: then it is another's turn.
+                self.call_next(stream);
+            }
+            ConnectionCommand::Decide { request, decision } => {
+                self.decide(slot, request, decision);
+            }
+            ConnectionCommand::Disconnect { reason, answer } => {
+                let found = self.disconnect(slot, reason);
+                if let Some(answer) = answer {
+                    let _ = answer.send(found);
+                }
+            }
+            ConnectionCommand::SetWriteCoalesce { window, answer } => {
+                if let Some(connection) = self.connections.get_mut(slot) {
+                    connection.write_coalesce = window;
+                    let _ = answer.send(true);
+                }
+            }
+        }
+    }
+
+    /// Runs the work of one connection. Its panic is its end, nobody else's. What the
+    /// work decided about its end, or about where it goes on, happens behind it.
+    fn guarded(&mut self, slot: usize, work: impl FnOnce(&mut Worker<P>, usize)) {
+        if self.connections.get(slot).is_none() {
             return;
         }
         if catch_unwind(AssertUnwindSafe(|| work(self, slot))).is_err() {
-            if self.may_log(Cause::Panic, log::Level::Error) {
-                log::error!(worker = self.index; "panic while serving a connection; it is closed");
-            }
-            self.state.totals.errors.internal += 1;
-            self.close(slot, CloseReason::Internal);
+            self.context.report_panic();
+            self.connections.doom(slot, CloseReason::Internal);
+        }
+        self.close_if_due(slot);
+        if let Some(worker) = self.next_worker_of(slot) {
+            self.hand_over(slot, worker);
         }
     }
 
-    fn slot_of(&self, id: ConnectionId) -> Option<usize> {
-        let slot = id.slot();
-        (self.state.connections.get(slot)?.id == id).then_some(slot)
-    }
-
-    /// The host ends a connection. False if there is none, or it is ending already.
-    fn disconnect(&mut self, connection: ConnectionId, reason: String) -> bool {
-        let slot = self.slot_of(connection);
-        let slot = slot.filter(|&slot| !self.state.connections[slot].is_ending());
-        if let Some(slot) = slot {
+    /// The host ends a connection. False if it is ending already.
+    fn disconnect(&mut self, slot: usize, reason: String) -> bool {
+        let goes_on = self.connections.get(slot).is_some_and(|c| !c.is_ending());
+        if goes_on {
             self.end(slot, CloseReason::Host(reason));
         }
-        slot.is_some()
+        goes_on
     }
 
     /// Other settings, from here on.
     fn configure(&mut self, config: Arc<Config>) {
-        self.config = config;
-        let slots: Vec<usize> = self.state.connections.iter().map(|(s, _)| s).collect();
+        self.context.config = config;
         // A deadline may have come nearer; one that has not is looked at when the
         // old one comes.
-        for slot in slots {
-            self.rearm(slot);
+        for slot in self.connections.all_slots() {
+            self.connections.rearm(&mut self.context, slot);
         }
     }
 
-    fn emit(&self, event: Event) {
-        if !self.shared.events.is_none() {
-            self.shared.events.send(event);
+    /// Writes what the turn queued, and closes whose end has come. Closing may queue
+    /// words for others, and writing may end connections.
+    fn finish_turn(&mut self) {
+        loop {
+            let dirty = self.connections.take_dirty();
+            let none = dirty.is_empty();
+            for &slot in &dirty {
+                self.guarded(slot, |worker, slot| {
+                    worker.connections.flush(&mut worker.context, slot);
+                });
+            }
+            self.connections.give_back(dirty);
+            if none {
+                return;
+            }
         }
     }
 
     /// Stopping: the listeners go at once, peers are told, the deadline forces.
     fn drain(&mut self, deadline: Time) {
-        let first = self.state.draining.is_none();
-        let deadline = self.state.draining.map_or(deadline, |d| d.min(deadline));
-        self.state.draining = Some(deadline);
-        self.state.timers.set(deadline, Timer::Drain);
-        self.drop_listeners();
+        let first = !self.context.is_stopping();
+        let deadline = self.context.draining.map_or(deadline, |d| d.min(deadline));
+        self.context.draining = Some(deadline);
+        self.context.timers.set(deadline, Timer::Drain);
+        self.listeners.close(&mut self.context);
         self.adopt();
         if first {
-            let slots: Vec<usize> = self
-                .state
-                .connections
-                .iter()
-                .map(|(slot, _)| slot)
-                .collect();
-            for slot in slots {
-                self.guarded(slot, Self::tell_drain);
+            for slot in self.connections.all_slots() {
+                self.guarded(slot, Self::announce_stop);
             }
-            self.end_streams_in_grace();
+            for stream in self.streams.end_in_grace(&mut self.context) {
+                self.notify_players(stream, StreamNews::Ended);
+            }
         }
-        if deadline <= self.state.now {
+        if deadline <= self.context.now {
             self.force();
         }
     }
 
-    /// Streams here may have publishers and players elsewhere: they go on until
-    /// those have left too. The host's own publisher cannot be told to.
     fn is_drained(&self) -> bool {
-        self.state.draining.is_some()
-            && self.state.connections.is_empty()
-            && self.state.streams.values().all(|stream| {
-                stream.feeds.is_empty()
-                    && matches!(stream.publisher, None | Some(PublisherId::Host(_)))
-            })
+        self.context.is_stopping()
+            && self.connections.is_empty()
+            && self.streams.can_stop()
+            && self.handoff.close(self.context.index)
+    }
+
+    fn end_all_streams(&mut self) {
+        for stream in self.streams.end_all(&mut self.context) {
+            self.notify_players(stream, StreamNews::Ended);
+        }
     }
 
     fn force(&mut self) {
-        if self
-            .state
-            .draining
-            .is_none_or(|deadline| deadline > self.state.now)
-        {
+        let deadline = self.context.draining;
+        if deadline.is_none_or(|deadline| deadline > self.context.now) {
             return;
         }
-        let slots: Vec<usize> = self
-            .state
-            .connections
-            .iter()
-            .map(|(slot, _)| slot)
-            .collect();
-        self.shared.forced.fetch_add(slots.len(), Ordering::AcqRel);
+        let slots = self.connections.all_slots();
+        let forced = &self.context.shared.forced;
+        forced.fetch_add(slots.len(), Ordering::AcqRel);
         for slot in slots {
             self.guarded(slot, Self::say_goodbye);
             self.close(slot, CloseReason::ServerStopped);
@@ -529,62 +509,54 @@ impl<P: Platform> Worker<P> {
 
     /// What others know of connections and streams that are about to be lost.
     fn give_up_everything(&mut self) {
-        let lost = self.state.connections.len();
-        self.shared.connections.fetch_sub(lost, Ordering::AcqRel);
-        for (id, feed) in std::mem::take(&mut self.state.feeds) {
-            for subscriber in &feed.subscribers {
-                self.tell_left(&feed.name, subscriber);
-            }
-            self.leave(id);
-        }
-        for (_, connection) in &self.state.connections {
+        let context = &mut self.context;
+        let shared = context.shared.clone();
+        shared
+            .connections
+            .fetch_sub(self.connections.len(), Ordering::AcqRel);
+        std::mem::take(&mut self.players).give_up(context);
+        for connection in self.connections.iter() {
+            shared.locations.remove(connection.id);
             for publication in &connection.publishing {
-                if publication.home != self.index {
+                if publication.home != context.index {
                     let (stream, epoch) = (publication.stream, publication.epoch);
-                    self.shared.inboxes[publication.home]
-                        .send(Command::Unpublish { stream, epoch });
+                    context.send(publication.home, Command::Unpublish { stream, epoch });
                 }
             }
-            self.emit(Event::ConnectionClosed {
+            context.emit(Event::ConnectionClosed {
                 connection: connection.id,
                 peer: connection.peer,
                 reason: CloseReason::Internal,
             });
         }
-        for stream in self.state.streams.values() {
-            let (id, name) = (stream.id, self.shared.publish_keys.masked(&stream.name));
-            if stream.publisher.is_some() {
-                let name = name.clone();
-                self.emit(Event::StreamUnpublished { stream: id, name });
-            }
-            self.emit(Event::StreamEnded { stream: id, name });
-        }
+        self.streams.give_up(context);
     }
 
     /// After a panic that reached the loop: everything here is given up, the
     /// sockets closed, the streams ended, and service goes on with nothing.
     pub(crate) fn restart(&mut self) {
-        log::error!(worker = self.index; "worker panicked; its connections are closed");
+        let index = self.context.index;
+        log::error!(worker = index; "worker panicked; its connections are closed");
         self.give_up_everything();
-        let draining = self.state.draining;
-        let mut totals = std::mem::take(&mut self.state.totals);
-        totals.errors.internal += 1;
+        self.context.totals.errors.internal += 1;
+        let connections = std::mem::take(&mut self.connections);
+        let streams = std::mem::take(&mut self.streams);
+        self.newcomers = Newcomers::default();
+        self.context.timers = Timers::default();
         // A destructor that panics again must not end the thread.
-        let old = std::mem::replace(&mut self.state, State::new());
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
-        self.state.draining = draining;
-        self.state.totals = totals;
-        if let Some(deadline) = draining {
-            self.state.timers.set(deadline, Timer::Drain);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop((connections, streams))));
+        if let Some(deadline) = self.context.draining {
+            self.context.timers.set(deadline, Timer::Drain);
         }
-        let shared = self.shared.clone();
+        let shared = self.context.shared.clone();
         let mut directory = shared.directory.lock();
-        let orphans = directory.worker_died(self.index);
-        // Sent with the lock held: the next publisher's StreamUp, from another
-        // worker, must not be overtaken by it.
+        let orphans = directory.worker_died(index, |id| shared.locations.of(id).is_none());
+        // Sent with the lock held: the next publisher's news, from another worker,
+        // must not be overtaken by it.
         for orphan in &orphans {
-            for &worker in &orphan.feeds {
-                shared.inboxes[worker].send(Command::StreamDown { stream: orphan.id });
+            for &worker in &orphan.workers {
+                let (stream, news) = (orphan.id, StreamNews::Ended);
+                shared.inboxes[worker].send(Command::StreamNews { stream, news });
             }
         }
         drop(directory);
@@ -592,16 +564,9 @@ impl<P: Platform> Worker<P> {
             shared.end_publisher(orphan.publisher, "the stream was lost");
             self.call_next(orphan.id);
         }
-        self.rebind_listeners();
+        self.listeners.rebind(&mut self.context);
         // Commands that were left when it panicked are carried out now.
-        self.shared.inboxes[self.index].send(Command::Adopt);
-        self.emit(Event::WorkerRestarted { worker: self.index });
+        self.context.send(index, Command::Adopt);
+        self.context.emit(Event::WorkerRestarted { worker: index });
     }
-}
-
-/// Sockets on their way to another worker.
-pub(crate) fn handoff<S>(workers: usize) -> Arc<Handoff<S>> {
-    Arc::new(Handoff {
-        queues: (0..workers).map(|_| Mutex::new(Vec::new())).collect(),
-    })
 }

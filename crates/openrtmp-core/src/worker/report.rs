@@ -10,26 +10,26 @@ use crate::platform::Platform;
 
 impl<P: Platform> Worker<P> {
     pub(crate) fn report(&self) -> WorkerReport {
-        let state = &self.state;
-        let now = state.now;
+        let context = &self.context;
+        let now = context.now;
         let mut report = WorkerReport {
             worker: WorkerMetrics {
-                worker: self.index,
-                connections: state.connections.len(),
-                turns: state.totals.turns,
-                bytes_in: state.totals.bytes_in,
-                bytes_out: state.totals.bytes_out,
-                bitrate_in: state.totals.rate_in.bits_per_second(now),
-                bitrate_out: state.totals.rate_out.bits_per_second(now),
+                worker: context.index,
+                connections: self.connections.len() + self.handoff.moving_to(context.index),
+                turns: context.totals.turns,
+                bytes_in: context.totals.bytes_in,
+                bytes_out: context.totals.bytes_out,
+                bitrate_in: context.totals.rate_in.bits_per_second(now),
+                bitrate_out: context.totals.rate_out.bits_per_second(now),
             },
-            errors: state.totals.errors,
-            dropped_frames: state.totals.dropped_frames,
+            errors: context.totals.errors,
+            dropped_frames: context.totals.dropped_frames,
             ..WorkerReport::default()
         };
-        for stream in state.streams.values() {
+        for stream in self.streams.iter() {
             report.streams.push(StreamMetrics {
                 id: stream.id,
-                name: self.shared.publish_keys.masked(&stream.name),
+                name: context.shared.publish_keys.masked(&stream.name),
                 uptime_seconds: now.since(stream.started).as_secs_f64(),
                 live: stream.publisher.is_some(),
                 bytes: stream.stats.bytes,
@@ -46,7 +46,7 @@ impl<P: Platform> Worker<P> {
                 subscribers: Vec::new(),
             });
         }
-        for (_, connection) in &state.connections {
+        for connection in self.connections.iter() {
             if let Some(delay) = &connection.delay {
                 report.delay.merge(delay);
             }
@@ -60,15 +60,15 @@ impl<P: Platform> Worker<P> {
                 queue_bytes: connection.queue.bytes(),
             });
         }
-        for (id, feed) in &state.feeds {
-            for subscriber in &feed.subscribers {
+        for (id, audience) in self.players.iter() {
+            for subscriber in &audience.subscribers {
                 report.dropped_frames += subscriber.gate.dropped();
-                let Some(connection) = state.connections.get(subscriber.connection.slot()) else {
+                let Some(connection) = self.connections.get(subscriber.slot) else {
                     continue;
                 };
                 let delay = connection.delay.as_deref().map(DelayHistogram::percentiles);
                 report.subscribers.push((
-                    *id,
+                    id,
                     SubscriberMetrics {
                         connection: subscriber.connection,
                         queue_packets: connection.queue.len(),

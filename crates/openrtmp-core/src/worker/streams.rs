@@ -1,45 +1,69 @@
 //! Streams that live here: published, fed, ended.
+//!
+//! What is for players of this worker is returned; what is for those of others is sent
+//! to them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_protocol::chunk::Payload;
-use openrtmp_protocol::session::MediaKind;
-
-use super::Worker;
-use super::inbox::{Command, JoinId};
+use super::context::Context;
 use super::timers::Timer;
 use crate::events::Event;
 use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::inbox::{Command, ConnectionCommand, JoinId};
 use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::stream::clock::Irregularity;
 use crate::stream::directory::Grant;
+use crate::stream::message::{PublisherMessage, StreamNews};
+use crate::stream::packet::SharedPacket;
 use crate::stream::stream::Stream;
-use crate::tap::{TapSink, Tapped};
+use crate::stream::tap_queue::{TapSink, Tapped};
 
 /// How long the publisher whose turn it is may take to claim a stream.
 const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
 
-impl<P: Platform> Worker<P> {
+/// The streams whose home is this worker.
+#[derive(Default)]
+pub(super) struct Streams {
+    streams: BTreeMap<StreamId, Stream>,
+}
+
+/// What a joiner of this worker gets at once.
+pub(super) struct Snapshot {
+    pub(super) has_video: bool,
+    pub(super) packets: Vec<SharedPacket>,
+}
+
+impl Streams {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Stream> {
+        self.streams.values()
+    }
+
     /// A publish was granted: the stream begins, or goes on with this publisher.
-    pub(super) fn start_publication(&mut self, grant: Grant) {
+    /// Returns what players of this worker are to be told.
+    pub(super) fn start<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        grant: Grant,
+    ) -> Option<StreamNews> {
         // This worker may have died since, and its publishers were told so. Or
         // another took over, whose grant may even have come first.
-        if !self.shared.directory.lock().is_in_force(&grant) {
-            return;
+        if !context.shared.directory.lock().is_in_force(&grant) {
+            return None;
         }
-        let now = self.state.now;
-        let known = self.state.streams.contains_key(&grant.id);
-        let stream = self.state.streams.entry(grant.id).or_insert_with(|| {
+        let now = context.now;
+        let known = self.streams.contains_key(&grant.id);
+        let stream = self.streams.entry(grant.id).or_insert_with(|| {
             Stream::new(grant.id, grant.name.clone(), grant.activity.clone(), now)
         });
         // Not what the directory saw: the one before may have left meanwhile.
         let takeover = stream.publisher.is_some();
         stream.start_publisher(grant.publisher, grant.epoch, now);
-        for worker in grant.feeds {
-            if !stream.feeds.contains(&worker) {
-                stream.feeds.push(worker);
+        for worker in grant.workers {
+            if !stream.workers.contains(&worker) {
+                stream.workers.push(worker);
             }
         }
         if known {
@@ -47,341 +71,360 @@ impl<P: Platform> Worker<P> {
         } else {
             for tap in grant.taps.into_iter().filter(|tap| tap.wants(&grant.name)) {
                 let start = stream.tap_start(&[]);
-                let sink = TapSink::attach(tap, start, now, &self.config.queue);
+                let sink = TapSink::attach(tap, start, now, &context.config.queue);
                 stream.taps.push(sink);
             }
         }
-        let name = self.shared.publish_keys.masked(&grant.name);
-        if self.may_log(Cause::Stream, log::Level::Info) {
+        let name = context.shared.publish_keys.masked(&grant.name);
+        if context.may_log(Cause::Stream, log::Level::Info) {
             log::info!(stream:% = name; "published");
         }
-        self.emit(Event::StreamPublished {
+        context.emit(Event::StreamPublished {
             stream: grant.id,
             name,
             takeover,
         });
-        self.tell_feeds(grant.id, known);
-    }
-
-    fn tell_feeds(&mut self, id: StreamId, restart: bool) {
-        let feeds = self
-            .state
-            .streams
-            .get(&id)
-            .map(|s| s.feeds.clone())
-            .unwrap_or_default();
-        for worker in feeds {
-            match (worker == self.index, restart) {
-                (true, true) => self.stream_restart(id),
-                (true, false) => self.stream_up(id),
-                (false, true) => {
-                    self.shared.inboxes[worker].send(Command::StreamRestart { stream: id });
-                }
-                (false, false) => {
-                    self.shared.inboxes[worker].send(Command::StreamUp { stream: id });
-                }
-            }
-        }
-    }
-
-    /// A message of a stream's publisher, on its way to all who get it.
-    pub(super) fn ingest(
-        &mut self,
-        id: StreamId,
-        epoch: u32,
-        kind: MediaKind,
-        timestamp: u32,
-        payload: Payload,
-    ) {
-        let now = self.state.now;
-        let shared = &self.shared;
-        let Some(stream) = self.state.streams.get_mut(&id) else {
-            return;
+        let news = match known {
+            true => StreamNews::Restarted,
+            false => StreamNews::Began,
         };
+        let stream = grant.id;
+        let workers = &self.streams.get(&stream)?.workers;
+        for &worker in workers.iter().filter(|&&worker| worker != context.index) {
+            context.send(worker, Command::StreamNews { stream, news });
+        }
+        workers.contains(&context.index).then_some(news)
+    }
+
+    /// A message of a stream's publisher, on its way to all who get it. Returns what
+    /// players of this worker are to get.
+    pub(super) fn ingest<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        message: PublisherMessage,
+    ) -> Option<SharedPacket> {
+        let now = context.now;
+        let shared = &context.shared;
+        let PublisherMessage {
+            stream: id,
+            epoch,
+            kind,
+            timestamp,
+            payload,
+        } = message;
+        let stream = self.streams.get_mut(&id)?;
         if stream.epoch != epoch || stream.publisher.is_none() {
-            return;
+            return None;
         }
-        let ingested = stream.ingest(kind, timestamp, payload, now, &self.config, &shared.budget);
-        if let Some(odd) = ingested.odd
-            && log::log_enabled!(log::Level::Warn)
-            && shared.log_limit.admits(Cause::Timestamps, now)
-        {
-            let name = shared.publish_keys.masked(&stream.name);
-            match odd {
-                Irregularity::Gap(ms) => {
-                    log::warn!(stream:% = name; "timestamps jump ahead by {ms} ms");
-                }
-                Irregularity::Backward(ms) => {
-                    log::warn!(stream:% = name; "timestamps jump back by {ms} ms; rebased");
-                }
-            }
+        let ingested = stream.ingest(
+            kind,
+            timestamp,
+            payload,
+            now,
+            &context.config,
+            &shared.budget,
+        );
+        if let Some(odd) = ingested.odd {
+            report_irregularity(context, stream, odd);
         }
-        let over_bitrate = ingested.rate.filter(|&rate| {
-            let limit = self.config.limits.publisher_bitrate;
-            limit > 0 && rate > limit
-        });
-        let publisher = stream.publisher;
+        let mut here = None;
         if let Some(packet) = ingested.packet {
             stream
                 .taps
-                .retain_mut(|tap| tap.push(&packet, now, &self.config.queue));
-            let mut here = false;
-            for &worker in &stream.feeds {
-                if worker == self.index {
-                    here = true;
-                } else {
-                    let packet = packet.clone();
-                    shared.inboxes[worker].send(Command::Feed { stream: id, packet });
-                }
+                .retain_mut(|tap| tap.push(&packet, now, &context.config.queue));
+            for &worker in stream
+                .workers
+                .iter()
+                .filter(|&&worker| worker != context.index)
+            {
+                let packet = packet.clone();
+                shared.inboxes[worker].send(Command::Packet { stream: id, packet });
             }
-            if here {
-                self.fan_out(id, &packet);
-            }
+            here = stream.workers.contains(&context.index).then_some(packet);
         }
         if ingested.tracks_changed {
-            self.tell_tracks(id);
+            report_tracks(context, stream);
         }
         if ingested.headers_full {
-            let limit = self.config.limits.header_bytes as u64;
-            self.tell_limit("limits.header_bytes", limit, None);
+            let limit = context.config.limits.header_bytes as u64;
+            context.report_limit("limits.header_bytes", limit, None);
         }
-        if let (Some(rate), Some(PublisherId::Connection(connection, _))) =
-            (over_bitrate, publisher)
+        let limit = context.config.limits.publisher_bitrate;
+        if let Some(rate) = ingested.rate
+            && limit > 0
+            && rate > limit
+            && let Some(PublisherId::Connection(connection, _)) = stream.publisher
         {
-            self.over_bitrate(connection, rate);
+            over_bitrate(context, connection, rate);
         }
+        here
     }
 
-    fn tell_tracks(&self, id: StreamId) {
-        if self.shared.events.is_none() {
-            return;
-        }
-        let Some(stream) = self.state.streams.get(&id) else {
-            return;
-        };
-        self.emit(Event::StreamTracks {
-            stream: id,
-            name: self.shared.publish_keys.masked(&stream.name),
-            tracks: stream.tracks().list().to_vec(),
-        });
-    }
-
-    fn over_bitrate(&self, connection: ConnectionId, rate: u64) {
-        let limits = &self.config.limits;
-        if self.may_log(Cause::Limit, log::Level::Warn) {
-            log::warn!(connection:% = connection, rate = rate; "publisher over its bit rate");
-        }
-        self.emit(Event::LimitReached {
-            limit: "limits.publisher_bitrate",
-            value: limits.publisher_bitrate,
-            connection: Some(connection),
-        });
-        if limits.disconnect_over_bitrate {
-            self.shared.inboxes[connection.worker()].send(Command::Disconnect {
-                connection,
-                reason: format!(
-                    "{rate} bit/s, limits.publisher_bitrate is {}",
-                    limits.publisher_bitrate
-                ),
-                answer: None,
-            });
-        }
-    }
-
-    /// A stream's publisher is gone (S4). Idempotent; an earlier publisher's end
-    /// changes nothing.
-    pub(super) fn end_publication(&mut self, id: StreamId, epoch: u32) {
-        let now = self.state.now;
-        let Some(stream) = self.state.streams.get_mut(&id) else {
-            return;
+    /// A stream's publisher is gone. Idempotent; an earlier publisher's end changes
+    /// nothing. True if players of this worker are to be told that the stream is over.
+    pub(super) fn end_publication<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        id: StreamId,
+        epoch: u32,
+    ) -> bool {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return false;
         };
         if stream.epoch != epoch || stream.publisher.take().is_none() {
-            return;
+            return false;
         }
-        let name = self.shared.publish_keys.masked(&stream.name);
-        let stopping = self.state.draining.is_some();
+        let name = context.shared.publish_keys.masked(&stream.name);
         // No more streams wait than may be published: whoever publishes one name
         // after the other must not fill the memory with them.
-        let waiting = self
-            .state
-            .streams
-            .values()
-            .filter(|s| s.publisher.is_none());
-        let crowded = waiting.count() > self.config.limits.publishers;
-        let grace = match stopping || crowded {
+        let waiting = self.streams.values().filter(|s| s.publisher.is_none());
+        let crowded = waiting.count() > context.config.limits.publishers;
+        let grace = match context.is_stopping() || crowded {
             true => Duration::ZERO,
-            false => self.config.streams.republish_grace,
+            false => context.config.streams.republish_grace,
         };
-        if self.may_log(Cause::Stream, log::Level::Info) {
+        if context.may_log(Cause::Stream, log::Level::Info) {
             log::info!(stream:% = name; "unpublished");
         }
-        let next = self.shared.directory.lock().publisher_gone(id, epoch);
+        let next = context.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
-            self.shared.inboxes[connection.worker()].send(Command::RetryPublish {
-                connection,
-                request,
-                stream: id,
-            });
+            let stream = id;
+            let command = ConnectionCommand::RetryPublish { request, stream };
+            context.shared.send_to(connection, command);
         }
-        self.emit(Event::StreamUnpublished { stream: id, name });
+        context.emit(Event::StreamUnpublished { stream: id, name });
         // Who waited for this end continues the stream, as within a grace.
-        if grace.is_zero() && (next.is_none() || stopping) {
-            self.end_stream(id);
-        } else {
-            let patience = grace.max(NEXT_PUBLISHER);
-            let until = now + if next.is_some() { patience } else { grace };
-            if let Some(stream) = self.state.streams.get_mut(&id) {
-                stream.grace_until = Some(until);
-            }
-            self.arm_grace(id);
+        if grace.is_zero() && (next.is_none() || context.is_stopping()) {
+            return self.end(context, id);
         }
+        let patience = grace.max(NEXT_PUBLISHER);
+        let until = context.now + if next.is_some() { patience } else { grace };
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.grace_until = Some(until);
+        }
+        self.arm_grace(context, id);
+        false
     }
 
     /// Makes sure the timers know when a stream's grace is over.
-    fn arm_grace(&mut self, id: StreamId) {
-        if let Some(stream) = self.state.streams.get_mut(&id)
+    fn arm_grace<P: Platform>(&mut self, context: &mut Context<P>, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id)
             && let Some(until) = stream.grace_until
         {
-            let timer = Timer::Stream(id);
-            self.state.timers.arm(timer, &mut stream.armed, until);
+            context
+                .timers
+                .arm(Timer::Stream(id), &mut stream.armed, until);
         }
     }
 
-    pub(super) fn on_grace_over(&mut self, id: StreamId) {
-        let Some(stream) = self.state.streams.get_mut(&id) else {
-            return;
+    /// True as [`Streams::end_publication`] has it.
+    pub(super) fn on_grace_over<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        id: StreamId,
+    ) -> bool {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return false;
         };
         stream.armed = None;
         match stream.grace_until {
-            Some(until) if until <= self.state.now => self.end_stream(id),
-            Some(_) => self.arm_grace(id),
+            Some(until) if until <= context.now => return self.end(context, id),
+            Some(_) => self.arm_grace(context, id),
             None => {}
         }
+        false
     }
 
-    /// Stopping: nobody comes back.
-    pub(super) fn end_streams_in_grace(&mut self) {
-        let is_over = |s: &&Stream| s.publisher.is_none();
-        let ids: Vec<StreamId> = self
-            .state
-            .streams
-            .values()
-            .filter(is_over)
-            .map(|s| s.id)
-            .collect();
-        for id in ids {
-            self.end_stream(id);
-        }
+    /// Stopping: nobody comes back. Returns the streams whose players here are to be
+    /// told.
+    pub(super) fn end_in_grace<P: Platform>(&mut self, context: &mut Context<P>) -> Vec<StreamId> {
+        let over = self.streams.values().filter(|s| s.publisher.is_none());
+        let mut ids: Vec<StreamId> = over.map(|s| s.id).collect();
+        ids.retain(|&id| self.end(context, id));
+        ids
     }
 
     /// The stop's grace is over: whoever still publishes here does not any more.
-    pub(super) fn end_all_streams(&mut self) {
-        let streams: Vec<_> = self
-            .state
-            .streams
-            .values()
-            .map(|s| (s.id, s.epoch))
-            .collect();
+    pub(super) fn end_all<P: Platform>(&mut self, context: &mut Context<P>) -> Vec<StreamId> {
+        let streams: Vec<_> = self.streams.values().map(|s| (s.id, s.epoch)).collect();
+        let mut ended = Vec::new();
         for (id, epoch) in streams {
-            self.end_publication(id, epoch);
+            if self.end_publication(context, id, epoch) {
+                ended.push(id);
+            }
         }
-        self.end_streams_in_grace();
+        ended.extend(self.end_in_grace(context));
+        ended
     }
 
-    fn end_stream(&mut self, id: StreamId) {
-        let Some(stream) = self.state.streams.get(&id) else {
-            return;
+    fn end<P: Platform>(&mut self, context: &mut Context<P>, id: StreamId) -> bool {
+        let Some(stream) = self.streams.get(&id) else {
+            return false;
         };
-        let shared = self.shared.clone();
+        let shared = context.shared.clone();
         let mut directory = shared.directory.lock();
         // Somebody may have claimed the name just now: then it goes on.
-        let Some(feeds) = directory.close(id, stream.epoch) else {
-            return;
+        let Some(workers) = directory.close(id, stream.epoch) else {
+            return false;
         };
-        // Sent with the lock held: the next publisher's StreamUp, from another
-        // worker, must not be overtaken by it.
-        for &worker in feeds.iter().filter(|&&worker| worker != self.index) {
-            shared.inboxes[worker].send(Command::StreamDown { stream: id });
+        // Sent with the lock held: the next publisher's news, from another worker,
+        // must not be overtaken by it.
+        for &worker in workers.iter().filter(|&&worker| worker != context.index) {
+            let news = StreamNews::Ended;
+            shared.inboxes[worker].send(Command::StreamNews { stream: id, news });
         }
         drop(directory);
-        let Some(mut stream) = self.state.streams.remove(&id) else {
-            return;
+        let Some(mut stream) = self.streams.remove(&id) else {
+            return false;
         };
-        let timer = Timer::Stream(id);
-        self.state.timers.disarm(timer, &mut stream.armed);
-        let name = self.shared.publish_keys.masked(&stream.name);
+        context.timers.disarm(Timer::Stream(id), &mut stream.armed);
+        let name = context.shared.publish_keys.masked(&stream.name);
+        // Taps end before the host hears of it.
         drop(stream);
-        self.emit(Event::StreamEnded { stream: id, name });
-        if feeds.contains(&self.index) {
-            self.stream_down(id);
-        }
+        context.emit(Event::StreamEnded { stream: id, name });
+        workers.contains(&context.index)
     }
 
-    /// Somebody wants to play a stream that lives here: the answer is what a
-    /// joiner gets at once, and everything after it.
-    pub(super) fn join(&mut self, id: StreamId, worker: usize, join: JoinId) {
-        let now = self.state.now;
-        let Some(stream) = self.state.streams.get_mut(&id) else {
-            return;
-        };
-        if !stream.feeds.contains(&worker) {
-            stream.feeds.push(worker);
+    /// Somebody wants to play a stream that lives here: the answer is what a joiner
+    /// gets at once, and everything after it. Returned if it is for this worker.
+    pub(super) fn join<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        id: StreamId,
+        worker: usize,
+        join: JoinId,
+    ) -> Option<Snapshot> {
+        let stream = self.streams.get_mut(&id)?;
+        if !stream.workers.contains(&worker) {
+            stream.workers.push(worker);
         }
-        let packets = stream.snapshot(&self.shared.budget, now);
+        let packets = stream.snapshot(&context.shared.budget, context.now);
         let has_video = stream.tracks().has_video();
-        if worker == self.index {
-            self.deliver_snapshot(id, join, has_video, &packets);
-        } else {
-            self.shared.inboxes[worker].send(Command::Snapshot {
+        if worker == context.index {
+            return Some(Snapshot { has_video, packets });
+        }
+        context.send(
+            worker,
+            Command::Snapshot {
                 stream: id,
                 join,
                 has_video,
                 packets,
-            });
-        }
+            },
+        );
+        None
     }
 
-    /// A worker had no subscribers of a stream when it said so. What the directory
-    /// says is newer: one that plays again meanwhile goes on being fed.
-    pub(super) fn forget_feed(&mut self, id: StreamId, worker: usize) {
-        if self.shared.directory.lock().feeds(id, worker) {
+    /// A worker had no players of a stream when it said so. What the directory says is
+    /// newer: one that plays again meanwhile goes on being served.
+    pub(super) fn forget_worker<P: Platform>(
+        &mut self,
+        context: &Context<P>,
+        id: StreamId,
+        worker: usize,
+    ) {
+        if context.shared.directory.lock().has_players(id, worker) {
             return;
         }
-        if let Some(stream) = self.state.streams.get_mut(&id) {
-            stream.feeds.retain(|&w| w != worker);
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.workers.retain(|&w| w != worker);
         }
     }
 
-    pub(super) fn attach_tap(&mut self, id: StreamId, tap: Arc<Tapped>) {
-        let now = self.state.now;
-        let Some(stream) = self.state.streams.get_mut(&id) else {
+    pub(super) fn attach_tap<P: Platform>(
+        &mut self,
+        context: &Context<P>,
+        id: StreamId,
+        tap: Arc<Tapped>,
+    ) {
+        let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
         if !tap.wants(&stream.name) || stream.taps.iter().any(|t| t.is_of(&tap)) {
             return;
         }
-        let snapshot = stream.snapshot(&self.shared.budget, now);
+        let snapshot = stream.snapshot(&context.shared.budget, context.now);
         let start = stream.tap_start(&snapshot);
-        let sink = TapSink::attach(tap, start, now, &self.config.queue);
+        let sink = TapSink::attach(tap, start, context.now, &context.config.queue);
         stream.taps.push(sink);
     }
 
-    /// The host wants a stream gone, whoever publishes it.
-    pub(super) fn kick_publisher(&mut self, id: StreamId, reason: &str) {
-        let Some(stream) = self.state.streams.get(&id) else {
-            return;
+    /// The host wants a stream gone, whoever publishes it. True as
+    /// [`Streams::end_publication`] has it.
+    pub(super) fn end_publisher<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        id: StreamId,
+        reason: &str,
+    ) -> bool {
+        let Some(stream) = self.streams.get(&id) else {
+            return false;
         };
         match stream.publisher {
             Some(PublisherId::Connection(connection, _)) => {
-                self.shared.inboxes[connection.worker()].send(Command::Disconnect {
-                    connection,
-                    reason: reason.to_owned(),
-                    answer: None,
-                });
+                context.shared.disconnect(connection, reason);
+                false
             }
             // It learns when it next writes.
-            Some(PublisherId::Host(_)) => self.end_publication(id, stream.epoch),
-            None => {}
+            Some(PublisherId::Host(_)) => self.end_publication(context, id, stream.epoch),
+            None => false,
         }
+    }
+
+    /// The worker's streams are lost.
+    pub(super) fn give_up<P: Platform>(&self, context: &Context<P>) {
+        for stream in self.streams.values() {
+            let (id, name) = (stream.id, context.shared.publish_keys.masked(&stream.name));
+            if stream.publisher.is_some() {
+                let name = name.clone();
+                context.emit(Event::StreamUnpublished { stream: id, name });
+            }
+            context.emit(Event::StreamEnded { stream: id, name });
+        }
+    }
+
+    /// Streams here may have publishers and players elsewhere: they go on until those
+    /// have left too. The host's own publisher cannot be told to.
+    pub(super) fn can_stop(&self) -> bool {
+        self.streams.values().all(|stream| {
+            stream.workers.is_empty()
+                && matches!(stream.publisher, None | Some(PublisherId::Host(_)))
+        })
+    }
+}
+
+fn report_irregularity<P: Platform>(context: &Context<P>, stream: &Stream, odd: Irregularity) {
+    if !context.may_log(Cause::Timestamps, log::Level::Warn) {
+        return;
+    }
+    let name = context.shared.publish_keys.masked(&stream.name);
+    match odd {
+        Irregularity::Gap(ms) => {
+            log::warn!(stream:% = name; "timestamps jump ahead by {ms} ms");
+        }
+        Irregularity::Backward(ms) => {
+            log::warn!(stream:% = name; "timestamps jump back by {ms} ms; rebased");
+        }
+    }
+}
+
+fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
+    if context.shared.events.is_none() {
+        return;
+    }
+    context.emit(Event::StreamTracks {
+        stream: stream.id,
+        name: context.shared.publish_keys.masked(&stream.name),
+        tracks: stream.tracks().list().to_vec(),
+    });
+}
+
+fn over_bitrate<P: Platform>(context: &Context<P>, connection: ConnectionId, rate: u64) {
+    let limits = &context.config.limits;
+    let limit = limits.publisher_bitrate;
+    context.report_limit("limits.publisher_bitrate", limit, Some(connection));
+    if limits.disconnect_over_bitrate {
+        let reason = format!("{rate} bit/s, limits.publisher_bitrate is {limit}");
+        context.shared.disconnect(connection, &reason);
     }
 }

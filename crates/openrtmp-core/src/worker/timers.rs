@@ -1,8 +1,19 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
 
 use crate::id::{ConnectionId, StreamId};
+
+/// Deadlines are met to this grain, so that many idle connections wake the
+/// worker once and not one by one.
+pub(crate) const GRAIN: Duration = Duration::from_millis(100);
+
+/// The next full grain.
+pub(crate) fn round_up(at: Time) -> Time {
+    let grain = GRAIN.as_micros() as u64;
+    Time::from_micros(at.as_micros().div_ceil(grain) * grain)
+}
 
 /// Whose deadline it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -130,7 +130,7 @@ impl Decoder<'_> {
             DATE => Value::Date(self.f64()?, 0),
             BYTE_ARRAY => {
                 let bytes = self.take_string(length, start)?;
-                self.charge(length)?;
+                self.charge_text(length)?;
                 let mut copy = Vec::new();
                 if copy.try_reserve_exact(length).is_err() {
                     return self.error(start, AmfErrorKind::OutOfMemory(length));

@@ -32,6 +32,9 @@ pub enum AmfErrorKind {
     /// More values than the limit.
     #[error("more than {0} values")]
     TooManyElements(usize),
+    /// References that stand for more values than a message of its length may hold.
+    #[error("references stand for more than {0} values")]
+    TooManyReferences(usize),
     /// Decoded size beyond the limit.
     #[error("values larger than {0} bytes when decoded")]
     TooLarge(usize),
@@ -44,4 +47,20 @@ pub enum AmfErrorKind {
     /// An AMF3 object of a class that writes itself in a format of its own.
     #[error("objects of class {0:?} have a format of their own")]
     Externalizable(String),
+}
+
+impl AmfErrorKind {
+    /// Whether the message asks for more than the limits allow or the system has,
+    /// rather than being malformed.
+    pub fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            AmfErrorKind::TooDeep(_)
+                | AmfErrorKind::StringTooLong(_)
+                | AmfErrorKind::TooManyElements(_)
+                | AmfErrorKind::TooManyReferences(_)
+                | AmfErrorKind::TooLarge(_)
+                | AmfErrorKind::OutOfMemory(_)
+        )
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! A decoded message is a plain tree of [`Value`]s. References are expanded
 //! where they stand, and everything that comes out of one is counted against
-//! [`AmfLimits`] like any other value, so a few bytes cannot multiply. A
+//! [`AmfLimits`] like any other value: a message costs in proportion to its bytes,
+//! however often it refers to itself. A
 //! reference from inside an object to that object, which no tree can expand,
 //! becomes [`Value::Enclosing`].
 //!
@@ -47,6 +48,10 @@ pub struct Decoder<'a> {
     elements_left: usize,
     /// Bytes that the rest of the message may take when decoded.
     bytes_left: usize,
+    /// Values, expanded ones included, that a message of this length may cost.
+    allowance: usize,
+    /// What is left of them.
+    allowance_left: usize,
     /// Where each value that is being read begins, outermost first.
     open: Vec<usize>,
     amf0: amf0::References,
@@ -57,6 +62,9 @@ pub struct Decoder<'a> {
 /// fit in the 512 KiB that threads of iOS and macOS have, unoptimised too.
 const MAX_DEPTH: usize = 64;
 
+/// Bytes of text that cost as much as a value without text.
+const TEXT_PER_VALUE: usize = 32;
+
 /// What stands for bytes that are not UTF-8.
 const REPLACEMENT: &str = "\u{FFFD}";
 
@@ -64,11 +72,17 @@ impl<'a> Decoder<'a> {
     /// A decoder of AMF0 values (with AMF3 values behind marker 0x11), as
     /// messages 18 and 20 and, after their format byte, 15 and 17 carry.
     pub fn new(data: &'a [u8], limits: &AmfLimits) -> Decoder<'a> {
+        let allowance = data
+            .len()
+            .saturating_mul(limits.values_per_byte)
+            .saturating_add(limits.values_base);
         Decoder {
             data,
             position: 0,
             elements_left: limits.elements,
             bytes_left: limits.decoded_bytes,
+            allowance,
+            allowance_left: allowance,
             limits: AmfLimits {
                 depth: limits.depth.min(MAX_DEPTH),
                 ..limits.clone()
@@ -103,6 +117,13 @@ impl<'a> Decoder<'a> {
     /// Bytes read so far.
     pub fn position(&self) -> usize {
         self.position
+    }
+
+    /// What reading has cost so far: values, those that references stand for
+    /// included, and one more for every 32 bytes of text. Never more than
+    /// [`AmfLimits::values_per_byte`] allows, also after an error.
+    pub fn cost(&self) -> usize {
+        self.allowance - self.allowance_left
     }
 
     fn remaining(&self) -> usize {
@@ -179,7 +200,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn reserve_text(&mut self, text: &mut String, length: usize) -> Result<(), AmfError> {
-        self.charge(length)?;
+        self.charge_text(length)?;
         let reserved = text.try_reserve_exact(length);
         reserved.or_else(|_| self.error(self.position, AmfErrorKind::OutOfMemory(length)))
     }
@@ -205,7 +226,28 @@ impl<'a> Decoder<'a> {
             Some(left) => left,
             None => return self.too_many(),
         };
+        self.pay(count)?;
         self.charge(count.saturating_mul(size))
+    }
+
+    /// Counts text or a byte array, which a value already counted consists of.
+    fn charge_text(&mut self, length: usize) -> Result<(), AmfError> {
+        self.pay(length / TEXT_PER_VALUE)?;
+        self.charge(length)
+    }
+
+    /// Counts against what a message of this length may cost.
+    fn pay(&mut self, values: usize) -> Result<(), AmfError> {
+        match self.allowance_left.checked_sub(values) {
+            Some(left) => {
+                self.allowance_left = left;
+                Ok(())
+            }
+            None => self.error(
+                self.position,
+                AmfErrorKind::TooManyReferences(self.allowance),
+            ),
+        }
     }
 
     fn charge(&mut self, bytes: usize) -> Result<(), AmfError> {

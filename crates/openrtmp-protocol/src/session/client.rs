@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::link::{Link, chunk_stream};
+use super::link::Link;
 use super::payload::{
-    EventQueue, MediaEvent, decode_command, is_media, is_player_notice, with_set_data_frame,
+    EventQueue, MediaEvent, decode_command, is_media, is_player_notice, published,
 };
 use super::{Capabilities, Media, MediaKind, SessionError, Stage, caps_ex};
 use crate::amf::{Encoding, Object, Value};
@@ -93,6 +93,8 @@ pub struct ClientSession {
     deadline: Time,
     /// The message stream that createStream gave us.
     stream: Option<u32>,
+    /// What the server said of itself.
+    server: Option<Capabilities>,
 }
 
 enum Phase {
@@ -139,6 +141,7 @@ impl ClientSession {
             events: EventQueue::new(),
             deadline: now + config.timeout,
             stream: None,
+            server: None,
             config,
         }
     }
@@ -162,11 +165,7 @@ impl ClientSession {
             return Ok(());
         }
         let timeout = SessionError::Timeout {
-            stage: match self.phase {
-                Phase::Handshake(_) => Stage::Handshake,
-                Phase::Connecting => Stage::Connect,
-                _ => Stage::Connected,
-            },
+            stage: self.stage(),
             seconds: self.config.timeout.as_secs(),
         };
         self.finish_turn(Err(timeout))
@@ -191,26 +190,95 @@ impl ClientSession {
     }
 
     /// Sends a message of the published stream; data payloads are AMF0 values,
-    /// `onMetaData` is wrapped in `@setDataFrame`. False before `Ready`.
+    /// `onMetaData` is wrapped in `@setDataFrame`. The payload is copied once. False
+    /// before `Ready`, after `close`, and for a player.
+    ///
+    /// # Panics
+    ///
+    /// As [`ChunkHeaders::new`](crate::chunk::ChunkHeaders::new).
     pub fn send(&mut self, kind: MediaKind, timestamp: u32, payload: &[u8]) -> bool {
-        let (Phase::Ready, ClientMode::Publish, Some(stream)) =
-            (&self.phase, self.config.mode, self.stream)
-        else {
+        let Some(stream) = self.media_stream() else {
             return false;
         };
-        let link = &mut self.link;
-        let mut write = |chunk_stream, message_kind, payload: &[u8]| {
-            link.write(chunk_stream, message_kind, stream, timestamp, payload);
-        };
-        match kind {
-            MediaKind::Audio => write(chunk_stream::AUDIO, kind::AUDIO, payload),
-            MediaKind::Video => write(chunk_stream::VIDEO, kind::VIDEO, payload),
-            MediaKind::Data => match with_set_data_frame(payload) {
-                Some(wrapped) => write(chunk_stream::STREAM, kind::DATA_AMF0, &wrapped),
-                None => write(chunk_stream::STREAM, kind::DATA_AMF0, payload),
-            },
-        }
+        let wrapped = published(kind, payload);
+        let payload = wrapped.as_deref().unwrap_or(payload);
+        let (chunk_stream, message_kind) = (kind.chunk_stream(), kind.message_kind());
+        self.link
+            .write(chunk_stream, message_kind, stream, timestamp, payload);
         true
+    }
+
+    /// As [`send`](Self::send), but `poll_transmit` yields the payload itself, not a
+    /// copy of it (small ones are copied).
+    ///
+    /// # Panics
+    ///
+    /// As [`ChunkHeaders::new`](crate::chunk::ChunkHeaders::new).
+    pub fn send_shared(&mut self, kind: MediaKind, timestamp: u32, payload: Bytes) -> bool {
+        let Some(stream) = self.media_stream() else {
+            return false;
+        };
+        let payload = published(kind, &payload).map_or(payload, Bytes::from);
+        let (chunk_stream, message_kind) = (kind.chunk_stream(), kind.message_kind());
+        self.link
+            .write_shared(chunk_stream, message_kind, stream, timestamp, payload);
+        true
+    }
+
+    /// The message stream that media of the publish goes out on, while it may be
+    /// sent: from `Ready` to `close`. For a caller that frames it itself, in the order
+    /// that the [module](super) asks for; such a caller puts [`published`] around
+    /// stream metadata.
+    pub fn media_stream(&self) -> Option<u32> {
+        match (&self.phase, self.config.mode) {
+            (Phase::Ready, ClientMode::Publish) => self.stream,
+            _ => None,
+        }
+    }
+
+    /// Sends a PingRequest with this timestamp; any answer counts as input. Nothing
+    /// is sent before the handshake is over and after the session is.
+    pub fn ping(&mut self, timestamp: u32) {
+        if !matches!(self.phase, Phase::Handshake(_) | Phase::Closed) {
+            self.link
+                .send_control(Control::UserControl(UserControl::PingRequest(timestamp)));
+        }
+    }
+
+    /// How far the connection has come: `Connected` until `Ready`, then `Publishing`
+    /// or `Playing`.
+    pub fn stage(&self) -> Stage {
+        match (&self.phase, self.config.mode) {
+            (Phase::Handshake(_), _) => Stage::Handshake,
+            (Phase::Connecting, _) => Stage::Connect,
+            (Phase::Creating | Phase::Starting, _) => Stage::Connected,
+            (Phase::Ready, ClientMode::Publish) => Stage::Publishing,
+            (Phase::Ready, ClientMode::Play) => Stage::Playing,
+            (Phase::Closed, _) => Stage::Closed,
+        }
+    }
+
+    /// What the server said of itself in its answer to `connect`, once it did.
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.server.as_ref()
+    }
+
+    /// The chunk size of what we send from now on; media that the caller frames
+    /// itself must use it.
+    pub fn chunk_size(&self) -> u32 {
+        self.link.chunk_size()
+    }
+
+    /// Bytes this session holds for the peer (unfinished messages), for memory
+    /// accounting: at most [`Limits::partial_bytes`].
+    pub fn buffered_bytes(&self) -> usize {
+        self.link.buffered_bytes()
+    }
+
+    /// Replaces [`Limits::partial_bytes`] from now on. What is held already stays; it
+    /// may just not grow.
+    pub fn set_partial_limit(&mut self, bytes: usize) {
+        self.link.set_partial_limit(bytes);
     }
 
     /// Says goodbye: FCUnpublish, deleteStream. The session is over.
@@ -288,8 +356,9 @@ impl ClientSession {
             ("_result", Phase::Connecting) if command.transaction == transaction::CONNECT => {
                 let properties = command.object.as_object();
                 let capabilities = properties.map(Capabilities::from_object);
-                let connected = ClientEvent::Connected(capabilities.unwrap_or_default());
-                self.events.push(connected);
+                let capabilities = capabilities.unwrap_or_default();
+                self.server = Some(capabilities.clone());
+                self.events.push(ClientEvent::Connected(capabilities));
                 self.send_create_stream();
             }
             ("_result", Phase::Creating) if command.transaction == transaction::CREATE_STREAM => {

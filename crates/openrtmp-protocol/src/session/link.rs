@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::SessionError;
 use crate::Limits;
 use crate::amf::{Encoder, Encoding, Value};
-use crate::chunk::{ChunkReader, ChunkWriter, Message};
+use crate::chunk::{ChunkHeaders, ChunkReader, ChunkWriter, Message};
 use crate::command::{Command, Status};
 use crate::message::{Control, UserControl, kind};
 
@@ -22,6 +22,9 @@ pub(super) mod chunk_stream {
 /// Output is cut into pieces of about this size, however much a peer asks for at
 /// once: no buffer has to be large, or to be moved while it grows.
 const PIECE: usize = 16 * 1024;
+
+/// Chunks of less are copied: that costs less than a piece of output of their own.
+const WORTH_SHARING: usize = 1024;
 
 /// What both sides of a connection do alike once the handshake is over: cut and
 /// join chunks, count and acknowledge bytes, obey control messages.
@@ -221,7 +224,40 @@ impl Link {
             &mut self.output,
         );
         if self.output.len() >= PIECE {
-            let piece = std::mem::take(&mut self.output).freeze();
+            self.end_piece();
+        }
+    }
+
+    /// The same without a copy of the payload: its chunks become pieces of their
+    /// own.
+    pub(super) fn write_shared(
+        &mut self,
+        chunk_stream: u32,
+        kind: u8,
+        stream: u32,
+        timestamp: u32,
+        payload: Bytes,
+    ) {
+        let chunk_size = self.writer.chunk_size() as usize;
+        if payload.len().min(chunk_size) < WORTH_SHARING {
+            return self.write(chunk_stream, kind, stream, timestamp, &payload);
+        }
+        let headers = ChunkHeaders::new(chunk_stream, kind, stream, timestamp, payload.len());
+        let mut rest = payload;
+        let mut header = headers.first();
+        while !rest.is_empty() {
+            self.output.extend_from_slice(header);
+            let chunk = rest.split_to(rest.len().min(chunk_size));
+            self.end_piece();
+            self.pieces.push_back(chunk);
+            header = headers.next();
+        }
+    }
+
+    /// What was written so far goes out before what follows.
+    fn end_piece(&mut self) {
+        if !self.output.is_empty() {
+            let piece = self.output.split().freeze();
             self.pieces.push_back(piece);
         }
     }

@@ -10,13 +10,24 @@
 //!    `handle_timeout(now)` when the deadline of `poll_timeout` has come.
 //! 2. `poll_event()` until `None`. Decisions (`accept`, `reject`) and other
 //!    calls may come at once or any time later.
-//! 3. `poll_transmit()` until `None`: bytes to send, in order. Media that the
-//!    caller frames itself goes after them.
+//! 3. `poll_transmit()` until `None`: bytes to send, in order.
 //! 4. `poll_timeout()`: when to call `handle_timeout`, if nothing comes before.
 //!
 //! An error from `handle_*` is final: what `poll_transmit` still yields may be
 //! sent, then the connection is to be closed. Input after it is used up unread,
 //! and there are no more events.
+//!
+//! # Media that the caller frames
+//!
+//! A server session never sends media, and a publishing client session need not:
+//! the caller makes a [`WireMessage`](crate::chunk::WireMessage) once and shares it
+//! between all connections that get it. It writes the message with the
+//! `chunk_size()` of the session, on the message stream of the play (which its event
+//! named) or of the publish ([`ClientSession::media_stream`]), on the chunk stream of
+//! [`MediaKind::chunk_stream`]. One rule keeps the order: whatever `poll_transmit`
+//! yields after a call into the session goes out before media that is framed later,
+//! because a change of the chunk size may be in it. Messages are never interleaved:
+//! the next begins when the one before is written whole.
 //!
 //! Output is bounded by what the peer sends and the host asks for, not by what
 //! the peer takes: a caller that cannot get rid of it stops giving input.
@@ -29,15 +40,17 @@ mod server;
 
 pub use capabilities::{Capabilities, caps_ex};
 pub use client::{ClientConfig, ClientEvent, ClientMode, ClientSession};
+pub use payload::published;
 pub use server::{
     ConnectRequest, PublishKind, RejectReason, RequestId, ServerConfig, ServerEvent, ServerSession,
     Stage,
 };
 
+use self::link::chunk_stream;
 use crate::amf::{AmfError, AmfErrorKind};
 use crate::chunk::{ChunkError, Payload};
 use crate::handshake::HandshakeError;
-use crate::message::MessageError;
+use crate::message::{MessageError, kind};
 
 /// Whether a media message is audio, video or data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +62,28 @@ pub enum MediaKind {
     /// Message types 18 and 15 (`amf3`, the format byte removed), `@setDataFrame`
     /// removed.
     Data,
+}
+
+impl MediaKind {
+    /// The message type that it is sent as.
+    pub fn message_kind(self) -> u8 {
+        match self {
+            MediaKind::Audio => kind::AUDIO,
+            MediaKind::Video => kind::VIDEO,
+            MediaKind::Data => kind::DATA_AMF0,
+        }
+    }
+
+    /// The chunk stream that it is sent on. Which number carries what is free
+    /// (section 5.3.1.1); players know these from other servers. Sessions write
+    /// control messages and commands of the connection on lower ones.
+    pub fn chunk_stream(self) -> u32 {
+        match self {
+            MediaKind::Audio => chunk_stream::AUDIO,
+            MediaKind::Video => chunk_stream::VIDEO,
+            MediaKind::Data => chunk_stream::STREAM,
+        }
+    }
 }
 
 /// One audio, video or data message of a published or played stream.

@@ -55,11 +55,10 @@ pub(super) fn media(
     })
 }
 
-/// `@setDataFrame` put before stream metadata, for a publisher; `None` if the
-/// data is something else.
-pub(super) fn with_set_data_frame(payload: &[u8]) -> Option<Vec<u8>> {
-    payload
-        .starts_with(ON_META_DATA)
+/// The payload as a publisher sends it: `@setDataFrame` before stream metadata, so
+/// that the server keeps it for those who join later. `None`: as it is.
+pub fn published(kind: MediaKind, payload: &[u8]) -> Option<Vec<u8>> {
+    (kind == MediaKind::Data && payload.starts_with(ON_META_DATA))
         .then(|| [SET_DATA_FRAME[0], payload].concat())
 }
 

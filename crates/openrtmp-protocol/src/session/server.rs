@@ -341,6 +341,13 @@ impl ServerSession {
         self.link.buffered_bytes() + self.waiting_bytes
     }
 
+    /// Replaces [`Limits::partial_bytes`] from now on. What is held already stays; it
+    /// may just not grow.
+    pub fn set_partial_limit(&mut self, bytes: usize) {
+        self.config.limits.partial_bytes = bytes;
+        self.settle();
+    }
+
     /// Media messages dropped so far because nothing was published where they
     /// pointed. The first of each stretch makes a [`ServerEvent::Tolerated`].
     pub fn dropped_media(&self) -> u64 {

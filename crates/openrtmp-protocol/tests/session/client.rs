@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use openrtmp_protocol::amf::Value;
-use openrtmp_protocol::chunk::{ChunkReader, Message};
+use openrtmp_protocol::chunk::{ChunkReader, Message, Payload, WireMessage};
 use openrtmp_protocol::command::{Command, Status, code};
 use openrtmp_protocol::message::{Control, UserControl};
 use openrtmp_protocol::session::{
@@ -393,4 +395,107 @@ fn pings_and_windows_are_answered() {
         matches!(sent[..], [Control::Acknowledgement(3074..)]),
         "{sent:?}"
     );
+}
+
+#[test]
+fn a_shared_payload_goes_out_itself() {
+    let mut server = Server::ready(ClientMode::Publish);
+    assert_eq!(server.session.media_stream(), Some(3));
+    assert_eq!(server.session.stage(), Stage::Publishing);
+    let frame = Bytes::from(vec![7; 150_000]);
+    let metadata = [string("onMetaData"), object(&[])].concat();
+    assert!(
+        server
+            .session
+            .send_shared(MediaKind::Data, 0, metadata.clone().into())
+    );
+    assert!(
+        server
+            .session
+            .send_shared(MediaKind::Video, 7, frame.clone())
+    );
+    assert!(
+        server
+            .session
+            .send_shared(MediaKind::Audio, 9, b"a"[..].into())
+    );
+    let chunk = server.session.chunk_size() as usize;
+    let mut wire = Vec::new();
+    let mut shared = Vec::new();
+    while let Some(piece) = server.session.poll_transmit() {
+        let at = (piece.as_ptr() as usize).wrapping_sub(frame.as_ptr() as usize);
+        if at < frame.len() {
+            shared.push((at, piece.len()));
+        }
+        wire.extend_from_slice(&piece);
+    }
+    assert_eq!(
+        shared,
+        [
+            (0, chunk),
+            (chunk, chunk),
+            (2 * chunk, frame.len() - 2 * chunk)
+        ],
+        "slices of the frame"
+    );
+    let sent = server.read(&wire);
+    let sent: Vec<_> = sent
+        .iter()
+        .map(|m| (m.kind, m.stream, m.timestamp, &m.payload[..]))
+        .collect();
+    let wrapped = [string("@setDataFrame"), metadata].concat();
+    assert_eq!(
+        sent,
+        [
+            (18, 3, 0, &wrapped[..]),
+            (9, 3, 7, &frame[..]),
+            (8, 3, 9, b"a"),
+        ]
+    );
+}
+
+/// As a relay does: the session says where to, the caller writes.
+#[test]
+fn media_that_the_caller_frames_goes_behind_what_the_session_sends() {
+    let mut server = Server::starting(ClientMode::Publish);
+    assert_eq!(server.session.media_stream(), None);
+    server.feed(&status("status", code::PUBLISH_START));
+    let stream = server.session.media_stream().expect("it publishes");
+    let kind = MediaKind::Video;
+    let payload = Payload::copy_from_slice(&[5; 70_000]);
+    let shared =
+        WireMessage::new(kind.chunk_stream(), kind.message_kind(), 1, 40, payload).expect("memory");
+    server.session.ping(3);
+    let mut wire = Vec::new();
+    while let Some(piece) = server.session.poll_transmit() {
+        wire.extend_from_slice(&piece);
+    }
+    let headers = shared.headers().with_stream(stream);
+    let chunk_size = server.session.chunk_size();
+    for slice in headers.slices(shared.payload(), chunk_size, 0) {
+        wire.extend_from_slice(slice);
+    }
+    let sent = server.read(&wire);
+    assert_eq!(
+        control(&sent[0]),
+        Some(Control::UserControl(UserControl::PingRequest(3)))
+    );
+    assert_eq!((sent[1].kind, sent[1].stream), (9, 3));
+    assert_eq!(sent[1].payload, [5; 70_000]);
+    server.session.close();
+    assert_eq!(server.session.media_stream(), None);
+    assert_eq!(server.session.stage(), Stage::Closed);
+}
+
+#[test]
+fn what_is_held_of_the_server_is_told_and_limited() {
+    let mut server = Server::ready(ClientMode::Play);
+    assert_eq!(server.session.stage(), Stage::Playing);
+    assert!(server.session.capabilities().is_some());
+    let frame = message(6, 9, 3, 0, &[1; 9000]);
+    server.feed(&frame[..5000]);
+    assert!(server.session.buffered_bytes() >= 4900);
+    server.session.set_partial_limit(6000);
+    server.try_feed(&frame[5000..]).expect_err("too much");
+    assert_eq!(server.session.buffered_bytes(), 0);
 }

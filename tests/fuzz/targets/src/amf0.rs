@@ -1,6 +1,6 @@
 //! AMF0 messages.
 //!
-//! - Memory stays within what the limits allow.
+//! - Memory and the cost of reading stay within what the limits allow.
 //! - What is read, written and read again is the same, in both encodings.
 //! - The `amf` crate reads the same values, from the bytes and from what we write.
 

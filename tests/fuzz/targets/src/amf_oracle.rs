@@ -17,6 +17,7 @@ pub(crate) fn limits(flags: u8) -> AmfLimits {
             string_bytes: 100,
             elements: 50,
             decoded_bytes: 4000,
+            ..AmfLimits::default()
         },
     }
 }
@@ -34,6 +35,8 @@ pub(crate) fn generous() -> AmfLimits {
         string_bytes: usize::MAX,
         elements: usize::MAX,
         decoded_bytes: usize::MAX,
+        values_per_byte: usize::MAX,
+        values_base: usize::MAX,
     }
 }
 
@@ -46,18 +49,23 @@ pub(crate) fn read<'a>(
 ) -> (Vec<Value>, Option<AmfError>) {
     let mut decoder = Decoder::new(message, limits);
     let mut values = Vec::new();
+    let mut trouble = None;
     while !decoder.is_empty() {
         let before = decoder.position();
         match next(&mut decoder) {
             Ok(value) => values.push(value),
             Err(error) => {
                 assert!(error.offset <= message.len());
-                return (values, Some(error));
+                trouble = Some(error);
+                break;
             }
         }
         assert!(decoder.position() > before, "every value takes bytes");
     }
-    (values, None)
+    let allowed = message.len().saturating_mul(limits.values_per_byte);
+    let allowed = allowed.saturating_add(limits.values_base);
+    assert!(decoder.cost() <= allowed, "costs more than its bytes allow");
+    (values, trouble)
 }
 
 /// That what was written from `values` reads as the same; what was read.

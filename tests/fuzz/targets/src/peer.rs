@@ -2,6 +2,7 @@
 
 use arbitrary::Unstructured;
 use bytes::{Bytes, BytesMut};
+use openrtmp_protocol::AmfLimits;
 use openrtmp_protocol::Limits;
 use openrtmp_protocol::amf::{Encoding, Object, Value};
 use openrtmp_protocol::chunk::{ChunkReader, ChunkWriter, Message, Payload};
@@ -40,6 +41,7 @@ pub(crate) fn small_limits() -> Limits {
             string_bytes: 2000,
             elements: 200,
             decoded_bytes: 30_000,
+            ..AmfLimits::default()
         },
     }
 }

@@ -5,11 +5,13 @@
 //! | `mod.rs` | clocks, entropy, interfaces |
 //! | `poller.rs` | readiness (epoll, kqueue, IOCP) and wake-ups |
 //! | `socket.rs` | listening and connected sockets and their options |
+//! | `resolver.rs` | host names |
 //! | `sys.rs` | what neither mio nor socket2 offers; the only unsafe code |
 //! | `file.rs` | files |
 
 mod file;
 mod poller;
+mod resolver;
 mod socket;
 mod sys;
 
@@ -20,7 +22,7 @@ use std::time::{Instant, SystemTime};
 
 use openrtmp_protocol::Time;
 
-use super::{Interface, Platform};
+use super::{Answer, Interface, Platform};
 
 pub use file::NativeFile;
 pub use poller::{NativePoller, NativeWaker};
@@ -60,6 +62,14 @@ impl Platform for Native {
 
     fn listen(&self, address: SocketAddr) -> io::Result<NativeListener> {
         NativeListener::bind(address)
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<NativeStream> {
+        NativeStream::connect(address)
+    }
+
+    fn resolve(&self, host: &str, port: u16, answer: Answer) {
+        resolver::RESOLVER.resolve(host, port, answer);
     }
 
     fn now(&self) -> Time {

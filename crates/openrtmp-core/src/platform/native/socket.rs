@@ -5,6 +5,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::sys;
+use crate::platform::errors::not_listening;
 use crate::platform::{Listener, Stream};
 
 /// Connections that may wait to be accepted: a burst of reconnecting players
@@ -74,6 +75,27 @@ impl Listener for NativeListener {
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
+
+    /// Linux and Android: SO_ACCEPTCONN, since `listen` again would set a socket
+    /// that was aborted (`ss -K`) to listening once more, and hide that everybody
+    /// who waited in it was reset. Elsewhere `listen` again, which changes nothing
+    /// on a socket that listens: Apple's systems refuse it on one that was made
+    /// defunct (EINVAL), which keeps SO_ACCEPTCONN; Windows answers WSAENOTSOCK
+    /// or WSAEINVAL.
+    fn probe(&self) -> io::Result<()> {
+        match sys::listens(&self.0, BACKLOG)? {
+            true => Ok(()),
+            false => Err(not_listening()),
+        }
+    }
+}
+
+impl NativeStream {
+    pub(super) fn connect(address: SocketAddr) -> io::Result<NativeStream> {
+        let stream = mio::net::TcpStream::connect(address)?;
+        configure(&stream);
+        Ok(NativeStream(stream))
+    }
 }
 
 impl Read for NativeStream {
@@ -113,6 +135,21 @@ impl Stream for NativeStream {
         self.0.local_addr()
     }
 
+    fn peer_address(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
+    }
+
+    fn connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.0.take_error()? {
+            return Err(error);
+        }
+        match self.0.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn shutdown_write(&self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
     }
@@ -120,11 +157,15 @@ impl Stream for NativeStream {
     fn set_unsent_limit(&self, bytes: u32) -> io::Result<()> {
         sys::set_unsent_limit(&self.0, bytes)
     }
+
+    fn set_unacknowledged_limit(&self, limit: Duration) -> io::Result<()> {
+        sys::set_unacknowledged_limit(&self.0, limit)
+    }
 }
 
-/// Sets the options of an accepted socket. They fail only on a connection that
-/// is dead already (macOS: EINVAL after a reset), which the first read tells
-/// better than an error of `accept`, which would look like the listener's.
+/// Sets the options of an accepted or connecting socket. They fail only on a
+/// connection that is dead already (macOS: EINVAL after a reset), which the first
+/// read tells better than an error of `accept`, which would look like the listener's.
 fn configure(stream: &mio::net::TcpStream) {
     let socket = SockRef::from(stream);
     let options = [
@@ -133,6 +174,6 @@ fn configure(stream: &mio::net::TcpStream) {
         sys::disable_sigpipe(stream),
     ];
     for error in options.into_iter().filter_map(Result::err) {
-        log::debug!(error:%; "could not set an option of an accepted socket");
+        log::debug!(error:%; "could not set an option of a socket");
     }
 }

@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use socket2::SockRef;
 use tempfile::TempDir;
 
 use super::*;
-use crate::platform::contract::{Bed, Peer, contract_tests};
+use crate::platform::contract::{Bed, Host, Peer, contract_tests};
 use crate::platform::{Listener, Poller, Stream, Token, Wake};
 
 contract_tests!(System::new());
@@ -31,6 +31,7 @@ impl System {
 impl Bed for System {
     type Platform = Native;
     type Peer = TcpStream;
+    type Host = TcpListener;
 
     fn platform(&self) -> &Native {
         &self.native
@@ -44,6 +45,14 @@ impl Bed for System {
         peer
     }
 
+    fn host(&self) -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").unwrap()
+    }
+
+    fn local_name(&self) -> &str {
+        "localhost"
+    }
+
     fn pass(&self) {
         thread::yield_now();
     }
@@ -54,6 +63,22 @@ impl Bed for System {
 
     fn read_file(&self, path: &Path) -> Vec<u8> {
         fs::read(path).unwrap()
+    }
+}
+
+impl Host for TcpListener {
+    type Peer = TcpStream;
+
+    fn address(&self) -> SocketAddr {
+        self.local_addr().unwrap()
+    }
+
+    fn accept(&self) -> TcpStream {
+        let (peer, _) = TcpListener::accept(self).unwrap();
+        let patience = Some(Duration::from_secs(10));
+        peer.set_read_timeout(patience).unwrap();
+        peer.set_write_timeout(patience).unwrap();
+        peer
     }
 }
 
@@ -75,18 +100,97 @@ impl Peer for TcpStream {
 #[test]
 fn accepted_sockets_have_their_options() {
     let (stream, _peer) = connection();
+    assert_options(&stream);
+}
+
+#[test]
+fn connecting_sockets_have_the_options_of_accepted_ones() {
+    let host = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = host.local_addr().unwrap();
+    assert_options(&Native::new().connect(address).unwrap());
+}
+
+fn assert_options(stream: &NativeStream) {
     let socket = SockRef::from(&stream.0);
     assert!(socket.tcp_nodelay().unwrap());
     assert!(socket.keepalive().unwrap());
+    stream.set_unsent_limit(12_345).unwrap();
+    stream
+        .set_unacknowledged_limit(Duration::from_millis(7_001))
+        .unwrap();
     #[cfg(target_os = "linux")]
     {
         let seconds = Duration::from_secs;
         assert_eq!(socket.tcp_keepalive_time().unwrap(), seconds(15));
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), seconds(5));
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
-        stream.set_unsent_limit(12_345).unwrap();
         assert_eq!(socket.tcp_notsent_lowat().unwrap(), 12_345);
+        let limit = |stream: &NativeStream| SockRef::from(&stream.0).tcp_user_timeout();
+        assert_eq!(limit(stream).unwrap(), Some(Duration::from_millis(7_001)));
+        // Zero would be no limit at all.
+        stream.set_unacknowledged_limit(Duration::ZERO).unwrap();
+        assert_eq!(limit(stream).unwrap(), Some(Duration::from_millis(1)));
     }
+    #[cfg(target_vendor = "apple")]
+    assert!(socket.nosigpipe().unwrap());
+}
+
+/// What the kernel does to a listener that is aborted, by a call that everybody may
+/// make.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn a_listener_that_was_shut_down_is_lost_and_its_port_can_be_bound() {
+    let native = Native::new();
+    let mut listener = native.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (mut poller, _waker) = native.poller().unwrap();
+    poller.add_listener(&mut listener, Token(0)).unwrap();
+    SockRef::from(&listener.0).shutdown(Shutdown::Both).unwrap();
+    assert_lost(&native, &mut poller, &listener);
+}
+
+/// `ss -K` needs a right that root has in most places, and a kernel that allows it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_listener_that_an_administrator_killed_is_lost_and_its_port_can_be_bound() {
+    let native = Native::new();
+    let mut listener = native.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (mut poller, _waker) = native.poller().unwrap();
+    poller.add_listener(&mut listener, Token(0)).unwrap();
+    let port = listener.local_address().unwrap().port();
+    let filter = format!(":{port}");
+    let killed = std::process::Command::new("ss")
+        .args(["-H", "-K", "-ltn", "sport", "=", &filter])
+        .output();
+    // It prints what it killed.
+    if !killed.is_ok_and(|ss| ss.status.success() && !ss.stdout.is_empty()) {
+        // That nothing was killed must then be true.
+        listener.probe().unwrap();
+        eprintln!("skipped: ss -K is not there or not allowed");
+        return;
+    }
+    assert_lost(&native, &mut poller, &listener);
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn assert_lost(native: &Native, poller: &mut NativePoller, listener: &NativeListener) {
+    use crate::platform::listener_is_gone;
+
+    let mut ready = Vec::new();
+    while ready.is_empty() {
+        let patience = Some(Duration::from_secs(10));
+        poller.poll(patience, &mut ready).unwrap();
+    }
+    assert!(ready[0].token == Token(0) && ready[0].readable, "{ready:?}");
+    for _ in 0..2 {
+        let error = listener.accept().unwrap_err();
+        assert!(listener_is_gone(&error), "{error}");
+        let error = listener.probe().unwrap_err();
+        assert!(listener_is_gone(&error), "{error}");
+    }
+    let address = listener.local_address().unwrap();
+    let again = native.listen(address).unwrap();
+    again.probe().unwrap();
+    let _peer = TcpStream::connect(address).unwrap();
 }
 
 #[test]

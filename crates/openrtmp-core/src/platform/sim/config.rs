@@ -52,6 +52,25 @@ pub struct Faults {
     /// Accepting fails for a while as if no descriptor was left (EMFILE). The
     /// connection stays in the queue, without a new edge.
     pub exhaustion: Episode,
+    /// A connection that the server makes takes longer to come about, or to fail.
+    pub slow_connects: Episode,
+    /// It is refused, whoever listens. As the three that follow, where
+    /// [`Sim::set_route`](super::Sim::set_route) says nothing of the address.
+    pub refusals: f64,
+    /// It fails because no way leads there, at once or after a while.
+    pub unreachable: f64,
+    /// Nothing answers it.
+    pub black_holes: f64,
+    /// It comes about and is reset shortly after.
+    pub connect_resets: f64,
+    /// A host name's addresses come late.
+    pub slow_lookups: Episode,
+    /// Looking up a host name fails.
+    pub lookup_failures: f64,
+    /// It never ends.
+    pub lookup_hangs: f64,
+    /// It finds only some of the addresses, in another order.
+    pub lookup_changes: f64,
     /// The time of day jumps, forward or back, when it is read.
     pub clock_jumps: Episode,
     /// Bytes all files may hold together; then writes fail with `StorageFull`.
@@ -82,6 +101,15 @@ impl Faults {
                 up_to: Duration::from_millis(500),
             },
             exhaustion: now_and_then(Duration::from_secs(1)),
+            slow_connects: now_and_then(Duration::from_secs(2)),
+            refusals: 0.05,
+            unreachable: 0.03,
+            black_holes: 0.03,
+            connect_resets: 0.03,
+            slow_lookups: now_and_then(Duration::from_secs(10)),
+            lookup_failures: 0.05,
+            lookup_hangs: 0.02,
+            lookup_changes: 0.1,
             clock_jumps: now_and_then(Duration::from_secs(3600)),
             disk_capacity: None,
             create_denied: 0.0,

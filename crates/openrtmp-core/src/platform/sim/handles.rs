@@ -29,7 +29,7 @@ pub struct SimListener {
     pub(super) id: SocketId,
 }
 
-/// A connected socket of the server.
+/// A connected or connecting socket of the server.
 #[derive(Debug)]
 pub struct SimStream(Connection);
 
@@ -37,6 +37,14 @@ pub struct SimStream(Connection);
 /// drives the scenario asks what it can do. Dropping it closes it.
 #[derive(Debug)]
 pub struct SimSocket(Connection);
+
+/// A server elsewhere in the network, for the server under test to connect to. Like
+/// [`SimSocket`] it belongs to the scenario. Dropping it closes it.
+#[derive(Debug)]
+pub struct SimHost {
+    pub(super) world: Shared,
+    pub(super) id: SocketId,
+}
 
 /// An end of a connection, closed when dropped.
 #[derive(Debug)]
@@ -117,14 +125,19 @@ impl Listener for SimListener {
         state.attempt(Call::Accept)?;
         let (id, peer) = state.accept(self.id)?;
         drop(state);
-        let world = self.world.clone();
-        Ok((SimStream(Connection { world, id }), peer))
+        Ok((SimStream::new(self.world.clone(), id), peer))
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
         let mut world = self.world.lock();
         world.attempt(Call::Address)?;
         world.listener_address(self.id)
+    }
+
+    fn probe(&self) -> io::Result<()> {
+        let mut world = self.world.lock();
+        world.attempt(Call::Probe)?;
+        world.probe(self.id)
     }
 }
 
@@ -136,10 +149,47 @@ impl Drop for SimListener {
     }
 }
 
+impl SimHost {
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.world.lock().listener_address(self.id)
+    }
+
+    /// The next connection; `WouldBlock` if there is none.
+    pub fn accept(&self) -> io::Result<(SimSocket, SocketAddr)> {
+        let (id, peer) = self.world.lock().take_waiting(self.id)?;
+        Ok((SimSocket::new(self.world.clone(), id), peer))
+    }
+}
+
+impl Drop for SimHost {
+    fn drop(&mut self) {
+        let mut world = self.world.lock();
+        world.close_listener(self.id);
+        world.settle();
+    }
+}
+
+impl SimStream {
+    pub(super) fn new(world: Shared, id: SocketId) -> SimStream {
+        SimStream(Connection { world, id })
+    }
+}
+
 impl Stream for SimStream {
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.0.attempt(Call::Address)?;
         self.0.addresses().map(|(local, _)| local)
+    }
+
+    fn peer_address(&self) -> io::Result<SocketAddr> {
+        self.0.attempt(Call::Address)?;
+        self.0.world.lock().peer_address(self.0.id)
+    }
+
+    fn connected(&self) -> io::Result<bool> {
+        self.0.attempt(Call::Connected)?;
+        self.0.world.lock().connected(self.0.id)
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
@@ -150,6 +200,11 @@ impl Stream for SimStream {
     fn set_unsent_limit(&self, bytes: u32) -> io::Result<()> {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.0.world.lock().set_unsent_limit(self.0.id, bytes)
+    }
+
+    fn set_unacknowledged_limit(&self, limit: Duration) -> io::Result<()> {
+        let mut world = self.0.world.lock();
+        world.set_unacknowledged_limit(self.0.id, limit)
     }
 }
 
@@ -208,6 +263,11 @@ impl SimSocket {
     /// Closes it; the server reads what was written, then the end.
     pub fn close(self) {
         drop(self);
+    }
+
+    /// Its machine is gone without a word: whatever the server sends is lost.
+    pub fn vanish(self) {
+        self.0.world.lock().vanish(self.0.id);
     }
 
     /// Resets the connection; what was not yet sent is lost.

@@ -32,11 +32,14 @@
 //! ```
 
 mod config;
+mod connect;
 mod disk;
 mod handles;
+mod names;
 mod network;
 mod random;
 mod readiness;
+mod silence;
 mod torture;
 mod world;
 
@@ -47,13 +50,15 @@ use std::time::{Duration, SystemTime};
 
 use openrtmp_protocol::Time;
 
-use super::{Interface, Platform};
+use super::{Answer, Interface, Platform};
 use network::Side;
 use world::{Shared, World};
 
 pub use config::{Config, Episode, Faults};
+pub use connect::Route;
 pub use disk::SimFile;
-pub use handles::{SimListener, SimPoller, SimSocket, SimStream, SimWaker};
+pub use handles::{SimHost, SimListener, SimPoller, SimSocket, SimStream, SimWaker};
+pub use network::Loss;
 #[cfg(test)]
 pub(crate) use random::Random;
 pub use torture::{Call, Torture};
@@ -137,20 +142,60 @@ impl Sim {
     }
 }
 
+/// Other hosts.
+impl Sim {
+    /// A server elsewhere in the network, at an address of its own or a port of
+    /// the machine's loopback interface.
+    ///
+    /// # Errors
+    /// `AddrInUse` if somebody listens there.
+    pub fn host(&self, address: SocketAddr) -> io::Result<SimHost> {
+        let id = self.0.lock().listen_elsewhere(address)?;
+        let world = self.0.clone();
+        Ok(SimHost { world, id })
+    }
+
+    /// Fixes what becomes of connections that the machine makes to an address.
+    pub fn set_route(&self, to: IpAddr, route: Route) {
+        self.0.lock().network.routes.set(to, route);
+    }
+
+    /// Fixes what [`Platform::resolve`] finds from now on. A host without
+    /// addresses is not found.
+    pub fn set_host(&self, name: &str, addresses: Vec<IpAddr>) {
+        self.0.lock().names.set(name, addresses);
+    }
+
+    /// Takes the machine's listeners at an address from whoever holds them. It can
+    /// be bound again.
+    pub fn lose_listener(&self, address: SocketAddr, loss: Loss) {
+        let mut world = self.0.lock();
+        world.lose_listener(address, loss);
+        world.settle();
+    }
+}
+
 /// Time.
 impl Sim {
     /// Lets `span` pass; what is under way arrives, each at its own time.
     pub fn advance(&self, span: Duration) {
-        let mut world = self.0.lock();
-        let time = world.now + span;
-        world.advance_to(time);
+        let now = self.0.lock().now;
+        self.advance_to(now + span);
     }
 
     /// Lets time pass until `time`. Does nothing if that is past.
     pub fn advance_to(&self, time: Time) {
-        let mut world = self.0.lock();
-        let time = time.max(world.now);
-        world.advance_to(time);
+        loop {
+            let mut world = self.0.lock();
+            let until = time.max(world.now);
+            world.advance_to(until);
+            let due = world.names.take_due();
+            drop(world);
+            match due {
+                Some((found, answer)) => answer(found),
+                None => return,
+            }
+        }
     }
 
     /// Lets time pass until something can happen: something arrives or a poll
@@ -204,7 +249,7 @@ impl Sim {
         self.0.lock().fingerprint()
     }
 
-    /// Accepted sockets that were not dropped.
+    /// Accepted and connecting sockets that were not dropped.
     pub fn open_sockets(&self) -> usize {
         self.0.lock().network.open(Side::Server)
     }
@@ -222,6 +267,16 @@ impl Sim {
     /// Addresses listened on, in order of binding.
     pub fn listeners(&self) -> Vec<SocketAddr> {
         self.0.lock().network.listeners().collect()
+    }
+
+    /// Listeners that the machine took and nobody has dropped.
+    pub fn lost_listeners(&self) -> usize {
+        self.0.lock().network.lost_listeners()
+    }
+
+    /// Look-ups of host names that were not answered.
+    pub fn open_lookups(&self) -> usize {
+        self.0.lock().names.under_way()
     }
 
     /// Files that were not dropped.
@@ -273,6 +328,25 @@ impl Platform for Sim {
         drop(state);
         let world = self.0.clone();
         Ok(SimListener { world, id })
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<SimStream> {
+        let mut state = self.0.lock();
+        state.attempt(Call::Connect)?;
+        let id = state.begin_connect(address)?;
+        drop(state);
+        Ok(SimStream::new(self.0.clone(), id))
+    }
+
+    fn resolve(&self, host: &str, port: u16, answer: Answer) {
+        let mut world = self.0.lock();
+        let at_once = match (world.attempt(Call::Resolve), host.parse::<IpAddr>()) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Ok(address)) => Ok(vec![SocketAddr::new(address, port)]),
+            (Ok(()), Err(_)) => return world.look_up(host, port, answer),
+        };
+        drop(world);
+        answer(at_once);
     }
 
     fn now(&self) -> Time {

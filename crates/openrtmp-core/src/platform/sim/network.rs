@@ -5,26 +5,23 @@
 //! that room was made one latency after the read. Order within a direction always
 //! holds.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, IoSlice};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
 
+use super::connect::Routes;
+use super::silence::RETRANSMISSION;
 use super::world::{Event, World};
+use crate::platform::errors::{self, EMFILE};
 
 /// Connections that may wait to be accepted; more are reset.
-const BACKLOG: usize = 1024;
+pub(super) const BACKLOG: usize = 1024;
 
 /// First port given out when a caller leaves the choice.
 const FIRST_FREE_PORT: u16 = 49_152;
-
-/// What the system says when a process has no descriptor left.
-#[cfg(unix)]
-const EMFILE: i32 = libc::EMFILE;
-/// WSAEMFILE of winsock2.h.
-#[cfg(not(unix))]
-const EMFILE: i32 = 10_024;
 
 /// Names a socket. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +30,10 @@ pub(super) struct SocketId(pub(super) u64);
 #[derive(Debug, Default)]
 pub(super) struct Network {
     listeners: BTreeMap<SocketId, Listening>,
-    ends: BTreeMap<SocketId, End>,
+    pub(super) ends: BTreeMap<SocketId, End>,
+    /// Ends whose machine vanished: what is sent to them is lost.
+    pub(super) vanished: BTreeSet<SocketId>,
+    pub(super) routes: Routes,
     sockets_made: u64,
     ports_given: u16,
     exhausted_until: Time,
@@ -43,28 +43,50 @@ pub(super) struct Network {
 struct Listening {
     address: SocketAddr,
     waiting: VecDeque<SocketId>,
+    side: Side,
+    lost: Option<Loss>,
+}
+
+/// How a system takes a listening socket from a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// As iOS does while the program is suspended: no edge, nobody arrives, and
+    /// `accept` only ever says `WouldBlock`. Probing tells.
+    Silent,
+    /// As `ss -K` does: an edge, and `accept` fails with EINVAL from then on.
+    Loud,
 }
 
 /// One end of a connection.
 #[derive(Debug)]
-struct End {
+pub(super) struct End {
     local: SocketAddr,
     remote: SocketAddr,
-    peer: SocketId,
+    pub(super) peer: SocketId,
     side: Side,
     holder: Holder,
+    pub(super) opening: Opening,
     reset: Option<Reset>,
     received: VecDeque<u8>,
     received_end: bool,
-    out: Outgoing,
+    pub(super) out: Outgoing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// A client of the scenario.
     Client,
-    /// Accepted, or to be accepted, by the server under test.
+    /// Accepted or connected, or to be accepted, by the server under test.
     Server,
+}
+
+/// How far the connection of an end has come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    Done,
+    UnderWay,
+    /// The error until it is told.
+    Failed(Option<ErrorKind>),
 }
 
 /// Who holds an end.
@@ -81,14 +103,14 @@ enum Holder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reset {
     /// The next read or write tells.
-    Untold,
+    Untold(ErrorKind),
     /// It was told: reads see the end, writes a broken pipe.
     Told,
 }
 
 /// The sending half of an end.
 #[derive(Debug)]
-struct Outgoing {
+pub(super) struct Outgoing {
     unsent: VecDeque<u8>,
     /// Most bytes `unsent` may hold.
     limit: usize,
@@ -96,6 +118,9 @@ struct Outgoing {
     window: usize,
     finish: Finish,
     stalled: bool,
+    /// Since when sent bytes wait for an acknowledgement that does not come.
+    pub(super) unacknowledged_since: Option<Time>,
+    pub(super) unacknowledged_limit: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,12 +133,18 @@ enum Finish {
 
 impl End {
     fn readable(&self) -> bool {
-        !self.received.is_empty() || self.received_end || self.reset.is_some()
+        let failed = self.reset.is_some() || matches!(self.opening, Opening::Failed(_));
+        !self.received.is_empty() || self.received_end || failed
     }
 
     /// As Linux has it, a third of the buffer must be free: a socket does not
     /// become writable for every byte that leaves.
     fn writable(&self) -> bool {
+        match self.opening {
+            Opening::Done => {}
+            Opening::UnderWay => return false,
+            Opening::Failed(_) => return true,
+        }
         let out = &self.out;
         let roomy = out.unsent.len().saturating_mul(3) <= out.limit.saturating_mul(2);
         roomy || out.finish != Finish::Open || self.reset.is_some()
@@ -124,12 +155,37 @@ impl End {
         self.reset = Some(Reset::Told);
         Some(reset)
     }
+
+    /// The error of a connection that is over, if nobody was told.
+    pub(super) fn untold_error(&mut self) -> Option<io::Error> {
+        match self.tell_reset()? {
+            Reset::Untold(error) => Some(error.into()),
+            Reset::Told => None,
+        }
+    }
+
+    /// Gives it to a handle.
+    pub(super) fn hold(&mut self) {
+        self.holder = Holder::Handle;
+    }
 }
 
 /// Counts, for leak checks.
 impl Network {
+    /// Of the machine, not of other hosts.
     pub(super) fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listeners.values().map(|listening| listening.address)
+        let ours = self.listening_on(Side::Server);
+        ours.filter(|l| l.lost.is_none()).map(|l| l.address)
+    }
+
+    pub(super) fn lost_listeners(&self) -> usize {
+        let ours = self.listening_on(Side::Server);
+        ours.filter(|listening| listening.lost.is_some()).count()
+    }
+
+    fn listening_on(&self, side: Side) -> impl Iterator<Item = &Listening> {
+        let all = self.listeners.values();
+        all.filter(move |listening| listening.side == side)
     }
 
     pub(super) fn open(&self, side: Side) -> usize {
@@ -138,21 +194,34 @@ impl Network {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.listeners.values().map(|l| l.waiting.len()).sum()
+        let ours = self.listening_on(Side::Server);
+        ours.map(|listening| listening.waiting.len()).sum()
     }
 
-    fn new_id(&mut self) -> SocketId {
+    /// Connections that wait at a listener.
+    pub(super) fn backlog(&self, id: SocketId) -> usize {
+        self.listeners.get(&id).map_or(0, |l| l.waiting.len())
+    }
+
+    /// Whose the connections of a listener are.
+    pub(super) fn side_of(&self, listener: SocketId) -> Side {
+        let listening = self.listeners.get(&listener);
+        listening.map_or(Side::Server, |listening| listening.side)
+    }
+
+    pub(super) fn new_id(&mut self) -> SocketId {
         self.sockets_made += 1;
         SocketId(self.sockets_made)
     }
 
     /// A port no listener and no connection uses.
-    fn free_port(&mut self) -> u16 {
+    pub(super) fn free_port(&mut self) -> u16 {
         loop {
             let span = u16::MAX - FIRST_FREE_PORT;
             let port = FIRST_FREE_PORT + self.ports_given % span;
             self.ports_given = self.ports_given.wrapping_add(1);
-            let listening = self.listeners().any(|address| address.port() == port);
+            let mut listeners = self.listeners.values();
+            let listening = listeners.any(|listening| listening.address.port() == port);
             if !listening && !self.ends.values().any(|end| end.local.port() == port) {
                 return port;
             }
@@ -164,8 +233,7 @@ impl Network {
 impl World {
     pub(super) fn listen(&mut self, mut address: SocketAddr) -> io::Result<SocketId> {
         let ip = address.ip();
-        let ours = self.interfaces.iter().any(|own| own.address == ip);
-        if !ip.is_unspecified() && !ip.is_loopback() && !ours {
+        if !ip.is_unspecified() && !self.owns(ip) {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         }
         if address.port() == 0 {
@@ -174,12 +242,57 @@ impl World {
         if self.network.listeners().any(|other| clash(other, address)) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
+        Ok(self.insert_listener(address, Side::Server))
+    }
+
+    /// A host elsewhere in the network listens, or one of the scenario on the
+    /// machine itself.
+    pub(super) fn listen_elsewhere(&mut self, mut address: SocketAddr) -> io::Result<SocketId> {
+        if address.port() == 0 {
+            address.set_port(self.network.free_port());
+        }
+        if self.listener_for(address).is_ok() {
+            return Err(ErrorKind::AddrInUse.into());
+        }
+        Ok(self.insert_listener(address, Side::Client))
+    }
+
+    fn insert_listener(&mut self, address: SocketAddr, side: Side) -> SocketId {
         let id = self.network.new_id();
-        let waiting = VecDeque::new();
-        let listening = Listening { address, waiting };
+        let listening = Listening {
+            address,
+            waiting: VecDeque::new(),
+            side,
+            lost: None,
+        };
         self.network.listeners.insert(id, listening);
         self.note("listen", [id.0, u64::from(address.port())]);
-        Ok(id)
+        id
+    }
+
+    /// Takes the listeners of an address from the machine's program.
+    pub(super) fn lose_listener(&mut self, address: SocketAddr, loss: Loss) {
+        let ours = self.network.listeners.iter();
+        let at = |l: &Listening| l.side == Side::Server && l.address == address && l.lost.is_none();
+        let ids: Vec<SocketId> = ours.filter(|(_, l)| at(l)).map(|(&id, _)| id).collect();
+        for id in ids {
+            self.note("lose listener", [id.0, loss as u64]);
+            if let Some(listening) = self.network.listeners.get_mut(&id) {
+                listening.lost = Some(loss);
+                for socket in std::mem::take(&mut listening.waiting) {
+                    self.abort(socket);
+                }
+            }
+            self.refresh(id);
+        }
+    }
+
+    pub(super) fn probe(&self, id: SocketId) -> io::Result<()> {
+        let listening = self.network.listeners.get(&id).ok_or_else(gone)?;
+        match listening.lost {
+            None => Ok(()),
+            Some(_) => Err(errors::not_listening()),
+        }
     }
 
     pub(super) fn listener_address(&self, id: SocketId) -> io::Result<SocketAddr> {
@@ -191,6 +304,9 @@ impl World {
 
     pub(super) fn accept(&mut self, id: SocketId) -> io::Result<(SocketId, SocketAddr)> {
         let listening = self.network.listeners.get(&id).ok_or_else(gone)?;
+        if listening.lost == Some(Loss::Loud) {
+            return Err(errors::not_listening());
+        }
         if listening.waiting.is_empty() {
             self.rearm_read(id);
             return Err(io::ErrorKind::WouldBlock.into());
@@ -204,10 +320,16 @@ impl World {
             self.note("exhausted", [id.0, 0]);
             return Err(io::Error::from_raw_os_error(EMFILE));
         }
+        self.take_waiting(id)
+    }
+
+    /// The connection that waits longest at a listener.
+    pub(super) fn take_waiting(&mut self, id: SocketId) -> io::Result<(SocketId, SocketAddr)> {
         let listening = self.network.listeners.get_mut(&id).ok_or_else(gone)?;
-        let socket = listening.waiting.pop_front().ok_or_else(gone)?;
+        let socket = listening.waiting.pop_front();
+        let socket = socket.ok_or(ErrorKind::WouldBlock)?;
         let end = self.network.ends.get_mut(&socket).ok_or_else(gone)?;
-        end.holder = Holder::Handle;
+        end.hold();
         let remote = end.remote;
         self.note("accept", [id.0, socket.0]);
         Ok((socket, remote))
@@ -240,9 +362,11 @@ impl World {
         };
         let client = self.network.new_id();
         let server = self.network.new_id();
-        let end = self.end(local, remote, server, Side::Client);
+        let mut end = self.end(local, remote, server, Side::Client);
+        end.hold();
         self.network.ends.insert(client, end);
-        let end = self.end(remote, local, client, Side::Server);
+        let side = self.network.side_of(listener);
+        let end = self.end(remote, local, client, side);
         self.network.ends.insert(server, end);
         let socket = server;
         self.send_event(Event::Arrival { listener, socket });
@@ -251,7 +375,7 @@ impl World {
 
     pub(super) fn readable(&self, id: SocketId) -> bool {
         if let Some(listening) = self.network.listeners.get(&id) {
-            return !listening.waiting.is_empty();
+            return !listening.waiting.is_empty() || listening.lost == Some(Loss::Loud);
         }
         self.network.ends.get(&id).is_some_and(End::readable)
     }
@@ -263,6 +387,14 @@ impl World {
     pub(super) fn addresses(&self, id: SocketId) -> io::Result<(SocketAddr, SocketAddr)> {
         let end = self.network.ends.get(&id).ok_or_else(gone)?;
         Ok((end.local, end.remote))
+    }
+
+    pub(super) fn peer_address(&mut self, id: SocketId) -> io::Result<SocketAddr> {
+        let end = self.network.ends.get(&id).ok_or_else(gone)?;
+        match end.opening {
+            Opening::Done => Ok(end.remote),
+            Opening::UnderWay | Opening::Failed(_) => Err(ErrorKind::NotConnected.into()),
+        }
     }
 
     pub(super) fn set_unsent_limit(&mut self, id: SocketId, bytes: usize) -> io::Result<()> {
@@ -282,7 +414,7 @@ impl World {
                 return Ok(0);
             }
             match end.tell_reset() {
-                Some(Reset::Untold) => return Err(io::ErrorKind::ConnectionReset.into()),
+                Some(Reset::Untold(error)) => return Err(error.into()),
                 Some(Reset::Told) => return Ok(0),
                 None if end.received_end => return Ok(0),
                 None => {}
@@ -310,7 +442,7 @@ impl World {
         let end = self.network.ends.get_mut(&id).ok_or_else(gone)?;
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         match end.tell_reset() {
-            Some(Reset::Untold) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Reset::Untold(error)) => return Err(error.into()),
             Some(Reset::Told) => return Err(io::ErrorKind::BrokenPipe.into()),
             None if end.out.finish != Finish::Open => {
                 return Err(io::ErrorKind::BrokenPipe.into());
@@ -335,6 +467,9 @@ impl World {
 
     pub(super) fn shutdown_write(&mut self, id: SocketId) -> io::Result<()> {
         let end = self.network.ends.get_mut(&id).ok_or_else(gone)?;
+        if let Some(error) = end.unconnected() {
+            return Err(error);
+        }
         if end.reset.is_some() {
             return Err(io::ErrorKind::NotConnected.into());
         }
@@ -354,7 +489,7 @@ impl World {
         let Some(end) = self.network.ends.get_mut(&id) else {
             return;
         };
-        if end.reset.is_some() {
+        if end.reset.is_some() || end.opening != Opening::Done {
             self.network.ends.remove(&id);
         } else if !end.received.is_empty() {
             self.abort(id);
@@ -374,13 +509,17 @@ impl World {
         self.network.ends.remove(&id);
     }
 
-    /// The fault that resets a connection under the server's hands.
+    /// A call on an end that must be connected, and the fault that resets a
+    /// connection under the server's hands.
     fn strike(&mut self, id: SocketId) -> io::Result<Side> {
-        let end = self.network.ends.get(&id).ok_or_else(gone)?;
+        let end = self.network.ends.get_mut(&id).ok_or_else(gone)?;
+        if let Some(error) = end.unconnected() {
+            return Err(error);
+        }
         let (side, alive) = (end.side, end.reset.is_none());
         if side == Side::Server && alive && self.random.chance(self.config.faults.resets) {
             self.reset_peer(id);
-            self.receive_reset(id);
+            self.receive_reset(id, ErrorKind::ConnectionReset);
         }
         Ok(side)
     }
@@ -407,10 +546,12 @@ impl World {
                 end.received.extend(bytes);
                 self.refresh(to);
             }
+            None if self.network.vanished.contains(&to) => self.lose_bytes(from),
             // Nobody will read this: the sender is told with a reset.
             _ => {
                 self.network.ends.remove(&to);
-                self.send_event(Event::Reset { to: from });
+                let error = ErrorKind::ConnectionReset;
+                self.send_event(Event::Reset { to: from, error });
             }
         }
     }
@@ -423,7 +564,7 @@ impl World {
         }
     }
 
-    pub(super) fn receive_reset(&mut self, to: SocketId) {
+    pub(super) fn receive_reset(&mut self, to: SocketId, error: ErrorKind) {
         self.note("reset", [to.0, 0]);
         let Some(end) = self.network.ends.get_mut(&to) else {
             return;
@@ -433,7 +574,7 @@ impl World {
             return;
         }
         if end.reset.is_none() {
-            end.reset = Some(Reset::Untold);
+            end.reset = Some(Reset::Untold(error));
         }
         end.out.unsent.clear();
         if end.side == Side::Server && self.random.chance(self.config.faults.reset_discards) {
@@ -517,7 +658,7 @@ impl World {
 
     /// Puts something on its way. The latency being the same for everything,
     /// nothing overtakes what was sent before it.
-    fn send_event(&mut self, event: Event) {
+    pub(super) fn send_event(&mut self, event: Event) {
         self.schedule(self.now + self.config.latency, event);
     }
 
@@ -526,21 +667,26 @@ impl World {
             && end.reset.is_none()
         {
             let to = end.peer;
-            self.send_event(Event::Reset { to });
+            let error = ErrorKind::ConnectionReset;
+            self.send_event(Event::Reset { to, error });
         }
     }
 
-    fn end(&self, local: SocketAddr, remote: SocketAddr, peer: SocketId, side: Side) -> End {
-        let holder = match side {
-            Side::Client => Holder::Handle,
-            Side::Server => Holder::Queue,
-        };
+    /// An end that nobody holds yet.
+    pub(super) fn end(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        peer: SocketId,
+        side: Side,
+    ) -> End {
         End {
             local,
             remote,
             peer,
             side,
-            holder,
+            holder: Holder::Queue,
+            opening: Opening::Done,
             reset: None,
             received: VecDeque::new(),
             received_end: false,
@@ -550,13 +696,27 @@ impl World {
                 window: self.config.receive_buffer.max(1),
                 finish: Finish::Open,
                 stalled: false,
+                unacknowledged_since: None,
+                unacknowledged_limit: RETRANSMISSION,
             },
         }
     }
 
-    fn listener_for(&self, remote: SocketAddr) -> io::Result<SocketId> {
-        let listeners = &self.network.listeners;
-        let found = listeners.iter().find(|(_, l)| clash(l.address, remote));
+    /// True for an address of the machine.
+    pub(super) fn owns(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || self.interfaces.iter().any(|own| own.address == ip)
+    }
+
+    /// Who listens at an address: another host, or the machine if it is its own.
+    pub(super) fn listener_for(&self, remote: SocketAddr) -> io::Result<SocketId> {
+        let own = self.owns(remote.ip());
+        let found = self.network.listeners.iter().find(|(_, listening)| {
+            let here = match listening.side {
+                Side::Server => own && clash(listening.address, remote),
+                Side::Client => clash(listening.address, remote),
+            };
+            here && listening.lost.is_none()
+        });
         found
             .map(|(&id, _)| id)
             .ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
@@ -571,7 +731,7 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 /// Connecting to the unspecified address means this machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         SocketAddr::new(loopback(address), address.port())
     } else {
@@ -586,6 +746,6 @@ fn loopback(family: SocketAddr) -> IpAddr {
     }
 }
 
-fn gone() -> io::Error {
+pub(super) fn gone() -> io::Error {
     io::ErrorKind::NotConnected.into()
 }

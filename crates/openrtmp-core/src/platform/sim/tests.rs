@@ -1,17 +1,26 @@
+mod connect;
 mod faults;
 
 use std::io::{ErrorKind, IoSlice, Read, Seek, SeekFrom, Write};
 use std::time::UNIX_EPOCH;
 
 use super::*;
-use crate::platform::contract::{Bed, Peer, contract_tests};
+use crate::platform::contract::{Bed, Host, Peer, contract_tests};
 use crate::platform::{File, Listener, Poller, Readiness, Stream, Token, Wake};
 
-contract_tests!(Sim::new(1));
+contract_tests!(bed());
+
+fn bed() -> Sim {
+    let sim = Sim::new(1);
+    let addresses = ["::1", "127.0.0.1"].map(|address| address.parse().unwrap());
+    sim.set_host("this.example", addresses.to_vec());
+    sim
+}
 
 impl Bed for Sim {
     type Platform = Sim;
     type Peer = SimSocket;
+    type Host = SimHost;
 
     fn platform(&self) -> &Sim {
         self
@@ -19,6 +28,14 @@ impl Bed for Sim {
 
     fn connect(&self, address: SocketAddr) -> SimSocket {
         Sim::connect(self, address).unwrap()
+    }
+
+    fn host(&self) -> SimHost {
+        Sim::host(self, "127.0.0.1:0".parse().unwrap()).unwrap()
+    }
+
+    fn local_name(&self) -> &str {
+        "this.example"
     }
 
     fn pass(&self) {
@@ -31,6 +48,18 @@ impl Bed for Sim {
 
     fn read_file(&self, path: &Path) -> Vec<u8> {
         self.file(path).unwrap()
+    }
+}
+
+impl Host for SimHost {
+    type Peer = SimSocket;
+
+    fn address(&self) -> SocketAddr {
+        SimHost::address(self).unwrap()
+    }
+
+    fn accept(&self) -> SimSocket {
+        SimHost::accept(self).unwrap().0
     }
 }
 

@@ -13,6 +13,10 @@ pub enum Call {
     Poller,
     /// [`Platform::listen`](crate::platform::Platform::listen).
     Listen,
+    /// [`Platform::connect`](crate::platform::Platform::connect).
+    Connect,
+    /// [`Platform::resolve`](crate::platform::Platform::resolve).
+    Resolve,
     /// [`Platform::fill_random`](crate::platform::Platform::fill_random).
     Random,
     /// [`Platform::create_file`](crate::platform::Platform::create_file).
@@ -29,6 +33,10 @@ pub enum Call {
     Wake,
     /// [`Listener::accept`](crate::platform::Listener::accept).
     Accept,
+    /// [`Listener::probe`](crate::platform::Listener::probe).
+    Probe,
+    /// [`Stream::connected`](crate::platform::Stream::connected).
+    Connected,
     /// Asking a socket for its address.
     Address,
     /// Reading from a connection.

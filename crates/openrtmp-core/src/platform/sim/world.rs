@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,6 +8,7 @@ use openrtmp_protocol::Time;
 
 use super::config::{Config, Episode, Faults};
 use super::disk::Disk;
+use super::names::Names;
 use super::network::{Network, SocketId};
 use super::random::Random;
 use super::readiness::Pollers;
@@ -31,7 +34,8 @@ impl Shared {
 }
 
 /// Clock, chance and the queue of what is under way. Sockets are in
-/// `network.rs`, pollers in `readiness.rs`, files in `disk.rs`.
+/// `network.rs`, `connect.rs` and `silence.rs`, pollers in `readiness.rs`, host names in
+/// `names.rs`, files in `disk.rs`.
 ///
 /// Everything is kept in ordered maps and every choice is drawn from one
 /// generator, so that a seed fixes the whole course.
@@ -44,6 +48,7 @@ pub(super) struct World {
     pub(super) entropy: Random,
     pub(super) interfaces: Vec<Interface>,
     pub(super) network: Network,
+    pub(super) names: Names,
     pub(super) pollers: Pollers,
     pub(super) disk: Disk,
     pub(super) calls: Calls,
@@ -61,6 +66,18 @@ pub(super) enum Event {
         listener: SocketId,
         socket: SocketId,
     },
+    /// An attempt of the machine to connect reaches an address.
+    Attempt {
+        from: SocketId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        /// Both ends are to be reset shortly after.
+        resets: bool,
+    },
+    /// A socket learns that it is connected.
+    Connected { to: SocketId, peer: SocketId },
+    /// A socket learns that it cannot connect.
+    ConnectFailed { to: SocketId, error: ErrorKind },
     /// Bytes reach a socket.
     Bytes {
         from: SocketId,
@@ -69,8 +86,12 @@ pub(super) enum Event {
     },
     /// A socket learns that its peer sends no more.
     End { to: SocketId },
-    /// A socket learns that its peer is gone.
-    Reset { to: SocketId },
+    /// A socket learns that its connection is over.
+    Reset { to: SocketId, error: ErrorKind },
+    /// A socket has waited for an acknowledgement as long as it may.
+    GiveUp { socket: SocketId },
+    /// The keep-alive of a silent connection ends.
+    KeepAliveEnd { socket: SocketId },
     /// A socket learns that its peer has read.
     Window { to: SocketId, bytes: usize },
     /// A stall is over.
@@ -79,6 +100,8 @@ pub(super) enum Event {
     Ready { socket: SocketId },
     /// A wake-up arrives late.
     Wake { poller: usize },
+    /// The addresses of a host are there.
+    Answer { lookup: u64 },
 }
 
 impl World {
@@ -90,6 +113,7 @@ impl World {
             entropy: Random::new(!seed),
             interfaces: Vec::new(),
             network: Network::default(),
+            names: Names::default(),
             pollers: Pollers::default(),
             disk: Disk::default(),
             calls: Calls::default(),
@@ -126,9 +150,12 @@ impl World {
         self.advance_to(self.now);
     }
 
-    /// Lets happen what is due until `time`, each at its own time.
+    /// Lets happen what is due until `time`, each at its own time. Stops early where
+    /// the answer of a look-up is to be given.
     pub(super) fn advance_to(&mut self, time: Time) {
-        while let Some(entry) = self.events.first_entry() {
+        while !self.names.any_due()
+            && let Some(entry) = self.events.first_entry()
+        {
             let due = entry.key().0;
             if due > time {
                 break;
@@ -137,19 +164,32 @@ impl World {
             self.now = self.now.max(due);
             self.happen(event);
         }
-        self.now = self.now.max(time);
+        if !self.names.any_due() {
+            self.now = self.now.max(time);
+        }
     }
 
     fn happen(&mut self, event: Event) {
         match event {
             Event::Arrival { listener, socket } => self.arrive(listener, socket),
+            Event::Attempt {
+                from,
+                local,
+                remote,
+                resets,
+            } => self.receive_attempt(from, local, remote, resets),
+            Event::Connected { to, peer } => self.receive_connected(to, peer),
+            Event::ConnectFailed { to, error } => self.receive_failure(to, error),
             Event::Bytes { from, to, bytes } => self.receive(from, to, bytes),
             Event::End { to } => self.receive_end(to),
-            Event::Reset { to } => self.receive_reset(to),
+            Event::Reset { to, error } => self.receive_reset(to, error),
+            Event::GiveUp { socket } => self.give_up(socket),
+            Event::KeepAliveEnd { socket } => self.end_keep_alive(socket),
             Event::Window { to, bytes } => self.receive_window(to, bytes),
             Event::Resume { socket } => self.resume(socket),
             Event::Ready { socket } => self.enqueue(socket),
             Event::Wake { poller } => self.pollers.wake(poller),
+            Event::Answer { lookup } => self.answer(lookup),
         }
     }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use openrtmp_protocol::Time;
 
-use super::super::PANIC;
 use super::super::world::{Setup, World};
 use super::client::{Client, Role};
 use super::files;
@@ -23,7 +22,8 @@ use super::witness::{Broken, broken};
 use super::{attack, end};
 use crate::config::{Config, SecondPublisher};
 use crate::id::ConnectionId;
-use crate::worker::inbox::Command as Order;
+use crate::inbox::Command as Order;
+use crate::placement::Rule;
 
 /// Rounds without rest, at one moment, after which there will be none.
 const ROUNDS: usize = 20_000;
@@ -121,6 +121,9 @@ impl<'a> Course<'a> {
         setup.network = terms.network();
         setup.seed = plan.seed;
         setup.host_decides = terms.host > 0;
+        if plan.seed % 3 == 0 {
+            setup.placement = Rule::Seeded(plan.seed);
+        }
         let world = setup.build();
         Course {
             tell,
@@ -264,7 +267,7 @@ impl Course<'_> {
         let players = players.filter_map(|c| self.ledger.by_port.get(&c.port));
         let players: BTreeSet<ConnectionId> = players.copied().collect();
         for report in self.world.reports() {
-            connections += report.connections.len();
+            connections += report.worker.connections;
             subscribers += report.subscribers.len();
             streams += report.streams.len();
             for connection in &report.connections {
@@ -422,7 +425,7 @@ impl Course<'_> {
             Op::Disconnect { who } => {
                 let port = self.clients.get(&who).map(|client| client.port);
                 if let Some(id) = port.and_then(|port| self.ledger.by_port.get(&port)) {
-                    self.disconnect(*id, "enough");
+                    self.world.shared.disconnect(*id, "enough");
                 }
             }
             Op::AddKey { key, play } => {
@@ -448,8 +451,7 @@ impl Course<'_> {
             Op::Panic { who } => self.with(who, Client::send_panic),
             Op::PanicWorker { worker } => {
                 let worker = worker as usize % self.terms.workers();
-                let anybody = ConnectionId::new(worker, 0, 0);
-                self.disconnect(anybody, PANIC);
+                self.world.shared.inboxes[worker].send(Order::Panic);
             }
             Op::Disk { bytes } => {
                 self.disk_was_full |= bytes > 0;
@@ -502,16 +504,6 @@ impl Course<'_> {
             let feeder = Feeder::new(&source, &mut self.lives, self.world.now());
             self.hosts.insert(who, HostPublisher { publisher, feeder });
         }
-    }
-
-    /// As [`Server::disconnect`](crate::Server::disconnect), which waits for the
-    /// answer.
-    fn disconnect(&self, connection: ConnectionId, reason: &str) {
-        self.world.shared.inboxes[connection.worker()].send(Order::Disconnect {
-            connection,
-            reason: reason.to_owned(),
-            answer: None,
-        });
     }
 
     /// As [`Server::reconfigure`](crate::Server::reconfigure), which waits for the

@@ -441,6 +441,8 @@ impl Terms {
                 clock_jumps: self.clock_jumps.episode(),
                 disk_capacity: (self.disk_bytes > 0).then_some(self.disk_bytes.into()),
                 create_denied: thousandths(self.create_denied),
+                // Those of connections that a server makes: it makes none here.
+                ..Faults::default()
             },
         }
     }

@@ -373,7 +373,7 @@ fn references_that_multiply_run_into_the_limits() {
     }
     assert_eq!(
         kind(decode(AMF0, &bytes)),
-        AmfErrorKind::TooManyElements(16 * 1024)
+        AmfErrorKind::TooManyReferences(4 * bytes.len() + 64)
     );
     // The same in AMF3, where object references are two bytes.
     let mut bytes = vec![0x09, 27, 0x01, 0x0A, 0x0B, 0x01, 0x01];
@@ -383,8 +383,88 @@ fn references_that_multiply_run_into_the_limits() {
     }
     assert_eq!(
         kind(decode(AMF3, &bytes)),
-        AmfErrorKind::TooManyElements(16 * 1024)
+        AmfErrorKind::TooManyReferences(4 * bytes.len() + 64)
     );
+}
+
+/// Messages that refer to their own parts as often as they can, and the most that
+/// reading one may cost.
+#[test]
+fn a_message_costs_in_proportion_to_its_bytes() {
+    let limits = AmfLimits::default();
+    let (array, members) = ([0x09, 0x85, 0x01, 0x01], [0x00, 0x01].repeat(300));
+    let long = |marker: &[u8]| [marker, &[0x87, 0x69], &[b'a'; 500]].concat();
+    let traits = [0x0A, 0x87, 0x43, 0x01].as_slice();
+    let amf3: [(&str, Vec<u8>); 6] = [
+        // 320 elements each, all but the first a reference to it.
+        (
+            "strings",
+            [&array, &long(&[0x06])[..], &[0x06, 0x00].repeat(319)].concat(),
+        ),
+        (
+            "XML",
+            [&array, &long(&[0x0B])[..], &[0x0B, 0x02].repeat(319)].concat(),
+        ),
+        (
+            "byte arrays",
+            [&array, &long(&[0x0C])[..], &[0x0C, 0x02].repeat(319)].concat(),
+        ),
+        (
+            "names",
+            [&[0x0A, 0x0B, 0x01], &long(&[])[..], &[0x01], &members, &[1]].concat(),
+        ),
+        // An object of 60 sealed members, and others of the same class.
+        (
+            "traits",
+            [
+                &array,
+                traits,
+                &[0x01; 60],
+                &[0x01; 60],
+                &[&[0x0A, 0x01][..], &[0x01; 60]].concat().repeat(319),
+            ]
+            .concat(),
+        ),
+        (
+            "dictionaries",
+            [
+                &array,
+                &[0x11, 0x03, 0, 1, 1][..],
+                &[0x11, 0x02].repeat(319),
+            ]
+            .concat(),
+        ),
+    ];
+    for (what, bytes) in &amf3 {
+        let mut decoder = Decoder::new(bytes, &limits);
+        let result = decoder.amf3_value();
+        assert!(decoder.cost() <= 4 * bytes.len() + 64, "{what}");
+        assert!(decoder.cost() >= 300, "{what}: {result:?}");
+    }
+    // A hundred such messages read one after the other cost what one does.
+    let nested = |levels: u8| {
+        let mut bytes = vec![0x0A, 0, 0, 0, 1, 0x05];
+        for level in 0..levels {
+            bytes.extend([0x0A, 0, 0, 0, 2, 0x07, 0, level, 0x07, 0, level]);
+        }
+        bytes
+    };
+    for levels in 1..40 {
+        let bytes = nested(levels);
+        let mut decoder = Decoder::new(&bytes, &limits);
+        while !decoder.is_empty() && decoder.value().is_ok() {}
+        assert!(decoder.cost() <= 4 * bytes.len() + 64, "{levels} levels");
+    }
+}
+
+#[test]
+fn a_few_references_in_a_short_message_are_expanded() {
+    // An object of ten members, and nine references to it.
+    let members = [0, 1, b'a', 0x05].repeat(10);
+    let object = [&[0x03], &members[..], &[0, 0, 9]].concat();
+    let bytes = [&object[..], &[0x07, 0, 0].repeat(9)].concat();
+    let values = decode_all(&bytes, &AmfLimits::default()).expect("within the limits");
+    assert_eq!(values.len(), 10);
 }
 
 #[test]

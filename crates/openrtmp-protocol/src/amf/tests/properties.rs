@@ -125,6 +125,7 @@ fn check_hostile(read: Read, bytes: &[u8]) {
         string_bytes: 256,
         elements: 500,
         decoded_bytes: 64 * 1024,
+        ..AmfLimits::default()
     };
     let mut decoder = Decoder::new(bytes, &limits);
     let mut values = Vec::new();
@@ -138,7 +139,9 @@ fn check_hostile(read: Read, bytes: &[u8]) {
             }
         }
     }
+    assert!(decoder.cost() <= 4 * bytes.len() + 64);
     let (count, depth) = measure(&array(values.clone()));
+    assert!(count - 1 <= 4 * bytes.len() + 64);
     assert!(count - 1 <= limits.elements && depth <= limits.depth + 1);
     for encoding in [Encoding::Amf0, Encoding::Amf3] {
         let again = |values: &[Value]| {

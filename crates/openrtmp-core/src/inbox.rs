@@ -7,19 +7,19 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::chunk::Payload;
-use openrtmp_protocol::session::{MediaKind, RejectReason, RequestId};
+use openrtmp_protocol::session::{RejectReason, RequestId};
 
+use crate::budget::Credit;
 use crate::config::Config;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
 use crate::platform::Wake;
-use crate::publisher::Credit;
 use crate::stream::directory::Grant;
+use crate::stream::message::{PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
+use crate::stream::tap_queue::Tapped;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::mpsc;
-use crate::tap::Tapped;
 
 /// A wake-up that fails is tried again at once: without it a command waits for
 /// the next.
@@ -27,33 +27,17 @@ const WAKE_TRIES: usize = 3;
 
 /// A message to a worker.
 pub(crate) enum Command {
-    /// Sockets were handed over.
+    /// Sockets were accepted for it, or connections were handed over.
     Adopt,
     /// A publish was granted, this worker is the stream's home.
     Publish(Box<Grant>),
-    /// A frame of a publisher that lives elsewhere.
+    /// A message of a publisher that is elsewhere.
     Media {
-        stream: StreamId,
-        epoch: u32,
-        kind: MediaKind,
-        timestamp: u32,
-        payload: Payload,
+        message: PublisherMessage,
         credit: Option<Credit>,
     },
     /// That publisher is gone.
     Unpublish { stream: StreamId, epoch: u32 },
-    /// A connection here no longer publishes: another took over, a key was revoked.
-    EndPublish {
-        connection: ConnectionId,
-        stream: u32,
-        reason: String,
-    },
-    /// The publisher that a request here waited for is gone.
-    RetryPublish {
-        connection: ConnectionId,
-        request: RequestId,
-        stream: StreamId,
-    },
     /// A subscriber on `worker` wants to join a stream that lives here.
     Join {
         stream: StreamId,
@@ -62,7 +46,7 @@ pub(crate) enum Command {
     },
     /// `worker` has no subscribers any more, or had none a moment ago.
     Leave { stream: StreamId, worker: usize },
-    /// The answer to Join: frames follow from here on.
+    /// The answer to Join: packets follow from here on.
     Snapshot {
         stream: StreamId,
         join: JoinId,
@@ -70,38 +54,16 @@ pub(crate) enum Command {
         packets: Vec<SharedPacket>,
     },
     /// A packet for the subscribers here.
-    Feed {
+    Packet {
         stream: StreamId,
         packet: SharedPacket,
     },
-    /// A stream that subscribers here wait for has a publisher.
-    StreamUp { stream: StreamId },
-    /// Another publisher continues the stream.
-    StreamRestart { stream: StreamId },
-    /// A stream is over.
-    StreamDown { stream: StreamId },
+    /// What became of a stream that has subscribers here.
+    StreamNews { stream: StreamId, news: StreamNews },
     /// A tap on a stream that lives here.
     Tap { stream: StreamId, tap: Arc<Tapped> },
-    /// The host's answer to an access request.
-    Decide {
-        connection: ConnectionId,
-        request: RequestId,
-        decision: Result<(), RejectReason>,
-    },
-    /// The host wants a connection gone.
-    Disconnect {
-        connection: ConnectionId,
-        reason: String,
-        /// Whether it was there.
-        answer: Option<Sender<bool>>,
-    },
-    /// How long to collect packets for a player; `None`: as configured.
-    SetWriteCoalesce {
-        connection: ConnectionId,
-        window: Option<Duration>,
-        /// Whether it was there.
-        answer: Sender<bool>,
-    },
+    /// Something for one connection.
+    Connection(ConnectionId, ConnectionCommand),
     /// The host goes to the background, or comes back.
     SetBackground(bool),
     /// The host wants whoever publishes a stream that lives here gone.
@@ -120,6 +82,37 @@ pub(crate) enum Command {
     Inspect(Sender<WorkerReport>),
     /// No new connections; tell those that are there; at the deadline close them.
     Drain { deadline: Time },
+    /// A test wants this worker to panic.
+    #[cfg(test)]
+    Panic,
+}
+
+/// Something for one connection, wherever it is when it arrives.
+pub(crate) enum ConnectionCommand {
+    /// It no longer publishes: another took over, or a key was revoked.
+    EndPublish { stream: u32, reason: String },
+    /// The publisher that a request of it waited for is gone.
+    RetryPublish {
+        request: RequestId,
+        stream: StreamId,
+    },
+    /// The host's answer to an access request.
+    Decide {
+        request: RequestId,
+        decision: Result<(), RejectReason>,
+    },
+    /// The host wants it gone.
+    Disconnect {
+        reason: String,
+        /// Whether it was there.
+        answer: Option<Sender<bool>>,
+    },
+    /// How long to collect packets for it; `None`: as configured.
+    SetWriteCoalesce {
+        window: Option<Duration>,
+        /// Whether it was there.
+        answer: Sender<bool>,
+    },
 }
 
 /// Names one subscription of a worker: a connection may end one and begin another
@@ -136,13 +129,13 @@ pub(crate) struct Inbox {
 }
 
 /// The worker's end.
-pub(crate) struct Outlet {
+pub(crate) struct InboxReceiver {
     queue: mpsc::Receiver<Command>,
     pending: Arc<AtomicBool>,
 }
 
 impl Inbox {
-    pub(crate) fn new(waker: Box<dyn Wake>) -> (Inbox, Outlet) {
+    pub(crate) fn new(waker: Box<dyn Wake>) -> (Inbox, InboxReceiver) {
         let (sender, receiver) = mpsc::channel();
         let pending = Arc::new(AtomicBool::new(false));
         (
@@ -151,7 +144,7 @@ impl Inbox {
                 pending: pending.clone(),
                 waker,
             },
-            Outlet {
+            InboxReceiver {
                 queue: receiver,
                 pending,
             },
@@ -167,7 +160,7 @@ impl Inbox {
     }
 
     fn wake(&self) {
-        // AcqRel pairs with `Outlet::begin`: either the worker sees the command in
+        // AcqRel pairs with `InboxReceiver::begin`: either the worker sees the command in
         // this round, or it sees the flag lowered and we wake it.
         if self.pending.swap(true, Ordering::AcqRel) {
             return;
@@ -186,7 +179,7 @@ impl Inbox {
     }
 }
 
-impl Outlet {
+impl InboxReceiver {
     /// To be called before draining: whoever sends from now on wakes again.
     pub(crate) fn begin(&self) {
         self.pending.swap(false, Ordering::AcqRel);

@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use openrtmp_protocol::Time;
+
+/// A bit rate over the last one to two seconds.
+#[derive(Debug, Default)]
+pub(crate) struct Rate {
+    window_start: Time,
+    window_bytes: u64,
+    last: u64,
+}
+
+impl Rate {
+    const WINDOW: Duration = Duration::from_secs(1);
+
+    /// Counts bytes; tells the bit rate of a window that just ended.
+    pub(crate) fn add(&mut self, bytes: usize, now: Time) -> Option<u64> {
+        let ended = self.roll(now);
+        self.window_bytes += bytes as u64;
+        ended
+    }
+
+    /// Bit/s, zero once nothing came for two windows.
+    pub(crate) fn bits_per_second(&self, now: Time) -> u64 {
+        if now.since(self.window_start) > Self::WINDOW * 2 {
+            0
+        } else {
+            self.last
+        }
+    }
+
+    fn roll(&mut self, now: Time) -> Option<u64> {
+        let elapsed = now.since(self.window_start);
+        if elapsed < Self::WINDOW {
+            return None;
+        }
+        let rate = (self.window_bytes as f64 * 8.0 / elapsed.as_secs_f64()) as u64;
+        (self.window_start, self.window_bytes, self.last) = (now, 0, rate);
+        Some(rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_of_the_last_window_and_fades() {
+        let at = |ms: u64| Time::from_micros(ms * 1000);
+        let mut rate = Rate::default();
+        for ms in (0..3000).step_by(100) {
+            rate.add(12_500, at(10_000 + ms));
+        }
+        assert_eq!(rate.bits_per_second(at(13_000)), 1_000_000);
+        assert_eq!(rate.bits_per_second(at(20_000)), 0);
+    }
+}

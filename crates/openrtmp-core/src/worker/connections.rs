@@ -1,0 +1,393 @@
+//! The connections of a worker: found, written to, watched for their deadlines.
+//!
+//! [`Connections`] knows bytes and time. What a connection publishes, plays and asks
+//! for is the business of the rooms beside it.
+
+use std::collections::HashMap;
+use std::io;
+
+use openrtmp_protocol::Time;
+use slab::Slab;
+
+use super::connection::Connection;
+use super::context::Context;
+use super::end::End;
+use super::timers::{self, Timer};
+use crate::events::CloseReason;
+use crate::id::ConnectionId;
+use crate::platform::{Platform, Stream, Token};
+use crate::stream::queue::{WriteEnd, Written};
+
+/// Bytes written to one connection in one turn, so that what joining players get
+/// at once does not hold up those who are still connecting.
+const WRITE_BUDGET: usize = 128 * 1024;
+
+/// The connections of one worker.
+pub(super) struct Connections<S> {
+    slab: Slab<Connection<S>>,
+    slots: HashMap<ConnectionId, usize>,
+    /// To be written to at the end of the turn.
+    dirty: Vec<usize>,
+    /// Takes the place of `dirty` while that is being worked on.
+    spare: Vec<usize>,
+    /// To be written to again in the next turn.
+    unwritten: Vec<usize>,
+    /// To be read again in the next turn.
+    unread: Vec<usize>,
+}
+
+impl<S> Default for Connections<S> {
+    fn default() -> Connections<S> {
+        Connections {
+            slab: Slab::new(),
+            slots: HashMap::new(),
+            dirty: Vec::new(),
+            spare: Vec::new(),
+            unwritten: Vec::new(),
+            unread: Vec::new(),
+        }
+    }
+}
+
+impl<S: Stream> Connections<S> {
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    pub(super) fn get(&self, slot: usize) -> Option<&Connection<S>> {
+        self.slab.get(slot)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut Connection<S>> {
+        self.slab.get_mut(slot)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection<S>> {
+        self.slab.iter().map(|(_, connection)| connection)
+    }
+
+    /// The slots in use, so that each can be worked on while they change.
+    pub(super) fn all_slots(&self) -> Vec<usize> {
+        self.slab.iter().map(|(slot, _)| slot).collect()
+    }
+
+    pub(super) fn slot_of(&self, id: ConnectionId) -> Option<usize> {
+        self.slots.get(&id).copied()
+    }
+
+    /// Takes a connection in: its socket is watched, and read in the next turn, for
+    /// the edge that told of bytes may have come before.
+    ///
+    /// # Errors
+    /// The poller's, with the connection.
+    pub(super) fn insert<P: Platform<Stream = S>>(
+        &mut self,
+        context: &mut Context<P>,
+        mut connection: Connection<S>,
+    ) -> Result<usize, (io::Error, Box<Connection<S>>)> {
+        let entry = self.slab.vacant_entry();
+        let slot = entry.key();
+        let registered = connection
+            .transport
+            .register(&mut context.poller, Token(slot));
+        if let Err(e) = registered {
+            return Err((e, Box::new(connection)));
+        }
+        self.slots.insert(connection.id, slot);
+        entry.insert(connection);
+        self.rearm(context, slot);
+        self.mark_unread(slot);
+        Ok(slot)
+    }
+
+    /// Takes a connection out: neither the poller nor the timers report it any more.
+    pub(super) fn remove<P: Platform<Stream = S>>(
+        &mut self,
+        context: &mut Context<P>,
+        slot: usize,
+    ) -> Option<Connection<S>> {
+        let mut connection = self.slab.try_remove(slot)?;
+        self.slots.remove(&connection.id);
+        let timer = Timer::Connection(connection.id);
+        context.timers.disarm(timer, &mut connection.armed);
+        let _ = connection.transport.deregister(&mut context.poller);
+        Some(connection)
+    }
+
+    pub(super) fn mark_dirty(&mut self, slot: usize) {
+        if let Some(connection) = self.slab.get_mut(slot)
+            && !connection.io.dirty
+        {
+            connection.io.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+
+    pub(super) fn mark_unread(&mut self, slot: usize) {
+        if let Some(connection) = self.slab.get_mut(slot)
+            && !connection.io.unread
+        {
+            connection.io.unread = true;
+            self.unread.push(slot);
+        }
+    }
+
+    /// The poller reported that a socket takes bytes.
+    pub(super) fn on_writable(&mut self, slot: usize) {
+        if let Some(connection) = self.slab.get_mut(slot) {
+            connection.io.writable = true;
+            self.mark_dirty(slot);
+        }
+    }
+
+    /// True if there is work for the next turn whatever the poller says.
+    pub(super) fn has_work(&self) -> bool {
+        !self.unread.is_empty() || !self.unwritten.is_empty()
+    }
+
+    /// Those whose budget of reading ended before their bytes did.
+    pub(super) fn take_unread(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Those whose budget of writing ended in the last turn have it again, behind
+    /// those that this turn has words for.
+    pub(super) fn resume_writing(&mut self) {
+        for slot in std::mem::take(&mut self.unwritten) {
+            if let Some(connection) = self.slab.get_mut(slot) {
+                connection.io.unwritten = false;
+                self.mark_dirty(slot);
+            }
+        }
+    }
+
+    /// Those to be written to, in order. Give the list back with
+    /// [`Connections::give_back`].
+    pub(super) fn take_dirty(&mut self) -> Vec<usize> {
+        let spare = std::mem::take(&mut self.spare);
+        std::mem::replace(&mut self.dirty, spare)
+    }
+
+    pub(super) fn give_back(&mut self, mut dirty: Vec<usize>) {
+        dirty.clear();
+        self.spare = dirty;
+    }
+
+    /// A connection is over, whatever it is still owed: it is closed at the end of its
+    /// own turn, or of the worker's.
+    pub(super) fn doom(&mut self, slot: usize, reason: CloseReason) {
+        if let Some(connection) = self.slab.get_mut(slot) {
+            connection.end.finish(reason);
+            self.mark_dirty(slot);
+        }
+    }
+
+    /// What the session wants to send goes into the queue, in order with media.
+    pub(super) fn pump<P: Platform<Stream = S>>(&mut self, context: &mut Context<P>, slot: usize) {
+        let Some(connection) = self.slab.get_mut(slot) else {
+            return;
+        };
+        let mut any = false;
+        while let Some(bytes) = connection.session.poll_transmit() {
+            connection.queue.push_control(bytes);
+            connection.io.urgent = true;
+            any = true;
+        }
+        if !any {
+            return;
+        }
+        connection.chunk_size = connection.session.chunk_size();
+        let waiting = connection.queue.control_bytes();
+        if waiting > context.config.limits.answer_bytes {
+            context.totals.errors.too_slow += 1;
+            let reason = format!("{waiting} bytes of answers not taken");
+            connection.end.finish(CloseReason::TooSlow(reason));
+        }
+        self.mark_dirty(slot);
+    }
+
+    /// After any work on a connection: output queued, memory counted, timer set.
+    pub(super) fn settle<P: Platform<Stream = S>>(
+        &mut self,
+        context: &mut Context<P>,
+        slot: usize,
+    ) {
+        self.pump(context, slot);
+        let Some(connection) = self.slab.get_mut(slot) else {
+            return;
+        };
+        connection.account();
+        if connection.is_hoarding() && context.shared.budget.is_exhausted() {
+            let reason = CloseReason::Limit("limits.memory is used up".to_owned());
+            connection.end.finish(reason);
+            self.mark_dirty(slot);
+            context.report_limit("limits.memory", context.config.limits.memory as u64, None);
+        }
+        self.rearm(context, slot);
+    }
+
+    /// Makes sure the timers know when this connection next needs a look.
+    pub(super) fn rearm<P: Platform<Stream = S>>(&mut self, context: &mut Context<P>, slot: usize) {
+        let Some(connection) = self.slab.get_mut(slot) else {
+            return;
+        };
+        let Some(deadline) = connection.deadline(&context.config) else {
+            return;
+        };
+        let at = match connection.io.coalesce_until == Some(deadline) {
+            true => deadline,
+            false => timers::round_up(deadline),
+        };
+        // One that stays in the past, by a mistake of ours, must not hold the
+        // worker in its loop over what is due.
+        let at = match at > context.now {
+            true => at,
+            false => context.now + timers::GRAIN,
+        };
+        let timer = Timer::Connection(connection.id);
+        context.timers.arm(timer, &mut connection.armed, at);
+    }
+
+    /// One vectored write of what waits, as far as the socket takes it.
+    pub(super) fn flush<P: Platform<Stream = S>>(&mut self, context: &mut Context<P>, slot: usize) {
+        let Some(connection) = self.slab.get_mut(slot) else {
+            return;
+        };
+        let now = context.platform.now();
+        let config = &context.config.queue;
+        let mut window = connection.write_coalesce.unwrap_or(config.write_coalesce);
+        if context.background {
+            window = window.max(config.background_coalesce);
+        }
+        if !window.is_zero() {
+            window = window.min(config.longest_window());
+        }
+        connection.io.dirty = false;
+        if connection.io.unwritten {
+            return;
+        }
+        let blocked_before = connection.io.blocked_since;
+        let full = blocked_before.is_some() && !connection.io.writable;
+        if full || connection.end.is_silent() {
+            return;
+        }
+        // Who was blocked goes on at once.
+        if blocked_before.is_none() && connection.is_coalescing(context.now, window, config) {
+            return self.rearm(context, slot);
+        }
+        // Not before it is used: the poller reports it once.
+        connection.io.writable = false;
+        let answers = connection.queue.control_bytes();
+        let chunk_size = connection.chunk_size;
+        let delay = &mut connection.delay;
+        let written = connection.queue.write_to(
+            &mut connection.transport,
+            chunk_size,
+            WRITE_BUDGET,
+            |packet| {
+                if let Some(histogram) = delay {
+                    histogram.record(now.since(packet.received));
+                }
+            },
+        );
+        let Written { bytes, end } = match written {
+            Ok(outcome) => outcome,
+            Err(e) => return connection.end.finish(CloseReason::Network(e.to_string())),
+        };
+        connection.bytes_out += bytes as u64;
+        if answers > 0 {
+            connection.account();
+        }
+        let blocked = end == WriteEnd::Blocked;
+        if end == WriteEnd::Budget {
+            connection.io.urgent = true;
+            connection.io.unwritten = true;
+            self.unwritten.push(slot);
+        }
+        // A poller may report room where there is none: that is no progress.
+        let since = blocked_before.filter(|_| bytes == 0).unwrap_or(now);
+        connection.io.blocked_since = blocked.then_some(since);
+        context.totals.bytes_out += bytes as u64;
+        let outgoing = context.totals.rate_out.add(bytes, now);
+        if blocked != connection.io.watching {
+            let watched =
+                connection
+                    .transport
+                    .watch_writable(&mut context.poller, Token(slot), blocked);
+            if let Err(e) = watched {
+                return connection.end.finish(CloseReason::Network(e.to_string()));
+            }
+            connection.io.watching = blocked;
+        }
+        if connection.is_flushed() && matches!(connection.end, End::Sending(_)) {
+            // Everything is said. The peer reads it and closes; if it does not, we do.
+            let _ = connection.transport.close();
+            connection.end.linger(now + context.config.limits.linger);
+        }
+        // Of one that keeps up, no deadline has come nearer.
+        if blocked || connection.is_ending() {
+            self.rearm(context, slot);
+        }
+        if let Some(rate) = outgoing {
+            warn_outgoing(context, rate);
+        }
+    }
+
+    /// Ends a connection once what waits is sent, or at once if nothing does.
+    pub(super) fn end<P: Platform<Stream = S>>(
+        &mut self,
+        context: &mut Context<P>,
+        slot: usize,
+        reason: CloseReason,
+    ) {
+        self.pump(context, slot);
+        let Some(connection) = self.slab.get_mut(slot) else {
+            return;
+        };
+        if connection.is_flushed() {
+            connection.end.finish(reason);
+        } else {
+            let until = context.now + context.config.queue.stall_timeout;
+            connection.end.begin(reason, until);
+            self.rearm(context, slot);
+        }
+        self.mark_dirty(slot);
+    }
+
+    /// The deadline that is written in a connection's end, or of a write that takes
+    /// nothing, has come. True if it is over.
+    pub(super) fn is_overdue<P: Platform<Stream = S>>(
+        &mut self,
+        context: &mut Context<P>,
+        slot: usize,
+    ) -> bool {
+        let Some(connection) = self.slab.get_mut(slot) else {
+            return true;
+        };
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= context.now);
+        let stall = context.config.queue.stall_timeout;
+        let reason = if due(connection.end.deadline()) {
+            CloseReason::Peer
+        } else if due(connection.io.blocked_since.map(|since| since + stall)) {
+            context.totals.errors.too_slow += 1;
+            CloseReason::TooSlow(format!("nothing taken for {} s", stall.as_secs_f32()))
+        } else {
+            return connection.end.is_due();
+        };
+        connection.end.finish(reason);
+        true
+    }
+}
+
+fn warn_outgoing<P: Platform>(context: &Context<P>, rate: u64) {
+    let limit = context.config.limits.outgoing_bitrate;
+    // Each worker sends its share; the limit is for all of them.
+    let share = limit / context.shared.inboxes.len() as u64;
+    if limit > 0 && rate > share {
+        context.report_limit("limits.outgoing_bitrate", limit, None);
+    }
+}

@@ -1,0 +1,90 @@
+//! What every room of a worker works with.
+
+use std::sync::Arc;
+
+use openrtmp_protocol::Time;
+
+use super::timers::Timers;
+use crate::config::Config;
+use crate::events::Event;
+use crate::id::ConnectionId;
+use crate::inbox::Command;
+use crate::log_limit::Cause;
+use crate::metrics::ErrorCounts;
+use crate::platform::Platform;
+use crate::rate::Rate;
+use crate::shared::Shared;
+
+/// The time, the settings, the timers, the poller, the counters, and the ways out to
+/// other workers and to the host. It holds no connection and no stream.
+pub(super) struct Context<P: Platform> {
+    /// This worker's number.
+    pub(super) index: usize,
+    pub(super) platform: Arc<P>,
+    pub(super) shared: Arc<Shared>,
+    /// The settings in force: no lock on the way of a frame.
+    pub(super) config: Arc<Config>,
+    pub(super) poller: P::Poller,
+    pub(super) timers: Timers,
+    /// When this turn began.
+    pub(super) now: Time,
+    pub(super) totals: Totals,
+    /// The host is in the background: writes are collected.
+    pub(super) background: bool,
+    /// Join ids issued. Survives restarts so that stale ids stay stale.
+    pub(super) joins: u64,
+    /// Set while stopping: the moment of force.
+    pub(super) draining: Option<Time>,
+}
+
+/// Counters of a worker; they grow and never reset.
+#[derive(Default)]
+pub(super) struct Totals {
+    pub(super) turns: u64,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) rate_in: Rate,
+    pub(super) rate_out: Rate,
+    pub(super) errors: ErrorCounts,
+    pub(super) dropped_frames: u64,
+}
+
+impl<P: Platform> Context<P> {
+    /// Whether a line that a peer caused may be written.
+    pub(super) fn may_log(&self, cause: Cause, level: log::Level) -> bool {
+        log::log_enabled!(level) && self.shared.log_limit.admits(cause, self.now)
+    }
+
+    /// Reports a limit that was reached.
+    pub(super) fn report_limit(
+        &self,
+        limit: &'static str,
+        value: u64,
+        connection: Option<ConnectionId>,
+    ) {
+        self.shared.report_limit(limit, value, connection);
+    }
+
+    /// Reports a panic that was caught while a connection was served.
+    pub(super) fn report_panic(&mut self) {
+        if self.may_log(Cause::Panic, log::Level::Error) {
+            log::error!(worker = self.index; "panic while serving a connection; it is closed");
+        }
+        self.totals.errors.internal += 1;
+    }
+
+    pub(super) fn emit(&self, event: Event) {
+        if !self.shared.events.is_none() {
+            self.shared.events.send(event);
+        }
+    }
+
+    /// Sends a command to another worker, or to this one for its next turn.
+    pub(super) fn send(&self, worker: usize, command: Command) {
+        self.shared.inboxes[worker].send(command);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.draining.is_some()
+    }
+}

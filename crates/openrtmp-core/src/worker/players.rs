@@ -1,0 +1,427 @@
+//! The players of this worker's connections, by stream, wherever it lives.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use openrtmp_protocol::session::ServerSession;
+use openrtmp_protocol::{StreamName, Time};
+
+use super::connection::Connection;
+use super::connections::Connections;
+use super::context::Context;
+use crate::events::{CloseReason, Event};
+use crate::id::{ConnectionId, StreamId};
+use crate::inbox::{Command, JoinId};
+use crate::log_limit::Cause;
+use crate::platform::{Platform, Stream};
+use crate::stream::class::Class;
+use crate::stream::gate::Gate;
+use crate::stream::message::StreamNews;
+use crate::stream::packet::SharedPacket;
+
+/// Why a player is closed whose queue cannot grow.
+const NO_MEMORY: &str = "no memory for its queue";
+
+/// Everybody here who plays, or waits for what is still to come.
+#[derive(Default)]
+pub(super) struct Players {
+    audiences: BTreeMap<StreamId, Audience>,
+}
+
+/// The subscribers of one stream on this worker.
+pub(super) struct Audience {
+    pub(super) name: StreamName,
+    pub(super) subscribers: Vec<Subscriber>,
+}
+
+/// One message stream of a connection that plays.
+pub(super) struct Subscriber {
+    pub(super) connection: ConnectionId,
+    /// Of that connection, which stays where it is while it plays.
+    pub(super) slot: usize,
+    message_stream: u32,
+    join: JoinId,
+    pub(super) gate: Gate,
+    /// Packets go to it: its snapshot came, or it was here before the stream.
+    attached: bool,
+    pub(super) since: Time,
+    /// When its first key frame (or audio frame) was queued.
+    pub(super) first_frame: Option<Time>,
+    /// The host was told of the loss that goes on.
+    loss_reported: bool,
+}
+
+/// A subscription that a worker's home has to answer with a snapshot.
+pub(super) struct Joining {
+    pub(super) stream: StreamId,
+    pub(super) join: JoinId,
+}
+
+impl Players {
+    /// The audiences, for the numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (StreamId, &Audience)> {
+        self.audiences.iter().map(|(&id, audience)| (id, audience))
+    }
+
+    /// A connection here plays a stream, live or still to come. Returns the
+    /// subscription if the stream lives here; elsewhere its home was asked.
+    pub(super) fn subscribe<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        connection: &mut Connection<P::Stream>,
+        slot: usize,
+        message_stream: u32,
+        name: StreamName,
+    ) -> Option<Joining> {
+        context.joins += 1;
+        let join = JoinId(context.joins);
+        let mut directory = context.shared.directory.lock();
+        let (id, home) = directory.attach(&name, context.index);
+        // Sent with the lock held: it cannot be overtaken by the stream's end.
+        if let Some(home) = home.filter(|&home| home != context.index) {
+            let worker = context.index;
+            context.send(
+                home,
+                Command::Join {
+                    stream: id,
+                    worker,
+                    join,
+                },
+            );
+        }
+        drop(directory);
+
+        connection.playing.push((message_stream, id));
+        let shown = context.shared.play_keys.masked(&name);
+        let audience = self.audiences.entry(id).or_insert_with(|| Audience {
+            name,
+            subscribers: Vec::new(),
+        });
+        audience.subscribers.push(Subscriber {
+            connection: connection.id,
+            slot,
+            message_stream,
+            join,
+            gate: Gate::joining(false),
+            attached: false,
+            since: context.now,
+            first_frame: None,
+            loss_reported: false,
+        });
+        context.emit(Event::SubscriberJoined {
+            connection: connection.id,
+            name: shown,
+        });
+        (home == Some(context.index)).then_some(Joining { stream: id, join })
+    }
+
+    /// A subscription is over. True if the stream lives here and has no more players
+    /// here; another home was told so.
+    pub(super) fn unsubscribe<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        id: StreamId,
+        connection: ConnectionId,
+        message_stream: u32,
+    ) -> bool {
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return false;
+        };
+        let found = audience
+            .subscribers
+            .iter()
+            .position(|s| s.connection == connection && s.message_stream == message_stream);
+        if let Some(index) = found {
+            let subscriber = audience.subscribers.swap_remove(index);
+            report_left(context, &audience.name, &subscriber);
+        }
+        if !audience.subscribers.is_empty() {
+            return false;
+        }
+        self.audiences.remove(&id);
+        leave(context, id)
+    }
+
+    /// The worker's players are lost, with their connections.
+    pub(super) fn give_up<P: Platform>(self, context: &mut Context<P>) {
+        for (id, audience) in self.audiences {
+            for subscriber in &audience.subscribers {
+                report_left(context, &audience.name, subscriber);
+            }
+            leave(context, id);
+        }
+    }
+
+    /// What a joiner gets at once; what is fanned out from now on follows it.
+    pub(super) fn deliver_snapshot<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        connections: &mut Connections<P::Stream>,
+        id: StreamId,
+        join: JoinId,
+        has_video: bool,
+        packets: &[SharedPacket],
+    ) {
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return;
+        };
+        let is_it = |s: &&mut Subscriber| s.join == join && !s.attached;
+        let Some(subscriber) = audience.subscribers.iter_mut().find(is_it) else {
+            return;
+        };
+        subscriber.attached = true;
+        subscriber.gate.join(has_video);
+        guarded(
+            context,
+            connections,
+            std::slice::from_mut(subscriber),
+            |context, connections, subscriber| {
+                let Some(connection) = connections.get_mut(subscriber.slot) else {
+                    return;
+                };
+                if let Err(reason) = subscriber.take_snapshot(context, connection, packets) {
+                    return connections.doom(subscriber.slot, reason);
+                }
+                connection.io.urgent = true;
+                connections.mark_dirty(subscriber.slot);
+            },
+        );
+    }
+
+    /// One packet to every subscriber here: a reference each.
+    pub(super) fn fan_out<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        connections: &mut Connections<P::Stream>,
+        id: StreamId,
+        packet: &SharedPacket,
+    ) {
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            // The last subscriber left while the packet was on its way.
+            return;
+        };
+        let name = &audience.name;
+        guarded(
+            context,
+            connections,
+            &mut audience.subscribers,
+            |context, connections, subscriber| {
+                if !subscriber.attached {
+                    return;
+                }
+                let Some(connection) = connections.get_mut(subscriber.slot) else {
+                    return;
+                };
+                if connection.is_ending() {
+                    return;
+                }
+                match subscriber.take(context, connection, packet) {
+                    Ok(0) => {}
+                    Ok(lost) => subscriber.report_loss(context, name, lost),
+                    Err(reason) => return connections.doom(subscriber.slot, reason),
+                }
+                connections.mark_dirty(subscriber.slot);
+            },
+        );
+    }
+
+    /// Tells the players of a stream what became of it.
+    pub(super) fn notify<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        connections: &mut Connections<P::Stream>,
+        id: StreamId,
+        news: StreamNews,
+    ) {
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return;
+        };
+        guarded(
+            context,
+            connections,
+            &mut audience.subscribers,
+            |context, connections, subscriber| {
+                let Some(connection) = connections.get_mut(subscriber.slot) else {
+                    return;
+                };
+                subscriber.hear(news, &mut connection.session);
+                connections.pump(context, subscriber.slot);
+            },
+        );
+    }
+
+    /// Changes what one subscription lets pass.
+    pub(super) fn with_gate<S: Stream>(
+        &mut self,
+        connection: &Connection<S>,
+        message_stream: u32,
+        change: impl FnOnce(&mut Gate),
+    ) {
+        let playing = &connection.playing;
+        let Some(&(_, stream)) = playing.iter().find(|(m, _)| *m == message_stream) else {
+            return;
+        };
+        let Some(audience) = self.audiences.get_mut(&stream) else {
+            return;
+        };
+        if let Some(subscriber) = audience
+            .subscribers
+            .iter_mut()
+            .find(|s| s.connection == connection.id && s.message_stream == message_stream)
+        {
+            change(&mut subscriber.gate);
+        }
+    }
+}
+
+/// Works for each subscriber in turn. Whose work panics is closed, whatever the work
+/// came from, and the others have theirs: one guard round the loop, which knows whose
+/// turn it is and goes on behind that one.
+fn guarded<P: Platform>(
+    context: &mut Context<P>,
+    connections: &mut Connections<P::Stream>,
+    subscribers: &mut [Subscriber],
+    mut work: impl FnMut(&mut Context<P>, &mut Connections<P::Stream>, &mut Subscriber),
+) {
+    let mut next = 0;
+    while next < subscribers.len() {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            while let Some(subscriber) = subscribers.get_mut(next) {
+                next += 1;
+                work(context, connections, subscriber);
+            }
+        }));
+        if outcome.is_err() {
+            context.report_panic();
+            connections.doom(subscribers[next - 1].slot, CloseReason::Internal);
+        }
+    }
+}
+
+fn report_left<P: Platform>(context: &mut Context<P>, name: &StreamName, subscriber: &Subscriber) {
+    let dropped = subscriber.gate.dropped();
+    context.totals.dropped_frames += dropped;
+    context.emit(Event::SubscriberLeft {
+        connection: subscriber.connection,
+        name: context.shared.play_keys.masked(name),
+        dropped,
+    });
+}
+
+/// This worker has no subscriber of the stream any more. True if the stream lives here.
+fn leave<P: Platform>(context: &mut Context<P>, id: StreamId) -> bool {
+    let home = context.shared.directory.lock().detach(id, context.index);
+    match home {
+        Some(home) if home == context.index => true,
+        Some(home) => {
+            let worker = context.index;
+            context.send(home, Command::Leave { stream: id, worker });
+            false
+        }
+        None => false,
+    }
+}
+
+impl Subscriber {
+    /// Queues one packet, or what the gate and the queue leave of it. Returns the
+    /// frames lost that the host was not told of yet.
+    fn take<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        connection: &mut Connection<P::Stream>,
+        packet: &SharedPacket,
+    ) -> Result<u64, CloseReason> {
+        #[cfg(test)]
+        crate::sim_tests::panic_over(connection.peer, packet.payload());
+        let now = context.now;
+        let config = &context.config.queue;
+        if !connection.queue.reserve() {
+            return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
+        }
+        let before = connection.queue.len();
+        let lost_before = self.gate.dropped();
+        connection
+            .queue
+            .push_through(&mut self.gate, packet, self.message_stream, now, config);
+        let lost = self.gate.dropped() - lost_before;
+        let unreported = if self.loss_reported { 0 } else { lost };
+        self.loss_reported = self.gate.is_shedding() && (self.loss_reported || lost > 0);
+        if connection.queue.len() > before {
+            self.note_frame(packet, now);
+        }
+        // One that keeps up had nothing waiting: not worth a look.
+        if before > 0
+            && let Some(behind) = connection.queue.is_hopeless(now, config)
+        {
+            context.totals.errors.too_slow += 1;
+            return Err(CloseReason::TooSlow(behind));
+        }
+        Ok(unreported)
+    }
+
+    fn take_snapshot<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        connection: &mut Connection<P::Stream>,
+        packets: &[SharedPacket],
+    ) -> Result<(), CloseReason> {
+        let queue = &mut connection.queue;
+        // Who asks to play again and again is given it once more only.
+        if queue.footprint() > context.config.queue.max_bytes.saturating_mul(2) {
+            context.totals.errors.too_slow += 1;
+            return Err(CloseReason::TooSlow(format!(
+                "{} bytes behind",
+                queue.bytes()
+            )));
+        }
+        for packet in packets {
+            if self.gate.admit(packet) {
+                if !queue.reserve() {
+                    return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
+                }
+                queue.push_media(packet.clone(), self.message_stream, context.now);
+                self.note_frame(packet, context.now);
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, news: StreamNews, session: &mut ServerSession) {
+        match news {
+            StreamNews::Began => {
+                self.attached = true;
+                // Tracks are not known yet: audio must not wait for video that may
+                // never come.
+                self.gate.join(false);
+                session.notify_published(self.message_stream);
+            }
+            // Nobody is told, but its video starts at a key frame.
+            StreamNews::Restarted => self.gate.restart(),
+            StreamNews::Ended => {
+                self.attached = false;
+                session.notify_unpublished(self.message_stream);
+            }
+        }
+    }
+
+    fn note_frame(&mut self, packet: &SharedPacket, now: Time) {
+        if self.first_frame.is_none() && matches!(packet.class, Class::Key | Class::Audio) {
+            self.first_frame = Some(now);
+        }
+    }
+
+    fn report_loss<P: Platform>(&self, context: &Context<P>, name: &StreamName, frames: u64) {
+        let name = context.shared.play_keys.masked(name);
+        if context.may_log(Cause::TooSlow, log::Level::Warn) {
+            log::warn!(
+                connection:% = self.connection, stream:% = name, frames = frames;
+                "player is too slow; video dropped to the next key frame"
+            );
+        }
+        context.emit(Event::SubscriberDropping {
+            connection: self.connection,
+            name,
+            dropped: frames,
+        });
+    }
+}

@@ -1,0 +1,390 @@
+//! A connection served: its bytes read, its session's events acted on, its deadlines
+//! met, its end brought about.
+
+use std::io::{self, Read};
+use std::sync::atomic::Ordering;
+
+use openrtmp_protocol::session::{MediaKind, RejectReason, ServerEvent, SessionError, Stage};
+use openrtmp_protocol::{StreamName, Time};
+
+use super::Worker;
+use super::connection::{Connection, Released, stage_name};
+use super::requests::{Request, WaitsFor};
+use crate::access::{AccessAction, Attempt, Protocol};
+use crate::events::{CloseReason, Event};
+use crate::inbox::Command;
+use crate::log_limit::Cause;
+use crate::platform::{Platform, Stream};
+use crate::stream::gate::Gate;
+use crate::stream::message::PublisherMessage;
+
+/// Bytes read at once. One buffer per worker, shared by its connections.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// Bytes read from one connection in one turn; the rest has its turn after the
+/// others.
+const READ_BUDGET: usize = 2 * READ_BUFFER;
+
+impl<P: Platform> Worker<P> {
+    /// Reads until the socket has no more, or the budget is used.
+    pub(super) fn read(&mut self, slot: usize) {
+        // Taken out so that handling may borrow the worker; a panic costs only a
+        // new buffer.
+        let mut buffer = std::mem::take(&mut self.read_buffer);
+        if buffer.is_empty() {
+            if buffer.try_reserve_exact(READ_BUFFER).is_err() {
+                let reason = CloseReason::Limit("no memory to read".to_owned());
+                return self.connections.doom(slot, reason);
+            }
+            buffer.resize(READ_BUFFER, 0);
+        }
+        let mut budget = READ_BUDGET;
+        let end = loop {
+            let Some(connection) = self.connections.get_mut(slot) else {
+                break None;
+            };
+            if budget == 0 {
+                self.connections.mark_unread(slot);
+                break None;
+            }
+            let want = buffer.len().min(budget);
+            match connection.transport.read(&mut buffer[..want]) {
+                Ok(0) => break Some(CloseReason::Peer),
+                Ok(n) => {
+                    budget -= n;
+                    let now = self.context.now;
+                    connection.bytes_in += n as u64;
+                    connection.last_input = now;
+                    connection.io.ping_sent = false;
+                    self.context.totals.bytes_in += n as u64;
+                    self.context.totals.rate_in.add(n, now);
+                    self.input(slot, &buffer[..n]);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break None,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => break Some(CloseReason::Network(e.to_string())),
+            }
+        };
+        self.read_buffer = buffer;
+        match end {
+            Some(reason) => self.connections.doom(slot, reason),
+            None => self.connections.settle(&mut self.context, slot),
+        }
+    }
+
+    fn input(&mut self, slot: usize, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Some(connection) = self.connections.get_mut(slot) else {
+                return;
+            };
+            if connection.is_ending() {
+                // It is read on for a while, so that our last words are not lost to a
+                // reset; what it says no longer matters.
+                let discarded = connection.end.discard(bytes.len());
+                if discarded > self.context.config.limits.linger_bytes {
+                    self.connections.doom(slot, CloseReason::Peer);
+                }
+                return;
+            }
+            let stage = connection.stage();
+            let outcome = connection.session.handle_input(self.context.now, bytes);
+            self.drain_events(slot);
+            match outcome {
+                Ok(used) => bytes = &bytes[used..],
+                Err(error) => return self.violation(slot, stage, &error),
+            }
+        }
+    }
+
+    pub(super) fn drain_events(&mut self, slot: usize) {
+        while let Some(connection) = self.connections.get_mut(slot)
+            && let Some(event) = connection.session.poll_event()
+        {
+            self.on_event(slot, event);
+        }
+    }
+
+    fn on_event(&mut self, slot: usize, event: ServerEvent) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        match event {
+            ServerEvent::Media(media) => {
+                #[cfg(test)]
+                assert!(!media.payload.ends_with(crate::sim_tests::PANIC.as_bytes()));
+                let mut publishing = connection.publishing.iter();
+                let of_this = publishing.find(|p| p.message_stream == media.stream);
+                let Some(publication) = of_this else { return };
+                let home = publication.home;
+                let message = PublisherMessage {
+                    stream: publication.stream,
+                    epoch: publication.epoch,
+                    kind: media.kind,
+                    timestamp: media.timestamp,
+                    payload: media.payload,
+                };
+                if home == self.context.index {
+                    self.ingest(message);
+                } else {
+                    let credit = None;
+                    self.context.send(home, Command::Media { message, credit });
+                }
+            }
+            ServerEvent::HandshakeDone(summary) => {
+                if !summary.echo_matched && self.context.may_log(Cause::Tolerated, log::Level::Info)
+                {
+                    log::info!(
+                        peer:% = connection.peer, connection:% = connection.id;
+                        "C2 does not echo S1; tolerated"
+                    );
+                }
+            }
+            ServerEvent::Connect { request, connect } => {
+                connection.app.clone_from(&connect.app);
+                let attempt = Attempt {
+                    app: connect.app,
+                    query: connect.query,
+                    ..attempt(connection, AccessAction::Connect)
+                };
+                self.ask(slot, Request::new(request, 0, attempt));
+            }
+            ServerEvent::Publish {
+                request,
+                stream,
+                name,
+                query,
+                ..
+            } => {
+                let attempt = Attempt {
+                    stream: name,
+                    query,
+                    ..attempt(connection, AccessAction::Publish)
+                };
+                self.ask(slot, Request::new(request, stream, attempt));
+            }
+            ServerEvent::Play {
+                request,
+                stream,
+                name,
+                query,
+            } => {
+                let attempt = Attempt {
+                    stream: name,
+                    query,
+                    ..attempt(connection, AccessAction::Play)
+                };
+                self.ask(slot, Request::new(request, stream, attempt));
+            }
+            ServerEvent::PublishEnd { stream } => {
+                let publishing = &mut connection.publishing;
+                if let Some(index) = publishing.iter().position(|p| p.message_stream == stream) {
+                    let publication = publishing.swap_remove(index);
+                    self.unpublish(&publication);
+                }
+            }
+            ServerEvent::PlayEnd { stream } => {
+                let id = connection.id;
+                if let Some(index) = connection.playing.iter().position(|(m, _)| *m == stream) {
+                    let (_, played) = connection.playing.swap_remove(index);
+                    self.unsubscribe(played, id, stream);
+                }
+            }
+            ServerEvent::Pause { stream, paused } => {
+                let change = |gate: &mut Gate| gate.set_paused(paused);
+                self.players.with_gate(connection, stream, change);
+            }
+            ServerEvent::Receive {
+                stream,
+                audio,
+                video,
+            } => {
+                self.players.with_gate(connection, stream, |gate| {
+                    for (kind, wanted) in [(MediaKind::Audio, audio), (MediaKind::Video, video)] {
+                        if let Some(wanted) = wanted {
+                            gate.set_wanted(kind, wanted);
+                        }
+                    }
+                });
+            }
+            ServerEvent::Withdrawn { request } => {
+                let pending = &mut connection.pending;
+                if let Some(index) = pending.iter().position(|p| p.request.id == request) {
+                    let (id, pending) = (connection.id, pending.swap_remove(index));
+                    self.withdraw(id, &pending);
+                }
+            }
+            ServerEvent::Tolerated(what)
+                if self.context.may_log(Cause::Tolerated, log::Level::Debug) =>
+            {
+                log::debug!(peer:% = connection.peer, connection:% = connection.id; "{what}");
+            }
+            _ => {}
+        }
+    }
+
+    /// A deadline of this connection has come, or came and went.
+    pub(super) fn on_deadline(&mut self, slot: usize) {
+        if self.connections.is_overdue(&mut self.context, slot) {
+            return;
+        }
+        let now = self.context.now;
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if due(connection.io.coalesce_until) {
+            connection.io.coalesce_until = None;
+            connection.io.urgent = true;
+            self.connections.mark_dirty(slot);
+        }
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if !connection.is_ending() {
+            let stage = connection.stage();
+            if due(connection.session.poll_timeout())
+                && let Err(error) = connection.session.handle_timeout(now)
+            {
+                self.context.totals.errors.timeout += 1;
+                return self.violation(slot, stage, &error);
+            }
+            self.drain_events(slot);
+            self.expire_requests(slot);
+            self.keep_alive(slot);
+        }
+        self.connections.settle(&mut self.context, slot);
+    }
+
+    fn keep_alive(&mut self, slot: usize) {
+        let now = self.context.now;
+        let config = &self.context.config;
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if config.rtmp.ping_interval.is_zero()
+            || connection.last_input + connection.ping_due(config) > now
+        {
+            return;
+        }
+        if connection.io.ping_sent {
+            let silent = now.since(connection.last_input).as_secs();
+            let reason = format!("no answer to a ping, silent for {silent} s");
+            self.connections.doom(slot, CloseReason::Network(reason));
+        } else {
+            connection.io.ping_sent = true;
+            connection.session.ping(now.as_millis() as u32);
+        }
+    }
+
+    fn expire_requests(&mut self, slot: usize) {
+        let now = self.context.now;
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let is_late = |waits_for: &WaitsFor| matches!(*waits_for, WaitsFor::Host(at) if at <= now);
+        let late = connection.pending.iter().filter(|p| is_late(&p.waits_for));
+        let late: Vec<_> = late.map(|p| p.request.id).collect();
+        for request in late {
+            let reason = "the decision took too long".to_owned();
+            self.decide(slot, request, Err(RejectReason::Unavailable(reason)));
+        }
+    }
+
+    /// The peer broke the protocol: one line, and it is closed, after what the
+    /// session still had to say, if anything.
+    /// `stage` is the one it was in: the error has closed the session.
+    fn violation(&mut self, slot: usize, stage: Stage, error: &SessionError) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let stage = stage_name(stage);
+        if self.context.may_log(Cause::Violation, log::Level::Warn) {
+            log::warn!(
+                peer:% = connection.peer, connection:% = connection.id, stage = stage;
+                "connection closed: {error}"
+            );
+        }
+        let text = format!("{stage}: {error}");
+        if error.is_out_of_memory() {
+            return self.end(slot, CloseReason::Limit(text));
+        }
+        if !matches!(error, SessionError::Timeout { .. }) {
+            self.context.totals.errors.protocol += 1;
+        }
+        self.end(slot, CloseReason::Protocol(text));
+    }
+
+    /// Ends a connection after what waits is sent, if anything. What it publishes and
+    /// plays ends now.
+    pub(super) fn end(&mut self, slot: usize, reason: CloseReason) {
+        self.connections.end(&mut self.context, slot, reason);
+        self.release(slot);
+    }
+
+    /// Closes a connection if its time has come.
+    pub(super) fn close_if_due(&mut self, slot: usize) {
+        if self.connections.get(slot).is_some_and(|c| c.end.is_due()) {
+            self.close(slot, CloseReason::Peer);
+        }
+    }
+
+    /// Closes a connection now, for the reason it ends for if it does, else for this one.
+    pub(super) fn close(&mut self, slot: usize, reason: CloseReason) {
+        self.release(slot);
+        let Some(connection) = self.connections.remove(&mut self.context, slot) else {
+            return;
+        };
+        let reason = connection.end.into_reason(reason);
+        let (id, peer) = (connection.id, connection.peer);
+        if matches!(reason, CloseReason::Network(_)) {
+            self.context.totals.errors.network += 1;
+        }
+        let shared = &self.context.shared;
+        shared.locations.remove(id);
+        shared.connections.fetch_sub(1, Ordering::AcqRel);
+        if self.context.may_log(Cause::Connection, log::Level::Debug) {
+            log::debug!(peer:% = peer, connection:% = id, reason:% = reason; "connection closed");
+        }
+        self.context.emit(Event::ConnectionClosed {
+            connection: id,
+            peer,
+            reason,
+        });
+    }
+
+    /// Gives up what a connection publishes, plays and waits for.
+    fn release(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let id = connection.id;
+        let Released {
+            publishing,
+            playing,
+            pending,
+        } = connection.release();
+        for publication in publishing {
+            self.unpublish(&publication);
+        }
+        for (message_stream, stream) in playing {
+            self.unsubscribe(stream, id, message_stream);
+        }
+        for request in pending {
+            self.withdraw(id, &request);
+        }
+    }
+}
+
+/// What is the same of all that a connection asks for.
+fn attempt<S: Stream>(connection: &Connection<S>, action: AccessAction) -> Attempt {
+    Attempt {
+        protocol: Protocol::Rtmp,
+        action,
+        peer: connection.peer,
+        connection: Some(connection.id),
+        app: connection.app.clone(),
+        stream: StreamName::join("", ""),
+        query: String::new(),
+        over_limit: connection.over_limit,
+    }
+}
