@@ -22,6 +22,9 @@ pub struct Limits {
     pub name_bytes: usize,
     /// Requests (connect, publish, play) waiting for the host's answer.
     pub pending_requests: usize,
+    /// Messages, mostly media, that may wait for such an answer: what comes within
+    /// seconds.
+    pub waiting_messages: usize,
     /// Limits of AMF decoding.
     pub amf: AmfLimits,
 }
@@ -59,6 +62,7 @@ impl Default for Limits {
             message_streams: 16,
             name_bytes: 4096,
             pending_requests: 16,
+            waiting_messages: 4096,
             amf: AmfLimits::default(),
         }
     }

@@ -175,6 +175,12 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         65_536,
     )?;
     range(
+        "limits.session.waiting_messages",
+        c.limits.session.waiting_messages,
+        16,
+        1 << 20,
+    )?;
+    range(
         "limits.session.amf.depth",
         c.limits.session.amf.depth,
         1,

@@ -52,6 +52,8 @@ pub struct Decoder<'a> {
     allowance: usize,
     /// What is left of them.
     allowance_left: usize,
+    /// A value switched to AMF3.
+    switches: bool,
     /// Where each value that is being read begins, outermost first.
     open: Vec<usize>,
     amf0: amf0::References,
@@ -83,6 +85,7 @@ impl<'a> Decoder<'a> {
             bytes_left: limits.decoded_bytes,
             allowance,
             allowance_left: allowance,
+            switches: false,
             limits: AmfLimits {
                 depth: limits.depth.min(MAX_DEPTH),
                 ..limits.clone()
@@ -124,6 +127,11 @@ impl<'a> Decoder<'a> {
     /// [`AmfLimits::values_per_byte`] allows, also after an error.
     pub fn cost(&self) -> usize {
         self.allowance - self.allowance_left
+    }
+
+    /// Whether a value so far switched to AMF3 (marker 0x11).
+    pub fn switches_to_amf3(&self) -> bool {
+        self.switches
     }
 
     fn remaining(&self) -> usize {

@@ -37,6 +37,7 @@ mod client;
 mod link;
 mod payload;
 mod server;
+mod work;
 
 pub use capabilities::{Capabilities, caps_ex};
 pub use client::{ClientConfig, ClientEvent, ClientMode, ClientSession};
@@ -51,6 +52,7 @@ use crate::amf::{AmfError, AmfErrorKind};
 use crate::chunk::{ChunkError, Payload};
 use crate::handshake::HandshakeError;
 use crate::message::{MessageError, kind};
+use crate::text::shown;
 
 /// Whether a media message is audio, video or data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,7 +138,7 @@ pub enum SessionError {
     #[error("no memory for messages that wait")]
     OutOfMemory,
     /// The server (client session only) refused.
-    #[error("{code}: {description}")]
+    #[error("{}: {}", shown(.code), shown(.description))]
     Refused {
         /// Status code.
         code: String,
