@@ -90,6 +90,55 @@ pub enum ClientEvent {
 }
 
 /// The client's side of a connection. See the [module](super) for the grammar.
+///
+/// ```
+/// use openrtmp_protocol::session::{
+///     ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, ServerConfig,
+///     ServerEvent, ServerSession,
+/// };
+/// use openrtmp_protocol::{RtmpUrl, Time};
+///
+/// let url = RtmpUrl::parse("rtmp://example.org/live/cam")?;
+/// let config = ClientConfig::new(url, ClientMode::Publish);
+/// let mut client = ClientSession::new(config, Time::ZERO, &mut |bytes| bytes.fill(1));
+/// // What the other end of a socket would be.
+/// let mut server =
+///     ServerSession::new(&ServerConfig::default(), Time::ZERO, &mut |bytes| bytes.fill(2));
+/// let mut received = Vec::new();
+/// while received.is_empty() {
+///     while let Some(bytes) = client.poll_transmit() {
+///         let mut rest = &bytes[..];
+///         while !rest.is_empty() {
+///             let used = server.handle_input(Time::ZERO, rest)?;
+///             rest = &rest[used..];
+///             while let Some(event) = server.poll_event() {
+///                 match event {
+///                     ServerEvent::Connect { request, .. }
+///                     | ServerEvent::Publish { request, .. } => {
+///                         server.accept(Time::ZERO, request);
+///                     }
+///                     ServerEvent::Media(media) => received.push(media),
+///                     _ => {}
+///                 }
+///             }
+///         }
+///     }
+///     while let Some(bytes) = server.poll_transmit() {
+///         let mut rest = &bytes[..];
+///         while !rest.is_empty() {
+///             let used = client.handle_input(Time::ZERO, rest)?;
+///             rest = &rest[used..];
+///             while let Some(event) = client.poll_event() {
+///                 if event == ClientEvent::Ready {
+///                     client.send(MediaKind::Audio, 40, b"\xAF\x01frame");
+///                 }
+///             }
+///         }
+///     }
+/// }
+/// assert_eq!((received[0].timestamp, &received[0].payload[2..]), (40, &b"frame"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ClientSession {
     config: ClientConfig,
     link: Link,

@@ -57,6 +57,50 @@ impl Default for ServerConfig {
 }
 
 /// The server's side of a connection. See the [module](super) for the grammar.
+///
+/// ```
+/// use openrtmp_protocol::Time;
+/// use openrtmp_protocol::session::{
+///     RejectReason, ServerConfig, ServerEvent, ServerSession, SessionError, Stage,
+/// };
+///
+/// /// Takes what a read from the socket gave; returns what to write to it.
+/// fn serve(
+///     session: &mut ServerSession,
+///     now: Time,
+///     mut input: &[u8],
+/// ) -> Result<Vec<u8>, SessionError> {
+///     while !input.is_empty() {
+///         let used = session.handle_input(now, input)?;
+///         input = &input[used..];
+///         while let Some(event) = session.poll_event() {
+///             match event {
+///                 ServerEvent::Connect { request, .. } | ServerEvent::Publish { request, .. } => {
+///                     session.accept(now, request);
+///                 }
+///                 ServerEvent::Play { request, name, .. } => {
+///                     let reason = RejectReason::NotFound(format!("{name} is not here."));
+///                     session.reject(now, request, &reason);
+///                 }
+///                 ServerEvent::Media(media) => drop(media.payload),
+///                 _ => {}
+///             }
+///         }
+///     }
+///     Ok(std::iter::from_fn(|| session.poll_transmit()).flatten().collect())
+/// }
+///
+/// // Random bytes of the system, in earnest.
+/// let mut random = |bytes: &mut [u8]| bytes.fill(7);
+/// let mut session = ServerSession::new(&ServerConfig::default(), Time::ZERO, &mut random);
+/// // C0, C1 and C2 of a client; the answer is S0, S1 and S2.
+/// let answer = serve(&mut session, Time::ZERO, &[&[3][..], &[0; 2 * 1536]].concat())?;
+/// assert_eq!(answer.len(), 1 + 2 * 1536);
+/// assert_eq!(session.stage(), Stage::Connect);
+/// // `connect` is due within ten seconds.
+/// assert_eq!(session.poll_timeout(), Some(Time::from_micros(10_000_000)));
+/// # Ok::<(), SessionError>(())
+/// ```
 pub struct ServerSession {
     config: ServerConfig,
     link: Link,
