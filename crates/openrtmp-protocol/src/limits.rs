@@ -44,8 +44,8 @@ pub struct AmfLimits {
     pub decoded_bytes: usize,
     /// Values for each byte of a message, and [`values_base`](Self::values_base)
     /// more, references expanded: decoding costs in proportion to what came, however
-    /// often a message refers to itself. 32 bytes of text count as one value. At 2
-    /// and above no message without references runs into it.
+    /// often a message refers to itself. A text, names included, counts as one value
+    /// more, and every 32 bytes of it as another. At 2 and above no message without references runs into it.
     pub values_per_byte: usize,
     /// See [`values_per_byte`](Self::values_per_byte): short messages, in which a few
     /// references are many, get by with it.

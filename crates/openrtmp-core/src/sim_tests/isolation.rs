@@ -2,9 +2,9 @@
 
 use openrtmp_protocol::session::MediaKind;
 
-use super::PANIC;
 use super::media::assert_whole;
 use super::world::{World, ms};
+use super::{PANIC, panicking_data};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
@@ -27,7 +27,7 @@ fn a_panic_inside_a_connection_closes_that_connection_only() {
     let publisher = w.live("live/cam");
     let player = w.player("live/cam");
     w.stream(publisher, 0..5);
-    w.send(broken, MediaKind::Data, 0, PANIC.as_bytes().into());
+    w.send(broken, MediaKind::Data, 0, panicking_data().into());
     w.stream(publisher, 5..15);
     w.run(ms(50));
     assert!(w[broken].is_closed());

@@ -64,7 +64,7 @@ pub struct Decoder<'a> {
 /// fit in the 512 KiB that threads of iOS and macOS have, unoptimised too.
 const MAX_DEPTH: usize = 64;
 
-/// Bytes of text that cost as much as a value without text.
+/// Bytes of text that cost as much as a value; a text costs one more.
 const TEXT_PER_VALUE: usize = 32;
 
 /// What stands for bytes that are not UTF-8.
@@ -123,7 +123,8 @@ impl<'a> Decoder<'a> {
     }
 
     /// What reading has cost so far: values, those that references stand for
-    /// included, and one more for every 32 bytes of text. Never more than
+    /// included, one more for each text (a name, too) and for every 32 bytes of it.
+    /// Never more than
     /// [`AmfLimits::values_per_byte`] allows, also after an error.
     pub fn cost(&self) -> usize {
         self.allowance - self.allowance_left
@@ -240,7 +241,7 @@ impl<'a> Decoder<'a> {
 
     /// Counts text or a byte array, which a value already counted consists of.
     fn charge_text(&mut self, length: usize) -> Result<(), AmfError> {
-        self.pay(length / TEXT_PER_VALUE)?;
+        self.pay(1 + length / TEXT_PER_VALUE)?;
         self.charge(length)
     }
 

@@ -384,7 +384,12 @@ impl ClientSession {
             return Ok(used);
         }
         let enough = self.link.work().saturating_add(work::TURN);
-        while self.events.is_empty() && !rest.is_empty() && self.link.work() < enough {
+        // A message may be made of bytes that the reader had already: that alone is no
+        // progress to a caller that waits for its input to be used.
+        while self.events.is_empty()
+            && !rest.is_empty()
+            && (self.link.work() < enough || rest.len() == input.len())
+        {
             if let Some(message) = self.link.read(&mut rest)? {
                 self.handle_message(message)?;
             }

@@ -92,6 +92,8 @@ fn data(mut payload: Payload, limits: &AmfLimits, cost: &mut usize) -> Option<Pa
     if named && !switches {
         return Some(payload);
     }
+    // Once more for the values that are made, and once for what is written.
+    *cost += 2 * decoder.cost();
     let named = |value: Option<&Value>| value.is_some_and(|value| value.as_str().is_some());
     let framed = values
         .first()

@@ -209,8 +209,8 @@ impl ServerSession {
     /// Feeds bytes; returns how many were used. Stops after the message that
     /// made an event, and after [some work](Self::take_work) (100,000 units) without
     /// one; call again with the rest once the events are drained. While events are
-    /// waiting it uses nothing, otherwise at least one byte, and once the session is
-    /// over it uses everything up.
+    /// waiting it uses nothing; otherwise it uses input or makes an event, and once the
+    /// session is over it uses everything up.
     pub fn handle_input(&mut self, now: Time, input: &[u8]) -> Result<usize, SessionError> {
         if matches!(self.phase, Phase::Closed) {
             return Ok(input.len());
@@ -442,7 +442,12 @@ impl ServerSession {
             return Ok(used);
         }
         let enough = self.link.work().saturating_add(work::TURN);
-        while self.events.is_empty() && !rest.is_empty() && self.link.work() < enough {
+        // A message may be made of bytes that the reader had already: that alone is no
+        // progress to a caller that waits for its input to be used.
+        while self.events.is_empty()
+            && !rest.is_empty()
+            && (self.link.work() < enough || rest.len() == input.len())
+        {
             if let Some(message) = self.link.read(&mut rest)? {
                 self.handle_message(message)?;
             }

@@ -12,7 +12,7 @@ pub(super) const MESSAGE: u64 = 120;
 pub(super) const HEADER: u64 = 20;
 
 /// An AMF value, as [`Decoder::cost`](crate::amf::Decoder::cost) counts them.
-pub(super) const VALUE: u64 = 40;
+pub(super) const VALUE: u64 = 60;
 
 /// A message written for the peer.
 pub(super) const ANSWER: u64 = 400;

@@ -147,7 +147,7 @@ fn a_message_costs_what_its_bytes_do_however_they_refer_to_each_other() {
         peer.session.take_work();
         let _ = peer.session.handle_input(peer.now, &bytes);
         let work = peer.session.take_work();
-        let allowed = (4 * bytes.len() as u64 + 64) * 40 + 10_000;
+        let allowed = (4 * bytes.len() as u64 + 64) * 60 + 10_000;
         assert!(work <= allowed, "{work} for {} bytes", bytes.len());
     }
 }

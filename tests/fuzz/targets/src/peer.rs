@@ -53,8 +53,8 @@ pub(crate) const SMALL_MEMORY: usize = 1024 * 1024;
 /// What a call of `handle_input` that used so many bytes may cost: in proportion to
 /// them, and not much beyond a turn and the values of one message.
 pub(crate) fn allowed_work(used: usize, limits: &Limits) -> u64 {
-    let message = 40 * (limits.amf.elements + limits.amf.decoded_bytes / 32) as u64;
-    (4000 * used as u64 + 4000).min(150_000 + message)
+    let message = 3 * 60 * (2 * limits.amf.elements + limits.amf.decoded_bytes / 32) as u64;
+    (4000 * used as u64 + 8000).min(150_000 + message)
 }
 
 /// A whole simple handshake of the other side, either one.
