@@ -124,8 +124,7 @@ impl<'a> Decoder<'a> {
 
     /// What reading has cost so far: values, those that references stand for
     /// included, one more for each text (a name, too) and for every 32 bytes of it.
-    /// Never more than
-    /// [`AmfLimits::values_per_byte`] allows, also after an error.
+    /// Never more than [`AmfLimits::values_per_byte`] allows, also after an error.
     pub fn cost(&self) -> usize {
         self.allowance - self.allowance_left
     }
