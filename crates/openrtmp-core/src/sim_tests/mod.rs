@@ -41,6 +41,11 @@ pub(crate) fn panic_over(player: std::net::SocketAddr, payload: &[u8]) {
     }
 }
 
+/// Data with that payload: it has a name, as all that a session gives out.
+pub(crate) fn panicking_data() -> Vec<u8> {
+    [b"\x02\0\x01x", PANIC.as_bytes()].concat()
+}
+
 #[test]
 fn tests_that_security_md_names_exist() {
     let text = include_str!("../../../../SECURITY.md");

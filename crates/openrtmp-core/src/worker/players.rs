@@ -339,7 +339,7 @@ fn as_published<P: Platform>(
     if packet.class != Class::Metadata || connection.session.errand().is_none() {
         return None;
     }
-    let payload = published(packet.kind, packet.payload())?;
+    let payload = published(packet.kind, packet.payload()).into_owned();
     packet.with_payload(payload.into(), &context.shared.budget)
 }
 

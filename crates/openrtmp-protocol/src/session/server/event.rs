@@ -3,7 +3,6 @@ use std::fmt;
 use crate::StreamName;
 use crate::amf::Object;
 use crate::handshake::HandshakeSummary;
-use crate::message::MessageError;
 use crate::session::payload::MediaEvent;
 use crate::session::{Capabilities, Media};
 
@@ -143,7 +142,8 @@ pub enum ServerEvent {
         request: RequestId,
     },
     /// Something tolerated that an operator may want to see: unknown message
-    /// type, unknown command, odd data.
+    /// type, unknown command, odd data. Told once or a few times of each kind; text
+    /// of the peer in it is [fit to be shown](crate::text::shown).
     Tolerated(String),
 }
 
@@ -163,20 +163,10 @@ pub enum RejectReason {
 }
 
 impl MediaEvent for ServerEvent {
-    fn media(media: Media) -> ServerEvent {
-        ServerEvent::Media(media)
-    }
-
-    fn malformed(error: MessageError) -> Option<ServerEvent> {
-        Some(ServerEvent::Tolerated(format!(
-            "dropped: the rest of an aggregate, {error}"
-        )))
-    }
-}
-
-impl ServerEvent {
-    /// Whether this is media of a message stream.
-    pub(super) fn is_media_of(&self, stream: u32) -> bool {
-        matches!(self, ServerEvent::Media(media) if media.stream == stream)
+    fn as_media(&self) -> Option<&Media> {
+        match self {
+            ServerEvent::Media(media) => Some(media),
+            _ => None,
+        }
     }
 }
