@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use openrtmp_protocol::amf::Value;
 use openrtmp_protocol::chunk::ChunkWriter;
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::message::kind;
