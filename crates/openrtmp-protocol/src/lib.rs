@@ -24,10 +24,12 @@ pub mod handshake;
 mod limits;
 pub mod media;
 pub mod message;
+mod secret;
 pub mod session;
 mod time;
 mod url;
 
 pub use limits::{AmfLimits, Limits};
+pub use secret::Secret;
 pub use time::Time;
 pub use url::{RtmpUrl, StreamName, UrlError};

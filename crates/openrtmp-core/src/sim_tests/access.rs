@@ -123,7 +123,7 @@ fn the_host_is_asked_for_each_step_and_may_answer_later() {
     let actions: Vec<_> = asked.iter().map(|r| r.action).collect();
     assert_eq!(actions, [AccessAction::Publish, AccessAction::Play]);
     assert!(asked.iter().all(|r| r.stream == "live/cam"));
-    assert_eq!(asked[0].query, "user=ann");
+    assert_eq!(asked[0].query.reveal(), "user=ann");
     asked.into_iter().for_each(|r| r.accept());
     w.until("both to start", |w| {
         w[publisher].is_ready() && w[player].is_ready()

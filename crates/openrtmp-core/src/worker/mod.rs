@@ -333,7 +333,7 @@ impl<P: Platform> Worker<P> {
                     self.notify_players(stream, StreamNews::Ended);
                 }
             }
-            Command::Revoke { key } => self.revoke(&key),
+            Command::Revoke { key } => self.revoke(key.reveal()),
             Command::Configure(config, in_force) => {
                 self.configure(config);
                 drop(in_force);
@@ -380,7 +380,7 @@ impl<P: Platform> Worker<P> {
     fn obey(&mut self, slot: usize, command: ConnectionCommand) {
         match command {
             ConnectionCommand::EndPublish { stream, reason } => {
-                self.end_publish(slot, stream, &reason);
+                self.end_publish(slot, stream, reason);
             }
             ConnectionCommand::RetryPublish { request, stream } => {
                 self.retry(slot, request);
@@ -421,11 +421,11 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The host ends a connection. False if it is ending already.
-    fn disconnect(&mut self, slot: usize, reason: String) -> bool {
+    /// Ends a connection. False if it is ending already.
+    fn disconnect(&mut self, slot: usize, reason: CloseReason) -> bool {
         let goes_on = self.connections.get(slot).is_some_and(|c| !c.is_ending());
         if goes_on {
-            self.end(slot, CloseReason::Host(reason));
+            self.end(slot, reason);
         }
         goes_on
     }
@@ -561,7 +561,8 @@ impl<P: Platform> Worker<P> {
         }
         drop(directory);
         for orphan in orphans {
-            shared.end_publisher(orphan.publisher, "the stream was lost");
+            let reason = CloseReason::Refused("the stream was lost".to_owned());
+            shared.end_publisher(orphan.publisher, reason);
             self.call_next(orphan.id);
         }
         self.listeners.rebind(&mut self.context);

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 
 use openrtmp_protocol::session::{MediaKind, RejectReason, ServerEvent, SessionError, Stage};
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::{Secret, Time};
 
 use super::Worker;
 use super::connection::{Connection, Released, stage_name};
@@ -13,8 +13,10 @@ use super::requests::{Request, WaitsFor};
 use crate::access::{AccessAction, Attempt, Protocol};
 use crate::events::{CloseReason, Event};
 use crate::inbox::Command;
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
+use crate::shared::Shared;
 use crate::stream::gate::Gate;
 use crate::stream::message::PublisherMessage;
 
@@ -82,6 +84,8 @@ impl<P: Platform> Worker<P> {
                 // reset; what it says no longer matters.
                 let discarded = connection.end.discard(bytes.len());
                 if discarded > self.context.config.limits.linger_bytes {
+                    self.context
+                        .report_limit(Limit::LingerBytes, Some(connection.id));
                     self.connections.doom(slot, CloseReason::Peer);
                 }
                 return;
@@ -140,11 +144,11 @@ impl<P: Platform> Worker<P> {
                 }
             }
             ServerEvent::Connect { request, connect } => {
-                connection.app.clone_from(&connect.app);
+                let shared = &self.context.shared;
+                connection.app = shared.peer_name(&connect.app, connect.query.reveal());
                 let attempt = Attempt {
-                    app: connect.app,
                     query: connect.query,
-                    ..attempt(connection, AccessAction::Connect)
+                    ..attempt(shared, connection, AccessAction::Connect)
                 };
                 self.ask(slot, Request::new(request, 0, attempt));
             }
@@ -155,10 +159,11 @@ impl<P: Platform> Worker<P> {
                 query,
                 ..
             } => {
+                let shared = &self.context.shared;
                 let attempt = Attempt {
-                    stream: name,
+                    stream: shared.peer_name(name.as_str(), query.reveal()),
                     query,
-                    ..attempt(connection, AccessAction::Publish)
+                    ..attempt(shared, connection, AccessAction::Publish)
                 };
                 self.ask(slot, Request::new(request, stream, attempt));
             }
@@ -168,10 +173,11 @@ impl<P: Platform> Worker<P> {
                 name,
                 query,
             } => {
+                let shared = &self.context.shared;
                 let attempt = Attempt {
-                    stream: name,
+                    stream: shared.peer_name(name.as_str(), query.reveal()),
                     query,
-                    ..attempt(connection, AccessAction::Play)
+                    ..attempt(shared, connection, AccessAction::Play)
                 };
                 self.ask(slot, Request::new(request, stream, attempt));
             }
@@ -211,6 +217,12 @@ impl<P: Platform> Worker<P> {
                 if let Some(index) = pending.iter().position(|p| p.request.id == request) {
                     let (id, pending) = (connection.id, pending.swap_remove(index));
                     self.withdraw(id, &pending);
+                }
+            }
+            ServerEvent::LimitReached(limit) => {
+                let id = connection.id;
+                if let Some(limit) = Limit::of_session(limit) {
+                    self.context.report_limit(limit, Some(id));
                 }
             }
             ServerEvent::Tolerated(what)
@@ -284,7 +296,9 @@ impl<P: Platform> Worker<P> {
         let is_late = |waits_for: &WaitsFor| matches!(*waits_for, WaitsFor::Host(at) if at <= now);
         let late = connection.pending.iter().filter(|p| is_late(&p.waits_for));
         let late: Vec<_> = late.map(|p| p.request.id).collect();
+        let id = connection.id;
         for request in late {
+            self.context.report_limit(Limit::DecisionTimeout, Some(id));
             let reason = "the decision took too long".to_owned();
             self.decide(slot, request, Err(RejectReason::Unavailable(reason)));
         }
@@ -303,6 +317,9 @@ impl<P: Platform> Worker<P> {
                 peer:% = connection.peer, connection:% = connection.id, stage = stage;
                 "connection closed: {error}"
             );
+        }
+        if let Some(limit) = Limit::of_session_error(error, &self.context.config) {
+            self.context.report_limit(limit, Some(connection.id));
         }
         let text = format!("{stage}: {error}");
         if error.is_out_of_memory() {
@@ -376,15 +393,19 @@ impl<P: Platform> Worker<P> {
 }
 
 /// What is the same of all that a connection asks for.
-fn attempt<S: Stream>(connection: &Connection<S>, action: AccessAction) -> Attempt {
+fn attempt<S: Stream>(
+    shared: &Shared,
+    connection: &Connection<S>,
+    action: AccessAction,
+) -> Attempt {
     Attempt {
         protocol: Protocol::Rtmp,
         action,
         peer: connection.peer,
         connection: Some(connection.id),
         app: connection.app.clone(),
-        stream: StreamName::join("", ""),
-        query: String::new(),
+        stream: shared.host_name(""),
+        query: Secret::default(),
         over_limit: connection.over_limit,
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use event::{ConnectRequest, PublishKind, RejectReason, RequestId, ServerEvent, Stage};
+pub use event::{
+    ConnectRequest, PublishKind, RejectReason, RequestId, ServerEvent, SessionLimit, Stage,
+};
 
 use self::streams::{MessageStreams, Role};
 use super::link::Link;

@@ -21,6 +21,7 @@ use super::plan::{KEYS, Link, Op, Plan, STREAMS, Source, Terms};
 use super::witness::{Broken, broken};
 use super::{attack, end};
 use crate::config::{Config, SecondPublisher};
+use crate::events::CloseReason;
 use crate::id::ConnectionId;
 use crate::inbox::Command as Order;
 use crate::placement::Rule;
@@ -425,7 +426,8 @@ impl Course<'_> {
             Op::Disconnect { who } => {
                 let port = self.clients.get(&who).map(|client| client.port);
                 if let Some(id) = port.and_then(|port| self.ledger.by_port.get(&port)) {
-                    self.world.shared.disconnect(*id, "enough");
+                    let reason = CloseReason::Host("enough".to_owned());
+                    self.world.shared.disconnect(*id, reason);
                 }
             }
             Op::AddKey { key, play } => {
