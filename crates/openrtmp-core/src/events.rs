@@ -51,7 +51,7 @@ pub enum Event {
         /// What the system said.
         error: String,
     },
-    /// A connection was accepted.
+    /// A connection was accepted, or made to another server.
     ConnectionOpened {
         /// Which.
         connection: ConnectionId,
@@ -66,6 +66,17 @@ pub enum Event {
         peer: SocketAddr,
         /// Why.
         reason: CloseReason,
+    },
+    /// No connection to another server came about that the host asked for.
+    OutgoingFailed {
+        /// Which it would have been.
+        connection: ConnectionId,
+        /// The other server's host.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Why: for each address that was tried, what became of it.
+        error: String,
     },
     /// A stream has a publisher.
     StreamPublished {
@@ -202,6 +213,8 @@ pub enum CloseReason {
     Limit(String),
     /// The host asked for it.
     Host(String),
+    /// The stream that it published to another server is over.
+    StreamEnded,
     /// The server stopped.
     ServerStopped,
     /// A panic in the code that served it: a bug of ours.
@@ -218,7 +231,10 @@ impl CloseReason {
             | CloseReason::TooSlow(text)
             | CloseReason::Limit(text)
             | CloseReason::Host(text) => text,
-            CloseReason::Peer | CloseReason::ServerStopped | CloseReason::Internal => "",
+            CloseReason::Peer
+            | CloseReason::StreamEnded
+            | CloseReason::ServerStopped
+            | CloseReason::Internal => "",
         }
     }
 }
@@ -233,6 +249,7 @@ impl std::fmt::Display for CloseReason {
             CloseReason::TooSlow(e) => write!(f, "too slow: {e}"),
             CloseReason::Limit(e) => write!(f, "limit: {e}"),
             CloseReason::Host(e) => write!(f, "by the host: {e}"),
+            CloseReason::StreamEnded => f.write_str("the stream ended"),
             CloseReason::ServerStopped => f.write_str("the server stopped"),
             CloseReason::Internal => f.write_str("internal error"),
         }

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::events::CloseReason;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
+use crate::outgoing::Errand;
 use crate::platform::Wake;
 use crate::stream::directory::Grant;
 use crate::stream::message::{PublisherMessage, StreamNews};
@@ -30,6 +31,16 @@ const WAKE_TRIES: usize = 3;
 pub(crate) enum Command {
     /// Sockets were accepted for it, or connections were handed over.
     Adopt,
+    /// The host wants a connection to another server.
+    GoOut {
+        connection: ConnectionId,
+        errand: Box<Errand>,
+    },
+    /// What the look-up of its host gave.
+    Resolved {
+        connection: ConnectionId,
+        addresses: io::Result<Vec<SocketAddr>>,
+    },
     /// A publish was granted, this worker is the stream's home.
     Publish(Box<Grant>),
     /// A message of a publisher that is elsewhere.

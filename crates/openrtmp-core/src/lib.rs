@@ -56,6 +56,7 @@ mod log_limit;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;
+mod outgoing;
 mod placement;
 #[doc(hidden)]
 pub mod platform;
@@ -86,6 +87,7 @@ pub use metrics::{
 };
 pub use openrtmp_protocol as protocol;
 pub use openrtmp_protocol::Secret;
+pub use outgoing::OutgoingError;
 pub use publisher::{PublishError, Publisher};
 pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use secret::StreamName;

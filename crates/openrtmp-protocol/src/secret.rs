@@ -1,5 +1,8 @@
 use std::fmt;
 
+/// What stands for a text that is not shown.
+pub(crate) const MASK: &str = "***";
+
 /// A text that may hold a key: the query of a URL, a whole URL. Its text form, for
 /// `Display` and `Debug` alike, is `***`; only [`reveal`](Secret::reveal) gives the text.
 ///
@@ -39,7 +42,7 @@ impl From<&str> for Secret {
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_empty() { "" } else { "***" })
+        f.write_str(if self.is_empty() { "" } else { MASK })
     }
 }
 

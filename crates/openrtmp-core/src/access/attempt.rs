@@ -144,7 +144,7 @@ impl Shared {
     /// The name by which the host calls a stream.
     pub(crate) fn host_name(&self, path: &str) -> StreamName {
         let path = openrtmp_protocol::StreamName::join("", path);
-        self.name(path.as_str(), Secrecy::Public)
+        self.name(path.reveal(), Secrecy::Public)
     }
 
     fn name(&self, path: &str, secrecy: Secrecy) -> StreamName {
@@ -168,6 +168,8 @@ impl Shared {
 
     fn check_keys(&self, attempt: &Attempt) -> Result<(), Refusal> {
         let ring = match attempt.action {
+            // The host's own wish.
+            _ if attempt.protocol == Protocol::Outgoing => return Ok(()),
             AccessAction::Connect => return Ok(()),
             AccessAction::Publish => &self.publish_keys,
             AccessAction::Play => &self.play_keys,

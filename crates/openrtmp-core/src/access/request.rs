@@ -40,6 +40,9 @@ impl AccessAction {
 pub enum Protocol {
     /// RTMP over TCP.
     Rtmp,
+    /// A connection that this server made to another, by the host's wish. No callback
+    /// is asked about it.
+    Outgoing,
 }
 
 /// A question to the host. Answer it with [`accept`](AccessRequest::accept)

@@ -271,6 +271,7 @@ struct SessionLimits {
     message_streams: usize,
     name_bytes: usize,
     pending_requests: usize,
+    waiting_messages: usize,
     #[serde(with = "SessionAmfLimits")]
     amf: AmfLimits,
 }

@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod lines;
 mod media;
+mod outgoing;
 mod play;
 mod reconfigure;
 mod recording;
@@ -38,6 +39,11 @@ pub(crate) fn panic_over(player: std::net::SocketAddr, payload: &[u8]) {
     if text.ends_with(PANIC_OVER.as_bytes()) {
         assert_ne!(port, player.port().to_string().as_bytes());
     }
+}
+
+/// Data with that payload: it has a name, as all that a session gives out.
+pub(crate) fn panicking_data() -> Vec<u8> {
+    [b"\x02\0\x01x", PANIC.as_bytes()].concat()
 }
 
 #[test]

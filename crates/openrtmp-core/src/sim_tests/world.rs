@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) sim: Sim,
     pub(super) server: Arc<Server>,
     pub(super) shared: Arc<Shared>,
+    /// Where it listens.
+    address: SocketAddr,
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
     recorders: Vec<Recording>,
@@ -121,12 +123,14 @@ impl Setup {
             builder =
                 builder.on_access(move |request| asked.lock().expect("not poisoned").push(request));
         }
+        let pollers_before = sim.pollers().len();
         let assembly = Assembly::new(sim.clone(), builder)?;
         let server = Arc::new(assembly.handle());
         // The simulated clock stands still while a worker works: none is ever busy.
         assembly.shared.placement.set_rule(self.placement);
         Ok(World {
-            pollers: sim.pollers(),
+            address: assembly.addresses[0],
+            pollers: sim.pollers().split_off(pollers_before),
             sim,
             server,
             shared: assembly.shared,
@@ -181,7 +185,7 @@ impl World {
 
     /// A client that connects and asks; what becomes of it is not waited for.
     pub(super) fn client(&mut self, mode: ClientMode, path: &str) -> Who {
-        let url = RtmpUrl::parse(&format!("rtmp://{ADDRESS}/{path}")).expect("a URL");
+        let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
         let config = ClientConfig::new(url, mode);
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
@@ -191,13 +195,13 @@ impl World {
 
     /// A socket that says what the test says.
     pub(super) fn raw(&mut self) -> Who {
-        let socket = self.sim.connect(address());
+        let socket = self.sim.connect(self.address);
         self.add(socket.expect("the server listens"))
     }
 
     /// The same from an address of its own.
     pub(super) fn raw_from(&mut self, client: SocketAddr) -> Who {
-        let socket = self.sim.connect_from(client, address());
+        let socket = self.sim.connect_from(client, self.address);
         self.add(socket.expect("the server listens"))
     }
 
@@ -326,13 +330,13 @@ impl World {
                 return now;
             }
             match self.sim.next_step() {
-                Some(at) if at <= end => self.sim.advance_to(at),
+                Some(at) if at > now && at <= end => self.sim.advance_to(at),
                 _ => panic!("{what}: never, waited from {} to {end}", end - PATIENCE),
             }
         }
     }
 
-    fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         for _ in 0..100_000 {
             let mut busy = self.serve();
             self.record();

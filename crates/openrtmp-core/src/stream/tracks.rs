@@ -85,9 +85,9 @@ impl Tracks {
             match packet.kind {
                 VideoPacketKind::SequenceStart | VideoPacketKind::Mpeg2TsSequenceStart => {
                     class = Class::Header;
-                    // Some encoders send an empty one before the real one: it
-                    // must not stand in the real one's place.
-                    header = (!body.is_empty()).then(|| slot(false));
+                    // Some encoders send an empty one before or after the real
+                    // one: it must not stand in the real one's place.
+                    header = codec::is_video_config(packet.codec, body).then(|| slot(false));
                     let format = codec::video_format(packet.codec, body);
                     self.learn_video(packet.track, packet.codec.fourcc(), format);
                 }
@@ -133,7 +133,7 @@ impl Tracks {
             match packet.kind {
                 AudioPacketKind::SequenceStart => {
                     class = Class::Header;
-                    header = (!body.is_empty()).then(|| slot(false));
+                    header = codec::is_audio_config(packet.codec, body).then(|| slot(false));
                     format = codec::audio_format(packet.codec, body);
                 }
                 AudioPacketKind::MultichannelConfig => {

@@ -8,18 +8,16 @@ use std::sync::atomic::Ordering;
 use openrtmp_protocol::session::{ServerSession, Stage};
 
 use super::Worker;
-use super::connection::{Connection, IoState};
+use super::connection::Connection;
 use super::connections::Connections;
-use super::end::End;
+use super::session::Session;
 use super::transport::Transport;
-use crate::budget::Charge;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
 use crate::inbox::Command;
 use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
-use crate::stream::queue::SendQueue;
 use crate::sync::lock;
 
 /// Connections beyond the limit that are heard, so that they can be told why they
@@ -197,29 +195,12 @@ impl<P: Platform> Worker<P> {
             entropy = platform.fill_random(bytes);
         });
         let id = shared.ids.connection();
+        let session = Session::Server(Box::new(session));
+        let transport = Transport::Plain(socket);
         let connection = Connection {
-            id,
-            transport: Transport::Plain(socket),
-            peer,
-            chunk_size: session.chunk_size(),
-            session: Box::new(session),
-            queue: SendQueue::default(),
-            charge: Charge::new(&shared.budget, 0),
-            opened: now,
-            last_input: now,
-            app: shared.host_name(""),
-            publishing: Vec::new(),
-            playing: Vec::new(),
-            pending: Vec::new(),
             over_limit,
-            _address_slot: address_slot,
-            io: IoState::default(),
-            end: End::default(),
-            bytes_in: 0,
-            bytes_out: 0,
-            delay: None,
-            write_coalesce: None,
-            armed: None,
+            address_slot,
+            ..Connection::new(id, peer, transport, session, &self.context)
         };
         let inserted = entropy.and_then(|()| {
             self.connections

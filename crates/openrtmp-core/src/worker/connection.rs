@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::session::{ServerSession, Stage};
+use openrtmp_protocol::session::Stage;
 
+use super::context::Context;
 use super::end::End;
 use super::requests::{Pending, WaitsFor};
+use super::session::Session;
 use super::transport::Transport;
 use crate::access::Attempt;
 use crate::addresses::AddressSlot;
@@ -16,7 +18,7 @@ use crate::config::{Config, QueueConfig};
 use crate::id::{ConnectionId, StreamId};
 use crate::limit::Limit;
 use crate::metrics::DelayHistogram;
-use crate::platform::Stream;
+use crate::platform::{Platform, Stream};
 use crate::secret::StreamName;
 use crate::stream::queue::SendQueue;
 
@@ -44,7 +46,7 @@ pub(crate) struct Connection<S> {
     pub(super) delay: Option<Box<DelayHistogram>>,
     /// Into which chunks the session cuts what it sends by now.
     pub(super) chunk_size: u32,
-    pub(super) session: Box<ServerSession>,
+    pub(super) session: Session,
     pub(super) last_input: Time,
     pub(super) bytes_in: u64,
     /// Its memory for unfinished messages.
@@ -62,8 +64,8 @@ pub(crate) struct Connection<S> {
     /// The limit beyond which it was accepted, to be refused at `connect` with a
     /// status.
     pub(super) over_limit: Option<Limit>,
-    /// Its place among those of its address, if they are counted.
-    pub(super) _address_slot: Option<AddressSlot>,
+    /// Its place among those of its address, if they are counted: held, never read.
+    pub(super) address_slot: Option<AddressSlot>,
 }
 
 /// Where a connection stands with its socket.
@@ -106,6 +108,40 @@ pub(super) struct Released {
 }
 
 impl<S: Stream> Connection<S> {
+    /// One that has done nothing yet.
+    pub(super) fn new<P: Platform>(
+        id: ConnectionId,
+        peer: SocketAddr,
+        transport: Transport<S>,
+        session: Session,
+        context: &Context<P>,
+    ) -> Connection<S> {
+        Connection {
+            id,
+            transport,
+            peer,
+            chunk_size: session.chunk_size(),
+            session,
+            queue: SendQueue::default(),
+            charge: Charge::new(&context.shared.budget, 0),
+            opened: context.now,
+            last_input: context.now,
+            app: context.shared.host_name(""),
+            publishing: Vec::new(),
+            playing: Vec::new(),
+            pending: Vec::new(),
+            over_limit: None,
+            address_slot: None,
+            io: IoState::default(),
+            end: End::default(),
+            bytes_in: 0,
+            bytes_out: 0,
+            delay: None,
+            write_coalesce: None,
+            armed: None,
+        }
+    }
+
     /// True once we have decided to end it: nothing it says matters any more.
     pub(super) fn is_ending(&self) -> bool {
         self.end.is_decided()

@@ -14,7 +14,8 @@
 //! |---|---|---|
 //! | [`context`] | time, settings, timers, poller, counters, ways out | connections, streams |
 //! | [`listeners`] | listening sockets | connections |
-//! | [`connections`] | [`connection`]s, each a [`transport`] and a session, with its [`end`] | streams |
+//! | [`connections`] | [`connection`]s, each a [`transport`] and a [`session`], with its [`end`] | streams |
+//! | [`dialing`] | outgoing connections that are not connected yet | the others |
 //! | [`streams`] | the home side of streams | connections, players |
 //! | [`players`] | subscriptions of connections here | streams |
 //!
@@ -27,12 +28,14 @@ mod arrivals;
 mod connection;
 mod connections;
 mod context;
+mod dialing;
 mod end;
 mod listeners;
 mod players;
 mod report;
 mod requests;
 mod serve;
+mod session;
 mod streams;
 mod timers;
 mod transport;
@@ -49,6 +52,7 @@ pub(crate) use arrivals::Handoff;
 use arrivals::Newcomers;
 use connections::Connections;
 use context::{Context, Totals};
+use dialing::Dialing;
 use listeners::Listeners;
 pub(crate) use listeners::Listening;
 use players::Players;
@@ -80,6 +84,8 @@ pub(crate) struct Worker<P: Platform> {
     listeners: Listeners<P::Listener>,
     connections: Connections<P::Stream>,
     newcomers: Newcomers,
+    /// Outgoing connections that are not connected yet.
+    dialing: Dialing<P>,
     streams: Streams,
     players: Players,
     load: LoadMeter,
@@ -119,6 +125,7 @@ impl<P: Platform> Worker<P> {
             listeners: Listeners::default(),
             connections: Connections::default(),
             newcomers: Newcomers::default(),
+            dialing: Dialing::default(),
             streams: Streams::default(),
             players: Players::default(),
             load: LoadMeter::default(),
@@ -241,6 +248,9 @@ impl<P: Platform> Worker<P> {
         if Listeners::<P::Listener>::is_listener(readiness.token) {
             return self.accept_all();
         }
+        if let Some(slot) = Dialing::<P>::slot_of_token(readiness.token) {
+            return self.dial(slot);
+        }
         let slot = readiness.token.0;
         if readiness.writable {
             self.connections.on_writable(slot);
@@ -266,6 +276,7 @@ impl<P: Platform> Worker<P> {
                     self.notify_players(id, StreamNews::Ended);
                 }
             }
+            Timer::Dialing(id) => self.on_dial_timer(id),
             Timer::Accept => {
                 self.listeners.resume(self.context.now);
                 self.accept_all();
@@ -291,6 +302,11 @@ impl<P: Platform> Worker<P> {
         match command {
             Command::Adopt => self.adopt(),
             Command::Connection(id, command) => self.carry_out_for(id, command),
+            Command::GoOut { connection, errand } => self.go_out(connection, errand),
+            Command::Resolved {
+                connection,
+                addresses,
+            } => self.on_resolved(connection, addresses),
             Command::Publish(grant) => self.start_stream(*grant),
             Command::Media { message, credit } => {
                 self.ingest(message);
@@ -363,6 +379,13 @@ impl<P: Platform> Worker<P> {
     fn carry_out_for(&mut self, id: ConnectionId, command: ConnectionCommand) {
         if let Some(slot) = self.connections.slot_of(id) {
             return self.guarded(slot, |worker, slot| worker.obey(slot, command));
+        }
+        if let Some(slot) = self.dialing.slot_of(id) {
+            if let ConnectionCommand::Disconnect { reason, answer } = command {
+                self.dialing.fail(&mut self.context, slot, reason.detail());
+                let _ = answer.map(|answer| answer.send(true));
+            }
+            return;
         }
         match self.context.shared.locations.of(id) {
             Some(worker) if worker != self.context.index => {
@@ -467,6 +490,12 @@ impl<P: Platform> Worker<P> {
         self.listeners.close(&mut self.context);
         self.adopt();
         if first {
+            for id in self.dialing.ids() {
+                if let Some(slot) = self.dialing.slot_of(id) {
+                    let why = "the server is stopping";
+                    self.dialing.fail(&mut self.context, slot, why);
+                }
+            }
             for slot in self.connections.all_slots() {
                 self.guarded(slot, Self::announce_stop);
             }
@@ -482,6 +511,7 @@ impl<P: Platform> Worker<P> {
     fn is_drained(&self) -> bool {
         self.context.is_stopping()
             && self.connections.is_empty()
+            && self.dialing.is_empty()
             && self.streams.can_stop()
             && self.handoff.close(self.context.index)
     }
@@ -514,6 +544,11 @@ impl<P: Platform> Worker<P> {
         shared
             .connections
             .fetch_sub(self.connections.len(), Ordering::AcqRel);
+        for id in self.dialing.ids() {
+            if let Some(slot) = self.dialing.slot_of(id) {
+                self.dialing.fail(context, slot, "a worker panicked");
+            }
+        }
         std::mem::take(&mut self.players).give_up(context);
         for connection in self.connections.iter() {
             shared.locations.remove(connection.id);

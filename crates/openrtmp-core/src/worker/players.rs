@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::session::ServerSession;
+use openrtmp_protocol::session::{Stage, published};
 
 use super::connection::Connection;
 use super::connections::Connections;
 use super::context::Context;
+use super::session::Session;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, StreamId};
 use crate::inbox::{Command, JoinId};
@@ -259,7 +260,13 @@ impl Players {
                     return;
                 };
                 subscriber.hear(news, &mut connection.session);
+                // Who came to publish this stream elsewhere has nothing more to do.
+                let is_done =
+                    connection.session.errand().is_some() && connection.stage() == Stage::Closed;
                 connections.pump(context, subscriber.slot);
+                if is_done {
+                    connections.end(context, subscriber.slot, CloseReason::StreamEnded);
+                }
             },
         );
     }
@@ -336,6 +343,20 @@ fn leave<P: Platform>(context: &mut Context<P>, id: StreamId) -> bool {
     }
 }
 
+/// Stream metadata as a publisher sends it, for who publishes the stream elsewhere;
+/// `None`: as it is.
+fn as_published<P: Platform>(
+    context: &Context<P>,
+    connection: &Connection<P::Stream>,
+    packet: &SharedPacket,
+) -> Option<SharedPacket> {
+    if packet.class != Class::Metadata || connection.session.errand().is_none() {
+        return None;
+    }
+    let payload = published(packet.kind, packet.payload()).into_owned();
+    packet.with_payload(payload.into(), &context.shared.budget)
+}
+
 impl Subscriber {
     /// Queues one packet, or what the gate and the queue leave of it. Returns the
     /// frames lost that the host was not told of yet.
@@ -352,6 +373,8 @@ impl Subscriber {
         if !connection.queue.reserve() {
             return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
         }
+        let announced = as_published(context, connection, packet);
+        let packet = announced.as_ref().unwrap_or(packet);
         let before = connection.queue.len();
         let lost_before = self.gate.dropped();
         connection
@@ -380,7 +403,7 @@ impl Subscriber {
         connection: &mut Connection<P::Stream>,
         packets: &[SharedPacket],
     ) -> Result<(), CloseReason> {
-        let queue = &mut connection.queue;
+        let queue = &connection.queue;
         // Who asks to play again and again is given it once more only.
         if queue.footprint() > context.config.queue.max_bytes.saturating_mul(2) {
             context.totals.errors.too_slow += 1;
@@ -392,9 +415,12 @@ impl Subscriber {
         }
         for packet in packets {
             if self.gate.admit(packet) {
-                if !queue.reserve() {
+                if !connection.queue.reserve() {
                     return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
                 }
+                let announced = as_published(context, connection, packet);
+                let packet = announced.as_ref().unwrap_or(packet);
+                let queue = &mut connection.queue;
                 queue.push_media(packet.clone(), self.message_stream, context.now);
                 self.note_frame(packet, context.now);
             }
@@ -402,7 +428,7 @@ impl Subscriber {
         Ok(())
     }
 
-    fn hear(&mut self, news: StreamNews, session: &mut ServerSession) {
+    fn hear(&mut self, news: StreamNews, session: &mut Session) {
         match news {
             StreamNews::Began => {
                 self.attached = true;

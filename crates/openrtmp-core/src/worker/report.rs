@@ -15,7 +15,9 @@ impl<P: Platform> Worker<P> {
         let mut report = WorkerReport {
             worker: WorkerMetrics {
                 worker: context.index,
-                connections: self.connections.len() + self.handoff.moving_to(context.index),
+                connections: self.connections.len()
+                    + self.dialing.len()
+                    + self.handoff.moving_to(context.index),
                 turns: context.totals.turns,
                 bytes_in: context.totals.bytes_in,
                 bytes_out: context.totals.bytes_out,

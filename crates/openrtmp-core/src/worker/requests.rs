@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
@@ -118,7 +117,7 @@ impl<P: Platform> Worker<P> {
 
     /// A request is granted. It is carried out where it costs least, which may be on
     /// another worker.
-    fn grant(&mut self, slot: usize, request: Request) {
+    pub(super) fn grant(&mut self, slot: usize, request: Request) {
         // What allowed it may have changed while the host or its turn was waited for.
         if let Err(refusal) = self.context.shared.check(&request.attempt) {
             return self.refuse(slot, &request, refusal);
@@ -473,8 +472,7 @@ impl<P: Platform> Worker<P> {
             return;
         };
         let publication = publishing.swap_remove(index);
-        let status = Status::error(code::PUBLISH_BAD_NAME, reason.detail());
-        connection.session.end_publish(stream, &status);
+        connection.session.end_publish(stream, reason.detail());
         self.unpublish(&publication);
         self.end(slot, reason);
     }
@@ -499,21 +497,15 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The server stops: whoever can is asked to connect again, the others are
-    /// told; who does nothing here goes at once.
+    /// The server stops: who does something here is told, the others go at once.
     pub(super) fn announce_stop(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let text = "the server is stopping";
         if connection.publishing.is_empty() && connection.playing.is_empty() {
             return self.end(slot, CloseReason::ServerStopped);
         }
-        if !connection.session.request_reconnect(None, text) {
-            connection
-                .session
-                .send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, text));
-        }
+        connection.session.announce_stop();
         self.connections.settle(&mut self.context, slot);
     }
 

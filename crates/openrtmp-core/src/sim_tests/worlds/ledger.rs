@@ -59,6 +59,7 @@ impl Ledger {
                 require(!self.stopping, "stopped twice")?;
                 self.stopping = true;
             }
+            Event::OutgoingFailed { .. } => return Err("no world goes out"),
             Event::WorkerRestarted { .. } => self.restarts += 1,
             Event::ConnectionOpened { connection, peer } => {
                 require(!self.closed.contains(connection), "an id used twice")?;

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::connect::{connect_result, join_queries, split_query};
-use super::streams::{MessageStream, Role};
+use super::streams::Role;
 use super::{
     Call, ConnectRequest, Connected, PendingConnect, Phase, PublishKind, RejectReason, RequestId,
     ServerEvent, ServerSession, SessionLimit,
@@ -12,6 +12,7 @@ use crate::StreamName;
 use crate::amf::{Encoding, Object, Value};
 use crate::command::{Command, Status, code};
 use crate::message::{Control, UserControl};
+use crate::text::shown;
 
 /// Limit type "dynamic" of Set Peer Bandwidth (section 5.4.5).
 const DYNAMIC: u8 = 2;
@@ -21,6 +22,22 @@ const TOO_LONG: &str = "The name is too long.";
 
 /// Chunk sizes that [`ServerConfig::chunk_size`] may have.
 const CHUNK_SIZES: RangeInclusive<u32> = 128..=65_536;
+
+/// Unknown commands that are told of: a client may send them without end.
+const UNKNOWN_COMMANDS_TOLD: u8 = 8;
+
+/// Whether what follows the transaction id is looked at. Before `connect` nothing
+/// else is answered.
+pub(super) fn has_use_for_body(name: &str, connected: bool) -> bool {
+    match name {
+        "connect" => !connected,
+        "FCPublish" | "FCUnpublish" | "FCSubscribe" | "publish" | "play" | "play2"
+        | "deleteStream" | "pause" | "pauseRaw" | "seek" | "receiveAudio" | "receiveVideo" => {
+            connected
+        }
+        _ => false,
+    }
+}
 
 impl ServerSession {
     pub(super) fn handle_command(&mut self, stream: u32, encoding: Encoding, command: Command) {
@@ -67,7 +84,10 @@ impl ServerSession {
             // Answers to what we told or asked.
             "_result" | "_error" | "onStatus" => {}
             name => {
-                self.tolerate(format!("unknown command {}", shortened(name)));
+                if self.told.unknown_commands < UNKNOWN_COMMANDS_TOLD {
+                    self.told.unknown_commands += 1;
+                    self.tolerate(format!("unknown command {}", shown(name)));
+                }
                 if call.transaction != 0.0 {
                     self.refuse(call, name, "is not known");
                 }
@@ -124,6 +144,7 @@ impl ServerSession {
         let (properties, information) = connect_result(object_encoding);
         let result = Command::result(call.transaction, properties, information);
         self.link.send_command(call.stream, &result, call.encoding);
+        self.handle_waiting();
         true
     }
 
@@ -170,7 +191,7 @@ impl ServerSession {
     /// encoders wait for, under the transaction id they sent.
     fn on_fc(&mut self, call: Call, notice: &str, code: &str, name: &Value) {
         self.answer(call, Value::Undefined);
-        let status = Status::status(code, shortened(name.as_str().unwrap_or_default()));
+        let status = Status::status(code, shown(name.as_str().unwrap_or_default()).to_string());
         let notice = Command {
             name: notice.to_owned(),
             transaction: call.transaction,
@@ -210,7 +231,7 @@ impl ServerSession {
             Some("append") => PublishKind::Append,
             _ => PublishKind::Live,
         };
-        if name.as_str().is_empty() {
+        if name.reveal().is_empty() {
             let status = Status::error(code::PUBLISH_BAD_NAME, "The stream has no name.");
             self.link.send_status(call.stream, &status, call.encoding);
             return;
@@ -247,7 +268,7 @@ impl ServerSession {
             return self.limit_reached(SessionLimit::NameBytes);
         }
         let (name, query) = self.stream_name(path);
-        if name.as_str().is_empty() {
+        if name.reveal().is_empty() {
             let status = Status::error(code::PLAY_STREAM_NOT_FOUND, "The stream has no name.");
             self.link.send_status(call.stream, &status, call.encoding);
             return;
@@ -305,6 +326,7 @@ impl ServerSession {
             } => {
                 stream.role = Role::Publishing(name);
                 self.publish_started(id);
+                self.deliver_waiting(id);
             }
             Role::Pending {
                 publish: false,
@@ -320,12 +342,14 @@ impl ServerSession {
     }
 
     pub(super) fn reject_stream(&mut self, request: RequestId, reason: &RejectReason) -> bool {
-        let Some(MessageStream { id, role, encoding }) = self.streams.pending(request) else {
+        let Some(stream) = self.streams.pending(request) else {
             return false;
         };
-        let status = reason.stream_status(role.is_publish());
-        *role = Role::Idle;
-        self.link.send_status(*id, &status, *encoding);
+        let status = reason.stream_status(stream.role.is_publish());
+        stream.role = Role::Idle;
+        let (id, encoding) = (stream.id, stream.encoding);
+        self.link.send_status(id, &status, encoding);
+        self.drop_waiting(id);
         true
     }
 
@@ -364,7 +388,7 @@ impl ServerSession {
         let event = self.streams.get_mut(stream)?.end()?;
         self.events.push(event.clone());
         if matches!(event, ServerEvent::Withdrawn { .. }) {
-            self.handle_waiting();
+            self.drop_waiting(stream);
         }
         Some(event)
     }
@@ -442,6 +466,12 @@ impl ServerSession {
             _ => ("", ""),
         };
         let (path, query) = split_query(name);
+        // FFmpeg and GStreamer split `live/cam?token=ab/cd==` at its last slash: the
+        // app has the query's beginning, and the name is the rest of it.
+        if !connect_query.is_empty() && path.contains(['=', '&']) {
+            let query = format!("{connect_query}/{name}");
+            return (StreamName::join(app, ""), query);
+        }
         (
             StreamName::join(app, path),
             join_queries(&[query, connect_query]),
@@ -469,7 +499,7 @@ impl ServerSession {
             .and_then(|stream| stream.role.name());
         Status::status(
             code,
-            format!("{} {what}", name.map_or("", StreamName::as_str)),
+            format!("{} {what}", name.map_or("", StreamName::reveal)),
         )
     }
 
@@ -483,7 +513,7 @@ impl ServerSession {
 
     /// Call.Failed, as `_error` or, without a transaction, as a status.
     fn refuse(&mut self, call: Call, name: &str, why: &str) {
-        let status = Status::error(code::CALL_FAILED, format!("{} {why}.", shortened(name)));
+        let status = Status::error(code::CALL_FAILED, format!("{} {why}.", shown(name)));
         let command = match call.transaction {
             0.0 => Command::on_status(&status),
             transaction => Command::error(transaction, &status),
@@ -514,13 +544,4 @@ impl RejectReason {
         };
         Status::error(code, self.description())
     }
-}
-
-/// A peer's text, safe and short enough to repeat.
-fn shortened(text: &str) -> String {
-    const CHARACTERS: usize = 64;
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .take(CHARACTERS)
-        .collect()
 }

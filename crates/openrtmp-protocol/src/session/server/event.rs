@@ -2,7 +2,6 @@ use std::fmt;
 
 use crate::amf::Object;
 use crate::handshake::HandshakeSummary;
-use crate::message::MessageError;
 use crate::session::payload::MediaEvent;
 use crate::session::{Capabilities, Media};
 use crate::{Secret, StreamName};
@@ -158,7 +157,8 @@ pub enum ServerEvent {
     /// More than a limit was asked for, and refused with a status; the session goes on.
     LimitReached(SessionLimit),
     /// Something tolerated that an operator may want to see: unknown message
-    /// type, unknown command, odd data.
+    /// type, unknown command, odd data. Told once or a few times of each kind; text
+    /// of the peer in it is [fit to be shown](crate::text::shown).
     Tolerated(String),
 }
 
@@ -191,20 +191,10 @@ pub enum RejectReason {
 }
 
 impl MediaEvent for ServerEvent {
-    fn media(media: Media) -> ServerEvent {
-        ServerEvent::Media(media)
-    }
-
-    fn malformed(error: MessageError) -> Option<ServerEvent> {
-        Some(ServerEvent::Tolerated(format!(
-            "dropped: the rest of an aggregate, {error}"
-        )))
-    }
-}
-
-impl ServerEvent {
-    /// Whether this is media of a message stream.
-    pub(super) fn is_media_of(&self, stream: u32) -> bool {
-        matches!(self, ServerEvent::Media(media) if media.stream == stream)
+    fn as_media(&self) -> Option<&Media> {
+        match self {
+            ServerEvent::Media(media) => Some(media),
+            _ => None,
+        }
     }
 }
