@@ -145,12 +145,12 @@ fn parts(event: Event) -> Parts {
     };
     let of_stream = |kind, id: openrtmp_core::StreamId, stream: StreamName| Parts {
         stream_id: id.as_u64(),
-        stream: stream.to_string(),
+        stream: stream.shown().to_owned(),
         ..of(kind)
     };
     let of_player = |kind, id: openrtmp_core::ConnectionId, stream: StreamName, number| Parts {
         connection_id: id.as_u64(),
-        stream: stream.to_string(),
+        stream: stream.shown().to_owned(),
         number,
         ..of(kind)
     };
@@ -259,20 +259,20 @@ fn parts(event: Event) -> Parts {
             ..of(OPENRTMP_EVENT_LIMIT_REACHED)
         },
         Event::RecordingStarted { name, path } => Parts {
-            stream: name.to_string(),
+            stream: name.shown().to_owned(),
             text: path.to_string_lossy().into_owned(),
             ..of(OPENRTMP_EVENT_RECORDING_STARTED)
         },
         Event::RecordingFinished {
             name, path, bytes, ..
         } => Parts {
-            stream: name.to_string(),
+            stream: name.shown().to_owned(),
             number: bytes,
             text: path.to_string_lossy().into_owned(),
             ..of(OPENRTMP_EVENT_RECORDING_FINISHED)
         },
         Event::RecordingFailed { name, error, .. } => Parts {
-            stream: name.to_string(),
+            stream: name.shown().to_owned(),
             text: error,
             ..of(OPENRTMP_EVENT_RECORDING_FAILED)
         },

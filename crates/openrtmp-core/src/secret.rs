@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU8};
 
 use hmac::{Hmac, KeyInit, Mac};
+use openrtmp_protocol::text;
 use serde::{Serialize, Serializer};
 use sha2::Sha256;
 
@@ -88,7 +89,7 @@ impl StreamName {
         &self.0.path
     }
 
-    /// The path as it may be shown.
+    /// The path as it may be shown, every character of it.
     pub fn shown(&self) -> &str {
         match self.is_secret() {
             true => &self.0.masked,
@@ -171,9 +172,11 @@ fn holds_key(part: &str, is_key: impl Fn(&str) -> bool) -> bool {
         .any(is_key)
 }
 
+/// For people: also without what would forge a line or drive a terminal, and cut to 128
+/// characters.
 impl fmt::Display for StreamName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
+        fmt::Display::fmt(&text::shown(self.shown()), f)
     }
 }
 

@@ -186,6 +186,11 @@ impl World {
     /// A client that connects and asks; what becomes of it is not waited for.
     pub(super) fn client(&mut self, mode: ClientMode, path: &str) -> Who {
         let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
+        self.client_at(mode, url)
+    }
+
+    /// The same with any app and stream.
+    pub(super) fn client_at(&mut self, mode: ClientMode, url: RtmpUrl) -> Who {
         let config = ClientConfig::new(url, mode);
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
