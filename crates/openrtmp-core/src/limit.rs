@@ -64,6 +64,7 @@ limits! {
     ChunkStreams = "limits.session.chunk_streams", |c| c.limits.session.chunk_streams;
     MessageStreams = "limits.session.message_streams", |c| c.limits.session.message_streams;
     PendingRequests = "limits.session.pending_requests", |c| c.limits.session.pending_requests;
+    WaitingMessages = "limits.session.waiting_messages", |c| c.limits.session.waiting_messages;
     NameBytes = "limits.session.name_bytes", |c| c.limits.session.name_bytes;
     AmfDepth = "limits.session.amf.depth", |c| c.limits.session.amf.depth;
     AmfStringBytes = "limits.session.amf.string_bytes", |c| c.limits.session.amf.string_bytes;
@@ -89,6 +90,8 @@ impl Limit {
         match limit {
             SessionLimit::MessageStreams => Some(Limit::MessageStreams),
             SessionLimit::NameBytes => Some(Limit::NameBytes),
+            SessionLimit::PartialBytes => Some(Limit::PartialBytes),
+            SessionLimit::WaitingMessages => Some(Limit::WaitingMessages),
             SessionLimit::PendingRequests => Some(Limit::PendingRequests),
             _ => None,
         }

@@ -77,12 +77,18 @@ const CASES: &[Case] = &[
     (
         Limit::Connections,
         |s| s.config.limits.connections = 1,
-        |w| drop([w.raw(), w.raw()]),
+        |w| {
+            w.raw();
+            w.raw();
+        },
     ),
     (
         Limit::ConnectionsPerAddress,
         |s| s.config.limits.connections_per_address = 1,
-        |w| drop([w.raw(), w.raw()]),
+        |w| {
+            w.raw();
+            w.raw();
+        },
     ),
     (
         Limit::HandshakeGrace,
@@ -235,6 +241,20 @@ const CASES: &[Case] = &[
         },
     ),
     (
+        Limit::WaitingMessages,
+        |s| {
+            s.host_decides = true;
+            s.config.limits.session.waiting_messages = 16;
+        },
+        |w| {
+            let who = w.shaken();
+            w[who].say(&connect_command());
+            for _ in 0..20 {
+                w[who].message(kind::VIDEO, 1, &[0; 10]);
+            }
+        },
+    ),
+    (
         Limit::NameBytes,
         |s| s.config.limits.session.name_bytes = 100,
         |w| {
@@ -278,17 +298,23 @@ const CASES: &[Case] = &[
     (
         Limit::HandshakeTimeout,
         |s| s.config.rtmp.handshake_timeout = ms(100),
-        |w| drop(w.raw()),
+        |w| {
+            w.raw();
+        },
     ),
     (
         Limit::ConnectTimeout,
         |s| s.config.rtmp.connect_timeout = ms(100),
-        |w| drop(w.shaken()),
+        |w| {
+            w.shaken();
+        },
     ),
     (
         Limit::IdleTimeout,
         |s| s.config.rtmp.idle_timeout = ms(100),
-        |w| drop(connected(w)),
+        |w| {
+            connected(w);
+        },
     ),
     (
         Limit::DecisionTimeout,
@@ -296,7 +322,9 @@ const CASES: &[Case] = &[
             s.host_decides = true;
             s.config.access.decision_timeout = ms(100);
         },
-        |w| drop(w.client(ClientMode::Play, "live/cam")),
+        |w| {
+            w.client(ClientMode::Play, "live/cam");
+        },
     ),
     (
         Limit::QueueDelay,

@@ -52,6 +52,7 @@ pub(crate) fn panicking_data() -> Vec<u8> {
 fn tests_that_security_md_names_exist() {
     let text = include_str!("../../../../SECURITY.md");
     let sources = [
+        ("access::", include_str!("access.rs")),
         ("attacks::", include_str!("attacks.rs")),
         ("every_limit::", include_str!("every_limit.rs")),
         ("hostile::", include_str!("hostile.rs")),

@@ -450,7 +450,7 @@ impl ServerSession {
         });
     }
 
-    fn limit_reached(&mut self, limit: SessionLimit) {
+    pub(super) fn limit_reached(&mut self, limit: SessionLimit) {
         self.events.push(ServerEvent::LimitReached(limit));
     }
 

@@ -154,7 +154,8 @@ pub enum ServerEvent {
         /// Which.
         request: RequestId,
     },
-    /// More than a limit was asked for, and refused with a status; the session goes on.
+    /// More than a limit was asked for, and refused with a status, or sent, and dropped;
+    /// the session goes on.
     LimitReached(SessionLimit),
     /// Something tolerated that an operator may want to see: unknown message
     /// type, unknown command, odd data. Told once or a few times of each kind; text
@@ -162,8 +163,8 @@ pub enum ServerEvent {
     Tolerated(String),
 }
 
-/// A limit of [`Limits`](crate::Limits) beyond which a request is refused, not the
-/// session ended.
+/// A limit of [`Limits`](crate::Limits) beyond which something is refused or dropped, not
+/// the session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionLimit {
@@ -171,8 +172,12 @@ pub enum SessionLimit {
     MessageStreams,
     /// [`name_bytes`](crate::Limits::name_bytes)
     NameBytes,
+    /// [`partial_bytes`](crate::Limits::partial_bytes), of messages that wait
+    PartialBytes,
     /// [`pending_requests`](crate::Limits::pending_requests)
     PendingRequests,
+    /// [`waiting_messages`](crate::Limits::waiting_messages)
+    WaitingMessages,
 }
 
 /// Why a request is refused; decides the status that the peer sees.
