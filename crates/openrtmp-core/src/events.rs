@@ -51,6 +51,19 @@ pub enum Event {
         /// What the system said.
         error: String,
     },
+    /// The system took a listening socket. Another is bound in its place, again and
+    /// again until it can be had; [`Event::ListenerRestored`] tells when.
+    ListenerLost {
+        /// Where it listened.
+        address: SocketAddr,
+        /// What the system said.
+        error: String,
+    },
+    /// The server listens again where a listening socket was lost.
+    ListenerRestored {
+        /// Where.
+        address: SocketAddr,
+    },
     /// A connection was accepted, or made to another server.
     ConnectionOpened {
         /// Which.

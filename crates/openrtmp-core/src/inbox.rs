@@ -10,7 +10,7 @@ use openrtmp_protocol::session::{RejectReason, RequestId};
 use openrtmp_protocol::{Secret, Time};
 
 use crate::budget::Credit;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::events::CloseReason;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
@@ -87,9 +87,12 @@ pub(crate) enum Command {
     /// Other addresses to listen on, to worker 0. The answer is those it got, or
     /// the one it could not have.
     Listen {
-        addresses: Vec<SocketAddr>,
+        addresses: Vec<Listen>,
         answer: Sender<Result<Vec<SocketAddr>, (SocketAddr, io::Error)>>,
     },
+    /// Whether the listening sockets are there still, to worker 0; those that are not
+    /// are bound again. The answer is the addresses of those.
+    CheckListeners(Sender<Vec<SocketAddr>>),
     /// The host wants numbers.
     Inspect(Sender<WorkerReport>),
     /// No new connections; tell those that are there; at the deadline close them.

@@ -75,7 +75,7 @@ mod tap;
 mod worker;
 
 pub use access::{AccessAction, AccessRequest, Protocol};
-pub use config::{Config, ConfigError, DocumentError, Format};
+pub use config::{Config, ConfigError, DocumentError, Format, Listen, ListenTransport};
 pub use error::{RecordError, StartError};
 pub use events::{CloseReason, Event};
 pub use id::{ConnectionId, StreamId};

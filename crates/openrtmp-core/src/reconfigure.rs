@@ -1,11 +1,10 @@
 //! Other settings for a running server (C3).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::error::StartError;
 use crate::events::Event;
 use crate::inbox::Command;
@@ -122,7 +121,7 @@ impl Server {
         everywhere
     }
 
-    fn listen_on(&self, addresses: Vec<SocketAddr>) -> Result<(), ReconfigureError> {
+    fn listen_on(&self, addresses: Vec<Listen>) -> Result<(), ReconfigureError> {
         let (answer, answered) = channel();
         self.shared.inboxes[0].send(Command::Listen { addresses, answer });
         match answered.recv() {

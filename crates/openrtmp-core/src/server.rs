@@ -173,8 +173,24 @@ impl Server {
         let full = metrics.connections >= limits.connections;
         check(full, "limits.connections is reached");
         check(metrics.memory >= limits.memory, "limits.memory is reached");
+        for address in lock(&self.shared.lost_listeners).iter() {
+            check(true, &format!("not listening on {address}"));
+        }
         health.ready = health.reasons.is_empty();
         health
+    }
+
+    /// Asks the system whether the listening sockets are still there, without any
+    /// traffic, and binds those again that are not, on the same ports. For hosts on
+    /// systems that take sockets from programs without a word, as iOS does while one is
+    /// suspended; a loss that `accept` tells of is mended without being asked.
+    ///
+    /// Returns the addresses of those that were lost; events tell of each, and
+    /// [`Server::health`] of those that cannot be had yet.
+    pub fn check_listeners(&self) -> Vec<SocketAddr> {
+        let (sender, receiver) = channel();
+        self.shared.inboxes[0].send(Command::CheckListeners(sender));
+        receiver.recv().unwrap_or_default()
     }
 
     /// Receives the frames of one stream (`app/name`), live or still to come.
@@ -543,8 +559,9 @@ impl<P: Platform> Assembly<P> {
         let platform = Arc::new(platform);
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
-        for &address in &config.listen {
-            let listening = Listening::bind(&*platform, address)
+        for &listen in &config.listen {
+            let address = listen.address;
+            let listening = Listening::bind(&*platform, listen)
                 .map_err(|source| StartError::Listen { address, source })?;
             addresses.push(listening.address);
             listeners.push(listening);
@@ -597,6 +614,7 @@ impl<P: Platform> Assembly<P> {
             config: Mutex::new(Arc::new(config)),
             locations: Locations::default(),
             placement: Placement::new(count),
+            lost_listeners: Mutex::default(),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),

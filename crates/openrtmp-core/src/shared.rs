@@ -1,5 +1,6 @@
 //! What all threads of a server share.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) locations: Locations,
     pub(crate) placement: Placement,
+    /// Addresses whose listening sockets were lost and cannot be had again yet.
+    pub(crate) lost_listeners: Mutex<Vec<SocketAddr>>,
     /// Connections that are open.
     pub(crate) connections: AtomicUsize,
     pub(crate) accepted: AtomicU64,

@@ -2,6 +2,7 @@
 //! before they are used.
 
 mod document;
+mod listen;
 mod validate;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use openrtmp_protocol::{AmfLimits, Limits};
 use serde::{Deserialize, Serialize};
 
 pub use document::{DocumentError, Format};
+pub use listen::{Listen, ListenTransport};
 pub use validate::ConfigError;
 pub(crate) use validate::write_coalesce;
 
@@ -26,7 +28,7 @@ pub const DEFAULT_PORT: u16 = 1935;
 pub struct Config {
     /// Addresses to listen on. Port 0 takes a free port. IPv6 sockets are IPv6
     /// only: name `0.0.0.0` and `[::]` for both.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     /// Event loop threads, 1 to 64; 0 takes as many as there are cores.
     pub workers: usize,
     /// The RTMP protocol.
@@ -299,8 +301,8 @@ impl Config {
     pub fn desktop() -> Config {
         Config {
             listen: vec![
-                SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)),
-                SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)),
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)).into(),
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)).into(),
             ],
             workers: 0,
             rtmp: RtmpConfig {

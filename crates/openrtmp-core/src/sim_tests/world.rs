@@ -94,7 +94,7 @@ pub(super) struct Setup {
 impl Setup {
     pub(super) fn new(workers: usize) -> Setup {
         let mut config = Config::desktop();
-        config.listen = vec![address()];
+        config.listen = vec![address().into()];
         config.workers = workers;
         Setup {
             config,

@@ -1,7 +1,6 @@
 //! Connections that come: accepted, handed from worker to worker, turned away.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
@@ -10,8 +9,10 @@ use openrtmp_protocol::session::{ServerSession, Stage};
 use super::Worker;
 use super::connection::Connection;
 use super::connections::Connections;
+use super::listeners::Accepted;
 use super::session::Session;
 use super::transport::Transport;
+use crate::config::ListenTransport;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
 use crate::inbox::Command;
@@ -30,7 +31,7 @@ const ADDRESS_RESERVE: usize = 4;
 /// What is on its way to a worker: too large, or too much its platform's, for an inbox.
 pub(super) enum Arrival<S> {
     /// Accepted on worker 0.
-    Accepted(S, SocketAddr),
+    Accepted(Accepted<S>),
     /// From another worker, which granted a request that is carried out here.
     Moved(Box<Connection<S>>),
 }
@@ -120,12 +121,12 @@ impl<P: Platform> Worker<P> {
     /// Accepts what waits, on every listener, and hands it round.
     pub(super) fn accept_all(&mut self) {
         self.listeners.begin_accepting();
-        while let Some((socket, peer)) = self.listeners.accept(&mut self.context) {
-            self.place_accepted(socket, peer);
+        while let Some(accepted) = self.listeners.accept(&mut self.context) {
+            self.place_accepted(accepted);
         }
     }
 
-    fn place_accepted(&mut self, socket: P::Stream, peer: SocketAddr) {
+    fn place_accepted(&mut self, accepted: Accepted<P::Stream>) {
         let limit = self.context.config.limits.connections;
         let shared = &self.context.shared;
         let open = shared.connections.load(Ordering::Acquire);
@@ -136,12 +137,12 @@ impl<P: Platform> Worker<P> {
         self.accepted += 1;
         let worker = shared.placement.of_newcomer(self.accepted - 1);
         if worker == self.context.index {
-            return self.open(socket, peer);
+            return self.open(accepted);
         }
         // A worker that has ended takes nobody: the server stops.
         if self
             .handoff
-            .push(worker, Arrival::Accepted(socket, peer))
+            .push(worker, Arrival::Accepted(accepted))
             .is_ok()
         {
             self.context.send(worker, Command::Adopt);
@@ -152,13 +153,18 @@ impl<P: Platform> Worker<P> {
     pub(super) fn adopt(&mut self) {
         for arrival in self.handoff.take(self.context.index) {
             match arrival {
-                Arrival::Accepted(socket, peer) => self.open(socket, peer),
+                Arrival::Accepted(accepted) => self.open(accepted),
                 Arrival::Moved(connection) => self.resume(*connection),
             }
         }
     }
 
-    fn open(&mut self, socket: P::Stream, peer: SocketAddr) {
+    fn open(&mut self, accepted: Accepted<P::Stream>) {
+        let Accepted {
+            socket,
+            peer,
+            transport,
+        } = accepted;
         let shared = self.context.shared.clone();
         let limits = &self.context.config.limits;
         let (limit, per_address) = (limits.connections, limits.connections_per_address);
@@ -196,7 +202,9 @@ impl<P: Platform> Worker<P> {
         });
         let id = shared.ids.connection();
         let session = Session::Server(Box::new(session));
-        let transport = Transport::Plain(socket);
+        let transport = match transport {
+            ListenTransport::Plain => Transport::Plain(socket),
+        };
         let connection = Connection {
             over_limit,
             address_slot,
@@ -247,7 +255,7 @@ impl<P: Platform> Worker<P> {
                 self.context.send(worker, Command::Adopt);
             }
             Err(Arrival::Moved(connection)) => self.resume(*connection),
-            Err(Arrival::Accepted(..)) => {}
+            Err(Arrival::Accepted(_)) => {}
         }
     }
 

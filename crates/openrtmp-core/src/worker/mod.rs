@@ -278,7 +278,7 @@ impl<P: Platform> Worker<P> {
             }
             Timer::Dialing(id) => self.on_dial_timer(id),
             Timer::Accept => {
-                self.listeners.resume(self.context.now);
+                self.listeners.resume(&mut self.context);
                 self.accept_all();
             }
             Timer::Lines => self.context.shared.log_limit.flush(self.context.now),
@@ -363,6 +363,9 @@ impl<P: Platform> Worker<P> {
                     let listening = self.listeners.listen_on(&mut self.context, &addresses);
                     let _ = answer.send(listening);
                 }
+            }
+            Command::CheckListeners(answer) => {
+                let _ = answer.send(self.listeners.check(&mut self.context));
             }
             Command::Inspect(answer) => {
                 // The host may have given up waiting.

@@ -73,6 +73,23 @@ fn name_query_and_kind_are_told() {
             "k=v&a=1",
             PublishKind::Live,
         ),
+        // A query with a slash, split there by FFmpeg, GStreamer and rtmpdump.
+        (
+            "live/cam?token=ab",
+            "cd==",
+            "live",
+            "live/cam",
+            "token=ab/cd==",
+            PublishKind::Live,
+        ),
+        (
+            "live?token=ab",
+            "cam",
+            "live",
+            "live/cam",
+            "token=ab",
+            PublishKind::Live,
+        ),
         // Single-segment URL: all in the app, or all in the name.
         ("cam", "", "live", "cam", "", PublishKind::Live),
         ("", "cam", "live", "cam", "", PublishKind::Live),

@@ -59,6 +59,9 @@ impl Ledger {
                 require(!self.stopping, "stopped twice")?;
                 self.stopping = true;
             }
+            Event::ListenerLost { .. } | Event::ListenerRestored { .. } => {
+                return Err("no world loses listeners");
+            }
             Event::OutgoingFailed { .. } => return Err("no world goes out"),
             Event::WorkerRestarted { .. } => self.restarts += 1,
             Event::ConnectionOpened { connection, peer } => {
