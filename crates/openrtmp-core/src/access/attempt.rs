@@ -130,15 +130,18 @@ impl Shared {
     /// The name under which a peer asks for a stream or an app. Its last segment may be
     /// a key unless one came in the query.
     pub(crate) fn peer_name(&self, path: &str, query: &str) -> StreamName {
-        let keyless = key_in(query).is_none();
+        let key = key_in(query);
         let secrecy = if self.secret_names.load(Ordering::Relaxed) {
             Secrecy::Secret
-        } else if keyless && !(self.publish_keys.is_open() && self.play_keys.is_open()) {
+        } else if key.is_none() && !(self.publish_keys.is_open() && self.play_keys.is_open()) {
             Secrecy::Suspected
         } else {
             Secrecy::Public
         };
-        self.name(path, secrecy)
+        StreamName::new(path, secrecy, &self.masks, |part| {
+            // Also where somebody gives it twice.
+            key == Some(part) || self.is_key(part)
+        })
     }
 
     /// The name by which the host calls a stream.
@@ -148,11 +151,12 @@ impl Shared {
     }
 
     fn name(&self, path: &str, secrecy: Secrecy) -> StreamName {
-        let is_key = |text: &str| {
-            !text.is_empty()
-                && (self.publish_keys.remembers(text) || self.play_keys.remembers(text))
-        };
-        StreamName::new(path, secrecy, &self.masks, is_key)
+        StreamName::new(path, secrecy, &self.masks, |part| self.is_key(part))
+    }
+
+    /// True for what is or was a key.
+    fn is_key(&self, text: &str) -> bool {
+        !text.is_empty() && (self.publish_keys.remembers(text) || self.play_keys.remembers(text))
     }
 
     /// A stream has a name.

@@ -175,6 +175,9 @@ impl Stream {
             false => self.tracks.take_overflow().then_some(Limit::Tracks),
         };
         let admitted = !headers_full && self.admit(classified.class, budget);
+        if !headers_full && !admitted {
+            limit = Some(Limit::Memory);
+        }
         let packet = admitted
             .then(|| Packet::new(kind, classified, timestamp, now, payload, budget))
             .flatten();
