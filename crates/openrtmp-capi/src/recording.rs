@@ -44,7 +44,7 @@ pub unsafe extern "C" fn openrtmp_record_stop(
         // SAFETY: the contract of the header.
         let (server, stream) = unsafe { (borrow(server)?.running()?, text(stream)?) };
         if !server.stop_recording(stream) {
-            let message = format!("{stream} is not being recorded by openrtmp_record_start()");
+            let message = "the stream is not being recorded by openrtmp_record_start()";
             return Err(Failure::not_found(message));
         }
         Ok(())

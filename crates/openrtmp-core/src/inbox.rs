@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{RejectReason, RequestId};
+use openrtmp_protocol::{Secret, Time};
 
 use crate::budget::Credit;
 use crate::config::{Config, Listen};
+use crate::events::CloseReason;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
 use crate::outgoing::Errand;
@@ -80,7 +81,7 @@ pub(crate) enum Command {
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.
-    Revoke { key: String },
+    Revoke { key: Secret },
     /// Other settings. The sender's drop tells that they are in force here.
     Configure(Arc<Config>, Sender<()>),
     /// Other addresses to listen on, to worker 0. The answer is those it got, or
@@ -104,7 +105,7 @@ pub(crate) enum Command {
 /// Something for one connection, wherever it is when it arrives.
 pub(crate) enum ConnectionCommand {
     /// It no longer publishes: another took over, or a key was revoked.
-    EndPublish { stream: u32, reason: String },
+    EndPublish { stream: u32, reason: CloseReason },
     /// The publisher that a request of it waited for is gone.
     RetryPublish {
         request: RequestId,
@@ -115,9 +116,9 @@ pub(crate) enum ConnectionCommand {
         request: RequestId,
         decision: Result<(), RejectReason>,
     },
-    /// The host wants it gone.
+    /// It is to go.
     Disconnect {
-        reason: String,
+        reason: CloseReason,
         /// Whether it was there.
         answer: Option<Sender<bool>>,
     },

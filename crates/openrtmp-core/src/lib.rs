@@ -50,6 +50,7 @@ mod interfaces;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod limit;
 mod locations;
 mod log_limit;
 #[cfg(all(test, loom))]
@@ -63,6 +64,7 @@ mod publisher;
 mod rate;
 mod reconfigure;
 mod record;
+mod secret;
 mod server;
 mod shared;
 #[cfg(test)]
@@ -78,14 +80,17 @@ pub use error::{RecordError, StartError};
 pub use events::{CloseReason, Event};
 pub use id::{ConnectionId, StreamId};
 pub use interfaces::reachable_hosts;
+pub use limit::Limit;
 pub use metrics::{
     ConnectionMetrics, DelayPercentiles, ErrorCounts, Metrics, StreamMetrics, SubscriberMetrics,
     WorkerMetrics,
 };
 pub use openrtmp_protocol as protocol;
+pub use openrtmp_protocol::Secret;
 pub use outgoing::OutgoingError;
 pub use publisher::{PublishError, Publisher};
 pub use reconfigure::{ReconfigureError, Reconfigured};
+pub use secret::StreamName;
 pub use server::{Health, Server, ServerBuilder, Summary};
 pub use stream::tap_queue::TapStream;
 pub use stream::tracks::Track;

@@ -13,7 +13,7 @@ use std::io;
 use std::sync::{Arc, Mutex as PlainMutex};
 use std::time::Duration;
 
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::Time;
 
 use crate::budget::{Budget, Charge};
 use crate::config::Config;
@@ -260,7 +260,7 @@ fn a_tap_gets_start_frames_and_end_in_order() {
             let start = TapStart {
                 stream: TapStream {
                     id: StreamId(1),
-                    name: StreamName::join("live", "stream"),
+                    name: StreamName::plain("live/stream"),
                 },
                 has_video: false,
                 snapshot: &[],

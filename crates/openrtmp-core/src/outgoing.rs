@@ -13,12 +13,14 @@
 
 use std::sync::atomic::Ordering;
 
+use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::session::ClientMode;
-use openrtmp_protocol::{RtmpUrl, StreamName};
 
 use crate::Server;
 use crate::id::ConnectionId;
 use crate::inbox::Command;
+use crate::limit::Limit;
+use crate::secret::StreamName;
 
 /// What an outgoing connection is for.
 #[derive(Clone, Debug)]
@@ -76,11 +78,11 @@ impl Server {
         url: &RtmpUrl,
         name: &str,
     ) -> Result<ConnectionId, OutgoingError> {
-        let name = StreamName::join("", name);
+        let name = self.shared.host_name(name);
         if url.tls {
             return Err(OutgoingError::Tls);
         }
-        if name.as_str().is_empty() {
+        if name.is_empty() {
             return Err(OutgoingError::EmptyName);
         }
         let shared = &self.shared;
@@ -91,7 +93,7 @@ impl Server {
         let others = shared.connections.fetch_add(1, Ordering::AcqRel);
         if others >= limit {
             shared.connections.fetch_sub(1, Ordering::AcqRel);
-            shared.report_limit("limits.connections", limit as u64, None);
+            shared.report_limit(Limit::Connections, None);
             return Err(OutgoingError::Limit);
         }
         let connection = shared.ids.connection();

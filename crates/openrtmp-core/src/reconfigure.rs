@@ -108,6 +108,11 @@ impl Server {
     pub(crate) fn put_in_force(&self, before: &Config, config: &Arc<Config>) -> Receiver<()> {
         *lock(&self.shared.config) = config.clone();
         self.shared.budget.set_limit(config.limits.memory);
+        self.shared.log_limit.set(config.limits.log_lines);
+        let secret_names = config.access.secret_names;
+        self.shared
+            .secret_names
+            .store(secret_names, Ordering::Relaxed);
         let (in_force, everywhere) = channel();
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Configure(config.clone(), in_force.clone()));

@@ -10,15 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use openrtmp_protocol::StreamName;
-
 use crate::access::{AccessRequest, KeyRing};
 use crate::budget::Budget;
 use crate::config::{Config, ConfigError, RecordConfig, write_coalesce};
 use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
-use crate::events::Event;
-use crate::id::{ConnectionId, Ids};
+use crate::events::{CloseReason, Event};
+use crate::id::{ConnectionId, Ids, StreamId};
 use crate::inbox::{Command, ConnectionCommand, Inbox};
 use crate::locations::Locations;
 use crate::log_limit::LogLimit;
@@ -27,7 +25,9 @@ use crate::placement::Placement;
 use crate::platform::Platform;
 use crate::platform::native::Native;
 use crate::publisher::{PublishError, Publisher};
+use crate::rate::SharedRate;
 use crate::record::Recorder;
+use crate::secret::{Masks, StreamName};
 use crate::shared::Shared;
 use crate::stream::directory::Directory;
 use crate::stream::tap_queue::{Signal, Tapped};
@@ -195,7 +195,7 @@ impl Server {
 
     /// Receives the frames of one stream (`app/name`), live or still to come.
     pub fn tap(&self, name: &str) -> Tap {
-        let name = StreamName::join("", name);
+        let name = self.shared.host_name(name);
         let wanted = name.clone();
         let tapped = self.tapped(Box::new(move |n| *n == wanted));
         self.attach(&name, &tapped);
@@ -234,8 +234,8 @@ impl Server {
     /// `config.record` says. Of `record`, `apps` has no meaning here. Events tell
     /// what becomes of it.
     pub fn record(&self, name: &str, record: RecordConfig) -> Result<(), RecordError> {
-        let name = StreamName::join("", name);
-        if name.as_str().is_empty() {
+        let name = self.shared.host_name(name);
+        if name.is_empty() {
             return Err(RecordError::EmptyName);
         }
         let mut config = Config::clone(&self.config());
@@ -278,7 +278,7 @@ impl Server {
     /// Completes a recording begun by [`Server::record`]; waits at most 5 s for
     /// its file. False if there is none.
     pub fn stop_recording(&self, name: &str) -> bool {
-        let recording = self.recordings().remove(&StreamName::join("", name));
+        let recording = self.recordings().remove(&self.shared.host_name(name));
         let Some(recording) = recording else {
             return false;
         };
@@ -295,7 +295,7 @@ impl Server {
     /// or no longer.
     pub fn disconnect(&self, connection: ConnectionId, reason: &str) -> bool {
         self.ask(connection, |answer| ConnectionCommand::Disconnect {
-            reason: reason.to_owned(),
+            reason: CloseReason::Host(reason.to_owned()),
             answer: Some(answer),
         })
     }
@@ -346,13 +346,31 @@ impl Server {
     /// [`Publisher`] of the host is told so when it next writes. False if there is
     /// no such stream.
     pub fn end_stream(&self, name: &str, reason: &str) -> bool {
-        let name = StreamName::join("", name);
+        let name = self.shared.host_name(name);
         let home = self.shared.directory.lock().home(&name);
         if let Some((stream, home)) = home {
-            let reason = reason.to_owned();
-            self.shared.inboxes[home].send(Command::EndStream { stream, reason });
+            self.end_at(stream, home, reason);
         }
         home.is_some()
+    }
+
+    /// The same of a stream by its id.
+    pub fn end_stream_id(&self, stream: StreamId, reason: &str) -> bool {
+        let home = self.shared.directory.lock().home_of(stream);
+        if let Some(home) = home {
+            self.end_at(stream, home, reason);
+        }
+        home.is_some()
+    }
+
+    fn end_at(&self, stream: StreamId, home: usize, reason: &str) {
+        let reason = reason.to_owned();
+        self.shared.inboxes[home].send(Command::EndStream { stream, reason });
+    }
+
+    /// The name of a stream that anybody publishes, plays, taps or waits for.
+    pub fn stream_name(&self, stream: StreamId) -> Option<StreamName> {
+        self.shared.directory.lock().name_of(stream)
     }
 
     /// Keys that may publish. Adding the first one closes an open server to
@@ -379,7 +397,7 @@ impl Server {
     pub(crate) fn end_publishers_with(&self, key: &str) {
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Revoke {
-                key: key.to_owned(),
+                key: key.to_owned().into(),
             });
         }
     }
@@ -572,6 +590,11 @@ impl<P: Platform> Assembly<P> {
             }
             None => (Dispatcher::none(), None),
         };
+        let mut key = [0; 32];
+        platform
+            .fill_random(&mut key)
+            .map_err(system("random number"))?;
+        let masks = Masks::new(key);
         let clock = platform.clone();
         let shared = Arc::new(Shared {
             directory: Directory::new(builder.ids.clone()),
@@ -582,6 +605,10 @@ impl<P: Platform> Assembly<P> {
             access,
             publish_keys: KeyRing::new(config.access.publish_keys.iter().cloned()),
             play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
+            secret_names: AtomicBool::new(config.access.secret_names),
+            masks,
+            wrong_keys: AtomicU64::new(0),
+            outgoing: SharedRate::new(count),
             log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),
             addresses: Arc::default(),
             config: Mutex::new(Arc::new(config)),

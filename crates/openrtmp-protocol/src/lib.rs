@@ -25,6 +25,7 @@ mod limits;
 pub mod media;
 pub mod message;
 mod name;
+mod secret;
 pub mod session;
 pub mod text;
 mod time;
@@ -32,5 +33,6 @@ mod url;
 
 pub use limits::{AmfLimits, Limits};
 pub use name::StreamName;
+pub use secret::Secret;
 pub use time::Time;
 pub use url::{RtmpUrl, UrlError};

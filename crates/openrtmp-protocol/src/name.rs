@@ -2,6 +2,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::secret::MASK;
+
 /// The identity of a stream: its app and name joined into one path, without
 /// leading, trailing or doubled slashes, without query.
 ///
@@ -18,6 +20,8 @@ use std::sync::Arc;
 ///   segment, where the result is text. `%25` and `%3F` stay as they are, as do
 ///   control characters.
 /// - White space and quotes around a segment, which some encoders leave in, go.
+///
+/// Its last segment may be a key: it has no `Display`, and `Debug` shows the app only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamName(Arc<str>);
 
@@ -51,8 +55,8 @@ impl StreamName {
         StreamName(path.into())
     }
 
-    /// The whole path, for example `live/room/cam`.
-    pub fn as_str(&self) -> &str {
+    /// The whole path, for example `live/room/cam`. Its last segment may be a key.
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 
@@ -68,15 +72,13 @@ impl StreamName {
     }
 }
 
-impl fmt::Display for StreamName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
+/// The last segment may be a key.
 impl fmt::Debug for StreamName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
+        match self.app() {
+            "" => f.write_str(MASK),
+            app => write!(f, "{app:?}/{MASK}"),
+        }
     }
 }
 
@@ -154,13 +156,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn joined(app: &str, name: &str) -> String {
-        StreamName::join(app, name).as_str().to_owned()
+        StreamName::join(app, name).reveal().to_owned()
     }
 
     #[test]
     fn a_stream_is_the_same_wherever_a_client_splits_its_path() {
         let expected = StreamName::join("live/room", "cam");
-        assert_eq!(expected.as_str(), "live/room/cam");
+        assert_eq!(expected.reveal(), "live/room/cam");
         for (app, name) in [
             ("live", "room/cam"),
             ("", "live/room/cam"),
@@ -196,8 +198,7 @@ mod tests {
     #[test]
     fn characters_inside_a_name_stay_as_they_are() {
         assert_eq!(joined("Live", "my cam's % é"), "Live/my cam's % é");
-        assert_eq!(StreamName::join("a", "b").to_string(), "a/b");
-        assert_eq!(format!("{:?}", StreamName::join("a", "b")), "\"a/b\"");
+        assert_eq!(format!("{:?}", StreamName::join("a", "b")), "\"a\"/***");
     }
 
     #[test]
@@ -257,10 +258,10 @@ mod tests {
         #[test]
         fn joining_is_idempotent_and_leaves_no_empty_segment(app in ".{0,20}", name in "([a/?\"' .%:]|%2[0F5e]|%3[Af]|%c3|%A9|mp4:|\\.flv){0,12}") {
             let once = StreamName::join(&app, &name);
-            prop_assert!(!once.as_str().contains("//") && !once.as_str().contains('?'));
-            prop_assert!(!once.as_str().starts_with('/') && !once.as_str().ends_with('/'));
+            prop_assert!(!once.reveal().contains("//") && !once.reveal().contains('?'));
+            prop_assert!(!once.reveal().starts_with('/') && !once.reveal().ends_with('/'));
             prop_assert_eq!(StreamName::join(once.app(), once.name()), once.clone());
-            prop_assert_eq!(StreamName::join("", once.as_str()), once);
+            prop_assert_eq!(StreamName::join("", once.reveal()), once);
         }
 
         #[test]

@@ -1,9 +1,12 @@
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use crate::name::unquoted;
+use crate::secret::MASK;
 
-/// A parsed `rtmp://` or `rtmps://` URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A parsed `rtmp://` or `rtmps://` URL. Its stream may be a key, and its query hold
+/// one: `Debug` masks both.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RtmpUrl {
     /// True for `rtmps`.
     pub tls: bool,
@@ -61,6 +64,22 @@ impl RtmpUrl {
         })
     }
 
+    /// A text about this URL, such as a status of the server it leads to, with the
+    /// stream's name and the values of its query masked: any of them may be a key.
+    pub fn masked_in(&self, text: &str) -> String {
+        let (name, query) = self.stream.split_once('?').unwrap_or((&self.stream, ""));
+        let values = query
+            .split('&')
+            .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let mut secrets: Vec<&str> = values.chain([name, query]).collect();
+        secrets.retain(|secret| !secret.is_empty());
+        // One may be a part of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
+            .iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+    }
+
     /// The `tcUrl` of this URL: scheme, host, port if not the default, app.
     pub fn tc_url(&self) -> String {
         let scheme = if self.tls { "rtmps" } else { "rtmp" };
@@ -82,6 +101,19 @@ fn plain_path(path: &str) -> String {
     let segments = path.split('/').map(unquoted);
     let segments: Vec<_> = segments.filter(|segment| !segment.is_empty()).collect();
     segments.join("/")
+}
+
+impl fmt::Debug for RtmpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let app = self.app.split_once('?').map_or(&*self.app, |(app, _)| app);
+        f.debug_struct("RtmpUrl")
+            .field("tls", &self.tls)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("app", &app)
+            .field("stream", &MASK)
+            .finish()
+    }
 }
 
 fn default_port(tls: bool) -> u16 {
@@ -250,6 +282,20 @@ mod tests {
             parsed,
             Ok(url(false, "host", 1935, "live", "me@home?a=b@c"))
         );
+    }
+
+    #[test]
+    fn a_url_is_printed_without_what_may_be_a_key() {
+        let url = RtmpUrl::parse("rtmp://host/live/s3cret?user=ann&key=ann2").unwrap();
+        let shown = format!("{url:?}");
+        assert!(
+            shown.contains("live") && !shown.contains("s3cret"),
+            "{shown}"
+        );
+        assert!(!shown.contains("ann"), "{shown}");
+        let text = "live/s3cret is not for ann2 (s3cret?user=ann&key=ann2)";
+        assert_eq!(url.masked_in(text), "live/*** is not for *** (***?***)");
+        assert_eq!(url.masked_in("no such stream"), "no such stream");
     }
 
     proptest! {

@@ -49,10 +49,15 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         stop.on_hang_up(move || reload(&server, &arguments));
     }
     let config = server.config();
+    let mut keys = config.access.publish_keys.clone();
+    // What is not read at a terminal may be kept, and read by others.
+    if !keys.is_empty() && !io::stdout().is_terminal() {
+        keys = vec!["***".to_owned()];
+    }
     print(&banner::text(
         &reachable(&server),
         &server.addresses(),
-        &config.access.publish_keys,
+        &keys,
         config.record.as_ref().map(|r| r.directory.as_path()),
     ))?;
     watch(&server, stop);

@@ -5,6 +5,7 @@ mod document;
 mod listen;
 mod validate;
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -157,17 +158,33 @@ pub struct QueueConfig {
 }
 
 /// Who may publish and play.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessConfig {
     /// Keys that may publish, see [`crate::access::KeyRing`]. None: open.
     pub publish_keys: Vec<String>,
     /// Keys that may play. None: open.
     pub play_keys: Vec<String>,
+    /// The last segment of every stream's name is a key, which only the host knows: it
+    /// is not shown in logs, events, numbers and file names. Where keys are set, names
+    /// that may be keys are not, without this.
+    pub secret_names: bool,
     /// A request that the host has not answered by then is refused, 100 ms to
     /// 10 min; zero is the default of 10 s.
     #[serde(with = "document::milliseconds")]
     pub decision_timeout: Duration,
+}
+
+/// Keys are not shown.
+impl fmt::Debug for AccessConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessConfig")
+            .field("publish_keys", &vec!["***"; self.publish_keys.len()])
+            .field("play_keys", &vec!["***"; self.play_keys.len()])
+            .field("secret_names", &self.secret_names)
+            .field("decision_timeout", &self.decision_timeout)
+            .finish()
+    }
 }
 
 /// Recording to FLV files.

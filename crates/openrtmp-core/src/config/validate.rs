@@ -107,7 +107,7 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         let unfit = |k: &String| {
             k.is_empty()
                 || k.contains(['&', '?', '/', '#', ' '])
-                || StreamName::join("", k).as_str() != k
+                || StreamName::join("", k).reveal() != k
         };
         if keys.iter().any(unfit) {
             return Err(wrong(

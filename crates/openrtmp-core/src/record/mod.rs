@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::Level;
-use openrtmp_protocol::StreamName;
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::MediaKind;
 
@@ -24,6 +23,7 @@ use crate::events::Event;
 use crate::id::StreamId;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
+use crate::secret::StreamName;
 use crate::shared::Shared;
 use crate::stream::class::Class;
 use crate::stream::packet::{Packet, SharedPacket};
@@ -229,14 +229,16 @@ impl<F: crate::platform::File> Recording<F> {
         shared: &Shared,
     ) -> io::Result<()> {
         let name = &self.stream.name;
+        // Keys are no part of a file's name.
+        let (shown_app, shown_name) = name.shown_parts();
         let wall = platform.wall_clock();
         let mut attempt = 0;
         let (file, path) = loop {
             let path = template::file_path(
                 &config.directory,
                 &config.template,
-                name.app(),
-                name.name(),
+                shown_app,
+                shown_name,
                 wall,
                 self.index,
             );
@@ -259,7 +261,7 @@ impl<F: crate::platform::File> Recording<F> {
             log::info!(stream:% = name, path:% = path.display(); "recording started");
         }
         shared.events.send(Event::RecordingStarted {
-            name: name.to_string(),
+            name: name.clone(),
             path: path.clone(),
         });
         self.file = Some(OpenFile { flv, path });
@@ -285,7 +287,7 @@ impl<F: crate::platform::File> Recording<F> {
                     );
                 }
                 shared.events.send(Event::RecordingFinished {
-                    name: self.stream.name.to_string(),
+                    name: self.stream.name.clone(),
                     path: open.path,
                     duration: summary.duration,
                     bytes: summary.bytes,
@@ -311,7 +313,7 @@ impl<F: crate::platform::File> Recording<F> {
             log::error!(stream:% = self.stream.name, path:% = path.display(); "recording stopped: {error}");
         }
         shared.events.send(Event::RecordingFailed {
-            name: self.stream.name.to_string(),
+            name: self.stream.name.clone(),
             path,
             error: error.to_string(),
         });

@@ -141,7 +141,7 @@ fn ping() -> Vec<u8> {
 }
 
 fn limits_told(w: &World, name: &str) -> usize {
-    w.count(|e| matches!(e, Event::LimitReached { limit, .. } if *limit == name))
+    w.count(|e| matches!(e, Event::LimitReached { limit, .. } if limit.path() == name))
 }
 
 // Connections.

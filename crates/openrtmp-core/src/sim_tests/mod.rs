@@ -3,6 +3,7 @@
 
 mod access;
 mod attacks;
+mod every_limit;
 mod hostile;
 mod isolation;
 mod lifecycle;
@@ -15,6 +16,7 @@ mod play;
 mod reconfigure;
 mod recording;
 mod second_publisher;
+mod secrets;
 mod slow;
 mod stop;
 mod taps;
@@ -51,9 +53,12 @@ pub(crate) fn panicking_data() -> Vec<u8> {
 fn tests_that_security_md_names_exist() {
     let text = include_str!("../../../../SECURITY.md");
     let sources = [
+        ("access::", include_str!("access.rs")),
         ("attacks::", include_str!("attacks.rs")),
+        ("every_limit::", include_str!("every_limit.rs")),
         ("hostile::", include_str!("hostile.rs")),
         ("limits::", include_str!("limits.rs")),
+        ("secrets::", include_str!("secrets.rs")),
         ("torture::", include_str!("torture.rs")),
     ];
     let mut named = 0;

@@ -15,7 +15,7 @@ use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{
     ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
 };
-use openrtmp_protocol::{RtmpUrl, StreamName, Time};
+use openrtmp_protocol::{RtmpUrl, Time};
 
 use super::media::{self, Piece};
 use crate::access::AccessRequest;
@@ -29,6 +29,7 @@ use crate::placement::Rule;
 use crate::platform::Platform;
 use crate::platform::sim::{self, Sim, SimSocket};
 use crate::record::Recorder;
+use crate::secret::StreamName;
 use crate::server::{Assembly, Server};
 use crate::shared::Shared;
 use crate::stream::tap_queue::{Signal, Tapped};
@@ -185,6 +186,11 @@ impl World {
     /// A client that connects and asks; what becomes of it is not waited for.
     pub(super) fn client(&mut self, mode: ClientMode, path: &str) -> Who {
         let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
+        self.client_at(mode, url)
+    }
+
+    /// The same with any app and stream.
+    pub(super) fn client_at(&mut self, mode: ClientMode, url: RtmpUrl) -> Who {
         let config = ClientConfig::new(url, mode);
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
@@ -412,7 +418,7 @@ impl World {
 
     /// As [`Server::record`], on the simulated disk. False if it is recorded.
     pub(super) fn start_recording(&mut self, name: &str, config: RecordConfig) -> bool {
-        let name = StreamName::join("", name);
+        let name = self.shared.host_name(name);
         if self
             .recorders
             .iter()
@@ -437,7 +443,7 @@ impl World {
 
     /// As [`Server::stop_recording`].
     pub(super) fn stop_recording(&mut self, name: &str) {
-        let name = StreamName::join("", name);
+        let name = self.shared.host_name(name);
         let of_name = |r: &mut Recording| r.name.as_ref() == Some(&name);
         for recording in self.recorders.extract_if(.., of_name) {
             self.shared.directory.lock().untap(&recording.tapped);

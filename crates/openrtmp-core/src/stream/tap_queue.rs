@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::Time;
 
 use super::class::Class;
 use super::gate::Gate;
@@ -12,6 +12,7 @@ use super::packet::SharedPacket;
 use super::queue::{Entry, SendQueue};
 use crate::config::QueueConfig;
 use crate::id::StreamId;
+use crate::secret::StreamName;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 

@@ -39,6 +39,8 @@ pub(crate) struct Tracks {
     list: Vec<Track>,
     /// Tracks that are told of; those of more are passed on unseen.
     limit: usize,
+    /// One of more came.
+    overflow: bool,
 }
 
 impl Tracks {
@@ -48,6 +50,11 @@ impl Tracks {
 
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
+    }
+
+    /// Whether a track came beyond the limit since this was last asked.
+    pub(crate) fn take_overflow(&mut self) -> bool {
+        std::mem::take(&mut self.overflow)
     }
 
     pub(crate) fn has_video(&self) -> bool {
@@ -164,7 +171,10 @@ impl Tracks {
             .position(|t| t.video == video && t.id == id)
         {
             Some(index) => index,
-            None if self.list.len() >= self.limit => return None,
+            None if self.list.len() >= self.limit => {
+                self.overflow = true;
+                return None;
+            }
             None => {
                 self.list.push(Track {
                     video,

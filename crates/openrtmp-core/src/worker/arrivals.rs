@@ -16,6 +16,7 @@ use crate::config::ListenTransport;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
 use crate::inbox::Command;
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
 use crate::sync::lock;
@@ -131,7 +132,7 @@ impl<P: Platform> Worker<P> {
         let open = shared.connections.load(Ordering::Acquire);
         if open >= limit.saturating_add(OVER_LIMIT_RESERVE) {
             // Not worth another worker's attention.
-            return self.turn_away("limits.connections", limit);
+            return self.turn_away(Limit::Connections);
         }
         self.accepted += 1;
         let worker = shared.placement.of_newcomer(self.accepted - 1);
@@ -176,23 +177,22 @@ impl<P: Platform> Worker<P> {
         let entered = (per_address > 0).then(|| shared.addresses.enter(peer.ip()));
         let (address_slot, of_address) = entered.unzip();
         if of_address.is_some_and(|n| n >= per_address.saturating_add(ADDRESS_RESERVE)) {
-            return self.turn_away("limits.connections_per_address", per_address);
+            return self.turn_away(Limit::ConnectionsPerAddress);
         }
         let others = shared.connections.fetch_add(1, Ordering::AcqRel);
         if others >= limit.saturating_add(OVER_LIMIT_RESERVE) {
             shared.connections.fetch_sub(1, Ordering::AcqRel);
-            return self.turn_away("limits.connections", limit);
+            return self.turn_away(Limit::Connections);
         }
         shared.accepted.fetch_add(1, Ordering::Relaxed);
         let crowded_address = of_address.is_some_and(|n| n >= per_address);
         let over_limit = match (others >= limit, crowded_address) {
-            (true, _) => Some(("limits.connections", limit)),
-            (false, true) => Some(("limits.connections_per_address", per_address)),
+            (true, _) => Some(Limit::Connections),
+            (false, true) => Some(Limit::ConnectionsPerAddress),
             (false, false) => None,
         };
-        if let Some((name, value)) = over_limit {
+        if over_limit.is_some() {
             shared.refused.fetch_add(1, Ordering::Relaxed);
-            self.context.report_limit(name, value as u64, None);
         }
         let now = self.context.now;
         let platform = self.context.platform.clone();
@@ -206,7 +206,7 @@ impl<P: Platform> Worker<P> {
             ListenTransport::Plain => Transport::Plain(socket),
         };
         let connection = Connection {
-            over_limit: over_limit.map(|(name, _)| name),
+            over_limit,
             address_slot,
             ..Connection::new(id, peer, transport, session, &self.context)
         };
@@ -230,6 +230,9 @@ impl<P: Platform> Worker<P> {
             connection: id,
             peer,
         });
+        if let Some(limit) = over_limit {
+            self.context.report_limit(limit, Some(id));
+        }
         self.newcomers.push(id, &self.connections);
     }
 
@@ -281,11 +284,11 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A connection is closed unheard. It costs its accept and its close.
-    fn turn_away(&self, limit: &'static str, value: usize) {
+    fn turn_away(&self, limit: Limit) {
         let shared = &self.context.shared;
         shared.accepted.fetch_add(1, Ordering::Relaxed);
         shared.refused.fetch_add(1, Ordering::Relaxed);
-        self.context.report_limit(limit, value as u64, None);
+        self.context.report_limit(limit, None);
     }
 
     /// Who is slow to shake hands must not lock others out: the oldest that has
@@ -299,8 +302,11 @@ impl<P: Platform> Worker<P> {
             return;
         };
         if connection.opened + grace <= self.context.now {
-            let reason = "made room for another: limits.connections is reached";
-            self.close(slot, CloseReason::Limit(reason.to_owned()));
+            let (limit, id) = (Limit::HandshakeGrace, connection.id);
+            self.context.report_limit(limit, Some(id));
+            let full = Limit::Connections;
+            let reason = format!("{limit} is over; made room for another: {full} is reached");
+            self.close(slot, CloseReason::Limit(reason));
         }
     }
 }

@@ -3,20 +3,23 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::session::Stage;
-use openrtmp_protocol::{StreamName, Time};
 
 use super::context::Context;
 use super::end::End;
 use super::requests::{Pending, WaitsFor};
 use super::session::Session;
 use super::transport::Transport;
+use crate::access::Attempt;
 use crate::addresses::AddressSlot;
 use crate::budget::Charge;
 use crate::config::{Config, QueueConfig};
 use crate::id::{ConnectionId, StreamId};
+use crate::limit::Limit;
 use crate::metrics::DelayHistogram;
 use crate::platform::{Platform, Stream};
+use crate::secret::StreamName;
 use crate::stream::queue::SendQueue;
 
 /// What a connection that does not publish may hold once memory is used up.
@@ -53,14 +56,14 @@ pub(crate) struct Connection<S> {
     pub(super) peer: SocketAddr,
     pub(super) opened: Time,
     /// The app that `connect` named.
-    pub(super) app: String,
+    pub(super) app: StreamName,
     pub(super) publishing: Vec<Publication>,
     /// Message streams that play, and what.
     pub(super) playing: Vec<(u32, StreamId)>,
     pub(super) pending: Vec<Pending>,
     /// The limit beyond which it was accepted, to be refused at `connect` with a
     /// status.
-    pub(super) over_limit: Option<&'static str>,
+    pub(super) over_limit: Option<Limit>,
     /// Its place among those of its address, if they are counted: held, never read.
     pub(super) address_slot: Option<AddressSlot>,
 }
@@ -93,8 +96,8 @@ pub(super) struct Publication {
     pub(super) stream: StreamId,
     pub(super) epoch: u32,
     pub(super) home: usize,
-    pub(super) name: StreamName,
-    pub(super) query: String,
+    /// What allowed it.
+    pub(super) attempt: Attempt,
 }
 
 /// What a connection gives up when it ends.
@@ -123,7 +126,7 @@ impl<S: Stream> Connection<S> {
             charge: Charge::new(&context.shared.budget, 0),
             opened: context.now,
             last_input: context.now,
-            app: String::new(),
+            app: context.shared.host_name(""),
             publishing: Vec::new(),
             playing: Vec::new(),
             pending: Vec::new(),

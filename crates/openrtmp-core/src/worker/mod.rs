@@ -349,7 +349,7 @@ impl<P: Platform> Worker<P> {
                     self.notify_players(stream, StreamNews::Ended);
                 }
             }
-            Command::Revoke { key } => self.revoke(&key),
+            Command::Revoke { key } => self.revoke(key.reveal()),
             Command::Configure(config, in_force) => {
                 self.configure(config);
                 drop(in_force);
@@ -385,7 +385,7 @@ impl<P: Platform> Worker<P> {
         }
         if let Some(slot) = self.dialing.slot_of(id) {
             if let ConnectionCommand::Disconnect { reason, answer } = command {
-                self.dialing.fail(&mut self.context, slot, &reason);
+                self.dialing.fail(&mut self.context, slot, reason.detail());
                 let _ = answer.map(|answer| answer.send(true));
             }
             return;
@@ -406,7 +406,7 @@ impl<P: Platform> Worker<P> {
     fn obey(&mut self, slot: usize, command: ConnectionCommand) {
         match command {
             ConnectionCommand::EndPublish { stream, reason } => {
-                self.end_publish(slot, stream, &reason);
+                self.end_publish(slot, stream, reason);
             }
             ConnectionCommand::RetryPublish { request, stream } => {
                 self.retry(slot, request);
@@ -447,11 +447,11 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The host ends a connection. False if it is ending already.
-    fn disconnect(&mut self, slot: usize, reason: String) -> bool {
+    /// Ends a connection. False if it is ending already.
+    fn disconnect(&mut self, slot: usize, reason: CloseReason) -> bool {
         let goes_on = self.connections.get(slot).is_some_and(|c| !c.is_ending());
         if goes_on {
-            self.end(slot, CloseReason::Host(reason));
+            self.end(slot, reason);
         }
         goes_on
     }
@@ -599,7 +599,8 @@ impl<P: Platform> Worker<P> {
         }
         drop(directory);
         for orphan in orphans {
-            shared.end_publisher(orphan.publisher, "the stream was lost");
+            let reason = CloseReason::Refused("the stream was lost".to_owned());
+            shared.end_publisher(orphan.publisher, reason);
             self.call_next(orphan.id);
         }
         self.listeners.rebind(&mut self.context);

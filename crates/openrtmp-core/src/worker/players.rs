@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{Stage, published};
-use openrtmp_protocol::{StreamName, Time};
 
 use super::connection::Connection;
 use super::connections::Connections;
@@ -13,9 +13,12 @@ use super::session::Session;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, StreamId};
 use crate::inbox::{Command, JoinId};
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
+use crate::secret::StreamName;
 use crate::stream::class::Class;
+use crate::stream::directory::Attached;
 use crate::stream::gate::Gate;
 use crate::stream::message::StreamNews;
 use crate::stream::packet::SharedPacket;
@@ -72,12 +75,16 @@ impl Players {
         connection: &mut Connection<P::Stream>,
         slot: usize,
         message_stream: u32,
-        name: StreamName,
+        name: &StreamName,
     ) -> Option<Joining> {
         context.joins += 1;
         let join = JoinId(context.joins);
         let mut directory = context.shared.directory.lock();
-        let (id, home) = directory.attach(&name, context.index);
+        let Attached {
+            stream: id,
+            home,
+            name,
+        } = directory.attach(name, context.index);
         // Sent with the lock held: it cannot be overtaken by the stream's end.
         if let Some(home) = home.filter(|&home| home != context.index) {
             let worker = context.index;
@@ -93,7 +100,7 @@ impl Players {
         drop(directory);
 
         connection.playing.push((message_stream, id));
-        let shown = context.shared.play_keys.masked(&name);
+        let shown = name.clone();
         let audience = self.audiences.entry(id).or_insert_with(|| Audience {
             name,
             subscribers: Vec::new(),
@@ -216,9 +223,16 @@ impl Players {
                 if connection.is_ending() {
                     return;
                 }
+                let full = connection.queue.bytes() > context.config.queue.max_bytes;
                 match subscriber.take(context, connection, packet) {
                     Ok(0) => {}
-                    Ok(lost) => subscriber.report_loss(context, name, lost),
+                    Ok(lost) => {
+                        let limit = match full {
+                            true => Limit::QueueBytes,
+                            false => Limit::QueueDelay,
+                        };
+                        subscriber.report_loss(context, name, lost, limit);
+                    }
                     Err(reason) => return connections.doom(subscriber.slot, reason),
                 }
                 connections.mark_dirty(subscriber.slot);
@@ -310,7 +324,7 @@ fn report_left<P: Platform>(context: &mut Context<P>, name: &StreamName, subscri
     context.totals.dropped_frames += dropped;
     context.emit(Event::SubscriberLeft {
         connection: subscriber.connection,
-        name: context.shared.play_keys.masked(name),
+        name: name.clone(),
         dropped,
     });
 }
@@ -374,8 +388,9 @@ impl Subscriber {
         }
         // One that keeps up had nothing waiting: not worth a look.
         if before > 0
-            && let Some(behind) = connection.queue.is_hopeless(now, config)
+            && let Some((limit, behind)) = connection.queue.is_hopeless(now, config)
         {
+            context.report_limit(limit, Some(self.connection));
             context.totals.errors.too_slow += 1;
             return Err(CloseReason::TooSlow(behind));
         }
@@ -392,6 +407,7 @@ impl Subscriber {
         // Who asks to play again and again is given it once more only.
         if queue.footprint() > context.config.queue.max_bytes.saturating_mul(2) {
             context.totals.errors.too_slow += 1;
+            context.report_limit(Limit::QueueBytes, Some(self.connection));
             return Err(CloseReason::TooSlow(format!(
                 "{} bytes behind",
                 queue.bytes()
@@ -436,8 +452,14 @@ impl Subscriber {
         }
     }
 
-    fn report_loss<P: Platform>(&self, context: &Context<P>, name: &StreamName, frames: u64) {
-        let name = context.shared.play_keys.masked(name);
+    fn report_loss<P: Platform>(
+        &self,
+        context: &Context<P>,
+        name: &StreamName,
+        frames: u64,
+        limit: Limit,
+    ) {
+        context.report_limit(limit, Some(self.connection));
         if context.may_log(Cause::TooSlow, log::Level::Warn) {
             log::warn!(
                 connection:% = self.connection, stream:% = name, frames = frames;
@@ -446,7 +468,7 @@ impl Subscriber {
         }
         context.emit(Event::SubscriberDropping {
             connection: self.connection,
-            name,
+            name: name.clone(),
             dropped: frames,
         });
     }

@@ -31,7 +31,7 @@ impl<P: Platform> Worker<P> {
         for stream in self.streams.iter() {
             report.streams.push(StreamMetrics {
                 id: stream.id,
-                name: context.shared.publish_keys.masked(&stream.name),
+                name: stream.name.clone(),
                 uptime_seconds: now.since(stream.started).as_secs_f64(),
                 live: stream.publisher.is_some(),
                 bytes: stream.stats.bytes,

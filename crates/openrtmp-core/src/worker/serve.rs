@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 
 use openrtmp_protocol::session::{ClientMode, RejectReason, RequestId, SessionError, Stage};
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::{Secret, Time};
 
 use super::Worker;
 use super::connection::{Connection, Publication, Released, stage_name};
@@ -14,8 +14,10 @@ use super::session::{PLAYED, Session, SessionEvent};
 use crate::access::{AccessAction, Attempt, Protocol};
 use crate::events::{CloseReason, Event};
 use crate::inbox::Command;
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
+use crate::secret::StreamName;
 use crate::stream::gate::Gate;
 use crate::stream::message::PublisherMessage;
 
@@ -83,6 +85,8 @@ impl<P: Platform> Worker<P> {
                 // reset; what it says no longer matters.
                 let discarded = connection.end.discard(bytes.len());
                 if discarded > self.context.config.limits.linger_bytes {
+                    self.context
+                        .report_limit(Limit::LingerBytes, Some(connection.id));
                     self.connections.doom(slot, CloseReason::Peer);
                 }
                 return;
@@ -144,12 +148,18 @@ impl<P: Platform> Worker<P> {
                 message_stream,
                 wish,
             } => {
+                let shared = &self.context.shared;
+                let query = wish.query.reveal();
                 if wish.action == AccessAction::Connect {
-                    connection.app.clone_from(&wish.app);
+                    connection.app = shared.peer_name(&wish.app, query);
                 }
+                let name = match &wish.name {
+                    Some(name) => shared.peer_name(name.reveal(), query),
+                    None => shared.host_name(""),
+                };
                 let attempt = Attempt {
                     query: wish.query,
-                    ..attempt(connection, wish.action, wish.name)
+                    ..attempt(connection, wish.action, name)
                 };
                 self.ask(slot, Request::new(request, message_stream, attempt));
             }
@@ -191,6 +201,12 @@ impl<P: Platform> Worker<P> {
                     self.withdraw(id, &pending);
                 }
             }
+            SessionEvent::LimitReached(limit) => {
+                let id = connection.id;
+                if let Some(limit) = Limit::of_session(limit) {
+                    self.context.report_limit(limit, Some(id));
+                }
+            }
             SessionEvent::Tolerated(what) => {
                 if self.context.may_log(Cause::Tolerated, log::Level::Debug) {
                     let (peer, id) = (connection.peer, connection.id);
@@ -219,7 +235,7 @@ impl<P: Platform> Worker<P> {
         if !connection.publishing.is_empty() || !connection.playing.is_empty() {
             return;
         }
-        let attempt = attempt(connection, action, Some(errand.name.clone()));
+        let attempt = attempt(connection, action, errand.name.clone());
         self.grant(slot, Request::new(RequestId(0), message_stream, attempt));
     }
 
@@ -285,7 +301,9 @@ impl<P: Platform> Worker<P> {
         let is_late = |waits_for: &WaitsFor| matches!(*waits_for, WaitsFor::Host(at) if at <= now);
         let late = connection.pending.iter().filter(|p| is_late(&p.waits_for));
         let late: Vec<_> = late.map(|p| p.request.id).collect();
+        let id = connection.id;
         for request in late {
+            self.context.report_limit(Limit::DecisionTimeout, Some(id));
             let reason = "the decision took too long".to_owned();
             self.decide(slot, request, Err(RejectReason::Unavailable(reason)));
         }
@@ -299,16 +317,24 @@ impl<P: Platform> Worker<P> {
             return;
         };
         let stage = stage_name(stage);
+        // The other server of an outgoing connection may repeat the key in our URL.
+        let error_text = match connection.session.errand() {
+            Some(errand) => errand.url.masked_in(&error.to_string()),
+            None => error.to_string(),
+        };
         if self.context.may_log(Cause::Violation, log::Level::Warn) {
             log::warn!(
                 peer:% = connection.peer, connection:% = connection.id, stage = stage;
-                "connection closed: {error}"
+                "connection closed: {error_text}"
             );
         }
-        if let SessionError::Refused { .. } = error {
-            return self.end(slot, CloseReason::Refused(error.to_string()));
+        if let Some(limit) = Limit::of_session_error(error, &self.context.config) {
+            self.context.report_limit(limit, Some(connection.id));
         }
-        let text = format!("{stage}: {error}");
+        if let SessionError::Refused { .. } = error {
+            return self.end(slot, CloseReason::Refused(error_text));
+        }
+        let text = format!("{stage}: {error_text}");
         if error.is_out_of_memory() {
             return self.end(slot, CloseReason::Limit(text));
         }
@@ -386,7 +412,7 @@ impl<P: Platform> Worker<P> {
 fn attempt<S: Stream>(
     connection: &Connection<S>,
     action: AccessAction,
-    name: Option<StreamName>,
+    name: StreamName,
 ) -> Attempt {
     let protocol = match connection.session {
         Session::Server(_) => Protocol::Rtmp,
@@ -398,8 +424,8 @@ fn attempt<S: Stream>(
         peer: connection.peer,
         connection: Some(connection.id),
         app: connection.app.clone(),
-        stream: name.unwrap_or_else(|| StreamName::join("", "")),
-        query: String::new(),
+        stream: name,
+        query: Secret::default(),
         over_limit: connection.over_limit,
     }
 }

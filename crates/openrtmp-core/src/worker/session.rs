@@ -1,12 +1,12 @@
 //! The protocol's part of a connection, whichever side began it.
 
 use bytes::Bytes;
-use openrtmp_protocol::Time;
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{
     ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId, ServerEvent,
-    ServerSession, SessionError, Stage,
+    ServerSession, SessionError, SessionLimit, Stage,
 };
+use openrtmp_protocol::{Secret, Time};
 
 use crate::access::AccessAction;
 use crate::outgoing::Errand;
@@ -60,6 +60,8 @@ pub(super) enum SessionEvent {
     },
     /// The other server granted what we connected for, or has the stream again.
     Ready,
+    /// More than a limit was asked for, and refused.
+    LimitReached(SessionLimit),
     /// Something odd that is put up with.
     Tolerated(String),
 }
@@ -71,7 +73,7 @@ pub(super) struct Wish {
     pub(super) app: String,
     /// The stream, of `publish` and `play`.
     pub(super) name: Option<openrtmp_protocol::StreamName>,
-    pub(super) query: String,
+    pub(super) query: Secret,
 }
 
 impl Session {
@@ -309,13 +311,14 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
             }
         }
         ServerEvent::Withdrawn { request } => SessionEvent::Withdrawn { request },
+        ServerEvent::LimitReached(limit) => SessionEvent::LimitReached(limit),
         ServerEvent::Tolerated(what) => SessionEvent::Tolerated(what),
         _ => return None,
     })
 }
 
 impl Wish {
-    fn of(action: AccessAction, name: openrtmp_protocol::StreamName, query: String) -> Wish {
+    fn of(action: AccessAction, name: openrtmp_protocol::StreamName, query: Secret) -> Wish {
         Wish {
             action,
             app: String::new(),

@@ -45,7 +45,7 @@ pub use client::{ClientConfig, ClientEvent, ClientMode, ClientSession};
 pub use payload::published;
 pub use server::{
     ConnectRequest, PublishKind, RejectReason, RequestId, ServerConfig, ServerEvent, ServerSession,
-    Stage,
+    SessionLimit, Stage,
 };
 
 use self::link::chunk_stream;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use event::{ConnectRequest, PublishKind, RejectReason, RequestId, ServerEvent, Stage};
+pub use event::{
+    ConnectRequest, PublishKind, RejectReason, RequestId, ServerEvent, SessionLimit, Stage,
+};
 
 use self::media::{Waiting, WaitingTotal};
 use self::streams::{MessageStreams, Role};
@@ -586,7 +588,7 @@ impl ServerSession {
         let Some(Role::Playing(name)) = self.streams.get(stream).map(|stream| &stream.role) else {
             return;
         };
-        let status = Status::status(code, format!("{name} {what}."));
+        let status = Status::status(code, format!("{} {what}.", name.reveal()));
         self.link.send_control(Control::UserControl(event));
         self.send_status(stream, &status);
     }

@@ -111,8 +111,8 @@ fn name_query_and_kind_are_told() {
         else {
             panic!("{events:?}");
         };
-        assert_eq!(name.as_str(), expected);
-        assert_eq!(query, expected_query);
+        assert_eq!(name.reveal(), expected);
+        assert_eq!(query.reveal(), expected_query);
         assert_eq!(*kind, expected_kind);
     }
 }

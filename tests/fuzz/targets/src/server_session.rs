@@ -380,7 +380,7 @@ impl Host {
                 name,
                 ..
             } => {
-                assert!(!name.as_str().is_empty());
+                assert!(!name.reveal().is_empty());
                 self.asked(*request, Asks::Publish(*stream));
             }
             ServerEvent::Play {
@@ -389,7 +389,7 @@ impl Host {
                 name,
                 ..
             } => {
-                assert!(!name.as_str().is_empty());
+                assert!(!name.reveal().is_empty());
                 self.asked(*request, Asks::Play(*stream));
             }
             ServerEvent::Withdrawn { request } => {

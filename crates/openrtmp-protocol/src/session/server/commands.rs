@@ -6,7 +6,7 @@ use super::connect::{connect_result, join_queries, split_query};
 use super::streams::Role;
 use super::{
     Call, ConnectRequest, Connected, PendingConnect, Phase, PublishKind, RejectReason, RequestId,
-    ServerEvent, ServerSession,
+    ServerEvent, ServerSession, SessionLimit,
 };
 use crate::StreamName;
 use crate::amf::{Encoding, Object, Value};
@@ -101,11 +101,11 @@ impl ServerSession {
             _ => Object::new(),
         };
         let connect = ConnectRequest::from_object(object);
-        if connect.app.len() + connect.query.len() > self.config.limits.name_bytes {
+        if connect.app.len() + connect.query.reveal().len() > self.config.limits.name_bytes {
             let status = Status::error(code::CONNECT_REJECTED, TOO_LONG);
             let error = Command::error(call.transaction, &status);
             self.link.send_command(call.stream, &error, call.encoding);
-            return;
+            return self.limit_reached(SessionLimit::NameBytes);
         }
         let request = self.new_request();
         self.phase = Phase::Pending(Box::new(PendingConnect {
@@ -114,7 +114,7 @@ impl ServerSession {
             object_encoding: connect.object_encoding(),
             connected: Connected {
                 app: connect.app.clone(),
-                query: connect.query.clone(),
+                query: connect.query.reveal().to_owned(),
                 capabilities: connect.capabilities.clone(),
                 encoding: call.encoding,
             },
@@ -179,11 +179,11 @@ impl ServerSession {
     fn on_create_stream(&mut self, call: Call) {
         match self.streams.create(self.config.limits.message_streams) {
             Some(id) => self.answer(call, f64::from(id).into()),
-            None => self.refuse(
-                call,
-                "createStream",
-                "is beyond the limit of message streams",
-            ),
+            None => {
+                let why = "is beyond the limit of message streams";
+                self.refuse(call, "createStream", why);
+                self.limit_reached(SessionLimit::MessageStreams);
+            }
         }
     }
 
@@ -222,7 +222,8 @@ impl ServerSession {
         let path = text(0).unwrap_or_default();
         if path.len() > self.config.limits.name_bytes {
             let status = Status::error(code::PUBLISH_BAD_NAME, TOO_LONG);
-            return self.link.send_status(call.stream, &status, call.encoding);
+            self.link.send_status(call.stream, &status, call.encoding);
+            return self.limit_reached(SessionLimit::NameBytes);
         }
         let (name, query) = self.stream_name(path);
         let kind = match text(1) {
@@ -230,7 +231,7 @@ impl ServerSession {
             Some("append") => PublishKind::Append,
             _ => PublishKind::Live,
         };
-        if name.as_str().is_empty() {
+        if name.reveal().is_empty() {
             let status = Status::error(code::PUBLISH_BAD_NAME, "The stream has no name.");
             self.link.send_status(call.stream, &status, call.encoding);
             return;
@@ -253,7 +254,7 @@ impl ServerSession {
                 request,
                 stream: call.stream,
                 name,
-                query,
+                query: query.into(),
                 kind,
             });
         }
@@ -263,10 +264,11 @@ impl ServerSession {
         let path = name.as_str().unwrap_or_default();
         if path.len() > self.config.limits.name_bytes {
             let status = Status::error(code::PLAY_FAILED, TOO_LONG);
-            return self.link.send_status(call.stream, &status, call.encoding);
+            self.link.send_status(call.stream, &status, call.encoding);
+            return self.limit_reached(SessionLimit::NameBytes);
         }
         let (name, query) = self.stream_name(path);
-        if name.as_str().is_empty() {
+        if name.reveal().is_empty() {
             let status = Status::error(code::PLAY_STREAM_NOT_FOUND, "The stream has no name.");
             self.link.send_status(call.stream, &status, call.encoding);
             return;
@@ -276,7 +278,7 @@ impl ServerSession {
                 request,
                 stream: call.stream,
                 name,
-                query,
+                query: query.into(),
             });
         }
     }
@@ -296,6 +298,10 @@ impl ServerSession {
             let reason = RejectReason::Unavailable("Too many streams on this connection.".into());
             let status = reason.stream_status(publish);
             self.link.send_status(call.stream, &status, call.encoding);
+            self.limit_reached(match room {
+                true => SessionLimit::MessageStreams,
+                false => SessionLimit::PendingRequests,
+            });
             return None;
         };
         stream.encoding = call.encoding;
@@ -444,6 +450,10 @@ impl ServerSession {
         });
     }
 
+    pub(super) fn limit_reached(&mut self, limit: SessionLimit) {
+        self.events.push(ServerEvent::LimitReached(limit));
+    }
+
     fn new_request(&mut self) -> RequestId {
         self.next_request = self.next_request.wrapping_add(1);
         RequestId(self.next_request)
@@ -489,7 +499,7 @@ impl ServerSession {
             .and_then(|stream| stream.role.name());
         Status::status(
             code,
-            format!("{} {what}", name.map_or("", StreamName::as_str)),
+            format!("{} {what}", name.map_or("", StreamName::reveal)),
         )
     }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::streams::Role;
-use super::{ServerEvent, ServerSession};
+use super::{ServerEvent, ServerSession, SessionLimit};
 use crate::Limits;
 use crate::chunk::Message;
 use crate::session::SessionError;
@@ -32,8 +32,16 @@ fn cost(message: &Message) -> usize {
 
 impl WaitingTotal {
     fn has_room_for(&self, message: &Message, limits: &Limits) -> bool {
-        self.messages < limits.waiting_messages
-            && self.bytes.saturating_add(cost(message)) <= limits.partial_bytes
+        self.limit_for(message, limits).is_none()
+    }
+
+    /// The limit beyond which one more message would be.
+    fn limit_for(&self, message: &Message, limits: &Limits) -> Option<SessionLimit> {
+        if self.messages >= limits.waiting_messages {
+            return Some(SessionLimit::WaitingMessages);
+        }
+        let bytes = self.bytes.saturating_add(cost(message));
+        (bytes > limits.partial_bytes).then_some(SessionLimit::PartialBytes)
     }
 
     fn add(&mut self, message: &Message) {
@@ -86,10 +94,13 @@ impl ServerSession {
             Some(id) => self.streams.get_mut(id).map(|stream| &mut stream.waiting),
             None => Some(&mut self.waiting),
         };
-        let kept = total.has_room_for(&message, &self.config.limits)
-            && waiting.is_some_and(|waiting| waiting.push(message, total));
+        let limit = total.limit_for(&message, &self.config.limits);
+        let kept = limit.is_none() && waiting.is_some_and(|waiting| waiting.push(message, total));
         if !kept {
             self.drop_media(1, format_args!("more media than may wait for an answer"));
+        }
+        if let Some(limit) = limit {
+            self.limit_reached(limit);
         }
     }
 
