@@ -108,7 +108,7 @@ fn peak_of(act: impl FnOnce()) -> usize {
 
 fn start(change: impl FnOnce(&mut Config)) -> Server {
     let mut config = Config::desktop();
-    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
     config.workers = 1;
     change(&mut config);
     Server::builder(config)

@@ -12,7 +12,7 @@ use openrtmp_core::{Config, Server, StartError};
 
 fn config() -> Config {
     let mut config = Config::desktop();
-    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
     config.workers = 2;
     config
 }

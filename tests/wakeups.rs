@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_secs(3);
 #[test]
 fn nothing_wakes_up_without_work() {
     let mut config = Config::desktop();
-    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
     config.workers = 2;
     let server = Server::builder(config)
         .on_event(|_| ())

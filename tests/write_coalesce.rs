@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[test]
 fn what_a_window_collected_is_sent_when_it_ends() {
     let mut config = Config::desktop();
-    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
     config.workers = 1;
     config.queue.write_coalesce = Duration::from_millis(100);
     let server = Server::start(config).expect("it starts");

@@ -11,6 +11,7 @@ use super::end::End;
 use super::requests::{Pending, WaitsFor};
 use super::session::Session;
 use super::transport::Transport;
+use super::work::RecentWork;
 use crate::access::Attempt;
 use crate::addresses::AddressSlot;
 use crate::budget::Charge;
@@ -47,6 +48,9 @@ pub(crate) struct Connection<S> {
     /// Into which chunks the session cuts what it sends by now.
     pub(super) chunk_size: u32,
     pub(super) session: Session,
+    /// What it said beyond its slice of work: handled next, before its socket is read.
+    pub(super) unhandled: Vec<u8>,
+    pub(super) recent_work: RecentWork,
     pub(super) last_input: Time,
     pub(super) bytes_in: u64,
     /// Its memory for unfinished messages.
@@ -125,6 +129,8 @@ impl<S: Stream> Connection<S> {
             queue: SendQueue::default(),
             charge: Charge::new(&context.shared.budget, 0),
             opened: context.now,
+            unhandled: Vec::new(),
+            recent_work: RecentWork::default(),
             last_input: context.now,
             app: context.shared.host_name(""),
             publishing: Vec::new(),
@@ -207,7 +213,8 @@ impl<S: Stream> Connection<S> {
     pub(super) fn account(&mut self) {
         let held = self.session.buffered_bytes()
             + self.queue.control_bytes()
-            + self.transport.buffered_bytes();
+            + self.transport.buffered_bytes()
+            + self.unhandled.capacity();
         self.charge.set(held);
     }
 
@@ -218,6 +225,13 @@ impl<S: Stream> Connection<S> {
 
     pub(super) fn stage(&self) -> Stage {
         self.session.stage()
+    }
+
+    /// Who is served first when not all can be: who publishes or plays, then who took
+    /// least of late.
+    pub(super) fn precedence(&self, now: Time) -> (bool, u64) {
+        let newcomer = self.publishing.is_empty() && self.playing.is_empty();
+        (newcomer, self.recent_work.of(now))
     }
 
     /// Gives up what it publishes, plays and waits for.

@@ -150,9 +150,19 @@ impl<S: Stream> Connections<S> {
         !self.unread.is_empty() || !self.unwritten.is_empty()
     }
 
-    /// Those whose budget of reading ended before their bytes did.
-    pub(super) fn take_unread(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.unread)
+    /// Those to be read. If some are left over from the last turn there is more than one
+    /// turn's work, and they come in the order of [`Connection::precedence`].
+    pub(super) fn take_unread(&mut self, now: Time, pressed: bool) -> Vec<usize> {
+        let mut unread = std::mem::take(&mut self.unread);
+        if pressed {
+            unread.sort_by_cached_key(|&slot| self.get(slot).map(|c| c.precedence(now)));
+        }
+        unread
+    }
+
+    /// True if a connection was not read to its end in the last turn.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
     }
 
     /// Those whose budget of writing ended in the last turn have it again, behind

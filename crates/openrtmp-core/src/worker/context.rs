@@ -29,6 +29,8 @@ pub(super) struct Context<P: Platform> {
     pub(super) timers: Timers,
     /// When this turn began.
     pub(super) now: Time,
+    /// Units of work done so far, see [`super::work`].
+    pub(super) work: u64,
     pub(super) totals: Totals,
     /// The host is in the background: writes are collected.
     pub(super) background: bool,

@@ -39,6 +39,7 @@ mod session;
 mod streams;
 mod timers;
 mod transport;
+mod work;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -115,6 +116,7 @@ impl<P: Platform> Worker<P> {
                 poller,
                 timers: Timers::default(),
                 now: Time::ZERO,
+                work: 0,
                 totals: Totals::default(),
                 background: false,
                 joins: 0,
@@ -192,9 +194,7 @@ impl<P: Platform> Worker<P> {
         context.now = context.platform.now();
         context.totals.turns += 1;
 
-        for slot in self.connections.take_unread() {
-            self.read_again(slot);
-        }
+        let pressed = self.connections.has_unread();
         if self.listeners.has_more() {
             self.accept_all();
         }
@@ -202,6 +202,7 @@ impl<P: Platform> Worker<P> {
             self.on_ready(*readiness);
         }
         self.ready = ready;
+        self.read_ready(pressed);
         self.carry_out_commands();
         while let Some(timer) = self.context.timers.pop_due(self.context.now) {
             self.on_timer(timer);
@@ -237,10 +238,19 @@ impl<P: Platform> Worker<P> {
         self.context.timers.len()
     }
 
-    fn read_again(&mut self, slot: usize) {
-        if let Some(connection) = self.connections.get_mut(slot) {
+    /// Reads those that have something, for a turn's work. The rest is read in the next.
+    fn read_ready(&mut self, pressed: bool) {
+        let began = self.context.work;
+        for slot in self.connections.take_unread(self.context.now, pressed) {
+            let Some(connection) = self.connections.get_mut(slot) else {
+                continue;
+            };
             connection.io.unread = false;
-            self.guarded(slot, Self::read);
+            if self.context.work - began < work::TURN {
+                self.guarded(slot, Self::read);
+            } else {
+                self.connections.mark_unread(slot);
+            }
         }
     }
 
@@ -256,7 +266,7 @@ impl<P: Platform> Worker<P> {
             self.connections.on_writable(slot);
         }
         if readiness.readable {
-            self.guarded(slot, Self::read);
+            self.connections.mark_unread(slot);
         }
     }
 
@@ -287,8 +297,12 @@ impl<P: Platform> Worker<P> {
     }
 
     fn carry_out_commands(&mut self) {
+        let began = self.context.work;
         self.inbox.begin();
         for _ in 0..COMMANDS_PER_TURN {
+            if self.context.work - began >= work::TURN {
+                break;
+            }
             let Some(command) = self.inbox.next() else {
                 return;
             };

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::connections::Connections;
 use super::context::Context;
 use super::session::Session;
+use super::work;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, StreamId};
 use crate::inbox::{Command, JoinId};
@@ -177,6 +178,7 @@ impl Players {
         let Some(subscriber) = audience.subscribers.iter_mut().find(is_it) else {
             return;
         };
+        context.work += work::DELIVERY * packets.len() as u64;
         subscriber.attached = true;
         subscriber.gate.join(has_video);
         guarded(
@@ -208,6 +210,7 @@ impl Players {
             // The last subscriber left while the packet was on its way.
             return;
         };
+        context.work += work::DELIVERY * audience.subscribers.len() as u64;
         let name = &audience.name;
         guarded(
             context,

@@ -6,7 +6,7 @@ use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
-use super::connection::Publication;
+use super::connection::{Connection, Publication};
 use crate::access::{AccessAction, Attempt, Decision, Refusal, reason_text};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
@@ -155,14 +155,17 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The worker that a connection goes on with, once its own turn is over.
-    pub(super) fn next_worker_of(&self, slot: usize) -> Option<usize> {
-        let connection = self.connections.get(slot)?;
+    /// The worker that carries out what a connection was granted, now that its own turn
+    /// is over. This one, if it has taken up something here meanwhile.
+    pub(super) fn next_worker_of(&self, connection: &Connection<P::Stream>) -> Option<usize> {
         let worker = connection.pending.iter().find_map(|p| match p.waits_for {
             WaitsFor::Worker(worker) => Some(worker),
             WaitsFor::Host(_) | WaitsFor::Publisher => None,
         })?;
-        (!connection.is_ending()).then_some(worker)
+        match connection.is_idle_but_for_one_request() {
+            true => Some(worker),
+            false => Some(self.context.index),
+        }
     }
 
     /// A connection has come from another worker, or could not go there: what was

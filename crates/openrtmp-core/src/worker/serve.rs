@@ -11,6 +11,7 @@ use super::Worker;
 use super::connection::{Connection, Publication, Released, stage_name};
 use super::requests::{Request, WaitsFor};
 use super::session::{PLAYED, Session, SessionEvent};
+use super::work;
 use crate::access::{AccessAction, Attempt, Protocol};
 use crate::events::{CloseReason, Event};
 use crate::inbox::Command;
@@ -24,20 +25,46 @@ use crate::stream::message::PublisherMessage;
 /// Bytes read at once. One buffer per worker, shared by its connections.
 const READ_BUFFER: usize = 256 * 1024;
 
+/// The same from a connection that does not publish. What it says beyond a slice of
+/// work is kept: it must not be much, for there may be many of them.
+const SMALL_READ: usize = 32 * 1024;
+
 /// Bytes read from one connection in one turn; the rest has its turn after the
 /// others.
 const READ_BUDGET: usize = 2 * READ_BUFFER;
 
 impl<P: Platform> Worker<P> {
-    /// Reads until the socket has no more, or the budget is used.
+    /// Serves a connection for a slice of work: what it said before, then what its
+    /// socket has, until that has no more.
     pub(super) fn read(&mut self, slot: usize) {
+        let began = self.context.work;
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let unhandled = std::mem::take(&mut connection.unhandled);
+        let end = match self.input(slot, &unhandled, began) {
+            true => self.read_socket(slot, began),
+            false => None,
+        };
+        let (work, now) = (self.context.work - began, self.context.now);
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.recent_work.add(work, now);
+        }
+        match end {
+            Some(reason) => self.connections.doom(slot, reason),
+            None => self.connections.settle(&mut self.context, slot),
+        }
+    }
+
+    /// Reads until the socket has no more, or a budget is used. Returns why the
+    /// connection is over, if it is.
+    fn read_socket(&mut self, slot: usize, began: u64) -> Option<CloseReason> {
         // Taken out so that handling may borrow the worker; a panic costs only a
         // new buffer.
         let mut buffer = std::mem::take(&mut self.read_buffer);
         if buffer.is_empty() {
             if buffer.try_reserve_exact(READ_BUFFER).is_err() {
-                let reason = CloseReason::Limit("no memory to read".to_owned());
-                return self.connections.doom(slot, reason);
+                return Some(CloseReason::Limit("no memory to read".to_owned()));
             }
             buffer.resize(READ_BUFFER, 0);
         }
@@ -50,8 +77,14 @@ impl<P: Platform> Worker<P> {
                 self.connections.mark_unread(slot);
                 break None;
             }
-            let want = buffer.len().min(budget);
-            match connection.transport.read(&mut buffer[..want]) {
+            let at_once = match connection.publishing.is_empty() {
+                true => SMALL_READ,
+                false => READ_BUFFER,
+            };
+            match connection
+                .transport
+                .read(&mut buffer[..at_once.min(budget)])
+            {
                 Ok(0) => break Some(CloseReason::Peer),
                 Ok(n) => {
                     budget -= n;
@@ -61,7 +94,9 @@ impl<P: Platform> Worker<P> {
                     connection.io.ping_sent = false;
                     self.context.totals.bytes_in += n as u64;
                     self.context.totals.rate_in.add(n, now);
-                    self.input(slot, &buffer[..n]);
+                    if !self.input(slot, &buffer[..n], began) {
+                        break None;
+                    }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break None,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -69,16 +104,15 @@ impl<P: Platform> Worker<P> {
             }
         };
         self.read_buffer = buffer;
-        match end {
-            Some(reason) => self.connections.doom(slot, reason),
-            None => self.connections.settle(&mut self.context, slot),
-        }
+        end
     }
 
-    fn input(&mut self, slot: usize, mut bytes: &[u8]) {
+    /// Feeds bytes to the session. False if its slice of work, since `began`, ended
+    /// before they did: what is left is kept for the next.
+    fn input(&mut self, slot: usize, mut bytes: &[u8], began: u64) -> bool {
         while !bytes.is_empty() {
             let Some(connection) = self.connections.get_mut(slot) else {
-                return;
+                return true;
             };
             if connection.is_ending() {
                 // It is read on for a while, so that our last words are not lost to a
@@ -89,16 +123,26 @@ impl<P: Platform> Worker<P> {
                         .report_limit(Limit::LingerBytes, Some(connection.id));
                     self.connections.doom(slot, CloseReason::Peer);
                 }
-                return;
+                return true;
+            }
+            if self.context.work - began >= work::SLICE {
+                connection.unhandled = bytes.to_vec();
+                self.connections.mark_unread(slot);
+                return false;
             }
             let stage = connection.stage();
             let outcome = connection.session.handle_input(self.context.now, bytes);
+            self.context.work += connection.session.take_work();
             self.drain_events(slot);
             match outcome {
                 Ok(used) => bytes = &bytes[used..],
-                Err(error) => return self.violation(slot, stage, &error),
+                Err(error) => {
+                    self.violation(slot, stage, &error);
+                    return true;
+                }
             }
         }
+        true
     }
 
     pub(super) fn drain_events(&mut self, slot: usize) {

@@ -142,6 +142,14 @@ impl Session {
         }
     }
 
+    /// What was done since this was last asked.
+    pub(super) fn take_work(&mut self) -> u64 {
+        match self {
+            Session::Server(session) => session.take_work(),
+            Session::Client(client) => client.session.take_work(),
+        }
+    }
+
     pub(super) fn ping(&mut self, timestamp: u32) {
         match self {
             Session::Server(session) => session.ping(timestamp),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::timers::Timer;
+use super::work;
 use crate::events::{CloseReason, Event};
 use crate::id::{PublisherId, StreamId};
 use crate::inbox::{Command, ConnectionCommand, JoinId};
@@ -104,6 +105,7 @@ impl Streams {
         context: &mut Context<P>,
         message: PublisherMessage,
     ) -> Option<SharedPacket> {
+        context.work += work::INGEST;
         let now = context.now;
         let shared = &context.shared;
         let PublisherMessage {
