@@ -9,6 +9,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod lines;
+mod listeners;
 mod media;
 mod outgoing;
 mod play;

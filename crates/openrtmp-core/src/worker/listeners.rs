@@ -37,6 +37,8 @@ pub(crate) struct Listening<L> {
     paused_until: Option<Time>,
     /// The wait that ends then.
     wait: Duration,
+    /// The host was told of its loss.
+    reported: bool,
 }
 
 impl<L: Listener> Listening<L> {
@@ -61,6 +63,19 @@ impl<L: Listener> Listening<L> {
             token: 0,
             paused_until: None,
             wait: Duration::ZERO,
+            reported: false,
+        }
+    }
+
+    /// The host is told of a loss once, until the address is had again.
+    fn report_loss<P: Platform>(&mut self, context: &Context<P>, error: &io::Error) {
+        if !std::mem::replace(&mut self.reported, true) {
+            let address = self.address;
+            log::error!(address:% = address; "not listening any more: {error}");
+            context.emit(Event::ListenerLost {
+                address,
+                error: error.to_string(),
+            });
         }
     }
 
@@ -185,9 +200,13 @@ impl<L: Listener> Listeners<L> {
         });
         let Err(error) = bound else {
             listening.wait = Duration::ZERO;
-            log::info!(address:% = address; "listening again");
-            return context.emit(Event::ListenerRestored { address });
+            if std::mem::take(&mut listening.reported) {
+                log::info!(address:% = address; "listening again");
+                context.emit(Event::ListenerRestored { address });
+            }
+            return;
         };
+        listening.report_loss(context, &error);
         listening.listener = None;
         let first = context.config.limits.accept_retry;
         let longest = first * LONGEST_WAIT;
@@ -209,15 +228,10 @@ impl<L: Listener> Listeners<L> {
         error: &io::Error,
     ) {
         let mut listening = self.list.swap_remove(index);
-        let address = listening.address;
         if let Some(mut listener) = listening.listener.take() {
             let _ = context.poller.remove_listener(&mut listener);
         }
-        log::error!(address:% = address; "the listening socket is lost: {error}");
-        context.emit(Event::ListenerLost {
-            address,
-            error: error.to_string(),
-        });
+        listening.report_loss(context, error);
         self.bind_again(context, &mut listening);
         self.list.push(listening);
         self.report_lost(context);
