@@ -78,6 +78,7 @@
 //   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
 //   access.publish_keys []: keys with commas between them; none: everybody may
 //   access.play_keys []: the same for playing
+//   access.secret_names [false]: true: the last segment of every name is a key, not shown
 //   access.decision_timeout [10000]: ms for on_access to be answered, 100 to 600000; 0: 10000
 //   record.directory []: folder, made if missing; naming it records, "record" null does not
 //   record.template [{app}/{name}-{date}-{time}]: file name with {app} {name} {date} {time} {index}
