@@ -78,6 +78,7 @@
 //   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
 //   access.publish_keys []: keys with commas between them; none: everybody may
 //   access.play_keys []: the same for playing
+//   access.secret_names [false]: true: the last segment of every name is a key, not shown
 //   access.decision_timeout [10000]: ms for on_access to be answered, 100 to 600000; 0: 10000
 //   record.directory []: folder, made if missing; naming it records, "record" null does not
 //   record.template [{app}/{name}-{date}-{time}]: file name with {app} {name} {date} {time} {index}
@@ -272,11 +273,12 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // A player is too slow. connection_id, stream, number: frames dropped just now.
 #define OPENRTMP_EVENT_SUBSCRIBER_DROPPING 13
 
-// A request was decided. connection_id, peer, stream: the app or the stream, keys
-// masked, text: why not, flag: granted, number: OPENRTMP_ACCESS_*.
+// A request was decided. connection_id, peer, stream: the app or the stream, text: why
+// not, flag: granted, number: OPENRTMP_ACCESS_*.
 #define OPENRTMP_EVENT_ACCESS 14
 
-// A limit was reached. text: which, by its path, number: its value.
+// A limit was reached. connection_id if it is one connection's, text: which, by its
+// setting's path, number: its value, durations in ms.
 #define OPENRTMP_EVENT_LIMIT_REACHED 15
 
 // A recording was begun. stream, text: the file.
@@ -450,7 +452,8 @@ typedef struct openrtmp_event {
     uint32_t reason;
     // 0 or 1, see the kind.
     uint32_t flag;
-    // The stream's path, for example "live/cam".
+    // The stream's path, for example "live/cam", keys masked, as in "live/***1f3a";
+    // openrtmp_server_stream_name() tells the whole.
     openrtmp_str stream;
     // The peer's address and port.
     openrtmp_str peer;
@@ -472,9 +475,10 @@ typedef struct openrtmp_access_request {
     uint64_t connection_id;
     // The app.
     openrtmp_str app;
-    // The stream's path, app included; empty when connecting.
+    // The stream's path, app included; empty when connecting. The whole of it: it may
+    // be a key.
     openrtmp_str stream;
-    // Query of the URL, without "?". May hold secrets.
+    // Query of the URL, without "?". It may hold keys.
     openrtmp_str query;
     // The peer's address and port.
     openrtmp_str peer;
@@ -581,7 +585,8 @@ typedef struct openrtmp_stream_info {
     uint32_t live;
     // Which.
     uint64_t stream_id;
-    // Its path, for example "live/cam".
+    // Its path, for example "live/cam", keys masked, as in "live/***1f3a";
+    // openrtmp_server_stream_name() tells the whole.
     openrtmp_str name;
     // Codec strings (RFC 6381) of its tracks, with commas between them.
     openrtmp_str codecs;
@@ -700,6 +705,9 @@ typedef struct openrtmp_metrics {
     uint64_t delay_p99_us;
     // Frames that these are of.
     uint64_t delay_frames;
+    // Of errors_refused, those that came with a wrong key, or with none where one is
+    // needed.
+    uint64_t errors_wrong_keys;
 } openrtmp_metrics;
 
 // One frame of one track. Read only. Lives as long as the callback, or, once
@@ -719,7 +727,8 @@ typedef struct openrtmp_frame {
     uint32_t reserved;
     // The stream.
     uint64_t stream_id;
-    // Its path, for example "live/cam".
+    // Its path, for example "live/cam", keys masked, as in "live/***1f3a";
+    // openrtmp_server_stream_name() tells the whole.
     openrtmp_str stream;
     // Decoding time on the stream's clock.
     int64_t dts_us;
@@ -948,6 +957,12 @@ int32_t openrtmp_server_health(const struct openrtmp_server *server,
 // Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
 int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
 
+// Says that the last segment of the name in a request is a key: it is not shown in
+// logs, events, numbers and file names, as long as the server knows of the stream. To be
+// called before the answer, whatever that is. "access.secret_names" says so of all.
+// OPENRTMP_ERROR_NOT_FOUND if the request was answered, or its time is over.
+int32_t openrtmp_request_mark_secret(struct openrtmp_server *server, uint64_t request_id);
+
 // Refuses a request; the peer sees the reason.
 int32_t openrtmp_request_reject(struct openrtmp_server *server,
                                 uint64_t request_id,
@@ -1001,6 +1016,20 @@ int32_t openrtmp_server_end_stream(struct openrtmp_server *server,
                                    openrtmp_str stream,
                                    openrtmp_str reason);
 
+// openrtmp_server_end_stream() of a stream by its id.
+int32_t openrtmp_server_end_stream_id(struct openrtmp_server *server,
+                                      uint64_t stream_id,
+                                      openrtmp_str reason);
+
+// Writes the whole name of a stream, key included where it is one: what events, frames
+// and the visit of streams mask. OPENRTMP_ERROR_NOT_FOUND once nobody publishes, plays,
+// taps or waits for it.
+int32_t openrtmp_server_stream_name(const struct openrtmp_server *server,
+                                    uint64_t stream_id,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *out_length);
+
 // Takes the numbers. Asks each worker thread, and waits at most 1 s for one that is
 // busy.
 int32_t openrtmp_server_metrics(const struct openrtmp_server *server,
@@ -1014,7 +1043,8 @@ int32_t openrtmp_server_metrics_json(const struct openrtmp_server *server,
                                      size_t *out_length);
 
 // Adds a key of a kind (OPENRTMP_KEY_*) to a running server. Once there is one, peers
-// without a key are refused. A peer gives it as "name?key=KEY", or as the name.
+// without a key are refused. A peer gives one: the first "key" or "token" of the query
+// ("name?key=KEY", "app?key=KEY"), or, without one, the last segment of the name.
 int32_t openrtmp_key_add(struct openrtmp_server *server, uint32_t kind, openrtmp_str key);
 
 // Takes a key away. What is being published with it ends; what is being played goes

@@ -251,6 +251,12 @@ public:
         return Status(openrtmp_server_streams(
             get(), detail::visit_with<openrtmp_stream_info>, &visit));
     }
+    /// The whole name of a stream, key included where it is one.
+    Status stream_name(std::uint64_t stream_id, std::string &out) const {
+        return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
+            return openrtmp_server_stream_name(get(), stream_id, buffer, size, length);
+        });
+    }
     Status connections(std::function<void(const openrtmp_connection_info &)> visit) const {
         return Status(openrtmp_server_connections(
             get(), detail::visit_with<openrtmp_connection_info>, &visit));

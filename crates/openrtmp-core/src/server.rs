@@ -430,8 +430,8 @@ impl Server {
         if let Some(recording) = running.recorder {
             recording.complete();
         }
-        let recordings = std::mem::take(&mut *self.recordings());
-        for recording in recordings.into_values() {
+        let recordings: Vec<Recording> = self.recordings().drain().map(|(_, r)| r).collect();
+        for recording in recordings {
             recording.complete();
         }
         let inside_callback =

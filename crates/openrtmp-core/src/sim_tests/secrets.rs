@@ -98,7 +98,7 @@ fn places(key: &str) -> Vec<RtmpUrl> {
         at("live", &format!("cam?user=ann&token={key}&x=1")),
         at("live", &format!("cam?{key}")),
         at(&format!("live?key={key}"), "cam"),
-        at(&format!("live?key={key}"), &format!("{key}")),
+        at(&format!("live?key={key}"), key),
     ]
 }
 

@@ -1,7 +1,9 @@
 use openrtmp_protocol::Limits;
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::message::UserControl;
-use openrtmp_protocol::session::{PublishKind, RejectReason, ServerConfig, ServerEvent, Stage};
+use openrtmp_protocol::session::{
+    PublishKind, RejectReason, ServerConfig, ServerEvent, SessionLimit, Stage,
+};
 
 use crate::peer::{Peer, publish, tolerated, user_control};
 use crate::wire::{boolean, command, message, null, number, string};
@@ -322,7 +324,8 @@ fn streams_and_requests_have_limits() {
     };
     let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
     let request = peer.publish(1, "a");
-    assert_eq!(peer.feed(&publish(2, "b")), []);
+    let limit = ServerEvent::LimitReached(SessionLimit::PendingRequests);
+    assert_eq!(peer.feed(&publish(2, "b")), [limit]);
     assert_eq!(
         peer.statuses(),
         [(2, "error", code::PUBLISH_BAD_NAME.to_owned())]
@@ -332,7 +335,8 @@ fn streams_and_requests_have_limits() {
     let request = peer.publish(2, "b");
     peer.session.accept(peer.now, request);
     peer.sent();
-    assert_eq!(peer.feed(&publish(3, "c")), []);
+    let limit = ServerEvent::LimitReached(SessionLimit::MessageStreams);
+    assert_eq!(peer.feed(&publish(3, "c")), [limit]);
     assert_eq!(
         peer.statuses(),
         [(3, "error", code::PUBLISH_BAD_NAME.to_owned())]
@@ -350,7 +354,8 @@ fn a_name_beyond_the_limit_is_refused() {
         ..ServerConfig::default()
     };
     let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
-    assert_eq!(peer.feed(&publish(1, "name?token=")), []);
+    let limit = ServerEvent::LimitReached(SessionLimit::NameBytes);
+    assert_eq!(peer.feed(&publish(1, "name?token=")), [limit]);
     assert_eq!(
         peer.statuses(),
         [(1, "error", code::PUBLISH_BAD_NAME.to_owned())]

@@ -123,7 +123,7 @@ impl<'a> Course<'a> {
         setup.network = terms.network();
         setup.seed = plan.seed;
         setup.host_decides = terms.host > 0;
-        if plan.seed % 3 == 0 {
+        if plan.seed.is_multiple_of(3) {
             setup.placement = Rule::Seeded(plan.seed);
         }
         let world = setup.build();

@@ -96,10 +96,13 @@ impl ServerSession {
         };
         let limit = total.limit_for(&message, &self.config.limits);
         let kept = limit.is_none() && waiting.is_some_and(|waiting| waiting.push(message, total));
+        let told = self.dropping;
         if !kept {
             self.drop_media(1, format_args!("more media than may wait for an answer"));
         }
-        if let Some(limit) = limit {
+        if let Some(limit) = limit
+            && !told
+        {
             self.limit_reached(limit);
         }
     }
