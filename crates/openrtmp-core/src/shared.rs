@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use openrtmp_protocol::Time;
+use openrtmp_protocol::{StreamName, Time};
 
 use crate::access::{AccessRequest, KeyRing};
 use crate::addresses::Addresses;
@@ -18,7 +18,7 @@ use crate::log_limit::{Cause, LogLimit};
 use crate::metrics::Metrics;
 use crate::placement::Placement;
 use crate::stream::directory::Directory;
-use crate::stream::tap_queue::Tapped;
+use crate::stream::tap_queue::{Bound, Selection, StreamSelector, TapQueue, TapStreams};
 use crate::sync::lock;
 
 /// What all threads of a server share.
@@ -112,14 +112,43 @@ impl Shared {
         });
     }
 
-    /// Adds a tap on every stream.
-    pub(crate) fn tap_all(&self, tapped: &Arc<Tapped>) {
+    /// The path of a stream that a caller named. `None`: no stream has this id.
+    pub(crate) fn find(&self, stream: StreamSelector) -> Option<StreamName> {
+        match stream {
+            StreamSelector::Name(name) => Some(name),
+            StreamSelector::Id(id) => self.directory.lock().name(id).cloned(),
+        }
+    }
+
+    /// A tap, attached; closed if it is on a stream that there is not.
+    pub(crate) fn open_tap(&self, streams: TapStreams, bound: Bound) -> Arc<TapQueue> {
+        let selection = match streams {
+            TapStreams::All => Some(Selection::ALL),
+            TapStreams::App(app) => Some(Selection::Apps(vec![app])),
+            TapStreams::Shard { index, count } => Some(Selection::Shard { index, count }),
+            TapStreams::Stream(stream) => self.find(stream).map(Selection::Stream),
+        };
+        let Some(selection) = selection else {
+            let tap = TapQueue::new(Selection::ALL, bound);
+            tap.close();
+            return tap;
+        };
+        let tap = TapQueue::new(selection, bound);
+        self.attach_tap(&tap);
+        tap
+    }
+
+    /// Puts a tap on the streams that it selects, live or still to come.
+    pub(crate) fn attach_tap(&self, tap: &Arc<TapQueue>) {
+        // Sent with the lock held: no stream can move meanwhile.
         let mut directory = self.directory.lock();
-        for (stream, home) in directory.tap_all(tapped.clone()) {
-            self.inboxes[home].send(Command::Tap {
-                stream,
-                tap: tapped.clone(),
-            });
+        for (stream, home) in directory.tap(tap) {
+            let tap = tap.clone();
+            self.inboxes[home].send(Command::Tap { stream, tap });
+        }
+        // A server that has stopped closed the taps there were.
+        if self.stopped.load(Ordering::Acquire) {
+            tap.close();
         }
     }
 

@@ -15,6 +15,7 @@ mod recording;
 mod second_publisher;
 mod slow;
 mod stop;
+mod tap_options;
 mod taps;
 mod torture;
 mod world;
