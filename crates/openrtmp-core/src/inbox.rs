@@ -61,7 +61,10 @@ pub(crate) enum Command {
     /// What became of a stream that has subscribers here.
     StreamNews { stream: StreamId, news: StreamNews },
     /// A tap on a stream that lives here.
-    Tap { stream: StreamId, tap: Arc<TapQueue> },
+    Tap {
+        stream: StreamId,
+        tap: Arc<TapQueue>,
+    },
     /// Something for one connection.
     Connection(ConnectionId, ConnectionCommand),
     /// The host goes to the background, or comes back.

@@ -84,6 +84,7 @@ pub use metrics::{
 pub use openrtmp_protocol as protocol;
 pub use publisher::{PublishError, Publisher};
 pub use reconfigure::{ReconfigureError, Reconfigured};
+pub use record::RecordingSummary;
 pub use server::{Health, Server, ServerBuilder, Summary};
 pub use stream::frame::{Frame, FrameContent};
 pub use stream::tap_queue::{Loss, StreamSelector, TapStream, TapStreams, shard_of};

@@ -23,9 +23,7 @@ use crate::inbox::{Command, Inbox, InboxReceiver};
 use crate::platform::Wake;
 use crate::stream::class::Class;
 use crate::stream::make_packet;
-use crate::stream::tap_queue::{
-    Bound, Selection, TapNews, TapQueue, TapSink, TapStart, TapStream,
-};
+use crate::stream::tap_queue::{Bound, Selection, TapNews, TapQueue, TapSink, TapStart, TapStream};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, thread};
 

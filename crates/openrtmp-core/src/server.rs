@@ -27,7 +27,7 @@ use crate::placement::Placement;
 use crate::platform::Platform;
 use crate::platform::native::Native;
 use crate::publisher::{PublishError, Publisher};
-use crate::record::{Recorder, RecorderTap};
+use crate::record::{Recorder, RecorderTap, RecordingLosses, RecordingSummary};
 use crate::shared::Shared;
 use crate::stream::directory::Directory;
 use crate::stream::tap_queue::{Selection, StreamSelector, TapStreams};
@@ -40,6 +40,9 @@ const CALLBACK_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Name of the threads that record.
 const RECORDER_THREAD: &str = "openrtmp-record";
+
+/// Names for a probe that are tried in a folder, if files have them.
+const PROBE_ATTEMPTS: u32 = 100;
 
 /// How long completing recordings may take.
 const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
@@ -241,16 +244,13 @@ impl Server {
     }
 
     /// Completes a recording begun by [`Server::record`], by the stream's path
-    /// (`app/name`) or its id; waits at most 5 s for its file. False if there is none.
-    pub fn stop_recording(&self, stream: impl Into<StreamSelector>) -> bool {
-        let name = self.shared.find(stream.into());
-        let recording = name.and_then(|name| self.recordings().remove(&name));
-        let Some(recording) = recording else {
-            return false;
-        };
+    /// (`app/name`) or its id, and tells what became of it; waits at most 5 s for its
+    /// file. `None` if there is none.
+    pub fn stop_recording(&self, stream: impl Into<StreamSelector>) -> Option<RecordingSummary> {
+        let name = self.shared.find(stream.into())?;
+        let recording = self.recordings().remove(&name)?;
         recording.tap.detach(&self.shared);
-        recording.complete();
-        true
+        Some(recording.complete())
     }
 
     fn recordings(&self) -> MutexGuard<'_, HashMap<StreamName, Recording>> {
@@ -442,11 +442,16 @@ impl Recording {
     }
 
     /// Completes its files, and waits for that.
-    pub(crate) fn complete(self) {
+    pub(crate) fn complete(self) -> RecordingSummary {
         self.tap.close();
-        if !self.thread.wait(RECORDER_PATIENCE) {
-            log::error!("a recording could not be completed in {RECORDER_PATIENCE:?}");
+        let in_time = self.thread.wait(RECORDER_PATIENCE);
+        let mut summary = self.tap.summary();
+        if !in_time {
+            let error = format!("it could not be completed in {RECORDER_PATIENCE:?}");
+            log::error!("a recording: {error}");
+            summary.error = Some(error);
         }
+        summary
     }
 }
 
@@ -492,12 +497,25 @@ pub(crate) fn check_recordable(record: &RecordConfig) -> Result<(), StartError> 
     })
 }
 
-/// Creates the folder and a file in it.
+/// Creates the folder and a file in it, which no other server's check can meet and which
+/// is nobody else's: what has its name already, a link that leads elsewhere for one, stays
+/// untouched.
 fn check_writable(directory: &Path) -> io::Result<()> {
+    static PROBES: AtomicU64 = AtomicU64::new(0);
     std::fs::create_dir_all(directory)?;
-    let probe = directory.join(format!(".openrtmp-{}", std::process::id()));
-    std::fs::File::create(&probe)?;
-    std::fs::remove_file(&probe)
+    let mut attempt = 0;
+    loop {
+        let number = PROBES.fetch_add(1, Ordering::Relaxed);
+        let probe = directory.join(format!(".openrtmp-{}-{number}", std::process::id()));
+        let mut options = std::fs::OpenOptions::new();
+        match options.write(true).create_new(true).open(&probe) {
+            Ok(_) => return std::fs::remove_file(&probe),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < PROBE_ATTEMPTS => {
+                attempt += 1;
+            }
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 /// A server put together but not yet moving: threads take it from here, or a
@@ -568,6 +586,7 @@ impl<P: Platform> Assembly<P> {
             refused: AtomicU64::new(0),
             forced: AtomicUsize::new(0),
             next_host_publisher: AtomicU64::new(0),
+            recording_losses: RecordingLosses::default(),
             stopping: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             started: platform.now(),

@@ -17,6 +17,7 @@ use crate::locations::Locations;
 use crate::log_limit::{Cause, LogLimit};
 use crate::metrics::Metrics;
 use crate::placement::Placement;
+use crate::record::RecordingLosses;
 use crate::stream::directory::Directory;
 use crate::stream::tap_queue::{Bound, Selection, StreamSelector, TapQueue, TapStreams};
 use crate::sync::lock;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     /// Connections closed at the end of a stop's grace.
     pub(crate) forced: AtomicUsize,
     pub(crate) next_host_publisher: AtomicU64,
+    pub(crate) recording_losses: RecordingLosses,
     pub(crate) stopping: AtomicBool,
     /// The workers are gone: nobody takes what is sent to them.
     pub(crate) stopped: AtomicBool,
@@ -167,6 +169,8 @@ impl Shared {
             accepted: self.accepted.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             memory: self.budget.used(),
+            recording_lost_frames: self.recording_losses.frames(),
+            recording_lost_bytes: self.recording_losses.bytes(),
             ..Metrics::default()
         }
     }

@@ -12,9 +12,7 @@ use openrtmp_protocol::session::MediaKind;
 use crate::shared::Shared;
 use crate::stream::frame::{self, Frame, FrameContent};
 use crate::stream::packet::SharedPacket;
-use crate::stream::tap_queue::{
-    Bound, Loss, TapItem, TapNews, TapQueue, TapStream, TapStreams,
-};
+use crate::stream::tap_queue::{Bound, Loss, TapItem, TapNews, TapQueue, TapStream, TapStreams};
 use crate::stream::tracks::Track;
 
 /// What a tap is on, what it yields and how much may wait in it.
@@ -112,7 +110,9 @@ impl TapCloser {
 impl fmt::Debug for TapCloser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let closed = self.0.is_closed();
-        f.debug_struct("TapCloser").field("closed", &closed).finish()
+        f.debug_struct("TapCloser")
+            .field("closed", &closed)
+            .finish()
     }
 }
 

@@ -12,7 +12,10 @@ mod recording;
 mod template;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,10 +28,9 @@ use crate::id::StreamId;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::shared::Shared;
-use crate::stream::tap_queue::{Bound, Selection, TapItem, TapNews, TapQueue};
+use crate::stream::tap_queue::{Bound, Loss, Selection, TapItem, TapNews, TapQueue};
 use crate::sync::lock;
 use flv::Flv;
-use muxer::Format;
 use recording::{Recording, Terms};
 
 /// What was taken from the queue reaches the file within this time (R: a crash
@@ -46,12 +48,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Writes what a tap yields to files. [`Recorder::run`] is its thread; a
 /// simulation calls [`Recorder::turn`].
 pub(crate) struct Recorder<P: Platform> {
-    platform: Arc<P>,
-    format: Box<dyn Format<P::File>>,
-    config: RecordConfig,
-    shared: Arc<Shared>,
-    tap: Arc<RecorderTap>,
-    /// The present one of `tap`.
+    terms: Terms<P>,
+    /// The present one of its tap.
     queue: Arc<TapQueue>,
     recordings: BTreeMap<StreamId, Recording>,
     /// The last panic's.
@@ -60,13 +58,88 @@ pub(crate) struct Recorder<P: Platform> {
     paused_until: Time,
 }
 
-/// A recorder's way to its streams, for whoever ends it. A recorder that begins again
-/// has another queue.
-pub(crate) struct RecorderTap(Mutex<Arc<TapQueue>>);
+/// What a recorder has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordingSummary {
+    /// Files completed.
+    pub files: u64,
+    /// The last of them.
+    pub last: Option<PathBuf>,
+    /// Time in them.
+    pub duration: Duration,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Frames that are missing because the disk was too slow.
+    pub lost_frames: u64,
+    /// Bytes of those.
+    pub lost_bytes: u64,
+    /// Why the last file that failed did, if one did.
+    pub error: Option<String>,
+}
+
+/// What all recorders of a server lost.
+#[derive(Debug, Default)]
+pub(crate) struct RecordingLosses {
+    frames: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl RecordingLosses {
+    fn add(&self, loss: &Loss) {
+        self.frames.fetch_add(loss.frames, Ordering::Relaxed);
+        self.bytes.fetch_add(loss.bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A recorder's way to its streams, for whoever ends it.
+pub(crate) struct RecorderTap {
+    /// A recorder that begins again has another.
+    queue: Mutex<Arc<TapQueue>>,
+    done: Mutex<RecordingSummary>,
+}
 
 impl RecorderTap {
+    fn new(queue: Arc<TapQueue>) -> RecorderTap {
+        RecorderTap {
+            queue: Mutex::new(queue),
+            done: Mutex::default(),
+        }
+    }
+
     fn queue(&self) -> Arc<TapQueue> {
-        lock(&self.0).clone()
+        lock(&self.queue).clone()
+    }
+
+    /// What it has done so far.
+    pub(crate) fn summary(&self) -> RecordingSummary {
+        lock(&self.done).clone()
+    }
+
+    fn add_file(&self, path: &Path, duration: Duration, bytes: u64) {
+        let mut done = lock(&self.done);
+        done.files += 1;
+        done.last = Some(path.to_owned());
+        done.duration += duration;
+        done.bytes += bytes;
+    }
+
+    fn add_loss(&self, loss: &Loss) {
+        let mut done = lock(&self.done);
+        done.lost_frames += loss.frames;
+        done.lost_bytes += loss.bytes;
+    }
+
+    fn note_error(&self, error: &io::Error) {
+        lock(&self.done).error = Some(error.to_string());
     }
 
     /// Puts it on its streams, live or still to come.
@@ -81,20 +154,21 @@ impl RecorderTap {
 
     /// The recorder completes its files and ends.
     pub(crate) fn close(&self) {
-        lock(&self.0).close();
+        lock(&self.queue).close();
     }
 
     /// Another queue on the same streams, from their newest key frames on. One that was
     /// closed is closed again.
     fn renew(&self, shared: &Shared) -> Arc<TapQueue> {
-        let mut present = lock(&self.0);
+        let mut present = lock(&self.queue);
         let next = present.renewed();
-        shared.directory.lock().untap(&present);
         if present.is_closed() {
             next.close();
         } else {
+            // Before the old one goes, so that the stream keeps its id.
             shared.attach_tap(&next);
         }
+        shared.directory.lock().untap(&present);
         present.abandon();
         present.clone_from(&next);
         next
@@ -114,11 +188,13 @@ impl<P: Platform> Recorder<P> {
         };
         let queue = TapQueue::new(selection, bound);
         Recorder {
-            platform,
-            format: Box::new(Flv),
-            config,
-            shared,
-            tap: Arc::new(RecorderTap(Mutex::new(queue.clone()))),
+            terms: Terms {
+                platform,
+                format: Box::new(Flv),
+                config,
+                shared,
+                tap: Arc::new(RecorderTap::new(queue.clone())),
+            },
             queue,
             recordings: BTreeMap::new(),
             pause: Duration::ZERO,
@@ -127,7 +203,7 @@ impl<P: Platform> Recorder<P> {
     }
 
     pub(crate) fn tap(&self) -> Arc<RecorderTap> {
-        self.tap.clone()
+        self.terms.tap.clone()
     }
 
     /// Records until the tap is closed, then completes every file.
@@ -138,7 +214,7 @@ impl<P: Platform> Recorder<P> {
             if closed {
                 break;
             }
-            let pause = self.paused_until.since(self.shared.now());
+            let pause = self.paused_until.since(self.terms.shared.now());
             let has_files = self.recordings.values().any(Recording::has_file);
             self.queue.wait(match pause.is_zero() {
                 true => has_files.then_some(FLUSH_INTERVAL),
@@ -151,7 +227,7 @@ impl<P: Platform> Recorder<P> {
     /// Writes and flushes what is there. True if there may be more. A panic is told; the
     /// recorder goes on with what is published now, after a pause.
     pub(crate) fn turn(&mut self) -> bool {
-        if self.shared.now() < self.paused_until && !self.queue.is_closed() {
+        if self.terms.shared.now() < self.paused_until && !self.queue.is_closed() {
             return false;
         }
         catch_unwind(AssertUnwindSafe(|| self.work())).unwrap_or_else(|_| {
@@ -169,13 +245,13 @@ impl<P: Platform> Recorder<P> {
             self.take(item);
         }
         for recording in self.recordings.values_mut() {
-            recording.flush(&self.shared);
+            recording.flush(&self.terms);
         }
         taken == BATCH
     }
 
     fn restart(&mut self) {
-        let now = self.shared.now();
+        let now = self.terms.shared.now();
         let worked = now.since(self.paused_until) > LONGEST_PAUSE;
         self.pause = match worked {
             true => FIRST_PAUSE,
@@ -183,25 +259,20 @@ impl<P: Platform> Recorder<P> {
         };
         self.paused_until = now + self.pause;
         log::error!("recording failed and goes on in {:?}: a bug", self.pause);
-        self.shared.events.send(Event::RecorderRestarted {
-            pause: self.pause,
-        });
+        self.terms
+            .shared
+            .events
+            .send(Event::RecorderRestarted { pause: self.pause });
         // What comes during the pause waits in the new queue.
-        self.queue = self.tap.renew(&self.shared);
+        self.queue = self.terms.tap.renew(&self.terms.shared);
         self.finish_all();
     }
 
     /// Completes every file.
     pub(crate) fn finish_all(&mut self) {
-        let terms = Terms {
-            platform: &*self.platform,
-            format: &*self.format,
-            config: &self.config,
-            shared: &self.shared,
-        };
         for (_, mut recording) in std::mem::take(&mut self.recordings) {
             // One that cannot be ended keeps no other from it.
-            let ended = catch_unwind(AssertUnwindSafe(|| recording.end(&terms)));
+            let ended = catch_unwind(AssertUnwindSafe(|| recording.end(&self.terms)));
             if ended.is_err() {
                 log::error!("a recording could not be completed: a bug");
             }
@@ -209,12 +280,6 @@ impl<P: Platform> Recorder<P> {
     }
 
     fn take(&mut self, item: TapItem) {
-        let terms = Terms {
-            platform: &*self.platform,
-            format: &*self.format,
-            config: &self.config,
-            shared: &self.shared,
-        };
         let TapItem { stream, news } = item;
         let id = stream.id;
         if let TapNews::Started = news {
@@ -226,13 +291,13 @@ impl<P: Platform> Recorder<P> {
         };
         match news {
             TapNews::Started => {}
-            TapNews::Packet { packet, time, .. } => recording.take(&terms, &packet, time),
-            TapNews::Tracks(tracks) => recording.take_tracks(&terms, &tracks),
+            TapNews::Packet { packet, time, .. } => recording.take(&self.terms, &packet, time),
+            TapNews::Tracks(tracks) => recording.take_tracks(&self.terms, &tracks),
             // What differs shows in its tracks and headers.
             TapNews::Republished => {}
-            TapNews::Lost(loss) => recording.report_loss(&self.shared, &loss),
+            TapNews::Lost(loss) => recording.report_loss(&self.terms, &loss),
             TapNews::Ended => {
-                recording.end(&terms);
+                recording.end(&self.terms);
                 self.recordings.remove(&id);
             }
         }

@@ -14,7 +14,7 @@ pub(super) trait Format<F>: Send {
     /// the frames come by [`Muxer::write`], the first of them being that of `start`.
     ///
     /// # Errors
-    /// The file's own. It is then left empty, or as far as it got.
+    /// The file's own. The recorder removes the file then.
     fn begin(&self, file: F, start: &Start<'_>) -> io::Result<Box<dyn Muxer>>;
 }
 

@@ -9,7 +9,7 @@ use log::Level;
 use openrtmp_protocol::session::MediaKind;
 
 use super::muxer::{Format, Item, Muxer, Start, Summary};
-use super::{may_log, template};
+use super::{RecorderTap, may_log, template};
 use crate::config::RecordConfig;
 use crate::events::Event;
 use crate::platform::Platform;
@@ -26,12 +26,13 @@ const NAME_ATTEMPTS: u32 = 1000;
 /// stopped, before audio begins one. Milliseconds on the stream's clock.
 const VIDEO_WAIT: i64 = 1000;
 
-/// What a recording works with.
-pub(super) struct Terms<'a, P: Platform> {
-    pub(super) platform: &'a P,
-    pub(super) format: &'a dyn Format<P::File>,
-    pub(super) config: &'a RecordConfig,
-    pub(super) shared: &'a Shared,
+/// What the recordings of a recorder work with.
+pub(super) struct Terms<P: Platform> {
+    pub(super) platform: Arc<P>,
+    pub(super) format: Box<dyn Format<P::File>>,
+    pub(super) config: RecordConfig,
+    pub(super) shared: Arc<Shared>,
+    pub(super) tap: Arc<RecorderTap>,
 }
 
 /// A stream being recorded.
@@ -82,23 +83,20 @@ impl Recording {
     }
 
     /// A message of the stream, at its time in milliseconds.
-    pub(super) fn take<P: Platform>(
-        &mut self,
-        terms: &Terms<'_, P>,
-        packet: &SharedPacket,
-        time: i64,
-    ) {
+    pub(super) fn take<P: Platform>(&mut self, terms: &Terms<P>, packet: &SharedPacket, time: i64) {
         if self.failed {
             return;
         }
+        #[cfg(test)]
+        crate::sim_tests::panic_in(crate::sim_tests::RECORDER, packet.payload());
         if let Err(e) = self.try_take(terms, packet, time) {
-            self.fail(terms.shared, &e);
+            self.fail(terms, &e);
         }
     }
 
     fn try_take<P: Platform>(
         &mut self,
-        terms: &Terms<'_, P>,
+        terms: &Terms<P>,
         packet: &SharedPacket,
         time: i64,
     ) -> io::Result<()> {
@@ -109,8 +107,8 @@ impl Recording {
             _ => {}
         }
         let begins = self.may_begin(packet, time);
-        if begins && self.is_full(terms.config) {
-            self.finish(terms.shared);
+        if begins && self.is_full(&terms.config) {
+            self.finish(terms);
         }
         if self.file.is_none() {
             if !begins {
@@ -164,7 +162,7 @@ impl Recording {
     /// before it.
     fn take_header<P: Platform>(
         &mut self,
-        terms: &Terms<'_, P>,
+        terms: &Terms<P>,
         packet: &SharedPacket,
     ) -> io::Result<()> {
         let Some(slot) = packet.slot else {
@@ -172,9 +170,7 @@ impl Recording {
         };
         let place = self.headers.iter().position(|h| h.slot == Some(slot));
         let changes = match place {
-            Some(place) => {
-                !slot.refinement && self.headers[place].payload() != packet.payload()
-            }
+            Some(place) => !slot.refinement && self.headers[place].payload() != packet.payload(),
             None => {
                 let file = self.file.as_ref();
                 file.is_some_and(|open| !slot.refinement && !open.muxer.takes_new_tracks())
@@ -191,7 +187,7 @@ impl Recording {
     }
 
     /// What the stream consists of now: the file ends here if a track has another codec.
-    pub(super) fn take_tracks<P: Platform>(&mut self, terms: &Terms<'_, P>, tracks: &[Track]) {
+    pub(super) fn take_tracks<P: Platform>(&mut self, terms: &Terms<P>, tracks: &[Track]) {
         for track in tracks {
             let is_same = |c: &(bool, u8, String)| (c.0, c.1) == (track.video, track.id);
             let Some(known) = self.codecs.iter().position(is_same) else {
@@ -215,13 +211,13 @@ impl Recording {
     }
 
     /// Ends the file, if there is or should be one; the next begins where one may.
-    fn end_file<P: Platform>(&mut self, terms: &Terms<'_, P>) -> io::Result<()> {
+    fn end_file<P: Platform>(&mut self, terms: &Terms<P>) -> io::Result<()> {
         self.begin_with_held(terms)?;
-        self.finish(terms.shared);
+        self.finish(terms);
         Ok(())
     }
 
-    fn begin_with_held<P: Platform>(&mut self, terms: &Terms<'_, P>) -> io::Result<()> {
+    fn begin_with_held<P: Platform>(&mut self, terms: &Terms<P>) -> io::Result<()> {
         match self.held.first() {
             Some(&(_, time)) if self.file.is_none() => self.begin(terms, time, true),
             _ => Ok(()),
@@ -231,7 +227,7 @@ impl Recording {
     /// Opens the next file, and puts in it what was held for it.
     fn begin<P: Platform>(
         &mut self,
-        terms: &Terms<'_, P>,
+        terms: &Terms<P>,
         time: i64,
         waits_for_key: bool,
     ) -> io::Result<()> {
@@ -243,10 +239,13 @@ impl Recording {
             headers: &self.headers,
             time,
         };
-        let muxer = guarded(|| terms.format.begin(file, &start));
-        let muxer = muxer.map_err(|e| named(&e, &path))?;
+        let muxer = guarded(|| terms.format.begin(file, &start)).map_err(|e| {
+            // What did not begin is no recording. The error that tells is the first.
+            let _ = terms.platform.remove_file(&path);
+            named(&e, &path)
+        })?;
         let name = &self.stream.name;
-        if may_log(terms.shared, Level::Info) {
+        if may_log(&terms.shared, Level::Info) {
             log::info!(stream:% = name, path:% = path.display(); "recording started");
         }
         terms.shared.events.send(Event::RecordingStarted {
@@ -264,7 +263,7 @@ impl Recording {
         Ok(())
     }
 
-    fn create<P: Platform>(&mut self, terms: &Terms<'_, P>) -> io::Result<(P::File, PathBuf)> {
+    fn create<P: Platform>(&mut self, terms: &Terms<P>) -> io::Result<(P::File, PathBuf)> {
         let name = &self.stream.name;
         let wall = terms.platform.wall_clock();
         let mut attempt = 0;
@@ -307,33 +306,39 @@ impl Recording {
             time,
             is_sync: packet.class == Class::Key && Some(packet.track) == self.video,
         };
-        guarded(|| open.muxer.write(&item))
+        guarded(|| {
+            #[cfg(test)]
+            crate::sim_tests::panic_in(crate::sim_tests::MUXER, packet.payload());
+            open.muxer.write(&item)
+        })
     }
 
-    pub(super) fn flush(&mut self, shared: &Shared) {
+    pub(super) fn flush<P: Platform>(&mut self, terms: &Terms<P>) {
         if let Some(open) = &mut self.file
             && let Err(e) = guarded(|| open.muxer.flush())
         {
-            self.fail(shared, &e);
+            self.fail(terms, &e);
         }
     }
 
     /// Frames are missing from here on.
-    pub(super) fn report_loss(&self, shared: &Shared, loss: &Loss) {
+    pub(super) fn report_loss<P: Platform>(&self, terms: &Terms<P>, loss: &Loss) {
         if self.failed {
             return;
         }
         let path = self.file.as_ref().map(|open| open.path.clone());
         let path = path.unwrap_or_default();
         let milliseconds = loss.span().as_millis();
-        if may_log(shared, Level::Warn) {
+        terms.tap.add_loss(loss);
+        terms.shared.recording_losses.add(loss);
+        if may_log(&terms.shared, Level::Warn) {
             log::warn!(
                 stream:% = self.stream.name, path:% = path.display(), frames = loss.frames,
                 bytes = loss.bytes, milliseconds = milliseconds as u64;
                 "recording is too slow; frames are missing"
             );
         }
-        shared.events.send(Event::RecordingLost {
+        terms.shared.events.send(Event::RecordingLost {
             name: self.stream.name.to_string(),
             path,
             frames: loss.frames,
@@ -344,41 +349,42 @@ impl Recording {
 
     /// The stream is over, or is not to be recorded any longer, or goes on with another
     /// codec.
-    pub(super) fn end<P: Platform>(&mut self, terms: &Terms<'_, P>) {
+    pub(super) fn end<P: Platform>(&mut self, terms: &Terms<P>) {
         if !self.failed
             && let Err(e) = self.end_file(terms)
         {
-            self.fail(terms.shared, &e);
+            self.fail(terms, &e);
         }
     }
 
-    fn finish(&mut self, shared: &Shared) {
+    fn finish<P: Platform>(&mut self, terms: &Terms<P>) {
         let Some(open) = self.file.take() else {
             return;
         };
         let OpenFile { muxer, path, .. } = open;
         match guarded(|| muxer.finish()) {
             Ok(Summary { duration, bytes }) => {
-                if may_log(shared, Level::Info) {
+                if may_log(&terms.shared, Level::Info) {
                     log::info!(
                         stream:% = self.stream.name, path:% = path.display(), bytes = bytes;
                         "recording finished"
                     );
                 }
-                shared.events.send(Event::RecordingFinished {
+                terms.tap.add_file(&path, duration, bytes);
+                terms.shared.events.send(Event::RecordingFinished {
                     name: self.stream.name.to_string(),
                     path,
                     duration,
                     bytes,
                 });
             }
-            Err(e) => self.report_failure(shared, path, &e),
+            Err(e) => self.report_failure(terms, path, &e),
         }
     }
 
     /// The disk is full, or gone, or the muxer fails: this recording ends, the stream
     /// does not.
-    fn fail(&mut self, shared: &Shared, error: &io::Error) {
+    fn fail<P: Platform>(&mut self, terms: &Terms<P>, error: &io::Error) {
         self.failed = true;
         self.held.clear();
         let path = self.file.take().map(|open| {
@@ -386,14 +392,15 @@ impl Recording {
             let _ = guarded(|| open.muxer.finish());
             open.path
         });
-        self.report_failure(shared, path.unwrap_or_default(), error);
+        self.report_failure(terms, path.unwrap_or_default(), error);
     }
 
-    fn report_failure(&self, shared: &Shared, path: PathBuf, error: &io::Error) {
-        if may_log(shared, Level::Error) {
+    fn report_failure<P: Platform>(&self, terms: &Terms<P>, path: PathBuf, error: &io::Error) {
+        if may_log(&terms.shared, Level::Error) {
             log::error!(stream:% = self.stream.name, path:% = path.display(); "recording stopped: {error}");
         }
-        shared.events.send(Event::RecordingFailed {
+        terms.tap.note_error(error);
+        terms.shared.events.send(Event::RecordingFailed {
             name: self.stream.name.to_string(),
             path,
             error: error.to_string(),

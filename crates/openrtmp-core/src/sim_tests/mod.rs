@@ -11,6 +11,8 @@ mod lines;
 mod media;
 mod play;
 mod reconfigure;
+mod record_failures;
+mod record_files;
 mod recording;
 mod second_publisher;
 mod slow;
@@ -39,6 +41,15 @@ pub(crate) fn panic_over(player: std::net::SocketAddr, payload: &[u8]) {
     if text.ends_with(PANIC_OVER.as_bytes()) {
         assert_ne!(port, player.port().to_string().as_bytes());
     }
+}
+
+/// A payload that ends so makes whatever it names panic.
+pub(crate) const MUXER: &str = "panic in the muxer";
+pub(crate) const RECORDER: &str = "panic in the recorder";
+
+/// Panics if the payload asks for it at this place.
+pub(crate) fn panic_in(place: &str, payload: &[u8]) {
+    assert!(!payload.ends_with(place.as_bytes()), "{place}");
 }
 
 #[test]

@@ -49,7 +49,9 @@ fn names(tap: &mut Tap) -> Vec<String> {
 
 fn stream_id(w: &World, name: &str) -> StreamId {
     let of_name = |e| match e {
-        Event::StreamPublished { stream, name: n, .. } if n == name => Some(stream),
+        Event::StreamPublished {
+            stream, name: n, ..
+        } if n == name => Some(stream),
         _ => None,
     };
     let mut events = w.events().into_iter().filter_map(of_name);
@@ -59,7 +61,9 @@ fn stream_id(w: &World, name: &str) -> StreamId {
 #[test]
 fn apps_and_shards_share_out_streams_live_and_to_come() {
     let mut w = World::new(2);
-    let all = ["live/a", "live/b", "live/c", "radio/a", "radio/b", "radio/c"];
+    let all = [
+        "live/a", "live/b", "live/c", "radio/a", "radio/b", "radio/c",
+    ];
     for name in &all[..3] {
         w.live(name);
     }
@@ -153,16 +157,21 @@ fn tracks_and_takeovers_are_told_in_their_places() {
     // One that joins hears at once what there is.
     let mut late = w.server.tap("live/cam");
     w.run(ms(10));
-    assert_eq!(words(&mut late)[..3], ["started", "avc1 mp4a", "Data Metadata"]);
+    assert_eq!(
+        words(&mut late)[..3],
+        ["started", "avc1 mp4a", "Data Metadata"]
+    );
 
     let second = w.publisher("live/cam");
     w.send(second, MediaKind::Audio, 0, media::audio_header());
     w.send(second, MediaKind::Audio, 5, media::audio(0));
     w.run(ms(10));
     for tap in [&mut tap, &mut late] {
-        assert!(words(tap).ends_with(
-            &["republished", "mp4a", "Audio Header", "Audio Key"].map(str::to_owned)
-        ));
+        assert!(
+            words(tap).ends_with(
+                &["republished", "mp4a", "Audio Header", "Audio Key"].map(str::to_owned)
+            )
+        );
     }
     drop((tap, late));
     w.end();
@@ -180,7 +189,10 @@ fn a_return_within_the_grace_goes_on_in_the_same_stream() {
     w.run(ms(10));
     let words = words(&mut tap);
     let count = |word| words.iter().filter(|w| *w == word).count();
-    assert_eq!((count("started"), count("republished"), count("ended")), (1, 1, 0));
+    assert_eq!(
+        (count("started"), count("republished"), count("ended")),
+        (1, 1, 0)
+    );
     drop(tap);
     w.end();
 }
@@ -240,7 +252,11 @@ fn a_tap_has_the_key_frames_that_players_have() {
     let expected = ["Video Key", "Video Inter"];
     let words = words(&mut tap);
     assert_eq!(words[words.len() - 2..], expected);
-    assert_eq!(media::frames(&w[player].media).len(), 2, "playback starts at it");
+    assert_eq!(
+        media::frames(&w[player].media).len(),
+        2,
+        "playback starts at it"
+    );
     drop(tap);
     w.end();
 }

@@ -93,7 +93,9 @@ fn a_tap_on_a_live_stream_joins_as_a_player_does() {
 #[test]
 fn a_slow_tap_loses_video_up_to_a_keyframe_and_nobody_else_does() {
     let mut w = World::new(1);
-    let mut tap = w.server.tap_with(TapOptions::new("live/cam").max_bytes(20_000));
+    let mut tap = w
+        .server
+        .tap_with(TapOptions::new("live/cam").max_bytes(20_000));
     let publisher = w.live("live/cam");
     let player = w.player("live/cam");
     w.stream(publisher, 0..100);

@@ -54,6 +54,8 @@ pub(super) struct World {
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
     recorders: Vec<Recording>,
+    /// Recorders wait for their disk.
+    pub(super) disk_hangs: bool,
     events_inlet: Option<Inlet<Event>>,
     access_inlet: Option<Inlet<AccessRequest>>,
     events: Arc<Mutex<Vec<Event>>>,
@@ -140,6 +142,7 @@ impl Setup {
             shared: assembly.shared,
             workers: assembly.workers.into_iter().map(Some).collect(),
             recorders: Vec::from_iter(assembly.recorder.map(|r| Recording::new(None, r))),
+            disk_hangs: false,
             events_inlet: assembly.events,
             access_inlet: assembly.access,
             events,
@@ -368,6 +371,9 @@ impl World {
 
     /// Lets recorders write what there is.
     pub(super) fn record(&mut self) {
+        if self.disk_hangs {
+            return;
+        }
         for recording in &mut self.recorders {
             while recording.recorder.turn() {}
         }

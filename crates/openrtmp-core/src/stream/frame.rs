@@ -101,9 +101,7 @@ pub(crate) fn split(
                     VideoPacketKind::Metadata => FrameContent::Metadata,
                     VideoPacketKind::SequenceEnd => FrameContent::End,
                     VideoPacketKind::Command => FrameContent::Other,
-                    VideoPacketKind::Frame => {
-                        picture(packet.class, is_alone, part.codec, &payload)
-                    }
+                    VideoPacketKind::Frame => picture(packet.class, is_alone, part.codec, &payload),
                 };
                 frames.push_back(Frame {
                     track: part.track,

@@ -128,7 +128,10 @@ impl Streams {
         }
         if ingested.tracks_changed && !stream.taps.is_empty() {
             let tracks = stream.tracks().list().into();
-            stream.taps.iter_mut().for_each(|tap| tap.push_tracks(&tracks));
+            stream
+                .taps
+                .iter_mut()
+                .for_each(|tap| tap.push_tracks(&tracks));
         }
         let mut here = None;
         if let Some(packet) = ingested.packet {

@@ -138,7 +138,10 @@ mod tests {
             assert_eq!(homes.len(), 1);
             sizes[homes[0] as usize] += 1;
         }
-        assert!(sizes.iter().all(|size| (400..600).contains(size)), "{sizes:?}");
+        assert!(
+            sizes.iter().all(|size| (400..600).contains(size)),
+            "{sizes:?}"
+        );
     }
 
     #[test]

@@ -224,7 +224,10 @@ fn of_streams_that_are_over_the_newest_are_kept() {
     let starts = seen.iter().filter(|text| text.ends_with("started"));
     let starts: Vec<_> = starts.cloned().collect();
     let newest = 100 - starts.len()..100;
-    assert_eq!(starts, Vec::from_iter(newest.map(|id| format!("{id}: started"))));
+    assert_eq!(
+        starts,
+        Vec::from_iter(newest.map(|id| format!("{id}: started")))
+    );
     assert!((ENDED_STREAMS - 1..=ENDED_STREAMS).contains(&starts.len()));
 }
 
