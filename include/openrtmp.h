@@ -106,6 +106,7 @@
 //   limits.session.message_streams [16]: of one connection, 1 to 65536
 //   limits.session.name_bytes [4096]: bytes of an app or a stream's name, query included
 //   limits.session.pending_requests [16]: of one connection, 1 to 65536
+//   limits.session.waiting_messages [4096]: media behind an unanswered publish, 16 to 1048576
 //   limits.session.amf.depth [32]: levels of values in values, 1 to 64
 //   limits.session.amf.string_bytes [65536]: bytes of one text
 //   limits.session.amf.elements [16384]: of one message

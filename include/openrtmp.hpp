@@ -269,6 +269,13 @@ public:
     Status end_stream(std::string_view stream, std::string_view reason) {
         return Status(openrtmp_server_end_stream(get(), str(stream), str(reason)));
     }
+    Status end_stream(std::uint64_t stream_id, std::string_view reason) {
+        return Status(openrtmp_server_end_stream_id(get(), stream_id, str(reason)));
+    }
+    /// Says that the name in a request is a key, before the answer.
+    Status mark_secret(std::uint64_t request_id) {
+        return Status(openrtmp_request_mark_secret(get(), request_id));
+    }
     Status accept(std::uint64_t request_id) {
         return Status(openrtmp_request_accept(get(), request_id));
     }

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn config() -> Config {
     let mut config = Config::desktop();
-    config.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+    config.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
     config.workers = 2;
     config
 }

@@ -21,7 +21,7 @@ struct World {
 impl World {
     fn new(change: impl FnOnce(&mut Config)) -> World {
         let mut config = Config::desktop();
-        config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
         change(&mut config);
         let (sender, events) = channel();
         let server = Server::builder(config)

@@ -38,7 +38,7 @@ impl Server {
     /// If it cannot be started.
     pub fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::desktop();
-        config.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+        config.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
         change(&mut config);
         let events = Arc::new(Events::default());
         let told = Arc::clone(&events);

@@ -11,7 +11,7 @@ pub enum Tool {
     Ffmpeg,
     /// The distribution's ffprobe.
     Ffprobe,
-    /// A current ffmpeg, fetched by `cargo xtask test`.
+    /// A current ffmpeg, fetched by `cargo xtask test --all`.
     FfmpegCurrent,
     /// rtmpdump.
     Rtmpdump,
@@ -42,7 +42,7 @@ fn ffmpeg_current() -> PathBuf {
         .join("ffmpeg");
     assert!(
         program.is_file(),
-        "{} is missing: `cargo xtask test --only interop` fetches it",
+        "{} is missing: `cargo xtask test --all --only interop` fetches it",
         program.display()
     );
     program

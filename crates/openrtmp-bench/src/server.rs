@@ -139,7 +139,7 @@ pub(crate) fn serve(
     on_listening: impl FnOnce(SocketAddr),
 ) -> Result<Metrics, Box<dyn std::error::Error>> {
     let mut config = Config::desktop();
-    config.listen = vec![listen];
+    config.listen = vec![listen.into()];
     config.workers = workers;
     config.queue.write_coalesce = merge;
     config.streams.republish_grace = grace;

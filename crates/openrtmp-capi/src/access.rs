@@ -34,9 +34,10 @@ pub struct OpenrtmpAccessRequest {
     pub connection_id: u64,
     /// The app.
     pub app: OpenrtmpStr,
-    /// The stream's path, app included; empty when connecting.
+    /// The stream's path, app included; empty when connecting. The whole of it: it may
+    /// be a key.
     pub stream: OpenrtmpStr,
-    /// Query of the URL, without "?". May hold secrets.
+    /// Query of the URL, without "?". It may hold keys.
     pub query: OpenrtmpStr,
     /// The peer's address and port.
     pub peer: OpenrtmpStr,
@@ -55,6 +56,22 @@ pub unsafe extern "C" fn openrtmp_request_accept(
         let server = unsafe { borrow(server)? };
         server.host().pending.take(request_id)?.accept();
         Ok(())
+    })
+}
+
+/// Says that the last segment of the name in a request is a key: it is not shown in
+/// logs, events, numbers and file names, as long as the server knows of the stream. To be
+/// called before the answer, whatever that is. "access.secret_names" says so of all.
+/// OPENRTMP_ERROR_NOT_FOUND if the request was answered, or its time is over.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_request_mark_secret(
+    server: *mut OpenrtmpServer,
+    request_id: u64,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? };
+        server.host().pending.mark_secret(request_id)
     })
 }
 
@@ -109,9 +126,9 @@ impl Pending {
             action,
             request_id,
             connection_id,
-            app: OpenrtmpStr::new(&app),
-            stream: OpenrtmpStr::new(&stream),
-            query: OpenrtmpStr::new(&query),
+            app: OpenrtmpStr::new(app.reveal()),
+            stream: OpenrtmpStr::new(stream.reveal()),
+            query: OpenrtmpStr::new(query.reveal()),
             peer: OpenrtmpStr::new(&peer),
             timeout_ms,
         });
@@ -138,7 +155,14 @@ impl Pending {
         let taken = self.lock().waiting.remove(&id);
         taken
             .map(|(_, request)| request)
-            .ok_or_else(|| Failure::not_found(format!("no request {id} waits for an answer")))
+            .ok_or_else(|| no_request(id))
+    }
+
+    fn mark_secret(&self, id: u64) -> Result<(), Failure> {
+        let requests = self.lock();
+        let (_, request) = requests.waiting.get(&id).ok_or_else(|| no_request(id))?;
+        request.mark_secret();
+        Ok(())
     }
 
     /// Nobody asks any more.
@@ -150,4 +174,8 @@ impl Pending {
     fn lock(&self) -> MutexGuard<'_, Requests> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn no_request(id: u64) -> Failure {
+    Failure::not_found(format!("no request {id} waits for an answer"))
 }

@@ -1,6 +1,6 @@
 //! What happened, for C.
 
-use openrtmp_core::{CloseReason, Event};
+use openrtmp_core::{CloseReason, Event, StreamName};
 
 use crate::access;
 use crate::convert::OpenrtmpStr;
@@ -34,10 +34,11 @@ pub const OPENRTMP_EVENT_SUBSCRIBER_JOINED: u32 = 11;
 pub const OPENRTMP_EVENT_SUBSCRIBER_LEFT: u32 = 12;
 /// A player is too slow. connection_id, stream, number: frames dropped just now.
 pub const OPENRTMP_EVENT_SUBSCRIBER_DROPPING: u32 = 13;
-/// A request was decided. connection_id, peer, stream: the app or the stream, keys
-/// masked, text: why not, flag: granted, number: OPENRTMP_ACCESS_*.
+/// A request was decided. connection_id, peer, stream: the app or the stream, text: why
+/// not, flag: granted, number: OPENRTMP_ACCESS_*.
 pub const OPENRTMP_EVENT_ACCESS: u32 = 14;
-/// A limit was reached. text: which, by its path, number: its value.
+/// A limit was reached. connection_id if it is one connection's, text: which, by its
+/// setting's path, number: its value, durations in ms.
 pub const OPENRTMP_EVENT_LIMIT_REACHED: u32 = 15;
 /// A recording was begun. stream, text: the file.
 pub const OPENRTMP_EVENT_RECORDING_STARTED: u32 = 16;
@@ -98,7 +99,8 @@ pub struct OpenrtmpEvent {
     pub reason: u32,
     /// 0 or 1, see the kind.
     pub flag: u32,
-    /// The stream's path, for example "live/cam".
+    /// The stream's path, for example "live/cam", keys masked, as in "live/***1f3a";
+    /// openrtmp_server_stream_name() tells the whole.
     pub stream: OpenrtmpStr,
     /// The peer's address and port.
     pub peer: OpenrtmpStr,
@@ -146,14 +148,14 @@ fn parts(event: Event) -> Parts {
         kind,
         ..Parts::default()
     };
-    let of_stream = |kind, id: openrtmp_core::StreamId, stream| Parts {
+    let of_stream = |kind, id: openrtmp_core::StreamId, stream: StreamName| Parts {
         stream_id: id.as_u64(),
-        stream,
+        stream: stream.shown().to_owned(),
         ..of(kind)
     };
-    let of_player = |kind, id: openrtmp_core::ConnectionId, stream, number| Parts {
+    let of_player = |kind, id: openrtmp_core::ConnectionId, stream: StreamName, number| Parts {
         connection_id: id.as_u64(),
-        stream,
+        stream: stream.shown().to_owned(),
         number,
         ..of(kind)
     };
@@ -258,31 +260,31 @@ fn parts(event: Event) -> Parts {
         } => Parts {
             connection_id: connection.map_or(0, |c| c.as_u64()),
             number: value,
-            text: limit.to_owned(),
+            text: limit.to_string(),
             ..of(OPENRTMP_EVENT_LIMIT_REACHED)
         },
         Event::RecordingStarted { name, path } => Parts {
-            stream: name,
+            stream: name.shown().to_owned(),
             text: path.to_string_lossy().into_owned(),
             ..of(OPENRTMP_EVENT_RECORDING_STARTED)
         },
         Event::RecordingFinished {
             name, path, bytes, ..
         } => Parts {
-            stream: name,
+            stream: name.shown().to_owned(),
             number: bytes,
             text: path.to_string_lossy().into_owned(),
             ..of(OPENRTMP_EVENT_RECORDING_FINISHED)
         },
         Event::RecordingFailed { name, error, .. } => Parts {
-            stream: name,
+            stream: name.shown().to_owned(),
             text: error,
             ..of(OPENRTMP_EVENT_RECORDING_FAILED)
         },
         Event::RecordingLost {
             name, path, frames, ..
         } => Parts {
-            stream: name,
+            stream: name.shown().to_owned(),
             number: frames,
             text: path.to_string_lossy().into_owned(),
             ..of(OPENRTMP_EVENT_RECORDING_LOST)

@@ -1,12 +1,12 @@
 //! Streams, connections and players: seeing them, ending them.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
-use openrtmp_core::ConnectionId;
+use openrtmp_core::{ConnectionId, StreamId};
 
 use crate::boundary;
-use crate::convert::{OpenrtmpStr, borrow, text};
+use crate::convert::{OpenrtmpStr, borrow, copy_out, text};
 use crate::error::Failure;
 use crate::event::codecs;
 use crate::server::{OpenrtmpServer, required};
@@ -21,7 +21,8 @@ pub struct OpenrtmpStreamInfo {
     pub live: u32,
     /// Which.
     pub stream_id: u64,
-    /// Its path, for example "live/cam".
+    /// Its path, for example "live/cam", keys masked, as in "live/***1f3a";
+    /// openrtmp_server_stream_name() tells the whole.
     pub name: OpenrtmpStr,
     /// Codec strings (RFC 6381) of its tracks, with commas between them.
     pub codecs: OpenrtmpStr,
@@ -109,7 +110,7 @@ pub unsafe extern "C" fn openrtmp_server_streams(
                 struct_size: size_of::<OpenrtmpStreamInfo>() as u32,
                 live: stream.live.into(),
                 stream_id: stream.id.as_u64(),
-                name: OpenrtmpStr::new(&stream.name),
+                name: OpenrtmpStr::new(stream.name.shown()),
                 codecs: OpenrtmpStr::new(&codecs),
                 width: video.and_then(|t| t.width).unwrap_or(0),
                 height: video.and_then(|t| t.height).unwrap_or(0),
@@ -180,7 +181,7 @@ pub unsafe extern "C" fn openrtmp_server_subscribers(
         let stream = streams
             .iter()
             .find(|s| s.name == name)
-            .ok_or_else(|| Failure::not_found(format!("there is no stream {name}")))?;
+            .ok_or_else(no_stream)?;
         for subscriber in &stream.subscribers {
             let info = OpenrtmpSubscriberInfo {
                 struct_size: size_of::<OpenrtmpSubscriberInfo>() as u32,
@@ -264,8 +265,51 @@ pub unsafe extern "C" fn openrtmp_server_end_stream(
         let (server, stream, reason) =
             unsafe { (borrow(server)?.running()?, text(stream)?, text(reason)?) };
         if !server.end_stream(stream, reason) {
-            return Err(Failure::not_found(format!("there is no stream {stream}")));
+            return Err(no_stream());
         }
         Ok(())
     })
+}
+
+/// openrtmp_server_end_stream() of a stream by its id.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_end_stream_id(
+    server: *mut OpenrtmpServer,
+    stream_id: u64,
+    reason: OpenrtmpStr,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, reason) = unsafe { (borrow(server)?.running()?, text(reason)?) };
+        if !server.end_stream_id(StreamId::from_u64(stream_id), reason) {
+            return Err(no_stream());
+        }
+        Ok(())
+    })
+}
+
+/// Writes the whole name of a stream, key included where it is one: what events, frames
+/// and the visit of streams mask. OPENRTMP_ERROR_NOT_FOUND once nobody publishes, plays,
+/// taps or waits for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_stream_name(
+    server: *const OpenrtmpServer,
+    stream_id: u64,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_length: *mut usize,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? }.running()?;
+        let name = server.stream_name(StreamId::from_u64(stream_id));
+        let name = name.ok_or_else(no_stream)?;
+        // SAFETY: the contract of the header.
+        unsafe { copy_out(name.reveal(), buffer, capacity, out_length) }
+    })
+}
+
+// Named by no more than that: the host's own text may hold a key.
+fn no_stream() -> Failure {
+    Failure::not_found("there is no such stream")
 }

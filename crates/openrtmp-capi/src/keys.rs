@@ -16,7 +16,8 @@ pub const OPENRTMP_KEY_PUBLISH: u32 = 0;
 pub const OPENRTMP_KEY_PLAY: u32 = 1;
 
 /// Adds a key of a kind (OPENRTMP_KEY_*) to a running server. Once there is one, peers
-/// without a key are refused. A peer gives it as "name?key=KEY", or as the name.
+/// without a key are refused. A peer gives one: the first "key" or "token" of the query
+/// ("name?key=KEY", "app?key=KEY"), or, without one, the last segment of the name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_key_add(
     server: *mut OpenrtmpServer,

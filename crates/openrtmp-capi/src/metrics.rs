@@ -61,6 +61,9 @@ pub struct OpenrtmpMetrics {
     pub delay_p99_us: u64,
     /// Frames that these are of.
     pub delay_frames: u64,
+    /// Of errors_refused, those that came with a wrong key, or with none where one is
+    /// needed.
+    pub errors_wrong_keys: u64,
 }
 
 // SAFETY: integers without padding.
@@ -109,6 +112,7 @@ pub unsafe extern "C" fn openrtmp_server_metrics(
             delay_p95_us: micros(m.delay.p95_ms),
             delay_p99_us: micros(m.delay.p99_ms),
             delay_frames: m.delay.frames,
+            errors_wrong_keys: m.errors.wrong_keys,
         };
         // SAFETY: the contract of the header.
         unsafe { fill(out_metrics, &filled) }

@@ -45,7 +45,7 @@ pub unsafe extern "C" fn openrtmp_record_stop(
         // SAFETY: the contract of the header.
         let (server, stream) = unsafe { (borrow(server)?.running()?, text(stream)?) };
         let summary = server.stop_recording(stream).ok_or_else(|| {
-            let message = format!("{stream} is not being recorded by openrtmp_record_start()");
+            let message = "the stream is not being recorded by openrtmp_record_start()";
             Failure::not_found(message)
         })?;
         match summary.error {

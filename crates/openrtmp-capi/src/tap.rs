@@ -84,7 +84,8 @@ pub struct OpenrtmpFrame {
     pub reserved: u32,
     /// The stream.
     pub stream_id: u64,
-    /// Its path, for example "live/cam".
+    /// Its path, for example "live/cam", keys masked, as in "live/***1f3a";
+    /// openrtmp_server_stream_name() tells the whole.
     pub stream: OpenrtmpStr,
     /// Decoding time on the stream's clock.
     pub dts_us: i64,
@@ -306,7 +307,7 @@ impl Held {
                 reserved: 0,
                 stream_id: frame.stream.id.as_u64(),
                 // Both are on the heap: moving the frame leaves them in place.
-                stream: OpenrtmpStr::new(frame.stream.name.as_str()),
+                stream: OpenrtmpStr::new(frame.stream.name.shown()),
                 dts_us: frame.dts_micros,
                 pts_us: frame.pts_micros,
                 payload: frame.payload.as_ptr(),
@@ -389,7 +390,7 @@ impl Listener {
 
     fn tell_loss(&self, stream: &TapStream, loss: &Loss) {
         if let Some(on_lost) = self.callbacks.on_lost {
-            let name = OpenrtmpStr::new(stream.name.as_str());
+            let name = OpenrtmpStr::new(stream.name.shown());
             let loss = OpenrtmpLoss {
                 struct_size: size_of::<OpenrtmpLoss>() as u32,
                 reserved: 0,
@@ -409,7 +410,7 @@ impl Listener {
         stream: &TapStream,
     ) {
         if let Some(callback) = callback {
-            let name = OpenrtmpStr::new(stream.name.as_str());
+            let name = OpenrtmpStr::new(stream.name.shown());
             // SAFETY: the host's function; the name outlives the call.
             unsafe { callback(self.user_data.0, stream.id.as_u64(), name) };
         }

@@ -5,8 +5,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+use object::{Endianness, Object, ObjectSymbol};
 use support::{crate_dir, include_dir, library_dir};
 
 /// Set to write the header instead of comparing it.
@@ -132,17 +132,13 @@ fn exports() -> Vec<(String, String)> {
     found
 }
 
+/// What the dynamic linker finds in a shared library.
 fn exported(library: &Path) -> BTreeSet<String> {
-    let output = Command::new("nm")
-        .args(["--dynamic", "--defined-only", "--format=posix"])
-        .arg(library)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .map(ToOwned::to_owned)
+    let bytes = fs::read(library).unwrap();
+    let file = object::read::elf::ElfFile64::<Endianness>::parse(bytes.as_slice()).unwrap();
+    file.dynamic_symbols()
+        .filter(|symbol| !symbol.is_undefined())
+        .map(|symbol| symbol.name().unwrap().to_owned())
         .collect()
 }
 

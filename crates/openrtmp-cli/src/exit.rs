@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use openrtmp_core::client::ClientError;
+use openrtmp_protocol::RtmpUrl;
 
 use crate::progress::say;
 
@@ -24,6 +25,16 @@ pub(crate) enum Failure {
     Runtime(String),
     /// clap's own words: an error, or the help that was asked for.
     Arguments(clap::Error),
+}
+
+impl Failure {
+    /// Without the key that may be in the URL, which servers repeat.
+    pub(crate) fn masked(self, url: &RtmpUrl) -> Failure {
+        match self {
+            Failure::Runtime(message) => Failure::Runtime(url.masked_in(&message)),
+            other => other,
+        }
+    }
 }
 
 /// Prints the failure, if any, and turns it into the process's exit code.

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use openrtmp_core::client::{Client, ClientConfig, ClientEvent, ClientMode};
 use openrtmp_protocol::flv::Tag;
+use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{RtmpUrl, Time};
 
 use crate::exit::Failure;
@@ -38,10 +39,9 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     }
     let input = Input::open(&arguments.file)?;
     let length = if arguments.repeat { None } else { input.size() };
-    let client = Client::connect(ClientConfig::new(
-        arguments.url.clone(),
-        ClientMode::Publish,
-    ))?;
+    let url = &arguments.url;
+    let client = Client::connect(ClientConfig::new(url.clone(), ClientMode::Publish))
+        .map_err(|error| Failure::from(error).masked(url))?;
     let waker = client.waker();
     let interrupted = waker.clone();
     stop.handle(vec![Box::new(move || interrupted.wake())]);
@@ -50,6 +50,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
     let mut publisher = Publisher {
         client,
+        url,
         pacer: (!arguments.fast).then(Pacer::default),
         timeline: Timeline::default(),
         repeating: false,
@@ -58,18 +59,21 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         sent: Sent::default(),
     };
     let result = publisher.run(&source, stop);
+    let result = result.map_err(|failure| failure.masked(url));
     publisher.progress.clear();
     if publisher.sent.messages > 0 {
         say(&publisher.sent.summary(publisher.start.elapsed()));
     }
     // A file that is damaged further on was still published up to there: say
     // goodbye either way.
-    let closed = publisher.client.close().map_err(Failure::from);
+    let closed = publisher.client.close();
+    let closed = closed.map_err(|error| Failure::from(error).masked(url));
     result.and(closed)
 }
 
-struct Publisher {
+struct Publisher<'a> {
     client: Client,
+    url: &'a RtmpUrl,
     /// None: as fast as possible.
     pacer: Option<Pacer>,
     timeline: Timeline,
@@ -88,7 +92,7 @@ struct Sent {
     position: u64,
 }
 
-impl Publisher {
+impl Publisher<'_> {
     fn run(&mut self, source: &Source, stop: &Stop) -> Result<(), Failure> {
         while !stop.requested() {
             match source.try_next() {
@@ -157,13 +161,12 @@ impl Publisher {
         while let Some(event) = self.client.next_event(deadline)? {
             match event {
                 ClientEvent::Status(status) => {
-                    log::info!("server: {} ({})", status.code, status.description);
+                    let text = self.url.masked_in(&status.description);
+                    log::info!("server: {} ({})", shown(&status.code), shown(&text));
                 }
                 ClientEvent::ReconnectRequest(url) => {
-                    log::warn!(
-                        "the server asks to connect again: {}",
-                        url.unwrap_or_default()
-                    );
+                    let text = self.url.masked_in(&url.unwrap_or_default());
+                    log::warn!("the server asks to connect again: {}", shown(&text));
                 }
                 _ => {}
             }

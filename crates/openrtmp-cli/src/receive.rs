@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use openrtmp_core::client::{Client, ClientConfig, ClientError, ClientEvent, ClientMode, Media};
 use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::command::code;
+use openrtmp_protocol::text::shown;
 
 use crate::exit::Failure;
 use crate::media::is_frame;
@@ -45,6 +46,15 @@ pub(crate) fn receive(
     url: &RtmpUrl,
     bounds: Bounds,
     stop: &Stop,
+    sink: impl FnMut(Received<'_>) -> Result<Flow, Failure>,
+) -> Result<Duration, Failure> {
+    receive_from(url, bounds, stop, sink).map_err(|failure| failure.masked(url))
+}
+
+fn receive_from(
+    url: &RtmpUrl,
+    bounds: Bounds,
+    stop: &Stop,
     mut sink: impl FnMut(Received<'_>) -> Result<Flow, Failure>,
 ) -> Result<Duration, Failure> {
     let start = Instant::now();
@@ -73,7 +83,7 @@ pub(crate) fn receive(
                         arrived: start.elapsed(),
                     })? == Flow::Stop;
             }
-            Ok(Some(event)) => ended = ends(&event),
+            Ok(Some(event)) => ended = ends(&event, url),
             Ok(None) => {
                 if let (Some(deadline), Some(timeout)) = (deadline, bounds.timeout)
                     && Instant::now() >= deadline
@@ -92,7 +102,7 @@ pub(crate) fn receive(
     Ok(ready)
 }
 
-fn ends(event: &ClientEvent) -> bool {
+fn ends(event: &ClientEvent, url: &RtmpUrl) -> bool {
     const LAST: [&str; 3] = [
         code::PLAY_UNPUBLISH_NOTIFY,
         code::PLAY_STOP,
@@ -101,7 +111,8 @@ fn ends(event: &ClientEvent) -> bool {
     match event {
         ClientEvent::StreamEof => true,
         ClientEvent::Status(status) => {
-            log::info!("server: {} ({})", status.code, status.description);
+            let text = url.masked_in(&status.description);
+            log::info!("server: {} ({})", shown(&status.code), shown(&text));
             LAST.contains(&status.code.as_str())
         }
         _ => false,

@@ -1,4 +1,4 @@
-//! What happened, told to the host (O3): typed, in order, off the event loop.
+//! What happened, told to the host: typed, in order, off the event loop.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,10 +8,15 @@ use serde::Serialize;
 
 use crate::access::AccessAction;
 use crate::id::{ConnectionId, StreamId};
+use crate::limit::Limit;
+use crate::secret::StreamName;
 use crate::stream::tracks::Track;
 
 /// Something that happened. Handed to the host's event callback on a thread of
 /// its own; a callback that is too slow loses the newest, and is told how many.
+///
+/// Names of streams are shown, as text and as JSON, without the keys that are in some of
+/// them; [`StreamName::reveal`] gives the whole.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -46,7 +51,20 @@ pub enum Event {
         /// What the system said.
         error: String,
     },
-    /// A connection was accepted.
+    /// The system took a listening socket. Another is bound in its place, again and
+    /// again until it can be had; [`Event::ListenerRestored`] tells when.
+    ListenerLost {
+        /// Where it listened.
+        address: SocketAddr,
+        /// What the system said.
+        error: String,
+    },
+    /// The server listens again where a listening socket was lost.
+    ListenerRestored {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A connection was accepted, or made to another server.
     ConnectionOpened {
         /// Which.
         connection: ConnectionId,
@@ -62,12 +80,23 @@ pub enum Event {
         /// Why.
         reason: CloseReason,
     },
+    /// No connection to another server came about that the host asked for.
+    OutgoingFailed {
+        /// Which it would have been.
+        connection: ConnectionId,
+        /// The other server's host.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Why: for each address that was tried, what became of it.
+        error: String,
+    },
     /// A stream has a publisher.
     StreamPublished {
         /// Which.
         stream: StreamId,
         /// Its path.
-        name: String,
+        name: StreamName,
         /// True if it replaced another publisher.
         takeover: bool,
     },
@@ -76,7 +105,7 @@ pub enum Event {
         /// Which.
         stream: StreamId,
         /// Its path.
-        name: String,
+        name: StreamName,
         /// What it consists of.
         tracks: Vec<Track>,
     },
@@ -85,28 +114,28 @@ pub enum Event {
         /// Which.
         stream: StreamId,
         /// Its path.
-        name: String,
+        name: StreamName,
     },
     /// A stream is over and its subscribers were told.
     StreamEnded {
         /// Which.
         stream: StreamId,
         /// Its path.
-        name: String,
+        name: StreamName,
     },
     /// A player was attached to a stream, live or still to come.
     SubscriberJoined {
         /// Which.
         connection: ConnectionId,
         /// The stream's path.
-        name: String,
+        name: StreamName,
     },
     /// A player left a stream.
     SubscriberLeft {
         /// Which.
         connection: ConnectionId,
         /// The stream's path.
-        name: String,
+        name: StreamName,
         /// Frames it did not get because it was too slow.
         dropped: u64,
     },
@@ -116,7 +145,7 @@ pub enum Event {
         /// Which.
         connection: ConnectionId,
         /// The stream's path.
-        name: String,
+        name: StreamName,
         /// Frames dropped just now.
         dropped: u64,
     },
@@ -128,8 +157,8 @@ pub enum Event {
         connection: ConnectionId,
         /// From where.
         peer: SocketAddr,
-        /// The app (connect) or the stream's path, keys masked.
-        target: String,
+        /// The app (connect) or the stream's path.
+        target: StreamName,
         /// Whether it was granted.
         granted: bool,
         /// Why not.
@@ -137,9 +166,9 @@ pub enum Event {
     },
     /// A limit was reached.
     LimitReached {
-        /// Which, by its configuration path.
-        limit: &'static str,
-        /// Its value.
+        /// Which; written as its setting's path.
+        limit: Limit,
+        /// Its value, in the unit of the setting.
         value: u64,
         /// Whom it concerns, if one connection.
         connection: Option<ConnectionId>,
@@ -147,14 +176,14 @@ pub enum Event {
     /// A recording was begun.
     RecordingStarted {
         /// The stream's path.
-        name: String,
+        name: StreamName,
         /// The file.
         path: PathBuf,
     },
     /// A recording is complete.
     RecordingFinished {
         /// The stream's path.
-        name: String,
+        name: StreamName,
         /// The file.
         path: PathBuf,
         /// Length.
@@ -165,7 +194,7 @@ pub enum Event {
     /// A recording ended early; the stream goes on.
     RecordingFailed {
         /// The stream's path.
-        name: String,
+        name: StreamName,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -174,7 +203,7 @@ pub enum Event {
     /// A recording misses frames because the disk is too slow; it goes on.
     RecordingLost {
         /// The stream's path.
-        name: String,
+        name: StreamName,
         /// The file; empty if none was begun yet.
         path: PathBuf,
         /// Frames that are missing; those of several tracks in one message count as one.
@@ -216,10 +245,30 @@ pub enum CloseReason {
     Limit(String),
     /// The host asked for it.
     Host(String),
+    /// The stream that it published to another server is over.
+    StreamEnded,
     /// The server stopped.
     ServerStopped,
     /// A panic in the code that served it: a bug of ours.
     Internal,
+}
+
+impl CloseReason {
+    /// What there is to say beside the kind.
+    pub(crate) fn detail(&self) -> &str {
+        match self {
+            CloseReason::Network(text)
+            | CloseReason::Protocol(text)
+            | CloseReason::Refused(text)
+            | CloseReason::TooSlow(text)
+            | CloseReason::Limit(text)
+            | CloseReason::Host(text) => text,
+            CloseReason::Peer
+            | CloseReason::StreamEnded
+            | CloseReason::ServerStopped
+            | CloseReason::Internal => "",
+        }
+    }
 }
 
 impl std::fmt::Display for CloseReason {
@@ -232,6 +281,7 @@ impl std::fmt::Display for CloseReason {
             CloseReason::TooSlow(e) => write!(f, "too slow: {e}"),
             CloseReason::Limit(e) => write!(f, "limit: {e}"),
             CloseReason::Host(e) => write!(f, "by the host: {e}"),
+            CloseReason::StreamEnded => f.write_str("the stream ended"),
             CloseReason::ServerStopped => f.write_str("the server stopped"),
             CloseReason::Internal => f.write_str("internal error"),
         }

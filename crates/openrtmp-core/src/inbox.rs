@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{RejectReason, RequestId};
+use openrtmp_protocol::{Secret, Time};
 
 use crate::budget::Credit;
-use crate::config::Config;
+use crate::config::{Config, Listen};
+use crate::events::CloseReason;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
+use crate::outgoing::Errand;
 use crate::platform::Wake;
 use crate::stream::directory::Grant;
 use crate::stream::message::{PublisherMessage, StreamNews};
@@ -29,6 +31,16 @@ const WAKE_TRIES: usize = 3;
 pub(crate) enum Command {
     /// Sockets were accepted for it, or connections were handed over.
     Adopt,
+    /// The host wants a connection to another server.
+    GoOut {
+        connection: ConnectionId,
+        errand: Box<Errand>,
+    },
+    /// What the look-up of its host gave.
+    Resolved {
+        connection: ConnectionId,
+        addresses: io::Result<Vec<SocketAddr>>,
+    },
     /// A publish was granted, this worker is the stream's home.
     Publish(Box<Grant>),
     /// A message of a publisher that is elsewhere.
@@ -72,15 +84,18 @@ pub(crate) enum Command {
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.
-    Revoke { key: String },
+    Revoke { key: Secret },
     /// Other settings. The sender's drop tells that they are in force here.
     Configure(Arc<Config>, Sender<()>),
     /// Other addresses to listen on, to worker 0. The answer is those it got, or
     /// the one it could not have.
     Listen {
-        addresses: Vec<SocketAddr>,
+        addresses: Vec<Listen>,
         answer: Sender<Result<Vec<SocketAddr>, (SocketAddr, io::Error)>>,
     },
+    /// Whether the listening sockets are there still, to worker 0; those that are not
+    /// are bound again. The answer is the addresses of those.
+    CheckListeners(Sender<Vec<SocketAddr>>),
     /// The host wants numbers.
     Inspect(Sender<WorkerReport>),
     /// No new connections; tell those that are there; at the deadline close them.
@@ -93,7 +108,7 @@ pub(crate) enum Command {
 /// Something for one connection, wherever it is when it arrives.
 pub(crate) enum ConnectionCommand {
     /// It no longer publishes: another took over, or a key was revoked.
-    EndPublish { stream: u32, reason: String },
+    EndPublish { stream: u32, reason: CloseReason },
     /// The publisher that a request of it waited for is gone.
     RetryPublish {
         request: RequestId,
@@ -104,9 +119,9 @@ pub(crate) enum ConnectionCommand {
         request: RequestId,
         decision: Result<(), RejectReason>,
     },
-    /// The host wants it gone.
+    /// It is to go.
     Disconnect {
-        reason: String,
+        reason: CloseReason,
         /// Whether it was there.
         answer: Option<Sender<bool>>,
     },

@@ -50,11 +50,13 @@ mod interfaces;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+mod limit;
 mod locations;
 mod log_limit;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;
+mod outgoing;
 mod placement;
 #[doc(hidden)]
 pub mod platform;
@@ -62,6 +64,7 @@ mod publisher;
 mod rate;
 mod reconfigure;
 mod record;
+mod secret;
 mod server;
 mod shared;
 #[cfg(test)]
@@ -72,19 +75,23 @@ mod tap;
 mod worker;
 
 pub use access::{AccessAction, AccessRequest, Protocol};
-pub use config::{Config, ConfigError, DocumentError, Format};
+pub use config::{Config, ConfigError, DocumentError, Format, Listen, ListenTransport};
 pub use error::{RecordError, StartError};
 pub use events::{CloseReason, Event};
 pub use id::{ConnectionId, StreamId};
 pub use interfaces::reachable_hosts;
+pub use limit::Limit;
 pub use metrics::{
     ConnectionMetrics, DelayPercentiles, ErrorCounts, Metrics, StreamMetrics, SubscriberMetrics,
     WorkerMetrics,
 };
 pub use openrtmp_protocol as protocol;
+pub use openrtmp_protocol::Secret;
+pub use outgoing::OutgoingError;
 pub use publisher::{PublishError, Publisher};
 pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use record::RecordingSummary;
+pub use secret::StreamName;
 pub use server::{Health, Server, ServerBuilder, Summary};
 pub use stream::frame::{Frame, FrameContent};
 pub use stream::tap_queue::{Loss, StreamSelector, TapStream, TapStreams, shard_of};

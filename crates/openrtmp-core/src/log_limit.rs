@@ -1,11 +1,13 @@
 //! Log lines that peers cause: at most so many a second of each kind, so that
 //! nobody can fill a disk, or make a slow sink slow the server, by misbehaving.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
+
+use crate::limit::Limit;
 
 /// What `limits.log_lines` counts by.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -33,7 +35,7 @@ pub(crate) enum Cause {
     /// A player is too slow.
     TooSlow,
     /// A limit was reached. Its events are held back with its lines.
-    Limit,
+    Limit(Limit),
     /// Accepting or serving a connection failed.
     Accept,
     /// A recording was begun or ended.
@@ -44,7 +46,8 @@ pub(crate) enum Cause {
     Panic,
 }
 
-const CAUSES: [(Cause, &str); 13] = [
+/// All but those of limits.
+const CAUSES: [(Cause, &str); 12] = [
     (Cause::Connection, "connections opened and closed"),
     (Cause::Violation, "connections closed for what peers did"),
     (Cause::Granted, "requests granted"),
@@ -53,17 +56,35 @@ const CAUSES: [(Cause, &str); 13] = [
     (Cause::Stream, "streams published and unpublished"),
     (Cause::Timestamps, "timestamps that jump"),
     (Cause::TooSlow, "players too slow"),
-    (Cause::Limit, "limits reached"),
     (Cause::Accept, "connections that could not be served"),
     (Cause::Recording, "recordings"),
     (Cause::Poll, "failures to wait for sockets"),
     (Cause::Panic, "panics"),
 ];
 
+/// As many as there are causes.
+const WINDOWS: usize = CAUSES.len() + Limit::ALL.len();
+
+impl Cause {
+    /// Its place among the windows.
+    fn index(self) -> usize {
+        let is_it = |(cause, _): &(Cause, &str)| *cause == self;
+        match self {
+            Cause::Limit(limit) => CAUSES.len() + limit as usize,
+            _ => CAUSES.iter().position(is_it).unwrap_or(0),
+        }
+    }
+
+    fn all() -> impl Iterator<Item = Cause> {
+        let plain = CAUSES.iter().map(|(cause, _)| *cause);
+        plain.chain(Limit::ALL.iter().map(|limit| Cause::Limit(*limit)))
+    }
+}
+
 /// The counts of a server.
 pub(crate) struct LogLimit {
-    lines_per_second: u32,
-    windows: Mutex<[Window; CAUSES.len()]>,
+    lines_per_second: AtomicU32,
+    windows: Mutex<[Window; WINDOWS]>,
     /// When to tell how many lines were held back, in microseconds.
     due: AtomicU64,
 }
@@ -91,19 +112,26 @@ impl LogLimit {
             suppressed: 0,
         };
         LogLimit {
-            lines_per_second,
-            windows: Mutex::new([window; CAUSES.len()]),
+            lines_per_second: AtomicU32::new(lines_per_second),
+            windows: Mutex::new([window; WINDOWS]),
             due: AtomicU64::new(NEVER),
         }
     }
 
+    /// Another limit, from now on.
+    pub(crate) fn set(&self, lines_per_second: u32) {
+        self.lines_per_second
+            .store(lines_per_second, Ordering::Relaxed);
+    }
+
     /// Whether a line may be written now. To be asked only if its level is on.
     pub(crate) fn admits(&self, cause: Cause, now: Time) -> bool {
-        if self.lines_per_second == 0 {
+        let allowed = self.lines_per_second.load(Ordering::Relaxed);
+        if allowed == 0 {
             return true;
         }
         let mut windows = self.lock();
-        let window = &mut windows[cause as usize];
+        let window = &mut windows[cause.index()];
         let mut held_back = 0;
         if window.is_over(now) {
             held_back = window.suppressed;
@@ -113,7 +141,7 @@ impl LogLimit {
                 suppressed: 0,
             };
         }
-        let admitted = window.lines < self.lines_per_second;
+        let admitted = window.lines < allowed;
         if admitted {
             window.lines += 1;
         } else {
@@ -151,9 +179,9 @@ impl LogLimit {
     }
 
     fn tell_where(&self, fits: impl Fn(&Window) -> bool) {
-        for (cause, _) in CAUSES {
+        for cause in Cause::all() {
             let mut windows = self.lock();
-            let window = &mut windows[cause as usize];
+            let window = &mut windows[cause.index()];
             let held_back = match fits(window) {
                 true => std::mem::take(&mut window.suppressed),
                 false => 0,
@@ -163,15 +191,23 @@ impl LogLimit {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, [Window; CAUSES.len()]> {
+    fn lock(&self) -> MutexGuard<'_, [Window; WINDOWS]> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn tell(cause: Cause, held_back: u64) {
-    if held_back > 0 {
-        let (_, what) = CAUSES[cause as usize];
-        log::warn!(lines = held_back; "{held_back} more lines suppressed: {what}");
+    if held_back == 0 {
+        return;
+    }
+    match cause {
+        Cause::Limit(limit) => {
+            log::warn!(lines = held_back; "{held_back} more lines suppressed: {limit} is reached");
+        }
+        _ => {
+            let (_, what) = CAUSES[cause.index()];
+            log::warn!(lines = held_back; "{held_back} more lines suppressed: {what}");
+        }
     }
 }
 
@@ -185,9 +221,10 @@ mod tests {
 
     #[test]
     fn every_cause_has_its_place() {
-        for (index, (cause, _)) in CAUSES.into_iter().enumerate() {
-            assert_eq!(cause as usize, index);
+        for (index, cause) in Cause::all().enumerate() {
+            assert_eq!(cause.index(), index);
         }
+        assert_eq!(Cause::all().count(), WINDOWS);
     }
 
     #[test]
@@ -223,5 +260,15 @@ mod tests {
     fn zero_is_no_limit() {
         let limit = LogLimit::new(0);
         assert!((0..1000).all(|_| limit.admits(Cause::Granted, Time::ZERO)));
+    }
+
+    #[test]
+    fn one_limit_does_not_hide_another_and_the_number_may_change() {
+        let limit = LogLimit::new(1);
+        let admitted = |cause| (0..9).filter(|_| limit.admits(cause, at(5000))).count();
+        assert_eq!(admitted(Cause::Limit(Limit::Connections)), 1);
+        assert_eq!(admitted(Cause::Limit(Limit::Memory)), 1);
+        limit.set(4);
+        assert_eq!(admitted(Cause::Limit(Limit::Memory)), 3);
     }
 }

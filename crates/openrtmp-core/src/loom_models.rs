@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex as PlainMutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::Time;
 
 use crate::budget::{Budget, Charge};
 use crate::dispatch::{Dispatcher, Patient};
@@ -240,7 +240,7 @@ fn attach(tap: &Arc<TapQueue>, id: u64) -> TapSink {
     let start = TapStart {
         stream: TapStream {
             id: StreamId::from_u64(id),
-            name: StreamName::join("live", "stream"),
+            name: StreamName::plain("live/stream"),
         },
         has_video: false,
         tracks: &[],

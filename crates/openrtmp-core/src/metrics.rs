@@ -1,4 +1,4 @@
-//! Numbers (O2): one snapshot, typed, and as JSON.
+//! Numbers: one snapshot, typed, and as JSON.
 //!
 //! Counters live where they are counted, as plain integers of one worker; a
 //! snapshot asks each worker for its part, so that counting costs nothing.
@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::id::{ConnectionId, StreamId};
+use crate::secret::StreamName;
 use crate::stream::tracks::Track;
 
 /// The server at one moment. Counters grow from the start and never reset.
@@ -131,6 +132,8 @@ pub struct ErrorCounts {
     pub network: u64,
     /// Requests refused.
     pub refused: u64,
+    /// Of them, those that came with a wrong key, or with none where one is needed.
+    pub wrong_keys: u64,
     /// Players disconnected for taking nothing.
     pub too_slow: u64,
     /// Panics caught: bugs of ours.
@@ -143,6 +146,7 @@ impl ErrorCounts {
         self.timeout += other.timeout;
         self.network += other.network;
         self.refused += other.refused;
+        self.wrong_keys += other.wrong_keys;
         self.too_slow += other.too_slow;
         self.internal += other.internal;
     }
@@ -154,7 +158,7 @@ pub struct StreamMetrics {
     /// Which.
     pub id: StreamId,
     /// Its path.
-    pub name: String,
+    pub name: StreamName,
     /// Seconds since it began.
     pub uptime_seconds: f64,
     /// False within the grace after a publisher left.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use openrtmp_protocol::StreamName;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::chunk::MAX_MESSAGE_LENGTH;
 use openrtmp_protocol::chunk::Payload;
@@ -68,8 +67,8 @@ pub enum PublishError {
 
 impl Publisher {
     pub(crate) fn open(shared: &Arc<Shared>, name: &str) -> Result<Publisher, PublishError> {
-        let name = StreamName::join("", name);
-        if name.as_str().is_empty() {
+        let name = shared.host_name(name);
+        if name.is_empty() {
             return Err(PublishError::EmptyName);
         }
         if shared.stopping.load(Ordering::Acquire) {

@@ -1,6 +1,9 @@
+use std::sync::Mutex;
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
+
+use crate::sync::lock;
 
 /// A bit rate over the last one to two seconds.
 #[derive(Debug, Default)]
@@ -40,6 +43,27 @@ impl Rate {
     }
 }
 
+/// The sum of the bit rates of several workers: each tells its own as its windows end.
+#[derive(Debug)]
+pub(crate) struct SharedRate(Mutex<Vec<(Time, u64)>>);
+
+impl SharedRate {
+    pub(crate) fn new(workers: usize) -> SharedRate {
+        SharedRate(Mutex::new(vec![(Time::ZERO, 0); workers]))
+    }
+
+    /// Notes the bit rate of a worker's window that ends now; returns that of all whose
+    /// last window is not over for long.
+    pub(crate) fn note(&self, worker: usize, rate: u64, now: Time) -> u64 {
+        let mut rates = lock(&self.0);
+        rates[worker] = (now, rate);
+        let recent = rates
+            .iter()
+            .filter(|(at, _)| now.since(*at) <= Rate::WINDOW * 2);
+        recent.map(|(_, rate)| rate).sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +77,15 @@ mod tests {
         }
         assert_eq!(rate.bits_per_second(at(13_000)), 1_000_000);
         assert_eq!(rate.bits_per_second(at(20_000)), 0);
+    }
+
+    #[test]
+    fn a_shared_rate_is_the_sum_of_what_is_recent() {
+        let at = |ms: u64| Time::from_micros(ms * 1000);
+        let rate = SharedRate::new(3);
+        assert_eq!(rate.note(0, 5, at(10_000)), 5);
+        assert_eq!(rate.note(1, 7, at(11_000)), 12);
+        assert_eq!(rate.note(1, 8, at(12_000)), 13, "in place of its last");
+        assert_eq!(rate.note(2, 1, at(12_001)), 9, "the first is idle");
     }
 }

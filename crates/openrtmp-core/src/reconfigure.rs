@@ -1,11 +1,10 @@
 //! Other settings for a running server (C3).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::error::StartError;
 use crate::events::Event;
 use crate::inbox::Command;
@@ -108,6 +107,11 @@ impl Server {
     pub(crate) fn put_in_force(&self, before: &Config, config: &Arc<Config>) -> Receiver<()> {
         *lock(&self.shared.config) = config.clone();
         self.shared.budget.set_limit(config.limits.memory);
+        self.shared.log_limit.set(config.limits.log_lines);
+        let secret_names = config.access.secret_names;
+        self.shared
+            .secret_names
+            .store(secret_names, Ordering::Relaxed);
         let (in_force, everywhere) = channel();
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Configure(config.clone(), in_force.clone()));
@@ -116,7 +120,7 @@ impl Server {
         everywhere
     }
 
-    fn listen_on(&self, addresses: Vec<SocketAddr>) -> Result<(), ReconfigureError> {
+    fn listen_on(&self, addresses: Vec<Listen>) -> Result<(), ReconfigureError> {
         let (answer, answered) = channel();
         self.shared.inboxes[0].send(Command::Listen { addresses, answer });
         match answered.recv() {

@@ -10,15 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use openrtmp_protocol::StreamName;
-
 use crate::access::{AccessRequest, KeyRing};
 use crate::budget::Budget;
 use crate::config::{Config, ConfigError, RecordConfig, write_coalesce};
 use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
-use crate::events::Event;
-use crate::id::{ConnectionId, Ids};
+use crate::events::{CloseReason, Event};
+use crate::id::{ConnectionId, Ids, StreamId};
 use crate::inbox::{Command, ConnectionCommand, Inbox};
 use crate::locations::Locations;
 use crate::log_limit::LogLimit;
@@ -27,7 +25,9 @@ use crate::placement::Placement;
 use crate::platform::Platform;
 use crate::platform::native::Native;
 use crate::publisher::{PublishError, Publisher};
+use crate::rate::SharedRate;
 use crate::record::{Recorder, RecorderTap, RecordingLosses, RecordingSummary};
+use crate::secret::{Masks, StreamName};
 use crate::shared::Shared;
 use crate::stream::directory::Directory;
 use crate::stream::tap_queue::{Selection, StreamSelector, TapStreams};
@@ -176,8 +176,24 @@ impl Server {
         let full = metrics.connections >= limits.connections;
         check(full, "limits.connections is reached");
         check(metrics.memory >= limits.memory, "limits.memory is reached");
+        for address in lock(&self.shared.lost_listeners).iter() {
+            check(true, &format!("not listening on {address}"));
+        }
         health.ready = health.reasons.is_empty();
         health
+    }
+
+    /// Asks the system whether the listening sockets are still there, without any
+    /// traffic, and binds those again that are not, on the same ports. For hosts on
+    /// systems that take sockets from programs without a word, as iOS does while one is
+    /// suspended; a loss that `accept` tells of is mended without being asked.
+    ///
+    /// Returns the addresses of those that were lost; events tell of each, and
+    /// [`Server::health`] of those that cannot be had yet.
+    pub fn check_listeners(&self) -> Vec<SocketAddr> {
+        let (sender, receiver) = channel();
+        self.shared.inboxes[0].send(Command::CheckListeners(sender));
+        receiver.recv().unwrap_or_default()
     }
 
     /// Receives the frames of one stream, live or still to come: by its path
@@ -211,7 +227,7 @@ impl Server {
     ) -> Result<(), RecordError> {
         let name = self.shared.find(stream.into());
         let name = name.ok_or(RecordError::NoSuchStream)?;
-        if name.as_str().is_empty() {
+        if name.is_empty() {
             return Err(RecordError::EmptyName);
         }
         let mut config = Config::clone(&self.config());
@@ -261,7 +277,7 @@ impl Server {
     /// or no longer.
     pub fn disconnect(&self, connection: ConnectionId, reason: &str) -> bool {
         self.ask(connection, |answer| ConnectionCommand::Disconnect {
-            reason: reason.to_owned(),
+            reason: CloseReason::Host(reason.to_owned()),
             answer: Some(answer),
         })
     }
@@ -315,10 +331,28 @@ impl Server {
         let name = self.shared.find(stream.into());
         let home = name.and_then(|name| self.shared.directory.lock().home(&name));
         if let Some((stream, home)) = home {
-            let reason = reason.to_owned();
-            self.shared.inboxes[home].send(Command::EndStream { stream, reason });
+            self.end_at(stream, home, reason);
         }
         home.is_some()
+    }
+
+    /// The same of a stream by its id.
+    pub fn end_stream_id(&self, stream: StreamId, reason: &str) -> bool {
+        let home = self.shared.directory.lock().home_of(stream);
+        if let Some(home) = home {
+            self.end_at(stream, home, reason);
+        }
+        home.is_some()
+    }
+
+    fn end_at(&self, stream: StreamId, home: usize, reason: &str) {
+        let reason = reason.to_owned();
+        self.shared.inboxes[home].send(Command::EndStream { stream, reason });
+    }
+
+    /// The name of a stream that anybody publishes, plays, taps or waits for.
+    pub fn stream_name(&self, stream: StreamId) -> Option<StreamName> {
+        self.shared.directory.lock().name_of(stream)
     }
 
     /// Keys that may publish. Adding the first one closes an open server to
@@ -345,7 +379,7 @@ impl Server {
     pub(crate) fn end_publishers_with(&self, key: &str) {
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Revoke {
-                key: key.to_owned(),
+                key: key.to_owned().into(),
             });
         }
     }
@@ -536,8 +570,9 @@ impl<P: Platform> Assembly<P> {
         let platform = Arc::new(platform);
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
-        for &address in &config.listen {
-            let listening = Listening::bind(&*platform, address)
+        for &listen in &config.listen {
+            let address = listen.address;
+            let listening = Listening::bind(&*platform, listen)
                 .map_err(|source| StartError::Listen { address, source })?;
             addresses.push(listening.address);
             listeners.push(listening);
@@ -566,6 +601,11 @@ impl<P: Platform> Assembly<P> {
             }
             None => (Dispatcher::none(), None),
         };
+        let mut key = [0; 32];
+        platform
+            .fill_random(&mut key)
+            .map_err(system("random number"))?;
+        let masks = Masks::new(key);
         let clock = platform.clone();
         let shared = Arc::new(Shared {
             directory: Directory::new(builder.ids.clone()),
@@ -576,11 +616,16 @@ impl<P: Platform> Assembly<P> {
             access,
             publish_keys: KeyRing::new(config.access.publish_keys.iter().cloned()),
             play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
+            secret_names: AtomicBool::new(config.access.secret_names),
+            masks,
+            wrong_keys: AtomicU64::new(0),
+            outgoing: SharedRate::new(count),
             log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),
             addresses: Arc::default(),
             config: Mutex::new(Arc::new(config)),
             locations: Locations::default(),
             placement: Placement::new(count),
+            lost_listeners: Mutex::default(),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),

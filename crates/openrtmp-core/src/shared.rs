@@ -1,23 +1,27 @@
 //! What all threads of a server share.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::Time;
 
 use crate::access::{AccessRequest, KeyRing};
 use crate::addresses::Addresses;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
-use crate::events::Event;
+use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, Ids, PublisherId};
 use crate::inbox::{Command, ConnectionCommand, Inbox};
+use crate::limit::Limit;
 use crate::locations::Locations;
 use crate::log_limit::{Cause, LogLimit};
-use crate::metrics::Metrics;
+use crate::metrics::{ErrorCounts, Metrics};
 use crate::placement::Placement;
+use crate::rate::SharedRate;
 use crate::record::RecordingLosses;
+use crate::secret::{Masks, StreamName};
 use crate::stream::directory::Directory;
 use crate::stream::tap_queue::{Bound, Selection, StreamSelector, TapQueue, TapStreams};
 use crate::sync::lock;
@@ -35,10 +39,19 @@ pub(crate) struct Shared {
     pub(crate) access: Dispatcher<AccessRequest>,
     pub(crate) publish_keys: KeyRing,
     pub(crate) play_keys: KeyRing,
+    /// `access.secret_names`
+    pub(crate) secret_names: AtomicBool,
+    pub(crate) masks: Masks,
+    /// Requests refused for the key they came with.
+    pub(crate) wrong_keys: AtomicU64,
+    /// What each worker sends.
+    pub(crate) outgoing: SharedRate,
     pub(crate) log_limit: Arc<LogLimit>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) locations: Locations,
     pub(crate) placement: Placement,
+    /// Addresses whose listening sockets were lost and cannot be had again yet.
+    pub(crate) lost_listeners: Mutex<Vec<SocketAddr>>,
     /// Connections that are open.
     pub(crate) connections: AtomicUsize,
     pub(crate) accepted: AtomicU64,
@@ -73,8 +86,7 @@ impl Shared {
     }
 
     /// Ends a connection, without waiting for it.
-    pub(crate) fn disconnect(&self, connection: ConnectionId, reason: &str) {
-        let reason = reason.to_owned();
+    pub(crate) fn disconnect(&self, connection: ConnectionId, reason: CloseReason) {
         let command = ConnectionCommand::Disconnect {
             reason,
             answer: None,
@@ -84,29 +96,30 @@ impl Shared {
 
     /// Notifies a connection that its stream has another publisher now.
     pub(crate) fn notify_replaced(&self, replaced: Option<PublisherId>) {
-        self.end_publisher(replaced, "another publisher took over");
+        let reason = CloseReason::Refused("another publisher took over".to_owned());
+        self.end_publisher(replaced, reason);
     }
 
     /// Notifies a connection that it publishes no longer.
-    pub(crate) fn end_publisher(&self, publisher: Option<PublisherId>, reason: &str) {
+    pub(crate) fn end_publisher(&self, publisher: Option<PublisherId>, reason: CloseReason) {
         if let Some(PublisherId::Connection(connection, stream)) = publisher {
-            let reason = reason.to_owned();
             self.send_to(connection, ConnectionCommand::EndPublish { stream, reason });
         }
     }
 
     /// Reports a limit that was reached, a few times a second at most: a flood must
     /// not push other events out of the host's queue.
-    pub(crate) fn report_limit(
-        &self,
-        limit: &'static str,
-        value: u64,
-        connection: Option<ConnectionId>,
-    ) {
-        if !self.log_limit.admits(Cause::Limit, self.now()) {
+    pub(crate) fn report_limit(&self, limit: Limit, connection: Option<ConnectionId>) {
+        if !self.log_limit.admits(Cause::Limit(limit), self.now()) {
             return;
         }
-        log::warn!(limit = limit, value = value; "{limit} is reached: {value}");
+        let value = limit.value(&self.config());
+        match connection {
+            Some(id) => {
+                log::warn!(limit:% = limit, value = value, connection:% = id; "{limit} is reached: {value}");
+            }
+            None => log::warn!(limit:% = limit, value = value; "{limit} is reached: {value}"),
+        }
         self.events.send(Event::LimitReached {
             limit,
             value,
@@ -117,8 +130,8 @@ impl Shared {
     /// The path of a stream that a caller named. `None`: no stream has this id.
     pub(crate) fn find(&self, stream: StreamSelector) -> Option<StreamName> {
         match stream {
-            StreamSelector::Name(name) => Some(name),
-            StreamSelector::Id(id) => self.directory.lock().name(id).cloned(),
+            StreamSelector::Name(name) => Some(self.host_name(name.reveal())),
+            StreamSelector::Id(id) => self.directory.lock().name_of(id),
         }
     }
 
@@ -171,6 +184,10 @@ impl Shared {
             memory: self.budget.used(),
             recording_lost_frames: self.recording_losses.frames(),
             recording_lost_bytes: self.recording_losses.bytes(),
+            errors: ErrorCounts {
+                wrong_keys: self.wrong_keys.load(Ordering::Relaxed),
+                ..ErrorCounts::default()
+            },
             ..Metrics::default()
         }
     }

@@ -24,10 +24,15 @@ pub mod handshake;
 mod limits;
 pub mod media;
 pub mod message;
+mod name;
+mod secret;
 pub mod session;
+pub mod text;
 mod time;
 mod url;
 
 pub use limits::{AmfLimits, Limits};
+pub use name::StreamName;
+pub use secret::Secret;
 pub use time::Time;
-pub use url::{RtmpUrl, StreamName, UrlError};
+pub use url::{RtmpUrl, UrlError};

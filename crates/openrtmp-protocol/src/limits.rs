@@ -22,6 +22,9 @@ pub struct Limits {
     pub name_bytes: usize,
     /// Requests (connect, publish, play) waiting for the host's answer.
     pub pending_requests: usize,
+    /// Messages, mostly media, that may wait for such an answer: what comes within
+    /// seconds.
+    pub waiting_messages: usize,
     /// Limits of AMF decoding.
     pub amf: AmfLimits,
 }
@@ -41,8 +44,8 @@ pub struct AmfLimits {
     pub decoded_bytes: usize,
     /// Values for each byte of a message, and [`values_base`](Self::values_base)
     /// more, references expanded: decoding costs in proportion to what came, however
-    /// often a message refers to itself. 32 bytes of text count as one value. At 2
-    /// and above no message without references runs into it.
+    /// often a message refers to itself. A text, names included, counts as one value
+    /// more, and every 32 bytes of it as another. At 2 and above no message without references runs into it.
     pub values_per_byte: usize,
     /// See [`values_per_byte`](Self::values_per_byte): short messages, in which a few
     /// references are many, get by with it.
@@ -59,6 +62,7 @@ impl Default for Limits {
             message_streams: 16,
             name_bytes: 4096,
             pending_requests: 16,
+            waiting_messages: 4096,
             amf: AmfLimits::default(),
         }
     }

@@ -1,6 +1,4 @@
-//! Message types, protocol control messages, user control events, aggregates.
-
-use bytes::Bytes;
+//! Message types, protocol control messages, user control events.
 
 /// Message type ids (RTMP 1.0, sections 5.4 and 7.1).
 pub mod kind {
@@ -200,57 +198,6 @@ pub enum MessageError {
     },
 }
 
-/// The messages inside an aggregate (type 22, RTMP 1.0 section 7.1.6): kind,
-/// timestamp, payload, their timestamps moved so that the first one carries the
-/// aggregate's own. Payloads share the aggregate's memory.
-///
-/// One that is cut short gives an error, and nothing after it. The back pointers
-/// are not looked at, and the last may be missing. An aggregate inside an
-/// aggregate comes out as it is, not split.
-pub fn split_aggregate(
-    timestamp: u32,
-    payload: &Bytes,
-) -> impl Iterator<Item = Result<(u8, u32, Bytes), MessageError>> + use<> {
-    let mut rest = payload.clone();
-    let mut shift = None;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let part = take_part(&mut rest).map(|(kind, time, payload)| {
-            let shift = *shift.get_or_insert(timestamp.wrapping_sub(time));
-            (kind, time.wrapping_add(shift), payload)
-        });
-        if part.is_err() {
-            rest.clear();
-        }
-        Some(part)
-    })
-}
-
-/// Bytes of a header inside an aggregate: type, 24-bit size, timestamp (24 low
-/// bits, then the high 8), 24-bit stream id.
-const PART_HEADER: usize = 11;
-const BACK_POINTER: usize = 4;
-
-fn take_part(rest: &mut Bytes) -> Result<(u8, u32, Bytes), MessageError> {
-    let too_short = |needed| MessageError::TooShort {
-        kind: kind::AGGREGATE,
-        needed,
-        length: rest.len(),
-    };
-    let Some(&[kind, s2, s1, s0, t2, t1, t0, t3, ..]) = rest.first_chunk::<PART_HEADER>() else {
-        return Err(too_short(PART_HEADER));
-    };
-    let end = PART_HEADER + u32::from_be_bytes([0, s2, s1, s0]) as usize;
-    if end > rest.len() {
-        return Err(too_short(end));
-    }
-    let payload = rest.slice(PART_HEADER..end);
-    *rest = rest.slice((end + BACK_POINTER).min(rest.len())..);
-    Ok((kind, u32::from_be_bytes([t3, t2, t1, t0]), payload))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
@@ -314,52 +261,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn aggregate_splits_and_moves_its_times() {
-        let vector = vector("control", "aggregate");
-        let aggregate = Bytes::copy_from_slice(vector.bytes("aggregate"));
-        let parts: Vec<_> = split_aggregate(5000, &aggregate).collect();
-        let expected = vector.sections().skip(1).map(|(name, body)| {
-            let (kind, time) = name.split_once(' ').expect("type and time");
-            let payload = Bytes::copy_from_slice(body);
-            Ok((kind.parse().unwrap(), time.parse().unwrap(), payload))
-        });
-        assert_eq!(parts, expected.collect::<Vec<_>>());
-
-        let payload = &parts[0].as_ref().unwrap().2;
-        assert_eq!(payload.as_ptr(), aggregate[11..].as_ptr(), "not copied");
-    }
-
-    #[test]
-    fn aggregate_cut_short_gives_one_error_and_ends() {
-        let vector = vector("control", "aggregate");
-        let whole = Bytes::copy_from_slice(vector.bytes("aggregate"));
-        // The parts end, without their back pointers, here.
-        let ends = [13, 31, 46];
-        for length in 0..=whole.len() {
-            let parts: Vec<_> = split_aggregate(0, &whole.slice(..length)).collect();
-            let good = ends.iter().filter(|end| **end <= length).count();
-            // A back pointer may be missing or cut short at the very end.
-            let starts = [0, 17, 35];
-            let broken = starts
-                .iter()
-                .zip(ends)
-                .any(|(start, end)| (start + 1..end).contains(&length));
-            assert_eq!(parts.len(), good + usize::from(broken), "{length}");
-            assert_eq!(
-                parts.iter().filter(|part| part.is_err()).count(),
-                usize::from(broken)
-            );
-            assert_eq!(parts.last().is_some_and(Result::is_err), broken);
-        }
-    }
-
     proptest! {
         #[test]
-        fn random_bodies_never_panic(kind in 0..8u8, body in vec(any::<u8>(), 0..200), time: u32) {
+        fn random_bodies_never_panic(kind in 0..8u8, body in vec(any::<u8>(), 0..200)) {
             let _ = Control::decode(kind, &body);
-            let parts = split_aggregate(time, &Bytes::from(body)).collect::<Vec<_>>();
-            prop_assert!(parts.len() <= 200 / PART_HEADER + 1);
         }
     }
 }

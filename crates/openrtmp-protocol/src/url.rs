@@ -1,74 +1,12 @@
 use std::fmt;
 use std::net::Ipv6Addr;
-use std::sync::Arc;
 
-/// The identity of a stream: its app and name joined into one path, without
-/// leading, trailing or doubled slashes, without query.
-///
-/// `app = "live/room", name = "cam"` and `app = "live", name = "room/cam"` are
-/// the same stream, because clients split the same URL in different places.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamName(Arc<str>);
+use crate::name::unquoted;
+use crate::secret::MASK;
 
-impl StreamName {
-    /// Joins an app and a stream name; either may hold slashes, be empty, or
-    /// carry a query (everything from `?`), which is left out. White space and
-    /// quotes around a segment, which some encoders leave in, go too.
-    pub fn join(app: &str, name: &str) -> StreamName {
-        let mut path = String::with_capacity(app.len() + 1 + name.len());
-        for segment in [app, name].into_iter().flat_map(segments) {
-            if !path.is_empty() {
-                path.push('/');
-            }
-            path.push_str(segment);
-        }
-        StreamName(path.into())
-    }
-
-    /// The whole path, for example `live/room/cam`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Everything before the last segment: `live/room`; empty if there is one
-    /// segment only.
-    pub fn app(&self) -> &str {
-        self.0.rsplit_once('/').map_or("", |(app, _)| app)
-    }
-
-    /// The last segment: `cam`.
-    pub fn name(&self) -> &str {
-        self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
-    }
-}
-
-impl fmt::Display for StreamName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for StreamName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
-    }
-}
-
-/// The segments of a path without its query. Each is trimmed, not only the
-/// ends of the path, so that it does not matter where a client splits it.
-fn segments(path: &str) -> impl Iterator<Item = &str> {
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
-    path.split('/')
-        .map(unquoted)
-        .filter(|segment| !segment.is_empty())
-}
-
-fn unquoted(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
-}
-
-/// A parsed `rtmp://` or `rtmps://` URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A parsed `rtmp://` or `rtmps://` URL. Its stream may be a key, and its query hold
+/// one: `Debug` masks both.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RtmpUrl {
     /// True for `rtmps`.
     pub tls: bool,
@@ -85,7 +23,7 @@ pub struct RtmpUrl {
 impl RtmpUrl {
     /// Parses a URL. The last path segment is the stream, all before it the
     /// app; a single segment is a stream in the empty app. Percent-encoding
-    /// stays as it is, as RTMP peers compare names undecoded.
+    /// stays as it is, as most clients send it; [`StreamName`](crate::StreamName) decodes it.
     ///
     /// # Errors
     /// Says which part is missing or wrong. Credentials before the host are
@@ -121,9 +59,25 @@ impl RtmpUrl {
                 "" => default_port(tls),
                 digits => parse_port(digits)?,
             },
-            app: StreamName::join(app, "").0.to_string(),
+            app: plain_path(app),
             stream: format!("{stream}{query}"),
         })
+    }
+
+    /// A text about this URL, such as a status of the server it leads to, with the
+    /// stream's name and the values of its query masked: any of them may be a key.
+    pub fn masked_in(&self, text: &str) -> String {
+        let (name, query) = self.stream.split_once('?').unwrap_or((&self.stream, ""));
+        let values = query
+            .split('&')
+            .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let mut secrets: Vec<&str> = values.chain([name, query]).collect();
+        secrets.retain(|secret| !secret.is_empty());
+        // One may be a part of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
+            .iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
     }
 
     /// The `tcUrl` of this URL: scheme, host, port if not the default, app.
@@ -139,6 +93,26 @@ impl RtmpUrl {
             false => format!(":{}", self.port),
         };
         format!("{scheme}://{host}{port}/{app}")
+    }
+}
+
+/// Without leading, trailing and doubled slashes.
+fn plain_path(path: &str) -> String {
+    let segments = path.split('/').map(unquoted);
+    let segments: Vec<_> = segments.filter(|segment| !segment.is_empty()).collect();
+    segments.join("/")
+}
+
+impl fmt::Debug for RtmpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let app = self.app.split_once('?').map_or(&*self.app, |(app, _)| app);
+        f.debug_struct("RtmpUrl")
+            .field("tls", &self.tls)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("app", &app)
+            .field("stream", &MASK)
+            .finish()
     }
 }
 
@@ -204,53 +178,6 @@ pub enum UrlError {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn joined(app: &str, name: &str) -> String {
-        StreamName::join(app, name).as_str().to_owned()
-    }
-
-    #[test]
-    fn a_stream_is_the_same_wherever_a_client_splits_its_path() {
-        let expected = StreamName::join("live/room", "cam");
-        assert_eq!(expected.as_str(), "live/room/cam");
-        for (app, name) in [
-            ("live", "room/cam"),
-            ("", "live/room/cam"),
-            ("live/room/cam", ""),
-            ("/live/room/", "/cam/"),
-            ("live//room", "//cam"),
-            (" live/room ", "\"cam\""),
-            ("'live/room'", "cam\n"),
-        ] {
-            assert_eq!(StreamName::join(app, name), expected, "{app:?} + {name:?}");
-        }
-    }
-
-    #[test]
-    fn queries_are_no_part_of_a_stream_name() {
-        assert_eq!(joined("live?token=a/b", "cam?key=c"), "live/cam");
-        assert_eq!(joined("live/?token=a", "cam?"), "live/cam");
-        assert_eq!(joined("\"live?a\"", "?b"), "live");
-        assert_eq!(joined("?a", "?b"), "");
-    }
-
-    #[test]
-    fn a_stream_name_has_an_app_and_a_last_segment() {
-        let parts = |path: &str| {
-            let name = StreamName::join("", path);
-            (name.app().to_owned(), name.name().to_owned())
-        };
-        assert_eq!(parts("live/room/cam"), ("live/room".into(), "cam".into()));
-        assert_eq!(parts("cam"), (String::new(), "cam".into()));
-        assert_eq!(parts(""), (String::new(), String::new()));
-    }
-
-    #[test]
-    fn characters_inside_a_name_stay_as_they_are() {
-        assert_eq!(joined("Live", "my cam's %20 é"), "Live/my cam's %20 é");
-        assert_eq!(StreamName::join("a", "b").to_string(), "a/b");
-        assert_eq!(format!("{:?}", StreamName::join("a", "b")), "\"a/b\"");
-    }
 
     fn url(tls: bool, host: &str, port: u16, app: &str, stream: &str) -> RtmpUrl {
         RtmpUrl {
@@ -357,17 +284,22 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_url_is_printed_without_what_may_be_a_key() {
+        let url = RtmpUrl::parse("rtmp://host/live/s3cret?user=ann&key=ann2").unwrap();
+        let shown = format!("{url:?}");
+        assert!(
+            shown.contains("live") && !shown.contains("s3cret"),
+            "{shown}"
+        );
+        assert!(!shown.contains("ann"), "{shown}");
+        let text = "live/s3cret is not for ann2 (s3cret?user=ann&key=ann2)";
+        assert_eq!(url.masked_in(text), "live/*** is not for *** (***?***)");
+        assert_eq!(url.masked_in("no such stream"), "no such stream");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn joining_is_idempotent_and_leaves_no_empty_segment(app in ".{0,20}", name in "[a/?\"' .]{0,20}") {
-            let once = StreamName::join(&app, &name);
-            prop_assert!(!once.as_str().contains("//") && !once.as_str().contains('?'));
-            prop_assert!(!once.as_str().starts_with('/') && !once.as_str().ends_with('/'));
-            prop_assert_eq!(StreamName::join(once.app(), once.name()), once.clone());
-            prop_assert_eq!(StreamName::join("", once.as_str()), once);
-        }
 
         #[test]
         fn any_text_is_a_url_or_an_error(text in "(rtmps?://)?[\\PC/:@?\\[\\]]{0,30}") {

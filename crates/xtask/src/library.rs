@@ -5,7 +5,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{tools, workspace};
+use crate::tools::{self, Tool};
+use crate::workspace;
 
 /// A system the library is built for.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub(crate) struct Target {
 enum Shared {
     /// The machine's own linker.
     Native,
-    /// A program on the path.
-    Program(&'static str),
+    /// A program on the path, if this tool works.
+    Program(&'static str, Tool),
     /// This program of an Android NDK, if there is one.
     Ndk(&'static str),
     /// Nothing here: why.
@@ -40,11 +41,11 @@ pub(crate) const TARGETS: &[Target] = &[
     },
     Target {
         name: "aarch64-unknown-linux-gnu",
-        shared: Shared::Program("aarch64-linux-gnu-gcc"),
+        shared: Shared::Program("aarch64-linux-gnu-gcc", Tool::Aarch64Gcc),
     },
     Target {
         name: "x86_64-pc-windows-gnu",
-        shared: Shared::Program("x86_64-w64-mingw32-gcc"),
+        shared: Shared::Program("x86_64-w64-mingw32-gcc", Tool::Mingw),
     },
     Target {
         name: "aarch64-linux-android",
@@ -233,9 +234,9 @@ fn linker(target: &Target) -> Result<Linker, String> {
     match target.shared {
         Shared::Native => Ok(Linker::Native),
         Shared::Nothing(why) => Ok(Linker::Nothing(why)),
-        Shared::Program(name) => match Command::new(name).arg("--version").output() {
-            Ok(output) if output.status.success() => Ok(Linker::Program(name.into())),
-            _ => Err(format!("{name} is not installed")),
+        Shared::Program(name, tool) => match tool.try_out() {
+            Ok(()) => Ok(Linker::Program(name.into())),
+            Err(why) => Err(format!("{} does not work here: {why}", tool.name())),
         },
         Shared::Ndk(name) => {
             let linker = env::var_os("ANDROID_NDK_HOME").map(|ndk| ndk_program(&ndk, name));

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::runner::{self, SKIPPED};
-use crate::{nightly, workspace};
+use crate::{nightly, tools, workspace};
 
 /// What the user asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Options {
         let mut options = Options {
             only: Vec::new(),
             quick: false,
-            install: true,
+            install: tools::may_install(),
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {

@@ -94,7 +94,7 @@ pub(crate) const STEPS: &[Step] = &[
         name: "test",
         what: "unit, property, simulation, golden, integration and doc tests",
         tier: Tier::Quick,
-        minutes: 6,
+        minutes: 8,
         fetches: &[],
         runs: &[run(&["test", "--workspace", "--no-fail-fast"])],
         environment: &[],

@@ -66,6 +66,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         STEPS.iter().partition(|step| options.wants(step));
     let used: Vec<Tool> = steps.iter().flat_map(|step| step.tools()).collect();
     let started = Instant::now();
+    println!("=== trying the tools");
     let mut missing = tools::missing(&used);
     println!("{}", announcement(options, &steps, &missing));
     if options.all {

@@ -49,10 +49,15 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         stop.on_hang_up(move || reload(&server, &arguments));
     }
     let config = server.config();
+    let mut keys = config.access.publish_keys.clone();
+    // What is not read at a terminal may be kept, and read by others.
+    if !keys.is_empty() && !io::stdout().is_terminal() {
+        keys = vec!["***".to_owned()];
+    }
     print(&banner::text(
         &reachable(&server),
         &server.addresses(),
-        &config.access.publish_keys,
+        &keys,
         config.record.as_ref().map(|r| r.directory.as_path()),
     ))?;
     watch(&server, stop);
@@ -86,7 +91,7 @@ fn start(arguments: &Arguments) -> Result<Server, Failure> {
 #[cfg(unix)]
 fn reload(server: &Server, arguments: &Arguments) {
     let read = config(arguments).map(|config| {
-        let no_ipv6 = server.config().listen.iter().all(SocketAddr::is_ipv4);
+        let no_ipv6 = server.config().listen.iter().all(|l| l.address.is_ipv4());
         match no_ipv6 && config.listen == Config::desktop().listen {
             true => ipv4_only(config),
             false => config,
@@ -112,7 +117,7 @@ fn config(arguments: &Arguments) -> Result<Config, String> {
             .map_err(|e| wrong(&e))?;
     }
     if !arguments.listen.is_empty() {
-        config.listen.clone_from(&arguments.listen);
+        config.listen = arguments.listen.iter().map(|&a| a.into()).collect();
     }
     if let Some(workers) = arguments.workers {
         config.workers = workers.into();
@@ -134,7 +139,7 @@ fn config(arguments: &Arguments) -> Result<Config, String> {
 }
 
 fn ipv4_only(mut config: Config) -> Config {
-    config.listen.retain(SocketAddr::is_ipv4);
+    config.listen.retain(|l| l.address.is_ipv4());
     config
 }
 
@@ -235,7 +240,7 @@ mod tests {
         assert!(config.access.publish_keys.is_empty() && config.record.is_none());
         let only = ipv4_only(config);
         assert_eq!(only.listen.len(), 1);
-        assert!(only.listen[0].is_ipv4());
+        assert!(only.listen[0].address.is_ipv4());
     }
 
     #[test]

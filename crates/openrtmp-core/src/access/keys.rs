@@ -1,27 +1,72 @@
-use std::sync::{PoisonError, RwLock};
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use openrtmp_protocol::StreamName;
 use subtle::ConstantTimeEq;
 
-/// Query parameters that may carry a key: `cam?key=SECRET`.
+/// Query parameters that carry a key: `cam?key=SECRET`.
 const PARAMETERS: [&str; 2] = ["key", "token"];
 
-/// An allow list of keys (A1). One that never had a key allows everybody; one
-/// whose last key was removed allows nobody.
+/// Keys that are remembered as such after they were removed.
+const REMEMBERED: usize = 65_536;
+
+/// An allow list of keys. One that never had a key allows everybody; one whose last
+/// key was removed allows nobody.
 ///
-/// A key comes as a query parameter (`cam?key=SECRET`, or `token=`), or is
-/// itself the last segment of the stream's name, as encoders call their
-/// "stream key". Keys are compared in constant time and never logged.
+/// A request carries one credential: the first `key` or `token` of its query
+/// (`cam?key=SECRET`, or that of the app), or, without one, the last segment of the
+/// stream's name, as encoders call their "stream key". Keys are compared in constant
+/// time and never logged.
 #[derive(Debug, Default)]
 pub struct KeyRing {
-    keys: RwLock<Option<Vec<Key>>>,
+    keys: RwLock<Keys>,
 }
 
-struct Key(String);
+#[derive(Default)]
+struct Keys {
+    /// `None`: there never was one.
+    present: Option<Vec<String>>,
+    ever: Remembered,
+}
 
-impl std::fmt::Debug for Key {
+/// Hashes of all that was ever a key, up to [`REMEMBERED`]: what was one is not shown
+/// afterwards either.
+#[derive(Default)]
+struct Remembered {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Remembered {
+    fn insert(&mut self, key: &str) {
+        let hash = self.hasher.hash_one(key);
+        if self.hashes.insert(hash) {
+            self.order.push_back(hash);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.hashes.remove(&oldest);
+        }
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        self.hashes.contains(&self.hasher.hash_one(text))
+    }
+}
+
+impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
+        let shown = self.present.as_ref().map(|keys| vec!["***"; keys.len()]);
+        shown.fmt(f)
+    }
+}
+
+impl Keys {
+    fn add(&mut self, key: String) {
+        self.ever.insert(&key);
+        self.present.get_or_insert_default().push(key);
     }
 }
 
@@ -37,31 +82,24 @@ impl KeyRing {
 
     /// True if there never was a key: everybody may.
     pub fn is_open(&self) -> bool {
-        self.keys
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_none()
+        self.read().present.is_none()
     }
 
     /// Adds a key, in force at once.
     pub fn add(&self, key: String) {
-        self.keys
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_default()
-            .push(Key(key));
+        self.write().add(key);
     }
 
     /// Removes a key. True if it was there. Removing the last one does not let
     /// everybody in.
     pub fn remove(&self, key: &str) -> bool {
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(keys) = keys.as_mut() else {
+        let mut keys = self.write();
+        let Some(present) = &mut keys.present else {
             return false;
         };
-        let before = keys.len();
-        keys.retain(|k| k.0 != key);
-        keys.len() != before
+        let before = present.len();
+        present.retain(|k| k != key);
+        present.len() != before
     }
 
     /// The settings named the keys `before` and name those `after` from now on:
@@ -70,31 +108,24 @@ impl KeyRing {
     /// settings name none any more is open, as after a start with them. Tells the
     /// keys that are no longer valid.
     pub(crate) fn reconfigure(&self, before: &[String], after: &[String]) -> Vec<String> {
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let present = keys.get_or_insert_default();
-        let mut gone = Vec::new();
-        present.retain(|Key(key)| {
-            let goes = before.contains(key) && !after.contains(key);
-            if goes {
-                gone.push(key.clone());
-            }
-            !goes
-        });
+        let mut keys = self.write();
+        let present = keys.present.get_or_insert_default();
+        let goes = |key: &mut String| before.contains(key) && !after.contains(key);
+        let gone = present.extract_if(.., goes).collect();
         for key in after.iter().filter(|key| !before.contains(key)) {
-            if !present.iter().any(|k| k.0 == *key) {
-                present.push(Key(key.clone()));
+            if !keys.present.iter().flatten().any(|k| k == key) {
+                keys.add(key.clone());
             }
         }
-        if present.is_empty() && after.is_empty() {
-            *keys = None;
+        if after.is_empty() && keys.present.as_ref().is_some_and(Vec::is_empty) {
+            keys.present = None;
         }
         gone
     }
 
     /// The keys, in the order they were added. They are secrets.
     pub fn list(&self) -> Vec<String> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.iter().flatten().map(|key| key.0.clone()).collect()
+        self.read().present.clone().unwrap_or_default()
     }
 
     /// Makes a new key of 128 random bits, 32 characters that need no escaping,
@@ -108,52 +139,41 @@ impl KeyRing {
         Ok(format!("{:032x}", u128::from_be_bytes(random)))
     }
 
-    /// True if the name or the query carries one of the keys, or there never was one.
-    pub fn allows(&self, name: &StreamName, query: &str) -> bool {
-        self.is_open() || self.matches(name, query, |_| true)
+    /// True if this is one of the keys, or there never was one.
+    pub fn allows(&self, credential: &str) -> bool {
+        let keys = self.read();
+        let Some(present) = &keys.present else {
+            return true;
+        };
+        // It meets every key, so that time does not tell which it is like.
+        present
+            .iter()
+            .fold(false, |found, key| found | is_equal(credential, key))
     }
 
-    /// True if the name or the query carries this very key.
-    pub(crate) fn carries(name: &StreamName, query: &str, key: &str) -> bool {
-        candidates(name, query).any(|c| equal(c, key))
+    /// True if this is or was one of the keys.
+    pub(crate) fn remembers(&self, text: &str) -> bool {
+        self.read().ever.contains(text)
     }
 
-    fn matches(&self, name: &StreamName, query: &str, accept: impl Fn(&str) -> bool) -> bool {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let mut found = false;
-        // Every candidate meets every key, so that time tells nothing.
-        for candidate in candidates(name, query) {
-            for key in keys.iter().flatten() {
-                found |= equal(candidate, &key.0) && accept(&key.0);
-            }
-        }
-        found
+    fn read(&self) -> RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The name as it may be logged: a key in it is masked.
-    pub(crate) fn masked(&self, name: &StreamName) -> String {
-        if !self.is_open() && self.matches(name, "", |_| true) {
-            let app = name.app();
-            return if app.is_empty() {
-                "***".to_owned()
-            } else {
-                format!("{app}/***")
-            };
-        }
-        name.as_str().to_owned()
+    fn write(&self) -> RwLockWriteGuard<'_, Keys> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn candidates<'a>(name: &'a StreamName, query: &'a str) -> impl Iterator<Item = &'a str> {
-    let parameters = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .filter(|(k, _)| PARAMETERS.contains(k))
-        .map(|(_, value)| value);
-    std::iter::once(name.name()).chain(parameters)
+/// The key that a query carries.
+pub(crate) fn key_in(query: &str) -> Option<&str> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| PARAMETERS.contains(name))?;
+    Some(value)
 }
 
-fn equal(a: &str, b: &str) -> bool {
+/// Compared in a time that tells only whether the lengths are equal.
+pub(crate) fn is_equal(a: &str, b: &str) -> bool {
     a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
@@ -161,25 +181,29 @@ fn equal(a: &str, b: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn name(text: &str) -> StreamName {
-        StreamName::join("", text)
-    }
-
     #[test]
     fn an_empty_ring_is_open() {
-        assert!(KeyRing::default().allows(&name("live/cam"), ""));
+        assert!(KeyRing::default().allows("cam"));
     }
 
     #[test]
-    fn a_key_comes_in_the_query_or_as_the_name() {
-        let ring = KeyRing::new(["s3cret".to_owned()]);
-        assert!(ring.allows(&name("live/cam"), "key=s3cret"));
-        assert!(ring.allows(&name("live/cam"), "a=b&token=s3cret"));
-        assert!(ring.allows(&name("live/s3cret"), ""));
-        assert!(!ring.allows(&name("live/cam"), ""));
-        assert!(!ring.allows(&name("live/cam"), "key=s3cre"));
-        assert!(!ring.allows(&name("live/cam"), "other=s3cret"));
-        assert!(!ring.allows(&name("s3cret/cam"), ""));
+    fn a_query_carries_one_key() {
+        assert_eq!(key_in("key=a"), Some("a"));
+        assert_eq!(key_in("x=1&token=a&key=b"), Some("a"), "the first");
+        assert_eq!(key_in("key=&key=b"), Some(""));
+        assert_eq!(key_in("key=a=b"), Some("a=b"));
+        for none in ["", "key", "Key=a", "other=a", "a&b"] {
+            assert_eq!(key_in(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_matched_whole() {
+        let ring = KeyRing::new(["s3cret".to_owned(), "other".to_owned()]);
+        assert!(ring.allows("s3cret") && ring.allows("other"));
+        for wrong in ["", "s3cre", "s3cret1", "S3cret"] {
+            assert!(!ring.allows(wrong), "{wrong}");
+        }
     }
 
     #[test]
@@ -188,8 +212,8 @@ mod tests {
         ring.add("b".to_owned());
         assert!(ring.remove("a"));
         assert!(!ring.remove("a"));
-        assert!(ring.allows(&name("live/x"), "key=b"));
-        assert!(!ring.allows(&name("live/x"), "key=a"));
+        assert!(ring.allows("b"));
+        assert!(!ring.allows("a"));
     }
 
     #[test]
@@ -208,8 +232,7 @@ mod tests {
         let ring = KeyRing::new(["a".to_owned()]);
         assert!(ring.remove("a"));
         assert!(!ring.is_open());
-        assert!(!ring.allows(&name("live/cam"), ""));
-        assert!(!ring.allows(&name("live/cam"), "key=a"));
+        assert!(!ring.allows("") && !ring.allows("a"));
     }
 
     #[test]
@@ -229,10 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_a_key_is_remembered() {
+        let ring = KeyRing::new(["a".to_owned()]);
+        ring.add("b".to_owned());
+        ring.remove("a");
+        ring.reconfigure(&["b".to_owned()], &["c".to_owned()]);
+        assert!(["a", "b", "c"].iter().all(|key| ring.remembers(key)));
+        assert!(!ring.remembers("d"));
+        // Not for ever: a host that makes a key for each stream fills no memory.
+        for n in 0..REMEMBERED {
+            ring.add(n.to_string());
+            ring.remove(&n.to_string());
+        }
+        assert!(!ring.remembers("a") && ring.remembers("0"));
+    }
+
+    #[test]
     fn keys_are_not_shown() {
         let ring = KeyRing::new(["s3cret".to_owned()]);
-        assert_eq!(ring.masked(&name("live/s3cret")), "live/***");
-        assert_eq!(ring.masked(&name("live/cam")), "live/cam");
-        assert!(!format!("{ring:?}").contains("s3cret"));
+        let shown = format!("{ring:?}");
+        assert!(
+            shown.contains("***") && !shown.contains("s3cret"),
+            "{shown}"
+        );
     }
 }

@@ -8,6 +8,6 @@ mod attempt;
 mod keys;
 mod request;
 
-pub(crate) use attempt::{Attempt, Decision, reason_text};
+pub(crate) use attempt::{Attempt, Decision, Refusal, reason_text};
 pub use keys::KeyRing;
 pub use request::{AccessAction, AccessRequest, Protocol};

@@ -2,10 +2,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use openrtmp_protocol::Secret;
 use openrtmp_protocol::session::RejectReason;
 use serde::Serialize;
 
 use crate::id::ConnectionId;
+use crate::secret::{Secrecy, StreamName};
 
 /// What a peer wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,9 +40,12 @@ impl AccessAction {
 pub enum Protocol {
     /// RTMP over TCP.
     Rtmp,
+    /// A connection that this server made to another, by the host's wish. No callback
+    /// is asked about it.
+    Outgoing,
 }
 
-/// A question to the host (A2). Answer it with [`accept`](AccessRequest::accept)
+/// A question to the host. Answer it with [`accept`](AccessRequest::accept)
 /// or [`reject`](AccessRequest::reject), in the callback or later, from any
 /// thread. Dropped unanswered, it is refused.
 pub struct AccessRequest {
@@ -53,11 +58,11 @@ pub struct AccessRequest {
     /// Where it comes from.
     pub peer: SocketAddr,
     /// The app: what `connect` named, or the stream's path without its last segment.
-    pub app: String,
-    /// The stream's whole path; empty for `connect`.
-    pub stream: String,
-    /// Query parameters of the URL, without `?`. May hold secrets.
-    pub query: String,
+    pub app: StreamName,
+    /// The stream's path; empty for `connect`. [`StreamName::reveal`] gives the whole.
+    pub stream: StreamName,
+    /// Query parameters of the URL, without `?`. [`Secret::reveal`] gives them.
+    pub query: Secret,
     /// How long the answer is waited for (`access.decision_timeout`); then it is
     /// refused.
     pub timeout: Duration,
@@ -68,6 +73,19 @@ pub struct AccessRequest {
 pub(crate) type Responder = Box<dyn FnOnce(Result<(), RejectReason>) + Send>;
 
 impl AccessRequest {
+    /// The last segment of the name is a key: it is not shown, in logs, events, numbers
+    /// and file names, as long as the server knows of the stream. To be called before
+    /// the answer, whatever that is.
+    ///
+    /// `access.secret_names` says so of every name.
+    pub fn mark_secret(&self) {
+        let name = match self.action {
+            AccessAction::Connect => &self.app,
+            AccessAction::Publish | AccessAction::Play => &self.stream,
+        };
+        name.learn(Secrecy::Secret);
+    }
+
     /// Grants it.
     pub fn accept(mut self) {
         self.answer(Ok(()));
@@ -93,7 +111,6 @@ impl Drop for AccessRequest {
 
 impl fmt::Debug for AccessRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The query may hold secrets.
         f.debug_struct("AccessRequest")
             .field("protocol", &self.protocol)
             .field("action", &self.action)
@@ -101,6 +118,7 @@ impl fmt::Debug for AccessRequest {
             .field("peer", &self.peer)
             .field("app", &self.app)
             .field("stream", &self.stream)
+            .field("query", &self.query)
             .finish_non_exhaustive()
     }
 }

@@ -71,6 +71,8 @@ impl Config {
             Format::Yaml => serde_saphyr::from_str_with_options(
                 text,
                 serde_saphyr::options! {
+                    // The lines around an error may hold keys.
+                    with_snippet: false,
                     alias_limits: serde_saphyr::alias_limits! {
                         max_total_replayed_events: ALIAS_EVENTS,
                     },
@@ -213,21 +215,31 @@ fn apply(config: &mut Config, path: &str, value: &Value) -> Result<(), DocumentE
     if !record && let Some(slot) = tree.get_mut("record") {
         *slot = Value::Null;
     }
-    *config = serde_json::from_value(tree).map_err(|e| wrong(path, value, e.to_string()))?;
+    *config = serde_json::from_value(tree).map_err(|e| {
+        let allowed = match is_secret(path) {
+            true => "a list of keys".to_owned(),
+            false => e.to_string(),
+        };
+        wrong(path, value, allowed)
+    })?;
     Ok(())
 }
 
 fn wrong(path: &str, value: &Value, allowed: String) -> DocumentError {
-    let secret = path.starts_with("access.") && path.ends_with("_keys");
+    let value = match is_secret(path) {
+        true => "***".to_owned(),
+        false => value.to_string(),
+    };
     DocumentError::Value {
         path: path.to_owned(),
-        value: if secret {
-            "***".into()
-        } else {
-            value.to_string()
-        },
+        value,
         allowed,
     }
+}
+
+/// Whether what stands at a path, or below it, is keys.
+fn is_secret(path: &str) -> bool {
+    path == "access" || (path.starts_with("access.") && path.ends_with("_keys"))
 }
 
 fn pointer(path: &str) -> String {
@@ -321,6 +333,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::limit::Limit;
 
     fn path_of(error: DocumentError) -> String {
         match error {
@@ -455,16 +468,34 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_stands_in_security_md_and_nothing_else_does() {
+    fn security_md_tells_of_every_limit_and_of_nothing_else() {
         let text = include_str!("../../../../SECURITY.md");
         let tree = Config::desktop().tree();
+        // The first column of the table below "## Limits".
+        let section = text
+            .split("\n## ")
+            .find(|s| s.starts_with("Limits"))
+            .unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
+        let column = rows.filter_map(|row| row.split('|').next());
+        let told: Vec<&str> = column
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        for limit in Limit::ALL {
+            let count = told.iter().filter(|path| **path == limit.path()).count();
+            assert_eq!(count, 1, "{limit}");
+        }
+        assert_eq!(told.len(), Limit::ALL.len(), "{told:?}");
+        // What is set below `limits` is a limit, or says what comes of one.
         let mut paths = Vec::new();
         collect(&tree, "", &mut paths);
         let is_leaf = |path: &&String| !lookup(&tree, path).is_ok_and(Value::is_object);
-        let limits = paths.iter().filter(|path| path.starts_with("limits."));
-        for path in limits.filter(is_leaf) {
-            assert!(text.contains(&format!("`{path}`")), "{path} is missing");
+        let settings = paths.iter().filter(|path| path.starts_with("limits."));
+        for path in settings.filter(is_leaf) {
+            let known = path == "limits.disconnect_over_bitrate" || told.contains(&path.as_str());
+            assert!(known, "{path} is not told of");
         }
+        // Elsewhere too, what looks like a setting is one.
         let groups = ["limits.", "rtmp.", "queue.", "gop.", "access."];
         let quoted = text.split('`').skip(1).step_by(2);
         for path in quoted.filter(|word| groups.iter().any(|group| word.starts_with(group))) {
@@ -473,10 +504,51 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_has_the_value_of_its_setting() {
+        for config in [Config::desktop(), Config::mobile()] {
+            for limit in Limit::ALL {
+                let value = limit.value(&config).to_string();
+                assert_eq!(config.get(limit.path()).unwrap(), value, "{limit}");
+            }
+        }
+    }
+
+    #[test]
     fn a_key_in_an_error_is_not_shown() {
+        let json = [
+            r#"{"access": {"publish_keys": "1234567"}}"#,
+            r#"{"access": {"play_keys": [1234567]}}"#,
+            r#"{"access": {"play_keys": ["1234567", null]}}"#,
+            r#"{"access": "1234567"}"#,
+            r#"{"access": ["1234567"]}"#,
+            r#"{"access": {"publish_keys": ["1234567"#,
+        ];
+        let yaml = [
+            "access:\n  publish_keys: 1234567\n",
+            "access:\n  publish_keys: [1234567]\n",
+            "access:\n  publish_keys: [\"1234567\"\n  play_keys: []\n",
+            "access:\n  publish_keys:\n   - 1234567\n  - [\n",
+            "access:\n  publish_keys: ['1234567', *x]\n",
+        ];
+        let json = json.map(|text| (text, Format::Json));
+        let yaml = yaml.map(|text| (text, Format::Yaml));
+        for (text, format) in json.into_iter().chain(yaml) {
+            let mut config = Config::desktop();
+            let error = config.merge(text, format).unwrap_err();
+            assert!(!error.to_string().contains("12345"), "{error}");
+            assert!(!format!("{error:?}").contains("12345"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn settings_are_printed_without_their_keys() {
         let mut config = Config::desktop();
-        let text = r#"{"access": {"publish_keys": "secret"}}"#;
-        let error = config.merge(text, Format::Json).unwrap_err();
-        assert!(!error.to_string().contains("secret"), "{error}");
+        config.access.publish_keys = vec!["s3cret".into()];
+        config.access.play_keys = vec!["s3cret".into()];
+        let shown = format!("{config:?}");
+        assert!(
+            shown.contains("***") && !shown.contains("s3cret"),
+            "{shown}"
+        );
     }
 }

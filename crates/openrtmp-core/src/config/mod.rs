@@ -2,8 +2,10 @@
 //! before they are used.
 
 mod document;
+mod listen;
 mod validate;
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use openrtmp_protocol::{AmfLimits, Limits};
 use serde::{Deserialize, Serialize};
 
 pub use document::{DocumentError, Format};
+pub use listen::{Listen, ListenTransport};
 pub use validate::ConfigError;
 pub(crate) use validate::write_coalesce;
 
@@ -25,7 +28,7 @@ pub const DEFAULT_PORT: u16 = 1935;
 pub struct Config {
     /// Addresses to listen on. Port 0 takes a free port. IPv6 sockets are IPv6
     /// only: name `0.0.0.0` and `[::]` for both.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     /// Event loop threads, 1 to 64; 0 takes as many as there are cores.
     pub workers: usize,
     /// The RTMP protocol.
@@ -155,17 +158,33 @@ pub struct QueueConfig {
 }
 
 /// Who may publish and play.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessConfig {
     /// Keys that may publish, see [`crate::access::KeyRing`]. None: open.
     pub publish_keys: Vec<String>,
     /// Keys that may play. None: open.
     pub play_keys: Vec<String>,
+    /// The last segment of every stream's name is a key, which only the host knows: it
+    /// is not shown in logs, events, numbers and file names. Where keys are set, names
+    /// that may be keys are not, without this.
+    pub secret_names: bool,
     /// A request that the host has not answered by then is refused, 100 ms to
     /// 10 min; zero is the default of 10 s.
     #[serde(with = "document::milliseconds")]
     pub decision_timeout: Duration,
+}
+
+/// Keys are not shown.
+impl fmt::Debug for AccessConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessConfig")
+            .field("publish_keys", &vec!["***"; self.publish_keys.len()])
+            .field("play_keys", &vec!["***"; self.play_keys.len()])
+            .field("secret_names", &self.secret_names)
+            .field("decision_timeout", &self.decision_timeout)
+            .finish()
+    }
 }
 
 /// Recording to FLV files.
@@ -259,6 +278,7 @@ struct SessionLimits {
     message_streams: usize,
     name_bytes: usize,
     pending_requests: usize,
+    waiting_messages: usize,
     #[serde(with = "SessionAmfLimits")]
     amf: AmfLimits,
 }
@@ -286,8 +306,8 @@ impl Config {
     pub fn desktop() -> Config {
         Config {
             listen: vec![
-                SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)),
-                SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)),
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)).into(),
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)).into(),
             ],
             workers: 0,
             rtmp: RtmpConfig {

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use openrtmp_protocol::StreamName;
+
 use super::Config;
 
 /// A setting that is not allowed: where, what it is, what may stand there.
@@ -101,14 +103,17 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         ("access.publish_keys", &c.access.publish_keys),
         ("access.play_keys", &c.access.play_keys),
     ] {
-        if keys
-            .iter()
-            .any(|k| k.is_empty() || k.contains(['&', '?', '/', '#', ' ']))
-        {
+        // A key that comes as the name of a stream is compared as that name is read.
+        let unfit = |k: &String| {
+            k.is_empty()
+                || k.contains(['&', '?', '/', '#', ' '])
+                || StreamName::join("", k).reveal() != k
+        };
+        if keys.iter().any(unfit) {
             return Err(wrong(
                 path,
                 "***",
-                "keys without spaces and without & ? / #",
+                "keys without spaces and without & ? / #, escapes (%41) and file types (.mp4)",
             ));
         }
     }
@@ -177,6 +182,12 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         c.limits.session.pending_requests,
         1,
         65_536,
+    )?;
+    range(
+        "limits.session.waiting_messages",
+        c.limits.session.waiting_messages,
+        16,
+        1 << 20,
     )?;
     range(
         "limits.session.amf.depth",

@@ -16,6 +16,9 @@ const PATIENCE: usize = 200;
 /// How long one poll may wait, where time passes by itself.
 const A_WHILE: Duration = Duration::from_millis(50);
 
+/// Longer than any test takes.
+const A_MINUTE: Duration = Duration::from_secs(60);
+
 const LISTENER: Token = Token(0);
 const STREAM: Token = Token(1);
 
@@ -308,7 +311,7 @@ pub(super) fn a_connection_to_a_host_comes_about(bed: &impl Bed) {
     let (poller, stream) = connect(bed, host.address());
     let stream = stream.unwrap();
     stream.set_unsent_limit(64 * 1024).unwrap();
-    stream.set_unacknowledged_limit(A_WHILE).unwrap();
+    stream.set_unacknowledged_limit(A_MINUTE).unwrap();
     let peer = host.accept();
     let mut connected = Connected {
         bed,

@@ -249,7 +249,7 @@ impl Recording {
             log::info!(stream:% = name, path:% = path.display(); "recording started");
         }
         terms.shared.events.send(Event::RecordingStarted {
-            name: name.to_string(),
+            name: name.clone(),
             path: path.clone(),
         });
         self.file = Some(OpenFile {
@@ -264,15 +264,16 @@ impl Recording {
     }
 
     fn create<P: Platform>(&mut self, terms: &Terms<P>) -> io::Result<(P::File, PathBuf)> {
-        let name = &self.stream.name;
+        // Keys are no part of a file's name.
+        let (app, name) = self.stream.name.shown_parts();
         let wall = terms.platform.wall_clock();
         let mut attempt = 0;
         loop {
             let path = template::file_path(
                 &terms.config.directory,
                 &terms.config.template,
-                name.app(),
-                name.name(),
+                app,
+                name,
                 wall,
                 self.index,
                 terms.format.extension(),
@@ -339,7 +340,7 @@ impl Recording {
             );
         }
         terms.shared.events.send(Event::RecordingLost {
-            name: self.stream.name.to_string(),
+            name: self.stream.name.clone(),
             path,
             frames: loss.frames,
             bytes: loss.bytes,
@@ -372,7 +373,7 @@ impl Recording {
                 }
                 terms.tap.add_file(&path, duration, bytes);
                 terms.shared.events.send(Event::RecordingFinished {
-                    name: self.stream.name.to_string(),
+                    name: self.stream.name.clone(),
                     path,
                     duration,
                     bytes,
@@ -401,7 +402,7 @@ impl Recording {
         }
         terms.tap.note_error(error);
         terms.shared.events.send(Event::RecordingFailed {
-            name: self.stream.name.to_string(),
+            name: self.stream.name.clone(),
             path,
             error: error.to_string(),
         });

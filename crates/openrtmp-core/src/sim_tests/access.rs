@@ -1,5 +1,6 @@
 //! Who may connect, publish and play (A1, A2).
 
+use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::ClientMode;
 
@@ -52,6 +53,51 @@ fn playing_may_need_a_key_too() {
     let player = w.player("live/cam?token=viewer");
     w.stream(publisher, 0..5);
     assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}
+
+#[test]
+fn a_request_carries_one_key() {
+    let mut w = with_publish_key(1);
+    let guesses: Vec<String> = (0..300).map(|n| format!("key={n}")).collect();
+    let refused = [
+        // The first counts, whatever follows.
+        "live/cam?key=wrong&key=s3cret".to_owned(),
+        "live/cam?token=wrong&key=s3cret".to_owned(),
+        format!("live/cam?{}&key=s3cret", guesses.join("&")),
+        // A key in the query is the key, whatever the name is.
+        "live/s3cret?key=wrong".to_owned(),
+        "live/s3cret?token=".to_owned(),
+        // The last segment only.
+        "s3cret/cam".to_owned(),
+    ];
+    for path in &refused {
+        let who = w.client(ClientMode::Publish, path);
+        assert_refused(&mut w, who, code::PUBLISH_UNAUTHORIZED);
+    }
+    assert_eq!(w.metrics().errors.wrong_keys, refused.len() as u64);
+    for path in ["live/a?x=1&token=s3cret&key=wrong", "live/b?key=s3cret"] {
+        w.publisher(path);
+    }
+    // The app's query, where the name has no key; the name's, where it has.
+    let mut url = RtmpUrl::parse("rtmp://127.0.0.1:1935/live/c").expect("a URL");
+    url.app = "live?key=s3cret".to_owned();
+    let granted = w.client_at(ClientMode::Publish, url.clone());
+    w.until("Publish.Start", |w| w[granted].is_ready());
+    url.stream = "d?key=wrong".to_owned();
+    let who = w.client_at(ClientMode::Publish, url);
+    assert_refused(&mut w, who, code::PUBLISH_UNAUTHORIZED);
+    w.end();
+}
+
+#[test]
+fn a_wrong_play_key_closes_the_connection() {
+    let mut w = World::with(1, |c| c.access.play_keys = vec!["viewer".into()]);
+    let who = w.client(ClientMode::Play, "live/cam?key=wrong");
+    assert_refused(&mut w, who, code::PLAY_FAILED);
+    w.until("the close", |w| w[who].is_closed());
+    assert_eq!(w.metrics().errors.wrong_keys, 1);
+    assert_eq!(w.metrics().errors.refused, 1);
     w.end();
 }
 
@@ -123,7 +169,7 @@ fn the_host_is_asked_for_each_step_and_may_answer_later() {
     let actions: Vec<_> = asked.iter().map(|r| r.action).collect();
     assert_eq!(actions, [AccessAction::Publish, AccessAction::Play]);
     assert!(asked.iter().all(|r| r.stream == "live/cam"));
-    assert_eq!(asked[0].query, "user=ann");
+    assert_eq!(asked[0].query.reveal(), "user=ann");
     asked.into_iter().for_each(|r| r.accept());
     w.until("both to start", |w| {
         w[publisher].is_ready() && w[player].is_ready()

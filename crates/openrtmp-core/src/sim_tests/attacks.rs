@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use openrtmp_protocol::amf::Value;
 use openrtmp_protocol::chunk::ChunkWriter;
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::message::kind;
@@ -142,7 +141,7 @@ fn ping() -> Vec<u8> {
 }
 
 fn limits_told(w: &World, name: &str) -> usize {
-    w.count(|e| matches!(e, Event::LimitReached { limit, .. } if *limit == name))
+    w.count(|e| matches!(e, Event::LimitReached { limit, .. } if limit.path() == name))
 }
 
 // Connections.
@@ -527,15 +526,23 @@ fn names_and_texts_are_no_longer_than_the_limit() {
 
 #[test]
 fn amf_bombs_cost_no_more_than_their_limits() {
-    // References multiply a string; nesting and counts are in `hostile`.
+    // References multiply a string; nesting and counts are in `hostile`. Of a command
+    // that nobody knows nothing would be read.
     let mut s = Siege::new(|_| {});
-    let head = b"\x02\x00\x03foo\x00\0\0\0\0\0\0\0\0";
+    let head = b"\x02\x00\x04play\x00\0\0\0\0\0\0\0\0";
     let mut object = head.to_vec();
-    object.extend(b"\x03\x00\x01a\x02\xFF\xF0");
+    object.extend(b"\x0a\x00\x00\x03\xE9\x03\x00\x01a\x02\xFF\xF0");
     object.extend([b'x'; 0xFFF0]);
     object.extend(b"\x00\x00\x09");
     for _ in 0..1000 {
-        object.extend(b"\x07\x00\x00");
+        object.extend(b"\x07\x00\x01");
+    }
+    // Arrays that hold nothing but references to the one before.
+    let mut arrays = head.to_vec();
+    arrays.extend(b"\x0a\x00\x00\x00\x10\x0a\x00\x00\x00\x01\x05");
+    for level in 1..16 {
+        arrays.extend(b"\x0a\x00\x00\x00\x08");
+        arrays.extend([0x07, 0, level].repeat(8));
     }
     // A strict array of 16,385 numbers, then longer strings than are allowed.
     let mut many = head.to_vec();
@@ -544,14 +551,19 @@ fn amf_bombs_cost_no_more_than_their_limits() {
     let mut long = head.to_vec();
     long.extend(b"\x0c\x00\x01\x00\x01");
     long.extend([b'x'; 0x1_0001]);
-    // An AMF3 object of a class with more members than it sends.
+    // An AMF3 object of a class with 20,000 members, of which it sends none.
     let mut sealed = head.to_vec();
-    sealed.extend(b"\x11\x0a\xff\xff\x83\x01");
+    sealed.extend(b"\x11\x0a\x93\xc4\x03\x01");
     for (what, body, expected) in [
         ("references", object, "when decoded"),
+        (
+            "references to references",
+            arrays,
+            "references stand for more",
+        ),
         ("elements", many, "more than 16384 values"),
         ("a long string", long, "a string longer than 65536 bytes"),
-        ("sealed members", sealed, "command"),
+        ("sealed members", sealed, "more than 16384 values"),
     ] {
         let who = s.connected();
         let before = s.w.close_reasons().len();
@@ -763,12 +775,12 @@ fn oddities_are_told_a_few_times_only() {
     let who = s.connected();
     s.w.run(ms(1000));
     s.lines.take();
-    for n in 0..200 {
-        s.w[who].command_on(0, &format!("unheardOf{n}"), &[Value::Null]);
+    for kind in 23..223 {
+        s.w[who].say(&message(3, kind, 0, b"what is this"));
     }
     s.w.run(ms(100));
     let lines = s.lines.take();
-    assert_eq!(Lines::count(&lines, "unknown command"), 5);
+    assert_eq!(Lines::count(&lines, "unknown type"), 5);
     s.w.run(ms(2000));
     let lines = s.lines.take();
     assert_eq!(

@@ -116,7 +116,7 @@ fn chunk_size_zero() {
 fn a_command_nested_ten_thousand_deep() {
     let reason = closed_for(|w| {
         let who = connected(w);
-        let mut body = b"\x02\x00\x03foo\x00\0\0\0\0\0\0\0\0".to_vec();
+        let mut body = b"\x02\x00\x04play\x00\0\0\0\0\0\0\0\0".to_vec();
         for _ in 0..10_000 {
             body.extend(b"\x03\x00\x01a");
         }
@@ -130,7 +130,7 @@ fn a_command_nested_ten_thousand_deep() {
 fn a_strict_array_of_all_the_elements_there_can_be() {
     closed_for(|w| {
         let who = connected(w);
-        let mut body = b"\x02\x00\x03foo\x00\0\0\0\0\0\0\0\0".to_vec();
+        let mut body = b"\x02\x00\x04play\x00\0\0\0\0\0\0\0\0".to_vec();
         body.extend(b"\x0a\xff\xff\xff\xff");
         w[who].say(&message(kind::COMMAND_AMF0, &body));
         who

@@ -4,7 +4,7 @@ use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::assert_whole;
 use super::world::{Setup, World, ms};
-use super::{PANIC, PANIC_OVER};
+use super::{PANIC_OVER, panicking_data};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
@@ -29,7 +29,7 @@ fn a_panic_inside_a_connection_closes_that_connection_only() {
     let publisher = w.live("live/cam");
     let player = w.player("live/cam");
     w.stream(publisher, 0..5);
-    w.send(broken, MediaKind::Data, 0, PANIC.as_bytes().into());
+    w.send(broken, MediaKind::Data, 0, panicking_data().into());
     w.stream(publisher, 5..15);
     w.run(ms(50));
     assert!(w[broken].is_closed());

@@ -9,7 +9,7 @@ use super::world::{Setup, Who, World, ms};
 use crate::events::{CloseReason, Event};
 
 fn reached(w: &World, name: &str) -> usize {
-    w.count(|e| matches!(e, Event::LimitReached { limit, .. } if *limit == name))
+    w.count(|e| matches!(e, Event::LimitReached { limit, .. } if limit.path() == name))
 }
 
 #[test]

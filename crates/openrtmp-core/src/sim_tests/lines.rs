@@ -3,10 +3,22 @@
 use std::cell::RefCell;
 use std::sync::Once;
 
+use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 thread_local! {
     static LINES: RefCell<Option<Vec<(Level, String)>>> = const { RefCell::new(None) };
+    /// What stands beside the lines.
+    static VALUES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Values;
+
+impl<'kvs> VisitSource<'kvs> for Values {
+    fn visit_pair(&mut self, _: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        VALUES.with_borrow_mut(|values| values.push(value.to_string()));
+        Ok(())
+    }
 }
 
 struct Logger;
@@ -20,6 +32,10 @@ impl Log for Logger {
         LINES.with_borrow_mut(|lines| {
             if let Some(lines) = lines {
                 lines.push((record.level(), record.args().to_string()));
+                record
+                    .key_values()
+                    .visit(&mut Values)
+                    .expect("all can be shown");
             }
         });
     }
@@ -38,12 +54,18 @@ impl Lines {
             log::set_max_level(LevelFilter::Debug);
         });
         LINES.set(Some(Vec::new()));
+        VALUES.take();
         Lines(())
     }
 
     /// The lines since the last call.
     pub(super) fn take(&self) -> Vec<(Level, String)> {
         LINES.with_borrow_mut(|lines| lines.as_mut().map(std::mem::take).unwrap_or_default())
+    }
+
+    /// The values that stood beside the lines, since the last call.
+    pub(super) fn take_values(&self) -> Vec<String> {
+        VALUES.take()
     }
 
     /// How many of them hold a text.

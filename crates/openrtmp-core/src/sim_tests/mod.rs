@@ -3,18 +3,22 @@
 
 mod access;
 mod attacks;
+mod every_limit;
 mod hostile;
 mod isolation;
 mod lifecycle;
 mod limits;
 mod lines;
+mod listeners;
 mod media;
+mod outgoing;
 mod play;
 mod reconfigure;
 mod record_failures;
 mod record_files;
 mod recording;
 mod second_publisher;
+mod secrets;
 mod slow;
 mod stop;
 mod tap_options;
@@ -52,13 +56,21 @@ pub(crate) fn panic_in(place: &str, payload: &[u8]) {
     assert!(!payload.ends_with(place.as_bytes()), "{place}");
 }
 
+/// Data with that payload: it has a name, as all that a session gives out.
+pub(crate) fn panicking_data() -> Vec<u8> {
+    [b"\x02\0\x01x", PANIC.as_bytes()].concat()
+}
+
 #[test]
 fn tests_that_security_md_names_exist() {
     let text = include_str!("../../../../SECURITY.md");
     let sources = [
+        ("access::", include_str!("access.rs")),
         ("attacks::", include_str!("attacks.rs")),
+        ("every_limit::", include_str!("every_limit.rs")),
         ("hostile::", include_str!("hostile.rs")),
         ("limits::", include_str!("limits.rs")),
+        ("secrets::", include_str!("secrets.rs")),
         ("torture::", include_str!("torture.rs")),
     ];
     let mut named = 0;

@@ -4,6 +4,8 @@ use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::{self, assert_whole};
+use std::net::SocketAddr;
+
 use super::world::{ADDRESS, Setup, World, ms};
 use crate::config::{Config, SecondPublisher};
 use crate::error::StartError;
@@ -257,8 +259,9 @@ fn addresses_come_and_go_and_connections_stay() {
     });
     let publisher = w.live("live/cam");
     let player = w.player("live/cam");
-    let other = "127.0.0.1:3000".parse().expect("an address");
-    let changed = w.reconfigure(|c| c.listen = vec![other, ADDRESS.parse().expect("an address")]);
+    let other: SocketAddr = "127.0.0.1:3000".parse().expect("an address");
+    let changed =
+        w.reconfigure(|c| c.listen = vec![other.into(), ADDRESS.parse().expect("an address")]);
     assert_eq!(changed.expect("free"), ["listen"]);
     assert_eq!(
         w.server.addresses(),
@@ -310,7 +313,7 @@ fn an_address_that_cannot_be_had_leaves_all_as_it_was() {
         c.listen = vec![
             "127.0.0.1:3000".parse().expect("an address"),
             "0.0.0.0:1935".parse().expect("an address"),
-            taken,
+            taken.into(),
         ];
     });
     let Err(ReconfigureError::Start(StartError::Listen { address, .. })) = error else {

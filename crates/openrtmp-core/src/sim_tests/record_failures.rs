@@ -106,7 +106,7 @@ fn a_muxer_that_panics_ends_its_file_and_no_other() {
     w.leave(bad);
     w.run(ms(100));
     let failed = |e| match e {
-        Event::RecordingFailed { name, path, .. } => Some((name, path)),
+        Event::RecordingFailed { name, path, .. } => Some((name.to_string(), path)),
         _ => None,
     };
     let failed: Vec<_> = w.events().into_iter().filter_map(failed).collect();

@@ -39,7 +39,7 @@ fn words(tap: &mut Tap) -> Vec<String> {
 
 fn names(tap: &mut Tap) -> Vec<String> {
     let name = |event| match event {
-        TapEvent::Started(stream) => Some(stream.name.to_string()),
+        TapEvent::Started(stream) => Some(stream.name.reveal().to_owned()),
         _ => None,
     };
     let mut names: Vec<_> = drain(tap).into_iter().filter_map(name).collect();

@@ -38,7 +38,7 @@ fn a_tap_gets_every_frame_with_its_times() {
         w.leave(publisher);
         w.run(ms(100));
         let events = drain(&mut tap);
-        assert!(matches!(&events[0], TapEvent::Started(s) if s.name.as_str() == "live/cam"));
+        assert!(matches!(&events[0], TapEvent::Started(s) if s.name.reveal() == "live/cam"));
         assert!(matches!(events.last(), Some(TapEvent::Ended(_))));
         let frames = frames_of(&events);
         let contents: Vec<_> = frames.iter().take(5).map(|f| f.content).collect();
@@ -327,7 +327,7 @@ fn a_tap_on_all_streams_takes_from_each_in_turn() {
     let events = drain(&mut all);
     let frames = frames_of(&events);
     for taken in frames.chunks(3).take(40) {
-        let mut streams: Vec<_> = taken.iter().map(|f| f.stream.name.as_str()).collect();
+        let mut streams: Vec<_> = taken.iter().map(|f| f.stream.name.reveal()).collect();
         streams.sort_unstable();
         assert_eq!(streams, names);
     }

@@ -15,7 +15,7 @@ use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{
     ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
 };
-use openrtmp_protocol::{RtmpUrl, StreamName, Time};
+use openrtmp_protocol::{RtmpUrl, Time};
 
 use super::media::{self, Piece};
 use crate::access::AccessRequest;
@@ -29,6 +29,7 @@ use crate::placement::Rule;
 use crate::platform::Platform;
 use crate::platform::sim::{self, Sim, SimSocket};
 use crate::record::{Recorder, RecorderTap};
+use crate::secret::StreamName;
 use crate::server::{Assembly, Server};
 use crate::shared::Shared;
 use crate::stream::tap_queue::Selection;
@@ -51,6 +52,8 @@ pub(super) struct World {
     pub(super) sim: Sim,
     pub(super) server: Arc<Server>,
     pub(super) shared: Arc<Shared>,
+    /// Where it listens.
+    address: SocketAddr,
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
     recorders: Vec<Recording>,
@@ -102,7 +105,7 @@ pub(super) struct Setup {
 impl Setup {
     pub(super) fn new(workers: usize) -> Setup {
         let mut config = Config::desktop();
-        config.listen = vec![address()];
+        config.listen = vec![address().into()];
         config.workers = workers;
         Setup {
             config,
@@ -131,12 +134,14 @@ impl Setup {
             builder =
                 builder.on_access(move |request| asked.lock().expect("not poisoned").push(request));
         }
+        let pollers_before = sim.pollers().len();
         let assembly = Assembly::new(sim.clone(), builder)?;
         let server = Arc::new(assembly.handle());
         // The simulated clock stands still while a worker works: none is ever busy.
         assembly.shared.placement.set_rule(self.placement);
         Ok(World {
-            pollers: sim.pollers(),
+            address: assembly.addresses[0],
+            pollers: sim.pollers().split_off(pollers_before),
             sim,
             server,
             shared: assembly.shared,
@@ -188,7 +193,12 @@ impl World {
 
     /// A client that connects and asks; what becomes of it is not waited for.
     pub(super) fn client(&mut self, mode: ClientMode, path: &str) -> Who {
-        let url = RtmpUrl::parse(&format!("rtmp://{ADDRESS}/{path}")).expect("a URL");
+        let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
+        self.client_at(mode, url)
+    }
+
+    /// The same with any app and stream.
+    pub(super) fn client_at(&mut self, mode: ClientMode, url: RtmpUrl) -> Who {
         let config = ClientConfig::new(url, mode);
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
@@ -198,13 +208,13 @@ impl World {
 
     /// A socket that says what the test says.
     pub(super) fn raw(&mut self) -> Who {
-        let socket = self.sim.connect(address());
+        let socket = self.sim.connect(self.address);
         self.add(socket.expect("the server listens"))
     }
 
     /// The same from an address of its own.
     pub(super) fn raw_from(&mut self, client: SocketAddr) -> Who {
-        let socket = self.sim.connect_from(client, address());
+        let socket = self.sim.connect_from(client, self.address);
         self.add(socket.expect("the server listens"))
     }
 
@@ -333,13 +343,13 @@ impl World {
                 return now;
             }
             match self.sim.next_step() {
-                Some(at) if at <= end => self.sim.advance_to(at),
+                Some(at) if at > now && at <= end => self.sim.advance_to(at),
                 _ => panic!("{what}: never, waited from {} to {end}", end - PATIENCE),
             }
         }
     }
 
-    fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         for _ in 0..100_000 {
             let mut busy = self.serve();
             self.record();
@@ -419,7 +429,7 @@ impl World {
 
     /// As [`Server::record`], on the simulated disk. False if it is recorded.
     pub(super) fn start_recording(&mut self, name: &str, config: RecordConfig) -> bool {
-        let name = StreamName::join("", name);
+        let name = self.shared.host_name(name);
         if self
             .recorders
             .iter()
@@ -437,7 +447,7 @@ impl World {
 
     /// As [`Server::stop_recording`].
     pub(super) fn stop_recording(&mut self, name: &str) {
-        let name = StreamName::join("", name);
+        let name = self.shared.host_name(name);
         let of_name = |r: &mut Recording| r.name.as_ref() == Some(&name);
         for recording in self.recorders.extract_if(.., of_name) {
             recording.tap.detach(&self.shared);

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::session::RequestId;
-use openrtmp_protocol::{StreamName, Time};
 
 use crate::config::{Config, SecondPublisher};
 use crate::id::{ConnectionId, Ids, PublisherId, StreamId};
+use crate::secret::{Secrecy, StreamName};
 use crate::stream::tap_queue::{Selection, TapQueue};
 
 /// All streams that somebody publishes, plays, taps or waits for.
@@ -31,6 +32,8 @@ pub(crate) struct Inner {
 
 struct Entry {
     id: StreamId,
+    /// The one that all have who have to do with the stream.
+    name: StreamName,
     epoch: u32,
     home: Option<Home>,
     /// Workers with subscribers.
@@ -97,6 +100,14 @@ pub(crate) struct Grant {
     pub(crate) replaced: Option<PublisherId>,
 }
 
+/// What a subscriber is attached to.
+pub(crate) struct Attached {
+    pub(crate) stream: StreamId,
+    pub(crate) home: Option<usize>,
+    /// The one that all have who have to do with the stream.
+    pub(crate) name: StreamName,
+}
+
 /// A stream whose home died.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Orphan {
@@ -144,6 +155,7 @@ impl Inner {
             names.insert(id, name.clone());
             Entry {
                 id,
+                name: name.clone(),
                 epoch: 0,
                 home: None,
                 workers: Vec::new(),
@@ -176,13 +188,41 @@ impl Inner {
         entry.home.as_ref().map(|home| (entry.id, home.worker))
     }
 
-    /// A worker has its first subscriber of a stream.
-    pub(crate) fn attach(&mut self, name: &StreamName, worker: usize) -> (StreamId, Option<usize>) {
+    /// The same of an id.
+    pub(crate) fn home_of(&self, id: StreamId) -> Option<usize> {
+        let entry = self.streams.get(self.names.get(&id)?)?;
+        entry.home.as_ref().map(|home| home.worker)
+    }
+
+    /// The name of a stream that anybody has to do with.
+    pub(crate) fn name_of(&self, id: StreamId) -> Option<StreamName> {
+        self.names.get(&id).cloned()
+    }
+
+    /// A name as it is shown: if it is that of a stream that is live, or within its
+    /// grace, as its publisher has it.
+    pub(crate) fn known(&self, name: &StreamName) -> StreamName {
+        let live = self.streams.get_key_value(name);
+        let live = live.filter(|(_, entry)| entry.home.is_some());
+        live.map_or(name, |(known, _)| known).clone()
+    }
+
+    /// A worker has a subscriber of a stream.
+    pub(crate) fn attach(&mut self, name: &StreamName, worker: usize) -> Attached {
         let entry = self.entry(name);
         if !entry.workers.contains(&worker) {
             entry.workers.push(worker);
         }
-        (entry.id, entry.home.as_ref().map(|home| home.worker))
+        // Of a stream that is live, its publisher said what its name is.
+        let is_live = entry.home.is_some();
+        if !is_live || name.secrecy() == Secrecy::Secret {
+            entry.name.learn(name.secrecy());
+        }
+        Attached {
+            stream: entry.id,
+            home: entry.home.as_ref().map(|home| home.worker),
+            name: entry.name.clone(),
+        }
     }
 
     /// A worker has lost its last subscriber. Returns the home worker.
@@ -222,6 +262,7 @@ impl Inner {
             return Claim::Full;
         }
         entry.epoch = entry.epoch.wrapping_add(1);
+        entry.name.declare(name.secrecy());
         let home = entry.home.get_or_insert_with(|| Home {
             worker,
             publisher: None,
@@ -233,7 +274,7 @@ impl Inner {
         home.activity.store(now.as_micros(), Ordering::Relaxed);
         let grant = Grant {
             id: entry.id,
-            name: name.clone(),
+            name: entry.name.clone(),
             epoch: entry.epoch,
             home: home.worker,
             publisher,
@@ -360,11 +401,6 @@ impl Inner {
         orphans
     }
 
-    /// The name of a stream that anybody has to do with.
-    pub(crate) fn name(&self, id: StreamId) -> Option<&StreamName> {
-        self.names.get(&id)
-    }
-
     /// Adds a tap. Returns where those of its streams live that are live.
     pub(crate) fn tap(&mut self, tap: &Arc<TapQueue>) -> Vec<(StreamId, usize)> {
         let place = |entry: &Entry| entry.home.as_ref().map(|home| (entry.id, home.worker));
@@ -436,9 +472,10 @@ impl ClaimRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Masks;
 
     fn name(text: &str) -> StreamName {
-        StreamName::join("", text)
+        StreamName::plain(text)
     }
 
     fn connection(worker: usize, slot: usize) -> ConnectionId {
@@ -474,11 +511,12 @@ mod tests {
     fn the_first_publisher_gives_a_stream_its_home() {
         let directory = Directory::new(Arc::default());
         let mut d = directory.lock();
-        assert_eq!(d.attach(&name("a"), 2).1, None);
+        assert_eq!(d.attach(&name("a"), 2).home, None);
         let grant = claim(&mut d, "a", 1);
         assert_eq!((grant.home, grant.workers), (1, vec![2]));
         assert_eq!(grant.replaced, None);
-        assert_eq!(d.attach(&name("a"), 0), (grant.id, Some(1)));
+        let attached = d.attach(&name("a"), 0);
+        assert_eq!((attached.stream, attached.home), (grant.id, Some(1)));
         assert_eq!(d.home(&name("a")), Some((grant.id, 1)));
         assert_eq!(d.home(&name("b")), None);
         assert_eq!(d.publishers(), 1);
@@ -579,7 +617,7 @@ mod tests {
     fn names_last_as_long_as_anybody_has_to_do_with_them() {
         let directory = Directory::new(Arc::default());
         let mut d = directory.lock();
-        let (id, _) = d.attach(&name("a"), 0);
+        let id = d.attach(&name("a"), 0).stream;
         d.attach(&name("a"), 1);
         assert_eq!(d.detach(id, 0), None);
         assert_eq!(d.len(), 1);
@@ -590,7 +628,11 @@ mod tests {
         assert_eq!(d.len(), 1, "within its grace");
         d.close(id, grant.epoch);
         assert_eq!(d.len(), 0);
-        assert_ne!(d.attach(&name("a"), 0).0, id, "ids are never used twice");
+        assert_ne!(
+            d.attach(&name("a"), 0).stream,
+            id,
+            "ids are never used twice"
+        );
     }
 
     #[test]
@@ -617,5 +659,36 @@ mod tests {
         assert_eq!(d.publisher_gone(lost.id, lost.epoch), None);
         assert_eq!(d.publisher_gone(kept.id, kept.epoch), None, "nobody waits");
         assert_eq!(d.close(kept.id, kept.epoch), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn a_publisher_says_what_the_name_of_its_stream_is() {
+        let came = |secrecy| StreamName::new("live/a", secrecy, &Masks::default(), |_| false);
+        let directory = Directory::new(Arc::default());
+        let mut d = directory.lock();
+        let waiting = d.attach(&came(Secrecy::Suspected), 0);
+        assert!(waiting.name.is_secret());
+        let takeover = rules(SecondPublisher::Takeover);
+        let claim = |d: &mut Inner, secrecy| match d.claim(
+            &came(secrecy),
+            publisher(0, 1),
+            0,
+            &takeover,
+            at(0),
+        ) {
+            Claim::Granted(grant) => grant,
+            _ => panic!("not granted"),
+        };
+        let grant = claim(&mut d, Secrecy::Public);
+        assert!(!waiting.name.is_secret() && !grant.name.is_secret());
+        // Who comes later says nothing new of it, unless it is the host.
+        assert!(!d.known(&came(Secrecy::Suspected)).is_secret());
+        assert!(!d.attach(&came(Secrecy::Suspected), 0).name.is_secret());
+        d.attach(&came(Secrecy::Secret), 0);
+        assert!(grant.name.is_secret());
+        claim(&mut d, Secrecy::Public);
+        assert!(grant.name.is_secret(), "as long as the stream is known");
+        assert_eq!(d.name_of(grant.id), Some(came(Secrecy::Public)));
+        assert_eq!(d.home_of(grant.id), Some(0));
     }
 }

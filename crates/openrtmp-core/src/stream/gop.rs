@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::class::Class;
 use super::packet::SharedPacket;
 use crate::config::GopConfig;
+use crate::limit::Limit;
 
 /// The newest frames of a stream, from a key frame on (S6).
 ///
@@ -21,27 +22,29 @@ pub(crate) struct GopCache {
 }
 
 impl GopCache {
-    /// Adds a frame of the stream. Headers and metadata are the stream's to keep.
-    pub(crate) fn push(&mut self, packet: &SharedPacket, config: &GopConfig) {
+    /// Adds a frame of the stream. Headers and metadata are the stream's to keep. Tells
+    /// the limit that the GOP has outgrown just now.
+    pub(crate) fn push(&mut self, packet: &SharedPacket, config: &GopConfig) -> Option<Limit> {
         match packet.class {
-            Class::Metadata | Class::Header => return,
+            Class::Metadata | Class::Header => return None,
             // Other tracks' key frames are frames of the default track's GOP.
             Class::Key if packet.track == 0 => {
                 self.keyframes
                     .push_back(self.removed + self.packets.len() as u64);
             }
-            _ if self.keyframes.is_empty() => return,
+            _ if self.keyframes.is_empty() => return None,
             _ => {}
         }
         self.bytes += packet.len();
         self.packets.push_back(packet.clone());
         self.evict_old(packet.timestamp, config.min_duration);
-        if self.outgrown(config) {
-            self.evict_to_newest();
-            if self.outgrown(config) {
-                self.clear();
-            }
-        }
+        self.outgrown(config)?;
+        self.evict_to_newest();
+        let limit = self.outgrown(config)?;
+        self.clear();
+        // Without a cache, none is too small.
+        let off = config.max_duration.is_zero() || config.max_frames == 0 || config.max_bytes == 0;
+        (!off).then_some(limit)
     }
 
     /// The frames from the newest key frame on.
@@ -94,14 +97,19 @@ impl GopCache {
         }
     }
 
-    fn outgrown(&self, config: &GopConfig) -> bool {
-        let (Some(first), Some(last)) = (self.packets.front(), self.packets.back()) else {
-            return false;
-        };
-        self.packets.len() > config.max_frames
-            || self.bytes > config.max_bytes
-            || span(first.timestamp, last.timestamp) > config.max_duration
+    fn outgrown(&self, config: &GopConfig) -> Option<Limit> {
+        let (first, last) = (self.packets.front()?, self.packets.back()?);
+        if self.packets.len() > config.max_frames {
+            Some(Limit::GopFrames)
+        } else if self.bytes > config.max_bytes {
+            Some(Limit::GopBytes)
+        } else if span(first.timestamp, last.timestamp) > config.max_duration
             || config.max_duration.is_zero()
+        {
+            Some(Limit::GopDuration)
+        } else {
+            None
+        }
     }
 }
 

@@ -62,6 +62,27 @@ impl Packet {
         }))
     }
 
+    /// The same packet with another payload. `None` if there is no memory for it.
+    pub(crate) fn with_payload(
+        &self,
+        payload: Payload,
+        budget: &Arc<Budget>,
+    ) -> Option<SharedPacket> {
+        let classified = Classified {
+            class: self.class,
+            track: self.track,
+            slot: self.slot,
+        };
+        Packet::new(
+            self.kind,
+            classified,
+            self.timestamp,
+            self.received,
+            payload,
+            budget,
+        )
+    }
+
     /// True for what a slow subscriber can do without (S7).
     pub(crate) fn is_droppable(&self) -> bool {
         self.class == Class::Inter

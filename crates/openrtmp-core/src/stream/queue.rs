@@ -10,6 +10,7 @@ use super::class::Class;
 use super::gate::Gate;
 use super::packet::{COMMON_MESSAGE_STREAM, SharedPacket};
 use crate::config::QueueConfig;
+use crate::limit::Limit;
 
 /// Slices of one vectored write. Linux takes 1,024; at two or three a packet
 /// this is more than a turn gathers.
@@ -125,15 +126,15 @@ impl SendQueue {
 
     /// Why a subscriber whose queue this is cannot go on: too much waits, or too
     /// long, though what may be dropped was.
-    pub(crate) fn is_hopeless(&self, now: Time, config: &QueueConfig) -> Option<String> {
+    pub(crate) fn is_hopeless(&self, now: Time, config: &QueueConfig) -> Option<(Limit, String)> {
         if self.footprint() > config.max_bytes.saturating_mul(2) {
-            return Some(format!("{} bytes behind", self.bytes));
+            return Some((Limit::QueueBytes, format!("{} bytes behind", self.bytes)));
         }
         // It takes a little now and then. What may be dropped is, after `max_delay`;
         // what is held back to be written together never waits that long.
         let age = self.age(now);
         let patience = config.max_delay + config.stall_timeout;
-        (age > patience).then(|| format!("{} s behind", age.as_secs()))
+        (age > patience).then(|| (Limit::StallTimeout, format!("{} s behind", age.as_secs())))
     }
 
     /// How long the oldest packet has waited.

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
-use openrtmp_protocol::{StreamName, Time};
 
 use super::class::{Class, Classified, HeaderSlot, plain};
 use super::clock::{Irregularity, StreamClock};
@@ -12,8 +12,10 @@ use super::packet::{Packet, SharedPacket};
 use super::tracks::Tracks;
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::id::{PublisherId, StreamId};
+use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::limit::Limit;
 use crate::rate::Rate;
+use crate::secret::StreamName;
 use crate::stream::tap_queue::{TapSink, TapStart, TapStream};
 
 /// AMF0 string `onMetaData`: marker, length, text.
@@ -69,8 +71,8 @@ pub(crate) struct Ingested {
     pub(crate) odd: Option<Irregularity>,
     /// Tracks or their formats changed.
     pub(crate) tracks_changed: bool,
-    /// It was dropped for `limits.header_bytes`.
-    pub(crate) headers_full: bool,
+    /// What was beyond it was dropped, not cached or not looked into.
+    pub(crate) limit: Option<Limit>,
     /// Bit/s of a second that just ended.
     pub(crate) rate: Option<u64>,
 }
@@ -114,6 +116,14 @@ impl Stream {
         self.headers.clear();
         self.gop.clear();
         self.touch(now);
+    }
+
+    /// The connection that publishes it, if it is one that does.
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+        match self.publisher? {
+            PublisherId::Connection(connection, _) => Some(connection),
+            PublisherId::Host(_) => None,
+        }
     }
 
     pub(crate) fn tracks(&self) -> &Tracks {
@@ -160,7 +170,14 @@ impl Stream {
         }
         let mut tracks_changed = self.tracks.list().len() != tracks_before;
         let headers_full = !self.has_room_for(&classified, payload.len(), config);
+        let mut limit = match headers_full {
+            true => Some(Limit::HeaderBytes),
+            false => self.tracks.take_overflow().then_some(Limit::Tracks),
+        };
         let admitted = !headers_full && self.admit(classified.class, budget);
+        if !headers_full && !admitted {
+            limit = Some(Limit::Memory);
+        }
         let packet = admitted
             .then(|| Packet::new(kind, classified, timestamp, now, payload, budget))
             .flatten();
@@ -174,7 +191,7 @@ impl Stream {
             Some(packet) => {
                 let news = self.remember(&packet);
                 tracks_changed |= news && classified.slot.is_some();
-                self.gop.push(&packet, &config.gop);
+                limit = limit.or(self.gop.push(&packet, &config.gop));
                 news.then_some(packet)
             }
         };
@@ -182,7 +199,7 @@ impl Stream {
             packet,
             odd,
             tracks_changed,
-            headers_full,
+            limit,
             rate,
         }
     }

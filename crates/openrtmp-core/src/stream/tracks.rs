@@ -39,6 +39,8 @@ pub(crate) struct Tracks {
     list: Vec<Track>,
     /// Tracks that are told of; those of more are passed on unseen.
     limit: usize,
+    /// One of more came.
+    overflow: bool,
 }
 
 impl Tracks {
@@ -48,6 +50,11 @@ impl Tracks {
 
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
+    }
+
+    /// Whether a track came beyond the limit since this was last asked.
+    pub(crate) fn take_overflow(&mut self) -> bool {
+        std::mem::take(&mut self.overflow)
     }
 
     pub(crate) fn has_video(&self) -> bool {
@@ -78,9 +85,9 @@ impl Tracks {
             match packet.kind {
                 VideoPacketKind::SequenceStart | VideoPacketKind::Mpeg2TsSequenceStart => {
                     class = Class::Header;
-                    // Some encoders send an empty one before the real one: it
-                    // must not stand in the real one's place.
-                    header = (!body.is_empty()).then(|| slot(false));
+                    // Some encoders send an empty one before or after the real
+                    // one: it must not stand in the real one's place.
+                    header = codec::is_video_config(packet.codec, body).then(|| slot(false));
                     let format = codec::video_format(packet.codec, body);
                     self.learn_video(packet.track, packet.codec.fourcc(), format);
                 }
@@ -126,7 +133,7 @@ impl Tracks {
             match packet.kind {
                 AudioPacketKind::SequenceStart => {
                     class = Class::Header;
-                    header = (!body.is_empty()).then(|| slot(false));
+                    header = codec::is_audio_config(packet.codec, body).then(|| slot(false));
                     format = codec::audio_format(packet.codec, body);
                 }
                 AudioPacketKind::MultichannelConfig => {
@@ -164,7 +171,10 @@ impl Tracks {
             .position(|t| t.video == video && t.id == id)
         {
             Some(index) => index,
-            None if self.list.len() >= self.limit => return None,
+            None if self.list.len() >= self.limit => {
+                self.overflow = true;
+                return None;
+            }
             None => {
                 self.list.push(Track {
                     video,

@@ -1,24 +1,24 @@
 //! Connections that come: accepted, handed from worker to worker, turned away.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use openrtmp_protocol::session::{ServerSession, Stage};
 
 use super::Worker;
-use super::connection::{Connection, IoState};
+use super::connection::Connection;
 use super::connections::Connections;
-use super::end::End;
+use super::listeners::Accepted;
+use super::session::Session;
 use super::transport::Transport;
-use crate::budget::Charge;
+use crate::config::ListenTransport;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
 use crate::inbox::Command;
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
-use crate::stream::queue::SendQueue;
 use crate::sync::lock;
 
 /// Connections beyond the limit that are heard, so that they can be told why they
@@ -31,7 +31,7 @@ const ADDRESS_RESERVE: usize = 4;
 /// What is on its way to a worker: too large, or too much its platform's, for an inbox.
 pub(super) enum Arrival<S> {
     /// Accepted on worker 0.
-    Accepted(S, SocketAddr),
+    Accepted(Accepted<S>),
     /// From another worker, which granted a request that is carried out here.
     Moved(Box<Connection<S>>),
 }
@@ -121,28 +121,28 @@ impl<P: Platform> Worker<P> {
     /// Accepts what waits, on every listener, and hands it round.
     pub(super) fn accept_all(&mut self) {
         self.listeners.begin_accepting();
-        while let Some((socket, peer)) = self.listeners.accept(&mut self.context) {
-            self.place_accepted(socket, peer);
+        while let Some(accepted) = self.listeners.accept(&mut self.context) {
+            self.place_accepted(accepted);
         }
     }
 
-    fn place_accepted(&mut self, socket: P::Stream, peer: SocketAddr) {
+    fn place_accepted(&mut self, accepted: Accepted<P::Stream>) {
         let limit = self.context.config.limits.connections;
         let shared = &self.context.shared;
         let open = shared.connections.load(Ordering::Acquire);
         if open >= limit.saturating_add(OVER_LIMIT_RESERVE) {
             // Not worth another worker's attention.
-            return self.turn_away("limits.connections", limit);
+            return self.turn_away(Limit::Connections);
         }
         self.accepted += 1;
         let worker = shared.placement.of_newcomer(self.accepted - 1);
         if worker == self.context.index {
-            return self.open(socket, peer);
+            return self.open(accepted);
         }
         // A worker that has ended takes nobody: the server stops.
         if self
             .handoff
-            .push(worker, Arrival::Accepted(socket, peer))
+            .push(worker, Arrival::Accepted(accepted))
             .is_ok()
         {
             self.context.send(worker, Command::Adopt);
@@ -153,13 +153,18 @@ impl<P: Platform> Worker<P> {
     pub(super) fn adopt(&mut self) {
         for arrival in self.handoff.take(self.context.index) {
             match arrival {
-                Arrival::Accepted(socket, peer) => self.open(socket, peer),
+                Arrival::Accepted(accepted) => self.open(accepted),
                 Arrival::Moved(connection) => self.resume(*connection),
             }
         }
     }
 
-    fn open(&mut self, socket: P::Stream, peer: SocketAddr) {
+    fn open(&mut self, accepted: Accepted<P::Stream>) {
+        let Accepted {
+            socket,
+            peer,
+            transport,
+        } = accepted;
         let shared = self.context.shared.clone();
         let limits = &self.context.config.limits;
         let (limit, per_address) = (limits.connections, limits.connections_per_address);
@@ -172,23 +177,22 @@ impl<P: Platform> Worker<P> {
         let entered = (per_address > 0).then(|| shared.addresses.enter(peer.ip()));
         let (address_slot, of_address) = entered.unzip();
         if of_address.is_some_and(|n| n >= per_address.saturating_add(ADDRESS_RESERVE)) {
-            return self.turn_away("limits.connections_per_address", per_address);
+            return self.turn_away(Limit::ConnectionsPerAddress);
         }
         let others = shared.connections.fetch_add(1, Ordering::AcqRel);
         if others >= limit.saturating_add(OVER_LIMIT_RESERVE) {
             shared.connections.fetch_sub(1, Ordering::AcqRel);
-            return self.turn_away("limits.connections", limit);
+            return self.turn_away(Limit::Connections);
         }
         shared.accepted.fetch_add(1, Ordering::Relaxed);
         let crowded_address = of_address.is_some_and(|n| n >= per_address);
         let over_limit = match (others >= limit, crowded_address) {
-            (true, _) => Some(("limits.connections", limit)),
-            (false, true) => Some(("limits.connections_per_address", per_address)),
+            (true, _) => Some(Limit::Connections),
+            (false, true) => Some(Limit::ConnectionsPerAddress),
             (false, false) => None,
         };
-        if let Some((name, value)) = over_limit {
+        if over_limit.is_some() {
             shared.refused.fetch_add(1, Ordering::Relaxed);
-            self.context.report_limit(name, value as u64, None);
         }
         let now = self.context.now;
         let platform = self.context.platform.clone();
@@ -197,29 +201,14 @@ impl<P: Platform> Worker<P> {
             entropy = platform.fill_random(bytes);
         });
         let id = shared.ids.connection();
+        let session = Session::Server(Box::new(session));
+        let transport = match transport {
+            ListenTransport::Plain => Transport::Plain(socket),
+        };
         let connection = Connection {
-            id,
-            transport: Transport::Plain(socket),
-            peer,
-            chunk_size: session.chunk_size(),
-            session: Box::new(session),
-            queue: SendQueue::default(),
-            charge: Charge::new(&shared.budget, 0),
-            opened: now,
-            last_input: now,
-            app: String::new(),
-            publishing: Vec::new(),
-            playing: Vec::new(),
-            pending: Vec::new(),
-            over_limit: over_limit.map(|(name, _)| name),
-            _address_slot: address_slot,
-            io: IoState::default(),
-            end: End::default(),
-            bytes_in: 0,
-            bytes_out: 0,
-            delay: None,
-            write_coalesce: None,
-            armed: None,
+            over_limit,
+            address_slot,
+            ..Connection::new(id, peer, transport, session, &self.context)
         };
         let inserted = entropy.and_then(|()| {
             self.connections
@@ -241,6 +230,9 @@ impl<P: Platform> Worker<P> {
             connection: id,
             peer,
         });
+        if let Some(limit) = over_limit {
+            self.context.report_limit(limit, Some(id));
+        }
         self.newcomers.push(id, &self.connections);
     }
 
@@ -263,7 +255,7 @@ impl<P: Platform> Worker<P> {
                 self.context.send(worker, Command::Adopt);
             }
             Err(Arrival::Moved(connection)) => self.resume(*connection),
-            Err(Arrival::Accepted(..)) => {}
+            Err(Arrival::Accepted(_)) => {}
         }
     }
 
@@ -292,11 +284,11 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A connection is closed unheard. It costs its accept and its close.
-    fn turn_away(&self, limit: &'static str, value: usize) {
+    fn turn_away(&self, limit: Limit) {
         let shared = &self.context.shared;
         shared.accepted.fetch_add(1, Ordering::Relaxed);
         shared.refused.fetch_add(1, Ordering::Relaxed);
-        self.context.report_limit(limit, value as u64, None);
+        self.context.report_limit(limit, None);
     }
 
     /// Who is slow to shake hands must not lock others out: the oldest that has
@@ -310,8 +302,11 @@ impl<P: Platform> Worker<P> {
             return;
         };
         if connection.opened + grace <= self.context.now {
-            let reason = "made room for another: limits.connections is reached";
-            self.close(slot, CloseReason::Limit(reason.to_owned()));
+            let (limit, id) = (Limit::HandshakeGrace, connection.id);
+            self.context.report_limit(limit, Some(id));
+            let full = Limit::Connections;
+            let reason = format!("{limit} is over; made room for another: {full} is reached");
+            self.close(slot, CloseReason::Limit(reason));
         }
     }
 }

@@ -3,18 +3,23 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use openrtmp_protocol::session::{ServerSession, Stage};
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::Time;
+use openrtmp_protocol::session::Stage;
 
+use super::context::Context;
 use super::end::End;
 use super::requests::{Pending, WaitsFor};
+use super::session::Session;
 use super::transport::Transport;
+use crate::access::Attempt;
 use crate::addresses::AddressSlot;
 use crate::budget::Charge;
 use crate::config::{Config, QueueConfig};
 use crate::id::{ConnectionId, StreamId};
+use crate::limit::Limit;
 use crate::metrics::DelayHistogram;
-use crate::platform::Stream;
+use crate::platform::{Platform, Stream};
+use crate::secret::StreamName;
 use crate::stream::queue::SendQueue;
 
 /// What a connection that does not publish may hold once memory is used up.
@@ -41,7 +46,7 @@ pub(crate) struct Connection<S> {
     pub(super) delay: Option<Box<DelayHistogram>>,
     /// Into which chunks the session cuts what it sends by now.
     pub(super) chunk_size: u32,
-    pub(super) session: Box<ServerSession>,
+    pub(super) session: Session,
     pub(super) last_input: Time,
     pub(super) bytes_in: u64,
     /// Its memory for unfinished messages.
@@ -51,16 +56,16 @@ pub(crate) struct Connection<S> {
     pub(super) peer: SocketAddr,
     pub(super) opened: Time,
     /// The app that `connect` named.
-    pub(super) app: String,
+    pub(super) app: StreamName,
     pub(super) publishing: Vec<Publication>,
     /// Message streams that play, and what.
     pub(super) playing: Vec<(u32, StreamId)>,
     pub(super) pending: Vec<Pending>,
     /// The limit beyond which it was accepted, to be refused at `connect` with a
     /// status.
-    pub(super) over_limit: Option<&'static str>,
-    /// Its place among those of its address, if they are counted.
-    pub(super) _address_slot: Option<AddressSlot>,
+    pub(super) over_limit: Option<Limit>,
+    /// Its place among those of its address, if they are counted: held, never read.
+    pub(super) address_slot: Option<AddressSlot>,
 }
 
 /// Where a connection stands with its socket.
@@ -91,8 +96,8 @@ pub(super) struct Publication {
     pub(super) stream: StreamId,
     pub(super) epoch: u32,
     pub(super) home: usize,
-    pub(super) name: StreamName,
-    pub(super) query: String,
+    /// What allowed it.
+    pub(super) attempt: Attempt,
 }
 
 /// What a connection gives up when it ends.
@@ -103,6 +108,40 @@ pub(super) struct Released {
 }
 
 impl<S: Stream> Connection<S> {
+    /// One that has done nothing yet.
+    pub(super) fn new<P: Platform>(
+        id: ConnectionId,
+        peer: SocketAddr,
+        transport: Transport<S>,
+        session: Session,
+        context: &Context<P>,
+    ) -> Connection<S> {
+        Connection {
+            id,
+            transport,
+            peer,
+            chunk_size: session.chunk_size(),
+            session,
+            queue: SendQueue::default(),
+            charge: Charge::new(&context.shared.budget, 0),
+            opened: context.now,
+            last_input: context.now,
+            app: context.shared.host_name(""),
+            publishing: Vec::new(),
+            playing: Vec::new(),
+            pending: Vec::new(),
+            over_limit: None,
+            address_slot: None,
+            io: IoState::default(),
+            end: End::default(),
+            bytes_in: 0,
+            bytes_out: 0,
+            delay: None,
+            write_coalesce: None,
+            armed: None,
+        }
+    }
+
     /// True once we have decided to end it: nothing it says matters any more.
     pub(super) fn is_ending(&self) -> bool {
         self.end.is_decided()

@@ -15,6 +15,7 @@ use super::end::End;
 use super::timers::{self, Timer};
 use crate::events::CloseReason;
 use crate::id::ConnectionId;
+use crate::limit::Limit;
 use crate::platform::{Platform, Stream, Token};
 use crate::stream::queue::{WriteEnd, Written};
 
@@ -204,6 +205,7 @@ impl<S: Stream> Connections<S> {
         let waiting = connection.queue.control_bytes();
         if waiting > context.config.limits.answer_bytes {
             context.totals.errors.too_slow += 1;
+            context.report_limit(Limit::AnswerBytes, Some(connection.id));
             let reason = format!("{waiting} bytes of answers not taken");
             connection.end.finish(CloseReason::TooSlow(reason));
         }
@@ -222,10 +224,11 @@ impl<S: Stream> Connections<S> {
         };
         connection.account();
         if connection.is_hoarding() && context.shared.budget.is_exhausted() {
-            let reason = CloseReason::Limit("limits.memory is used up".to_owned());
+            let id = connection.id;
+            let reason = CloseReason::Limit(format!("{} is used up", Limit::Memory));
             connection.end.finish(reason);
             self.mark_dirty(slot);
-            context.report_limit("limits.memory", context.config.limits.memory as u64, None);
+            context.report_limit(Limit::Memory, Some(id));
         }
         self.rearm(context, slot);
     }
@@ -333,7 +336,7 @@ impl<S: Stream> Connections<S> {
             self.rearm(context, slot);
         }
         if let Some(rate) = outgoing {
-            warn_outgoing(context, rate);
+            check_outgoing(context, rate);
         }
     }
 
@@ -371,9 +374,15 @@ impl<S: Stream> Connections<S> {
         let due = |at: Option<Time>| at.is_some_and(|at| at <= context.now);
         let stall = context.config.queue.stall_timeout;
         let reason = if due(connection.end.deadline()) {
+            let limit = match connection.end {
+                End::Lingering(_) => Limit::Linger,
+                _ => Limit::StallTimeout,
+            };
+            context.report_limit(limit, Some(connection.id));
             CloseReason::Peer
         } else if due(connection.io.blocked_since.map(|since| since + stall)) {
             context.totals.errors.too_slow += 1;
+            context.report_limit(Limit::StallTimeout, Some(connection.id));
             CloseReason::TooSlow(format!("nothing taken for {} s", stall.as_secs_f32()))
         } else {
             return connection.end.is_due();
@@ -383,11 +392,12 @@ impl<S: Stream> Connections<S> {
     }
 }
 
-fn warn_outgoing<P: Platform>(context: &Context<P>, rate: u64) {
+/// This worker's window ended with this rate; the limit is for all of them together.
+fn check_outgoing<P: Platform>(context: &Context<P>, rate: u64) {
     let limit = context.config.limits.outgoing_bitrate;
-    // Each worker sends its share; the limit is for all of them.
-    let share = limit / context.shared.inboxes.len() as u64;
-    if limit > 0 && rate > share {
-        context.report_limit("limits.outgoing_bitrate", limit, None);
+    let (shared, now) = (&context.shared, context.now);
+    let sum = shared.outgoing.note(context.index, rate, now);
+    if limit > 0 && sum > limit {
+        context.report_limit(Limit::OutgoingBitrate, None);
     }
 }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::events::Event;
 use crate::id::ConnectionId;
 use crate::inbox::Command;
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::metrics::ErrorCounts;
 use crate::platform::Platform;
@@ -56,13 +57,8 @@ impl<P: Platform> Context<P> {
     }
 
     /// Reports a limit that was reached.
-    pub(super) fn report_limit(
-        &self,
-        limit: &'static str,
-        value: u64,
-        connection: Option<ConnectionId>,
-    ) {
-        self.shared.report_limit(limit, value, connection);
+    pub(super) fn report_limit(&self, limit: Limit, connection: Option<ConnectionId>) {
+        self.shared.report_limit(limit, connection);
     }
 
     /// Reports a panic that was caught while a connection was served.

@@ -8,9 +8,11 @@ use openrtmp_protocol::Time;
 
 use super::context::Context;
 use super::timers::Timer;
+use crate::config::{Listen, ListenTransport};
 use crate::events::Event;
 use crate::log_limit::Cause;
-use crate::platform::{Listener, Platform, Poller, Token};
+use crate::platform::{Listener, Platform, Poller, Token, listener_is_gone};
+use crate::sync::lock;
 
 /// Tokens of listeners; connections use their slot.
 const FIRST_TOKEN: usize = usize::MAX / 2;
@@ -19,41 +21,81 @@ const FIRST_TOKEN: usize = usize::MAX / 2;
 /// worker from those it has.
 const ACCEPTS_PER_TURN: usize = 256;
 
+/// After a listening socket was lost and could not be had again at once: the longest
+/// wait between two tries, in terms of `limits.accept_retry`, which is the first.
+const LONGEST_WAIT: u32 = 32;
+
 /// A listening socket and the address to bind again if it has to.
 pub(crate) struct Listening<L> {
-    listener: L,
+    /// `None` while the system does not let us have it.
+    listener: Option<L>,
     pub(crate) address: SocketAddr,
     /// The setting: its port may be 0.
-    asked: SocketAddr,
+    asked: Listen,
     token: usize,
-    /// Accepting failed: nothing is tried before then.
+    /// Accepting, or binding, failed: nothing is tried before then.
     paused_until: Option<Time>,
+    /// The wait that ends then.
+    wait: Duration,
+    /// The host was told of its loss.
+    reported: bool,
 }
 
 impl<L: Listener> Listening<L> {
     pub(crate) fn bind<P: Platform<Listener = L>>(
         platform: &P,
-        asked: SocketAddr,
+        asked: Listen,
     ) -> io::Result<Listening<L>> {
-        let listener = platform.listen(asked)?;
+        let listener = platform.listen(asked.address)?;
         let address = listener.local_address()?;
         Ok(Listening {
-            listener,
+            listener: Some(listener),
+            ..Listening::lost(asked, address)
+        })
+    }
+
+    /// One to be bound again at the first opportunity.
+    fn lost(asked: Listen, address: SocketAddr) -> Listening<L> {
+        Listening {
+            listener: None,
             address,
             asked,
             token: 0,
             paused_until: None,
-        })
+            wait: Duration::ZERO,
+            reported: false,
+        }
     }
 
-    fn is_of(&self, wanted: SocketAddr) -> bool {
-        self.asked == wanted || self.address == wanted
+    /// The host is told of a loss once, until the address is had again.
+    fn report_loss<P: Platform>(&mut self, context: &Context<P>, error: &io::Error) {
+        if !std::mem::replace(&mut self.reported, true) {
+            let address = self.address;
+            log::error!(address:% = address; "not listening any more: {error}");
+            context.emit(Event::ListenerLost {
+                address,
+                error: error.to_string(),
+            });
+        }
     }
+
+    fn is_of(&self, wanted: Listen) -> bool {
+        self.asked == wanted
+            || (self.address, self.asked.transport) == (wanted.address, wanted.transport)
+    }
+}
+
+/// A connection that was accepted.
+pub(super) struct Accepted<S> {
+    pub(super) socket: S,
+    pub(super) peer: SocketAddr,
+    /// What its listener's setting says carries it.
+    pub(super) transport: ListenTransport,
 }
 
 /// What a listener was asked for, and what it had.
 struct Place {
-    asked: SocketAddr,
+    asked: Listen,
     address: SocketAddr,
 }
 
@@ -109,7 +151,10 @@ impl<L: Listener> Listeners<L> {
         listening.token = FIRST_TOKEN + self.tokens;
         self.tokens += 1;
         let token = Token(listening.token);
-        context.poller.add_listener(&mut listening.listener, token)
+        match &mut listening.listener {
+            Some(listener) => context.poller.add_listener(listener, token),
+            None => Ok(()),
+        }
     }
 
     /// Closes all of them.
@@ -134,15 +179,98 @@ impl<L: Listener> Listeners<L> {
         released: Vec<Place>,
     ) {
         for Place { asked, address } in released {
-            let again = Listening::bind(&*context.platform, address)
-                .and_then(|l| self.add(context, Listening { asked, ..l }));
-            if let Err(e) = again {
-                log::error!(address:% = address; "could not listen again: {e}");
-                context.emit(Event::AcceptFailed {
-                    error: format!("{address}: {e}"),
-                });
+            let mut listening = Listening::lost(asked, address);
+            self.bind_again(context, &mut listening);
+            self.list.push(listening);
+        }
+        self.report_lost(context);
+    }
+
+    /// Binds the address that a listener had, on the same port; or waits, longer each
+    /// time, to try again.
+    fn bind_again<P: Platform<Listener = L>>(
+        &mut self,
+        context: &mut Context<P>,
+        listening: &mut Listening<L>,
+    ) {
+        let address = listening.address;
+        let bound = context.platform.listen(address).and_then(|listener| {
+            listening.listener = Some(listener);
+            self.watch(context, listening)
+        });
+        let Err(error) = bound else {
+            listening.wait = Duration::ZERO;
+            if std::mem::take(&mut listening.reported) {
+                log::info!(address:% = address; "listening again");
+                context.emit(Event::ListenerRestored { address });
+            }
+            return;
+        };
+        listening.report_loss(context, &error);
+        listening.listener = None;
+        let first = context.config.limits.accept_retry;
+        let longest = first * LONGEST_WAIT;
+        listening.wait = (listening.wait * 2).clamp(first, longest);
+        let until = context.now + listening.wait;
+        listening.paused_until = Some(until);
+        context.timers.set(until, Timer::Accept);
+        if context.may_log(Cause::Accept, log::Level::Error) {
+            let wait = listening.wait;
+            log::error!(address:% = address; "could not listen again, next try in {wait:?}: {error}");
+        }
+    }
+
+    /// The system has taken a listening socket: another is bound in its place.
+    fn replace<P: Platform<Listener = L>>(
+        &mut self,
+        context: &mut Context<P>,
+        index: usize,
+        error: &io::Error,
+    ) {
+        let mut listening = self.list.swap_remove(index);
+        if let Some(mut listener) = listening.listener.take() {
+            let _ = context.poller.remove_listener(&mut listener);
+        }
+        listening.report_loss(context, error);
+        self.bind_again(context, &mut listening);
+        self.list.push(listening);
+        self.report_lost(context);
+    }
+
+    /// Those without a socket are a reason not to be healthy.
+    fn report_lost<P: Platform<Listener = L>>(&self, context: &Context<P>) {
+        let lost = self.list.iter().filter(|l| l.listener.is_none());
+        *lock(&context.shared.lost_listeners) = lost.map(|l| l.address).collect();
+    }
+
+    /// Asks the system, without traffic, whether each still listens, and binds those
+    /// again that do not. Returns the addresses of those that did not.
+    pub(super) fn check<P: Platform<Listener = L>>(
+        &mut self,
+        context: &mut Context<P>,
+    ) -> Vec<SocketAddr> {
+        let mut lost = Vec::new();
+        // From the end: one that is replaced goes there.
+        for index in (0..self.list.len()).rev() {
+            let listening = &mut self.list[index];
+            match &listening.listener {
+                Some(listener) => {
+                    if let Err(error) = listener.probe()
+                        && listener_is_gone(&error)
+                    {
+                        lost.push(listening.address);
+                        self.replace(context, index, &error);
+                    }
+                }
+                None => {
+                    lost.push(listening.address);
+                    // Whoever asks has reason to think that it can be had now.
+                    listening.paused_until = Some(context.now);
+                    self.resume(context);
+                }
             }
         }
+        lost
     }
 
     /// Listens on these addresses from now on, and tells the real ones; or, if one
@@ -152,16 +280,16 @@ impl<L: Listener> Listeners<L> {
     pub(super) fn listen_on<P: Platform<Listener = L>>(
         &mut self,
         context: &mut Context<P>,
-        wanted: &[SocketAddr],
+        wanted: &[Listen],
     ) -> Result<Vec<SocketAddr>, (SocketAddr, io::Error)> {
         let mut old = std::mem::take(&mut self.list);
-        let mut kept = |&address: &SocketAddr| {
-            let index = old.iter().position(|l| l.is_of(address))?;
+        let mut kept = |&wanted: &Listen| {
+            let index = old.iter().position(|l| l.is_of(wanted))?;
             Some(old.remove(index))
         };
         let mut next: Vec<_> = wanted.iter().map(|a| (*a, kept(a))).collect();
         let new = next.iter().filter(|(_, listening)| listening.is_none());
-        let ports: Vec<u16> = new.map(|(address, _)| address.port()).collect();
+        let ports: Vec<u16> = new.map(|(wanted, _)| wanted.address.port()).collect();
         // One address may stand in the way of another on the same port.
         let (in_the_way, rest): (Vec<_>, Vec<_>) = old
             .into_iter()
@@ -171,15 +299,15 @@ impl<L: Listener> Listeners<L> {
 
         let mut failure = None;
         let mut added = Vec::new();
-        for (place, (address, listening)) in next.iter_mut().enumerate() {
+        for (place, (asked, listening)) in next.iter_mut().enumerate() {
             if listening.is_some() || failure.is_some() {
                 continue;
             }
-            let bound = Listening::bind(&*context.platform, *address)
+            let bound = Listening::bind(&*context.platform, *asked)
                 .and_then(|mut bound| self.watch(context, &mut bound).map(|()| bound));
             match bound {
                 Ok(bound) => *listening = Some(bound),
-                Err(e) => failure = Some((*address, e)),
+                Err(e) => failure = Some((asked.address, e)),
             }
             added.push(place);
         }
@@ -201,14 +329,25 @@ impl<L: Listener> Listeners<L> {
             release(context, listening);
         }
         self.list = next.into_iter().filter_map(|(_, l)| l).collect();
+        self.report_lost(context);
         Ok(self.list.iter().map(|l| l.address).collect())
     }
 
     /// The pauses after failures that are over, are.
-    pub(super) fn resume(&mut self, now: Time) {
-        for listening in &mut self.list {
-            listening.paused_until = listening.paused_until.filter(|&until| until > now);
+    pub(super) fn resume<P: Platform<Listener = L>>(&mut self, context: &mut Context<P>) {
+        let is_over = |l: &Listening<L>| l.paused_until.is_some_and(|until| until <= context.now);
+        let (over, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.list)
+            .into_iter()
+            .partition(is_over);
+        self.list = rest;
+        for mut listening in over {
+            listening.paused_until = None;
+            if listening.listener.is_none() {
+                self.bind_again(context, &mut listening);
+            }
+            self.list.push(listening);
         }
+        self.report_lost(context);
     }
 
     /// To be called before a turn's first [`Listeners::accept`].
@@ -221,27 +360,44 @@ impl<L: Listener> Listeners<L> {
     pub(super) fn accept<P: Platform<Listener = L>>(
         &mut self,
         context: &mut Context<P>,
-    ) -> Option<(L::Stream, SocketAddr)> {
-        let retry = context.config.limits.accept_retry;
-        for listening in &mut self.list {
-            while listening.paused_until.is_none() {
-                if self.left == 0 {
-                    self.has_more = true;
-                    return None;
+    ) -> Option<Accepted<L::Stream>> {
+        let mut index = 0;
+        while let Some(listening) = self.list.get_mut(index) {
+            let Some(listener) = &listening.listener else {
+                index += 1;
+                continue;
+            };
+            if listening.paused_until.is_some() {
+                index += 1;
+                continue;
+            }
+            if self.left == 0 {
+                self.has_more = true;
+                return None;
+            }
+            match listener.accept() {
+                Ok((socket, peer)) => {
+                    self.left -= 1;
+                    return Some(Accepted {
+                        socket,
+                        peer,
+                        transport: listening.asked.transport,
+                    });
                 }
-                match listening.listener.accept() {
-                    Ok(accepted) => {
-                        self.left -= 1;
-                        return Some(accepted);
-                    }
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(e) if gave_up_while_waiting(&e) => self.left -= 1,
-                    Err(e) => {
-                        report_failure(context, &e, retry);
-                        let until = context.now + retry;
-                        listening.paused_until = Some(until);
-                        context.timers.set(until, Timer::Accept);
-                    }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => index += 1,
+                Err(e) if gave_up_while_waiting(&e) => self.left -= 1,
+                // The one bound in its place comes last, and is asked too.
+                Err(e) if listener_is_gone(&e) => {
+                    self.left -= 1;
+                    self.replace(context, index, &e);
+                }
+                Err(e) => {
+                    let retry = context.config.limits.accept_retry;
+                    report_failure(context, &e, retry);
+                    let until = context.now + retry;
+                    listening.paused_until = Some(until);
+                    context.timers.set(until, Timer::Accept);
+                    index += 1;
                 }
             }
         }
@@ -250,7 +406,9 @@ impl<L: Listener> Listeners<L> {
 }
 
 fn release<P: Platform>(context: &mut Context<P>, mut listening: Listening<P::Listener>) -> Place {
-    let _ = context.poller.remove_listener(&mut listening.listener);
+    if let Some(listener) = &mut listening.listener {
+        let _ = context.poller.remove_listener(listener);
+    }
     Place {
         asked: listening.asked,
         address: listening.address,

@@ -14,7 +14,8 @@
 //! |---|---|---|
 //! | [`context`] | time, settings, timers, poller, counters, ways out | connections, streams |
 //! | [`listeners`] | listening sockets | connections |
-//! | [`connections`] | [`connection`]s, each a [`transport`] and a session, with its [`end`] | streams |
+//! | [`connections`] | [`connection`]s, each a [`transport`] and a [`session`], with its [`end`] | streams |
+//! | [`dialing`] | outgoing connections that are not connected yet | the others |
 //! | [`streams`] | the home side of streams | connections, players |
 //! | [`players`] | subscriptions of connections here | streams |
 //!
@@ -27,12 +28,14 @@ mod arrivals;
 mod connection;
 mod connections;
 mod context;
+mod dialing;
 mod end;
 mod listeners;
 mod players;
 mod report;
 mod requests;
 mod serve;
+mod session;
 mod streams;
 mod timers;
 mod transport;
@@ -49,6 +52,7 @@ pub(crate) use arrivals::Handoff;
 use arrivals::Newcomers;
 use connections::Connections;
 use context::{Context, Totals};
+use dialing::Dialing;
 use listeners::Listeners;
 pub(crate) use listeners::Listening;
 use players::Players;
@@ -80,6 +84,8 @@ pub(crate) struct Worker<P: Platform> {
     listeners: Listeners<P::Listener>,
     connections: Connections<P::Stream>,
     newcomers: Newcomers,
+    /// Outgoing connections that are not connected yet.
+    dialing: Dialing<P>,
     streams: Streams,
     players: Players,
     load: LoadMeter,
@@ -119,6 +125,7 @@ impl<P: Platform> Worker<P> {
             listeners: Listeners::default(),
             connections: Connections::default(),
             newcomers: Newcomers::default(),
+            dialing: Dialing::default(),
             streams: Streams::default(),
             players: Players::default(),
             load: LoadMeter::default(),
@@ -241,6 +248,9 @@ impl<P: Platform> Worker<P> {
         if Listeners::<P::Listener>::is_listener(readiness.token) {
             return self.accept_all();
         }
+        if let Some(slot) = Dialing::<P>::slot_of_token(readiness.token) {
+            return self.dial(slot);
+        }
         let slot = readiness.token.0;
         if readiness.writable {
             self.connections.on_writable(slot);
@@ -266,8 +276,9 @@ impl<P: Platform> Worker<P> {
                     self.notify_players(id, StreamNews::Ended);
                 }
             }
+            Timer::Dialing(id) => self.on_dial_timer(id),
             Timer::Accept => {
-                self.listeners.resume(self.context.now);
+                self.listeners.resume(&mut self.context);
                 self.accept_all();
             }
             Timer::Lines => self.context.shared.log_limit.flush(self.context.now),
@@ -291,6 +302,11 @@ impl<P: Platform> Worker<P> {
         match command {
             Command::Adopt => self.adopt(),
             Command::Connection(id, command) => self.carry_out_for(id, command),
+            Command::GoOut { connection, errand } => self.go_out(connection, errand),
+            Command::Resolved {
+                connection,
+                addresses,
+            } => self.on_resolved(connection, addresses),
             Command::Publish(grant) => self.start_stream(*grant),
             Command::Media { message, credit } => {
                 self.ingest(message);
@@ -333,7 +349,7 @@ impl<P: Platform> Worker<P> {
                     self.notify_players(stream, StreamNews::Ended);
                 }
             }
-            Command::Revoke { key } => self.revoke(&key),
+            Command::Revoke { key } => self.revoke(key.reveal()),
             Command::Configure(config, in_force) => {
                 self.configure(config);
                 drop(in_force);
@@ -347,6 +363,9 @@ impl<P: Platform> Worker<P> {
                     let listening = self.listeners.listen_on(&mut self.context, &addresses);
                     let _ = answer.send(listening);
                 }
+            }
+            Command::CheckListeners(answer) => {
+                let _ = answer.send(self.listeners.check(&mut self.context));
             }
             Command::Inspect(answer) => {
                 // The host may have given up waiting.
@@ -364,6 +383,13 @@ impl<P: Platform> Worker<P> {
         if let Some(slot) = self.connections.slot_of(id) {
             return self.guarded(slot, |worker, slot| worker.obey(slot, command));
         }
+        if let Some(slot) = self.dialing.slot_of(id) {
+            if let ConnectionCommand::Disconnect { reason, answer } = command {
+                self.dialing.fail(&mut self.context, slot, reason.detail());
+                let _ = answer.map(|answer| answer.send(true));
+            }
+            return;
+        }
         match self.context.shared.locations.of(id) {
             Some(worker) if worker != self.context.index => {
                 self.context.send(worker, Command::Connection(id, command));
@@ -380,7 +406,7 @@ impl<P: Platform> Worker<P> {
     fn obey(&mut self, slot: usize, command: ConnectionCommand) {
         match command {
             ConnectionCommand::EndPublish { stream, reason } => {
-                self.end_publish(slot, stream, &reason);
+                self.end_publish(slot, stream, reason);
             }
             ConnectionCommand::RetryPublish { request, stream } => {
                 self.retry(slot, request);
@@ -421,11 +447,11 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The host ends a connection. False if it is ending already.
-    fn disconnect(&mut self, slot: usize, reason: String) -> bool {
+    /// Ends a connection. False if it is ending already.
+    fn disconnect(&mut self, slot: usize, reason: CloseReason) -> bool {
         let goes_on = self.connections.get(slot).is_some_and(|c| !c.is_ending());
         if goes_on {
-            self.end(slot, CloseReason::Host(reason));
+            self.end(slot, reason);
         }
         goes_on
     }
@@ -467,6 +493,12 @@ impl<P: Platform> Worker<P> {
         self.listeners.close(&mut self.context);
         self.adopt();
         if first {
+            for id in self.dialing.ids() {
+                if let Some(slot) = self.dialing.slot_of(id) {
+                    let why = "the server is stopping";
+                    self.dialing.fail(&mut self.context, slot, why);
+                }
+            }
             for slot in self.connections.all_slots() {
                 self.guarded(slot, Self::announce_stop);
             }
@@ -482,6 +514,7 @@ impl<P: Platform> Worker<P> {
     fn is_drained(&self) -> bool {
         self.context.is_stopping()
             && self.connections.is_empty()
+            && self.dialing.is_empty()
             && self.streams.can_stop()
             && self.handoff.close(self.context.index)
     }
@@ -514,6 +547,11 @@ impl<P: Platform> Worker<P> {
         shared
             .connections
             .fetch_sub(self.connections.len(), Ordering::AcqRel);
+        for id in self.dialing.ids() {
+            if let Some(slot) = self.dialing.slot_of(id) {
+                self.dialing.fail(context, slot, "a worker panicked");
+            }
+        }
         std::mem::take(&mut self.players).give_up(context);
         for connection in self.connections.iter() {
             shared.locations.remove(connection.id);
@@ -561,7 +599,8 @@ impl<P: Platform> Worker<P> {
         }
         drop(directory);
         for orphan in orphans {
-            shared.end_publisher(orphan.publisher, "the stream was lost");
+            let reason = CloseReason::Refused("the stream was lost".to_owned());
+            shared.end_publisher(orphan.publisher, reason);
             self.call_next(orphan.id);
         }
         self.listeners.rebind(&mut self.context);

@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use openrtmp_protocol::session::ServerSession;
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::Time;
+use openrtmp_protocol::session::{Stage, published};
 
 use super::connection::Connection;
 use super::connections::Connections;
 use super::context::Context;
+use super::session::Session;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, StreamId};
 use crate::inbox::{Command, JoinId};
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
+use crate::secret::StreamName;
 use crate::stream::class::Class;
+use crate::stream::directory::Attached;
 use crate::stream::gate::Gate;
 use crate::stream::message::StreamNews;
 use crate::stream::packet::SharedPacket;
@@ -71,12 +75,16 @@ impl Players {
         connection: &mut Connection<P::Stream>,
         slot: usize,
         message_stream: u32,
-        name: StreamName,
+        name: &StreamName,
     ) -> Option<Joining> {
         context.joins += 1;
         let join = JoinId(context.joins);
         let mut directory = context.shared.directory.lock();
-        let (id, home) = directory.attach(&name, context.index);
+        let Attached {
+            stream: id,
+            home,
+            name,
+        } = directory.attach(name, context.index);
         // Sent with the lock held: it cannot be overtaken by the stream's end.
         if let Some(home) = home.filter(|&home| home != context.index) {
             let worker = context.index;
@@ -92,7 +100,7 @@ impl Players {
         drop(directory);
 
         connection.playing.push((message_stream, id));
-        let shown = context.shared.play_keys.masked(&name);
+        let shown = name.clone();
         let audience = self.audiences.entry(id).or_insert_with(|| Audience {
             name,
             subscribers: Vec::new(),
@@ -215,9 +223,16 @@ impl Players {
                 if connection.is_ending() {
                     return;
                 }
+                let full = connection.queue.bytes() > context.config.queue.max_bytes;
                 match subscriber.take(context, connection, packet) {
                     Ok(0) => {}
-                    Ok(lost) => subscriber.report_loss(context, name, lost),
+                    Ok(lost) => {
+                        let limit = match full {
+                            true => Limit::QueueBytes,
+                            false => Limit::QueueDelay,
+                        };
+                        subscriber.report_loss(context, name, lost, limit);
+                    }
                     Err(reason) => return connections.doom(subscriber.slot, reason),
                 }
                 connections.mark_dirty(subscriber.slot);
@@ -245,7 +260,13 @@ impl Players {
                     return;
                 };
                 subscriber.hear(news, &mut connection.session);
+                // Who came to publish this stream elsewhere has nothing more to do.
+                let is_done =
+                    connection.session.errand().is_some() && connection.stage() == Stage::Closed;
                 connections.pump(context, subscriber.slot);
+                if is_done {
+                    connections.end(context, subscriber.slot, CloseReason::StreamEnded);
+                }
             },
         );
     }
@@ -303,7 +324,7 @@ fn report_left<P: Platform>(context: &mut Context<P>, name: &StreamName, subscri
     context.totals.dropped_frames += dropped;
     context.emit(Event::SubscriberLeft {
         connection: subscriber.connection,
-        name: context.shared.play_keys.masked(name),
+        name: name.clone(),
         dropped,
     });
 }
@@ -322,6 +343,20 @@ fn leave<P: Platform>(context: &mut Context<P>, id: StreamId) -> bool {
     }
 }
 
+/// Stream metadata as a publisher sends it, for who publishes the stream elsewhere;
+/// `None`: as it is.
+fn as_published<P: Platform>(
+    context: &Context<P>,
+    connection: &Connection<P::Stream>,
+    packet: &SharedPacket,
+) -> Option<SharedPacket> {
+    if packet.class != Class::Metadata || connection.session.errand().is_none() {
+        return None;
+    }
+    let payload = published(packet.kind, packet.payload()).into_owned();
+    packet.with_payload(payload.into(), &context.shared.budget)
+}
+
 impl Subscriber {
     /// Queues one packet, or what the gate and the queue leave of it. Returns the
     /// frames lost that the host was not told of yet.
@@ -338,6 +373,8 @@ impl Subscriber {
         if !connection.queue.reserve() {
             return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
         }
+        let announced = as_published(context, connection, packet);
+        let packet = announced.as_ref().unwrap_or(packet);
         let before = connection.queue.len();
         let lost_before = self.gate.dropped();
         connection
@@ -351,8 +388,9 @@ impl Subscriber {
         }
         // One that keeps up had nothing waiting: not worth a look.
         if before > 0
-            && let Some(behind) = connection.queue.is_hopeless(now, config)
+            && let Some((limit, behind)) = connection.queue.is_hopeless(now, config)
         {
+            context.report_limit(limit, Some(self.connection));
             context.totals.errors.too_slow += 1;
             return Err(CloseReason::TooSlow(behind));
         }
@@ -365,10 +403,11 @@ impl Subscriber {
         connection: &mut Connection<P::Stream>,
         packets: &[SharedPacket],
     ) -> Result<(), CloseReason> {
-        let queue = &mut connection.queue;
+        let queue = &connection.queue;
         // Who asks to play again and again is given it once more only.
         if queue.footprint() > context.config.queue.max_bytes.saturating_mul(2) {
             context.totals.errors.too_slow += 1;
+            context.report_limit(Limit::QueueBytes, Some(self.connection));
             return Err(CloseReason::TooSlow(format!(
                 "{} bytes behind",
                 queue.bytes()
@@ -376,9 +415,12 @@ impl Subscriber {
         }
         for packet in packets {
             if self.gate.admit(packet) {
-                if !queue.reserve() {
+                if !connection.queue.reserve() {
                     return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
                 }
+                let announced = as_published(context, connection, packet);
+                let packet = announced.as_ref().unwrap_or(packet);
+                let queue = &mut connection.queue;
                 queue.push_media(packet.clone(), self.message_stream, context.now);
                 self.note_frame(packet, context.now);
             }
@@ -386,7 +428,7 @@ impl Subscriber {
         Ok(())
     }
 
-    fn hear(&mut self, news: StreamNews, session: &mut ServerSession) {
+    fn hear(&mut self, news: StreamNews, session: &mut Session) {
         match news {
             StreamNews::Began => {
                 self.attached = true;
@@ -410,8 +452,14 @@ impl Subscriber {
         }
     }
 
-    fn report_loss<P: Platform>(&self, context: &Context<P>, name: &StreamName, frames: u64) {
-        let name = context.shared.play_keys.masked(name);
+    fn report_loss<P: Platform>(
+        &self,
+        context: &Context<P>,
+        name: &StreamName,
+        frames: u64,
+        limit: Limit,
+    ) {
+        context.report_limit(limit, Some(self.connection));
         if context.may_log(Cause::TooSlow, log::Level::Warn) {
             log::warn!(
                 connection:% = self.connection, stream:% = name, frames = frames;
@@ -420,7 +468,7 @@ impl Subscriber {
         }
         context.emit(Event::SubscriberDropping {
             connection: self.connection,
-            name,
+            name: name.clone(),
             dropped: frames,
         });
     }

@@ -15,7 +15,9 @@ impl<P: Platform> Worker<P> {
         let mut report = WorkerReport {
             worker: WorkerMetrics {
                 worker: context.index,
-                connections: self.connections.len() + self.handoff.moving_to(context.index),
+                connections: self.connections.len()
+                    + self.dialing.len()
+                    + self.handoff.moving_to(context.index),
                 turns: context.totals.turns,
                 bytes_in: context.totals.bytes_in,
                 bytes_out: context.totals.bytes_out,
@@ -29,7 +31,7 @@ impl<P: Platform> Worker<P> {
         for stream in self.streams.iter() {
             report.streams.push(StreamMetrics {
                 id: stream.id,
-                name: context.shared.publish_keys.masked(&stream.name),
+                name: stream.name.clone(),
                 uptime_seconds: now.since(stream.started).as_secs_f64(),
                 live: stream.publisher.is_some(),
                 bytes: stream.stats.bytes,

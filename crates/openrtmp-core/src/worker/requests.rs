@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
 use super::connection::Publication;
-use crate::access::{AccessAction, Attempt, Decision, KeyRing, reason_text};
+use crate::access::{AccessAction, Attempt, Decision, Refusal, reason_text};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::inbox::{Command, ConnectionCommand, JoinId};
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
+use crate::secret::StreamName;
 use crate::stream::directory::{Claim, ClaimRules, Grant};
 use crate::stream::message::{PublisherMessage, StreamNews};
 
@@ -77,7 +78,7 @@ impl<P: Platform> Worker<P> {
             .decide(&request.attempt, timeout, Box::new(answer));
         match decision {
             Decision::Granted => self.grant(slot, request),
-            Decision::Refused(reason) => self.refuse(slot, &request, reason),
+            Decision::Refused(refusal) => self.refuse(slot, &request, refusal),
             Decision::Pending => {
                 let waits_for = WaitsFor::Host(self.context.now + timeout);
                 connection.pending.push(Pending { request, waits_for });
@@ -116,10 +117,10 @@ impl<P: Platform> Worker<P> {
 
     /// A request is granted. It is carried out where it costs least, which may be on
     /// another worker.
-    fn grant(&mut self, slot: usize, request: Request) {
+    pub(super) fn grant(&mut self, slot: usize, request: Request) {
         // What allowed it may have changed while the host or its turn was waited for.
-        if let Err(reason) = self.context.shared.check(&request.attempt) {
-            return self.refuse(slot, &request, reason);
+        if let Err(refusal) = self.context.shared.check(&request.attempt) {
+            return self.refuse(slot, &request, refusal);
         }
         let worker = self.place_request(&request.attempt);
         let Some(connection) = self.connections.get_mut(slot) else {
@@ -175,7 +176,7 @@ impl<P: Platform> Worker<P> {
         for pending in placed {
             match self.context.shared.check(&pending.request.attempt) {
                 Ok(()) => self.carry_out_request(slot, pending.request),
-                Err(reason) => self.refuse(slot, &pending.request, reason),
+                Err(refusal) => self.refuse(slot, &pending.request, refusal),
             }
         }
         self.after_decision(slot);
@@ -184,7 +185,8 @@ impl<P: Platform> Worker<P> {
     fn carry_out_request(&mut self, slot: usize, request: Request) {
         match request.attempt.action {
             AccessAction::Connect => {
-                self.report_access(slot, &request.attempt, None);
+                let target = request.attempt.target();
+                self.report_access(slot, &request.attempt, target, None);
                 self.accept(slot, request.id);
             }
             AccessAction::Publish => self.publish(slot, request),
@@ -223,11 +225,10 @@ impl<P: Platform> Worker<P> {
                     stream: grant.id,
                     epoch: grant.epoch,
                     home: grant.home,
-                    name: name.clone(),
-                    query: request.attempt.query.clone(),
+                    attempt: request.attempt.clone(),
                 };
                 let replaced = grant.replaced;
-                self.report_access(slot, &request.attempt, None);
+                self.report_access(slot, &request.attempt, &grant.name, None);
                 if grant.home == self.context.index {
                     drop(directory);
                     self.start_stream(*grant);
@@ -254,6 +255,7 @@ impl<P: Platform> Worker<P> {
                 }
             }
             Claim::Busy => {
+                let name = directory.known(name);
                 drop(directory);
                 let reason = RejectReason::BadName(format!("{name} has a publisher already"));
                 self.refuse(slot, &request, reason);
@@ -261,8 +263,7 @@ impl<P: Platform> Worker<P> {
             Claim::Full => {
                 drop(directory);
                 let limit = self.context.config.limits.publishers;
-                self.context
-                    .report_limit("limits.publishers", limit as u64, Some(id));
+                self.context.report_limit(Limit::Publishers, Some(id));
                 let reason = format!("the server has {limit} publishers, as many as it allows");
                 self.refuse(slot, &request, RejectReason::Unavailable(reason));
             }
@@ -296,15 +297,16 @@ impl<P: Platform> Worker<P> {
     }
 
     fn play(&mut self, slot: usize, request: Request) {
-        let name = request.attempt.stream.clone();
-        let shared = &self.context.shared;
-        if !self.context.config.streams.wait_for_publisher
-            && shared.directory.lock().home(&name).is_none()
-        {
+        let (is_live, name) = {
+            let directory = self.context.shared.directory.lock();
+            let name = &request.attempt.stream;
+            (directory.home(name).is_some(), directory.known(name))
+        };
+        if !self.context.config.streams.wait_for_publisher && !is_live {
             let reason = RejectReason::NotFound(format!("{name} is not being published"));
             return self.refuse(slot, &request, reason);
         }
-        self.report_access(slot, &request.attempt, None);
+        self.report_access(slot, &request.attempt, &name, None);
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
@@ -327,15 +329,18 @@ impl<P: Platform> Worker<P> {
             connection,
             slot,
             request.message_stream,
-            name,
+            &request.attempt.stream,
         );
         if let Some(joining) = joining {
             self.join(joining.stream, self.context.index, joining.join);
         }
     }
 
-    pub(super) fn refuse(&mut self, slot: usize, request: &Request, reason: RejectReason) {
-        self.report_access(slot, &request.attempt, Some(&reason));
+    pub(super) fn refuse(&mut self, slot: usize, request: &Request, refusal: impl Into<Refusal>) {
+        let Refusal { reason, closes } = refusal.into();
+        let target = request.attempt.target();
+        let target = self.context.shared.directory.lock().known(target);
+        self.report_access(slot, &request.attempt, &target, Some(&reason));
         self.context.totals.errors.refused += 1;
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
@@ -345,25 +350,25 @@ impl<P: Platform> Worker<P> {
             .reject(self.context.now, request.id, &reason);
         match request.attempt.action {
             // A player may try another stream; an encoder left hanging shows nothing.
-            AccessAction::Play => self.connections.pump(&mut self.context, slot),
-            AccessAction::Connect | AccessAction::Publish => {
+            AccessAction::Play if !closes => self.connections.pump(&mut self.context, slot),
+            AccessAction::Connect | AccessAction::Publish | AccessAction::Play => {
                 let text = reason_text(&reason).to_owned();
                 self.end(slot, CloseReason::Refused(text));
             }
         }
     }
 
-    fn report_access(&self, slot: usize, attempt: &Attempt, refused: Option<&RejectReason>) {
+    fn report_access(
+        &self,
+        slot: usize,
+        attempt: &Attempt,
+        target: &StreamName,
+        refused: Option<&RejectReason>,
+    ) {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
         let action = attempt.action;
-        let shared = &self.context.shared;
-        let target = match action {
-            AccessAction::Connect => attempt.app.clone(),
-            AccessAction::Publish => shared.publish_keys.masked(&attempt.stream),
-            AccessAction::Play => shared.play_keys.masked(&attempt.stream),
-        };
         let reason = refused.map(reason_text).unwrap_or_default();
         let (peer, id) = (connection.peer, connection.id);
         if refused.is_some() {
@@ -377,7 +382,7 @@ impl<P: Platform> Worker<P> {
             action,
             connection: id,
             peer,
-            target,
+            target: target.clone(),
             granted: refused.is_none(),
             reason: reason.to_owned(),
         });
@@ -458,7 +463,7 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A connection here may no longer publish.
-    pub(super) fn end_publish(&mut self, slot: usize, stream: u32, reason: &str) {
+    pub(super) fn end_publish(&mut self, slot: usize, stream: u32, reason: CloseReason) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
@@ -467,11 +472,9 @@ impl<P: Platform> Worker<P> {
             return;
         };
         let publication = publishing.swap_remove(index);
-        connection
-            .session
-            .end_publish(stream, &Status::error(code::PUBLISH_BAD_NAME, reason));
+        connection.session.end_publish(stream, reason.detail());
         self.unpublish(&publication);
-        self.end(slot, CloseReason::Refused(reason.to_owned()));
+        self.end(slot, reason);
     }
 
     /// A key was revoked: what was published with it ends.
@@ -479,7 +482,7 @@ impl<P: Platform> Worker<P> {
         let mut affected = Vec::new();
         for connection in self.connections.iter() {
             for p in &connection.publishing {
-                if KeyRing::carries(&p.name, &p.query, key) {
+                if p.attempt.carries(key) {
                     affected.push((connection.id, p.message_stream));
                 }
             }
@@ -487,27 +490,22 @@ impl<P: Platform> Worker<P> {
         for (connection, stream) in affected {
             if let Some(slot) = self.connections.slot_of(connection) {
                 self.guarded(slot, |worker, slot| {
-                    worker.end_publish(slot, stream, "the key was revoked");
+                    let reason = CloseReason::Refused("the key was revoked".to_owned());
+                    worker.end_publish(slot, stream, reason);
                 });
             }
         }
     }
 
-    /// The server stops: whoever can is asked to connect again, the others are
-    /// told; who does nothing here goes at once.
+    /// The server stops: who does something here is told, the others go at once.
     pub(super) fn announce_stop(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let text = "the server is stopping";
         if connection.publishing.is_empty() && connection.playing.is_empty() {
             return self.end(slot, CloseReason::ServerStopped);
         }
-        if !connection.session.request_reconnect(None, text) {
-            connection
-                .session
-                .send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, text));
-        }
+        connection.session.announce_stop();
         self.connections.settle(&mut self.context, slot);
     }
 

@@ -4,17 +4,20 @@
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 
-use openrtmp_protocol::session::{MediaKind, RejectReason, ServerEvent, SessionError, Stage};
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::session::{ClientMode, RejectReason, RequestId, SessionError, Stage};
+use openrtmp_protocol::{Secret, Time};
 
 use super::Worker;
-use super::connection::{Connection, Released, stage_name};
+use super::connection::{Connection, Publication, Released, stage_name};
 use super::requests::{Request, WaitsFor};
+use super::session::{PLAYED, Session, SessionEvent};
 use crate::access::{AccessAction, Attempt, Protocol};
 use crate::events::{CloseReason, Event};
 use crate::inbox::Command;
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
+use crate::secret::StreamName;
 use crate::stream::gate::Gate;
 use crate::stream::message::PublisherMessage;
 
@@ -82,6 +85,8 @@ impl<P: Platform> Worker<P> {
                 // reset; what it says no longer matters.
                 let discarded = connection.end.discard(bytes.len());
                 if discarded > self.context.config.limits.linger_bytes {
+                    self.context
+                        .report_limit(Limit::LingerBytes, Some(connection.id));
                     self.connections.doom(slot, CloseReason::Peer);
                 }
                 return;
@@ -104,12 +109,12 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    fn on_event(&mut self, slot: usize, event: ServerEvent) {
+    fn on_event(&mut self, slot: usize, event: SessionEvent) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
         match event {
-            ServerEvent::Media(media) => {
+            SessionEvent::Media(media) => {
                 #[cfg(test)]
                 assert!(!media.payload.ends_with(crate::sim_tests::PANIC.as_bytes()));
                 let mut publishing = connection.publishing.iter();
@@ -130,96 +135,108 @@ impl<P: Platform> Worker<P> {
                     self.context.send(home, Command::Media { message, credit });
                 }
             }
-            ServerEvent::HandshakeDone(summary) => {
-                if !summary.echo_matched && self.context.may_log(Cause::Tolerated, log::Level::Info)
-                {
+            SessionEvent::HandshakeDone { echo_matched } => {
+                if !echo_matched && self.context.may_log(Cause::Tolerated, log::Level::Info) {
                     log::info!(
                         peer:% = connection.peer, connection:% = connection.id;
-                        "C2 does not echo S1; tolerated"
+                        "the handshake's echo does not match; tolerated"
                     );
                 }
             }
-            ServerEvent::Connect { request, connect } => {
-                connection.app.clone_from(&connect.app);
-                let attempt = Attempt {
-                    app: connect.app,
-                    query: connect.query,
-                    ..attempt(connection, AccessAction::Connect)
-                };
-                self.ask(slot, Request::new(request, 0, attempt));
-            }
-            ServerEvent::Publish {
+            SessionEvent::Request {
                 request,
-                stream,
-                name,
-                query,
-                ..
+                message_stream,
+                wish,
             } => {
-                let attempt = Attempt {
-                    stream: name,
-                    query,
-                    ..attempt(connection, AccessAction::Publish)
+                let shared = &self.context.shared;
+                let query = wish.query.reveal();
+                if wish.action == AccessAction::Connect {
+                    connection.app = shared.peer_name(&wish.app, query);
+                }
+                let name = match &wish.name {
+                    Some(name) => shared.peer_name(name.reveal(), query),
+                    None => shared.host_name(""),
                 };
-                self.ask(slot, Request::new(request, stream, attempt));
-            }
-            ServerEvent::Play {
-                request,
-                stream,
-                name,
-                query,
-            } => {
                 let attempt = Attempt {
-                    stream: name,
-                    query,
-                    ..attempt(connection, AccessAction::Play)
+                    query: wish.query,
+                    ..attempt(connection, wish.action, name)
                 };
-                self.ask(slot, Request::new(request, stream, attempt));
+                self.ask(slot, Request::new(request, message_stream, attempt));
             }
-            ServerEvent::PublishEnd { stream } => {
+            SessionEvent::Ready => self.begin_errand(slot),
+            SessionEvent::PublishEnd { message_stream } => {
                 let publishing = &mut connection.publishing;
-                if let Some(index) = publishing.iter().position(|p| p.message_stream == stream) {
+                let of_this = |p: &Publication| p.message_stream == message_stream;
+                if let Some(index) = publishing.iter().position(of_this) {
                     let publication = publishing.swap_remove(index);
                     self.unpublish(&publication);
                 }
             }
-            ServerEvent::PlayEnd { stream } => {
-                let id = connection.id;
-                if let Some(index) = connection.playing.iter().position(|(m, _)| *m == stream) {
-                    let (_, played) = connection.playing.swap_remove(index);
-                    self.unsubscribe(played, id, stream);
+            SessionEvent::PlayEnd { message_stream } => {
+                let (id, playing) = (connection.id, &mut connection.playing);
+                if let Some(index) = playing.iter().position(|(m, _)| *m == message_stream) {
+                    let (_, played) = playing.swap_remove(index);
+                    self.unsubscribe(played, id, message_stream);
                 }
             }
-            ServerEvent::Pause { stream, paused } => {
-                let change = |gate: &mut Gate| gate.set_paused(paused);
-                self.players.with_gate(connection, stream, change);
-            }
-            ServerEvent::Receive {
-                stream,
-                audio,
-                video,
+            SessionEvent::Pause {
+                message_stream,
+                paused,
             } => {
-                self.players.with_gate(connection, stream, |gate| {
-                    for (kind, wanted) in [(MediaKind::Audio, audio), (MediaKind::Video, video)] {
-                        if let Some(wanted) = wanted {
-                            gate.set_wanted(kind, wanted);
-                        }
-                    }
-                });
+                let change = |gate: &mut Gate| gate.set_paused(paused);
+                self.players.with_gate(connection, message_stream, change);
             }
-            ServerEvent::Withdrawn { request } => {
+            SessionEvent::Receive {
+                message_stream,
+                kind,
+                wanted,
+            } => {
+                let change = |gate: &mut Gate| gate.set_wanted(kind, wanted);
+                self.players.with_gate(connection, message_stream, change);
+            }
+            SessionEvent::Withdrawn { request } => {
                 let pending = &mut connection.pending;
                 if let Some(index) = pending.iter().position(|p| p.request.id == request) {
                     let (id, pending) = (connection.id, pending.swap_remove(index));
                     self.withdraw(id, &pending);
                 }
             }
-            ServerEvent::Tolerated(what)
-                if self.context.may_log(Cause::Tolerated, log::Level::Debug) =>
-            {
-                log::debug!(peer:% = connection.peer, connection:% = connection.id; "{what}");
+            SessionEvent::LimitReached(limit) => {
+                let id = connection.id;
+                if let Some(limit) = Limit::of_session(limit) {
+                    self.context.report_limit(limit, Some(id));
+                }
             }
-            _ => {}
+            SessionEvent::Tolerated(what) => {
+                if self.context.may_log(Cause::Tolerated, log::Level::Debug) {
+                    let (peer, id) = (connection.peer, connection.id);
+                    log::debug!(peer:% = peer, connection:% = id; "{what}");
+                }
+            }
         }
+    }
+
+    /// The other server granted what we connected for: the rest is ours to do.
+    fn begin_errand(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let Some(errand) = connection.session.errand() else {
+            return;
+        };
+        let (action, message_stream) = match errand.mode {
+            ClientMode::Play => (AccessAction::Publish, PLAYED),
+            ClientMode::Publish => {
+                let media_stream = connection.session.media_stream();
+                (AccessAction::Play, media_stream.unwrap_or_default())
+            }
+        };
+        // The other server may say more than once that it is ready.
+        if !connection.publishing.is_empty() || !connection.playing.is_empty() {
+            return;
+        }
+        let attempt = attempt(connection, action, errand.name.clone());
+        self.grant(slot, Request::new(RequestId(0), message_stream, attempt));
     }
 
     /// A deadline of this connection has come, or came and went.
@@ -284,7 +301,9 @@ impl<P: Platform> Worker<P> {
         let is_late = |waits_for: &WaitsFor| matches!(*waits_for, WaitsFor::Host(at) if at <= now);
         let late = connection.pending.iter().filter(|p| is_late(&p.waits_for));
         let late: Vec<_> = late.map(|p| p.request.id).collect();
+        let id = connection.id;
         for request in late {
+            self.context.report_limit(Limit::DecisionTimeout, Some(id));
             let reason = "the decision took too long".to_owned();
             self.decide(slot, request, Err(RejectReason::Unavailable(reason)));
         }
@@ -298,13 +317,24 @@ impl<P: Platform> Worker<P> {
             return;
         };
         let stage = stage_name(stage);
+        // The other server of an outgoing connection may repeat the key in our URL.
+        let error_text = match connection.session.errand() {
+            Some(errand) => errand.url.masked_in(&error.to_string()),
+            None => error.to_string(),
+        };
         if self.context.may_log(Cause::Violation, log::Level::Warn) {
             log::warn!(
                 peer:% = connection.peer, connection:% = connection.id, stage = stage;
-                "connection closed: {error}"
+                "connection closed: {error_text}"
             );
         }
-        let text = format!("{stage}: {error}");
+        if let Some(limit) = Limit::of_session_error(error, &self.context.config) {
+            self.context.report_limit(limit, Some(connection.id));
+        }
+        if let SessionError::Refused { .. } = error {
+            return self.end(slot, CloseReason::Refused(error_text));
+        }
+        let text = format!("{stage}: {error_text}");
         if error.is_out_of_memory() {
             return self.end(slot, CloseReason::Limit(text));
         }
@@ -317,6 +347,9 @@ impl<P: Platform> Worker<P> {
     /// Ends a connection after what waits is sent, if anything. What it publishes and
     /// plays ends now.
     pub(super) fn end(&mut self, slot: usize, reason: CloseReason) {
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.session.say_goodbye();
+        }
         self.connections.end(&mut self.context, slot, reason);
         self.release(slot);
     }
@@ -375,16 +408,24 @@ impl<P: Platform> Worker<P> {
     }
 }
 
-/// What is the same of all that a connection asks for.
-fn attempt<S: Stream>(connection: &Connection<S>, action: AccessAction) -> Attempt {
+/// What a connection asks for, without credentials.
+fn attempt<S: Stream>(
+    connection: &Connection<S>,
+    action: AccessAction,
+    name: StreamName,
+) -> Attempt {
+    let protocol = match connection.session {
+        Session::Server(_) => Protocol::Rtmp,
+        Session::Client(_) => Protocol::Outgoing,
+    };
     Attempt {
-        protocol: Protocol::Rtmp,
+        protocol,
         action,
         peer: connection.peer,
         connection: Some(connection.id),
         app: connection.app.clone(),
-        stream: StreamName::join("", ""),
-        query: String::new(),
+        stream: name,
+        query: Secret::default(),
         over_limit: connection.over_limit,
     }
 }

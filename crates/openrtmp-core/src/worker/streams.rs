@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::timers::Timer;
-use crate::events::Event;
-use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::events::{CloseReason, Event};
+use crate::id::{PublisherId, StreamId};
 use crate::inbox::{Command, ConnectionCommand, JoinId};
+use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::stream::clock::Irregularity;
@@ -74,7 +75,7 @@ impl Streams {
                 stream.taps.push(TapSink::attach(tap, start, now));
             }
         }
-        let name = context.shared.publish_keys.masked(&grant.name);
+        let name = stream.name.clone();
         if context.may_log(Cause::Stream, log::Level::Info) {
             log::info!(stream:% = name; "published");
         }
@@ -149,17 +150,15 @@ impl Streams {
         if ingested.tracks_changed {
             report_tracks(context, stream);
         }
-        if ingested.headers_full {
-            let limit = context.config.limits.header_bytes as u64;
-            context.report_limit("limits.header_bytes", limit, None);
+        if let Some(limit) = ingested.limit {
+            context.report_limit(limit, stream.connection());
         }
         let limit = context.config.limits.publisher_bitrate;
         if let Some(rate) = ingested.rate
             && limit > 0
             && rate > limit
-            && let Some(PublisherId::Connection(connection, _)) = stream.publisher
         {
-            over_bitrate(context, connection, rate);
+            over_bitrate(context, stream, rate);
         }
         here
     }
@@ -178,7 +177,7 @@ impl Streams {
         if stream.epoch != epoch || stream.publisher.take().is_none() {
             return false;
         }
-        let name = context.shared.publish_keys.masked(&stream.name);
+        let name = stream.name.clone();
         // No more streams wait than may be published: whoever publishes one name
         // after the other must not fill the memory with them.
         let waiting = self.streams.values().filter(|s| s.publisher.is_none());
@@ -282,7 +281,7 @@ impl Streams {
             return false;
         };
         context.timers.disarm(Timer::Stream(id), &mut stream.armed);
-        let name = context.shared.publish_keys.masked(&stream.name);
+        let name = stream.name.clone();
         // Taps end before the host hears of it.
         drop(stream);
         context.emit(Event::StreamEnded { stream: id, name });
@@ -365,6 +364,7 @@ impl Streams {
         };
         match stream.publisher {
             Some(PublisherId::Connection(connection, _)) => {
+                let reason = CloseReason::Host(reason.to_owned());
                 context.shared.disconnect(connection, reason);
                 false
             }
@@ -377,7 +377,7 @@ impl Streams {
     /// The worker's streams are lost.
     pub(super) fn give_up<P: Platform>(&self, context: &Context<P>) {
         for stream in self.streams.values() {
-            let (id, name) = (stream.id, context.shared.publish_keys.masked(&stream.name));
+            let (id, name) = (stream.id, stream.name.clone());
             if stream.publisher.is_some() {
                 let name = name.clone();
                 context.emit(Event::StreamUnpublished { stream: id, name });
@@ -400,7 +400,7 @@ fn report_irregularity<P: Platform>(context: &Context<P>, stream: &Stream, odd: 
     if !context.may_log(Cause::Timestamps, log::Level::Warn) {
         return;
     }
-    let name = context.shared.publish_keys.masked(&stream.name);
+    let name = &stream.name;
     match odd {
         Irregularity::Gap(ms) => {
             log::warn!(stream:% = name; "timestamps jump ahead by {ms} ms");
@@ -417,17 +417,18 @@ fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
     }
     context.emit(Event::StreamTracks {
         stream: stream.id,
-        name: context.shared.publish_keys.masked(&stream.name),
+        name: stream.name.clone(),
         tracks: stream.tracks().list().to_vec(),
     });
 }
 
-fn over_bitrate<P: Platform>(context: &Context<P>, connection: ConnectionId, rate: u64) {
-    let limits = &context.config.limits;
-    let limit = limits.publisher_bitrate;
-    context.report_limit("limits.publisher_bitrate", limit, Some(connection));
-    if limits.disconnect_over_bitrate {
-        let reason = format!("{rate} bit/s, limits.publisher_bitrate is {limit}");
-        context.shared.disconnect(connection, &reason);
+fn over_bitrate<P: Platform>(context: &Context<P>, stream: &Stream, rate: u64) {
+    let limit = Limit::PublisherBitrate;
+    context.report_limit(limit, stream.connection());
+    if context.config.limits.disconnect_over_bitrate {
+        let allowed = limit.value(&context.config);
+        let reason = format!("{rate} bit/s, {limit} is {allowed}");
+        let reason = CloseReason::Limit(reason);
+        context.shared.end_publisher(stream.publisher, reason);
     }
 }

@@ -20,6 +20,8 @@ pub(crate) fn round_up(at: Time) -> Time {
 pub(crate) enum Timer {
     Connection(ConnectionId),
     Stream(StreamId),
+    /// An outgoing connection that is not connected yet.
+    Dialing(ConnectionId),
     /// Accepting failed: try again.
     Accept,
     /// Log lines were held back: tell how many.

@@ -30,6 +30,7 @@ impl Decoder<'_> {
         let start = self.position;
         let marker = self.u8()?;
         if marker == SWITCH_TO_AMF3 {
+            self.switches = true;
             return self.read_amf3();
         }
         self.count_value()?;

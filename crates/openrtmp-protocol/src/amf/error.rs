@@ -1,3 +1,5 @@
+use crate::text::shown;
+
 /// What is wrong, at which byte and how deep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} at byte {offset}, depth {depth}")]
@@ -45,7 +47,7 @@ pub enum AmfErrorKind {
     #[error("reference {0} to nothing")]
     Reference(usize),
     /// An AMF3 object of a class that writes itself in a format of its own.
-    #[error("objects of class {0:?} have a format of their own")]
+    #[error("objects of class {class} have a format of their own", class = shown(.0))]
     Externalizable(String),
 }
 

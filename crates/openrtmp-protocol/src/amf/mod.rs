@@ -52,6 +52,8 @@ pub struct Decoder<'a> {
     allowance: usize,
     /// What is left of them.
     allowance_left: usize,
+    /// A value switched to AMF3.
+    switches: bool,
     /// Where each value that is being read begins, outermost first.
     open: Vec<usize>,
     amf0: amf0::References,
@@ -62,7 +64,7 @@ pub struct Decoder<'a> {
 /// fit in the 512 KiB that threads of iOS and macOS have, unoptimised too.
 const MAX_DEPTH: usize = 64;
 
-/// Bytes of text that cost as much as a value without text.
+/// Bytes of text that cost as much as a value; a text costs one more.
 const TEXT_PER_VALUE: usize = 32;
 
 /// What stands for bytes that are not UTF-8.
@@ -83,6 +85,7 @@ impl<'a> Decoder<'a> {
             bytes_left: limits.decoded_bytes,
             allowance,
             allowance_left: allowance,
+            switches: false,
             limits: AmfLimits {
                 depth: limits.depth.min(MAX_DEPTH),
                 ..limits.clone()
@@ -120,10 +123,15 @@ impl<'a> Decoder<'a> {
     }
 
     /// What reading has cost so far: values, those that references stand for
-    /// included, and one more for every 32 bytes of text. Never more than
-    /// [`AmfLimits::values_per_byte`] allows, also after an error.
+    /// included, one more for each text (a name, too) and for every 32 bytes of it.
+    /// Never more than [`AmfLimits::values_per_byte`] allows, also after an error.
     pub fn cost(&self) -> usize {
         self.allowance - self.allowance_left
+    }
+
+    /// Whether a value so far switched to AMF3 (marker 0x11).
+    pub fn switches_to_amf3(&self) -> bool {
+        self.switches
     }
 
     fn remaining(&self) -> usize {
@@ -232,7 +240,7 @@ impl<'a> Decoder<'a> {
 
     /// Counts text or a byte array, which a value already counted consists of.
     fn charge_text(&mut self, length: usize) -> Result<(), AmfError> {
-        self.pay(length / TEXT_PER_VALUE)?;
+        self.pay(1 + length / TEXT_PER_VALUE)?;
         self.charge(length)
     }
 

@@ -134,6 +134,69 @@ impl Value {
         }
     }
 
+    /// The same in types that AMF0 has, so that a reader of AMF0 alone can read it:
+    /// vectors become arrays, dictionaries arrays with the keys that are text or
+    /// numbers, objects that write themselves as one value that value. What has no
+    /// counterpart (byte arrays) becomes undefined.
+    ///
+    /// Recurses as deep as the value is nested.
+    pub fn to_amf0(&self) -> Value {
+        let members = |object: &Object| Object {
+            class: object.class.clone(),
+            members: object
+                .members
+                .iter()
+                .map(|(name, value)| (name.clone(), value.to_amf0()))
+                .collect(),
+        };
+        let numbers = |items: &mut dyn Iterator<Item = f64>| {
+            Value::StrictArray(items.map(Value::Number).collect())
+        };
+        match self {
+            Value::Object(object) => Value::Object(members(object)),
+            Value::EcmaArray(object) => Value::EcmaArray(members(object)),
+            Value::MixedArray {
+                members: named,
+                elements,
+            } => {
+                let named = named.iter().map(|(name, value)| (name.clone(), value));
+                let elements = elements.iter().enumerate();
+                let elements = elements.map(|(index, value)| (index.to_string(), value));
+                let all = named.chain(elements);
+                Value::EcmaArray(Object {
+                    class: None,
+                    members: all.map(|(name, value)| (name, value.to_amf0())).collect(),
+                })
+            }
+            Value::StrictArray(items) | Value::ObjectVector { items, .. } => {
+                Value::StrictArray(items.iter().map(Value::to_amf0).collect())
+            }
+            Value::IntVector { items, .. } => numbers(&mut items.iter().copied().map(f64::from)),
+            Value::UintVector { items, .. } => numbers(&mut items.iter().copied().map(f64::from)),
+            Value::DoubleVector { items, .. } => numbers(&mut items.iter().copied()),
+            Value::Dictionary { entries, .. } => {
+                let entries = entries.iter().filter_map(|(key, value)| {
+                    let key = match key {
+                        Value::String(text) => text.clone(),
+                        number => number.as_f64()?.to_string(),
+                    };
+                    Some((key, value.to_amf0()))
+                });
+                Value::EcmaArray(Object {
+                    class: None,
+                    members: entries.collect(),
+                })
+            }
+            Value::Externalizable(_, inside) => inside.to_amf0(),
+            Value::ByteArray(_) => Value::Undefined,
+            Value::Integer(integer) => Value::Number(f64::from(*integer)),
+            // The level that it names may be gone with an object that wrote itself.
+            Value::Enclosing(_) => Value::Undefined,
+            Value::Xml(text) => Value::XmlDocument(text.clone()),
+            plain => plain.clone(),
+        }
+    }
+
     /// The members of an Object or EcmaArray.
     pub fn as_object(&self) -> Option<&Object> {
         match self {

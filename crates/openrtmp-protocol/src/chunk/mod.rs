@@ -1,6 +1,7 @@
 //! The chunk stream (RTMP 1.0, section 5.3): messages cut into chunks and put
 //! together again.
 
+mod aggregate;
 mod payload;
 mod reader;
 #[cfg(test)]

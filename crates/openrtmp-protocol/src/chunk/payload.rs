@@ -49,7 +49,13 @@ impl Payload {
         self.buffer.slice(self.start..)
     }
 
-    /// The same, or `None` if there is no memory for it.
+    /// Bytes of the buffer that it keeps alive: what it counts for in memory, as far
+    /// as it knows. A payload that a session gave out knows: its buffer is its own.
+    pub fn held_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// A copy of `bytes`, with room in front; `None` if there is no memory for it.
     pub fn try_copy_from_slice(bytes: &[u8]) -> Option<Payload> {
         joined(&[0; HEADROOM], bytes).map(Payload::with_headroom)
     }

@@ -1,6 +1,8 @@
+use super::aggregate::{Aggregate, Step};
 use super::payload::HEADROOM;
 use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, Message, Payload};
 use crate::Limits;
+use crate::message::kind;
 
 /// Basic header (3), message header (11), extended timestamp (4).
 const MAX_HEADER: usize = 18;
@@ -19,6 +21,11 @@ const FIRST_BUFFER: usize = 1024;
 /// most 1 KiB, twice the bytes received for it, or the bytes that lie in the
 /// input; and 16 bytes, which stay free in front (see [`Payload`]). A finished
 /// message leaves nothing behind.
+///
+/// An aggregate (type 22) is taken apart as it arrives: its audio, video and data
+/// come out as messages of their own, each in a buffer of its own, and what else is
+/// in it is left out. If a part reaches beyond its end, a message of type 22 without
+/// payload takes the place of the rest.
 ///
 /// What is read, errors included, does not depend on how the input is split.
 pub struct ChunkReader {
@@ -39,6 +46,9 @@ pub struct ChunkReader {
     /// Bytes taken from the input that do not make a decision yet.
     held: [u8; MAX_HEADER],
     held_len: u8,
+    /// Headers of chunks, and of messages in aggregates, since they were last asked
+    /// for.
+    headers: u32,
     /// The peer's fmt 3 chunks were last seen without the extended timestamp.
     omits_repeat: bool,
     message_bytes: usize,
@@ -68,8 +78,13 @@ struct ChunkStream {
     /// of the limit: what came, rounded up.
     reserved: usize,
     /// The unfinished message behind its headroom (empty as long as there is no
-    /// payload); its capacity never exceeds what `length` asks for.
+    /// payload); its capacity never exceeds what `length` asks for. Of an aggregate,
+    /// the unfinished part.
     message: Option<Vec<u8>>,
+    /// Bytes that the unfinished message still needs.
+    left: usize,
+    /// The unfinished message is an aggregate.
+    aggregate: Option<Box<Aggregate>>,
 }
 
 impl ChunkReader {
@@ -85,6 +100,7 @@ impl ChunkReader {
             offset: 0,
             held: [0; MAX_HEADER],
             held_len: 0,
+            headers: 0,
             omits_repeat: false,
             message_bytes: limits.message_bytes,
             partial_bytes: limits.partial_bytes,
@@ -144,6 +160,17 @@ impl ChunkReader {
     /// Bytes held for unfinished messages (their capacity), for memory accounting.
     pub fn buffered_bytes(&self) -> usize {
         self.buffered
+    }
+
+    /// Chunk size of the peer, bytes.
+    pub(crate) fn chunk_size(&self) -> usize {
+        self.chunk_size
+    }
+
+    /// Headers read since the last call, of chunks and of messages in aggregates:
+    /// what reading costs beside bytes and messages.
+    pub(crate) fn take_headers(&mut self) -> u32 {
+        std::mem::take(&mut self.headers)
     }
 
     /// Reads one chunk's header. False if the input ended first.
@@ -220,7 +247,8 @@ impl ChunkReader {
             }
         };
         let stream = &self.streams[self.current];
-        self.chunk_left = stream.missing().min(self.chunk_size);
+        self.chunk_left = stream.left.min(self.chunk_size);
+        self.headers += 1;
         Ok(Some(used))
     }
 
@@ -274,7 +302,7 @@ impl ChunkReader {
         }
         stream.delta = time;
         stream.extended = extended;
-        stream.message = Some(Vec::new());
+        stream.begin();
         Ok(Some(used))
     }
 
@@ -301,7 +329,7 @@ impl ChunkReader {
         let stream = &mut self.streams[index];
         if stream.message.is_none() {
             stream.timestamp = stream.timestamp.wrapping_add(stream.delta);
-            stream.message = Some(Vec::new());
+            stream.begin();
         }
         Ok(Some(used))
     }
@@ -318,7 +346,12 @@ impl ChunkReader {
     #[cold]
     fn repeats_extended(&mut self, index: usize, bytes: &[u8]) -> Option<bool> {
         let stream = &self.streams[index];
-        if self.omits_repeat && stream.missing().min(self.chunk_size) < 4 {
+        // Of the message in progress, or of the next one like it.
+        let missing = match stream.message {
+            Some(_) => stream.left,
+            None => stream.length as usize,
+        };
+        if self.omits_repeat && missing.min(self.chunk_size) < 4 {
             return Some(false);
         }
         let expected = stream.delta.to_be_bytes();
@@ -348,7 +381,29 @@ impl ChunkReader {
     }
 
     fn append(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkError> {
-        let count = self.chunk_left.min(input.len());
+        if self.streams[self.current].aggregate.is_some() {
+            return self.append_aggregate(input);
+        }
+        let length = self.streams[self.current].length as usize;
+        self.append_body(input, self.chunk_left, length)?;
+        let stream = &mut self.streams[self.current];
+        if stream.left > 0 {
+            return Ok(None);
+        }
+        let (kind, timestamp) = (stream.kind, stream.timestamp);
+        Ok(self.finish(kind, timestamp))
+    }
+
+    /// Moves bytes of the current chunk to the end of the unfinished message, which
+    /// will have `length` bytes: as many as there are, and at most `most`.
+    #[inline]
+    fn append_body(
+        &mut self,
+        input: &mut &[u8],
+        most: usize,
+        length: usize,
+    ) -> Result<(), ChunkError> {
+        let count = most.min(input.len());
         let (payload, rest) = input.split_at(count);
         let stream = &mut self.streams[self.current];
         if let Some(message) = &mut stream.message {
@@ -366,7 +421,7 @@ impl ChunkReader {
                 stream.reserved = received
                     .next_power_of_two()
                     .max(FIRST_BUFFER)
-                    .min(stream.length as usize)
+                    .min(length)
                     .min(allowed);
                 self.reserved = others + stream.reserved;
             }
@@ -376,7 +431,7 @@ impl ChunkReader {
                 // each reserving the same bytes.
                 let ahead = input.len().saturating_sub(self.buffered);
                 let payload = stream.reserved.max(have + ahead);
-                let capacity = HEADROOM + payload.min(stream.length as usize);
+                let capacity = HEADROOM + payload.min(length);
                 self.buffered -= message.capacity();
                 message
                     .try_reserve_exact(capacity - message.len())
@@ -387,32 +442,80 @@ impl ChunkReader {
                 }
             }
             message.extend_from_slice(payload);
+            stream.left -= count;
         }
         self.chunk_left -= count;
         self.offset += count as u64;
         *input = rest;
+        Ok(())
+    }
 
-        if stream.missing() > 0 {
+    /// Takes the unfinished message, if there is one, as whole.
+    fn finish(&mut self, kind: u8, timestamp: u32) -> Option<Message> {
+        let stream = &mut self.streams[self.current];
+        let message = stream.message.take()?;
+        self.reserved -= std::mem::take(&mut stream.reserved);
+        self.buffered -= message.capacity();
+        Some(Message {
+            chunk_stream: stream.id,
+            kind,
+            stream: stream.stream,
+            timestamp,
+            payload: if message.is_empty() {
+                Payload::default()
+            } else {
+                Payload::with_headroom(message)
+            },
+        })
+    }
+
+    /// [`Self::append`] for an aggregate, up to the end of one of its parts.
+    #[cold]
+    fn append_aggregate(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkError> {
+        let stream = &mut self.streams[self.current];
+        let Some(aggregate) = &mut stream.aggregate else {
             return Ok(None);
-        }
-        match stream.message.take() {
-            Some(message) => {
-                self.reserved -= std::mem::take(&mut stream.reserved);
-                self.buffered -= message.capacity();
-                Ok(Some(Message {
-                    chunk_stream: stream.id,
-                    kind: stream.kind,
-                    stream: stream.stream,
-                    timestamp: stream.timestamp,
-                    payload: if message.is_empty() {
-                        Payload::default()
-                    } else {
-                        Payload::with_headroom(message)
-                    },
-                }))
+        };
+        let mut here = &input[..self.chunk_left.min(input.len())];
+        let before = here.len();
+        let step = aggregate.step(
+            &mut here,
+            &mut stream.left,
+            stream.timestamp,
+            &mut self.headers,
+        );
+        let used = before - here.len();
+        *input = &input[used..];
+        self.chunk_left -= used;
+        self.offset += used as u64;
+        let message = match step {
+            Step::Ended => None,
+            Step::Body(part) => {
+                let have = stream.message.as_ref().map_or(0, Vec::len);
+                let missing = part.length - have.saturating_sub(HEADROOM);
+                let most = missing.min(self.chunk_left);
+                let before = input.len();
+                self.append_body(input, most, part.length)?;
+                if before - input.len() < missing {
+                    return Ok(None);
+                }
+                let message = self.finish(part.kind, part.timestamp);
+                if let Some(aggregate) = &mut self.streams[self.current].aggregate {
+                    aggregate.end_part();
+                }
+                message
             }
-            None => Ok(None),
+            Step::Broken => {
+                let timestamp = stream.timestamp;
+                self.finish(kind::AGGREGATE, timestamp)
+            }
+        };
+        let stream = &mut self.streams[self.current];
+        stream.message = (stream.left > 0).then(Vec::new);
+        if stream.left == 0 {
+            stream.aggregate = None;
         }
+        Ok(message)
     }
 
     #[inline]
@@ -445,6 +548,7 @@ impl ChunkReader {
 
     fn discard(&mut self, index: usize) {
         let stream = &mut self.streams[index];
+        stream.aggregate = None;
         if let Some(message) = stream.message.take() {
             self.reserved -= std::mem::take(&mut stream.reserved);
             self.buffered -= message.capacity();
@@ -464,14 +568,17 @@ impl ChunkStream {
             extended: false,
             reserved: 0,
             message: None,
+            left: 0,
+            aggregate: None,
         }
     }
 
-    /// Bytes the message in progress, or the next one like it, still needs.
+    /// A message begins, as the header says.
     #[inline]
-    fn missing(&self) -> usize {
-        let here = self.message.as_ref().map_or(0, Vec::len);
-        self.length as usize - here.saturating_sub(HEADROOM)
+    fn begin(&mut self) {
+        self.message = Some(Vec::new());
+        self.left = self.length as usize;
+        self.aggregate = (self.kind == kind::AGGREGATE).then(Box::default);
     }
 }
 

@@ -1,17 +1,18 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::link::Link;
 use super::payload::{
-    EventQueue, MediaEvent, decode_command, is_media, is_player_notice, published,
+    EventQueue, MediaEvent, command_values, is_media, is_player_notice, media, published,
 };
-use super::{Capabilities, Media, MediaKind, SessionError, Stage, caps_ex};
-use crate::amf::{Encoding, Object, Value};
+use super::{Capabilities, Media, MediaKind, SessionError, Stage, caps_ex, work};
+use crate::amf::{AmfError, Decoder, Encoding, Object, Value};
 use crate::chunk::Message;
 use crate::command::{Command, Level, Status, code};
 use crate::handshake::{ClientHandshake, HandshakeSummary};
-use crate::message::{Control, MessageError, UserControl, kind};
+use crate::message::{Control, UserControl, kind};
 use crate::{Limits, RtmpUrl, Time};
 
 /// Publish or play.
@@ -80,11 +81,64 @@ pub enum ClientEvent {
     Status(Status),
     /// StreamEOF of the played stream.
     StreamEof,
+    /// Something tolerated that an operator may want to see: a command that cannot be
+    /// read. Told once; text of the peer in it is
+    /// [fit to be shown](crate::text::shown).
+    Tolerated(String),
     /// The server asks to connect again, at this tcUrl if it names one.
     ReconnectRequest(Option<String>),
 }
 
 /// The client's side of a connection. See the [module](super) for the grammar.
+///
+/// ```
+/// use openrtmp_protocol::session::{
+///     ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, ServerConfig,
+///     ServerEvent, ServerSession,
+/// };
+/// use openrtmp_protocol::{RtmpUrl, Time};
+///
+/// let url = RtmpUrl::parse("rtmp://example.org/live/cam")?;
+/// let config = ClientConfig::new(url, ClientMode::Publish);
+/// let mut client = ClientSession::new(config, Time::ZERO, &mut |bytes| bytes.fill(1));
+/// // What the other end of a socket would be.
+/// let mut server =
+///     ServerSession::new(&ServerConfig::default(), Time::ZERO, &mut |bytes| bytes.fill(2));
+/// let mut received = Vec::new();
+/// while received.is_empty() {
+///     while let Some(bytes) = client.poll_transmit() {
+///         let mut rest = &bytes[..];
+///         while !rest.is_empty() {
+///             let used = server.handle_input(Time::ZERO, rest)?;
+///             rest = &rest[used..];
+///             while let Some(event) = server.poll_event() {
+///                 match event {
+///                     ServerEvent::Connect { request, .. }
+///                     | ServerEvent::Publish { request, .. } => {
+///                         server.accept(Time::ZERO, request);
+///                     }
+///                     ServerEvent::Media(media) => received.push(media),
+///                     _ => {}
+///                 }
+///             }
+///         }
+///     }
+///     while let Some(bytes) = server.poll_transmit() {
+///         let mut rest = &bytes[..];
+///         while !rest.is_empty() {
+///             let used = client.handle_input(Time::ZERO, rest)?;
+///             rest = &rest[used..];
+///             while let Some(event) = client.poll_event() {
+///                 if event == ClientEvent::Ready {
+///                     client.send(MediaKind::Audio, 40, b"\xAF\x01frame");
+///                 }
+///             }
+///         }
+///     }
+/// }
+/// assert_eq!((received[0].timestamp, &received[0].payload[2..]), (40, &b"frame"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ClientSession {
     config: ClientConfig,
     link: Link,
@@ -95,6 +149,8 @@ pub struct ClientSession {
     stream: Option<u32>,
     /// What the server said of itself.
     server: Option<Capabilities>,
+    /// Commands that could not be read and were left out.
+    unreadable_messages: u64,
 }
 
 enum Phase {
@@ -142,6 +198,7 @@ impl ClientSession {
             deadline: now + config.timeout,
             stream: None,
             server: None,
+            unreadable_messages: 0,
             config,
         }
     }
@@ -200,11 +257,10 @@ impl ClientSession {
         let Some(stream) = self.media_stream() else {
             return false;
         };
-        let wrapped = published(kind, payload);
-        let payload = wrapped.as_deref().unwrap_or(payload);
+        let payload = published(kind, payload);
         let (chunk_stream, message_kind) = (kind.chunk_stream(), kind.message_kind());
         self.link
-            .write(chunk_stream, message_kind, stream, timestamp, payload);
+            .write(chunk_stream, message_kind, stream, timestamp, &payload);
         true
     }
 
@@ -218,7 +274,10 @@ impl ClientSession {
         let Some(stream) = self.media_stream() else {
             return false;
         };
-        let payload = published(kind, &payload).map_or(payload, Bytes::from);
+        let payload = match published(kind, &payload) {
+            Cow::Owned(wrapped) => wrapped.into(),
+            Cow::Borrowed(_) => payload,
+        };
         let (chunk_stream, message_kind) = (kind.chunk_stream(), kind.message_kind());
         self.link
             .write_shared(chunk_stream, message_kind, stream, timestamp, payload);
@@ -269,10 +328,22 @@ impl ClientSession {
         self.link.chunk_size()
     }
 
-    /// Bytes this session holds for the peer (unfinished messages), for memory
-    /// accounting: at most [`Limits::partial_bytes`].
+    /// Bytes this session holds for the peer, for memory accounting: buffers of
+    /// unfinished messages, at most [`Limits::partial_bytes`], and events not polled.
     pub fn buffered_bytes(&self) -> usize {
-        self.link.buffered_bytes()
+        self.link.buffered_bytes() + self.events.held_bytes()
+    }
+
+    /// What was done since the last call, as
+    /// [`ServerSession::take_work`](super::ServerSession::take_work).
+    pub fn take_work(&mut self) -> u64 {
+        self.link.take_work()
+    }
+
+    /// Commands that could not be read and were left out. The first makes a
+    /// [`ClientEvent::Tolerated`].
+    pub fn unreadable_messages(&self) -> u64 {
+        self.unreadable_messages
     }
 
     /// Replaces [`Limits::partial_bytes`] from now on. What is held already stays; it
@@ -312,11 +383,16 @@ impl ClientSession {
             }
             return Ok(used);
         }
-        while self.events.is_empty() && !rest.is_empty() {
-            let Some(message) = self.link.read(&mut rest)? else {
-                break;
-            };
-            self.handle_message(message)?;
+        let enough = self.link.work().saturating_add(work::TURN);
+        // A message may be made of bytes that the reader had already: that alone is no
+        // progress to a caller that waits for its input to be used.
+        while self.events.is_empty()
+            && !rest.is_empty()
+            && (self.link.work() < enough || rest.len() == input.len())
+        {
+            if let Some(message) = self.link.read(&mut rest)? {
+                self.handle_message(message)?;
+            }
         }
         self.link.acknowledge();
         Ok(input.len() - rest.len())
@@ -340,14 +416,57 @@ impl ClientSession {
                     self.events.push(ClientEvent::StreamEof);
                 }
             }
-            kind::COMMAND_AMF0 | kind::COMMAND_AMF3 => {
-                let (_, command) = decode_command(&message, &self.config.limits.amf)?;
-                self.handle_command(command)?;
-            }
+            kind::COMMAND_AMF0 | kind::COMMAND_AMF3 => self.read_command(&message)?,
             media if is_media(media) => self.handle_media(message),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Reads a command as far as it has a use. One that cannot be read is left out.
+    fn read_command(&mut self, message: &Message) -> Result<(), SessionError> {
+        let (_, values) = command_values(message);
+        let mut decoder = Decoder::new(values, &self.config.limits.amf);
+        let command = self.decode_command(&mut decoder);
+        self.link.spend(decoder.cost() as u64 * work::VALUE);
+        match command {
+            Ok(command) => self.handle_command(command),
+            Err(error) if error.kind.is_limit() => Err(error.into()),
+            Err(error) => {
+                self.unreadable_messages += 1;
+                if self.unreadable_messages == 1 {
+                    let what = format!("left out: a command that cannot be read, {error}");
+                    self.events.push(ClientEvent::Tolerated(what));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A command with what is read of it: what stands in front of a fault.
+    fn decode_command(&self, decoder: &mut Decoder<'_>) -> Result<Command, AmfError> {
+        let mut command = Command::read_head(decoder)?;
+        let awaited = match self.phase {
+            Phase::Connecting => command.transaction == transaction::CONNECT,
+            Phase::Creating => command.transaction == transaction::CREATE_STREAM,
+            _ => command.transaction == transaction::START,
+        };
+        let used = match command.name.as_str() {
+            "_result" | "_error" => awaited,
+            name => name == "onStatus",
+        };
+        if !used {
+            return Ok(command);
+        }
+        // That it is the answer is plain, whatever it says; a status says all in its
+        // argument.
+        let plain = command.name != "onStatus";
+        match command.read_body(decoder, 1) {
+            Err(error) if error.kind.is_limit() || !(plain || command.arguments.len() == 1) => {
+                Err(error)
+            }
+            _ => Ok(command),
+        }
     }
 
     fn handle_command(&mut self, command: Command) -> Result<(), SessionError> {
@@ -410,7 +529,10 @@ impl ClientSession {
     }
 
     fn handle_media(&mut self, message: Message) {
-        let ours = Some(message.stream) == self.stream && self.config.mode == ClientMode::Play;
+        // Some servers (FFmpeg) send it on message stream 0; there is but one stream.
+        let ours = message.stream == 0 || Some(message.stream) == self.stream;
+        let started = matches!(self.phase, Phase::Starting | Phase::Ready);
+        let ours = ours && started && self.config.mode == ClientMode::Play;
         if !ours || is_player_notice(&message) {
             return;
         }
@@ -419,8 +541,13 @@ impl ClientSession {
             self.phase = Phase::Ready;
             self.events.push(ClientEvent::Ready);
         }
-        let stream = message.stream;
-        self.events.push_media(stream, message);
+        let stream = self.stream.unwrap_or(message.stream);
+        let mut values = 0;
+        let media = media(message, stream, &self.config.limits.amf, &mut values);
+        self.link.spend(values as u64 * work::VALUE);
+        if let Some(media) = media {
+            self.events.push(ClientEvent::Media(media));
+        }
     }
 
     fn send_connect(&mut self) {
@@ -505,12 +632,10 @@ fn refused(status: &Status) -> SessionError {
 }
 
 impl MediaEvent for ClientEvent {
-    fn media(media: Media) -> ClientEvent {
-        ClientEvent::Media(media)
-    }
-
-    /// A player can do nothing about it.
-    fn malformed(_: MessageError) -> Option<ClientEvent> {
-        None
+    fn as_media(&self) -> Option<&Media> {
+        match self {
+            ClientEvent::Media(media) => Some(media),
+            _ => None,
+        }
     }
 }

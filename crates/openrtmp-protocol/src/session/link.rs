@@ -2,10 +2,10 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::SessionError;
+use super::{SessionError, work};
 use crate::Limits;
 use crate::amf::{Encoder, Encoding, Value};
-use crate::chunk::{ChunkHeaders, ChunkReader, ChunkWriter, Message};
+use crate::chunk::{ChunkHeaders, ChunkReader, ChunkWriter, INITIAL_CHUNK_SIZE, Message};
 use crate::command::{Command, Status};
 use crate::message::{Control, UserControl, kind};
 
@@ -22,6 +22,9 @@ pub(super) mod chunk_stream {
 /// Output is cut into pieces of about this size, however much a peer asks for at
 /// once: no buffer has to be large, or to be moved while it grows.
 const PIECE: usize = 16 * 1024;
+
+/// Work for a byte of a handshake: two hashes over C1, two over S1 and S2.
+const HANDSHAKE_BYTE: usize = 8;
 
 /// Chunks of less are copied: that costs less than a piece of output of their own.
 const WORTH_SHARING: usize = 1024;
@@ -43,6 +46,8 @@ pub(super) struct Link {
     window: u32,
     /// The Window Acknowledgement Size we sent last.
     announced: u32,
+    /// What was done since the caller asked last, in the unit of [`work`].
+    work: u64,
 }
 
 impl Link {
@@ -57,12 +62,28 @@ impl Link {
             acknowledged: 0,
             window,
             announced: 0,
+            work: 0,
         }
+    }
+
+    /// Counts work that is done elsewhere.
+    pub(super) fn spend(&mut self, work: u64) {
+        self.work = self.work.saturating_add(work);
+    }
+
+    /// What was done since [`take_work`](Self::take_work).
+    pub(super) fn work(&self) -> u64 {
+        self.work
+    }
+
+    pub(super) fn take_work(&mut self) -> u64 {
+        std::mem::take(&mut self.work)
     }
 
     /// Counts the bytes of a handshake.
     pub(super) fn count_handshake(&mut self, bytes: usize) {
         self.received += bytes as u64;
+        self.spend((bytes * HANDSHAKE_BYTE) as u64);
     }
 
     /// Where the handshake writes to.
@@ -99,11 +120,20 @@ impl Link {
         self.writer.chunk_size()
     }
 
-    /// Reads up to the end of one message.
+    /// Reads up to the end of one message, or as much as is read at once.
     pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<Option<Message>, SessionError> {
-        let before = input.len();
-        let message = self.reader.read(input);
-        self.received += (before - input.len()) as u64;
+        let most = match self.reader.chunk_size() < INITIAL_CHUNK_SIZE as usize {
+            true => work::SMALL_CHUNKS_INPUT,
+            false => usize::MAX,
+        };
+        let mut now = &input[..most.min(input.len())];
+        let before = now.len();
+        let message = self.reader.read(&mut now);
+        let used = before - now.len();
+        *input = &input[used..];
+        self.received += used as u64;
+        let headers = u64::from(self.reader.take_headers());
+        self.spend(work::MESSAGE + headers * work::HEADER + (used / work::BYTES) as u64);
         Ok(message?)
     }
 
@@ -215,6 +245,7 @@ impl Link {
         timestamp: u32,
         payload: &[u8],
     ) {
+        self.spend(work::ANSWER + (payload.len() / work::BYTES) as u64);
         self.writer.write(
             chunk_stream,
             kind,
@@ -242,6 +273,7 @@ impl Link {
         if payload.len().min(chunk_size) < WORTH_SHARING {
             return self.write(chunk_stream, kind, stream, timestamp, &payload);
         }
+        self.spend(work::ANSWER);
         let headers = ChunkHeaders::new(chunk_stream, kind, stream, timestamp, payload.len());
         let mut rest = payload;
         let mut header = headers.first();

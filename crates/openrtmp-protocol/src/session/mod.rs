@@ -5,9 +5,10 @@
 //! The caller owns the socket and the clock and repeats, in this order:
 //!
 //! 1. `handle_input(now, bytes)` with what the socket gave. It uses bytes up to
-//!    the end of a message that made an event and returns how many; call it again
-//!    with the rest after draining the events (before, it uses nothing).
-//!    `handle_timeout(now)` when the deadline of `poll_timeout` has come.
+//!    the end of a message that made an event, or until it has done some work without
+//!    one, and returns how many; call it again with the rest after draining the events
+//!    (before, it uses nothing). `take_work()` says what it cost, `buffered_bytes()`
+//!    what it holds. `handle_timeout(now)` when the deadline of `poll_timeout` has come.
 //! 2. `poll_event()` until `None`. Decisions (`accept`, `reject`) and other
 //!    calls may come at once or any time later.
 //! 3. `poll_transmit()` until `None`: bytes to send, in order.
@@ -37,13 +38,14 @@ mod client;
 mod link;
 mod payload;
 mod server;
+mod work;
 
 pub use capabilities::{Capabilities, caps_ex};
 pub use client::{ClientConfig, ClientEvent, ClientMode, ClientSession};
 pub use payload::published;
 pub use server::{
     ConnectRequest, PublishKind, RejectReason, RequestId, ServerConfig, ServerEvent, ServerSession,
-    Stage,
+    SessionLimit, Stage,
 };
 
 use self::link::chunk_stream;
@@ -51,6 +53,7 @@ use crate::amf::{AmfError, AmfErrorKind};
 use crate::chunk::{ChunkError, Payload};
 use crate::handshake::HandshakeError;
 use crate::message::{MessageError, kind};
+use crate::text::shown;
 
 /// Whether a media message is audio, video or data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,7 +139,7 @@ pub enum SessionError {
     #[error("no memory for messages that wait")]
     OutOfMemory,
     /// The server (client session only) refused.
-    #[error("{code}: {description}")]
+    #[error("{}: {}", shown(.code), shown(.description))]
     Refused {
         /// Status code.
         code: String,

@@ -1,78 +1,164 @@
-//! From messages to [`Media`], and the queue that hands them out.
+//! From messages to [`Media`], and the queue that hands events out.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
-use super::{Media, MediaKind, SessionError};
+use super::{Media, MediaKind};
 use crate::AmfLimits;
-use crate::amf::Encoding;
+use crate::amf::{Decoder, Encoder, Encoding, Value};
 use crate::chunk::{Message, Payload};
-use crate::command::Command;
-use crate::message::{MessageError, kind, split_aggregate};
+use crate::message::kind;
 
-/// `@setDataFrame` as AMF0 string and as AMF3 string behind the switch marker.
-const SET_DATA_FRAME: [&[u8]; 2] = [b"\x02\x00\x0d@setDataFrame", b"\x11\x06\x1b@setDataFrame"];
+/// `@setDataFrame` as AMF0 string and as AMF3 string behind the switch marker; some
+/// encoders leave the `@` out.
+const SET_DATA_FRAME: [&[u8]; 4] = [
+    b"\x02\x00\x0d@setDataFrame",
+    b"\x11\x06\x1b@setDataFrame",
+    b"\x02\x00\x0csetDataFrame",
+    b"\x11\x06\x19setDataFrame",
+];
 
-/// An AMF0 string value `onMetaData`, which opens stream metadata.
-const ON_META_DATA: &[u8] = b"\x02\x00\x0aonMetaData";
+/// The same as decoded.
+const SET_DATA_FRAME_NAMES: [&str; 2] = ["@setDataFrame", "setDataFrame"];
 
-/// Whether a message type carries audio, video, data or an aggregate of them.
-pub(super) fn is_media(message_kind: u8) -> bool {
-    media_kind(message_kind).is_some() || message_kind == kind::AGGREGATE
+/// `onMetaData`, which opens stream metadata, as AMF0 string and as AMF3 string.
+const ON_META_DATA: [&[u8]; 2] = [b"\x02\x00\x0aonMetaData", b"\x11\x06\x15onMetaData"];
+
+/// AMF0 markers (section 2.1).
+mod marker {
+    pub(super) const NUMBER: u8 = 0x00;
+    pub(super) const STRING: u8 = 0x02;
+    pub(super) const NULL: u8 = 0x05;
+    pub(super) const UNDEFINED: u8 = 0x06;
+    pub(super) const SWITCH_TO_AMF3: u8 = 0x11;
 }
 
-/// One message (not an aggregate) as media; `None` if it is of another type or
-/// a data message without a name.
+/// Whether a message type carries audio, video or data.
+pub(super) fn is_media(message_kind: u8) -> bool {
+    media_kind(message_kind).is_some()
+}
+
+/// A message as media of a message stream, and what telling so cost in AMF values;
+/// `None` if it is of another type or a data message that no player can read.
 pub(super) fn media(
-    message_kind: u8,
+    message: Message,
     stream: u32,
-    timestamp: u32,
-    payload: Payload,
+    limits: &AmfLimits,
+    cost: &mut usize,
 ) -> Option<Media> {
-    let kind = media_kind(message_kind)?;
+    let kind = media_kind(message.kind)?;
     let payload = match kind {
-        MediaKind::Audio | MediaKind::Video => payload,
-        MediaKind::Data => {
-            let mut payload = payload;
-            payload.advance(format_byte(message_kind, &payload));
-            let skip = SET_DATA_FRAME
-                .iter()
-                .find(|prefix| payload.starts_with(prefix))
-                .map_or(0, |prefix| prefix.len());
-            payload.advance(skip);
-            if payload.is_empty() {
-                return None;
-            }
-            payload
-        }
+        MediaKind::Audio | MediaKind::Video => message.payload,
+        MediaKind::Data => data(
+            without_format_byte(message.kind, message.payload),
+            limits,
+            cost,
+        )?,
     };
     Some(Media {
         stream,
         kind,
-        timestamp,
+        timestamp: message.timestamp,
         payload,
     })
 }
 
-/// The payload as a publisher sends it: `@setDataFrame` before stream metadata, so
-/// that the server keeps it for those who join later. `None`: as it is.
-pub fn published(kind: MediaKind, payload: &[u8]) -> Option<Vec<u8>> {
-    (kind == MediaKind::Data && payload.starts_with(ON_META_DATA))
-        .then(|| [SET_DATA_FRAME[0], payload].concat())
+/// The values of a data message as players read them: AMF0 only, a string first.
+/// `@setDataFrame`, which was meant for us, goes; AMF3 values become AMF0. What has
+/// no name, or nothing behind a name that could be read, is `None`.
+fn data(mut payload: Payload, limits: &AmfLimits, cost: &mut usize) -> Option<Payload> {
+    payload.advance(prefix_len(&SET_DATA_FRAME, &payload));
+    let named = match *payload.first()? {
+        marker::STRING => {
+            let length: &[u8; 2] = payload.get(1..)?.first_chunk()?;
+            payload.len() >= 3 + usize::from(u16::from_be_bytes(*length))
+        }
+        _ => false,
+    };
+    if named && !payload.contains(&marker::SWITCH_TO_AMF3) {
+        return Some(payload);
+    }
+    let mut decoder = Decoder::new(&payload, limits);
+    let mut values = Vec::new();
+    let mut whole = true;
+    while whole && !decoder.is_empty() {
+        match decoder.value() {
+            Ok(value) => values.push(value),
+            Err(_) => whole = false,
+        }
+    }
+    *cost += decoder.cost();
+    let switches = decoder.switches_to_amf3();
+    if named && !switches {
+        return Some(payload);
+    }
+    // Once more for the values that are made, and once for what is written.
+    *cost += 2 * decoder.cost();
+    let named = |value: Option<&Value>| value.is_some_and(|value| value.as_str().is_some());
+    let framed = values
+        .first()
+        .and_then(Value::as_str)
+        .is_some_and(|name| SET_DATA_FRAME_NAMES.contains(&name));
+    let values = &values[usize::from(framed)..];
+    if !named(values.first()) || (!whole && values.len() < 2) {
+        return None;
+    }
+    let mut encoder = Encoder::new(Encoding::Amf0);
+    for value in values {
+        encoder.value(&value.to_amf0());
+    }
+    Payload::try_copy_from_slice(&encoder.finish())
 }
 
-/// Reads a command message of either encoding.
-pub(super) fn decode_command(
-    message: &Message,
-    limits: &AmfLimits,
-) -> Result<(Encoding, Command), SessionError> {
+/// The data in a command message that is none: some encoders send `@setDataFrame` or
+/// `onMetaData` as a command, with or without a transaction id and a null in front of
+/// what belongs to it. `None` if it is a command.
+pub(super) fn data_in_command(message: &Message) -> Option<Message> {
+    let (_, values) = command_values(message);
+    let frame = prefix_len(&SET_DATA_FRAME, values);
+    let metadata = prefix_len(&ON_META_DATA, values);
+    if frame.max(metadata) == 0 {
+        return None;
+    }
+    let mut payload = without_format_byte(message.kind, message.payload.clone());
+    payload.advance(frame.max(metadata));
+    let behind_name = payload.len();
+    while let Some(skip) = match payload.first() {
+        Some(&marker::NUMBER) => Some(9),
+        Some(&(marker::NULL | marker::UNDEFINED)) => Some(1),
+        _ => None,
+    } {
+        payload.advance(skip);
+    }
+    let payload = match (frame, payload.len() == behind_name) {
+        (0, true) => without_format_byte(message.kind, message.payload.clone()),
+        (0, false) => Payload::try_copy_from_slice(&[ON_META_DATA[0], &payload].concat())?,
+        _ => payload,
+    };
+    Some(Message {
+        kind: kind::DATA_AMF0,
+        payload,
+        ..message.clone()
+    })
+}
+
+/// The payload as a publisher sends it: `@setDataFrame` before stream metadata, so
+/// that the server keeps it for those who join later. Anything else is as it was.
+pub fn published(kind: MediaKind, payload: &[u8]) -> Cow<'_, [u8]> {
+    match kind == MediaKind::Data && payload.starts_with(ON_META_DATA[0]) {
+        true => Cow::Owned([SET_DATA_FRAME[0], payload].concat()),
+        false => Cow::Borrowed(payload),
+    }
+}
+
+/// The encoding of a command message, and where its values begin.
+pub(super) fn command_values(message: &Message) -> (Encoding, &[u8]) {
     let encoding = match message.kind {
         kind::COMMAND_AMF3 => Encoding::Amf3,
         _ => Encoding::Amf0,
     };
     let skip = format_byte(message.kind, &message.payload);
-    Ok((encoding, Command::decode(&message.payload[skip..], limits)?))
+    (encoding, &message.payload[skip..])
 }
 
 /// Data that a server tells the player itself, not part of the stream:
@@ -80,8 +166,7 @@ pub(super) fn decode_command(
 pub(super) fn is_player_notice(message: &Message) -> bool {
     const NOTICES: [&[u8]; 2] = [b"\x02\x00\x11|RtmpSampleAccess", b"\x02\x00\x08onStatus"];
     let payload = &message.payload[format_byte(message.kind, &message.payload)..];
-    media_kind(message.kind) == Some(MediaKind::Data)
-        && NOTICES.iter().any(|notice| payload.starts_with(notice))
+    media_kind(message.kind) == Some(MediaKind::Data) && prefix_len(&NOTICES, payload) > 0
 }
 
 fn media_kind(message_kind: u8) -> Option<MediaKind> {
@@ -93,6 +178,11 @@ fn media_kind(message_kind: u8) -> Option<MediaKind> {
     }
 }
 
+fn without_format_byte(message_kind: u8, mut payload: Payload) -> Payload {
+    payload.advance(format_byte(message_kind, &payload));
+    payload
+}
+
 /// Length of what precedes the values: types 15 and 17 begin with a format byte
 /// of 0. Some peers leave it out; a name's marker is never 0, so both can be
 /// told apart.
@@ -101,31 +191,32 @@ fn format_byte(message_kind: u8, payload: &[u8]) -> usize {
     usize::from(amf3 && payload.first() == Some(&0))
 }
 
+/// Length of the one that a payload begins with, 0 if it begins with none.
+fn prefix_len(prefixes: &[&[u8]], payload: &[u8]) -> usize {
+    let found = prefixes.iter().find(|prefix| payload.starts_with(prefix));
+    found.map_or(0, |prefix| prefix.len())
+}
+
 /// An event type that media can be queued in.
-pub(super) trait MediaEvent: Sized {
-    fn media(media: Media) -> Self;
-    /// The rest of an aggregate cannot be read.
-    fn malformed(error: MessageError) -> Option<Self>;
+pub(super) trait MediaEvent {
+    /// The media that it is.
+    fn as_media(&self) -> Option<&Media>;
 }
 
-/// Events in order. Aggregates stay whole until asked for, so that a large one
-/// full of tiny messages does not become as many events at once.
+/// Events in order, and what they hold.
 pub(super) struct EventQueue<E> {
-    items: VecDeque<Item<E>>,
+    items: VecDeque<E>,
+    held: usize,
 }
 
-enum Item<E> {
-    Event(E),
-    Aggregate {
-        stream: u32,
-        parts: Box<dyn Iterator<Item = Result<(u8, u32, Bytes), MessageError>> + Send>,
-    },
-}
+/// Entries kept at hand for events to come, when none are waiting.
+const SPARE_ENTRIES: usize = 16;
 
 impl<E: MediaEvent> EventQueue<E> {
     pub(super) fn new() -> EventQueue<E> {
         EventQueue {
             items: VecDeque::new(),
+            held: 0,
         }
     }
 
@@ -133,66 +224,46 @@ impl<E: MediaEvent> EventQueue<E> {
         self.items.is_empty()
     }
 
-    pub(super) fn push(&mut self, event: E) {
-        self.items.push_back(Item::Event(event));
+    /// Bytes that the events hold: their payloads' buffers, and the entries, of which
+    /// a growing queue has up to twice as many as it needs.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held + 2 * self.items.len() * size_of::<E>()
     }
 
-    /// Queues the media of a message, as messages of this message stream.
-    /// False if a message that is not an aggregate has none.
-    pub(super) fn push_media(&mut self, stream: u32, message: Message) -> bool {
-        if message.kind == kind::AGGREGATE {
-            let parts = Box::new(split_aggregate(
-                message.timestamp,
-                &message.payload.into_bytes(),
-            ));
-            self.items.push_back(Item::Aggregate { stream, parts });
-            return true;
-        }
-        let media = media(message.kind, stream, message.timestamp, message.payload);
-        let found = media.is_some();
-        if let Some(media) = media {
-            self.push(E::media(media));
-        }
-        found
+    pub(super) fn push(&mut self, event: E) {
+        self.held += payload_held(&event);
+        self.items.push_back(event);
     }
 
     pub(super) fn pop(&mut self) -> Option<E> {
-        loop {
-            match self.items.front_mut()? {
-                Item::Event(_) => match self.items.pop_front() {
-                    Some(Item::Event(event)) => return Some(event),
-                    _ => return None,
-                },
-                Item::Aggregate { stream, parts } => match parts.next() {
-                    Some(Ok((kind, timestamp, payload))) => {
-                        if let Some(media) = media(kind, *stream, timestamp, payload.into()) {
-                            return Some(E::media(media));
-                        }
-                    }
-                    Some(Err(error)) => {
-                        self.items.pop_front();
-                        if let Some(event) = E::malformed(error) {
-                            return Some(event);
-                        }
-                    }
-                    None => {
-                        self.items.pop_front();
-                    }
-                },
-            }
+        let event = self.items.pop_front()?;
+        self.held -= payload_held(&event);
+        if self.items.is_empty() && self.items.capacity() > SPARE_ENTRIES {
+            self.items = VecDeque::new();
         }
+        Some(event)
     }
 
-    /// Forgets the queued aggregates of a message stream and the events that fit.
-    pub(super) fn forget(&mut self, of: u32, fits: impl Fn(&E) -> bool) {
-        self.items.retain(|item| match item {
-            Item::Event(event) => !fits(event),
-            Item::Aggregate { stream, .. } => *stream != of,
+    /// Forgets the media of a message stream.
+    pub(super) fn forget_media(&mut self, stream: u32) {
+        let held = &mut self.held;
+        self.items.retain(|event| {
+            let forget = event.as_media().is_some_and(|media| media.stream == stream);
+            if forget {
+                *held -= payload_held(event);
+            }
+            !forget
         });
     }
 
     /// Forgets everything and gives the memory back.
     pub(super) fn release(&mut self) {
-        self.items = VecDeque::new();
+        *self = EventQueue::new();
     }
+}
+
+fn payload_held(event: &impl MediaEvent) -> usize {
+    event
+        .as_media()
+        .map_or(0, |media| media.payload.held_bytes())
 }

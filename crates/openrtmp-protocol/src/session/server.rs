@@ -1,21 +1,24 @@
 mod commands;
 mod connect;
 mod event;
+mod media;
 mod streams;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use event::{ConnectRequest, PublishKind, RejectReason, RequestId, ServerEvent, Stage};
+pub use event::{
+    ConnectRequest, PublishKind, RejectReason, RequestId, ServerEvent, SessionLimit, Stage,
+};
 
+use self::media::{Waiting, WaitingTotal};
 use self::streams::{MessageStreams, Role};
 use super::link::Link;
-use super::payload::{EventQueue, decode_command, is_media};
-use super::{Capabilities, SessionError};
-use crate::amf::Encoding;
+use super::payload::{EventQueue, command_values, data_in_command, is_media};
+use super::{Capabilities, SessionError, work};
+use crate::amf::{AmfError, Decoder, Encoding};
 use crate::chunk::Message;
 use crate::command::{Command, Status, code};
 use crate::handshake::ServerHandshake;
@@ -56,16 +59,60 @@ impl Default for ServerConfig {
 }
 
 /// The server's side of a connection. See the [module](super) for the grammar.
+///
+/// ```
+/// use openrtmp_protocol::Time;
+/// use openrtmp_protocol::session::{
+///     RejectReason, ServerConfig, ServerEvent, ServerSession, SessionError, Stage,
+/// };
+///
+/// /// Takes what a read from the socket gave; returns what to write to it.
+/// fn serve(
+///     session: &mut ServerSession,
+///     now: Time,
+///     mut input: &[u8],
+/// ) -> Result<Vec<u8>, SessionError> {
+///     while !input.is_empty() {
+///         let used = session.handle_input(now, input)?;
+///         input = &input[used..];
+///         while let Some(event) = session.poll_event() {
+///             match event {
+///                 ServerEvent::Connect { request, .. } | ServerEvent::Publish { request, .. } => {
+///                     session.accept(now, request);
+///                 }
+///                 ServerEvent::Play { request, name, .. } => {
+///                     let reason = RejectReason::NotFound(format!("{name} is not here."));
+///                     session.reject(now, request, &reason);
+///                 }
+///                 ServerEvent::Media(media) => drop(media.payload),
+///                 _ => {}
+///             }
+///         }
+///     }
+///     Ok(std::iter::from_fn(|| session.poll_transmit()).flatten().collect())
+/// }
+///
+/// // Random bytes of the system, in earnest.
+/// let mut random = |bytes: &mut [u8]| bytes.fill(7);
+/// let mut session = ServerSession::new(&ServerConfig::default(), Time::ZERO, &mut random);
+/// // C0, C1 and C2 of a client; the answer is S0, S1 and S2.
+/// let answer = serve(&mut session, Time::ZERO, &[&[3][..], &[0; 2 * 1536]].concat())?;
+/// assert_eq!(answer.len(), 1 + 2 * 1536);
+/// assert_eq!(session.stage(), Stage::Connect);
+/// // `connect` is due within ten seconds.
+/// assert_eq!(session.poll_timeout(), Some(Time::from_micros(10_000_000)));
+/// # Ok::<(), SessionError>(())
+/// ```
 pub struct ServerSession {
     config: ServerConfig,
     link: Link,
     phase: Phase,
     streams: MessageStreams,
     events: EventQueue<ServerEvent>,
-    /// Messages that cannot be handled before the host has answered a request:
-    /// everything behind a `connect`, media behind a `publish`.
-    waiting: VecDeque<Message>,
-    waiting_bytes: usize,
+    /// What came behind a `connect` that the host has not answered.
+    waiting: Waiting,
+    /// What waits there and behind the `publish` of a message stream.
+    waiting_total: WaitingTotal,
     next_request: u32,
     /// The last time that a caller gave.
     now: Time,
@@ -74,8 +121,19 @@ pub struct ServerSession {
     dropped_media: u64,
     /// The last one was dropped, so the stretch is reported already.
     dropping: bool,
-    /// Unknown message types reported so far.
-    unknown_types: Vec<u8>,
+    /// Commands and messages that could not be read and were left out.
+    unreadable_messages: u64,
+    /// What was told already.
+    told: Told,
+}
+
+/// What is told once, or a few times: it may come without end.
+#[derive(Default)]
+struct Told {
+    unreadable: bool,
+    unknown_commands: u8,
+    /// A bit for each of the 256 message types.
+    unknown_types: [u64; 4],
 }
 
 /// What is rare or large is boxed: most connections are idle most of the time.
@@ -119,8 +177,8 @@ enum Timer {
     Idle,
 }
 
-/// What a waiting message costs beside its payload.
-const WAITING_OVERHEAD: usize = size_of::<Message>() + 64;
+/// Arguments of a command that are read: none has a use for more.
+const ARGUMENTS: usize = 4;
 
 impl ServerSession {
     /// A session that waits for C0. `random` fills S1.
@@ -136,25 +194,27 @@ impl ServerSession {
             phase: Phase::Handshake(handshake),
             streams: MessageStreams::default(),
             events: EventQueue::new(),
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting: Waiting::default(),
+            waiting_total: WaitingTotal::default(),
             next_request: 0,
             now,
             timer: None,
             dropped_media: 0,
             dropping: false,
-            unknown_types: Vec::new(),
+            unreadable_messages: 0,
+            told: Told::default(),
         };
         session.settle();
         session
     }
 
     /// Feeds bytes; returns how many were used. Stops after the message that
-    /// made an event; call again with the rest once the events are drained.
-    /// While events are waiting it uses nothing, and once the session is over it
-    /// uses everything up.
+    /// made an event, and after [some work](Self::take_work) (100,000 units) without
+    /// one; call again with the rest once the events are drained. While events are
+    /// waiting it uses nothing; otherwise it uses input or makes an event, and once the
+    /// session is over it uses everything up.
     pub fn handle_input(&mut self, now: Time, input: &[u8]) -> Result<usize, SessionError> {
-        if self.stage() == Stage::Closed {
+        if matches!(self.phase, Phase::Closed) {
             return Ok(input.len());
         }
         if !self.events.is_empty() {
@@ -206,7 +266,6 @@ impl ServerSession {
         self.now = now;
         let found = self.accept_connect(request) || self.accept_stream(request);
         if found {
-            self.handle_waiting();
             self.settle();
         }
         found
@@ -220,7 +279,6 @@ impl ServerSession {
         self.now = now;
         let found = self.reject_connect(request, reason) || self.reject_stream(request, reason);
         if found {
-            self.handle_waiting();
             self.settle();
         }
         found
@@ -268,8 +326,7 @@ impl ServerSession {
             return;
         }
         found.role = Role::Idle;
-        self.events
-            .forget(stream, |event| event.is_media_of(stream));
+        self.events.forget_media(stream);
         self.send_status(stream, status);
         self.settle();
     }
@@ -334,11 +391,20 @@ impl ServerSession {
         self.link.chunk_size()
     }
 
-    /// Bytes this session holds for the peer (unfinished messages; commands and
-    /// media that wait for an answer), for memory accounting. Each of the two is
-    /// at most [`Limits::partial_bytes`].
+    /// Bytes this session holds for the peer, for memory accounting: buffers of
+    /// unfinished messages; commands and media that wait for an answer, with their
+    /// entries; events not polled. The first is at most [`Limits::partial_bytes`], and
+    /// so are the other two together with one message.
     pub fn buffered_bytes(&self) -> usize {
-        self.link.buffered_bytes() + self.waiting_bytes
+        self.link.buffered_bytes() + self.waiting_total.bytes + self.events.held_bytes()
+    }
+
+    /// What was done since the last call, by input, decisions and messages of the
+    /// caller: a cost in about nanoseconds of a desktop processor, made of bytes, chunk
+    /// headers, messages, AMF values and answers, so that it is the same in every run.
+    /// Asked for after a call into the session, it says what that call cost.
+    pub fn take_work(&mut self) -> u64 {
+        self.link.take_work()
     }
 
     /// Replaces [`Limits::partial_bytes`] from now on. What is held already stays; it
@@ -352,6 +418,13 @@ impl ServerSession {
     /// pointed. The first of each stretch makes a [`ServerEvent::Tolerated`].
     pub fn dropped_media(&self) -> u64 {
         self.dropped_media
+    }
+
+    /// Commands that could not be read, or not be held, and were left out. The first
+    /// makes a [`ServerEvent::Tolerated`]. Before `connect` such a command ends the
+    /// session.
+    pub fn unreadable_messages(&self) -> u64 {
+        self.unreadable_messages
     }
 
     /// In the middle of a handshake the peer would take a message for a part of it.
@@ -370,11 +443,16 @@ impl ServerSession {
             }
             return Ok(used);
         }
-        while self.events.is_empty() && !rest.is_empty() {
-            let Some(message) = self.link.read(&mut rest)? else {
-                break;
-            };
-            self.handle_message(message)?;
+        let enough = self.link.work().saturating_add(work::TURN);
+        // A message may be made of bytes that the reader had already: that alone is no
+        // progress to a caller that waits for its input to be used.
+        while self.events.is_empty()
+            && !rest.is_empty()
+            && (self.link.work() < enough || rest.len() == input.len())
+        {
+            if let Some(message) = self.link.read(&mut rest)? {
+                self.handle_message(message)?;
+            }
         }
         self.link.acknowledge();
         Ok(input.len() - rest.len())
@@ -398,8 +476,8 @@ impl ServerSession {
         self.streams = MessageStreams::default();
         self.events.release();
         self.link.release_input();
-        self.waiting = VecDeque::new();
-        self.waiting_bytes = 0;
+        self.waiting = Waiting::default();
+        self.waiting_total = WaitingTotal::default();
     }
 
     fn handle_message(&mut self, message: Message) -> Result<(), SessionError> {
@@ -408,18 +486,20 @@ impl ServerSession {
                 // What is left is a player's buffer length and its like.
                 self.link.handle_control(&message)?;
             }
-            kind::COMMAND_AMF0 | kind::COMMAND_AMF3 => {
-                let (encoding, command) = decode_command(&message, &self.config.limits.amf)?;
-                if matches!(self.phase, Phase::Pending(_)) {
-                    self.wait_with_command(message)?;
-                } else {
-                    self.handle_command(message.stream, encoding, command);
-                }
-            }
+            kind::COMMAND_AMF0 | kind::COMMAND_AMF3 => match self.phase {
+                Phase::Pending(_) => self.wait_with_command(message)?,
+                _ => self.read_command(&message)?,
+            },
             media if is_media(media) => self.handle_media(message),
+            kind::AGGREGATE => self.drop_media(
+                1,
+                format_args!("the rest of an aggregate, in which a part reaches beyond its end"),
+            ),
             unknown => {
-                if !self.unknown_types.contains(&unknown) {
-                    self.unknown_types.push(unknown);
+                let types = &mut self.told.unknown_types[usize::from(unknown >> 6)];
+                let bit = 1 << (unknown & 0x3F);
+                if *types & bit == 0 {
+                    *types |= bit;
                     self.tolerate(format!("messages of unknown type {unknown}"));
                 }
             }
@@ -427,110 +507,37 @@ impl ServerSession {
         Ok(())
     }
 
-    fn handle_media(&mut self, message: Message) {
-        if matches!(self.phase, Phase::Pending(_)) {
-            self.wait_with_media(message);
-            return;
+    /// Reads a command as far as it has a use. Once connected, one that cannot be
+    /// read is left out.
+    fn read_command(&mut self, message: &Message) -> Result<(), SessionError> {
+        let connected = matches!(self.phase, Phase::Connected(_));
+        if connected && let Some(data) = data_in_command(message) {
+            self.handle_media(data);
+            return Ok(());
         }
-        let target = self.media_stream(message.stream);
-        let role = target
-            .and_then(|id| self.streams.get(id))
-            .map(|stream| &stream.role);
-        match (target, role) {
-            (Some(stream), Some(Role::Publishing(_))) => {
-                if self.events.push_media(stream, message) {
-                    self.dropping = false;
-                } else {
-                    self.drop_media(format_args!("a data message without a name"));
-                }
-            }
-            (_, Some(Role::Pending { .. })) => self.wait_with_media(message),
-            _ => self.drop_media(format_args!(
-                "media on message stream {}, where nothing is published",
-                message.stream
-            )),
+        let (encoding, values) = command_values(message);
+        let mut decoder = Decoder::new(values, &self.config.limits.amf);
+        let command = decode_command(&mut decoder, connected);
+        self.link.spend(decoder.cost() as u64 * work::VALUE);
+        match command {
+            Ok(command) => self.handle_command(message.stream, encoding, command),
+            Err(error) if connected && !error.kind.is_limit() => self.unreadable(&error),
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 
-    /// The message stream that publishes (or will) what arrives on `id`. Some
-    /// encoders send on 0 or a wrong one; with a single publish that is no riddle.
-    fn media_stream(&self, id: u32) -> Option<u32> {
-        match self.streams.get(id).map(|stream| &stream.role) {
-            Some(role) if role.is_publish() => Some(id),
-            Some(Role::Playing(_) | Role::Pending { .. }) => None,
-            _ => self.streams.only(Role::is_publish),
-        }
-    }
-
-    fn drop_media(&mut self, why: fmt::Arguments<'_>) {
-        self.dropped_media += 1;
-        if !self.dropping {
-            self.dropping = true;
-            self.tolerate(format!("dropped: {why}"));
+    /// Counts a command that cannot be read; tells of the first.
+    fn unreadable(&mut self, why: &dyn fmt::Display) {
+        self.unreadable_messages += 1;
+        if !self.told.unreadable {
+            self.told.unreadable = true;
+            self.tolerate(format!("left out: a command that cannot be read, {why}"));
         }
     }
 
     fn tolerate(&mut self, what: String) {
         self.events.push(ServerEvent::Tolerated(what));
-    }
-
-    fn wait_with_command(&mut self, message: Message) -> Result<(), SessionError> {
-        let limits = &self.config.limits;
-        let commands = self
-            .waiting
-            .iter()
-            .filter(|message| !is_media(message.kind));
-        if commands.count() >= limits.pending_requests || !self.has_room_for(&message) {
-            return Err(SessionError::Limit {
-                what: "commands waiting for the answer to connect",
-                limit: limits.pending_requests,
-            });
-        }
-        match self.wait(message) {
-            true => Ok(()),
-            false => Err(SessionError::OutOfMemory),
-        }
-    }
-
-    /// Media may arrive before the host has granted its publish; the first of it
-    /// are the sequence headers, which do not come again.
-    fn wait_with_media(&mut self, message: Message) {
-        if !self.has_room_for(&message) || !self.wait(message) {
-            self.drop_media(format_args!(
-                "more media than may wait for its publish's answer"
-            ));
-        }
-    }
-
-    fn has_room_for(&self, message: &Message) -> bool {
-        let cost = message.payload.len().saturating_add(WAITING_OVERHEAD);
-        self.waiting_bytes.saturating_add(cost) <= self.config.limits.partial_bytes
-    }
-
-    /// False if there is no memory for it.
-    fn wait(&mut self, message: Message) -> bool {
-        let room = self.waiting.try_reserve(1).is_ok();
-        if room {
-            self.waiting_bytes += message.payload.len() + WAITING_OVERHEAD;
-            self.waiting.push_back(message);
-        }
-        room
-    }
-
-    /// Handles what waited; what has to wait on, for another answer, queues up
-    /// again in its order.
-    fn handle_waiting(&mut self) {
-        self.waiting_bytes = 0;
-        for message in std::mem::take(&mut self.waiting) {
-            if is_media(message.kind) {
-                self.handle_media(message);
-            } else if let Ok((encoding, command)) =
-                // Was read without error when it came.
-                decode_command(&message, &self.config.limits.amf)
-            {
-                self.handle_command(message.stream, encoding, command);
-            }
-        }
     }
 
     /// After anything that may have changed the stage: its deadline, and how much
@@ -581,8 +588,23 @@ impl ServerSession {
         let Some(Role::Playing(name)) = self.streams.get(stream).map(|stream| &stream.role) else {
             return;
         };
-        let status = Status::status(code, format!("{name} {what}."));
+        let status = Status::status(code, format!("{} {what}.", name.reveal()));
         self.link.send_control(Control::UserControl(event));
         self.send_status(stream, &status);
+    }
+}
+
+/// A command with what is read of it. In one of a connected client, what stands in
+/// front of a fault counts, if at least the first argument does.
+fn decode_command(decoder: &mut Decoder<'_>, connected: bool) -> Result<Command, AmfError> {
+    let mut command = Command::read_head(decoder)?;
+    if !commands::has_use_for_body(&command.name, connected) {
+        return Ok(command);
+    }
+    match command.read_body(decoder, ARGUMENTS) {
+        Err(error) if !connected || error.kind.is_limit() || command.arguments.is_empty() => {
+            Err(error)
+        }
+        _ => Ok(command),
     }
 }

@@ -499,3 +499,46 @@ fn what_is_held_of_the_server_is_told_and_limited() {
     server.try_feed(&frame[5000..]).expect_err("too much");
     assert_eq!(server.session.buffered_bytes(), 0);
 }
+
+#[test]
+fn commands_that_cannot_be_read_do_not_end_a_client() {
+    // A name that is a number, a transaction id that is text, a status that is cut.
+    let status_cut = [string("onStatus"), number(0.0), null(), vec![3, 0, 4]].concat();
+    for body in [
+        number(1.0),
+        [string("onBWDone"), string("x")].concat(),
+        status_cut,
+    ] {
+        let odd = message(3, 20, 0, 0, &body);
+        let (mut server, _) = Server::greeted(URL, ClientMode::Play);
+        let events = server.feed(&odd.repeat(3));
+        assert!(
+            matches!(events[..], [ClientEvent::Tolerated(_)]),
+            "{events:?}"
+        );
+        let events = server.feed(&command(0, "_result", 1.0, &[null(), object(&[])]));
+        assert!(
+            matches!(events[..], [ClientEvent::Connected(_)]),
+            "{events:?}"
+        );
+        server.feed(&command(0, "_result", 4.0, &[null(), number(3.0)]));
+        assert_eq!(server.feed(&odd), []);
+        assert_eq!(
+            server.feed(&status("status", code::PLAY_START)),
+            [ClientEvent::Ready]
+        );
+        assert_eq!(server.feed(&odd), []);
+        assert_eq!(server.session.unreadable_messages(), 5);
+    }
+}
+
+/// FFmpeg as a server writes it there.
+#[test]
+fn media_on_message_stream_0_is_the_stream() {
+    let mut server = Server::ready(ClientMode::Play);
+    let events = server.feed(&message(6, 9, 0, 40, b"v"));
+    let [ClientEvent::Media(media)] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((media.stream, media.timestamp), (3, 40));
+}

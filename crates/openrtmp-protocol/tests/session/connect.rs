@@ -116,13 +116,13 @@ fn app_and_query_are_found_wherever_clients_put_them() {
             .collect();
         let (_, connect) = Peer::greeted().connect(&members);
         assert_eq!(
-            (connect.app.as_str(), connect.query.as_str()),
+            (connect.app.as_str(), connect.query.reveal()),
             (app, query),
             "{members:?}"
         );
     }
     let (_, connect) = Peer::greeted().connect(&[("tcUrl", string("'rtmp://h/live'"))]);
-    assert_eq!(connect.tc_url, "rtmp://h/live");
+    assert_eq!(connect.tc_url.reveal(), "rtmp://h/live");
 }
 
 /// OBS sends fourCcList as a strict array (AMF0 section 2.12).

@@ -13,4 +13,6 @@ mod play;
 mod property;
 mod publish;
 mod timeouts;
+mod tolerance;
 mod wire;
+mod work;

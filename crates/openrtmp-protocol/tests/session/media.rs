@@ -1,7 +1,7 @@
 use openrtmp_protocol::session::{Media, MediaKind, ServerEvent};
 
 use crate::peer::{Peer, tolerated};
-use crate::wire::{message, object, string};
+use crate::wire::{message, number, object, string};
 
 fn one_media(events: &[ServerEvent]) -> &Media {
     match events {
@@ -215,11 +215,111 @@ fn media_ahead_of_the_answer_is_kept() {
 /// So that one message cannot become many times its size at once.
 #[test]
 #[cfg_attr(miri, ignore = "minutes in an interpreter")]
-fn a_large_aggregate_of_tiny_messages_becomes_events_one_by_one() {
+fn a_large_aggregate_of_tiny_messages_becomes_events_as_its_bytes_are_used() {
     let mut peer = Peer::publishing();
     let body = part(8, 0, b"").repeat(50_000);
     let bytes = message(6, 22, 1, 0, &body);
-    let used = peer.session.handle_input(peer.now, &bytes).expect("valid");
-    assert_eq!(used, bytes.len());
-    assert_eq!(peer.events().len(), 50_000);
+    let mut rest = &bytes[..];
+    let mut events = 0;
+    while !rest.is_empty() {
+        let used = peer.session.handle_input(peer.now, rest).expect("valid");
+        assert!(used <= 40, "{used} bytes for one part");
+        rest = &rest[used..];
+        events += peer.events().len();
+        assert!(peer.session.buffered_bytes() < 4096);
+    }
+    assert_eq!(events, 50_000);
+}
+
+/// A part whose bytes lie behind half a megabyte of no use.
+#[test]
+fn a_part_of_an_aggregate_does_not_keep_the_rest() {
+    let mut peer = Peer::publishing();
+    let data = [string("@setDataFrame"), string("x")].concat();
+    let body = [part(99, 0, &[1; 500_000]), part(18, 0, &data)].concat();
+    let events = peer.feed(&message(6, 22, 1, 0, &body));
+    let media = one_media(&events);
+    assert_eq!(media.payload, string("x"));
+    assert!(media.payload.held_bytes() <= 16 + data.len());
+}
+
+/// What players of AMF0 can read, whatever the publisher wrote.
+#[test]
+fn data_goes_on_in_amf0_or_not_at_all() {
+    let name = string("onMetaData");
+    let title = object(&[("title", string("one"))]);
+    let amf3_string = |text: &str| {
+        let header = (text.len() * 2 + 1) as u8;
+        [&[0x11, 0x06, header], text.as_bytes()].concat()
+    };
+    // {title: "one"} and [-1, <00 01>] in AMF3.
+    let amf3_title = b"\x11\x0A\x0B\x01\x0Btitle\x06\x07one\x01".to_vec();
+    let amf3_array = b"\x11\x09\x05\x01\x04\xFF\xFF\xFF\xFF\x0C\x05\x00\x01".to_vec();
+    let amf0_array = [&[0x0A, 0, 0, 0, 2][..], &number(-1.0), &[0x06]].concat();
+    let long = [&[0x0C, 0, 0, 0, 10], &b"onMetaData"[..]].concat();
+    let set = string("@setDataFrame");
+    let plain = [name.clone(), title.clone()].concat();
+    for (body, expected) in [
+        // An AMF3 object behind an AMF0 name, and all of it in AMF3.
+        ([name.clone(), amf3_title.clone()].concat(), plain.clone()),
+        (
+            [
+                amf3_string("@setDataFrame"),
+                amf3_string("onMetaData"),
+                amf3_title.clone(),
+            ]
+            .concat(),
+            plain.clone(),
+        ),
+        // Spellings of the name.
+        (
+            [string("setDataFrame"), plain.clone()].concat(),
+            plain.clone(),
+        ),
+        (
+            [set.clone(), long.clone(), title.clone()].concat(),
+            plain.clone(),
+        ),
+        (
+            [string("onCuePoint"), amf3_array].concat(),
+            [string("onCuePoint"), amf0_array].concat(),
+        ),
+        // A byte that looks like the switch, and a fault behind what is read.
+        (
+            [string("onTime"), number(f64::from_bits(0x11))].concat(),
+            [string("onTime"), number(f64::from_bits(0x11))].concat(),
+        ),
+        (
+            [plain.clone(), amf3_title.clone(), vec![0x11, 0xEE]].concat(),
+            [plain.clone(), title.clone()].concat(),
+        ),
+    ] {
+        for (kind, body) in [
+            (18, body.clone()),
+            (15, body.clone()),
+            (15, [vec![0], body].concat()),
+        ] {
+            let mut peer = Peer::publishing();
+            let events = peer.feed(&message(5, kind, 1, 40, &body));
+            assert_eq!(one_media(&events).payload, expected, "{kind} {body:02x?}");
+        }
+    }
+    for body in [
+        vec![],
+        title.clone(),
+        [set.clone(), title.clone()].concat(),
+        [number(1.0), string("x")].concat(),
+        [vec![0x05], name.clone()].concat(),
+        vec![0x02, 0, 64, b'o', b'n'],
+        (200..250).collect(),
+        [name, vec![0x11, 0xEE]].concat(),
+        amf3_title,
+    ] {
+        let mut peer = Peer::publishing();
+        assert!(
+            tolerated(&peer.feed(&message(5, 18, 1, 0, &body))),
+            "{body:02x?}"
+        );
+        assert_eq!(peer.session.dropped_media(), 1);
+    }
 }

@@ -73,6 +73,23 @@ fn name_query_and_kind_are_told() {
             "k=v&a=1",
             PublishKind::Live,
         ),
+        // A query with a slash, split there by FFmpeg, GStreamer and rtmpdump.
+        (
+            "live/cam?token=ab",
+            "cd==",
+            "live",
+            "live/cam",
+            "token=ab/cd==",
+            PublishKind::Live,
+        ),
+        (
+            "live?token=ab",
+            "cam",
+            "live",
+            "live/cam",
+            "token=ab",
+            PublishKind::Live,
+        ),
         // Single-segment URL: all in the app, or all in the name.
         ("cam", "", "live", "cam", "", PublishKind::Live),
         ("", "cam", "live", "cam", "", PublishKind::Live),
@@ -94,8 +111,8 @@ fn name_query_and_kind_are_told() {
         else {
             panic!("{events:?}");
         };
-        assert_eq!(name.as_str(), expected);
-        assert_eq!(query, expected_query);
+        assert_eq!(name.reveal(), expected);
+        assert_eq!(query.reveal(), expected_query);
         assert_eq!(*kind, expected_kind);
     }
 }

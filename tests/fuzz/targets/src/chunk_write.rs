@@ -9,6 +9,7 @@ use arbitrary::Unstructured;
 use bytes::{Bytes, BytesMut};
 use openrtmp_protocol::Limits;
 use openrtmp_protocol::chunk::{ChunkHeaders, ChunkReader, ChunkWriter, Message};
+use openrtmp_protocol::message::kind;
 
 use self::compressing_writer::Habits;
 use crate::input::{Cuts, Piece, take};
@@ -56,7 +57,11 @@ fn message(input: &mut Unstructured<'_>) -> Message {
         near if near < 0x8000 => u32::from(near % 400),
         far => u32::from(far) + u32::from(far % 64),
     };
-    let kind = take(input);
+    let kind = match take(input) {
+        // Aggregates are taken apart: `message` looks at them.
+        kind::AGGREGATE => kind::DATA_AMF0,
+        kind => kind,
+    };
     let stream = u32::from(take::<u8>(input));
     let timestamp = take(input);
     let length = usize::from(take::<u16>(input)) % 20_000;

@@ -3,6 +3,7 @@
 //!
 //! - It gets ready at most once, media comes after that, and nothing after its end.
 //! - What it sends can always be read.
+//! - Its work stays within what the bytes allow.
 //! - Cutting the server's bytes in any way gives the same events and commands.
 
 use std::time::Duration;
@@ -17,7 +18,8 @@ use openrtmp_protocol::{RtmpUrl, Time};
 use crate::input::{Cuts, Piece, take};
 use crate::memory;
 use crate::peer::{
-    Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, operations, small_limits,
+    Receiver, SMALL_MEMORY, Sender, allowed_work, command, greeting, media, message, operations,
+    small_limits,
 };
 
 /// The input begins with these, combined.
@@ -183,9 +185,12 @@ impl Host {
         for piece in self.cuts.of(bytes) {
             let mut rest = piece;
             while !rest.is_empty() {
+                self.session.take_work();
                 match self.session.handle_input(self.now, rest) {
                     Ok(used) => {
                         assert!(used > 0, "events were drained, so input is used");
+                        let work = self.session.take_work();
+                        assert!(work <= allowed_work(used, &small_limits()), "{work}");
                         assert!(!self.closed || used == rest.len());
                         rest = &rest[used..];
                     }

@@ -9,6 +9,7 @@
 //! together by hand: `examples/seeds.rs` makes the first ones of the golden vectors
 //! and of what real programs sent.
 
+mod aggregate;
 pub mod amf0;
 pub mod amf3;
 mod amf_oracle;

@@ -1,14 +1,18 @@
 //! Bodies of messages: control messages, commands, aggregates.
 //!
 //! - Control messages and commands survive being written and read.
-//! - The parts of an aggregate lie in it, one behind the other.
+//! - The parts of an aggregate come out one behind the other, each in memory of its
+//!   own.
 
 use arbitrary::Unstructured;
-use bytes::Bytes;
+use bytes::BytesMut;
+use openrtmp_protocol::Limits;
 use openrtmp_protocol::amf::Encoding;
+use openrtmp_protocol::chunk::{ChunkReader, ChunkWriter};
 use openrtmp_protocol::command::{Command, Status};
-use openrtmp_protocol::message::{Control, MessageError, kind, split_aggregate};
+use openrtmp_protocol::message::{Control, MessageError, kind};
 
+use crate::aggregate::parts;
 use crate::amf_oracle::{generous, limits, memory as allowed, survives};
 use crate::input::take;
 use crate::memory;
@@ -21,7 +25,7 @@ pub fn run(data: &[u8]) {
     let body = input.take_rest();
     match message_kind {
         kind::COMMAND_AMF0 | kind::COMMAND_AMF3 => command(flags, body),
-        kind::AGGREGATE => aggregate(flags, &Bytes::copy_from_slice(body)),
+        kind::AGGREGATE => aggregate(flags, body),
         _ => control(message_kind, body),
     }
 }
@@ -68,30 +72,25 @@ fn command(flags: u8, body: &[u8]) {
     }
 }
 
-fn aggregate(flags: u8, body: &Bytes) {
-    let start = body.as_ptr() as usize;
-    let mut position = start;
-    let mut ended = false;
-    for (number, part) in split_aggregate(u32::from(flags), body).enumerate() {
-        assert!(!ended, "nothing follows an error");
-        match part {
-            Ok((_, timestamp, payload)) => {
-                if number == 0 {
-                    assert_eq!(timestamp, u32::from(flags), "the aggregate's own time");
-                }
-                // Empty slices may point anywhere.
-                if !payload.is_empty() {
-                    let at = payload.as_ptr() as usize;
-                    assert!(at >= position + 11, "behind its header");
-                    position = at + payload.len();
-                    assert!(position <= start + body.len());
-                }
-            }
-            Err(error) => {
-                assert!(matches!(error, MessageError::TooShort { .. }), "{error}");
-                ended = true;
-            }
-        }
-        assert!(number <= body.len() / 11, "each part has a header");
+fn aggregate(flags: u8, body: &[u8]) {
+    let timestamp = u32::from(flags);
+    let (mut writer, mut reader) = (ChunkWriter::new(), ChunkReader::new(&Limits::default()));
+    writer.set_chunk_size(timestamp + 1);
+    reader.set_chunk_size(timestamp + 1).expect("above 0");
+    let mut wire = BytesMut::new();
+    writer.write(4, kind::AGGREGATE, 1, timestamp, body, &mut wire);
+    let mut rest = &wire[..];
+    let mut found = Vec::new();
+    while let Some(message) = reader.read(&mut rest).expect("chunks") {
+        assert!(message.payload.held_bytes() <= message.payload.len() + 16);
+        found.push(message);
     }
+    assert_eq!(reader.buffered_bytes(), 0);
+    let found = found
+        .iter()
+        .map(|message| (message.kind, message.timestamp, &message.payload[..]));
+    assert_eq!(
+        found.collect::<Vec<_>>(),
+        parts(timestamp, body.len(), body)
+    );
 }

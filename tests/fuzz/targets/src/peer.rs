@@ -2,7 +2,6 @@
 
 use arbitrary::Unstructured;
 use bytes::{Bytes, BytesMut};
-use openrtmp_protocol::AmfLimits;
 use openrtmp_protocol::Limits;
 use openrtmp_protocol::amf::{Encoding, Object, Value};
 use openrtmp_protocol::chunk::{ChunkReader, ChunkWriter, Message, Payload};
@@ -36,12 +35,13 @@ pub(crate) fn small_limits() -> Limits {
         message_streams: 3,
         name_bytes: 100,
         pending_requests: 2,
+        waiting_messages: 20,
         amf: openrtmp_protocol::AmfLimits {
             depth: 8,
             string_bytes: 2000,
             elements: 200,
             decoded_bytes: 30_000,
-            ..AmfLimits::default()
+            ..openrtmp_protocol::AmfLimits::default()
         },
     }
 }
@@ -49,6 +49,13 @@ pub(crate) fn small_limits() -> Limits {
 /// What a session of ours may hold under [`small_limits`]: unfinished and waiting
 /// messages, decoded values, its answers and events.
 pub(crate) const SMALL_MEMORY: usize = 1024 * 1024;
+
+/// What a call of `handle_input` that used so many bytes may cost: in proportion to
+/// them, and not much beyond a turn and the values of one message.
+pub(crate) fn allowed_work(used: usize, limits: &Limits) -> u64 {
+    let message = 3 * 60 * (2 * limits.amf.elements + limits.amf.decoded_bytes / 32) as u64;
+    (4000 * used as u64 + 8000).min(150_000 + message)
+}
 
 /// A whole simple handshake of the other side, either one.
 pub(crate) fn greeting() -> Vec<u8> {

@@ -5,23 +5,24 @@
 //!   of a publish and its end; nothing comes after the session is over.
 //! - What the session sends can always be read.
 //! - Cutting the peer's bytes in any way gives the same events and answers.
-//! - Memory stays within what the limits allow.
+//! - Memory and work stay within what the limits and the bytes allow.
 
 use std::time::Duration;
 
 use arbitrary::Unstructured;
-use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::{Message, Payload};
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{
     MediaKind, RejectReason, RequestId, ServerConfig, ServerEvent, ServerSession, SessionError,
     Stage,
 };
+use openrtmp_protocol::{Limits, Time};
 
 use crate::input::{Cuts, Piece, take};
 use crate::memory;
 use crate::peer::{
-    Receiver, SMALL_MEMORY, Sender, command, greeting, media, message, operations, small_limits,
+    Receiver, SMALL_MEMORY, Sender, allowed_work, command, greeting, media, message, operations,
+    small_limits,
 };
 
 /// The input begins with these, combined.
@@ -156,11 +157,13 @@ fn compare(whole: &Host, cut: &Host) {
     assert_eq!(whole.error, cut.error);
     assert_eq!(whole.session.stage(), cut.session.stage());
     assert_eq!(whole.session.dropped_media(), cut.session.dropped_media());
+    let unreadable = |host: &Host| host.session.unreadable_messages();
+    assert_eq!(unreadable(whole), unreadable(cut));
 }
 
 struct Host {
     session: ServerSession,
-    partial_bytes: usize,
+    limits: Limits,
     accepting: bool,
     cuts: Cuts,
     now: Time,
@@ -209,7 +212,7 @@ impl Host {
         }
         Host {
             session: ServerSession::new(&config, Time::ZERO, &mut |bytes| bytes.fill(0)),
-            partial_bytes: config.limits.partial_bytes,
+            limits: config.limits,
             accepting: flags & flag::ACCEPTING != 0,
             cuts,
             now: Time::ZERO,
@@ -297,9 +300,12 @@ impl Host {
         for piece in self.cuts.of(bytes) {
             let mut rest = piece;
             while !rest.is_empty() {
+                self.session.take_work();
                 match self.session.handle_input(self.now, rest) {
                     Ok(used) => {
                         assert!(used > 0, "events were drained, so input is used");
+                        let work = self.session.take_work();
+                        assert!(work <= allowed_work(used, &self.limits), "{work}");
                         assert!(!closed || used == rest.len());
                         rest = &rest[used..];
                     }
@@ -374,7 +380,7 @@ impl Host {
                 name,
                 ..
             } => {
-                assert!(!name.as_str().is_empty());
+                assert!(!name.reveal().is_empty());
                 self.asked(*request, Asks::Publish(*stream));
             }
             ServerEvent::Play {
@@ -383,7 +389,7 @@ impl Host {
                 name,
                 ..
             } => {
-                assert!(!name.as_str().is_empty());
+                assert!(!name.reveal().is_empty());
                 self.asked(*request, Asks::Play(*stream));
             }
             ServerEvent::Withdrawn { request } => {
@@ -415,7 +421,7 @@ impl Host {
 
     fn check(&mut self) {
         let stage = self.session.stage();
-        assert!(self.session.buffered_bytes() <= 2 * self.partial_bytes);
+        assert!(self.session.buffered_bytes() <= 2 * self.limits.partial_bytes);
         assert_eq!(stage == Stage::Publishing, !self.publishing.is_empty());
         let plays = !self.playing.is_empty() && self.publishing.is_empty();
         assert_eq!(stage == Stage::Playing, plays);

@@ -33,11 +33,15 @@ pub fn run(data: &[u8]) {
         let length = usize::from(take::<u16>(&mut input)) % 40_000;
         let (kind, length) = match what & 3 {
             0 => (MediaKind::Audio, length),
-            // Data without a name is no data.
-            1 => (MediaKind::Data, length.max(1)),
+            1 => (MediaKind::Data, length),
             _ => (MediaKind::Video, length),
         };
-        let payload = filled(length, take(&mut input));
+        let mut payload = filled(length, take(&mut input));
+        if kind == MediaKind::Data {
+            // Data has a name, and what is in AMF3 would become AMF0.
+            let values = payload.iter().map(|byte| byte & !0x11);
+            payload = b"\x02\0\x01d".iter().copied().chain(values).collect();
+        }
         pair.send(kind, timestamp, &payload);
         bytes += payload.len();
         sent.push((kind, timestamp, Payload::from(payload)));

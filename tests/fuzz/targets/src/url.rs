@@ -30,7 +30,7 @@ fn url(text: &str) {
 
 fn name(app: &str, name: &str) {
     let joined = StreamName::join(app, name);
-    let path = joined.as_str();
+    let path = joined.reveal();
     assert!(!path.contains('?') && !path.contains("//"));
     assert!(!path.starts_with('/') && !path.ends_with('/'));
     assert_eq!(StreamName::join(path, ""), joined);

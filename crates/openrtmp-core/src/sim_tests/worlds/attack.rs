@@ -38,7 +38,7 @@ pub(super) fn script(attack: u32, amount: u32, seed: u64) -> Vec<u8> {
         // A command nested deeply, and one of elements without end.
         5 => {
             script.connect();
-            let mut body = b"\x02\x00\x03foo\x00\0\0\0\0\0\0\0\0".to_vec();
+            let mut body = b"\x02\x00\x04play\x00\0\0\0\0\0\0\0\0".to_vec();
             for _ in 0..amount {
                 body.extend(b"\x03\x00\x01a");
             }
@@ -46,7 +46,7 @@ pub(super) fn script(attack: u32, amount: u32, seed: u64) -> Vec<u8> {
         }
         6 => {
             script.connect();
-            let body = b"\x02\x00\x03foo\x00\0\0\0\0\0\0\0\0\x0a\xff\xff\xff\xff";
+            let body = b"\x02\x00\x04play\x00\0\0\0\0\0\0\0\0\x0a\xff\xff\xff\xff";
             script.message(kind::COMMAND_AMF0, 0, body);
         }
         // Claims of 16 MiB each, on as many chunk streams, and little of them.

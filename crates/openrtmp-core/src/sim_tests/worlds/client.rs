@@ -12,7 +12,7 @@ use openrtmp_protocol::session::{ClientConfig, ClientEvent, ClientMode, ClientSe
 use openrtmp_protocol::session::{MediaKind, SessionError};
 use openrtmp_protocol::{RtmpUrl, Time};
 
-use super::super::PANIC;
+use super::super::panicking_data;
 use super::super::world::ADDRESS;
 use super::attack;
 use super::lives::{Class, Feeder, Lives};
@@ -297,7 +297,7 @@ impl Client {
     /// Sends what makes the code that serves it panic.
     pub(super) fn send_panic(&mut self) {
         if let (Some(session), true) = (&mut self.session, self.ready) {
-            session.send(MediaKind::Data, 0, PANIC.as_bytes());
+            session.send(MediaKind::Data, 0, &panicking_data());
         }
     }
 

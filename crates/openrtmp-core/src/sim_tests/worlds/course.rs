@@ -21,9 +21,11 @@ use super::plan::{KEYS, Link, Op, Plan, STREAMS, Source, Terms};
 use super::witness::{Broken, broken};
 use super::{attack, end};
 use crate::config::{Config, SecondPublisher};
+use crate::events::CloseReason;
 use crate::id::ConnectionId;
 use crate::inbox::Command as Order;
 use crate::placement::Rule;
+use crate::secret::Secrecy;
 
 /// Rounds without rest, at one moment, after which there will be none.
 const ROUNDS: usize = 20_000;
@@ -425,7 +427,8 @@ impl Course<'_> {
             Op::Disconnect { who } => {
                 let port = self.clients.get(&who).map(|client| client.port);
                 if let Some(id) = port.and_then(|port| self.ledger.by_port.get(&port)) {
-                    self.world.shared.disconnect(*id, "enough");
+                    let reason = CloseReason::Host("enough".to_owned());
+                    self.world.shared.disconnect(*id, reason);
                 }
             }
             Op::AddKey { key, play } => {
@@ -546,10 +549,15 @@ impl Course<'_> {
     /// Every file, judged.
     pub(super) fn judge_files(&self) -> Result<(), Broken> {
         let lenient = self.terms.short_of_memory() || self.terms.recorder_every > 0;
+        let names = STREAMS.map(|name| {
+            let key = self.world.shared.host_name(name);
+            key.learn(Secrecy::Secret);
+            [name.to_owned(), key.shown().replace('*', "_")]
+        });
         for path in self.world.sim.files() {
             let bytes = self.world.sim.file(&path).unwrap_or_default();
             let whole = !self.disk_was_full;
-            files::judge(&path, &bytes, &self.lives, lenient, whole)?;
+            files::judge(&path, &bytes, &names, &self.lives, lenient, whole)?;
         }
         Ok(())
     }

@@ -5,21 +5,23 @@ use std::path::Path;
 use openrtmp_protocol::session::MediaKind;
 
 use super::lives::{Class, Lives};
-use super::plan::STREAMS;
 use super::witness::{Broken, Witness, broken};
 
 /// A file holds whole tags (but for the last, if the disk was full), and in them
-/// what was published without a gap.
+/// what was published without a gap. `names` are the forms that the name of each stream
+/// may have in a path.
 pub(super) fn judge(
     path: &Path,
     bytes: &[u8],
+    names: &[[String; 2]],
     lives: &Lives,
     lenient: bool,
     whole: bool,
 ) -> Result<(), Broken> {
     // Windows joins folders with another sign than streams' names have.
     let shown = path.display().to_string().replace('\\', "/");
-    let Some(stream) = STREAMS.iter().position(|name| shown.contains(name)) else {
+    let is_of = |forms: &[String; 2]| forms.iter().any(|form| shown.contains(form));
+    let Some(stream) = names.iter().position(is_of) else {
         return broken("files", format!("{shown} is of no stream"));
     };
     let mut witness = Witness::lenient(lenient);

@@ -57,7 +57,7 @@ impl HostTap {
             TapEvent::Started(stream) => {
                 let place = STREAMS
                     .iter()
-                    .position(|name| *name == stream.name.as_str());
+                    .position(|name| *name == stream.name.reveal());
                 let mut witness = Witness::lenient(self.lenient);
                 witness.may_lose_all = true;
                 let live = (place.unwrap_or_default(), witness);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::witness::{Broken, broken};
 use crate::events::Event;
 use crate::id::{ConnectionId, StreamId};
+use crate::secret::StreamName;
 
 /// What is open by the events so far.
 #[derive(Debug, Default)]
@@ -16,10 +17,10 @@ pub(super) struct Ledger {
     /// Every connection there was, by the peer's port.
     pub(super) by_port: BTreeMap<u16, ConnectionId>,
     closed: BTreeSet<ConnectionId>,
-    published: BTreeMap<StreamId, String>,
+    published: BTreeMap<StreamId, StreamName>,
     /// Begun and not ended, with or without a publisher.
     live: BTreeSet<StreamId>,
-    joined: BTreeMap<(ConnectionId, String), usize>,
+    joined: BTreeMap<(ConnectionId, StreamName), usize>,
     /// Frames that subscriptions of a connection lost, in the order they ended.
     pub(super) dropped: BTreeMap<ConnectionId, Vec<u64>>,
     told_of_loss: BTreeSet<ConnectionId>,
@@ -58,6 +59,10 @@ impl Ledger {
                 require(!self.stopping, "stopped twice")?;
                 self.stopping = true;
             }
+            Event::ListenerLost { .. } | Event::ListenerRestored { .. } => {
+                return Err("no world loses listeners");
+            }
+            Event::OutgoingFailed { .. } => return Err("no world goes out"),
             Event::WorkerRestarted { .. } => self.restarts += 1,
             Event::ConnectionOpened { connection, peer } => {
                 require(!self.closed.contains(connection), "an id used twice")?;

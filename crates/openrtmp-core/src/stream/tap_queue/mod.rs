@@ -18,7 +18,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use openrtmp_protocol::{StreamName, Time};
+use openrtmp_protocol::Time;
 
 pub(crate) use selection::Selection;
 pub use selection::{StreamSelector, TapStreams, shard_of};
@@ -31,6 +31,7 @@ use super::class::Class;
 use super::packet::SharedPacket;
 use super::tracks::Track;
 use crate::id::StreamId;
+use crate::secret::StreamName;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, mpsc};
 

@@ -1,15 +1,16 @@
 //! Which streams a tap is on, as data.
 
-use openrtmp_protocol::StreamName;
+use openrtmp_protocol::Secret;
 
 use crate::id::StreamId;
+use crate::secret::StreamName;
 
 /// One stream. Made from its path (`app/name`) or its id wherever a call takes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamSelector {
     /// By its path, whether anything is published there yet or not.
-    Name(StreamName),
+    Name(Secret),
     /// By the id that events and metrics tell. It lasts as long as anybody publishes,
     /// plays, taps or waits for the stream; afterwards it finds nothing.
     Id(StreamId),
@@ -17,7 +18,7 @@ pub enum StreamSelector {
 
 impl From<&str> for StreamSelector {
     fn from(name: &str) -> StreamSelector {
-        StreamSelector::Name(StreamName::join("", name))
+        StreamSelector::Name(name.into())
     }
 }
 
@@ -35,7 +36,7 @@ impl From<String> for StreamSelector {
 
 impl From<&StreamName> for StreamSelector {
     fn from(name: &StreamName) -> StreamSelector {
-        StreamSelector::Name(name.clone())
+        StreamSelector::Name(name.reveal().into())
     }
 }
 
@@ -101,7 +102,7 @@ impl Selection {
         match self {
             Selection::Stream(wanted) => wanted == name,
             Selection::Apps(apps) => apps.is_empty() || apps.iter().any(|app| app == name.app()),
-            Selection::Shard { index, count } => shard_of(name.as_str(), *count) == Some(*index),
+            Selection::Shard { index, count } => shard_of(name.reveal(), *count) == Some(*index),
         }
     }
 }
@@ -132,7 +133,7 @@ mod tests {
     fn every_stream_is_in_one_shard_and_shards_are_of_a_size() {
         let mut sizes = [0; 8];
         for n in 0..4000 {
-            let name = StreamName::join("live", &format!("camera-{n}"));
+            let name = StreamName::plain(&format!("live/camera-{n}"));
             let holds = |&index: &u32| Selection::Shard { index, count: 8 }.includes(&name);
             let homes: Vec<u32> = (0..8).filter(holds).collect();
             assert_eq!(homes.len(), 1);
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn apps_are_chosen_whole() {
-        let name = |text| StreamName::join("", text);
+        let name = StreamName::plain;
         let live = Selection::Apps(vec!["live".to_owned()]);
         assert!(live.includes(&name("live/a")));
         assert!(!live.includes(&name("liver/a")));

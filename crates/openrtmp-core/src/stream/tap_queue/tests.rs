@@ -17,7 +17,7 @@ fn attach(tap: &Arc<TapQueue>, id: u64) -> TapSink {
     let start = TapStart {
         stream: TapStream {
             id: StreamId::from_u64(id),
-            name: StreamName::join("live", &id.to_string()),
+            name: StreamName::plain(&format!("live/{id}")),
         },
         has_video: false,
         tracks: &[],

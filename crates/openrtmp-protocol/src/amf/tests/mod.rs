@@ -585,3 +585,64 @@ fn enclosing_values_that_cannot_be_named_are_undefined() {
     };
     assert_eq!(decode(AMF0, &bytes), Ok(array([expected])));
 }
+
+#[test]
+fn a_value_in_types_of_amf0_says_what_it_can() {
+    let number = Value::Number;
+    let amf3 = array([
+        Value::Integer(-7),
+        Value::IntVector {
+            fixed: true,
+            items: vec![-1],
+        },
+        Value::UintVector {
+            fixed: false,
+            items: vec![u32::MAX],
+        },
+        Value::DoubleVector {
+            fixed: false,
+            items: vec![0.5],
+        },
+        Value::ObjectVector {
+            class: "A".into(),
+            fixed: false,
+            items: vec![Value::Integer(1)],
+        },
+        Value::Dictionary {
+            weak_keys: false,
+            entries: vec![
+                ("a".into(), Value::Integer(2)),
+                (Value::Integer(5), Value::Null),
+                (Value::Null, Value::Null),
+            ],
+        },
+        Value::MixedArray {
+            members: vec![("a".into(), Value::Null)],
+            elements: vec![Value::Integer(3)],
+        },
+        Value::Externalizable("flex".into(), Box::new(Value::Xml("<a/>".into()))),
+        Value::ByteArray(Bytes::from_static(b"bytes")),
+        Object::new().with("a", Value::Integer(4)).into(),
+        Value::EcmaArray(Object::new().with("a", Value::Enclosing(0))),
+        text("as it is"),
+    ]);
+    let expected = array([
+        number(-7.0),
+        array([number(-1.0)]),
+        array([number(f64::from(u32::MAX))]),
+        array([number(0.5)]),
+        array([number(1.0)]),
+        Value::EcmaArray(Object::new().with("a", 2.0).with("5", Value::Null)),
+        Value::EcmaArray(Object::new().with("a", Value::Null).with("0", 3.0)),
+        Value::XmlDocument("<a/>".into()),
+        Value::Undefined,
+        Object::new().with("a", 4.0).into(),
+        Value::EcmaArray(Object::new().with("a", Value::Undefined)),
+        text("as it is"),
+    ]);
+    assert_eq!(amf3.to_amf0(), expected);
+    let written = encode(Encoding::Amf0, &[amf3.to_amf0()]);
+    let mut decoder = Decoder::new(&written, &AmfLimits::default());
+    assert_eq!(decoder.value(), Ok(expected));
+    assert!(!decoder.switches_to_amf3());
+}

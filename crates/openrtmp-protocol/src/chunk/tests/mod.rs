@@ -367,3 +367,85 @@ fn write(writer: &ChunkWriter, message: &Message, output: &mut BytesMut) {
         output,
     );
 }
+
+/// What an aggregate in chunks reads as: type, time and payload of each message.
+fn read_aggregate(timestamp: u32, body: &[u8], chunk_size: u32, piece: usize) -> Vec<Message> {
+    let mut writer = ChunkWriter::new();
+    writer.set_chunk_size(chunk_size);
+    let mut wire = BytesMut::new();
+    writer.write(5, kind::AGGREGATE, 1, timestamp, body, &mut wire);
+    writer.write(5, kind::AUDIO, 1, 9, b"behind", &mut wire);
+    let mut reader = ChunkReader::new(&Limits::default());
+    reader.set_chunk_size(chunk_size).unwrap();
+    let mut messages = read_all(&mut reader, wire.chunks(piece)).unwrap();
+    let behind = messages.pop().expect("the message behind");
+    assert_eq!((behind.kind, &behind.payload[..]), (8, &b"behind"[..]));
+    assert_eq!(reader.buffered_bytes(), 0);
+    messages
+}
+
+#[test]
+fn an_aggregate_comes_out_as_the_messages_in_it_at_moved_times() {
+    let vector = vector("control", "aggregate");
+    let expected = vector.sections().skip(1).map(|(name, body)| {
+        let (kind, time) = name.split_once(' ').expect("type and time");
+        Message {
+            chunk_stream: 5,
+            kind: kind.parse().unwrap(),
+            stream: 1,
+            timestamp: time.parse().unwrap(),
+            payload: Payload::copy_from_slice(body),
+        }
+    });
+    let expected: Vec<_> = expected.collect();
+    for chunk_size in [1, 3, 7, 128, 4096] {
+        for piece in [1, 2, 5, 1000] {
+            let read = read_aggregate(5000, vector.bytes("aggregate"), chunk_size, piece);
+            assert_eq!(read, expected, "chunks of {chunk_size}, pieces of {piece}");
+        }
+    }
+}
+
+#[test]
+fn an_aggregate_cut_short_gives_what_is_whole_and_a_message_without_payload() {
+    let vector = vector("control", "aggregate");
+    let whole = vector.bytes("aggregate");
+    // The parts begin, and end without their back pointers, here.
+    let (starts, ends) = ([0, 17, 35], [13, 31, 46]);
+    for length in 0..=whole.len() {
+        for (chunk_size, piece) in [(4096, 1000), (4, 1)] {
+            let parts = read_aggregate(0, &whole[..length], chunk_size, piece);
+            let good = ends.iter().filter(|end| **end <= length).count();
+            // A back pointer may be missing or cut short at the very end.
+            let broken = starts
+                .iter()
+                .zip(ends)
+                .any(|(start, end)| (start + 1..end).contains(&length));
+            assert_eq!(parts.len(), good + usize::from(broken), "{length}");
+            let rests = parts.iter().filter(|part| part.kind == kind::AGGREGATE);
+            assert_eq!(rests.count(), usize::from(broken));
+            let last = parts.last();
+            assert_eq!(
+                broken,
+                last.is_some_and(|last| last.kind == kind::AGGREGATE)
+            );
+            assert!(!broken || last.is_some_and(|last| last.payload.is_empty()));
+        }
+    }
+}
+
+/// So that a few bytes at the end of a large one do not keep all of it.
+#[test]
+fn no_part_of_an_aggregate_keeps_more_than_itself() {
+    let part = |kind: u8, body: &[u8]| {
+        let size = (body.len() as u32).to_be_bytes();
+        [&[kind], &size[1..], &[0; 7], body, &[0; 4]].concat()
+    };
+    let body = [part(99, &[1; 500_000]), part(18, b"last"), part(8, b"")].concat();
+    let messages = read_aggregate(0, &body, 60_000, 4096);
+    let lengths: Vec<_> = messages
+        .iter()
+        .map(|message| (message.kind, message.payload.held_bytes()))
+        .collect();
+    assert_eq!(lengths, [(18, 16 + 4), (8, 0)], "and nothing of type 99");
+}

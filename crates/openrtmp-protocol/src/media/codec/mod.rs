@@ -72,6 +72,33 @@ pub fn audio_format(codec: AudioCodec, config: &[u8]) -> Option<AudioFormat> {
     }
 }
 
+/// Whether the body of a sequence start can be the codec's configuration, by its
+/// length: what is too short to be one must not take the place of one that is. VP8
+/// and VP9 frames decode without, and their body may be empty.
+pub fn is_video_config(codec: VideoCodec, body: &[u8]) -> bool {
+    // Fixed fields of ISO/IEC 14496-15 sections 5.3.3.1 and 8.3.3.1 and of the AV1
+    // binding to ISOBMFF, section 2.3.
+    body.len()
+        >= match codec {
+            VideoCodec::Avc => 7,
+            VideoCodec::Hevc => 23,
+            VideoCodec::Av1 => 4,
+            VideoCodec::Vp8 | VideoCodec::Vp9 => 0,
+            VideoCodec::Vvc | VideoCodec::Legacy(_) | VideoCodec::Other(_) => 1,
+        }
+}
+
+/// The same for audio. AC-3, E-AC-3 and MP3 have no configuration, and Opus does
+/// without; an AudioSpecificConfig has two bytes at least (ISO/IEC 14496-3, 1.6.2.1).
+pub fn is_audio_config(codec: AudioCodec, body: &[u8]) -> bool {
+    body.len()
+        >= match codec {
+            AudioCodec::Aac => 2,
+            AudioCodec::Opus | AudioCodec::Ac3 | AudioCodec::Eac3 | AudioCodec::Mp3 => 0,
+            AudioCodec::Flac | AudioCodec::Legacy(_) | AudioCodec::Other(_) => 1,
+        }
+}
+
 /// What a frame says of its format, for codecs without sequence header (AC-3,
 /// E-AC-3, MP3).
 pub fn audio_format_of_frame(codec: AudioCodec, frame: &[u8]) -> Option<AudioFormat> {

@@ -171,3 +171,21 @@ fn audio_line(format: &AudioFormat) -> String {
 fn or_dash<T: ToString>(value: &Option<T>) -> String {
     value.as_ref().map_or("-".to_owned(), T::to_string)
 }
+
+#[test]
+fn a_body_too_short_for_a_configuration_is_none() {
+    use AudioCodec::{Aac, Ac3, Eac3, Mp3, Opus};
+    use VideoCodec::{Av1, Avc, Hevc, Vp9};
+    for (codec, least) in [(Avc, 7), (Hevc, 23), (Av1, 4), (Vp9, 0)] {
+        for length in 0..30 {
+            let fits = is_video_config(codec, &vec![1; length]);
+            assert_eq!(fits, length >= least, "{codec:?} of {length} bytes");
+        }
+    }
+    for (codec, least) in [(Aac, 2), (Opus, 0), (Ac3, 0), (Eac3, 0), (Mp3, 0)] {
+        for length in 0..4 {
+            let fits = is_audio_config(codec, &vec![1; length]);
+            assert_eq!(fits, length >= least, "{codec:?} of {length} bytes");
+        }
+    }
+}

@@ -3,15 +3,16 @@
 use std::ops::RangeInclusive;
 
 use super::connect::{connect_result, join_queries, split_query};
-use super::streams::{MessageStream, Role};
+use super::streams::Role;
 use super::{
     Call, ConnectRequest, Connected, PendingConnect, Phase, PublishKind, RejectReason, RequestId,
-    ServerEvent, ServerSession,
+    ServerEvent, ServerSession, SessionLimit,
 };
 use crate::StreamName;
 use crate::amf::{Encoding, Object, Value};
 use crate::command::{Command, Status, code};
 use crate::message::{Control, UserControl};
+use crate::text::shown;
 
 /// Limit type "dynamic" of Set Peer Bandwidth (section 5.4.5).
 const DYNAMIC: u8 = 2;
@@ -21,6 +22,22 @@ const TOO_LONG: &str = "The name is too long.";
 
 /// Chunk sizes that [`ServerConfig::chunk_size`] may have.
 const CHUNK_SIZES: RangeInclusive<u32> = 128..=65_536;
+
+/// Unknown commands that are told of: a client may send them without end.
+const UNKNOWN_COMMANDS_TOLD: u8 = 8;
+
+/// Whether what follows the transaction id is looked at. Before `connect` nothing
+/// else is answered.
+pub(super) fn has_use_for_body(name: &str, connected: bool) -> bool {
+    match name {
+        "connect" => !connected,
+        "FCPublish" | "FCUnpublish" | "FCSubscribe" | "publish" | "play" | "play2"
+        | "deleteStream" | "pause" | "pauseRaw" | "seek" | "receiveAudio" | "receiveVideo" => {
+            connected
+        }
+        _ => false,
+    }
+}
 
 impl ServerSession {
     pub(super) fn handle_command(&mut self, stream: u32, encoding: Encoding, command: Command) {
@@ -67,7 +84,10 @@ impl ServerSession {
             // Answers to what we told or asked.
             "_result" | "_error" | "onStatus" => {}
             name => {
-                self.tolerate(format!("unknown command {}", shortened(name)));
+                if self.told.unknown_commands < UNKNOWN_COMMANDS_TOLD {
+                    self.told.unknown_commands += 1;
+                    self.tolerate(format!("unknown command {}", shown(name)));
+                }
                 if call.transaction != 0.0 {
                     self.refuse(call, name, "is not known");
                 }
@@ -81,11 +101,11 @@ impl ServerSession {
             _ => Object::new(),
         };
         let connect = ConnectRequest::from_object(object);
-        if connect.app.len() + connect.query.len() > self.config.limits.name_bytes {
+        if connect.app.len() + connect.query.reveal().len() > self.config.limits.name_bytes {
             let status = Status::error(code::CONNECT_REJECTED, TOO_LONG);
             let error = Command::error(call.transaction, &status);
             self.link.send_command(call.stream, &error, call.encoding);
-            return;
+            return self.limit_reached(SessionLimit::NameBytes);
         }
         let request = self.new_request();
         self.phase = Phase::Pending(Box::new(PendingConnect {
@@ -94,7 +114,7 @@ impl ServerSession {
             object_encoding: connect.object_encoding(),
             connected: Connected {
                 app: connect.app.clone(),
-                query: connect.query.clone(),
+                query: connect.query.reveal().to_owned(),
                 capabilities: connect.capabilities.clone(),
                 encoding: call.encoding,
             },
@@ -124,6 +144,7 @@ impl ServerSession {
         let (properties, information) = connect_result(object_encoding);
         let result = Command::result(call.transaction, properties, information);
         self.link.send_command(call.stream, &result, call.encoding);
+        self.handle_waiting();
         true
     }
 
@@ -158,11 +179,11 @@ impl ServerSession {
     fn on_create_stream(&mut self, call: Call) {
         match self.streams.create(self.config.limits.message_streams) {
             Some(id) => self.answer(call, f64::from(id).into()),
-            None => self.refuse(
-                call,
-                "createStream",
-                "is beyond the limit of message streams",
-            ),
+            None => {
+                let why = "is beyond the limit of message streams";
+                self.refuse(call, "createStream", why);
+                self.limit_reached(SessionLimit::MessageStreams);
+            }
         }
     }
 
@@ -170,7 +191,7 @@ impl ServerSession {
     /// encoders wait for, under the transaction id they sent.
     fn on_fc(&mut self, call: Call, notice: &str, code: &str, name: &Value) {
         self.answer(call, Value::Undefined);
-        let status = Status::status(code, shortened(name.as_str().unwrap_or_default()));
+        let status = Status::status(code, shown(name.as_str().unwrap_or_default()).to_string());
         let notice = Command {
             name: notice.to_owned(),
             transaction: call.transaction,
@@ -201,7 +222,8 @@ impl ServerSession {
         let path = text(0).unwrap_or_default();
         if path.len() > self.config.limits.name_bytes {
             let status = Status::error(code::PUBLISH_BAD_NAME, TOO_LONG);
-            return self.link.send_status(call.stream, &status, call.encoding);
+            self.link.send_status(call.stream, &status, call.encoding);
+            return self.limit_reached(SessionLimit::NameBytes);
         }
         let (name, query) = self.stream_name(path);
         let kind = match text(1) {
@@ -209,7 +231,7 @@ impl ServerSession {
             Some("append") => PublishKind::Append,
             _ => PublishKind::Live,
         };
-        if name.as_str().is_empty() {
+        if name.reveal().is_empty() {
             let status = Status::error(code::PUBLISH_BAD_NAME, "The stream has no name.");
             self.link.send_status(call.stream, &status, call.encoding);
             return;
@@ -232,7 +254,7 @@ impl ServerSession {
                 request,
                 stream: call.stream,
                 name,
-                query,
+                query: query.into(),
                 kind,
             });
         }
@@ -242,10 +264,11 @@ impl ServerSession {
         let path = name.as_str().unwrap_or_default();
         if path.len() > self.config.limits.name_bytes {
             let status = Status::error(code::PLAY_FAILED, TOO_LONG);
-            return self.link.send_status(call.stream, &status, call.encoding);
+            self.link.send_status(call.stream, &status, call.encoding);
+            return self.limit_reached(SessionLimit::NameBytes);
         }
         let (name, query) = self.stream_name(path);
-        if name.as_str().is_empty() {
+        if name.reveal().is_empty() {
             let status = Status::error(code::PLAY_STREAM_NOT_FOUND, "The stream has no name.");
             self.link.send_status(call.stream, &status, call.encoding);
             return;
@@ -255,7 +278,7 @@ impl ServerSession {
                 request,
                 stream: call.stream,
                 name,
-                query,
+                query: query.into(),
             });
         }
     }
@@ -275,6 +298,10 @@ impl ServerSession {
             let reason = RejectReason::Unavailable("Too many streams on this connection.".into());
             let status = reason.stream_status(publish);
             self.link.send_status(call.stream, &status, call.encoding);
+            self.limit_reached(match room {
+                true => SessionLimit::MessageStreams,
+                false => SessionLimit::PendingRequests,
+            });
             return None;
         };
         stream.encoding = call.encoding;
@@ -299,6 +326,7 @@ impl ServerSession {
             } => {
                 stream.role = Role::Publishing(name);
                 self.publish_started(id);
+                self.deliver_waiting(id);
             }
             Role::Pending {
                 publish: false,
@@ -314,12 +342,14 @@ impl ServerSession {
     }
 
     pub(super) fn reject_stream(&mut self, request: RequestId, reason: &RejectReason) -> bool {
-        let Some(MessageStream { id, role, encoding }) = self.streams.pending(request) else {
+        let Some(stream) = self.streams.pending(request) else {
             return false;
         };
-        let status = reason.stream_status(role.is_publish());
-        *role = Role::Idle;
-        self.link.send_status(*id, &status, *encoding);
+        let status = reason.stream_status(stream.role.is_publish());
+        stream.role = Role::Idle;
+        let (id, encoding) = (stream.id, stream.encoding);
+        self.link.send_status(id, &status, encoding);
+        self.drop_waiting(id);
         true
     }
 
@@ -358,7 +388,7 @@ impl ServerSession {
         let event = self.streams.get_mut(stream)?.end()?;
         self.events.push(event.clone());
         if matches!(event, ServerEvent::Withdrawn { .. }) {
-            self.handle_waiting();
+            self.drop_waiting(stream);
         }
         Some(event)
     }
@@ -420,6 +450,10 @@ impl ServerSession {
         });
     }
 
+    pub(super) fn limit_reached(&mut self, limit: SessionLimit) {
+        self.events.push(ServerEvent::LimitReached(limit));
+    }
+
     fn new_request(&mut self) -> RequestId {
         self.next_request = self.next_request.wrapping_add(1);
         RequestId(self.next_request)
@@ -432,6 +466,12 @@ impl ServerSession {
             _ => ("", ""),
         };
         let (path, query) = split_query(name);
+        // FFmpeg and GStreamer split `live/cam?token=ab/cd==` at its last slash: the
+        // app has the query's beginning, and the name is the rest of it.
+        if !connect_query.is_empty() && path.contains(['=', '&']) {
+            let query = format!("{connect_query}/{name}");
+            return (StreamName::join(app, ""), query);
+        }
         (
             StreamName::join(app, path),
             join_queries(&[query, connect_query]),
@@ -459,7 +499,7 @@ impl ServerSession {
             .and_then(|stream| stream.role.name());
         Status::status(
             code,
-            format!("{} {what}", name.map_or("", StreamName::as_str)),
+            format!("{} {what}", name.map_or("", StreamName::reveal)),
         )
     }
 
@@ -473,7 +513,7 @@ impl ServerSession {
 
     /// Call.Failed, as `_error` or, without a transaction, as a status.
     fn refuse(&mut self, call: Call, name: &str, why: &str) {
-        let status = Status::error(code::CALL_FAILED, format!("{} {why}.", shortened(name)));
+        let status = Status::error(code::CALL_FAILED, format!("{} {why}.", shown(name)));
         let command = match call.transaction {
             0.0 => Command::on_status(&status),
             transaction => Command::error(transaction, &status),
@@ -504,13 +544,4 @@ impl RejectReason {
         };
         Status::error(code, self.description())
     }
-}
-
-/// A peer's text, safe and short enough to repeat.
-fn shortened(text: &str) -> String {
-    const CHARACTERS: usize = 64;
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .take(CHARACTERS)
-        .collect()
 }

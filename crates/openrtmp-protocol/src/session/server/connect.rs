@@ -23,8 +23,8 @@ impl ConnectRequest {
         };
         ConnectRequest {
             app: unquoted(app).trim_matches('/').to_owned(),
-            tc_url: tc_url.to_owned(),
-            query: join_queries(&[app_query, tc_query]),
+            tc_url: tc_url.into(),
+            query: join_queries(&[app_query, tc_query]).into(),
             flash_version: text("flashVer").unwrap_or_default().to_owned(),
             capabilities: Capabilities::from_object(&object),
             object,

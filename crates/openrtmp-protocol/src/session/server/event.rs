@@ -1,11 +1,10 @@
 use std::fmt;
 
-use crate::StreamName;
 use crate::amf::Object;
 use crate::handshake::HandshakeSummary;
-use crate::message::MessageError;
 use crate::session::payload::MediaEvent;
 use crate::session::{Capabilities, Media};
+use crate::{Secret, StreamName};
 
 /// How far a connection has come (S2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,20 +41,33 @@ impl fmt::Display for Stage {
 pub struct RequestId(pub u32);
 
 /// What a client said in `connect`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ConnectRequest {
     /// The app without its query, quotes and outer slashes.
     pub app: String,
     /// `tcUrl` (or `tcurl`) as sent, quotes removed.
-    pub tc_url: String,
+    pub tc_url: Secret,
     /// Query parts found in app and tcUrl, without `?`; empty if none.
-    pub query: String,
+    pub query: Secret,
     /// `flashVer`: who the client says it is.
     pub flash_version: String,
     /// Enhanced RTMP capabilities.
     pub capabilities: Capabilities,
     /// The whole command object.
     pub object: Object,
+}
+
+/// Without what may hold keys: the app's path may end with one, and the command object
+/// repeats it.
+impl fmt::Debug for ConnectRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectRequest")
+            .field("tc_url", &self.tc_url)
+            .field("query", &self.query)
+            .field("flash_version", &self.flash_version)
+            .field("capabilities", &self.capabilities)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `publish`'s third argument.
@@ -92,7 +104,7 @@ pub enum ServerEvent {
         /// Which stream.
         name: StreamName,
         /// Query of the stream name, app and tcUrl, joined with `&`.
-        query: String,
+        query: Secret,
         /// live, record or append.
         kind: PublishKind,
     },
@@ -105,7 +117,7 @@ pub enum ServerEvent {
         /// Which stream.
         name: StreamName,
         /// Query of the stream name, app and tcUrl, joined with `&`.
-        query: String,
+        query: Secret,
     },
     /// A message of a stream being published. Only between the acceptance of a
     /// publish and its `PublishEnd`.
@@ -142,9 +154,30 @@ pub enum ServerEvent {
         /// Which.
         request: RequestId,
     },
+    /// More than a limit was asked for, and refused with a status, or sent, and dropped;
+    /// the session goes on.
+    LimitReached(SessionLimit),
     /// Something tolerated that an operator may want to see: unknown message
-    /// type, unknown command, odd data.
+    /// type, unknown command, odd data. Told once or a few times of each kind; text
+    /// of the peer in it is [fit to be shown](crate::text::shown).
     Tolerated(String),
+}
+
+/// A limit of [`Limits`](crate::Limits) beyond which something is refused or dropped, not
+/// the session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionLimit {
+    /// [`message_streams`](crate::Limits::message_streams)
+    MessageStreams,
+    /// [`name_bytes`](crate::Limits::name_bytes)
+    NameBytes,
+    /// [`partial_bytes`](crate::Limits::partial_bytes), of messages that wait
+    PartialBytes,
+    /// [`pending_requests`](crate::Limits::pending_requests)
+    PendingRequests,
+    /// [`waiting_messages`](crate::Limits::waiting_messages)
+    WaitingMessages,
 }
 
 /// Why a request is refused; decides the status that the peer sees.
@@ -163,20 +196,10 @@ pub enum RejectReason {
 }
 
 impl MediaEvent for ServerEvent {
-    fn media(media: Media) -> ServerEvent {
-        ServerEvent::Media(media)
-    }
-
-    fn malformed(error: MessageError) -> Option<ServerEvent> {
-        Some(ServerEvent::Tolerated(format!(
-            "dropped: the rest of an aggregate, {error}"
-        )))
-    }
-}
-
-impl ServerEvent {
-    /// Whether this is media of a message stream.
-    pub(super) fn is_media_of(&self, stream: u32) -> bool {
-        matches!(self, ServerEvent::Media(media) if media.stream == stream)
+    fn as_media(&self) -> Option<&Media> {
+        match self {
+            ServerEvent::Media(media) => Some(media),
+            _ => None,
+        }
     }
 }

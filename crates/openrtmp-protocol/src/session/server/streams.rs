@@ -1,3 +1,4 @@
+use super::media::Waiting;
 use super::{RequestId, ServerEvent};
 use crate::StreamName;
 use crate::amf::Encoding;
@@ -22,6 +23,8 @@ pub(super) struct MessageStream {
     /// Of the command that gave it its role; statuses follow it.
     pub(super) encoding: Encoding,
     pub(super) role: Role,
+    /// Media that came before the answer to its publish.
+    pub(super) waiting: Waiting,
 }
 
 impl MessageStream {
@@ -74,6 +77,7 @@ impl MessageStreams {
                 id,
                 encoding: Encoding::Amf0,
                 role: Role::Idle,
+                waiting: Waiting::default(),
             });
         }
         self.get_mut(id)

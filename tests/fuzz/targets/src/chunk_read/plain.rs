@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 
-use openrtmp_protocol::chunk::{INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, Message};
-use openrtmp_protocol::message::Control;
+use openrtmp_protocol::chunk::{INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, Message, Payload};
+use openrtmp_protocol::message::{Control, kind};
+
+use crate::aggregate::parts;
 
 /// A 24-bit timestamp that says that 32 bits follow.
 const EXTENDED: u32 = 0xFF_FFFF;
@@ -18,6 +20,8 @@ struct ChunkStream {
     delta: u32,
     extended: bool,
     unfinished: Option<Vec<u8>>,
+    /// Messages of the unfinished one, an aggregate, that were found.
+    found: usize,
 }
 
 /// The messages, and whether all bytes were read: not where it takes guessing whether
@@ -51,11 +55,34 @@ fn read_into(wire: &[u8], messages: &mut Vec<Message>) -> Option<()> {
         }
         let unfinished = stream.unfinished.get_or_insert_default();
         let count = chunk_size.min(stream.length - unfinished.len());
-        let Some(payload) = rest.take(count) else {
+        let aggregate = stream.kind == kind::AGGREGATE;
+        // The messages in an aggregate are there before its chunk is.
+        let here = match aggregate {
+            true => count.min(rest.0.len()),
+            false => count,
+        };
+        let Some(payload) = rest.take(here) else {
             return Some(());
         };
         unfinished.extend_from_slice(payload);
+        if aggregate {
+            let parts = parts(stream.timestamp, stream.length, unfinished);
+            let new = parts.iter().skip(stream.found);
+            messages.extend(new.map(|(kind, timestamp, payload)| Message {
+                chunk_stream: id,
+                kind: *kind,
+                stream: stream.stream,
+                timestamp: *timestamp,
+                payload: Payload::copy_from_slice(payload),
+            }));
+            stream.found = parts.len();
+        }
         if unfinished.len() < stream.length {
+            continue;
+        }
+        stream.found = 0;
+        if aggregate {
+            stream.unfinished = None;
             continue;
         }
         let message = Message {
@@ -73,6 +100,7 @@ fn read_into(wire: &[u8], messages: &mut Vec<Message>) -> Option<()> {
             Ok(Control::Abort(id)) => {
                 if let Some(stream) = streams.get_mut(&id) {
                     stream.unfinished = None;
+                    stream.found = 0;
                 }
             }
             _ => {}
@@ -111,6 +139,7 @@ fn message_header(format: u8, stream: &mut ChunkStream, rest: &mut Rest<'_>) -> 
     };
     (stream.delta, stream.extended) = (time, extended);
     stream.unfinished = Some(Vec::new());
+    stream.found = 0;
     Some(())
 }
 

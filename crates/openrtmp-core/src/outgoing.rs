@@ -1,0 +1,116 @@
+//! Connections that the server makes: to play a stream of another server and publish it
+//! here, or to publish a stream of here to another server.
+//!
+//! They are connections like any other: in the same event loop, in the same lists,
+//! metrics and events ([`Event::ConnectionOpened`](crate::Event::ConnectionOpened), or
+//! [`Event::OutgoingFailed`](crate::Event::OutgoingFailed) if none came about), ended by
+//! [`Server::disconnect`].
+//!
+//! - They count in `limits.connections` from the moment that they are asked for.
+//! - They are the host's own wish: neither keys nor the access callback are asked.
+//! - What they publish here counts in `limits.publishers`, and meets
+//!   `streams.second_publisher`, as what anybody else publishes does.
+
+use std::sync::atomic::Ordering;
+
+use openrtmp_protocol::RtmpUrl;
+use openrtmp_protocol::session::ClientMode;
+
+use crate::Server;
+use crate::id::ConnectionId;
+use crate::inbox::Command;
+use crate::limit::Limit;
+use crate::secret::StreamName;
+
+/// What an outgoing connection is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Errand {
+    /// To play a stream there and publish it here, or to publish there what is here.
+    pub(crate) mode: ClientMode,
+    /// The stream there.
+    pub(crate) url: RtmpUrl,
+    /// The stream here.
+    pub(crate) name: StreamName,
+}
+
+/// Why no outgoing connection can be begun.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutgoingError {
+    /// `rtmps://` cannot be spoken yet.
+    #[error("rtmps is not supported yet")]
+    Tls,
+    /// The stream's name is empty.
+    #[error("the stream's name is empty")]
+    EmptyName,
+    /// `limits.connections` is reached.
+    #[error("as many connections as limits.connections allows")]
+    Limit,
+    /// The server is stopping, or has stopped.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl Server {
+    /// Connects to another server, plays the stream that `url` names and publishes it
+    /// here as `name` (`app/name`). Times go on as that server sends them.
+    ///
+    /// Returns at once; events tell what becomes of it. It has 20 s to be granted. It
+    /// is tried once: when either side ends it, it is over. While the other server has
+    /// no such stream but waits for one, so does this.
+    pub fn pull(&self, url: &RtmpUrl, name: &str) -> Result<ConnectionId, OutgoingError> {
+        self.go_out(ClientMode::Play, url, name)
+    }
+
+    /// Connects to another server and publishes the stream `name` (`app/name`) there as
+    /// `url` says, from its newest key frame on, or from its beginning if that is still
+    /// to come. What the other server does not take in time is dropped as for any
+    /// player.
+    ///
+    /// Returns at once, as [`Server::pull`]. It is over when the stream is.
+    pub fn push(&self, name: &str, url: &RtmpUrl) -> Result<ConnectionId, OutgoingError> {
+        self.go_out(ClientMode::Publish, url, name)
+    }
+
+    fn go_out(
+        &self,
+        mode: ClientMode,
+        url: &RtmpUrl,
+        name: &str,
+    ) -> Result<ConnectionId, OutgoingError> {
+        let name = self.shared.host_name(name);
+        if url.tls {
+            return Err(OutgoingError::Tls);
+        }
+        if name.is_empty() {
+            return Err(OutgoingError::EmptyName);
+        }
+        let shared = &self.shared;
+        if shared.stopping.load(Ordering::Acquire) {
+            return Err(OutgoingError::Stopping);
+        }
+        let limit = shared.config().limits.connections;
+        let others = shared.connections.fetch_add(1, Ordering::AcqRel);
+        if others >= limit {
+            shared.connections.fetch_sub(1, Ordering::AcqRel);
+            shared.report_limit(Limit::Connections, None);
+            return Err(OutgoingError::Limit);
+        }
+        let connection = shared.ids.connection();
+        let home = shared.directory.lock().home(&name).map(|(_, home)| home);
+        let number = connection.as_u64();
+        let worker = match home {
+            Some(home) => shared.placement.of_player(Some(home), home),
+            None => shared.placement.of_host(number),
+        };
+        shared.locations.set(connection, worker);
+        let errand = Errand {
+            mode,
+            url: url.clone(),
+            name,
+        };
+        let errand = Box::new(errand);
+        shared.inboxes[worker].send(Command::GoOut { connection, errand });
+        Ok(connection)
+    }
+}

@@ -1,0 +1,471 @@
+//! Reaching a limit is told, whichever it is.
+
+use std::collections::BTreeSet;
+
+use openrtmp_protocol::message::kind;
+use openrtmp_protocol::session::{ClientMode, MediaKind};
+
+use super::hostile::connect_command;
+use super::lines::Lines;
+use super::media;
+use super::world::{Setup, Who, World, ms};
+use crate::events::Event;
+use crate::limit::Limit;
+
+/// A limit, the settings that make it small, and what runs into it.
+type Case = (Limit, fn(&mut Setup), fn(&mut World));
+
+/// Told otherwise: by `Event::AcceptFailed`, by the line that counts what was held back,
+/// and with the limit that it adds to.
+const OTHERS: [Limit; 3] = [Limit::AcceptRetry, Limit::LogLines, Limit::AmfValuesBase];
+
+/// A raw client that said `connect`.
+fn connected(w: &mut World) -> Who {
+    let who = w.shaken();
+    w[who].say(&connect_command());
+    w.until("_result", |w| w[who].received.len() > 100);
+    who
+}
+
+/// A raw client that was refused and neither reads on nor closes.
+fn refused(w: &mut World) -> Who {
+    let who = connected(w);
+    w[who].reading = false;
+    w[who].command_on(0, "createStream", &[]);
+    w[who].command_on(1, "publish", &["cam".into(), "live".into()]);
+    w.run(ms(20));
+    who
+}
+
+/// `connect` with such a command object.
+fn connect_with(w: &mut World, object: &[u8]) {
+    let who = w.shaken();
+    let head = b"\x02\0\x07connect\0\x3f\xf0\0\0\0\0\0\0";
+    w[who].message(kind::COMMAND_AMF0, 0, &[head, object].concat());
+    w.run(ms(50));
+}
+
+/// A stream, and a player of it that takes nothing.
+fn stuck(w: &mut World, frames: u32, size: usize) {
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w[player].reading = false;
+    w.stream_of(publisher, 0..frames, size);
+}
+
+fn small_buffers(s: &mut Setup) {
+    s.network.send_buffer = 4096;
+    s.network.receive_buffer = 4096;
+}
+
+/// The head of a message of 1 MiB and its first chunks.
+fn begin_message(w: &mut World, who: Who, chunks: usize) {
+    w[who].say(&[0x06, 0, 0, 0, 0x10, 0, 0, 9, 1, 0, 0, 0]);
+    for _ in 0..chunks {
+        w[who].say(&[0; 128]);
+        w[who].say(&[0xC6]);
+    }
+    w.run(ms(50));
+}
+
+fn stream(w: &mut World) {
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..60);
+}
+
+const CASES: &[Case] = &[
+    (
+        Limit::Connections,
+        |s| s.config.limits.connections = 1,
+        |w| {
+            w.raw();
+            w.raw();
+        },
+    ),
+    (
+        Limit::ConnectionsPerAddress,
+        |s| s.config.limits.connections_per_address = 1,
+        |w| {
+            w.raw();
+            w.raw();
+        },
+    ),
+    (
+        Limit::HandshakeGrace,
+        |s| {
+            s.config.limits.connections = 1;
+            s.config.limits.handshake_grace = ms(0);
+        },
+        |w| {
+            w.raw();
+            w.run(ms(10));
+            w.raw();
+        },
+    ),
+    (
+        Limit::Publishers,
+        |s| s.config.limits.publishers = 1,
+        |w| {
+            w.publisher("live/a");
+            w.client(ClientMode::Publish, "live/b");
+        },
+    ),
+    (
+        Limit::PublisherBitrate,
+        |s| s.config.limits.publisher_bitrate = 1000,
+        stream,
+    ),
+    (
+        Limit::OutgoingBitrate,
+        |s| s.config.limits.outgoing_bitrate = 1000,
+        |w| {
+            w.player("live/cam");
+            stream(w);
+        },
+    ),
+    (
+        Limit::Memory,
+        |s| {
+            small_buffers(s);
+            s.config.limits.memory = 1 << 20;
+        },
+        |w| {
+            let publisher = w.live("live/cam");
+            let player = w.player("live/cam");
+            w[player].reading = false;
+            // Key frames wait for the player; there is nothing to drop.
+            for n in 0..30 {
+                let picture = media::video(true, n, 100_000);
+                w.send(publisher, MediaKind::Video, n * 40, picture);
+                w.run(ms(200));
+            }
+            w.client(ClientMode::Play, "live/cam");
+        },
+    ),
+    (
+        Limit::AnswerBytes,
+        |s| {
+            small_buffers(s);
+            s.config.limits.answer_bytes = 64 << 10;
+        },
+        |w| {
+            let who = connected(w);
+            w[who].reading = false;
+            for _ in 0..4000 {
+                w[who].command_on(0, "releaseStream", &["cam".into()]);
+            }
+            w.run(ms(1000));
+        },
+    ),
+    (
+        Limit::HeaderBytes,
+        |s| s.config.limits.header_bytes = 100,
+        stream,
+    ),
+    (Limit::Tracks, |s| s.config.limits.tracks = 1, stream),
+    (
+        Limit::Linger,
+        |s| {
+            s.config.access.publish_keys = vec!["s3cret".into()];
+            s.config.limits.linger = ms(100);
+        },
+        |w| {
+            refused(w);
+            w.run(ms(500));
+        },
+    ),
+    (
+        Limit::LingerBytes,
+        |s| {
+            s.config.access.publish_keys = vec!["s3cret".into()];
+            s.config.limits.linger_bytes = 1000;
+        },
+        |w| {
+            let who = refused(w);
+            w[who].say(&[0; 10_000]);
+        },
+    ),
+    (
+        Limit::MessageBytes,
+        |s| s.config.limits.session.message_bytes = 1024,
+        |w| {
+            let publisher = w.publisher("live/cam");
+            let picture = media::video(true, 0, 5000);
+            w.send(publisher, MediaKind::Video, 0, picture);
+        },
+    ),
+    (
+        Limit::PartialBytes,
+        |s| s.config.limits.session.partial_bytes = 4096,
+        |w| {
+            let who = connected(w);
+            w[who].command_on(0, "createStream", &[]);
+            w[who].command_on(1, "publish", &["cam".into(), "live".into()]);
+            w.run(ms(20));
+            begin_message(w, who, 100);
+        },
+    ),
+    (
+        Limit::CommandBytes,
+        |s| s.config.limits.session.command_bytes = 4096,
+        |w| {
+            let who = w.shaken();
+            begin_message(w, who, 100);
+        },
+    ),
+    (
+        Limit::ChunkStreams,
+        |s| s.config.limits.session.chunk_streams = 4,
+        |w| {
+            let who = w.shaken();
+            for id in 10..20 {
+                w[who].say(&[id, 0, 0, 0, 0, 2, 0, 9, 1, 0, 0, 0]);
+                w[who].say(&[0; 128]);
+            }
+        },
+    ),
+    (
+        Limit::MessageStreams,
+        |s| s.config.limits.session.message_streams = 1,
+        |w| {
+            let who = connected(w);
+            for _ in 0..3 {
+                w[who].command_on(0, "createStream", &[]);
+            }
+        },
+    ),
+    (
+        Limit::PendingRequests,
+        |s| {
+            s.host_decides = true;
+            s.config.limits.session.pending_requests = 1;
+        },
+        |w| {
+            let who = w.shaken();
+            w[who].say(&connect_command());
+            for _ in 0..3 {
+                w[who].command_on(0, "createStream", &[]);
+            }
+        },
+    ),
+    (
+        Limit::WaitingMessages,
+        |s| {
+            s.host_decides = true;
+            s.config.limits.session.waiting_messages = 16;
+        },
+        |w| {
+            let who = w.shaken();
+            w[who].say(&connect_command());
+            for _ in 0..20 {
+                w[who].message(kind::VIDEO, 1, &[0; 10]);
+            }
+        },
+    ),
+    (
+        Limit::NameBytes,
+        |s| s.config.limits.session.name_bytes = 100,
+        |w| {
+            let who = connected(w);
+            let long = "x".repeat(200);
+            w[who].command_on(1, "publish", &[long.as_str().into(), "live".into()]);
+        },
+    ),
+    (
+        Limit::AmfDepth,
+        |s| s.config.limits.session.amf.depth = 2,
+        |w| connect_with(w, &b"\x03\0\x01a".repeat(5)),
+    ),
+    (
+        Limit::AmfStringBytes,
+        |s| s.config.limits.session.amf.string_bytes = 8,
+        |w| connect_with(w, b"\x03\0\x03app\x02\0\x0a0123456789\0\0\x09"),
+    ),
+    (
+        Limit::AmfElements,
+        |s| s.config.limits.session.amf.elements = 8,
+        |w| connect_with(w, &[&b"\x03"[..], &b"\0\x01a\x05".repeat(20)].concat()),
+    ),
+    (
+        Limit::AmfDecodedBytes,
+        |s| s.config.limits.session.amf.decoded_bytes = 200,
+        |w| connect_with(w, &[&b"\x03"[..], &b"\0\x01a\x05".repeat(20)].concat()),
+    ),
+    (
+        Limit::AmfValuesPerByte,
+        |s| s.config.limits.session.amf.values_base = 0,
+        |w| {
+            // An array of 50 values, then 40 references to it.
+            let mut object = b"\x03\0\x01a\x0a\0\0\0\x32".to_vec();
+            object.extend([5; 50]);
+            object.extend(b"\0\x01b\x07\0\x01".repeat(40));
+            object.extend(b"\0\0\x09");
+            connect_with(w, &object);
+        },
+    ),
+    (
+        Limit::HandshakeTimeout,
+        |s| s.config.rtmp.handshake_timeout = ms(100),
+        |w| {
+            w.raw();
+        },
+    ),
+    (
+        Limit::ConnectTimeout,
+        |s| s.config.rtmp.connect_timeout = ms(100),
+        |w| {
+            w.shaken();
+        },
+    ),
+    (
+        Limit::IdleTimeout,
+        |s| s.config.rtmp.idle_timeout = ms(100),
+        |w| {
+            connected(w);
+        },
+    ),
+    (
+        Limit::DecisionTimeout,
+        |s| {
+            s.host_decides = true;
+            s.config.access.decision_timeout = ms(100);
+        },
+        |w| {
+            w.client(ClientMode::Play, "live/cam");
+        },
+    ),
+    (
+        Limit::QueueDelay,
+        |s| {
+            small_buffers(s);
+            s.config.queue.max_delay = ms(200);
+        },
+        |w| stuck(w, 30, 1000),
+    ),
+    (
+        Limit::QueueBytes,
+        |s| {
+            small_buffers(s);
+            s.config.queue.max_bytes = 64 << 10;
+        },
+        |w| stuck(w, 30, 10_000),
+    ),
+    (
+        Limit::StallTimeout,
+        |s| {
+            small_buffers(s);
+            s.config.queue.stall_timeout = ms(200);
+        },
+        |w| stuck(w, 30, 1000),
+    ),
+    (Limit::GopBytes, |s| s.config.gop.max_bytes = 2500, stream),
+    (Limit::GopFrames, |s| s.config.gop.max_frames = 3, stream),
+    (
+        Limit::GopDuration,
+        |s| s.config.gop.max_duration = ms(100),
+        stream,
+    ),
+];
+
+#[test]
+fn each_limit_is_told_as_an_event_and_in_the_log() {
+    for &(limit, change, run_into) in CASES {
+        let lines = Lines::capture();
+        let mut setup = Setup::new(1);
+        change(&mut setup);
+        let value = limit.value(&setup.config);
+        let mut w = setup.build();
+        run_into(&mut w);
+        w.run(ms(1000));
+        let told = |e: &Event| matches!(e, Event::LimitReached { limit: l, value: v, .. } if (*l, *v) == (limit, value));
+        assert!(w.count(told) > 0, "no event of {limit}: {:?}", w.events());
+        let line = format!("{limit} is reached: {value}");
+        assert!(Lines::count(&lines.take(), &line) > 0, "no line of {limit}");
+    }
+}
+
+#[test]
+fn there_is_no_other_limit() {
+    let cases = CASES.iter().map(|(limit, ..)| *limit);
+    let told: BTreeSet<Limit> = cases.chain(OTHERS).collect();
+    assert_eq!(told, Limit::ALL.iter().copied().collect());
+}
+
+#[test]
+fn what_all_workers_send_is_judged_together() {
+    // 25 frames of 10,000 bytes a second are 2 Mbit/s to each player.
+    for (players, is_over) in [(1, false), (2, true)] {
+        let lines = Lines::capture();
+        let mut w = World::with(2, |c| c.limits.outgoing_bitrate = 3_000_000);
+        let publisher = w.live("live/cam");
+        let first = w.player("live/cam");
+        for _ in 1..players {
+            w.player("live/cam");
+        }
+        w.stream_of(publisher, 0..100, 10_000);
+        let sending = w
+            .metrics()
+            .workers
+            .iter()
+            .filter(|w| w.bytes_out > 1_000_000)
+            .count();
+        assert_eq!(sending, players, "players are on workers of their own");
+        let told = |e: &Event| {
+            matches!(
+                e,
+                Event::LimitReached {
+                    limit: Limit::OutgoingBitrate,
+                    value: 3_000_000,
+                    ..
+                }
+            )
+        };
+        assert_eq!(w.count(told) > 0, is_over, "{players}");
+        let line = "limits.outgoing_bitrate is reached: 3000000";
+        assert_eq!(Lines::count(&lines.take(), line) > 0, is_over);
+        assert!(!w[first].is_closed(), "it is a warning");
+        w.end();
+    }
+}
+
+#[test]
+fn a_publisher_that_is_closed_for_its_bit_rate_is_told_why() {
+    let mut w = World::with(1, |c| {
+        c.limits.publisher_bitrate = 1000;
+        c.limits.disconnect_over_bitrate = true;
+    });
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..60);
+    assert!(w[publisher].is_closed());
+    let code = openrtmp_protocol::command::code::PUBLISH_BAD_NAME;
+    assert!(w[publisher].status(code).is_some() || w[publisher].refusal() == Some(code));
+    let reasons = w.close_reasons();
+    let text = reasons[0].to_string();
+    assert!(
+        text.starts_with("limit: ") && text.contains("limits.publisher_bitrate"),
+        "{text}"
+    );
+    w.end();
+}
+
+#[test]
+fn the_number_of_lines_changes_while_the_server_runs() {
+    let lines = Lines::capture();
+    let mut w = World::with(1, |c| c.limits.log_lines = 2);
+    let count = |w: &mut World| {
+        lines.take();
+        for _ in 0..20 {
+            w.raw();
+        }
+        w.run(ms(100));
+        Lines::count(&lines.take(), "connection accepted")
+    };
+    assert_eq!(count(&mut w), 2);
+    w.run(ms(2000));
+    let before = w.server.config();
+    let mut config = crate::config::Config::clone(&before);
+    config.limits.log_lines = 15;
+    drop(w.server.put_in_force(&before, &std::sync::Arc::new(config)));
+    assert_eq!(count(&mut w), 15);
+    w.end();
+}

@@ -1,0 +1,104 @@
+//! Listening sockets that the system takes, and how they come back.
+
+use std::net::SocketAddr;
+
+use super::world::{ADDRESS, World, ms};
+use crate::events::Event;
+use crate::platform::Platform;
+use crate::platform::sim::Loss;
+
+const OTHER: &str = "127.0.0.1:2000";
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn lost(e: &Event) -> bool {
+    matches!(e, Event::ListenerLost { address, .. } if address.port() == 1935)
+}
+
+fn restored(e: &Event) -> bool {
+    matches!(e, Event::ListenerRestored { address } if address.port() == 1935)
+}
+
+#[test]
+fn one_that_accept_says_is_gone_is_bound_again_at_once() {
+    let mut w = World::with(2, |c| c.listen.push(OTHER.parse().expect("an address")));
+    let publisher = w.live("live/cam");
+    w.sim.lose_listener(address(ADDRESS), Loss::Loud);
+    w.stream(publisher, 0..3);
+    assert_eq!((w.count(lost), w.count(restored)), (1, 1));
+    assert_eq!(w.server.addresses(), [address(ADDRESS), address(OTHER)]);
+    // Who was there goes on, and others come: through this one and the other.
+    let player = w.player("live/cam");
+    w.stream(publisher, 3..15);
+    assert!(!w[player].media.is_empty());
+    w.sim.connect(address(OTHER)).expect("it listens");
+    w.end();
+}
+
+#[test]
+fn one_that_is_lost_without_a_word_is_found_when_the_host_asks() {
+    let mut w = World::with(1, |c| c.listen.push(OTHER.parse().expect("an address")));
+    assert_eq!(w.host(|server| server.check_listeners()), []);
+    w.sim.lose_listener(address(ADDRESS), Loss::Silent);
+    w.run(ms(60_000));
+    assert_eq!(w.count(lost), 0, "nothing tells of it");
+    w.sim.connect(address(OTHER)).expect("the other listens");
+    let found = w.host(|server| server.check_listeners());
+    assert_eq!(found, [address(ADDRESS)]);
+    assert_eq!((w.count(lost), w.count(restored)), (1, 1));
+    w.live("live/cam");
+    assert_eq!(w.host(|server| server.check_listeners()), []);
+    w.end();
+}
+
+#[test]
+fn one_that_cannot_be_had_is_tried_again_and_is_a_reason_not_to_be_ready() {
+    let mut w = World::new(1);
+    w.sim.lose_listener(address(ADDRESS), Loss::Silent);
+    let squatter = Platform::listen(&w.sim, address(ADDRESS)).expect("the port is free");
+    assert_eq!(
+        w.host(|server| server.check_listeners()),
+        [address(ADDRESS)]
+    );
+    w.run(ms(30_000));
+    assert_eq!((w.count(lost), w.count(restored)), (1, 0));
+    let health = w.host(|server| server.health());
+    assert!(health.live && !health.ready, "{health:?}");
+    assert_eq!(health.reasons, [format!("not listening on {ADDRESS}")]);
+    let turns = w.metrics().workers[0].turns;
+    assert!(turns < 100, "{turns} turns: it does not spin");
+    drop(squatter);
+    w.until("it listens again", |w| w.count(restored) == 1);
+    assert!(w.host(|server| server.health()).ready);
+    w.live("live/cam");
+    w.end();
+}
+
+#[test]
+fn who_asks_need_not_wait_for_the_next_try() {
+    let mut w = World::new(1);
+    w.sim.lose_listener(address(ADDRESS), Loss::Silent);
+    let squatter = Platform::listen(&w.sim, address(ADDRESS)).expect("the port is free");
+    w.host(|server| server.check_listeners());
+    w.run(ms(20_000));
+    drop(squatter);
+    let before = w.now();
+    assert_eq!(
+        w.host(|server| server.check_listeners()),
+        [address(ADDRESS)]
+    );
+    assert_eq!((w.now(), w.count(restored)), (before, 1));
+    w.end();
+}
+
+#[test]
+fn a_stop_while_one_is_lost_ends() {
+    let mut w = World::new(2);
+    w.sim.lose_listener(address(ADDRESS), Loss::Silent);
+    let _squatter = Platform::listen(&w.sim, address(ADDRESS)).expect("the port is free");
+    w.host(|server| server.check_listeners());
+    w.stop(ms(100));
+    assert_eq!(w.workers_left(), 0);
+}

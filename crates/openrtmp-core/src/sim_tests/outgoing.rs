@@ -1,0 +1,428 @@
+//! Connections that a server makes: one plays from and publishes to another, each in the
+//! event loop that it has.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use openrtmp_protocol::RtmpUrl;
+use openrtmp_protocol::session::ClientMode;
+
+use super::media::{Class, assert_decodable, assert_whole, frames};
+use super::world::{FRAME, Setup, Who, World, ms};
+use crate::OutgoingError;
+use crate::config::SecondPublisher;
+use crate::events::{CloseReason, Event};
+use crate::platform::sim::{Faults, Route, Sim};
+
+/// Two servers of one network.
+struct Pair {
+    near: World,
+    far: World,
+}
+
+const FAR: &str = "127.0.0.1:1936";
+
+impl Pair {
+    fn new(workers: usize) -> Pair {
+        Pair::with(workers, 1, Faults::default())
+    }
+
+    fn with(workers: usize, seed: u64, faults: Faults) -> Pair {
+        Pair::of(workers, seed, faults, SecondPublisher::Reject)
+    }
+
+    fn of(workers: usize, seed: u64, faults: Faults, policy: SecondPublisher) -> Pair {
+        let mut setup = Setup::new(workers);
+        setup.network.faults = faults;
+        let sim = Sim::with_config(seed, setup.network.clone());
+        let near = setup.build_on(sim.clone()).expect("it starts");
+        let mut setup = Setup::new(workers);
+        setup.config.listen = vec![FAR.parse().expect("an address")];
+        setup.config.streams.second_publisher = policy;
+        let far = setup.build_on(sim).expect("it starts");
+        Pair { near, far }
+    }
+
+    fn act(&mut self) {
+        // What one does may concern the other.
+        for _ in 0..4 {
+            self.near.act();
+            self.far.act();
+        }
+    }
+
+    fn run(&mut self, span: Duration) {
+        let end = self.near.now() + span;
+        loop {
+            self.act();
+            match self.near.sim.next_step().filter(|&at| at <= end) {
+                Some(at) => self.near.sim.advance_to(at),
+                None => break,
+            }
+        }
+        self.near.sim.advance_to(end);
+        self.act();
+    }
+
+    #[track_caller]
+    fn until(&mut self, what: &str, is_so: impl Fn(&Pair) -> bool) {
+        for _ in 0..2000 {
+            if is_so(self) {
+                return;
+            }
+            self.run(ms(10));
+        }
+        panic!("{what}: never");
+    }
+
+    /// A publisher of one of them that sent metadata and headers. Both act meanwhile:
+    /// the network's time does not go on before everybody has.
+    fn live(&mut self, of: fn(&mut Pair) -> &mut World, path: &str) -> Who {
+        let who = of(self).client(ClientMode::Publish, path);
+        for _ in 0..1000 {
+            self.run(ms(10));
+            if of(self)[who].is_ready() {
+                of(self).headers(who);
+                return who;
+            }
+        }
+        panic!("{path} is not published");
+    }
+
+    fn near(&mut self) -> &mut World {
+        &mut self.near
+    }
+
+    fn far(&mut self) -> &mut World {
+        &mut self.far
+    }
+
+    /// Frames of a publisher of the near server.
+    fn stream(&mut self, publisher: Who, numbers: std::ops::Range<u32>) {
+        for n in numbers {
+            self.near[publisher].frame(n, 1000);
+            self.run(ms(FRAME));
+        }
+    }
+
+    fn end(mut self) {
+        self.far.server.begin_stop(ms(100));
+        self.near.server.begin_stop(ms(100));
+        self.until("workers to stop", |p| {
+            p.near.workers_left() + p.far.workers_left() == 0
+        });
+        self.near.finish_stop();
+        self.far.finish_stop();
+        self.act();
+        for world in [&self.near, &self.far] {
+            let left = world.left().into_iter();
+            // Sockets of clients of both are counted by the one network.
+            for (what, count) in left.filter(|(what, _)| *what != "sockets") {
+                assert_eq!(count, 0, "{what}");
+            }
+        }
+    }
+}
+
+fn url(text: &str) -> RtmpUrl {
+    RtmpUrl::parse(text).expect("a URL")
+}
+
+fn at_far(path: &str) -> RtmpUrl {
+    url(&format!("rtmp://{FAR}/{path}"))
+}
+
+fn at_near(path: &str) -> RtmpUrl {
+    url(&format!("rtmp://{}/{path}", super::world::ADDRESS))
+}
+
+#[test]
+fn one_server_plays_from_and_publishes_to_another() {
+    for workers in [1, 2] {
+        let mut p = Pair::new(workers);
+        let publisher = p.live(Pair::near, "live/cam");
+        let pulled = p.far.server.pull(&at_near("live/cam"), "live/pulled");
+        let pushed = p.near.server.push("live/cam", &at_far("live/pushed"));
+        assert_ne!(pulled.expect("begun"), pushed.expect("begun"));
+        let early = ["live/pulled", "live/pushed"].map(|name| {
+            let who = p.far.client(ClientMode::Play, name);
+            p.until("Play.Start", |p| p.far[who].is_ready());
+            who
+        });
+        p.stream(publisher, 0..25);
+        let late = ["live/pulled", "live/pushed"].map(|name| p.far.client(ClientMode::Play, name));
+        p.stream(publisher, 25..40);
+        p.run(ms(50));
+        for player in early.into_iter().chain(late) {
+            assert_whole(&p.far[player].media, &p.near[publisher].sent);
+            let has = |class| p.far[player].media.iter().any(|m| m.class() == class);
+            assert!(has(Class::Metadata) && has(Class::VideoHeader) && has(Class::AudioHeader));
+        }
+        // The end of the stream ends both: there is nothing more to publish, and the
+        // other server says that it is over.
+        p.near.leave(publisher);
+        p.run(ms(200));
+        assert!(
+            early
+                .into_iter()
+                .all(|who| p.far[who].end_of_stream().is_some())
+        );
+        assert!(p.near.close_reasons().contains(&CloseReason::StreamEnded));
+        p.end();
+    }
+}
+
+#[test]
+fn a_stream_comes_back_to_who_plays_it_elsewhere() {
+    let mut p = Pair::new(2);
+    p.far
+        .server
+        .pull(&at_near("live/cam"), "live/cam")
+        .expect("begun");
+    p.run(ms(100));
+    for round in 0..2 {
+        let publisher = p.live(Pair::near, "live/cam");
+        let player = p.far.client(ClientMode::Play, "live/cam");
+        p.stream(publisher, 0..15);
+        assert_whole(&p.far[player].media, &p.near[publisher].sent);
+        p.near.leave(publisher);
+        p.run(ms(200));
+        assert!(p.far[player].end_of_stream().is_some(), "round {round}");
+        p.far.leave(player);
+        p.run(ms(200));
+    }
+    p.end();
+}
+
+#[test]
+fn what_the_other_server_or_this_one_refuses_is_told() {
+    let mut p = Pair::new(1);
+    let publisher = p.live(Pair::near, "live/cam");
+    let taken = p.live(Pair::far, "live/cam");
+    p.near
+        .server
+        .push("live/cam", &at_far("live/cam"))
+        .expect("begun");
+    p.far
+        .server
+        .pull(&at_near("live/cam"), "live/cam")
+        .expect("begun");
+    p.run(ms(500));
+    let refused = |world: &World| {
+        let refusals = world.close_reasons().into_iter();
+        refusals
+            .filter(|r| matches!(r, CloseReason::Refused(_)))
+            .count()
+    };
+    // The far server refuses to be published to, and the near one is told; its own pull
+    // finds that the name is taken.
+    assert_eq!((refused(&p.near), refused(&p.far)), (1, 2));
+    assert!(!p.near[publisher].is_closed() && !p.far[taken].is_closed());
+    p.end();
+}
+
+#[test]
+fn a_key_is_not_asked_of_the_host_s_own_connections() {
+    let mut p = Pair::new(1);
+    let publisher = p.live(Pair::near, "live/cam");
+    p.far.server.publish_keys().add("s3cret".to_owned());
+    p.far
+        .server
+        .pull(&at_near("live/cam"), "live/copy")
+        .expect("begun");
+    let player = p.far.client(ClientMode::Play, "live/copy");
+    p.stream(publisher, 0..15);
+    assert!(!frames(&p.far[player].media).is_empty());
+    p.end();
+}
+
+#[test]
+fn a_takeover_ends_what_is_pulled() {
+    let mut p = Pair::new(1);
+    let publisher = p.live(Pair::near, "live/cam");
+    let mut config = crate::Config::clone(&p.far.server.config());
+    config.streams.second_publisher = SecondPublisher::Takeover;
+    p.far
+        .host(|server| server.reconfigure(config))
+        .expect("valid");
+    p.far
+        .server
+        .pull(&at_near("live/cam"), "live/cam")
+        .expect("begun");
+    p.stream(publisher, 0..5);
+    let other = p.live(Pair::far, "live/cam");
+    p.run(ms(100));
+    assert!(p.far[other].is_ready());
+    assert!(matches!(
+        &p.far.close_reasons()[..],
+        [CloseReason::Refused(_)]
+    ));
+    assert!(!p.near[publisher].is_closed());
+    p.end();
+}
+
+#[test]
+fn who_cannot_be_reached_is_told_with_each_address() {
+    let dead = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
+    for (route, why) in [
+        (Route::Refused, "refused"),
+        (Route::BlackHole, "no answer in time"),
+    ] {
+        let mut w = World::new(1);
+        w.sim.set_host("elsewhere.example", vec![dead]);
+        w.sim.set_route(dead, route);
+        let begun = w
+            .server
+            .pull(&url("rtmp://elsewhere.example/live/cam"), "live/cam");
+        let id = begun.expect("begun");
+        let failed = |w: &World| {
+            w.events().into_iter().find_map(|e| match e {
+                Event::OutgoingFailed {
+                    connection, error, ..
+                } if connection == id => Some(error),
+                _ => None,
+            })
+        };
+        w.until("the failure", |w| failed(w).is_some());
+        let error = failed(&w).expect("it was told").to_lowercase();
+        assert!(
+            error.contains("192.0.2.66") && error.contains(why),
+            "{error}"
+        );
+        assert!(w.close_reasons().is_empty(), "it was never open");
+        w.end();
+    }
+}
+
+#[test]
+fn a_host_that_is_not_found_and_one_that_is_looked_up_for_ever_are_told() {
+    for faults in [
+        Faults::default(),
+        Faults {
+            lookup_hangs: 1.0,
+            ..Faults::default()
+        },
+    ] {
+        let mut setup = Setup::new(1);
+        setup.network.faults = faults;
+        let mut w = setup.build();
+        w.server
+            .push("live/cam", &url("rtmp://nowhere.example/live/cam"))
+            .expect("begun");
+        let failed = |e: &Event| matches!(e, Event::OutgoingFailed { .. });
+        w.until("the failure", |w| w.count(failed) == 1);
+        w.end();
+    }
+}
+
+#[test]
+fn the_host_ends_what_it_began_at_any_time() {
+    let mut w = World::new(1);
+    let dead = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
+    w.sim.set_route(dead, Route::BlackHole);
+    let id = w
+        .server
+        .pull(&url("rtmp://192.0.2.66/live/cam"), "live/cam");
+    let id = id.expect("begun");
+    w.run(ms(100));
+    assert!(w.host(|server| server.disconnect(id, "never mind")));
+    w.run(ms(10));
+    assert_eq!(w.count(|e| matches!(e, Event::OutgoingFailed { .. })), 1);
+    assert!(!w.host(|server| server.disconnect(id, "again")));
+
+    let publisher = w.live("live/cam");
+    let copied = w.server.pull(&at_near("live/cam"), "live/copy");
+    let copied = copied.expect("begun");
+    w.stream(publisher, 0..5);
+    assert!(w.host(|server| server.disconnect(copied, "enough")));
+    w.run(ms(3000));
+    let ended = CloseReason::Host("enough".to_owned());
+    assert!(
+        w.close_reasons().contains(&ended),
+        "{:?}",
+        w.close_reasons()
+    );
+    w.end();
+}
+
+#[test]
+fn they_count_as_connections_and_stop_with_the_server() {
+    let mut w = World::with(1, |c| c.limits.connections = 2);
+    let publisher = w.live("live/cam");
+    // From this server to itself: the connection that is made and the one accepted.
+    let dead = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
+    w.sim.set_route(dead, Route::BlackHole);
+    let nowhere = url("rtmp://192.0.2.66/live/cam");
+    w.server.push("live/cam", &nowhere).expect("begun");
+    let full = w.server.push("live/cam", &nowhere);
+    assert_eq!(full, Err(OutgoingError::Limit));
+    assert_eq!(w.server.push("", &nowhere), Err(OutgoingError::EmptyName));
+    w.stream(publisher, 0..3);
+    w.stop(ms(100));
+    assert_eq!(w.count(|e| matches!(e, Event::OutgoingFailed { .. })), 1);
+    assert_eq!(
+        w.server.push("live/cam", &nowhere),
+        Err(OutgoingError::Stopping)
+    );
+    w.end();
+}
+
+#[test]
+fn whatever_goes_wrong_between_them_nothing_is_left_and_all_is_told() {
+    for seed in 0..100 {
+        let mut p = Pair::with(1 + seed as usize % 3, seed, Faults::rough());
+        let publisher = p.near.client(ClientMode::Publish, "live/cam");
+        let mut asked = Vec::new();
+        for n in 0..4 {
+            asked.extend(
+                p.far
+                    .server
+                    .pull(&at_near("live/cam"), &format!("live/{n}")),
+            );
+            asked.extend(
+                p.near
+                    .server
+                    .push("live/cam", &at_far(&format!("live/p{n}"))),
+            );
+            p.run(ms(50));
+        }
+        if p.near[publisher].is_ready() {
+            p.near.headers(publisher);
+        }
+        let player = p.far.client(ClientMode::Play, "live/0");
+        for n in 0..30 {
+            if p.near[publisher].is_ready() {
+                p.near[publisher].frame(n, 1000);
+            }
+            p.run(ms(FRAME));
+        }
+        assert_decodable(&p.far[player].media, &p.near[publisher].sent);
+        p.run(Duration::from_secs(30));
+        p.near.server.begin_stop(Duration::ZERO);
+        p.far.server.begin_stop(Duration::ZERO);
+        p.until("workers to stop", |p| {
+            p.near.workers_left() + p.far.workers_left() == 0
+        });
+        let (mut ended, mut failed) = (0, 0);
+        for event in p.near.events().into_iter().chain(p.far.events()) {
+            match event {
+                Event::OutgoingFailed { .. } => failed += 1,
+                Event::ConnectionOpened { .. } => ended -= 1,
+                Event::ConnectionClosed { .. } => ended += 1,
+                _ => {}
+            }
+        }
+        assert_eq!(ended, 0, "seed {seed}: every connection opened was closed");
+        assert!(failed <= asked.len(), "seed {seed}");
+        for world in [&p.near, &p.far] {
+            assert_eq!(world.shared.locations.len(), 0, "seed {seed}");
+            let open = &world.shared.connections;
+            assert_eq!(
+                open.load(std::sync::atomic::Ordering::Acquire),
+                0,
+                "seed {seed}"
+            );
+        }
+        p.end();
+    }
+}

@@ -1,0 +1,329 @@
+//! The protocol's part of a connection, whichever side began it.
+
+use bytes::Bytes;
+use openrtmp_protocol::command::{Status, code};
+use openrtmp_protocol::session::{
+    ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId, ServerEvent,
+    ServerSession, SessionError, SessionLimit, Stage,
+};
+use openrtmp_protocol::{Secret, Time};
+
+use crate::access::AccessAction;
+use crate::outgoing::Errand;
+
+/// The message stream of everything that an outgoing connection plays: it has one only,
+/// whatever number the other server gave it.
+pub(super) const PLAYED: u32 = 1;
+
+/// A session of either side, with one face.
+pub(super) enum Session {
+    /// A peer connected to us.
+    Server(Box<ServerSession>),
+    /// We connected to another server.
+    Client(Box<Client>),
+}
+
+/// A session that we began, and what for.
+pub(super) struct Client {
+    pub(super) session: ClientSession,
+    pub(super) errand: Errand,
+}
+
+/// What happened in a session.
+pub(super) enum SessionEvent {
+    /// A message of something that is published here.
+    Media(Media),
+    /// The handshake is over.
+    HandshakeDone {
+        /// C2 echoed S1, or S2 echoed C1.
+        echo_matched: bool,
+    },
+    /// The peer asks for something; it is to be answered.
+    Request {
+        request: RequestId,
+        message_stream: u32,
+        wish: Wish,
+    },
+    /// A request is gone before it was answered.
+    Withdrawn { request: RequestId },
+    /// What was published on a message stream is over.
+    PublishEnd { message_stream: u32 },
+    /// What was played on a message stream is over.
+    PlayEnd { message_stream: u32 },
+    /// A player pauses or goes on.
+    Pause { message_stream: u32, paused: bool },
+    /// A player wants a kind of media, or no longer.
+    Receive {
+        message_stream: u32,
+        kind: MediaKind,
+        wanted: bool,
+    },
+    /// The other server granted what we connected for, or has the stream again.
+    Ready,
+    /// More than a limit was asked for, and refused.
+    LimitReached(SessionLimit),
+    /// Something odd that is put up with.
+    Tolerated(String),
+}
+
+/// What a request asks for.
+pub(super) struct Wish {
+    pub(super) action: AccessAction,
+    /// The app, of `connect`.
+    pub(super) app: String,
+    /// The stream, of `publish` and `play`.
+    pub(super) name: Option<openrtmp_protocol::StreamName>,
+    pub(super) query: Secret,
+}
+
+impl Session {
+    pub(super) fn handle_input(&mut self, now: Time, bytes: &[u8]) -> Result<usize, SessionError> {
+        match self {
+            Session::Server(session) => session.handle_input(now, bytes),
+            Session::Client(client) => client.session.handle_input(now, bytes),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Time) -> Result<(), SessionError> {
+        match self {
+            Session::Server(session) => session.handle_timeout(now),
+            Session::Client(client) => client.session.handle_timeout(now),
+        }
+    }
+
+    pub(super) fn poll_event(&mut self) -> Option<SessionEvent> {
+        match self {
+            // What nobody here acts on is stepped over.
+            Session::Server(session) => loop {
+                if let Some(event) = of_server(session.poll_event()?) {
+                    return Some(event);
+                }
+            },
+            Session::Client(client) => loop {
+                if let Some(event) = of_client(client.session.poll_event()?) {
+                    return Some(event);
+                }
+            },
+        }
+    }
+
+    pub(super) fn poll_transmit(&mut self) -> Option<Bytes> {
+        match self {
+            Session::Server(session) => session.poll_transmit(),
+            Session::Client(client) => client.session.poll_transmit(),
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Time> {
+        match self {
+            Session::Server(session) => session.poll_timeout(),
+            Session::Client(client) => client.session.poll_timeout(),
+        }
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        match self {
+            Session::Server(session) => session.stage(),
+            Session::Client(client) => client.session.stage(),
+        }
+    }
+
+    pub(super) fn chunk_size(&self) -> u32 {
+        match self {
+            Session::Server(session) => session.chunk_size(),
+            Session::Client(client) => client.session.chunk_size(),
+        }
+    }
+
+    pub(super) fn buffered_bytes(&self) -> usize {
+        match self {
+            Session::Server(session) => session.buffered_bytes(),
+            Session::Client(client) => client.session.buffered_bytes(),
+        }
+    }
+
+    pub(super) fn ping(&mut self, timestamp: u32) {
+        match self {
+            Session::Server(session) => session.ping(timestamp),
+            Session::Client(client) => client.session.ping(timestamp),
+        }
+    }
+
+    /// Why the connection is there, if we made it.
+    pub(super) fn errand(&self) -> Option<&Errand> {
+        match self {
+            Session::Server(_) => None,
+            Session::Client(client) => Some(&client.errand),
+        }
+    }
+
+    /// The message stream that what we publish to the other server goes out on.
+    pub(super) fn media_stream(&self) -> Option<u32> {
+        match self {
+            Session::Server(_) => None,
+            Session::Client(client) => client.session.media_stream(),
+        }
+    }
+
+    /// Grants a request of the peer. What is asked for on an errand needs no answer.
+    pub(super) fn accept(&mut self, now: Time, request: RequestId) {
+        if let Session::Server(session) = self {
+            session.accept(now, request);
+        }
+    }
+
+    /// Refuses a request of the peer.
+    pub(super) fn reject(&mut self, now: Time, request: RequestId, reason: &RejectReason) {
+        if let Session::Server(session) = self {
+            session.reject(now, request, reason);
+        }
+    }
+
+    /// What is played on a message stream has begun.
+    pub(super) fn notify_published(&mut self, message_stream: u32) {
+        if let Session::Server(session) = self {
+            session.notify_published(message_stream);
+        }
+    }
+
+    /// What is played on a message stream is over. An errand is, with it.
+    pub(super) fn notify_unpublished(&mut self, message_stream: u32) {
+        match self {
+            Session::Server(session) => session.notify_unpublished(message_stream),
+            Session::Client(client) => client.session.close(),
+        }
+    }
+
+    /// The peer may no longer publish on a message stream.
+    pub(super) fn end_publish(&mut self, message_stream: u32, reason: &str) {
+        if let Session::Server(session) = self {
+            let status = Status::error(code::PUBLISH_BAD_NAME, reason);
+            session.end_publish(message_stream, &status);
+        }
+    }
+
+    /// The server stops: whoever can is asked to connect again, the others are told.
+    pub(super) fn announce_stop(&mut self) {
+        let text = "the server is stopping";
+        match self {
+            Session::Server(session) => {
+                if !session.request_reconnect(None, text) {
+                    session.send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, text));
+                }
+            }
+            Session::Client(client) => client.session.close(),
+        }
+    }
+
+    /// Says what is to be said before we end the connection.
+    pub(super) fn say_goodbye(&mut self) {
+        if let Session::Client(client) = self {
+            client.session.close();
+        }
+    }
+}
+
+fn of_client(event: ClientEvent) -> Option<SessionEvent> {
+    Some(match event {
+        ClientEvent::Media(media) => SessionEvent::Media(Media {
+            stream: PLAYED,
+            ..media
+        }),
+        ClientEvent::HandshakeDone(summary) => SessionEvent::HandshakeDone {
+            echo_matched: summary.echo_matched,
+        },
+        ClientEvent::Ready => SessionEvent::Ready,
+        ClientEvent::Status(status) => match status.code.as_str() {
+            code::PLAY_PUBLISH_NOTIFY => SessionEvent::Ready,
+            code::PLAY_UNPUBLISH_NOTIFY => SessionEvent::PublishEnd {
+                message_stream: PLAYED,
+            },
+            _ => return None,
+        },
+        ClientEvent::StreamEof => SessionEvent::PublishEnd {
+            message_stream: PLAYED,
+        },
+        _ => return None,
+    })
+}
+
+fn of_server(event: ServerEvent) -> Option<SessionEvent> {
+    let request = |request, message_stream, wish| SessionEvent::Request {
+        request,
+        message_stream,
+        wish,
+    };
+    Some(match event {
+        ServerEvent::Media(media) => SessionEvent::Media(media),
+        ServerEvent::HandshakeDone(summary) => SessionEvent::HandshakeDone {
+            echo_matched: summary.echo_matched,
+        },
+        ServerEvent::Connect {
+            request: id,
+            connect,
+        } => {
+            let wish = Wish {
+                action: AccessAction::Connect,
+                app: connect.app,
+                name: None,
+                query: connect.query,
+            };
+            request(id, 0, wish)
+        }
+        ServerEvent::Publish {
+            request: id,
+            stream,
+            name,
+            query,
+            ..
+        } => request(id, stream, Wish::of(AccessAction::Publish, name, query)),
+        ServerEvent::Play {
+            request: id,
+            stream,
+            name,
+            query,
+        } => request(id, stream, Wish::of(AccessAction::Play, name, query)),
+        ServerEvent::PublishEnd { stream } => SessionEvent::PublishEnd {
+            message_stream: stream,
+        },
+        ServerEvent::PlayEnd { stream } => SessionEvent::PlayEnd {
+            message_stream: stream,
+        },
+        ServerEvent::Pause { stream, paused } => SessionEvent::Pause {
+            message_stream: stream,
+            paused,
+        },
+        // The session tells one of them at a time.
+        ServerEvent::Receive {
+            stream,
+            audio,
+            video,
+        } => {
+            let (kind, wanted) = match (audio, video) {
+                (Some(wanted), _) => (MediaKind::Audio, wanted),
+                (None, Some(wanted)) => (MediaKind::Video, wanted),
+                (None, None) => return None,
+            };
+            SessionEvent::Receive {
+                message_stream: stream,
+                kind,
+                wanted,
+            }
+        }
+        ServerEvent::Withdrawn { request } => SessionEvent::Withdrawn { request },
+        ServerEvent::LimitReached(limit) => SessionEvent::LimitReached(limit),
+        ServerEvent::Tolerated(what) => SessionEvent::Tolerated(what),
+        _ => return None,
+    })
+}
+
+impl Wish {
+    fn of(action: AccessAction, name: openrtmp_protocol::StreamName, query: Secret) -> Wish {
+        Wish {
+            action,
+            app: String::new(),
+            name: Some(name),
+            query,
+        }
+    }
+}
