@@ -84,6 +84,7 @@
 //   record.apps []: apps with commas between them; none: all
 //   record.split_duration [0]: ms, then a new file; 0: never
 //   record.split_bytes [0]: bytes, then a new file; 0: never
+//   record.queue_bytes [67108864]: bytes of a stream that wait for the disk, 1048576 or more
 //   limits.connections [1000; 100]: at once, 1 or more
 //   limits.connections_per_address [0]: the same of one address; 0: no limit
 //   limits.handshake_grace [1000]: ms, to 600000; then who has not got to connect makes room
@@ -272,11 +273,12 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // A player is too slow. connection_id, stream, number: frames dropped just now.
 #define OPENRTMP_EVENT_SUBSCRIBER_DROPPING 13
 
-// A request was decided. connection_id, peer, stream: the app or the stream, keys
-// masked, text: why not, flag: granted, number: OPENRTMP_ACCESS_*.
+// A request was decided. connection_id, peer, stream: the app or the stream, text: why
+// not, flag: granted, number: OPENRTMP_ACCESS_*.
 #define OPENRTMP_EVENT_ACCESS 14
 
-// A limit was reached. text: which, by its path, number: its value.
+// A limit was reached. connection_id if it is one connection's, text: which, by its
+// setting's path, number: its value, durations in ms.
 #define OPENRTMP_EVENT_LIMIT_REACHED 15
 
 // A recording was begun. stream, text: the file.
@@ -297,6 +299,13 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // A bug in this library was caught in a call of this process, which returned
 // OPENRTMP_ERROR_PANIC or nothing. Each running server tells. text: what is known.
 #define OPENRTMP_EVENT_INTERNAL_ERROR 21
+
+// A recording misses frames, since the disk is too slow. stream, text: the file, number:
+// frames; the JSON has bytes and span.
+#define OPENRTMP_EVENT_RECORDING_LOST 30
+
+// A recorder failed and goes on with new files. The JSON has the pause.
+#define OPENRTMP_EVENT_RECORDER_RESTARTED 31
 
 // Another reason, or none.
 #define OPENRTMP_CLOSE_OTHER 0
@@ -385,6 +394,10 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // The end of a sequence.
 #define OPENRTMP_FRAME_END 8
 
+// Something else: a command to players, silence without a codec, or a message that
+// cannot be read, whole; then codec is 0.
+#define OPENRTMP_FRAME_OTHER 16
+
 // H.264, "avc1".
 #define OPENRTMP_FOURCC_AVC 1635148593
 
@@ -450,7 +463,8 @@ typedef struct openrtmp_event {
     uint32_t reason;
     // 0 or 1, see the kind.
     uint32_t flag;
-    // The stream's path, for example "live/cam".
+    // The stream's path, for example "live/cam", keys masked, as in "live/***1f3a";
+    // openrtmp_server_stream_name() tells the whole.
     openrtmp_str stream;
     // The peer's address and port.
     openrtmp_str peer;
@@ -472,9 +486,10 @@ typedef struct openrtmp_access_request {
     uint64_t connection_id;
     // The app.
     openrtmp_str app;
-    // The stream's path, app included; empty when connecting.
+    // The stream's path, app included; empty when connecting. The whole of it: it may
+    // be a key.
     openrtmp_str stream;
-    // Query of the URL, without "?". May hold secrets.
+    // Query of the URL, without "?". It may hold keys.
     openrtmp_str query;
     // The peer's address and port.
     openrtmp_str peer;
@@ -581,7 +596,8 @@ typedef struct openrtmp_stream_info {
     uint32_t live;
     // Which.
     uint64_t stream_id;
-    // Its path, for example "live/cam".
+    // Its path, for example "live/cam", keys masked, as in "live/***1f3a";
+    // openrtmp_server_stream_name() tells the whole.
     openrtmp_str name;
     // Codec strings (RFC 6381) of its tracks, with commas between them.
     openrtmp_str codecs;
@@ -700,6 +716,9 @@ typedef struct openrtmp_metrics {
     uint64_t delay_p99_us;
     // Frames that these are of.
     uint64_t delay_frames;
+    // Of errors_refused, those that came with a wrong key, or with none where one is
+    // needed.
+    uint64_t errors_wrong_keys;
 } openrtmp_metrics;
 
 // One frame of one track. Read only. Lives as long as the callback, or, once
@@ -709,7 +728,8 @@ typedef struct openrtmp_frame {
     uint32_t struct_size;
     // OPENRTMP_MEDIA_*.
     uint32_t kind;
-    // FourCC, first character in the most significant byte; 0 for data.
+    // FourCC, first character in the most significant byte; 0 for data and for what
+    // cannot be read.
     uint32_t codec;
     // OPENRTMP_FRAME_*, combined.
     uint32_t flags;
@@ -719,7 +739,8 @@ typedef struct openrtmp_frame {
     uint32_t reserved;
     // The stream.
     uint64_t stream_id;
-    // Its path, for example "live/cam".
+    // Its path, for example "live/cam", keys masked, as in "live/***1f3a";
+    // openrtmp_server_stream_name() tells the whole.
     openrtmp_str stream;
     // Decoding time on the stream's clock.
     int64_t dts_us;
@@ -734,6 +755,22 @@ typedef struct openrtmp_frame {
     uint64_t dropped;
 } openrtmp_frame;
 
+// What a tap did not get. Lives as long as the callback.
+typedef struct OpenrtmpLoss {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Frames; those of several tracks in one message count as one.
+    uint64_t frames;
+    // Their bytes.
+    uint64_t bytes;
+    // Decoding time of the earliest, on the stream's clock.
+    int64_t from_us;
+    // Decoding time of the latest.
+    int64_t to_us;
+} OpenrtmpLoss;
+
 // What a tap calls back, on a thread of its own. Only on_frame must not be NULL.
 typedef struct openrtmp_tap_callbacks {
     // sizeof(openrtmp_tap_callbacks).
@@ -743,14 +780,25 @@ typedef struct openrtmp_tap_callbacks {
     // Handed to each callback.
     void *user_data;
     // A frame. When it returns too late, video up to a later key frame is dropped,
-    // as for any slow player ("queue" in the settings); nobody else waits.
+    // as for any slow player ("queue" in the settings), and everything at twice that;
+    // nobody else waits.
     void (*on_frame)(void *user_data, const struct openrtmp_frame *frame);
     // A stream has a publisher; its frames follow.
     void (*on_started)(void *user_data, uint64_t stream_id, openrtmp_str stream);
     // A stream is over. It may start again.
     void (*on_ended)(void *user_data, uint64_t stream_id, openrtmp_str stream);
-    // The last call, after openrtmp_tap_free() or the server's stop.
+    // The last call, after openrtmp_tap_free() or the server's stop. Each stream that
+    // on_started told of has had its on_ended by then.
     void (*on_closed)(void *user_data);
+    // A stream goes on with another publisher: its own configuration comes, and video
+    // starts at a key frame; time goes on.
+    void (*on_republished)(void *user_data, uint64_t stream_id, openrtmp_str stream);
+    // Frames are missing since on_frame returned too late. Comes before the frame that
+    // follows the gap.
+    void (*on_lost)(void *user_data,
+                    uint64_t stream_id,
+                    openrtmp_str stream,
+                    const struct OpenrtmpLoss *loss);
 } openrtmp_tap_callbacks;
 
 // A track and its decoder configuration.
@@ -948,6 +996,12 @@ int32_t openrtmp_server_health(const struct openrtmp_server *server,
 // Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
 int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
 
+// Says that the last segment of the name in a request is a key: it is not shown in
+// logs, events, numbers and file names, as long as the server knows of the stream. To be
+// called before the answer, whatever that is. "access.secret_names" says so of all.
+// OPENRTMP_ERROR_NOT_FOUND if the request was answered, or its time is over.
+int32_t openrtmp_request_mark_secret(struct openrtmp_server *server, uint64_t request_id);
+
 // Refuses a request; the peer sees the reason.
 int32_t openrtmp_request_reject(struct openrtmp_server *server,
                                 uint64_t request_id,
@@ -1001,6 +1055,20 @@ int32_t openrtmp_server_end_stream(struct openrtmp_server *server,
                                    openrtmp_str stream,
                                    openrtmp_str reason);
 
+// openrtmp_server_end_stream() of a stream by its id.
+int32_t openrtmp_server_end_stream_id(struct openrtmp_server *server,
+                                      uint64_t stream_id,
+                                      openrtmp_str reason);
+
+// Writes the whole name of a stream, key included where it is one: what events, frames
+// and the visit of streams mask. OPENRTMP_ERROR_NOT_FOUND once nobody publishes, plays,
+// taps or waits for it.
+int32_t openrtmp_server_stream_name(const struct openrtmp_server *server,
+                                    uint64_t stream_id,
+                                    char *buffer,
+                                    size_t capacity,
+                                    size_t *out_length);
+
 // Takes the numbers. Asks each worker thread, and waits at most 1 s for one that is
 // busy.
 int32_t openrtmp_server_metrics(const struct openrtmp_server *server,
@@ -1014,7 +1082,8 @@ int32_t openrtmp_server_metrics_json(const struct openrtmp_server *server,
                                      size_t *out_length);
 
 // Adds a key of a kind (OPENRTMP_KEY_*) to a running server. Once there is one, peers
-// without a key are refused. A peer gives it as "name?key=KEY", or as the name.
+// without a key are refused. A peer gives one: the first "key" or "token" of the query
+// ("name?key=KEY", "app?key=KEY"), or, without one, the last segment of the name.
 int32_t openrtmp_key_add(struct openrtmp_server *server, uint32_t kind, openrtmp_str key);
 
 // Takes a key away. What is being published with it ends; what is being played goes
@@ -1041,8 +1110,8 @@ int32_t openrtmp_tap_open(struct openrtmp_server *server,
                           const struct openrtmp_tap_callbacks *callbacks,
                           struct openrtmp_tap **out_tap);
 
-// Closes a tap and frees it: waits until its callback has returned and on_closed was
-// called. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
+// Closes a tap and frees it: waits until its callback has returned, on_ended was called
+// for each stream that on_started told of, and on_closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
 // freed.
 int32_t openrtmp_tap_free(struct openrtmp_tap *tap);
 
@@ -1091,8 +1160,9 @@ int32_t openrtmp_record_start(struct openrtmp_server *server,
                               openrtmp_str stream,
                               openrtmp_str directory);
 
-// Completes a recording begun by openrtmp_record_start(); when it returns the file is
-// whole.
+// Completes a recording begun by openrtmp_record_start(), and tells what became of it:
+// when it returns 0 the files are whole; OPENRTMP_ERROR_IO tells that one of them failed,
+// or could not be completed in 5 s, and the recording is over all the same.
 int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream);
 
 #ifdef __cplusplus
@@ -1108,7 +1178,7 @@ int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream
 #define OPENRTMP_LOG_CALLBACKS_INIT \
     { (uint32_t) sizeof(openrtmp_log_callbacks), OPENRTMP_LOG_INFO, NULL, NULL, NULL }
 #define OPENRTMP_TAP_CALLBACKS_INIT \
-    { (uint32_t) sizeof(openrtmp_tap_callbacks), 0, NULL, NULL, NULL, NULL, NULL }
+    { (uint32_t) sizeof(openrtmp_tap_callbacks), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 #define OPENRTMP_SUMMARY_INIT \
     { (uint32_t) sizeof(openrtmp_summary), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define OPENRTMP_HEALTH_INIT \
