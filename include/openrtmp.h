@@ -85,6 +85,7 @@
 //   record.apps []: apps with commas between them; none: all
 //   record.split_duration [0]: ms, then a new file; 0: never
 //   record.split_bytes [0]: bytes, then a new file; 0: never
+//   record.queue_bytes [67108864]: bytes of a stream that wait for the disk, 1048576 or more
 //   limits.connections [1000; 100]: at once, 1 or more
 //   limits.connections_per_address [0]: the same of one address; 0: no limit
 //   limits.handshake_grace [1000]: ms, to 600000; then who has not got to connect makes room
@@ -300,6 +301,13 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // OPENRTMP_ERROR_PANIC or nothing. Each running server tells. text: what is known.
 #define OPENRTMP_EVENT_INTERNAL_ERROR 21
 
+// A recording misses frames, since the disk is too slow. stream, text: the file, number:
+// frames; the JSON has bytes and span.
+#define OPENRTMP_EVENT_RECORDING_LOST 30
+
+// A recorder failed and goes on with new files. The JSON has the pause.
+#define OPENRTMP_EVENT_RECORDER_RESTARTED 31
+
 // Another reason, or none.
 #define OPENRTMP_CLOSE_OTHER 0
 
@@ -386,6 +394,10 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 
 // The end of a sequence.
 #define OPENRTMP_FRAME_END 8
+
+// Something else: a command to players, silence without a codec, or a message that
+// cannot be read, whole; then codec is 0.
+#define OPENRTMP_FRAME_OTHER 16
 
 // H.264, "avc1".
 #define OPENRTMP_FOURCC_AVC 1635148593
@@ -717,7 +729,8 @@ typedef struct openrtmp_frame {
     uint32_t struct_size;
     // OPENRTMP_MEDIA_*.
     uint32_t kind;
-    // FourCC, first character in the most significant byte; 0 for data.
+    // FourCC, first character in the most significant byte; 0 for data and for what
+    // cannot be read.
     uint32_t codec;
     // OPENRTMP_FRAME_*, combined.
     uint32_t flags;
@@ -743,6 +756,22 @@ typedef struct openrtmp_frame {
     uint64_t dropped;
 } openrtmp_frame;
 
+// What a tap did not get. Lives as long as the callback.
+typedef struct OpenrtmpLoss {
+    // Size of the struct that the library fills.
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Frames; those of several tracks in one message count as one.
+    uint64_t frames;
+    // Their bytes.
+    uint64_t bytes;
+    // Decoding time of the earliest, on the stream's clock.
+    int64_t from_us;
+    // Decoding time of the latest.
+    int64_t to_us;
+} OpenrtmpLoss;
+
 // What a tap calls back, on a thread of its own. Only on_frame must not be NULL.
 typedef struct openrtmp_tap_callbacks {
     // sizeof(openrtmp_tap_callbacks).
@@ -752,14 +781,25 @@ typedef struct openrtmp_tap_callbacks {
     // Handed to each callback.
     void *user_data;
     // A frame. When it returns too late, video up to a later key frame is dropped,
-    // as for any slow player ("queue" in the settings); nobody else waits.
+    // as for any slow player ("queue" in the settings), and everything at twice that;
+    // nobody else waits.
     void (*on_frame)(void *user_data, const struct openrtmp_frame *frame);
     // A stream has a publisher; its frames follow.
     void (*on_started)(void *user_data, uint64_t stream_id, openrtmp_str stream);
     // A stream is over. It may start again.
     void (*on_ended)(void *user_data, uint64_t stream_id, openrtmp_str stream);
-    // The last call, after openrtmp_tap_free() or the server's stop.
+    // The last call, after openrtmp_tap_free() or the server's stop. Each stream that
+    // on_started told of has had its on_ended by then.
     void (*on_closed)(void *user_data);
+    // A stream goes on with another publisher: its own configuration comes, and video
+    // starts at a key frame; time goes on.
+    void (*on_republished)(void *user_data, uint64_t stream_id, openrtmp_str stream);
+    // Frames are missing since on_frame returned too late. Comes before the frame that
+    // follows the gap.
+    void (*on_lost)(void *user_data,
+                    uint64_t stream_id,
+                    openrtmp_str stream,
+                    const struct OpenrtmpLoss *loss);
 } openrtmp_tap_callbacks;
 
 // A track and its decoder configuration.
@@ -1071,8 +1111,8 @@ int32_t openrtmp_tap_open(struct openrtmp_server *server,
                           const struct openrtmp_tap_callbacks *callbacks,
                           struct openrtmp_tap **out_tap);
 
-// Closes a tap and frees it: waits until its callback has returned and on_closed was
-// called. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
+// Closes a tap and frees it: waits until its callback has returned, on_ended was called
+// for each stream that on_started told of, and on_closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
 // freed.
 int32_t openrtmp_tap_free(struct openrtmp_tap *tap);
 
@@ -1121,8 +1161,9 @@ int32_t openrtmp_record_start(struct openrtmp_server *server,
                               openrtmp_str stream,
                               openrtmp_str directory);
 
-// Completes a recording begun by openrtmp_record_start(); when it returns the file is
-// whole.
+// Completes a recording begun by openrtmp_record_start(), and tells what became of it:
+// when it returns 0 the files are whole; OPENRTMP_ERROR_IO tells that one of them failed,
+// or could not be completed in 5 s, and the recording is over all the same.
 int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream);
 
 #ifdef __cplusplus
@@ -1138,7 +1179,7 @@ int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream
 #define OPENRTMP_LOG_CALLBACKS_INIT \
     { (uint32_t) sizeof(openrtmp_log_callbacks), OPENRTMP_LOG_INFO, NULL, NULL, NULL }
 #define OPENRTMP_TAP_CALLBACKS_INIT \
-    { (uint32_t) sizeof(openrtmp_tap_callbacks), 0, NULL, NULL, NULL, NULL, NULL }
+    { (uint32_t) sizeof(openrtmp_tap_callbacks), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 #define OPENRTMP_SUMMARY_INIT \
     { (uint32_t) sizeof(openrtmp_summary), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define OPENRTMP_HEALTH_INIT \

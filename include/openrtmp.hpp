@@ -327,6 +327,10 @@ struct TapCallbacks {
     std::function<void(std::uint64_t stream_id, std::string_view stream)> on_started;
     std::function<void(std::uint64_t stream_id, std::string_view stream)> on_ended;
     std::function<void()> on_closed;
+    std::function<void(std::uint64_t stream_id, std::string_view stream)> on_republished;
+    std::function<void(std::uint64_t stream_id, std::string_view stream,
+                       const openrtmp_loss &loss)>
+        on_lost;
 };
 
 /// The frames of one stream, or, with an empty name, of all.
@@ -349,6 +353,18 @@ public:
         if (box->on_ended) {
             table.on_ended = [](void *user_data, std::uint64_t id, openrtmp_str s) noexcept {
                 static_cast<TapCallbacks *>(user_data)->on_ended(id, view(s));
+            };
+        }
+        if (box->on_republished) {
+            table.on_republished = [](void *user_data, std::uint64_t id,
+                                      openrtmp_str s) noexcept {
+                static_cast<TapCallbacks *>(user_data)->on_republished(id, view(s));
+            };
+        }
+        if (box->on_lost) {
+            table.on_lost = [](void *user_data, std::uint64_t id, openrtmp_str s,
+                               const openrtmp_loss *loss) noexcept {
+                static_cast<TapCallbacks *>(user_data)->on_lost(id, view(s), *loss);
             };
         }
         table.on_closed = [](void *user_data) noexcept {

@@ -186,8 +186,12 @@ fn the_host_records_a_stream_until_it_says_so() {
     publish_some(&mut publisher);
     // What a tap opened later has, the recording was given.
     while !matches!(tap.recv(PATIENCE), Some(TapEvent::Frame(f)) if f.dts_micros == 40_000) {}
-    assert!(server.stop_recording("live/cam"));
-    assert!(!server.stop_recording("live/cam"));
+    let summary = server.stop_recording("live/cam").expect("it is recorded");
+    assert_eq!(
+        (summary.files, summary.lost_frames, summary.error),
+        (1, 0, None)
+    );
+    assert!(server.stop_recording("live/cam").is_none());
     let times = tags(&finished(&events));
     assert_eq!(times.last(), Some(&40), "{times:?}");
 

@@ -120,6 +120,7 @@ impl From<RecordError> for Failure {
             RecordError::Config(_) => OPENRTMP_ERROR_CONFIG,
             RecordError::Busy => OPENRTMP_ERROR_BUSY,
             RecordError::EmptyName => OPENRTMP_ERROR_INVALID_ARGUMENT,
+            RecordError::NoSuchStream => OPENRTMP_ERROR_NOT_FOUND,
             RecordError::Stopping => OPENRTMP_ERROR_STATE,
             _ => OPENRTMP_ERROR_IO,
         };

@@ -53,6 +53,11 @@ pub const OPENRTMP_EVENT_CONFIG_CHANGED: u32 = 20;
 /// A bug in this library was caught in a call of this process, which returned
 /// OPENRTMP_ERROR_PANIC or nothing. Each running server tells. text: what is known.
 pub const OPENRTMP_EVENT_INTERNAL_ERROR: u32 = 21;
+/// A recording misses frames, since the disk is too slow. stream, text: the file, number:
+/// frames; the JSON has bytes and span.
+pub const OPENRTMP_EVENT_RECORDING_LOST: u32 = 30;
+/// A recorder failed and goes on with new files. The JSON has the pause.
+pub const OPENRTMP_EVENT_RECORDER_RESTARTED: u32 = 31;
 
 /// Another reason, or none.
 pub const OPENRTMP_CLOSE_OTHER: u32 = 0;
@@ -276,6 +281,15 @@ fn parts(event: Event) -> Parts {
             text: error,
             ..of(OPENRTMP_EVENT_RECORDING_FAILED)
         },
+        Event::RecordingLost {
+            name, path, frames, ..
+        } => Parts {
+            stream: name.shown().to_owned(),
+            number: frames,
+            text: path.to_string_lossy().into_owned(),
+            ..of(OPENRTMP_EVENT_RECORDING_LOST)
+        },
+        Event::RecorderRestarted { .. } => of(OPENRTMP_EVENT_RECORDER_RESTARTED),
         Event::Lost { count } => Parts {
             number: count,
             ..of(OPENRTMP_EVENT_LOST)

@@ -4,7 +4,7 @@ use openrtmp_core::config::RecordConfig;
 
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, path, text};
-use crate::error::Failure;
+use crate::error::{Failure, OPENRTMP_ERROR_IO};
 use crate::server::OpenrtmpServer;
 
 /// Records a stream ("app/name"), live or still to come, to FLV files in a folder,
@@ -33,8 +33,9 @@ pub unsafe extern "C" fn openrtmp_record_start(
     })
 }
 
-/// Completes a recording begun by openrtmp_record_start(); when it returns the file is
-/// whole.
+/// Completes a recording begun by openrtmp_record_start(), and tells what became of it:
+/// when it returns 0 the files are whole; OPENRTMP_ERROR_IO tells that one of them failed,
+/// or could not be completed in 5 s, and the recording is over all the same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_record_stop(
     server: *mut OpenrtmpServer,
@@ -43,10 +44,13 @@ pub unsafe extern "C" fn openrtmp_record_stop(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let (server, stream) = unsafe { (borrow(server)?.running()?, text(stream)?) };
-        if !server.stop_recording(stream) {
+        let summary = server.stop_recording(stream).ok_or_else(|| {
             let message = "the stream is not being recorded by openrtmp_record_start()";
-            return Err(Failure::not_found(message));
+            Failure::not_found(message)
+        })?;
+        match summary.error {
+            Some(error) => Err(Failure::new(OPENRTMP_ERROR_IO, error)),
+            None => Ok(()),
         }
-        Ok(())
     })
 }

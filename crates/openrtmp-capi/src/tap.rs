@@ -1,13 +1,18 @@
 //! Frames for the host.
 
+use std::collections::BTreeMap;
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use openrtmp_core::protocol::session::MediaKind;
-use openrtmp_core::{Frame, FrameContent, Tap, TapCloser, TapEvent, TapStream};
+use openrtmp_core::{
+    Frame, FrameContent, Loss, StreamId, Tap, TapCloser, TapEvent, TapOptions, TapStream,
+    TapStreams,
+};
 
 use crate::boundary;
 use crate::callback::{self, UserData};
@@ -30,6 +35,9 @@ pub const OPENRTMP_FRAME_CONFIG: u32 = 2;
 pub const OPENRTMP_FRAME_METADATA: u32 = 4;
 /// The end of a sequence.
 pub const OPENRTMP_FRAME_END: u32 = 8;
+/// Something else: a command to players, silence without a codec, or a message that
+/// cannot be read, whole; then codec is 0.
+pub const OPENRTMP_FRAME_OTHER: u32 = 16;
 
 /// H.264, "avc1".
 pub const OPENRTMP_FOURCC_AVC: u32 = 0x6176_6331;
@@ -65,7 +73,8 @@ pub struct OpenrtmpFrame {
     pub struct_size: u32,
     /// OPENRTMP_MEDIA_*.
     pub kind: u32,
-    /// FourCC, first character in the most significant byte; 0 for data.
+    /// FourCC, first character in the most significant byte; 0 for data and for what
+    /// cannot be read.
     pub codec: u32,
     /// OPENRTMP_FRAME_*, combined.
     pub flags: u32,
@@ -91,6 +100,24 @@ pub struct OpenrtmpFrame {
     pub dropped: u64,
 }
 
+/// What a tap did not get. Lives as long as the callback.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenrtmpLoss {
+    /// Size of the struct that the library fills.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Frames; those of several tracks in one message count as one.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Decoding time of the earliest, on the stream's clock.
+    pub from_us: i64,
+    /// Decoding time of the latest.
+    pub to_us: i64,
+}
+
 /// What a tap calls back, on a thread of its own. Only on_frame must not be NULL.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -102,7 +129,8 @@ pub struct OpenrtmpTapCallbacks {
     /// Handed to each callback.
     pub user_data: *mut c_void,
     /// A frame. When it returns too late, video up to a later key frame is dropped,
-    /// as for any slow player ("queue" in the settings); nobody else waits.
+    /// as for any slow player ("queue" in the settings), and everything at twice that;
+    /// nobody else waits.
     pub on_frame: Option<unsafe extern "C" fn(user_data: *mut c_void, frame: *const OpenrtmpFrame)>,
     /// A stream has a publisher; its frames follow.
     pub on_started:
@@ -110,13 +138,28 @@ pub struct OpenrtmpTapCallbacks {
     /// A stream is over. It may start again.
     pub on_ended:
         Option<unsafe extern "C" fn(user_data: *mut c_void, stream_id: u64, stream: OpenrtmpStr)>,
-    /// The last call, after openrtmp_tap_free() or the server's stop.
+    /// The last call, after openrtmp_tap_free() or the server's stop. Each stream that
+    /// on_started told of has had its on_ended by then.
     pub on_closed: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    /// A stream goes on with another publisher: its own configuration comes, and video
+    /// starts at a key frame; time goes on.
+    pub on_republished:
+        Option<unsafe extern "C" fn(user_data: *mut c_void, stream_id: u64, stream: OpenrtmpStr)>,
+    /// Frames are missing since on_frame returned too late. Comes before the frame that
+    /// follows the gap.
+    pub on_lost: Option<
+        unsafe extern "C" fn(
+            user_data: *mut c_void,
+            stream_id: u64,
+            stream: OpenrtmpStr,
+            loss: *const OpenrtmpLoss,
+        ),
+    >,
 }
 
 // SAFETY: pointers, nullable functions and integers without padding.
 unsafe impl Versioned for OpenrtmpTapCallbacks {
-    const FIRST: usize = size_of::<OpenrtmpTapCallbacks>();
+    const FIRST: usize = offset_of!(OpenrtmpTapCallbacks, on_republished);
 }
 
 /// Receives the frames of one stream or of all.
@@ -149,10 +192,16 @@ pub unsafe extern "C" fn openrtmp_tap_open(
             )
         };
         let listener = Listener::new(callbacks)?;
-        let tap = match stream {
-            "" => server.tap_all(),
-            name => server.tap(name),
+        let streams = match stream {
+            "" => TapStreams::All,
+            name => name.into(),
         };
+        let config = server.config();
+        let queue = &config.queue;
+        let options = TapOptions::new(streams)
+            .max_bytes(queue.max_bytes)
+            .max_delay(queue.max_delay);
+        let tap = server.tap_with(options);
         let (closer, done) = (tap.closer(), Arc::new(AtomicBool::new(false)));
         let seen = done.clone();
         let thread = std::thread::Builder::new()
@@ -170,8 +219,8 @@ pub unsafe extern "C" fn openrtmp_tap_open(
     })
 }
 
-/// Closes a tap and frees it: waits until its callback has returned and on_closed was
-/// called. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
+/// Closes a tap and frees it: waits until its callback has returned, on_ended was called
+/// for each stream that on_started told of, and on_closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
 /// freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_tap_free(tap: *mut OpenrtmpTap) -> i32 {
@@ -241,6 +290,7 @@ impl Held {
             FrameContent::Header => OPENRTMP_FRAME_CONFIG,
             FrameContent::Metadata => OPENRTMP_FRAME_METADATA,
             FrameContent::End => OPENRTMP_FRAME_END,
+            FrameContent::Other => OPENRTMP_FRAME_OTHER,
             _ => 0,
         };
         Arc::new(Held {
@@ -274,6 +324,8 @@ struct Listener {
     callbacks: OpenrtmpTapCallbacks,
     on_frame: unsafe extern "C" fn(*mut c_void, *const OpenrtmpFrame),
     user_data: UserData,
+    /// Streams that the host was told the start of and not the end.
+    live: BTreeMap<StreamId, Arc<TapStream>>,
 }
 
 // SAFETY: the functions are the host's, who is told which thread calls them.
@@ -288,10 +340,11 @@ impl Listener {
             on_frame: required(callbacks.on_frame)?,
             user_data: UserData(callbacks.user_data),
             callbacks,
+            live: BTreeMap::new(),
         })
     }
 
-    fn run(self, mut tap: Tap, done: &AtomicBool) {
+    fn run(mut self, mut tap: Tap, done: &AtomicBool) {
         while !done.load(Ordering::Acquire) {
             match tap.recv(FOREVER) {
                 // Freed meanwhile: the host wants no more.
@@ -302,13 +355,16 @@ impl Listener {
             }
         }
         drop(tap);
+        for stream in std::mem::take(&mut self.live).into_values() {
+            self.tell(self.callbacks.on_ended, &stream);
+        }
         if let Some(on_closed) = self.callbacks.on_closed {
             // SAFETY: the host's function, for the last time.
             unsafe { on_closed(self.user_data.0) };
         }
     }
 
-    fn deliver(&self, event: TapEvent) {
+    fn deliver(&mut self, event: TapEvent) {
         match event {
             TapEvent::Frame(frame) => {
                 let held = Held::new(frame);
@@ -318,9 +374,33 @@ impl Listener {
                 unsafe { (self.on_frame)(self.user_data.0, head) };
                 debug_assert_eq!(held.head.payload, held.frame.payload.as_ptr());
             }
-            TapEvent::Started(stream) => self.tell(self.callbacks.on_started, &stream),
-            TapEvent::Ended(stream) => self.tell(self.callbacks.on_ended, &stream),
+            TapEvent::Started(stream) => {
+                self.tell(self.callbacks.on_started, &stream);
+                self.live.insert(stream.id, stream);
+            }
+            TapEvent::Ended(stream) => {
+                self.live.remove(&stream.id);
+                self.tell(self.callbacks.on_ended, &stream);
+            }
+            TapEvent::Republished(stream) => self.tell(self.callbacks.on_republished, &stream),
+            TapEvent::Lost { stream, loss } => self.tell_loss(&stream, &loss),
             _ => {}
+        }
+    }
+
+    fn tell_loss(&self, stream: &TapStream, loss: &Loss) {
+        if let Some(on_lost) = self.callbacks.on_lost {
+            let name = OpenrtmpStr::new(stream.name.shown());
+            let loss = OpenrtmpLoss {
+                struct_size: size_of::<OpenrtmpLoss>() as u32,
+                reserved: 0,
+                frames: loss.frames,
+                bytes: loss.bytes,
+                from_us: loss.from_micros,
+                to_us: loss.to_micros,
+            };
+            // SAFETY: the host's function; name and loss outlive the call.
+            unsafe { on_lost(self.user_data.0, stream.id.as_u64(), name, &raw const loss) };
         }
     }
 

@@ -53,6 +53,9 @@ pub enum RecordError {
     /// The stream's name is empty.
     #[error("the stream's name is empty")]
     EmptyName,
+    /// It was named by an id that no stream has, or has any longer.
+    #[error("no stream has this id")]
+    NoSuchStream,
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,

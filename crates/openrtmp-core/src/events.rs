@@ -200,6 +200,25 @@ pub enum Event {
         /// What the system said.
         error: String,
     },
+    /// A recording misses frames because the disk is too slow; it goes on.
+    RecordingLost {
+        /// The stream's path.
+        name: StreamName,
+        /// The file; empty if none was begun yet.
+        path: PathBuf,
+        /// Frames that are missing; those of several tracks in one message count as one.
+        frames: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// From the earliest to the latest of them.
+        span: Duration,
+    },
+    /// A bug of ours: a recorder panicked. Its files are completed as they are, and it
+    /// goes on after a pause, with new files from the newest key frames on.
+    RecorderRestarted {
+        /// The pause, 1 to 60 s.
+        pause: Duration,
+    },
     /// So many events were lost because the callback was too slow.
     Lost {
         /// How many.

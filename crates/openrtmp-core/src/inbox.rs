@@ -19,7 +19,7 @@ use crate::platform::Wake;
 use crate::stream::directory::Grant;
 use crate::stream::message::{PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
-use crate::stream::tap_queue::Tapped;
+use crate::stream::tap_queue::TapQueue;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::mpsc;
 
@@ -73,7 +73,10 @@ pub(crate) enum Command {
     /// What became of a stream that has subscribers here.
     StreamNews { stream: StreamId, news: StreamNews },
     /// A tap on a stream that lives here.
-    Tap { stream: StreamId, tap: Arc<Tapped> },
+    Tap {
+        stream: StreamId,
+        tap: Arc<TapQueue>,
+    },
     /// Something for one connection.
     Connection(ConnectionId, ConnectionCommand),
     /// The host goes to the background, or comes back.

@@ -11,19 +11,19 @@
 
 use std::io;
 use std::sync::{Arc, Mutex as PlainMutex};
+use std::task::Waker;
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
 
 use crate::budget::{Budget, Charge};
-use crate::config::Config;
 use crate::dispatch::{Dispatcher, Patient};
 use crate::id::StreamId;
 use crate::inbox::{Command, Inbox, InboxReceiver};
 use crate::platform::Wake;
 use crate::stream::class::Class;
 use crate::stream::make_packet;
-use crate::stream::tap_queue::{Signal, TapItem, TapSink, TapStart, TapStream, Tapped};
+use crate::stream::tap_queue::{Bound, Selection, TapNews, TapQueue, TapSink, TapStart, TapStream};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, thread};
 
@@ -231,19 +231,33 @@ fn whoever_waits_for_a_thread_sees_what_it_did() {
     });
 }
 
-fn tapped(signal: &Arc<Signal>) -> Arc<Tapped> {
-    Tapped::new(signal.clone(), Box::new(|_| true))
+fn tap() -> Arc<TapQueue> {
+    let bytes = 1 << 20;
+    TapQueue::new(Selection::ALL, Bound { bytes, delay: None })
+}
+
+fn attach(tap: &Arc<TapQueue>, id: u64) -> TapSink {
+    let start = TapStart {
+        stream: TapStream {
+            id: StreamId::from_u64(id),
+            name: StreamName::plain("live/stream"),
+        },
+        has_video: false,
+        tracks: &[],
+        snapshot: &[],
+        clock: 0,
+    };
+    TapSink::attach(tap.clone(), start, Time::ZERO)
 }
 
 #[test]
 fn closing_a_tap_wakes_whoever_waits_in_it() {
     loom::model(|| {
-        let signal = Arc::<Signal>::default();
-        let tapped = tapped(&signal);
-        let theirs = tapped.clone();
+        let tap = tap();
+        let theirs = tap.clone();
         let closer = thread::spawn(move || theirs.close());
-        while !tapped.is_closed() {
-            signal.wait(Some(PATIENCE));
+        while !tap.is_closed() {
+            tap.wait(Some(PATIENCE));
         }
         closer.join().expect("closes and ends");
     });
@@ -252,35 +266,72 @@ fn closing_a_tap_wakes_whoever_waits_in_it() {
 #[test]
 fn a_tap_gets_start_frames_and_end_in_order() {
     loom::model(|| {
-        let signal = Arc::<Signal>::default();
-        let tapped = tapped(&signal);
-        let theirs = tapped.clone();
+        let tap = tap();
+        let theirs = tap.clone();
         let worker = thread::spawn(move || {
-            let config = Config::desktop().queue;
-            let start = TapStart {
-                stream: TapStream {
-                    id: StreamId(1),
-                    name: StreamName::plain("live/stream"),
-                },
-                has_video: false,
-                snapshot: &[],
-                clock: 0,
-            };
-            let mut sink = TapSink::attach(theirs, start, Time::ZERO, &config);
+            let mut sink = attach(&theirs, 1);
             let packet = make_packet(Class::Audio, 0, 0, 4);
-            assert!(sink.push(&packet, Time::ZERO, &config));
+            assert!(sink.push(&packet, Time::ZERO));
         });
         let mut told = Vec::new();
         while told.last() != Some(&"ended") {
-            match tapped.take() {
-                Some(TapItem::Started(_)) => told.push("started"),
-                Some(TapItem::Packet { .. }) => told.push("packet"),
-                Some(TapItem::Ended(_)) => told.push("ended"),
-                None => signal.wait(None),
+            match tap.take().map(|item| item.news) {
+                Some(TapNews::Started) => told.push("started"),
+                Some(TapNews::Packet { .. }) => told.push("packet"),
+                Some(TapNews::Ended) => told.push("ended"),
+                Some(_) => told.push("something else"),
+                None => tap.wait(None),
             }
         }
         assert_eq!(told, ["started", "packet", "ended"]);
         worker.join().expect("ends");
+    });
+}
+
+#[test]
+fn a_tap_hears_of_every_stream_however_their_workers_interleave() {
+    loom::model(|| {
+        let tap = tap();
+        let workers = [1, 2].map(|id| {
+            let tap = tap.clone();
+            // Ended by whoever joins the thread: the model is small without.
+            thread::spawn(move || attach(&tap, id))
+        });
+        let mut started = 0;
+        while started < 2 {
+            match tap.take().map(|item| item.news) {
+                Some(TapNews::Started) => started += 1,
+                Some(_) => unreachable!("nothing else happens"),
+                None => tap.wait(None),
+            }
+        }
+        for worker in workers {
+            drop(worker.join().expect("ends"));
+        }
+    });
+}
+
+/// Rings the bell of a model.
+impl std::task::Wake for Ringer {
+    fn wake(self: Arc<Self>) {
+        Wake::wake(&*self).expect("a bell of the model rings");
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_a_tap_is_woken() {
+    loom::model(|| {
+        let tap = tap();
+        let theirs = tap.clone();
+        let worker = thread::spawn(move || attach(&theirs, 1));
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(Arc::new(Ringer(bell.clone())));
+        while tap.take().is_none() {
+            if !tap.register(&waker) {
+                bell.poll();
+            }
+        }
+        drop(worker.join().expect("ends"));
     });
 }
 

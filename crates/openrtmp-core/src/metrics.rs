@@ -37,6 +37,10 @@ pub struct Metrics {
     pub bitrate_out: u64,
     /// Frames that slow players did not get.
     pub dropped_frames: u64,
+    /// Frames that recordings miss because the disk was too slow.
+    pub recording_lost_frames: u64,
+    /// Bytes of those.
+    pub recording_lost_bytes: u64,
     /// Bytes held for peers (queues, caches, unfinished messages).
     pub memory: usize,
     /// Errors by category.

@@ -8,9 +8,8 @@ use crate::config::{Config, Listen};
 use crate::error::StartError;
 use crate::events::Event;
 use crate::inbox::Command;
-use crate::platform::native::Native;
-use crate::record::Recorder;
 use crate::server::{Recording, Server, check_recordable, system};
+use crate::stream::tap_queue::Selection;
 use crate::sync::lock;
 
 /// What [`Server::reconfigure`] did.
@@ -154,8 +153,8 @@ impl Server {
             return Ok(None);
         };
         check_recordable(record)?;
-        let wants = Recorder::<Native>::filter(record);
-        let recorder = self.spawn_recorder(record.clone(), wants);
+        let selection = Selection::Apps(record.apps.clone());
+        let recorder = self.spawn_recorder(record.clone(), selection);
         recorder.map(Some).map_err(system("thread"))
     }
 
@@ -171,10 +170,10 @@ impl Server {
             return;
         };
         if let Some(recorder) = &recorder {
-            self.shared.tap_all(&recorder.tapped);
+            recorder.tap().attach(&self.shared);
         }
         if let Some(old) = std::mem::replace(&mut running.recorder, recorder) {
-            self.shared.directory.lock().untap(&old.tapped);
+            old.tap().detach(&self.shared);
             old.complete();
         }
     }

@@ -26,13 +26,13 @@ use crate::platform::Platform;
 use crate::platform::native::Native;
 use crate::publisher::{PublishError, Publisher};
 use crate::rate::SharedRate;
-use crate::record::Recorder;
+use crate::record::{Recorder, RecorderTap, RecordingLosses, RecordingSummary};
 use crate::secret::{Masks, StreamName};
 use crate::shared::Shared;
 use crate::stream::directory::Directory;
-use crate::stream::tap_queue::{Signal, Tapped};
+use crate::stream::tap_queue::{Selection, StreamSelector, TapStreams};
 use crate::sync::lock;
-use crate::tap::Tap;
+use crate::tap::{Tap, TapOptions};
 use crate::worker::{Handoff, Listening, Worker};
 
 /// How long a host's callback may keep [`Server::stop`] waiting.
@@ -40,6 +40,9 @@ const CALLBACK_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Name of the threads that record.
 const RECORDER_THREAD: &str = "openrtmp-record";
+
+/// Names for a probe that are tried in a folder, if files have them.
+const PROBE_ATTEMPTS: u32 = 100;
 
 /// How long completing recordings may take.
 const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
@@ -60,7 +63,7 @@ pub struct Server {
 
 /// A recorder's thread and its tap.
 pub(crate) struct Recording {
-    pub(crate) tapped: Arc<Tapped>,
+    tap: Arc<RecorderTap>,
     thread: Patient,
 }
 
@@ -193,35 +196,20 @@ impl Server {
         receiver.recv().unwrap_or_default()
     }
 
-    /// Receives the frames of one stream (`app/name`), live or still to come.
-    pub fn tap(&self, name: &str) -> Tap {
-        let name = self.shared.host_name(name);
-        let wanted = name.clone();
-        let tapped = self.tapped(Box::new(move |n| *n == wanted));
-        self.attach(&name, &tapped);
-        Tap::new(tapped, self.shared.clone())
-    }
-
-    pub(crate) fn attach(&self, name: &StreamName, tapped: &Arc<Tapped>) {
-        // Sent with the lock held: the stream cannot move meanwhile.
-        let mut directory = self.shared.directory.lock();
-        if let Some((stream, home)) = directory.tap(name, tapped.clone()) {
-            self.shared.inboxes[home].send(Command::Tap {
-                stream,
-                tap: tapped.clone(),
-            });
-        }
+    /// Receives the frames of one stream, live or still to come: by its path
+    /// (`app/name`) or by its id. An id that no stream has makes a tap that is closed.
+    pub fn tap(&self, stream: impl Into<StreamSelector>) -> Tap {
+        self.tap_with(TapOptions::new(stream))
     }
 
     /// Receives the frames of every stream.
     pub fn tap_all(&self) -> Tap {
-        let tapped = self.tapped(Box::new(|_| true));
-        self.shared.tap_all(&tapped);
-        Tap::new(tapped, self.shared.clone())
+        self.tap_with(TapOptions::new(TapStreams::All))
     }
 
-    fn tapped(&self, wants: Box<dyn Fn(&StreamName) -> bool + Send + Sync>) -> Arc<Tapped> {
-        Tapped::new(Arc::<Signal>::default(), wants)
+    /// Receives what the options say.
+    pub fn tap_with(&self, options: TapOptions) -> Tap {
+        Tap::new(options, self.shared.clone())
     }
 
     /// Publishes a stream (`app/name`) from inside this process.
@@ -229,12 +217,16 @@ impl Server {
         Publisher::open(&self.shared, name)
     }
 
-    /// Records a stream (`app/name`), live or still to come, until
-    /// [`Server::stop_recording`] or the end of the server, whatever
-    /// `config.record` says. Of `record`, `apps` has no meaning here. Events tell
-    /// what becomes of it.
-    pub fn record(&self, name: &str, record: RecordConfig) -> Result<(), RecordError> {
-        let name = self.shared.host_name(name);
+    /// Records a stream, live or still to come, until [`Server::stop_recording`] or the
+    /// end of the server, whatever `config.record` says: by its path (`app/name`) or by
+    /// its id. Of `record`, `apps` has no meaning here. Events tell what becomes of it.
+    pub fn record(
+        &self,
+        stream: impl Into<StreamSelector>,
+        record: RecordConfig,
+    ) -> Result<(), RecordError> {
+        let name = self.shared.find(stream.into());
+        let name = name.ok_or(RecordError::NoSuchStream)?;
         if name.is_empty() {
             return Err(RecordError::EmptyName);
         }
@@ -249,42 +241,32 @@ impl Server {
         if recordings.contains_key(&name) {
             return Err(RecordError::Busy);
         }
-        let wanted = name.clone();
-        let recording = self.spawn_recorder(record, Box::new(move |n| *n == wanted))?;
-        self.attach(&name, &recording.tapped);
+        let selection = Selection::Stream(name.clone());
+        let recording = self.spawn_recorder(record, selection)?;
+        recording.tap.attach(&self.shared);
         recordings.insert(name, recording);
         Ok(())
     }
 
-    /// A recorder at work; nothing comes yet.
+    /// A recorder at work; nothing comes before its tap is attached.
     pub(crate) fn spawn_recorder(
         &self,
         record: RecordConfig,
-        wants: Box<dyn Fn(&StreamName) -> bool + Send + Sync>,
+        selection: Selection,
     ) -> io::Result<Recording> {
-        let signal = Arc::<Signal>::default();
-        let tapped = Tapped::new(signal.clone(), wants);
-        let mut recorder = Recorder::new(
-            Arc::new(Native::new()),
-            record,
-            tapped.clone(),
-            signal,
-            self.shared.clone(),
-        );
-        let thread = Patient::spawn(RECORDER_THREAD, move || recorder.run())?;
-        Ok(Recording { tapped, thread })
+        let platform = Arc::new(Native::new());
+        let recorder = Recorder::new(platform, record, selection, self.shared.clone());
+        Recording::spawn(recorder)
     }
 
-    /// Completes a recording begun by [`Server::record`]; waits at most 5 s for
-    /// its file. False if there is none.
-    pub fn stop_recording(&self, name: &str) -> bool {
-        let recording = self.recordings().remove(&self.shared.host_name(name));
-        let Some(recording) = recording else {
-            return false;
-        };
-        self.shared.directory.lock().untap(&recording.tapped);
-        recording.complete();
-        true
+    /// Completes a recording begun by [`Server::record`], by the stream's path
+    /// (`app/name`) or its id, and tells what became of it; waits at most 5 s for its
+    /// file. `None` if there is none.
+    pub fn stop_recording(&self, stream: impl Into<StreamSelector>) -> Option<RecordingSummary> {
+        let name = self.shared.find(stream.into())?;
+        let recording = self.recordings().remove(&name)?;
+        recording.tap.detach(&self.shared);
+        Some(recording.complete())
     }
 
     fn recordings(&self) -> MutexGuard<'_, HashMap<StreamName, Recording>> {
@@ -342,12 +324,12 @@ impl Server {
         }
     }
 
-    /// Ends what is published as a stream (`app/name`): a connection is closed, a
-    /// [`Publisher`] of the host is told so when it next writes. False if there is
-    /// no such stream.
-    pub fn end_stream(&self, name: &str, reason: &str) -> bool {
-        let name = self.shared.host_name(name);
-        let home = self.shared.directory.lock().home(&name);
+    /// Ends what is published as a stream, by its path (`app/name`) or its id: a
+    /// connection is closed, a [`Publisher`] of the host is told so when it next writes.
+    /// False if there is no such stream.
+    pub fn end_stream(&self, stream: impl Into<StreamSelector>, reason: &str) -> bool {
+        let name = self.shared.find(stream.into());
+        let home = name.and_then(|name| self.shared.directory.lock().home(&name));
         if let Some((stream, home)) = home {
             self.end_at(stream, home, reason);
         }
@@ -482,12 +464,28 @@ impl Server {
 }
 
 impl Recording {
+    fn spawn<P: Platform>(mut recorder: Recorder<P>) -> io::Result<Recording> {
+        let tap = recorder.tap();
+        let thread = Patient::spawn(RECORDER_THREAD, move || recorder.run())?;
+        Ok(Recording { tap, thread })
+    }
+
+    /// The recorder's way to its streams.
+    pub(crate) fn tap(&self) -> &RecorderTap {
+        &self.tap
+    }
+
     /// Completes its files, and waits for that.
-    pub(crate) fn complete(self) {
-        self.tapped.close();
-        if !self.thread.wait(RECORDER_PATIENCE) {
-            log::error!("a recording could not be completed in {RECORDER_PATIENCE:?}");
+    pub(crate) fn complete(self) -> RecordingSummary {
+        self.tap.close();
+        let in_time = self.thread.wait(RECORDER_PATIENCE);
+        let mut summary = self.tap.summary();
+        if !in_time {
+            let error = format!("it could not be completed in {RECORDER_PATIENCE:?}");
+            log::error!("a recording: {error}");
+            summary.error = Some(error);
         }
+        summary
     }
 }
 
@@ -533,12 +531,25 @@ pub(crate) fn check_recordable(record: &RecordConfig) -> Result<(), StartError> 
     })
 }
 
-/// Creates the folder and a file in it.
+/// Creates the folder and a file in it, which no other server's check can meet and which
+/// is nobody else's: what has its name already, a link that leads elsewhere for one, stays
+/// untouched.
 fn check_writable(directory: &Path) -> io::Result<()> {
+    static PROBES: AtomicU64 = AtomicU64::new(0);
     std::fs::create_dir_all(directory)?;
-    let probe = directory.join(format!(".openrtmp-{}", std::process::id()));
-    std::fs::File::create(&probe)?;
-    std::fs::remove_file(&probe)
+    let mut attempt = 0;
+    loop {
+        let number = PROBES.fetch_add(1, Ordering::Relaxed);
+        let probe = directory.join(format!(".openrtmp-{}-{number}", std::process::id()));
+        let mut options = std::fs::OpenOptions::new();
+        match options.write(true).create_new(true).open(&probe) {
+            Ok(_) => return std::fs::remove_file(&probe),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < PROBE_ATTEMPTS => {
+                attempt += 1;
+            }
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 /// A server put together but not yet moving: threads take it from here, or a
@@ -546,7 +557,7 @@ fn check_writable(directory: &Path) -> io::Result<()> {
 pub(crate) struct Assembly<P: Platform> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) workers: Vec<Worker<P>>,
-    pub(crate) recorder: Option<(Recorder<P>, Arc<Tapped>)>,
+    pub(crate) recorder: Option<Recorder<P>>,
     pub(crate) events: Option<Inlet<Event>>,
     pub(crate) access: Option<Inlet<AccessRequest>>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -620,6 +631,7 @@ impl<P: Platform> Assembly<P> {
             refused: AtomicU64::new(0),
             forced: AtomicUsize::new(0),
             next_host_publisher: AtomicU64::new(0),
+            recording_losses: RecordingLosses::default(),
             stopping: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             started: platform.now(),
@@ -638,14 +650,10 @@ impl<P: Platform> Assembly<P> {
             .map_err(system("poller"))?;
 
         let recorder = shared.config().record.clone().map(|record| {
-            let signal = Arc::<Signal>::default();
-            let filter = Recorder::<P>::filter(&record);
-            let tapped = Tapped::new(signal.clone(), filter);
-            shared.tap_all(&tapped);
-            (
-                Recorder::new(platform, record, tapped.clone(), signal, shared.clone()),
-                tapped,
-            )
+            let selection = Selection::Apps(record.apps.clone());
+            let recorder = Recorder::new(platform, record, selection, shared.clone());
+            recorder.tap().attach(&shared);
+            recorder
         });
         shared.events.send(Event::ServerStarted {
             listen: addresses.clone(),
@@ -693,9 +701,8 @@ impl<P: Platform> Assembly<P> {
             if let Some(inlet) = self.access {
                 running.callbacks.push(inlet.spawn("openrtmp-access")?);
             }
-            if let Some((mut recorder, tapped)) = self.recorder {
-                let thread = Patient::spawn(RECORDER_THREAD, move || recorder.run())?;
-                running.recorder = Some(Recording { tapped, thread });
+            if let Some(recorder) = self.recorder {
+                running.recorder = Some(Recording::spawn(recorder)?);
             }
             for (index, mut worker) in self.workers.into_iter().enumerate() {
                 let name = format!("openrtmp-{index}");

@@ -20,9 +20,10 @@ use crate::log_limit::{Cause, LogLimit};
 use crate::metrics::{ErrorCounts, Metrics};
 use crate::placement::Placement;
 use crate::rate::SharedRate;
-use crate::secret::Masks;
+use crate::record::RecordingLosses;
+use crate::secret::{Masks, StreamName};
 use crate::stream::directory::Directory;
-use crate::stream::tap_queue::Tapped;
+use crate::stream::tap_queue::{Bound, Selection, StreamSelector, TapQueue, TapStreams};
 use crate::sync::lock;
 
 /// What all threads of a server share.
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     /// Connections closed at the end of a stop's grace.
     pub(crate) forced: AtomicUsize,
     pub(crate) next_host_publisher: AtomicU64,
+    pub(crate) recording_losses: RecordingLosses,
     pub(crate) stopping: AtomicBool,
     /// The workers are gone: nobody takes what is sent to them.
     pub(crate) stopped: AtomicBool,
@@ -125,14 +127,43 @@ impl Shared {
         });
     }
 
-    /// Adds a tap on every stream.
-    pub(crate) fn tap_all(&self, tapped: &Arc<Tapped>) {
+    /// The path of a stream that a caller named. `None`: no stream has this id.
+    pub(crate) fn find(&self, stream: StreamSelector) -> Option<StreamName> {
+        match stream {
+            StreamSelector::Name(name) => Some(self.host_name(name.reveal())),
+            StreamSelector::Id(id) => self.directory.lock().name_of(id),
+        }
+    }
+
+    /// A tap, attached; closed if it is on a stream that there is not.
+    pub(crate) fn open_tap(&self, streams: TapStreams, bound: Bound) -> Arc<TapQueue> {
+        let selection = match streams {
+            TapStreams::All => Some(Selection::ALL),
+            TapStreams::App(app) => Some(Selection::Apps(vec![app])),
+            TapStreams::Shard { index, count } => Some(Selection::Shard { index, count }),
+            TapStreams::Stream(stream) => self.find(stream).map(Selection::Stream),
+        };
+        let Some(selection) = selection else {
+            let tap = TapQueue::new(Selection::ALL, bound);
+            tap.close();
+            return tap;
+        };
+        let tap = TapQueue::new(selection, bound);
+        self.attach_tap(&tap);
+        tap
+    }
+
+    /// Puts a tap on the streams that it selects, live or still to come.
+    pub(crate) fn attach_tap(&self, tap: &Arc<TapQueue>) {
+        // Sent with the lock held: no stream can move meanwhile.
         let mut directory = self.directory.lock();
-        for (stream, home) in directory.tap_all(tapped.clone()) {
-            self.inboxes[home].send(Command::Tap {
-                stream,
-                tap: tapped.clone(),
-            });
+        for (stream, home) in directory.tap(tap) {
+            let tap = tap.clone();
+            self.inboxes[home].send(Command::Tap { stream, tap });
+        }
+        // A server that has stopped closed the taps there were.
+        if self.stopped.load(Ordering::Acquire) {
+            tap.close();
         }
     }
 
@@ -151,6 +182,8 @@ impl Shared {
             accepted: self.accepted.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             memory: self.budget.used(),
+            recording_lost_frames: self.recording_losses.frames(),
+            recording_lost_bytes: self.recording_losses.bytes(),
             errors: ErrorCounts {
                 wrong_keys: self.wrong_keys.load(Ordering::Relaxed),
                 ..ErrorCounts::default()

@@ -1,100 +1,207 @@
-//! A stream's frames for the host: one more subscriber, with a queue and a drop
-//! policy of its own.
+//! Streams for the host: their frames or messages, through a queue of the tap's own.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use openrtmp_protocol::media::{
-    AudioPacketKind, AudioTag, FourCc, FrameType, VideoPacketKind, VideoTag,
-};
 use openrtmp_protocol::session::MediaKind;
 
 use crate::shared::Shared;
+use crate::stream::frame::{self, Frame, FrameContent};
 use crate::stream::packet::SharedPacket;
-use crate::stream::tap_queue::{TapItem, TapStream, Tapped};
+use crate::stream::tap_queue::{Bound, Loss, TapItem, TapNews, TapQueue, TapStream, TapStreams};
+use crate::stream::tracks::Track;
 
-/// Receives the frames of one stream or of all. Made by
-/// [`Server::tap`](crate::Server::tap) and [`Server::tap_all`](crate::Server::tap_all);
-/// dropping it ends it. The host brings the thread: it calls [`Tap::recv`], and
-/// a host that is slow loses video up to the next key frame, never time of others.
+/// What a tap is on, what it yields and how much may wait in it.
+///
+/// ```
+/// # use openrtmp_core::{TapOptions, TapStreams};
+/// # use std::time::Duration;
+/// let one = TapOptions::new("live/cam").max_delay(Duration::from_secs(2));
+/// let half = TapOptions::new(TapStreams::Shard { index: 0, count: 2 }).messages();
+/// # assert_ne!(one, half);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TapOptions {
+    /// Which streams.
+    pub streams: TapStreams,
+    /// Frames or messages.
+    pub form: TapForm,
+    /// Bytes of each stream that may wait. With more, video is dropped up to the next
+    /// key frame; with twice as many everything is but what frames to come need.
+    /// `None`: `queue.max_bytes` of the settings when the tap is opened.
+    pub max_bytes: Option<usize>,
+    /// The same for how long the oldest frame may wait. `None`: any time.
+    pub max_delay: Option<Duration>,
+}
+
+/// What a tap yields of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TapForm {
+    /// [`TapEvent::Frame`]: the frames of each track, without the headers that RTMP has.
+    #[default]
+    Frames,
+    /// [`TapEvent::Message`]: messages as they were published.
+    Messages,
+}
+
+impl TapOptions {
+    /// Frames of these streams, bounded in bytes as players are.
+    pub fn new(streams: impl Into<TapStreams>) -> TapOptions {
+        TapOptions {
+            streams: streams.into(),
+            form: TapForm::Frames,
+            max_bytes: None,
+            max_delay: None,
+        }
+    }
+
+    /// Messages in place of frames.
+    pub fn messages(mut self) -> TapOptions {
+        self.form = TapForm::Messages;
+        self
+    }
+
+    /// Sets [`TapOptions::max_bytes`].
+    pub fn max_bytes(mut self, bytes: usize) -> TapOptions {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets [`TapOptions::max_delay`].
+    pub fn max_delay(mut self, delay: Duration) -> TapOptions {
+        self.max_delay = Some(delay);
+        self
+    }
+}
+
+/// Receives streams. Made by [`Server::tap`](crate::Server::tap),
+/// [`Server::tap_all`](crate::Server::tap_all) and
+/// [`Server::tap_with`](crate::Server::tap_with); dropping it ends it.
+///
+/// The host brings the thread, which waits in [`Tap::recv`], or the task, which waits
+/// with [`Tap::poll_recv`]. A host that is slow loses video up to the next key frame,
+/// is told what it lost, and delays nobody.
 pub struct Tap {
-    tapped: Arc<Tapped>,
+    queue: Arc<TapQueue>,
     shared: Arc<Shared>,
+    form: TapForm,
     /// Frames of a multitrack message that were not handed out yet.
-    pending: VecDeque<TapEvent>,
+    pending: VecDeque<Frame>,
 }
 
 /// Closes a [`Tap`] that another thread waits in.
 #[derive(Clone)]
-pub struct TapCloser(Arc<Tapped>);
+pub struct TapCloser(Arc<TapQueue>);
 
 impl TapCloser {
-    /// Closes it: [`Tap::recv`] yields what is there and then nothing more.
+    /// Closes it: [`Tap::recv`] yields what is there, then the end of each stream that
+    /// it told the start of, and then nothing more.
     pub fn close(&self) {
         self.0.close();
     }
 }
 
-/// What a tap tells.
+impl fmt::Debug for TapCloser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let closed = self.0.is_closed();
+        f.debug_struct("TapCloser")
+            .field("closed", &closed)
+            .finish()
+    }
+}
+
+/// What a tap tells, in the order in which it happened to a stream.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum TapEvent {
-    /// A stream has a publisher; its headers and frames follow.
+    /// A stream has a publisher; its tracks, headers and frames follow.
     Started(Arc<TapStream>),
+    /// What a stream consists of now. A tap on a live stream begins with it; then it
+    /// comes before the message that changed it.
+    Tracks {
+        /// The stream.
+        stream: Arc<TapStream>,
+        /// All its tracks.
+        tracks: Arc<[Track]>,
+    },
     /// A frame, or a header.
     Frame(Frame),
+    /// A message, of a tap with [`TapForm::Messages`].
+    Message(Message),
+    /// Frames that are not there because the tap was too slow. It comes where the gap
+    /// ends: before the frame that follows it.
+    Lost {
+        /// The stream.
+        stream: Arc<TapStream>,
+        /// How much.
+        loss: Loss,
+    },
+    /// A stream goes on with another publisher: one that took over, or came within
+    /// `streams.republish_grace`. Its own headers come, and video starts at a key frame;
+    /// time goes on.
+    Republished(Arc<TapStream>),
     /// The stream is over. It may start again.
     Ended(Arc<TapStream>),
 }
 
-/// One frame of one track.
+/// A message of a stream, as published, on the stream's clock.
 #[derive(Clone, Debug)]
-pub struct Frame {
+#[non_exhaustive]
+pub struct Message {
     /// The stream.
     pub stream: Arc<TapStream>,
     /// Audio, video or data.
     pub kind: MediaKind,
-    /// Track id; 0 is the default track.
+    /// Track of its first packet; 0 is the default track.
     pub track: u8,
-    /// Codec; `None` for data.
-    pub codec: Option<FourCc>,
-    /// What the payload is.
+    /// What it is to players.
     pub content: FrameContent,
-    /// Decoding time in microseconds on the stream's clock, which does not wrap as
-    /// RTMP's does after 49.7 days.
-    pub dts_micros: i64,
-    /// Presentation time in microseconds: decoding time plus composition time.
-    pub pts_micros: i64,
-    /// The codec's bytes, by reference: a configuration record, a frame (AVC and
-    /// HEVC: NAL units with length prefixes), or AMF0 values for data.
+    /// Time in microseconds on the stream's clock, which does not wrap as RTMP's does
+    /// after 49.7 days.
+    pub time_micros: i64,
+    /// The message's payload, by reference: the body of an FLV tag (Enhanced RTMP's
+    /// headers included), or AMF0 values for data.
     pub payload: Bytes,
-    /// Frames this tap lost so far because it was too slow.
+    /// As [`Frame::dropped`].
     pub dropped: u64,
 }
 
-/// What a frame's payload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FrameContent {
-    /// Decoder configuration (sequence header).
-    Header,
-    /// A frame that decoding can start at; every audio frame is one.
-    Key,
-    /// A frame that needs earlier ones.
-    Inter,
-    /// onMetaData, other data messages, HDR metadata, channel layouts.
-    Metadata,
-    /// The end of a sequence.
-    End,
+impl Message {
+    fn new(stream: Arc<TapStream>, packet: &SharedPacket, time: i64, dropped: u64) -> Message {
+        Message {
+            stream,
+            kind: packet.kind,
+            track: packet.track,
+            content: frame::content_of(packet),
+            time_micros: time * 1000,
+            payload: packet.message.payload_slice(0..packet.len()),
+            dropped,
+        }
+    }
 }
 
 impl Tap {
-    pub(crate) fn new(tapped: Arc<Tapped>, shared: Arc<Shared>) -> Tap {
+    /// A tap that is attached to nothing yet. An id that names no stream makes one that
+    /// is closed.
+    pub(crate) fn new(options: TapOptions, shared: Arc<Shared>) -> Tap {
+        let bytes = options
+            .max_bytes
+            .unwrap_or_else(|| shared.config().queue.max_bytes);
+        let bound = Bound {
+            bytes,
+            delay: options.max_delay,
+        };
+        let queue = shared.open_tap(options.streams, bound);
         Tap {
-            tapped,
+            queue,
             shared,
+            form: options.form,
             pending: VecDeque::new(),
         }
     }
@@ -102,125 +209,92 @@ impl Tap {
     /// Waits up to `timeout` for what comes next. `None`: nothing came, or the
     /// server stopped ([`Tap::is_closed`] tells).
     pub fn recv(&mut self, timeout: Duration) -> Option<TapEvent> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now().checked_add(timeout);
         loop {
+            // Before the look: what comes before the end was there then.
+            let is_closed = self.is_closed();
             if let Some(event) = self.try_recv() {
                 return Some(event);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if self.is_closed() || left.is_zero() {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if is_closed || left.is_some_and(|left| left.is_zero()) {
                 return None;
             }
-            self.tapped.signal.wait(Some(left));
+            self.queue.wait(left);
+        }
+    }
+
+    /// What comes next, for a task: has its waker called once there is something. The
+    /// waker is called on a thread of the server, which it must not hold up; calls are
+    /// coalesced, and its panics caught. `Ready(None)`: the tap is closed, and nothing
+    /// more comes.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<TapEvent>> {
+        loop {
+            let is_closed = self.is_closed();
+            if let Some(event) = self.try_recv() {
+                return Poll::Ready(Some(event));
+            }
+            if is_closed {
+                return Poll::Ready(None);
+            }
+            if !self.queue.register(context.waker()) {
+                return Poll::Pending;
+            }
         }
     }
 
     /// What comes next, if it is there.
     pub fn try_recv(&mut self) -> Option<TapEvent> {
-        loop {
-            if let Some(event) = self.pending.pop_front() {
-                return Some(event);
-            }
-            match self.tapped.take()? {
-                TapItem::Started(stream) => return Some(TapEvent::Started(stream)),
-                TapItem::Ended(stream) => return Some(TapEvent::Ended(stream)),
-                TapItem::Packet {
-                    stream,
-                    packet,
-                    time,
-                    dropped,
-                } => {
-                    frames(&stream, &packet, time, dropped, &mut self.pending);
-                }
-            }
+        if let Some(frame) = self.pending.pop_front() {
+            return Some(TapEvent::Frame(frame));
         }
+        let TapItem { stream, news } = self.queue.take()?;
+        Some(match news {
+            TapNews::Started => TapEvent::Started(stream),
+            TapNews::Tracks(tracks) => TapEvent::Tracks { stream, tracks },
+            TapNews::Republished => TapEvent::Republished(stream),
+            TapNews::Lost(loss) => TapEvent::Lost { stream, loss },
+            TapNews::Ended => TapEvent::Ended(stream),
+            TapNews::Packet {
+                packet,
+                time,
+                dropped,
+            } => match self.form {
+                TapForm::Messages => {
+                    TapEvent::Message(Message::new(stream, &packet, time, dropped))
+                }
+                TapForm::Frames => {
+                    frame::split(&stream, &packet, time, dropped, &mut self.pending);
+                    return self.pending.pop_front().map(TapEvent::Frame);
+                }
+            },
+        })
     }
 
     /// What closes this tap from another thread.
     pub fn closer(&self) -> TapCloser {
-        TapCloser(self.tapped.clone())
+        TapCloser(self.queue.clone())
     }
 
-    /// True once it was closed or the server stopped: nothing more will come.
+    /// True once it was closed or the server stopped: what is there can still be taken,
+    /// and nothing more will come.
     pub fn is_closed(&self) -> bool {
-        self.tapped.is_closed()
+        self.queue.is_closed()
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tap")
+            .field("form", &self.form)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
     }
 }
 
 impl Drop for Tap {
     fn drop(&mut self) {
-        self.tapped.close();
-        self.shared.directory.lock().untap(&self.tapped);
-    }
-}
-
-fn frames(
-    stream: &Arc<TapStream>,
-    packet: &SharedPacket,
-    time: i64,
-    dropped: u64,
-    frames: &mut VecDeque<TapEvent>,
-) {
-    let dts = time * 1000;
-    let mut push = |track, codec, content, pts, payload| {
-        frames.push_back(TapEvent::Frame(Frame {
-            stream: stream.clone(),
-            kind: packet.kind,
-            track,
-            codec,
-            content,
-            dts_micros: dts,
-            pts_micros: pts,
-            payload,
-            dropped,
-        }));
-    };
-    match packet.kind {
-        MediaKind::Data => push(
-            0,
-            None,
-            FrameContent::Metadata,
-            dts,
-            packet.message.payload_slice(0..packet.len()),
-        ),
-        MediaKind::Video => {
-            let Ok(tag) = VideoTag::parse(packet.payload()) else {
-                return;
-            };
-            let base = dts + i64::from(tag.nanos) / 1000;
-            for p in tag.packets() {
-                let content = match p.kind {
-                    VideoPacketKind::SequenceStart | VideoPacketKind::Mpeg2TsSequenceStart => {
-                        FrameContent::Header
-                    }
-                    VideoPacketKind::Metadata => FrameContent::Metadata,
-                    VideoPacketKind::SequenceEnd => FrameContent::End,
-                    VideoPacketKind::Command => continue,
-                    VideoPacketKind::Frame => match tag.frame_type {
-                        FrameType::Key | FrameType::GeneratedKey => FrameContent::Key,
-                        _ => FrameContent::Inter,
-                    },
-                };
-                let pts = base + i64::from(p.composition_time) * 1000;
-                let payload = packet.message.payload_slice(p.body.clone());
-                push(p.track, Some(p.codec.fourcc()), content, pts, payload);
-            }
-        }
-        MediaKind::Audio => {
-            let Ok(tag) = AudioTag::parse(packet.payload()) else {
-                return;
-            };
-            let pts = dts + i64::from(tag.nanos) / 1000;
-            for p in tag.packets() {
-                let content = match p.kind {
-                    AudioPacketKind::SequenceStart => FrameContent::Header,
-                    AudioPacketKind::MultichannelConfig => FrameContent::Metadata,
-                    AudioPacketKind::SequenceEnd => FrameContent::End,
-                    AudioPacketKind::Frame => FrameContent::Key,
-                };
-                let payload = packet.message.payload_slice(p.body.clone());
-                push(p.track, Some(p.codec.fourcc()), content, pts, payload);
-            }
-        }
+        self.queue.abandon();
+        self.shared.directory.lock().untap(&self.queue);
     }
 }

@@ -203,6 +203,11 @@ pub struct RecordConfig {
     pub split_duration: Duration,
     /// The same by size in bytes; zero never.
     pub split_bytes: u64,
+    /// Bytes of each stream that may wait for a slow disk, 1 MiB or more. With more,
+    /// video is lost up to the next key frame, and with twice as many everything that
+    /// waits; [`Event::RecordingLost`](crate::Event::RecordingLost) tells of it. They
+    /// count for `limits.memory`.
+    pub queue_bytes: usize,
 }
 
 /// What peers may make the server hold or do (L). Defaults, not ceilings.
@@ -425,6 +430,7 @@ impl RecordConfig {
             apps: Vec::new(),
             split_duration: Duration::ZERO,
             split_bytes: 0,
+            queue_bytes: 64 << 20,
         }
     }
 }

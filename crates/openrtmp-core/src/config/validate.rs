@@ -131,6 +131,10 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
     {
         return Err(wrong("record.directory", "\"\"", "a folder"));
     }
+    if let Some(record) = &c.record {
+        let bytes = record.queue_bytes;
+        range("record.queue_bytes", bytes, 1 << 20, usize::MAX)?;
+    }
     range("limits.connections", c.limits.connections, 1, 1 << 24)?;
     time(
         "limits.handshake_grace",

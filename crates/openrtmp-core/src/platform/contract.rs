@@ -96,6 +96,7 @@ macro_rules! contract_tests {
             a_file_is_created_with_its_folders
             a_file_is_never_overwritten
             a_file_can_be_cut_off
+            a_file_that_is_removed_makes_room_for_another
         }
     };
     ($bed:expr => $($name:ident)*) => {
@@ -657,6 +658,19 @@ pub(super) fn a_file_can_be_cut_off(bed: &impl Bed) {
     file.write_all(b"!").unwrap();
     file.sync().unwrap();
     assert_eq!(bed.read_file(&path), b"Whole!");
+}
+
+pub(super) fn a_file_that_is_removed_makes_room_for_another(bed: &impl Bed) {
+    let path = bed.folder().join("app/first.flv");
+    for content in [b"first", b"again"] {
+        let mut file = bed.platform().create_file(&path).unwrap();
+        file.write_all(content).unwrap();
+        drop(file);
+        assert_eq!(bed.read_file(&path), content);
+        bed.platform().remove_file(&path).unwrap();
+    }
+    let error = bed.platform().remove_file(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 fn listen<B: Bed>(bed: &B) -> ListenerOf<B> {

@@ -11,7 +11,7 @@
 //! | monotonic and wall clock | [`Platform::now`], [`Platform::wall_clock`] |
 //! | entropy | [`Platform::fill_random`] |
 //! | network interfaces | [`Platform::interfaces`] |
-//! | files | [`Platform::create_file`], [`File`] |
+//! | files | [`Platform::create_file`], [`Platform::remove_file`], [`File`] |
 //!
 //! Two implementations exist: [`native`] (mio: epoll, kqueue, IOCP) and [`sim`],
 //! an in-memory network with a virtual clock and seeded faults.
@@ -96,6 +96,9 @@ pub trait Platform: Send + Sync + 'static {
     /// Creates a file for writing, with its parent folders; fails with
     /// `AlreadyExists` rather than overwrite.
     fn create_file(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Removes a file that this created and that is no longer open; its folders stay.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
 }
 
 /// One address of a network interface.

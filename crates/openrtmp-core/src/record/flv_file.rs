@@ -96,9 +96,9 @@ impl<F: File> FlvFile<F> {
     /// Appends a tag. `kind` is 8, 9 or 18; `keyframe` says that decoding can
     /// start here.
     ///
-    /// The first timestamp becomes 0 of the file, so decoder configuration that
-    /// comes first has to carry the time of the frame that follows it. Earlier
-    /// timestamps become 0 too; later ones may wrap.
+    /// `time` is in milliseconds. The first becomes 0 of the file, so decoder
+    /// configuration that comes first has to carry the time of the frame that follows
+    /// it. Earlier times become 0 too.
     ///
     /// Fails with `InvalidInput`, and changes nothing, if the payload is larger
     /// than a tag can be (16 MiB - 1). After any other error the recording can
@@ -106,7 +106,7 @@ impl<F: File> FlvFile<F> {
     pub(crate) fn write(
         &mut self,
         kind: u8,
-        timestamp: u32,
+        time: i64,
         payload: &[u8],
         keyframe: bool,
     ) -> io::Result<()> {
@@ -116,7 +116,7 @@ impl<F: File> FlvFile<F> {
         }
         let room = self.buffer.try_reserve(payload.len() + flv::TAG_OVERHEAD);
         room.map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let time = self.clock.rebase(timestamp);
+        let time = self.clock.rebase(time);
         // The field has 32 bits, as that of a message: it wraps alike.
         append_tag(kind, time as u32, payload, &mut self.buffer);
         self.buffered.push(BufferedTag {
@@ -311,21 +311,18 @@ impl KeyframeIndex {
     }
 }
 
-/// Counts time from the first tag on, through wraps of the 32 bit timestamp.
+/// Counts time from the first tag on.
 #[derive(Default)]
 struct Clock {
-    last: Option<u32>,
-    /// Milliseconds from the first tag to the last one, below 0 if that is
-    /// earlier.
-    elapsed: i64,
+    first: Option<i64>,
+    /// Milliseconds from the first tag to the latest.
     latest: u64,
 }
 
 impl Clock {
-    fn rebase(&mut self, timestamp: u32) -> u64 {
-        let last = self.last.replace(timestamp).unwrap_or(timestamp);
-        self.elapsed += i64::from(timestamp.wrapping_sub(last) as i32);
-        let time = u64::try_from(self.elapsed).unwrap_or(0);
+    fn rebase(&mut self, time: i64) -> u64 {
+        let first = *self.first.get_or_insert(time);
+        let time = u64::try_from(time - first).unwrap_or(0);
         self.latest = self.latest.max(time);
         time
     }
@@ -731,11 +728,11 @@ mod tests {
                 file.write(9, second * 1000, &[0x17], true).expect("room");
             }
             let summary = file.finish().expect("room");
-            assert_eq!(summary.keyframes, u64::from(count));
+            assert_eq!(summary.keyframes, count as u64);
             let content = disk.bytes();
             let (tags, _) = whole_tags(&content);
             let (positions, times) = index_of(&metadata_of(&tags[0]));
-            let listed: Vec<f64> = (0..count).step_by(step).map(f64::from).collect();
+            let listed: Vec<f64> = (0..count).step_by(step).map(|n| n as f64).collect();
             assert_eq!(times, listed, "{count}");
             let places = tags[1..].iter().step_by(step);
             let places: Vec<f64> = places.map(|t| t.position as f64).collect();
@@ -760,23 +757,18 @@ mod tests {
     }
 
     #[test]
-    fn time_goes_on_when_the_timestamp_wraps() {
+    fn times_beyond_32_bits_wrap_in_the_tags_alone() {
         let disk = Disk::new(usize::MAX);
         let mut file = FlvFile::create(disk.clone(), None).expect("room");
-        file.write(8, 0xFFFF_FFF0, &[0xAF], false).expect("room");
-        file.write(8, 0x10, &[0xAF], false).expect("room");
-        for _ in 0..3 {
-            // 20 days at a time: 60 are more than 32 bits hold.
-            let last = file.duration().as_millis() as u32;
-            let next = last.wrapping_add(0xFFFF_FFF0).wrapping_add(1_728_000_000);
-            file.write(8, next, &[0xAF], false).expect("room");
+        // 60 days, from where the stream's own clock has passed 49.7.
+        let (start, days) = (0xFFFF_FFF0_i64, 60 * 86_400_000);
+        for time in [start, start + 0x20, start + days] {
+            file.write(8, time, &[0xAF], false).expect("room");
         }
         let summary = file.finish().expect("room");
-        assert_eq!(
-            summary.duration,
-            Duration::from_millis(32 + 3 * 1_728_000_000)
-        );
+        assert_eq!(summary.duration, Duration::from_secs(60 * 86_400));
         let (tags, _) = whole_tags(&disk.bytes());
-        assert_eq!((tags[1].timestamp, tags[2].timestamp), (0, 0x20));
+        let times = [1, 2, 3].map(|n: usize| tags[n].timestamp);
+        assert_eq!(times, [0, 0x20, days as u32]);
     }
 }

@@ -15,7 +15,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// The path of a recording below `directory`.
 ///
 /// `{app}`, `{name}`, `{date}` (YYYY-MM-DD), `{time}` (HH-MM-SS, both UTC) and
-/// `{index}` (the part's number) of `template` are replaced and `.flv` is added.
+/// `{index}` (the part's number) of `template` are replaced and the extension is added.
 /// A template without `{index}` gets `-{index}` from the second part on. Slashes
 /// of the template and of the app make folders.
 ///
@@ -29,6 +29,7 @@ pub(crate) fn file_path(
     name: &str,
     wall: SystemTime,
     index: u32,
+    extension: &str,
 ) -> PathBuf {
     let relative = expand(template, app, name, wall, index);
     let mut components: Vec<String> = relative
@@ -40,7 +41,8 @@ pub(crate) fn file_path(
     if index > 0 && !template.contains("{index}") {
         file.push_str(&format!("-{index}"));
     }
-    file.push_str(".flv");
+    file.push('.');
+    file.push_str(extension);
 
     let mut path = directory.to_owned();
     path.extend(components);
@@ -206,6 +208,7 @@ mod tests {
             name,
             at(1_709_251_199),
             index,
+            "flv",
         );
         path.to_str().expect("UTF-8").replace('\\', "/")
     }
@@ -364,7 +367,7 @@ mod tests {
             app in "\\PC{0,300}|[./\\\\ \0:]{0,20}",
             name in "\\PC{0,300}|[./\\\\ \0:]{0,20}|(?i:con|nul|com[0-9])[.a ]{0,3}",
         ) {
-            let path = file_path(Path::new("rec"), &template, &app, &name, at(0), 3);
+            let path = file_path(Path::new("rec"), &template, &app, &name, at(0), 3, "flv");
             let below = path.strip_prefix("rec").expect("below the folder");
             prop_assert!(below.components().count() >= 1);
             for component in below.components() {

@@ -14,11 +14,14 @@ mod media;
 mod outgoing;
 mod play;
 mod reconfigure;
+mod record_failures;
+mod record_files;
 mod recording;
 mod second_publisher;
 mod secrets;
 mod slow;
 mod stop;
+mod tap_options;
 mod taps;
 mod torture;
 mod world;
@@ -42,6 +45,15 @@ pub(crate) fn panic_over(player: std::net::SocketAddr, payload: &[u8]) {
     if text.ends_with(PANIC_OVER.as_bytes()) {
         assert_ne!(port, player.port().to_string().as_bytes());
     }
+}
+
+/// A payload that ends so makes whatever it names panic.
+pub(crate) const MUXER: &str = "panic in the muxer";
+pub(crate) const RECORDER: &str = "panic in the recorder";
+
+/// Panics if the payload asks for it at this place.
+pub(crate) fn panic_in(place: &str, payload: &[u8]) {
+    assert!(!payload.ends_with(place.as_bytes()), "{place}");
 }
 
 /// Data with that payload: it has a name, as all that a session gives out.

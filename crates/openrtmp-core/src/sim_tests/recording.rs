@@ -10,7 +10,7 @@ use super::world::{Setup, Who, World, ms};
 use crate::config::RecordConfig;
 use crate::events::Event;
 
-fn recording(change: impl FnOnce(&mut RecordConfig)) -> Setup {
+pub(super) fn recording(change: impl FnOnce(&mut RecordConfig)) -> Setup {
     let mut setup = Setup::new(2);
     let mut record = RecordConfig::new("/rec");
     record.template = "{app}/{name}".to_owned();
@@ -21,7 +21,7 @@ fn recording(change: impl FnOnce(&mut RecordConfig)) -> Setup {
 
 /// The whole tags of a file, after FLV 10.1, annex E.2 to E.4.1.
 #[track_caller]
-fn pieces(w: &World, path: &str) -> Vec<Piece> {
+pub(super) fn pieces(w: &World, path: &str) -> Vec<Piece> {
     pieces_of(&w.sim.file(path).expect(path))
 }
 
@@ -60,7 +60,7 @@ fn pieces_of(file: &[u8]) -> Vec<Piece> {
 }
 
 /// Publishes frames on a new connection and leaves.
-fn publish(w: &mut World, name: &str, frames: u32) -> Who {
+pub(super) fn publish(w: &mut World, name: &str, frames: u32) -> Who {
     let publisher = w.live(name);
     w.stream(publisher, 0..frames);
     w.leave(publisher);
@@ -68,7 +68,7 @@ fn publish(w: &mut World, name: &str, frames: u32) -> Who {
     publisher
 }
 
-fn finished(w: &World) -> Vec<(PathBuf, Duration)> {
+pub(super) fn finished(w: &World) -> Vec<(PathBuf, Duration)> {
     let finished = |e| match e {
         Event::RecordingFinished { path, duration, .. } => Some((path, duration)),
         _ => None,

@@ -5,12 +5,13 @@ use openrtmp_protocol::media::{FrameType, VideoCodec, VideoPacketKind};
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::{self, Piece, assert_whole};
-use super::world::{Setup, World, ms};
+use super::world::{FRAME, World, ms};
 use crate::config::SecondPublisher;
 use crate::events::Event;
 use crate::inbox::Command;
 use crate::publisher::{PublishError, Publisher};
-use crate::tap::{Frame, FrameContent, Tap, TapEvent};
+use crate::stream::frame::{Frame, FrameContent};
+use crate::tap::{Tap, TapEvent, TapOptions};
 
 fn drain(tap: &mut Tap) -> Vec<TapEvent> {
     std::iter::from_fn(|| tap.try_recv()).collect()
@@ -91,14 +92,18 @@ fn a_tap_on_a_live_stream_joins_as_a_player_does() {
 
 #[test]
 fn a_slow_tap_loses_video_up_to_a_keyframe_and_nobody_else_does() {
-    let mut setup = Setup::new(1);
-    setup.config = setup.config.with_low_latency();
-    let mut w = setup.build();
-    let mut tap = w.server.tap("live/cam");
+    let mut w = World::new(1);
+    let mut tap = w
+        .server
+        .tap_with(TapOptions::new("live/cam").max_bytes(20_000));
     let publisher = w.live("live/cam");
     let player = w.player("live/cam");
     w.stream(publisher, 0..100);
-    let events = drain(&mut tap);
+    let mut events = drain(&mut tap);
+    // The gap at the end is told with the end.
+    w.leave(publisher);
+    w.run(ms(100));
+    events.extend(drain(&mut tap));
     let frames = frames_of(&events);
     let dropped = frames.last().expect("a frame").dropped;
     let count = |content| frames.iter().filter(|f| f.content == content).count();
@@ -106,7 +111,23 @@ fn a_slow_tap_loses_video_up_to_a_keyframe_and_nobody_else_does() {
     assert_eq!(count(FrameContent::Key), 10 + 100);
     assert_eq!(count(FrameContent::Inter) as u64 + dropped, 90);
     assert!(dropped > 50);
-    w.run(ms(50));
+
+    let losses = |event: &TapEvent| match event {
+        TapEvent::Lost { loss, .. } => Some(*loss),
+        _ => None,
+    };
+    let losses: Vec<_> = events.iter().filter_map(losses).collect();
+    assert_eq!(losses.iter().map(|loss| loss.frames).sum::<u64>(), dropped);
+    for loss in &losses {
+        // Pictures one after the other at 25 a second, of 1,000 bytes, their length of 4
+        // and the tag's header of 5 (FLV 10.1, E.4.3).
+        let pictures = loss.span().as_millis() as u64 / FRAME + 1;
+        assert_eq!((loss.frames, loss.bytes), (pictures, pictures * 1009));
+        let sent = |f: &&Frame| f.kind == MediaKind::Video && f.content != FrameContent::Header;
+        let inside = |f: &&Frame| (loss.from_micros..=loss.to_micros).contains(&f.dts_micros);
+        let kept = frames.iter().copied().filter(sent).filter(inside);
+        assert_eq!(kept.count(), 0, "{loss:?}");
+    }
     assert_whole(&w[player].media, &w[publisher].sent);
     drop(tap);
     w.end();
@@ -331,11 +352,12 @@ fn a_slow_tap_sees_a_streams_end_before_its_return() {
         for event in events {
             match event {
                 TapEvent::Started(_) => assert!(!std::mem::replace(&mut live, true)),
-                TapEvent::Frame(_) => assert!(live),
+                TapEvent::Tracks { .. } | TapEvent::Frame(_) => assert!(live),
                 TapEvent::Ended(_) => {
                     assert!(std::mem::replace(&mut live, false));
                     ends += 1;
                 }
+                event => panic!("{event:?}"),
             }
         }
         assert_eq!(ends, 3);

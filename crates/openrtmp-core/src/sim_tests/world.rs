@@ -28,11 +28,11 @@ use crate::metrics::{Metrics, WorkerReport};
 use crate::placement::Rule;
 use crate::platform::Platform;
 use crate::platform::sim::{self, Sim, SimSocket};
-use crate::record::Recorder;
+use crate::record::{Recorder, RecorderTap};
 use crate::secret::StreamName;
 use crate::server::{Assembly, Server};
 use crate::shared::Shared;
-use crate::stream::tap_queue::{Signal, Tapped};
+use crate::stream::tap_queue::Selection;
 use crate::worker::Worker;
 
 pub(super) const ADDRESS: &str = "127.0.0.1:1935";
@@ -57,6 +57,8 @@ pub(super) struct World {
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
     recorders: Vec<Recording>,
+    /// Recorders wait for their disk.
+    pub(super) disk_hangs: bool,
     events_inlet: Option<Inlet<Event>>,
     access_inlet: Option<Inlet<AccessRequest>>,
     events: Arc<Mutex<Vec<Event>>>,
@@ -69,12 +71,21 @@ struct Recording {
     /// The stream, if the host asked for it.
     name: Option<StreamName>,
     recorder: Recorder<Sim>,
-    tapped: Arc<Tapped>,
+    tap: Arc<RecorderTap>,
 }
 
 impl Recording {
+    fn new(name: Option<StreamName>, recorder: Recorder<Sim>) -> Recording {
+        let tap = recorder.tap();
+        Recording {
+            name,
+            recorder,
+            tap,
+        }
+    }
+
     fn complete(mut self) {
-        self.tapped.close();
+        self.tap.close();
         while self.recorder.turn() {}
         self.recorder.finish_all();
     }
@@ -135,11 +146,8 @@ impl Setup {
             server,
             shared: assembly.shared,
             workers: assembly.workers.into_iter().map(Some).collect(),
-            recorders: Vec::from_iter(assembly.recorder.map(|(recorder, tapped)| Recording {
-                name: None,
-                recorder,
-                tapped,
-            })),
+            recorders: Vec::from_iter(assembly.recorder.map(|r| Recording::new(None, r))),
+            disk_hangs: false,
             events_inlet: assembly.events,
             access_inlet: assembly.access,
             events,
@@ -373,6 +381,9 @@ impl World {
 
     /// Lets recorders write what there is.
     pub(super) fn record(&mut self) {
+        if self.disk_hangs {
+            return;
+        }
         for recording in &mut self.recorders {
             while recording.recorder.turn() {}
         }
@@ -426,18 +437,11 @@ impl World {
         {
             return false;
         }
-        let (wanted, signal) = (name.clone(), Arc::<Signal>::default());
-        let wants = Box::new(move |n: &StreamName| *n == wanted);
-        let tapped = Tapped::new(signal.clone(), wants);
         let platform = Arc::new(self.sim.clone());
-        let shared = self.shared.clone();
-        let recorder = Recorder::new(platform, config, tapped.clone(), signal, shared);
-        self.server.attach(&name, &tapped);
-        self.recorders.push(Recording {
-            name: Some(name),
-            recorder,
-            tapped,
-        });
+        let selection = Selection::Stream(name.clone());
+        let recorder = Recorder::new(platform, config, selection, self.shared.clone());
+        recorder.tap().attach(&self.shared);
+        self.recorders.push(Recording::new(Some(name), recorder));
         true
     }
 
@@ -446,7 +450,7 @@ impl World {
         let name = self.shared.host_name(name);
         let of_name = |r: &mut Recording| r.name.as_ref() == Some(&name);
         for recording in self.recorders.extract_if(.., of_name) {
-            self.shared.directory.lock().untap(&recording.tapped);
+            recording.tap.detach(&self.shared);
             recording.complete();
         }
     }

@@ -12,7 +12,7 @@ use openrtmp_protocol::session::RequestId;
 use crate::config::{Config, SecondPublisher};
 use crate::id::{ConnectionId, Ids, PublisherId, StreamId};
 use crate::secret::{Secrecy, StreamName};
-use crate::stream::tap_queue::Tapped;
+use crate::stream::tap_queue::{Selection, TapQueue};
 
 /// All streams that somebody publishes, plays, taps or waits for.
 pub(crate) struct Directory {
@@ -25,8 +25,8 @@ pub(crate) struct Inner {
     ids: Arc<Ids>,
     streams: BTreeMap<StreamName, Entry>,
     names: HashMap<StreamId, StreamName>,
-    /// Taps on every stream.
-    taps: Vec<Arc<Tapped>>,
+    /// Taps on more than one stream.
+    taps: Vec<Arc<TapQueue>>,
     publishers: usize,
 }
 
@@ -38,7 +38,8 @@ struct Entry {
     home: Option<Home>,
     /// Workers with subscribers.
     workers: Vec<usize>,
-    taps: Vec<Arc<Tapped>>,
+    /// Taps on this stream alone.
+    taps: Vec<Arc<TapQueue>>,
     /// Publishers that wait for the present one to leave.
     waiting: VecDeque<(ConnectionId, RequestId)>,
 }
@@ -94,7 +95,7 @@ pub(crate) struct Grant {
     pub(crate) activity: Arc<AtomicU64>,
     pub(crate) turn: Arc<Turn>,
     pub(crate) workers: Vec<usize>,
-    pub(crate) taps: Vec<Arc<Tapped>>,
+    pub(crate) taps: Vec<Arc<TapQueue>>,
     /// The publisher it replaces.
     pub(crate) replaced: Option<PublisherId>,
 }
@@ -244,7 +245,8 @@ impl Inner {
         now: Time,
     ) -> Claim {
         let full = self.publishers >= rules.max_publishers;
-        let everywhere = self.taps.clone();
+        let on_many = self.taps.iter().filter(|tap| tap.wants(name));
+        let on_many: Vec<_> = on_many.cloned().collect();
         let entry = self.entry(name);
         let present = entry.home.as_ref().and_then(|home| home.publisher);
         if present.is_some() {
@@ -279,7 +281,7 @@ impl Inner {
             activity: home.activity.clone(),
             turn: home.turn.clone(),
             workers: entry.workers.clone(),
-            taps: entry.taps.iter().chain(&everywhere).cloned().collect(),
+            taps: entry.taps.iter().chain(&on_many).cloned().collect(),
             replaced: present,
         };
         if present.is_none() {
@@ -399,37 +401,34 @@ impl Inner {
         orphans
     }
 
-    /// Adds a tap on one stream. Returns where it lives now.
-    pub(crate) fn tap(&mut self, name: &StreamName, tap: Arc<Tapped>) -> Option<(StreamId, usize)> {
-        let entry = self.entry(name);
-        entry.taps.push(tap);
-        entry.home.as_ref().map(|home| (entry.id, home.worker))
+    /// Adds a tap. Returns where those of its streams live that are live.
+    pub(crate) fn tap(&mut self, tap: &Arc<TapQueue>) -> Vec<(StreamId, usize)> {
+        let place = |entry: &Entry| entry.home.as_ref().map(|home| (entry.id, home.worker));
+        if let Selection::Stream(name) = tap.selection() {
+            let entry = self.entry(name);
+            entry.taps.push(tap.clone());
+            return place(entry).into_iter().collect();
+        }
+        self.taps.push(tap.clone());
+        let wanted = self.streams.iter().filter(|(name, _)| tap.wants(name));
+        wanted.filter_map(|(_, entry)| place(entry)).collect()
     }
 
-    /// Adds a tap on every stream. Returns those that are live.
-    pub(crate) fn tap_all(&mut self, tap: Arc<Tapped>) -> Vec<(StreamId, usize)> {
-        self.taps.push(tap);
-        self.streams
-            .values()
-            .filter_map(|e| e.home.as_ref().map(|home| (e.id, home.worker)))
-            .collect()
-    }
-
-    /// Forgets taps that their hosts closed.
-    pub(crate) fn untap(&mut self, tap: &Arc<Tapped>) {
+    /// Forgets a tap that its host closed.
+    pub(crate) fn untap(&mut self, tap: &Arc<TapQueue>) {
+        if let Selection::Stream(name) = tap.selection() {
+            if let Some(entry) = self.streams.get_mut(name) {
+                entry.taps.retain(|t| !Arc::ptr_eq(t, tap));
+                let id = entry.id;
+                self.forget_if_unused(id);
+            }
+            return;
+        }
         self.taps.retain(|t| !Arc::ptr_eq(t, tap));
-        let mut ids = Vec::new();
-        for entry in self.streams.values_mut() {
-            entry.taps.retain(|t| !Arc::ptr_eq(t, tap));
-            ids.push(entry.id);
-        }
-        for id in ids {
-            self.forget_if_unused(id);
-        }
     }
 
     /// All taps there are, once.
-    pub(crate) fn take_taps(&mut self) -> Vec<Arc<Tapped>> {
+    pub(crate) fn take_taps(&mut self) -> Vec<Arc<TapQueue>> {
         let mut taps = std::mem::take(&mut self.taps);
         let mut ids = Vec::new();
         for entry in self.streams.values_mut() {

@@ -4,6 +4,7 @@
 pub(crate) mod class;
 pub(crate) mod clock;
 pub(crate) mod directory;
+pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod gop;
 pub(crate) mod message;

@@ -16,7 +16,7 @@ use crate::limit::Limit;
 /// this is more than a turn gathers.
 const SLICES: usize = 64;
 
-/// What waits to be sent to one connection (or taken by one tap), in order.
+/// What waits to be sent to one connection, in order.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     entries: VecDeque<Entry>,
@@ -210,20 +210,6 @@ impl SendQueue {
         frames
     }
 
-    /// Takes the front entry; for taps, which do not write.
-    pub(crate) fn pop(&mut self) -> Option<Entry> {
-        let entry = self.entries.pop_front()?;
-        self.bytes -= entry.len();
-        if let Entry::Control(bytes) = &entry {
-            self.control_bytes -= bytes.len();
-        }
-        self.cursor = 0;
-        if entry.droppable_since().is_some() {
-            self.find_oldest_droppable();
-        }
-        Some(entry)
-    }
-
     /// Drops a subscription's inter frames up to its newest key frame; if that does not bring the
     /// queue below its limits, those after it too. Everything else stays.
     fn shed(&mut self, stream: u32, now: Time, config: &QueueConfig) -> Shed {
@@ -241,28 +227,6 @@ impl SendQueue {
             frames,
             until_keyframe,
         }
-    }
-
-    /// Drops everything but answers and the newest metadata and headers, without
-    /// which nothing that follows is of use. Returns how many frames.
-    pub(crate) fn drop_frames(&mut self) -> u64 {
-        let (mut dropped, mut seen) = (0, Vec::new());
-        for entry in std::mem::take(&mut self.entries).into_iter().rev() {
-            if let Entry::Media(m) = &entry {
-                let header = matches!(m.packet.class, Class::Metadata | Class::Header);
-                let place = (m.stream, m.packet.class, m.packet.slot);
-                dropped += u64::from(!header);
-                if !header || seen.contains(&place) {
-                    self.bytes -= entry.len();
-                    continue;
-                }
-                seen.push(place);
-            }
-            self.entries.push_front(entry);
-        }
-        self.cursor = 0;
-        self.oldest_droppable = None;
-        dropped
     }
 
     fn drop_inter_frames(&mut self, stream: u32, end: usize) -> u64 {
@@ -652,15 +616,16 @@ mod tests {
         use Class::{Audio, Inter, Key};
         let mut queue = filled(&[Key, Audio, Inter, Audio, Inter]);
         assert_eq!(queue.delay(at(10)), Duration::from_millis(8));
-        for _ in 0..3 {
-            queue.pop();
-        }
+        let send = |queue: &mut SendQueue, packets| {
+            let mut socket = Socket::new(12 + 100, packets);
+            let sent = queue.write_to(&mut socket, 4096, usize::MAX, |_| {});
+            sent.expect("a socket that takes them").end
+        };
+        assert_eq!(send(&mut queue, 3), WriteEnd::Blocked);
         assert_eq!(queue.delay(at(10)), Duration::from_millis(6));
         assert_eq!(queue.bytes(), 200);
-        queue.pop();
-        queue.pop();
+        assert_eq!(send(&mut queue, 2), WriteEnd::Drained);
         assert_eq!(queue.delay(at(10)), Duration::ZERO);
-        assert!(queue.pop().is_none());
     }
 
     #[test]
@@ -728,17 +693,6 @@ mod tests {
         );
         assert_eq!(times(&queue), [0, 3]);
         assert!(gate.is_shedding());
-    }
-
-    #[test]
-    fn dropping_all_frames_keeps_the_newest_headers() {
-        use Class::{Audio, Header, Inter, Key, Metadata};
-        let mut queue = filled(&[Metadata, Header, Key, Inter, Header, Audio, Metadata]);
-        queue.push_control(Bytes::from_static(b"answer"));
-        assert_eq!(queue.drop_frames(), 3);
-        assert_eq!(times(&queue), [4, 6]);
-        assert_eq!(queue.bytes(), 206);
-        assert_eq!(queue.delay(at(1000)), Duration::ZERO);
     }
 
     #[test]

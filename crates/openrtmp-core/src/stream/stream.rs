@@ -319,13 +319,14 @@ impl Stream {
     }
 
     /// What a tap begins with: this snapshot.
-    pub(crate) fn tap_start<'a>(&self, snapshot: &'a [SharedPacket]) -> TapStart<'a> {
+    pub(crate) fn tap_start<'a>(&'a self, snapshot: &'a [SharedPacket]) -> TapStart<'a> {
         TapStart {
             stream: TapStream {
                 id: self.id,
                 name: self.name.clone(),
             },
             has_video: self.tracks.has_video(),
+            tracks: self.tracks.list(),
             snapshot,
             clock: self.clock.newest(),
         }

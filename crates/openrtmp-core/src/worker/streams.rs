@@ -21,7 +21,7 @@ use crate::stream::directory::Grant;
 use crate::stream::message::{PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
 use crate::stream::stream::Stream;
-use crate::stream::tap_queue::{TapSink, Tapped};
+use crate::stream::tap_queue::{TapQueue, TapSink};
 
 /// How long the publisher whose turn it is may take to claim a stream.
 const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
@@ -69,12 +69,11 @@ impl Streams {
             }
         }
         if known {
-            stream.taps.iter_mut().for_each(TapSink::restart);
+            stream.taps.iter_mut().for_each(TapSink::push_republished);
         } else {
             for tap in grant.taps.into_iter().filter(|tap| tap.wants(&grant.name)) {
                 let start = stream.tap_start(&[]);
-                let sink = TapSink::attach(tap, start, now, &context.config.queue);
-                stream.taps.push(sink);
+                stream.taps.push(TapSink::attach(tap, start, now));
             }
         }
         let name = stream.name.clone();
@@ -130,11 +129,16 @@ impl Streams {
         if let Some(odd) = ingested.odd {
             report_irregularity(context, stream, odd);
         }
-        let mut here = None;
-        if let Some(packet) = ingested.packet {
+        if ingested.tracks_changed && !stream.taps.is_empty() {
+            let tracks = stream.tracks().list().into();
             stream
                 .taps
-                .retain_mut(|tap| tap.push(&packet, now, &context.config.queue));
+                .iter_mut()
+                .for_each(|tap| tap.push_tracks(&tracks));
+        }
+        let mut here = None;
+        if let Some(packet) = ingested.packet {
+            stream.taps.retain_mut(|tap| tap.push(&packet, now));
             for &worker in stream
                 .workers
                 .iter()
@@ -336,7 +340,7 @@ impl Streams {
         &mut self,
         context: &Context<P>,
         id: StreamId,
-        tap: Arc<Tapped>,
+        tap: Arc<TapQueue>,
     ) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
@@ -346,8 +350,7 @@ impl Streams {
         }
         let snapshot = stream.snapshot(&context.shared.budget, context.now);
         let start = stream.tap_start(&snapshot);
-        let sink = TapSink::attach(tap, start, context.now, &context.config.queue);
-        stream.taps.push(sink);
+        stream.taps.push(TapSink::attach(tap, start, context.now));
     }
 
     /// The host wants a stream gone, whoever publishes it. True as

@@ -100,6 +100,10 @@ impl Platform for Native {
     fn create_file(&self, path: &Path) -> io::Result<NativeFile> {
         NativeFile::create(path)
     }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
 }
 
 #[cfg(test)]

@@ -119,6 +119,11 @@ impl Disk {
         Ok(())
     }
 
+    pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
+        let removed = self.files.remove(path);
+        removed.map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+
     pub(super) fn read(&self, path: &Path) -> Option<&[u8]> {
         self.files.get(path).map(|content| content.bytes.as_slice())
     }

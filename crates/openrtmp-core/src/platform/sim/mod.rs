@@ -380,6 +380,12 @@ impl Platform for Sim {
         drop(world);
         Ok(SimFile::new(self.0.clone(), path))
     }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut world = self.0.lock();
+        world.attempt(Call::Remove)?;
+        world.disk.remove(path)
+    }
 }
 
 fn interface(name: &str, address: IpAddr) -> Interface {

@@ -21,6 +21,8 @@ pub enum Call {
     Random,
     /// [`Platform::create_file`](crate::platform::Platform::create_file).
     Create,
+    /// [`Platform::remove_file`](crate::platform::Platform::remove_file).
+    Remove,
     /// [`Poller::poll`](crate::platform::Poller::poll).
     Poll,
     /// Adding a listener or a connection to a poller.

@@ -406,7 +406,7 @@ impl Course<'_> {
             Op::Tap { who, stream, every } => {
                 self.taps.remove(&who);
                 let tap = match STREAMS.get(stream as usize) {
-                    Some(name) => self.world.server.tap(name),
+                    Some(&name) => self.world.server.tap(name),
                     None => self.world.server.tap_all(),
                 };
                 self.taps

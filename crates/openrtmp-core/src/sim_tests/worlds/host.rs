@@ -12,7 +12,8 @@ use super::witness::{Broken, Witness, broken};
 use crate::access::AccessRequest;
 use crate::id::StreamId;
 use crate::publisher::Publisher;
-use crate::tap::{Frame, FrameContent, Tap, TapEvent};
+use crate::stream::frame::{Frame, FrameContent};
+use crate::tap::{Tap, TapEvent};
 
 /// A tap and what it got.
 pub(super) struct HostTap {
@@ -70,6 +71,13 @@ impl HostTap {
                 None => broken("tap events balance", format!("{stream:?} ended twice")),
             },
             TapEvent::Frame(frame) => self.frame(lives, &frame),
+            TapEvent::Message(_) => broken("tap events balance", "a message of a tap for frames"),
+            TapEvent::Tracks { stream, .. }
+            | TapEvent::Lost { stream, .. }
+            | TapEvent::Republished(stream) => match self.live.contains_key(&stream.id) {
+                true => Ok(()),
+                false => broken("tap events balance", format!("{stream:?} not started")),
+            },
         }
     }
 

@@ -146,6 +146,11 @@ impl Ledger {
                 let known = path.as_os_str().is_empty() || self.recording.remove(path);
                 require(known, "failed but not started")?;
             }
+            Event::RecordingLost { path, frames, .. } => {
+                let known = path.as_os_str().is_empty() || self.recording.contains(path);
+                require(known && *frames > 0, "frames lost of no recording")?;
+            }
+            Event::RecorderRestarted { .. } => return Err("a recorder panicked"),
             Event::Lost { .. } => return Err("events were lost"),
             Event::InternalError { .. } => return Err("an internal error"),
             Event::AcceptFailed { .. }

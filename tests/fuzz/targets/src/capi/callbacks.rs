@@ -106,6 +106,8 @@ impl Guest {
             on_started: (which & 8 == 0).then_some(on_stream),
             on_ended: (which & 16 == 0).then_some(on_stream),
             on_closed: Some(on_closed),
+            on_republished: (which & 16 == 0).then_some(on_stream),
+            on_lost: None,
         }
     }
 

@@ -1,0 +1,484 @@
+//! What one stream has for one tap: written by the stream's home worker, read by the
+//! tap's owner.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openrtmp_protocol::Time;
+
+use super::{TapNews, TapStream, lock};
+use crate::stream::class::Class;
+use crate::stream::gate::Gate;
+use crate::stream::packet::SharedPacket;
+use crate::stream::tracks::Track;
+use crate::sync::{Mutex, MutexGuard};
+
+/// Frames that a tap did not get because it was too slow. Handed out where the gap
+/// ends: before the frame that goes on behind it, or before the stream's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loss {
+    /// Frames; those of several tracks in one message count as one.
+    pub frames: u64,
+    /// Bytes of their messages.
+    pub bytes: u64,
+    /// Decoding time of the earliest, in microseconds on the stream's clock.
+    pub from_micros: i64,
+    /// Decoding time of the latest.
+    pub to_micros: i64,
+}
+
+impl Loss {
+    fn of(packet: &SharedPacket, time: i64) -> Loss {
+        Loss {
+            frames: 1,
+            bytes: packet.len() as u64,
+            from_micros: time * 1000,
+            to_micros: time * 1000,
+        }
+    }
+
+    /// From the earliest frame to the latest.
+    pub fn span(&self) -> Duration {
+        let micros = self.to_micros.saturating_sub(self.from_micros);
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+
+    pub(crate) fn add(&mut self, other: &Loss) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+        self.from_micros = self.from_micros.min(other.from_micros);
+        self.to_micros = self.to_micros.max(other.to_micros);
+    }
+}
+
+fn merge(sum: &mut Option<Loss>, loss: &Loss) {
+    match sum {
+        Some(sum) => sum.add(loss),
+        None => *sum = Some(*loss),
+    }
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub(crate) bytes: usize,
+    pub(crate) delay: Option<Duration>,
+}
+
+/// A queue with one writer and one reader.
+pub(super) struct StreamQueue {
+    pub(super) stream: Arc<TapStream>,
+    /// Counts the tap's queues: of two for one stream the lower came first.
+    pub(super) serial: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    entries: VecDeque<Entry>,
+    /// Bytes that the entries refer to.
+    bytes: usize,
+    gate: Gate,
+    /// Stream time of the newest frame in milliseconds: the 32 bits of the next one
+    /// are near it.
+    clock: i64,
+    /// When the oldest frame that may be dropped came in.
+    oldest_droppable: Option<Time>,
+    /// Lost since the last entry.
+    losing: Option<Loss>,
+    /// Frames lost in all.
+    lost: u64,
+    /// It is among those that the reader is to look at.
+    listed: bool,
+    ended: bool,
+    /// Nothing more comes out.
+    over: bool,
+}
+
+enum Entry {
+    Packet {
+        packet: SharedPacket,
+        /// Milliseconds, with the bits that the wire does not carry.
+        time: i64,
+        queued: Time,
+    },
+    Tracks(Arc<[Track]>),
+    Republished,
+    Lost(Loss),
+}
+
+impl Entry {
+    fn len(&self) -> usize {
+        match self {
+            Entry::Packet { packet, .. } => packet.len(),
+            Entry::Tracks(tracks) => size_of_val(&tracks[..]),
+            Entry::Republished | Entry::Lost(_) => 0,
+        }
+    }
+
+    /// Whether what follows may go on from here, whatever is missing before it.
+    fn is_key(&self) -> bool {
+        matches!(self, Entry::Packet { packet, .. }
+            if packet.class == Class::Key && packet.track == 0)
+    }
+
+    fn droppable_since(&self) -> Option<Time> {
+        match self {
+            Entry::Packet { packet, queued, .. } if packet.is_droppable() => Some(*queued),
+            _ => None,
+        }
+    }
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// The reader will find it.
+    Queued,
+    /// The reader has to be told to look.
+    First,
+    /// Nobody reads here any more.
+    Over,
+}
+
+impl StreamQueue {
+    /// Listed from the start: the reader is to be told that the stream is there.
+    pub(super) fn new(
+        stream: Arc<TapStream>,
+        serial: usize,
+        has_video: bool,
+        clock: i64,
+    ) -> StreamQueue {
+        StreamQueue {
+            stream,
+            serial,
+            state: Mutex::new(State {
+                entries: VecDeque::new(),
+                bytes: 0,
+                gate: Gate::joining(has_video),
+                clock,
+                oldest_droppable: None,
+                losing: None,
+                lost: 0,
+                listed: true,
+                ended: false,
+                over: false,
+            }),
+        }
+    }
+
+    pub(super) fn push(&self, packet: &SharedPacket, now: Time, bound: Bound) -> Pushed {
+        let mut state = self.lock();
+        if state.over {
+            return Pushed::Over;
+        }
+        // On the wire onMetaData is always at 0.
+        if packet.class != Class::Metadata {
+            state.clock = near(state.clock, packet.timestamp);
+        }
+        state.take_in(packet, now, bound);
+        state.list()
+    }
+
+    pub(super) fn push_tracks(&self, tracks: &Arc<[Track]>) -> Pushed {
+        let mut state = self.lock();
+        state.tell(Entry::Tracks(tracks.clone()));
+        state.list()
+    }
+
+    /// Another publisher's frames follow.
+    pub(super) fn push_republished(&self) -> Pushed {
+        let mut state = self.lock();
+        state.gate.restart();
+        state.tell(Entry::Republished);
+        state.list()
+    }
+
+    /// The stream is over.
+    pub(super) fn end(&self) -> Pushed {
+        let mut state = self.lock();
+        if state.over {
+            return Pushed::Over;
+        }
+        state.ended = true;
+        state.list()
+    }
+
+    /// Takes what comes next, and whether there is more after it.
+    pub(super) fn take(&self) -> (Option<TapNews>, bool) {
+        let mut state = self.lock();
+        let news = state.take();
+        state.listed = state.has_more();
+        (news, state.listed)
+    }
+
+    /// Whether nothing more comes out.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().over
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        let state = self.lock();
+        state.ended && !state.over
+    }
+
+    /// What is there is lost, but for the news of that and of the end.
+    pub(super) fn drop_content(&self) {
+        self.lock().drop_all(false);
+    }
+
+    /// What is there is nobody's concern any more. Returns what was lost untold.
+    pub(super) fn finish(&self) -> Option<Loss> {
+        let mut state = self.lock();
+        state.over = true;
+        state.entries = VecDeque::new();
+        state.bytes = 0;
+        state.losing.take()
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl State {
+    fn list(&mut self) -> Pushed {
+        let is_first = !self.listed && self.has_more();
+        self.listed |= is_first;
+        match (self.over, is_first) {
+            (true, _) => Pushed::Over,
+            (false, true) => Pushed::First,
+            (false, false) => Pushed::Queued,
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        !self.over && (self.ended || !self.entries.is_empty())
+    }
+
+    fn take(&mut self) -> Option<TapNews> {
+        if self.over {
+            return None;
+        }
+        let Some(entry) = self.entries.pop_front() else {
+            // The gap may go on: it is told once it has ended.
+            if !self.ended {
+                return None;
+            }
+            if let Some(loss) = self.losing.take() {
+                return Some(TapNews::Lost(loss));
+            }
+            self.over = true;
+            return Some(TapNews::Ended);
+        };
+        self.bytes -= entry.len();
+        if entry.droppable_since().is_some() {
+            self.find_oldest_droppable();
+        }
+        Some(match entry {
+            Entry::Packet { packet, time, .. } => TapNews::Packet {
+                packet,
+                time,
+                dropped: self.lost,
+            },
+            Entry::Tracks(tracks) => TapNews::Tracks(tracks),
+            Entry::Republished => TapNews::Republished,
+            Entry::Lost(loss) => TapNews::Lost(loss),
+        })
+    }
+
+    /// Queues a packet that the gate lets pass, after dropping what has to be.
+    fn take_in(&mut self, packet: &SharedPacket, now: Time, bound: Bound) {
+        if !self.gate.is_shedding() && self.is_over_bound(now, bound) {
+            self.shed(packet, now, bound);
+        }
+        let dropped = self.gate.dropped();
+        if !self.gate.admit(packet) {
+            // The gate counts what congestion costs, not what a joiner waits out.
+            if self.gate.dropped() > dropped {
+                self.lose(&Loss::of(packet, self.clock));
+            }
+        } else if self.entries.try_reserve(2).is_err() {
+            // For want of memory a frame is lost as for want of time.
+            self.lose(&Loss::of(packet, self.clock));
+        } else {
+            if !self.gate.is_shedding() {
+                self.tell_loss();
+            }
+            self.bytes += packet.len();
+            if packet.is_droppable() && self.oldest_droppable.is_none() {
+                self.oldest_droppable = Some(now);
+            }
+            self.entries.push_back(Entry::Packet {
+                packet: packet.clone(),
+                time: self.clock,
+                queued: now,
+            });
+        }
+        // What stays when video is dropped is bounded too: audio of a host that never
+        // comes back.
+        if self.is_far_over_bound(now, bound) {
+            self.drop_all(true);
+        }
+    }
+
+    fn is_over_bound(&self, now: Time, bound: Bound) -> bool {
+        let age = self.oldest_droppable.map(|since| now.since(since));
+        self.bytes > bound.bytes || age.zip(bound.delay).is_some_and(|(age, most)| age > most)
+    }
+
+    fn is_far_over_bound(&self, now: Time, bound: Bound) -> bool {
+        let footprint = self.bytes + self.entries.len() * size_of::<Entry>();
+        footprint > bound.bytes.saturating_mul(2)
+            || bound.delay.is_some_and(|most| self.age(now) > most * 2)
+    }
+
+    /// How long the oldest frame has waited.
+    fn age(&self, now: Time) -> Duration {
+        let oldest = self.entries.iter().find_map(|entry| match entry {
+            Entry::Packet { packet, queued, .. } => (!is_header(packet)).then_some(*queued),
+            _ => None,
+        });
+        oldest.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    /// Drops inter frames up to the newest key frame of the default track; if that
+    /// does not do, those after it too, and those that come until the next.
+    fn shed(&mut self, next: &SharedPacket, now: Time, bound: Bound) {
+        let newest_key = self.entries.iter().rposition(Entry::is_key);
+        if let Some(key) = newest_key {
+            self.drop_inter_frames(key);
+            if !self.is_over_bound(now, bound) {
+                return;
+            }
+        }
+        let dropped = self.drop_inter_frames(self.entries.len());
+        // Without video there is no key frame to wait for.
+        if dropped || next.is_droppable() {
+            self.gate.shed(0, true);
+        }
+    }
+
+    /// Drops the inter frames before `end`, which is a key frame or the end, and tells
+    /// of them before each key frame. False if there are none.
+    fn drop_inter_frames(&mut self, end: usize) -> bool {
+        // A loss of nothing stands for what is to go.
+        const NOTHING: Loss = Loss {
+            frames: 0,
+            bytes: 0,
+            from_micros: 0,
+            to_micros: 0,
+        };
+        let lost = self.lost;
+        let (mut gap, mut place) = (None, 0);
+        for index in 0..end {
+            match &self.entries[index] {
+                Entry::Packet { packet, time, .. } if packet.is_droppable() => {
+                    self.bytes -= packet.len();
+                    self.lost += 1;
+                    merge(&mut gap, &Loss::of(packet, *time));
+                    self.entries[index] = Entry::Lost(NOTHING);
+                    place = index;
+                }
+                entry if entry.is_key() => {
+                    if let Some(loss) = gap.take() {
+                        self.entries[place] = Entry::Lost(loss);
+                    }
+                }
+                _ => {}
+            }
+        }
+        match gap {
+            Some(loss) if end < self.entries.len() => self.entries[place] = Entry::Lost(loss),
+            Some(loss) => merge(&mut self.losing, &loss),
+            None => {}
+        }
+        self.entries
+            .retain(|entry| !matches!(entry, Entry::Lost(loss) if loss.frames == 0));
+        self.find_oldest_droppable();
+        self.lost > lost
+    }
+
+    /// Drops everything but what frames to come need: the newest metadata and headers,
+    /// the newest tracks, that another publisher took over.
+    fn drop_all(&mut self, wait_for_keyframe: bool) {
+        let mut seen = Vec::new();
+        let (mut tracks, mut republished, mut video) = (false, false, false);
+        let (mut sum, mut count) = (None, 0);
+        for entry in std::mem::take(&mut self.entries).into_iter().rev() {
+            let keep = match &entry {
+                Entry::Packet { packet, time, .. } => {
+                    let place = (packet.class, packet.slot);
+                    let is_header = is_header(packet);
+                    if !is_header {
+                        video |= matches!(packet.class, Class::Key | Class::Inter);
+                        count += 1;
+                        merge(&mut sum, &Loss::of(packet, *time));
+                    }
+                    let keep = is_header && !seen.contains(&place);
+                    seen.push(place);
+                    keep
+                }
+                Entry::Tracks(_) => !std::mem::replace(&mut tracks, true),
+                Entry::Republished => !std::mem::replace(&mut republished, true),
+                Entry::Lost(loss) => {
+                    merge(&mut sum, loss);
+                    false
+                }
+            };
+            if keep {
+                self.entries.push_front(entry);
+            } else {
+                self.bytes -= entry.len();
+            }
+        }
+        self.oldest_droppable = None;
+        if let Some(loss) = &sum {
+            merge(&mut self.losing, loss);
+        }
+        self.lost += count;
+        if video && wait_for_keyframe {
+            self.gate.shed(0, true);
+        }
+    }
+
+    fn lose(&mut self, loss: &Loss) {
+        self.lost += loss.frames;
+        merge(&mut self.losing, loss);
+    }
+
+    fn tell_loss(&mut self) {
+        if let Some(loss) = self.losing.take() {
+            self.entries.push_back(Entry::Lost(loss));
+        }
+    }
+
+    /// Queues what is no packet. For want of memory it is not told.
+    fn tell(&mut self, entry: Entry) {
+        if !self.over && self.entries.try_reserve(2).is_ok() {
+            self.tell_loss();
+            self.bytes += entry.len();
+            self.entries.push_back(entry);
+        }
+    }
+
+    fn find_oldest_droppable(&mut self) {
+        self.oldest_droppable = self.entries.iter().find_map(Entry::droppable_since);
+    }
+}
+
+/// Whether frames to come may need it.
+fn is_header(packet: &SharedPacket) -> bool {
+    matches!(packet.class, Class::Metadata | Class::Header)
+}
+
+/// The time nearest to `clock` of which these are the low 32 bits.
+pub(super) fn near(clock: i64, timestamp: u32) -> i64 {
+    clock + i64::from(timestamp.wrapping_sub(clock as u32) as i32)
+}
