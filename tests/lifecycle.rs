@@ -112,7 +112,9 @@ fn the_last_words_of_a_stop() {
 fn a_taken_port_is_told_and_leaves_nothing(before: (usize, usize)) {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let mut config = config();
-    config.listen.push(taken.local_addr().expect("bound"));
+    config
+        .listen
+        .push(taken.local_addr().expect("bound").into());
     let error = Server::start(config).err().expect("the port is taken");
     assert!(matches!(error, StartError::Listen { .. }));
     assert!(

@@ -37,6 +37,21 @@ pub(super) struct Connections<S> {
     unread: Vec<usize>,
 }
 
+/// One place on the list of those to be written to.
+pub(super) struct Dirty<'a> {
+    list: &'a mut Vec<usize>,
+    slot: usize,
+}
+
+impl Dirty<'_> {
+    pub(super) fn mark<S>(self, connection: &mut Connection<S>) {
+        if !connection.io.dirty {
+            connection.io.dirty = true;
+            self.list.push(self.slot);
+        }
+    }
+}
+
 impl<S> Default for Connections<S> {
     fn default() -> Connections<S> {
         Connections {
@@ -120,12 +135,16 @@ impl<S: Stream> Connections<S> {
     }
 
     pub(super) fn mark_dirty(&mut self, slot: usize) {
-        if let Some(connection) = self.slab.get_mut(slot)
-            && !connection.io.dirty
-        {
-            connection.io.dirty = true;
-            self.dirty.push(slot);
+        if let Some((connection, dirty)) = self.to_write(slot) {
+            dirty.mark(connection);
         }
+    }
+
+    /// A connection, and the list of those to be written to.
+    pub(super) fn to_write(&mut self, slot: usize) -> Option<(&mut Connection<S>, Dirty<'_>)> {
+        let list = &mut self.dirty;
+        let connection = self.slab.get_mut(slot)?;
+        Some((connection, Dirty { list, slot }))
     }
 
     pub(super) fn mark_unread(&mut self, slot: usize) {

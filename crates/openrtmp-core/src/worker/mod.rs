@@ -455,9 +455,18 @@ impl<P: Platform> Worker<P> {
             self.context.report_panic();
             self.connections.doom(slot, CloseReason::Internal);
         }
-        self.close_if_due(slot);
-        if let Some(worker) = self.next_worker_of(slot) {
-            self.hand_over(slot, worker);
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        if connection.end.is_due() {
+            self.close(slot, CloseReason::Peer);
+        } else if !connection.pending.is_empty()
+            && let Some(worker) = self.next_worker_of(connection)
+        {
+            match worker == self.context.index {
+                true => self.guarded(slot, Self::carry_out_placed),
+                false => self.hand_over(slot, worker),
+            }
         }
     }
 

@@ -220,7 +220,7 @@ impl Players {
                 if !subscriber.attached {
                     return;
                 }
-                let Some(connection) = connections.get_mut(subscriber.slot) else {
+                let Some((connection, dirty)) = connections.to_write(subscriber.slot) else {
                     return;
                 };
                 if connection.is_ending() {
@@ -236,9 +236,9 @@ impl Players {
                         };
                         subscriber.report_loss(context, name, lost, limit);
                     }
-                    Err(reason) => return connections.doom(subscriber.slot, reason),
+                    Err(reason) => connection.end.finish(reason),
                 }
-                connections.mark_dirty(subscriber.slot);
+                dirty.mark(connection);
             },
         );
     }

@@ -398,13 +398,6 @@ impl<P: Platform> Worker<P> {
         self.release(slot);
     }
 
-    /// Closes a connection if its time has come.
-    pub(super) fn close_if_due(&mut self, slot: usize) {
-        if self.connections.get(slot).is_some_and(|c| c.end.is_due()) {
-            self.close(slot, CloseReason::Peer);
-        }
-    }
-
     /// Closes a connection now, for the reason it ends for if it does, else for this one.
     pub(super) fn close(&mut self, slot: usize, reason: CloseReason) {
         self.release(slot);
