@@ -141,6 +141,10 @@ impl Platform for Memory {
     fn create_file(&self, _: &Path) -> io::Result<NoFile> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    fn remove_file(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 impl Poller for Memory {
