@@ -5,11 +5,12 @@
 //! alike, and it masks what is or may be a key; [`Secret`](openrtmp_protocol::Secret),
 //! for queries, masks all. Only `reveal` gives the whole text.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU8};
+use std::sync::{Arc, OnceLock};
 
 use hmac::{Hmac, KeyInit, Mac};
 use openrtmp_protocol::text;
@@ -36,8 +37,9 @@ struct Inner {
     path: Box<str>,
     /// The path with known keys masked.
     public: Box<str>,
-    /// The same with the last part masked.
-    masked: Box<str>,
+    /// The same with the last part masked, made when it is first shown.
+    masked: OnceLock<Box<str>>,
+    masks: Masks,
     secrecy: AtomicU8,
 }
 
@@ -61,26 +63,35 @@ impl StreamName {
         masks: &Masks,
         is_key: impl Fn(&str) -> bool,
     ) -> StreamName {
-        let parts: Vec<&str> = path.split('/').collect();
-        let mut shown: Vec<String> = Vec::with_capacity(parts.len());
-        for part in &parts {
-            shown.push(match holds_key(part, &is_key) {
-                true => masks.of(part),
-                false => (*part).to_owned(),
-            });
-        }
-        let public = shown.join("/").into();
-        if let (Some(last), Some(part)) = (shown.last_mut(), parts.last())
-            && !part.is_empty()
-        {
-            *last = masks.of(part);
+        let shown = path.split('/').map(|part| match holds_key(part, &is_key) {
+            true => Cow::Owned(masks.of(part)),
+            false => Cow::Borrowed(part),
+        });
+        let mut public = String::with_capacity(path.len());
+        for (index, part) in shown.enumerate() {
+            if index > 0 {
+                public.push('/');
+            }
+            public.push_str(&part);
         }
         StreamName(Arc::new(Inner {
             path: path.into(),
-            public,
-            masked: shown.join("/").into(),
+            public: public.into(),
+            masked: OnceLock::new(),
+            masks: masks.clone(),
             secrecy: AtomicU8::new(secrecy as u8),
         }))
+    }
+
+    fn masked(&self) -> &str {
+        self.0.masked.get_or_init(|| {
+            let (public, part) = (&self.0.public, self.name());
+            if part.is_empty() {
+                return public.clone();
+            }
+            let kept = public.rfind('/').map_or(0, |slash| slash + 1);
+            format!("{}{}", &public[..kept], self.0.masks.of(part)).into()
+        })
     }
 
     /// The whole path. It may hold a key: not for logs, files or anything else that
@@ -92,7 +103,7 @@ impl StreamName {
     /// The path as it may be shown, every character of it.
     pub fn shown(&self) -> &str {
         match self.is_secret() {
-            true => &self.0.masked,
+            true => self.masked(),
             false => &self.0.public,
         }
     }
@@ -233,19 +244,19 @@ impl Hash for StreamName {
 
 /// Makes the short hashes that stand for keys: HMAC-SHA256 (RFC 2104) under a random key
 /// of the server, cut to 16 bits. Who sees one can neither compute nor test guesses.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Masks {
-    key: [u8; 32],
+    key: Arc<[u8; 32]>,
 }
 
 impl Masks {
     pub(crate) fn new(key: [u8; 32]) -> Masks {
-        Masks { key }
+        Masks { key: Arc::new(key) }
     }
 
     fn of(&self, text: &str) -> String {
         // A key of any length is allowed (RFC 2104 section 3).
-        let Ok(mut hash) = Hmac::<Sha256>::new_from_slice(&self.key) else {
+        let Ok(mut hash) = Hmac::<Sha256>::new_from_slice(&*self.key) else {
             return MASK.to_owned();
         };
         hash.update(text.as_bytes());

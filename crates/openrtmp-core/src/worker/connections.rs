@@ -135,13 +135,13 @@ impl<S: Stream> Connections<S> {
     }
 
     pub(super) fn mark_dirty(&mut self, slot: usize) {
-        if let Some((connection, dirty)) = self.to_write(slot) {
+        if let Some((connection, dirty)) = self.for_writing(slot) {
             dirty.mark(connection);
         }
     }
 
     /// A connection, and the list of those to be written to.
-    pub(super) fn to_write(&mut self, slot: usize) -> Option<(&mut Connection<S>, Dirty<'_>)> {
+    pub(super) fn for_writing(&mut self, slot: usize) -> Option<(&mut Connection<S>, Dirty<'_>)> {
         let list = &mut self.dirty;
         let connection = self.slab.get_mut(slot)?;
         Some((connection, Dirty { list, slot }))

@@ -220,23 +220,20 @@ impl Players {
                 if !subscriber.attached {
                     return;
                 }
-                let Some((connection, dirty)) = connections.to_write(subscriber.slot) else {
+                let Some((connection, dirty)) = connections.for_writing(subscriber.slot) else {
                     return;
                 };
                 if connection.is_ending() {
                     return;
                 }
                 let full = connection.queue.bytes() > context.config.queue.max_bytes;
-                match subscriber.take(context, connection, packet) {
-                    Ok(0) => {}
-                    Ok(lost) => {
-                        let limit = match full {
-                            true => Limit::QueueBytes,
-                            false => Limit::QueueDelay,
-                        };
-                        subscriber.report_loss(context, name, lost, limit);
-                    }
-                    Err(reason) => connection.end.finish(reason),
+                let lost = subscriber.take(context, connection, packet);
+                if lost > 0 {
+                    let limit = match full {
+                        true => Limit::QueueBytes,
+                        false => Limit::QueueDelay,
+                    };
+                    subscriber.report_loss(context, name, lost, limit);
                 }
                 dirty.mark(connection);
             },
@@ -368,36 +365,49 @@ impl Subscriber {
         context: &mut Context<P>,
         connection: &mut Connection<P::Stream>,
         packet: &SharedPacket,
-    ) -> Result<u64, CloseReason> {
+    ) -> u64 {
         #[cfg(test)]
         crate::sim_tests::panic_over(connection.peer, packet.payload());
+        if packet.class == Class::Metadata
+            && let Some(packet) = as_published(context, connection, packet)
+        {
+            return self.queue(context, connection, &packet);
+        }
+        self.queue(context, connection, packet)
+    }
+
+    fn queue<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        connection: &mut Connection<P::Stream>,
+        packet: &SharedPacket,
+    ) -> u64 {
         let now = context.now;
         let config = &context.config.queue;
-        if !connection.queue.reserve() {
-            return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
+        let queue = &mut connection.queue;
+        if !queue.reserve() {
+            let reason = CloseReason::Limit(NO_MEMORY.to_owned());
+            connection.end.finish(reason);
+            return 0;
         }
-        let announced = as_published(context, connection, packet);
-        let packet = announced.as_ref().unwrap_or(packet);
-        let before = connection.queue.len();
+        let before = queue.len();
         let lost_before = self.gate.dropped();
-        connection
-            .queue
-            .push_through(&mut self.gate, packet, self.message_stream, now, config);
+        queue.push_through(&mut self.gate, packet, self.message_stream, now, config);
         let lost = self.gate.dropped() - lost_before;
         let unreported = if self.loss_reported { 0 } else { lost };
         self.loss_reported = self.gate.is_shedding() && (self.loss_reported || lost > 0);
-        if connection.queue.len() > before {
+        if queue.len() > before {
             self.note_frame(packet, now);
         }
         // One that keeps up had nothing waiting: not worth a look.
         if before > 0
-            && let Some((limit, behind)) = connection.queue.is_hopeless(now, config)
+            && let Some((limit, behind)) = queue.is_hopeless(now, config)
         {
             context.report_limit(limit, Some(self.connection));
             context.totals.errors.too_slow += 1;
-            return Err(CloseReason::TooSlow(behind));
+            connection.end.finish(CloseReason::TooSlow(behind));
         }
-        Ok(unreported)
+        unreported
     }
 
     fn take_snapshot<P: Platform>(
