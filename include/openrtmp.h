@@ -757,7 +757,7 @@ typedef struct openrtmp_frame {
 } openrtmp_frame;
 
 // What a tap did not get. Lives as long as the callback.
-typedef struct OpenrtmpLoss {
+typedef struct openrtmp_loss {
     // Size of the struct that the library fills.
     uint32_t struct_size;
     // 0.
@@ -770,7 +770,7 @@ typedef struct OpenrtmpLoss {
     int64_t from_us;
     // Decoding time of the latest.
     int64_t to_us;
-} OpenrtmpLoss;
+} openrtmp_loss;
 
 // What a tap calls back, on a thread of its own. Only on_frame must not be NULL.
 typedef struct openrtmp_tap_callbacks {
@@ -799,7 +799,7 @@ typedef struct openrtmp_tap_callbacks {
     void (*on_lost)(void *user_data,
                     uint64_t stream_id,
                     openrtmp_str stream,
-                    const struct OpenrtmpLoss *loss);
+                    const struct openrtmp_loss *loss);
 } openrtmp_tap_callbacks;
 
 // A track and its decoder configuration.
@@ -1186,7 +1186,7 @@ int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream
     { (uint32_t) sizeof(openrtmp_health), 0, 0, 0 }
 #define OPENRTMP_METRICS_INIT \
     { (uint32_t) sizeof(openrtmp_metrics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-      0, 0, 0, 0, 0, 0, 0, 0 }
+      0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define OPENRTMP_TRACK_INIT \
     { (uint32_t) sizeof(openrtmp_track), 0, 0, 0, NULL, 0, 0 }
 #define OPENRTMP_MEDIA_INIT \

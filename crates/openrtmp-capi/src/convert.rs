@@ -210,6 +210,16 @@ pub(crate) unsafe fn fillable<T: Versioned>(place: *mut T) -> Result<usize, Fail
     Ok(size.min(size_of::<T>()))
 }
 
+/// Refuses a buffer that cannot be one, whatever was to be written to it.
+pub(crate) fn check_buffer(buffer: *const c_char, capacity: usize) -> Result<(), Failure> {
+    match buffer.is_null() && capacity != 0 {
+        true => Err(Failure::argument(
+            "the buffer is NULL but its capacity is not 0",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Copies a text into the caller's buffer, see TEXT in the header.
 ///
 /// # Safety
@@ -221,11 +231,7 @@ pub(crate) unsafe fn copy_out(
     capacity: usize,
     length: *mut usize,
 ) -> Result<(), Failure> {
-    if buffer.is_null() && capacity != 0 {
-        return Err(Failure::argument(
-            "the buffer is NULL but its capacity is not 0",
-        ));
-    }
+    check_buffer(buffer, capacity)?;
     if !length.is_null() {
         // SAFETY: not NULL; the caller's promise.
         unsafe { length.write(content.len()) };

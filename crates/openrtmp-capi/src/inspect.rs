@@ -6,7 +6,7 @@ use std::time::Duration;
 use openrtmp_core::{ConnectionId, StreamId};
 
 use crate::boundary;
-use crate::convert::{OpenrtmpStr, borrow, copy_out, text};
+use crate::convert::{OpenrtmpStr, borrow, check_buffer, copy_out, text};
 use crate::error::Failure;
 use crate::event::codecs;
 use crate::server::{OpenrtmpServer, required};
@@ -302,6 +302,7 @@ pub unsafe extern "C" fn openrtmp_server_stream_name(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? }.running()?;
+        check_buffer(buffer, capacity)?;
         let name = server.stream_name(StreamId::from_u64(stream_id));
         let name = name.ok_or_else(no_stream)?;
         // SAFETY: the contract of the header.

@@ -208,7 +208,9 @@ fn every_wrong_argument_of_every_function_is_refused() {
         }
     }
     assert!(nulls > 70, "{nulls}");
-    assert_eq!(ids, 4, "disconnect, accept, reject, set_write_coalesce");
+    let of_ids = "disconnect, accept, reject, set_write_coalesce, mark_secret, \
+                  stream_name, end_stream_id";
+    assert_eq!(ids, 7, "{of_ids}");
 
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("cases.inc"), cases).unwrap();

@@ -17,6 +17,7 @@ impl Rate {
     const WINDOW: Duration = Duration::from_secs(1);
 
     /// Counts bytes; tells the bit rate of a window that just ended.
+    #[inline]
     pub(crate) fn add(&mut self, bytes: usize, now: Time) -> Option<u64> {
         let ended = self.roll(now);
         self.window_bytes += bytes as u64;

@@ -120,6 +120,7 @@ impl SendQueue {
     }
 
     /// Makes room for one more entry. False if there is no memory for it.
+    #[inline]
     pub(crate) fn reserve(&mut self) -> bool {
         self.entries.len() < self.entries.capacity() || self.entries.try_reserve(1).is_ok()
     }
@@ -269,7 +270,17 @@ impl SendQueue {
                 return written(total, WriteEnd::Budget);
             }
             let result = match self.only_slice(chunk_size) {
-                Some(slice) => socket.write(slice),
+                Some(slice) => {
+                    let length = slice.len();
+                    match socket.write(slice) {
+                        // The usual frame to a player that keeps up.
+                        Ok(count) if count == length && count > 0 => {
+                            self.take_only(&mut sent);
+                            return written(total + count, WriteEnd::Drained);
+                        }
+                        result => result,
+                    }
+                }
                 None => socket.write_vectored(self.gather(chunk_size, budget - total).filled()),
             };
             let count = match result {
@@ -328,6 +339,16 @@ impl SendQueue {
         batch
     }
 
+    /// The only entry went out whole.
+    fn take_only(&mut self, sent: &mut impl FnMut(&SharedPacket)) {
+        if let Some(Entry::Media(m)) = self.entries.pop_front() {
+            sent(&m.packet);
+        }
+        (self.cursor, self.bytes, self.control_bytes) = (0, 0, 0);
+        self.oldest_droppable = None;
+        self.begin_again();
+    }
+
     fn advance(&mut self, written: usize, chunk_size: u32, sent: &mut impl FnMut(&SharedPacket)) {
         self.cursor += written;
         let mut find = false;
@@ -349,12 +370,16 @@ impl SendQueue {
             self.find_oldest_droppable();
         }
         if self.entries.is_empty() {
-            // The next entry takes the first place again, which is in a cache.
-            self.entries.clear();
-            if self.entries.capacity() > 64 {
-                // A burst is over; an idle player keeps no room for the next one.
-                self.entries.shrink_to(8);
-            }
+            self.begin_again();
+        }
+    }
+
+    /// All is sent. The next entry takes the first place again, which is in a cache.
+    fn begin_again(&mut self) {
+        self.entries.clear();
+        if self.entries.capacity() > 64 {
+            // A burst is over; an idle player keeps no room for the next one.
+            self.entries.shrink_to(8);
         }
     }
 }

@@ -226,10 +226,10 @@ impl Players {
                 if connection.is_ending() {
                     return;
                 }
-                let full = connection.queue.bytes() > context.config.queue.max_bytes;
+                let waited = connection.queue.bytes();
                 let lost = subscriber.take(context, connection, packet);
                 if lost > 0 {
-                    let limit = match full {
+                    let limit = match waited > context.config.queue.max_bytes {
                         true => Limit::QueueBytes,
                         false => Limit::QueueDelay,
                     };
@@ -307,7 +307,9 @@ fn guarded<P: Platform>(
     let mut next = 0;
     while next < subscribers.len() {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            while let Some(subscriber) = subscribers.get_mut(next) {
+            // Once per call, not per subscriber, through what the guard captured.
+            let (context, connections) = (&mut *context, &mut *connections);
+            for subscriber in &mut subscribers[next..] {
                 next += 1;
                 work(context, connections, subscriber);
             }
@@ -343,16 +345,15 @@ fn leave<P: Platform>(context: &mut Context<P>, id: StreamId) -> bool {
     }
 }
 
-/// Stream metadata as a publisher sends it, for who publishes the stream elsewhere;
-/// `None`: as it is.
+/// Stream metadata as a publisher sends it, if the connection publishes the stream
+/// elsewhere; `None`: as it is.
+#[cold]
 fn as_published<P: Platform>(
     context: &Context<P>,
     connection: &Connection<P::Stream>,
     packet: &SharedPacket,
 ) -> Option<SharedPacket> {
-    if packet.class != Class::Metadata || connection.session.errand().is_none() {
-        return None;
-    }
+    connection.session.errand()?;
     let payload = published(packet.kind, packet.payload()).into_owned();
     packet.with_payload(payload.into(), &context.shared.budget)
 }
@@ -360,6 +361,7 @@ fn as_published<P: Platform>(
 impl Subscriber {
     /// Queues one packet, or what the gate and the queue leave of it. Returns the
     /// frames lost that the host was not told of yet.
+    #[inline]
     fn take<P: Platform>(
         &mut self,
         context: &mut Context<P>,
@@ -368,20 +370,11 @@ impl Subscriber {
     ) -> u64 {
         #[cfg(test)]
         crate::sim_tests::panic_over(connection.peer, packet.payload());
-        if packet.class == Class::Metadata
-            && let Some(packet) = as_published(context, connection, packet)
-        {
-            return self.queue(context, connection, &packet);
+        let mut announced = None;
+        if packet.class == Class::Metadata {
+            announced = as_published(context, connection, packet);
         }
-        self.queue(context, connection, packet)
-    }
-
-    fn queue<P: Platform>(
-        &mut self,
-        context: &mut Context<P>,
-        connection: &mut Connection<P::Stream>,
-        packet: &SharedPacket,
-    ) -> u64 {
+        let packet = announced.as_ref().unwrap_or(packet);
         let now = context.now;
         let config = &context.config.queue;
         let queue = &mut connection.queue;
@@ -431,7 +424,10 @@ impl Subscriber {
                 if !connection.queue.reserve() {
                     return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
                 }
-                let announced = as_published(context, connection, packet);
+                let mut announced = None;
+                if packet.class == Class::Metadata {
+                    announced = as_published(context, connection, packet);
+                }
                 let packet = announced.as_ref().unwrap_or(packet);
                 let queue = &mut connection.queue;
                 queue.push_media(packet.clone(), self.message_stream, context.now);

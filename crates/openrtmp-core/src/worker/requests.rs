@@ -77,7 +77,7 @@ impl<P: Platform> Worker<P> {
             .shared
             .decide(&request.attempt, timeout, Box::new(answer));
         match decision {
-            Decision::Granted => self.grant(slot, request),
+            Decision::Granted => self.place(slot, request),
             Decision::Refused(refusal) => self.refuse(slot, &request, refusal),
             Decision::Pending => {
                 let waits_for = WaitsFor::Host(self.context.now + timeout);
@@ -115,13 +115,18 @@ impl<P: Platform> Worker<P> {
         self.connections.settle(&mut self.context, slot);
     }
 
-    /// A request is granted. It is carried out where it costs least, which may be on
-    /// another worker.
+    /// A request is granted, some time after it was asked: what allowed it may have
+    /// changed while the host or its turn was waited for.
     pub(super) fn grant(&mut self, slot: usize, request: Request) {
-        // What allowed it may have changed while the host or its turn was waited for.
-        if let Err(refusal) = self.context.shared.check(&request.attempt) {
-            return self.refuse(slot, &request, refusal);
+        match self.context.shared.check(&request.attempt) {
+            Ok(()) => self.place(slot, request),
+            Err(refusal) => self.refuse(slot, &request, refusal),
         }
+    }
+
+    /// A granted request is carried out where it costs least, which may be on another
+    /// worker.
+    fn place(&mut self, slot: usize, request: Request) {
         let worker = self.place_request(&request.attempt);
         let Some(connection) = self.connections.get_mut(slot) else {
             return;

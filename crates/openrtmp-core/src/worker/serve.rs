@@ -126,7 +126,14 @@ impl<P: Platform> Worker<P> {
                 return true;
             }
             if self.context.work - began >= work::SLICE {
-                connection.unhandled = bytes.to_vec();
+                let unhandled = &mut connection.unhandled;
+                unhandled.clear();
+                if unhandled.try_reserve_exact(bytes.len()).is_err() {
+                    let reason = CloseReason::Limit("no memory for what it said".to_owned());
+                    self.connections.doom(slot, reason);
+                    return false;
+                }
+                unhandled.extend_from_slice(bytes);
                 self.connections.mark_unread(slot);
                 return false;
             }

@@ -81,7 +81,7 @@ impl Default for ServerConfig {
 ///                     session.accept(now, request);
 ///                 }
 ///                 ServerEvent::Play { request, name, .. } => {
-///                     let reason = RejectReason::NotFound(format!("{name} is not here."));
+///                     let reason = RejectReason::NotFound(format!("{name:?} is not here."));
 ///                     session.reject(now, request, &reason);
 ///                 }
 ///                 ServerEvent::Media(media) => drop(media.payload),
