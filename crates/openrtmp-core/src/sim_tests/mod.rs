@@ -24,6 +24,7 @@ mod stop;
 mod tap_options;
 mod taps;
 mod torture;
+mod work;
 mod world;
 mod worlds;
 
@@ -72,6 +73,7 @@ fn tests_that_security_md_names_exist() {
         ("limits::", include_str!("limits.rs")),
         ("secrets::", include_str!("secrets.rs")),
         ("torture::", include_str!("torture.rs")),
+        ("work::", include_str!("work.rs")),
     ];
     let mut named = 0;
     for word in text.split('`').skip(1).step_by(2) {

@@ -485,6 +485,12 @@ impl World {
         self.workers.iter().flatten().count()
     }
 
+    /// The most work that a worker did in one turn.
+    pub(super) fn heaviest_turn(&self) -> u64 {
+        let workers = self.workers.iter().flatten();
+        workers.map(Worker::heaviest_turn).max().unwrap_or_default()
+    }
+
     /// Entries among all timers.
     pub(super) fn timers(&self) -> usize {
         self.workers.iter().flatten().map(Worker::timers).sum()

@@ -92,6 +92,9 @@ pub(crate) struct Worker<P: Platform> {
     load: LoadMeter,
     /// Connections accepted here and handed round.
     accepted: u64,
+    /// The most work that a turn was.
+    #[cfg(test)]
+    heaviest: u64,
     /// Kept for its capacity.
     ready: Vec<Readiness>,
     /// Shared by all that is read.
@@ -132,6 +135,8 @@ impl<P: Platform> Worker<P> {
             players: Players::default(),
             load: LoadMeter::default(),
             accepted: 0,
+            #[cfg(test)]
+            heaviest: 0,
             ready: Vec::new(),
             read_buffer: Vec::new(),
         }
@@ -194,6 +199,8 @@ impl<P: Platform> Worker<P> {
         context.now = context.platform.now();
         context.totals.turns += 1;
 
+        #[cfg(test)]
+        let began = self.context.work;
         let pressed = self.connections.has_unread();
         if self.listeners.has_more() {
             self.accept_all();
@@ -209,6 +216,10 @@ impl<P: Platform> Worker<P> {
         }
         self.connections.resume_writing();
         self.finish_turn();
+        #[cfg(test)]
+        {
+            self.heaviest = self.heaviest.max(self.context.work - began);
+        }
         if let Some(at) = self.context.shared.log_limit.alarm() {
             self.context.timers.set(at, Timer::Lines);
         }
@@ -231,6 +242,11 @@ impl<P: Platform> Worker<P> {
         } = &self.context;
         self.load
             .worked(*now, platform.now(), &shared.placement, *index);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn heaviest_turn(&self) -> u64 {
+        self.heaviest
     }
 
     #[cfg(test)]
