@@ -21,6 +21,7 @@ use crate::dispatch::{Dispatcher, Patient};
 use crate::id::StreamId;
 use crate::inbox::{Command, Inbox, InboxReceiver};
 use crate::platform::Wake;
+use crate::secret::StreamName;
 use crate::stream::class::Class;
 use crate::stream::make_packet;
 use crate::stream::tap_queue::{Bound, Selection, TapNews, TapQueue, TapSink, TapStart, TapStream};
