@@ -44,6 +44,14 @@ const SYSTEMS: &[System] = &[
                 "wine 10 lists no interfaces when address prefixes are asked for",
             ),
             (
+                "have_their_options",
+                "wine 10 does not know TCP_MAXRT (WSAENOPROTOOPT)",
+            ),
+            (
+                "have_the_options_of_accepted_ones",
+                "wine 10 does not know TCP_MAXRT (WSAENOPROTOOPT)",
+            ),
+            (
                 "who_asks_without_end_and_never_reads_is_closed",
                 "wine 10 sends no reset when a socket that could send no more is closed",
             ),

@@ -31,6 +31,7 @@ const ENTER: &str = r#"
     done
     mount -t proc proc "$tree/proc"
     mount --bind /dev "$tree/dev"
+    [ -e "$tree/etc/hosts" ] || printf '127.0.0.1 localhost\n::1 localhost\n' > "$tree/etc/hosts"
     exec chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/bin:/bin WINEDEBUG=-all \
         RUST_BACKTRACE=1 sh -c 'cd "$1"; shift; exec /usr/lib/wine/wine64 "$@"' sh "$folder" "$@"
 "#;
