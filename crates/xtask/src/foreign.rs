@@ -52,6 +52,10 @@ const SYSTEMS: &[System] = &[
                 "wine 10 does not know TCP_MAXRT (WSAENOPROTOOPT)",
             ),
             (
+                "native::tests::a_connection_to_a_host_comes_about",
+                "wine 10 does not know TCP_MAXRT (WSAENOPROTOOPT)",
+            ),
+            (
                 "who_asks_without_end_and_never_reads_is_closed",
                 "wine 10 sends no reset when a socket that could send no more is closed",
             ),
