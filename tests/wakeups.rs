@@ -1,4 +1,4 @@
-//! How often the server's threads wake up when there is nothing to do (M3). Alone
+//! How often the server's threads wake up when there is nothing to do. Alone
 //! in its program: it looks at every thread that is called like the server's.
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! Other settings for a running server (C3).
+//! Other settings for a running server.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -154,7 +154,7 @@ impl Server {
         self.shared.base_metrics().with(reports)
     }
 
-    /// Whether it works, and whether it would take another peer now (O4). Asks
+    /// Whether it works, and whether it would take another peer now. Asks
     /// each worker, as [`Server::metrics`] does.
     pub fn health(&self) -> Health {
         let metrics = self.metrics();

@@ -72,7 +72,7 @@ pub struct RtmpConfig {
     pub ping_interval: Duration,
 }
 
-/// Who wins when a second publisher comes (S3). A publisher that has been
+/// Who wins when a second publisher comes. A publisher that has been
 /// silent for [`StreamConfig::publisher_timeout`] is replaced under each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,7 +104,7 @@ pub struct StreamConfig {
     pub wait_for_publisher: bool,
 }
 
-/// The GOP cache: what a player gets at once when it joins (S6).
+/// The GOP cache: what a player gets at once when it joins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GopConfig {
@@ -120,7 +120,7 @@ pub struct GopConfig {
     pub max_bytes: usize,
 }
 
-/// What waits for a slow subscriber (S7).
+/// What waits for a slow subscriber.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueConfig {
@@ -210,7 +210,7 @@ pub struct RecordConfig {
     pub queue_bytes: usize,
 }
 
-/// What peers may make the server hold or do (L). Defaults, not ceilings.
+/// What peers may make the server hold or do. Defaults, not ceilings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
@@ -380,7 +380,7 @@ impl Config {
         config
     }
 
-    /// S7's low-latency mode: half a second of queue instead of five.
+    /// Low latency: half a second of queue instead of five.
     pub fn with_low_latency(mut self) -> Config {
         self.queue.max_delay = Duration::from_millis(500);
         self

@@ -1,4 +1,4 @@
-//! Bugs of ours cost as little as they can (E1).
+//! Bugs of ours cost as little as they can.
 
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 

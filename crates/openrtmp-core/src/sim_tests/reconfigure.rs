@@ -1,4 +1,4 @@
-//! Other settings for a running server (C3).
+//! Other settings for a running server.
 
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::{ClientMode, MediaKind};

@@ -1,4 +1,4 @@
-//! One monotonic clock per stream, shared by audio, video and data (S5).
+//! One monotonic clock per stream, shared by audio, video and data.
 
 use std::time::Duration;
 

@@ -234,7 +234,7 @@ impl Inner {
         home
     }
 
-    /// Somebody wants to publish (S3). `worker` becomes the home of a stream that
+    /// Somebody wants to publish. `worker` becomes the home of a stream that
     /// has none.
     pub(crate) fn claim(
         &mut self,

@@ -6,7 +6,7 @@ use super::packet::SharedPacket;
 use crate::config::GopConfig;
 use crate::limit::Limit;
 
-/// The newest frames of a stream, from a key frame on (S6).
+/// The newest frames of a stream, from a key frame on.
 ///
 /// Holds the GOP in progress and, in front of it, as many whole GOPs as it
 /// takes to reach the configured minimum. A GOP that outgrows a bound is

@@ -83,7 +83,7 @@ impl Packet {
         )
     }
 
-    /// True for what a slow subscriber can do without (S7).
+    /// True for what a slow subscriber can do without.
     pub(crate) fn is_droppable(&self) -> bool {
         self.class == Class::Inter
     }

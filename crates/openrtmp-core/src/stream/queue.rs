@@ -163,7 +163,7 @@ impl SendQueue {
             .map_or(Duration::ZERO, |since| now.since(since))
     }
 
-    /// True once video is to be dropped (S7).
+    /// True once video is to be dropped.
     pub(crate) fn is_congested(&self, now: Time, config: &QueueConfig) -> bool {
         self.bytes > config.max_bytes || self.delay(now) > config.max_delay
     }
@@ -190,7 +190,7 @@ impl SendQueue {
     }
 
     /// Queues a packet for a subscription if its gate lets it pass, after dropping
-    /// what has to be dropped (S7). Returns the frames dropped just now.
+    /// what has to be dropped. Returns the frames dropped just now.
     pub(crate) fn push_through(
         &mut self,
         gate: &mut Gate,

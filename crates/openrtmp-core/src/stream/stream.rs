@@ -37,7 +37,7 @@ pub(crate) struct Stream {
     pub(crate) workers: Vec<usize>,
     pub(crate) taps: Vec<TapSink>,
     /// Time of the last frame in microseconds, read by whoever wants to publish
-    /// the same name (S3).
+    /// the same name.
     pub(crate) activity: Arc<AtomicU64>,
     pub(crate) started: Time,
     pub(crate) stats: StreamStats,
@@ -204,7 +204,7 @@ impl Stream {
         }
     }
 
-    /// Counts a frame, and refuses it while memory is short (E2): from then to the
+    /// Counts a frame, and refuses it while memory is short: from then to the
     /// next key frame that fits.
     fn admit(&mut self, class: Class, budget: &Budget) -> bool {
         match class {
@@ -271,7 +271,7 @@ impl Stream {
         true
     }
 
-    /// What a joining subscriber gets at once (S6): metadata, every header, then
+    /// What a joining subscriber gets at once: metadata, every header, then
     /// the frames from the newest key frame on. Headers carry the time of the
     /// first frame that follows, not of when they came.
     pub(crate) fn snapshot(&self, budget: &Arc<Budget>, now: Time) -> Vec<SharedPacket> {
