@@ -14,6 +14,7 @@ use crate::stream::tracks::Track;
 
 /// The server at one moment. Counters grow from the start and never reset.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Metrics {
     /// Since the start, seconds.
     pub uptime_seconds: f64,
@@ -104,6 +105,7 @@ impl Metrics {
 
 /// One worker.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct WorkerMetrics {
     /// Which.
     pub worker: usize,
@@ -123,6 +125,7 @@ pub struct WorkerMetrics {
 
 /// Errors by category.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ErrorCounts {
     /// Peers that broke the protocol.
     pub protocol: u64,
@@ -154,6 +157,7 @@ impl ErrorCounts {
 
 /// One stream.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct StreamMetrics {
     /// Which.
     pub id: StreamId,
@@ -191,6 +195,7 @@ pub struct StreamMetrics {
 
 /// One connection.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ConnectionMetrics {
     /// Which.
     pub id: ConnectionId,
@@ -210,6 +215,7 @@ pub struct ConnectionMetrics {
 
 /// One player of one stream.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct SubscriberMetrics {
     /// Its connection.
     pub connection: ConnectionId,
@@ -241,6 +247,7 @@ pub(crate) struct WorkerReport {
 
 /// Percentiles of a delay in milliseconds, to within a quarter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct DelayPercentiles {
     /// Half of the frames were faster.
     pub p50_ms: f64,

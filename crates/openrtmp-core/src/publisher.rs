@@ -1,5 +1,6 @@
 //! The host publishes frames of its own, in process.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -32,6 +33,42 @@ pub struct Publisher {
     home: usize,
     turn: Arc<Turn>,
     in_flight: Arc<InFlight>,
+}
+
+/// A packet of video, for [`Publisher::write_video`].
+#[derive(Clone, Copy, Debug)]
+pub struct VideoPacket<'a> {
+    /// The codec of the track.
+    pub codec: VideoCodec,
+    /// The track; 0 is the one that every player knows.
+    pub track: u8,
+    /// What the frame depends on; without meaning in a configuration.
+    pub frame_type: FrameType,
+    /// Configuration, frame or end.
+    pub kind: VideoPacketKind,
+    /// When it is decoded, milliseconds.
+    pub timestamp: u32,
+    /// How much later it is shown, milliseconds; 0 without B-frames.
+    pub composition_time: i32,
+    /// As the codec's RTMP mapping has it: of H.264 the AVCDecoderConfigurationRecord,
+    /// then NAL units with their lengths before them.
+    pub body: &'a [u8],
+}
+
+/// A packet of audio, for [`Publisher::write_audio`].
+#[derive(Clone, Copy, Debug)]
+pub struct AudioPacket<'a> {
+    /// The codec of the track.
+    pub codec: AudioCodec,
+    /// The track; 0 is the one that every player knows.
+    pub track: u8,
+    /// Configuration, frame or end.
+    pub kind: AudioPacketKind,
+    /// When it is heard, milliseconds.
+    pub timestamp: u32,
+    /// As the codec's RTMP mapping has it: of AAC the AudioSpecificConfig, then raw
+    /// frames.
+    pub body: &'a [u8],
 }
 
 /// Why the host cannot publish.
@@ -143,37 +180,25 @@ impl Publisher {
     }
 
     /// Sends a video packet: its decoder configuration first
-    /// ([`VideoPacketKind::SequenceStart`]), then frames. Times in milliseconds;
-    /// `composition_time` is presentation minus decoding time.
-    #[allow(clippy::too_many_arguments)]
-    pub fn write_video(
-        &mut self,
-        codec: VideoCodec,
-        track: u8,
-        frame_type: FrameType,
-        kind: VideoPacketKind,
-        timestamp: u32,
-        composition_time: i32,
-        body: &[u8],
-    ) -> Result<(), PublishError> {
-        let payload = write_video(codec, track, frame_type, kind, composition_time, body);
-        self.write_message(MediaKind::Video, timestamp, payload)
+    /// ([`VideoPacketKind::SequenceStart`]), then frames. Errors are those of
+    /// [`Publisher::write_message`].
+    pub fn write_video(&mut self, packet: &VideoPacket<'_>) -> Result<(), PublishError> {
+        let payload = write_video(
+            packet.codec,
+            packet.track,
+            packet.frame_type,
+            packet.kind,
+            packet.composition_time,
+            packet.body,
+        );
+        self.write_message(MediaKind::Video, packet.timestamp, payload)
     }
 
-    /// Sends an audio packet: its configuration first, then frames.
-    pub fn write_audio(
-        &mut self,
-        codec: AudioCodec,
-        track: u8,
-        kind: AudioPacketKind,
-        timestamp: u32,
-        body: &[u8],
-    ) -> Result<(), PublishError> {
-        self.write_message(
-            MediaKind::Audio,
-            timestamp,
-            write_audio(codec, track, kind, body),
-        )
+    /// Sends an audio packet: its configuration first, then frames. Errors are those of
+    /// [`Publisher::write_message`].
+    pub fn write_audio(&mut self, packet: &AudioPacket<'_>) -> Result<(), PublishError> {
+        let payload = write_audio(packet.codec, packet.track, packet.kind, packet.body);
+        self.write_message(MediaKind::Audio, packet.timestamp, payload)
     }
 
     /// Sends onMetaData. Without it players get what the packets tell.
@@ -187,6 +212,14 @@ impl Publisher {
     /// The stream.
     pub fn stream(&self) -> StreamId {
         self.stream
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
     }
 }
 

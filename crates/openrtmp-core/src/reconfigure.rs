@@ -14,6 +14,7 @@ use crate::sync::lock;
 
 /// What [`Server::reconfigure`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reconfigured {
     /// Dotted paths of the settings that are different now.
     pub changed: Vec<String>,

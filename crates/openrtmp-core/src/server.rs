@@ -1,6 +1,7 @@
 //! The handle a host holds.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -85,6 +86,7 @@ pub struct ServerBuilder {
 
 /// What was going on when a server was stopped.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Time since the start.
     pub uptime: Duration,
@@ -106,6 +108,7 @@ pub struct Summary {
 
 /// What a probe of health wants to know.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Health {
     /// Every worker answers.
     pub live: bool,
@@ -113,6 +116,25 @@ pub struct Health {
     pub ready: bool,
     /// Why it is not live or not ready.
     pub reasons: Vec<String>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &*lock(&self.addresses))
+            .field("running", &lock(&self.running).is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("config", &self.config)
+            .field("on_event", &self.on_event.is_some())
+            .field("on_access", &self.on_access.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Server {

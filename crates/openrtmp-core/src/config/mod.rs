@@ -25,6 +25,7 @@ pub const DEFAULT_PORT: u16 = 1935;
 /// [`Server::start`](crate::Server::start), which checks it first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// Addresses to listen on. Port 0 takes a free port. IPv6 sockets are IPv6
     /// only: name `0.0.0.0` and `[::]` for both.
@@ -50,6 +51,7 @@ pub struct Config {
 /// The RTMP protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RtmpConfig {
     /// Chunk size written, 128 to 65,536 bytes.
     pub chunk_size: u32,
@@ -89,6 +91,7 @@ pub enum SecondPublisher {
 /// Publishing and playing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct StreamConfig {
     /// Who wins when a second publisher comes.
     pub second_publisher: SecondPublisher,
@@ -107,6 +110,7 @@ pub struct StreamConfig {
 /// The GOP cache: what a player gets at once when it joins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GopConfig {
     /// Keep at least this much behind the newest frame, whole GOPs, 0 to 60 s.
     #[serde(with = "document::milliseconds")]
@@ -123,6 +127,7 @@ pub struct GopConfig {
 /// What waits for a slow subscriber.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct QueueConfig {
     /// When the oldest waiting frame is older than this, video is dropped up to
     /// the next key frame. 10 ms to 10 min.
@@ -160,6 +165,7 @@ pub struct QueueConfig {
 /// Who may publish and play.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AccessConfig {
     /// Keys that may publish, see [`crate::access::KeyRing`]. None: open.
     pub publish_keys: Vec<String>,
@@ -190,6 +196,7 @@ impl fmt::Debug for AccessConfig {
 /// Recording to FLV files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RecordConfig {
     /// Folder; made if missing.
     pub directory: PathBuf,
@@ -213,6 +220,7 @@ pub struct RecordConfig {
 /// What peers may make the server hold or do. Defaults, not ceilings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LimitsConfig {
     /// Connections at once. 16 more are heard until they can be told why they are
     /// refused; what comes then is closed at once.

@@ -169,7 +169,7 @@ fn a_connection_goes_to_the_worker_of_its_stream_with_all_it_said() {
     let publisher = w.live("live/cam");
     // Busy enough that the publisher of another stream goes elsewhere, and with it
     // everybody who plays that.
-    w.shared.placement.measured(0, 900);
+    w.shared.placement.measured(0, 900_000, 3);
     let elsewhere = w.client(ClientMode::Publish, "live/other");
     w.until("Publish.Start", |w| w[elsewhere].is_ready());
     w.headers(elsewhere);

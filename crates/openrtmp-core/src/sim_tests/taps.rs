@@ -9,7 +9,7 @@ use super::world::{FRAME, World, ms};
 use crate::config::SecondPublisher;
 use crate::events::Event;
 use crate::inbox::Command;
-use crate::publisher::{PublishError, Publisher};
+use crate::publisher::{PublishError, Publisher, VideoPacket};
 use crate::stream::frame::{Frame, FrameContent};
 use crate::tap::{Tap, TapEvent, TapOptions};
 
@@ -374,9 +374,15 @@ fn a_host_that_is_faster_than_its_worker_is_told() {
     let big = Bytes::from(vec![0x27; 8 << 20]);
     let mut results = Vec::new();
     for n in 0..5 {
-        let frame = FrameType::Inter;
-        let kind = VideoPacketKind::Frame;
-        results.push(publisher.write_video(VideoCodec::Avc, 0, frame, kind, n, 0, &big));
+        results.push(publisher.write_video(&VideoPacket {
+            codec: VideoCodec::Avc,
+            track: 0,
+            frame_type: FrameType::Inter,
+            kind: VideoPacketKind::Frame,
+            timestamp: n,
+            composition_time: 0,
+            body: &big,
+        }));
     }
     assert_eq!(results[0], Ok(()));
     assert_eq!(results[4], Err(PublishError::Full));

@@ -3,7 +3,6 @@
 //! [`Connections`] knows bytes and time. What a connection publishes, plays and asks
 //! for is the business of the rooms beside it.
 
-use std::collections::HashMap;
 use std::io;
 
 use openrtmp_protocol::Time;
@@ -14,7 +13,7 @@ use super::context::Context;
 use super::end::End;
 use super::timers::{self, Timer};
 use crate::events::CloseReason;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, IdMap};
 use crate::limit::Limit;
 use crate::platform::{Platform, Stream, Token};
 use crate::stream::queue::{WriteEnd, Written};
@@ -26,7 +25,7 @@ const WRITE_BUDGET: usize = 128 * 1024;
 /// The connections of one worker.
 pub(super) struct Connections<S> {
     slab: Slab<Connection<S>>,
-    slots: HashMap<ConnectionId, usize>,
+    slots: IdMap<ConnectionId, usize>,
     /// To be written to at the end of the turn.
     dirty: Vec<usize>,
     /// Takes the place of `dirty` while that is being worked on.
@@ -56,7 +55,7 @@ impl<S> Default for Connections<S> {
     fn default() -> Connections<S> {
         Connections {
             slab: Slab::new(),
-            slots: HashMap::new(),
+            slots: IdMap::default(),
             dirty: Vec::new(),
             spare: Vec::new(),
             unwritten: Vec::new(),

@@ -240,8 +240,9 @@ impl<P: Platform> Worker<P> {
             index,
             ..
         } = &self.context;
+        let worker = (*index, self.connections.len());
         self.load
-            .worked(*now, platform.now(), &shared.placement, *index);
+            .worked(*now, platform.now(), &shared.placement, worker);
     }
 
     #[cfg(test)]

@@ -180,6 +180,14 @@ enum Timer {
 /// Arguments of a command that are read: none has a use for more.
 const ARGUMENTS: usize = 4;
 
+impl fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSession")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ServerSession {
     /// A session that waits for C0. `random` fills S1.
     pub fn new(
