@@ -65,6 +65,8 @@
 //   streams.publisher_timeout [10000]: ms of silence, then anybody may take over, 100 to 86400000
 //   streams.republish_grace [0]: ms that players wait for a publisher that left, to 86400000
 //   streams.wait_for_publisher [true]: players wait for streams that are not there
+//   streams.start_at_zero [false]: a new stream's clock begins at 0, not where its publisher's is
+//   streams.all_tracks [false]: also players that announce no multitrack get every track
 //   gop.min_duration [2000]: ms kept for who joins, in whole GOPs, to 60000
 //   gop.max_duration [30000]: ms, to 600000: a longer GOP is not kept; 0: none
 //   gop.max_frames [4096]: nor one of more frames

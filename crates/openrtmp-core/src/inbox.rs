@@ -62,7 +62,6 @@ pub(crate) enum Command {
     Snapshot {
         stream: StreamId,
         join: JoinId,
-        has_video: bool,
         packets: Vec<SharedPacket>,
     },
     /// A packet for the subscribers here.

@@ -177,10 +177,13 @@ pub struct StreamMetrics {
     pub audio_frames: u64,
     /// Key frames.
     pub keyframes: u64,
-    /// Timestamp gaps over a second.
+    /// Gaps of a track over a second.
     pub gaps: u64,
-    /// Times its clock was set back.
+    /// Times that the clock of a track was set, or was far from the other tracks', and
+    /// the stream's went on.
     pub rebases: u64,
+    /// Frames whose timestamps were far off and were replaced.
+    pub strays: u64,
     /// Frames refused for lack of memory.
     pub starved_frames: u64,
     /// Bytes in the GOP cache.

@@ -105,6 +105,14 @@ pub struct StreamConfig {
     /// Players of a stream that is not there wait for it; otherwise they get
     /// NetStream.Play.StreamNotFound.
     pub wait_for_publisher: bool,
+    /// A new stream's first frame is at time 0, whatever its publisher's clock says;
+    /// otherwise its clock is the publisher's. All players see the stream's clock: who
+    /// joins later begins at the time it has by then.
+    pub start_at_zero: bool,
+    /// Players get every track though they announce no multitrack; otherwise those get
+    /// the default tracks alone, in the plainest messages that can carry them. A player
+    /// asks for all by `?tracks=all` behind the stream's name.
+    pub all_tracks: bool,
 }
 
 /// The GOP cache: what a player gets at once when it joins.
@@ -332,6 +340,8 @@ impl Config {
                 publisher_timeout: Duration::from_secs(10),
                 republish_grace: Duration::ZERO,
                 wait_for_publisher: true,
+                start_at_zero: false,
+                all_tracks: false,
             },
             gop: GopConfig {
                 min_duration: Duration::from_secs(2),

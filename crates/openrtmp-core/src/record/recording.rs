@@ -47,8 +47,8 @@ pub(super) struct Recording {
     headers: Vec<SharedPacket>,
     /// Tracks of the publisher whose frames come, by their codecs.
     codecs: Vec<(bool, u8, String)>,
-    /// The video track whose key frames begin files: track 0, or what comes first.
-    video: Option<u8>,
+    /// Video came, or was announced.
+    has_video: bool,
     /// Time of the last video frame, or of its header.
     video_at: i64,
     /// Audio that came while there was no file to put it in: of [`VIDEO_WAIT`] at most.
@@ -72,7 +72,7 @@ impl Recording {
             metadata: None,
             headers: Vec::new(),
             codecs: Vec::new(),
-            video: None,
+            has_video: false,
             video_at: 0,
             held: Vec::new(),
         }
@@ -124,20 +124,18 @@ impl Recording {
         if packet.kind != MediaKind::Video {
             return;
         }
-        if self.video.is_none() || packet.track == 0 {
-            self.video = Some(packet.track);
-        }
+        self.has_video = true;
         self.video_at = time;
     }
 
     /// Whether a file may begin here: at a key frame, or at audio without video.
     fn may_begin(&self, packet: &SharedPacket, time: i64) -> bool {
         match packet.class {
-            Class::Key => Some(packet.track) == self.video,
+            Class::Key => packet.is_entry(),
             Class::Audio => {
                 let waited = self.held.first().map_or(0, |(_, first)| time - first);
                 let silent = time - self.video_at;
-                self.video.is_none() || waited.max(silent) >= VIDEO_WAIT
+                !self.has_video || waited.max(silent) >= VIDEO_WAIT
             }
             _ => false,
         }
@@ -299,13 +297,13 @@ impl Recording {
         };
         match packet.class {
             Class::Key => open.waits_for_key = false,
-            Class::Inter if open.waits_for_key => return Ok(()),
+            Class::Inter | Class::Prelude if open.waits_for_key => return Ok(()),
             _ => {}
         }
         let item = Item {
             packet,
             time,
-            is_sync: packet.class == Class::Key && Some(packet.track) == self.video,
+            is_sync: packet.is_entry(),
         };
         guarded(|| {
             #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod access;
 mod attacks;
+mod encoders;
 mod every_limit;
 mod hostile;
 mod isolation;

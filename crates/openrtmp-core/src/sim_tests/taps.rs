@@ -287,7 +287,7 @@ fn a_taps_times_go_on_where_those_of_the_wire_start_again() {
     for (n, &time) in times.iter().enumerate() {
         let picture = media::video(true, n as u32, 100);
         w.send(publisher, MediaKind::Video, time as u32, picture);
-        w.run(ms(10));
+        w.run(ms(if n < 11 { 500_000_000 } else { 10 }));
     }
     let mut late = w.server.tap("live/cam");
     w.send(publisher, MediaKind::Data, 0, media::metadata(320.0));

@@ -13,7 +13,7 @@ use openrtmp_protocol::chunk::ChunkWriter;
 use openrtmp_protocol::command::Command;
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{
-    ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
+    Capabilities, ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
 };
 use openrtmp_protocol::{RtmpUrl, Time};
 
@@ -199,7 +199,20 @@ impl World {
 
     /// The same with any app and stream.
     pub(super) fn client_at(&mut self, mode: ClientMode, url: RtmpUrl) -> Who {
-        let config = ClientConfig::new(url, mode);
+        self.client_with(ClientConfig::new(url, mode))
+    }
+
+    /// A player that was told Play.Start and announced nothing of Enhanced RTMP.
+    pub(super) fn plain_player(&mut self, path: &str) -> Who {
+        let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
+        let mut config = ClientConfig::new(url, ClientMode::Play);
+        config.capabilities = Capabilities::default();
+        let who = self.client_with(config);
+        self.until("Play.Start", |w| w[who].is_ready());
+        who
+    }
+
+    fn client_with(&mut self, config: ClientConfig) -> Who {
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
         self[who].session = Some(session);

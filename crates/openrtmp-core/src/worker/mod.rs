@@ -355,14 +355,12 @@ impl<P: Platform> Worker<P> {
             Command::Snapshot {
                 stream,
                 join,
-                has_video,
                 packets,
             } => self.players.deliver_snapshot(
                 &mut self.context,
                 &mut self.connections,
                 stream,
                 join,
-                has_video,
                 &packets,
             ),
             Command::Packet { stream, packet } => {

@@ -41,6 +41,7 @@ impl<P: Platform> Worker<P> {
                 keyframes: stream.stats.keyframes,
                 gaps: stream.stats.gaps,
                 rebases: stream.stats.rebases,
+                strays: stream.stats.strays,
                 starved_frames: stream.stats.starved_frames,
                 gop_bytes: stream.gop().bytes(),
                 gop_frames: stream.gop().frames(),

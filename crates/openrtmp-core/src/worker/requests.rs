@@ -7,6 +7,7 @@ use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
 use super::connection::{Connection, Publication};
+use super::players::Joining;
 use crate::access::{AccessAction, Attempt, Decision, Refusal, reason_text};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
@@ -337,10 +338,15 @@ impl<P: Platform> Worker<P> {
             connection,
             slot,
             request.message_stream,
-            &request.attempt.stream,
+            &request.attempt,
         );
-        if let Some(joining) = joining {
-            self.join(joining.stream, self.context.index, joining.join);
+        self.answer_join(joining);
+    }
+
+    /// A subscription here, if any, is to be given what its stream, which lives here, has.
+    pub(super) fn answer_join(&mut self, joining: Option<Joining>) {
+        if let Some(Joining { stream, join }) = joining {
+            self.join(stream, self.context.index, join);
         }
     }
 
@@ -408,10 +414,11 @@ impl<P: Platform> Worker<P> {
     /// A message of a publisher of a stream that lives here.
     pub(super) fn ingest(&mut self, message: PublisherMessage) {
         let stream = message.stream;
-        if let Some(packet) = self.streams.ingest(&mut self.context, message) {
-            self.players
-                .fan_out(&mut self.context, &mut self.connections, stream, &packet);
-        }
+        let (players, connections) = (&mut self.players, &mut self.connections);
+        self.streams
+            .ingest(&mut self.context, message, |context, packet| {
+                players.fan_out(context, connections, stream, packet);
+            });
     }
 
     /// A publication of a connection here is over, by its own doing.
@@ -458,14 +465,13 @@ impl<P: Platform> Worker<P> {
 
     /// A player wants to join a stream that lives here.
     pub(super) fn join(&mut self, stream: StreamId, worker: usize, join: JoinId) {
-        if let Some(snapshot) = self.streams.join(&mut self.context, stream, worker, join) {
+        if let Some(packets) = self.streams.join(&mut self.context, stream, worker, join) {
             self.players.deliver_snapshot(
                 &mut self.context,
                 &mut self.connections,
                 stream,
                 join,
-                snapshot.has_video,
-                &snapshot.packets,
+                &packets,
             );
         }
     }

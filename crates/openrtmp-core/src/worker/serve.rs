@@ -235,7 +235,11 @@ impl<P: Platform> Worker<P> {
                 paused,
             } => {
                 let change = |gate: &mut Gate| gate.set_paused(paused);
-                self.players.with_gate(connection, message_stream, change);
+                let context = &mut self.context;
+                let joining = self
+                    .players
+                    .with_gate(context, connection, message_stream, change);
+                self.answer_join(joining);
             }
             SessionEvent::Receive {
                 message_stream,
@@ -243,7 +247,11 @@ impl<P: Platform> Worker<P> {
                 wanted,
             } => {
                 let change = |gate: &mut Gate| gate.set_wanted(kind, wanted);
-                self.players.with_gate(connection, message_stream, change);
+                let context = &mut self.context;
+                let joining = self
+                    .players
+                    .with_gate(context, connection, message_stream, change);
+                self.answer_join(joining);
             }
             SessionEvent::Withdrawn { request } => {
                 let pending = &mut connection.pending;

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{
-    ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId, ServerEvent,
-    ServerSession, SessionError, SessionLimit, Stage,
+    Capabilities, ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId,
+    ServerEvent, ServerSession, SessionError, SessionLimit, Stage,
 };
 use openrtmp_protocol::{Secret, Time};
 
@@ -162,6 +162,18 @@ impl Session {
         match self {
             Session::Server(_) => None,
             Session::Client(client) => Some(&client.errand),
+        }
+    }
+
+    /// Whether what we send may hold several tracks. Another server passes on what it
+    /// does not know.
+    pub(super) fn knows_multitrack(&self) -> bool {
+        match self {
+            Session::Server(session) => {
+                let capabilities = session.capabilities();
+                capabilities.is_some_and(Capabilities::knows_multitrack)
+            }
+            Session::Client(_) => true,
         }
     }
 

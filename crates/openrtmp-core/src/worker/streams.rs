@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openrtmp_protocol::session::MediaKind;
+
 use super::context::Context;
 use super::timers::Timer;
 use super::work;
@@ -16,12 +18,13 @@ use crate::inbox::{Command, ConnectionCommand, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
-use crate::stream::clock::Irregularity;
+use crate::stream::clock::{Irregularity, Oddity};
 use crate::stream::directory::Grant;
 use crate::stream::message::{PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
 use crate::stream::stream::Stream;
 use crate::stream::tap_queue::{TapQueue, TapSink};
+use crate::stream::tracks::Doubt;
 
 /// How long the publisher whose turn it is may take to claim a stream.
 const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
@@ -30,12 +33,6 @@ const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(super) struct Streams {
     streams: BTreeMap<StreamId, Stream>,
-}
-
-/// What a joiner of this worker gets at once.
-pub(super) struct Snapshot {
-    pub(super) has_video: bool,
-    pub(super) packets: Vec<SharedPacket>,
 }
 
 impl Streams {
@@ -97,13 +94,14 @@ impl Streams {
         workers.contains(&context.index).then_some(news)
     }
 
-    /// A message of a stream's publisher, on its way to all who get it. Returns what
-    /// players of this worker are to get.
+    /// A message of a stream's publisher, on its way to all who get it. Players of this
+    /// worker are to get what is handed to `here`.
     pub(super) fn ingest<P: Platform>(
         &mut self,
         context: &mut Context<P>,
         message: PublisherMessage,
-    ) -> Option<SharedPacket> {
+        mut here: impl FnMut(&mut Context<P>, &SharedPacket),
+    ) {
         context.work += work::INGEST;
         let now = context.now;
         let shared = &context.shared;
@@ -114,9 +112,11 @@ impl Streams {
             timestamp,
             payload,
         } = message;
-        let stream = self.streams.get_mut(&id)?;
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         if stream.epoch != epoch || stream.publisher.is_none() {
-            return None;
+            return;
         }
         let ingested = stream.ingest(
             kind,
@@ -129,6 +129,9 @@ impl Streams {
         if let Some(odd) = ingested.odd {
             report_irregularity(context, stream, odd);
         }
+        if let Some(doubt) = ingested.doubt {
+            report_doubt(context, stream, doubt);
+        }
         if ingested.tracks_changed && !stream.taps.is_empty() {
             let tracks = stream.tracks().list().into();
             stream
@@ -136,9 +139,9 @@ impl Streams {
                 .iter_mut()
                 .for_each(|tap| tap.push_tracks(&tracks));
         }
-        let mut here = None;
-        if let Some(packet) = ingested.packet {
-            stream.taps.retain_mut(|tap| tap.push(&packet, now));
+        for packet in ingested.headers.iter().chain(&ingested.packet) {
+            stream.taps.retain_mut(|tap| tap.push(packet, now));
+            let shared = &context.shared;
             for &worker in stream
                 .workers
                 .iter()
@@ -147,7 +150,9 @@ impl Streams {
                 let packet = packet.clone();
                 shared.inboxes[worker].send(Command::Packet { stream: id, packet });
             }
-            here = stream.workers.contains(&context.index).then_some(packet);
+            if stream.workers.contains(&context.index) {
+                here(context, packet);
+            }
         }
         if ingested.tracks_changed {
             report_tracks(context, stream);
@@ -162,7 +167,6 @@ impl Streams {
         {
             over_bitrate(context, stream, rate);
         }
-        here
     }
 
     /// A stream's publisher is gone. Idempotent; an earlier publisher's end changes
@@ -298,22 +302,20 @@ impl Streams {
         id: StreamId,
         worker: usize,
         join: JoinId,
-    ) -> Option<Snapshot> {
+    ) -> Option<Vec<SharedPacket>> {
         let stream = self.streams.get_mut(&id)?;
         if !stream.workers.contains(&worker) {
             stream.workers.push(worker);
         }
         let packets = stream.snapshot(&context.shared.budget, context.now);
-        let has_video = stream.tracks().has_video();
         if worker == context.index {
-            return Some(Snapshot { has_video, packets });
+            return Some(packets);
         }
         context.send(
             worker,
             Command::Snapshot {
                 stream: id,
                 join,
-                has_video,
                 packets,
             },
         );
@@ -402,14 +404,48 @@ fn report_irregularity<P: Platform>(context: &Context<P>, stream: &Stream, odd: 
     if !context.may_log(Cause::Timestamps, log::Level::Warn) {
         return;
     }
+    let Irregularity { kind, track, what } = odd;
+    let (name, kind) = (&stream.name, kind_name(kind));
+    match what {
+        Oddity::Gap(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "no frame for {ms} ms");
+        }
+        Oddity::Rebased(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "timestamps jump by {ms} ms; rebased");
+        }
+        Oddity::Stray(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "one timestamp is off by {ms} ms; replaced");
+        }
+        Oddity::Apart(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "timestamps are {ms} ms from the other tracks'; aligned");
+        }
+    }
+}
+
+fn kind_name(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Audio => "audio",
+        MediaKind::Video => "video",
+        MediaKind::Data => "data",
+    }
+}
+
+fn report_doubt<P: Platform>(context: &Context<P>, stream: &Stream, doubt: Doubt) {
+    if !context.may_log(Cause::Tolerated, log::Level::Info) {
+        return;
+    }
+    let Doubt { track, believed } = doubt;
     let name = &stream.name;
-    match odd {
-        Irregularity::Gap(ms) => {
-            log::warn!(stream:% = name; "timestamps jump ahead by {ms} ms");
-        }
-        Irregularity::Backward(ms) => {
-            log::warn!(stream:% = name; "timestamps jump back by {ms} ms; rebased");
-        }
+    if believed {
+        log::info!(
+            stream:% = name, track = track;
+            "key frames are so by their tags only; players begin there"
+        );
+    } else {
+        log::info!(
+            stream:% = name, track = track;
+            "frames tagged as key frames need others; players do not begin there"
+        );
     }
 }
 
