@@ -4,6 +4,7 @@ use std::time::Duration;
 use openrtmp_protocol::StreamName;
 
 use super::Config;
+use crate::record::template;
 
 /// A setting that is not allowed: where, what it is, what may stand there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,6 +126,11 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
             &record.template,
             "a relative file name such as {app}/{name}-{date}-{time}, without ..",
         ));
+    }
+    if let Some(record) = &c.record
+        && let Err(unknown) = template::check(&record.template)
+    {
+        return Err(wrong("record.template", &record.template, &unknown));
     }
     if let Some(record) = &c.record
         && record.directory.as_os_str().is_empty()
@@ -282,5 +288,11 @@ mod tests {
         record.template = "../{name}".into();
         config.record = Some(record);
         assert_eq!(config.validate().unwrap_err().path, "record.template");
+        let mut config = Config::desktop();
+        config.record = Some(crate::config::RecordConfig::new("rec"));
+        config.record.as_mut().unwrap().template = "{app}/{nmae}".into();
+        let error = config.validate().unwrap_err();
+        assert_eq!(error.path, "record.template");
+        assert!(error.allowed.contains("{nmae}"), "{error}");
     }
 }

@@ -61,6 +61,10 @@ pub(crate) struct Connection<S> {
     pub(super) opened: Time,
     /// The app that `connect` named.
     pub(super) app: StreamName,
+    /// What `connect` said the peer is (`flashVer`), fit to be shown.
+    pub(super) software: Box<str>,
+    /// What it was last granted to publish or play, as log lines have it.
+    pub(super) does: Option<Box<str>>,
     pub(super) publishing: Vec<Publication>,
     /// Message streams that play, and what.
     pub(super) playing: Vec<(u32, StreamId)>,
@@ -133,6 +137,8 @@ impl<S: Stream> Connection<S> {
             recent_work: RecentWork::default(),
             last_input: context.now,
             app: context.shared.host_name(""),
+            software: Box::default(),
+            does: None,
             publishing: Vec::new(),
             playing: Vec::new(),
             pending: Vec::new(),

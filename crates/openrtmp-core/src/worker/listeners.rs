@@ -11,7 +11,7 @@ use super::timers::Timer;
 use crate::config::{Listen, ListenTransport};
 use crate::events::Event;
 use crate::log_limit::Cause;
-use crate::platform::{Listener, Platform, Poller, Token, listener_is_gone};
+use crate::platform::{Listener, Platform, Poller, Token, is_out_of_descriptors, listener_is_gone};
 use crate::sync::lock;
 
 /// Tokens of listeners; connections use their slot.
@@ -417,7 +417,11 @@ fn release<P: Platform>(context: &mut Context<P>, mut listening: Listening<P::Li
 
 fn report_failure<P: Platform>(context: &Context<P>, error: &io::Error, retry: Duration) {
     if context.may_log(Cause::Accept, log::Level::Error) {
-        log::error!("accepting failed, next try in {retry:?}: {error}");
+        let remedy = match is_out_of_descriptors(error) {
+            true => "; allow the process more open files (ulimit -n, systemd's LimitNOFILE)",
+            false => "",
+        };
+        log::error!("accepting failed, next try in {retry:?}: {error}{remedy}");
     }
     context.emit(Event::AcceptFailed {
         error: error.to_string(),

@@ -31,6 +31,7 @@ mod context;
 mod dialing;
 mod end;
 mod listeners;
+mod lives;
 mod players;
 mod report;
 mod requests;

@@ -7,6 +7,7 @@ use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
 use super::connection::{Connection, Publication};
+use super::lives;
 use super::players::Joining;
 use crate::access::{AccessAction, Attempt, Decision, Refusal, reason_text};
 use crate::config::SecondPublisher;
@@ -373,24 +374,23 @@ impl<P: Platform> Worker<P> {
     }
 
     fn report_access(
-        &self,
+        &mut self,
         slot: usize,
         attempt: &Attempt,
         target: &StreamName,
         refused: Option<&RejectReason>,
     ) {
-        let Some(connection) = self.connections.get(slot) else {
+        let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
         let action = attempt.action;
         let reason = refused.map(reason_text).unwrap_or_default();
         let (peer, id) = (connection.peer, connection.id);
-        if refused.is_some() {
-            if self.context.may_log(Cause::Refused, log::Level::Warn) {
-                log::warn!(peer:% = peer, connection:% = id; "{} {target} refused: {reason}", action.as_str());
-            }
-        } else if self.context.may_log(Cause::Granted, log::Level::Info) {
-            log::info!(peer:% = peer, connection:% = id; "{} {target}", action.as_str());
+        if refused.is_none() {
+            lives::granted(&self.context, connection, action, target);
+        } else if self.context.may_log(Cause::Refused, log::Level::Warn) {
+            let software = connection.software.as_ref();
+            log::warn!(peer:% = peer, connection:% = id, software = software; "{} {target} refused: {reason}", action.as_str());
         }
         self.context.emit(Event::Access {
             action,
@@ -511,7 +511,9 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The server stops: who does something here is told, the others go at once.
+    /// The server stops: who publishes, and who can connect again elsewhere, is asked to
+    /// leave and has the time of the stop for it. Who only plays is told that it is over
+    /// and goes once that is sent; who does nothing goes at once.
     pub(super) fn announce_stop(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
@@ -519,8 +521,13 @@ impl<P: Platform> Worker<P> {
         if connection.publishing.is_empty() && connection.playing.is_empty() {
             return self.end(slot, CloseReason::ServerStopped);
         }
-        connection.session.announce_stop();
-        self.connections.settle(&mut self.context, slot);
+        if connection.session.announce_stop() || !connection.publishing.is_empty() {
+            return self.connections.settle(&mut self.context, slot);
+        }
+        for (message_stream, _) in &connection.playing {
+            connection.session.notify_unpublished(*message_stream);
+        }
+        self.end(slot, CloseReason::ServerStopped);
     }
 
     /// The last words before force: players learn that it is over.

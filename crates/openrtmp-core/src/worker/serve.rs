@@ -5,10 +5,12 @@ use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 
 use openrtmp_protocol::session::{ClientMode, RejectReason, RequestId, SessionError, Stage};
+use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{Secret, Time};
 
 use super::Worker;
 use super::connection::{Connection, Publication, Released, stage_name};
+use super::lives;
 use super::requests::{Request, WaitsFor};
 use super::session::{PLAYED, Session, SessionEvent};
 use super::work;
@@ -203,6 +205,7 @@ impl<P: Platform> Worker<P> {
                 let query = wish.query.reveal();
                 if wish.action == AccessAction::Connect {
                     connection.app = shared.peer_name(&wish.app, query);
+                    connection.software = shown(&wish.software).to_string().into();
                 }
                 let name = match &wish.name {
                     Some(name) => shared.peer_name(name.reveal(), query),
@@ -416,10 +419,11 @@ impl<P: Platform> Worker<P> {
     /// Closes a connection now, for the reason it ends for if it does, else for this one.
     pub(super) fn close(&mut self, slot: usize, reason: CloseReason) {
         self.release(slot);
-        let Some(connection) = self.connections.remove(&mut self.context, slot) else {
+        let Some(mut connection) = self.connections.remove(&mut self.context, slot) else {
             return;
         };
-        let reason = connection.end.into_reason(reason);
+        let reason = std::mem::take(&mut connection.end).into_reason(reason);
+        lives::closed(&self.context, &connection, &reason);
         let (id, peer) = (connection.id, connection.peer);
         if matches!(reason, CloseReason::Network(_)) {
             self.context.totals.errors.network += 1;
@@ -427,9 +431,6 @@ impl<P: Platform> Worker<P> {
         let shared = &self.context.shared;
         shared.locations.remove(id);
         shared.connections.fetch_sub(1, Ordering::AcqRel);
-        if self.context.may_log(Cause::Connection, log::Level::Debug) {
-            log::debug!(peer:% = peer, connection:% = id, reason:% = reason; "connection closed");
-        }
         self.context.emit(Event::ConnectionClosed {
             connection: id,
             peer,

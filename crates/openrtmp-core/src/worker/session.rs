@@ -74,6 +74,8 @@ pub(super) struct Wish {
     /// The stream, of `publish` and `play`.
     pub(super) name: Option<openrtmp_protocol::StreamName>,
     pub(super) query: Secret,
+    /// Who the peer says it is, of `connect`.
+    pub(super) software: String,
 }
 
 impl Session {
@@ -223,15 +225,21 @@ impl Session {
     }
 
     /// The server stops: whoever can is asked to connect again, the others are told.
-    pub(super) fn announce_stop(&mut self) {
+    /// True for those who can: they leave by themselves.
+    pub(super) fn announce_stop(&mut self) -> bool {
         let text = "the server is stopping";
         match self {
             Session::Server(session) => {
-                if !session.request_reconnect(None, text) {
+                let asked = session.request_reconnect(None, text);
+                if !asked {
                     session.send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, text));
                 }
+                asked
             }
-            Session::Client(client) => client.session.close(),
+            Session::Client(client) => {
+                client.session.close();
+                false
+            }
         }
     }
 
@@ -287,6 +295,7 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
                 app: connect.app,
                 name: None,
                 query: connect.query,
+                software: connect.flash_version,
             };
             request(id, 0, wish)
         }
@@ -344,6 +353,7 @@ impl Wish {
             app: String::new(),
             name: Some(name),
             query,
+            software: String::new(),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use openrtmp_protocol::session::MediaKind;
 
 use super::context::Context;
+use super::lives;
 use super::timers::Timer;
 use super::work;
 use crate::events::{CloseReason, Event};
@@ -59,6 +60,10 @@ impl Streams {
         });
         // Not what the directory saw: the one before may have left meanwhile.
         let takeover = stream.publisher.is_some();
+        let replaced = takeover.then(|| match stream.connection() {
+            Some(connection) => connection.to_string(),
+            None => "of the host".to_owned(),
+        });
         stream.start_publisher(grant.publisher, grant.epoch, now);
         for worker in grant.workers {
             if !stream.workers.contains(&worker) {
@@ -74,9 +79,7 @@ impl Streams {
             }
         }
         let name = stream.name.clone();
-        if context.may_log(Cause::Stream, log::Level::Info) {
-            log::info!(stream:% = name; "published");
-        }
+        lives::published(context, stream, replaced);
         context.emit(Event::StreamPublished {
             stream: grant.id,
             name,
@@ -192,8 +195,8 @@ impl Streams {
             true => Duration::ZERO,
             false => context.config.streams.republish_grace,
         };
-        if context.may_log(Cause::Stream, log::Level::Info) {
-            log::info!(stream:% = name; "unpublished");
+        if let Some(stream) = self.streams.get(&id) {
+            lives::unpublished(context, stream);
         }
         let next = context.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
@@ -450,6 +453,7 @@ fn report_doubt<P: Platform>(context: &Context<P>, stream: &Stream, doubt: Doubt
 }
 
 fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
+    lives::tracks(context, stream);
     if context.shared.events.is_none() {
         return;
     }
