@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::packet::{COMMON_MESSAGE_STREAM, SharedPacket};
 use crate::config::QueueConfig;
 use crate::limit::Limit;
+use crate::steps;
 
 /// Slices of one vectored write. Linux takes 1,024; at two or three a packet
 /// this is more than a turn gathers.
@@ -140,7 +141,8 @@ impl SendQueue {
 
     /// How long the oldest packet has waited.
     fn age(&self, now: Time) -> Duration {
-        let oldest = self.entries.iter().find_map(|entry| match entry {
+        let mut entries = self.entries.iter().inspect(|_| steps::walk(1));
+        let oldest = entries.find_map(|entry| match entry {
             Entry::Media(m) => Some(m.queued),
             Entry::Control(_) => None,
         });
@@ -215,6 +217,7 @@ impl SendQueue {
     /// queue below its limits, those after it too. Everything else stays.
     fn shed(&mut self, stream: u32, now: Time, config: &QueueConfig) -> Shed {
         let newest_key = self.entries.iter().rposition(|entry| {
+            steps::walk(1);
             matches!(entry, Entry::Media(m)
                 if m.stream == stream && m.packet.class == Class::Key && m.packet.track == 0)
         });
@@ -234,6 +237,7 @@ impl SendQueue {
         // The front entry may be half sent: its rest has to follow.
         let first = usize::from(self.cursor > 0);
         let (mut index, mut dropped, mut freed) = (0, 0, 0);
+        steps::walk(self.entries.len());
         self.entries.retain(|entry| {
             let drop = (first..end).contains(&index)
                 && entry.is_of(stream)
@@ -251,7 +255,8 @@ impl SendQueue {
     }
 
     fn find_oldest_droppable(&mut self) {
-        self.oldest_droppable = self.entries.iter().find_map(Entry::droppable_since);
+        let mut entries = self.entries.iter().inspect(|_| steps::walk(1));
+        self.oldest_droppable = entries.find_map(Entry::droppable_since);
     }
 
     /// Writes until the queue is empty, the socket takes no more, or `budget`
