@@ -58,6 +58,7 @@ mod log_limit;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;
+mod newcomers;
 mod outgoing;
 mod placement;
 #[doc(hidden)]
@@ -71,6 +72,7 @@ mod server;
 mod shared;
 #[cfg(test)]
 mod sim_tests;
+mod steps;
 mod stream;
 mod sync;
 mod tap;

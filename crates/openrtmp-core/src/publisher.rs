@@ -17,7 +17,8 @@ use crate::id::{PublisherId, StreamId};
 use crate::inbox::Command;
 use crate::shared::Shared;
 use crate::stream::directory::{Claim, ClaimRules, Standing, Turn};
-use crate::stream::message::PublisherMessage;
+use crate::stream::message::{Departure, PublisherMessage};
+use crate::stream::pulse::Pulse;
 
 /// Bytes that may be on their way to the worker. More means that it cannot keep
 /// up, and the host should know rather than fill memory.
@@ -33,6 +34,7 @@ pub struct Publisher {
     home: usize,
     turn: Arc<Turn>,
     in_flight: Arc<InFlight>,
+    pulse: Arc<Pulse>,
 }
 
 /// A packet of video, for [`Publisher::write_video`].
@@ -123,9 +125,11 @@ impl Publisher {
             Claim::Granted(grant) => {
                 let (stream, epoch, home) = (grant.id, grant.epoch, grant.home);
                 let (replaced, turn) = (grant.replaced, grant.turn.clone());
+                let (evicted, pulse) = (grant.evicted, grant.pulse.clone());
                 shared.inboxes[home].send(Command::Publish(grant));
                 drop(directory);
                 shared.notify_replaced(replaced);
+                shared.notify_evicted(evicted);
                 Ok(Publisher {
                     shared: shared.clone(),
                     stream,
@@ -133,6 +137,7 @@ impl Publisher {
                     home,
                     turn,
                     in_flight: Arc::default(),
+                    pulse,
                 })
             }
         }
@@ -164,6 +169,7 @@ impl Publisher {
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
         }
+        self.pulse.fall_silent(self.shared.now());
         let credit = Credit::take(&self.in_flight, bytes, IN_FLIGHT).ok_or(PublishError::Full)?;
         let message = PublisherMessage {
             stream: self.stream,
@@ -228,6 +234,7 @@ impl Drop for Publisher {
         self.shared.inboxes[self.home].send(Command::Unpublish {
             stream: self.stream,
             epoch: self.epoch,
+            departure: Departure::Goodbye,
         });
     }
 }

@@ -22,6 +22,7 @@ use crate::inbox::{Command, ConnectionCommand, Inbox};
 use crate::locations::Locations;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
+use crate::newcomers::Newcomers;
 use crate::placement::Placement;
 use crate::platform::Platform;
 use crate::platform::native::Native;
@@ -640,6 +641,8 @@ impl<P: Platform> Assembly<P> {
             play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
             secret_names: AtomicBool::new(config.access.secret_names),
             masks,
+            newcomers: Newcomers::default(),
+            publisher_addresses: Arc::default(),
             wrong_keys: AtomicU64::new(0),
             outgoing: SharedRate::new(count),
             log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),

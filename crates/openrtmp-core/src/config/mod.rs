@@ -95,13 +95,32 @@ pub enum SecondPublisher {
 pub struct StreamConfig {
     /// Who wins when a second publisher comes.
     pub second_publisher: SecondPublisher,
-    /// A publisher silent this long may always be replaced, 100 ms to 1 day.
+    /// A publisher of which no byte of audio, video or data has come for so long may
+    /// always be replaced by another of the same name; and when there are as many as
+    /// `limits.publishers` allows, the one that has been silent longest beyond it makes
+    /// room for a new one. 100 ms to 1 day.
     #[serde(with = "document::milliseconds")]
     pub publisher_timeout: Duration,
-    /// Subscribers stay attached this long after a publisher left, and notice
-    /// nothing if it comes back; zero tells them at once. Up to 1 day.
+    /// A publish ends of which no byte of audio, video or data has come for so long:
+    /// its peer or its network has vanished. Zero keeps it; otherwise 100 ms to 1 day.
+    /// Time in which the server does not read from the connection does not count, here
+    /// and below.
+    #[serde(with = "document::milliseconds")]
+    pub media_timeout: Duration,
+    /// A publish ends of which no whole message has come for so long. Zero keeps it;
+    /// otherwise 100 ms to 1 day. A large picture on a slow line may take a while.
+    #[serde(with = "document::milliseconds")]
+    pub message_timeout: Duration,
+    /// Players stay attached this long after a publisher vanished without a goodbye, and
+    /// notice nothing but a pause if it is back by then: a hiccup of an encoder's line
+    /// ends nobody's playback. [`Event::PublisherLost`](crate::Event::PublisherLost)
+    /// tells the host at once. Zero tells players at once. Up to 1 day.
     #[serde(with = "document::milliseconds")]
     pub republish_grace: Duration,
+    /// The same after a goodbye (FCUnpublish, deleteStream or closeStream, or the host's
+    /// own end of it): whoever said so does not come back at once.
+    #[serde(with = "document::milliseconds")]
+    pub goodbye_grace: Duration,
     /// Players of a stream that is not there wait for it; otherwise they get
     /// NetStream.Play.StreamNotFound.
     pub wait_for_publisher: bool,
@@ -240,8 +259,22 @@ pub struct LimitsConfig {
     /// to `connect` in this time makes room for a new one. 0 to 10 min.
     #[serde(with = "document::milliseconds")]
     pub handshake_grace: Duration,
+    /// Time of a worker that one connection may take of each second, 1 ms to 1 s; 0: no
+    /// limit. Counted in work that is about that much, by what it says and what that
+    /// leads to. One that is a second's worth ahead is not read until that is made up
+    /// for, so that its peer has to wait.
+    #[serde(with = "document::milliseconds")]
+    pub connection_work: Duration,
+    /// Messages a second of one connection, of every kind; 0: no limit. One that has
+    /// sent more than ten seconds' worth ahead of that is closed.
+    pub message_rate: u32,
     /// Publishers at once, the host's own included.
     pub publishers: usize,
+    /// Publishers of one connection, 1 or more.
+    pub publishers_per_connection: usize,
+    /// Publishers from one address (of IPv6: one /64); 0: no limit. Off by default: one
+    /// machine may well publish many streams.
+    pub publishers_per_address: usize,
     /// Bit/s of one publisher; beyond, a warning; 0: no limit.
     pub publisher_bitrate: u64,
     /// Disconnect a publisher over its bit rate rather than only warn.
@@ -338,7 +371,10 @@ impl Config {
             streams: StreamConfig {
                 second_publisher: SecondPublisher::Reject,
                 publisher_timeout: Duration::from_secs(10),
-                republish_grace: Duration::ZERO,
+                media_timeout: Duration::from_secs(10),
+                message_timeout: Duration::from_secs(30),
+                republish_grace: Duration::from_secs(5),
+                goodbye_grace: Duration::ZERO,
                 wait_for_publisher: true,
                 start_at_zero: false,
                 all_tracks: false,
@@ -367,7 +403,11 @@ impl Config {
                 connections: 1000,
                 connections_per_address: 0,
                 handshake_grace: Duration::from_secs(1),
+                connection_work: Duration::from_millis(250),
+                message_rate: 10_000,
                 publishers: 10,
+                publishers_per_connection: 4,
+                publishers_per_address: 0,
                 publisher_bitrate: 50_000_000,
                 disconnect_over_bitrate: false,
                 outgoing_bitrate: 500_000_000,

@@ -23,7 +23,7 @@ fn id_of(w: &World, n: usize) -> crate::ConnectionId {
 
 #[test]
 fn a_panic_inside_a_connection_closes_that_connection_only() {
-    let mut w = World::new(1);
+    let mut w = World::with(1, |c| c.streams.republish_grace = ms(0));
     let broken = w.live("live/broken");
     let waiting = w.player("live/broken");
     let publisher = w.live("live/cam");
@@ -76,7 +76,8 @@ fn a_worker_that_dies_is_restarted_with_its_listeners() {
 #[test]
 fn a_publisher_lost_with_its_worker_ends_its_stream_elsewhere() {
     let mut w = World::with(2, |c| {
-        c.streams.second_publisher = SecondPublisher::Takeover
+        c.streams.second_publisher = SecondPublisher::Takeover;
+        c.streams.republish_grace = ms(0);
     });
     // The stream lives on worker 1, its second publisher on worker 0.
     let spare = w.raw();

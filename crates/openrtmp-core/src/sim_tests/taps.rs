@@ -135,7 +135,7 @@ fn a_slow_tap_loses_video_up_to_a_keyframe_and_nobody_else_does() {
 
 #[test]
 fn a_closed_tap_holds_no_memory() {
-    let mut w = World::new(1);
+    let mut w = World::with(1, |c| c.streams.republish_grace = ms(0));
     let tap = w.server.tap("live/cam");
     let publisher = w.live("live/cam");
     w.stream_of(publisher, 0..20, 10_000);
@@ -239,7 +239,7 @@ fn a_host_publisher_that_was_taken_over_is_told_when_it_writes() {
 #[test]
 fn the_host_ends_a_stream_that_it_publishes() {
     for grace in [0, 5000] {
-        let mut w = World::with(2, |c| c.streams.republish_grace = ms(grace));
+        let mut w = World::with(2, |c| c.streams.goodbye_grace = ms(grace));
         let mut publisher = w.server.publish("live/cam").expect("published");
         let player = w.player("live/cam");
         assert_eq!(write(&mut publisher, 0), Ok(()));

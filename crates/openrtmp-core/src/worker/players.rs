@@ -278,6 +278,7 @@ impl Players {
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
+        context.work += work::REQUEST * audience.subscribers.len() as u64;
         guarded(
             context,
             connections,

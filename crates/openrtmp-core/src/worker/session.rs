@@ -1,5 +1,7 @@
 //! The protocol's part of a connection, whichever side began it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{
@@ -149,6 +151,31 @@ impl Session {
         match self {
             Session::Server(session) => session.take_work(),
             Session::Client(client) => client.session.take_work(),
+        }
+    }
+
+    /// Messages that came so far.
+    pub(super) fn messages_received(&self) -> u64 {
+        match self {
+            Session::Server(session) => session.messages_received(),
+            Session::Client(client) => client.session.messages_received(),
+        }
+    }
+
+    /// The message stream of the media of which the last bytes came, if the message is
+    /// not complete.
+    pub(super) fn media_under_way(&self) -> Option<u32> {
+        match self {
+            Session::Server(session) => session.media_under_way(),
+            Session::Client(_) => None,
+        }
+    }
+
+    /// Puts off the deadline of a peer that we did not read from. The other server of an
+    /// outgoing connection has one for all stages.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        if let Session::Server(session) = self {
+            session.postpone(by);
         }
     }
 

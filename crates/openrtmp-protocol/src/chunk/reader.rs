@@ -173,6 +173,14 @@ impl ChunkReader {
         self.buffered
     }
 
+    /// Type and message stream of the message that the last bytes read belong to, if it
+    /// is not complete.
+    pub fn under_way(&self) -> Option<(u8, u32)> {
+        let stream = self.streams.get(self.current)?;
+        stream.message.as_ref()?;
+        Some((stream.kind, stream.stream))
+    }
+
     /// Chunk size of the peer, bytes.
     pub(crate) fn chunk_size(&self) -> usize {
         self.chunk_size

@@ -351,6 +351,11 @@ impl ClientSession {
         self.link.take_work()
     }
 
+    /// Messages read so far, those in aggregates included, whatever became of them.
+    pub fn messages_received(&self) -> u64 {
+        self.link.messages()
+    }
+
     /// Commands that could not be read and were left out. The first makes a
     /// [`ClientEvent::Tolerated`].
     pub fn unreadable_messages(&self) -> u64 {

@@ -415,6 +415,27 @@ impl ServerSession {
         self.link.take_work()
     }
 
+    /// Messages read so far, those in aggregates included, whatever became of them.
+    pub fn messages_received(&self) -> u64 {
+        self.link.messages()
+    }
+
+    /// The message stream of the audio, video or data that the last bytes of input were
+    /// of, if that message is not complete: a large picture on a slow line is a sign of
+    /// life long before it makes an event.
+    pub fn media_under_way(&self) -> Option<u32> {
+        let (kind, stream) = self.link.under_way()?;
+        (is_media(kind) || kind == kind::AGGREGATE).then_some(stream)
+    }
+
+    /// Puts the deadline of the present stage off, by as long as the caller did not read
+    /// from the peer, which could not get on meanwhile.
+    pub fn postpone(&mut self, by: Duration) {
+        if let Some((_, deadline)) = &mut self.timer {
+            *deadline = *deadline + by;
+        }
+    }
+
     /// Replaces [`Limits::partial_bytes`] from now on. What is held already stays; it
     /// may just not grow.
     pub fn set_partial_limit(&mut self, bytes: usize) {
