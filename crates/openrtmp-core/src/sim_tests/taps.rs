@@ -1,11 +1,13 @@
 //! The host as a player and as a publisher.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use openrtmp_protocol::media::{FrameType, VideoCodec, VideoPacketKind};
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::{self, Piece, assert_whole};
-use super::world::{FRAME, World, ms};
+use super::world::{FRAME, Setup, World, ms};
 use crate::config::SecondPublisher;
 use crate::events::Event;
 use crate::inbox::Command;
@@ -280,7 +282,11 @@ fn a_host_publisher_learns_that_its_worker_died() {
 /// 49.7 days of milliseconds do not fit into 32 bits.
 #[test]
 fn a_taps_times_go_on_where_those_of_the_wire_start_again() {
-    let mut w = World::new(1);
+    let mut setup = Setup::new(1);
+    // Its publisher is silent for days.
+    setup.config.streams.media_timeout = Duration::ZERO;
+    setup.config.streams.message_timeout = Duration::ZERO;
+    let mut w = setup.build();
     let mut early = w.server.tap("live/cam");
     let publisher = w.live("live/cam");
     let times: Vec<i64> = (0..12).map(|n| n * 500_000_000).collect();
