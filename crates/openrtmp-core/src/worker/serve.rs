@@ -208,11 +208,19 @@ impl<P: Platform> Worker<P> {
                     Some(name) => shared.peer_name(name.reveal(), query),
                     None => shared.host_name(""),
                 };
+                let duration = wish.duration;
                 let attempt = Attempt {
                     query: wish.query,
                     ..attempt(connection, wish.action, name)
                 };
-                self.ask(slot, Request::new(request, message_stream, attempt));
+                let request = Request::new(request, message_stream, attempt);
+                self.ask(
+                    slot,
+                    Request {
+                        duration,
+                        ..request
+                    },
+                );
             }
             SessionEvent::Ready => self.begin_errand(slot),
             SessionEvent::PublishEnd { message_stream } => {
@@ -419,6 +427,10 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.remove(&mut self.context, slot) else {
             return;
         };
+        self.context
+            .totals
+            .ignored
+            .add(&connection.session.ignored());
         let reason = connection.end.into_reason(reason);
         let (id, peer) = (connection.id, connection.peer);
         if matches!(reason, CloseReason::Network(_)) {

@@ -1,5 +1,7 @@
 //! The protocol's part of a connection, whichever side began it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{
@@ -9,6 +11,7 @@ use openrtmp_protocol::session::{
 use openrtmp_protocol::{Secret, Time};
 
 use crate::access::AccessAction;
+use crate::metrics::IgnoredCounts;
 use crate::outgoing::Errand;
 
 /// The message stream of everything that an outgoing connection plays: it has one only,
@@ -74,6 +77,8 @@ pub(super) struct Wish {
     /// The stream, of `publish` and `play`.
     pub(super) name: Option<openrtmp_protocol::StreamName>,
     pub(super) query: Secret,
+    /// How much of the stream is wanted, of `play`; `None`: all.
+    pub(super) duration: Option<Duration>,
 }
 
 impl Session {
@@ -214,6 +219,28 @@ impl Session {
         }
     }
 
+    /// What is played on a message stream was played as long as the peer asked for.
+    pub(super) fn notify_complete(&mut self, message_stream: u32) {
+        if let Session::Server(session) = self {
+            session.notify_complete(message_stream);
+        }
+    }
+
+    /// Messages that were put up with and came to nothing.
+    pub(super) fn ignored(&self) -> IgnoredCounts {
+        match self {
+            Session::Server(session) => IgnoredCounts {
+                unknown: session.unknown_messages(),
+                unreadable: session.unreadable_messages(),
+                dropped: session.dropped_media(),
+            },
+            Session::Client(client) => IgnoredCounts {
+                unreadable: client.session.unreadable_messages(),
+                ..IgnoredCounts::default()
+            },
+        }
+    }
+
     /// The peer may no longer publish on a message stream.
     pub(super) fn end_publish(&mut self, message_stream: u32, reason: &str) {
         if let Session::Server(session) = self {
@@ -287,6 +314,7 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
                 app: connect.app,
                 name: None,
                 query: connect.query,
+                duration: None,
             };
             request(id, 0, wish)
         }
@@ -302,7 +330,11 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
             stream,
             name,
             query,
-        } => request(id, stream, Wish::of(AccessAction::Play, name, query)),
+            duration,
+        } => {
+            let wish = Wish::of(AccessAction::Play, name, query);
+            request(id, stream, Wish { duration, ..wish })
+        }
         ServerEvent::PublishEnd { stream } => SessionEvent::PublishEnd {
             message_stream: stream,
         },
@@ -344,6 +376,7 @@ impl Wish {
             app: String::new(),
             name: Some(name),
             query,
+            duration: None,
         }
     }
 }
