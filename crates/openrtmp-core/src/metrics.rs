@@ -46,6 +46,8 @@ pub struct Metrics {
     pub memory: usize,
     /// Errors by category.
     pub errors: ErrorCounts,
+    /// Messages that came to nothing, of peers that were put up with.
+    pub ignored: IgnoredCounts,
     /// From a frame's arrival to its last byte handed to a player's socket.
     pub delay: DelayPercentiles,
     /// Per worker.
@@ -87,6 +89,7 @@ impl Metrics {
         self.bitrate_in += w.bitrate_in;
         self.bitrate_out += w.bitrate_out;
         self.errors.add(&part.errors);
+        self.ignored.add(&part.ignored);
         self.dropped_frames += part.dropped_frames;
         self.workers.push(part.worker);
         self.streams.extend(part.streams);
@@ -152,6 +155,26 @@ impl ErrorCounts {
         self.wrong_keys += other.wrong_keys;
         self.too_slow += other.too_slow;
         self.internal += other.internal;
+    }
+}
+
+/// Messages that came to nothing though the connection went on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct IgnoredCounts {
+    /// Of a type that is not known.
+    pub unknown: u64,
+    /// Commands that cannot be read.
+    pub unreadable: u64,
+    /// Media where nothing is published, more of it than may wait, and data that no
+    /// player can read.
+    pub dropped: u64,
+}
+
+impl IgnoredCounts {
+    pub(crate) fn add(&mut self, other: &IgnoredCounts) {
+        self.unknown += other.unknown;
+        self.unreadable += other.unreadable;
+        self.dropped += other.dropped;
     }
 }
 
@@ -241,6 +264,7 @@ pub struct SubscriberMetrics {
 pub(crate) struct WorkerReport {
     pub(crate) worker: WorkerMetrics,
     pub(crate) errors: ErrorCounts,
+    pub(crate) ignored: IgnoredCounts,
     pub(crate) dropped_frames: u64,
     pub(crate) delay: DelayHistogram,
     pub(crate) streams: Vec<StreamMetrics>,

@@ -357,7 +357,8 @@ fn tagged(key: bool, body: &[u8]) -> Bytes {
 /// frame 24, for a recording that is split, and in numbers.
 fn lying(bodies: impl Fn(u32) -> (bool, Vec<u8>)) -> (Vec<Bytes>, Vec<Bytes>, u64) {
     let mut w = recording(|r| r.split_duration = ms(300)).build();
-    let publisher = w.live("live/cam");
+    let publisher = w.publisher("live/cam");
+    w.send(publisher, Video, 0, media::video_header(0));
     for n in 0..25 {
         let (key, body) = bodies(n);
         w.send(publisher, Video, n * 40, tagged(key, &body));
@@ -517,6 +518,35 @@ fn a_distance_between_tracks_lasts_as_long_as_what_was_sent() {
         assert!(duration <= ms(4_000 + apart), "{duration:?}");
         w.end();
     }
+}
+
+#[test]
+fn a_recording_begins_with_the_earlier_of_two_tracks() {
+    // Audio three seconds behind the video that comes first, split twice.
+    let mut w = recording(|r| r.split_duration = ms(1000)).build();
+    let publisher = w.live("live/cam");
+    for n in 0..75 {
+        let time = 10_000 + n * 40;
+        w.send(publisher, Video, time, media::video(n % 10 == 0, n, 100));
+        w.send(publisher, Audio, time - 3_000, media::audio(n));
+        w.run(ms(40));
+    }
+    w.leave(publisher);
+    w.run(ms(100));
+    let mut heard = 0;
+    for (path, _) in finished(&w) {
+        let file = pieces(&w, path.to_str().expect("UTF-8"));
+        let times = |kind| {
+            let of_kind = frames(&file).into_iter().filter(|p| p.kind == kind);
+            of_kind.map(|p| p.timestamp).collect::<Vec<u32>>()
+        };
+        let (video, audio) = (times(Video), times(Audio));
+        assert!(audio.windows(2).all(|w| w[1] - w[0] == 40), "{audio:?}");
+        assert_eq!((audio[0], video[0]), (0, 3_000));
+        heard += audio.len();
+    }
+    assert_eq!(heard, 75);
+    w.end();
 }
 
 #[test]

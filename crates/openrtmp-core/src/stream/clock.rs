@@ -291,9 +291,10 @@ impl StreamClock {
         let step = time_in - source.last_in;
         if let Some(suspect) = source.suspect.take() {
             let off = suspect.time_in + source.offset - suspect.out;
-            if source.is_ordinary(step, passed) {
-                let covered = suspect.out - source.last_in - source.offset;
-                source.follow(time_in, passed + covered.max(0));
+            let covered = suspect.out - source.last_in - source.offset;
+            let since = passed + covered.max(0);
+            if source.is_ordinary(step, since) {
+                source.follow(time_in, since);
                 return Some(Oddity::Stray(off));
             }
             let first = suspect.time_in - source.last_in;

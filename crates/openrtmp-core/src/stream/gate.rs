@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use openrtmp_protocol::session::MediaKind;
 
 use super::class::Class;
@@ -12,9 +14,24 @@ pub(crate) struct Gate {
     wants_audio: bool,
     wants_video: bool,
     paused: bool,
+    /// It is paused, or ends: what passes is looked at more closely.
+    restricted: bool,
+    end: Option<End>,
     /// The wait is for congestion, not for the join: what it keeps back is lost.
     shedding: bool,
     dropped: u64,
+}
+
+/// A subscriber wants so much only.
+#[derive(Debug)]
+struct End {
+    /// Milliseconds.
+    span: u32,
+    /// Time of the first packet.
+    from: Option<u32>,
+    /// Nothing more passes.
+    reached: bool,
+    told: bool,
 }
 
 /// What a subscriber misses of what it wants again.
@@ -34,9 +51,48 @@ impl Gate {
             wants_audio: true,
             wants_video: true,
             paused: false,
+            restricted: false,
+            end: None,
             shedding: false,
             dropped: 0,
         }
+    }
+
+    /// The same for one that wants so much of the stream, by its clock.
+    pub(crate) fn for_so_long(duration: Option<Duration>) -> Gate {
+        let span = duration.and_then(|duration| i32::try_from(duration.as_millis()).ok());
+        Gate {
+            restricted: span.is_some(),
+            end: span.map(|span| End {
+                span: span.unsigned_abs(),
+                from: None,
+                reached: false,
+                told: false,
+            }),
+            ..Gate::joining()
+        }
+    }
+
+    /// Whether the subscriber got all it wanted, which it is to be told: once.
+    #[inline]
+    pub(crate) fn take_end(&mut self) -> bool {
+        self.restricted
+            && self
+                .end
+                .as_mut()
+                .is_some_and(|end| end.reached && !std::mem::replace(&mut end.told, true))
+    }
+
+    /// Whether anything passes at this time.
+    #[cold]
+    fn is_open_at(&mut self, timestamp: u32) -> bool {
+        if let (Some(end), false) = (&mut self.end, self.paused) {
+            let from = *end.from.get_or_insert(timestamp);
+            let played = timestamp.wrapping_sub(from) as i32;
+            end.reached |= played >= end.span as i32;
+            return !end.reached;
+        }
+        !self.paused
     }
 
     /// Starts again as [`Gate::joining`] does, for whatever reason: no video before a
@@ -56,7 +112,7 @@ impl Gate {
         let bit = 1u64 << (packet.track & 63);
         match packet.class {
             Class::Metadata | Class::Header => true,
-            _ if self.paused => false,
+            _ if self.restricted && !self.is_open_at(packet.timestamp) => false,
             Class::Data => true,
             Class::Audio => self.wants_audio,
             Class::Key => {
@@ -94,6 +150,7 @@ impl Gate {
     /// The player's pause or resume.
     pub(crate) fn set_paused(&mut self, paused: bool) -> Missing {
         let was_paused = std::mem::replace(&mut self.paused, paused);
+        self.restricted = paused || self.end.is_some();
         self.restart();
         match was_paused && !paused {
             true => Missing::All,
@@ -195,6 +252,31 @@ mod tests {
             assert!(!gate.admit(&test_packet(Class::Inter, 0, 1)));
             assert!(gate.admit(&test_packet(Class::Key, 0, 1)));
         }
+    }
+
+    #[test]
+    fn one_that_wants_so_much_gets_it_and_is_told_once() {
+        let mut gate = Gate::for_so_long(Some(Duration::from_millis(1000)));
+        // Over the wrap of 32 bits.
+        for (time, passes) in [
+            (0, true),
+            (400, true),
+            (999, true),
+            (1000, false),
+            (400, false),
+        ] {
+            let packet = test_packet(Class::Audio, (u32::MAX - 500).wrapping_add(time), 1);
+            assert_eq!(gate.admit(&packet), passes, "{time}");
+        }
+        assert!(gate.take_end());
+        assert!(!gate.take_end());
+        gate.set_paused(true);
+        gate.set_paused(false);
+        assert!(!gate.admit(&test_packet(Class::Key, 5000, 1)));
+        let mut gate = Gate::for_so_long(None);
+        assert!(gate.admit(&test_packet(Class::Audio, 0, 1)));
+        assert!(gate.admit(&test_packet(Class::Audio, 1 << 30, 1)));
+        assert!(!gate.take_end());
     }
 
     #[test]

@@ -133,6 +133,11 @@ impl Packet {
         self.plain.get()
     }
 
+    /// Whether it is of the track of its kind that players of one track get.
+    pub(crate) fn is_of_default_track(&self) -> bool {
+        self.leads
+    }
+
     /// Whether a joiner may begin here: a key frame of the track that all begin with.
     pub(crate) fn is_entry(&self) -> bool {
         self.class == Class::Key && self.leads

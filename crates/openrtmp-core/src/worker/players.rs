@@ -10,9 +10,9 @@ use openrtmp_protocol::session::{MediaKind, Stage, published};
 use super::connection::Connection;
 use super::connections::Connections;
 use super::context::Context;
+use super::requests::Request;
 use super::session::Session;
 use super::work;
-use crate::access::Attempt;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, StreamId};
 use crate::inbox::{Command, JoinId};
@@ -81,9 +81,9 @@ impl Players {
         context: &mut Context<P>,
         connection: &mut Connection<P::Stream>,
         slot: usize,
-        message_stream: u32,
-        attempt: &Attempt,
+        request: &Request,
     ) -> Option<Joining> {
+        let (attempt, message_stream) = (&request.attempt, request.message_stream);
         context.joins += 1;
         let join = JoinId(context.joins);
         let mut directory = context.shared.directory.lock();
@@ -117,7 +117,7 @@ impl Players {
             slot,
             message_stream,
             join,
-            gate: Gate::joining(),
+            gate: Gate::for_so_long(request.duration),
             attached: false,
             awaits_video: false,
             all_tracks: context.config.streams.all_tracks
@@ -263,6 +263,12 @@ impl Players {
                     subscriber.report_loss(context, connection.peer, name, lost, limit);
                 }
                 dirty.mark(connection);
+                if subscriber.gate.take_end() {
+                    connection
+                        .session
+                        .notify_complete(subscriber.message_stream);
+                    connections.pump(context, subscriber.slot);
+                }
             },
         );
     }

@@ -32,6 +32,8 @@ pub(super) struct Request {
     pub(super) id: RequestId,
     pub(super) message_stream: u32,
     pub(super) attempt: Attempt,
+    /// How much of a stream is to be played; `None`: all.
+    pub(super) duration: Option<Duration>,
 }
 
 /// A request that is not decided yet, or not carried out.
@@ -56,6 +58,7 @@ impl Request {
             id,
             message_stream,
             attempt,
+            duration: None,
         }
     }
 }
@@ -377,13 +380,9 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let joining = self.players.subscribe(
-            &mut self.context,
-            connection,
-            slot,
-            request.message_stream,
-            &request.attempt,
-        );
+        let joining = self
+            .players
+            .subscribe(&mut self.context, connection, slot, &request);
         self.answer_join(joining);
     }
 

@@ -233,11 +233,19 @@ impl<P: Platform> Worker<P> {
                     Some(name) => shared.peer_name(name.reveal(), query),
                     None => shared.host_name(""),
                 };
+                let duration = wish.duration;
                 let attempt = Attempt {
                     query: wish.query,
                     ..attempt(connection, wish.action, name)
                 };
-                self.ask(slot, Request::new(request, message_stream, attempt));
+                let request = Request::new(request, message_stream, attempt);
+                self.ask(
+                    slot,
+                    Request {
+                        duration,
+                        ..request
+                    },
+                );
             }
             SessionEvent::Ready => self.begin_errand(slot),
             SessionEvent::PublishEnd { message_stream } => {
@@ -509,6 +517,8 @@ impl<P: Platform> Worker<P> {
         };
         let reason = std::mem::take(&mut connection.end).into_reason(reason);
         lives::closed(&self.context, &connection, &reason);
+        let ignored = connection.session.ignored();
+        self.context.totals.ignored.add(&ignored);
         let (id, peer) = (connection.id, connection.peer);
         if matches!(reason, CloseReason::Network(_)) {
             self.context.totals.errors.network += 1;

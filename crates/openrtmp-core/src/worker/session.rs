@@ -11,6 +11,7 @@ use openrtmp_protocol::session::{
 use openrtmp_protocol::{Secret, Time};
 
 use crate::access::AccessAction;
+use crate::metrics::IgnoredCounts;
 use crate::outgoing::Errand;
 
 /// The message stream of everything that an outgoing connection plays: it has one only,
@@ -78,6 +79,8 @@ pub(super) struct Wish {
     pub(super) query: Secret,
     /// Who the peer says it is, of `connect`.
     pub(super) software: String,
+    /// How much of the stream is wanted, of `play`; `None`: all.
+    pub(super) duration: Option<Duration>,
 }
 
 impl Session {
@@ -243,6 +246,28 @@ impl Session {
         }
     }
 
+    /// What is played on a message stream was played as long as the peer asked for.
+    pub(super) fn notify_complete(&mut self, message_stream: u32) {
+        if let Session::Server(session) = self {
+            session.notify_complete(message_stream);
+        }
+    }
+
+    /// Messages that were put up with and came to nothing.
+    pub(super) fn ignored(&self) -> IgnoredCounts {
+        match self {
+            Session::Server(session) => IgnoredCounts {
+                unknown: session.unknown_messages(),
+                unreadable: session.unreadable_messages(),
+                dropped: session.dropped_media(),
+            },
+            Session::Client(client) => IgnoredCounts {
+                unreadable: client.session.unreadable_messages(),
+                ..IgnoredCounts::default()
+            },
+        }
+    }
+
     /// The peer may no longer publish on a message stream.
     pub(super) fn end_publish(&mut self, message_stream: u32, reason: &str) {
         if let Session::Server(session) = self {
@@ -323,6 +348,7 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
                 name: None,
                 query: connect.query,
                 software: connect.flash_version,
+                duration: None,
             };
             request(id, 0, wish)
         }
@@ -338,7 +364,11 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
             stream,
             name,
             query,
-        } => request(id, stream, Wish::of(AccessAction::Play, name, query)),
+            duration,
+        } => {
+            let wish = Wish::of(AccessAction::Play, name, query);
+            request(id, stream, Wish { duration, ..wish })
+        }
         ServerEvent::PublishEnd { stream } => SessionEvent::PublishEnd {
             message_stream: stream,
         },
@@ -381,6 +411,7 @@ impl Wish {
             name: Some(name),
             query,
             software: String::new(),
+            duration: None,
         }
     }
 }

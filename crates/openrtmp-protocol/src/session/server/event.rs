@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use crate::amf::Object;
 use crate::handshake::HandshakeSummary;
@@ -118,6 +119,8 @@ pub enum ServerEvent {
         name: StreamName,
         /// Query of the stream name, app and tcUrl, joined with `&`.
         query: Secret,
+        /// How much of it is wanted, at least a millisecond; `None`: all.
+        duration: Option<Duration>,
     },
     /// A message of a stream being published. Only between the acceptance of a
     /// publish and its `PublishEnd`.
