@@ -199,7 +199,11 @@ impl World {
 
     /// The same with any app and stream.
     pub(super) fn client_at(&mut self, mode: ClientMode, url: RtmpUrl) -> Who {
-        let config = ClientConfig::new(url, mode);
+        self.client_with(ClientConfig::new(url, mode))
+    }
+
+    /// The same with settings of its own.
+    pub(super) fn client_with(&mut self, config: ClientConfig) -> Who {
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
         self[who].session = Some(session);
