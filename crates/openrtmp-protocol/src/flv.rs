@@ -75,6 +75,11 @@ const FILE_MEMBERS: [&str; 12] = [
     "lastkeyframelocation",
 ];
 
+/// True for a member of `onMetaData` that describes a file and not a stream.
+pub(crate) fn is_of_file(member: &str) -> bool {
+    FILE_MEMBERS.contains(&member)
+}
+
 /// The members of an `onMetaData` (AMF0, the name first) that describe the
 /// stream. Those that describe the file it came from are left out: they are
 /// wrong for a live stream and for any other file. Empty if it cannot be read.
@@ -87,7 +92,7 @@ pub fn stream_members(payload: &[u8]) -> Vec<(String, Value)> {
     match decoder.value() {
         Ok(Value::Object(object) | Value::EcmaArray(object)) => {
             let mut members = object.members;
-            members.retain(|(name, _)| !FILE_MEMBERS.contains(&name.as_str()));
+            members.retain(|(name, _)| !is_of_file(name));
             members
         }
         _ => Vec::new(),

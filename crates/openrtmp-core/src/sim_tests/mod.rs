@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod lines;
 mod listeners;
+mod lives;
 mod media;
 mod outgoing;
 mod play;

@@ -231,7 +231,8 @@ impl World {
         who
     }
 
-    fn client_with(&mut self, config: ClientConfig) -> Who {
+    /// The same with settings of its own.
+    pub(super) fn client_with(&mut self, config: ClientConfig) -> Who {
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
         self[who].session = Some(session);
