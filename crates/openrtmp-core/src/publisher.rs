@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::chunk::MAX_MESSAGE_LENGTH;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::media::{
-    AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, write_audio, write_video,
+    AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, audio_header, video_header,
 };
 use openrtmp_protocol::session::MediaKind;
 
@@ -33,6 +34,11 @@ pub struct Publisher {
     turn: Arc<Turn>,
     in_flight: Arc<InFlight>,
 }
+
+/// Room for one message on its way, see [`Publisher::admit`].
+#[derive(Debug)]
+#[must_use]
+pub struct Admission(Credit);
 
 /// Why the host cannot publish.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +66,9 @@ pub enum PublishError {
     /// or a worker that failed.
     #[error("the stream was ended")]
     Ended,
+    /// The system has no memory for a copy.
+    #[error("out of memory")]
+    Memory,
     /// 16 MiB are on their way and not yet taken: write again later.
     #[error("frames come faster than they can be taken")]
     Full,
@@ -114,6 +123,40 @@ impl Publisher {
         timestamp: u32,
         payload: impl Into<Payload>,
     ) -> Result<(), PublishError> {
+        let payload = payload.into();
+        let admission = self.admit(payload.len())?;
+        self.send(kind, timestamp, payload, admission);
+        Ok(())
+    }
+
+    /// [`Publisher::write_message`] of a body that stands in parts, which are copied once
+    /// it is known that it will be taken.
+    ///
+    /// # Errors
+    /// [`PublishError::Memory`] besides.
+    pub fn write_parts(
+        &mut self,
+        kind: MediaKind,
+        timestamp: u32,
+        parts: &[&[u8]],
+    ) -> Result<(), PublishError> {
+        // No part is larger than memory, but their sum may be.
+        let bytes = parts
+            .iter()
+            .fold(0usize, |sum, p| sum.saturating_add(p.len()));
+        let admission = self.admit(bytes)?;
+        let mut body = Vec::new();
+        if body.try_reserve_exact(bytes).is_err() {
+            return Err(PublishError::Memory);
+        }
+        parts.iter().for_each(|part| body.extend_from_slice(part));
+        self.send(kind, timestamp, Bytes::from(body).into(), admission);
+        Ok(())
+    }
+
+    /// Whether a message of so many bytes is taken now: for who makes it after that, and
+    /// hands it to [`Publisher::write_admitted`].
+    pub fn admit(&self, bytes: usize) -> Result<Admission, PublishError> {
         if self.shared.stopped.load(Ordering::Acquire) {
             return Err(PublishError::Stopping);
         }
@@ -122,12 +165,25 @@ impl Publisher {
             Standing::Ended => return Err(PublishError::Ended),
             Standing::Replaced => return Err(PublishError::TakenOver),
         }
-        let payload = payload.into();
-        let bytes = payload.len();
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
         }
-        let credit = Credit::take(&self.in_flight, bytes, IN_FLIGHT).ok_or(PublishError::Full)?;
+        let credit = Credit::take(&self.in_flight, bytes, IN_FLIGHT);
+        credit.map(Admission).ok_or(PublishError::Full)
+    }
+
+    /// [`Publisher::write_message`] of what [`Publisher::admit`] has let in.
+    pub fn write_admitted(
+        &mut self,
+        admission: Admission,
+        kind: MediaKind,
+        timestamp: u32,
+        payload: impl Into<Payload>,
+    ) {
+        self.send(kind, timestamp, payload.into(), admission);
+    }
+
+    fn send(&self, kind: MediaKind, timestamp: u32, payload: Payload, admission: Admission) {
         let message = PublisherMessage {
             stream: self.stream,
             epoch: self.epoch,
@@ -137,9 +193,8 @@ impl Publisher {
         };
         self.shared.inboxes[self.home].send(Command::Media {
             message,
-            credit: Some(credit),
+            credit: Some(admission.0),
         });
-        Ok(())
     }
 
     /// Sends a video packet: its decoder configuration first
@@ -156,8 +211,8 @@ impl Publisher {
         composition_time: i32,
         body: &[u8],
     ) -> Result<(), PublishError> {
-        let payload = write_video(codec, track, frame_type, kind, composition_time, body);
-        self.write_message(MediaKind::Video, timestamp, payload)
+        let header = video_header(codec, track, frame_type, kind, composition_time);
+        self.write_parts(MediaKind::Video, timestamp, &[&header, body])
     }
 
     /// Sends an audio packet: its configuration first, then frames.
@@ -169,11 +224,8 @@ impl Publisher {
         timestamp: u32,
         body: &[u8],
     ) -> Result<(), PublishError> {
-        self.write_message(
-            MediaKind::Audio,
-            timestamp,
-            write_audio(codec, track, kind, body),
-        )
+        let header = audio_header(codec, track, kind);
+        self.write_parts(MediaKind::Audio, timestamp, &[&header, body])
     }
 
     /// Sends onMetaData. Without it players get what the packets tell.
@@ -191,10 +243,12 @@ impl Publisher {
 }
 
 impl Drop for Publisher {
+    /// When it returns the name may be published again, and the seat is free.
     fn drop(&mut self) {
-        self.shared.inboxes[self.home].send(Command::Unpublish {
-            stream: self.stream,
-            epoch: self.epoch,
-        });
+        let (stream, epoch) = (self.stream, self.epoch);
+        let mut directory = self.shared.directory.lock();
+        directory.release(stream, epoch);
+        // With the lock held: the next publisher's grant must not overtake it.
+        self.shared.inboxes[self.home].send(Command::Unpublish { stream, epoch });
     }
 }

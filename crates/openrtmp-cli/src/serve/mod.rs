@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openrtmp_core::config::RecordConfig;
-use openrtmp_core::{Config, Format, Metrics, Server, StartError, Summary, reachable_hosts};
+use openrtmp_core::{Config, Metrics, Server, StartError, Summary, reachable_hosts};
 
 use crate::exit::Failure;
 use crate::progress::{Progress, say};
@@ -110,11 +110,7 @@ fn reload(server: &Server, arguments: &Arguments) {
 fn config(arguments: &Arguments) -> Result<Config, String> {
     let mut config = Config::desktop();
     if let Some(file) = &arguments.config {
-        let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-        let document = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
-        config
-            .merge(&document, Format::of(file))
-            .map_err(|e| wrong(&e))?;
+        config.merge_file(file).map_err(|e| e.to_string())?;
     }
     if !arguments.listen.is_empty() {
         config.listen = arguments.listen.iter().map(|&a| a.into()).collect();

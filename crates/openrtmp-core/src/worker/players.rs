@@ -419,6 +419,9 @@ impl Subscriber {
                 queue.bytes()
             )));
         }
+        if let Some(delay) = &mut connection.delay {
+            delay.join(context.now);
+        }
         for packet in packets {
             if self.gate.admit(packet) {
                 if !connection.queue.reserve() {
