@@ -69,9 +69,9 @@ fn who_takes_a_name_over_is_told_with_whom_it_replaces() {
     let first = w.live("live/cam");
     w.stream(first, 0..3);
     lines.take();
-    let before = w.metrics().connections.len();
+    let before = w.metrics().connections_list.len();
     assert_eq!(before, 1);
-    let id = w.metrics().connections[0].id;
+    let id = w.metrics().connections_list[0].id;
     let second = w.live("live/cam");
     w.stream(second, 0..3);
     let told = infos(&lines);
