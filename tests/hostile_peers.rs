@@ -251,9 +251,8 @@ fn connections_beyond_the_limit_are_told() {
     let _first = world.shaken();
     let url = format!("rtmp://{}/live/cam", world.server.addresses()[0]);
     let url = RtmpUrl::parse(&url).expect("a URL");
-    let error = Client::connect(ClientConfig::new(url, ClientMode::Publish))
-        .err()
-        .expect("there is no room");
+    let error =
+        Client::connect(ClientConfig::new(url, ClientMode::Publish)).expect_err("there is no room");
     assert!(
         error
             .to_string()

@@ -115,7 +115,7 @@ fn a_taken_port_is_told_and_leaves_nothing(before: (usize, usize)) {
     config
         .listen
         .push(taken.local_addr().expect("bound").into());
-    let error = Server::start(config).err().expect("the port is taken");
+    let error = Server::start(config).expect_err("the port is taken");
     assert!(matches!(error, StartError::Listen { .. }));
     assert!(
         error.to_string().contains("taken by another program"),

@@ -10,6 +10,7 @@ mod digest;
 mod tests;
 
 use bytes::BytesMut;
+use std::fmt;
 
 use digest::{Role, Scheme};
 
@@ -93,6 +94,15 @@ pub struct ServerHandshake {
     exchange: Option<Box<Exchange>>,
 }
 
+impl fmt::Debug for ServerHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandshake")
+            .field("strict", &self.strict)
+            .field("over", &self.exchange.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
 impl ServerHandshake {
     /// A handshake that waits for C0. `random` fills S1's data; `strict` makes a
     /// C2 that does not echo S1 an error.
@@ -135,6 +145,15 @@ pub struct ClientHandshake {
     digest: bool,
     /// `None` once the handshake is over.
     exchange: Option<Box<Exchange>>,
+}
+
+impl fmt::Debug for ClientHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientHandshake")
+            .field("digest", &self.digest)
+            .field("over", &self.exchange.is_none())
+            .finish_non_exhaustive()
+    }
 }
 
 impl ClientHandshake {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use openrtmp_core::config::DEFAULT_PORT;
+use openrtmp_core::DEFAULT_PORT;
 
 const APP: &str = "live";
 const STREAM: &str = "stream";

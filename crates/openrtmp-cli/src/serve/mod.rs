@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_core::config::RecordConfig;
+use openrtmp_core::RecordConfig;
 use openrtmp_core::{Config, Format, Metrics, Server, StartError, Summary, reachable_hosts};
 
 use self::listen::Listening;
@@ -184,11 +184,11 @@ fn config(arguments: &Arguments) -> Result<Config, String> {
         config.access.play_keys.clone_from(&arguments.play_keys);
     }
     if let Some(directory) = &arguments.record {
-        let record = config.record.take();
-        config.record = Some(RecordConfig {
-            directory: directory.clone(),
-            ..record.unwrap_or_else(|| RecordConfig::new(directory))
-        });
+        config
+            .record
+            .get_or_insert_with(|| RecordConfig::new(directory))
+            .directory
+            .clone_from(directory);
     }
     Ok(config)
 }
@@ -363,15 +363,13 @@ mod tests {
 
     #[test]
     fn the_status_is_one_line() {
-        let metrics = Metrics {
-            uptime_seconds: 61.0,
-            publishers: 1,
-            subscribers: 3,
-            bitrate_in: 5_000_000,
-            bitrate_out: 15_000_000,
-            dropped_frames: 12,
-            ..Metrics::default()
-        };
+        let mut metrics = Metrics::default();
+        metrics.uptime_seconds = 61.0;
+        metrics.publishers = 1;
+        metrics.subscribers = 3;
+        metrics.bitrate_in = 5_000_000;
+        metrics.bitrate_out = 15_000_000;
+        metrics.dropped_frames = 12;
         assert_eq!(
             status_line(&metrics),
             "1:01.0  0 streams  1 publisher  3 players  in 5.00 Mbit/s  out 15.00 Mbit/s  \
@@ -381,16 +379,11 @@ mod tests {
 
     #[test]
     fn the_summary_is_one_line() {
-        let summary = Summary {
-            uptime: Duration::from_secs(90),
-            accepted: 7,
-            publishers: 1,
-            subscribers: 2,
-            forced: 1,
-            bytes_in: 2_000_000,
-            bytes_out: 3_500_000_000,
-            ..Summary::default()
-        };
+        let mut summary = Summary::default();
+        summary.uptime = Duration::from_secs(90);
+        (summary.accepted, summary.forced) = (7, 1);
+        (summary.publishers, summary.subscribers) = (1, 2);
+        (summary.bytes_in, summary.bytes_out) = (2_000_000, 3_500_000_000);
         assert_eq!(
             summary_line(&summary),
             "Stopped after 1:30.0: 7 connections had been accepted, 1 publisher and 2 players \

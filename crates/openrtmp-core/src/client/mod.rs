@@ -61,6 +61,7 @@ mod tests;
 mod waker;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -82,6 +83,7 @@ pub use waker::ClientWaker;
 
 /// Settings of a [`Client`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ClientConfig {
     /// What to publish or play, and how to speak.
     pub session: session::ClientConfig,
@@ -144,6 +146,15 @@ pub struct Client {
     progress: Instant,
     received_bytes: u64,
     sent_bytes: u64,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("peer", &self.peer)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {

@@ -60,6 +60,15 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         ms(100),
         day,
     )?;
+    for (path, limit) in [
+        ("streams.media_timeout", c.streams.media_timeout),
+        ("streams.message_timeout", c.streams.message_timeout),
+    ] {
+        if !limit.is_zero() {
+            time(path, limit, ms(100), day)?;
+        }
+    }
+    time("streams.goodbye_grace", c.streams.goodbye_grace, ms(0), day)?;
     time(
         "streams.republish_grace",
         c.streams.republish_grace,
@@ -157,7 +166,17 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
     )?;
     time("limits.linger", c.limits.linger, ms(0), minute)?;
     time("limits.accept_retry", c.limits.accept_retry, ms(10), minute)?;
+    if !c.limits.connection_work.is_zero() {
+        let work = c.limits.connection_work;
+        time("limits.connection_work", work, ms(1), ms(1000))?;
+    }
     range("limits.publishers", c.limits.publishers, 1, 1 << 24)?;
+    range(
+        "limits.publishers_per_connection",
+        c.limits.publishers_per_connection,
+        1,
+        65_536,
+    )?;
     range("limits.memory", c.limits.memory, 1 << 20, usize::MAX)?;
     range(
         "limits.session.message_bytes",

@@ -1,4 +1,4 @@
-//! Stopping (E3).
+//! Stopping.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

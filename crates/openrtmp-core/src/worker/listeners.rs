@@ -8,6 +8,7 @@ use openrtmp_protocol::Time;
 
 use super::context::Context;
 use super::timers::Timer;
+use super::work;
 use crate::config::{Listen, ListenTransport};
 use crate::events::Event;
 use crate::log_limit::Cause;
@@ -19,7 +20,7 @@ const FIRST_TOKEN: usize = usize::MAX / 2;
 
 /// Connections accepted in one turn, so that a flood of them does not keep the
 /// worker from those it has.
-const ACCEPTS_PER_TURN: usize = 256;
+const ACCEPTS_PER_TURN: usize = (work::TURN / work::CONNECTION) as usize;
 
 /// After a listening socket was lost and could not be had again at once: the longest
 /// wait between two tries, in terms of `limits.accept_retry`, which is the first.
@@ -130,6 +131,11 @@ impl<L: Listener> Listeners<L> {
     /// Connections wait that no readiness will report.
     pub(super) fn has_more(&self) -> bool {
         self.has_more
+    }
+
+    /// The poller told of connections that wait.
+    pub(super) fn expect(&mut self) {
+        self.has_more = true;
     }
 
     /// Takes over a bound listener.

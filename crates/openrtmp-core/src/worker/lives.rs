@@ -84,17 +84,18 @@ pub(super) fn published<P: Platform>(
     }
 }
 
-/// A stream has no publisher any more.
-pub(super) fn unpublished<P: Platform>(context: &Context<P>, stream: &Stream) {
+/// A stream has no publisher any more, which vanished if it was `lost`.
+pub(super) fn unpublished<P: Platform>(context: &Context<P>, stream: &Stream, lost: bool) {
     if !context.may_log(Cause::Stream, log::Level::Info) {
         return;
     }
     let time = Seconds(context.now.since(stream.started));
     let (bytes, stats) = (Bytes(stream.stats.bytes), &stream.stats);
     let (video, audio) = (stats.video_frames, stats.audio_frames);
+    let what = if lost { "publisher lost" } else { "unpublished" };
     log::info!(
         stream:% = stream.name;
-        "unpublished, {time} after it began: {bytes}, {video} video and {audio} audio frames"
+        "{what}, {time} after it began: {bytes}, {video} video and {audio} audio frames"
     );
 }
 

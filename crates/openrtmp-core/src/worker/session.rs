@@ -1,14 +1,17 @@
 //! The protocol's part of a connection, whichever side began it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{
-    ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId, ServerEvent,
-    ServerSession, SessionError, SessionLimit, Stage,
+    Capabilities, ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId,
+    ServerEvent, ServerSession, SessionError, SessionLimit, Stage,
 };
 use openrtmp_protocol::{Secret, Time};
 
 use crate::access::AccessAction;
+use crate::metrics::IgnoredCounts;
 use crate::outgoing::Errand;
 
 /// The message stream of everything that an outgoing connection plays: it has one only,
@@ -76,6 +79,8 @@ pub(super) struct Wish {
     pub(super) query: Secret,
     /// Who the peer says it is, of `connect`.
     pub(super) software: String,
+    /// How much of the stream is wanted, of `play`; `None`: all.
+    pub(super) duration: Option<Duration>,
 }
 
 impl Session {
@@ -152,6 +157,31 @@ impl Session {
         }
     }
 
+    /// Messages that came so far.
+    pub(super) fn messages_received(&self) -> u64 {
+        match self {
+            Session::Server(session) => session.messages_received(),
+            Session::Client(client) => client.session.messages_received(),
+        }
+    }
+
+    /// The message stream of the media of which the last bytes came, if the message is
+    /// not complete.
+    pub(super) fn media_under_way(&self) -> Option<u32> {
+        match self {
+            Session::Server(session) => session.media_under_way(),
+            Session::Client(_) => None,
+        }
+    }
+
+    /// Puts off the deadline of a peer that we did not read from. The other server of an
+    /// outgoing connection has one for all stages.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        if let Session::Server(session) = self {
+            session.postpone(by);
+        }
+    }
+
     pub(super) fn ping(&mut self, timestamp: u32) {
         match self {
             Session::Server(session) => session.ping(timestamp),
@@ -164,6 +194,18 @@ impl Session {
         match self {
             Session::Server(_) => None,
             Session::Client(client) => Some(&client.errand),
+        }
+    }
+
+    /// Whether what we send may hold several tracks. Another server passes on what it
+    /// does not know.
+    pub(super) fn knows_multitrack(&self) -> bool {
+        match self {
+            Session::Server(session) => {
+                let capabilities = session.capabilities();
+                capabilities.is_some_and(Capabilities::knows_multitrack)
+            }
+            Session::Client(_) => true,
         }
     }
 
@@ -201,6 +243,28 @@ impl Session {
         match self {
             Session::Server(session) => session.notify_unpublished(message_stream),
             Session::Client(client) => client.session.close(),
+        }
+    }
+
+    /// What is played on a message stream was played as long as the peer asked for.
+    pub(super) fn notify_complete(&mut self, message_stream: u32) {
+        if let Session::Server(session) = self {
+            session.notify_complete(message_stream);
+        }
+    }
+
+    /// Messages that were put up with and came to nothing.
+    pub(super) fn ignored(&self) -> IgnoredCounts {
+        match self {
+            Session::Server(session) => IgnoredCounts {
+                unknown: session.unknown_messages(),
+                unreadable: session.unreadable_messages(),
+                dropped: session.dropped_media(),
+            },
+            Session::Client(client) => IgnoredCounts {
+                unreadable: client.session.unreadable_messages(),
+                ..IgnoredCounts::default()
+            },
         }
     }
 
@@ -284,6 +348,7 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
                 name: None,
                 query: connect.query,
                 software: connect.flash_version,
+                duration: None,
             };
             request(id, 0, wish)
         }
@@ -299,7 +364,11 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
             stream,
             name,
             query,
-        } => request(id, stream, Wish::of(AccessAction::Play, name, query)),
+            duration,
+        } => {
+            let wish = Wish::of(AccessAction::Play, name, query);
+            request(id, stream, Wish { duration, ..wish })
+        }
         ServerEvent::PublishEnd { stream } => SessionEvent::PublishEnd {
             message_stream: stream,
         },
@@ -342,6 +411,7 @@ impl Wish {
             name: Some(name),
             query,
             software: String::new(),
+            duration: None,
         }
     }
 }
