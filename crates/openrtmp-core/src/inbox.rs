@@ -17,7 +17,7 @@ use crate::metrics::WorkerReport;
 use crate::outgoing::Errand;
 use crate::platform::Wake;
 use crate::stream::directory::Grant;
-use crate::stream::message::{PublisherMessage, StreamNews};
+use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
 use crate::stream::tap_queue::TapQueue;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,11 @@ pub(crate) enum Command {
         credit: Option<Credit>,
     },
     /// That publisher is gone.
-    Unpublish { stream: StreamId, epoch: u32 },
+    Unpublish {
+        stream: StreamId,
+        epoch: u32,
+        departure: Departure,
+    },
     /// A subscriber on `worker` wants to join a stream that lives here.
     Join {
         stream: StreamId,
@@ -118,6 +122,8 @@ pub(crate) enum ConnectionCommand {
         request: RequestId,
         decision: Result<(), RejectReason>,
     },
+    /// It is slow to shake hands, and others wait.
+    MakeRoom,
     /// It is to go.
     Disconnect {
         reason: CloseReason,

@@ -14,6 +14,7 @@ use crate::stream::tracks::Track;
 
 /// The server at one moment. Counters grow from the start and never reset.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Metrics {
     /// Since the start, seconds.
     pub uptime_seconds: f64,
@@ -107,6 +108,7 @@ impl Metrics {
 
 /// One worker.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct WorkerMetrics {
     /// Which.
     pub worker: usize,
@@ -126,6 +128,7 @@ pub struct WorkerMetrics {
 
 /// Errors by category.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ErrorCounts {
     /// Peers that broke the protocol.
     pub protocol: u64,
@@ -177,6 +180,7 @@ impl IgnoredCounts {
 
 /// One stream.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct StreamMetrics {
     /// Which.
     pub id: StreamId,
@@ -217,6 +221,7 @@ pub struct StreamMetrics {
 
 /// One connection.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ConnectionMetrics {
     /// Which.
     pub id: ConnectionId,
@@ -236,6 +241,7 @@ pub struct ConnectionMetrics {
 
 /// One player of one stream.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct SubscriberMetrics {
     /// Its connection.
     pub connection: ConnectionId,
@@ -268,6 +274,7 @@ pub(crate) struct WorkerReport {
 
 /// Percentiles of a delay in milliseconds, to within a quarter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct DelayPercentiles {
     /// Half of the frames were faster.
     pub p50_ms: f64,

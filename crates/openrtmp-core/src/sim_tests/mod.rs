@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod lines;
 mod listeners;
+mod lives;
 mod media;
 mod outgoing;
 mod play;
@@ -20,6 +21,7 @@ mod record_files;
 mod recording;
 mod second_publisher;
 mod secrets;
+mod silence;
 mod slow;
 mod stop;
 mod tap_options;
@@ -73,6 +75,7 @@ fn tests_that_security_md_names_exist() {
         ("hostile::", include_str!("hostile.rs")),
         ("limits::", include_str!("limits.rs")),
         ("secrets::", include_str!("secrets.rs")),
+        ("silence::", include_str!("silence.rs")),
         ("torture::", include_str!("torture.rs")),
         ("work::", include_str!("work.rs")),
     ];

@@ -1,4 +1,4 @@
-//! Joining a stream, and what a player is told and given (S5, S6, S8).
+//! Joining a stream, and what a player is told and given.
 
 use openrtmp_protocol::amf::Value;
 use openrtmp_protocol::command::code;

@@ -32,6 +32,7 @@ use crate::record::{Recorder, RecorderTap};
 use crate::secret::StreamName;
 use crate::server::{Assembly, Server};
 use crate::shared::Shared;
+use crate::steps;
 use crate::stream::tap_queue::Selection;
 use crate::worker::Worker;
 
@@ -56,6 +57,9 @@ pub(super) struct World {
     address: SocketAddr,
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
+    /// With a processor of its own, a worker is busy for as long as its work takes.
+    processor: Option<Processor>,
+    busy_until: Vec<Time>,
     recorders: Vec<Recording>,
     /// Recorders wait for their disk.
     pub(super) disk_hangs: bool,
@@ -65,6 +69,16 @@ pub(super) struct World {
     requests: Arc<Mutex<Vec<AccessRequest>>>,
     peers: Vec<Peer>,
 }
+
+/// What a worker's processor can do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Processor {
+    /// Units of work in a microsecond; a desktop's does a thousand.
+    pub(super) speed: u64,
+}
+
+/// What a step costs that says nothing of its cost, in units of work.
+const STEP: u64 = 20;
 
 /// A recorder that the world gives its turns.
 struct Recording {
@@ -100,6 +114,8 @@ pub(super) struct Setup {
     pub(super) placement: Rule,
     /// The host is asked; its requests wait in [`World::requests`].
     pub(super) host_decides: bool,
+    /// Work takes time.
+    pub(super) processor: Option<Processor>,
 }
 
 impl Setup {
@@ -113,6 +129,7 @@ impl Setup {
             seed: 1,
             placement: Rule::Fixed,
             host_decides: false,
+            processor: None,
         }
     }
 
@@ -145,6 +162,8 @@ impl Setup {
             sim,
             server,
             shared: assembly.shared,
+            processor: self.processor,
+            busy_until: vec![Time::ZERO; assembly.workers.len()],
             workers: assembly.workers.into_iter().map(Some).collect(),
             recorders: Vec::from_iter(assembly.recorder.map(|r| Recording::new(None, r))),
             disk_hangs: false,
@@ -212,7 +231,8 @@ impl World {
         who
     }
 
-    fn client_with(&mut self, config: ClientConfig) -> Who {
+    /// The same with settings of its own.
+    pub(super) fn client_with(&mut self, config: ClientConfig) -> Who {
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
         self[who].session = Some(session);
@@ -241,6 +261,7 @@ impl World {
             received: Vec::new(),
             events: Vec::new(),
             media: Vec::new(),
+            arrivals: Vec::new(),
             sent: Vec::new(),
             failure: None,
             closed: None,
@@ -317,7 +338,14 @@ impl World {
         peer.leaving = true;
     }
 
-    /// Is gone without a word.
+    /// Its machine is gone, or its network.
+    pub(super) fn vanish(&mut self, who: Who) {
+        if let Some(socket) = self[who].socket.take() {
+            socket.vanish();
+        }
+    }
+
+    /// Is reset.
     pub(super) fn kill(&mut self, who: Who) {
         if let Some(socket) = self[who].socket.take() {
             socket.reset();
@@ -336,7 +364,7 @@ impl World {
         let end = self.sim.now() + span;
         loop {
             self.act();
-            match self.sim.next_step().filter(|&at| at <= end) {
+            match self.next_step().filter(|&at| at <= end) {
                 Some(at) => self.sim.advance_to(at),
                 None => break,
             }
@@ -355,11 +383,25 @@ impl World {
             if is_so(self) {
                 return now;
             }
-            match self.sim.next_step() {
+            match self.next_step() {
                 Some(at) if at > now && at <= end => self.sim.advance_to(at),
                 _ => panic!("{what}: never, waited from {} to {end}", end - PATIENCE),
             }
         }
+    }
+
+    /// When something is next to happen: now, if anything is.
+    pub(super) fn next_step(&self) -> Option<Time> {
+        if self.processor.is_none() {
+            return self.sim.next_step();
+        }
+        let now = self.sim.now();
+        let workers = self.busy_until.iter().zip(&self.pollers);
+        let workers = workers.filter_map(|(&busy_until, &poller)| match busy_until > now {
+            true => Some(busy_until),
+            false => self.sim.next_deadline_of(poller),
+        });
+        workers.chain(self.sim.next_event()).min()
     }
 
     pub(super) fn act(&mut self) {
@@ -407,10 +449,19 @@ impl World {
         let Some(worker) = &mut self.workers[index] else {
             return false;
         };
-        if !self.sim.is_due(self.pollers[index]) {
+        let now = self.sim.now();
+        if self.busy_until[index] > now || !self.sim.is_due(self.pollers[index]) {
             return false;
         }
-        match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
+        let before = (worker.work_done(), steps::taken());
+        let outcome = catch_unwind(AssertUnwindSafe(|| worker.turn()));
+        if let Some(Processor { speed }) = self.processor {
+            let said = worker.work_done() - before.0;
+            // Whichever is more: what code says of itself is not all that counts.
+            let cost = said.max((steps::taken() - before.1) * STEP);
+            self.busy_until[index] = now + Duration::from_micros(cost / speed);
+        }
+        match outcome {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.workers[index] = None,
             // It is due again: see [`Worker::run`].
@@ -599,6 +650,8 @@ pub(super) struct Peer {
     pub(super) received: Vec<u8>,
     pub(super) events: Vec<(Time, ClientEvent)>,
     pub(super) media: Vec<Piece>,
+    /// When each of them came.
+    pub(super) arrivals: Vec<Time>,
     pub(super) sent: Vec<Piece>,
     /// What ended its session.
     pub(super) failure: Option<SessionError>,
@@ -620,6 +673,11 @@ impl Peer {
             // Nothing there, or closed: nothing taken.
             let _ = socket.read(&mut vec![0; count]);
         }
+    }
+
+    /// Bytes it has yet to send.
+    pub(super) fn unsent(&self) -> usize {
+        self.out.len()
     }
 
     pub(super) fn say(&mut self, bytes: &[u8]) {
@@ -777,6 +835,7 @@ impl Peer {
             while let Some(event) = session.poll_event() {
                 match event {
                     ClientEvent::Media(m) => {
+                        self.arrivals.push(now);
                         self.media
                             .push(Piece::new(m.kind, m.timestamp, m.payload.into_bytes()));
                     }

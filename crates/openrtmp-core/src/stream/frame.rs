@@ -16,6 +16,7 @@ use super::tap_queue::TapStream;
 
 /// One frame of one track.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Frame {
     /// The stream.
     pub stream: Arc<TapStream>,

@@ -9,7 +9,7 @@ use crate::limit::Limit;
 /// So many packets in front of a key frame are looked at for what belongs to it.
 const PRELUDES: usize = 16;
 
-/// The newest frames of a stream, from a key frame on (S6).
+/// The newest frames of a stream, from a key frame on.
 ///
 /// Holds the GOP in progress and, in front of it, as many whole GOPs as it
 /// takes to reach the configured minimum. A GOP that outgrows a bound is

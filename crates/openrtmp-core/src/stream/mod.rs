@@ -9,6 +9,7 @@ pub(crate) mod gate;
 pub(crate) mod gop;
 pub(crate) mod message;
 pub(crate) mod packet;
+pub(crate) mod pulse;
 pub(crate) mod queue;
 #[allow(clippy::module_inception)]
 pub(crate) mod stream;

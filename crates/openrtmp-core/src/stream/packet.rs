@@ -143,7 +143,7 @@ impl Packet {
         self.class == Class::Key && self.leads
     }
 
-    /// True for what a slow subscriber can do without (S7).
+    /// True for what a slow subscriber can do without.
     pub(crate) fn is_droppable(&self) -> bool {
         self.class == Class::Inter
     }

@@ -10,6 +10,7 @@ use super::gate::Gate;
 use super::packet::{COMMON_MESSAGE_STREAM, SharedPacket};
 use crate::config::QueueConfig;
 use crate::limit::Limit;
+use crate::steps;
 
 /// Slices of one vectored write. Linux takes 1,024; at two or three a packet
 /// this is more than a turn gathers.
@@ -139,7 +140,8 @@ impl SendQueue {
 
     /// How long the oldest packet has waited.
     fn age(&self, now: Time) -> Duration {
-        let oldest = self.entries.iter().find_map(|entry| match entry {
+        let mut entries = self.entries.iter().inspect(|_| steps::walk(1));
+        let oldest = entries.find_map(|entry| match entry {
             Entry::Media(m) => Some(m.queued),
             Entry::Control(_) => None,
         });
@@ -162,7 +164,7 @@ impl SendQueue {
             .map_or(Duration::ZERO, |since| now.since(since))
     }
 
-    /// True once video is to be dropped (S7).
+    /// True once video is to be dropped.
     pub(crate) fn is_congested(&self, now: Time, config: &QueueConfig) -> bool {
         self.bytes > config.max_bytes || self.delay(now) > config.max_delay
     }
@@ -189,7 +191,7 @@ impl SendQueue {
     }
 
     /// Queues a packet for a subscription if its gate lets it pass, after dropping
-    /// what has to be dropped (S7). Returns the frames dropped just now.
+    /// what has to be dropped. Returns the frames dropped just now.
     pub(crate) fn push_through(
         &mut self,
         gate: &mut Gate,
@@ -213,9 +215,10 @@ impl SendQueue {
     /// Drops a subscription's inter frames up to its newest key frame; if that does not bring the
     /// queue below its limits, those after it too. Everything else stays.
     fn shed(&mut self, stream: u32, now: Time, config: &QueueConfig) -> Shed {
-        let newest_key = self.entries.iter().rposition(
-            |entry| matches!(entry, Entry::Media(m) if m.stream == stream && m.packet.is_entry()),
-        );
+        let newest_key = self.entries.iter().rposition(|entry| {
+            steps::walk(1);
+            matches!(entry, Entry::Media(m) if m.stream == stream && m.packet.is_entry())
+        });
         let mut frames = self.drop_inter_frames(stream, newest_key.unwrap_or(self.entries.len()));
         let mut until_keyframe = newest_key.is_none();
         if !until_keyframe && self.is_congested(now, config) {
@@ -232,6 +235,7 @@ impl SendQueue {
         // The front entry may be half sent: its rest has to follow.
         let first = usize::from(self.cursor > 0);
         let (mut index, mut dropped, mut freed) = (0, 0, 0);
+        steps::walk(self.entries.len());
         self.entries.retain(|entry| {
             let drop = (first..end).contains(&index)
                 && entry.is_of(stream)
@@ -249,7 +253,8 @@ impl SendQueue {
     }
 
     fn find_oldest_droppable(&mut self) {
-        self.oldest_droppable = self.entries.iter().find_map(Entry::droppable_since);
+        let mut entries = self.entries.iter().inspect(|_| steps::walk(1));
+        self.oldest_droppable = entries.find_map(Entry::droppable_since);
     }
 
     /// Writes until the queue is empty, the socket takes no more, or `budget`

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::Payload;
@@ -36,9 +35,6 @@ pub(crate) struct Stream {
     /// Workers that have subscribers of this stream.
     pub(crate) workers: Vec<usize>,
     pub(crate) taps: Vec<TapSink>,
-    /// Time of the last frame in microseconds, read by whoever wants to publish
-    /// the same name (S3).
-    pub(crate) activity: Arc<AtomicU64>,
     pub(crate) started: Time,
     pub(crate) stats: StreamStats,
     clock: StreamClock,
@@ -85,12 +81,7 @@ pub(crate) struct Ingested {
 }
 
 impl Stream {
-    pub(crate) fn new(
-        id: StreamId,
-        name: StreamName,
-        activity: Arc<AtomicU64>,
-        now: Time,
-    ) -> Stream {
+    pub(crate) fn new(id: StreamId, name: StreamName, now: Time) -> Stream {
         Stream {
             id,
             name,
@@ -100,7 +91,6 @@ impl Stream {
             armed: None,
             workers: Vec::new(),
             taps: Vec::new(),
-            activity,
             started: now,
             stats: StreamStats::default(),
             clock: StreamClock::new(),
@@ -113,7 +103,7 @@ impl Stream {
     }
 
     /// Another publisher: its headers are its own, the clock goes on.
-    pub(crate) fn start_publisher(&mut self, publisher: PublisherId, epoch: u32, now: Time) {
+    pub(crate) fn start_publisher(&mut self, publisher: PublisherId, epoch: u32) {
         self.publisher = Some(publisher);
         self.epoch = epoch;
         self.grace_until = None;
@@ -122,7 +112,6 @@ impl Stream {
         self.metadata = None;
         self.headers.clear();
         self.gop.clear();
-        self.touch(now);
     }
 
     /// The connection that publishes it, if it is one that does.
@@ -151,7 +140,6 @@ impl Stream {
         config: &Config,
         budget: &Arc<Budget>,
     ) -> Ingested {
-        self.touch(now);
         self.stats.bytes += payload.len() as u64;
         let rate = self.stats.rate.add(payload.len(), now);
         self.tracks.set_limit(config.limits.tracks);
@@ -237,7 +225,7 @@ impl Stream {
         }
     }
 
-    /// Counts a frame, and refuses it while memory is short (E2): from then to the
+    /// Counts a frame, and refuses it while memory is short: from then to the
     /// next key frame that fits.
     fn admit(&mut self, class: Class, budget: &Budget) -> bool {
         match class {
@@ -349,7 +337,7 @@ impl Stream {
         headers
     }
 
-    /// What a joining subscriber gets at once (S6): metadata, every header, then
+    /// What a joining subscriber gets at once: metadata, every header, then
     /// the frames from the newest key frame on. Headers carry the time of the
     /// first frame that follows, not of when they came; those of a publisher that has
     /// sent no frame yet come with its first.
@@ -392,9 +380,5 @@ impl Stream {
             snapshot,
             clock: self.clock.newest(),
         }
-    }
-
-    fn touch(&self, now: Time) {
-        self.activity.store(now.as_micros(), Ordering::Relaxed);
     }
 }

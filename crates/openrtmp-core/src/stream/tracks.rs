@@ -14,6 +14,7 @@ use super::class::{Class, Classified, HeaderSlot, plain};
 
 /// One track of a stream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Track {
     /// True for video, false for audio.
     pub video: bool,

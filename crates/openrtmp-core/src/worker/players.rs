@@ -1,6 +1,7 @@
 //! The players of this worker's connections, by stream, wherever it lives.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use openrtmp_protocol::Time;
@@ -259,7 +260,7 @@ impl Players {
                         true => Limit::QueueBytes,
                         false => Limit::QueueDelay,
                     };
-                    subscriber.report_loss(context, name, lost, limit);
+                    subscriber.report_loss(context, connection.peer, name, lost, limit);
                 }
                 dirty.mark(connection);
                 if subscriber.gate.take_end() {
@@ -283,6 +284,7 @@ impl Players {
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
+        context.work += work::REQUEST * audience.subscribers.len() as u64;
         guarded(
             context,
             connections,
@@ -531,6 +533,7 @@ impl Subscriber {
     fn report_loss<P: Platform>(
         &self,
         context: &Context<P>,
+        peer: SocketAddr,
         name: &StreamName,
         frames: u64,
         limit: Limit,
@@ -538,7 +541,7 @@ impl Subscriber {
         context.report_limit(limit, Some(self.connection));
         if context.may_log(Cause::TooSlow, log::Level::Warn) {
             log::warn!(
-                connection:% = self.connection, stream:% = name, frames = frames;
+                peer:% = peer, connection:% = self.connection, stream:% = name, frames = frames;
                 "player is too slow; video dropped to the next key frame"
             );
         }

@@ -7,8 +7,10 @@ use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
 use super::connection::{Connection, Publication};
+use super::lives;
 use super::players::Joining;
 use crate::access::{AccessAction, Attempt, Decision, Refusal, reason_text};
+use crate::addresses::AddressSlot;
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
@@ -18,7 +20,7 @@ use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::secret::StreamName;
 use crate::stream::directory::{Claim, ClaimRules, Grant};
-use crate::stream::message::{PublisherMessage, StreamNews};
+use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 
 /// Used when `access.decision_timeout` is zero.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -217,8 +219,15 @@ impl<P: Platform> Worker<P> {
         let Some(id) = self.connections.get(slot).map(|c| c.id) else {
             return;
         };
-        let name = &request.attempt.stream;
         let shared = self.context.shared.clone();
+        let (address_slot, limit) = self.publisher_place(slot);
+        if let Some(limit) = limit {
+            self.context.report_limit(limit, Some(id));
+            let allowed = limit.value(&self.context.config);
+            let reason = format!("{allowed} publishers are as many as {limit} allows");
+            return self.refuse(slot, &request, RejectReason::Unavailable(reason));
+        }
+        let name = &request.attempt.stream;
         let publisher = PublisherId::Connection(id, request.message_stream);
         // The grant is on its way to the home before anybody else can look it up.
         let mut directory = shared.directory.lock();
@@ -238,8 +247,13 @@ impl<P: Platform> Worker<P> {
                     epoch: grant.epoch,
                     home: grant.home,
                     attempt: request.attempt.clone(),
+                    heard: self.context.now,
+                    whole: self.context.now,
+                    pulse: grant.pulse.clone(),
+                    is_silent: false,
+                    _address_slot: address_slot,
                 };
-                let replaced = grant.replaced;
+                let (replaced, evicted) = (grant.replaced, grant.evicted);
                 self.report_access(slot, &request.attempt, &grant.name, None);
                 if grant.home == self.context.index {
                     drop(directory);
@@ -249,10 +263,20 @@ impl<P: Platform> Worker<P> {
                     drop(directory);
                 }
                 if let Some(connection) = self.connections.get_mut(slot) {
+                    let limit = self.context.config.streams.media_timeout;
+                    // What we answered a peer that vanished is sent again and again, and
+                    // keep-alive waits for that. Where the system has no such limit, our
+                    // own deadline finds it as soon.
+                    if !limit.is_zero()
+                        && let Err(error) = connection.transport.set_unacknowledged_limit(limit)
+                    {
+                        log::debug!(connection:% = id, error:%; "no limit of unacknowledged bytes");
+                    }
                     connection.publishing.push(publication);
                 }
                 self.accept(slot, request.id);
                 shared.notify_replaced(replaced);
+                shared.notify_evicted(evicted);
             }
             Claim::Busy
                 if self.context.config.streams.second_publisher == SecondPublisher::Wait =>
@@ -280,6 +304,26 @@ impl<P: Platform> Worker<P> {
                 self.refuse(slot, &request, RejectReason::Unavailable(reason));
             }
         }
+    }
+
+    /// A place among the publishers of a connection and of its address, if those are
+    /// counted; or the limit that leaves none.
+    fn publisher_place(&self, slot: usize) -> (Option<AddressSlot>, Option<Limit>) {
+        let limits = &self.context.config.limits;
+        let Some(connection) = self.connections.get(slot) else {
+            return (None, None);
+        };
+        if connection.publishing.len() >= limits.publishers_per_connection {
+            return (None, Some(Limit::PublishersPerConnection));
+        }
+        let allowed = limits.publishers_per_address;
+        if allowed == 0 {
+            return (None, None);
+        }
+        let addresses = &self.context.shared.publisher_addresses;
+        let (place, others) = addresses.enter(connection.peer.ip());
+        let over = (others >= allowed).then_some(Limit::PublishersPerAddress);
+        (Some(place), over)
     }
 
     /// A publish was granted for a stream that lives here.
@@ -372,24 +416,23 @@ impl<P: Platform> Worker<P> {
     }
 
     fn report_access(
-        &self,
+        &mut self,
         slot: usize,
         attempt: &Attempt,
         target: &StreamName,
         refused: Option<&RejectReason>,
     ) {
-        let Some(connection) = self.connections.get(slot) else {
+        let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
         let action = attempt.action;
         let reason = refused.map(reason_text).unwrap_or_default();
         let (peer, id) = (connection.peer, connection.id);
-        if refused.is_some() {
-            if self.context.may_log(Cause::Refused, log::Level::Warn) {
-                log::warn!(peer:% = peer, connection:% = id; "{} {target} refused: {reason}", action.as_str());
-            }
-        } else if self.context.may_log(Cause::Granted, log::Level::Info) {
-            log::info!(peer:% = peer, connection:% = id; "{} {target}", action.as_str());
+        if refused.is_none() {
+            lives::granted(&self.context, connection, action, target);
+        } else if self.context.may_log(Cause::Refused, log::Level::Warn) {
+            let software = connection.software.as_ref();
+            log::warn!(peer:% = peer, connection:% = id, software = software; "{} {target} refused: {reason}", action.as_str());
         }
         self.context.emit(Event::Access {
             action,
@@ -421,21 +464,25 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A publication of a connection here is over, by its own doing.
-    pub(super) fn unpublish(&mut self, publication: &Publication) {
+    pub(super) fn unpublish(&mut self, publication: &Publication, departure: Departure) {
         let (stream, epoch) = (publication.stream, publication.epoch);
         if publication.home == self.context.index {
-            self.end_publication(stream, epoch);
+            self.end_publication(stream, epoch, departure);
         } else {
-            self.context
-                .send(publication.home, Command::Unpublish { stream, epoch });
+            let over = Command::Unpublish {
+                stream,
+                epoch,
+                departure,
+            };
+            self.context.send(publication.home, over);
         }
     }
 
     /// A stream that lives here has lost its publisher.
-    pub(super) fn end_publication(&mut self, stream: StreamId, epoch: u32) {
+    pub(super) fn end_publication(&mut self, stream: StreamId, epoch: u32, departure: Departure) {
         if self
             .streams
-            .end_publication(&mut self.context, stream, epoch)
+            .end_publication(&mut self.context, stream, epoch, departure)
         {
             self.notify_players(stream, StreamNews::Ended);
         }
@@ -486,7 +533,7 @@ impl<P: Platform> Worker<P> {
         };
         let publication = publishing.swap_remove(index);
         connection.session.end_publish(stream, reason.detail());
-        self.unpublish(&publication);
+        self.unpublish(&publication, Departure::of(&reason));
         self.end(slot, reason);
     }
 
@@ -510,7 +557,9 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The server stops: who does something here is told, the others go at once.
+    /// The server stops: who publishes, and who can connect again elsewhere, is asked to
+    /// leave and has the time of the stop for it. Who only plays is told that it is over
+    /// and goes once that is sent; who does nothing goes at once.
     pub(super) fn announce_stop(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
@@ -518,8 +567,13 @@ impl<P: Platform> Worker<P> {
         if connection.publishing.is_empty() && connection.playing.is_empty() {
             return self.end(slot, CloseReason::ServerStopped);
         }
-        connection.session.announce_stop();
-        self.connections.settle(&mut self.context, slot);
+        if connection.session.announce_stop() || !connection.publishing.is_empty() {
+            return self.connections.settle(&mut self.context, slot);
+        }
+        for (message_stream, _) in &connection.playing {
+            connection.session.notify_unpublished(*message_stream);
+        }
+        self.end(slot, CloseReason::ServerStopped);
     }
 
     /// The last words before force: players learn that it is over.

@@ -77,6 +77,8 @@ pub(super) struct Wish {
     /// The stream, of `publish` and `play`.
     pub(super) name: Option<openrtmp_protocol::StreamName>,
     pub(super) query: Secret,
+    /// Who the peer says it is, of `connect`.
+    pub(super) software: String,
     /// How much of the stream is wanted, of `play`; `None`: all.
     pub(super) duration: Option<Duration>,
 }
@@ -152,6 +154,31 @@ impl Session {
         match self {
             Session::Server(session) => session.take_work(),
             Session::Client(client) => client.session.take_work(),
+        }
+    }
+
+    /// Messages that came so far.
+    pub(super) fn messages_received(&self) -> u64 {
+        match self {
+            Session::Server(session) => session.messages_received(),
+            Session::Client(client) => client.session.messages_received(),
+        }
+    }
+
+    /// The message stream of the media of which the last bytes came, if the message is
+    /// not complete.
+    pub(super) fn media_under_way(&self) -> Option<u32> {
+        match self {
+            Session::Server(session) => session.media_under_way(),
+            Session::Client(_) => None,
+        }
+    }
+
+    /// Puts off the deadline of a peer that we did not read from. The other server of an
+    /// outgoing connection has one for all stages.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        if let Session::Server(session) = self {
+            session.postpone(by);
         }
     }
 
@@ -250,15 +277,21 @@ impl Session {
     }
 
     /// The server stops: whoever can is asked to connect again, the others are told.
-    pub(super) fn announce_stop(&mut self) {
+    /// True for those who can: they leave by themselves.
+    pub(super) fn announce_stop(&mut self) -> bool {
         let text = "the server is stopping";
         match self {
             Session::Server(session) => {
-                if !session.request_reconnect(None, text) {
+                let asked = session.request_reconnect(None, text);
+                if !asked {
                     session.send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, text));
                 }
+                asked
             }
-            Session::Client(client) => client.session.close(),
+            Session::Client(client) => {
+                client.session.close();
+                false
+            }
         }
     }
 
@@ -314,6 +347,7 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
                 app: connect.app,
                 name: None,
                 query: connect.query,
+                software: connect.flash_version,
                 duration: None,
             };
             request(id, 0, wish)
@@ -376,6 +410,7 @@ impl Wish {
             app: String::new(),
             name: Some(name),
             query,
+            software: String::new(),
             duration: None,
         }
     }

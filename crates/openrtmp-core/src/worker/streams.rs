@@ -10,6 +10,7 @@ use std::time::Duration;
 use openrtmp_protocol::session::MediaKind;
 
 use super::context::Context;
+use super::lives;
 use super::timers::Timer;
 use super::work;
 use crate::events::{CloseReason, Event};
@@ -20,7 +21,7 @@ use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::stream::clock::{Irregularity, Oddity};
 use crate::stream::directory::Grant;
-use crate::stream::message::{PublisherMessage, StreamNews};
+use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
 use crate::stream::stream::Stream;
 use crate::stream::tap_queue::{TapQueue, TapSink};
@@ -54,12 +55,17 @@ impl Streams {
         }
         let now = context.now;
         let known = self.streams.contains_key(&grant.id);
-        let stream = self.streams.entry(grant.id).or_insert_with(|| {
-            Stream::new(grant.id, grant.name.clone(), grant.activity.clone(), now)
-        });
+        let stream = self
+            .streams
+            .entry(grant.id)
+            .or_insert_with(|| Stream::new(grant.id, grant.name.clone(), now));
         // Not what the directory saw: the one before may have left meanwhile.
         let takeover = stream.publisher.is_some();
-        stream.start_publisher(grant.publisher, grant.epoch, now);
+        let replaced = takeover.then(|| match stream.connection() {
+            Some(connection) => connection.to_string(),
+            None => "of the host".to_owned(),
+        });
+        stream.start_publisher(grant.publisher, grant.epoch);
         for worker in grant.workers {
             if !stream.workers.contains(&worker) {
                 stream.workers.push(worker);
@@ -74,9 +80,7 @@ impl Streams {
             }
         }
         let name = stream.name.clone();
-        if context.may_log(Cause::Stream, log::Level::Info) {
-            log::info!(stream:% = name; "published");
-        }
+        lives::published(context, stream, replaced);
         context.emit(Event::StreamPublished {
             stream: grant.id,
             name,
@@ -176,6 +180,7 @@ impl Streams {
         context: &mut Context<P>,
         id: StreamId,
         epoch: u32,
+        departure: Departure,
     ) -> bool {
         let Some(stream) = self.streams.get_mut(&id) else {
             return false;
@@ -190,16 +195,28 @@ impl Streams {
         let crowded = waiting.count() > context.config.limits.publishers;
         let grace = match context.is_stopping() || crowded {
             true => Duration::ZERO,
-            false => context.config.streams.republish_grace,
+            false => match departure {
+                Departure::Lost => context.config.streams.republish_grace,
+                Departure::Goodbye => context.config.streams.goodbye_grace,
+            },
         };
-        if context.may_log(Cause::Stream, log::Level::Info) {
-            log::info!(stream:% = name; "unpublished");
+        let is_lost = departure == Departure::Lost;
+        if let Some(stream) = self.streams.get(&id) {
+            lives::unpublished(context, stream, is_lost);
         }
         let next = context.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
             let stream = id;
             let command = ConnectionCommand::RetryPublish { request, stream };
             context.shared.send_to(connection, command);
+        }
+        if is_lost {
+            let name = name.clone();
+            context.emit(Event::PublisherLost {
+                stream: id,
+                name,
+                grace,
+            });
         }
         context.emit(Event::StreamUnpublished { stream: id, name });
         // Who waited for this end continues the stream, as within a grace.
@@ -258,7 +275,7 @@ impl Streams {
         let streams: Vec<_> = self.streams.values().map(|s| (s.id, s.epoch)).collect();
         let mut ended = Vec::new();
         for (id, epoch) in streams {
-            if self.end_publication(context, id, epoch) {
+            if self.end_publication(context, id, epoch, Departure::Goodbye) {
                 ended.push(id);
             }
         }
@@ -308,6 +325,7 @@ impl Streams {
             stream.workers.push(worker);
         }
         let packets = stream.snapshot(&context.shared.budget, context.now);
+        context.work += work::DELIVERY * packets.len() as u64;
         if worker == context.index {
             return Some(packets);
         }
@@ -373,7 +391,9 @@ impl Streams {
                 false
             }
             // It learns when it next writes.
-            Some(PublisherId::Host(_)) => self.end_publication(context, id, stream.epoch),
+            Some(PublisherId::Host(_)) => {
+                self.end_publication(context, id, stream.epoch, Departure::Goodbye)
+            }
             None => false,
         }
     }
@@ -450,6 +470,7 @@ fn report_doubt<P: Platform>(context: &Context<P>, stream: &Stream, doubt: Doubt
 }
 
 fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
+    lives::tracks(context, stream);
     if context.shared.events.is_none() {
         return;
     }

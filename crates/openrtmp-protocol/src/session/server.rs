@@ -181,6 +181,14 @@ enum Timer {
 /// Arguments of a command that are read: none has a use for more.
 const ARGUMENTS: usize = 4;
 
+impl fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSession")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ServerSession {
     /// A session that waits for C0. `random` fills S1.
     pub fn new(
@@ -418,6 +426,27 @@ impl ServerSession {
     /// Asked for after a call into the session, it says what that call cost.
     pub fn take_work(&mut self) -> u64 {
         self.link.take_work()
+    }
+
+    /// Messages read so far, those in aggregates included, whatever became of them.
+    pub fn messages_received(&self) -> u64 {
+        self.link.messages()
+    }
+
+    /// The message stream of the audio, video or data that the last bytes of input were
+    /// of, if that message is not complete: a large picture on a slow line is a sign of
+    /// life long before it makes an event.
+    pub fn media_under_way(&self) -> Option<u32> {
+        let (kind, stream) = self.link.under_way()?;
+        (is_media(kind) || kind == kind::AGGREGATE).then_some(stream)
+    }
+
+    /// Puts the deadline of the present stage off, by as long as the caller did not read
+    /// from the peer, which could not get on meanwhile.
+    pub fn postpone(&mut self, by: Duration) {
+        if let Some((_, deadline)) = &mut self.timer {
+            *deadline = *deadline + by;
+        }
     }
 
     /// Replaces [`Limits::partial_bytes`] from now on. What is held already stays; it

@@ -40,6 +40,7 @@ const ENDED_STREAMS: usize = 64;
 
 /// The stream a frame belongs to.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TapStream {
     /// Which.
     pub id: StreamId,

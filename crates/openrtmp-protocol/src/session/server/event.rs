@@ -7,7 +7,7 @@ use crate::session::payload::MediaEvent;
 use crate::session::{Capabilities, Media};
 use crate::{Secret, StreamName};
 
-/// How far a connection has come (S2).
+/// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Waiting for C0, C1 or C2.
