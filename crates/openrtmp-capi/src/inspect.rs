@@ -92,7 +92,8 @@ pub struct OpenrtmpSubscriberInfo {
     pub join_ms: u64,
 }
 
-/// Visits the streams, on the calling thread, before it returns.
+/// Visits the streams, on the calling thread, before it returns. All of them:
+/// OPENRTMP_ERROR_TIMEOUT, and no visit, if a worker thread is busy for more than 1 s.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_streams(
     server: *const OpenrtmpServer,
@@ -103,7 +104,7 @@ pub unsafe extern "C" fn openrtmp_server_streams(
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? }.running()?;
         let visit = required(visit)?;
-        for stream in server.metrics().streams {
+        for stream in server.snapshot()?.streams {
             let video = stream.tracks.iter().find(|t| t.video);
             let codecs = codecs(&stream.tracks);
             let info = OpenrtmpStreamInfo {
@@ -129,7 +130,8 @@ pub unsafe extern "C" fn openrtmp_server_streams(
     })
 }
 
-/// Visits the connections, on the calling thread, before it returns.
+/// Visits the connections, on the calling thread, before it returns. All of them:
+/// OPENRTMP_ERROR_TIMEOUT, and no visit, if a worker thread is busy for more than 1 s.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_connections(
     server: *const OpenrtmpServer,
@@ -142,7 +144,7 @@ pub unsafe extern "C" fn openrtmp_server_connections(
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? }.running()?;
         let visit = required(visit)?;
-        for connection in server.metrics().connections_list {
+        for connection in server.snapshot()?.connections_list {
             let peer = connection.peer.to_string();
             let info = OpenrtmpConnectionInfo {
                 struct_size: size_of::<OpenrtmpConnectionInfo>() as u32,
@@ -163,7 +165,8 @@ pub unsafe extern "C" fn openrtmp_server_connections(
 }
 
 /// Visits the players of a stream ("app/name"), on the calling thread, before it
-/// returns. OPENRTMP_ERROR_NOT_FOUND if there is no such stream.
+/// returns. OPENRTMP_ERROR_NOT_FOUND if there is no such stream; OPENRTMP_ERROR_TIMEOUT as
+/// openrtmp_server_streams().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_subscribers(
     server: *const OpenrtmpServer,
@@ -177,7 +180,7 @@ pub unsafe extern "C" fn openrtmp_server_subscribers(
         // SAFETY: the contract of the header.
         let (server, name) = unsafe { (borrow(server)?.running()?, text(stream)?) };
         let visit = required(visit)?;
-        let streams = server.metrics().streams;
+        let streams = server.snapshot()?.streams;
         let stream = streams
             .iter()
             .find(|s| s.name == name)
@@ -201,7 +204,8 @@ pub unsafe extern "C" fn openrtmp_server_subscribers(
 }
 
 /// Ends a connection, publishing or playing. OPENRTMP_ERROR_NOT_FOUND if there is none
-/// of this id, or no longer. The reason is for logs and events.
+/// of this id, or no longer; OPENRTMP_ERROR_TIMEOUT if its worker thread is busy for more
+/// than 1 s, which ends it all the same. The reason is for logs and events.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_disconnect(
     server: *mut OpenrtmpServer,
@@ -212,7 +216,7 @@ pub unsafe extern "C" fn openrtmp_server_disconnect(
         // SAFETY: the contract of the header.
         let (server, reason) = unsafe { (borrow(server)?.running()?, text(reason)?) };
         let id = ConnectionId::from_u64(connection_id);
-        if !server.disconnect(id, reason) {
+        if !server.disconnect(id, reason)? {
             return Err(no_connection(id));
         }
         Ok(())

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use openrtmp_protocol::Time;
 use serde::Serialize;
 
 use crate::id::{ConnectionId, StreamId};
@@ -48,7 +49,8 @@ pub struct Metrics {
     pub errors: ErrorCounts,
     /// Messages that came to nothing, of peers that were put up with.
     pub ignored: IgnoredCounts,
-    /// From a frame's arrival to its last byte handed to a player's socket.
+    /// From a frame's arrival to its last byte handed to a player's socket. What a player
+    /// gets from the cache as it joins is not counted.
     pub delay: DelayPercentiles,
     /// Per worker.
     pub workers: Vec<WorkerMetrics>,
@@ -291,12 +293,26 @@ pub struct DelayPercentiles {
 #[derive(Clone, Debug)]
 pub(crate) struct DelayHistogram {
     buckets: [u32; DelayHistogram::BUCKETS],
+    /// What arrived by then was kept for whoever joins, and has no delay to speak of.
+    joined: Time,
 }
 
 impl DelayHistogram {
     const BUCKETS: usize = 81;
 
-    pub(crate) fn record(&mut self, delay: Duration) {
+    /// A player joins: it gets what was kept.
+    pub(crate) fn join(&mut self, now: Time) {
+        self.joined = now;
+    }
+
+    /// A frame that arrived at one time was sent at another.
+    pub(crate) fn record_sent(&mut self, received: Time, now: Time) {
+        if received > self.joined {
+            self.record(now.since(received));
+        }
+    }
+
+    fn record(&mut self, delay: Duration) {
         let micros = (delay.as_micros() as u64).max(16);
         let octave = micros.ilog2();
         let quarter = (micros >> (octave - 2)) & 3;
@@ -338,6 +354,7 @@ impl Default for DelayHistogram {
     fn default() -> DelayHistogram {
         DelayHistogram {
             buckets: [0; DelayHistogram::BUCKETS],
+            joined: Time::ZERO,
         }
     }
 }

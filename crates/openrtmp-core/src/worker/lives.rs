@@ -92,7 +92,11 @@ pub(super) fn unpublished<P: Platform>(context: &Context<P>, stream: &Stream, lo
     let time = Seconds(context.now.since(stream.started));
     let (bytes, stats) = (Bytes(stream.stats.bytes), &stream.stats);
     let (video, audio) = (stats.video_frames, stats.audio_frames);
-    let what = if lost { "publisher lost" } else { "unpublished" };
+    let what = if lost {
+        "publisher lost"
+    } else {
+        "unpublished"
+    };
     log::info!(
         stream:% = stream.name;
         "{what}, {time} after it began: {bytes}, {video} video and {audio} audio frames"
