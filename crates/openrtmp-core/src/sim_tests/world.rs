@@ -54,7 +54,7 @@ pub(super) struct World {
     pub(super) server: Arc<Server>,
     pub(super) shared: Arc<Shared>,
     /// Where it listens.
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
     /// With a processor of its own, a worker is busy for as long as its work takes.
