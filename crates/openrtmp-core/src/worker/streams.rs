@@ -76,7 +76,7 @@ impl Streams {
                 stream.taps.push(TapSink::attach(tap, start, now));
             }
         }
-        let name = stream.name.clone();
+        let (name, connection) = (stream.name.clone(), stream.connection());
         if context.may_log(Cause::Stream, log::Level::Info) {
             log::info!(stream:% = name; "published");
         }
@@ -84,6 +84,7 @@ impl Streams {
             stream: grant.id,
             name,
             takeover,
+            connection,
         });
         let news = match known {
             true => StreamNews::Restarted,
