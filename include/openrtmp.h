@@ -90,8 +90,9 @@
 // CHANGES of the binary interface:
 //   2  New: openrtmp_events_open() and its kin, openrtmp_tap_next() and
 //      openrtmp_tap_descriptor(), openrtmp_publisher_lend(), openrtmp_server_id(),
-//      openrtmp_server_log_set(), openrtmp_thread_hooks();
-//      openrtmp_summary.left_behind, openrtmp_log_record.server_id;
+//      openrtmp_server_log_set(), openrtmp_thread_hooks(), openrtmp_record_list();
+//      openrtmp_summary.left_behind, openrtmp_log_record.server_id; who publishes: in
+//      openrtmp_stream_info, openrtmp_connection_info, OPENRTMP_EVENT_STREAM_PUBLISHED;
 //      OPENRTMP_ERROR_MEMORY, OPENRTMP_ERROR_TIMEOUT.
 //      Since 1 also: openrtmp_server_end_stream_id(), openrtmp_server_stream_name(),
 //      openrtmp_server_set_write_coalesce(), openrtmp_server_set_background(),
@@ -103,7 +104,8 @@
 //      nothing but on_closed follows it, on a thread of its own. openrtmp_server_stop() and
 //      all calls that wait have a deadline. A late answer to a request is NOT_FOUND.
 //      openrtmp_config_set() and _load_text() refuse values out of their range. reserved
-//      must be 0, and struct_size is written in what is filled. Lists are complete or
+//      must be 0, and struct_size is written in what is filled. The JSON of
+//      openrtmp_server_metrics_json() has the names of openrtmp_metrics. Lists are complete or
 //      OPENRTMP_ERROR_TIMEOUT. Names of streams are masked where they hold keys.
 //   1  The first.
 //
@@ -326,7 +328,8 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // A connection is over. connection_id, peer, reason, text: why.
 #define OPENRTMP_EVENT_CONNECTION_CLOSED 6
 
-// A stream has a publisher. stream_id, stream, flag: it replaced another.
+// A stream has a publisher. stream_id, stream, flag: it replaced another, connection_id: who
+// it is; 0: an openrtmp_publisher.
 #define OPENRTMP_EVENT_STREAM_PUBLISHED 7
 
 // A stream's tracks became known or changed. stream_id, stream, text: codec
@@ -724,6 +727,10 @@ typedef struct openrtmp_stream_info {
     uint64_t keyframes;
     // Players.
     uint64_t subscribers;
+    // Who publishes it; 0: an openrtmp_publisher, or nobody.
+    uint64_t connection_id;
+    // Taps on it, recordings included.
+    uint64_t taps;
 } openrtmp_stream_info;
 
 // One connection. Lives as long as the visit.
@@ -746,6 +753,11 @@ typedef struct openrtmp_connection_info {
     uint64_t bytes_out;
     // Bytes waiting to be written.
     uint64_t queue_bytes;
+    // A stream that it publishes; 0: none. The JSON of openrtmp_server_metrics_json() has
+    // all, where it is more than one.
+    uint64_t publishes;
+    // A stream that it plays; 0: none.
+    uint64_t plays;
 } openrtmp_connection_info;
 
 // One player of a stream. Lives as long as the visit.
@@ -1372,6 +1384,11 @@ int32_t openrtmp_publisher_write_message(struct openrtmp_publisher *publisher,
 int32_t openrtmp_record_start(struct openrtmp_server *server,
                               openrtmp_str stream,
                               openrtmp_str directory);
+
+// Visits the streams that openrtmp_record_start() records, by their paths, keys masked.
+int32_t openrtmp_record_list(const struct openrtmp_server *server,
+                             openrtmp_visit_text visit,
+                             void *user_data);
 
 // Completes a recording begun by openrtmp_record_start(), and tells what became of it:
 // when it returns 0 the files are whole; OPENRTMP_ERROR_IO tells that one of them failed,

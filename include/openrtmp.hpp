@@ -374,6 +374,9 @@ public:
     Result start_recording(std::string_view stream, std::string_view directory) {
         return Result(openrtmp_record_start(get(), str(stream), str(directory)));
     }
+    Result recordings(std::vector<std::string> &out) const {
+        return Result(openrtmp_record_list(get(), detail::collect_text, &out));
+    }
     Result stop_recording(std::string_view stream) {
         return Result(openrtmp_record_stop(get(), str(stream)));
     }

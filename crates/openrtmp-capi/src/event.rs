@@ -21,7 +21,8 @@ pub const OPENRTMP_EVENT_ACCEPT_FAILED: u32 = 4;
 pub const OPENRTMP_EVENT_CONNECTION_OPENED: u32 = 5;
 /// A connection is over. connection_id, peer, reason, text: why.
 pub const OPENRTMP_EVENT_CONNECTION_CLOSED: u32 = 6;
-/// A stream has a publisher. stream_id, stream, flag: it replaced another.
+/// A stream has a publisher. stream_id, stream, flag: it replaced another, connection_id: who
+/// it is; 0: an openrtmp_publisher.
 pub const OPENRTMP_EVENT_STREAM_PUBLISHED: u32 = 7;
 /// A stream's tracks became known or changed. stream_id, stream, text: codec
 /// strings with commas between them; the JSON has the rest.
@@ -230,8 +231,10 @@ fn parts(event: Event) -> Parts {
             stream,
             name,
             takeover,
+            connection,
         } => Parts {
             flag: takeover,
+            connection_id: connection.map_or(0, |id| id.as_u64()),
             ..of_stream(OPENRTMP_EVENT_STREAM_PUBLISHED, stream, name)
         },
         Event::StreamTracks {

@@ -44,6 +44,10 @@ pub struct OpenrtmpStreamInfo {
     pub keyframes: u64,
     /// Players.
     pub subscribers: u64,
+    /// Who publishes it; 0: an openrtmp_publisher, or nobody.
+    pub connection_id: u64,
+    /// Taps on it, recordings included.
+    pub taps: u64,
 }
 
 /// One connection. Lives as long as the visit.
@@ -68,6 +72,11 @@ pub struct OpenrtmpConnectionInfo {
     pub bytes_out: u64,
     /// Bytes waiting to be written.
     pub queue_bytes: u64,
+    /// A stream that it publishes; 0: none. The JSON of openrtmp_server_metrics_json() has
+    /// all, where it is more than one.
+    pub publishes: u64,
+    /// A stream that it plays; 0: none.
+    pub plays: u64,
 }
 
 /// One player of a stream. Lives as long as the visit.
@@ -122,6 +131,8 @@ pub unsafe extern "C" fn openrtmp_server_streams(
                 audio_frames: stream.audio_frames,
                 keyframes: stream.keyframes,
                 subscribers: stream.subscribers.len() as u64,
+                connection_id: stream.connection.map_or(0, |id| id.as_u64()),
+                taps: stream.taps as u64,
             };
             // SAFETY: the host's function; the struct outlives the call.
             unsafe { visit(user_data, &info) };
@@ -156,6 +167,8 @@ pub unsafe extern "C" fn openrtmp_server_connections(
                 bytes_in: connection.bytes_in,
                 bytes_out: connection.bytes_out,
                 queue_bytes: connection.queue_bytes as u64,
+                publishes: first(&connection.publishes),
+                plays: first(&connection.plays),
             };
             // SAFETY: the host's function; the struct outlives the call.
             unsafe { visit(user_data, &info) };
@@ -249,6 +262,10 @@ pub unsafe extern "C" fn openrtmp_server_set_write_coalesce(
         }
         Ok(())
     })
+}
+
+fn first(streams: &[StreamId]) -> u64 {
+    streams.first().map_or(0, |id| id.as_u64())
 }
 
 fn no_connection(id: ConnectionId) -> Failure {

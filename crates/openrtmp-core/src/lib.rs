@@ -11,7 +11,9 @@
 //! config.listen = vec!["127.0.0.1:0".parse()?];
 //! let server = Server::builder(config)
 //!     .on_event(|event| println!("{event:?}"))
-//!     .on_access(|request| drop(request.accept()))
+//!     .on_access(|request| {
+//!         request.accept();
+//!     })
 //!     .start()?;
 //! println!("publish to rtmp://{}/live/cam", server.addresses()[0]);
 //! let summary = server.stop(Duration::from_secs(1));

@@ -392,6 +392,11 @@ impl Server {
         Some(recording.complete())
     }
 
+    /// The streams that [`Server::record`] records.
+    pub fn recorded(&self) -> Vec<StreamName> {
+        self.recordings().keys().cloned().collect()
+    }
+
     fn recordings(&self) -> MutexGuard<'_, HashMap<StreamName, Recording>> {
         lock(&self.recordings)
     }
