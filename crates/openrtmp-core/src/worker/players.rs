@@ -18,6 +18,7 @@ use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
 use crate::secret::StreamName;
+use crate::steps;
 use crate::stream::class::Class;
 use crate::stream::directory::Attached;
 use crate::stream::gate::Gate;
@@ -179,6 +180,7 @@ impl Players {
             return;
         };
         context.work += work::DELIVERY * packets.len() as u64;
+        steps::walk(packets.len() * steps::DELIVERY);
         subscriber.attached = true;
         subscriber.gate.join(has_video);
         guarded(
@@ -211,6 +213,7 @@ impl Players {
             return;
         };
         context.work += work::DELIVERY * audience.subscribers.len() as u64;
+        steps::walk(audience.subscribers.len() * steps::DELIVERY);
         let name = &audience.name;
         guarded(
             context,
