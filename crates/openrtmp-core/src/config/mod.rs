@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use document::{DocumentError, FileError, Format, MAX_DOCUMENT};
 pub use listen::{Listen, ListenTransport};
+#[cfg(test)]
+pub(crate) use schema::settings_schema;
 pub use validate::ConfigError;
 pub(crate) use validate::write_coalesce;
 

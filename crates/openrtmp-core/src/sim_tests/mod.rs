@@ -19,6 +19,7 @@ mod reconfigure;
 mod record_failures;
 mod record_files;
 mod recording;
+mod schemas;
 mod second_publisher;
 mod secrets;
 mod silence;
