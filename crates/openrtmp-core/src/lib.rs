@@ -40,6 +40,7 @@ mod addresses;
 mod budget;
 pub mod client;
 pub mod config;
+mod credit;
 mod dial;
 mod dispatch;
 mod error;

@@ -11,16 +11,19 @@ use openrtmp_protocol::media::{
 };
 use openrtmp_protocol::session::MediaKind;
 
-use crate::budget::{Credit, InFlight};
+use crate::credit::{Allowance, InFlight, Level};
 use crate::id::{PublisherId, StreamId};
 use crate::inbox::Command;
 use crate::shared::Shared;
 use crate::stream::directory::{Claim, ClaimRules, Standing, Turn};
 use crate::stream::message::PublisherMessage;
 
-/// Bytes that may be on their way to the worker. More means that it cannot keep
-/// up, and the host should know rather than fill memory.
-const IN_FLIGHT: usize = 16 << 20;
+/// What may be on its way to the worker. More means that it cannot keep up, and the
+/// host should know rather than fill memory.
+const IN_FLIGHT: Allowance = Allowance {
+    bytes: 16 << 20,
+    messages: 16_384,
+};
 
 /// Publishes a stream from inside the process. Made by
 /// [`Server::publish`](crate::Server::publish); dropping it ends the stream.
@@ -60,7 +63,7 @@ pub enum PublishError {
     /// or a worker that failed.
     #[error("the stream was ended")]
     Ended,
-    /// 16 MiB are on their way and not yet taken: write again later.
+    /// 16 MiB or 16,384 messages are on their way and not yet taken: write again later.
     #[error("frames come faster than they can be taken")]
     Full,
 }
@@ -95,7 +98,7 @@ impl Publisher {
                     epoch,
                     home,
                     turn,
-                    in_flight: Arc::default(),
+                    in_flight: InFlight::new(IN_FLIGHT),
                 })
             }
         }
@@ -127,7 +130,11 @@ impl Publisher {
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
         }
-        let credit = Credit::take(&self.in_flight, bytes, IN_FLIGHT).ok_or(PublishError::Full)?;
+        if self.in_flight.level() > Level::Within {
+            return Err(PublishError::Full);
+        }
+        let held = payload.held_bytes();
+        let credit = self.in_flight.take(bytes, held, &self.shared.budget);
         let message = PublisherMessage {
             stream: self.stream,
             epoch: self.epoch,
@@ -137,7 +144,8 @@ impl Publisher {
         };
         self.shared.inboxes[self.home].send(Command::Media {
             message,
-            credit: Some(credit),
+            credit,
+            publisher: None,
         });
         Ok(())
     }

@@ -75,6 +75,10 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
     time("queue.max_delay", c.queue.max_delay, ms(10), ten_minutes)?;
     range("queue.max_bytes", c.queue.max_bytes, 64 << 10, usize::MAX)?;
     time("queue.stall_timeout", c.queue.stall_timeout, ms(100), day)?;
+    let bytes = c.queue.worker_bytes;
+    range("queue.worker_bytes", bytes, 64 << 10, usize::MAX)?;
+    let messages = c.queue.worker_messages;
+    range("queue.worker_messages", messages, 16, usize::MAX)?;
     time(
         "queue.write_coalesce",
         c.queue.write_coalesce,

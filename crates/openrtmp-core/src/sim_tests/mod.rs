@@ -11,6 +11,7 @@ mod limits;
 mod lines;
 mod listeners;
 mod media;
+mod memory;
 mod outgoing;
 mod play;
 mod reconfigure;
@@ -71,6 +72,7 @@ fn tests_that_security_md_names_exist() {
         ("every_limit::", include_str!("every_limit.rs")),
         ("hostile::", include_str!("hostile.rs")),
         ("limits::", include_str!("limits.rs")),
+        ("memory::", include_str!("memory.rs")),
         ("secrets::", include_str!("secrets.rs")),
         ("torture::", include_str!("torture.rs")),
         ("work::", include_str!("work.rs")),

@@ -59,6 +59,8 @@ pub(super) struct World {
     recorders: Vec<Recording>,
     /// Recorders wait for their disk.
     pub(super) disk_hangs: bool,
+    /// A worker that does not get on.
+    frozen: Option<usize>,
     events_inlet: Option<Inlet<Event>>,
     access_inlet: Option<Inlet<AccessRequest>>,
     events: Arc<Mutex<Vec<Event>>>,
@@ -148,6 +150,7 @@ impl Setup {
             workers: assembly.workers.into_iter().map(Some).collect(),
             recorders: Vec::from_iter(assembly.recorder.map(|r| Recording::new(None, r))),
             disk_hangs: false,
+            frozen: None,
             events_inlet: assembly.events,
             access_inlet: assembly.access,
             events,
@@ -332,6 +335,23 @@ impl World {
         self.act();
     }
 
+    /// Lets everybody but one worker act for so long: whatever comes over the network, but
+    /// no deadline that only a worker knows of.
+    pub(super) fn run_without(&mut self, worker: usize, span: Duration) {
+        self.frozen = Some(worker);
+        let end = self.sim.now() + span;
+        loop {
+            self.act();
+            match self.sim.next_event().filter(|&at| at <= end) {
+                Some(at) => self.sim.advance_to(at),
+                None => break,
+            }
+        }
+        self.sim.advance_to(end);
+        self.act();
+        self.frozen = None;
+    }
+
     /// Lets everybody act until something is so. Returns when that was.
     #[track_caller]
     pub(super) fn until(&mut self, what: &str, is_so: impl Fn(&World) -> bool) -> Time {
@@ -368,7 +388,9 @@ impl World {
     pub(super) fn serve(&mut self) -> bool {
         let mut busy = false;
         for index in 0..self.workers.len() {
-            busy |= self.turn(index);
+            if self.frozen != Some(index) {
+                busy |= self.turn(index);
+            }
         }
         if let Some(inlet) = &mut self.events_inlet {
             inlet.drain();
@@ -489,6 +511,11 @@ impl World {
     pub(super) fn heaviest_turn(&self) -> u64 {
         let workers = self.workers.iter().flatten();
         workers.map(Worker::heaviest_turn).max().unwrap_or_default()
+    }
+
+    /// Entries of players' queues that were looked at, by those who are connected still.
+    pub(super) fn queue_steps(&self) -> u64 {
+        self.workers.iter().flatten().map(Worker::queue_steps).sum()
     }
 
     /// Entries among all timers.

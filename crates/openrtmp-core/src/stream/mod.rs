@@ -4,12 +4,14 @@
 pub(crate) mod class;
 pub(crate) mod clock;
 pub(crate) mod directory;
+pub(crate) mod feed;
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod gop;
 pub(crate) mod message;
 pub(crate) mod packet;
 pub(crate) mod queue;
+mod room;
 #[allow(clippy::module_inception)]
 pub(crate) mod stream;
 pub(crate) mod tap_queue;

@@ -27,12 +27,18 @@ pub(crate) struct Packet {
     /// As it goes out on [`COMMON_MESSAGE_STREAM`].
     pub(crate) message: WireMessage,
     _charge: Charge,
+    /// The one whose buffer this is, and whose charge goes on as long as that is held.
+    origin: Option<SharedPacket>,
 }
 
 /// A packet as it travels.
 pub(crate) type SharedPacket = Arc<Packet>;
 
 impl Packet {
+    /// What a packet takes beside its payload: itself, the counts of who holds it and
+    /// its buffer, and what an allocator adds to the three.
+    pub(crate) const OVERHEAD: usize = size_of::<Packet>() + 96;
+
     /// `None` if there is no memory for it.
     pub(crate) fn new(
         kind: MediaKind,
@@ -42,7 +48,9 @@ impl Packet {
         payload: Payload,
         budget: &Arc<Budget>,
     ) -> Option<SharedPacket> {
-        let charge = Charge::new(budget, payload.len() + size_of::<Packet>());
+        // A small part of what came must not keep all of it.
+        let payload = payload.try_compact()?;
+        let charge = Charge::new(budget, payload.held_bytes() + Packet::OVERHEAD);
         let message = WireMessage::new(
             kind.chunk_stream(),
             kind.message_kind(),
@@ -59,7 +67,28 @@ impl Packet {
             received,
             message,
             _charge: charge,
+            origin: None,
         }))
+    }
+
+    /// The same packet at another time, with the same payload.
+    pub(crate) fn restamped(
+        self: &Arc<Self>,
+        timestamp: u32,
+        received: Time,
+        budget: &Arc<Budget>,
+    ) -> SharedPacket {
+        Arc::new(Packet {
+            kind: self.kind,
+            class: self.class,
+            track: self.track,
+            slot: self.slot,
+            timestamp,
+            received,
+            message: self.message.with_timestamp(timestamp),
+            _charge: Charge::new(budget, Packet::OVERHEAD),
+            origin: Some(self.origin.as_ref().unwrap_or(self).clone()),
+        })
     }
 
     /// The same packet with another payload. `None` if there is no memory for it.

@@ -7,6 +7,7 @@ use openrtmp_protocol::session::MediaKind;
 
 use super::class::{Class, Classified, HeaderSlot, plain};
 use super::clock::{Irregularity, StreamClock};
+use super::feed::Feed;
 use super::gop::GopCache;
 use super::packet::{Packet, SharedPacket};
 use super::tracks::Tracks;
@@ -33,8 +34,8 @@ pub(crate) struct Stream {
     pub(crate) grace_until: Option<Time>,
     /// The earliest entry for this stream among the timers.
     pub(crate) armed: Option<Time>,
-    /// Workers that have subscribers of this stream.
-    pub(crate) workers: Vec<usize>,
+    /// The ways to the workers that have subscribers of this stream.
+    pub(crate) feeds: Vec<Feed>,
     pub(crate) taps: Vec<TapSink>,
     /// Time of the last frame in microseconds, read by whoever wants to publish
     /// the same name (S3).
@@ -46,8 +47,19 @@ pub(crate) struct Stream {
     metadata: Option<SharedPacket>,
     headers: Vec<(HeaderSlot, SharedPacket)>,
     gop: GopCache,
+    /// What joiners get before frames, made for the first of them.
+    joining: Option<JoinHeaders>,
     /// Memory ran out: no frames until the next key frame.
     starved: bool,
+    /// Frames are refused for want of memory, and that was told.
+    refusing: bool,
+}
+
+/// Metadata and headers for those who join.
+struct JoinHeaders {
+    /// The time they carry.
+    start: u32,
+    packets: Vec<SharedPacket>,
 }
 
 /// Counters of a stream; they grow and never reset.
@@ -59,6 +71,8 @@ pub(crate) struct StreamStats {
     pub(crate) keyframes: u64,
     /// Frames refused for lack of memory.
     pub(crate) starved_frames: u64,
+    /// Frames that other workers lost because they did not keep up.
+    pub(crate) unfed_frames: u64,
     pub(crate) gaps: u64,
     pub(crate) rebases: u64,
     pub(crate) rate: Rate,
@@ -83,6 +97,7 @@ impl Stream {
         name: StreamName,
         activity: Arc<AtomicU64>,
         now: Time,
+        budget: &Arc<Budget>,
     ) -> Stream {
         Stream {
             id,
@@ -91,7 +106,7 @@ impl Stream {
             publisher: None,
             grace_until: None,
             armed: None,
-            workers: Vec::new(),
+            feeds: Vec::new(),
             taps: Vec::new(),
             activity,
             started: now,
@@ -100,8 +115,10 @@ impl Stream {
             tracks: Tracks::default(),
             metadata: None,
             headers: Vec::new(),
-            gop: GopCache::default(),
+            gop: GopCache::new(id, budget),
+            joining: None,
             starved: false,
+            refusing: false,
         }
     }
 
@@ -114,8 +131,27 @@ impl Stream {
         self.tracks.clear();
         self.metadata = None;
         self.headers.clear();
+        self.joining = None;
         self.gop.clear();
         self.touch(now);
+    }
+
+    /// True if a worker has subscribers of this stream.
+    pub(crate) fn feeds(&self, worker: usize) -> bool {
+        self.feeds.iter().any(|feed| feed.worker == worker)
+    }
+
+    /// A worker has subscribers of this stream.
+    pub(crate) fn add_feed(&mut self, worker: usize, config: &Config) {
+        if !self.feeds(worker) {
+            let allowance = config.queue.between_workers();
+            self.feeds.push(Feed::new(worker, allowance));
+        }
+    }
+
+    /// Forgets the cached frames, because memory is short. False if there are none.
+    pub(crate) fn give_way(&mut self) -> bool {
+        self.gop.give_way()
     }
 
     /// The connection that publishes it, if it is one that does.
@@ -169,23 +205,28 @@ impl Stream {
             None => {}
         }
         let mut tracks_changed = self.tracks.list().len() != tracks_before;
+        if tracks_changed {
+            // What stands for metadata that was not sent.
+            self.joining = None;
+        }
         let headers_full = !self.has_room_for(&classified, payload.len(), config);
         let mut limit = match headers_full {
             true => Some(Limit::HeaderBytes),
             false => self.tracks.take_overflow().then_some(Limit::Tracks),
         };
         let admitted = !headers_full && self.admit(classified.class, budget);
-        if !headers_full && !admitted {
-            limit = Some(Limit::Memory);
-        }
         let packet = admitted
             .then(|| Packet::new(kind, classified, timestamp, now, payload, budget))
             .flatten();
         let packet = match packet {
+            None if headers_full => None,
             None => {
                 // For want of memory: frames that need it are of no use either.
-                let needed = matches!(classified.class, Class::Key | Class::Inter);
-                self.starved |= admitted && needed;
+                self.starved |= matches!(classified.class, Class::Key | Class::Inter);
+                self.stats.starved_frames += 1;
+                if !std::mem::replace(&mut self.refusing, true) {
+                    limit = Some(Limit::Memory);
+                }
                 None
             }
             Some(packet) => {
@@ -204,7 +245,7 @@ impl Stream {
         }
     }
 
-    /// Counts a frame, and refuses it while memory is short (E2): from then to the
+    /// Counts a frame, and refuses it while memory is used up (E2): from then to the
     /// next key frame that fits.
     fn admit(&mut self, class: Class, budget: &Budget) -> bool {
         match class {
@@ -219,18 +260,16 @@ impl Stream {
             }
             Class::Audio | Class::Data => {
                 self.stats.audio_frames += u64::from(class == Class::Audio);
-                if budget.is_exhausted() {
-                    self.stats.starved_frames += 1;
-                    return false;
-                }
-                return true;
+                let admitted = !budget.is_exhausted();
+                self.refusing &= self.starved || !admitted;
+                return admitted;
             }
             Class::Metadata | Class::Header => return true,
         }
         if self.starved {
             self.gop.clear();
-            self.stats.starved_frames += 1;
         }
+        self.refusing &= self.starved;
         !self.starved
     }
 
@@ -243,7 +282,7 @@ impl Stream {
         let metadata = self.metadata.iter().filter(|_| slot.is_some());
         let headers = self.headers.iter().filter(|(s, _)| Some(*s) != slot);
         let kept = metadata.chain(headers.map(|(_, header)| header));
-        let cost = |length: usize| length + size_of::<Packet>();
+        let cost = |length: usize| length + Packet::OVERHEAD;
         let kept: usize = kept.map(|packet| cost(packet.len())).sum();
         kept + cost(length) <= config.limits.header_bytes
     }
@@ -256,6 +295,7 @@ impl Stream {
                 .as_ref()
                 .is_some_and(|old| old.payload() == packet.payload());
             self.metadata = Some(packet.clone());
+            self.joining = None;
             return !same;
         }
         let Some(slot) = packet.slot else { return true };
@@ -268,29 +308,45 @@ impl Stream {
             }
             None => self.headers.push((slot, packet.clone())),
         }
+        self.joining = None;
         true
     }
 
     /// What a joining subscriber gets at once (S6): metadata, every header, then
     /// the frames from the newest key frame on. Headers carry the time of the
     /// first frame that follows, not of when they came.
-    pub(crate) fn snapshot(&self, budget: &Arc<Budget>, now: Time) -> Vec<SharedPacket> {
+    pub(crate) fn snapshot(&mut self, budget: &Arc<Budget>, now: Time) -> Vec<SharedPacket> {
+        let headers = self.headers_for_joiners(budget, now).len();
         let frames = self.gop.newest();
-        let mut packets = Vec::with_capacity(1 + self.headers.len() + frames.size_hint().0);
-        let start = self
-            .gop
-            .newest()
-            .next()
-            .map_or(self.clock.newest() as u32, |first| first.timestamp);
-        let restamp = |p: &Packet| {
-            let classified = Classified {
-                class: p.class,
-                track: p.track,
-                slot: p.slot,
-            };
-            let payload = Payload::try_copy_from_slice(p.payload())?;
-            Packet::new(p.kind, classified, start, now, payload, budget)
+        let mut packets = Vec::with_capacity(headers + frames.size_hint().0);
+        if let Some(joining) = &self.joining {
+            packets.extend_from_slice(&joining.packets);
+        }
+        packets.extend(frames.cloned());
+        packets
+    }
+
+    /// Metadata and every header: the same packets for all who join between two key
+    /// frames.
+    pub(crate) fn headers_for_joiners(
+        &mut self,
+        budget: &Arc<Budget>,
+        now: Time,
+    ) -> &[SharedPacket] {
+        let first = self.gop.newest().next();
+        let start = first.map_or(self.clock.newest() as u32, |first| first.timestamp);
+        let joining = match self.joining.take() {
+            Some(joining) if joining.start == start => joining,
+            _ => JoinHeaders {
+                start,
+                packets: self.restamped_headers(start, budget, now),
+            },
         };
+        &self.joining.insert(joining).packets
+    }
+
+    fn restamped_headers(&self, start: u32, budget: &Arc<Budget>, now: Time) -> Vec<SharedPacket> {
+        let mut packets = Vec::with_capacity(1 + self.headers.len());
         match &self.metadata {
             Some(metadata) => packets.push(metadata.clone()),
             None if !self.tracks.list().is_empty() => {
@@ -312,9 +368,8 @@ impl Stream {
                 .headers
                 .iter()
                 .filter(|(slot, _)| slot.refinement == refinement);
-            packets.extend(of_this_kind.filter_map(|(_, header)| restamp(header)));
+            packets.extend(of_this_kind.map(|(_, header)| header.restamped(start, now, budget)));
         }
-        packets.extend(frames.cloned());
         packets
     }
 

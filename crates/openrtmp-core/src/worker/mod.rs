@@ -249,6 +249,13 @@ impl<P: Platform> Worker<P> {
         self.heaviest
     }
 
+    /// Entries of players' queues that were looked at.
+    #[cfg(test)]
+    pub(crate) fn queue_steps(&self) -> u64 {
+        let queues = self.connections.iter().map(|c| &c.queue);
+        queues.map(|queue| queue.steps.get()).sum()
+    }
+
     #[cfg(test)]
     pub(crate) fn timers(&self) -> usize {
         self.context.timers.len()
@@ -338,9 +345,17 @@ impl<P: Platform> Worker<P> {
                 addresses,
             } => self.on_resolved(connection, addresses),
             Command::Publish(grant) => self.start_stream(*grant),
-            Command::Media { message, credit } => {
+            Command::Media {
+                message,
+                credit,
+                publisher,
+            } => {
                 self.ingest(message);
-                drop(credit);
+                if credit.give_back()
+                    && let Some(id) = publisher
+                {
+                    self.context.shared.send_to(id, ConnectionCommand::ReadOn);
+                }
             }
             Command::Unpublish { stream, epoch } => self.end_publication(stream, epoch),
             Command::Join {
@@ -356,18 +371,28 @@ impl<P: Platform> Worker<P> {
                 join,
                 has_video,
                 packets,
-            } => self.players.deliver_snapshot(
-                &mut self.context,
-                &mut self.connections,
+                charge,
+            } => {
+                self.players.deliver_snapshot(
+                    &mut self.context,
+                    &mut self.connections,
+                    stream,
+                    join,
+                    has_video,
+                    &packets,
+                );
+                drop(charge);
+            }
+            Command::Packet {
                 stream,
-                join,
-                has_video,
-                &packets,
-            ),
-            Command::Packet { stream, packet } => {
+                packet,
+                credit,
+            } => {
                 self.players
                     .fan_out(&mut self.context, &mut self.connections, stream, &packet);
+                drop(credit);
             }
+            Command::ForgetCache(stream) => self.streams.forget_cache(&self.context, stream),
             Command::StreamNews { stream, news } => self.notify_players(stream, news),
             Command::Tap { stream, tap } => self.streams.attach_tap(&self.context, stream, tap),
             Command::SetBackground(on) => self.context.background = on,
@@ -452,6 +477,8 @@ impl<P: Platform> Worker<P> {
                     let _ = answer.send(found);
                 }
             }
+            ConnectionCommand::ReadOn => self.connections.mark_unread(slot),
+            ConnectionCommand::GiveWay => self.connections.give_way(&mut self.context, slot),
             ConnectionCommand::SetWriteCoalesce { window, answer } => {
                 if let Some(connection) = self.connections.get_mut(slot) {
                     connection.write_coalesce = window;

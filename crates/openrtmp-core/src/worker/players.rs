@@ -1,12 +1,12 @@
 //! The players of this worker's connections, by stream, wherever it lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{Stage, published};
 
-use super::connection::Connection;
+use super::connection::{Connection, Playing};
 use super::connections::Connections;
 use super::context::Context;
 use super::session::Session;
@@ -23,6 +23,7 @@ use crate::stream::directory::Attached;
 use crate::stream::gate::Gate;
 use crate::stream::message::StreamNews;
 use crate::stream::packet::SharedPacket;
+use crate::stream::queue::Lane;
 
 /// Why a player is closed whose queue cannot grow.
 const NO_MEMORY: &str = "no memory for its queue";
@@ -36,7 +37,20 @@ pub(super) struct Players {
 /// The subscribers of one stream on this worker.
 pub(super) struct Audience {
     pub(super) name: StreamName,
+    /// Close together, for each frame goes to all of them.
     pub(super) subscribers: Vec<Subscriber>,
+    /// Where each is, for what concerns one.
+    places: HashMap<JoinId, usize>,
+    /// The stream's home was asked for a snapshot.
+    asked: Option<Asked>,
+}
+
+/// A snapshot on its way from a stream's home. One is asked for at a time, whoever comes:
+/// it serves all who came before it does.
+struct Asked {
+    /// The subscription it was asked for.
+    join: JoinId,
+    waiting: Vec<JoinId>,
 }
 
 /// One message stream of a connection that plays.
@@ -44,8 +58,8 @@ pub(super) struct Subscriber {
     pub(super) connection: ConnectionId,
     /// Of that connection, which stays where it is while it plays.
     pub(super) slot: usize,
-    message_stream: u32,
     join: JoinId,
+    lane: Lane,
     pub(super) gate: Gate,
     /// Packets go to it: its snapshot came, or it was here before the stream.
     attached: bool,
@@ -86,31 +100,46 @@ impl Players {
             home,
             name,
         } = directory.attach(name, context.index);
-        // Sent with the lock held: it cannot be overtaken by the stream's end.
-        if let Some(home) = home.filter(|&home| home != context.index) {
-            let worker = context.index;
-            context.send(
-                home,
-                Command::Join {
-                    stream: id,
-                    worker,
-                    join,
-                },
-            );
-        }
-        drop(directory);
-
-        connection.playing.push((message_stream, id));
         let shown = name.clone();
         let audience = self.audiences.entry(id).or_insert_with(|| Audience {
             name,
             subscribers: Vec::new(),
+            places: HashMap::new(),
+            asked: None,
         });
+        if let Some(home) = home {
+            let waiting = Vec::new();
+            let asked = audience.asked.get_or_insert(Asked { join, waiting });
+            asked.waiting.push(join);
+            if home == context.index {
+                // The caller asks, and has the answer at once.
+                asked.join = join;
+            } else if asked.join == join {
+                // Sent with the lock held: it cannot be overtaken by the stream's end.
+                let worker = context.index;
+                context.send(
+                    home,
+                    Command::Join {
+                        stream: id,
+                        worker,
+                        join,
+                    },
+                );
+            }
+        }
+        drop(directory);
+
+        connection.playing.push(Playing {
+            message_stream,
+            stream: id,
+            join,
+        });
+        audience.places.insert(join, audience.subscribers.len());
         audience.subscribers.push(Subscriber {
             connection: connection.id,
             slot,
-            message_stream,
             join,
+            lane: connection.queue.lane(message_stream),
             gate: Gate::joining(false),
             attached: false,
             since: context.now,
@@ -129,19 +158,17 @@ impl Players {
     pub(super) fn unsubscribe<P: Platform>(
         &mut self,
         context: &mut Context<P>,
-        id: StreamId,
-        connection: ConnectionId,
-        message_stream: u32,
+        playing: Playing,
     ) -> bool {
+        let id = playing.stream;
         let Some(audience) = self.audiences.get_mut(&id) else {
             return false;
         };
-        let found = audience
-            .subscribers
-            .iter()
-            .position(|s| s.connection == connection && s.message_stream == message_stream);
-        if let Some(index) = found {
-            let subscriber = audience.subscribers.swap_remove(index);
+        if let Some(place) = audience.places.remove(&playing.join) {
+            let subscriber = audience.subscribers.swap_remove(place);
+            if let Some(moved) = audience.subscribers.get(place) {
+                audience.places.insert(moved.join, place);
+            }
             report_left(context, &audience.name, &subscriber);
         }
         if !audience.subscribers.is_empty() {
@@ -161,7 +188,7 @@ impl Players {
         }
     }
 
-    /// What a joiner gets at once; what is fanned out from now on follows it.
+    /// What joiners get at once; what is fanned out from now on follows it.
     pub(super) fn deliver_snapshot<P: Platform>(
         &mut self,
         context: &mut Context<P>,
@@ -174,28 +201,34 @@ impl Players {
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
-        let is_it = |s: &&mut Subscriber| s.join == join && !s.attached;
-        let Some(subscriber) = audience.subscribers.iter_mut().find(is_it) else {
+        let Some(asked) = audience.asked.take_if(|asked| asked.join == join) else {
             return;
         };
-        context.work += work::DELIVERY * packets.len() as u64;
-        subscriber.attached = true;
-        subscriber.gate.join(has_video);
-        guarded(
-            context,
-            connections,
-            std::slice::from_mut(subscriber),
-            |context, connections, subscriber| {
-                let Some(connection) = connections.get_mut(subscriber.slot) else {
-                    return;
-                };
-                if let Err(reason) = subscriber.take_snapshot(context, connection, packets) {
-                    return connections.doom(subscriber.slot, reason);
-                }
-                connection.io.urgent = true;
-                connections.mark_dirty(subscriber.slot);
-            },
-        );
+        for join in asked.waiting {
+            let place = audience.places.get(&join);
+            let subscriber = place.and_then(|&place| audience.subscribers.get_mut(place));
+            let Some(subscriber) = subscriber.filter(|s| !s.attached) else {
+                continue;
+            };
+            context.work += work::DELIVERY * packets.len() as u64;
+            subscriber.attached = true;
+            subscriber.gate.join(has_video);
+            guarded(
+                context,
+                connections,
+                std::slice::from_mut(subscriber),
+                |context, connections, subscriber| {
+                    let Some(connection) = connections.get_mut(subscriber.slot) else {
+                        return;
+                    };
+                    if let Err(reason) = subscriber.take_snapshot(context, connection, packets) {
+                        return connections.doom(subscriber.slot, reason);
+                    }
+                    connection.io.urgent = true;
+                    connections.mark_dirty(subscriber.slot);
+                },
+            );
+        }
     }
 
     /// One packet to every subscriber here: a reference each.
@@ -251,6 +284,10 @@ impl Players {
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
+        // A snapshot of what was before will not come any more.
+        if news != StreamNews::Restarted {
+            audience.asked = None;
+        }
         guarded(
             context,
             connections,
@@ -278,17 +315,15 @@ impl Players {
         message_stream: u32,
         change: impl FnOnce(&mut Gate),
     ) {
-        let playing = &connection.playing;
-        let Some(&(_, stream)) = playing.iter().find(|(m, _)| *m == message_stream) else {
+        let mut playing = connection.playing.iter();
+        let Some(playing) = playing.find(|p| p.message_stream == message_stream) else {
             return;
         };
-        let Some(audience) = self.audiences.get_mut(&stream) else {
+        let Some(audience) = self.audiences.get_mut(&playing.stream) else {
             return;
         };
-        if let Some(subscriber) = audience
-            .subscribers
-            .iter_mut()
-            .find(|s| s.connection == connection.id && s.message_stream == message_stream)
+        if let Some(&place) = audience.places.get(&playing.join)
+            && let Some(subscriber) = audience.subscribers.get_mut(place)
         {
             change(&mut subscriber.gate);
         }
@@ -385,7 +420,7 @@ impl Subscriber {
         }
         let before = queue.len();
         let lost_before = self.gate.dropped();
-        queue.push_through(&mut self.gate, packet, self.message_stream, now, config);
+        queue.push_through(&mut self.gate, packet, &mut self.lane, now, config);
         let lost = self.gate.dropped() - lost_before;
         let unreported = if self.loss_reported { 0 } else { lost };
         self.loss_reported = self.gate.is_shedding() && (self.loss_reported || lost > 0);
@@ -430,7 +465,7 @@ impl Subscriber {
                 }
                 let packet = announced.as_ref().unwrap_or(packet);
                 let queue = &mut connection.queue;
-                queue.push_media(packet.clone(), self.message_stream, context.now);
+                queue.push_media(packet.clone(), &mut self.lane, context.now);
                 self.note_frame(packet, context.now);
             }
         }
@@ -444,13 +479,13 @@ impl Subscriber {
                 // Tracks are not known yet: audio must not wait for video that may
                 // never come.
                 self.gate.join(false);
-                session.notify_published(self.message_stream);
+                session.notify_published(self.lane.message_stream());
             }
             // Nobody is told, but its video starts at a key frame.
             StreamNews::Restarted => self.gate.restart(),
             StreamNews::Ended => {
                 self.attached = false;
-                session.notify_unpublished(self.message_stream);
+                session.notify_unpublished(self.lane.message_stream());
             }
         }
     }

@@ -42,6 +42,7 @@ impl<P: Platform> Worker<P> {
                 gaps: stream.stats.gaps,
                 rebases: stream.stats.rebases,
                 starved_frames: stream.stats.starved_frames,
+                unfed_frames: stream.stats.unfed_frames,
                 gop_bytes: stream.gop().bytes(),
                 gop_frames: stream.gop().frames(),
                 tracks: stream.tracks().list().to_vec(),

@@ -6,9 +6,10 @@ use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
-use super::connection::{Connection, Publication};
+use super::connection::{Connection, Playing, Publication};
 use crate::access::{AccessAction, Attempt, Decision, Refusal, reason_text};
 use crate::config::SecondPublisher;
+use crate::credit::InFlight;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::inbox::{Command, ConnectionCommand, JoinId};
@@ -234,6 +235,7 @@ impl<P: Platform> Worker<P> {
                     epoch: grant.epoch,
                     home: grant.home,
                     attempt: request.attempt.clone(),
+                    in_flight: InFlight::new(self.context.config.queue.between_workers()),
                 };
                 let replaced = grant.replaced;
                 self.report_access(slot, &request.attempt, &grant.name, None);
@@ -441,17 +443,9 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A subscription of a connection here is over.
-    pub(super) fn unsubscribe(
-        &mut self,
-        stream: StreamId,
-        connection: ConnectionId,
-        message_stream: u32,
-    ) {
-        let last = self
-            .players
-            .unsubscribe(&mut self.context, stream, connection, message_stream);
-        if last {
-            let here = self.context.index;
+    pub(super) fn unsubscribe(&mut self, playing: Playing) {
+        if self.players.unsubscribe(&mut self.context, playing) {
+            let (stream, here) = (playing.stream, self.context.index);
             self.streams.forget_worker(&self.context, stream, here);
         }
     }
@@ -481,6 +475,8 @@ impl<P: Platform> Worker<P> {
         };
         let publication = publishing.swap_remove(index);
         connection.session.end_publish(stream, reason.detail());
+        // If it was not read for want of credit, it is now.
+        self.connections.mark_unread(slot);
         self.unpublish(&publication);
         self.end(slot, reason);
     }
@@ -522,8 +518,10 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        for (message_stream, _) in &connection.playing {
-            connection.session.notify_unpublished(*message_stream);
+        for playing in &connection.playing {
+            connection
+                .session
+                .notify_unpublished(playing.message_stream);
         }
         self.connections.pump(&mut self.context, slot);
         self.connections.flush(&mut self.context, slot);

@@ -29,6 +29,9 @@ pub(super) const INGEST: u64 = 600;
 /// A packet put before one player.
 pub(super) const DELIVERY: u64 = 250;
 
+/// A packet that a joiner gets at once, found.
+pub(super) const SNAPSHOT_PACKET: u64 = 10;
+
 /// In this time what was done long ago counts half.
 const HALF_LIFE: Duration = Duration::from_millis(250);
 
