@@ -63,8 +63,13 @@
 //   rtmp.ping_interval [0]: ms of silence, 1000 to 86400000, then a ping; 0: never
 //   streams.second_publisher [reject]: who stays: reject, takeover or wait
 //   streams.publisher_timeout [10000]: ms of silence, then anybody may take over, 100 to 86400000
-//   streams.republish_grace [0]: ms that players wait for a publisher that left, to 86400000
+//   streams.media_timeout [10000]: ms without a byte of media, then a publish ends; 0: never
+//   streams.message_timeout [30000]: ms without a whole message, then a publish ends; 0: never
+//   streams.republish_grace [5000]: ms that players wait for a publisher that vanished, to 86400000
+//   streams.goodbye_grace [0]: ms that players wait for one that said goodbye, to 86400000
 //   streams.wait_for_publisher [true]: players wait for streams that are not there
+//   streams.start_at_zero [false]: a new stream's clock begins at 0, not where its publisher's is
+//   streams.all_tracks [false]: also players that announce no multitrack get every track
 //   gop.min_duration [2000]: ms kept for who joins, in whole GOPs, to 60000
 //   gop.max_duration [30000]: ms, to 600000: a longer GOP is not kept; 0: none
 //   gop.max_frames [4096]: nor one of more frames
@@ -91,7 +96,11 @@
 //   limits.connections [1000; 100]: at once, 1 or more
 //   limits.connections_per_address [0]: the same of one address; 0: no limit
 //   limits.handshake_grace [1000]: ms, to 600000; then who has not got to connect makes room
+//   limits.connection_work [250]: ms of a worker that one connection may take of each second; 0: any
+//   limits.message_rate [10000]: messages a second that one connection may live on; 0: any
 //   limits.publishers [10; 3]: at once, 1 or more
+//   limits.publishers_per_connection [4]: of them, 1 or more
+//   limits.publishers_per_address [0]: of them, from one address; 0: no limit
 //   limits.publisher_bitrate [50000000; 20000000]: bit/s of one, then an event; 0: no limit
 //   limits.disconnect_over_bitrate [false]: and the publisher is disconnected
 //   limits.outgoing_bitrate [500000000; 100000000]: bit/s of all, then an event; 0: no limit
@@ -302,6 +311,10 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // A bug in this library was caught in a call of this process, which returned
 // OPENRTMP_ERROR_PANIC or nothing. Each running server tells. text: what is known.
 #define OPENRTMP_EVENT_INTERNAL_ERROR 21
+
+// A stream's publisher vanished without a goodbye; OPENRTMP_EVENT_STREAM_UNPUBLISHED
+// follows. stream_id, stream, number: ms that players wait for the next.
+#define OPENRTMP_EVENT_PUBLISHER_LOST 40
 
 // A recording misses frames, since the disk is too slow. stream, text: the file, number:
 // frames; the JSON has bytes and span.

@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use openrtmp_core::config::RecordConfig;
 use openrtmp_core::protocol::amf::Object;
 use openrtmp_core::protocol::flv::FlvReader;
 use openrtmp_core::protocol::media::{
@@ -15,7 +14,8 @@ use openrtmp_core::protocol::media::{
 };
 use openrtmp_core::protocol::session::MediaKind;
 use openrtmp_core::{
-    Config, Event, FrameContent, PublishError, Publisher, RecordError, Server, StartError, TapEvent,
+    AudioPacket, Config, Event, FrameContent, PublishError, Publisher, RecordConfig, RecordError,
+    Server, StartError, TapEvent, VideoPacket,
 };
 
 /// Nothing a test waits for takes longer.
@@ -51,15 +51,27 @@ fn wait_for<T>(events: &Receiver<Event>, mut wanted: impl FnMut(Event) -> Option
 
 /// A key frame, an audio frame and another video frame, with their headers.
 fn publish_some(publisher: &mut Publisher) {
-    let video = |publisher: &mut Publisher, frame, kind, timestamp, body: &[u8]| {
-        publisher
-            .write_video(VideoCodec::Avc, 0, frame, kind, timestamp, 40, body)
-            .expect("taken");
+    let video = |publisher: &mut Publisher, frame_type, kind, timestamp, body: &[u8]| {
+        let packet = VideoPacket {
+            codec: VideoCodec::Avc,
+            track: 0,
+            frame_type,
+            kind,
+            timestamp,
+            composition_time: 40,
+            body,
+        };
+        publisher.write_video(&packet).expect("taken");
     };
     let audio = |publisher: &mut Publisher, kind, timestamp, body: &[u8]| {
-        publisher
-            .write_audio(AudioCodec::Aac, 0, kind, timestamp, body)
-            .expect("taken");
+        let packet = AudioPacket {
+            codec: AudioCodec::Aac,
+            track: 0,
+            kind,
+            timestamp,
+            body,
+        };
+        publisher.write_audio(&packet).expect("taken");
     };
     let metadata = Object::new().with("encoder", "a test");
     publisher.write_metadata(metadata).expect("taken");
@@ -137,7 +149,7 @@ fn a_stream_has_one_publisher_and_none_after_the_stop() {
     limited.limits.publishers = 1;
     let (server, _events) = start(limited);
     let mut publisher = server.publish("live/cam").expect("nobody else does");
-    let refused = |name| server.publish(name).err().expect("refused");
+    let refused = |name| server.publish(name).expect_err("refused");
     assert_eq!(refused("live/cam"), PublishError::Busy);
     assert_eq!(refused("live/other"), PublishError::Limit);
     assert_eq!(refused(""), PublishError::EmptyName);
@@ -230,7 +242,7 @@ fn a_folder_that_cannot_be_written_is_told_at_once() {
     std::fs::write(&file, b"a file, no folder").expect("written");
     let mut recording = config();
     recording.record = Some(RecordConfig::new(&file));
-    let error = Server::start(recording).err().expect("refused");
+    let error = Server::start(recording).expect_err("refused");
     assert!(
         matches!(error, StartError::RecordDirectory { .. }),
         "{error}"

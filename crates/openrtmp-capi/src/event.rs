@@ -53,6 +53,9 @@ pub const OPENRTMP_EVENT_CONFIG_CHANGED: u32 = 20;
 /// A bug in this library was caught in a call of this process, which returned
 /// OPENRTMP_ERROR_PANIC or nothing. Each running server tells. text: what is known.
 pub const OPENRTMP_EVENT_INTERNAL_ERROR: u32 = 21;
+/// A stream's publisher vanished without a goodbye; OPENRTMP_EVENT_STREAM_UNPUBLISHED
+/// follows. stream_id, stream, number: ms that players wait for the next.
+pub const OPENRTMP_EVENT_PUBLISHER_LOST: u32 = 40;
 /// A recording misses frames, since the disk is too slow. stream, text: the file, number:
 /// frames; the JSON has bytes and span.
 pub const OPENRTMP_EVENT_RECORDING_LOST: u32 = 30;
@@ -212,6 +215,14 @@ fn parts(event: Event) -> Parts {
         } => Parts {
             text: codecs(&tracks),
             ..of_stream(OPENRTMP_EVENT_STREAM_TRACKS, stream, name)
+        },
+        Event::PublisherLost {
+            stream,
+            name,
+            grace,
+        } => Parts {
+            number: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+            ..of_stream(OPENRTMP_EVENT_PUBLISHER_LOST, stream, name)
         },
         Event::StreamUnpublished { stream, name } => {
             of_stream(OPENRTMP_EVENT_STREAM_UNPUBLISHED, stream, name)

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use openrtmp_core::Publisher;
 use openrtmp_core::protocol::media::{
     AudioCodec, AudioPacketKind, FourCc, FrameType, VideoCodec, VideoPacketKind,
 };
 use openrtmp_core::protocol::session::MediaKind;
+use openrtmp_core::{AudioPacket, Publisher, VideoPacket};
 
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, Versioned, borrow, bytes, output, text, versioned};
@@ -139,22 +139,22 @@ pub unsafe extern "C" fn openrtmp_publisher_configure(
         match track.kind {
             _ if track.codec == 0 => return Err(Failure::argument("a track has a codec")),
             OPENRTMP_MEDIA_VIDEO | OPENRTMP_MEDIA_AUDIO if config.is_empty() => {}
-            OPENRTMP_MEDIA_VIDEO => output.publisher.write_video(
-                VideoCodec::from(codec),
-                id,
-                FrameType::Key,
-                VideoPacketKind::SequenceStart,
+            OPENRTMP_MEDIA_VIDEO => output.publisher.write_video(&VideoPacket {
+                codec: VideoCodec::from(codec),
+                track: id,
+                frame_type: FrameType::Key,
+                kind: VideoPacketKind::SequenceStart,
                 timestamp,
-                0,
-                config,
-            )?,
-            OPENRTMP_MEDIA_AUDIO => output.publisher.write_audio(
-                AudioCodec::from(codec),
-                id,
-                AudioPacketKind::SequenceStart,
+                composition_time: 0,
+                body: config,
+            })?,
+            OPENRTMP_MEDIA_AUDIO => output.publisher.write_audio(&AudioPacket {
+                codec: AudioCodec::from(codec),
+                track: id,
+                kind: AudioPacketKind::SequenceStart,
                 timestamp,
-                config,
-            )?,
+                body: config,
+            })?,
             other => return Err(Failure::argument(format!("no track of kind {other}"))),
         }
         output.codecs.insert((track.kind, id), codec);
@@ -189,25 +189,25 @@ pub unsafe extern "C" fn openrtmp_publisher_write(
             .get(&(media.kind, id))
             .ok_or_else(|| Failure::state(format!("track {id} was not configured")))?;
         match media.kind {
-            OPENRTMP_MEDIA_VIDEO => output.publisher.write_video(
-                VideoCodec::from(codec),
-                id,
-                match media.flags & OPENRTMP_FRAME_KEY {
+            OPENRTMP_MEDIA_VIDEO => output.publisher.write_video(&VideoPacket {
+                codec: VideoCodec::from(codec),
+                track: id,
+                frame_type: match media.flags & OPENRTMP_FRAME_KEY {
                     0 => FrameType::Inter,
                     _ => FrameType::Key,
                 },
-                VideoPacketKind::Frame,
+                kind: VideoPacketKind::Frame,
                 timestamp,
-                composition_time(media.dts_us, media.pts_us)?,
-                payload,
-            )?,
-            _ => output.publisher.write_audio(
-                AudioCodec::from(codec),
-                id,
-                AudioPacketKind::Frame,
+                composition_time: composition_time(media.dts_us, media.pts_us)?,
+                body: payload,
+            })?,
+            _ => output.publisher.write_audio(&AudioPacket {
+                codec: AudioCodec::from(codec),
+                track: id,
+                kind: AudioPacketKind::Frame,
                 timestamp,
-                payload,
-            )?,
+                body: payload,
+            })?,
         }
         Ok(())
     })

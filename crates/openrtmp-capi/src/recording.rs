@@ -1,6 +1,6 @@
 //! Recording that the host begins and ends.
 
-use openrtmp_core::config::RecordConfig;
+use openrtmp_core::RecordConfig;
 
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, path, text};
@@ -21,14 +21,12 @@ pub unsafe extern "C" fn openrtmp_record_start(
         // SAFETY: the contract of the header.
         let (server, stream, directory) =
             unsafe { (borrow(server)?.running()?, text(stream)?, path(directory)?) };
-        let config = server.config();
-        let record = match &config.record {
-            Some(record) => RecordConfig {
-                directory,
-                ..record.clone()
-            },
-            None => RecordConfig::new(directory),
-        };
+        let mut record = server
+            .config()
+            .record
+            .clone()
+            .unwrap_or_else(|| RecordConfig::new(&directory));
+        record.directory = directory;
         Ok(server.record(stream, record)?)
     })
 }

@@ -109,6 +109,18 @@ pub enum Event {
         /// What it consists of.
         tracks: Vec<Track>,
     },
+    /// A stream's publisher vanished without a goodbye: its line broke, or nothing came
+    /// from it. [`Event::StreamUnpublished`] follows at once; players are told nothing
+    /// before the grace is over, and never if a publisher is back by then.
+    PublisherLost {
+        /// Which.
+        stream: StreamId,
+        /// Its path.
+        name: StreamName,
+        /// How long players wait for the next publisher, see
+        /// [`StreamConfig::republish_grace`](crate::config::StreamConfig).
+        grace: Duration,
+    },
     /// A stream's publisher left; within the grace it may come back.
     StreamUnpublished {
         /// Which.

@@ -18,7 +18,7 @@ use crate::metrics::WorkerReport;
 use crate::outgoing::Errand;
 use crate::platform::Wake;
 use crate::stream::directory::Grant;
-use crate::stream::message::{PublisherMessage, StreamNews};
+use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
 use crate::stream::tap_queue::TapQueue;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +52,11 @@ pub(crate) enum Command {
         publisher: Option<ConnectionId>,
     },
     /// That publisher is gone.
-    Unpublish { stream: StreamId, epoch: u32 },
+    Unpublish {
+        stream: StreamId,
+        epoch: u32,
+        departure: Departure,
+    },
     /// A subscriber on `worker` wants to join a stream that lives here.
     Join {
         stream: StreamId,
@@ -65,7 +69,6 @@ pub(crate) enum Command {
     Snapshot {
         stream: StreamId,
         join: JoinId,
-        has_video: bool,
         packets: Vec<SharedPacket>,
         /// For the list of them.
         charge: Charge,
@@ -127,6 +130,8 @@ pub(crate) enum ConnectionCommand {
         request: RequestId,
         decision: Result<(), RejectReason>,
     },
+    /// It is slow to shake hands, and others wait.
+    MakeRoom,
     /// It is to go.
     Disconnect {
         reason: CloseReason,

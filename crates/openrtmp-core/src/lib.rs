@@ -35,11 +35,13 @@
 //! one of them. One thread for event callbacks, one for access callbacks, one for
 //! recording, each only if asked for. Host code never runs on a worker.
 
-pub mod access;
+#![deny(missing_debug_implementations)]
+
+mod access;
 mod addresses;
 mod budget;
 pub mod client;
-pub mod config;
+mod config;
 mod credit;
 mod dial;
 mod dispatch;
@@ -57,6 +59,7 @@ mod log_limit;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;
+mod newcomers;
 mod outgoing;
 mod placement;
 #[doc(hidden)]
@@ -70,13 +73,18 @@ mod server;
 mod shared;
 #[cfg(test)]
 mod sim_tests;
+mod steps;
 mod stream;
 mod sync;
 mod tap;
 mod worker;
 
-pub use access::{AccessAction, AccessRequest, Protocol};
-pub use config::{Config, ConfigError, DocumentError, Format, Listen, ListenTransport};
+pub use access::{AccessAction, AccessRequest, KeyRing, Protocol};
+pub use config::{
+    AccessConfig, Config, ConfigError, DEFAULT_PORT, DocumentError, Format, GopConfig,
+    LimitsConfig, Listen, ListenTransport, QueueConfig, RecordConfig, RtmpConfig, SecondPublisher,
+    StreamConfig,
+};
 pub use error::{RecordError, StartError};
 pub use events::{CloseReason, Event};
 pub use id::{ConnectionId, StreamId};
@@ -87,9 +95,8 @@ pub use metrics::{
     WorkerMetrics,
 };
 pub use openrtmp_protocol as protocol;
-pub use openrtmp_protocol::Secret;
 pub use outgoing::OutgoingError;
-pub use publisher::{PublishError, Publisher};
+pub use publisher::{AudioPacket, PublishError, Publisher, VideoPacket};
 pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use record::RecordingSummary;
 pub use secret::StreamName;

@@ -47,7 +47,11 @@ limits! {
     Connections = "limits.connections", |c| c.limits.connections;
     ConnectionsPerAddress = "limits.connections_per_address", |c| c.limits.connections_per_address;
     HandshakeGrace = "limits.handshake_grace", |c| c.limits.handshake_grace;
+    ConnectionWork = "limits.connection_work", |c| c.limits.connection_work;
+    MessageRate = "limits.message_rate", |c| c.limits.message_rate;
     Publishers = "limits.publishers", |c| c.limits.publishers;
+    PublishersPerConnection = "limits.publishers_per_connection", |c| c.limits.publishers_per_connection;
+    PublishersPerAddress = "limits.publishers_per_address", |c| c.limits.publishers_per_address;
     PublisherBitrate = "limits.publisher_bitrate", |c| c.limits.publisher_bitrate;
     OutgoingBitrate = "limits.outgoing_bitrate", |c| c.limits.outgoing_bitrate;
     Memory = "limits.memory", |c| c.limits.memory;
@@ -75,6 +79,8 @@ limits! {
     HandshakeTimeout = "rtmp.handshake_timeout", |c| c.rtmp.handshake_timeout;
     ConnectTimeout = "rtmp.connect_timeout", |c| c.rtmp.connect_timeout;
     IdleTimeout = "rtmp.idle_timeout", |c| c.rtmp.idle_timeout;
+    MediaTimeout = "streams.media_timeout", |c| c.streams.media_timeout;
+    MessageTimeout = "streams.message_timeout", |c| c.streams.message_timeout;
     DecisionTimeout = "access.decision_timeout", |c| c.access.decision_timeout;
     QueueDelay = "queue.max_delay", |c| c.queue.max_delay;
     QueueBytes = "queue.max_bytes", |c| c.queue.max_bytes;

@@ -1,16 +1,15 @@
 //! Which worker serves each connection. Locked when a connection comes, moves or goes,
 //! and when the host or another worker has something for it; never per frame.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, IdMap};
 use crate::sync::lock;
 
 /// Where the connections are.
 #[derive(Debug, Default)]
 pub(crate) struct Locations {
-    workers: Mutex<HashMap<ConnectionId, usize>>,
+    workers: Mutex<IdMap<ConnectionId, usize>>,
 }
 
 impl Locations {

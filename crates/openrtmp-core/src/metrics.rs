@@ -14,6 +14,7 @@ use crate::stream::tracks::Track;
 
 /// The server at one moment. Counters grow from the start and never reset.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Metrics {
     /// Since the start, seconds.
     pub uptime_seconds: f64,
@@ -45,6 +46,8 @@ pub struct Metrics {
     pub memory: usize,
     /// Errors by category.
     pub errors: ErrorCounts,
+    /// Messages that came to nothing, of peers that were put up with.
+    pub ignored: IgnoredCounts,
     /// From a frame's arrival to its last byte handed to a player's socket.
     pub delay: DelayPercentiles,
     /// Per worker.
@@ -86,6 +89,7 @@ impl Metrics {
         self.bitrate_in += w.bitrate_in;
         self.bitrate_out += w.bitrate_out;
         self.errors.add(&part.errors);
+        self.ignored.add(&part.ignored);
         self.dropped_frames += part.dropped_frames;
         self.workers.push(part.worker);
         self.streams.extend(part.streams);
@@ -104,6 +108,7 @@ impl Metrics {
 
 /// One worker.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct WorkerMetrics {
     /// Which.
     pub worker: usize,
@@ -123,6 +128,7 @@ pub struct WorkerMetrics {
 
 /// Errors by category.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ErrorCounts {
     /// Peers that broke the protocol.
     pub protocol: u64,
@@ -152,8 +158,29 @@ impl ErrorCounts {
     }
 }
 
+/// Messages that came to nothing though the connection went on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct IgnoredCounts {
+    /// Of a type that is not known.
+    pub unknown: u64,
+    /// Commands that cannot be read.
+    pub unreadable: u64,
+    /// Media where nothing is published, more of it than may wait, and data that no
+    /// player can read.
+    pub dropped: u64,
+}
+
+impl IgnoredCounts {
+    pub(crate) fn add(&mut self, other: &IgnoredCounts) {
+        self.unknown += other.unknown;
+        self.unreadable += other.unreadable;
+        self.dropped += other.dropped;
+    }
+}
+
 /// One stream.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct StreamMetrics {
     /// Which.
     pub id: StreamId,
@@ -173,10 +200,13 @@ pub struct StreamMetrics {
     pub audio_frames: u64,
     /// Key frames.
     pub keyframes: u64,
-    /// Timestamp gaps over a second.
+    /// Gaps of a track over a second.
     pub gaps: u64,
-    /// Times its clock was set back.
+    /// Times that the clock of a track was set, or was far from the other tracks', and
+    /// the stream's went on.
     pub rebases: u64,
+    /// Frames whose timestamps were far off and were replaced.
+    pub strays: u64,
     /// Frames refused for lack of memory.
     pub starved_frames: u64,
     /// Messages that players on other workers did not get because their worker did not
@@ -194,6 +224,7 @@ pub struct StreamMetrics {
 
 /// One connection.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ConnectionMetrics {
     /// Which.
     pub id: ConnectionId,
@@ -213,6 +244,7 @@ pub struct ConnectionMetrics {
 
 /// One player of one stream.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct SubscriberMetrics {
     /// Its connection.
     pub connection: ConnectionId,
@@ -235,6 +267,7 @@ pub struct SubscriberMetrics {
 pub(crate) struct WorkerReport {
     pub(crate) worker: WorkerMetrics,
     pub(crate) errors: ErrorCounts,
+    pub(crate) ignored: IgnoredCounts,
     pub(crate) dropped_frames: u64,
     pub(crate) delay: DelayHistogram,
     pub(crate) streams: Vec<StreamMetrics>,
@@ -244,6 +277,7 @@ pub(crate) struct WorkerReport {
 
 /// Percentiles of a delay in milliseconds, to within a quarter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct DelayPercentiles {
     /// Half of the frames were faster.
     pub p50_ms: f64,

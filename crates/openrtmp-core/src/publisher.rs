@@ -1,5 +1,6 @@
 //! The host publishes frames of its own, in process.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,7 +17,8 @@ use crate::id::{PublisherId, StreamId};
 use crate::inbox::Command;
 use crate::shared::Shared;
 use crate::stream::directory::{Claim, ClaimRules, Standing, Turn};
-use crate::stream::message::PublisherMessage;
+use crate::stream::message::{Departure, PublisherMessage};
+use crate::stream::pulse::Pulse;
 
 /// What may be on its way to the worker. More means that it cannot keep up, and the
 /// host should know rather than fill memory.
@@ -35,6 +37,43 @@ pub struct Publisher {
     home: usize,
     turn: Arc<Turn>,
     in_flight: Arc<InFlight>,
+    pulse: Arc<Pulse>,
+}
+
+/// A packet of video, for [`Publisher::write_video`].
+#[derive(Clone, Copy, Debug)]
+pub struct VideoPacket<'a> {
+    /// The codec of the track.
+    pub codec: VideoCodec,
+    /// The track; 0 is the one that every player knows.
+    pub track: u8,
+    /// What the frame depends on; without meaning in a configuration.
+    pub frame_type: FrameType,
+    /// Configuration, frame or end.
+    pub kind: VideoPacketKind,
+    /// When it is decoded, milliseconds.
+    pub timestamp: u32,
+    /// How much later it is shown, milliseconds; 0 without B-frames.
+    pub composition_time: i32,
+    /// As the codec's RTMP mapping has it: of H.264 the AVCDecoderConfigurationRecord,
+    /// then NAL units with their lengths before them.
+    pub body: &'a [u8],
+}
+
+/// A packet of audio, for [`Publisher::write_audio`].
+#[derive(Clone, Copy, Debug)]
+pub struct AudioPacket<'a> {
+    /// The codec of the track.
+    pub codec: AudioCodec,
+    /// The track; 0 is the one that every player knows.
+    pub track: u8,
+    /// Configuration, frame or end.
+    pub kind: AudioPacketKind,
+    /// When it is heard, milliseconds.
+    pub timestamp: u32,
+    /// As the codec's RTMP mapping has it: of AAC the AudioSpecificConfig, then raw
+    /// frames.
+    pub body: &'a [u8],
 }
 
 /// Why the host cannot publish.
@@ -89,9 +128,11 @@ impl Publisher {
             Claim::Granted(grant) => {
                 let (stream, epoch, home) = (grant.id, grant.epoch, grant.home);
                 let (replaced, turn) = (grant.replaced, grant.turn.clone());
+                let (evicted, pulse) = (grant.evicted, grant.pulse.clone());
                 shared.inboxes[home].send(Command::Publish(grant));
                 drop(directory);
                 shared.notify_replaced(replaced);
+                shared.notify_evicted(evicted);
                 Ok(Publisher {
                     shared: shared.clone(),
                     stream,
@@ -99,6 +140,7 @@ impl Publisher {
                     home,
                     turn,
                     in_flight: InFlight::new(IN_FLIGHT),
+                    pulse,
                 })
             }
         }
@@ -130,6 +172,7 @@ impl Publisher {
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
         }
+        self.pulse.fall_silent(self.shared.now());
         if self.in_flight.level() > Level::Within {
             return Err(PublishError::Full);
         }
@@ -151,37 +194,25 @@ impl Publisher {
     }
 
     /// Sends a video packet: its decoder configuration first
-    /// ([`VideoPacketKind::SequenceStart`]), then frames. Times in milliseconds;
-    /// `composition_time` is presentation minus decoding time.
-    #[allow(clippy::too_many_arguments)]
-    pub fn write_video(
-        &mut self,
-        codec: VideoCodec,
-        track: u8,
-        frame_type: FrameType,
-        kind: VideoPacketKind,
-        timestamp: u32,
-        composition_time: i32,
-        body: &[u8],
-    ) -> Result<(), PublishError> {
-        let payload = write_video(codec, track, frame_type, kind, composition_time, body);
-        self.write_message(MediaKind::Video, timestamp, payload)
+    /// ([`VideoPacketKind::SequenceStart`]), then frames. Errors are those of
+    /// [`Publisher::write_message`].
+    pub fn write_video(&mut self, packet: &VideoPacket<'_>) -> Result<(), PublishError> {
+        let payload = write_video(
+            packet.codec,
+            packet.track,
+            packet.frame_type,
+            packet.kind,
+            packet.composition_time,
+            packet.body,
+        );
+        self.write_message(MediaKind::Video, packet.timestamp, payload)
     }
 
-    /// Sends an audio packet: its configuration first, then frames.
-    pub fn write_audio(
-        &mut self,
-        codec: AudioCodec,
-        track: u8,
-        kind: AudioPacketKind,
-        timestamp: u32,
-        body: &[u8],
-    ) -> Result<(), PublishError> {
-        self.write_message(
-            MediaKind::Audio,
-            timestamp,
-            write_audio(codec, track, kind, body),
-        )
+    /// Sends an audio packet: its configuration first, then frames. Errors are those of
+    /// [`Publisher::write_message`].
+    pub fn write_audio(&mut self, packet: &AudioPacket<'_>) -> Result<(), PublishError> {
+        let payload = write_audio(packet.codec, packet.track, packet.kind, packet.body);
+        self.write_message(MediaKind::Audio, packet.timestamp, payload)
     }
 
     /// Sends onMetaData. Without it players get what the packets tell.
@@ -198,11 +229,20 @@ impl Publisher {
     }
 }
 
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.shared.inboxes[self.home].send(Command::Unpublish {
             stream: self.stream,
             epoch: self.epoch,
+            departure: Departure::Goodbye,
         });
     }
 }

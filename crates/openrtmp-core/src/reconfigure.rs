@@ -1,4 +1,4 @@
-//! Other settings for a running server (C3).
+//! Other settings for a running server.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +14,7 @@ use crate::sync::lock;
 
 /// What [`Server::reconfigure`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reconfigured {
     /// Dotted paths of the settings that are different now.
     pub changed: Vec<String>,
@@ -48,7 +49,7 @@ impl Server {
     ///   if the new one cannot be had, they are opened again.
     /// - `rtmp`, but `ping_interval`, and `limits.session`: for connections that
     ///   come from now on; `queue.unsent_bytes`: for players that do;
-    ///   `streams.republish_grace` and `access.decision_timeout`: for what begins from
+    ///   `streams.republish_grace`, `streams.goodbye_grace` and `access.decision_timeout`: for what begins from
     ///   now on. Lower limits close nobody.
     /// - `queue.worker_bytes` and `queue.worker_messages`: for publishers, and for streams
     ///   that are first played on a worker, from now on.

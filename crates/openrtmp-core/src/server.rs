@@ -1,6 +1,7 @@
 //! The handle a host holds.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::inbox::{Command, ConnectionCommand, Inbox};
 use crate::locations::Locations;
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
+use crate::newcomers::Newcomers;
 use crate::placement::Placement;
 use crate::platform::Platform;
 use crate::platform::native::Native;
@@ -85,6 +87,7 @@ pub struct ServerBuilder {
 
 /// What was going on when a server was stopped.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Time since the start.
     pub uptime: Duration,
@@ -106,6 +109,7 @@ pub struct Summary {
 
 /// What a probe of health wants to know.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Health {
     /// Every worker answers.
     pub live: bool,
@@ -113,6 +117,25 @@ pub struct Health {
     pub ready: bool,
     /// Why it is not live or not ready.
     pub reasons: Vec<String>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &*lock(&self.addresses))
+            .field("running", &lock(&self.running).is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("config", &self.config)
+            .field("on_event", &self.on_event.is_some())
+            .field("on_access", &self.on_access.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -154,7 +177,7 @@ impl Server {
         self.shared.base_metrics().with(reports)
     }
 
-    /// Whether it works, and whether it would take another peer now (O4). Asks
+    /// Whether it works, and whether it would take another peer now. Asks
     /// each worker, as [`Server::metrics`] does.
     pub fn health(&self) -> Health {
         let metrics = self.metrics();
@@ -618,6 +641,8 @@ impl<P: Platform> Assembly<P> {
             play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
             secret_names: AtomicBool::new(config.access.secret_names),
             masks,
+            newcomers: Newcomers::default(),
+            publisher_addresses: Arc::default(),
             wrong_keys: AtomicU64::new(0),
             outgoing: SharedRate::new(count),
             log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),

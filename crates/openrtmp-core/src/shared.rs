@@ -18,6 +18,7 @@ use crate::limit::Limit;
 use crate::locations::Locations;
 use crate::log_limit::{Cause, LogLimit};
 use crate::metrics::{ErrorCounts, Metrics};
+use crate::newcomers::Newcomers;
 use crate::placement::Placement;
 use crate::rate::SharedRate;
 use crate::record::RecordingLosses;
@@ -49,6 +50,9 @@ pub(crate) struct Shared {
     pub(crate) log_limit: Arc<LogLimit>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) locations: Locations,
+    pub(crate) newcomers: Newcomers,
+    /// Publishers by the address they come from.
+    pub(crate) publisher_addresses: Arc<Addresses>,
     pub(crate) placement: Placement,
     /// Addresses whose listening sockets were lost and cannot be had again yet.
     pub(crate) lost_listeners: Mutex<Vec<SocketAddr>>,
@@ -98,6 +102,12 @@ impl Shared {
     pub(crate) fn notify_replaced(&self, replaced: Option<PublisherId>) {
         let reason = CloseReason::Refused("another publisher took over".to_owned());
         self.end_publisher(replaced, reason);
+    }
+
+    /// Notifies a connection that its place among the publishers is another's now.
+    pub(crate) fn notify_evicted(&self, evicted: Option<PublisherId>) {
+        let reason = CloseReason::Network("silent, and others wanted to publish".to_owned());
+        self.end_publisher(evicted, reason);
     }
 
     /// Notifies a connection that it publishes no longer.

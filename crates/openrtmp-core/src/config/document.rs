@@ -496,7 +496,7 @@ mod tests {
             assert!(known, "{path} is not told of");
         }
         // Elsewhere too, what looks like a setting is one.
-        let groups = ["limits.", "rtmp.", "queue.", "gop.", "access."];
+        let groups = ["limits.", "rtmp.", "streams.", "queue.", "gop.", "access."];
         let quoted = text.split('`').skip(1).step_by(2);
         for path in quoted.filter(|word| groups.iter().any(|group| word.starts_with(group))) {
             assert!(lookup(&tree, path).is_ok(), "{path} is no setting");

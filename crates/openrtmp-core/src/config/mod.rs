@@ -26,6 +26,7 @@ pub const DEFAULT_PORT: u16 = 1935;
 /// [`Server::start`](crate::Server::start), which checks it first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// Addresses to listen on. Port 0 takes a free port. IPv6 sockets are IPv6
     /// only: name `0.0.0.0` and `[::]` for both.
@@ -51,6 +52,7 @@ pub struct Config {
 /// The RTMP protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RtmpConfig {
     /// Chunk size written, 128 to 65,536 bytes.
     pub chunk_size: u32,
@@ -73,7 +75,7 @@ pub struct RtmpConfig {
     pub ping_interval: Duration,
 }
 
-/// Who wins when a second publisher comes (S3). A publisher that has been
+/// Who wins when a second publisher comes. A publisher that has been
 /// silent for [`StreamConfig::publisher_timeout`] is replaced under each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,24 +92,53 @@ pub enum SecondPublisher {
 /// Publishing and playing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct StreamConfig {
     /// Who wins when a second publisher comes.
     pub second_publisher: SecondPublisher,
-    /// A publisher silent this long may always be replaced, 100 ms to 1 day.
+    /// A publisher of which no byte of audio, video or data has come for so long may
+    /// always be replaced by another of the same name; and when there are as many as
+    /// `limits.publishers` allows, the one that has been silent longest beyond it makes
+    /// room for a new one. 100 ms to 1 day.
     #[serde(with = "document::milliseconds")]
     pub publisher_timeout: Duration,
-    /// Subscribers stay attached this long after a publisher left, and notice
-    /// nothing if it comes back; zero tells them at once. Up to 1 day.
+    /// A publish ends of which no byte of audio, video or data has come for so long:
+    /// its peer or its network has vanished. Zero keeps it; otherwise 100 ms to 1 day.
+    /// Time in which the server does not read from the connection does not count, here
+    /// and below.
+    #[serde(with = "document::milliseconds")]
+    pub media_timeout: Duration,
+    /// A publish ends of which no whole message has come for so long. Zero keeps it;
+    /// otherwise 100 ms to 1 day. A large picture on a slow line may take a while.
+    #[serde(with = "document::milliseconds")]
+    pub message_timeout: Duration,
+    /// Players stay attached this long after a publisher vanished without a goodbye, and
+    /// notice nothing but a pause if it is back by then: a hiccup of an encoder's line
+    /// ends nobody's playback. [`Event::PublisherLost`](crate::Event::PublisherLost)
+    /// tells the host at once. Zero tells players at once. Up to 1 day.
     #[serde(with = "document::milliseconds")]
     pub republish_grace: Duration,
+    /// The same after a goodbye (FCUnpublish, deleteStream or closeStream, or the host's
+    /// own end of it): whoever said so does not come back at once.
+    #[serde(with = "document::milliseconds")]
+    pub goodbye_grace: Duration,
     /// Players of a stream that is not there wait for it; otherwise they get
     /// NetStream.Play.StreamNotFound.
     pub wait_for_publisher: bool,
+    /// A new stream's first frame is at time 0, whatever its publisher's clock says;
+    /// otherwise its clock is the publisher's. All players see the stream's clock: who
+    /// joins later begins at the time it has by then.
+    pub start_at_zero: bool,
+    /// Players get every track though they announce no multitrack; otherwise those get
+    /// the default tracks alone, in the plainest messages that can carry them. A player
+    /// asks for all by `?tracks=all` behind the stream's name.
+    pub all_tracks: bool,
 }
 
-/// The GOP cache: what a player gets at once when it joins (S6).
+/// The GOP cache: what a player gets at once when it joins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GopConfig {
     /// Keep at least this much behind the newest frame, whole GOPs, 0 to 60 s.
     #[serde(with = "document::milliseconds")]
@@ -121,9 +152,10 @@ pub struct GopConfig {
     pub max_bytes: usize,
 }
 
-/// What waits for a slow subscriber (S7).
+/// What waits for a slow subscriber.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct QueueConfig {
     /// When the oldest waiting frame is older than this, video is dropped up to
     /// the next key frame. 10 ms to 10 min.
@@ -168,6 +200,7 @@ pub struct QueueConfig {
 /// Who may publish and play.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AccessConfig {
     /// Keys that may publish, see [`crate::access::KeyRing`]. None: open.
     pub publish_keys: Vec<String>,
@@ -198,6 +231,7 @@ impl fmt::Debug for AccessConfig {
 /// Recording to FLV files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RecordConfig {
     /// Folder; made if missing.
     pub directory: PathBuf,
@@ -218,9 +252,10 @@ pub struct RecordConfig {
     pub queue_bytes: usize,
 }
 
-/// What peers may make the server hold or do (L). Defaults, not ceilings.
+/// What peers may make the server hold or do. Defaults, not ceilings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LimitsConfig {
     /// Connections at once. 16 more are heard until they can be told why they are
     /// refused; what comes then is closed at once.
@@ -232,8 +267,22 @@ pub struct LimitsConfig {
     /// to `connect` in this time makes room for a new one. 0 to 10 min.
     #[serde(with = "document::milliseconds")]
     pub handshake_grace: Duration,
+    /// Time of a worker that one connection may take of each second, 1 ms to 1 s; 0: no
+    /// limit. Counted in work that is about that much, by what it says and what that
+    /// leads to. One that is a second's worth ahead is not read until that is made up
+    /// for, so that its peer has to wait.
+    #[serde(with = "document::milliseconds")]
+    pub connection_work: Duration,
+    /// Messages a second of one connection, of every kind; 0: no limit. One that has
+    /// sent more than ten seconds' worth ahead of that is closed.
+    pub message_rate: u32,
     /// Publishers at once, the host's own included.
     pub publishers: usize,
+    /// Publishers of one connection, 1 or more.
+    pub publishers_per_connection: usize,
+    /// Publishers from one address (of IPv6: one /64); 0: no limit. Off by default: one
+    /// machine may well publish many streams.
+    pub publishers_per_address: usize,
     /// Bit/s of one publisher; beyond, a warning; 0: no limit.
     pub publisher_bitrate: u64,
     /// Disconnect a publisher over its bit rate rather than only warn.
@@ -340,8 +389,13 @@ impl Config {
             streams: StreamConfig {
                 second_publisher: SecondPublisher::Reject,
                 publisher_timeout: Duration::from_secs(10),
-                republish_grace: Duration::ZERO,
+                media_timeout: Duration::from_secs(10),
+                message_timeout: Duration::from_secs(30),
+                republish_grace: Duration::from_secs(5),
+                goodbye_grace: Duration::ZERO,
                 wait_for_publisher: true,
+                start_at_zero: false,
+                all_tracks: false,
             },
             gop: GopConfig {
                 min_duration: Duration::from_secs(2),
@@ -369,7 +423,11 @@ impl Config {
                 connections: 1000,
                 connections_per_address: 0,
                 handshake_grace: Duration::from_secs(1),
+                connection_work: Duration::from_millis(250),
+                message_rate: 10_000,
                 publishers: 10,
+                publishers_per_connection: 4,
+                publishers_per_address: 0,
                 publisher_bitrate: 50_000_000,
                 disconnect_over_bitrate: false,
                 outgoing_bitrate: 500_000_000,
@@ -400,7 +458,7 @@ impl Config {
         config
     }
 
-    /// S7's low-latency mode: half a second of queue instead of five.
+    /// Low latency: half a second of queue instead of five.
     pub fn with_low_latency(mut self) -> Config {
         self.queue.max_delay = Duration::from_millis(500);
         self

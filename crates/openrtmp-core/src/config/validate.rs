@@ -4,6 +4,7 @@ use std::time::Duration;
 use openrtmp_protocol::StreamName;
 
 use super::Config;
+use crate::record::template;
 
 /// A setting that is not allowed: where, what it is, what may stand there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +60,15 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         ms(100),
         day,
     )?;
+    for (path, limit) in [
+        ("streams.media_timeout", c.streams.media_timeout),
+        ("streams.message_timeout", c.streams.message_timeout),
+    ] {
+        if !limit.is_zero() {
+            time(path, limit, ms(100), day)?;
+        }
+    }
+    time("streams.goodbye_grace", c.streams.goodbye_grace, ms(0), day)?;
     time(
         "streams.republish_grace",
         c.streams.republish_grace,
@@ -131,6 +141,11 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
         ));
     }
     if let Some(record) = &c.record
+        && let Err(unknown) = template::check(&record.template)
+    {
+        return Err(wrong("record.template", &record.template, &unknown));
+    }
+    if let Some(record) = &c.record
         && record.directory.as_os_str().is_empty()
     {
         return Err(wrong("record.directory", "\"\"", "a folder"));
@@ -155,7 +170,17 @@ pub(super) fn validate(c: &Config) -> Result<(), ConfigError> {
     )?;
     time("limits.linger", c.limits.linger, ms(0), minute)?;
     time("limits.accept_retry", c.limits.accept_retry, ms(10), minute)?;
+    if !c.limits.connection_work.is_zero() {
+        let work = c.limits.connection_work;
+        time("limits.connection_work", work, ms(1), ms(1000))?;
+    }
     range("limits.publishers", c.limits.publishers, 1, 1 << 24)?;
+    range(
+        "limits.publishers_per_connection",
+        c.limits.publishers_per_connection,
+        1,
+        65_536,
+    )?;
     range("limits.memory", c.limits.memory, 1 << 20, usize::MAX)?;
     range(
         "limits.session.message_bytes",
@@ -286,5 +311,11 @@ mod tests {
         record.template = "../{name}".into();
         config.record = Some(record);
         assert_eq!(config.validate().unwrap_err().path, "record.template");
+        let mut config = Config::desktop();
+        config.record = Some(crate::config::RecordConfig::new("rec"));
+        config.record.as_mut().unwrap().template = "{app}/{nmae}".into();
+        let error = config.validate().unwrap_err();
+        assert_eq!(error.path, "record.template");
+        assert!(error.allowed.contains("{nmae}"), "{error}");
     }
 }

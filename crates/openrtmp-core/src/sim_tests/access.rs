@@ -1,4 +1,4 @@
-//! Who may connect, publish and play (A1, A2).
+//! Who may connect, publish and play.
 
 use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::command::code;

@@ -35,6 +35,10 @@ impl Siege {
     }
 
     fn of(mut setup: Setup, change: impl FnOnce(&mut Config)) -> Siege {
+        // The stream is looked at now and then only, and what an attack leaves at once.
+        let streams = &mut setup.config.streams;
+        (streams.media_timeout, streams.message_timeout) = (ms(0), ms(0));
+        streams.republish_grace = ms(0);
         change(&mut setup.config);
         // The cache would move the sums by whole GOPs.
         setup.config.gop.max_frames = 0;
@@ -187,7 +191,7 @@ fn a_flood_beyond_the_limit_costs_an_accept_and_a_close_each() {
     assert!(turns < 4000, "{turns} turns for 4,000 connections");
     assert!(limits_told(&s.w, "limits.connections") <= 20 * seconds);
     let lines = s.lines.take();
-    assert!(lines.len() < 60 * seconds, "{} lines", lines.len());
+    assert!(lines.len() < 90 * seconds, "{} lines", lines.len());
     assert!(s.w.metrics().refused > 3900);
     s.end();
 }
@@ -585,6 +589,9 @@ fn metadata_and_header_floods_are_kept_once() {
     let mut s = Siege::new(|c| c.limits.header_bytes = 256 << 10);
     let flooder = s.publishing("flood");
     let player = s.w.player("live/flood");
+    // Headers in front of the first frame wait for it.
+    let picture = media::video(true, 0, 100);
+    s.w[flooder].say(&message(6, kind::VIDEO, 1, &picture));
     let mut most = 0;
     for n in 0..200u32 {
         s.w[flooder].say(&message(
@@ -601,7 +608,7 @@ fn metadata_and_header_floods_are_kept_once() {
     }
     assert!(most < 100_000, "{most}");
     assert!(!s.w[player].is_closed());
-    // Each changed and was passed on, none is a frame.
+    // Each changed and was passed on.
     assert!(s.w[player].media.len() > 390);
 
     // Of every track there can be, 10,000 bytes: a quarter of a MiB are kept.
@@ -806,7 +813,7 @@ fn timestamps_that_jump_are_told_a_few_times_only() {
     }
     s.w.run(ms(200));
     let lines = s.lines.take();
-    let told = Lines::count(&lines, "timestamps jump");
+    let told = Lines::count(&lines, "timestamp is off");
     assert!((1..=20).contains(&told), "{told} lines");
     s.w.send(s.publisher, MediaKind::Data, 0, media::metadata(1.0));
     s.end();

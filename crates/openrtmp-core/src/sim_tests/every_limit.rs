@@ -113,6 +113,59 @@ const CASES: &[Case] = &[
         },
     ),
     (
+        Limit::ConnectionWork,
+        |s| s.config.limits.connection_work = ms(1),
+        |w| {
+            let who = connected(w);
+            for _ in 0..4000 {
+                w[who].command_on(0, "releaseStream", &["cam".into()]);
+            }
+        },
+    ),
+    (
+        Limit::MessageRate,
+        |s| s.config.limits.message_rate = 10,
+        |w| {
+            let who = connected(w);
+            for _ in 0..101 {
+                w[who].message(kind::AUDIO, 1, &[]);
+            }
+        },
+    ),
+    (
+        Limit::PublishersPerConnection,
+        |s| s.config.limits.publishers_per_connection = 1,
+        |w| {
+            let who = connected(w);
+            for (stream, name) in [(1, "a"), (2, "b")] {
+                w[who].command_on(0, "createStream", &[]);
+                w[who].command_on(stream, "publish", &[name.into(), "live".into()]);
+            }
+        },
+    ),
+    (
+        Limit::PublishersPerAddress,
+        |s| s.config.limits.publishers_per_address = 1,
+        |w| {
+            w.publisher("live/a");
+            w.client(ClientMode::Publish, "live/b");
+        },
+    ),
+    (
+        Limit::MediaTimeout,
+        |s| s.config.streams.media_timeout = ms(100),
+        |w| {
+            w.publisher("live/a");
+        },
+    ),
+    (
+        Limit::MessageTimeout,
+        |s| s.config.streams.message_timeout = ms(100),
+        |w| {
+            w.publisher("live/a");
+        },
+    ),
+    (
         Limit::Publishers,
         |s| s.config.limits.publishers = 1,
         |w| {

@@ -1,4 +1,4 @@
-//! Bugs of ours cost as little as they can (E1).
+//! Bugs of ours cost as little as they can.
 
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
@@ -23,7 +23,7 @@ fn id_of(w: &World, n: usize) -> crate::ConnectionId {
 
 #[test]
 fn a_panic_inside_a_connection_closes_that_connection_only() {
-    let mut w = World::new(1);
+    let mut w = World::with(1, |c| c.streams.republish_grace = ms(0));
     let broken = w.live("live/broken");
     let waiting = w.player("live/broken");
     let publisher = w.live("live/cam");
@@ -76,7 +76,8 @@ fn a_worker_that_dies_is_restarted_with_its_listeners() {
 #[test]
 fn a_publisher_lost_with_its_worker_ends_its_stream_elsewhere() {
     let mut w = World::with(2, |c| {
-        c.streams.second_publisher = SecondPublisher::Takeover
+        c.streams.second_publisher = SecondPublisher::Takeover;
+        c.streams.republish_grace = ms(0);
     });
     // The stream lives on worker 1, its second publisher on worker 0.
     let spare = w.raw();
@@ -169,7 +170,7 @@ fn a_connection_goes_to_the_worker_of_its_stream_with_all_it_said() {
     let publisher = w.live("live/cam");
     // Busy enough that the publisher of another stream goes elsewhere, and with it
     // everybody who plays that.
-    w.shared.placement.measured(0, 900);
+    w.shared.placement.measured(0, 900_000, 3);
     let elsewhere = w.client(ClientMode::Publish, "live/other");
     w.until("Publish.Start", |w| w[elsewhere].is_ready());
     w.headers(elsewhere);

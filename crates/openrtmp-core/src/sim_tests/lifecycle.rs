@@ -1,4 +1,4 @@
-//! The end of a publisher, and its return (S4).
+//! The end of a publisher, and its return.
 
 use openrtmp_protocol::command::code;
 
@@ -9,7 +9,7 @@ use crate::events::Event;
 #[test]
 fn a_killed_publisher_is_told_to_players_within_a_second() {
     for workers in 1..=3 {
-        let mut w = World::new(workers);
+        let mut w = World::with(workers, |c| c.streams.republish_grace = ms(0));
         let publisher = w.live("live/cam");
         let players = [(); 4].map(|()| w.player("live/cam"));
         w.stream(publisher, 0..12);
@@ -69,7 +69,7 @@ fn a_player_stays_and_plays_the_next_publisher() {
 #[test]
 fn within_the_grace_players_notice_nothing() {
     for workers in 1..=3 {
-        let mut w = World::with(workers, |c| c.streams.republish_grace = ms(5000));
+        let mut w = World::with(workers, |c| c.streams.goodbye_grace = ms(5000));
         let first = w.live("live/cam");
         let player = w.player("live/cam");
         w.stream(first, 0..15);
@@ -119,7 +119,7 @@ fn a_player_that_joins_within_the_grace_waits_like_the_others() {
 
 #[test]
 fn a_stream_that_ended_and_its_player_leave_nothing_behind() {
-    let mut w = World::new(2);
+    let mut w = World::with(2, |c| c.streams.republish_grace = ms(0));
     for _ in 0..5 {
         let publisher = w.live("live/cam");
         let player = w.player("live/cam");
@@ -137,7 +137,7 @@ fn a_stream_that_ended_and_its_player_leave_nothing_behind() {
 
 #[test]
 fn one_connection_may_publish_and_play_several_message_streams() {
-    let mut w = World::new(2);
+    let mut w = World::with(2, |c| c.streams.republish_grace = ms(0));
     let publisher = w.live("live/a");
     // What it publishes itself, on message stream 2.
     w[publisher].command("createStream", &[]);

@@ -3,6 +3,7 @@
 
 mod access;
 mod attacks;
+mod encoders;
 mod every_limit;
 mod hostile;
 mod isolation;
@@ -10,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod lines;
 mod listeners;
+mod lives;
 mod media;
 mod memory;
 mod outgoing;
@@ -20,6 +22,7 @@ mod record_files;
 mod recording;
 mod second_publisher;
 mod secrets;
+mod silence;
 mod slow;
 mod stop;
 mod tap_options;
@@ -74,6 +77,7 @@ fn tests_that_security_md_names_exist() {
         ("limits::", include_str!("limits.rs")),
         ("memory::", include_str!("memory.rs")),
         ("secrets::", include_str!("secrets.rs")),
+        ("silence::", include_str!("silence.rs")),
         ("torture::", include_str!("torture.rs")),
         ("work::", include_str!("work.rs")),
     ];

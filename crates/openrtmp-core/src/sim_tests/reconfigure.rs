@@ -1,4 +1,4 @@
-//! Other settings for a running server (C3).
+//! Other settings for a running server.
 
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::{ClientMode, MediaKind};
@@ -124,14 +124,13 @@ fn limits_hold_for_who_comes_next() {
     .expect("allowed");
     let second = w.client(ClientMode::Publish, "live/b");
     w.until("the refusal", |w| w[second].is_closed());
-    let idle = w.raw();
-    w.run(ms(50));
+    let third = w.player("live/a");
     let over = w.client(ClientMode::Play, "live/a");
     w.until("the refusal", |w| w[over].is_closed());
     w.stream(first, 0..12);
     w.run(ms(50));
     assert_whole(&w[player].media, &w[first].sent);
-    w.kill(idle);
+    w.kill(third);
     w.end();
 }
 

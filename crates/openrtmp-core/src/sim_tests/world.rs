@@ -13,7 +13,7 @@ use openrtmp_protocol::chunk::ChunkWriter;
 use openrtmp_protocol::command::Command;
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{
-    ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
+    Capabilities, ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
 };
 use openrtmp_protocol::{RtmpUrl, Time};
 
@@ -32,6 +32,7 @@ use crate::record::{Recorder, RecorderTap};
 use crate::secret::StreamName;
 use crate::server::{Assembly, Server};
 use crate::shared::Shared;
+use crate::steps;
 use crate::stream::tap_queue::Selection;
 use crate::worker::Worker;
 
@@ -53,9 +54,12 @@ pub(super) struct World {
     pub(super) server: Arc<Server>,
     pub(super) shared: Arc<Shared>,
     /// Where it listens.
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
+    /// With a processor of its own, a worker is busy for as long as its work takes.
+    processor: Option<Processor>,
+    busy_until: Vec<Time>,
     recorders: Vec<Recording>,
     /// Recorders wait for their disk.
     pub(super) disk_hangs: bool,
@@ -67,6 +71,16 @@ pub(super) struct World {
     requests: Arc<Mutex<Vec<AccessRequest>>>,
     peers: Vec<Peer>,
 }
+
+/// What a worker's processor can do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Processor {
+    /// Units of work in a microsecond; a desktop's does a thousand.
+    pub(super) speed: u64,
+}
+
+/// What a step costs that says nothing of its cost, in units of work.
+const STEP: u64 = 20;
 
 /// A recorder that the world gives its turns.
 struct Recording {
@@ -102,6 +116,8 @@ pub(super) struct Setup {
     pub(super) placement: Rule,
     /// The host is asked; its requests wait in [`World::requests`].
     pub(super) host_decides: bool,
+    /// Work takes time.
+    pub(super) processor: Option<Processor>,
 }
 
 impl Setup {
@@ -115,6 +131,7 @@ impl Setup {
             seed: 1,
             placement: Rule::Fixed,
             host_decides: false,
+            processor: None,
         }
     }
 
@@ -147,6 +164,8 @@ impl Setup {
             sim,
             server,
             shared: assembly.shared,
+            processor: self.processor,
+            busy_until: vec![Time::ZERO; assembly.workers.len()],
             workers: assembly.workers.into_iter().map(Some).collect(),
             recorders: Vec::from_iter(assembly.recorder.map(|r| Recording::new(None, r))),
             disk_hangs: false,
@@ -202,7 +221,21 @@ impl World {
 
     /// The same with any app and stream.
     pub(super) fn client_at(&mut self, mode: ClientMode, url: RtmpUrl) -> Who {
-        let config = ClientConfig::new(url, mode);
+        self.client_with(ClientConfig::new(url, mode))
+    }
+
+    /// A player that was told Play.Start and announced nothing of Enhanced RTMP.
+    pub(super) fn plain_player(&mut self, path: &str) -> Who {
+        let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
+        let mut config = ClientConfig::new(url, ClientMode::Play);
+        config.capabilities = Capabilities::default();
+        let who = self.client_with(config);
+        self.until("Play.Start", |w| w[who].is_ready());
+        who
+    }
+
+    /// The same with settings of its own.
+    pub(super) fn client_with(&mut self, config: ClientConfig) -> Who {
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
         self[who].session = Some(session);
@@ -231,6 +264,7 @@ impl World {
             received: Vec::new(),
             events: Vec::new(),
             media: Vec::new(),
+            arrivals: Vec::new(),
             sent: Vec::new(),
             failure: None,
             closed: None,
@@ -307,7 +341,14 @@ impl World {
         peer.leaving = true;
     }
 
-    /// Is gone without a word.
+    /// Its machine is gone, or its network.
+    pub(super) fn vanish(&mut self, who: Who) {
+        if let Some(socket) = self[who].socket.take() {
+            socket.vanish();
+        }
+    }
+
+    /// Is reset.
     pub(super) fn kill(&mut self, who: Who) {
         if let Some(socket) = self[who].socket.take() {
             socket.reset();
@@ -326,7 +367,7 @@ impl World {
         let end = self.sim.now() + span;
         loop {
             self.act();
-            match self.sim.next_step().filter(|&at| at <= end) {
+            match self.next_step().filter(|&at| at <= end) {
                 Some(at) => self.sim.advance_to(at),
                 None => break,
             }
@@ -362,11 +403,25 @@ impl World {
             if is_so(self) {
                 return now;
             }
-            match self.sim.next_step() {
+            match self.next_step() {
                 Some(at) if at > now && at <= end => self.sim.advance_to(at),
                 _ => panic!("{what}: never, waited from {} to {end}", end - PATIENCE),
             }
         }
+    }
+
+    /// When something is next to happen: now, if anything is.
+    pub(super) fn next_step(&self) -> Option<Time> {
+        if self.processor.is_none() {
+            return self.sim.next_step();
+        }
+        let now = self.sim.now();
+        let workers = self.busy_until.iter().zip(&self.pollers);
+        let workers = workers.filter_map(|(&busy_until, &poller)| match busy_until > now {
+            true => Some(busy_until),
+            false => self.sim.next_deadline_of(poller),
+        });
+        workers.chain(self.sim.next_event()).min()
     }
 
     pub(super) fn act(&mut self) {
@@ -416,10 +471,19 @@ impl World {
         let Some(worker) = &mut self.workers[index] else {
             return false;
         };
-        if !self.sim.is_due(self.pollers[index]) {
+        let now = self.sim.now();
+        if self.busy_until[index] > now || !self.sim.is_due(self.pollers[index]) {
             return false;
         }
-        match catch_unwind(AssertUnwindSafe(|| worker.turn())) {
+        let before = (worker.work_done(), steps::taken());
+        let outcome = catch_unwind(AssertUnwindSafe(|| worker.turn()));
+        if let Some(Processor { speed }) = self.processor {
+            let said = worker.work_done() - before.0;
+            // Whichever is more: what code says of itself is not all that counts.
+            let cost = said.max((steps::taken() - before.1) * STEP);
+            self.busy_until[index] = now + Duration::from_micros(cost / speed);
+        }
+        match outcome {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.workers[index] = None,
             // It is due again: see [`Worker::run`].
@@ -511,11 +575,6 @@ impl World {
     pub(super) fn heaviest_turn(&self) -> u64 {
         let workers = self.workers.iter().flatten();
         workers.map(Worker::heaviest_turn).max().unwrap_or_default()
-    }
-
-    /// Entries of players' queues that were looked at, by those who are connected still.
-    pub(super) fn queue_steps(&self) -> u64 {
-        self.workers.iter().flatten().map(Worker::queue_steps).sum()
     }
 
     /// Entries among all timers.
@@ -613,6 +672,8 @@ pub(super) struct Peer {
     pub(super) received: Vec<u8>,
     pub(super) events: Vec<(Time, ClientEvent)>,
     pub(super) media: Vec<Piece>,
+    /// When each of them came.
+    pub(super) arrivals: Vec<Time>,
     pub(super) sent: Vec<Piece>,
     /// What ended its session.
     pub(super) failure: Option<SessionError>,
@@ -634,6 +695,11 @@ impl Peer {
             // Nothing there, or closed: nothing taken.
             let _ = socket.read(&mut vec![0; count]);
         }
+    }
+
+    /// Bytes it has yet to send.
+    pub(super) fn unsent(&self) -> usize {
+        self.out.len()
     }
 
     pub(super) fn say(&mut self, bytes: &[u8]) {
@@ -791,6 +857,7 @@ impl Peer {
             while let Some(event) = session.poll_event() {
                 match event {
                     ClientEvent::Media(m) => {
+                        self.arrivals.push(now);
                         self.media
                             .push(Piece::new(m.kind, m.timestamp, m.payload.into_bytes()));
                     }

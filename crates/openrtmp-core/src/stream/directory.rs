@@ -1,7 +1,7 @@
 //! Where each stream lives. Locked by publish, play and their ends; never per
 //! frame.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use openrtmp_protocol::session::RequestId;
 use crate::config::{Config, SecondPublisher};
 use crate::id::{ConnectionId, Ids, PublisherId, StreamId};
 use crate::secret::{Secrecy, StreamName};
+use crate::stream::pulse::Pulse;
 use crate::stream::tap_queue::{Selection, TapQueue};
 
 /// All streams that somebody publishes, plays, taps or waits for.
@@ -27,7 +28,8 @@ pub(crate) struct Inner {
     names: HashMap<StreamId, StreamName>,
     /// Taps on more than one stream.
     taps: Vec<Arc<TapQueue>>,
-    publishers: usize,
+    /// Streams with a publisher.
+    live: BTreeSet<StreamId>,
 }
 
 struct Entry {
@@ -47,7 +49,7 @@ struct Entry {
 struct Home {
     worker: usize,
     publisher: Option<PublisherId>,
-    activity: Arc<AtomicU64>,
+    pulse: Arc<Pulse>,
     turn: Arc<Turn>,
 }
 
@@ -92,12 +94,14 @@ pub(crate) struct Grant {
     pub(crate) epoch: u32,
     pub(crate) home: usize,
     pub(crate) publisher: PublisherId,
-    pub(crate) activity: Arc<AtomicU64>,
+    pub(crate) pulse: Arc<Pulse>,
     pub(crate) turn: Arc<Turn>,
     pub(crate) workers: Vec<usize>,
     pub(crate) taps: Vec<Arc<TapQueue>>,
     /// The publisher it replaces.
     pub(crate) replaced: Option<PublisherId>,
+    /// The silent publisher of another stream whose place it has.
+    pub(crate) evicted: Option<PublisherId>,
 }
 
 /// What a subscriber is attached to.
@@ -135,7 +139,7 @@ impl Directory {
                 streams: BTreeMap::new(),
                 names: HashMap::new(),
                 taps: Vec::new(),
-                publishers: 0,
+                live: BTreeSet::new(),
             }),
         }
     }
@@ -234,7 +238,7 @@ impl Inner {
         home
     }
 
-    /// Somebody wants to publish (S3). `worker` becomes the home of a stream that
+    /// Somebody wants to publish. `worker` becomes the home of a stream that
     /// has none.
     pub(crate) fn claim(
         &mut self,
@@ -244,50 +248,78 @@ impl Inner {
         rules: &ClaimRules,
         now: Time,
     ) -> Claim {
-        let full = self.publishers >= rules.max_publishers;
+        let full = self.live.len() >= rules.max_publishers;
+        let mut evicted = None;
         let on_many = self.taps.iter().filter(|tap| tap.wants(name));
         let on_many: Vec<_> = on_many.cloned().collect();
         let entry = self.entry(name);
         let present = entry.home.as_ref().and_then(|home| home.publisher);
         if present.is_some() {
             let home = entry.home.as_ref();
-            let last = home.map_or(0, |home| home.activity.load(Ordering::Relaxed));
-            let silent = now.since(Time::from_micros(last)) >= rules.publisher_timeout;
+            let silence = home.and_then(|home| home.pulse.silence(now));
+            let silent = silence.is_some_and(|s| s >= rules.publisher_timeout);
             if !silent && rules.policy != SecondPublisher::Takeover {
                 return Claim::Busy;
             }
         } else if full {
             let id = entry.id;
-            self.forget_if_unused(id);
-            return Claim::Full;
+            evicted = self.evict_silent(rules, now);
+            if evicted.is_none() {
+                self.forget_if_unused(id);
+                return Claim::Full;
+            }
         }
+        let entry = self.entry(name);
         entry.epoch = entry.epoch.wrapping_add(1);
         entry.name.declare(name.secrecy());
         let home = entry.home.get_or_insert_with(|| Home {
             worker,
             publisher: None,
-            activity: Arc::new(AtomicU64::new(0)),
+            pulse: Arc::new(Pulse::new()),
             turn: Arc::default(),
         });
         home.publisher = Some(publisher);
         home.turn.set(entry.epoch, true);
-        home.activity.store(now.as_micros(), Ordering::Relaxed);
+        // The one before may still have its own to say something of.
+        home.pulse = Arc::new(Pulse::new());
+        if let PublisherId::Host(_) = publisher {
+            home.pulse.fall_silent(now);
+        }
         let grant = Grant {
             id: entry.id,
             name: entry.name.clone(),
             epoch: entry.epoch,
             home: home.worker,
             publisher,
-            activity: home.activity.clone(),
+            pulse: home.pulse.clone(),
             turn: home.turn.clone(),
             workers: entry.workers.clone(),
             taps: entry.taps.iter().chain(&on_many).cloned().collect(),
             replaced: present,
+            evicted,
         };
-        if present.is_none() {
-            self.publishers += 1;
-        }
+        self.live.insert(grant.id);
         Claim::Granted(Box::new(grant))
+    }
+
+    /// All places are taken: the publisher that has been silent longest loses its own, if
+    /// it could be replaced. The host's own stay.
+    fn evict_silent(&mut self, rules: &ClaimRules, now: Time) -> Option<PublisherId> {
+        let silence_of = |id: &StreamId| {
+            let home = self.streams.get(self.names.get(id)?)?.home.as_ref()?;
+            let Some(PublisherId::Connection(..)) = home.publisher else {
+                return None;
+            };
+            let silence = home.pulse.silence(now)?;
+            (silence >= rules.publisher_timeout).then_some((silence, *id))
+        };
+        let (_, id) = self.live.iter().filter_map(silence_of).max()?;
+        self.live.remove(&id);
+        let entry = self.by_id(id)?;
+        let epoch = entry.epoch;
+        let home = entry.home.as_mut()?;
+        home.turn.set(epoch, false);
+        home.publisher.take()
     }
 
     /// Queues a publisher until the present one is gone.
@@ -313,12 +345,13 @@ impl Inner {
     ) -> Option<(ConnectionId, RequestId)> {
         let entry = self.by_id(id)?;
         let home = entry.home.as_mut()?;
-        if entry.epoch != epoch || home.publisher.take().is_none() {
+        if entry.epoch != epoch {
             return None;
         }
+        home.publisher = None;
         home.turn.set(epoch, false);
         let next = entry.waiting.pop_front();
-        self.publishers -= 1;
+        self.live.remove(&id);
         next
     }
 
@@ -385,7 +418,7 @@ impl Inner {
                 {
                     publisher = home.publisher;
                     home.turn.set(entry.epoch, false);
-                    self.publishers -= 1;
+                    self.live.remove(&entry.id);
                 }
                 entry.epoch = entry.epoch.wrapping_add(1);
                 orphans.push(Orphan {
@@ -442,7 +475,7 @@ impl Inner {
     }
 
     pub(crate) fn publishers(&self) -> usize {
-        self.publishers
+        self.live.len()
     }
 
     /// Names in the directory; zero once everything has ended.
@@ -536,9 +569,7 @@ mod tests {
             second(SecondPublisher::Wait, at(9_999)),
             Claim::Busy
         ));
-        first
-            .activity
-            .store(at(5_000).as_micros(), Ordering::Relaxed);
+        first.pulse.fall_silent(at(5_000));
         assert!(matches!(
             second(SecondPublisher::Reject, at(14_999)),
             Claim::Busy

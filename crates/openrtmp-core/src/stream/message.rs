@@ -3,6 +3,7 @@
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
+use crate::events::CloseReason;
 use crate::id::StreamId;
 
 /// A message of a publisher.
@@ -14,6 +15,33 @@ pub(crate) struct PublisherMessage {
     /// Milliseconds mod 2^32, as on the wire.
     pub(crate) timestamp: u32,
     pub(crate) payload: Payload,
+}
+
+/// How a publisher left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// It said so, or we sent it away: it does not come back at once.
+    Goodbye,
+    /// It vanished, and may be on its way back.
+    Lost,
+}
+
+impl Departure {
+    /// That of a publisher whose connection ends for this reason.
+    pub(crate) fn of(reason: &CloseReason) -> Departure {
+        match reason {
+            CloseReason::Peer
+            | CloseReason::Network(_)
+            | CloseReason::Protocol(_)
+            | CloseReason::TooSlow(_)
+            | CloseReason::Internal => Departure::Lost,
+            CloseReason::Refused(_)
+            | CloseReason::Limit(_)
+            | CloseReason::Host(_)
+            | CloseReason::StreamEnded
+            | CloseReason::ServerStopped => Departure::Goodbye,
+        }
+    }
 }
 
 /// What became of a stream, for those who play it.

@@ -10,6 +10,7 @@ pub(crate) mod gate;
 pub(crate) mod gop;
 pub(crate) mod message;
 pub(crate) mod packet;
+pub(crate) mod pulse;
 pub(crate) mod queue;
 mod room;
 #[allow(clippy::module_inception)]
@@ -51,9 +52,9 @@ pub(crate) fn make_packet(
     packet::Packet::new(
         kind,
         class::Classified {
-            class,
             track,
-            slot: None,
+            leads: track == 0,
+            ..class::plain(class)
         },
         timestamp,
         openrtmp_protocol::Time::ZERO,

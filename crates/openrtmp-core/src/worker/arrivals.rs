@@ -1,24 +1,25 @@
 //! Connections that come: accepted, handed from worker to worker, turned away.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{ServerSession, Stage};
 
 use super::Worker;
 use super::connection::Connection;
-use super::connections::Connections;
 use super::listeners::Accepted;
 use super::session::Session;
 use super::transport::Transport;
+use super::work;
+use crate::addresses::AddressSlot;
 use crate::config::ListenTransport;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
-use crate::inbox::Command;
+use crate::inbox::{Command, ConnectionCommand};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
-use crate::platform::{Platform, Stream};
+use crate::platform::Platform;
 use crate::sync::lock;
 
 /// Connections beyond the limit that are heard, so that they can be told why they
@@ -28,10 +29,22 @@ const OVER_LIMIT_RESERVE: usize = 16;
 /// The same for connections of one address.
 const ADDRESS_RESERVE: usize = 4;
 
+/// Arrivals taken up at once, before others have their turn.
+const ARRIVALS: usize = 64;
+
+/// A connection that was accepted and counted on worker 0.
+pub(super) struct Admitted<S> {
+    id: ConnectionId,
+    opened: Time,
+    accepted: Accepted<S>,
+    address_slot: Option<AddressSlot>,
+    over_limit: Option<Limit>,
+}
+
 /// What is on its way to a worker: too large, or too much its platform's, for an inbox.
 pub(super) enum Arrival<S> {
     /// Accepted on worker 0.
-    Accepted(Accepted<S>),
+    Admitted(Admitted<S>),
     /// From another worker, which granted a request that is carried out here.
     Moved(Box<Connection<S>>),
 }
@@ -57,16 +70,20 @@ impl<S> Handoff<S> {
         Ok(())
     }
 
-    fn take(&self, worker: usize) -> Vec<Arrival<S>> {
+    /// The first so many, and whether there are more.
+    fn take(&self, worker: usize, most: usize) -> (Vec<Arrival<S>>, bool) {
         let mut queue = lock(&self.queues[worker]);
-        queue.as_mut().map(std::mem::take).unwrap_or_default()
+        let Some(queue) = &mut *queue else {
+            return (Vec::new(), false);
+        };
+        let taken = queue.drain(..queue.len().min(most)).collect();
+        (taken, !queue.is_empty())
     }
 
-    /// Connections on their way to a worker from another.
+    /// Connections on their way to a worker.
     pub(super) fn moving_to(&self, worker: usize) -> usize {
         let queue = lock(&self.queues[worker]);
-        let moved = |arrival: &&Arrival<S>| matches!(arrival, Arrival::Moved(_));
-        queue.iter().flatten().filter(moved).count()
+        queue.as_ref().map_or(0, Vec::len)
     }
 
     /// The worker ends, unless something is on its way to it.
@@ -80,43 +97,6 @@ impl<S> Handoff<S> {
     }
 }
 
-/// Connections in the order they came, those that got on included until they are
-/// looked at.
-#[derive(Default)]
-pub(super) struct Newcomers(VecDeque<ConnectionId>);
-
-impl Newcomers {
-    fn push<S: Stream>(&mut self, id: ConnectionId, connections: &Connections<S>) {
-        // Those that got on are forgotten once they are the half of it.
-        if self.0.len() > 64 + 2 * connections.len() {
-            self.0.retain(|&id| newcomer(id, connections).is_some());
-        }
-        self.0.push_back(id);
-    }
-
-    /// The oldest that has not got on.
-    fn oldest<S: Stream>(&mut self, connections: &Connections<S>) -> Option<usize> {
-        while let Some(&id) = self.0.front() {
-            match newcomer(id, connections) {
-                Some(slot) => return Some(slot),
-                None => self.0.pop_front(),
-            };
-        }
-        None
-    }
-}
-
-/// The slot of a connection that has not said `connect`.
-fn newcomer<S: Stream>(id: ConnectionId, connections: &Connections<S>) -> Option<usize> {
-    let slot = connections.slot_of(id)?;
-    let connection = connections.get(slot)?;
-    // The host's time to decide is not the peer's.
-    let is_new = matches!(connection.stage(), Stage::Handshake | Stage::Connect)
-        && connection.pending.is_empty()
-        && !connection.is_ending();
-    is_new.then_some(slot)
-}
-
 impl<P: Platform> Worker<P> {
     /// Accepts what waits, on every listener, and hands it round.
     pub(super) fn accept_all(&mut self) {
@@ -126,86 +106,125 @@ impl<P: Platform> Worker<P> {
         }
     }
 
+    /// A connection that came is counted, and goes to its worker; or it is turned away.
     fn place_accepted(&mut self, accepted: Accepted<P::Stream>) {
-        let limit = self.context.config.limits.connections;
-        let shared = &self.context.shared;
-        let open = shared.connections.load(Ordering::Acquire);
-        if open >= limit.saturating_add(OVER_LIMIT_RESERVE) {
-            // Not worth another worker's attention.
-            return self.turn_away(Limit::Connections);
-        }
-        self.accepted += 1;
-        let worker = shared.placement.of_newcomer(self.accepted - 1);
-        if worker == self.context.index {
-            return self.open(accepted);
-        }
-        // A worker that has ended takes nobody: the server stops.
-        if self
-            .handoff
-            .push(worker, Arrival::Accepted(accepted))
-            .is_ok()
-        {
-            self.context.send(worker, Command::Adopt);
-        }
-    }
-
-    /// Takes what other workers handed over.
-    pub(super) fn adopt(&mut self) {
-        for arrival in self.handoff.take(self.context.index) {
-            match arrival {
-                Arrival::Accepted(accepted) => self.open(accepted),
-                Arrival::Moved(connection) => self.resume(*connection),
-            }
-        }
-    }
-
-    fn open(&mut self, accepted: Accepted<P::Stream>) {
-        let Accepted {
-            socket,
-            peer,
-            transport,
-        } = accepted;
-        let shared = self.context.shared.clone();
-        let limits = &self.context.config.limits;
-        let (limit, per_address) = (limits.connections, limits.connections_per_address);
         if self.context.is_stopping() {
             return;
         }
-        if shared.connections.load(Ordering::Acquire) >= limit {
-            self.make_room();
-        }
-        let entered = (per_address > 0).then(|| shared.addresses.enter(peer.ip()));
+        self.context.work += work::CONNECTION;
+        let shared = self.context.shared.clone();
+        let limits = &self.context.config.limits;
+        let (limit, per_address) = (limits.connections, limits.connections_per_address);
+        let entered = (per_address > 0).then(|| shared.addresses.enter(accepted.peer.ip()));
         let (address_slot, of_address) = entered.unzip();
         if of_address.is_some_and(|n| n >= per_address.saturating_add(ADDRESS_RESERVE)) {
             return self.turn_away(Limit::ConnectionsPerAddress);
         }
         let others = shared.connections.fetch_add(1, Ordering::AcqRel);
-        if others >= limit.saturating_add(OVER_LIMIT_RESERVE) {
+        let is_crowded = others >= limit && !self.make_room(others);
+        if is_crowded && others >= limit.saturating_add(OVER_LIMIT_RESERVE) {
             shared.connections.fetch_sub(1, Ordering::AcqRel);
             return self.turn_away(Limit::Connections);
         }
         shared.accepted.fetch_add(1, Ordering::Relaxed);
-        let crowded_address = of_address.is_some_and(|n| n >= per_address);
-        let over_limit = match (others >= limit, crowded_address) {
-            (true, _) => Some(Limit::Connections),
-            (false, true) => Some(Limit::ConnectionsPerAddress),
-            (false, false) => None,
-        };
-        if over_limit.is_some() {
-            shared.refused.fetch_add(1, Ordering::Relaxed);
+        let id = shared.ids.connection();
+        let over_limit = of_address.is_some_and(|n| n >= per_address);
+        let over_limit = over_limit.then_some(Limit::ConnectionsPerAddress);
+        if is_crowded {
+            self.context.report_limit(Limit::Connections, Some(id));
         }
+        let peer = accepted.peer;
+        if self.context.may_log(Cause::Connection, log::Level::Debug) {
+            log::debug!(peer:% = peer, connection:% = id; "connection accepted");
+        }
+        self.context.emit(Event::ConnectionOpened {
+            connection: id,
+            peer,
+        });
+        self.accepted += 1;
+        let worker = shared.placement.of_newcomer(self.accepted - 1);
+        let arrival = Admitted {
+            id,
+            opened: self.context.now,
+            accepted,
+            address_slot,
+            over_limit,
+        };
+        shared.newcomers.add(arrival.opened, id);
+        shared.locations.set(id, worker);
+        if worker == self.context.index {
+            return self.open(arrival);
+        }
+        match self.handoff.push(worker, Arrival::Admitted(arrival)) {
+            Ok(()) => self.context.send(worker, Command::Adopt),
+            // A worker that has ended takes nobody: the server stops.
+            Err(Arrival::Admitted(arrival)) => self.forget(&arrival, CloseReason::ServerStopped),
+            Err(Arrival::Moved(_)) => {}
+        }
+    }
+
+    /// Takes some of what other workers handed over.
+    pub(super) fn adopt(&mut self) {
+        let (arrivals, more) = self.handoff.take(self.context.index, ARRIVALS);
+        for arrival in arrivals {
+            match arrival {
+                Arrival::Admitted(admitted) => self.open(admitted),
+                Arrival::Moved(connection) => self.resume(*connection),
+            }
+        }
+        if more {
+            self.context.send(self.context.index, Command::Adopt);
+        }
+    }
+
+    /// One that was counted is not served.
+    fn forget(&self, admitted: &Admitted<P::Stream>, reason: CloseReason) {
+        let shared = &self.context.shared;
+        let connection = admitted.id;
+        shared.newcomers.forget(admitted.opened, connection);
+        shared.locations.remove(connection);
+        shared.connections.fetch_sub(1, Ordering::AcqRel);
+        self.context.emit(Event::ConnectionClosed {
+            connection,
+            peer: admitted.accepted.peer,
+            reason,
+        });
+    }
+
+    fn open(&mut self, admitted: Admitted<P::Stream>) {
+        let (id, opened) = (admitted.id, admitted.opened);
+        let shared = self.context.shared.clone();
+        if self.context.is_stopping() {
+            return self.forget(&admitted, CloseReason::ServerStopped);
+        }
+        // It had to make room for another on its way here.
+        if !shared.newcomers.contains(opened, id) {
+            return self.forget(&admitted, made_room());
+        }
+        self.context.work += work::CONNECTION;
+        let Admitted {
+            accepted,
+            address_slot,
+            over_limit,
+            ..
+        } = admitted;
+        let Accepted {
+            socket,
+            peer,
+            transport,
+        } = accepted;
         let now = self.context.now;
         let platform = self.context.platform.clone();
         let mut entropy = Ok(());
         let session = ServerSession::new(&self.context.config.session(), now, &mut |bytes| {
             entropy = platform.fill_random(bytes);
         });
-        let id = shared.ids.connection();
         let session = Session::Server(Box::new(session));
         let transport = match transport {
             ListenTransport::Plain => Transport::Plain(socket),
         };
         let connection = Connection {
+            opened,
             over_limit,
             address_slot,
             ..Connection::new(id, peer, transport, session, &self.context)
@@ -219,21 +238,38 @@ impl<P: Platform> Worker<P> {
             if self.context.may_log(Cause::Accept, log::Level::Error) {
                 log::error!(peer:% = peer; "a connection could not be served: {e}");
             }
+            shared.newcomers.forget(opened, id);
+            shared.locations.remove(id);
             shared.connections.fetch_sub(1, Ordering::AcqRel);
+            self.context.emit(Event::ConnectionClosed {
+                connection: id,
+                peer,
+                reason: CloseReason::Network(e.to_string()),
+            });
             return;
         }
-        shared.locations.set(id, self.context.index);
-        if self.context.may_log(Cause::Connection, log::Level::Debug) {
-            log::debug!(peer:% = peer, connection:% = id; "connection accepted");
-        }
-        self.context.emit(Event::ConnectionOpened {
-            connection: id,
-            peer,
-        });
         if let Some(limit) = over_limit {
+            shared.refused.fetch_add(1, Ordering::Relaxed);
             self.context.report_limit(limit, Some(id));
         }
-        self.newcomers.push(id, &self.connections);
+    }
+
+    /// A connection says `connect`: from now on it has a place, if there is one.
+    pub(super) fn take_place(&mut self, slot: usize) {
+        let limit = self.context.config.limits.connections;
+        let shared = &self.context.shared;
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if !shared.newcomers.forget(connection.opened, connection.id) {
+            return;
+        }
+        let open = shared.connections.load(Ordering::Acquire);
+        let others = open.saturating_sub(shared.newcomers.len() + 1);
+        if others >= limit && connection.over_limit.is_none() {
+            connection.over_limit = Some(Limit::Connections);
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// A connection goes on with another worker, which carries out what it was granted.
@@ -255,7 +291,7 @@ impl<P: Platform> Worker<P> {
                 self.context.send(worker, Command::Adopt);
             }
             Err(Arrival::Moved(connection)) => self.resume(*connection),
-            Err(Arrival::Accepted(_)) => {}
+            Err(Arrival::Admitted(_)) => {}
         }
     }
 
@@ -291,22 +327,45 @@ impl<P: Platform> Worker<P> {
         self.context.report_limit(limit, None);
     }
 
-    /// Who is slow to shake hands must not lock others out: the oldest that has
-    /// had its time goes.
-    fn make_room(&mut self) {
-        let grace = self.context.config.limits.handshake_grace;
-        let Some(slot) = self.newcomers.oldest(&self.connections) else {
-            return;
+    /// Who is slow to shake hands must not lock others out: beyond the limit, the oldest
+    /// newcomer that has had its time goes; beyond the reserve, the oldest whatever time
+    /// it had, unless all places are taken by those who got on. True if there is room for
+    /// one more.
+    fn make_room(&mut self, others: usize) -> bool {
+        let limits = &self.context.config.limits;
+        let (limit, grace) = (limits.connections, limits.handshake_grace);
+        let shared = &self.context.shared;
+        let now = self.context.now;
+        let got_on = others.saturating_sub(shared.newcomers.len());
+        let flooded = others >= limit.saturating_add(OVER_LIMIT_RESERVE) && got_on < limit;
+        let may_go = |opened: Time| flooded || opened + grace <= now;
+        let Some(oldest) = shared.newcomers.take_oldest(may_go) else {
+            return false;
         };
+        shared.refused.fetch_add(1, Ordering::Relaxed);
+        shared.send_to(oldest, ConnectionCommand::MakeRoom);
+        true
+    }
+
+    /// This newcomer makes room for another.
+    pub(super) fn give_way(&mut self, slot: usize) {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        if connection.opened + grace <= self.context.now {
+        // It may have got on just now.
+        if matches!(connection.stage(), Stage::Handshake | Stage::Connect)
+            && connection.pending.is_empty()
+        {
             let (limit, id) = (Limit::HandshakeGrace, connection.id);
             self.context.report_limit(limit, Some(id));
-            let full = Limit::Connections;
-            let reason = format!("{limit} is over; made room for another: {full} is reached");
-            self.close(slot, CloseReason::Limit(reason));
+            self.close(slot, made_room());
         }
     }
+}
+
+/// Why a newcomer is closed for another.
+fn made_room() -> CloseReason {
+    let (grace, full) = (Limit::HandshakeGrace, Limit::Connections);
+    let reason = format!("{grace} is over; made room for another: {full} is reached");
+    CloseReason::Limit(reason)
 }

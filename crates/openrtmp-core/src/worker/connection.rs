@@ -12,11 +12,11 @@ use super::end::End;
 use super::requests::{Pending, WaitsFor};
 use super::session::Session;
 use super::transport::Transport;
-use super::work::RecentWork;
+use super::work::{Allowance, RecentWork};
 use crate::access::Attempt;
 use crate::addresses::AddressSlot;
 use crate::budget::{Charge, Holder, Share};
-use crate::config::{Config, QueueConfig};
+use crate::config::{Config, QueueConfig, StreamConfig};
 use crate::credit::InFlight;
 use crate::id::{ConnectionId, StreamId};
 use crate::inbox::JoinId;
@@ -24,6 +24,7 @@ use crate::limit::Limit;
 use crate::metrics::DelayHistogram;
 use crate::platform::{Platform, Stream};
 use crate::secret::StreamName;
+use crate::stream::pulse::Pulse;
 use crate::stream::queue::SendQueue;
 
 /// What a connection that does not publish may hold once memory is used up.
@@ -54,6 +55,13 @@ pub(crate) struct Connection<S> {
     /// What it said beyond its slice of work: handled next, before its socket is read.
     pub(super) unhandled: Vec<u8>,
     pub(super) recent_work: RecentWork,
+    /// Its share of each second.
+    pub(super) work: Allowance,
+    pub(super) messages: Allowance,
+    /// Of its messages, those that were taken from its allowance.
+    pub(super) counted_messages: u64,
+    /// How long it was not read though it may have said something.
+    pub(super) held: Duration,
     pub(super) last_input: Time,
     pub(super) bytes_in: u64,
     /// Its memory for unfinished messages, answers and requests.
@@ -66,6 +74,10 @@ pub(crate) struct Connection<S> {
     pub(super) opened: Time,
     /// The app that `connect` named.
     pub(super) app: StreamName,
+    /// What `connect` said the peer is (`flashVer`), fit to be shown.
+    pub(super) software: Box<str>,
+    /// What it was last granted to publish or play, as log lines have it.
+    pub(super) does: Option<Box<str>>,
     pub(super) publishing: Vec<Publication>,
     pub(super) playing: Vec<Playing>,
     pub(super) pending: Vec<Pending>,
@@ -96,6 +108,10 @@ pub(super) struct IoState {
     /// What waits must go out now.
     pub(super) urgent: bool,
     pub(super) ping_sent: bool,
+    /// Since when it is not read though it may have said something.
+    pub(super) held_since: Option<Time>,
+    /// It took more than its share: not read before then.
+    pub(super) paused_until: Option<Time>,
 }
 
 /// A publish of this connection.
@@ -108,6 +124,15 @@ pub(super) struct Publication {
     pub(super) attempt: Attempt,
     /// What is on its way to the home, if that is another worker.
     pub(super) in_flight: Arc<InFlight>,
+    /// When the last byte of its media came.
+    pub(super) heard: Time,
+    /// When its last whole message came.
+    pub(super) whole: Time,
+    /// What others can tell of it, and whether that is that it is silent.
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) is_silent: bool,
+    /// Its place among the publishers of its address, for as long as it is held.
+    pub(super) _address_slot: Option<AddressSlot>,
 }
 
 /// A message stream of this connection that plays.
@@ -117,6 +142,28 @@ pub(super) struct Playing {
     pub(super) stream: StreamId,
     /// Names the subscription.
     pub(super) join: JoinId,
+}
+
+impl Publication {
+    /// A byte of its media came.
+    pub(super) fn hear(&mut self, now: Time) {
+        self.heard = now;
+        if self.is_silent {
+            self.is_silent = false;
+            self.pulse.speak();
+        }
+    }
+
+    /// When its silence is next to be judged.
+    fn deadline(&self, config: &StreamConfig) -> Option<Time> {
+        let ghost = (!self.is_silent).then(|| self.heard + config.publisher_timeout);
+        let after = |since: Time, limit: Duration| (!limit.is_zero()).then(|| since + limit);
+        ghost
+            .into_iter()
+            .chain(after(self.heard, config.media_timeout))
+            .chain(after(self.whole, config.message_timeout))
+            .min()
+    }
 }
 
 /// What a connection gives up when it ends.
@@ -147,8 +194,14 @@ impl<S: Stream> Connection<S> {
             opened: context.now,
             unhandled: Vec::new(),
             recent_work: RecentWork::default(),
+            work: Allowance::default(),
+            messages: Allowance::default(),
+            counted_messages: 0,
+            held: Duration::ZERO,
             last_input: context.now,
             app: context.shared.host_name(""),
+            software: Box::default(),
+            does: None,
             publishing: Vec::new(),
             playing: Vec::new(),
             pending: Vec::new(),
@@ -206,18 +259,56 @@ impl<S: Stream> Connection<S> {
         if self.is_ending() {
             return stalled.into_iter().chain(self.end.deadline()).min();
         }
+        let other = self.io.coalesce_until.into_iter().chain(stalled);
         let decision = self.pending.iter().filter_map(|p| match p.waits_for {
             WaitsFor::Host(until) => Some(until),
             WaitsFor::Publisher | WaitsFor::Worker(_) => None,
         });
+        let other = other.chain(decision);
+        // Who is not read is not silent.
+        if self.io.held_since.is_some() {
+            return other.chain(self.io.paused_until).min();
+        }
         let ping = (!config.rtmp.ping_interval.is_zero() && self.stage() != Stage::Handshake)
             .then(|| self.last_input + self.ping_due(config));
-        decision
+        other
             .chain(self.session.poll_timeout())
-            .chain(stalled)
             .chain(ping)
-            .chain(self.io.coalesce_until)
+            .chain(self.silence_due(config))
             .min()
+    }
+
+    /// When the silence of what it publishes is next to be judged. A server that we
+    /// asked for a stream may wait for it like any player.
+    pub(super) fn silence_due(&self, config: &Config) -> Option<Time> {
+        match self.session {
+            Session::Server(_) => {
+                let deadlines = self.publishing.iter();
+                deadlines.filter_map(|p| p.deadline(&config.streams)).min()
+            }
+            Session::Client(_) => None,
+        }
+    }
+
+    /// It may have said something that is not read now.
+    pub(super) fn hold(&mut self, now: Time) {
+        self.io.held_since.get_or_insert(now);
+    }
+
+    /// It is read to its end again. Its deadlines stood still meanwhile.
+    pub(super) fn let_go(&mut self, now: Time) {
+        let Some(since) = self.io.held_since.take() else {
+            return;
+        };
+        let held = now.since(since);
+        self.held += held;
+        self.session.postpone(held);
+        let later = |at: Time| (at + held).min(now);
+        self.last_input = later(self.last_input);
+        for publication in &mut self.publishing {
+            publication.heard = later(publication.heard);
+            publication.whole = later(publication.whole);
+        }
     }
 
     /// Silence after which something is to be done: ping, then give up.
@@ -272,11 +363,22 @@ impl<S: Stream> Connection<S> {
         self.session.stage()
     }
 
-    /// Who is served first when not all can be: who publishes or plays, then who took
-    /// least of late.
-    pub(super) fn precedence(&self, now: Time) -> (bool, u64) {
+    /// Who is served first when not all can be: who publishes, then who plays, and among
+    /// them who took least of late. The publishers are few, by their limit.
+    pub(super) fn precedence(&self, now: Time) -> (bool, bool, u64) {
         let newcomer = self.publishing.is_empty() && self.playing.is_empty();
-        (newcomer, self.recent_work.of(now))
+        (
+            newcomer,
+            self.publishing.is_empty(),
+            self.recent_work.of(now),
+        )
+    }
+
+    /// What it publishes on a message stream.
+    #[inline]
+    pub(super) fn publication(&mut self, message_stream: u32) -> Option<&mut Publication> {
+        let mut publishing = self.publishing.iter_mut();
+        publishing.find(|p| p.message_stream == message_stream)
     }
 
     /// Gives up what it publishes, plays and waits for.

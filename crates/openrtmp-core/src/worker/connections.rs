@@ -3,7 +3,7 @@
 //! [`Connections`] knows bytes and time. What a connection publishes, plays and asks
 //! for is the business of the rooms beside it.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io;
 
 use openrtmp_protocol::Time;
@@ -13,8 +13,9 @@ use super::connection::Connection;
 use super::context::Context;
 use super::end::End;
 use super::timers::{self, Timer};
+use super::work;
 use crate::events::CloseReason;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, IdMap};
 use crate::limit::Limit;
 use crate::platform::{Platform, Stream, Token};
 use crate::stream::queue::{WriteEnd, Written};
@@ -23,16 +24,20 @@ use crate::stream::queue::{WriteEnd, Written};
 /// at once does not hold up those who are still connecting.
 const WRITE_BUDGET: usize = 128 * 1024;
 
+/// With more than this waiting, a connection is written to behind those that wait for
+/// less: a few packets to each of many must not wait for a few who get a whole GOP.
+const MUCH: usize = WRITE_BUDGET / 2;
+
 /// The connections of one worker.
 pub(super) struct Connections<S> {
     slab: Slab<Connection<S>>,
-    slots: HashMap<ConnectionId, usize>,
+    slots: IdMap<ConnectionId, usize>,
     /// To be written to at the end of the turn.
     dirty: Vec<usize>,
     /// Takes the place of `dirty` while that is being worked on.
     spare: Vec<usize>,
-    /// To be written to again in the next turn.
-    unwritten: Vec<usize>,
+    /// For whom much waits: written to behind the others, in turns.
+    unwritten: VecDeque<usize>,
     /// To be read again in the next turn.
     unread: Vec<usize>,
 }
@@ -56,10 +61,10 @@ impl<S> Default for Connections<S> {
     fn default() -> Connections<S> {
         Connections {
             slab: Slab::new(),
-            slots: HashMap::new(),
+            slots: IdMap::default(),
             dirty: Vec::new(),
             spare: Vec::new(),
-            unwritten: Vec::new(),
+            unwritten: VecDeque::new(),
             unread: Vec::new(),
         }
     }
@@ -150,9 +155,60 @@ impl<S: Stream> Connections<S> {
     pub(super) fn mark_unread(&mut self, slot: usize) {
         if let Some(connection) = self.slab.get_mut(slot)
             && !connection.io.unread
+            && connection.io.paused_until.is_none()
         {
             connection.io.unread = true;
             self.unread.push(slot);
+        }
+    }
+
+    /// One that was to be read is not: its turn comes in the next.
+    pub(super) fn put_off_reading(&mut self, slot: usize, now: Time) {
+        if let Some(connection) = self.slab.get_mut(slot) {
+            connection.hold(now);
+        }
+        self.mark_unread(slot);
+    }
+
+    /// What a connection just did is taken from its share of this second. One that took
+    /// more than that is not read for a while.
+    pub(super) fn take_from_share<P: Platform<Stream = S>>(
+        &mut self,
+        context: &mut Context<P>,
+        slot: usize,
+        units: u64,
+    ) {
+        let now = context.now;
+        let Some(connection) = self.slab.get_mut(slot) else {
+            return;
+        };
+        connection.recent_work.add(units, now);
+        let share = context.config.limits.connection_work;
+        if let Some(pause) = connection.work.take_work(units, share, now) {
+            connection.hold(now);
+            connection.io.paused_until = Some(now + pause);
+            context.report_limit(Limit::ConnectionWork, Some(connection.id));
+        }
+        let received = connection.session.messages_received();
+        let more = received - connection.counted_messages;
+        connection.counted_messages = received;
+        let rate = context.config.limits.message_rate;
+        if !connection.messages.take_messages(more, rate, now) && !connection.is_ending() {
+            let limit = Limit::MessageRate;
+            context.report_limit(limit, Some(connection.id));
+            let reason = format!("lives on more than {rate} messages a second, {limit}");
+            connection.end.finish(CloseReason::Limit(reason));
+            self.mark_dirty(slot);
+        }
+    }
+
+    /// The pause of one that took more than its share is over.
+    pub(super) fn end_pause(&mut self, slot: usize, now: Time) {
+        if let Some(connection) = self.slab.get_mut(slot)
+            && connection.io.paused_until.is_some_and(|until| until <= now)
+        {
+            connection.io.paused_until = None;
+            self.mark_unread(slot);
         }
     }
 
@@ -166,7 +222,7 @@ impl<S: Stream> Connections<S> {
 
     /// True if there is work for the next turn whatever the poller says.
     pub(super) fn has_work(&self) -> bool {
-        !self.unread.is_empty() || !self.unwritten.is_empty()
+        !self.unread.is_empty() || !self.unwritten.is_empty() || !self.dirty.is_empty()
     }
 
     /// Those to be read. If some are left over from the last turn there is more than one
@@ -184,15 +240,36 @@ impl<S: Stream> Connections<S> {
         !self.unread.is_empty()
     }
 
-    /// Those whose budget of writing ended in the last turn have it again, behind
-    /// those that this turn has words for.
-    pub(super) fn resume_writing(&mut self) {
-        for slot in std::mem::take(&mut self.unwritten) {
-            if let Some(connection) = self.slab.get_mut(slot) {
-                connection.io.unwritten = false;
-                self.mark_dirty(slot);
-            }
+    /// How many there are for whom much waits.
+    pub(super) fn unwritten(&self) -> usize {
+        self.unwritten.len()
+    }
+
+    /// The next for whom much waits.
+    pub(super) fn next_unwritten(&mut self) -> Option<usize> {
+        let slot = self.unwritten.pop_front()?;
+        if let Some(connection) = self.slab.get_mut(slot) {
+            connection.io.unwritten = false;
         }
+        Some(slot)
+    }
+
+    /// Writes to one for whom little waits; one for whom much does has its turn behind
+    /// those.
+    pub(super) fn flush_small<P: Platform<Stream = S>>(
+        &mut self,
+        context: &mut Context<P>,
+        slot: usize,
+    ) {
+        if let Some(connection) = self.slab.get_mut(slot)
+            && connection.queue.bytes() > MUCH
+            && !connection.io.unwritten
+        {
+            connection.io.dirty = false;
+            connection.io.unwritten = true;
+            return self.unwritten.push_back(slot);
+        }
+        self.flush(context, slot);
     }
 
     /// Those to be written to, in order. Give the list back with
@@ -202,8 +279,13 @@ impl<S: Stream> Connections<S> {
         std::mem::replace(&mut self.dirty, spare)
     }
 
-    pub(super) fn give_back(&mut self, mut dirty: Vec<usize>) {
-        dirty.clear();
+    /// The first `done` were written to; the others come first in the next turn.
+    pub(super) fn give_back(&mut self, mut dirty: Vec<usize>, done: usize) {
+        dirty.drain(..done);
+        if !dirty.is_empty() {
+            dirty.append(&mut self.dirty);
+            std::mem::swap(&mut dirty, &mut self.dirty);
+        }
         self.spare = dirty;
     }
 
@@ -331,11 +413,12 @@ impl<S: Stream> Connections<S> {
             Err(e) => return connection.end.finish(CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
+        context.work += work::WRITE + (bytes / work::WRITTEN_BYTES) as u64;
         let blocked = end == WriteEnd::Blocked;
         if end == WriteEnd::Budget {
             connection.io.urgent = true;
             connection.io.unwritten = true;
-            self.unwritten.push(slot);
+            self.unwritten.push_back(slot);
         }
         // A poller may report room where there is none: that is no progress.
         let since = blocked_before.filter(|_| bytes == 0).unwrap_or(now);

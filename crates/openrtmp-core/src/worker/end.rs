@@ -53,6 +53,15 @@ impl End {
         *self = End::Due(std::mem::take(self).into_reason(reason));
     }
 
+    /// Why it ends, if it does.
+    pub(super) fn reason(&self) -> Option<&CloseReason> {
+        match self {
+            End::Open => None,
+            End::Sending(ending) | End::Lingering(ending) => Some(&ending.reason),
+            End::Due(reason) => Some(reason),
+        }
+    }
+
     /// Why it ends: the first reason, or `reason` if there was none.
     pub(super) fn into_reason(self, reason: CloseReason) -> CloseReason {
         match self {

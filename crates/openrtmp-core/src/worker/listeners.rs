@@ -8,10 +8,11 @@ use openrtmp_protocol::Time;
 
 use super::context::Context;
 use super::timers::Timer;
+use super::work;
 use crate::config::{Listen, ListenTransport};
 use crate::events::Event;
 use crate::log_limit::Cause;
-use crate::platform::{Listener, Platform, Poller, Token, listener_is_gone};
+use crate::platform::{Listener, Platform, Poller, Token, is_out_of_descriptors, listener_is_gone};
 use crate::sync::lock;
 
 /// Tokens of listeners; connections use their slot.
@@ -19,7 +20,7 @@ const FIRST_TOKEN: usize = usize::MAX / 2;
 
 /// Connections accepted in one turn, so that a flood of them does not keep the
 /// worker from those it has.
-const ACCEPTS_PER_TURN: usize = 256;
+const ACCEPTS_PER_TURN: usize = (work::TURN / work::CONNECTION) as usize;
 
 /// After a listening socket was lost and could not be had again at once: the longest
 /// wait between two tries, in terms of `limits.accept_retry`, which is the first.
@@ -130,6 +131,11 @@ impl<L: Listener> Listeners<L> {
     /// Connections wait that no readiness will report.
     pub(super) fn has_more(&self) -> bool {
         self.has_more
+    }
+
+    /// The poller told of connections that wait.
+    pub(super) fn expect(&mut self) {
+        self.has_more = true;
     }
 
     /// Takes over a bound listener.
@@ -417,7 +423,11 @@ fn release<P: Platform>(context: &mut Context<P>, mut listening: Listening<P::Li
 
 fn report_failure<P: Platform>(context: &Context<P>, error: &io::Error, retry: Duration) {
     if context.may_log(Cause::Accept, log::Level::Error) {
-        log::error!("accepting failed, next try in {retry:?}: {error}");
+        let remedy = match is_out_of_descriptors(error) {
+            true => "; allow the process more open files (ulimit -n, systemd's LimitNOFILE)",
+            false => "",
+        };
+        log::error!("accepting failed, next try in {retry:?}: {error}{remedy}");
     }
     context.emit(Event::AcceptFailed {
         error: error.to_string(),

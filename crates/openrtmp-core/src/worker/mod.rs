@@ -31,6 +31,7 @@ mod context;
 mod dialing;
 mod end;
 mod listeners;
+mod lives;
 mod players;
 mod report;
 mod requests;
@@ -50,7 +51,6 @@ use std::time::Duration;
 use openrtmp_protocol::Time;
 
 pub(crate) use arrivals::Handoff;
-use arrivals::Newcomers;
 use connections::Connections;
 use context::{Context, Totals};
 use dialing::Dialing;
@@ -68,7 +68,7 @@ use crate::log_limit::Cause;
 use crate::placement::LoadMeter;
 use crate::platform::{Platform, Poller, Readiness};
 use crate::shared::Shared;
-use crate::stream::message::StreamNews;
+use crate::stream::message::{Departure, StreamNews};
 
 /// After waiting for sockets failed, the next try.
 const POLL_RETRY: Duration = Duration::from_millis(10);
@@ -84,7 +84,6 @@ pub(crate) struct Worker<P: Platform> {
     /// On worker 0.
     listeners: Listeners<P::Listener>,
     connections: Connections<P::Stream>,
-    newcomers: Newcomers,
     /// Outgoing connections that are not connected yet.
     dialing: Dialing<P>,
     streams: Streams,
@@ -129,7 +128,6 @@ impl<P: Platform> Worker<P> {
             handoff,
             listeners: Listeners::default(),
             connections: Connections::default(),
-            newcomers: Newcomers::default(),
             dialing: Dialing::default(),
             streams: Streams::default(),
             players: Players::default(),
@@ -202,19 +200,16 @@ impl<P: Platform> Worker<P> {
         #[cfg(test)]
         let began = self.context.work;
         let pressed = self.connections.has_unread();
-        if self.listeners.has_more() {
-            self.accept_all();
-        }
         for readiness in &ready {
             self.on_ready(*readiness);
         }
         self.ready = ready;
+        if self.listeners.has_more() {
+            self.accept_all();
+        }
         self.read_ready(pressed);
         self.carry_out_commands();
-        while let Some(timer) = self.context.timers.pop_due(self.context.now) {
-            self.on_timer(timer);
-        }
-        self.connections.resume_writing();
+        self.meet_deadlines();
         self.finish_turn();
         #[cfg(test)]
         {
@@ -240,8 +235,9 @@ impl<P: Platform> Worker<P> {
             index,
             ..
         } = &self.context;
+        let worker = (*index, self.connections.len());
         self.load
-            .worked(*now, platform.now(), &shared.placement, *index);
+            .worked(*now, platform.now(), &shared.placement, worker);
     }
 
     #[cfg(test)]
@@ -249,11 +245,10 @@ impl<P: Platform> Worker<P> {
         self.heaviest
     }
 
-    /// Entries of players' queues that were looked at.
+    /// Units of work so far.
     #[cfg(test)]
-    pub(crate) fn queue_steps(&self) -> u64 {
-        let queues = self.connections.iter().map(|c| &c.queue);
-        queues.map(|queue| queue.steps.get()).sum()
+    pub(crate) fn work_done(&self) -> u64 {
+        self.context.work
     }
 
     #[cfg(test)]
@@ -264,22 +259,37 @@ impl<P: Platform> Worker<P> {
     /// Reads those that have something, for a turn's work. The rest is read in the next.
     fn read_ready(&mut self, pressed: bool) {
         let began = self.context.work;
-        for slot in self.connections.take_unread(self.context.now, pressed) {
+        let now = self.context.now;
+        for slot in self.connections.take_unread(now, pressed) {
             let Some(connection) = self.connections.get_mut(slot) else {
                 continue;
             };
             connection.io.unread = false;
+            if connection.io.paused_until.is_some() {
+                continue;
+            }
             if self.context.work - began < work::TURN {
                 self.guarded(slot, Self::read);
             } else {
-                self.connections.mark_unread(slot);
+                self.connections.put_off_reading(slot, now);
             }
+        }
+    }
+
+    /// Meets deadlines that have come, for a turn's work. The rest is due in the next.
+    fn meet_deadlines(&mut self) {
+        let began = self.context.work;
+        while self.context.work - began < work::TURN
+            && let Some(timer) = self.context.timers.pop_due(self.context.now)
+        {
+            self.context.work += work::DEADLINE;
+            self.on_timer(timer);
         }
     }
 
     fn on_ready(&mut self, readiness: Readiness) {
         if Listeners::<P::Listener>::is_listener(readiness.token) {
-            return self.accept_all();
+            return self.listeners.expect();
         }
         if let Some(slot) = Dialing::<P>::slot_of_token(readiness.token) {
             return self.dial(slot);
@@ -329,6 +339,7 @@ impl<P: Platform> Worker<P> {
             let Some(command) = self.inbox.next() else {
                 return;
             };
+            self.context.work += work::COMMAND;
             self.carry_out(command);
         }
         // There may be more: come back without waiting for a wake-up.
@@ -357,7 +368,11 @@ impl<P: Platform> Worker<P> {
                     self.context.shared.send_to(id, ConnectionCommand::ReadOn);
                 }
             }
-            Command::Unpublish { stream, epoch } => self.end_publication(stream, epoch),
+            Command::Unpublish {
+                stream,
+                epoch,
+                departure,
+            } => self.end_publication(stream, epoch, departure),
             Command::Join {
                 stream,
                 worker,
@@ -369,7 +384,6 @@ impl<P: Platform> Worker<P> {
             Command::Snapshot {
                 stream,
                 join,
-                has_video,
                 packets,
                 charge,
             } => {
@@ -378,7 +392,6 @@ impl<P: Platform> Worker<P> {
                     &mut self.connections,
                     stream,
                     join,
-                    has_video,
                     &packets,
                 );
                 drop(charge);
@@ -471,6 +484,7 @@ impl<P: Platform> Worker<P> {
             ConnectionCommand::Decide { request, decision } => {
                 self.decide(slot, request, decision);
             }
+            ConnectionCommand::MakeRoom => self.give_way(slot),
             ConnectionCommand::Disconnect { reason, answer } => {
                 let found = self.disconnect(slot, reason);
                 if let Some(answer) = answer {
@@ -532,20 +546,37 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// Writes what the turn queued, and closes whose end has come. Closing may queue
-    /// words for others, and writing may end connections.
+    /// Writes what the turn queued, and closes whose end has come, for a turn's work:
+    /// first to those for whom little waits. Closing may queue words for others, and
+    /// writing may end connections.
     fn finish_turn(&mut self) {
+        let enough = self.context.work + work::TURN;
         loop {
             let dirty = self.connections.take_dirty();
             let none = dirty.is_empty();
+            let mut done = 0;
             for &slot in &dirty {
+                if self.context.work >= enough {
+                    break;
+                }
+                done += 1;
+                self.guarded(slot, |worker, slot| {
+                    worker.connections.flush_small(&mut worker.context, slot);
+                });
+            }
+            self.connections.give_back(dirty, done);
+            if none || self.context.work >= enough {
+                break;
+            }
+        }
+        for _ in 0..self.connections.unwritten() {
+            if self.context.work >= enough {
+                break;
+            }
+            if let Some(slot) = self.connections.next_unwritten() {
                 self.guarded(slot, |worker, slot| {
                     worker.connections.flush(&mut worker.context, slot);
                 });
-            }
-            self.connections.give_back(dirty);
-            if none {
-                return;
             }
         }
     }
@@ -621,10 +652,17 @@ impl<P: Platform> Worker<P> {
         std::mem::take(&mut self.players).give_up(context);
         for connection in self.connections.iter() {
             shared.locations.remove(connection.id);
+            shared.newcomers.forget(connection.opened, connection.id);
             for publication in &connection.publishing {
                 if publication.home != context.index {
                     let (stream, epoch) = (publication.stream, publication.epoch);
-                    context.send(publication.home, Command::Unpublish { stream, epoch });
+                    let departure = Departure::Lost;
+                    let over = Command::Unpublish {
+                        stream,
+                        epoch,
+                        departure,
+                    };
+                    context.send(publication.home, over);
                 }
             }
             context.emit(Event::ConnectionClosed {
@@ -645,7 +683,6 @@ impl<P: Platform> Worker<P> {
         self.context.totals.errors.internal += 1;
         let connections = std::mem::take(&mut self.connections);
         let streams = std::mem::take(&mut self.streams);
-        self.newcomers = Newcomers::default();
         self.context.timers = Timers::default();
         // A destructor that panics again must not end the thread.
         let _ = catch_unwind(AssertUnwindSafe(|| drop((connections, streams))));

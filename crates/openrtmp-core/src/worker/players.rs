@@ -1,14 +1,16 @@
 //! The players of this worker's connections, by stream, wherever it lives.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::session::{Stage, published};
+use openrtmp_protocol::session::{MediaKind, Stage, published};
 
 use super::connection::{Connection, Playing};
 use super::connections::Connections;
 use super::context::Context;
+use super::requests::Request;
 use super::session::Session;
 use super::work;
 use crate::events::{CloseReason, Event};
@@ -16,11 +18,11 @@ use crate::id::{ConnectionId, StreamId};
 use crate::inbox::{Command, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
-use crate::platform::{Platform, Stream};
+use crate::platform::Platform;
 use crate::secret::StreamName;
 use crate::stream::class::Class;
 use crate::stream::directory::Attached;
-use crate::stream::gate::Gate;
+use crate::stream::gate::{Gate, Missing};
 use crate::stream::message::StreamNews;
 use crate::stream::packet::SharedPacket;
 use crate::stream::queue::Lane;
@@ -48,8 +50,9 @@ pub(super) struct Audience {
 /// A snapshot on its way from a stream's home. One is asked for at a time, whoever comes:
 /// it serves all who came before it does.
 struct Asked {
-    /// The subscription it was asked for.
+    /// Names the question.
     join: JoinId,
+    /// Subscriptions.
     waiting: Vec<JoinId>,
 }
 
@@ -63,6 +66,10 @@ pub(super) struct Subscriber {
     pub(super) gate: Gate,
     /// Packets go to it: its snapshot came, or it was here before the stream.
     attached: bool,
+    /// Packets go to it, and a snapshot is to bring the video it did not want before.
+    awaits_video: bool,
+    /// It gets every track, as they are; else the default ones, as plain as can be.
+    all_tracks: bool,
     pub(super) since: Time,
     /// When its first key frame (or audio frame) was queued.
     pub(super) first_frame: Option<Time>,
@@ -89,17 +96,18 @@ impl Players {
         context: &mut Context<P>,
         connection: &mut Connection<P::Stream>,
         slot: usize,
-        message_stream: u32,
-        name: &StreamName,
+        request: &Request,
     ) -> Option<Joining> {
+        let (attempt, message_stream) = (&request.attempt, request.message_stream);
         context.joins += 1;
         let join = JoinId(context.joins);
-        let mut directory = context.shared.directory.lock();
+        let shared = context.shared.clone();
+        let mut directory = shared.directory.lock();
         let Attached {
             stream: id,
             home,
             name,
-        } = directory.attach(name, context.index);
+        } = directory.attach(&attempt.stream, context.index);
         let shown = name.clone();
         let audience = self.audiences.entry(id).or_insert_with(|| Audience {
             name,
@@ -107,26 +115,7 @@ impl Players {
             places: HashMap::new(),
             asked: None,
         });
-        if let Some(home) = home {
-            let waiting = Vec::new();
-            let asked = audience.asked.get_or_insert(Asked { join, waiting });
-            asked.waiting.push(join);
-            if home == context.index {
-                // The caller asks, and has the answer at once.
-                asked.join = join;
-            } else if asked.join == join {
-                // Sent with the lock held: it cannot be overtaken by the stream's end.
-                let worker = context.index;
-                context.send(
-                    home,
-                    Command::Join {
-                        stream: id,
-                        worker,
-                        join,
-                    },
-                );
-            }
-        }
+        let joining = home.and_then(|home| audience.ask(context, id, home, join));
         drop(directory);
 
         connection.playing.push(Playing {
@@ -140,8 +129,12 @@ impl Players {
             slot,
             join,
             lane: connection.queue.lane(message_stream),
-            gate: Gate::joining(false),
+            gate: Gate::for_so_long(request.duration),
             attached: false,
+            awaits_video: false,
+            all_tracks: context.config.streams.all_tracks
+                || connection.session.knows_multitrack()
+                || asks_for_all_tracks(attempt.query.reveal()),
             since: context.now,
             first_frame: None,
             loss_reported: false,
@@ -150,7 +143,7 @@ impl Players {
             connection: connection.id,
             name: shown,
         });
-        (home == Some(context.index)).then_some(Joining { stream: id, join })
+        joining
     }
 
     /// A subscription is over. True if the stream lives here and has no more players
@@ -195,7 +188,6 @@ impl Players {
         connections: &mut Connections<P::Stream>,
         id: StreamId,
         join: JoinId,
-        has_video: bool,
         packets: &[SharedPacket],
     ) {
         let Some(audience) = self.audiences.get_mut(&id) else {
@@ -207,12 +199,22 @@ impl Players {
         for join in asked.waiting {
             let place = audience.places.get(&join);
             let subscriber = place.and_then(|&place| audience.subscribers.get_mut(place));
-            let Some(subscriber) = subscriber.filter(|s| !s.attached) else {
+            let waits = |s: &&mut Subscriber| !s.attached || s.awaits_video;
+            let Some(subscriber) = subscriber.filter(waits) else {
                 continue;
             };
             context.work += work::DELIVERY * packets.len() as u64;
+            let wanted: fn(&SharedPacket) -> bool = match subscriber.awaits_video {
+                // A key frame came meanwhile: what is older is of no use any more.
+                true if !subscriber.gate.waits_for_video() => |_| false,
+                true => |packet| packet.kind == MediaKind::Video && packet.class.is_timed(),
+                false => |_| true,
+            };
+            if !subscriber.attached {
+                subscriber.gate.restart();
+            }
             subscriber.attached = true;
-            subscriber.gate.join(has_video);
+            subscriber.awaits_video = false;
             guarded(
                 context,
                 connections,
@@ -221,6 +223,7 @@ impl Players {
                     let Some(connection) = connections.get_mut(subscriber.slot) else {
                         return;
                     };
+                    let packets = packets.iter().filter(|&packet| wanted(packet));
                     if let Err(reason) = subscriber.take_snapshot(context, connection, packets) {
                         return connections.doom(subscriber.slot, reason);
                     }
@@ -245,6 +248,7 @@ impl Players {
         };
         context.work += work::DELIVERY * audience.subscribers.len() as u64;
         let name = &audience.name;
+        let is_plain = packet.is_plain();
         guarded(
             context,
             connections,
@@ -253,6 +257,13 @@ impl Players {
                 if !subscriber.attached {
                     return;
                 }
+                let packet = match is_plain || subscriber.all_tracks {
+                    true => packet,
+                    false => match packet.plain_form(&context.shared.budget) {
+                        Some(plain) => plain,
+                        None => return,
+                    },
+                };
                 let Some((connection, dirty)) = connections.for_writing(subscriber.slot) else {
                     return;
                 };
@@ -266,9 +277,15 @@ impl Players {
                         true => Limit::QueueBytes,
                         false => Limit::QueueDelay,
                     };
-                    subscriber.report_loss(context, name, lost, limit);
+                    subscriber.report_loss(context, connection.peer, name, lost, limit);
                 }
                 dirty.mark(connection);
+                if subscriber.gate.take_end() {
+                    connection
+                        .session
+                        .notify_complete(subscriber.lane.message_stream());
+                    connections.pump(context, subscriber.slot);
+                }
             },
         );
     }
@@ -288,6 +305,7 @@ impl Players {
         if news != StreamNews::Restarted {
             audience.asked = None;
         }
+        context.work += work::REQUEST * audience.subscribers.len() as u64;
         guarded(
             context,
             connections,
@@ -308,26 +326,73 @@ impl Players {
         );
     }
 
-    /// Changes what one subscription lets pass.
-    pub(super) fn with_gate<S: Stream>(
+    /// Changes what one subscription lets pass. What it misses of what it wants again
+    /// it is given as if it joined: as [`Players::subscribe`] has it.
+    pub(super) fn with_gate<P: Platform>(
         &mut self,
-        connection: &Connection<S>,
+        context: &mut Context<P>,
+        connection: &Connection<P::Stream>,
         message_stream: u32,
-        change: impl FnOnce(&mut Gate),
-    ) {
+        change: impl FnOnce(&mut Gate) -> Missing,
+    ) -> Option<Joining> {
         let mut playing = connection.playing.iter();
-        let Some(playing) = playing.find(|p| p.message_stream == message_stream) else {
-            return;
-        };
-        let Some(audience) = self.audiences.get_mut(&playing.stream) else {
-            return;
-        };
-        if let Some(&place) = audience.places.get(&playing.join)
-            && let Some(subscriber) = audience.subscribers.get_mut(place)
-        {
-            change(&mut subscriber.gate);
+        let playing = playing.find(|p| p.message_stream == message_stream)?;
+        let audience = self.audiences.get_mut(&playing.stream)?;
+        let &place = audience.places.get(&playing.join)?;
+        let subscriber = audience.subscribers.get_mut(place)?;
+        let missing = change(&mut subscriber.gate);
+        // One that has not joined yet will be given everything.
+        if missing == Missing::Nothing || !subscriber.attached {
+            return None;
         }
+        let shared = context.shared.clone();
+        let directory = shared.directory.lock();
+        let home = directory.home_of(playing.stream)?;
+        let waits_already = subscriber.awaits_video && audience.asked.is_some();
+        subscriber.attached = missing == Missing::Video;
+        subscriber.awaits_video = subscriber.attached;
+        if waits_already {
+            return None;
+        }
+        audience.ask(context, playing.stream, home, playing.join)
     }
+}
+
+impl Audience {
+    /// A subscription wants a snapshot. Returned if the stream lives here: the caller is
+    /// to ask. To be called with the directory locked, so that the stream's end, which
+    /// is told with the lock held, does not overtake the question.
+    fn ask<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        stream: StreamId,
+        home: usize,
+        subscription: JoinId,
+    ) -> Option<Joining> {
+        context.joins += 1;
+        let (join, waiting) = (JoinId(context.joins), Vec::new());
+        let asked = self.asked.get_or_insert(Asked { join, waiting });
+        asked.waiting.push(subscription);
+        let worker = context.index;
+        if home == worker {
+            asked.join = join;
+            return Some(Joining { stream, join });
+        }
+        if asked.join == join {
+            let command = Command::Join {
+                stream,
+                worker,
+                join,
+            };
+            context.send(home, command);
+        }
+        None
+    }
+}
+
+/// Whether a player asks for more than the default tracks: `?tracks=all`.
+fn asks_for_all_tracks(query: &str) -> bool {
+    query.split('&').any(|part| part == "tracks=all")
 }
 
 /// Works for each subscriber in turn. Whose work panics is closed, whatever the work
@@ -438,11 +503,11 @@ impl Subscriber {
         unreported
     }
 
-    fn take_snapshot<P: Platform>(
+    fn take_snapshot<'a, P: Platform>(
         &mut self,
         context: &mut Context<P>,
         connection: &mut Connection<P::Stream>,
-        packets: &[SharedPacket],
+        packets: impl Iterator<Item = &'a SharedPacket>,
     ) -> Result<(), CloseReason> {
         let queue = &connection.queue;
         // Who asks to play again and again is given it once more only.
@@ -455,6 +520,13 @@ impl Subscriber {
             )));
         }
         for packet in packets {
+            let packet = match self.all_tracks {
+                true => packet,
+                false => match packet.plain_form(&context.shared.budget) {
+                    Some(plain) => plain,
+                    None => continue,
+                },
+            };
             if self.gate.admit(packet) {
                 if !connection.queue.reserve() {
                     return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
@@ -476,13 +548,15 @@ impl Subscriber {
         match news {
             StreamNews::Began => {
                 self.attached = true;
-                // Tracks are not known yet: audio must not wait for video that may
-                // never come.
-                self.gate.join(false);
+                self.awaits_video = false;
+                self.gate.restart();
                 session.notify_published(self.lane.message_stream());
             }
             // Nobody is told, but its video starts at a key frame.
-            StreamNews::Restarted => self.gate.restart(),
+            StreamNews::Restarted => {
+                self.awaits_video = false;
+                self.gate.restart();
+            }
             StreamNews::Ended => {
                 self.attached = false;
                 session.notify_unpublished(self.lane.message_stream());
@@ -499,6 +573,7 @@ impl Subscriber {
     fn report_loss<P: Platform>(
         &self,
         context: &Context<P>,
+        peer: SocketAddr,
         name: &StreamName,
         frames: u64,
         limit: Limit,
@@ -506,7 +581,7 @@ impl Subscriber {
         context.report_limit(limit, Some(self.connection));
         if context.may_log(Cause::TooSlow, log::Level::Warn) {
             log::warn!(
-                connection:% = self.connection, stream:% = name, frames = frames;
+                peer:% = peer, connection:% = self.connection, stream:% = name, frames = frames;
                 "player is too slow; video dropped to the next key frame"
             );
         }

@@ -25,6 +25,7 @@ impl<P: Platform> Worker<P> {
                 bitrate_out: context.totals.rate_out.bits_per_second(now),
             },
             errors: context.totals.errors,
+            ignored: context.totals.ignored,
             dropped_frames: context.totals.dropped_frames,
             ..WorkerReport::default()
         };
@@ -41,6 +42,7 @@ impl<P: Platform> Worker<P> {
                 keyframes: stream.stats.keyframes,
                 gaps: stream.stats.gaps,
                 rebases: stream.stats.rebases,
+                strays: stream.stats.strays,
                 starved_frames: stream.stats.starved_frames,
                 unfed_frames: stream.stats.unfed_frames,
                 gop_bytes: stream.gop().bytes(),
@@ -53,6 +55,7 @@ impl<P: Platform> Worker<P> {
             if let Some(delay) = &connection.delay {
                 report.delay.merge(delay);
             }
+            report.ignored.add(&connection.session.ignored());
             report.connections.push(ConnectionMetrics {
                 id: connection.id,
                 peer: connection.peer,

@@ -7,7 +7,10 @@ use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
 use super::connection::{Connection, Playing, Publication};
+use super::lives;
+use super::players::Joining;
 use crate::access::{AccessAction, Attempt, Decision, Refusal, reason_text};
+use crate::addresses::AddressSlot;
 use crate::config::SecondPublisher;
 use crate::credit::InFlight;
 use crate::events::{CloseReason, Event};
@@ -18,7 +21,7 @@ use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::secret::StreamName;
 use crate::stream::directory::{Claim, ClaimRules, Grant};
-use crate::stream::message::{PublisherMessage, StreamNews};
+use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 
 /// Used when `access.decision_timeout` is zero.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +33,8 @@ pub(super) struct Request {
     pub(super) id: RequestId,
     pub(super) message_stream: u32,
     pub(super) attempt: Attempt,
+    /// How much of a stream is to be played; `None`: all.
+    pub(super) duration: Option<Duration>,
 }
 
 /// A request that is not decided yet, or not carried out.
@@ -54,6 +59,7 @@ impl Request {
             id,
             message_stream,
             attempt,
+            duration: None,
         }
     }
 }
@@ -214,8 +220,15 @@ impl<P: Platform> Worker<P> {
         let Some(id) = self.connections.get(slot).map(|c| c.id) else {
             return;
         };
-        let name = &request.attempt.stream;
         let shared = self.context.shared.clone();
+        let (address_slot, limit) = self.publisher_place(slot);
+        if let Some(limit) = limit {
+            self.context.report_limit(limit, Some(id));
+            let allowed = limit.value(&self.context.config);
+            let reason = format!("{allowed} publishers are as many as {limit} allows");
+            return self.refuse(slot, &request, RejectReason::Unavailable(reason));
+        }
+        let name = &request.attempt.stream;
         let publisher = PublisherId::Connection(id, request.message_stream);
         // The grant is on its way to the home before anybody else can look it up.
         let mut directory = shared.directory.lock();
@@ -236,8 +249,13 @@ impl<P: Platform> Worker<P> {
                     home: grant.home,
                     attempt: request.attempt.clone(),
                     in_flight: InFlight::new(self.context.config.queue.between_workers()),
+                    heard: self.context.now,
+                    whole: self.context.now,
+                    pulse: grant.pulse.clone(),
+                    is_silent: false,
+                    _address_slot: address_slot,
                 };
-                let replaced = grant.replaced;
+                let (replaced, evicted) = (grant.replaced, grant.evicted);
                 self.report_access(slot, &request.attempt, &grant.name, None);
                 if grant.home == self.context.index {
                     drop(directory);
@@ -247,10 +265,20 @@ impl<P: Platform> Worker<P> {
                     drop(directory);
                 }
                 if let Some(connection) = self.connections.get_mut(slot) {
+                    let limit = self.context.config.streams.media_timeout;
+                    // What we answered a peer that vanished is sent again and again, and
+                    // keep-alive waits for that. Where the system has no such limit, our
+                    // own deadline finds it as soon.
+                    if !limit.is_zero()
+                        && let Err(error) = connection.transport.set_unacknowledged_limit(limit)
+                    {
+                        log::debug!(connection:% = id, error:%; "no limit of unacknowledged bytes");
+                    }
                     connection.publishing.push(publication);
                 }
                 self.accept(slot, request.id);
                 shared.notify_replaced(replaced);
+                shared.notify_evicted(evicted);
             }
             Claim::Busy
                 if self.context.config.streams.second_publisher == SecondPublisher::Wait =>
@@ -278,6 +306,26 @@ impl<P: Platform> Worker<P> {
                 self.refuse(slot, &request, RejectReason::Unavailable(reason));
             }
         }
+    }
+
+    /// A place among the publishers of a connection and of its address, if those are
+    /// counted; or the limit that leaves none.
+    fn publisher_place(&self, slot: usize) -> (Option<AddressSlot>, Option<Limit>) {
+        let limits = &self.context.config.limits;
+        let Some(connection) = self.connections.get(slot) else {
+            return (None, None);
+        };
+        if connection.publishing.len() >= limits.publishers_per_connection {
+            return (None, Some(Limit::PublishersPerConnection));
+        }
+        let allowed = limits.publishers_per_address;
+        if allowed == 0 {
+            return (None, None);
+        }
+        let addresses = &self.context.shared.publisher_addresses;
+        let (place, others) = addresses.enter(connection.peer.ip());
+        let over = (others >= allowed).then_some(Limit::PublishersPerAddress);
+        (Some(place), over)
     }
 
     /// A publish was granted for a stream that lives here.
@@ -334,15 +382,16 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let joining = self.players.subscribe(
-            &mut self.context,
-            connection,
-            slot,
-            request.message_stream,
-            &request.attempt.stream,
-        );
-        if let Some(joining) = joining {
-            self.join(joining.stream, self.context.index, joining.join);
+        let joining = self
+            .players
+            .subscribe(&mut self.context, connection, slot, &request);
+        self.answer_join(joining);
+    }
+
+    /// A subscription here, if any, is to be given what its stream, which lives here, has.
+    pub(super) fn answer_join(&mut self, joining: Option<Joining>) {
+        if let Some(Joining { stream, join }) = joining {
+            self.join(stream, self.context.index, join);
         }
     }
 
@@ -369,24 +418,23 @@ impl<P: Platform> Worker<P> {
     }
 
     fn report_access(
-        &self,
+        &mut self,
         slot: usize,
         attempt: &Attempt,
         target: &StreamName,
         refused: Option<&RejectReason>,
     ) {
-        let Some(connection) = self.connections.get(slot) else {
+        let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
         let action = attempt.action;
         let reason = refused.map(reason_text).unwrap_or_default();
         let (peer, id) = (connection.peer, connection.id);
-        if refused.is_some() {
-            if self.context.may_log(Cause::Refused, log::Level::Warn) {
-                log::warn!(peer:% = peer, connection:% = id; "{} {target} refused: {reason}", action.as_str());
-            }
-        } else if self.context.may_log(Cause::Granted, log::Level::Info) {
-            log::info!(peer:% = peer, connection:% = id; "{} {target}", action.as_str());
+        if refused.is_none() {
+            lives::granted(&self.context, connection, action, target);
+        } else if self.context.may_log(Cause::Refused, log::Level::Warn) {
+            let software = connection.software.as_ref();
+            log::warn!(peer:% = peer, connection:% = id, software = software; "{} {target} refused: {reason}", action.as_str());
         }
         self.context.emit(Event::Access {
             action,
@@ -410,28 +458,33 @@ impl<P: Platform> Worker<P> {
     /// A message of a publisher of a stream that lives here.
     pub(super) fn ingest(&mut self, message: PublisherMessage) {
         let stream = message.stream;
-        if let Some(packet) = self.streams.ingest(&mut self.context, message) {
-            self.players
-                .fan_out(&mut self.context, &mut self.connections, stream, &packet);
-        }
+        let (players, connections) = (&mut self.players, &mut self.connections);
+        self.streams
+            .ingest(&mut self.context, message, |context, packet| {
+                players.fan_out(context, connections, stream, packet);
+            });
     }
 
     /// A publication of a connection here is over, by its own doing.
-    pub(super) fn unpublish(&mut self, publication: &Publication) {
+    pub(super) fn unpublish(&mut self, publication: &Publication, departure: Departure) {
         let (stream, epoch) = (publication.stream, publication.epoch);
         if publication.home == self.context.index {
-            self.end_publication(stream, epoch);
+            self.end_publication(stream, epoch, departure);
         } else {
-            self.context
-                .send(publication.home, Command::Unpublish { stream, epoch });
+            let over = Command::Unpublish {
+                stream,
+                epoch,
+                departure,
+            };
+            self.context.send(publication.home, over);
         }
     }
 
     /// A stream that lives here has lost its publisher.
-    pub(super) fn end_publication(&mut self, stream: StreamId, epoch: u32) {
+    pub(super) fn end_publication(&mut self, stream: StreamId, epoch: u32, departure: Departure) {
         if self
             .streams
-            .end_publication(&mut self.context, stream, epoch)
+            .end_publication(&mut self.context, stream, epoch, departure)
         {
             self.notify_players(stream, StreamNews::Ended);
         }
@@ -452,14 +505,13 @@ impl<P: Platform> Worker<P> {
 
     /// A player wants to join a stream that lives here.
     pub(super) fn join(&mut self, stream: StreamId, worker: usize, join: JoinId) {
-        if let Some(snapshot) = self.streams.join(&mut self.context, stream, worker, join) {
+        if let Some(packets) = self.streams.join(&mut self.context, stream, worker, join) {
             self.players.deliver_snapshot(
                 &mut self.context,
                 &mut self.connections,
                 stream,
                 join,
-                snapshot.has_video,
-                &snapshot.packets,
+                &packets,
             );
         }
     }
@@ -477,7 +529,7 @@ impl<P: Platform> Worker<P> {
         connection.session.end_publish(stream, reason.detail());
         // If it was not read for want of credit, it is now.
         self.connections.mark_unread(slot);
-        self.unpublish(&publication);
+        self.unpublish(&publication, Departure::of(&reason));
         self.end(slot, reason);
     }
 
@@ -501,7 +553,9 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The server stops: who does something here is told, the others go at once.
+    /// The server stops: who publishes, and who can connect again elsewhere, is asked to
+    /// leave and has the time of the stop for it. Who only plays is told that it is over
+    /// and goes once that is sent; who does nothing goes at once.
     pub(super) fn announce_stop(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
@@ -509,8 +563,15 @@ impl<P: Platform> Worker<P> {
         if connection.publishing.is_empty() && connection.playing.is_empty() {
             return self.end(slot, CloseReason::ServerStopped);
         }
-        connection.session.announce_stop();
-        self.connections.settle(&mut self.context, slot);
+        if connection.session.announce_stop() || !connection.publishing.is_empty() {
+            return self.connections.settle(&mut self.context, slot);
+        }
+        for playing in &connection.playing {
+            connection
+                .session
+                .notify_unpublished(playing.message_stream);
+        }
+        self.end(slot, CloseReason::ServerStopped);
     }
 
     /// The last words before force: players learn that it is over.

@@ -3,12 +3,15 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use openrtmp_protocol::session::{ClientMode, RejectReason, RequestId, SessionError, Stage};
+use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{Secret, Time};
 
 use super::Worker;
 use super::connection::{Connection, Playing, Publication, Released, stage_name};
+use super::lives;
 use super::requests::{Request, WaitsFor};
 use super::session::{PLAYED, Session, SessionEvent};
 use super::work;
@@ -20,7 +23,7 @@ use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
 use crate::secret::StreamName;
 use crate::stream::gate::Gate;
-use crate::stream::message::PublisherMessage;
+use crate::stream::message::{Departure, PublisherMessage};
 
 /// Bytes read at once. One buffer per worker, shared by its connections.
 const READ_BUFFER: usize = 256 * 1024;
@@ -49,9 +52,15 @@ impl<P: Platform> Worker<P> {
             true => self.read_socket(slot, began),
             false => None,
         };
-        let (work, now) = (self.context.work - began, self.context.now);
+        let work = self.context.work - began;
+        self.connections
+            .take_from_share(&mut self.context, slot, work);
+        let now = self.context.now;
         if let Some(connection) = self.connections.get_mut(slot) {
-            connection.recent_work.add(work, now);
+            match connection.io.unread || connection.io.paused_until.is_some() {
+                true => connection.hold(now),
+                false => connection.let_go(now),
+            }
         }
         match end {
             Some(reason) => self.connections.doom(slot, reason),
@@ -147,8 +156,15 @@ impl<P: Platform> Worker<P> {
                 return false;
             }
             let stage = connection.stage();
-            let outcome = connection.session.handle_input(self.context.now, bytes);
+            let now = self.context.now;
+            let outcome = connection.session.handle_input(now, bytes);
             self.context.work += connection.session.take_work();
+            if !connection.publishing.is_empty()
+                && let Some(stream) = connection.session.media_under_way()
+                && let Some(publication) = connection.publication(stream)
+            {
+                publication.hear(now);
+            }
             self.drain_events(slot);
             match outcome {
                 Ok(used) => bytes = &bytes[used..],
@@ -177,9 +193,12 @@ impl<P: Platform> Worker<P> {
             SessionEvent::Media(media) => {
                 #[cfg(test)]
                 assert!(!media.payload.ends_with(crate::sim_tests::PANIC.as_bytes()));
-                let mut publishing = connection.publishing.iter();
-                let of_this = publishing.find(|p| p.message_stream == media.stream);
-                let Some(publication) = of_this else { return };
+                let id = connection.id;
+                let Some(publication) = connection.publication(media.stream) else {
+                    return;
+                };
+                publication.hear(self.context.now);
+                publication.whole = self.context.now;
                 let home = publication.home;
                 let message = PublisherMessage {
                     stream: publication.stream,
@@ -192,7 +211,7 @@ impl<P: Platform> Worker<P> {
                     self.ingest(message);
                 } else {
                     let (bytes, held) = (message.payload.len(), message.payload.held_bytes());
-                    let (in_flight, publisher) = (&publication.in_flight, Some(connection.id));
+                    let (in_flight, publisher) = (&publication.in_flight, Some(id));
                     let budget = &self.context.shared.budget;
                     let credit = in_flight.take(bytes, held, budget);
                     // Asked for before it can be given back.
@@ -222,16 +241,31 @@ impl<P: Platform> Worker<P> {
                 let query = wish.query.reveal();
                 if wish.action == AccessAction::Connect {
                     connection.app = shared.peer_name(&wish.app, query);
+                    connection.software = shown(&wish.software).to_string().into();
+                    self.take_place(slot);
                 }
+                self.context.work += work::REQUEST;
+                let shared = &self.context.shared;
+                let Some(connection) = self.connections.get(slot) else {
+                    return;
+                };
                 let name = match &wish.name {
                     Some(name) => shared.peer_name(name.reveal(), query),
                     None => shared.host_name(""),
                 };
+                let duration = wish.duration;
                 let attempt = Attempt {
                     query: wish.query,
                     ..attempt(connection, wish.action, name)
                 };
-                self.ask(slot, Request::new(request, message_stream, attempt));
+                let request = Request::new(request, message_stream, attempt);
+                self.ask(
+                    slot,
+                    Request {
+                        duration,
+                        ..request
+                    },
+                );
             }
             SessionEvent::Ready => self.begin_errand(slot),
             SessionEvent::PublishEnd { message_stream } => {
@@ -239,10 +273,12 @@ impl<P: Platform> Worker<P> {
                 let of_this = |p: &Publication| p.message_stream == message_stream;
                 if let Some(index) = publishing.iter().position(of_this) {
                     let publication = publishing.swap_remove(index);
-                    self.unpublish(&publication);
+                    self.context.work += work::REQUEST;
+                    self.unpublish(&publication, Departure::Goodbye);
                 }
             }
             SessionEvent::PlayEnd { message_stream } => {
+                self.context.work += work::REQUEST;
                 let playing = &mut connection.playing;
                 let of_this = |p: &Playing| p.message_stream == message_stream;
                 if let Some(index) = playing.iter().position(of_this) {
@@ -255,7 +291,11 @@ impl<P: Platform> Worker<P> {
                 paused,
             } => {
                 let change = |gate: &mut Gate| gate.set_paused(paused);
-                self.players.with_gate(connection, message_stream, change);
+                let context = &mut self.context;
+                let joining = self
+                    .players
+                    .with_gate(context, connection, message_stream, change);
+                self.answer_join(joining);
             }
             SessionEvent::Receive {
                 message_stream,
@@ -263,7 +303,11 @@ impl<P: Platform> Worker<P> {
                 wanted,
             } => {
                 let change = |gate: &mut Gate| gate.set_wanted(kind, wanted);
-                self.players.with_gate(connection, message_stream, change);
+                let context = &mut self.context;
+                let joining = self
+                    .players
+                    .with_gate(context, connection, message_stream, change);
+                self.answer_join(joining);
             }
             SessionEvent::Withdrawn { request } => {
                 let pending = &mut connection.pending;
@@ -328,9 +372,17 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
+        if due(connection.io.paused_until) {
+            self.connections.end_pause(slot, now);
+        }
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
         if !connection.is_ending() {
             let stage = connection.stage();
-            if due(connection.session.poll_timeout())
+            let is_read = connection.io.held_since.is_none();
+            if is_read
+                && due(connection.session.poll_timeout())
                 && let Err(error) = connection.session.handle_timeout(now)
             {
                 self.context.totals.errors.timeout += 1;
@@ -338,7 +390,10 @@ impl<P: Platform> Worker<P> {
             }
             self.drain_events(slot);
             self.expire_requests(slot);
-            self.keep_alive(slot);
+            if is_read {
+                self.keep_alive(slot);
+                self.judge_silence(slot);
+            }
         }
         self.connections.settle(&mut self.context, slot);
     }
@@ -363,6 +418,50 @@ impl<P: Platform> Worker<P> {
         } else {
             connection.io.ping_sent = true;
             connection.session.ping(now.as_millis() as u32);
+        }
+    }
+
+    /// Whether what a connection publishes is silent is known here, where it is read, and
+    /// nowhere else.
+    fn judge_silence(&mut self, slot: usize) {
+        let now = self.context.now;
+        let config = self.context.config.clone();
+        let is_due = |c: &Connection<P::Stream>| c.silence_due(&config).is_some_and(|at| at <= now);
+        if !self.connections.get(slot).is_some_and(is_due) {
+            return;
+        }
+        // What came and was not told of yet counts.
+        self.read(slot);
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if connection.is_ending() || connection.io.held_since.is_some() {
+            return;
+        }
+        let streams = &config.streams;
+        let lasts = |since: Time, limit: Duration| !limit.is_zero() && since + limit <= now;
+        let mut over = Vec::new();
+        for publication in &mut connection.publishing {
+            let silent = publication.heard;
+            if lasts(silent, streams.media_timeout) {
+                over.push((publication.message_stream, Limit::MediaTimeout));
+            } else if lasts(publication.whole, streams.message_timeout) {
+                over.push((publication.message_stream, Limit::MessageTimeout));
+            } else if lasts(silent, streams.publisher_timeout) && !publication.is_silent {
+                publication.is_silent = true;
+                publication.pulse.fall_silent(silent);
+            }
+        }
+        let id = connection.id;
+        for (message_stream, limit) in over {
+            self.context.report_limit(limit, Some(id));
+            let what = match limit {
+                Limit::MessageTimeout => "no whole message",
+                _ => "no byte of audio, video or data",
+            };
+            let ms = limit.value(&config);
+            let reason = CloseReason::Network(format!("{what} for {ms} ms, {limit}"));
+            self.end_publish(slot, message_stream, reason);
         }
     }
 
@@ -423,27 +522,34 @@ impl<P: Platform> Worker<P> {
         if let Some(connection) = self.connections.get_mut(slot) {
             connection.session.say_goodbye();
         }
+        let departure = Departure::of(&reason);
         self.connections.end(&mut self.context, slot, reason);
-        self.release(slot);
+        self.release(slot, departure);
     }
 
     /// Closes a connection now, for the reason it ends for if it does, else for this one.
     pub(super) fn close(&mut self, slot: usize, reason: CloseReason) {
-        self.release(slot);
-        let Some(connection) = self.connections.remove(&mut self.context, slot) else {
+        let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        let reason = connection.end.into_reason(reason);
+        self.context.work += work::CONNECTION;
+        let departure = Departure::of(connection.end.reason().unwrap_or(&reason));
+        self.release(slot, departure);
+        let Some(mut connection) = self.connections.remove(&mut self.context, slot) else {
+            return;
+        };
+        let reason = std::mem::take(&mut connection.end).into_reason(reason);
+        lives::closed(&self.context, &connection, &reason);
+        let ignored = connection.session.ignored();
+        self.context.totals.ignored.add(&ignored);
         let (id, peer) = (connection.id, connection.peer);
         if matches!(reason, CloseReason::Network(_)) {
             self.context.totals.errors.network += 1;
         }
         let shared = &self.context.shared;
         shared.locations.remove(id);
+        shared.newcomers.forget(connection.opened, id);
         shared.connections.fetch_sub(1, Ordering::AcqRel);
-        if self.context.may_log(Cause::Connection, log::Level::Debug) {
-            log::debug!(peer:% = peer, connection:% = id, reason:% = reason; "connection closed");
-        }
         self.context.emit(Event::ConnectionClosed {
             connection: id,
             peer,
@@ -452,7 +558,7 @@ impl<P: Platform> Worker<P> {
     }
 
     /// Gives up what a connection publishes, plays and waits for.
-    fn release(&mut self, slot: usize) {
+    fn release(&mut self, slot: usize, departure: Departure) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
@@ -463,7 +569,7 @@ impl<P: Platform> Worker<P> {
             pending,
         } = connection.release();
         for publication in publishing {
-            self.unpublish(&publication);
+            self.unpublish(&publication, departure);
         }
         for played in playing {
             self.unsubscribe(played);

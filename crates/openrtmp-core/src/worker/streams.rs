@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openrtmp_protocol::session::MediaKind;
+
 use super::context::Context;
+use super::lives;
 use super::timers::Timer;
 use super::work;
 use crate::budget::Charge;
@@ -18,13 +21,14 @@ use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::secret::StreamName;
-use crate::stream::clock::Irregularity;
+use crate::stream::clock::{Irregularity, Oddity};
 use crate::stream::directory::Grant;
 use crate::stream::feed::{Feed, Offered};
-use crate::stream::message::{PublisherMessage, StreamNews};
+use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
 use crate::stream::stream::Stream;
 use crate::stream::tap_queue::{TapQueue, TapSink};
+use crate::stream::tracks::Doubt;
 
 /// How long the publisher whose turn it is may take to claim a stream.
 const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
@@ -33,12 +37,6 @@ const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(super) struct Streams {
     streams: BTreeMap<StreamId, Stream>,
-}
-
-/// What a joiner of this worker gets at once.
-pub(super) struct Snapshot {
-    pub(super) has_video: bool,
-    pub(super) packets: Vec<SharedPacket>,
 }
 
 impl Streams {
@@ -60,13 +58,18 @@ impl Streams {
         }
         let now = context.now;
         let known = self.streams.contains_key(&grant.id);
-        let stream = self.streams.entry(grant.id).or_insert_with(|| {
-            let (name, activity) = (grant.name.clone(), grant.activity.clone());
-            Stream::new(grant.id, name, activity, now, &context.shared.budget)
-        });
+        let budget = &context.shared.budget;
+        let stream = self
+            .streams
+            .entry(grant.id)
+            .or_insert_with(|| Stream::new(grant.id, grant.name.clone(), now, budget));
         // Not what the directory saw: the one before may have left meanwhile.
         let takeover = stream.publisher.is_some();
-        stream.start_publisher(grant.publisher, grant.epoch, now);
+        let replaced = takeover.then(|| match stream.connection() {
+            Some(connection) => connection.to_string(),
+            None => "of the host".to_owned(),
+        });
+        stream.start_publisher(grant.publisher, grant.epoch);
         for worker in grant.workers {
             stream.add_feed(worker, &context.config);
         }
@@ -79,9 +82,7 @@ impl Streams {
             }
         }
         let name = stream.name.clone();
-        if context.may_log(Cause::Stream, log::Level::Info) {
-            log::info!(stream:% = name; "published");
-        }
+        lives::published(context, stream, replaced);
         context.emit(Event::StreamPublished {
             stream: grant.id,
             name,
@@ -100,13 +101,14 @@ impl Streams {
         known.feeds(context.index).then_some(news)
     }
 
-    /// A message of a stream's publisher, on its way to all who get it. Returns what
-    /// players of this worker are to get.
+    /// A message of a stream's publisher, on its way to all who get it. Players of this
+    /// worker are to get what is handed to `here`.
     pub(super) fn ingest<P: Platform>(
         &mut self,
         context: &mut Context<P>,
         message: PublisherMessage,
-    ) -> Option<SharedPacket> {
+        mut here: impl FnMut(&mut Context<P>, &SharedPacket),
+    ) {
         context.work += work::INGEST;
         let now = context.now;
         let shared = context.shared.clone();
@@ -121,9 +123,11 @@ impl Streams {
             timestamp,
             payload,
         } = message;
-        let stream = self.streams.get_mut(&id)?;
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         if stream.epoch != epoch || stream.publisher.is_none() {
-            return None;
+            return;
         }
         let ingested = stream.ingest(
             kind,
@@ -136,6 +140,9 @@ impl Streams {
         if let Some(odd) = ingested.odd {
             report_irregularity(context, stream, odd);
         }
+        if let Some(doubt) = ingested.doubt {
+            report_doubt(context, stream, doubt);
+        }
         if ingested.tracks_changed && !stream.taps.is_empty() {
             let tracks = stream.tracks().list().into();
             stream
@@ -143,13 +150,14 @@ impl Streams {
                 .iter_mut()
                 .for_each(|tap| tap.push_tracks(&tracks));
         }
-        let mut here = None;
-        if let Some(packet) = ingested.packet {
-            stream.taps.retain_mut(|tap| tap.push(&packet, now));
+        for packet in ingested.headers.iter().chain(&ingested.packet) {
+            stream.taps.retain_mut(|tap| tap.push(packet, now));
             if stream.feeds.iter().any(|feed| feed.worker != context.index) {
-                feed_others(context, stream, &packet);
+                feed_others(context, stream, packet);
             }
-            here = stream.feeds(context.index).then_some(packet);
+            if stream.feeds(context.index) {
+                here(context, packet);
+            }
         }
         if ingested.tracks_changed {
             report_tracks(context, stream);
@@ -168,7 +176,6 @@ impl Streams {
         {
             over_bitrate(context, stream, rate);
         }
-        here
     }
 
     /// A stream's publisher is gone. Idempotent; an earlier publisher's end changes
@@ -178,6 +185,7 @@ impl Streams {
         context: &mut Context<P>,
         id: StreamId,
         epoch: u32,
+        departure: Departure,
     ) -> bool {
         let Some(stream) = self.streams.get_mut(&id) else {
             return false;
@@ -192,16 +200,28 @@ impl Streams {
         let crowded = waiting.count() > context.config.limits.publishers;
         let grace = match context.is_stopping() || crowded {
             true => Duration::ZERO,
-            false => context.config.streams.republish_grace,
+            false => match departure {
+                Departure::Lost => context.config.streams.republish_grace,
+                Departure::Goodbye => context.config.streams.goodbye_grace,
+            },
         };
-        if context.may_log(Cause::Stream, log::Level::Info) {
-            log::info!(stream:% = name; "unpublished");
+        let is_lost = departure == Departure::Lost;
+        if let Some(stream) = self.streams.get(&id) {
+            lives::unpublished(context, stream, is_lost);
         }
         let next = context.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
             let stream = id;
             let command = ConnectionCommand::RetryPublish { request, stream };
             context.shared.send_to(connection, command);
+        }
+        if is_lost {
+            let name = name.clone();
+            context.emit(Event::PublisherLost {
+                stream: id,
+                name,
+                grace,
+            });
         }
         context.emit(Event::StreamUnpublished { stream: id, name });
         // Who waited for this end continues the stream, as within a grace.
@@ -260,7 +280,7 @@ impl Streams {
         let streams: Vec<_> = self.streams.values().map(|s| (s.id, s.epoch)).collect();
         let mut ended = Vec::new();
         for (id, epoch) in streams {
-            if self.end_publication(context, id, epoch) {
+            if self.end_publication(context, id, epoch, Departure::Goodbye) {
                 ended.push(id);
             }
         }
@@ -304,14 +324,13 @@ impl Streams {
         id: StreamId,
         worker: usize,
         join: JoinId,
-    ) -> Option<Snapshot> {
+    ) -> Option<Vec<SharedPacket>> {
         let stream = self.streams.get_mut(&id)?;
         stream.add_feed(worker, &context.config);
         let packets = stream.snapshot(&context.shared.budget, context.now);
-        context.work += work::INGEST + work::SNAPSHOT_PACKET * packets.len() as u64;
-        let has_video = stream.tracks().has_video();
+        context.work += work::DELIVERY * packets.len() as u64;
         if worker == context.index {
-            return Some(Snapshot { has_video, packets });
+            return Some(packets);
         }
         let room = packets.capacity() * size_of::<SharedPacket>() + size_of::<Command>();
         let charge = Charge::new(&context.shared.budget, room);
@@ -320,7 +339,6 @@ impl Streams {
             Command::Snapshot {
                 stream: id,
                 join,
-                has_video,
                 packets,
                 charge,
             },
@@ -392,7 +410,9 @@ impl Streams {
                 false
             }
             // It learns when it next writes.
-            Some(PublisherId::Host(_)) => self.end_publication(context, id, stream.epoch),
+            Some(PublisherId::Host(_)) => {
+                self.end_publication(context, id, stream.epoch, Departure::Goodbye)
+            }
             None => false,
         }
     }
@@ -472,18 +492,53 @@ fn report_irregularity<P: Platform>(context: &Context<P>, stream: &Stream, odd: 
     if !context.may_log(Cause::Timestamps, log::Level::Warn) {
         return;
     }
-    let name = &stream.name;
-    match odd {
-        Irregularity::Gap(ms) => {
-            log::warn!(stream:% = name; "timestamps jump ahead by {ms} ms");
+    let Irregularity { kind, track, what } = odd;
+    let (name, kind) = (&stream.name, kind_name(kind));
+    match what {
+        Oddity::Gap(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "no frame for {ms} ms");
         }
-        Irregularity::Backward(ms) => {
-            log::warn!(stream:% = name; "timestamps jump back by {ms} ms; rebased");
+        Oddity::Rebased(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "timestamps jump by {ms} ms; rebased");
+        }
+        Oddity::Stray(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "one timestamp is off by {ms} ms; replaced");
+        }
+        Oddity::Apart(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "timestamps are {ms} ms from the other tracks'; aligned");
         }
     }
 }
 
+fn kind_name(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Audio => "audio",
+        MediaKind::Video => "video",
+        MediaKind::Data => "data",
+    }
+}
+
+fn report_doubt<P: Platform>(context: &Context<P>, stream: &Stream, doubt: Doubt) {
+    if !context.may_log(Cause::Tolerated, log::Level::Info) {
+        return;
+    }
+    let Doubt { track, believed } = doubt;
+    let name = &stream.name;
+    if believed {
+        log::info!(
+            stream:% = name, track = track;
+            "key frames are so by their tags only; players begin there"
+        );
+    } else {
+        log::info!(
+            stream:% = name, track = track;
+            "frames tagged as key frames need others; players do not begin there"
+        );
+    }
+}
+
 fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
+    lives::tracks(context, stream);
     if context.shared.events.is_none() {
         return;
     }

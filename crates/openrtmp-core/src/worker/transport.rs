@@ -1,6 +1,7 @@
 //! How a connection's bytes get to its peer and back.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::time::Duration;
 
 use crate::platform::{Poller, Stream, Token};
 
@@ -58,6 +59,12 @@ impl<S: Stream> Transport<S> {
     /// Bounds what the system may hold unsent, see [`Stream::set_unsent_limit`].
     pub(super) fn set_unsent_limit(&self, bytes: u32) -> io::Result<()> {
         self.socket().set_unsent_limit(bytes)
+    }
+
+    /// Bounds how long what was sent may stay unacknowledged, see
+    /// [`Stream::set_unacknowledged_limit`].
+    pub(super) fn set_unacknowledged_limit(&self, limit: Duration) -> io::Result<()> {
+        self.socket().set_unacknowledged_limit(limit)
     }
 
     /// Watches the socket for reading.

@@ -3,6 +3,7 @@ use super::payload::HEADROOM;
 use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, Message, Payload};
 use crate::Limits;
 use crate::message::kind;
+use std::fmt;
 
 /// Basic header (3), message header (11), extended timestamp (4).
 const MAX_HEADER: usize = 18;
@@ -87,6 +88,16 @@ struct ChunkStream {
     aggregate: Option<Box<Aggregate>>,
 }
 
+impl fmt::Debug for ChunkReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChunkReader")
+            .field("chunk_size", &self.chunk_size)
+            .field("buffered", &self.buffered)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ChunkReader {
     /// A reader at the initial chunk size of 128 bytes.
     pub fn new(limits: &Limits) -> ChunkReader {
@@ -160,6 +171,14 @@ impl ChunkReader {
     /// Bytes held for unfinished messages (their capacity), for memory accounting.
     pub fn buffered_bytes(&self) -> usize {
         self.buffered
+    }
+
+    /// Type and message stream of the message that the last bytes read belong to, if it
+    /// is not complete.
+    pub fn under_way(&self) -> Option<(u8, u32)> {
+        let stream = self.streams.get(self.current)?;
+        stream.message.as_ref()?;
+        Some((stream.kind, stream.stream))
     }
 
     /// Chunk size of the peer, bytes.

@@ -8,6 +8,7 @@ mod fourcc;
 #[cfg(test)]
 pub(crate) mod golden;
 mod multichannel;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod video;
@@ -15,6 +16,9 @@ mod video;
 pub use audio::{AudioCodec, AudioPacketKind, AudioTag, write_audio};
 pub use fourcc::FourCc;
 pub use multichannel::{ChannelLayout, MultichannelConfig};
+pub use plain::{
+    PlainForm, plain_audio_form, plain_video_form, write_plain_audio, write_plain_video,
+};
 pub use video::{FrameType, VideoCodec, VideoPacketKind, VideoTag, write_video};
 
 use std::ops::Range;

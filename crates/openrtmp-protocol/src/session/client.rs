@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -182,6 +183,16 @@ const WINDOW: u32 = 2_500_000;
 /// The buffer a player announces, milliseconds.
 const BUFFER_LENGTH: u32 = 3000;
 
+impl fmt::Debug for ClientSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSession")
+            .field("url", &self.config.url)
+            .field("mode", &self.config.mode)
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ClientSession {
     /// A session whose C0 and C1 are ready to be sent.
     pub fn new(
@@ -338,6 +349,11 @@ impl ClientSession {
     /// [`ServerSession::take_work`](super::ServerSession::take_work).
     pub fn take_work(&mut self) -> u64 {
         self.link.take_work()
+    }
+
+    /// Messages read so far, those in aggregates included, whatever became of them.
+    pub fn messages_received(&self) -> u64 {
+        self.link.messages()
     }
 
     /// Commands that could not be read and were left out. The first makes a

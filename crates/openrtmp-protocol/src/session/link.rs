@@ -48,6 +48,8 @@ pub(super) struct Link {
     announced: u32,
     /// What was done since the caller asked last, in the unit of [`work`].
     work: u64,
+    /// Messages read so far, those in aggregates included.
+    messages: u64,
 }
 
 impl Link {
@@ -63,6 +65,7 @@ impl Link {
             window,
             announced: 0,
             work: 0,
+            messages: 0,
         }
     }
 
@@ -74,6 +77,17 @@ impl Link {
     /// What was done since [`take_work`](Self::take_work).
     pub(super) fn work(&self) -> u64 {
         self.work
+    }
+
+    /// Messages read so far, those in aggregates included.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Type and message stream of the message that the last bytes were of, if it is not
+    /// complete.
+    pub(super) fn under_way(&self) -> Option<(u8, u32)> {
+        self.reader.under_way()
     }
 
     pub(super) fn take_work(&mut self) -> u64 {
@@ -134,7 +148,9 @@ impl Link {
         self.received += used as u64;
         let headers = u64::from(self.reader.take_headers());
         self.spend(work::MESSAGE + headers * work::HEADER + (used / work::BYTES) as u64);
-        Ok(message?)
+        let message = message?;
+        self.messages += u64::from(message.is_some());
+        Ok(message)
     }
 
     /// Sends an Acknowledgement if one is due (section 5.4.3): the number of all

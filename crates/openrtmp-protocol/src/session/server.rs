@@ -123,6 +123,7 @@ pub struct ServerSession {
     dropping: bool,
     /// Commands and messages that could not be read and were left out.
     unreadable_messages: u64,
+    unknown_messages: u64,
     /// What was told already.
     told: Told,
 }
@@ -180,6 +181,14 @@ enum Timer {
 /// Arguments of a command that are read: none has a use for more.
 const ARGUMENTS: usize = 4;
 
+impl fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSession")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ServerSession {
     /// A session that waits for C0. `random` fills S1.
     pub fn new(
@@ -202,6 +211,7 @@ impl ServerSession {
             dropped_media: 0,
             dropping: false,
             unreadable_messages: 0,
+            unknown_messages: 0,
             told: Told::default(),
         };
         session.settle();
@@ -302,6 +312,17 @@ impl ServerSession {
             UserControl::StreamEof(stream),
             code::PLAY_UNPUBLISH_NOTIFY,
             "is now unpublished",
+        );
+    }
+
+    /// Tells a player that it got what it asked for: StreamEOF and Play.Stop.
+    pub fn notify_complete(&mut self, stream: u32) {
+        let event = UserControl::StreamEof(stream);
+        self.notify_player(
+            stream,
+            event,
+            code::PLAY_STOP,
+            "was played as long as asked",
         );
     }
 
@@ -407,6 +428,27 @@ impl ServerSession {
         self.link.take_work()
     }
 
+    /// Messages read so far, those in aggregates included, whatever became of them.
+    pub fn messages_received(&self) -> u64 {
+        self.link.messages()
+    }
+
+    /// The message stream of the audio, video or data that the last bytes of input were
+    /// of, if that message is not complete: a large picture on a slow line is a sign of
+    /// life long before it makes an event.
+    pub fn media_under_way(&self) -> Option<u32> {
+        let (kind, stream) = self.link.under_way()?;
+        (is_media(kind) || kind == kind::AGGREGATE).then_some(stream)
+    }
+
+    /// Puts the deadline of the present stage off, by as long as the caller did not read
+    /// from the peer, which could not get on meanwhile.
+    pub fn postpone(&mut self, by: Duration) {
+        if let Some((_, deadline)) = &mut self.timer {
+            *deadline = *deadline + by;
+        }
+    }
+
     /// Replaces [`Limits::partial_bytes`] from now on. What is held already stays; it
     /// may just not grow.
     pub fn set_partial_limit(&mut self, bytes: usize) {
@@ -425,6 +467,11 @@ impl ServerSession {
     /// session.
     pub fn unreadable_messages(&self) -> u64 {
         self.unreadable_messages
+    }
+
+    /// Messages of types that are not known, which were left out.
+    pub fn unknown_messages(&self) -> u64 {
+        self.unknown_messages
     }
 
     /// In the middle of a handshake the peer would take a message for a part of it.
@@ -496,6 +543,7 @@ impl ServerSession {
                 format_args!("the rest of an aggregate, in which a part reaches beyond its end"),
             ),
             unknown => {
+                self.unknown_messages += 1;
                 let types = &mut self.told.unknown_types[usize::from(unknown >> 6)];
                 let bit = 1 << (unknown & 0x3F);
                 if *types & bit == 0 {

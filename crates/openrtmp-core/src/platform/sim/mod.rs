@@ -222,6 +222,12 @@ impl Sim {
         world.pollers.next_deadline(world.now)
     }
 
+    /// The same of one poller.
+    pub fn next_deadline_of(&self, poller: usize) -> Option<Time> {
+        let world = self.0.lock();
+        world.pollers.deadline_of(poller, world.now)
+    }
+
     /// When the next thing under way arrives.
     pub fn next_event(&self) -> Option<Time> {
         self.0.lock().next_event()

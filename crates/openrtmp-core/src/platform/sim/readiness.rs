@@ -86,16 +86,18 @@ impl Pollers {
     }
 
     pub(super) fn next_deadline(&self, now: Time) -> Option<Time> {
-        let alive = self.pollers.iter().filter(|waiting| waiting.alive);
-        alive
-            .filter_map(|waiting| {
-                if waiting.due(now) {
-                    Some(now)
-                } else {
-                    waiting.deadline
-                }
-            })
+        let pollers = 0..self.pollers.len();
+        pollers
+            .filter_map(|poller| self.deadline_of(poller, now))
             .min()
+    }
+
+    pub(super) fn deadline_of(&self, poller: usize, now: Time) -> Option<Time> {
+        let waiting = self.pollers.get(poller).filter(|w| w.alive)?;
+        match waiting.due(now) {
+            true => Some(now),
+            false => waiting.deadline,
+        }
     }
 }
 

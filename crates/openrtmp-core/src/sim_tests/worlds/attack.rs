@@ -141,7 +141,8 @@ pub(super) fn script(attack: u32, amount: u32, seed: u64) -> Vec<u8> {
     script.0
 }
 
-struct Script(Vec<u8>);
+#[derive(Default)]
+pub(super) struct Script(pub(super) Vec<u8>);
 
 impl Script {
     fn garbage(&mut self, amount: u32, random: &mut Random) {
@@ -151,12 +152,12 @@ impl Script {
     }
 
     /// C0, C1, C2 (section 5.2).
-    fn handshake(&mut self) {
+    pub(super) fn handshake(&mut self) {
         self.0.push(3);
         self.0.resize(1 + 2 * 1536, 0);
     }
 
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         self.handshake();
         let object = Object::new()
             .with("app", "live")
@@ -170,12 +171,12 @@ impl Script {
         self.message(kind::COMMAND_AMF0, 0, &connect.encode(Encoding::Amf0));
     }
 
-    fn command(&mut self, stream: u32, name: &str, arguments: &[Value]) {
+    pub(super) fn command(&mut self, stream: u32, name: &str, arguments: &[Value]) {
         let command = command(name, arguments);
         self.message(kind::COMMAND_AMF0, stream, &command);
     }
 
-    fn message(&mut self, kind: u8, stream: u32, payload: &[u8]) {
+    pub(super) fn message(&mut self, kind: u8, stream: u32, payload: &[u8]) {
         message(kind, stream, payload, &mut self.0);
     }
 }

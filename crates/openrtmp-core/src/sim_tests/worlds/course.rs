@@ -195,7 +195,7 @@ impl Course<'_> {
         let taps = self.taps.values().filter_map(HostTap::wake);
         let next = clients.chain(hosts).chain(taps);
         next.chain(self.desk.wake())
-            .chain(self.world.sim.next_step())
+            .chain(self.world.next_step())
             .chain([self.next_look])
             .min()
     }

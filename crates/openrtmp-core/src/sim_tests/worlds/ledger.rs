@@ -89,6 +89,10 @@ impl Ledger {
                 require(before.is_some() == *takeover, "publishers do not balance")?;
                 self.live.insert(*stream);
             }
+            Event::PublisherLost { stream, .. } => {
+                let published = self.published.contains_key(stream);
+                require(published, "lost but not published")?;
+            }
             Event::StreamUnpublished { stream, .. } => {
                 let before = self.published.remove(stream);
                 require(before.is_some(), "unpublished but not published")?;

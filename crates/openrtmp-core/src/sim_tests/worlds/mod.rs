@@ -5,7 +5,8 @@
 //! `client` for the peers, `host` for the embedding program and `attack` for what
 //! hostile peers say; `lives` is what publishers send, `witness` judges what
 //! becomes of it, `ledger` the events, `files` the recordings, `end` how it all
-//! ends; `shrink` makes a failing plan small.
+//! ends; `shrink` makes a failing plan small. `siege` is of another make: peers that
+//! attack at full speed a server whose work takes time.
 //!
 //! A seed fixes all of it. `cargo xtask sim` runs more seeds than the ordinary
 //! test, one of them again, or a plan from a file.

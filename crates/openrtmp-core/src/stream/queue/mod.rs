@@ -15,13 +15,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use openrtmp_protocol::Time;
 
-use super::class::Class;
 use super::gate::Gate;
 use super::packet::{COMMON_MESSAGE_STREAM, Packet, SharedPacket};
 use super::room;
 use crate::budget::{Budget, Charge};
 use crate::config::QueueConfig;
 use crate::limit::Limit;
+use crate::steps;
 pub(crate) use write::{WriteEnd, Written};
 
 /// What an allocator and the count of who holds it add to the buffer of a control message.
@@ -47,9 +47,6 @@ pub(crate) struct SendQueue {
     uncommon: bool,
     /// The room for entries.
     charge: Charge,
-    /// Entries that were looked at.
-    #[cfg(test)]
-    pub(crate) steps: std::cell::Cell<u64>,
 }
 
 /// One thing to send.
@@ -124,8 +121,6 @@ impl SendQueue {
             oldest_droppable: None,
             uncommon: false,
             charge: Charge::new(budget, 0),
-            #[cfg(test)]
-            steps: std::cell::Cell::new(0),
         }
     }
 
@@ -207,7 +202,7 @@ impl SendQueue {
             .map_or(Duration::ZERO, |(_, since)| now.since(since))
     }
 
-    /// True once video is to be dropped (S7).
+    /// True once video is to be dropped.
     pub(crate) fn is_congested(&self, now: Time, config: &QueueConfig) -> bool {
         self.bytes > config.max_bytes || self.delay(now) > config.max_delay
     }
@@ -228,7 +223,7 @@ impl SendQueue {
         if packet.is_droppable() && self.oldest_droppable.is_none() {
             self.oldest_droppable = Some((self.next, now));
         }
-        if packet.class == Class::Key && packet.track == 0 {
+        if packet.is_entry() {
             lane.newest_key = Some(self.next);
         }
         self.uncommon |= lane.message_stream != COMMON_MESSAGE_STREAM;
@@ -246,7 +241,7 @@ impl SendQueue {
     }
 
     /// Queues a packet for a subscription if its gate lets it pass, after dropping
-    /// what has to be dropped (S7). Returns the frames dropped just now.
+    /// what has to be dropped. Returns the frames dropped just now.
     pub(crate) fn push_through(
         &mut self,
         gate: &mut Gate,
@@ -303,7 +298,7 @@ impl SendQueue {
                 kept += 1;
             }
         }
-        self.count_steps(end_place - first);
+        steps::walk(end_place - first);
         let dropped = end_place - kept;
         if dropped > 0 {
             let length = self.entries.len();
@@ -311,7 +306,7 @@ impl SendQueue {
                 self.entries.swap(kept, place);
                 kept += 1;
             }
-            self.count_steps(length - end_place);
+            steps::walk(length - end_place);
             self.entries.truncate(kept);
             self.bytes -= freed;
             self.find_oldest_droppable();
@@ -323,7 +318,7 @@ impl SendQueue {
     /// The place of the first entry with this number or a greater one.
     fn place(&self, number: u64) -> usize {
         self.entries.partition_point(|entry| {
-            self.count_steps(1);
+            steps::walk(1);
             entry.number < number
         })
     }
@@ -334,13 +329,11 @@ impl SendQueue {
             return;
         };
         let from = self.place(number);
-        let mut steps = 0;
         let found = self.entries.range(from..).find(|entry| {
-            steps += 1;
+            steps::walk(1);
             entry.is_droppable()
         });
         self.oldest_droppable = found.map(|entry| (entry.number, entry.queued));
-        self.count_steps(steps);
     }
 
     /// After a burst: a queue that stays short keeps no room for the next one.
@@ -354,13 +347,4 @@ impl SendQueue {
     fn account(&mut self) {
         self.charge.set(room::charged(&self.entries));
     }
-
-    #[cfg(test)]
-    fn count_steps(&self, steps: usize) {
-        self.steps.set(self.steps.get() + steps as u64);
-    }
-
-    #[cfg(not(test))]
-    #[inline(always)]
-    fn count_steps(&self, _: usize) {}
 }

@@ -1,6 +1,7 @@
 use std::io::{self, IoSlice, Write};
 
 use super::*;
+use crate::stream::class::Class;
 use crate::stream::test_packet;
 
 /// Takes a few bytes at a time, then is full until the next round.
@@ -242,7 +243,7 @@ fn delay_is_that_of_the_oldest_frame_that_may_be_dropped() {
 fn shedding_goes_to_the_newest_keyframe_if_that_is_enough() {
     use Class::{Audio, Inter, Key};
     let (mut queue, mut lane) = filled(&[Key, Inter, Audio, Inter, Key, Inter, Audio]);
-    let mut gate = Gate::joining(false);
+    let mut gate = Gate::joining();
     gate.admit(&packet(Key, 0));
     // Frames 1 and 3 are too old, frame 5 is not.
     let frames = queue.push_through(
@@ -262,7 +263,7 @@ fn shedding_goes_to_the_newest_keyframe_if_that_is_enough() {
 fn shedding_without_a_young_keyframe_waits_for_the_next() {
     use Class::{Audio, Header, Inter, Key};
     let (mut queue, mut lane) = filled(&[Key, Inter, Audio, Inter, Header]);
-    let mut gate = Gate::joining(false);
+    let mut gate = Gate::joining();
     gate.admit(&packet(Key, 0));
     let config = config(100, 1 << 20);
     let mut push = |queue: &mut SendQueue, class, n: u32| {
@@ -288,7 +289,7 @@ fn shedding_without_a_young_keyframe_waits_for_the_next() {
 fn too_many_bytes_shed_as_too_much_delay_does() {
     use Class::{Inter, Key};
     let (mut queue, mut lane) = filled(&[Key, Inter, Inter, Key, Inter]);
-    let mut gate = Gate::joining(false);
+    let mut gate = Gate::joining();
     gate.admit(&packet(Key, 0));
     // 500 bytes: without 1 and 2 it is 300.
     assert_eq!(
@@ -325,7 +326,7 @@ fn a_frame_that_is_half_sent_is_not_dropped() {
     queue
         .write_to(&mut socket, 128, usize::MAX, |_| ())
         .unwrap();
-    let mut gate = Gate::joining(false);
+    let mut gate = Gate::joining();
     gate.admit(&packet(Key, 0));
     let frames = queue.push_through(
         &mut gate,
@@ -348,7 +349,7 @@ fn one_subscription_does_not_shed_the_frames_of_another() {
     let mut other = queue.lane(2);
     queue.push_media(packet(Key, 10), &mut other, at(2));
     queue.push_media(packet(Inter, 11), &mut other, at(3));
-    let mut gate = Gate::joining(false);
+    let mut gate = Gate::joining();
     gate.admit(&packet(Key, 0));
     queue.push_through(
         &mut gate,
@@ -364,7 +365,7 @@ fn one_subscription_does_not_shed_the_frames_of_another() {
 fn dearest_push(waiting: u32, class: impl Fn(u32) -> Class) -> u64 {
     let mut queue = empty();
     let mut lane = queue.lane(1);
-    let mut gate = Gate::joining(false);
+    let mut gate = Gate::joining();
     let config = config(100, usize::MAX / 4);
     queue.push_media(test_packet(Class::Inter, 0, 5000), &mut lane, at(0));
     let mut socket = Socket::new(1000, 1);
@@ -372,7 +373,7 @@ fn dearest_push(waiting: u32, class: impl Fn(u32) -> Class) -> u64 {
         .write_to(&mut socket, 128, usize::MAX, |_| ())
         .unwrap();
     let mut push = |queue: &mut SendQueue, n: u32| {
-        let before = queue.steps.get();
+        let before = steps::taken();
         let now = at(1000 + u64::from(n));
         queue.push_through(
             &mut gate,
@@ -381,7 +382,7 @@ fn dearest_push(waiting: u32, class: impl Fn(u32) -> Class) -> u64 {
             now,
             &config,
         );
-        queue.steps.get() - before
+        steps::taken() - before
     };
     for n in 0..waiting {
         push(&mut queue, n);
@@ -414,9 +415,10 @@ fn a_push_costs_the_same_however_many_wait() {
 fn what_is_sent_and_dropped_is_looked_at_a_few_times_in_all() {
     let mut queue = empty();
     let mut lanes = [1, 2].map(|stream| queue.lane(stream));
-    let mut gates = [(); 2].map(|()| Gate::joining(false));
+    let mut gates = [(); 2].map(|()| Gate::joining());
     let config = config(50, usize::MAX / 4);
     let frames = 20_000u32;
+    let before = steps::taken();
     for n in 0..frames {
         let which = (n / 7 % 2) as usize;
         let class = match n % 100 {
@@ -433,7 +435,7 @@ fn what_is_sent_and_dropped_is_looked_at_a_few_times_in_all() {
             .write_to(&mut socket, 4096, usize::MAX, |_| ())
             .unwrap();
     }
-    let each = queue.steps.get() / u64::from(frames);
+    let each = (steps::taken() - before) / u64::from(frames);
     assert!(queue.len() > 3000, "{}", queue.len());
     assert!(each < 40, "{each} each");
 }

@@ -9,6 +9,7 @@ use openrtmp_protocol::Time;
 
 use super::{TapNews, TapStream, lock};
 use crate::budget::{Budget, Charge, Holder, Share};
+use crate::steps;
 use crate::stream::class::Class;
 use crate::stream::gate::Gate;
 use crate::stream::packet::{Packet, SharedPacket};
@@ -107,9 +108,6 @@ struct State {
     /// The room for entries.
     charge: Charge,
     share: Share,
-    /// Entries that were looked at.
-    #[cfg(test)]
-    steps: std::cell::Cell<u64>,
 }
 
 /// A place in the queue. Numbers grow along it, and none is used twice.
@@ -141,8 +139,7 @@ impl Entry {
 
     /// Whether what follows may go on from here, whatever is missing before it.
     fn is_key(&self) -> bool {
-        matches!(self, Entry::Packet { packet, .. }
-            if packet.class == Class::Key && packet.track == 0)
+        matches!(self, Entry::Packet { packet, .. } if packet.is_entry())
     }
 
     fn droppable_since(&self) -> Option<Time> {
@@ -176,7 +173,6 @@ impl StreamQueue {
     pub(super) fn new(
         stream: Arc<TapStream>,
         serial: usize,
-        has_video: bool,
         clock: i64,
         budget: &Arc<Budget>,
     ) -> StreamQueue {
@@ -189,7 +185,7 @@ impl StreamQueue {
                 next: 0,
                 newest_key: None,
                 swept: 0,
-                gate: Gate::joining(has_video),
+                gate: Gate::joining(),
                 clock,
                 oldest_droppable: None,
                 oldest_frame: None,
@@ -200,8 +196,6 @@ impl StreamQueue {
                 over: false,
                 charge: Charge::new(budget, 0),
                 share: Share::new(budget, Holder::Tap),
-                #[cfg(test)]
-                steps: std::cell::Cell::new(0),
             }),
         }
     }
@@ -279,11 +273,6 @@ impl StreamQueue {
     #[cfg(all(test, not(loom)))]
     pub(super) fn len(&self) -> usize {
         self.lock().entries.len()
-    }
-
-    #[cfg(all(test, not(loom)))]
-    pub(super) fn steps(&self) -> u64 {
-        self.lock().steps.get()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -476,7 +465,7 @@ impl State {
             Some(loss) => merge(&mut self.losing, &loss),
             None => {}
         }
-        self.count_steps(end_place - first);
+        steps::walk(end_place - first);
         if self.lost > lost {
             self.close_up(first);
             self.find_oldest(0);
@@ -493,26 +482,17 @@ impl State {
                 kept += 1;
             }
         }
-        self.count_steps(self.entries.len() - first);
+        steps::walk(self.entries.len() - first);
         self.entries.truncate(kept);
     }
 
     /// The place of the first entry with this number or a greater one.
     fn place(&self, number: u64) -> usize {
         self.entries.partition_point(|slot| {
-            self.count_steps(1);
+            steps::walk(1);
             slot.number < number
         })
     }
-
-    #[cfg(test)]
-    fn count_steps(&self, steps: usize) {
-        self.steps.set(self.steps.get() + steps as u64);
-    }
-
-    #[cfg(not(test))]
-    #[inline(always)]
-    fn count_steps(&self, _: usize) {}
 
     /// Drops everything but what frames to come need: the newest metadata and headers,
     /// the newest tracks, that another publisher took over.
@@ -597,13 +577,10 @@ impl State {
         if front > 0 && number >= front {
             return oldest;
         }
-        let mut steps = 0;
-        let found = self.entries.range(self.place(number)..).find_map(|slot| {
-            steps += 1;
+        self.entries.range(self.place(number)..).find_map(|slot| {
+            steps::walk(1);
             since(&slot.entry).map(|since| (slot.number, since))
-        });
-        self.count_steps(steps);
-        found
+        })
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::steps;
 use crate::stream::class::Class::{Audio, Header, Inter, Key, Metadata};
 use crate::stream::test_packet;
 
@@ -20,7 +21,6 @@ fn attach(tap: &Arc<TapQueue>, id: u64) -> TapSink {
             id: StreamId::from_u64(id),
             name: StreamName::plain(&format!("live/{id}")),
         },
-        has_video: false,
         tracks: &[],
         snapshot: &[],
         clock: 0,
@@ -290,9 +290,9 @@ fn a_push_costs_the_same_however_many_wait() {
         // Metadata without end, which nothing drops, and key frames between.
         let class = |n: u32| [Metadata, Key, Inter, Header][n as usize % 4];
         let mut push = |n: u32, now: Time| {
-            let before = sink.queue.steps();
+            let before = steps::taken();
             assert!(sink.push(&test_packet(class(n), n, 1), now));
-            sink.queue.steps() - before
+            steps::taken() - before
         };
         for n in 0..waiting {
             push(n, at(0));
