@@ -98,6 +98,8 @@ pub(super) const SETTINGS: &[(&str, Kind)] = &[
     ("gop.max_bytes", Bytes(ANY)),
     ("queue.max_delay", Time(range(10, 10 * MINUTE))),
     ("queue.max_bytes", Bytes(least(64 * KIB))),
+    ("queue.worker_bytes", Bytes(least(64 * KIB))),
+    ("queue.worker_messages", Number(least(16))),
     ("queue.stall_timeout", Time(range(100, DAY))),
     ("queue.write_coalesce", Time(range(0, 350))),
     ("queue.coalesce_bytes", Bytes(ANY)),
