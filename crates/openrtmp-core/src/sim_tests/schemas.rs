@@ -240,6 +240,11 @@ fn samples() -> Vec<Event> {
             name: name(),
             tracks: vec![whole, bare],
         },
+        Event::PublisherLost {
+            stream,
+            name: name(),
+            grace: Duration::ZERO,
+        },
         Event::StreamUnpublished {
             stream,
             name: name(),
@@ -314,6 +319,7 @@ fn has_a_sample(event: &Event) {
         | Event::OutgoingFailed { .. }
         | Event::StreamPublished { .. }
         | Event::StreamTracks { .. }
+        | Event::PublisherLost { .. }
         | Event::StreamUnpublished { .. }
         | Event::StreamEnded { .. }
         | Event::SubscriberJoined { .. }
