@@ -1,7 +1,7 @@
 //! The `openrtmp` command among programs we did not write.
 
 use openrtmp_tests::{
-    ALL_TRACKS, Media, Player, Publisher, Server, probe, publish_and_ask, publish_and_play,
+    ALL_TRACKS, Media, Player, Publisher, publish_and_ask, publish_and_play, publish_and_probe,
 };
 
 #[test]
@@ -42,12 +42,7 @@ fn what_it_probes_is_what_others_publish() {
         ),
         (Publisher::Gstreamer, Media::VideoOnly, "avc1", None),
     ] {
-        let server = Server::start();
-        let path = format!("live/{media:?}");
-        let publishing = publisher.start(media, &server.url(&path));
-        server.wait_until_published(&path);
-        let found = probe(&server.url(&path));
-        publishing.wait();
+        let found = publish_and_probe(publisher, media);
         let tracks = |kind: &str| found[kind].as_array().map_or(0, Vec::len);
         let counts = (tracks("video"), tracks("audio"));
         assert_eq!(counts, (1, usize::from(audio.is_some())), "{found}");
