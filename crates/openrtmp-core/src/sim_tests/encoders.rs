@@ -2,9 +2,11 @@
 //! messages without pictures, clocks of their own; and who can make what of it.
 
 use bytes::Bytes;
+use openrtmp_protocol::command::code;
 use openrtmp_protocol::media::{
     AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, write_audio, write_video,
 };
+use openrtmp_protocol::session::Capabilities;
 use openrtmp_protocol::session::MediaKind::{self, Audio, Video};
 
 use super::media::{self, Piece, frames};
@@ -328,6 +330,47 @@ fn what_flv_can_say_is_said_so_to_who_knows_no_more() {
     }
     let sent = of_kind(&w[publisher].sent, Video);
     assert_eq!(of_kind(&w[knowing].media, Video), sent);
+    w.end();
+}
+
+#[test]
+fn a_player_gets_no_codec_that_it_cannot_take_and_is_told() {
+    let list = |codes: &[&str]| Capabilities {
+        four_cc_list: codes.iter().map(|code| (*code).to_owned()).collect(),
+        ..Capabilities::default()
+    };
+    let mut w = World::new(2);
+    let early = w.player_that("live/cam", list(&["av01"]));
+    let able = w.player_that("live/cam", list(&["hvc1", "av01"]));
+    let publisher = w.publisher("live/cam");
+    let mut header = b"\x90hvc1".to_vec();
+    header.extend([1; 23]);
+    w.send(publisher, Video, 0, header.into());
+    w.send(publisher, Audio, 0, media::audio_header());
+    for n in 0..5_u8 {
+        let mut frame = b"\x93hvc1".to_vec();
+        frame.extend([0, 0, 0, 4, 0x26, 1, 9, n]);
+        w.send(publisher, Video, u32::from(n) * 40, frame.into());
+        w.send(publisher, Audio, u32::from(n) * 40, media::audio(n.into()));
+        w.run(ms(40));
+    }
+    let late = w.player_that("live/cam", list(&["av01"]));
+    w.run(ms(50));
+    for who in [early, late] {
+        assert_eq!(of_kind(&w[who].media, Video), Vec::<Bytes>::new());
+        assert!(w[who].status(code::PLAY_NO_SUPPORTED_TRACK).is_some());
+    }
+    assert_eq!(of_kind(&w[early].media, Audio).len(), 6);
+    assert_eq!(of_kind(&w[able].media, Video).len(), 6);
+    assert_eq!(w[able].status(code::PLAY_NO_SUPPORTED_TRACK), None);
+    // One that FLV has a number for needs no announcement.
+    w.send(publisher, Video, 200, media::video_header(0));
+    w.send(publisher, Video, 200, media::video(true, 5, 100));
+    w.run(ms(50));
+    let got = [media::video_header(0), media::video(true, 5, 100)];
+    for who in [early, late] {
+        assert_eq!(of_kind(&w[who].media, Video), got);
+    }
     w.end();
 }
 
