@@ -479,7 +479,7 @@ impl Subscriber {
         let mut announced = None;
         if packet.class == Class::Metadata {
             announced = as_published(context, connection, packet);
-        } else if packet.class == Class::Header && self.refuses(connection, packet) {
+        } else if packet.class == Class::Header && self.refuses(connection, packet, context.now) {
             return 0;
         }
         let packet = announced.as_ref().unwrap_or(packet);
@@ -538,7 +538,7 @@ impl Subscriber {
                     None => continue,
                 },
             };
-            if packet.class == Class::Header && self.refuses(connection, packet) {
+            if packet.class == Class::Header && self.refuses(connection, packet, context.now) {
                 continue;
             }
             if self.gate.admit(packet) {
@@ -565,6 +565,7 @@ impl Subscriber {
         &mut self,
         connection: &mut Connection<S>,
         packet: &SharedPacket,
+        now: Time,
     ) -> bool {
         let Some(codec) = packet.announced_codec() else {
             return false;
@@ -578,9 +579,9 @@ impl Subscriber {
         }
         if let (true, false, Some(codec)) = (changed, may, codec) {
             let session = &mut connection.session;
-            session.notify_unsupported(self.message_stream, codec);
+            session.notify_unsupported(self.lane.message_stream(), codec);
             while let Some(bytes) = session.poll_transmit() {
-                connection.queue.push_control(bytes);
+                connection.queue.push_control(bytes, now);
             }
         }
         !may
