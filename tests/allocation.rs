@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use openrtmp_core::client::{Client, ClientConfig};
+use openrtmp_core::client::{Client, ClientConfig, Deadline};
 use openrtmp_core::protocol::RtmpUrl;
 use openrtmp_core::protocol::session::{ClientEvent, ClientMode, MediaKind};
 use openrtmp_core::{Config, Server};
@@ -250,7 +250,7 @@ fn course(server: &Server) {
     }
     let _ = publisher.flush();
     if let Some(mut player) = player {
-        let deadline = Some(Instant::now() + PATIENCE);
+        let deadline = Deadline::after(PATIENCE);
         loop {
             match player.next_event(deadline) {
                 Ok(Some(ClientEvent::Media(media))) if media.timestamp == LAST => break,
@@ -290,7 +290,7 @@ fn streams(server: &Server) {
         .expect("it is taken");
     publisher.flush().expect("it is sent");
     loop {
-        let deadline = Some(Instant::now() + PATIENCE);
+        let deadline = Deadline::after(PATIENCE);
         match player.next_event(deadline).expect("it goes on") {
             Some(ClientEvent::Media(media)) if media.kind == MediaKind::Video => {
                 assert_eq!(media.payload.len(), 100_000);

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use openrtmp_core::client::{Client, ClientConfig};
+use openrtmp_core::client::{Client, ClientConfig, Deadline};
 use openrtmp_core::protocol::RtmpUrl;
 use openrtmp_core::protocol::session::{ClientEvent, ClientMode, MediaKind};
 use openrtmp_core::{CloseReason, Config, Event, Server};
@@ -80,7 +80,7 @@ impl World {
         publisher.flush().expect("it is sent");
         let mut next = 0u8;
         while next < 10 {
-            let deadline = Some(Instant::now() + PATIENCE);
+            let deadline = Deadline::after(PATIENCE);
             match player.next_event(deadline).expect("the player goes on") {
                 Some(ClientEvent::Media(m)) if m.kind == MediaKind::Video => {
                     assert_eq!(&m.payload[..], &frame(next));
@@ -251,9 +251,8 @@ fn connections_beyond_the_limit_are_told() {
     let _first = world.shaken();
     let url = format!("rtmp://{}/live/cam", world.server.addresses()[0]);
     let url = RtmpUrl::parse(&url).expect("a URL");
-    let error = Client::connect(ClientConfig::new(url, ClientMode::Publish))
-        .err()
-        .expect("there is no room");
+    let error =
+        Client::connect(ClientConfig::new(url, ClientMode::Publish)).expect_err("there is no room");
     assert!(
         error
             .to_string()

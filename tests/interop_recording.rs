@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use openrtmp_core::config::RecordConfig;
+use openrtmp_core::RecordConfig;
 use openrtmp_tests::{
     Ending, FrameHashes, Media, Process, Publisher, Server, ServerProcess, Tool, duration_ms,
 };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use openrtmp_core::config::SecondPublisher;
+use openrtmp_core::SecondPublisher;
 use openrtmp_tests::flv::{self, Tag};
 use openrtmp_tests::{Ending, FrameHashes, Media, Player, Publisher, Server};
 

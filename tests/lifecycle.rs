@@ -5,7 +5,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use openrtmp_core::client::{Client, ClientConfig};
+use openrtmp_core::client::{Client, ClientConfig, Deadline};
 use openrtmp_core::protocol::RtmpUrl;
 use openrtmp_core::protocol::session::{ClientMode, MediaKind};
 use openrtmp_core::{Config, Server, StartError};
@@ -45,7 +45,9 @@ fn starting_and_stopping_a_thousand_times_leaves_nothing() {
     let cycle = |streaming: bool| {
         let server = Server::builder(config())
             .on_event(|_| {})
-            .on_access(|request| request.accept())
+            .on_access(|request| {
+                request.accept();
+            })
             .start()
             .expect("it starts");
         let mut tap = server.tap("live/cam");
@@ -86,7 +88,7 @@ fn the_last_words_of_a_stop() {
     let (address, started) = (server.addresses()[0], Instant::now());
     // Graceful: the publisher is told, and leaves before the grace is over.
     let leaver = std::thread::spawn(move || {
-        let deadline = Some(Instant::now() + Duration::from_secs(20));
+        let deadline = Deadline::after(Duration::from_secs(20));
         let told = client.next_event(deadline);
         drop(client);
         told
@@ -115,7 +117,7 @@ fn a_taken_port_is_told_and_leaves_nothing(before: (usize, usize)) {
     config
         .listen
         .push(taken.local_addr().expect("bound").into());
-    let error = Server::start(config).err().expect("the port is taken");
+    let error = Server::start(config).expect_err("the port is taken");
     assert!(matches!(error, StartError::Listen { .. }));
     assert!(
         error.to_string().contains("taken by another program"),

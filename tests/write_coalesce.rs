@@ -1,9 +1,9 @@
 //! Collecting packets before they are written: all arrive, in order, in time.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use openrtmp_core::client::{Client, ClientConfig};
+use openrtmp_core::client::{Client, ClientConfig, Deadline};
 use openrtmp_core::protocol::RtmpUrl;
 use openrtmp_core::protocol::session::{ClientEvent, ClientMode, MediaKind};
 use openrtmp_core::{Config, Server};
@@ -32,10 +32,9 @@ fn what_a_window_collected_is_sent_when_it_ends() {
     };
     let mut player = connect(ClientMode::Play);
     let mut receive = || {
-        let end = Instant::now() + PATIENCE;
-        while Instant::now() < end {
-            let event = player.next_event(Some(end)).expect("it plays");
-            if let Some(ClientEvent::Media(media)) = event
+        let end = Deadline::after(PATIENCE);
+        while let Some(event) = player.next_event(end).expect("it plays") {
+            if let ClientEvent::Media(media) = event
                 && media.kind == MediaKind::Video
             {
                 return media.payload[5];

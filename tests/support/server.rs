@@ -17,6 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A server in this process, on a free port of the loopback interface.
 /// Dropping it stops it.
+#[derive(Debug)]
 pub struct Server {
     _running: openrtmp_core::Server,
     address: SocketAddr,

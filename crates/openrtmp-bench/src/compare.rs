@@ -168,10 +168,11 @@ impl fmt::Display for Comparison {
         for row in &self.rows {
             writeln!(
                 f,
-                "| {} | {:.3} | {:.2} | {:.2} / {:.2} | {:.2} / {:.2} | {:.2} | {:.1} | {} |",
+                "| {} | {:.3} | {} | {:.2} / {:.2} | {:.2} / {:.2} | {:.2} | {:.1} | {} |",
                 row.name,
                 row.cpu_seconds_per_gb,
-                row.floor_ratio.unwrap_or(f64::NAN),
+                row.floor_ratio
+                    .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
                 row.latency_p50_ms,
                 row.latency_p99_ms,
                 row.connect_p50_ms,

@@ -89,7 +89,7 @@ enum Command {
         /// Merge windows to measure, ms; 0 is one write per frame.
         #[arg(long, value_delimiter = ',', default_value = "0")]
         coalesce: Vec<u64>,
-        /// Workers of our server.
+        /// Workers of our server; 0 is its own default.
         #[arg(long, value_delimiter = ',', default_value = "1")]
         workers: Vec<usize>,
         /// Also measure idle connections, this many seconds each; 0 does not.
@@ -158,6 +158,9 @@ struct ServerArguments {
 struct LoadArguments {
     #[arg(long, default_value_t = 200)]
     players: usize,
+    /// Streams that the players are shared among.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    streams: u16,
     /// Players that connect at once.
     #[arg(long, default_value_t = 100)]
     at_once: usize,
@@ -181,6 +184,7 @@ impl LoadArguments {
     fn load(&self) -> Result<FanOut, Box<dyn Error>> {
         Ok(FanOut {
             players: self.players,
+            streams: usize::from(self.streams),
             at_once: self.at_once,
             duration: Duration::from_secs(self.seconds),
             bitrate: self.bitrate,
@@ -246,7 +250,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         } => {
             let seconds = |n: u64| (n > 0).then(|| Duration::from_secs(n));
             let plan = Plan {
-                contenders: contenders(&coalesce, &workers),
+                contenders: contenders(&coalesce, &workers, load.streams),
                 rounds,
                 load: load.load()?,
                 idle: seconds(idle_seconds),
@@ -297,11 +301,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// most frames fit into, as our server has.
 const NGINX_CHUNKS: [u32; 2] = [4096, 60_000];
 
-/// The floor before what is held against it, window by window.
-fn contenders(merge: &[u64], workers: &[usize]) -> Vec<Contender> {
+/// The floor, which knows one stream only, before what is held against it, window by
+/// window.
+fn contenders(merge: &[u64], workers: &[usize], streams: u16) -> Vec<Contender> {
     let mut all = Vec::new();
     for &merge_ms in merge {
-        all.push(Contender::Floor { merge_ms });
+        if streams == 1 {
+            all.push(Contender::Floor { merge_ms });
+        }
         all.extend(
             workers
                 .iter()

@@ -24,6 +24,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct FanOut {
     pub(crate) players: usize,
+    /// Streams, the players of which are as many.
+    pub(crate) streams: usize,
     pub(crate) at_once: usize,
     pub(crate) duration: Duration,
     pub(crate) bitrate: u64,
@@ -77,7 +79,7 @@ pub(crate) struct Generator {
     pub(crate) publisher_late_ms: f64,
 }
 
-/// One publisher, many players, in real time.
+/// Publishers and many players, in real time.
 pub(crate) fn fan_out(
     target: &Target,
     process: Option<&Process>,
@@ -86,21 +88,27 @@ pub(crate) fn fan_out(
     let clock = Clock::start();
     let gop = (load.gop.as_secs_f64() * f64::from(load.fps)).round() as u64;
     let frames = Arc::new(Frames::new(load.bitrate, load.fps, gop));
-    let mut players = Players::new(target, frames.clone(), clock)?;
-    let start = || Publisher::start(target, frames.clone(), clock, Pace::RealTime(load.fps));
+    let targets = target.streams(load.streams);
+    let mut players = Players::new(&targets, frames.clone(), clock)?;
+    let start = || -> io::Result<Vec<Publisher>> {
+        let pace = Pace::RealTime(load.fps);
+        let publish = |target| Publisher::start(target, frames.clone(), clock, pace);
+        targets.iter().map(publish).collect()
+    };
+    let first = targets.len().min(load.players);
 
-    // The first player makes the server touch the code and memory that all share.
-    let (publisher, memory_before) = match target {
+    // The first players make the server touch the code and memory that all share.
+    let (publishers, memory_before) = match target {
         Target::Rtmp(_) => {
-            let publisher = start()?;
-            players.join(1, 1, PATIENCE)?;
+            let publishers = start()?;
+            players.join(first, 1, PATIENCE)?;
             players.wait_for_frames(PATIENCE)?;
             // A server may keep the newest whole GOP and the one in progress, or more
             // where GOPs are short: that is the stream's memory, not the players'.
             players.run_for(load.gop * 2 + 3 * SETTLE)?;
             let memory = process.map(Process::memory);
-            players.join(load.players.saturating_sub(1), load.at_once, PATIENCE)?;
-            (publisher, memory)
+            players.join(load.players - first, load.at_once, PATIENCE)?;
+            (publishers, memory)
         }
         // It has no cache: a player that comes later would not begin with a key frame.
         Target::Floor(_) => {
@@ -128,15 +136,18 @@ pub(crate) fn fan_out(
     players.record(false);
     let memory_after = process.map(Process::memory);
 
-    let sent = publisher.stop();
-    players.wait_for_end(sent, Duration::from_secs(3))?;
-    let faults = players.faults(sent);
-    let published = publisher.finish()?;
+    let sent: Vec<u64> = publishers.iter().map(Publisher::stop).collect();
+    players.wait_for_end(&sent, Duration::from_secs(3))?;
+    let faults = players.faults(&sent);
+    let mut publisher_late = Duration::ZERO;
+    for publisher in publishers {
+        publisher_late = publisher_late.max(publisher.finish()?.lateness);
+    }
 
     let server = match (server_before, server_after, memory_before, memory_after) {
         (Some(cpu_before), Some(cpu_after), Some(before), Some(after)) => {
             let cpu_seconds = cpu_after.saturating_sub(cpu_before).as_secs_f64();
-            let more = load.players.saturating_sub(1).max(1) as f64;
+            let more = (load.players - first).max(1) as f64;
             let per_player = |before: u64, after: u64| (after as f64 - before as f64) / more;
             Some(ServerCost {
                 cpu_seconds,
@@ -153,7 +164,7 @@ pub(crate) fn fan_out(
         players: load.players,
         seconds,
         gigabytes,
-        frames_sent: sent,
+        frames_sent: sent.iter().sum(),
         faults,
         first_loss: players.first_loss().map(str::to_owned),
         connect_ms: Spread::of(&mut players.connect_times()),
@@ -163,7 +174,7 @@ pub(crate) fn fan_out(
         generator: Generator {
             players_busy,
             process_busy,
-            publisher_late_ms: published.lateness.as_secs_f64() * 1e3,
+            publisher_late_ms: publisher_late.as_secs_f64() * 1e3,
         },
     })
 }
@@ -300,7 +311,7 @@ pub(crate) fn idle(
     duration: Duration,
 ) -> io::Result<IdleResult> {
     let target = target.with_stream("nothing-is-published-here");
-    let mut players = Players::new(&target, Arc::new(Frames::new(0, 1, 1)), Clock::start())?;
+    let mut players = Players::new(&[target], Arc::new(Frames::new(0, 1, 1)), Clock::start())?;
     // What the first connection brings in is shared by all.
     let first = connections.min(1);
     players.join(first, 1, PATIENCE)?;
@@ -316,7 +327,7 @@ pub(crate) fn idle(
     Ok(IdleResult {
         connections,
         seconds,
-        lost_connections: players.faults(0).lost_players,
+        lost_connections: players.faults(&[0]).lost_players,
         rss_per_connection: (after.resident as f64 - before.resident as f64) / more,
         anonymous_per_connection: (after.anonymous as f64 - before.anonymous as f64) / more,
         wakeups_per_second: (process.sleeps() - sleeps) as f64 / seconds,

@@ -24,7 +24,8 @@ const PLAY: &[u8] = b"\x02\x00\x04play";
 
 /// Players of one target, driven by [`Players::run_until`].
 pub(crate) struct Players {
-    target: Target,
+    /// What is played: each player takes the next one, from the first again.
+    targets: Vec<Target>,
     address: SocketAddr,
     poll: Poll,
     events: Events,
@@ -129,10 +130,16 @@ enum Inlet {
 }
 
 impl Players {
-    pub(crate) fn new(target: &Target, frames: Arc<Frames>, clock: Clock) -> io::Result<Players> {
+    /// Players of these streams of one server.
+    pub(crate) fn new(
+        targets: &[Target],
+        frames: Arc<Frames>,
+        clock: Clock,
+    ) -> io::Result<Players> {
+        let first = targets.first().ok_or(io::ErrorKind::InvalidInput)?;
         Ok(Players {
-            target: target.clone(),
-            address: target.address()?,
+            address: first.address()?,
+            targets: targets.to_vec(),
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             buffer: vec![0; READ_BUFFER],
@@ -162,7 +169,7 @@ impl Players {
         self.poll
             .registry()
             .register(&mut stream, token, interest)?;
-        let (inlet, unsent) = match &self.target {
+        let (inlet, unsent) = match &self.targets[token.0 % self.targets.len()] {
             Target::Rtmp(url) => {
                 let mut session = session(url, ClientMode::Play);
                 let hello = session.poll_transmit().unwrap_or_default();
@@ -259,12 +266,15 @@ impl Players {
         })
     }
 
-    /// Waits until every player has this many frames (counted from the stream's start).
-    pub(crate) fn wait_for_end(&mut self, sent: u64, patience: Duration) -> io::Result<bool> {
-        let done =
-            |p: &Player| p.abused || p.lost.is_some() || p.next.is_none_or(|next| next >= sent);
+    /// Waits until every player has as many frames as were sent of its stream, counted
+    /// from the stream's start.
+    pub(crate) fn wait_for_end(&mut self, sent: &[u64], patience: Duration) -> io::Result<bool> {
+        let done = |(index, p): (usize, &Player)| {
+            let sent = sent[index % sent.len()];
+            p.abused || p.lost.is_some() || p.next.is_none_or(|next| next >= sent)
+        };
         self.run_until(Instant::now() + patience, |players| {
-            players.iter().all(done)
+            players.iter().enumerate().all(done)
         })
     }
 
@@ -309,19 +319,20 @@ impl Players {
             .collect()
     }
 
-    /// What was wrong, `sent` frames having been published.
-    pub(crate) fn faults(&self, sent: u64) -> Faults {
+    /// What was wrong, so many frames of each stream having been published.
+    pub(crate) fn faults(&self, sent: &[u64]) -> Faults {
         self.faults_but(sent, |_| false)
     }
 
     /// The same, where some gaps are as they should be.
-    pub(crate) fn faults_but(&self, sent: u64, is_excused: impl Fn(Gap) -> bool) -> Faults {
+    pub(crate) fn faults_but(&self, sent: &[u64], is_excused: impl Fn(Gap) -> bool) -> Faults {
         let mut all = Verdict::default();
         all.add(&self.retired);
         let mut tails = 0;
-        for player in &self.players {
+        for (index, player) in self.players.iter().enumerate() {
             all.add(&player.verdict());
             if !player.abused {
+                let sent = sent[index % sent.len()];
                 all.faults.silent_players += u64::from(player.next.is_none());
                 tails += player.next.map_or(0, |next| sent.saturating_sub(next));
             }

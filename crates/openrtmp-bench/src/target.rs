@@ -29,6 +29,16 @@ impl Target {
         }
     }
 
+    /// This stream, or several of the same server named after it. The floor has only one.
+    pub(crate) fn streams(&self, count: usize) -> Vec<Target> {
+        match self {
+            Target::Rtmp(url) if count > 1 => (0..count)
+                .map(|number| self.with_stream(&format!("{}{number}", url.stream)))
+                .collect(),
+            _ => vec![self.clone()],
+        }
+    }
+
     /// The same server, another stream.
     pub(crate) fn with_stream(&self, name: &str) -> Target {
         match self {

@@ -2,8 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 
+use openrtmp_core::KeyRing;
 use openrtmp_core::Server;
-use openrtmp_core::access::KeyRing;
 
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, copy_out, text};

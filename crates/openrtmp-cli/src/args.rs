@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use env_logger::{Target, WriteStyle};
 use log::LevelFilter;
 
+use crate::console::LogOutput;
 use crate::exit::{EXIT_CODES, Failure};
-use crate::progress::LogOutput;
 use crate::signal::Stop;
 use crate::{play, probe, publish, record, serve};
 

@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use openrtmp_core::client::ClientError;
 use openrtmp_protocol::RtmpUrl;
 
-use crate::progress::say;
+use crate::console::{self, say};
 
 /// Shown at the end of every `--help`.
 pub(crate) const EXIT_CODES: &str = "\
@@ -23,16 +23,28 @@ pub(crate) enum Failure {
     Usage(String),
     /// It failed while running.
     Runtime(String),
+    /// The connection could not be had, or was lost: another may be better.
+    Lost(String),
     /// clap's own words: an error, or the help that was asked for.
     Arguments(clap::Error),
 }
 
 impl Failure {
-    /// Without the key that may be in the URL, which servers repeat.
-    pub(crate) fn masked(self, url: &RtmpUrl) -> Failure {
-        match self {
-            Failure::Runtime(message) => Failure::Runtime(url.masked_in(&message)),
-            other => other,
+    /// A connection's, without the key that may be in its URL, which servers repeat:
+    /// masked in what they sent, before it is cut to be shown.
+    pub(crate) fn of_client(error: ClientError, url: &RtmpUrl) -> Failure {
+        let masked = |text: String| url.masked_in(&text);
+        match error {
+            ClientError::Tls => Failure::Usage(error.to_string()),
+            ClientError::Refused { code, description } => {
+                let (code, description) = (masked(code), masked(description));
+                Failure::Lost(ClientError::Refused { code, description }.to_string())
+            }
+            ClientError::Ended { code, description } => {
+                let (code, description) = (masked(code), masked(description));
+                Failure::Lost(ClientError::Ended { code, description }.to_string())
+            }
+            error => Failure::Lost(masked(error.to_string())),
         }
     }
 }
@@ -40,8 +52,11 @@ impl Failure {
 /// Prints the failure, if any, and turns it into the process's exit code.
 pub(crate) fn code(result: Result<(), Failure>) -> ExitCode {
     let (code, message) = match result {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Runtime(message)) => (1, message),
+        Ok(()) => {
+            console::finish();
+            return ExitCode::SUCCESS;
+        }
+        Err(Failure::Runtime(message) | Failure::Lost(message)) => (1, message),
         Err(Failure::Usage(message)) => (2, message),
         Err(Failure::Arguments(error)) if is_help(&error) => {
             // Nobody is left to be told if this fails.
@@ -51,6 +66,7 @@ pub(crate) fn code(result: Result<(), Failure>) -> ExitCode {
         Err(Failure::Arguments(error)) => (2, in_one_line(&error)),
     };
     say(&format!("openrtmp: {message}"));
+    console::finish();
     ExitCode::from(code)
 }
 
@@ -58,24 +74,18 @@ fn is_help(error: &clap::Error) -> bool {
     !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
-/// clap adds usage and tips below an empty line.
+/// clap adds usage and tips below an empty line; what is similar to a misspelt word is
+/// worth telling.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let lines: Vec<_> = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.is_empty())
-        .collect();
-    let line = lines.join(" ");
-    let line = line.strip_prefix("error: ").unwrap_or(&line);
-    format!("{line} (--help explains)")
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Failure {
-        match error {
-            ClientError::Tls => Failure::Usage(error.to_string()),
-            error => Failure::Runtime(error.to_string()),
-        }
+    let lines = text.lines().map(str::trim);
+    let wrong: Vec<_> = lines.clone().take_while(|line| !line.is_empty()).collect();
+    let wrong = wrong.join(" ");
+    let wrong = wrong.strip_prefix("error: ").unwrap_or(&wrong);
+    let tips = lines.filter_map(|line| line.strip_prefix("tip: "));
+    let tip = tips.filter(|tip| tip.contains("similar")).next();
+    match tip {
+        Some(tip) => format!("{wrong}; {tip} (--help explains)"),
+        None => format!("{wrong} (--help explains)"),
     }
 }

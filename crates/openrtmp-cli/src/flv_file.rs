@@ -12,8 +12,11 @@ use openrtmp_protocol::amf::{Decoder, Encoder, Encoding, Object, Value};
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::flv;
 
+use crate::console::say;
 use crate::exit::Failure;
 use crate::media::{is_metadata, tag_type};
+use crate::pipe::Pipe;
+use crate::signal::Stop;
 
 /// An FLV being written.
 ///
@@ -24,6 +27,7 @@ pub(crate) struct FlvFile {
     output: Output,
     /// Metadata and sequence headers that came before the first frame.
     held: Vec<Media>,
+    held_bytes: usize,
     /// As received: servers repeat it.
     metadata: Option<Payload>,
     started: bool,
@@ -33,7 +37,8 @@ pub(crate) struct FlvFile {
 }
 
 enum Output {
-    Stdout(io::Stdout),
+    /// Standard output, a FIFO, a device: what is written stays as it is.
+    Pipe { pipe: Pipe, name: String },
     File {
         file: BufWriter<File>,
         path: PathBuf,
@@ -47,28 +52,35 @@ enum Output {
 pub(crate) enum Written {
     /// Well.
     Done,
-    /// Whoever read our standard output has gone.
+    /// Whoever read our output has gone.
     NoReader,
 }
 
 impl FlvFile {
-    /// Opens the file, or standard output for `-`. An existing file is an error
-    /// unless `overwrite`, and stays as it is until the first frame comes.
-    pub(crate) fn open(path: &Path, overwrite: bool) -> Result<FlvFile, Failure> {
-        let output = if path.as_os_str() == "-" {
-            let stdout = io::stdout();
-            if stdout.is_terminal() {
+    /// Opens the file, or standard output for `-` and `/dev/stdout`. An existing file is
+    /// an error unless `overwrite`, and stays as it is until the first frame comes; a
+    /// FIFO or a device is written to. A signal ends waiting for its reader.
+    pub(crate) fn open(path: &Path, overwrite: bool, stop: &Stop) -> Result<FlvFile, Failure> {
+        let name = path.display().to_string();
+        let output = if STDOUT.contains(&name.as_str()) {
+            if io::stdout().is_terminal() {
                 return Err(Failure::Usage(
                     "standard output is a terminal: pipe it into a player or a file".into(),
                 ));
             }
-            Output::Stdout(stdout)
+            Output::pipe("standard output".to_owned(), stop, || Ok(io::stdout()))?
+        } else if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+            let path = path.to_owned();
+            let open = move || OpenOptions::new().write(true).open(path);
+            Output::pipe(name, stop, open)?
         } else {
+            tell_format(path);
             Output::open_file(path, overwrite)?
         };
         Ok(FlvFile {
             output,
             held: Vec::new(),
+            held_bytes: 0,
             metadata: None,
             started: false,
             audio: false,
@@ -87,6 +99,7 @@ impl FlvFile {
         /// Enough for the headers of many tracks; a stream without any frame
         /// cannot make us hold more.
         const HELD: usize = 256;
+        const HELD_BYTES: usize = 4 * 1024 * 1024;
         match media.kind {
             MediaKind::Audio => self.audio = true,
             MediaKind::Video => self.video = true,
@@ -99,8 +112,10 @@ impl FlvFile {
             }
         }
         if !self.started {
-            if !frame && self.held.len() < HELD {
+            let bytes = self.held_bytes + media.payload.len();
+            if !frame && self.held.len() < HELD && bytes <= HELD_BYTES {
                 self.held.push(media.clone());
+                self.held_bytes = bytes;
                 return Ok(Written::Done);
             }
             self.start();
@@ -161,28 +176,24 @@ impl Output {
 
     fn write(&mut self, buffer: &mut BytesMut) -> Result<Written, Failure> {
         let result = match self {
-            // A player on the other end of the pipe wants it now.
-            Output::Stdout(stdout) => stdout.write_all(buffer).and_then(|()| stdout.flush()),
+            Output::Pipe { pipe, .. } => pipe.put(buffer.split().freeze()),
             Output::File { file, .. } => file.write_all(buffer),
         };
         buffer.clear();
-        match (result, &*self) {
-            (Ok(()), _) => Ok(Written::Done),
-            (Err(e), Output::Stdout(_)) if e.kind() == io::ErrorKind::BrokenPipe => {
-                Ok(Written::NoReader)
-            }
-            (Err(e), output) => Err(output.failed(&e)),
-        }
+        self.judge(result)
     }
 
     fn finish(&mut self, started: bool, flags: u8, duration: Duration) -> Result<(), Failure> {
-        let Output::File {
-            file,
-            path,
-            created,
-        } = self
-        else {
-            return Ok(());
+        let (file, path, created) = match self {
+            Output::Pipe { pipe, .. } => {
+                let result = pipe.finish();
+                return self.judge(result).map(|_| ());
+            }
+            Output::File {
+                file,
+                path,
+                created,
+            } => (file, path, created),
         };
         if !started {
             if *created {
@@ -194,9 +205,30 @@ impl Output {
         complete(file, flags, duration).map_err(|e| self.failed(&e))
     }
 
+    fn pipe<W: Write>(
+        name: String,
+        stop: &Stop,
+        open: impl FnOnce() -> io::Result<W> + Send + 'static,
+    ) -> Result<Output, Failure> {
+        let pipe = Pipe::start(open)
+            .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
+        stop.on_first(pipe.abandon());
+        Ok(Output::Pipe { pipe, name })
+    }
+
+    fn judge(&self, result: io::Result<()>) -> Result<Written, Failure> {
+        match (result, self) {
+            (Ok(()), _) => Ok(Written::Done),
+            (Err(e), Output::Pipe { .. }) if e.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(Written::NoReader)
+            }
+            (Err(e), output) => Err(output.failed(&e)),
+        }
+    }
+
     fn failed(&self, error: &io::Error) -> Failure {
         match self {
-            Output::Stdout(_) => Failure::Runtime(format!("cannot write: {error}")),
+            Output::Pipe { name, .. } => Failure::Runtime(format!("cannot write {name}: {error}")),
             Output::File { path, .. } => {
                 Failure::Runtime(format!("cannot write {}: {error}", path.display()))
             }
@@ -204,13 +236,26 @@ impl Output {
     }
 }
 
-/// Fixes what was not known at the start. Pipes and devices stay as they are.
+/// Names of standard output. As a file it would be opened anew, and written from its
+/// beginning.
+const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+
+/// Says what will be in a file whose name says otherwise.
+fn tell_format(path: &Path) {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    if let Some(other) = extension.filter(|extension| extension != "flv") {
+        let path = path.display();
+        say(&format!(
+            "openrtmp: {path} will be an FLV file: {other} is not written yet"
+        ));
+    }
+}
+
+/// Fixes what was not known at the start.
 fn complete(file: &mut BufWriter<File>, flags: u8, duration: Duration) -> io::Result<()> {
     file.flush()?;
     let file = file.get_mut();
-    let Ok(end) = file.stream_position() else {
-        return Ok(());
-    };
+    let end = file.stream_position()?;
     // An overwritten file may have been longer.
     file.set_len(end)?;
     file.seek(SeekFrom::Start(FLAGS_OFFSET))?;
@@ -289,7 +334,7 @@ mod tests {
     fn the_duration_is_filled_in_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("camera.flv");
-        let mut file = FlvFile::open(&path, false).unwrap();
+        let mut file = FlvFile::open(&path, false, &Stop::default()).unwrap();
         let header = media(MediaKind::Audio, &AAC_HEADER);
         let frame = media(MediaKind::Audio, &AAC_FRAME);
         let said = metadata(Object::new().with("duration", 99.0).with("width", 640.0));
@@ -321,7 +366,7 @@ mod tests {
     fn a_stream_without_metadata_still_gets_a_duration() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("camera.flv");
-        let mut file = FlvFile::open(&path, false).unwrap();
+        let mut file = FlvFile::open(&path, false, &Stop::default()).unwrap();
         file.write(&media(MediaKind::Audio, &AAC_FRAME), 0, true)
             .unwrap();
         file.finish(Duration::from_secs(7)).unwrap();
@@ -336,10 +381,10 @@ mod tests {
         let path = folder.path().join("camera.flv");
         std::fs::write(&path, vec![0x1F; 10_000]).unwrap();
         assert!(matches!(
-            FlvFile::open(&path, false),
+            FlvFile::open(&path, false, &Stop::default()),
             Err(Failure::Usage(_))
         ));
-        let mut file = FlvFile::open(&path, true).unwrap();
+        let mut file = FlvFile::open(&path, true, &Stop::default()).unwrap();
         file.write(&media(MediaKind::Audio, &AAC_FRAME), 0, true)
             .unwrap();
         file.finish(Duration::ZERO).unwrap();
@@ -350,7 +395,7 @@ mod tests {
     fn nothing_is_left_where_nothing_came() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("camera.flv");
-        let mut file = FlvFile::open(&path, false).unwrap();
+        let mut file = FlvFile::open(&path, false, &Stop::default()).unwrap();
         file.write(&media(MediaKind::Audio, &AAC_HEADER), 0, false)
             .unwrap();
         file.finish(Duration::ZERO).unwrap();

@@ -8,10 +8,13 @@
 
 mod analysis;
 mod args;
+mod connection;
+mod console;
 mod exit;
 mod flv_file;
 mod media;
 mod pacing;
+mod pipe;
 mod play;
 mod probe;
 mod progress;

@@ -4,14 +4,15 @@ use bytes::Bytes;
 use openrtmp_core::client::MediaKind;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::flv;
-use openrtmp_protocol::media::{AudioPacketKind, AudioTag, VideoPacketKind, VideoTag};
+use openrtmp_protocol::media::{AudioPacketKind, AudioTag, FrameType, VideoPacketKind, VideoTag};
 use openrtmp_protocol::message::kind;
 
 /// True for coded frames, whose timestamps are the stream's clock; false for
 /// sequence headers, metadata and data, whose timestamps often are not. What
-/// cannot be read counts as a frame.
+/// cannot be read counts as a frame, unless there is nothing in it.
 pub(crate) fn is_frame(kind: MediaKind, payload: &[u8]) -> bool {
     match kind {
+        _ if payload.len() <= HEADER_BYTES => false,
         MediaKind::Audio => AudioTag::parse(payload).map_or(true, |tag| {
             let mut packets = tag.packets().peekable();
             packets.peek().is_none() || packets.any(|p| p.kind == AudioPacketKind::Frame)
@@ -22,6 +23,15 @@ pub(crate) fn is_frame(kind: MediaKind, payload: &[u8]) -> bool {
         MediaKind::Data => false,
     }
 }
+
+/// Whether a video message holds a key frame.
+pub(crate) fn is_key_frame(payload: &[u8]) -> bool {
+    VideoTag::parse(payload).is_ok_and(|tag| tag.frame_type == FrameType::Key)
+}
+
+/// An audio or video message of no more has no room for a picture or sound behind its
+/// first byte.
+const HEADER_BYTES: usize = 1;
 
 /// True for `onMetaData`.
 pub(crate) fn is_metadata(kind: MediaKind, payload: &[u8]) -> bool {
@@ -62,6 +72,22 @@ pub(crate) fn message_kind(tag_type: u8) -> Option<MediaKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_are_what_holds_pictures_and_sound() {
+        let frame = [0x17, 1, 0, 0, 0, 0x65];
+        assert!(is_frame(MediaKind::Video, &frame));
+        assert!(is_frame(MediaKind::Audio, &[0xAF, 1, 0x21]));
+        for (kind, payload) in [
+            (MediaKind::Video, &[0x17, 0, 0, 0, 0, 1][..]),
+            (MediaKind::Audio, &[0xAF, 0, 0x12, 0x10]),
+            (MediaKind::Audio, &[]),
+            (MediaKind::Video, &[0x27]),
+            (MediaKind::Data, b"\x02\x00\x01a"),
+        ] {
+            assert!(!is_frame(kind, payload), "{payload:?}");
+        }
+    }
 
     #[test]
     fn a_live_stream_has_no_duration_and_no_index() {

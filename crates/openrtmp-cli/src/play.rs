@@ -3,14 +3,16 @@ use std::time::Duration;
 
 use openrtmp_core::client::MediaKind;
 use openrtmp_protocol::RtmpUrl;
-use openrtmp_protocol::media::{FrameType, VideoTag};
 
+use crate::connection::Retry;
+use crate::console::say;
 use crate::exit::Failure;
 use crate::flv_file::{FlvFile, Written};
-use crate::progress::{Progress, say};
+use crate::media::is_key_frame;
+use crate::progress::Progress;
 use crate::receive::{Bounds, Flow, Received, receive};
 use crate::signal::Stop;
-use crate::units::{bit_rate, bits_per_second, clock, parse_duration, size};
+use crate::units::{bit_rate, bits_per_second, clock, parse_span, size};
 
 /// Flags of `openrtmp play`.
 #[derive(Debug, clap::Args)]
@@ -18,18 +20,20 @@ pub(crate) struct Arguments {
     /// What to play: rtmp://host[:port]/app/stream[?query]
     #[arg(value_parser = RtmpUrl::parse)]
     url: RtmpUrl,
-    /// Write FLV to this file, or to standard output if it is -
+    /// Write FLV to this file, FIFO or device, or to standard output if it is -
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Overwrite the file if it exists
     #[arg(long, requires = "output")]
     force: bool,
-    /// Stop after this much media: 10, 10s, 1m30s
-    #[arg(long, value_parser = parse_duration)]
+    /// Stop after this much media, or as much time: 10, 10s, 1m30s
+    #[arg(long, value_parser = parse_span)]
     duration: Option<Duration>,
-    /// Fail if nothing comes for this long [default: wait for ever]
-    #[arg(long, value_parser = parse_duration)]
+    /// Fail if no picture or sound comes for this long [default: wait for ever]
+    #[arg(long, value_parser = parse_span)]
     timeout: Option<Duration>,
+    #[command(flatten)]
+    retry: Retry,
 }
 
 /// Plays the stream.
@@ -37,11 +41,11 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let file = arguments
         .output
         .as_ref()
-        .map(|path| FlvFile::open(path, arguments.force))
+        .map(|path| FlvFile::open(path, arguments.force, stop))
         .transpose()?;
     let bounds = Bounds {
-        duration: arguments.duration,
-        timeout: arguments.timeout,
+        retry: arguments.retry,
+        ..Bounds::of(arguments.duration, arguments.timeout)
     };
     play(&arguments.url, file, bounds, "played", stop)
 }
@@ -62,7 +66,7 @@ pub(crate) fn play(
     let result = receive(url, bounds, stop, |received| {
         count.add(&received);
         progress.set_position(received.position);
-        progress.show(count.length(), count.bytes, &count.frames());
+        progress.show(count.length(), count.bytes, || count.frames());
         let Some(file) = &mut file else {
             return Ok(Flow::Continue);
         };
@@ -72,7 +76,7 @@ pub(crate) fn play(
             Written::NoReader => Flow::Stop,
         })
     });
-    progress.clear();
+    drop(progress);
     // A stream that broke off still leaves a whole file.
     let finished = file.map_or(Ok(()), |file| file.finish(count.length()));
     if count.messages > 0 {
@@ -110,9 +114,7 @@ impl Count {
             MediaKind::Audio => self.audio += 1,
             MediaKind::Video => {
                 self.video += 1;
-                let key = VideoTag::parse(&received.media.payload)
-                    .is_ok_and(|tag| tag.frame_type == FrameType::Key);
-                self.key += u64::from(key);
+                self.key += u64::from(is_key_frame(&received.media.payload));
             }
             MediaKind::Data => {}
         }

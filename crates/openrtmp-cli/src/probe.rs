@@ -3,13 +3,14 @@ use std::time::Duration;
 
 use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::amf::Value;
+use openrtmp_protocol::text::shown;
 use serde::Serialize;
 
 use crate::analysis::{Analysis, AudioTrack, VideoTrack, declared};
 use crate::exit::Failure;
 use crate::receive::{Bounds, Flow, receive};
 use crate::signal::Stop;
-use crate::units::{bit_rate, bits_per_second, parse_duration};
+use crate::units::{bit_rate, bits_per_second, parse_span};
 
 /// Flags of `openrtmp probe`.
 #[derive(Debug, clap::Args)]
@@ -20,21 +21,21 @@ pub(crate) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Look at this much media [default: two groups of pictures, or about 5s]
-    #[arg(long, value_parser = parse_duration)]
+    /// Look at this much media, or for as much time [default: two groups of pictures, or
+    /// about 5s]
+    #[arg(long, value_parser = parse_span)]
     duration: Option<Duration>,
-    /// Fail if nothing comes for this long
-    #[arg(long, value_parser = parse_duration, default_value = "10s")]
+    /// Fail if no picture or sound comes for this long
+    #[arg(long, value_parser = parse_span, default_value = "10s")]
     timeout: Duration,
 }
 
 /// Looks at the stream and prints what it is made of.
 pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let mut analysis = Analysis::default();
-    let bounds = Bounds {
-        duration: arguments.duration,
-        timeout: Some(arguments.timeout),
-    };
+    let mut bounds = Bounds::of(arguments.duration, Some(arguments.timeout));
+    // A clock that does not move never tells that it was enough.
+    bounds.time.get_or_insert(LONGEST);
     let result = receive(&arguments.url, bounds, stop, |received| {
         analysis.add(&received);
         let done = arguments.duration.is_none() && analysis.is_enough();
@@ -50,16 +51,39 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let text = if arguments.json {
         let json = serde_json::to_string_pretty(&report)
             .map_err(|e| Failure::Runtime(format!("cannot write JSON: {e}")))?;
-        json + "\n"
+        escaped(&json) + "\n"
     } else {
         report.text()
     };
+    // Nothing is left to finish: a signal ends a write to nobody.
+    stop.handle(Vec::new());
     match io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::Runtime(format!("cannot write: {e}")))
         }
         _ => Ok(()),
     }
+}
+
+/// A probe without a duration of its own ends by then.
+const LONGEST: Duration = Duration::from_secs(12);
+
+/// JSON that shows on a terminal as it is: what [`shown`] would escape stands in strings
+/// only, and JSON has an escape for every character (RFC 8259 section 7).
+fn escaped(json: &str) -> String {
+    let mut output = String::with_capacity(json.len());
+    for character in json.chars() {
+        let mut buffer = [0; 4];
+        let text = character.encode_utf8(&mut buffer);
+        if character == '\n' || shown(text).to_string() == *text {
+            output.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            output.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    output
 }
 
 /// The result; the JSON document of `--json`. Times are in milliseconds, rates in
@@ -315,6 +339,22 @@ mod tests {
             serde_json::json!({
                 "width": 1280.0, "stereo": true, "encoder": "Lavf", "nothing": null
             })
+        );
+    }
+
+    #[test]
+    fn json_drives_no_terminal_and_keeps_its_value() {
+        let value = serde_json::json!({"a\u{1b}[2J\u{7f}": "E\u{9b}31m\u{202e}é\u{e0041}\n"});
+        let text = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(
+            text.contains("\\u009b31m\\u202eé\\udb40\\udc41\\n"),
+            "{text}"
+        );
+        assert!(text.contains("\\u001b[2J\\u007f"), "{text}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
         );
     }
 

@@ -1,88 +1,85 @@
-//! The terminal: a line at its foot that shows how it goes, and messages that
-//! pass above it.
+//! How it goes, in one line at the foot of the terminal.
 
-use std::io::{self, Write};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-
+use crate::console;
 use crate::units::{bit_rate, bits_per_second, clock};
 
-/// Standard error. Whatever is written there goes through it, lest it end up in
-/// the middle of the line. Draws nothing unless standard error is a terminal.
-static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+/// How often the line changes, at most.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Cells of the bar.
+const CELLS: u64 = 20;
 
-/// Prints a line for people.
-pub(crate) fn say(line: &str) {
-    // Standard error may be closed; the work goes on all the same.
-    let _ = SCREEN.suspend(|| writeln!(io::stderr(), "{line}"));
-}
-
-/// Standard error for the logger.
-pub(crate) struct LogOutput;
-
-impl Write for LogOutput {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        SCREEN.suspend(|| io::stderr().write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
-/// A line at the foot of the terminal, with a bar where the end is known.
+/// A line at the foot of the terminal, with a bar where the end is known. Nothing where
+/// there is no terminal.
 pub(crate) struct Progress {
-    bar: ProgressBar,
+    length: Option<u64>,
+    position: u64,
     rate: Rate,
+    shown: Option<Instant>,
 }
 
 impl Progress {
     /// Of work that ends at `length` (of any unit), if it ends.
     pub(crate) fn new(length: Option<u64>) -> Progress {
-        let (bar, template) = match length {
-            Some(length) => (
-                ProgressBar::new(length),
-                "{bar:30.cyan/blue} {percent:>3} %  {msg}",
-            ),
-            None => (ProgressBar::new_spinner(), "{msg}"),
-        };
-        let bar = SCREEN.add(bar);
-        // The templates are constants; a wrong one would only look plain.
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
         Progress {
-            bar,
+            length,
+            position: 0,
             rate: Rate::new(Instant::now()),
+            shown: None,
         }
     }
 
     /// How far it has come, in the unit of the length.
-    pub(crate) fn set_position(&self, position: u64) {
-        self.bar.set_position(position);
+    pub(crate) fn set_position(&mut self, position: u64) {
+        self.position = position;
     }
 
     /// Shows the time in the stream, the current bit rate of a byte counter that
     /// stands at `bytes`, and some more words.
-    pub(crate) fn show(&mut self, position: Duration, bytes: u64, more: &str) {
-        self.rate.update(Instant::now(), bytes);
-        let rate = bit_rate(self.rate.bits_per_second);
-        self.show_text(|| format!("{}  {rate}  {more}", clock(position)));
+    pub(crate) fn show(&mut self, position: Duration, bytes: u64, more: impl FnOnce() -> String) {
+        let now = Instant::now();
+        self.rate.update(now, bytes);
+        let rate = self.rate.bits_per_second;
+        self.show_text(|| format!("{}  {}  {}", clock(position), bit_rate(rate), more()));
     }
 
     /// Shows these words.
-    pub(crate) fn show_text(&self, text: impl FnOnce() -> String) {
-        if !self.bar.is_hidden() {
-            self.bar.set_message(text());
+    pub(crate) fn show_text(&mut self, text: impl FnOnce() -> String) {
+        let now = Instant::now();
+        let early = |shown| now.saturating_duration_since(shown) < INTERVAL;
+        if !console::has_foot() || self.shown.is_some_and(early) {
+            return;
+        }
+        self.shown = Some(now);
+        let text = match self.length {
+            Some(length) => format!("{}  {}", bar(self.position, length), text()),
+            None => text(),
+        };
+        console::show(Some(text));
+    }
+}
+
+impl Drop for Progress {
+    /// Takes the line away.
+    fn drop(&mut self) {
+        if self.shown.is_some() {
+            console::show(None);
         }
     }
+}
 
-    /// Takes the line away.
-    pub(crate) fn clear(&self) {
-        self.bar.finish_and_clear();
-    }
+/// `[=====>    ]  42 %`.
+fn bar(position: u64, length: u64) -> String {
+    let length = length.max(1);
+    let position = u128::from(position.min(length));
+    let part = |of: u64| (position * u128::from(of) / u128::from(length)) as usize;
+    let full = "=".repeat(part(CELLS));
+    format!(
+        "[{full:<width$}] {:>3} %",
+        part(100),
+        width = CELLS as usize
+    )
 }
 
 /// The bit rate of a byte counter, measured anew every second.
@@ -114,6 +111,14 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bar_fills_up_and_no_further() {
+        assert_eq!(bar(0, 0), "[                    ]   0 %");
+        assert_eq!(bar(21, 50), "[========            ]  42 %");
+        assert_eq!(bar(u64::MAX, 50), "[====================] 100 %");
+        assert_eq!(bar(u64::MAX - 1, u64::MAX), "[=================== ]  99 %");
+    }
 
     #[test]
     fn the_rate_is_that_of_the_last_second() {

@@ -3,12 +3,13 @@ use std::time::Duration;
 
 use openrtmp_protocol::RtmpUrl;
 
+use crate::connection::Retry;
 use crate::exit::Failure;
 use crate::flv_file::FlvFile;
 use crate::play::play;
 use crate::receive::Bounds;
 use crate::signal::Stop;
-use crate::units::parse_duration;
+use crate::units::parse_span;
 
 /// Flags of `openrtmp record`.
 #[derive(Debug, clap::Args)]
@@ -16,14 +17,17 @@ pub(crate) struct Arguments {
     /// What to record: rtmp://host[:port]/app/stream[?query]
     #[arg(value_parser = RtmpUrl::parse)]
     url: RtmpUrl,
-    /// FLV file to write
+    /// FLV file to write, FIFO or device
     file: PathBuf,
-    /// Stop after this much media: 10, 10s, 1m30s [default: until the stream ends]
-    #[arg(long, value_parser = parse_duration)]
+    /// Stop after this much media, or as much time: 10, 10s, 1m30s [default: until the
+    /// stream ends]
+    #[arg(long, value_parser = parse_span)]
     duration: Option<Duration>,
-    /// Fail if nothing comes for this long
-    #[arg(long, value_parser = parse_duration, default_value = "30s")]
+    /// Fail if no picture or sound comes for this long
+    #[arg(long, value_parser = parse_span, default_value = "30s")]
     timeout: Duration,
+    #[command(flatten)]
+    retry: Retry,
     /// Overwrite the file if it exists
     #[arg(long)]
     force: bool,
@@ -31,10 +35,10 @@ pub(crate) struct Arguments {
 
 /// Records the stream.
 pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
-    let file = FlvFile::open(&arguments.file, arguments.force)?;
+    let file = FlvFile::open(&arguments.file, arguments.force, stop)?;
     let bounds = Bounds {
-        duration: arguments.duration,
-        timeout: Some(arguments.timeout),
+        retry: arguments.retry,
+        ..Bounds::of(arguments.duration, Some(arguments.timeout))
     };
     play(&arguments.url, Some(file), bounds, "recorded", stop)
 }

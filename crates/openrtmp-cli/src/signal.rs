@@ -1,8 +1,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::console::{self, say};
 use crate::exit::Failure;
-use crate::progress::say;
 
 /// The wish to stop: Ctrl-C, SIGTERM, or SIGHUP where that does not mean to read the
 /// settings again ([`Stop::on_hang_up`]). Each signal calls the next handler; one
@@ -23,6 +23,8 @@ struct Shared {
 struct State {
     signals: usize,
     handlers: Vec<Handler>,
+    /// What the first signal does beside its handler.
+    first: Vec<Handler>,
     #[cfg(unix)]
     hang_up: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -42,10 +44,12 @@ impl Stop {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
         let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        let had_terminal = has_terminal();
         let wait = move || {
             for signal in signals.forever() {
                 let hang_up = self.lock().hang_up.clone();
-                match hang_up.filter(|_| signal == SIGHUP) {
+                let reload = signal == SIGHUP && !(had_terminal && !has_terminal());
+                match hang_up.filter(|_| reload) {
                     Some(hang_up) => hang_up(),
                     None => self.signal(),
                 }
@@ -60,7 +64,8 @@ impl Stop {
         ctrlc::set_handler(move || self.signal())
     }
 
-    /// From now on SIGHUP calls this, and is no wish to stop.
+    /// From now on SIGHUP calls this and is no wish to stop, unless the terminal that
+    /// the process was started from has hung up.
     #[cfg(unix)]
     pub(crate) fn on_hang_up(&self, call: impl Fn() + Send + Sync + 'static) {
         self.lock().hang_up = Some(Arc::new(call));
@@ -70,6 +75,11 @@ impl Stop {
     /// handler, the second one the second.
     pub(crate) fn handle(&self, handlers: Vec<Handler>) {
         self.lock().handlers = handlers;
+    }
+
+    /// The first signal calls this too, whatever [`Stop::handle`] says.
+    pub(crate) fn on_first(&self, handler: Handler) {
+        self.lock().first.push(handler);
     }
 
     /// Whether to stop.
@@ -107,9 +117,13 @@ impl Stop {
         let mut state = self.lock();
         let Some(handler) = state.handlers.get(state.signals) else {
             say("openrtmp: interrupted");
+            console::finish();
             std::process::exit(1);
         };
         handler();
+        if state.signals == 0 {
+            state.first.iter().for_each(|handler| handler());
+        }
         state.signals += 1;
         self.0.changed.notify_all();
     }
@@ -118,4 +132,11 @@ impl Stop {
         // The state is valid whatever its last holder was doing.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the process has a controlling terminal. It loses it when that hangs up,
+/// before it is told (POSIX General Terminal Interface, "Modem Disconnect").
+#[cfg(unix)]
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
 }

@@ -40,6 +40,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The same, but not zero.
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("nothing fits into no time: it must be longer than 0".to_owned()),
+        span => Ok(span),
+    }
+}
+
 /// `1:02:03.4`, without the hours when there are none.
 pub(crate) fn clock(duration: Duration) -> String {
     let tenths = duration.as_millis() / 100;
@@ -122,6 +130,15 @@ mod tests {
         ] {
             let error = parse_duration(text).unwrap_err();
             assert!(error.contains("is not a duration"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_longer_than_nothing() {
+        assert_eq!(parse_span("1ms"), Ok(Duration::from_millis(1)));
+        for text in ["0", "0ms", "0h0s"] {
+            let error = parse_span(text).unwrap_err();
+            assert!(error.contains("longer than 0"), "{text}: {error}");
         }
     }
 

@@ -104,6 +104,21 @@ fn a_wrong_command_line_exits_with_2_and_one_line() {
             "soon",
         ),
         (&["record", "rtmp://localhost/live/camera"], "<FILE>"),
+        (
+            &["play", "--duration", "0", "rtmp://localhost/live/camera"],
+            "longer than 0",
+        ),
+        (
+            &["probe", "--timeout", "0s", "rtmp://localhost/live/camera"],
+            "longer than 0",
+        ),
+        (
+            &["record", "--durtion", "5", "rtmp://localhost/live/x", "x"],
+            "similar argument exists: '--duration'",
+        ),
+        (&["serve", "--listn", "1935"], "'--listen'"),
+        (&["serv"], "'serve'"),
+        (&["serve", "--stop-timeout", "soon"], "soon"),
         (&["publish", "movie.flv"], "<URL>"),
         (&["--log", "loud", "serve"], "loud"),
         (&["serve", "--listen", "localhost"], "--listen"),
@@ -197,6 +212,80 @@ fn a_server_that_is_not_there_exits_with_1() {
     assert!(!Path::new(&recording).exists(), "no empty file is left");
 }
 
+/// A FIFO or a device is no file that could be lost; its name says nothing of it.
+#[test]
+#[cfg(unix)]
+fn a_device_is_written_to_without_force() {
+    for output in ["/dev/null", "/dev/stdout"] {
+        let arguments = ["play", "-o", output, &nobody()];
+        let (code, message) = failure(&openrtmp(&arguments));
+        assert_eq!(code, 1, "{message}");
+        assert!(message.contains("cannot connect"), "{message}");
+    }
+}
+
+#[test]
+fn a_recording_says_that_it_will_be_flv() {
+    let folder = Folder::new();
+    let output = openrtmp(&["record", &nobody(), &folder.path("x.mp4")]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    let first = told.lines().next().unwrap();
+    assert!(
+        first.ends_with("will be an FLV file: mp4 is not written yet"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_the_server_says_cannot_forge_a_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut hello = [0; 1_537];
+        socket.read_exact(&mut hello).unwrap();
+        // S0, S1, S2 (RTMP 1.0 section 5.2), and an _error to `connect` with a status.
+        let mut answer = vec![3];
+        answer.extend_from_slice(&[0; 1_536]);
+        answer.extend_from_slice(&hello[1..]);
+        socket.write_all(&answer).unwrap();
+        socket.read_exact(&mut [0; 1_536]).unwrap();
+        let string = |text: &str| [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat();
+        let mut body = [
+            &b"\x02"[..],
+            &string("_error"),
+            b"\0\x3f\xf0\0\0\0\0\0\0\x05\x03",
+        ]
+        .concat();
+        for (name, value) in [
+            ("level", "error"),
+            ("code", "NetConnection.Connect.Rejected"),
+            ("description", "no\nopenrtmp: all is well\r\x1b[2J\u{202e}"),
+        ] {
+            body.extend([string(name), b"\x02".to_vec(), string(value)].concat());
+        }
+        body.extend(b"\0\0\x09");
+        // In chunks of 128 bytes (section 5.3.1).
+        let mut message = vec![3, 0, 0, 0, 0, 0, body.len() as u8, 20, 0, 0, 0, 0];
+        for (index, chunk) in body.chunks(128).enumerate() {
+            message.extend([0xC3].iter().take(usize::from(index > 0)));
+            message.extend_from_slice(chunk);
+        }
+        socket.write_all(&message).unwrap();
+        let _ = socket.read(&mut [0; 4096]);
+    });
+    let url = format!("rtmp://127.0.0.1:{port}/live/camera");
+    let (code, message) = failure(&openrtmp(&["play", &url]));
+    assert_eq!(code, 1);
+    let text = message.trim_end();
+    assert!(text.contains("all is well"), "{text:?}");
+    assert!(
+        text.chars().all(|c| c == ' ' || c.is_ascii_graphic()),
+        "{text:?}"
+    );
+    server.join().unwrap();
+}
+
 #[test]
 fn a_server_of_another_kind_exits_with_1() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -204,11 +293,14 @@ fn a_server_of_another_kind_exits_with_1() {
     let server = std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         socket.read_exact(&mut [0; 1_537]).unwrap();
-        socket.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").unwrap();
+        socket.write_all(b"HTTP/1.1 400 Bad Request\r\n").unwrap();
         let _ = socket.read(&mut [0]);
     });
     let url = format!("rtmp://127.0.0.1:{port}/live/camera");
     let (code, message) = failure(&openrtmp(&["probe", &url]));
-    assert!(code == 1 && message.contains("handshake"), "{message}");
+    assert!(
+        code == 1 && message.contains("this looks like HTTP"),
+        "{message}"
+    );
     server.join().unwrap();
 }

@@ -214,6 +214,232 @@ fn a_server_records_what_is_published() {
 }
 
 #[test]
+fn a_server_with_play_keys_tells_none_to_a_pipe() {
+    let server = Server::start(&["--play-key", "guest"]);
+    assert!(server.play_url().ends_with("/live/stream?key=***"));
+    let url = server.play_url().replace("***", "wrong");
+    let refused = run(&["play", &url]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(!text(&refused.stderr).contains("wrong"));
+}
+
+#[test]
+fn a_stream_that_is_not_there_is_waited_for_aloud_and_given_up_when_told() {
+    let server = Server::start(&[]);
+    let url = server.play_url();
+    for command in ["play", "probe"] {
+        let waited = run(&[command, "--timeout", "3s", &url]);
+        assert_eq!(waited.status.code(), Some(1), "{command}");
+        let told = text(&waited.stderr);
+        let lines: Vec<_> = told.lines().collect();
+        assert!(lines[0].ends_with("waiting for the stream"), "{told}");
+        assert_eq!(lines[1..], ["openrtmp: no media for 3 s"], "{told}");
+    }
+}
+
+#[test]
+fn a_player_tries_again_until_there_is_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    drop(taken);
+    let url = format!("rtmp://{address}/live/stream");
+    let mut player = openrtmp(&["play", "--retry=100ms", "-o", "-", &url]);
+    let mut player = Running(player.spawn().expect("the command starts"));
+    let mut told = BufReader::new(player.0.stderr.take().expect("a pipe")).lines();
+    let first = told.next().unwrap().unwrap();
+    assert!(first.ends_with("; again in 0.1 s"), "{first}");
+    // What it tells from now on is read, so that it can go on.
+    let told = std::thread::spawn(move || told.for_each(drop));
+    let _server = Server::start(&["--listen", &address]);
+    let mut publisher = openrtmp(&["publish", "--retry", "--loop", &movie, &url]);
+    let _publisher = Running(publisher.spawn().expect("the command starts"));
+    let mut output = player.0.stdout.take().expect("its output is a pipe");
+    let mut start = [0; 5];
+    output.read_exact(&mut start).unwrap();
+    assert_eq!(start[..4], *b"FLV\x01");
+    drop((output, player));
+    told.join().unwrap();
+}
+
+/// Files as recorders leave them: appended to one another, and with tags that FLV keeps
+/// for later.
+#[test]
+fn a_file_of_two_recordings_is_published_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = std::fs::read(movie(folder.path())).unwrap();
+    let reserved = b"\x07\0\0\x03\0\0\0\0\0\0\0abc\0\0\0\x0e";
+    let both = folder.path().join("both.flv");
+    std::fs::write(&both, [&one[..], reserved, &one].concat()).unwrap();
+    let server = Server::start(&[]);
+    let url = server.publish_url();
+    let published = run(&["publish", "--fast", both.to_str().unwrap(), &url]);
+    let told = text(&published.stderr);
+    assert!(published.status.success(), "{told}");
+    // Both times the header and sixty frames.
+    assert!(told.contains(": 122 messages, "), "{told}");
+}
+
+/// A log that nobody reads: a pipe that is full. The server goes on.
+#[test]
+#[cfg(unix)]
+fn a_reader_that_stops_does_not_stop_the_server() {
+    use openrtmp_core::client::{Client, ClientConfig, ClientMode};
+    use openrtmp_core::protocol::RtmpUrl;
+
+    /// Lines of hundreds of bytes: more than a pipe and the queue behind it hold.
+    const STRANGERS: usize = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let settings = folder.path().join("server.yaml");
+    std::fs::write(&settings, "limits: {log_lines: 0, connections: 5000}\n").unwrap();
+    let mut process = openrtmp(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--log",
+        "trace",
+        "--stop-timeout",
+        "0",
+        "--config",
+        settings.to_str().unwrap(),
+    ]);
+    let mut process = Running(process.spawn().expect("the command starts"));
+    let mut log = process.0.stderr.take().expect("a pipe");
+    let mut stdout = BufReader::new(process.0.stdout.take().expect("a pipe"));
+    let url = loop {
+        let mut line = String::new();
+        assert!(stdout.read_line(&mut line).unwrap() > 0, "it ended");
+        if let Some(url) = line.trim().strip_prefix("rtmp://") {
+            break format!("rtmp://{url}");
+        }
+    };
+    for n in 0..STRANGERS {
+        let url = RtmpUrl::parse(&format!("{url}-{}-{n}", "x".repeat(100))).unwrap();
+        Client::connect(ClientConfig::new(url, ClientMode::Play)).expect("it is served");
+    }
+    let published = run(&["publish", "--fast", &movie, &url]);
+    assert!(published.status.success(), "{}", text(&published.stderr));
+    signal("TERM", &process);
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        log.read_to_end(&mut all).map(|_| text(&all))
+    });
+    stdout.read_to_string(&mut String::new()).unwrap();
+    assert_eq!(process.0.wait().unwrap().code(), Some(0));
+    let told = reader.join().unwrap().unwrap();
+    assert!(
+        told.contains(" lines were lost here: nobody read"),
+        "{}",
+        told.len()
+    );
+}
+
+/// Ctrl-C while whoever should read the stream has stopped.
+#[test]
+#[cfg(unix)]
+fn a_player_whose_reader_stopped_heeds_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let server = Server::start(&[]);
+    let url = server.play_url();
+    let mut player = Running::start(&["play", "-o", "-", &url]);
+    // More than the pipe and the queue before it hold, several times.
+    let _publisher = Running::start(&["publish", "--loop", "--fast", &movie, &url]);
+    let mut output = player.0.stdout.take().expect("its output is a pipe");
+    output.read_exact(&mut [0; 1024]).unwrap();
+    signal("INT", &player);
+    assert_eq!(player.0.wait().unwrap().code(), Some(0));
+    drop(output);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_limit_of_open_files_is_raised() {
+    let command = format!(
+        "ulimit -S -n 64; exec {} serve --listen 127.0.0.1:0 --log off",
+        env!("CARGO_BIN_EXE_openrtmp")
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &command]).stdout(Stdio::piped());
+    let mut server = Running(shell.spawn().expect("there is a shell"));
+    let mut stdout = BufReader::new(server.0.stdout.take().expect("a pipe"));
+    stdout.read_line(&mut String::new()).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.0.id())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let mut numbers = line.unwrap().split_whitespace().skip(3);
+    assert_eq!(numbers.next(), numbers.next(), "{limits}");
+}
+
+/// The terminal that it was started from is closed; `script` makes one.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_server_ends_with_its_terminal_though_it_has_settings_to_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, pid) = (folder.path().join("server.yaml"), folder.path().join("pid"));
+    std::fs::write(&settings, "listen: ['127.0.0.1:0']\n").unwrap();
+    let command = format!(
+        "stty cols 30; echo $$ > {}; exec {} serve --config {}",
+        pid.display(),
+        env!("CARGO_BIN_EXE_openrtmp"),
+        settings.display()
+    );
+    let mut terminal = Command::new("script");
+    terminal
+        .args(["-q", "-c", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut terminal = Running(terminal.spawn().expect("Debian has it"));
+    let mut screen = BufReader::new(terminal.0.stdout.take().expect("a pipe"));
+    let mut shown = Vec::new();
+    // The line at the foot, at last.
+    while !text(&shown).contains("0 streams") {
+        assert!(screen.read_until(b's', &mut shown).unwrap() > 0, "it ended");
+    }
+    let pid = std::fs::read_to_string(pid).unwrap();
+    // A zombie may be left: nobody here is its parent.
+    let is_there = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    assert!(is_there());
+    terminal.0.kill().unwrap();
+    terminal.0.wait().unwrap();
+    while is_there() {
+        std::thread::yield_now();
+    }
+    screen.read_to_end(&mut shown).unwrap();
+    let shown = text(&shown);
+    assert!(
+        !shown.contains("dropped"),
+        "wider than the terminal: {shown:?}"
+    );
+}
+
+#[test]
+fn the_example_settings_are_what_the_readme_shows_and_are_taken() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let file = root.join("examples/server.yaml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    assert!(readme.contains(&format!("```yaml\n{settings}```")));
+    let config = openrtmp_core::Config::desktop();
+    let mut read = config.clone();
+    read.merge(&settings, openrtmp_core::Format::of(&file))
+        .unwrap();
+    assert_ne!(read, config, "it changes something");
+    let films = tempfile::tempdir().unwrap();
+    let film = films.path().to_str().unwrap();
+    // The flags win: another folder, another port, no keys that are printed.
+    let server = Server::start(&["--config", file.to_str().unwrap(), "--record", film]);
+    assert_eq!(server.told("Recording to "), film);
+    assert_eq!(server.told("  Stream Key  "), "stream?key=***");
+}
+
+#[test]
 #[cfg(unix)]
 fn a_signal_stops_the_server_with_a_summary() {
     let mut server = Server::start(&[]);
@@ -273,6 +499,7 @@ fn what_cannot_be_served_exits_with_2_and_one_line() {
     let file = file.to_str().unwrap();
     for (flags, word) in [
         (&["--listen", &taken][..], "taken"),
+        (&["--listen", &taken, "--listen", &taken], "named twice"),
         (&["--listen", "127.0.0.1:0", "--record", file], file),
         (&["--listen", "127.0.0.1:0", "--publish-key", "a b"], "keys"),
     ] {

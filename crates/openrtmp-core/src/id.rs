@@ -4,7 +4,9 @@
 //! nothing, whichever server it came from. No id reaches 2^53, so that languages whose
 //! only number is a double keep it exact.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -17,6 +19,33 @@ pub struct ConnectionId(u64);
 /// A stream's name while anybody publishes, plays or waits for it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct StreamId(u64);
+
+/// What ids lead to.
+pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+
+/// Hashes ids: they are counted by this process, so that no peer can choose those that
+/// collide, and one multiplication spreads them.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(byte.into());
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 divided by the golden ratio (Knuth, TAOCP volume 3, section 6.4). The
+        // table takes its place from the low bits, where the product is weakest.
+        let product = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = product.rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Issues ids.
 #[derive(Debug)]
@@ -50,6 +79,12 @@ impl Ids {
     pub(crate) fn stream(&self) -> StreamId {
         StreamId(self.streams.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// A number for a server, which no other server of the process has.
+pub fn next_server_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 macro_rules! number {

@@ -66,7 +66,6 @@ pub(crate) enum Command {
     Snapshot {
         stream: StreamId,
         join: JoinId,
-        has_video: bool,
         packets: Vec<SharedPacket>,
     },
     /// A packet for the subscribers here.

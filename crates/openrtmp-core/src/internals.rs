@@ -1,7 +1,7 @@
 //! The event loop moved by hand, on a platform of the caller's: for benchmarks
 //! that count instructions. Not part of the API, and behind a feature.
 
-use std::io;
+use std::{fmt, io};
 
 use crate::error::StartError;
 use crate::platform::Platform;
@@ -11,6 +11,12 @@ use crate::worker::Worker;
 /// A server with one worker and without a thread.
 pub struct SteppedServer<P: Platform> {
     worker: Worker<P>,
+}
+
+impl<P: Platform> fmt::Debug for SteppedServer<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SteppedServer").finish_non_exhaustive()
+    }
 }
 
 impl<P: Platform> SteppedServer<P> {

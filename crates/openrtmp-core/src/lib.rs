@@ -11,7 +11,9 @@
 //! config.listen = vec!["127.0.0.1:0".parse()?];
 //! let server = Server::builder(config)
 //!     .on_event(|event| println!("{event:?}"))
-//!     .on_access(|request| request.accept())
+//!     .on_access(|request| {
+//!         request.accept();
+//!     })
 //!     .start()?;
 //! println!("publish to rtmp://{}/live/cam", server.addresses()[0]);
 //! let summary = server.stop(Duration::from_secs(1));
@@ -35,11 +37,13 @@
 //! one of them. One thread for event callbacks, one for access callbacks, one for
 //! recording, each only if asked for. Host code never runs on a worker.
 
-pub mod access;
+#![deny(missing_debug_implementations)]
+
+mod access;
 mod addresses;
 mod budget;
 pub mod client;
-pub mod config;
+mod config;
 mod dial;
 mod dispatch;
 mod error;
@@ -74,13 +78,18 @@ mod steps;
 mod stream;
 mod sync;
 mod tap;
+mod threads;
 mod worker;
 
-pub use access::{AccessAction, AccessRequest, Protocol};
-pub use config::{Config, ConfigError, DocumentError, Format, Listen, ListenTransport};
+pub use access::{AccessAction, AccessRequest, KeyRing, Protocol};
+pub use config::{
+    AccessConfig, Config, ConfigError, DEFAULT_PORT, DocumentError, FileError, Format, GopConfig,
+    LimitsConfig, Listen, ListenTransport, MAX_DOCUMENT, QueueConfig, RecordConfig, RtmpConfig,
+    SecondPublisher, StreamConfig,
+};
 pub use error::{RecordError, StartError};
 pub use events::{CloseReason, Event};
-pub use id::{ConnectionId, StreamId};
+pub use id::{ConnectionId, StreamId, next_server_id};
 pub use interfaces::reachable_hosts;
 pub use limit::Limit;
 pub use metrics::{
@@ -88,14 +97,16 @@ pub use metrics::{
     WorkerMetrics,
 };
 pub use openrtmp_protocol as protocol;
-pub use openrtmp_protocol::Secret;
 pub use outgoing::OutgoingError;
-pub use publisher::{PublishError, Publisher};
+pub use publisher::{Admission, AudioPacket, PublishError, Publisher, VideoPacket};
 pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use record::RecordingSummary;
 pub use secret::StreamName;
-pub use server::{Health, Server, ServerBuilder, Summary};
+pub use server::{CoalesceError, Health, Server, ServerBuilder, Summary, Unanswered};
 pub use stream::frame::{Frame, FrameContent};
 pub use stream::tap_queue::{Loss, StreamSelector, TapStream, TapStreams, shard_of};
 pub use stream::tracks::Track;
 pub use tap::{Message, Tap, TapCloser, TapEvent, TapForm, TapOptions};
+#[doc(hidden)]
+pub use threads::spawn_thread;
+pub use threads::{THREAD_STACK, clear_thread_hooks, current_server, set_thread_hooks};

@@ -1,16 +1,16 @@
 //! Which worker serves each connection. Locked when a connection comes, moves or goes,
 //! and when the host or another worker has something for it; never per frame.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Mutex;
 
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, IdMap};
 use crate::sync::lock;
 
 /// Where the connections are.
 #[derive(Debug, Default)]
 pub(crate) struct Locations {
-    workers: Mutex<HashMap<ConnectionId, usize>>,
+    workers: Mutex<IdMap<ConnectionId, usize>>,
 }
 
 impl Locations {
@@ -27,6 +27,13 @@ impl Locations {
     /// The worker that serves a connection, if it is there still.
     pub(crate) fn of(&self, connection: ConnectionId) -> Option<usize> {
         lock(&self.workers).get(&connection).copied()
+    }
+
+    /// The connections that there are beside these.
+    pub(crate) fn others(&self, these: &HashSet<ConnectionId>) -> Vec<ConnectionId> {
+        let workers = lock(&self.workers);
+        let others = workers.keys().filter(|id| !these.contains(id));
+        others.copied().collect()
     }
 
     #[cfg(test)]

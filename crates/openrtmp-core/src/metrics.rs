@@ -6,16 +6,23 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Serialize;
+use openrtmp_protocol::Time;
+use serde::{Serialize, Serializer};
 
 use crate::id::{ConnectionId, StreamId};
 use crate::secret::StreamName;
 use crate::stream::tracks::Track;
 
 /// The server at one moment. Counters grow from the start and never reset.
+///
+/// In JSON, numbers have the names that they have in C: times in whole milliseconds (`_ms`)
+/// or microseconds (`_us`), `errors_` and `delay_` in front of what is in those groups, and
+/// `_list` behind lists whose length has the name alone.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Metrics {
     /// Since the start, seconds.
+    #[serde(rename = "uptime_ms", serialize_with = "milliseconds")]
     pub uptime_seconds: f64,
     /// Connections now.
     pub connections: usize,
@@ -44,12 +51,22 @@ pub struct Metrics {
     /// Bytes held for peers (queues, caches, unfinished messages).
     pub memory: usize,
     /// Errors by category.
+    #[serde(flatten)]
     pub errors: ErrorCounts,
-    /// From a frame's arrival to its last byte handed to a player's socket.
+    /// Messages that came to nothing, of peers that were put up with.
+    pub ignored: IgnoredCounts,
+    /// From a frame's arrival to its last byte handed to a player's socket. What a player
+    /// gets from the cache as it joins is not counted.
+    #[serde(flatten)]
     pub delay: DelayPercentiles,
     /// Per worker.
+    #[serde(rename = "workers_list")]
     pub workers: Vec<WorkerMetrics>,
+    /// Streams now.
+    #[serde(rename = "streams")]
+    pub stream_count: usize,
     /// Streams that are live or within their grace.
+    #[serde(rename = "streams_list")]
     pub streams: Vec<StreamMetrics>,
     /// Connections.
     pub connections_list: Vec<ConnectionMetrics>,
@@ -73,6 +90,7 @@ impl Metrics {
         }
         self.delay = delay.percentiles();
         self.subscribers = subscribers.len();
+        self.stream_count = self.streams.len();
         self.add_subscribers(subscribers);
         self.workers.sort_by_key(|w| w.worker);
         self
@@ -86,6 +104,7 @@ impl Metrics {
         self.bitrate_in += w.bitrate_in;
         self.bitrate_out += w.bitrate_out;
         self.errors.add(&part.errors);
+        self.ignored.add(&part.ignored);
         self.dropped_frames += part.dropped_frames;
         self.workers.push(part.worker);
         self.streams.extend(part.streams);
@@ -104,6 +123,7 @@ impl Metrics {
 
 /// One worker.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct WorkerMetrics {
     /// Which.
     pub worker: usize,
@@ -123,20 +143,28 @@ pub struct WorkerMetrics {
 
 /// Errors by category.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ErrorCounts {
     /// Peers that broke the protocol.
+    #[serde(rename = "errors_protocol")]
     pub protocol: u64,
     /// Peers that did not get on in time.
+    #[serde(rename = "errors_timeout")]
     pub timeout: u64,
     /// Sockets that failed.
+    #[serde(rename = "errors_network")]
     pub network: u64,
     /// Requests refused.
+    #[serde(rename = "errors_refused")]
     pub refused: u64,
     /// Of them, those that came with a wrong key, or with none where one is needed.
+    #[serde(rename = "errors_wrong_keys")]
     pub wrong_keys: u64,
     /// Players disconnected for taking nothing.
+    #[serde(rename = "errors_too_slow")]
     pub too_slow: u64,
     /// Panics caught: bugs of ours.
+    #[serde(rename = "errors_internal")]
     pub internal: u64,
 }
 
@@ -152,17 +180,45 @@ impl ErrorCounts {
     }
 }
 
+/// Messages that came to nothing though the connection went on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct IgnoredCounts {
+    /// Of a type that is not known.
+    pub unknown: u64,
+    /// Commands that cannot be read.
+    pub unreadable: u64,
+    /// Media where nothing is published, more of it than may wait, and data that no
+    /// player can read.
+    pub dropped: u64,
+}
+
+impl IgnoredCounts {
+    pub(crate) fn add(&mut self, other: &IgnoredCounts) {
+        self.unknown += other.unknown;
+        self.unreadable += other.unreadable;
+        self.dropped += other.dropped;
+    }
+}
+
 /// One stream.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct StreamMetrics {
     /// Which.
+    #[serde(rename = "stream_id")]
     pub id: StreamId,
     /// Its path.
     pub name: StreamName,
     /// Seconds since it began.
+    #[serde(rename = "uptime_ms", serialize_with = "milliseconds")]
     pub uptime_seconds: f64,
     /// False within the grace after a publisher left.
     pub live: bool,
+    /// Who publishes it; `None` for the host itself, and for nobody.
+    #[serde(rename = "connection_id")]
+    pub connection: Option<ConnectionId>,
+    /// Taps on it, recordings included.
+    pub taps: usize,
     /// Payload bytes published.
     pub bytes: u64,
     /// Bit/s published, over the last seconds.
@@ -173,10 +229,13 @@ pub struct StreamMetrics {
     pub audio_frames: u64,
     /// Key frames.
     pub keyframes: u64,
-    /// Timestamp gaps over a second.
+    /// Gaps of a track over a second.
     pub gaps: u64,
-    /// Times its clock was set back.
+    /// Times that the clock of a track was set, or was far from the other tracks', and
+    /// the stream's went on.
     pub rebases: u64,
+    /// Frames whose timestamps were far off and were replaced.
+    pub strays: u64,
     /// Frames refused for lack of memory.
     pub starved_frames: u64,
     /// Bytes in the GOP cache.
@@ -186,19 +245,23 @@ pub struct StreamMetrics {
     /// What it consists of.
     pub tracks: Vec<Track>,
     /// Who plays it.
+    #[serde(rename = "subscribers_list")]
     pub subscribers: Vec<SubscriberMetrics>,
 }
 
 /// One connection.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ConnectionMetrics {
     /// Which.
+    #[serde(rename = "connection_id")]
     pub id: ConnectionId,
     /// From where.
     pub peer: SocketAddr,
     /// How far it has come: handshake, connect, connected, publishing, playing.
     pub stage: &'static str,
     /// Seconds since it was accepted.
+    #[serde(rename = "uptime_ms", serialize_with = "milliseconds")]
     pub uptime_seconds: f64,
     /// Bytes read.
     pub bytes_in: u64,
@@ -206,12 +269,18 @@ pub struct ConnectionMetrics {
     pub bytes_out: u64,
     /// Bytes waiting to be written.
     pub queue_bytes: usize,
+    /// Streams that it publishes.
+    pub publishes: Vec<StreamId>,
+    /// Streams that it plays.
+    pub plays: Vec<StreamId>,
 }
 
 /// One player of one stream.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct SubscriberMetrics {
     /// Its connection.
+    #[serde(rename = "connection_id")]
     pub connection: ConnectionId,
     /// Packets waiting to be written.
     pub queue_packets: usize,
@@ -224,7 +293,16 @@ pub struct SubscriberMetrics {
     /// Milliseconds from `play` to the first key frame (or audio frame) queued.
     pub join_ms: Option<u64>,
     /// From a frame's arrival to its last byte handed to the socket.
+    #[serde(flatten)]
     pub delay: DelayPercentiles,
+}
+
+fn milliseconds<S: Serializer>(seconds: &f64, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64((seconds * 1000.0) as u64)
+}
+
+fn microseconds<S: Serializer>(milliseconds: &f64, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64((milliseconds * 1000.0) as u64)
 }
 
 /// What one worker knows.
@@ -232,6 +310,7 @@ pub struct SubscriberMetrics {
 pub(crate) struct WorkerReport {
     pub(crate) worker: WorkerMetrics,
     pub(crate) errors: ErrorCounts,
+    pub(crate) ignored: IgnoredCounts,
     pub(crate) dropped_frames: u64,
     pub(crate) delay: DelayHistogram,
     pub(crate) streams: Vec<StreamMetrics>,
@@ -241,14 +320,19 @@ pub(crate) struct WorkerReport {
 
 /// Percentiles of a delay in milliseconds, to within a quarter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct DelayPercentiles {
     /// Half of the frames were faster.
+    #[serde(rename = "delay_p50_us", serialize_with = "microseconds")]
     pub p50_ms: f64,
     /// 95 % were.
+    #[serde(rename = "delay_p95_us", serialize_with = "microseconds")]
     pub p95_ms: f64,
     /// 99 % were.
+    #[serde(rename = "delay_p99_us", serialize_with = "microseconds")]
     pub p99_ms: f64,
     /// Frames counted.
+    #[serde(rename = "delay_frames")]
     pub frames: u64,
 }
 
@@ -257,12 +341,26 @@ pub struct DelayPercentiles {
 #[derive(Clone, Debug)]
 pub(crate) struct DelayHistogram {
     buckets: [u32; DelayHistogram::BUCKETS],
+    /// What arrived by then was kept for whoever joins, and has no delay to speak of.
+    joined: Time,
 }
 
 impl DelayHistogram {
     const BUCKETS: usize = 81;
 
-    pub(crate) fn record(&mut self, delay: Duration) {
+    /// A player joins: it gets what was kept.
+    pub(crate) fn join(&mut self, now: Time) {
+        self.joined = now;
+    }
+
+    /// A frame that arrived at one time was sent at another.
+    pub(crate) fn record_sent(&mut self, received: Time, now: Time) {
+        if received > self.joined {
+            self.record(now.since(received));
+        }
+    }
+
+    fn record(&mut self, delay: Duration) {
         let micros = (delay.as_micros() as u64).max(16);
         let octave = micros.ilog2();
         let quarter = (micros >> (octave - 2)) & 3;
@@ -304,6 +402,7 @@ impl Default for DelayHistogram {
     fn default() -> DelayHistogram {
         DelayHistogram {
             buckets: [0; DelayHistogram::BUCKETS],
+            joined: Time::ZERO,
         }
     }
 }

@@ -10,12 +10,12 @@ use openrtmp_protocol::Time;
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// The share of a worker's time, in thousandths, beyond which others are asked to help.
-const BUSY: u32 = 667;
+/// The share of a worker's time, in millionths, beyond which others are asked to help.
+const BUSY: u32 = 667_000;
 
-/// What a newcomer is thought to cost before it has been measured, in thousandths. Ten
-/// players of 2.5 Mbit/s and 60 frames a second take about this much of a slow core.
-const NEWCOMER: u32 = 5;
+/// What somebody is thought to cost at least before it has been measured, in millionths:
+/// a player of 2.5 Mbit/s and 30 frames a second takes 450 of a server's core.
+const NEWCOMER: u32 = 500;
 
 /// How long busyness is measured before it is told.
 const WINDOW: Duration = Duration::from_millis(500);
@@ -23,17 +23,19 @@ const WINDOW: Duration = Duration::from_millis(500);
 /// How busy one worker is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
-    /// Thousandths of its time that it worked, when last measured.
+    /// Millionths of its time that it worked, when last measured.
     pub(crate) busy: u32,
+    /// The connections it had then.
+    pub(crate) serving: u32,
     /// What was placed there since, and is in no measurement yet.
     pub(crate) placed: u32,
 }
 
 impl Load {
-    /// Thousandths of its time, what is still to come guessed.
+    /// Millionths of its time, what is still to come guessed: as costly as those it has.
     fn expected(self) -> u32 {
-        self.busy
-            .saturating_add(self.placed.saturating_mul(NEWCOMER))
+        let each = NEWCOMER.max(self.busy.checked_div(self.serving).unwrap_or(0));
+        self.busy.saturating_add(self.placed.saturating_mul(each))
     }
 }
 
@@ -60,6 +62,7 @@ pub(crate) struct Placement {
 #[derive(Debug, Default)]
 struct Shared {
     busy: AtomicU32,
+    serving: AtomicU32,
     placed: AtomicU32,
 }
 
@@ -85,9 +88,10 @@ impl Placement {
         }
     }
 
-    /// Where a connection begins: nobody knows yet what it will do.
+    /// Where a connection begins: nobody knows yet what it will do, so it counts for
+    /// nothing.
     pub(crate) fn of_newcomer(&self, number: u64) -> usize {
-        self.choose(0, number as usize % self.loads.len())
+        self.best(0, number as usize % self.loads.len())
     }
 
     /// Where the host's own publisher begins a stream.
@@ -113,32 +117,41 @@ impl Placement {
         }
     }
 
-    /// A worker for what would best be on `preferred`, and is there from now on. `fixed`
-    /// is the answer of a simulation in which nobody moves.
+    /// A worker for what would best be on `preferred`, and is there from now on.
     fn choose(&self, preferred: usize, fixed: usize) -> usize {
+        let worker = self.best(preferred, fixed);
+        self.loads[worker].placed.fetch_add(1, Ordering::Relaxed);
+        worker
+    }
+
+    /// A worker for what would best be on `preferred`. `fixed` is the answer of a
+    /// simulation in which nobody moves.
+    fn best(&self, preferred: usize, fixed: usize) -> usize {
         #[cfg(test)]
         if let Some(worker) = self.by_rule(fixed) {
             return worker;
         }
         let _ = fixed;
-        let worker = match self.loads.len() {
+        match self.loads.len() {
             1 => preferred,
             _ => choose(&self.loads(), preferred),
-        };
-        self.loads[worker].placed.fetch_add(1, Ordering::Relaxed);
-        worker
+        }
     }
 
     fn loads(&self) -> Vec<Load> {
         let load = |shared: &Shared| Load {
             busy: shared.busy.load(Ordering::Relaxed),
+            serving: shared.serving.load(Ordering::Relaxed),
             placed: shared.placed.load(Ordering::Relaxed),
         };
         self.loads.iter().map(load).collect()
     }
 
-    pub(crate) fn measured(&self, worker: usize, busy: u32) {
+    /// So busy was a worker, in millionths, with so many connections.
+    pub(crate) fn measured(&self, worker: usize, busy: u32, serving: usize) {
         self.loads[worker].busy.store(busy, Ordering::Relaxed);
+        let serving = u32::try_from(serving).unwrap_or(u32::MAX);
+        self.loads[worker].serving.store(serving, Ordering::Relaxed);
         self.loads[worker].placed.store(0, Ordering::Relaxed);
     }
 
@@ -180,21 +193,21 @@ pub(crate) struct LoadMeter {
 }
 
 impl LoadMeter {
-    /// The worker worked from `began` to `ended`.
+    /// The worker, which has so many connections, worked from `began` to `ended`.
     pub(crate) fn worked(
         &mut self,
         began: Time,
         ended: Time,
         placement: &Placement,
-        worker: usize,
+        (worker, serving): (usize, usize),
     ) {
         self.worked += ended.since(began);
         let window = ended.since(self.window_began);
         if window < WINDOW {
             return;
         }
-        let busy = self.worked.as_micros() * 1000 / window.as_micros().max(1);
-        placement.measured(worker, busy.min(1000) as u32);
+        let busy = self.worked.as_micros() * 1_000_000 / window.as_micros().max(1);
+        placement.measured(worker, busy.min(1_000_000) as u32, serving);
         (self.window_began, self.worked) = (ended, Duration::ZERO);
     }
 }
@@ -206,7 +219,10 @@ mod tests {
     use super::*;
 
     fn busy(loads: &[u32]) -> Vec<Load> {
-        let load = |&busy: &u32| Load { busy, placed: 0 };
+        let load = |&thousandths: &u32| Load {
+            busy: thousandths * 1000,
+            ..Load::default()
+        };
         loads.iter().map(load).collect()
     }
 
@@ -223,14 +239,26 @@ mod tests {
     #[test]
     fn a_crowd_that_comes_between_two_measurements_is_spread_too() {
         let placement = Placement::new(2);
-        placement.measured(0, 600);
+        // Each of those it has takes five thousandths of it.
+        placement.measured(0, 600_000, 120);
         let mut counts = [0; 2];
         for _ in 0..200 {
             counts[placement.choose(0, 0)] += 1;
         }
-        assert!(counts[0] >= 14 && counts[1] >= counts[0], "{counts:?}");
-        placement.measured(0, 300);
+        assert_eq!(counts, [14, 186]);
+        placement.measured(0, 300_000, 130);
         assert_eq!(placement.choose(0, 0), 0, "measured again");
+    }
+
+    #[test]
+    fn those_who_only_connect_are_not_taken_for_players() {
+        let placement = Placement::new(2);
+        for number in 0..10_000 {
+            assert_eq!(placement.of_newcomer(number), 0);
+        }
+        for _ in 0..1000 {
+            assert_eq!(placement.of_player(Some(0), 0), 0);
+        }
     }
 
     #[test]
@@ -238,21 +266,22 @@ mod tests {
         let at = |ms: u64| Time::from_micros(ms * 1000);
         let (placement, mut meter) = (Placement::new(1), LoadMeter::default());
         for ms in (1000..2000).step_by(10) {
-            meter.worked(at(ms), at(ms + 4), &placement, 0);
+            meter.worked(at(ms), at(ms + 4), &placement, (0, 7));
         }
-        let busy = placement.loads()[0].busy;
-        assert!((380..=420).contains(&busy), "{busy}");
+        let Load { busy, serving, .. } = placement.loads()[0];
+        assert!((380_000..=420_000).contains(&busy), "{busy}");
+        assert_eq!(serving, 7);
     }
 
     proptest! {
         #[test]
         fn nobody_is_sent_to_a_worker_busier_than_the_preferred_one(
-            loads in proptest::collection::vec((0u32..=1000, 0u32..300), 1..9),
+            loads in proptest::collection::vec((0u32..=1_000_000, 0u32..3000, 0u32..3000), 1..9),
             preferred in 0usize..9,
         ) {
             let loads: Vec<Load> = loads
                 .into_iter()
-                .map(|(busy, placed)| Load { busy, placed })
+                .map(|(busy, serving, placed)| Load { busy, serving, placed })
                 .collect();
             let preferred = preferred % loads.len();
             let chosen = choose(&loads, preferred);

@@ -1,13 +1,15 @@
 //! The host publishes frames of its own, in process.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::chunk::MAX_MESSAGE_LENGTH;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::media::{
-    AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, write_audio, write_video,
+    AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, audio_header, video_header,
 };
 use openrtmp_protocol::session::MediaKind;
 
@@ -36,6 +38,47 @@ pub struct Publisher {
     pulse: Arc<Pulse>,
 }
 
+/// A packet of video, for [`Publisher::write_video`].
+#[derive(Clone, Copy, Debug)]
+pub struct VideoPacket<'a> {
+    /// The codec of the track.
+    pub codec: VideoCodec,
+    /// The track; 0 is the one that every player knows.
+    pub track: u8,
+    /// What the frame depends on; without meaning in a configuration.
+    pub frame_type: FrameType,
+    /// Configuration, frame or end.
+    pub kind: VideoPacketKind,
+    /// When it is decoded, milliseconds.
+    pub timestamp: u32,
+    /// How much later it is shown, milliseconds; 0 without B-frames.
+    pub composition_time: i32,
+    /// As the codec's RTMP mapping has it: of H.264 the AVCDecoderConfigurationRecord,
+    /// then NAL units with their lengths before them.
+    pub body: &'a [u8],
+}
+
+/// A packet of audio, for [`Publisher::write_audio`].
+#[derive(Clone, Copy, Debug)]
+pub struct AudioPacket<'a> {
+    /// The codec of the track.
+    pub codec: AudioCodec,
+    /// The track; 0 is the one that every player knows.
+    pub track: u8,
+    /// Configuration, frame or end.
+    pub kind: AudioPacketKind,
+    /// When it is heard, milliseconds.
+    pub timestamp: u32,
+    /// As the codec's RTMP mapping has it: of AAC the AudioSpecificConfig, then raw
+    /// frames.
+    pub body: &'a [u8],
+}
+
+/// Room for one message on its way, see [`Publisher::admit`].
+#[derive(Debug)]
+#[must_use]
+pub struct Admission(Credit);
+
 /// Why the host cannot publish.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -62,6 +105,9 @@ pub enum PublishError {
     /// or a worker that failed.
     #[error("the stream was ended")]
     Ended,
+    /// The system has no memory for a copy.
+    #[error("out of memory")]
+    Memory,
     /// 16 MiB are on their way and not yet taken: write again later.
     #[error("frames come faster than they can be taken")]
     Full,
@@ -119,6 +165,40 @@ impl Publisher {
         timestamp: u32,
         payload: impl Into<Payload>,
     ) -> Result<(), PublishError> {
+        let payload = payload.into();
+        let admission = self.admit(payload.len())?;
+        self.send(kind, timestamp, payload, admission);
+        Ok(())
+    }
+
+    /// [`Publisher::write_message`] of a body that stands in parts, which are copied once
+    /// it is known that it will be taken.
+    ///
+    /// # Errors
+    /// [`PublishError::Memory`] besides.
+    pub fn write_parts(
+        &mut self,
+        kind: MediaKind,
+        timestamp: u32,
+        parts: &[&[u8]],
+    ) -> Result<(), PublishError> {
+        // No part is larger than memory, but their sum may be.
+        let bytes = parts
+            .iter()
+            .fold(0usize, |sum, p| sum.saturating_add(p.len()));
+        let admission = self.admit(bytes)?;
+        let mut body = Vec::new();
+        if body.try_reserve_exact(bytes).is_err() {
+            return Err(PublishError::Memory);
+        }
+        parts.iter().for_each(|part| body.extend_from_slice(part));
+        self.send(kind, timestamp, Bytes::from(body).into(), admission);
+        Ok(())
+    }
+
+    /// Whether a message of so many bytes is taken now: for who makes it after that, and
+    /// hands it to [`Publisher::write_admitted`].
+    pub fn admit(&self, bytes: usize) -> Result<Admission, PublishError> {
         if self.shared.stopped.load(Ordering::Acquire) {
             return Err(PublishError::Stopping);
         }
@@ -127,13 +207,26 @@ impl Publisher {
             Standing::Ended => return Err(PublishError::Ended),
             Standing::Replaced => return Err(PublishError::TakenOver),
         }
-        let payload = payload.into();
-        let bytes = payload.len();
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
         }
+        let credit = Credit::take(&self.in_flight, bytes, IN_FLIGHT);
+        credit.map(Admission).ok_or(PublishError::Full)
+    }
+
+    /// [`Publisher::write_message`] of what [`Publisher::admit`] has let in.
+    pub fn write_admitted(
+        &mut self,
+        admission: Admission,
+        kind: MediaKind,
+        timestamp: u32,
+        payload: impl Into<Payload>,
+    ) {
+        self.send(kind, timestamp, payload.into(), admission);
+    }
+
+    fn send(&self, kind: MediaKind, timestamp: u32, payload: Payload, admission: Admission) {
         self.pulse.fall_silent(self.shared.now());
-        let credit = Credit::take(&self.in_flight, bytes, IN_FLIGHT).ok_or(PublishError::Full)?;
         let message = PublisherMessage {
             stream: self.stream,
             epoch: self.epoch,
@@ -143,43 +236,29 @@ impl Publisher {
         };
         self.shared.inboxes[self.home].send(Command::Media {
             message,
-            credit: Some(credit),
+            credit: Some(admission.0),
         });
-        Ok(())
     }
 
     /// Sends a video packet: its decoder configuration first
-    /// ([`VideoPacketKind::SequenceStart`]), then frames. Times in milliseconds;
-    /// `composition_time` is presentation minus decoding time.
-    #[allow(clippy::too_many_arguments)]
-    pub fn write_video(
-        &mut self,
-        codec: VideoCodec,
-        track: u8,
-        frame_type: FrameType,
-        kind: VideoPacketKind,
-        timestamp: u32,
-        composition_time: i32,
-        body: &[u8],
-    ) -> Result<(), PublishError> {
-        let payload = write_video(codec, track, frame_type, kind, composition_time, body);
-        self.write_message(MediaKind::Video, timestamp, payload)
+    /// ([`VideoPacketKind::SequenceStart`]), then frames. Errors are those of
+    /// [`Publisher::write_message`].
+    pub fn write_video(&mut self, packet: &VideoPacket<'_>) -> Result<(), PublishError> {
+        let header = video_header(
+            packet.codec,
+            packet.track,
+            packet.frame_type,
+            packet.kind,
+            packet.composition_time,
+        );
+        self.write_parts(MediaKind::Video, packet.timestamp, &[&header, packet.body])
     }
 
-    /// Sends an audio packet: its configuration first, then frames.
-    pub fn write_audio(
-        &mut self,
-        codec: AudioCodec,
-        track: u8,
-        kind: AudioPacketKind,
-        timestamp: u32,
-        body: &[u8],
-    ) -> Result<(), PublishError> {
-        self.write_message(
-            MediaKind::Audio,
-            timestamp,
-            write_audio(codec, track, kind, body),
-        )
+    /// Sends an audio packet: its configuration first, then frames. Errors are those of
+    /// [`Publisher::write_message`].
+    pub fn write_audio(&mut self, packet: &AudioPacket<'_>) -> Result<(), PublishError> {
+        let header = audio_header(packet.codec, packet.track, packet.kind);
+        self.write_parts(MediaKind::Audio, packet.timestamp, &[&header, packet.body])
     }
 
     /// Sends onMetaData. Without it players get what the packets tell.
@@ -196,11 +275,24 @@ impl Publisher {
     }
 }
 
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Publisher {
+    /// When it returns the name may be published again, and the seat is free.
     fn drop(&mut self) {
+        let (stream, epoch) = (self.stream, self.epoch);
+        let mut directory = self.shared.directory.lock();
+        directory.release(stream, epoch);
+        // With the lock held: the next publisher's grant must not overtake it.
         self.shared.inboxes[self.home].send(Command::Unpublish {
-            stream: self.stream,
-            epoch: self.epoch,
+            stream,
+            epoch,
             departure: Departure::Goodbye,
         });
     }

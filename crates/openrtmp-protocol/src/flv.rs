@@ -75,6 +75,11 @@ const FILE_MEMBERS: [&str; 12] = [
     "lastkeyframelocation",
 ];
 
+/// True for a member of `onMetaData` that describes a file and not a stream.
+pub(crate) fn is_of_file(member: &str) -> bool {
+    FILE_MEMBERS.contains(&member)
+}
+
 /// The members of an `onMetaData` (AMF0, the name first) that describe the
 /// stream. Those that describe the file it came from are left out: they are
 /// wrong for a live stream and for any other file. Empty if it cannot be read.
@@ -87,7 +92,7 @@ pub fn stream_members(payload: &[u8]) -> Vec<(String, Value)> {
     match decoder.value() {
         Ok(Value::Object(object) | Value::EcmaArray(object)) => {
             let mut members = object.members;
-            members.retain(|(name, _)| !FILE_MEMBERS.contains(&name.as_str()));
+            members.retain(|(name, _)| !is_of_file(name));
             members
         }
         _ => Vec::new(),
@@ -96,6 +101,11 @@ pub fn stream_members(payload: &[u8]) -> Vec<(String, Value)> {
 
 /// Reads an FLV file as its bytes come. It holds what was pushed and not yet
 /// returned, and never more than one unfinished tag besides.
+///
+/// Steps over what writers of FLV leave behind: a file header where a tag would begin
+/// (recordings that were appended to one another), and whole tags of types that are
+/// reserved or encrypted (FLV 10.1, annex E.4.1). StreamID and PreviousTagSize tell such a
+/// tag from damage.
 #[derive(Debug)]
 pub struct FlvReader {
     buffer: BytesMut,
@@ -113,6 +123,8 @@ enum State {
     Skip(u32),
     Trailer,
     Tag,
+    /// A tag of a type that is not read: its type, where it begins, its length.
+    Unknown(u8, u64, usize),
 }
 
 impl FlvReader {
@@ -139,8 +151,10 @@ impl FlvReader {
     /// again.
     pub fn next_tag(&mut self) -> Result<Option<Tag>, FlvError> {
         while self.step()? {
-            if matches!(self.state, State::Tag) {
-                return self.read_tag();
+            if matches!(self.state, State::Tag)
+                && let Some(tag) = self.read_tag()
+            {
+                return Ok(Some(tag));
             }
         }
         Ok(None)
@@ -194,37 +208,76 @@ impl FlvReader {
                 self.whole = self.position;
                 self.state = State::Tag;
             }
-            State::Tag => {}
+            State::Tag => return self.begin_tag(),
+            State::Unknown(kind, offset, length) => {
+                let end = length + TRAILER;
+                let Some(trailer) = self.buffer.get(length..end) else {
+                    return Ok(false);
+                };
+                if trailer != (length as u32).to_be_bytes() {
+                    return Err(FlvError::TagType { kind, offset });
+                }
+                self.advance(end);
+                self.whole = self.position;
+                self.state = State::Tag;
+            }
         }
         Ok(true)
     }
 
-    fn read_tag(&mut self) -> Result<Option<Tag>, FlvError> {
-        if let Some(&kind) = self.buffer.first()
-            && !TAG_TYPES.contains(&kind)
-        {
-            return Err(FlvError::TagType {
-                kind,
-                offset: self.position,
-            });
-        }
-        let Some(header) = self.buffer.first_chunk::<TAG_HEADER>() else {
-            return Ok(None);
+    /// Looks at what begins where a tag may. False if bytes are missing.
+    fn begin_tag(&mut self) -> Result<bool, FlvError> {
+        let Some(&kind) = self.buffer.first() else {
+            return Ok(false);
         };
-        let [kind, s0, s1, s2, t0, t1, t2, upper, ..] = *header;
-        let end = TAG_HEADER + u32::from_be_bytes([0, s0, s1, s2]) as usize;
-        if self.buffer.len() < end {
-            return Ok(None);
+        if TAG_TYPES.contains(&kind) {
+            let length = self.tag_length();
+            return Ok(length.is_some_and(|length| self.buffer.len() >= length));
         }
+        let seen = self.buffer.len().min(SIGNATURE.len());
+        if self.buffer[..seen] == SIGNATURE[..seen] {
+            if seen == SIGNATURE.len() {
+                self.state = State::FileHeader;
+            }
+            return Ok(seen == SIGNATURE.len());
+        }
+        let Some(length) = self.tag_length() else {
+            return Ok(false);
+        };
+        let offset = self.position;
+        // Always zero, and the sooner damage is told the less is read of it.
+        if self.buffer[TAG_HEADER - STREAM_ID..TAG_HEADER] != [0; STREAM_ID] {
+            return Err(FlvError::TagType { kind, offset });
+        }
+        self.state = State::Unknown(kind, offset, length);
+        Ok(true)
+    }
+
+    /// Length of the tag that begins here, trailer excluded, once its header is there.
+    fn tag_length(&self) -> Option<usize> {
+        let [_, s0, s1, s2, ..] = *self.buffer.first_chunk::<TAG_HEADER>()?;
+        Some(TAG_HEADER + u32::from_be_bytes([0, s0, s1, s2]) as usize)
+    }
+
+    /// The tag that begins here, if it is one and whole.
+    fn read_tag(&mut self) -> Option<Tag> {
+        let is_tag = self
+            .buffer
+            .first()
+            .is_some_and(|kind| TAG_TYPES.contains(kind));
+        let end = self
+            .tag_length()
+            .filter(|&end| is_tag && self.buffer.len() >= end)?;
+        let [kind, _, _, _, t0, t1, t2, upper, ..] = *self.buffer.first_chunk::<TAG_HEADER>()?;
         self.advance(TAG_HEADER);
         let payload = self.buffer.split_to(end - TAG_HEADER).freeze();
         self.position += payload.len() as u64;
         self.state = State::Trailer;
-        Ok(Some(Tag {
+        Some(Tag {
             kind,
             timestamp: u32::from_be_bytes([upper, t0, t1, t2]),
             payload,
-        }))
+        })
     }
 
     fn advance(&mut self, count: usize) {
@@ -249,9 +302,8 @@ pub enum FlvError {
     /// The file header says that it is shorter than its own fields.
     #[error("the file header claims {0} bytes, fewer than its own fields take")]
     HeaderSize(u32),
-    /// A tag type that does not exist (or an encrypted tag): the file is damaged
-    /// here.
-    #[error("tag type {kind} at byte {offset} does not exist")]
+    /// Neither a tag nor a file header: the file is damaged here.
+    #[error("damaged at byte {offset}: tag type {kind} does not exist")]
     TagType {
         /// The type.
         kind: u8,
@@ -267,6 +319,8 @@ const TAG_TYPES: [u8; 4] = [8, 9, 15, 18];
 /// The file header without PreviousTagSize0.
 const SHORTEST_HEADER: usize = 9;
 const TAG_HEADER: usize = 11;
+/// Bytes of StreamID, the last field of a tag's header.
+const STREAM_ID: usize = 3;
 const TRAILER: usize = 4;
 
 #[cfg(test)]

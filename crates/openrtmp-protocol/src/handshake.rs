@@ -10,6 +10,7 @@ mod digest;
 mod tests;
 
 use bytes::BytesMut;
+use std::fmt;
 
 use digest::{Role, Scheme};
 
@@ -55,12 +56,35 @@ pub struct HandshakeSummary {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The peer's version byte is not 3.
-    #[error("version {0} asked for, only 3 is spoken")]
+    /// The peer's version byte is not 3. The text names another protocol if the byte
+    /// gives it away.
+    #[error("{}", other_protocol(*.0))]
     Version(u8),
     /// C2 does not answer what we sent, and `strict` is set.
     #[error("the peer's last handshake packet does not echo ours")]
     Echo,
+}
+
+/// What a peer speaks whose first byte is not our version. Versions end at 31 so that
+/// RTMP can be told from protocols of text, which begin with a letter (RTMP 1.0 section
+/// 5.2.2).
+fn other_protocol(first: u8) -> String {
+    /// ContentType of a TLS record that holds a ClientHello (RFC 8446 section 5.1).
+    const TLS_HANDSHAKE: u8 = 22;
+    /// Adobe's encrypted RTMP, of two kinds.
+    const RTMPE: [u8; 2] = [6, 8];
+    match first {
+        TLS_HANDSHAKE => "this is TLS (rtmps, https), not plain RTMP".to_owned(),
+        first if RTMPE.contains(&first) => {
+            format!("encrypted RTMP (RTMPE, version {first}) is not spoken, only version 3")
+        }
+        // The first letters of all methods of HTTP in use, and of its answers.
+        b'C' | b'D' | b'G' | b'H' | b'O' | b'P' | b'T' => {
+            "this looks like HTTP, not RTMP".to_owned()
+        }
+        first if first.is_ascii_graphic() => "this is a protocol of text, not RTMP".to_owned(),
+        version => format!("version {version} asked for, only 3 is spoken"),
+    }
 }
 
 /// The server's side.
@@ -68,6 +92,15 @@ pub struct ServerHandshake {
     strict: bool,
     /// `None` once the handshake is over: 3 KiB less for an idle connection.
     exchange: Option<Box<Exchange>>,
+}
+
+impl fmt::Debug for ServerHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandshake")
+            .field("strict", &self.strict)
+            .field("over", &self.exchange.is_none())
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServerHandshake {
@@ -112,6 +145,15 @@ pub struct ClientHandshake {
     digest: bool,
     /// `None` once the handshake is over.
     exchange: Option<Box<Exchange>>,
+}
+
+impl fmt::Debug for ClientHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientHandshake")
+            .field("digest", &self.digest)
+            .field("over", &self.exchange.is_none())
+            .finish_non_exhaustive()
+    }
 }
 
 impl ClientHandshake {

@@ -13,6 +13,7 @@
 //! [`session::Media`] with the payload in that buffer. [`media`] looks inside a
 //! payload without copying it.
 #![forbid(unsafe_code)]
+#![deny(missing_debug_implementations)]
 
 pub mod amf;
 pub mod chunk;

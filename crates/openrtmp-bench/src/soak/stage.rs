@@ -174,7 +174,7 @@ impl Stage {
         let frames = Arc::new(Frames::new(bitrate, FRAMES_PER_SECOND, GOP));
         let clock = Clock::start();
         let mut stage = Stage {
-            players: Players::new(target, frames.clone(), clock)?,
+            players: Players::new(std::slice::from_ref(target), frames.clone(), clock)?,
             strangers: Strangers::of(target.address()?),
             publisher: On::Leave(Instant::now()),
             publications: Vec::new(),
@@ -394,11 +394,11 @@ impl Stage {
         if let Some(publication) = self.publications.last_mut() {
             publication.end = sent;
         }
-        self.players.wait_for_end(sent, PATIENCE)?;
+        self.players.wait_for_end(&[sent], PATIENCE)?;
         let publications = &self.publications;
         let faults = self
             .players
-            .faults_but(sent, |gap| is_excused(gap, publications));
+            .faults_but(&[sent], |gap| is_excused(gap, publications));
         if let Some(loss) = self.players.first_loss() {
             complaints.push(format!("a player was lost: {loss}"));
         }

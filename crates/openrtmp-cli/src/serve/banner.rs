@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use openrtmp_core::config::DEFAULT_PORT;
+use openrtmp_core::DEFAULT_PORT;
 
 const APP: &str = "live";
 const STREAM: &str = "stream";
@@ -24,6 +24,7 @@ pub(super) fn text(
     reachable: &[String],
     listen: &[SocketAddr],
     publish_keys: &[String],
+    play_keys: &[String],
     record: Option<&Path>,
 ) -> String {
     let listen: Vec<_> = listen.iter().map(ToString::to_string).collect();
@@ -36,7 +37,7 @@ pub(super) fn text(
         lines.add(format_args!("Recording to {}", folder.display()));
     }
 
-    let keys = stream_keys(publish_keys);
+    let keys = with_keys(publish_keys);
     lines.add(format_args!(
         "\nPublish with OBS (Settings > Stream > Service: Custom...)"
     ));
@@ -54,19 +55,20 @@ pub(super) fn text(
     }
     lines.add(format_args!("\nPlay with VLC, ffplay, ..."));
     for host in reachable {
-        lines.add(format_args!("  rtmp://{host}/{APP}/{STREAM}"));
+        for stream in with_keys(play_keys) {
+            lines.add(format_args!("  rtmp://{host}/{APP}/{stream}"));
+        }
     }
     lines.add(format_args!("\nCtrl-C stops the server.\n"));
     lines.0
 }
 
-/// What stands for the stream when publishing: its name, with each of the keys.
-fn stream_keys(publish_keys: &[String]) -> Vec<String> {
-    if publish_keys.is_empty() {
+/// What stands for the stream: its name, with each of the keys.
+fn with_keys(keys: &[String]) -> Vec<String> {
+    if keys.is_empty() {
         return vec![STREAM.to_owned()];
     }
-    publish_keys
-        .iter()
+    keys.iter()
         .map(|key| format!("{STREAM}?key={key}"))
         .collect()
 }
@@ -91,7 +93,7 @@ mod tests {
     #[test]
     fn an_open_server_is_told_in_what_obs_asks_for() {
         let reachable = ["192.168.1.5".to_owned(), "127.0.0.1".to_owned()];
-        let text = text(&reachable, &listen(), &[], None);
+        let text = text(&reachable, &listen(), &[], &[], None);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].ends_with("listening on 0.0.0.0:1935"), "{text}");
         assert!(
@@ -108,10 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_part_of_what_is_published_and_not_of_what_is_played() {
+    fn keys_are_part_of_what_they_are_for() {
         let keys = ["one".to_owned(), "two".to_owned()];
         let folder = Path::new("films");
-        let text = text(&["[::1]:1936".to_owned()], &listen(), &keys, Some(folder));
+        let host = ["[::1]:1936".to_owned()];
+        let text = |play: &[String]| super::text(&host, &listen(), &keys, play, Some(folder));
+        let lines = text(&["guest".to_owned()]);
+        let url = "  rtmp://[::1]:1936/live/stream?key=guest";
+        assert!(lines.lines().any(|line| line == url), "{lines}");
+        let text = text(&[]);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines.contains(&"  Stream Key  stream?key=one"), "{text}");
         assert!(lines.contains(&"  Stream Key  stream?key=two"), "{text}");

@@ -1,21 +1,21 @@
 mod banner;
+mod listen;
+mod stopping;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_core::config::RecordConfig;
-use openrtmp_core::{Config, Format, Metrics, Server, StartError, Summary, reachable_hosts};
+use openrtmp_core::{Config, Metrics, RecordConfig, Server, StartError, Summary, reachable_hosts};
 
+use self::listen::Listening;
+use crate::console::print;
 use crate::exit::Failure;
-use crate::progress::{Progress, say};
+use crate::progress::Progress;
 use crate::signal::Stop;
-use crate::units::{bit_rate, clock, size};
-
-/// How long publishers and players may take to leave after Ctrl-C.
-const GRACE: Duration = Duration::from_secs(10);
+use crate::units::{bit_rate, clock, parse_duration, size};
 
 /// Flags of `openrtmp serve`.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,15 +24,23 @@ pub(crate) struct Arguments {
     /// reads it again
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen; may be repeated [default: 0.0.0.0:1935 and [::]:1935]
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Vec<SocketAddr>,
+    /// Where to listen: 1935, localhost:1935, 192.168.1.5:1935, [::1]:1935; may be
+    /// repeated [default: 1935, on every interface]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = Listening::parse)]
+    listen: Vec<Listening>,
     /// Record every stream to an FLV file in this folder
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     /// A key that may publish; may be repeated [default: everybody may]
     #[arg(long = "publish-key", value_name = "KEY")]
     publish_keys: Vec<String>,
+    /// A key that may play; may be repeated [default: everybody may]
+    #[arg(long = "play-key", value_name = "KEY")]
+    play_keys: Vec<String>,
+    /// How long publishers, and players that can connect again elsewhere, may take to
+    /// leave when the server stops; 0 does not wait
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
+    stop_timeout: Duration,
     /// Threads that serve connections [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
@@ -40,6 +48,8 @@ pub(crate) struct Arguments {
 
 /// Serves until a signal comes.
 pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
+    #[cfg(unix)]
+    raise_descriptors();
     let server = Arc::new(start(arguments)?);
     let forced = Arc::clone(&server);
     stop.handle(vec![Box::new(|| {}), Box::new(move || forced.force())]);
@@ -49,30 +59,58 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         stop.on_hang_up(move || reload(&server, &arguments));
     }
     let config = server.config();
-    let mut keys = config.access.publish_keys.clone();
-    // What is not read at a terminal may be kept, and read by others.
-    if !keys.is_empty() && !io::stdout().is_terminal() {
-        keys = vec!["***".to_owned()];
-    }
     print(&banner::text(
         &reachable(&server),
         &server.addresses(),
-        &keys,
+        &shown_keys(&config.access.publish_keys),
+        &shown_keys(&config.access.play_keys),
         config.record.as_ref().map(|r| r.directory.as_path()),
-    ))?;
+    ));
     watch(&server, stop);
-    say("Stopping; Ctrl-C again does not wait for connections to leave.");
-    let summary = server.stop(GRACE);
-    print(&format!("{}\n", summary_line(&summary)))
+    let summary = stopping::stop(&server, arguments.stop_timeout)?;
+    print(&format!("{}\n", summary_line(&summary)));
+    Ok(())
+}
+
+/// What is not read at a terminal may be kept, and read by others.
+fn shown_keys(keys: &[String]) -> Vec<String> {
+    match io::stdout().is_terminal() || keys.is_empty() {
+        true => keys.to_vec(),
+        false => vec!["***".to_owned()],
+    }
+}
+
+/// Every connection is a descriptor, and many systems allow few unless asked.
+#[cfg(unix)]
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    /// What Apple's systems allow at most, whatever the hard limit says.
+    const OPEN_MAX: u64 = 10_240;
+    let limit = getrlimit(Resource::Nofile);
+    let raised = |current| Rlimit { current, ..limit };
+    let result = setrlimit(Resource::Nofile, raised(limit.maximum))
+        .or_else(|_| setrlimit(Resource::Nofile, raised(Some(OPEN_MAX))));
+    if let Err(error) = result {
+        log::debug!(
+            "the limit of open files stays at {:?}: {error}",
+            limit.current
+        );
+    }
 }
 
 fn start(arguments: &Arguments) -> Result<Server, Failure> {
     let config = config(arguments).map_err(Failure::Usage)?;
-    let nobody_asked = config.listen == Config::desktop().listen;
+    if let Some(address) = listen::twice(config.listen.iter().map(|l| l.address)) {
+        return Err(Failure::Usage(format!(
+            "{address} is named twice among the addresses to listen on"
+        )));
+    }
     let result = match Server::start(config.clone()) {
-        // Not every machine has IPv6, and nobody asked for it by name.
+        // Not every machine has IPv6.
         Err(StartError::Listen { address, source })
-            if nobody_asked && address.is_ipv6() && source.kind() != io::ErrorKind::AddrInUse =>
+            if is_dispensable(address, arguments, &config)
+                && source.kind() != io::ErrorKind::AddrInUse =>
         {
             log::warn!("IPv4 only: cannot listen on {address}: {source}");
             Server::start(ipv4_only(config))
@@ -87,12 +125,24 @@ fn start(arguments: &Arguments) -> Result<Server, Failure> {
     })
 }
 
+/// Whether nobody asked for this address by itself: it is one that a name, a bare port
+/// or the default stands for.
+fn is_dispensable(address: SocketAddr, arguments: &Arguments, config: &Config) -> bool {
+    let mut flags = arguments.listen.iter();
+    let asked = match arguments.listen.is_empty() {
+        true => config.listen != Config::desktop().listen,
+        false => flags.any(|l| l.literal && l.addresses.contains(&address)),
+    };
+    address.is_ipv6() && !asked && config.listen.iter().any(|l| l.address.is_ipv4())
+}
+
 /// Reads the settings again. What is wrong with them is logged, and changes nothing.
 #[cfg(unix)]
 fn reload(server: &Server, arguments: &Arguments) {
     let read = config(arguments).map(|config| {
         let no_ipv6 = server.config().listen.iter().all(|l| l.address.is_ipv4());
-        match no_ipv6 && config.listen == Config::desktop().listen {
+        let mut addresses = config.listen.iter().map(|l| l.address);
+        match no_ipv6 && addresses.all(|a| a.is_ipv4() || is_dispensable(a, arguments, &config)) {
             true => ipv4_only(config),
             false => config,
         }
@@ -110,14 +160,11 @@ fn reload(server: &Server, arguments: &Arguments) {
 fn config(arguments: &Arguments) -> Result<Config, String> {
     let mut config = Config::desktop();
     if let Some(file) = &arguments.config {
-        let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-        let document = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
-        config
-            .merge(&document, Format::of(file))
-            .map_err(|e| wrong(&e))?;
+        config.merge_file(file).map_err(|e| e.to_string())?;
     }
     if !arguments.listen.is_empty() {
-        config.listen = arguments.listen.iter().map(|&a| a.into()).collect();
+        let addresses = arguments.listen.iter().flat_map(|l| &l.addresses);
+        config.listen = addresses.map(|&address| address.into()).collect();
     }
     if let Some(workers) = arguments.workers {
         config.workers = workers.into();
@@ -128,12 +175,15 @@ fn config(arguments: &Arguments) -> Result<Config, String> {
             .publish_keys
             .clone_from(&arguments.publish_keys);
     }
+    if !arguments.play_keys.is_empty() {
+        config.access.play_keys.clone_from(&arguments.play_keys);
+    }
     if let Some(directory) = &arguments.record {
-        let record = config.record.take();
-        config.record = Some(RecordConfig {
-            directory: directory.clone(),
-            ..record.unwrap_or_else(|| RecordConfig::new(directory))
-        });
+        config
+            .record
+            .get_or_insert_with(|| RecordConfig::new(directory))
+            .directory
+            .clone_from(directory);
     }
     Ok(config)
 }
@@ -164,11 +214,10 @@ fn watch(server: &Server, stop: &Stop) {
         stop.wait(None);
         return;
     }
-    let progress = Progress::new(None);
+    let mut progress = Progress::new(None);
     while !stop.wait(Some(INTERVAL)) {
         progress.show_text(|| status_line(&server.metrics()));
     }
-    progress.clear();
 }
 
 fn status_line(metrics: &Metrics) -> String {
@@ -204,20 +253,6 @@ fn count(number: impl TryInto<u64>, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
-fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Runtime(format!("cannot write: {e}")))
-        }
-        // Whoever read our output has gone; the server stays.
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +263,8 @@ mod tests {
             listen: Vec::new(),
             record: None,
             publish_keys: Vec::new(),
+            play_keys: Vec::new(),
+            stop_timeout: Duration::ZERO,
             workers: None,
         }
     }
@@ -247,16 +284,49 @@ mod tests {
     fn flags_become_settings() {
         let config = config(&Arguments {
             config: None,
-            listen: vec!["127.0.0.1:1936".parse().unwrap()],
+            listen: vec![
+                Listening::parse("127.0.0.1:1936").unwrap(),
+                Listening::parse(":1937").unwrap(),
+            ],
             record: Some("films".into()),
             publish_keys: vec!["secret".into()],
+            play_keys: vec!["guest".into()],
             workers: Some(3),
+            ..arguments()
         })
         .unwrap();
-        assert_eq!(config.listen, ["127.0.0.1:1936".parse().unwrap()]);
+        let listen: Vec<_> = config.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["127.0.0.1:1936", "0.0.0.0:1937", "[::]:1937"]);
+        assert_eq!(config.access.play_keys, ["guest"]);
         assert_eq!(config.record, Some(RecordConfig::new("films")));
         assert_eq!(config.access.publish_keys, ["secret"]);
         assert_eq!(config.workers, 3);
+    }
+
+    #[test]
+    fn an_address_is_given_up_only_if_nobody_asked_for_it() {
+        let any = "[::]:1937".parse().unwrap();
+        for (flags, given_up) in [
+            (&["1937"][..], true),
+            (&["[::]:1937", "0.0.0.0:1937"], false),
+            (&["1937", "[::]:1937"], false),
+        ] {
+            let listen = flags.iter().map(|flag| Listening::parse(flag).unwrap());
+            let arguments = Arguments {
+                listen: listen.collect(),
+                ..arguments()
+            };
+            let config = config(&arguments).unwrap();
+            assert_eq!(
+                is_dispensable(any, &arguments, &config),
+                given_up,
+                "{flags:?}"
+            );
+        }
+        let default = "[::]:1935".parse().unwrap();
+        let config = config(&arguments()).unwrap();
+        assert!(is_dispensable(default, &arguments(), &config));
+        assert!(!is_dispensable(default, &arguments(), &ipv4_only(config)));
     }
 
     #[test]
@@ -288,15 +358,13 @@ mod tests {
 
     #[test]
     fn the_status_is_one_line() {
-        let metrics = Metrics {
-            uptime_seconds: 61.0,
-            publishers: 1,
-            subscribers: 3,
-            bitrate_in: 5_000_000,
-            bitrate_out: 15_000_000,
-            dropped_frames: 12,
-            ..Metrics::default()
-        };
+        let mut metrics = Metrics::default();
+        metrics.uptime_seconds = 61.0;
+        metrics.publishers = 1;
+        metrics.subscribers = 3;
+        metrics.bitrate_in = 5_000_000;
+        metrics.bitrate_out = 15_000_000;
+        metrics.dropped_frames = 12;
         assert_eq!(
             status_line(&metrics),
             "1:01.0  0 streams  1 publisher  3 players  in 5.00 Mbit/s  out 15.00 Mbit/s  \
@@ -306,16 +374,11 @@ mod tests {
 
     #[test]
     fn the_summary_is_one_line() {
-        let summary = Summary {
-            uptime: Duration::from_secs(90),
-            accepted: 7,
-            publishers: 1,
-            subscribers: 2,
-            forced: 1,
-            bytes_in: 2_000_000,
-            bytes_out: 3_500_000_000,
-            ..Summary::default()
-        };
+        let mut summary = Summary::default();
+        summary.uptime = Duration::from_secs(90);
+        (summary.accepted, summary.forced) = (7, 1);
+        (summary.publishers, summary.subscribers) = (1, 2);
+        (summary.bytes_in, summary.bytes_out) = (2_000_000, 3_500_000_000);
         assert_eq!(
             summary_line(&summary),
             "Stopped after 1:30.0: 7 connections had been accepted, 1 publisher and 2 players \

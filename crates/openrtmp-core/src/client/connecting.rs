@@ -13,7 +13,7 @@ use crate::platform::{Platform, Poller, Readiness, Token};
 /// there before the host is looked up.
 ///
 /// ```no_run
-/// use openrtmp_core::client::{ClientConfig, ClientError, ClientMode, Connecting};
+/// use openrtmp_core::client::{ClientConfig, ClientError, ClientMode, Connecting, Deadline};
 /// use openrtmp_protocol::RtmpUrl;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,7 @@ use crate::platform::{Platform, Poller, Readiness, Token};
 /// let waker = connecting.waker();
 /// std::thread::spawn(move || waker.wake());
 /// match connecting.finish() {
-///     Ok(client) => client.close()?,
+///     Ok(client) => client.close(Deadline::NEVER)?,
 ///     Err(ClientError::Interrupted) => {}
 ///     Err(error) => return Err(error.into()),
 /// }

@@ -3,11 +3,16 @@ use std::time::Duration;
 
 use openrtmp_protocol::handshake::HandshakeError;
 use openrtmp_protocol::session::{SessionError, Stage};
+use openrtmp_protocol::text::shown;
 
 use crate::dial::ConnectFailures;
 
 /// Why a [`Client`](super::Client) could not connect, or could not go on. The
-/// connection is over.
+/// connection is over, except after `Interrupted` and `NotPublishing`.
+///
+/// The text of an error holds the server's own words only as
+/// [`text::shown`](openrtmp_protocol::text::shown) makes them; the fields hold them as
+/// they came.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -25,14 +30,22 @@ pub enum ClientError {
     /// No address of the host took the connection.
     #[error("cannot connect to {0}")]
     Connect(#[source] ConnectFailures),
-    /// [`ClientWaker::wake`](super::ClientWaker::wake) was used while connecting.
+    /// [`ClientWaker::wake`](super::ClientWaker::wake) was used while connecting or
+    /// sending. A client that was sending goes on with the next call.
     #[error("interrupted")]
     Interrupted,
+    /// The deadline of [`Client::close`](super::Client::close) came before everything
+    /// was sent.
+    #[error("{bytes} bytes could not be sent in time")]
+    Unsent {
+        /// What was left, protocol included.
+        bytes: usize,
+    },
     /// The peer does not speak RTMP.
     #[error("handshake: {0}")]
     Handshake(#[source] HandshakeError),
     /// The server refused connect, publish or play.
-    #[error("the server refused: {code} ({description})")]
+    #[error("the server refused: {} ({})", shown(.code), shown(.description))]
     Refused {
         /// Status code, for example `NetStream.Publish.BadName`.
         code: String,
@@ -40,7 +53,7 @@ pub enum ClientError {
         description: String,
     },
     /// The server ended a stream it had accepted.
-    #[error("the server ended the stream: {code} ({description})")]
+    #[error("the server ended the stream: {} ({})", shown(.code), shown(.description))]
     Ended {
         /// Status code, for example `NetStream.Publish.Unauthorized`.
         code: String,
@@ -54,7 +67,7 @@ pub enum ClientError {
         stage: Stage,
     },
     /// No answer in time.
-    #[error("no answer within {} s ({stage})", limit.as_secs_f64())]
+    #[error("no answer within {} s ({stage})", seconds(limit))]
     Timeout {
         /// What was waited for.
         stage: Stage,
@@ -62,7 +75,7 @@ pub enum ClientError {
         limit: Duration,
     },
     /// The server took no bytes for [`ClientConfig::send_timeout`](super::ClientConfig).
-    #[error("the server took no data for {} s", limit.as_secs_f64())]
+    #[error("the server took no data for {} s", seconds(limit))]
     Stalled {
         /// The time allowed.
         limit: Duration,
@@ -76,6 +89,11 @@ pub enum ClientError {
     /// The operating system.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// As people read it: no finer than a millisecond.
+fn seconds(limit: &Duration) -> f64 {
+    (limit.as_secs_f64() * 1e3).round() / 1e3
 }
 
 impl From<SessionError> for ClientError {

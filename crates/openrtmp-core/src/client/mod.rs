@@ -1,14 +1,20 @@
 //! A small blocking RTMP client: publish or play one stream over one connection.
 //!
 //! It drives a [`ClientSession`] over TCP on the caller's thread. The only other
-//! thread is one that looks up a host name, and ends with the answer. Whatever the caller waits for, the client goes on reading
-//! what the server sends (acknowledgements, pings, statuses), so neither side can
-//! block the other for good.
+//! thread is one that looks up a host name, and ends with the answer. Whatever the
+//! caller waits for, the client goes on reading what the server sends
+//! (acknowledgements, pings, statuses), so neither side can block the other for good.
+//!
+//! # Time
+//!
+//! Every wait has an end that the server has no influence on: a [`Deadline`], or a
+//! time of [`ClientConfig`]. A server that talks without end, says nothing of use, or
+//! reads nothing, puts none of them off. [`ClientWaker::wake`] ends any wait at once.
 //!
 //! # Publish
 //!
 //! ```no_run
-//! use openrtmp_core::client::{Client, ClientConfig, ClientMode, MediaKind};
+//! use openrtmp_core::client::{Client, ClientConfig, ClientMode, Deadline, MediaKind};
 //! use openrtmp_protocol::RtmpUrl;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,7 +22,7 @@
 //! let mut client = Client::connect(ClientConfig::new(url, ClientMode::Publish))?;
 //! let aac_configuration = [0xAF, 0x00, 0x12, 0x10];
 //! client.send(MediaKind::Audio, 0, &aac_configuration)?;
-//! client.close()?;
+//! client.close(Deadline::NEVER)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -24,13 +30,15 @@
 //! # Play
 //!
 //! ```no_run
-//! use openrtmp_core::client::{Client, ClientConfig, ClientEvent, ClientMode};
+//! use std::time::Duration;
+//! use openrtmp_core::client::{Client, ClientConfig, ClientEvent, ClientMode, Deadline};
 //! use openrtmp_protocol::RtmpUrl;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let url = RtmpUrl::parse("rtmp://localhost/live/camera")?;
 //! let mut client = Client::connect(ClientConfig::new(url, ClientMode::Play))?;
-//! while let Some(event) = client.next_event(None)? {
+//! let minute = Deadline::after(Duration::from_secs(60));
+//! while let Some(event) = client.next_event(minute)? {
 //!     match event {
 //!         ClientEvent::Media(media) => {
 //!             let _ = (media.kind, media.timestamp, media.payload.len());
@@ -44,12 +52,16 @@
 //! ```
 
 mod connecting;
+mod deadline;
+#[cfg(test)]
+mod endless_tests;
 mod error;
 #[cfg(test)]
 mod tests;
 mod waker;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -64,12 +76,14 @@ use crate::platform::{Platform, Poller, Readiness, Stream, Token};
 
 pub use crate::dial::ConnectFailures;
 pub use connecting::Connecting;
+pub use deadline::Deadline;
 pub use error::ClientError;
 pub use openrtmp_protocol::session::{ClientEvent, ClientMode, Media, MediaKind};
 pub use waker::ClientWaker;
 
 /// Settings of a [`Client`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ClientConfig {
     /// What to publish or play, and how to speak.
     pub session: session::ClientConfig,
@@ -77,7 +91,8 @@ pub struct ClientConfig {
     /// handshake and commands together. The session's own timeout, which starts
     /// once there is a connection, counts if it comes first.
     pub connect_timeout: Duration,
-    /// How long the server may take no bytes at all before a call that sends gives up.
+    /// How long the server may take no bytes at all, while some wait to be sent, before
+    /// the client gives up.
     pub send_timeout: Duration,
     /// Bytes that [`Client::send`] may leave to be sent later. Beyond them it
     /// blocks, which is how a slow network slows down the caller.
@@ -121,12 +136,25 @@ pub struct Client {
     writable: bool,
     read_buffer: Box<[u8]>,
     events: VecDeque<ClientEvent>,
+    /// Payloads in `events`.
+    event_bytes: usize,
     /// What is reported once the queued events are taken; `Closed` ever after.
     failure: Option<ClientError>,
     unsent: VecDeque<Bytes>,
     unsent_bytes: usize,
+    /// When the kernel last took bytes, or there were none to take.
+    progress: Instant,
     received_bytes: u64,
     sent_bytes: u64,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("peer", &self.peer)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -146,9 +174,8 @@ impl Client {
         Connecting::new(config)?.finish()
     }
 
-    /// The next event, in the order of the wire. Blocks until there is one;
-    /// `None` if the deadline passed first (or [`ClientWaker::wake`] was used).
-    /// A deadline that has passed makes it look at the socket without waiting.
+    /// The next event, in the order of the wire. Blocks until there is one; `None` once
+    /// the deadline has come, whatever else has, or if [`ClientWaker::wake`] was used.
     ///
     /// `HandshakeDone`, `Connected` and `Ready` are consumed by
     /// [`Client::connect`] and not seen here.
@@ -156,13 +183,30 @@ impl Client {
     /// # Errors
     ///
     /// `Ended` if the server sent a status of level error or, publishing, said that
-    /// the stream is unpublished; `Closed` if it closed the connection; `Protocol`
-    /// or `Io`. Events that came before the error are returned first.
-    pub fn next_event(
-        &mut self,
-        deadline: Option<Instant>,
-    ) -> Result<Option<ClientEvent>, ClientError> {
+    /// the stream is unpublished; `Closed` if it closed the connection; `Stalled` if it
+    /// took nothing for [`ClientConfig::send_timeout`]; `Protocol` or `Io`. Events that
+    /// came before the error are returned first.
+    pub fn next_event(&mut self, deadline: Deadline) -> Result<Option<ClientEvent>, ClientError> {
         Ok(self.event(deadline)?.ok())
+    }
+
+    /// The next event if there is one already. Looks at the socket once and does not
+    /// wait; uses of [`ClientWaker::wake`] stay for the next wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::next_event`].
+    pub fn try_event(&mut self) -> Result<Option<ClientEvent>, ClientError> {
+        if self.events.is_empty() {
+            self.check()?;
+            // Readiness is told to those who wait.
+            self.readable = true;
+            self.transfer();
+        }
+        match self.pop() {
+            Some(event) => Ok(Some(event)),
+            None => self.check().map(|()| None),
+        }
     }
 
     /// Sends one message of the published stream. `timestamp` is in milliseconds,
@@ -174,9 +218,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `NotPublishing` for a client that plays; `Stalled` if the server took
-    /// nothing for [`ClientConfig::send_timeout`]; `Ended` and the others as
-    /// [`Client::next_event`].
+    /// `NotPublishing` for a client that plays; `Interrupted` if [`ClientWaker::wake`]
+    /// was used while it blocked: the message is kept, and the next call goes on
+    /// sending; `Stalled`, `Ended` and the others as [`Client::next_event`].
     pub fn send(
         &mut self,
         kind: MediaKind,
@@ -187,7 +231,7 @@ impl Client {
         if !self.session.send(kind, timestamp, payload) {
             return Err(ClientError::NotPublishing);
         }
-        self.drain(self.unsent_limit)
+        self.drain(self.unsent_limit, Deadline::NEVER, Heed::Waker)
     }
 
     /// Blocks until the kernel has every byte.
@@ -196,20 +240,22 @@ impl Client {
     ///
     /// As [`Client::send`].
     pub fn flush(&mut self) -> Result<(), ClientError> {
-        self.drain(0)
+        self.drain(0, Deadline::NEVER, Heed::Waker)
     }
 
-    /// Says goodbye (FCUnpublish, deleteStream), sends everything and waits
-    /// shortly for the server to close, so that nothing sent is lost.
+    /// Says goodbye (FCUnpublish, deleteStream), sends everything and waits up to a
+    /// second for the server to close, so that nothing sent is lost. Uses of
+    /// [`ClientWaker::wake`] do not shorten it; the deadline does.
     ///
     /// # Errors
     ///
-    /// As [`Client::send`], if the server is gone before everything is sent.
-    pub fn close(mut self) -> Result<(), ClientError> {
+    /// As [`Client::send`], if the server is gone before everything is sent, and
+    /// `Unsent` if the deadline came before.
+    pub fn close(mut self, deadline: Deadline) -> Result<(), ClientError> {
         self.session.close();
         // From here on "unpublished" is what the server should answer.
         self.stage = Stage::Closed;
-        match self.flush() {
+        match self.drain(0, deadline, Heed::Nobody) {
             Err(_) if self.unsent_bytes == 0 => return Ok(()),
             result => result?,
         }
@@ -218,12 +264,18 @@ impl Client {
         }
         // Closing a socket with unread bytes resets the connection, and a reset
         // may overtake what was sent.
-        let deadline = Instant::now() + GOODBYE;
-        while let Ok(Some(_)) = self.next_event(Some(deadline)) {}
+        let deadline = deadline.earlier(Deadline::after(GOODBYE));
+        while !deadline.is_over() && self.check().is_ok() {
+            self.discard_events();
+            self.transfer();
+            if self.failure.is_none() && self.wait(deadline).is_err() {
+                break;
+            }
+        }
         Ok(())
     }
 
-    /// Makes [`Client::next_event`] return early, from any thread.
+    /// Ends the waits of this client, from any thread.
     pub fn waker(&self) -> ClientWaker {
         self.waker.clone()
     }
@@ -279,9 +331,11 @@ impl Client {
             writable: true,
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             events: VecDeque::new(),
+            event_bytes: 0,
             failure: None,
             unsent: VecDeque::new(),
             unsent_bytes: 0,
+            progress: Instant::now(),
             received_bytes: 0,
             sent_bytes: 0,
         })
@@ -294,7 +348,7 @@ impl Client {
             let own = self.session.poll_timeout();
             let first = own.map_or(deadline, |own| own.min(deadline));
             let left = first.since(self.now());
-            match self.event(Some(Instant::now() + left))? {
+            match self.event(Deadline::after(left))? {
                 Ok(ClientEvent::Ready) => return Ok(()),
                 Ok(_) => {}
                 Err(Wakeup::Caller) => return Err(ClientError::Interrupted),
@@ -309,24 +363,36 @@ impl Client {
         }
     }
 
-    /// The next event, or what ended the wait for it.
-    fn event(
-        &mut self,
-        deadline: Option<Instant>,
-    ) -> Result<Result<ClientEvent, Wakeup>, ClientError> {
+    /// The next event, or what ended the wait for it. The wait ends first: events may
+    /// come without end.
+    fn event(&mut self, deadline: Deadline) -> Result<Result<ClientEvent, Wakeup>, ClientError> {
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if self.waker.take() {
+                return Ok(Err(Wakeup::Caller));
+            }
+            if deadline.is_over() {
+                return Ok(Err(Wakeup::Deadline));
+            }
+            if let Some(event) = self.pop() {
                 return Ok(Ok(event));
             }
             self.check()?;
             self.transfer();
             if self.events.is_empty() && self.failure.is_none() {
-                match self.wait(deadline)? {
-                    Wakeup::Socket => {}
-                    over => return Ok(Err(over)),
-                }
+                self.wait(deadline)?;
             }
         }
+    }
+
+    fn pop(&mut self) -> Option<ClientEvent> {
+        let event = self.events.pop_front()?;
+        self.event_bytes -= payload_bytes(&event);
+        Some(event)
+    }
+
+    fn discard_events(&mut self) {
+        self.events.clear();
+        self.event_bytes = 0;
     }
 
     fn now(&self) -> Time {
@@ -334,9 +400,7 @@ impl Client {
     }
 
     /// Blocks until at most `limit` bytes are unsent, reading meanwhile.
-    fn drain(&mut self, limit: usize) -> Result<(), ClientError> {
-        let mut progress = Instant::now();
-        let mut sent = self.sent_bytes;
+    fn drain(&mut self, limit: usize, deadline: Deadline, heed: Heed) -> Result<(), ClientError> {
         loop {
             self.check()?;
             // Nobody has waited for readiness while all went out at once.
@@ -346,16 +410,14 @@ impl Client {
             if self.unsent_bytes <= limit {
                 return Ok(());
             }
-            if self.sent_bytes > sent {
-                sent = self.sent_bytes;
-                progress = Instant::now();
+            if deadline.is_over() {
+                let bytes = self.unsent_bytes;
+                return Err(ClientError::Unsent { bytes });
             }
-            let deadline = progress + self.send_timeout;
-            if self.wait(Some(deadline))? == Wakeup::Deadline {
-                self.failure = Some(ClientError::Stalled {
-                    limit: self.send_timeout,
-                });
+            if heed == Heed::Waker && self.waker.take() {
+                return Err(ClientError::Interrupted);
             }
+            self.wait(deadline)?;
         }
     }
 
@@ -368,30 +430,48 @@ impl Client {
         Err(failure)
     }
 
-    /// Waits for the socket, unless there is something to read already.
-    fn wait(&mut self, deadline: Option<Instant>) -> Result<Wakeup, ClientError> {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if self.readable && self.events.len() < EVENTS {
-            return Ok(match left {
-                Some(Duration::ZERO) => Wakeup::Deadline,
-                _ => Wakeup::Socket,
+    /// Waits for the socket or the waker, unless there is something to read already.
+    /// May return early with nothing.
+    fn wait(&mut self, deadline: Deadline) -> Result<(), ClientError> {
+        let stall = self.stall();
+        let overdue = stall.is_over();
+        if overdue || !self.can_read() {
+            self.ready.clear();
+            let first = deadline.earlier(stall);
+            self.poller.poll(first.left(), &mut self.ready)?;
+            // Whatever else ended the wait: an edge is not told again.
+            for ready in &self.ready {
+                self.readable |= ready.readable;
+                self.writable |= ready.writable;
+            }
+        }
+        // Asked for just now: nobody may have called for as long as that.
+        if overdue && !self.writable {
+            self.failure = Some(ClientError::Stalled {
+                limit: self.send_timeout,
             });
         }
-        self.ready.clear();
-        self.poller.poll(left, &mut self.ready)?;
-        for ready in &self.ready {
-            self.readable |= ready.readable;
-            self.writable |= ready.writable;
+        Ok(())
+    }
+
+    /// When to give up a server that takes nothing.
+    fn stall(&self) -> Deadline {
+        match self.unsent_bytes {
+            0 => Deadline::NEVER,
+            _ => self
+                .progress
+                .checked_add(self.send_timeout)
+                .map_or(Deadline::NEVER, Deadline::from),
         }
-        // Only now: readiness that came with the wake-up is not told again.
-        if self.waker.take() {
-            return Ok(Wakeup::Caller);
-        }
-        Ok(match left {
-            Some(Duration::ZERO) if self.ready.is_empty() => Wakeup::Deadline,
-            // A poll may return early with nothing; whoever called comes again.
-            _ => Wakeup::Socket,
-        })
+    }
+
+    /// Whether there may be something to read, and room for what comes of it.
+    fn can_read(&self) -> bool {
+        self.readable
+            && self.failure.is_none()
+            && self.events.len() < EVENTS
+            && self.event_bytes < EVENT_BYTES
+            && self.unsent_bytes < self.unsent_limit.saturating_add(UNSENT_ANSWERS)
     }
 
     /// Reads what the kernel holds (within a budget) and writes what it takes, neither
@@ -417,18 +497,16 @@ impl Client {
 
     fn receive(&mut self) {
         for _ in 0..READS {
-            if !self.readable || self.events.len() >= EVENTS || self.failure.is_some() {
+            if !self.can_read() {
                 return;
             }
             self.read();
+            self.take_answers();
         }
     }
 
     fn write(&mut self) -> io::Result<()> {
-        while let Some(bytes) = self.session.poll_transmit() {
-            self.unsent_bytes += bytes.len();
-            self.unsent.push_back(bytes);
-        }
+        self.take_answers();
         while self.writable && self.unsent_bytes > 0 {
             let mut slices = [IoSlice::new(&[]); SLICES];
             for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
@@ -445,7 +523,19 @@ impl Client {
         Ok(())
     }
 
+    /// What the session has to say joins what waits to be sent.
+    fn take_answers(&mut self) {
+        if self.unsent_bytes == 0 {
+            self.progress = Instant::now();
+        }
+        while let Some(bytes) = self.session.poll_transmit() {
+            self.unsent_bytes += bytes.len();
+            self.unsent.push_back(bytes);
+        }
+    }
+
     fn sent(&mut self, mut count: usize) {
+        self.progress = Instant::now();
         self.unsent_bytes -= count;
         self.sent_bytes += count as u64;
         while let Some(first) = self.unsent.front_mut() {
@@ -499,7 +589,10 @@ impl Client {
                         });
                         return;
                     }
-                    event => self.events.push_back(event),
+                    event => {
+                        self.event_bytes += payload_bytes(&event);
+                        self.events.push_back(event);
+                    }
                 }
             }
         }
@@ -540,11 +633,25 @@ impl Client {
     }
 }
 
+fn payload_bytes(event: &ClientEvent) -> usize {
+    match event {
+        ClientEvent::Media(media) => media.payload.len(),
+        _ => 0,
+    }
+}
+
+/// Why a wait for an event is over without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wakeup {
-    Socket,
     Caller,
     Deadline,
+}
+
+/// Whose wish ends a call that sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heed {
+    Waker,
+    Nobody,
 }
 
 const SOCKET: Token = Token(0);
@@ -553,6 +660,12 @@ const READ_BYTES: usize = 64 * 1024;
 const READS: usize = 16;
 /// Events that may wait for the caller before the client stops reading.
 const EVENTS: usize = 64;
+/// Bytes of media in them before it does. One message more may come, of up to 16 MiB.
+const EVENT_BYTES: usize = 4 * 1024 * 1024;
+/// Answers (pongs, acknowledgements) to a server that takes none, beyond
+/// [`ClientConfig::unsent_bytes`], before the client stops reading: a publisher has to
+/// go on reading while its own media wait.
+const UNSENT_ANSWERS: usize = 16 * 1024 * 1024;
 /// Slices in one vectored write.
 const SLICES: usize = 32;
 /// How long [`Client::close`] waits for the server to close.

@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::Time;
@@ -10,19 +10,19 @@ use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{RejectReason, ServerConfig, ServerEvent, ServerSession, Stage};
 
 use super::{
-    Client, ClientConfig, ClientError, ClientEvent, ClientMode, Connecting, EVENTS, Media,
-    MediaKind,
+    Client, ClientConfig, ClientError, ClientEvent, ClientMode, Connecting, Deadline, EVENTS,
+    Media, MediaKind,
 };
 
 /// One server session over a socket, on a thread.
-struct Peer {
-    socket: TcpStream,
-    session: ServerSession,
-    stream: u32,
+pub(super) struct Peer {
+    pub(super) socket: TcpStream,
+    pub(super) session: ServerSession,
+    pub(super) stream: u32,
 }
 
 impl Peer {
-    fn new(socket: TcpStream) -> Peer {
+    pub(super) fn new(socket: TcpStream) -> Peer {
         let session = ServerSession::new(&ServerConfig::default(), Time::ZERO, &mut |bytes| {
             bytes.fill(7);
         });
@@ -34,7 +34,7 @@ impl Peer {
     }
 
     /// Goes on until `done` says so or the client closes.
-    fn run(&mut self, mut done: impl FnMut(&mut Peer, &ServerEvent) -> bool) {
+    pub(super) fn run(&mut self, mut done: impl FnMut(&mut Peer, &ServerEvent) -> bool) {
         let mut buffer = [0; 16 * 1024];
         loop {
             let count = match self.socket.read(&mut buffer) {
@@ -59,7 +59,7 @@ impl Peer {
     }
 
     /// Grants everything up to publish or play.
-    fn accept(&mut self) {
+    pub(super) fn accept(&mut self) {
         self.run(|peer, event| match *event {
             ServerEvent::Connect { request, .. } => {
                 peer.session.accept(Time::ZERO, request);
@@ -79,7 +79,7 @@ impl Peer {
         });
     }
 
-    fn transmit(&mut self) {
+    pub(super) fn transmit(&mut self) {
         let mut all = Vec::new();
         while let Some(bytes) = self.session.poll_transmit() {
             all.extend_from_slice(&bytes);
@@ -90,7 +90,7 @@ impl Peer {
 }
 
 /// Starts a server for one connection; its port is in the settings.
-fn serve<T: Send + 'static>(
+pub(super) fn serve<T: Send + 'static>(
     mode: ClientMode,
     server: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (ClientConfig, JoinHandle<T>) {
@@ -105,8 +105,8 @@ fn config(mode: ClientMode, port: u16) -> ClientConfig {
     ClientConfig::new(url, mode)
 }
 
-fn soon() -> Option<Instant> {
-    Some(Instant::now() + Duration::from_secs(20))
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_is_published_arrives_before_the_goodbye() {
         .unwrap();
     client.send(MediaKind::Video, u32::MAX, &picture).unwrap();
     assert!(client.sent_bytes() > 3_000);
-    client.close().unwrap();
+    client.close(Deadline::NEVER).unwrap();
     assert_eq!(
         server.join().unwrap(),
         [
@@ -176,9 +176,9 @@ fn a_publish_ended_by_the_server_says_why_though_the_socket_closes_too() {
     });
     let mut client = Client::connect(config).unwrap();
     server.join().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = soon();
     let error = loop {
-        assert!(Instant::now() < deadline, "the end went unnoticed");
+        assert!(!deadline.is_over(), "the end went unnoticed");
         if let Err(error) = client.send(MediaKind::Audio, 0, &[0xAF, 1, 0]) {
             break error;
         }
@@ -188,7 +188,10 @@ fn a_publish_ended_by_the_server_says_why_though_the_socket_closes_too() {
         other => panic!("{other}"),
     }
     assert!(
-        matches!(client.next_event(None), Err(ClientError::Closed { .. })),
+        matches!(
+            client.next_event(Deadline::NEVER),
+            Err(ClientError::Closed { .. })
+        ),
         "over is over, without blocking"
     );
 }
@@ -321,7 +324,7 @@ fn a_server_that_floods_a_publisher_does_not_block_it() {
     for _ in 0..200 {
         client.send(MediaKind::Video, 0, &payload).unwrap();
     }
-    client.close().unwrap();
+    client.close(Deadline::NEVER).unwrap();
     assert_eq!(server.join().unwrap(), 200 * 100_000);
 }
 
@@ -542,7 +545,7 @@ fn a_waker_ends_the_wait() {
     });
     let mut client = Client::connect(config).unwrap();
     while client
-        .next_event(Some(Instant::now() + Duration::from_millis(50)))
+        .next_event(Deadline::after(Duration::from_millis(50)))
         .unwrap()
         .is_some()
     {}
@@ -566,7 +569,7 @@ fn bytes_that_came_with_a_wake_up_are_not_lost() {
         peer
     });
     let mut client = Client::connect(config).unwrap();
-    let moment = || Some(Instant::now() + Duration::from_millis(50));
+    let moment = || Deadline::after(Duration::from_millis(50));
     while client.next_event(moment()).unwrap().is_some() {}
     client.waker().wake();
     go.send(()).unwrap();

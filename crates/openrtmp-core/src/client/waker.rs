@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::platform::Wake;
 use crate::platform::native::NativeWaker;
 
-/// Interrupts [`Client::next_event`](super::Client::next_event) and
+/// Interrupts [`Client::next_event`](super::Client::next_event),
+/// [`Client::send`](super::Client::send), [`Client::flush`](super::Client::flush) and
 /// [`Connecting::finish`](super::Connecting::finish), from any thread.
 #[derive(Clone, Debug)]
 pub struct ClientWaker(Arc<Shared>);
@@ -22,7 +23,7 @@ impl ClientWaker {
         ClientWaker(Arc::new(Shared { asked, poller }))
     }
 
-    /// Makes the current or next wait return without an event.
+    /// Ends the current or the next wait, whatever comes from the server meanwhile.
     pub fn wake(&self) {
         self.0.asked.store(true, Ordering::Release);
         self.end_poll();

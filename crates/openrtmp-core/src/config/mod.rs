@@ -3,6 +3,8 @@
 
 mod document;
 mod listen;
+mod schema;
+mod units;
 mod validate;
 
 use std::fmt;
@@ -13,7 +15,7 @@ use std::time::Duration;
 use openrtmp_protocol::{AmfLimits, Limits};
 use serde::{Deserialize, Serialize};
 
-pub use document::{DocumentError, Format};
+pub use document::{DocumentError, FileError, Format, MAX_DOCUMENT};
 pub use listen::{Listen, ListenTransport};
 pub use validate::ConfigError;
 pub(crate) use validate::write_coalesce;
@@ -25,6 +27,7 @@ pub const DEFAULT_PORT: u16 = 1935;
 /// [`Server::start`](crate::Server::start), which checks it first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Config {
     /// Addresses to listen on. Port 0 takes a free port. IPv6 sockets are IPv6
     /// only: name `0.0.0.0` and `[::]` for both.
@@ -50,6 +53,7 @@ pub struct Config {
 /// The RTMP protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RtmpConfig {
     /// Chunk size written, 128 to 65,536 bytes.
     pub chunk_size: u32,
@@ -72,7 +76,7 @@ pub struct RtmpConfig {
     pub ping_interval: Duration,
 }
 
-/// Who wins when a second publisher comes (S3). A publisher that has been
+/// Who wins when a second publisher comes. A publisher that has been
 /// silent for [`StreamConfig::publisher_timeout`] is replaced under each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,6 +93,7 @@ pub enum SecondPublisher {
 /// Publishing and playing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct StreamConfig {
     /// Who wins when a second publisher comes.
     pub second_publisher: SecondPublisher,
@@ -121,11 +126,20 @@ pub struct StreamConfig {
     /// Players of a stream that is not there wait for it; otherwise they get
     /// NetStream.Play.StreamNotFound.
     pub wait_for_publisher: bool,
+    /// A new stream's first frame is at time 0, whatever its publisher's clock says;
+    /// otherwise its clock is the publisher's. All players see the stream's clock: who
+    /// joins later begins at the time it has by then.
+    pub start_at_zero: bool,
+    /// Players get every track though they announce no multitrack; otherwise those get
+    /// the default tracks alone, in the plainest messages that can carry them. A player
+    /// asks for all by `?tracks=all` behind the stream's name.
+    pub all_tracks: bool,
 }
 
-/// The GOP cache: what a player gets at once when it joins (S6).
+/// The GOP cache: what a player gets at once when it joins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GopConfig {
     /// Keep at least this much behind the newest frame, whole GOPs, 0 to 60 s.
     #[serde(with = "document::milliseconds")]
@@ -139,9 +153,10 @@ pub struct GopConfig {
     pub max_bytes: usize,
 }
 
-/// What waits for a slow subscriber (S7).
+/// What waits for a slow subscriber.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct QueueConfig {
     /// When the oldest waiting frame is older than this, video is dropped up to
     /// the next key frame. 10 ms to 10 min.
@@ -179,6 +194,7 @@ pub struct QueueConfig {
 /// Who may publish and play.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AccessConfig {
     /// Keys that may publish, see [`crate::access::KeyRing`]. None: open.
     pub publish_keys: Vec<String>,
@@ -209,6 +225,7 @@ impl fmt::Debug for AccessConfig {
 /// Recording to FLV files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RecordConfig {
     /// Folder; made if missing.
     pub directory: PathBuf,
@@ -229,9 +246,10 @@ pub struct RecordConfig {
     pub queue_bytes: usize,
 }
 
-/// What peers may make the server hold or do (L). Defaults, not ceilings.
+/// What peers may make the server hold or do. Defaults, not ceilings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LimitsConfig {
     /// Connections at once. 16 more are heard until they can be told why they are
     /// refused; what comes then is closed at once.
@@ -361,6 +379,8 @@ impl Config {
                 republish_grace: Duration::from_secs(5),
                 goodbye_grace: Duration::ZERO,
                 wait_for_publisher: true,
+                start_at_zero: false,
+                all_tracks: false,
             },
             gop: GopConfig {
                 min_duration: Duration::from_secs(2),
@@ -421,7 +441,7 @@ impl Config {
         config
     }
 
-    /// S7's low-latency mode: half a second of queue instead of five.
+    /// Low latency: half a second of queue instead of five.
     pub fn with_low_latency(mut self) -> Config {
         self.queue.max_delay = Duration::from_millis(500);
         self
@@ -429,7 +449,10 @@ impl Config {
 
     /// Checks every value. The first one that is not allowed is the error.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        validate::validate(self)
+        validate::faults(self)
+            .into_iter()
+            .next()
+            .map_or(Ok(()), Err)
     }
 
     /// Workers after 0 was replaced by the number of cores.

@@ -27,6 +27,11 @@ pub fn listener_is_gone(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|raw| gone.contains(&raw))
 }
 
+/// True for an error that says that the process has as many descriptors as it may.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(EMFILE)
+}
+
 /// What the system says of a socket that does not listen.
 pub(super) fn not_listening() -> io::Error {
     io::Error::from_raw_os_error(EINVAL)
@@ -43,6 +48,8 @@ mod tests {
         }
         assert!(listener_is_gone(&not_listening()));
         assert!(!listener_is_gone(&io::Error::from_raw_os_error(EMFILE)));
+        assert!(is_out_of_descriptors(&io::Error::from_raw_os_error(EMFILE)));
+        assert!(!is_out_of_descriptors(&not_listening()));
         assert!(!listener_is_gone(&io::ErrorKind::WouldBlock.into()));
         assert!(!listener_is_gone(&io::ErrorKind::InvalidInput.into()));
     }

@@ -34,7 +34,7 @@ use std::time::{Duration, SystemTime};
 
 use openrtmp_protocol::Time;
 
-pub use errors::listener_is_gone;
+pub use errors::{is_out_of_descriptors, listener_is_gone};
 
 /// What [`Platform::resolve`] found, for the one who asked. It may be called on
 /// any thread and must not block: it hands the addresses over and wakes.

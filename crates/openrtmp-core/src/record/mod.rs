@@ -9,7 +9,7 @@ mod flv;
 mod flv_file;
 mod muxer;
 mod recording;
-mod template;
+pub(crate) mod template;
 
 use std::collections::BTreeMap;
 use std::io;

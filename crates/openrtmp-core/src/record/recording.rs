@@ -26,6 +26,13 @@ const NAME_ATTEMPTS: u32 = 1000;
 /// stopped, before audio begins one. Milliseconds on the stream's clock.
 const VIDEO_WAIT: i64 = 1000;
 
+/// Nor does it wait for more messages than this.
+const HELD_PACKETS: usize = 1024;
+
+/// Audio further behind than this has stopped: no stream's clock lets tracks be further
+/// apart. Milliseconds.
+const AUDIO_BEHIND: i64 = 10_000;
+
 /// What the recordings of a recorder work with.
 pub(super) struct Terms<P: Platform> {
     pub(super) platform: Arc<P>,
@@ -47,12 +54,17 @@ pub(super) struct Recording {
     headers: Vec<SharedPacket>,
     /// Tracks of the publisher whose frames come, by their codecs.
     codecs: Vec<(bool, u8, String)>,
-    /// The video track whose key frames begin files: track 0, or what comes first.
-    video: Option<u8>,
+    /// Video came, or was announced.
+    has_video: bool,
     /// Time of the last video frame, or of its header.
     video_at: i64,
-    /// Audio that came while there was no file to put it in: of [`VIDEO_WAIT`] at most.
+    /// What came while there was no file to put it in, of [`VIDEO_WAIT`] at most: audio,
+    /// or a key frame and all that follows it.
     held: Vec<(SharedPacket, i64)>,
+    holds_key: bool,
+    /// Times of the last audio frame, and of the one that is to be expected.
+    audio_at: Option<i64>,
+    audio_due: i64,
 }
 
 struct OpenFile {
@@ -72,9 +84,12 @@ impl Recording {
             metadata: None,
             headers: Vec::new(),
             codecs: Vec::new(),
-            video: None,
+            has_video: false,
             video_at: 0,
             held: Vec::new(),
+            holds_key: false,
+            audio_at: None,
+            audio_due: 0,
         }
     }
 
@@ -100,7 +115,7 @@ impl Recording {
         packet: &SharedPacket,
         time: i64,
     ) -> io::Result<()> {
-        self.note_video(packet, time);
+        self.note_times(packet, time);
         match packet.class {
             Class::Metadata => self.metadata = Some(packet.clone()),
             Class::Header => self.take_header(terms, packet)?,
@@ -111,8 +126,15 @@ impl Recording {
             self.finish(terms);
         }
         if self.file.is_none() {
-            if !begins {
-                self.hold(packet, time);
+            if !begins && !self.holds_key {
+                if packet.class == Class::Audio {
+                    self.held.push((packet.clone(), time));
+                }
+                return Ok(());
+            }
+            if self.awaits_audio(time) {
+                self.holds_key = true;
+                self.held.push((packet.clone(), time));
                 return Ok(());
             }
             self.begin(terms, time, packet.class == Class::Audio)?;
@@ -120,24 +142,27 @@ impl Recording {
         self.write(packet, time)
     }
 
-    fn note_video(&mut self, packet: &SharedPacket, time: i64) {
+    fn note_times(&mut self, packet: &SharedPacket, time: i64) {
+        if packet.class == Class::Audio && packet.is_of_default_track() {
+            let step = self.audio_at.map_or(0, |last| time - last);
+            self.audio_at = Some(time);
+            self.audio_due = time + step;
+        }
         if packet.kind != MediaKind::Video {
             return;
         }
-        if self.video.is_none() || packet.track == 0 {
-            self.video = Some(packet.track);
-        }
+        self.has_video = true;
         self.video_at = time;
     }
 
     /// Whether a file may begin here: at a key frame, or at audio without video.
     fn may_begin(&self, packet: &SharedPacket, time: i64) -> bool {
         match packet.class {
-            Class::Key => Some(packet.track) == self.video,
+            Class::Key => packet.is_entry(),
             Class::Audio => {
                 let waited = self.held.first().map_or(0, |(_, first)| time - first);
                 let silent = time - self.video_at;
-                self.video.is_none() || waited.max(silent) >= VIDEO_WAIT
+                !self.has_video || waited.max(silent) >= VIDEO_WAIT
             }
             _ => false,
         }
@@ -151,11 +176,15 @@ impl Recording {
         })
     }
 
-    /// Audio that no file takes yet waits for one that does.
-    fn hold(&mut self, packet: &SharedPacket, time: i64) {
-        if packet.class == Class::Audio {
-            self.held.push((packet.clone(), time));
-        }
+    /// Audio was announced and its times are not known: it may be behind the video, and
+    /// the file is to begin with the earliest.
+    fn awaits_audio(&self, time: i64) -> bool {
+        let is_announced = self.headers.iter().any(|h| h.kind == MediaKind::Audio);
+        let since = self.held.first().map_or(0, |(_, first)| time - first);
+        is_announced
+            && self.audio_at.is_none()
+            && since < VIDEO_WAIT
+            && self.held.len() < HELD_PACKETS
     }
 
     /// A header: the file ends here if frames that follow need another decoder than those
@@ -232,7 +261,13 @@ impl Recording {
         waits_for_key: bool,
     ) -> io::Result<()> {
         let held = std::mem::take(&mut self.held);
-        let time = held.first().map_or(time, |(_, first)| time.min(*first));
+        self.holds_key = false;
+        let earliest = held.iter().map(|(_, time)| *time).min();
+        let mut time = earliest.map_or(time, |earliest| earliest.min(time));
+        // Audio that is behind the video has its place too.
+        if self.audio_at.is_some() && time - self.audio_due < AUDIO_BEHIND {
+            time = time.min(self.audio_due);
+        }
         let (file, path) = self.create(terms)?;
         let start = Start {
             metadata: self.metadata.as_ref(),
@@ -299,13 +334,13 @@ impl Recording {
         };
         match packet.class {
             Class::Key => open.waits_for_key = false,
-            Class::Inter if open.waits_for_key => return Ok(()),
+            Class::Inter | Class::Prelude if open.waits_for_key => return Ok(()),
             _ => {}
         }
         let item = Item {
             packet,
             time,
-            is_sync: packet.class == Class::Key && Some(packet.track) == self.video,
+            is_sync: packet.is_entry(),
         };
         guarded(|| {
             #[cfg(test)]
@@ -388,6 +423,7 @@ impl Recording {
     fn fail<P: Platform>(&mut self, terms: &Terms<P>, error: &io::Error) {
         self.failed = true;
         self.held.clear();
+        self.holds_key = false;
         let path = self.file.take().map(|open| {
             // The index may still fit; what is in the file plays without it too.
             let _ = guarded(|| open.muxer.finish());

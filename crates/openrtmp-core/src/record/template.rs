@@ -50,16 +50,38 @@ pub(crate) fn file_path(
     path
 }
 
+/// What may stand in braces.
+const PLACEHOLDERS: [&str; 5] = ["{app}", "{name}", "{date}", "{time}", "{index}"];
+
+/// Whether everything in braces is a placeholder. The error says what is not, and what
+/// is.
+pub(crate) fn check(template: &str) -> Result<(), String> {
+    let mut rest = template;
+    while let Some(start) = rest.find(['{', '}']) {
+        rest = &rest[start..];
+        match PLACEHOLDERS.iter().find(|known| rest.starts_with(**known)) {
+            Some(known) => rest = &rest[known.len()..],
+            None => {
+                let end = rest.find('}').map_or(rest.len(), |end| end + 1);
+                let (found, known) = (&rest[..end], PLACEHOLDERS.join(" "));
+                return Err(format!("{found} is unknown; there are {known}"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Replaces the placeholders in one pass: braces inside a stream's name are
 /// plain characters.
 fn expand(template: &str, app: &str, name: &str, wall: SystemTime, index: u32) -> String {
     let (date, time) = date_and_time(wall);
+    let [app_key, name_key, date_key, time_key, index_key] = PLACEHOLDERS;
     let values = [
-        ("{app}", safe_app(app)),
-        ("{name}", safe_component(name, MAX_VALUE_BYTES)),
-        ("{date}", date),
-        ("{time}", time),
-        ("{index}", index.to_string()),
+        (app_key, safe_app(app)),
+        (name_key, safe_component(name, MAX_VALUE_BYTES)),
+        (date_key, date),
+        (time_key, time),
+        (index_key, index.to_string()),
     ];
     let mut output = String::new();
     let mut rest = template;
@@ -223,6 +245,26 @@ mod tests {
             path("{name}.{index}{x}{", "live", "cam", 7),
             "rec/cam.7{x}{.flv"
         );
+    }
+
+    #[test]
+    fn a_misspelt_placeholder_is_told_and_the_known_ones_with_it() {
+        for template in [TEMPLATE, "x", "{index}", "a/{app}{name}/{date}_{time}"] {
+            assert_eq!(check(template), Ok(()), "{template}");
+        }
+        for (template, found) in [
+            ("{app}/{nmae}", "{nmae}"),
+            ("{Name}", "{Name}"),
+            ("{name", "{name"),
+            ("name}", "}"),
+            ("{{name}}", "{{name}"),
+            ("{name}{}", "{}"),
+            ("%Y-{name}-{year}.flv", "{year}"),
+        ] {
+            let error = check(template).unwrap_err();
+            let start = format!("{found} is unknown; there are {{app}} ");
+            assert!(error.starts_with(&start), "{template}: {error}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The end of a publisher, and its return (S4).
+//! The end of a publisher, and its return.
 
 use openrtmp_protocol::command::code;
 

@@ -1,4 +1,4 @@
-//! What peers may make the server hold or do (L), and how long they may take.
+//! What peers may make the server hold or do, and how long they may take.
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::command::code;

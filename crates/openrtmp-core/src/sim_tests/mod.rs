@@ -3,6 +3,7 @@
 
 mod access;
 mod attacks;
+mod encoders;
 mod every_limit;
 mod hostile;
 mod isolation;
@@ -10,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod lines;
 mod listeners;
+mod lives;
 mod media;
 mod outgoing;
 mod play;

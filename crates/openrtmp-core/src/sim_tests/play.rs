@@ -1,10 +1,11 @@
-//! Joining a stream, and what a player is told and given (S5, S6, S8).
+//! Joining a stream, and what a player is told and given.
 
+use openrtmp_protocol::amf::Value;
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::{self, Class, assert_whole, frames};
-use super::world::{World, ms};
+use super::world::{Who, World, ms};
 use crate::events::Event;
 
 #[test]
@@ -217,24 +218,64 @@ fn audio_alone_starts_at_once() {
     w.end();
 }
 
-#[test]
-fn a_player_may_pause_and_goes_on_at_a_keyframe() {
-    let mut w = World::new(1);
+/// A player that played five frames and was told to do without something for ten, after
+/// it wants everything again; and where that begins in its media.
+fn again(workers: usize, command: &str, off: &[Value], on: &[Value]) -> (World, Who, usize) {
+    let mut w = World::new(workers);
     let publisher = w.live("live/cam");
     let player = w.player("live/cam");
     w.stream(publisher, 0..5);
-    w[player].command("pause", &[true.into(), 0.0.into()]);
+    w[player].command(command, off);
     w.run(ms(10));
     let before = w[player].media.len();
     w.stream(publisher, 5..15);
-    assert_eq!(w[player].media.len(), before);
-    w[player].command("pause", &[false.into(), 0.0.into()]);
-    w.stream(publisher, 15..25);
-    w.run(ms(50));
-    let rest = &w[player].media[before..];
-    let first = rest.iter().find(|p| p.kind == MediaKind::Video);
-    assert_eq!(first.expect("video").payload, media::video(true, 20, 1000));
-    w.end();
+    let is_video = |p: &&media::Piece| p.kind == MediaKind::Video;
+    assert_eq!(w[player].media[before..].iter().find(is_video), None);
+    let begin = w[player].media.len();
+    w[player].command(command, on);
+    // No frame is sent meanwhile.
+    w.run(ms(10));
+    (w, player, begin)
+}
+
+fn is_key(piece: &media::Piece) -> bool {
+    piece.class() == Class::Key
+}
+
+#[test]
+fn a_player_that_paused_goes_on_at_once_as_one_that_joins() {
+    let paused = |on: bool| [on.into(), 0.0.into()];
+    for workers in 1..=3 {
+        let (mut w, player, begin) = again(workers, "pause", &paused(true), &paused(false));
+        let got = frames(&w[player].media[begin..]);
+        assert_eq!(got[0].payload, media::video(true, 10, 1000));
+        assert_eq!(got.len(), 10, "five pictures and their audio");
+        // Going on twice is nothing new.
+        let before = w[player].media.len();
+        w[player].command("pause", &paused(false));
+        w.run(ms(10));
+        assert_eq!(w[player].media.len(), before);
+        w.end();
+    }
+}
+
+#[test]
+fn a_player_that_wants_video_again_gets_it_at_once() {
+    for workers in 1..=3 {
+        let (off, on) = ([false.into()], [true.into()]);
+        let (mut w, player, begin) = again(workers, "receiveVideo", &off, &on);
+        let audio = |p: &&media::Piece| p.kind == MediaKind::Audio;
+        let before = w[player].media[..begin].iter().filter(audio).count();
+        assert_eq!(before, 1 + 15, "audio went on");
+        let got = frames(&w[player].media[begin..]);
+        assert!(is_key(got[0]) && got[0].payload == media::video(true, 10, 1000));
+        assert_eq!(got.len(), 5, "pictures only: it has the audio");
+        let before = w[player].media.len();
+        w[player].command("receiveVideo", &on);
+        w.run(ms(10));
+        assert_eq!(w[player].media.len(), before);
+        w.end();
+    }
 }
 
 #[test]
@@ -247,8 +288,69 @@ fn timestamps_are_told_on_one_clock_whatever_the_publisher_does() {
     // The wrap of 32 bits, after a start in the upper half is taken as negative.
     let near = u32::MAX / 2 - 19;
     assert_eq!(relayed(&[near, near + 40]), [near, near + 40]);
-    // A gap is kept.
-    assert_eq!(relayed(&[0, 40, 5040]), [0, 40, 5040]);
+    // A step that no time passed for is a clock that was set.
+    assert_eq!(relayed(&[0, 40, 5040, 5080]), [0, 40, 80, 120]);
+    assert_eq!(relayed(&[0, 40, 3_600_000, 120]), [0, 40, 80, 120]);
+}
+
+#[test]
+fn a_gap_of_one_track_under_another_is_kept_and_counted() {
+    let mut w = World::new(1);
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..10);
+    for n in 10..60 {
+        w.send(publisher, MediaKind::Audio, n * 40 + 5, media::audio(n));
+        w.run(ms(40));
+    }
+    w.stream(publisher, 60..70);
+    w.run(ms(50));
+    let stream = &w.metrics().streams[0];
+    assert_eq!((stream.gaps, stream.rebases, stream.strays), (1, 0, 0));
+    w.end();
+}
+
+#[test]
+fn headers_wait_for_the_first_frame_and_carry_its_time() {
+    let hours = 18_000_000;
+    let mut w = World::new(2);
+    let early = w.player("live/cam");
+    let publisher = w.live("live/cam");
+    w.run(ms(100));
+    let joined = w.player("live/cam");
+    w.run(ms(100));
+    for n in 0..3 {
+        let picture = media::video(n == 0, n, 100);
+        w.send(publisher, MediaKind::Video, hours + n * 40, picture);
+    }
+    w.run(ms(50));
+    for who in [early, joined] {
+        let classes: Vec<_> = w[who].media.iter().map(|p| p.class()).take(4).collect();
+        let expected = [
+            Class::Metadata,
+            Class::VideoHeader,
+            Class::AudioHeader,
+            Class::Key,
+        ];
+        assert_eq!(classes, expected);
+        assert!(w[who].media[1..4].iter().all(|p| p.timestamp == hours));
+    }
+    w.end();
+}
+
+#[test]
+fn a_stream_may_begin_at_zero_whatever_its_publishers_clock_says() {
+    let mut w = World::with(1, |c| c.streams.start_at_zero = true);
+    let player = w.player("live/cam");
+    let publisher = w.live("live/cam");
+    for n in 0..3 {
+        let picture = media::video(n == 0, n, 100);
+        w.send(publisher, MediaKind::Video, 18_000_000 + n * 40, picture);
+    }
+    w.run(ms(50));
+    let times = frames(&w[player].media);
+    let times: Vec<u32> = times.iter().map(|p| p.timestamp).collect();
+    assert_eq!(times, [0, 40, 80]);
+    w.end();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Recordings of what is published (R).
+//! Recordings of what is published.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};

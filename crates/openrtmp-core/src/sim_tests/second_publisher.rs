@@ -1,4 +1,4 @@
-//! Two publishers of one name (S3).
+//! Two publishers of one name.
 
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::ClientMode;

@@ -1,4 +1,4 @@
-//! Players that do not keep up (S7).
+//! Players that do not keep up.
 
 use openrtmp_protocol::session::MediaKind;
 

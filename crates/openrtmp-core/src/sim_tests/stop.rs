@@ -1,8 +1,9 @@
-//! Stopping (E3).
+//! Stopping.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::{ClientEvent, ClientMode};
 
 use super::media::assert_whole;
@@ -32,6 +33,31 @@ fn a_graceful_stop_tells_everybody_and_lets_them_finish() {
     w.until("the workers' end", |w| w.workers_left() == 0);
     assert_eq!(w.shared.forced.load(Ordering::Acquire), 0);
     assert_eq!(w.count(|e| matches!(e, Event::ServerStopping)), 1);
+    w.assert_nothing_left();
+}
+
+#[test]
+fn who_only_plays_and_cannot_connect_again_goes_once_told() {
+    let mut w = World::new(2);
+    let publisher = w.live("live/cam");
+    let mut config = w.config(ClientMode::Play, "live/cam");
+    config.capabilities.caps_ex = 0;
+    let plain = w.client_with(config);
+    let able = w.player("live/cam");
+    w.until("both play", |w| w[plain].is_ready());
+    w.stream(publisher, 0..5);
+    w.server.begin_stop(Duration::from_secs(30));
+    w.until("its end", |w| !w.close_reasons().is_empty());
+    assert!(w[plain].is_closed());
+    assert!(w[plain].end_of_stream().is_some(), "it was told");
+    assert!(w[plain].status(code::CONNECT_APP_SHUTDOWN).is_some());
+    assert_whole(&w[plain].media, &w[publisher].sent);
+    assert!(!w[able].is_closed() && !w[publisher].is_closed());
+    assert_eq!(w.close_reasons(), [CloseReason::ServerStopped]);
+    w.leave(publisher);
+    w.leave(able);
+    w.until("the workers' end", |w| w.workers_left() == 0);
+    assert_eq!(w.shared.forced.load(Ordering::Acquire), 0);
     w.assert_nothing_left();
 }
 

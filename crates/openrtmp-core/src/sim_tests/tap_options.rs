@@ -16,7 +16,7 @@ use crate::stream::frame::FrameContent;
 use crate::stream::tap_queue::{TapStreams, shard_of};
 use crate::tap::{Tap, TapEvent, TapOptions};
 
-fn drain(tap: &mut Tap) -> Vec<TapEvent> {
+pub(super) fn drain(tap: &mut Tap) -> Vec<TapEvent> {
     std::iter::from_fn(|| tap.try_recv()).collect()
 }
 
@@ -147,8 +147,8 @@ fn tracks_and_takeovers_are_told_in_their_places() {
         "started",
         "Data Metadata",
         "avc1",
-        "Video Header",
         "avc1 mp4a",
+        "Video Header",
         "Audio Header",
         "Video Key",
         "Audio Key",

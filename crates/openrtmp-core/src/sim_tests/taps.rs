@@ -1,15 +1,17 @@
 //! The host as a player and as a publisher.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use openrtmp_protocol::media::{FrameType, VideoCodec, VideoPacketKind};
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::{self, Piece, assert_whole};
-use super::world::{FRAME, World, ms};
+use super::world::{FRAME, Setup, World, ms};
 use crate::config::SecondPublisher;
 use crate::events::Event;
 use crate::inbox::Command;
-use crate::publisher::{PublishError, Publisher};
+use crate::publisher::{PublishError, Publisher, VideoPacket};
 use crate::stream::frame::{Frame, FrameContent};
 use crate::tap::{Tap, TapEvent, TapOptions};
 
@@ -280,14 +282,18 @@ fn a_host_publisher_learns_that_its_worker_died() {
 /// 49.7 days of milliseconds do not fit into 32 bits.
 #[test]
 fn a_taps_times_go_on_where_those_of_the_wire_start_again() {
-    let mut w = World::new(1);
+    let mut setup = Setup::new(1);
+    // Its publisher is silent for days.
+    setup.config.streams.media_timeout = Duration::ZERO;
+    setup.config.streams.message_timeout = Duration::ZERO;
+    let mut w = setup.build();
     let mut early = w.server.tap("live/cam");
     let publisher = w.live("live/cam");
     let times: Vec<i64> = (0..12).map(|n| n * 500_000_000).collect();
     for (n, &time) in times.iter().enumerate() {
         let picture = media::video(true, n as u32, 100);
         w.send(publisher, MediaKind::Video, time as u32, picture);
-        w.run(ms(10));
+        w.run(ms(if n < 11 { 500_000_000 } else { 10 }));
     }
     let mut late = w.server.tap("live/cam");
     w.send(publisher, MediaKind::Data, 0, media::metadata(320.0));
@@ -374,9 +380,15 @@ fn a_host_that_is_faster_than_its_worker_is_told() {
     let big = Bytes::from(vec![0x27; 8 << 20]);
     let mut results = Vec::new();
     for n in 0..5 {
-        let frame = FrameType::Inter;
-        let kind = VideoPacketKind::Frame;
-        results.push(publisher.write_video(VideoCodec::Avc, 0, frame, kind, n, 0, &big));
+        results.push(publisher.write_video(&VideoPacket {
+            codec: VideoCodec::Avc,
+            track: 0,
+            frame_type: FrameType::Inter,
+            kind: VideoPacketKind::Frame,
+            timestamp: n,
+            composition_time: 0,
+            body: &big,
+        }));
     }
     assert_eq!(results[0], Ok(()));
     assert_eq!(results[4], Err(PublishError::Full));

@@ -13,7 +13,7 @@ use openrtmp_protocol::chunk::ChunkWriter;
 use openrtmp_protocol::command::Command;
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{
-    ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
+    Capabilities, ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
 };
 use openrtmp_protocol::{RtmpUrl, Time};
 
@@ -54,7 +54,7 @@ pub(super) struct World {
     pub(super) server: Arc<Server>,
     pub(super) shared: Arc<Shared>,
     /// Where it listens.
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     workers: Vec<Option<Worker<Sim>>>,
     pollers: Vec<usize>,
     /// With a processor of its own, a worker is busy for as long as its work takes.
@@ -212,13 +212,33 @@ impl World {
 
     /// A client that connects and asks; what becomes of it is not waited for.
     pub(super) fn client(&mut self, mode: ClientMode, path: &str) -> Who {
+        let config = self.config(mode, path);
+        self.client_with(config)
+    }
+
+    /// What such a client would be.
+    pub(super) fn config(&self, mode: ClientMode, path: &str) -> ClientConfig {
         let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
-        self.client_at(mode, url)
+        ClientConfig::new(url, mode)
     }
 
     /// The same with any app and stream.
     pub(super) fn client_at(&mut self, mode: ClientMode, url: RtmpUrl) -> Who {
-        let config = ClientConfig::new(url, mode);
+        self.client_with(ClientConfig::new(url, mode))
+    }
+
+    /// A player that was told Play.Start and announced nothing of Enhanced RTMP.
+    pub(super) fn plain_player(&mut self, path: &str) -> Who {
+        let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
+        let mut config = ClientConfig::new(url, ClientMode::Play);
+        config.capabilities = Capabilities::default();
+        let who = self.client_with(config);
+        self.until("Play.Start", |w| w[who].is_ready());
+        who
+    }
+
+    /// The same with settings of its own.
+    pub(super) fn client_with(&mut self, config: ClientConfig) -> Who {
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
         self[who].session = Some(session);

@@ -1,5 +1,6 @@
 //! What a message is to those who queue, cache and drop it.
 
+use openrtmp_protocol::media::PlainForm;
 use openrtmp_protocol::session::MediaKind;
 
 /// What a packet means to whoever may have to drop it.
@@ -9,6 +10,9 @@ pub(crate) enum Class {
     Metadata,
     /// Decoder configuration, or the end of a sequence.
     Header,
+    /// What a message of its own brings for the key frame behind it: parameter sets and
+    /// the like, no picture.
+    Prelude,
     /// A video frame that decoding can start at.
     Key,
     /// Any other video frame.
@@ -19,11 +23,26 @@ pub(crate) enum Class {
     Data,
 }
 
+impl Class {
+    /// Whether it has a place on its track's clock.
+    pub(crate) fn is_timed(self) -> bool {
+        matches!(
+            self,
+            Class::Prelude | Class::Key | Class::Inter | Class::Audio
+        )
+    }
+}
+
 /// What a message is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Classified {
     pub(crate) class: Class,
+    /// Of several tracks in it, the default one, or the first.
     pub(crate) track: u8,
+    /// That track is the default one of its kind.
+    pub(crate) leads: bool,
+    /// How it reads for who knows one track only.
+    pub(crate) form: PlainForm,
     /// A header that joiners need, and the slot it takes among them.
     pub(crate) slot: Option<HeaderSlot>,
 }
@@ -33,6 +52,8 @@ pub(crate) struct Classified {
 pub(crate) struct HeaderSlot {
     pub(crate) kind: MediaKind,
     pub(crate) track: u8,
+    /// Of a message with several tracks, a number for them all; else 0.
+    pub(crate) tracks: u32,
     /// Sequence headers first, then what refines them.
     pub(crate) refinement: bool,
 }
@@ -42,6 +63,8 @@ pub(crate) fn plain(class: Class) -> Classified {
     Classified {
         class,
         track: 0,
+        leads: true,
+        form: PlainForm::Same,
         slot: None,
     }
 }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use openrtmp_protocol::media::codec::{self, Picture};
 use openrtmp_protocol::media::{
-    AudioPacketKind, AudioTag, FourCc, VideoCodec, VideoPacketKind, VideoTag, codec,
+    AudioPacketKind, AudioTag, FourCc, VideoCodec, VideoPacketKind, VideoTag,
 };
 use openrtmp_protocol::session::MediaKind;
 
@@ -15,6 +16,7 @@ use super::tap_queue::TapStream;
 
 /// One frame of one track.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Frame {
     /// The stream.
     pub stream: Arc<TapStream>,
@@ -101,7 +103,11 @@ pub(crate) fn split(
                     VideoPacketKind::Metadata => FrameContent::Metadata,
                     VideoPacketKind::SequenceEnd => FrameContent::End,
                     VideoPacketKind::Command => FrameContent::Other,
-                    VideoPacketKind::Frame => picture(packet.class, is_alone, part.codec, &payload),
+                    VideoPacketKind::Frame if is_alone => content_of(packet),
+                    VideoPacketKind::Frame => {
+                        let leads = part.track == packet.track;
+                        picture(packet.class, leads, part.codec, &payload)
+                    }
                 };
                 frames.push_back(Frame {
                     track: part.track,
@@ -139,14 +145,18 @@ pub(crate) fn split(
     }
 }
 
-/// A message is a key frame to players if one of its tracks has one; of several tracks
-/// each picture's own bytes may say that it is none.
-fn picture(class: Class, is_alone: bool, codec: VideoCodec, picture: &[u8]) -> FrameContent {
-    match class {
-        Class::Key if is_alone || codec::is_keyframe(codec, picture) != Some(false) => {
-            FrameContent::Key
-        }
-        _ => FrameContent::Inter,
+/// What a message with several tracks is, is said of the one it goes by. Of the others
+/// each picture's own bytes tell, or nothing does.
+fn picture(class: Class, leads: bool, codec: VideoCodec, picture: &[u8]) -> FrameContent {
+    let is_key = match codec::picture(codec, picture, codec::LENGTH_SIZE) {
+        _ if leads => class == Class::Key,
+        Picture::Access => true,
+        Picture::Unknown => class == Class::Key,
+        Picture::Inter | Picture::Absent => false,
+    };
+    match is_key {
+        true => FrameContent::Key,
+        false => FrameContent::Inter,
     }
 }
 
@@ -154,7 +164,7 @@ fn picture(class: Class, is_alone: bool, codec: VideoCodec, picture: &[u8]) -> F
 pub(crate) fn content_of(packet: &SharedPacket) -> FrameContent {
     match packet.class {
         Class::Key | Class::Audio => FrameContent::Key,
-        Class::Inter => FrameContent::Inter,
+        Class::Inter | Class::Prelude => FrameContent::Inter,
         Class::Metadata | Class::Data => FrameContent::Metadata,
         Class::Header => FrameContent::Header,
     }

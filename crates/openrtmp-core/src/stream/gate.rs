@@ -1,43 +1,110 @@
+use std::time::Duration;
+
 use openrtmp_protocol::session::MediaKind;
 
 use super::class::Class;
 use super::packet::Packet;
 
 /// Which packets a subscriber gets: nothing undecodable, nothing it did not ask
-/// for. One per subscription.
+/// for. One per subscription. Audio never waits for video, which may not come.
 #[derive(Debug)]
 pub(crate) struct Gate {
     /// A bit per video track (modulo 64): its frames wait for a key frame.
     waiting: u64,
-    /// Audio waits for the first key frame too, so that playback starts with both.
-    hold_audio: bool,
     wants_audio: bool,
     wants_video: bool,
     paused: bool,
+    /// It is paused, or ends: what passes is looked at more closely.
+    restricted: bool,
+    end: Option<End>,
     /// The wait is for congestion, not for the join: what it keeps back is lost.
     shedding: bool,
     dropped: u64,
 }
 
+/// A subscriber wants so much only.
+#[derive(Debug)]
+struct End {
+    /// Milliseconds.
+    span: u32,
+    /// Time of the first packet.
+    from: Option<u32>,
+    /// Nothing more passes.
+    reached: bool,
+    told: bool,
+}
+
+/// What a subscriber misses of what it wants again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Nothing,
+    Video,
+    /// All media.
+    All,
+}
+
 impl Gate {
-    /// For a subscriber that just joined. `has_video` holds audio back until the
-    /// first key frame.
-    pub(crate) fn joining(has_video: bool) -> Gate {
+    /// For a subscriber that just joined.
+    pub(crate) fn joining() -> Gate {
         Gate {
             waiting: u64::MAX,
-            hold_audio: has_video,
             wants_audio: true,
             wants_video: true,
             paused: false,
+            restricted: false,
+            end: None,
             shedding: false,
             dropped: 0,
         }
     }
 
-    /// Starts again as [`Gate::joining`] does; what the subscriber asked for stays.
-    pub(crate) fn join(&mut self, has_video: bool) {
-        self.hold_audio = has_video && self.wants_video;
-        self.restart_video();
+    /// The same for one that wants so much of the stream, by its clock.
+    pub(crate) fn for_so_long(duration: Option<Duration>) -> Gate {
+        let span = duration.and_then(|duration| i32::try_from(duration.as_millis()).ok());
+        Gate {
+            restricted: span.is_some(),
+            end: span.map(|span| End {
+                span: span.unsigned_abs(),
+                from: None,
+                reached: false,
+                told: false,
+            }),
+            ..Gate::joining()
+        }
+    }
+
+    /// Whether the subscriber got all it wanted, which it is to be told: once.
+    #[inline]
+    pub(crate) fn take_end(&mut self) -> bool {
+        self.restricted
+            && self
+                .end
+                .as_mut()
+                .is_some_and(|end| end.reached && !std::mem::replace(&mut end.told, true))
+    }
+
+    /// Whether anything passes at this time.
+    #[cold]
+    fn is_open_at(&mut self, timestamp: u32) -> bool {
+        if let (Some(end), false) = (&mut self.end, self.paused) {
+            let from = *end.from.get_or_insert(timestamp);
+            let played = timestamp.wrapping_sub(from) as i32;
+            end.reached |= played >= end.span as i32;
+            return !end.reached;
+        }
+        !self.paused
+    }
+
+    /// Starts again as [`Gate::joining`] does, for whatever reason: no video before a
+    /// key frame. What the subscriber asked for stays.
+    pub(crate) fn restart(&mut self) {
+        self.waiting = u64::MAX;
+        self.shedding = false;
+    }
+
+    /// Whether no video passed yet.
+    pub(crate) fn waits_for_video(&self) -> bool {
+        self.waiting == u64::MAX
     }
 
     /// True if the subscriber shall have the packet.
@@ -45,17 +112,17 @@ impl Gate {
         let bit = 1u64 << (packet.track & 63);
         match packet.class {
             Class::Metadata | Class::Header => true,
-            _ if self.paused => false,
+            _ if self.restricted && !self.is_open_at(packet.timestamp) => false,
             Class::Data => true,
-            Class::Audio => self.wants_audio && !self.hold_audio,
+            Class::Audio => self.wants_audio,
             Class::Key => {
                 if self.wants_video {
                     self.waiting &= !bit;
-                    self.hold_audio = false;
                     self.shedding = false;
                 }
                 self.wants_video
             }
+            Class::Prelude => self.wants_video,
             Class::Inter => {
                 let admitted = self.wants_video && self.waiting & bit == 0;
                 if !admitted && self.shedding {
@@ -81,34 +148,31 @@ impl Gate {
     }
 
     /// The player's pause or resume.
-    pub(crate) fn set_paused(&mut self, paused: bool) {
-        self.paused = paused;
-        self.restart_video();
-    }
-
-    /// The player's receiveAudio or receiveVideo.
-    pub(crate) fn set_wanted(&mut self, kind: MediaKind, wanted: bool) {
-        match kind {
-            MediaKind::Audio => self.wants_audio = wanted,
-            MediaKind::Video => {
-                self.wants_video = wanted;
-                self.hold_audio &= wanted;
-                self.restart_video();
-            }
-            MediaKind::Data => {}
+    pub(crate) fn set_paused(&mut self, paused: bool) -> Missing {
+        let was_paused = std::mem::replace(&mut self.paused, paused);
+        self.restricted = paused || self.end.is_some();
+        self.restart();
+        match was_paused && !paused {
+            true => Missing::All,
+            false => Missing::Nothing,
         }
     }
 
-    /// Another publisher's frames follow: no video before its first key frame.
-    /// Audio goes on. It may be all that this publisher sends, and players take
-    /// it with the audio header that came before it.
-    pub(crate) fn restart(&mut self) {
-        self.join(false);
-    }
-
-    fn restart_video(&mut self) {
-        self.waiting = u64::MAX;
-        self.shedding = false;
+    /// The player's receiveAudio or receiveVideo.
+    pub(crate) fn set_wanted(&mut self, kind: MediaKind, wanted: bool) -> Missing {
+        match kind {
+            MediaKind::Audio => self.wants_audio = wanted,
+            MediaKind::Video if wanted == self.wants_video => {}
+            MediaKind::Video => {
+                self.wants_video = wanted;
+                self.restart();
+                if wanted && !self.paused {
+                    return Missing::Video;
+                }
+            }
+            MediaKind::Data => {}
+        }
+        Missing::Nothing
     }
 
     /// Frames lost to congestion so far.
@@ -123,13 +187,15 @@ mod tests {
     use crate::stream::{test_packet, test_track_packet};
 
     #[test]
-    fn a_joiner_gets_headers_then_a_keyframe_then_the_rest() {
-        let mut gate = Gate::joining(true);
+    fn a_joiner_gets_headers_and_audio_and_video_from_a_keyframe_on() {
+        let mut gate = Gate::joining();
         let mut admit = |class| gate.admit(&test_packet(class, 0, 1));
         assert!(admit(Class::Metadata));
         assert!(admit(Class::Header));
         assert!(!admit(Class::Inter));
-        assert!(!admit(Class::Audio));
+        assert!(admit(Class::Audio), "video may never come");
+        assert!(admit(Class::Prelude));
+        assert!(!admit(Class::Inter), "no picture came with that");
         assert!(admit(Class::Key));
         assert!(admit(Class::Inter));
         assert!(admit(Class::Audio));
@@ -137,13 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn audio_of_a_stream_without_video_starts_at_once() {
-        assert!(Gate::joining(false).admit(&test_packet(Class::Audio, 0, 1)));
-    }
-
-    #[test]
     fn each_track_waits_for_its_own_keyframe() {
-        let mut gate = Gate::joining(true);
+        let mut gate = Gate::joining();
         assert!(gate.admit(&test_track_packet(Class::Key, 0, 0)));
         assert!(!gate.admit(&test_track_packet(Class::Inter, 1, 0)));
         assert!(gate.admit(&test_track_packet(Class::Inter, 0, 0)));
@@ -153,20 +214,23 @@ mod tests {
 
     #[test]
     fn a_pause_resumes_at_a_keyframe() {
-        let mut gate = Gate::joining(true);
+        let mut gate = Gate::joining();
         gate.admit(&test_packet(Class::Key, 0, 1));
-        gate.set_paused(true);
+        assert_eq!(gate.set_paused(false), Missing::Nothing);
+        assert!(!gate.admit(&test_packet(Class::Inter, 0, 1)));
+        gate.admit(&test_packet(Class::Key, 0, 1));
+        assert_eq!(gate.set_paused(true), Missing::Nothing);
         assert!(!gate.admit(&test_packet(Class::Key, 0, 1)));
         assert!(!gate.admit(&test_packet(Class::Audio, 0, 1)));
         assert!(gate.admit(&test_packet(Class::Header, 0, 1)));
-        gate.set_paused(false);
+        assert_eq!(gate.set_paused(false), Missing::All);
         assert!(!gate.admit(&test_packet(Class::Inter, 0, 1)));
         assert!(gate.admit(&test_packet(Class::Key, 0, 1)));
     }
 
     #[test]
     fn what_congestion_keeps_back_is_counted() {
-        let mut gate = Gate::joining(true);
+        let mut gate = Gate::joining();
         gate.admit(&test_packet(Class::Key, 0, 1));
         gate.shed(7, true);
         assert!(!gate.admit(&test_packet(Class::Inter, 0, 1)));
@@ -178,7 +242,7 @@ mod tests {
     #[test]
     fn another_publisher_goes_on_with_audio_and_with_video_at_a_keyframe() {
         for joined_before in [true, false] {
-            let mut gate = Gate::joining(true);
+            let mut gate = Gate::joining();
             if joined_before {
                 gate.admit(&test_packet(Class::Key, 0, 1));
             }
@@ -191,10 +255,40 @@ mod tests {
     }
 
     #[test]
-    fn audio_only_on_request() {
-        let mut gate = Gate::joining(true);
-        gate.set_wanted(MediaKind::Video, false);
+    fn one_that_wants_so_much_gets_it_and_is_told_once() {
+        let mut gate = Gate::for_so_long(Some(Duration::from_millis(1000)));
+        // Over the wrap of 32 bits.
+        for (time, passes) in [
+            (0, true),
+            (400, true),
+            (999, true),
+            (1000, false),
+            (400, false),
+        ] {
+            let packet = test_packet(Class::Audio, (u32::MAX - 500).wrapping_add(time), 1);
+            assert_eq!(gate.admit(&packet), passes, "{time}");
+        }
+        assert!(gate.take_end());
+        assert!(!gate.take_end());
+        gate.set_paused(true);
+        gate.set_paused(false);
+        assert!(!gate.admit(&test_packet(Class::Key, 5000, 1)));
+        let mut gate = Gate::for_so_long(None);
         assert!(gate.admit(&test_packet(Class::Audio, 0, 1)));
-        assert!(!gate.admit(&test_packet(Class::Key, 0, 1)));
+        assert!(gate.admit(&test_packet(Class::Audio, 1 << 30, 1)));
+        assert!(!gate.take_end());
+    }
+
+    #[test]
+    fn audio_only_on_request() {
+        let mut gate = Gate::joining();
+        assert_eq!(gate.set_wanted(MediaKind::Video, true), Missing::Nothing);
+        assert_eq!(gate.set_wanted(MediaKind::Video, false), Missing::Nothing);
+        for class in [Class::Key, Class::Prelude, Class::Inter] {
+            assert!(!gate.admit(&test_packet(class, 0, 1)));
+        }
+        assert!(gate.admit(&test_packet(Class::Audio, 0, 1)));
+        assert_eq!(gate.set_wanted(MediaKind::Video, true), Missing::Video);
+        assert!(gate.waits_for_video());
     }
 }

@@ -6,7 +6,10 @@ use super::packet::SharedPacket;
 use crate::config::GopConfig;
 use crate::limit::Limit;
 
-/// The newest frames of a stream, from a key frame on (S6).
+/// So many packets in front of a key frame are looked at for what belongs to it.
+const PRELUDES: usize = 16;
+
+/// The newest frames of a stream, from a key frame on.
 ///
 /// Holds the GOP in progress and, in front of it, as many whole GOPs as it
 /// takes to reach the configured minimum. A GOP that outgrows a bound is
@@ -28,10 +31,11 @@ impl GopCache {
         match packet.class {
             Class::Metadata | Class::Header => return None,
             // Other tracks' key frames are frames of the default track's GOP.
-            Class::Key if packet.track == 0 => {
-                self.keyframes
-                    .push_back(self.removed + self.packets.len() as u64);
+            Class::Key if packet.is_entry() => {
+                let start = self.packets.len() - self.preludes();
+                self.keyframes.push_back(self.removed + start as u64);
             }
+            Class::Prelude if self.keyframes.is_empty() => self.keep_preludes(),
             _ if self.keyframes.is_empty() => return None,
             _ => {}
         }
@@ -45,6 +49,25 @@ impl GopCache {
         // Without a cache, none is too small.
         let off = config.max_duration.is_zero() || config.max_frames == 0 || config.max_bytes == 0;
         (!off).then_some(limit)
+    }
+
+    /// Packets at the end that belong to a key frame still to come, with what stands
+    /// between them.
+    fn preludes(&self) -> usize {
+        let recent = self.packets.iter().rev().take(PRELUDES).enumerate();
+        let recent = recent.take_while(|(_, p)| !matches!(p.class, Class::Key | Class::Inter));
+        let first = recent.filter(|(_, p)| p.class == Class::Prelude).last();
+        first.map_or(0, |(behind, _)| behind + 1)
+    }
+
+    /// Makes room for one more that no key frame came for yet.
+    fn keep_preludes(&mut self) {
+        if self.packets.len() == PRELUDES
+            && let Some(oldest) = self.packets.pop_front()
+        {
+            self.bytes -= oldest.len();
+            self.removed += 1;
+        }
     }
 
     /// The frames from the newest key frame on.
@@ -185,6 +208,34 @@ mod tests {
             cache.push(&test_packet(Class::Key, 400, 10), &c);
             assert_eq!(times(&cache), [400]);
         }
+    }
+
+    #[test]
+    fn what_comes_in_front_of_a_keyframe_for_it_goes_with_it() {
+        let (mut cache, c) = (GopCache::default(), config(0, 60_000, 1000, 1 << 20));
+        for t in 0..40 {
+            cache.push(&test_packet(Class::Prelude, t, 10), &c);
+        }
+        assert_eq!((cache.frames(), cache.bytes()), (PRELUDES, 160));
+        assert_eq!(times(&cache), [] as [u32; 0], "no key frame came");
+        for (class, t) in [
+            (Class::Key, 40),
+            (Class::Inter, 80),
+            (Class::Audio, 85),
+            (Class::Prelude, 120),
+            (Class::Audio, 121),
+            (Class::Prelude, 122),
+            (Class::Key, 123),
+            (Class::Inter, 160),
+        ] {
+            cache.push(&test_packet(class, t, 10), &c);
+        }
+        assert_eq!(times(&cache), [120, 121, 122, 123, 160]);
+        // A picture stands between: the one before was for that.
+        cache.push(&test_packet(Class::Prelude, 200, 10), &c);
+        cache.push(&test_packet(Class::Inter, 200, 10), &c);
+        cache.push(&test_packet(Class::Key, 240, 10), &c);
+        assert_eq!(times(&cache), [240]);
     }
 
     #[test]

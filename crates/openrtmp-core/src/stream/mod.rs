@@ -50,9 +50,9 @@ pub(crate) fn make_packet(
     packet::Packet::new(
         kind,
         class::Classified {
-            class,
             track,
-            slot: None,
+            leads: track == 0,
+            ..class::plain(class)
         },
         timestamp,
         openrtmp_protocol::Time::ZERO,

@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::{Payload, WireMessage};
+use openrtmp_protocol::media::{PlainForm, write_plain_audio, write_plain_video};
 use openrtmp_protocol::session::MediaKind;
 
 use super::class::{Class, Classified, HeaderSlot};
@@ -16,8 +17,13 @@ pub(crate) const COMMON_MESSAGE_STREAM: u32 = 1;
 pub(crate) struct Packet {
     pub(crate) kind: MediaKind,
     pub(crate) class: Class,
-    /// Track of the message's first packet; 0 without multitrack.
+    /// Of several tracks in it, the default one, or the first; 0 without multitrack.
     pub(crate) track: u8,
+    /// That track is the default one of its kind.
+    leads: bool,
+    form: PlainForm,
+    /// Made for the first who needs it.
+    plain: OnceLock<SharedPacket>,
     /// Joiners need the newest of each slot.
     pub(crate) slot: Option<HeaderSlot>,
     /// Milliseconds on the stream's clock, as sent.
@@ -54,6 +60,9 @@ impl Packet {
             kind,
             class: classified.class,
             track: classified.track,
+            leads: classified.leads,
+            form: classified.form,
+            plain: OnceLock::new(),
             slot: classified.slot,
             timestamp,
             received,
@@ -71,19 +80,70 @@ impl Packet {
         let classified = Classified {
             class: self.class,
             track: self.track,
+            leads: self.leads,
+            form: self.form,
             slot: self.slot,
         };
-        Packet::new(
-            self.kind,
-            classified,
-            self.timestamp,
-            self.received,
-            payload,
-            budget,
-        )
+        let (time, received) = (self.timestamp, self.received);
+        Packet::new(self.kind, classified, time, received, payload, budget)
     }
 
-    /// True for what a slow subscriber can do without (S7).
+    /// Whether everybody gets it as it is.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.form == PlainForm::Same
+    }
+
+    /// What those get who know one track only: made once, for all of them. `None` if
+    /// there is nothing for them, or no memory for it.
+    #[cold]
+    pub(crate) fn plain_form<'a>(
+        self: &'a SharedPacket,
+        budget: &Arc<Budget>,
+    ) -> Option<&'a SharedPacket> {
+        match self.form {
+            PlainForm::Same => return Some(self),
+            PlainForm::Omitted => return None,
+            PlainForm::Rewritten => {}
+        }
+        if self.plain.get().is_none() {
+            let payload = match self.kind {
+                MediaKind::Audio => write_plain_audio(self.payload(), self.track),
+                _ => write_plain_video(self.payload(), self.track),
+            }?;
+            let classified = Classified {
+                class: self.class,
+                track: self.track,
+                leads: self.leads,
+                form: PlainForm::Same,
+                slot: self.slot,
+            };
+            let (time, received) = (self.timestamp, self.received);
+            let plain = Packet::new(
+                self.kind,
+                classified,
+                time,
+                received,
+                payload.into(),
+                budget,
+            );
+            // Another worker may have been quicker: then its own is as good.
+            let _ = self.plain.set(plain?);
+        }
+        self.plain.get()
+    }
+
+    /// Whether it is of the track of its kind that players of one track get.
+    pub(crate) fn is_of_default_track(&self) -> bool {
+        self.leads
+    }
+
+    /// Whether a joiner may begin here: a key frame of the track that all begin with.
+    pub(crate) fn is_entry(&self) -> bool {
+        self.class == Class::Key && self.leads
+    }
+
+    /// True for what a slow subscriber can do without.
     pub(crate) fn is_droppable(&self) -> bool {
         self.class == Class::Inter
     }

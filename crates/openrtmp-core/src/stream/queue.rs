@@ -6,7 +6,6 @@ use bytes::Bytes;
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::ChunkHeaders;
 
-use super::class::Class;
 use super::gate::Gate;
 use super::packet::{COMMON_MESSAGE_STREAM, SharedPacket};
 use crate::config::QueueConfig;
@@ -165,7 +164,7 @@ impl SendQueue {
             .map_or(Duration::ZERO, |since| now.since(since))
     }
 
-    /// True once video is to be dropped (S7).
+    /// True once video is to be dropped.
     pub(crate) fn is_congested(&self, now: Time, config: &QueueConfig) -> bool {
         self.bytes > config.max_bytes || self.delay(now) > config.max_delay
     }
@@ -192,7 +191,7 @@ impl SendQueue {
     }
 
     /// Queues a packet for a subscription if its gate lets it pass, after dropping
-    /// what has to be dropped (S7). Returns the frames dropped just now.
+    /// what has to be dropped. Returns the frames dropped just now.
     pub(crate) fn push_through(
         &mut self,
         gate: &mut Gate,
@@ -218,8 +217,7 @@ impl SendQueue {
     fn shed(&mut self, stream: u32, now: Time, config: &QueueConfig) -> Shed {
         let newest_key = self.entries.iter().rposition(|entry| {
             steps::walk(1);
-            matches!(entry, Entry::Media(m)
-                if m.stream == stream && m.packet.class == Class::Key && m.packet.track == 0)
+            matches!(entry, Entry::Media(m) if m.stream == stream && m.packet.is_entry())
         });
         let mut frames = self.drop_inter_frames(stream, newest_key.unwrap_or(self.entries.len()));
         let mut until_keyframe = newest_key.is_none();
@@ -430,6 +428,7 @@ impl<'a> SliceBatch<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::class::Class;
     use crate::stream::test_packet;
 
     /// Takes a few bytes at a time, then is full until the next round.
@@ -662,7 +661,7 @@ mod tests {
     fn shedding_goes_to_the_newest_keyframe_if_that_is_enough() {
         use Class::{Audio, Inter, Key};
         let mut queue = filled(&[Key, Inter, Audio, Inter, Key, Inter, Audio]);
-        let mut gate = Gate::joining(false);
+        let mut gate = Gate::joining();
         gate.admit(&packet(Key, 0));
         // Frames 1 and 3 are too old, frame 5 is not.
         let frames = queue.push_through(
@@ -682,7 +681,7 @@ mod tests {
     fn shedding_without_a_young_keyframe_waits_for_the_next() {
         use Class::{Audio, Header, Inter, Key};
         let mut queue = filled(&[Key, Inter, Audio, Inter, Header]);
-        let mut gate = Gate::joining(false);
+        let mut gate = Gate::joining();
         gate.admit(&packet(Key, 0));
         let config = config(100, 1 << 20);
         let mut push = |queue: &mut SendQueue, class, n: u32| {
@@ -708,7 +707,7 @@ mod tests {
     fn too_many_bytes_shed_as_too_much_delay_does() {
         use Class::{Inter, Key};
         let mut queue = filled(&[Key, Inter, Inter, Key, Inter]);
-        let mut gate = Gate::joining(false);
+        let mut gate = Gate::joining();
         gate.admit(&packet(Key, 0));
         // 500 bytes: without 1 and 2 it is 300.
         assert_eq!(
@@ -733,7 +732,7 @@ mod tests {
         queue
             .write_to(&mut socket, 128, usize::MAX, |_| ())
             .unwrap();
-        let mut gate = Gate::joining(false);
+        let mut gate = Gate::joining();
         gate.admit(&packet(Key, 0));
         let frames = queue.push_through(
             &mut gate,
@@ -755,7 +754,7 @@ mod tests {
         let mut queue = filled(&[Key, Inter]);
         queue.push_media(packet(Key, 10), 2, at(2));
         queue.push_media(packet(Inter, 11), 2, at(3));
-        let mut gate = Gate::joining(false);
+        let mut gate = Gate::joining();
         gate.admit(&packet(Key, 0));
         queue.push_through(
             &mut gate,

@@ -5,10 +5,10 @@ use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
 use super::class::{Class, Classified, HeaderSlot, plain};
-use super::clock::{Irregularity, StreamClock};
+use super::clock::{Irregularity, Oddity, StreamClock};
 use super::gop::GopCache;
 use super::packet::{Packet, SharedPacket};
-use super::tracks::Tracks;
+use super::tracks::{Doubt, Tracks, track_ids};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::id::{ConnectionId, PublisherId, StreamId};
@@ -57,14 +57,21 @@ pub(crate) struct StreamStats {
     pub(crate) starved_frames: u64,
     pub(crate) gaps: u64,
     pub(crate) rebases: u64,
+    /// Messages whose time was replaced.
+    pub(crate) strays: u64,
     pub(crate) rate: Rate,
 }
 
 /// What became of a message.
+#[derive(Default)]
 pub(crate) struct Ingested {
+    /// To be sent on before it: headers that waited for the frame that they are for.
+    pub(crate) headers: Vec<SharedPacket>,
     /// To be sent on; `None` for what tells subscribers nothing new.
     pub(crate) packet: Option<SharedPacket>,
     pub(crate) odd: Option<Irregularity>,
+    /// Key frames that are none.
+    pub(crate) doubt: Option<Doubt>,
     /// Tracks or their formats changed.
     pub(crate) tracks_changed: bool,
     /// What was beyond it was dropped, not cached or not looked into.
@@ -137,24 +144,46 @@ impl Stream {
         let rate = self.stats.rate.add(payload.len(), now);
         self.tracks.set_limit(config.limits.tracks);
         let tracks_before = self.tracks.list().len();
+        let default_before = self.tracks.default_track(kind);
         let classified = match kind {
             MediaKind::Video => self.tracks.video(&payload),
             MediaKind::Audio => self.tracks.audio(&payload),
-            MediaKind::Data if payload.starts_with(ON_METADATA) => plain(Class::Metadata),
-            MediaKind::Data => plain(Class::Data),
+            MediaKind::Data if payload.starts_with(ON_METADATA) => Some(plain(Class::Metadata)),
+            MediaKind::Data => Some(plain(Class::Data)),
         };
+        let Some(classified) = classified else {
+            return Ingested {
+                rate,
+                ..Ingested::default()
+            };
+        };
+        let was_running = self.clock.is_running();
         let (timestamp, odd) = match classified.class {
-            Class::Key | Class::Inter | Class::Audio => {
-                self.clock.stamp(kind, classified.track, timestamp, now)
+            class if class.is_timed() => {
+                let from_zero = config.streams.start_at_zero;
+                let track = classified.track;
+                self.clock.stamp(kind, track, timestamp, from_zero, now)
             }
-            Class::Header | Class::Data => (self.clock.stamp_headers(timestamp), None),
             // FFmpeg takes an onMetaData at any other time for a track of text.
             Class::Metadata => (0, None),
+            _ => (self.clock.stamp_headers(timestamp), None),
         };
-        match odd {
-            Some(Irregularity::Gap(_)) => self.stats.gaps += 1,
-            Some(Irregularity::Backward(_)) => self.stats.rebases += 1,
+        match odd.map(|odd| odd.what) {
+            Some(Oddity::Gap(_)) => self.stats.gaps += 1,
+            Some(Oddity::Rebased(_) | Oddity::Apart(_)) => self.stats.rebases += 1,
+            Some(Oddity::Stray(_)) => self.stats.strays += 1,
             None => {}
+        }
+        let mut headers = Vec::new();
+        if classified.class.is_timed() {
+            let default = self.tracks.default_track(kind);
+            if !was_running {
+                headers = self.headers_at(timestamp, now, budget, |_| true);
+            } else if default != default_before {
+                // Who gets one track only has not been given this one's.
+                let is_new = |slot: &HeaderSlot| slot.kind == kind;
+                headers = self.headers_at(timestamp, now, budget, is_new);
+            }
         }
         let mut tracks_changed = self.tracks.list().len() != tracks_before;
         let headers_full = !self.has_room_for(&classified, payload.len(), config);
@@ -180,19 +209,23 @@ impl Stream {
                 let news = self.remember(&packet);
                 tracks_changed |= news && classified.slot.is_some();
                 limit = limit.or(self.gop.push(&packet, &config.gop));
-                news.then_some(packet)
+                // A header before the first frame goes out with that, at its time.
+                let waits = classified.slot.is_some() && !was_running;
+                (news && !waits).then_some(packet)
             }
         };
         Ingested {
+            headers,
             packet,
             odd,
+            doubt: self.tracks.take_doubt(),
             tracks_changed,
             limit,
             rate,
         }
     }
 
-    /// Counts a frame, and refuses it while memory is short (E2): from then to the
+    /// Counts a frame, and refuses it while memory is short: from then to the
     /// next key frame that fits.
     fn admit(&mut self, class: Class, budget: &Budget) -> bool {
         match class {
@@ -205,7 +238,7 @@ impl Stream {
                 self.stats.video_frames += 1;
                 self.starved |= budget.is_exhausted();
             }
-            Class::Audio | Class::Data => {
+            Class::Audio | Class::Data | Class::Prelude => {
                 self.stats.audio_frames += u64::from(class == Class::Audio);
                 if budget.is_exhausted() {
                     self.stats.starved_frames += 1;
@@ -247,38 +280,70 @@ impl Stream {
             return !same;
         }
         let Some(slot) = packet.slot else { return true };
+        let place = self.headers.iter().position(|(s, _)| *s == slot);
+        if let Some(place) = place
+            && self.headers[place].1.payload() == packet.payload()
+        {
+            return false;
+        }
+        let count = self.headers.len();
+        if slot.tracks != 0 {
+            // One for several tracks stands for those of each of them.
+            let covered = track_ids(slot.kind, packet.payload());
+            self.headers.retain(|(s, _)| {
+                let same = (s.kind, s.refinement) == (slot.kind, slot.refinement);
+                *s == slot || !same || s.tracks != 0 || !covered.contains(&s.track)
+            });
+        }
+        let replaced = place.is_some() || self.headers.len() < count;
         match self.headers.iter_mut().find(|(s, _)| *s == slot) {
-            Some((_, old)) if old.payload() == packet.payload() => return false,
-            Some((_, old)) => {
-                *old = packet.clone();
-                // Frames before a new configuration cannot be decoded with it.
-                self.gop.clear();
-            }
+            Some((_, old)) => *old = packet.clone(),
             None => self.headers.push((slot, packet.clone())),
+        }
+        if replaced {
+            // Frames before a new configuration cannot be decoded with it.
+            self.gop.clear();
         }
         true
     }
 
-    /// What a joining subscriber gets at once (S6): metadata, every header, then
+    /// The headers in force, those that refine others behind them, at the time of the
+    /// frame that follows.
+    fn headers_at(
+        &self,
+        timestamp: u32,
+        now: Time,
+        budget: &Arc<Budget>,
+        fits: impl Fn(&HeaderSlot) -> bool,
+    ) -> Vec<SharedPacket> {
+        let mut headers = Vec::with_capacity(self.headers.len());
+        for refinement in [false, true] {
+            let of_these = self
+                .headers
+                .iter()
+                .filter(|(slot, _)| slot.refinement == refinement && fits(slot));
+            headers.extend(of_these.filter_map(|(slot, p)| {
+                let classified = Classified {
+                    class: p.class,
+                    track: p.track,
+                    leads: p.track == self.tracks.default_track(p.kind),
+                    form: self.tracks.header_form(p.kind, p.payload()),
+                    slot: Some(*slot),
+                };
+                let payload = Payload::try_copy_from_slice(p.payload())?;
+                Packet::new(p.kind, classified, timestamp, now, payload, budget)
+            }));
+        }
+        headers
+    }
+
+    /// What a joining subscriber gets at once: metadata, every header, then
     /// the frames from the newest key frame on. Headers carry the time of the
-    /// first frame that follows, not of when they came.
+    /// first frame that follows, not of when they came; those of a publisher that has
+    /// sent no frame yet come with its first.
     pub(crate) fn snapshot(&self, budget: &Arc<Budget>, now: Time) -> Vec<SharedPacket> {
         let frames = self.gop.newest();
         let mut packets = Vec::with_capacity(1 + self.headers.len() + frames.size_hint().0);
-        let start = self
-            .gop
-            .newest()
-            .next()
-            .map_or(self.clock.newest() as u32, |first| first.timestamp);
-        let restamp = |p: &Packet| {
-            let classified = Classified {
-                class: p.class,
-                track: p.track,
-                slot: p.slot,
-            };
-            let payload = Payload::try_copy_from_slice(p.payload())?;
-            Packet::new(p.kind, classified, start, now, payload, budget)
-        };
         match &self.metadata {
             Some(metadata) => packets.push(metadata.clone()),
             None if !self.tracks.list().is_empty() => {
@@ -295,12 +360,10 @@ impl Stream {
             }
             None => {}
         }
-        for refinement in [false, true] {
-            let of_this_kind = self
-                .headers
-                .iter()
-                .filter(|(slot, _)| slot.refinement == refinement);
-            packets.extend(of_this_kind.filter_map(|(_, header)| restamp(header)));
+        if self.clock.is_running() {
+            let first = self.gop.newest().next();
+            let start = first.map_or(self.clock.newest() as u32, |first| first.timestamp);
+            packets.extend(self.headers_at(start, now, budget, |_| true));
         }
         packets.extend(frames.cloned());
         packets
@@ -313,7 +376,6 @@ impl Stream {
                 id: self.id,
                 name: self.name.clone(),
             },
-            has_video: self.tracks.has_video(),
             tracks: self.tracks.list(),
             snapshot,
             clock: self.clock.newest(),

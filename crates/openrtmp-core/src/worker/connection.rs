@@ -70,6 +70,10 @@ pub(crate) struct Connection<S> {
     pub(super) opened: Time,
     /// The app that `connect` named.
     pub(super) app: StreamName,
+    /// What `connect` said the peer is (`flashVer`), fit to be shown.
+    pub(super) software: Box<str>,
+    /// What it was last granted to publish or play, as log lines have it.
+    pub(super) does: Option<Box<str>>,
     pub(super) publishing: Vec<Publication>,
     /// Message streams that play, and what.
     pub(super) playing: Vec<(u32, StreamId)>,
@@ -181,6 +185,8 @@ impl<S: Stream> Connection<S> {
             held: Duration::ZERO,
             last_input: context.now,
             app: context.shared.host_name(""),
+            software: Box::default(),
+            does: None,
             publishing: Vec::new(),
             playing: Vec::new(),
             pending: Vec::new(),
@@ -239,8 +245,9 @@ impl<S: Stream> Connection<S> {
             return stalled.into_iter().chain(self.end.deadline()).min();
         }
         let other = self.io.coalesce_until.into_iter().chain(stalled);
-        let decision = self.pending.iter().filter_map(|p| match p.waits_for {
-            WaitsFor::Host(until) => Some(until),
+        let decision = self.pending.iter().filter_map(|p| match &p.waits_for {
+            // An answer in time is on its way.
+            WaitsFor::Host(until, asked) => (!asked.0.is_settled()).then_some(*until),
             WaitsFor::Publisher | WaitsFor::Worker(_) => None,
         });
         let other = other.chain(decision);

@@ -3,7 +3,7 @@
 //! [`Connections`] knows bytes and time. What a connection publishes, plays and asks
 //! for is the business of the rooms beside it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 
 use openrtmp_protocol::Time;
@@ -15,7 +15,7 @@ use super::end::End;
 use super::timers::{self, Timer};
 use super::work;
 use crate::events::CloseReason;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, IdMap};
 use crate::limit::Limit;
 use crate::platform::{Platform, Stream, Token};
 use crate::stream::queue::{WriteEnd, Written};
@@ -31,7 +31,7 @@ const MUCH: usize = WRITE_BUDGET / 2;
 /// The connections of one worker.
 pub(super) struct Connections<S> {
     slab: Slab<Connection<S>>,
-    slots: HashMap<ConnectionId, usize>,
+    slots: IdMap<ConnectionId, usize>,
     /// To be written to at the end of the turn.
     dirty: Vec<usize>,
     /// Takes the place of `dirty` while that is being worked on.
@@ -61,7 +61,7 @@ impl<S> Default for Connections<S> {
     fn default() -> Connections<S> {
         Connections {
             slab: Slab::new(),
-            slots: HashMap::new(),
+            slots: IdMap::default(),
             dirty: Vec::new(),
             spare: Vec::new(),
             unwritten: VecDeque::new(),
@@ -404,7 +404,7 @@ impl<S: Stream> Connections<S> {
             WRITE_BUDGET,
             |packet| {
                 if let Some(histogram) = delay {
-                    histogram.record(now.since(packet.received));
+                    histogram.record_sent(packet.received, now);
                 }
             },
         );

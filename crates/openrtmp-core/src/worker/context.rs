@@ -11,7 +11,7 @@ use crate::id::ConnectionId;
 use crate::inbox::Command;
 use crate::limit::Limit;
 use crate::log_limit::Cause;
-use crate::metrics::ErrorCounts;
+use crate::metrics::{ErrorCounts, IgnoredCounts};
 use crate::platform::Platform;
 use crate::rate::Rate;
 use crate::shared::Shared;
@@ -49,6 +49,8 @@ pub(super) struct Totals {
     pub(super) rate_in: Rate,
     pub(super) rate_out: Rate,
     pub(super) errors: ErrorCounts,
+    /// Of connections that are over.
+    pub(super) ignored: IgnoredCounts,
     pub(super) dropped_frames: u64,
 }
 

@@ -12,7 +12,7 @@ use super::work;
 use crate::config::{Listen, ListenTransport};
 use crate::events::Event;
 use crate::log_limit::Cause;
-use crate::platform::{Listener, Platform, Poller, Token, listener_is_gone};
+use crate::platform::{Listener, Platform, Poller, Token, is_out_of_descriptors, listener_is_gone};
 use crate::sync::lock;
 
 /// Tokens of listeners; connections use their slot.
@@ -109,6 +109,8 @@ pub(super) struct Listeners<L> {
     left: usize,
     /// More connections wait than one turn accepts.
     has_more: bool,
+    /// Accepting failed, and has not worked since.
+    failing: bool,
 }
 
 impl<L> Default for Listeners<L> {
@@ -118,6 +120,7 @@ impl<L> Default for Listeners<L> {
             tokens: 0,
             left: 0,
             has_more: false,
+            failing: false,
         }
     }
 }
@@ -381,7 +384,15 @@ impl<L: Listener> Listeners<L> {
                 self.has_more = true;
                 return None;
             }
-            match listener.accept() {
+            let accepted = listener.accept();
+            let works = match &accepted {
+                Ok(_) => true,
+                Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+            };
+            if works && std::mem::take(&mut self.failing) {
+                *lock(&context.shared.accept_failure) = None;
+            }
+            match accepted {
                 Ok((socket, peer)) => {
                     self.left -= 1;
                     return Some(Accepted {
@@ -400,6 +411,8 @@ impl<L: Listener> Listeners<L> {
                 Err(e) => {
                     let retry = context.config.limits.accept_retry;
                     report_failure(context, &e, retry);
+                    self.failing = true;
+                    *lock(&context.shared.accept_failure) = Some(e.to_string());
                     let until = context.now + retry;
                     listening.paused_until = Some(until);
                     context.timers.set(until, Timer::Accept);
@@ -423,7 +436,11 @@ fn release<P: Platform>(context: &mut Context<P>, mut listening: Listening<P::Li
 
 fn report_failure<P: Platform>(context: &Context<P>, error: &io::Error, retry: Duration) {
     if context.may_log(Cause::Accept, log::Level::Error) {
-        log::error!("accepting failed, next try in {retry:?}: {error}");
+        let remedy = match is_out_of_descriptors(error) {
+            true => "; allow the process more open files (ulimit -n, systemd's LimitNOFILE)",
+            false => "",
+        };
+        log::error!("accepting failed, next try in {retry:?}: {error}{remedy}");
     }
     context.emit(Event::AcceptFailed {
         error: error.to_string(),

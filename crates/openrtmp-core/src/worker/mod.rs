@@ -31,6 +31,7 @@ mod context;
 mod dialing;
 mod end;
 mod listeners;
+mod lives;
 mod players;
 mod report;
 mod requests;
@@ -234,8 +235,9 @@ impl<P: Platform> Worker<P> {
             index,
             ..
         } = &self.context;
+        let worker = (*index, self.connections.len());
         self.load
-            .worked(*now, platform.now(), &shared.placement, *index);
+            .worked(*now, platform.now(), &shared.placement, worker);
     }
 
     #[cfg(test)]
@@ -374,14 +376,12 @@ impl<P: Platform> Worker<P> {
             Command::Snapshot {
                 stream,
                 join,
-                has_video,
                 packets,
             } => self.players.deliver_snapshot(
                 &mut self.context,
                 &mut self.connections,
                 stream,
                 join,
-                has_video,
                 &packets,
             ),
             Command::Packet { stream, packet } => {

@@ -1,14 +1,16 @@
 //! The players of this worker's connections, by stream, wherever it lives.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::session::{Stage, published};
+use openrtmp_protocol::session::{MediaKind, Stage, published};
 
 use super::connection::Connection;
 use super::connections::Connections;
 use super::context::Context;
+use super::requests::Request;
 use super::session::Session;
 use super::work;
 use crate::events::{CloseReason, Event};
@@ -16,12 +18,12 @@ use crate::id::{ConnectionId, StreamId};
 use crate::inbox::{Command, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
-use crate::platform::{Platform, Stream};
+use crate::platform::Platform;
 use crate::secret::StreamName;
 use crate::steps;
 use crate::stream::class::Class;
 use crate::stream::directory::Attached;
-use crate::stream::gate::Gate;
+use crate::stream::gate::{Gate, Missing};
 use crate::stream::message::StreamNews;
 use crate::stream::packet::SharedPacket;
 
@@ -50,6 +52,10 @@ pub(super) struct Subscriber {
     pub(super) gate: Gate,
     /// Packets go to it: its snapshot came, or it was here before the stream.
     attached: bool,
+    /// Packets go to it, and a snapshot is to bring the video it did not want before.
+    awaits_video: bool,
+    /// It gets every track, as they are; else the default ones, as plain as can be.
+    all_tracks: bool,
     pub(super) since: Time,
     /// When its first key frame (or audio frame) was queued.
     pub(super) first_frame: Option<Time>,
@@ -76,9 +82,9 @@ impl Players {
         context: &mut Context<P>,
         connection: &mut Connection<P::Stream>,
         slot: usize,
-        message_stream: u32,
-        name: &StreamName,
+        request: &Request,
     ) -> Option<Joining> {
+        let (attempt, message_stream) = (&request.attempt, request.message_stream);
         context.joins += 1;
         let join = JoinId(context.joins);
         let mut directory = context.shared.directory.lock();
@@ -86,7 +92,7 @@ impl Players {
             stream: id,
             home,
             name,
-        } = directory.attach(name, context.index);
+        } = directory.attach(&attempt.stream, context.index);
         // Sent with the lock held: it cannot be overtaken by the stream's end.
         if let Some(home) = home.filter(|&home| home != context.index) {
             let worker = context.index;
@@ -112,8 +118,12 @@ impl Players {
             slot,
             message_stream,
             join,
-            gate: Gate::joining(false),
+            gate: Gate::for_so_long(request.duration),
             attached: false,
+            awaits_video: false,
+            all_tracks: context.config.streams.all_tracks
+                || connection.session.knows_multitrack()
+                || asks_for_all_tracks(attempt.query.reveal()),
             since: context.now,
             first_frame: None,
             loss_reported: false,
@@ -169,20 +179,28 @@ impl Players {
         connections: &mut Connections<P::Stream>,
         id: StreamId,
         join: JoinId,
-        has_video: bool,
         packets: &[SharedPacket],
     ) {
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
-        let is_it = |s: &&mut Subscriber| s.join == join && !s.attached;
+        let is_it = |s: &&mut Subscriber| s.join == join && (!s.attached || s.awaits_video);
         let Some(subscriber) = audience.subscribers.iter_mut().find(is_it) else {
             return;
         };
         context.work += work::DELIVERY * packets.len() as u64;
         steps::walk(packets.len() * steps::DELIVERY);
+        let wanted: fn(&SharedPacket) -> bool = match subscriber.awaits_video {
+            // A key frame came meanwhile: what is older is of no use any more.
+            true if !subscriber.gate.waits_for_video() => |_| false,
+            true => |packet| packet.kind == MediaKind::Video && packet.class.is_timed(),
+            false => |_| true,
+        };
+        if !subscriber.attached {
+            subscriber.gate.restart();
+        }
         subscriber.attached = true;
-        subscriber.gate.join(has_video);
+        subscriber.awaits_video = false;
         guarded(
             context,
             connections,
@@ -191,6 +209,7 @@ impl Players {
                 let Some(connection) = connections.get_mut(subscriber.slot) else {
                     return;
                 };
+                let packets = packets.iter().filter(|&packet| wanted(packet));
                 if let Err(reason) = subscriber.take_snapshot(context, connection, packets) {
                     return connections.doom(subscriber.slot, reason);
                 }
@@ -215,6 +234,7 @@ impl Players {
         context.work += work::DELIVERY * audience.subscribers.len() as u64;
         steps::walk(audience.subscribers.len() * steps::DELIVERY);
         let name = &audience.name;
+        let is_plain = packet.is_plain();
         guarded(
             context,
             connections,
@@ -223,6 +243,13 @@ impl Players {
                 if !subscriber.attached {
                     return;
                 }
+                let packet = match is_plain || subscriber.all_tracks {
+                    true => packet,
+                    false => match packet.plain_form(&context.shared.budget) {
+                        Some(plain) => plain,
+                        None => return,
+                    },
+                };
                 let Some((connection, dirty)) = connections.for_writing(subscriber.slot) else {
                     return;
                 };
@@ -236,9 +263,15 @@ impl Players {
                         true => Limit::QueueBytes,
                         false => Limit::QueueDelay,
                     };
-                    subscriber.report_loss(context, name, lost, limit);
+                    subscriber.report_loss(context, connection.peer, name, lost, limit);
                 }
                 dirty.mark(connection);
+                if subscriber.gate.take_end() {
+                    connection
+                        .session
+                        .notify_complete(subscriber.message_stream);
+                    connections.pump(context, subscriber.slot);
+                }
             },
         );
     }
@@ -275,28 +308,54 @@ impl Players {
         );
     }
 
-    /// Changes what one subscription lets pass.
-    pub(super) fn with_gate<S: Stream>(
+    /// Changes what one subscription lets pass. What it misses of what it wants again
+    /// it is given as if it joined: as [`Players::subscribe`] has it.
+    pub(super) fn with_gate<P: Platform>(
         &mut self,
-        connection: &Connection<S>,
+        context: &mut Context<P>,
+        connection: &Connection<P::Stream>,
         message_stream: u32,
-        change: impl FnOnce(&mut Gate),
-    ) {
+        change: impl FnOnce(&mut Gate) -> Missing,
+    ) -> Option<Joining> {
         let playing = &connection.playing;
-        let Some(&(_, stream)) = playing.iter().find(|(m, _)| *m == message_stream) else {
-            return;
-        };
-        let Some(audience) = self.audiences.get_mut(&stream) else {
-            return;
-        };
-        if let Some(subscriber) = audience
+        let &(_, stream) = playing.iter().find(|(m, _)| *m == message_stream)?;
+        let audience = self.audiences.get_mut(&stream)?;
+        let subscriber = audience
             .subscribers
             .iter_mut()
-            .find(|s| s.connection == connection.id && s.message_stream == message_stream)
-        {
-            change(&mut subscriber.gate);
+            .find(|s| s.connection == connection.id && s.message_stream == message_stream)?;
+        let missing = change(&mut subscriber.gate);
+        // One that has not joined yet will be given everything.
+        if missing == Missing::Nothing || !subscriber.attached {
+            return None;
         }
+        let directory = context.shared.directory.lock();
+        let home = directory.home_of(stream)?;
+        context.joins += 1;
+        let join = JoinId(context.joins);
+        subscriber.join = join;
+        subscriber.attached = missing == Missing::Video;
+        subscriber.awaits_video = subscriber.attached;
+        if home == context.index {
+            return Some(Joining { stream, join });
+        }
+        // Sent with the lock held, as by subscribe.
+        let worker = context.index;
+        context.send(
+            home,
+            Command::Join {
+                stream,
+                worker,
+                join,
+            },
+        );
+        None
     }
+}
+
+/// Whether a player asks for more than the default tracks: `?tracks=all`.
+fn asks_for_all_tracks(query: &str) -> bool {
+    query.split('&').any(|part| part == "tracks=all")
 }
 
 /// Works for each subscriber in turn. Whose work panics is closed, whatever the work
@@ -407,11 +466,11 @@ impl Subscriber {
         unreported
     }
 
-    fn take_snapshot<P: Platform>(
+    fn take_snapshot<'a, P: Platform>(
         &mut self,
         context: &mut Context<P>,
         connection: &mut Connection<P::Stream>,
-        packets: &[SharedPacket],
+        packets: impl Iterator<Item = &'a SharedPacket>,
     ) -> Result<(), CloseReason> {
         let queue = &connection.queue;
         // Who asks to play again and again is given it once more only.
@@ -423,7 +482,17 @@ impl Subscriber {
                 queue.bytes()
             )));
         }
+        if let Some(delay) = &mut connection.delay {
+            delay.join(context.now);
+        }
         for packet in packets {
+            let packet = match self.all_tracks {
+                true => packet,
+                false => match packet.plain_form(&context.shared.budget) {
+                    Some(plain) => plain,
+                    None => continue,
+                },
+            };
             if self.gate.admit(packet) {
                 if !connection.queue.reserve() {
                     return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
@@ -445,13 +514,15 @@ impl Subscriber {
         match news {
             StreamNews::Began => {
                 self.attached = true;
-                // Tracks are not known yet: audio must not wait for video that may
-                // never come.
-                self.gate.join(false);
+                self.awaits_video = false;
+                self.gate.restart();
                 session.notify_published(self.message_stream);
             }
             // Nobody is told, but its video starts at a key frame.
-            StreamNews::Restarted => self.gate.restart(),
+            StreamNews::Restarted => {
+                self.awaits_video = false;
+                self.gate.restart();
+            }
             StreamNews::Ended => {
                 self.attached = false;
                 session.notify_unpublished(self.message_stream);
@@ -468,6 +539,7 @@ impl Subscriber {
     fn report_loss<P: Platform>(
         &self,
         context: &Context<P>,
+        peer: SocketAddr,
         name: &StreamName,
         frames: u64,
         limit: Limit,
@@ -475,7 +547,7 @@ impl Subscriber {
         context.report_limit(limit, Some(self.connection));
         if context.may_log(Cause::TooSlow, log::Level::Warn) {
             log::warn!(
-                connection:% = self.connection, stream:% = name, frames = frames;
+                peer:% = peer, connection:% = self.connection, stream:% = name, frames = frames;
                 "player is too slow; video dropped to the next key frame"
             );
         }

@@ -25,6 +25,7 @@ impl<P: Platform> Worker<P> {
                 bitrate_out: context.totals.rate_out.bits_per_second(now),
             },
             errors: context.totals.errors,
+            ignored: context.totals.ignored,
             dropped_frames: context.totals.dropped_frames,
             ..WorkerReport::default()
         };
@@ -34,6 +35,8 @@ impl<P: Platform> Worker<P> {
                 name: stream.name.clone(),
                 uptime_seconds: now.since(stream.started).as_secs_f64(),
                 live: stream.publisher.is_some(),
+                connection: stream.connection(),
+                taps: stream.taps.len(),
                 bytes: stream.stats.bytes,
                 bitrate: stream.stats.rate.bits_per_second(now),
                 video_frames: stream.stats.video_frames,
@@ -41,6 +44,7 @@ impl<P: Platform> Worker<P> {
                 keyframes: stream.stats.keyframes,
                 gaps: stream.stats.gaps,
                 rebases: stream.stats.rebases,
+                strays: stream.stats.strays,
                 starved_frames: stream.stats.starved_frames,
                 gop_bytes: stream.gop().bytes(),
                 gop_frames: stream.gop().frames(),
@@ -52,6 +56,7 @@ impl<P: Platform> Worker<P> {
             if let Some(delay) = &connection.delay {
                 report.delay.merge(delay);
             }
+            report.ignored.add(&connection.session.ignored());
             report.connections.push(ConnectionMetrics {
                 id: connection.id,
                 peer: connection.peer,
@@ -60,6 +65,12 @@ impl<P: Platform> Worker<P> {
                 bytes_in: connection.bytes_in,
                 bytes_out: connection.bytes_out,
                 queue_bytes: connection.queue.bytes(),
+                publishes: connection.publishing.iter().map(|p| p.stream).collect(),
+                plays: connection
+                    .playing
+                    .iter()
+                    .map(|(_, stream)| *stream)
+                    .collect(),
             });
         }
         for (id, audience) in self.players.iter() {

@@ -7,7 +7,9 @@ use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
 use super::connection::{Connection, Publication};
-use crate::access::{AccessAction, Attempt, Decision, Refusal, reason_text};
+use super::lives;
+use super::players::Joining;
+use crate::access::{AccessAction, Asked, Attempt, Decision, Refusal, reason_text};
 use crate::addresses::AddressSlot;
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
@@ -30,6 +32,8 @@ pub(super) struct Request {
     pub(super) id: RequestId,
     pub(super) message_stream: u32,
     pub(super) attempt: Attempt,
+    /// How much of a stream is to be played; `None`: all.
+    pub(super) duration: Option<Duration>,
 }
 
 /// A request that is not decided yet, or not carried out.
@@ -41,7 +45,7 @@ pub(super) struct Pending {
 /// What a request waits for.
 pub(super) enum WaitsFor {
     /// The host's decision, until then.
-    Host(Time),
+    Host(Time, Asked),
     /// The stream's present publisher, by leaving.
     Publisher,
     /// It is granted, and carried out on that worker, where the connection goes.
@@ -54,6 +58,7 @@ impl Request {
             id,
             message_stream,
             attempt,
+            duration: None,
         }
     }
 }
@@ -80,8 +85,8 @@ impl<P: Platform> Worker<P> {
         match decision {
             Decision::Granted => self.place(slot, request),
             Decision::Refused(refusal) => self.refuse(slot, &request, refusal),
-            Decision::Pending => {
-                let waits_for = WaitsFor::Host(self.context.now + timeout);
+            Decision::Pending(asked) => {
+                let waits_for = WaitsFor::Host(self.context.now + timeout, asked);
                 connection.pending.push(Pending { request, waits_for });
             }
         }
@@ -166,7 +171,7 @@ impl<P: Platform> Worker<P> {
     pub(super) fn next_worker_of(&self, connection: &Connection<P::Stream>) -> Option<usize> {
         let worker = connection.pending.iter().find_map(|p| match p.waits_for {
             WaitsFor::Worker(worker) => Some(worker),
-            WaitsFor::Host(_) | WaitsFor::Publisher => None,
+            WaitsFor::Host(..) | WaitsFor::Publisher => None,
         })?;
         match connection.is_idle_but_for_one_request() {
             true => Some(worker),
@@ -375,15 +380,16 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let joining = self.players.subscribe(
-            &mut self.context,
-            connection,
-            slot,
-            request.message_stream,
-            &request.attempt.stream,
-        );
-        if let Some(joining) = joining {
-            self.join(joining.stream, self.context.index, joining.join);
+        let joining = self
+            .players
+            .subscribe(&mut self.context, connection, slot, &request);
+        self.answer_join(joining);
+    }
+
+    /// A subscription here, if any, is to be given what its stream, which lives here, has.
+    pub(super) fn answer_join(&mut self, joining: Option<Joining>) {
+        if let Some(Joining { stream, join }) = joining {
+            self.join(stream, self.context.index, join);
         }
     }
 
@@ -410,24 +416,23 @@ impl<P: Platform> Worker<P> {
     }
 
     fn report_access(
-        &self,
+        &mut self,
         slot: usize,
         attempt: &Attempt,
         target: &StreamName,
         refused: Option<&RejectReason>,
     ) {
-        let Some(connection) = self.connections.get(slot) else {
+        let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
         let action = attempt.action;
         let reason = refused.map(reason_text).unwrap_or_default();
         let (peer, id) = (connection.peer, connection.id);
-        if refused.is_some() {
-            if self.context.may_log(Cause::Refused, log::Level::Warn) {
-                log::warn!(peer:% = peer, connection:% = id; "{} {target} refused: {reason}", action.as_str());
-            }
-        } else if self.context.may_log(Cause::Granted, log::Level::Info) {
-            log::info!(peer:% = peer, connection:% = id; "{} {target}", action.as_str());
+        if refused.is_none() {
+            lives::granted(&self.context, connection, action, target);
+        } else if self.context.may_log(Cause::Refused, log::Level::Warn) {
+            let software = connection.software.as_ref();
+            log::warn!(peer:% = peer, connection:% = id, software = software; "{} {target} refused: {reason}", action.as_str());
         }
         self.context.emit(Event::Access {
             action,
@@ -451,10 +456,11 @@ impl<P: Platform> Worker<P> {
     /// A message of a publisher of a stream that lives here.
     pub(super) fn ingest(&mut self, message: PublisherMessage) {
         let stream = message.stream;
-        if let Some(packet) = self.streams.ingest(&mut self.context, message) {
-            self.players
-                .fan_out(&mut self.context, &mut self.connections, stream, &packet);
-        }
+        let (players, connections) = (&mut self.players, &mut self.connections);
+        self.streams
+            .ingest(&mut self.context, message, |context, packet| {
+                players.fan_out(context, connections, stream, packet);
+            });
     }
 
     /// A publication of a connection here is over, by its own doing.
@@ -505,14 +511,13 @@ impl<P: Platform> Worker<P> {
 
     /// A player wants to join a stream that lives here.
     pub(super) fn join(&mut self, stream: StreamId, worker: usize, join: JoinId) {
-        if let Some(snapshot) = self.streams.join(&mut self.context, stream, worker, join) {
+        if let Some(packets) = self.streams.join(&mut self.context, stream, worker, join) {
             self.players.deliver_snapshot(
                 &mut self.context,
                 &mut self.connections,
                 stream,
                 join,
-                snapshot.has_video,
-                &snapshot.packets,
+                &packets,
             );
         }
     }
@@ -552,7 +557,9 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The server stops: who does something here is told, the others go at once.
+    /// The server stops: who publishes, and who can connect again elsewhere, is asked to
+    /// leave and has the time of the stop for it. Who only plays is told that it is over
+    /// and goes once that is sent; who does nothing goes at once.
     pub(super) fn announce_stop(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
@@ -560,8 +567,13 @@ impl<P: Platform> Worker<P> {
         if connection.publishing.is_empty() && connection.playing.is_empty() {
             return self.end(slot, CloseReason::ServerStopped);
         }
-        connection.session.announce_stop();
-        self.connections.settle(&mut self.context, slot);
+        if connection.session.announce_stop() || !connection.publishing.is_empty() {
+            return self.connections.settle(&mut self.context, slot);
+        }
+        for (message_stream, _) in &connection.playing {
+            connection.session.notify_unpublished(*message_stream);
+        }
+        self.end(slot, CloseReason::ServerStopped);
     }
 
     /// The last words before force: players learn that it is over.

@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openrtmp_protocol::session::{ClientMode, RejectReason, RequestId, SessionError, Stage};
+use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{Secret, Time};
 
 use super::Worker;
 use super::connection::{Connection, Publication, Released, stage_name};
+use super::lives;
 use super::requests::{Request, WaitsFor};
 use super::session::{PLAYED, Session, SessionEvent};
 use super::work;
@@ -219,6 +221,7 @@ impl<P: Platform> Worker<P> {
                 let query = wish.query.reveal();
                 if wish.action == AccessAction::Connect {
                     connection.app = shared.peer_name(&wish.app, query);
+                    connection.software = shown(&wish.software).to_string().into();
                     self.take_place(slot);
                 }
                 self.context.work += work::REQUEST;
@@ -230,11 +233,19 @@ impl<P: Platform> Worker<P> {
                     Some(name) => shared.peer_name(name.reveal(), query),
                     None => shared.host_name(""),
                 };
+                let duration = wish.duration;
                 let attempt = Attempt {
                     query: wish.query,
                     ..attempt(connection, wish.action, name)
                 };
-                self.ask(slot, Request::new(request, message_stream, attempt));
+                let request = Request::new(request, message_stream, attempt);
+                self.ask(
+                    slot,
+                    Request {
+                        duration,
+                        ..request
+                    },
+                );
             }
             SessionEvent::Ready => self.begin_errand(slot),
             SessionEvent::PublishEnd { message_stream } => {
@@ -259,7 +270,11 @@ impl<P: Platform> Worker<P> {
                 paused,
             } => {
                 let change = |gate: &mut Gate| gate.set_paused(paused);
-                self.players.with_gate(connection, message_stream, change);
+                let context = &mut self.context;
+                let joining = self
+                    .players
+                    .with_gate(context, connection, message_stream, change);
+                self.answer_join(joining);
             }
             SessionEvent::Receive {
                 message_stream,
@@ -267,7 +282,11 @@ impl<P: Platform> Worker<P> {
                 wanted,
             } => {
                 let change = |gate: &mut Gate| gate.set_wanted(kind, wanted);
-                self.players.with_gate(connection, message_stream, change);
+                let context = &mut self.context;
+                let joining = self
+                    .players
+                    .with_gate(context, connection, message_stream, change);
+                self.answer_join(joining);
             }
             SessionEvent::Withdrawn { request } => {
                 let pending = &mut connection.pending;
@@ -428,7 +447,11 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        let is_late = |waits_for: &WaitsFor| matches!(*waits_for, WaitsFor::Host(at) if at <= now);
+        // An answer that was given in time counts, though it is still on its way.
+        let is_late = |waits_for: &WaitsFor| match waits_for {
+            WaitsFor::Host(until, asked) => *until <= now && asked.0.settle(),
+            WaitsFor::Publisher | WaitsFor::Worker(_) => false,
+        };
         let late = connection.pending.iter().filter(|p| is_late(&p.waits_for));
         let late: Vec<_> = late.map(|p| p.request.id).collect();
         let id = connection.id;
@@ -493,10 +516,13 @@ impl<P: Platform> Worker<P> {
         self.context.work += work::CONNECTION;
         let departure = Departure::of(connection.end.reason().unwrap_or(&reason));
         self.release(slot, departure);
-        let Some(connection) = self.connections.remove(&mut self.context, slot) else {
+        let Some(mut connection) = self.connections.remove(&mut self.context, slot) else {
             return;
         };
-        let reason = connection.end.into_reason(reason);
+        let reason = std::mem::take(&mut connection.end).into_reason(reason);
+        lives::closed(&self.context, &connection, &reason);
+        let ignored = connection.session.ignored();
+        self.context.totals.ignored.add(&ignored);
         let (id, peer) = (connection.id, connection.peer);
         if matches!(reason, CloseReason::Network(_)) {
             self.context.totals.errors.network += 1;
@@ -505,9 +531,6 @@ impl<P: Platform> Worker<P> {
         shared.locations.remove(id);
         shared.newcomers.forget(connection.opened, id);
         shared.connections.fetch_sub(1, Ordering::AcqRel);
-        if self.context.may_log(Cause::Connection, log::Level::Debug) {
-            log::debug!(peer:% = peer, connection:% = id, reason:% = reason; "connection closed");
-        }
         self.context.emit(Event::ConnectionClosed {
             connection: id,
             peer,

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{
-    ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId, ServerEvent,
-    ServerSession, SessionError, SessionLimit, Stage,
+    Capabilities, ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId,
+    ServerEvent, ServerSession, SessionError, SessionLimit, Stage,
 };
 use openrtmp_protocol::{Secret, Time};
 
 use crate::access::AccessAction;
+use crate::metrics::IgnoredCounts;
 use crate::outgoing::Errand;
 
 /// The message stream of everything that an outgoing connection plays: it has one only,
@@ -76,6 +77,10 @@ pub(super) struct Wish {
     /// The stream, of `publish` and `play`.
     pub(super) name: Option<openrtmp_protocol::StreamName>,
     pub(super) query: Secret,
+    /// Who the peer says it is, of `connect`.
+    pub(super) software: String,
+    /// How much of the stream is wanted, of `play`; `None`: all.
+    pub(super) duration: Option<Duration>,
 }
 
 impl Session {
@@ -192,6 +197,18 @@ impl Session {
         }
     }
 
+    /// Whether what we send may hold several tracks. Another server passes on what it
+    /// does not know.
+    pub(super) fn knows_multitrack(&self) -> bool {
+        match self {
+            Session::Server(session) => {
+                let capabilities = session.capabilities();
+                capabilities.is_some_and(Capabilities::knows_multitrack)
+            }
+            Session::Client(_) => true,
+        }
+    }
+
     /// The message stream that what we publish to the other server goes out on.
     pub(super) fn media_stream(&self) -> Option<u32> {
         match self {
@@ -229,6 +246,28 @@ impl Session {
         }
     }
 
+    /// What is played on a message stream was played as long as the peer asked for.
+    pub(super) fn notify_complete(&mut self, message_stream: u32) {
+        if let Session::Server(session) = self {
+            session.notify_complete(message_stream);
+        }
+    }
+
+    /// Messages that were put up with and came to nothing.
+    pub(super) fn ignored(&self) -> IgnoredCounts {
+        match self {
+            Session::Server(session) => IgnoredCounts {
+                unknown: session.unknown_messages(),
+                unreadable: session.unreadable_messages(),
+                dropped: session.dropped_media(),
+            },
+            Session::Client(client) => IgnoredCounts {
+                unreadable: client.session.unreadable_messages(),
+                ..IgnoredCounts::default()
+            },
+        }
+    }
+
     /// The peer may no longer publish on a message stream.
     pub(super) fn end_publish(&mut self, message_stream: u32, reason: &str) {
         if let Session::Server(session) = self {
@@ -238,15 +277,21 @@ impl Session {
     }
 
     /// The server stops: whoever can is asked to connect again, the others are told.
-    pub(super) fn announce_stop(&mut self) {
+    /// True for those who can: they leave by themselves.
+    pub(super) fn announce_stop(&mut self) -> bool {
         let text = "the server is stopping";
         match self {
             Session::Server(session) => {
-                if !session.request_reconnect(None, text) {
+                let asked = session.request_reconnect(None, text);
+                if !asked {
                     session.send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, text));
                 }
+                asked
             }
-            Session::Client(client) => client.session.close(),
+            Session::Client(client) => {
+                client.session.close();
+                false
+            }
         }
     }
 
@@ -302,6 +347,8 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
                 app: connect.app,
                 name: None,
                 query: connect.query,
+                software: connect.flash_version,
+                duration: None,
             };
             request(id, 0, wish)
         }
@@ -317,7 +364,11 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
             stream,
             name,
             query,
-        } => request(id, stream, Wish::of(AccessAction::Play, name, query)),
+            duration,
+        } => {
+            let wish = Wish::of(AccessAction::Play, name, query);
+            request(id, stream, Wish { duration, ..wish })
+        }
         ServerEvent::PublishEnd { stream } => SessionEvent::PublishEnd {
             message_stream: stream,
         },
@@ -359,6 +410,8 @@ impl Wish {
             app: String::new(),
             name: Some(name),
             query,
+            software: String::new(),
+            duration: None,
         }
     }
 }

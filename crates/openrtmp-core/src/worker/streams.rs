@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openrtmp_protocol::session::MediaKind;
+
 use super::context::Context;
+use super::lives;
 use super::timers::Timer;
 use super::work;
 use crate::events::{CloseReason, Event};
@@ -16,12 +19,13 @@ use crate::inbox::{Command, ConnectionCommand, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
-use crate::stream::clock::Irregularity;
+use crate::stream::clock::{Irregularity, Oddity};
 use crate::stream::directory::Grant;
 use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
 use crate::stream::stream::Stream;
 use crate::stream::tap_queue::{TapQueue, TapSink};
+use crate::stream::tracks::Doubt;
 
 /// How long the publisher whose turn it is may take to claim a stream.
 const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
@@ -30,12 +34,6 @@ const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(super) struct Streams {
     streams: BTreeMap<StreamId, Stream>,
-}
-
-/// What a joiner of this worker gets at once.
-pub(super) struct Snapshot {
-    pub(super) has_video: bool,
-    pub(super) packets: Vec<SharedPacket>,
 }
 
 impl Streams {
@@ -63,6 +61,10 @@ impl Streams {
             .or_insert_with(|| Stream::new(grant.id, grant.name.clone(), now));
         // Not what the directory saw: the one before may have left meanwhile.
         let takeover = stream.publisher.is_some();
+        let replaced = takeover.then(|| match stream.connection() {
+            Some(connection) => connection.to_string(),
+            None => "of the host".to_owned(),
+        });
         stream.start_publisher(grant.publisher, grant.epoch);
         for worker in grant.workers {
             if !stream.workers.contains(&worker) {
@@ -77,14 +79,13 @@ impl Streams {
                 stream.taps.push(TapSink::attach(tap, start, now));
             }
         }
-        let name = stream.name.clone();
-        if context.may_log(Cause::Stream, log::Level::Info) {
-            log::info!(stream:% = name; "published");
-        }
+        let (name, connection) = (stream.name.clone(), stream.connection());
+        lives::published(context, stream, replaced);
         context.emit(Event::StreamPublished {
             stream: grant.id,
             name,
             takeover,
+            connection,
         });
         let news = match known {
             true => StreamNews::Restarted,
@@ -98,13 +99,14 @@ impl Streams {
         workers.contains(&context.index).then_some(news)
     }
 
-    /// A message of a stream's publisher, on its way to all who get it. Returns what
-    /// players of this worker are to get.
+    /// A message of a stream's publisher, on its way to all who get it. Players of this
+    /// worker are to get what is handed to `here`.
     pub(super) fn ingest<P: Platform>(
         &mut self,
         context: &mut Context<P>,
         message: PublisherMessage,
-    ) -> Option<SharedPacket> {
+        mut here: impl FnMut(&mut Context<P>, &SharedPacket),
+    ) {
         context.work += work::INGEST;
         let now = context.now;
         let shared = &context.shared;
@@ -115,9 +117,11 @@ impl Streams {
             timestamp,
             payload,
         } = message;
-        let stream = self.streams.get_mut(&id)?;
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         if stream.epoch != epoch || stream.publisher.is_none() {
-            return None;
+            return;
         }
         let ingested = stream.ingest(
             kind,
@@ -130,6 +134,9 @@ impl Streams {
         if let Some(odd) = ingested.odd {
             report_irregularity(context, stream, odd);
         }
+        if let Some(doubt) = ingested.doubt {
+            report_doubt(context, stream, doubt);
+        }
         if ingested.tracks_changed && !stream.taps.is_empty() {
             let tracks = stream.tracks().list().into();
             stream
@@ -137,9 +144,9 @@ impl Streams {
                 .iter_mut()
                 .for_each(|tap| tap.push_tracks(&tracks));
         }
-        let mut here = None;
-        if let Some(packet) = ingested.packet {
-            stream.taps.retain_mut(|tap| tap.push(&packet, now));
+        for packet in ingested.headers.iter().chain(&ingested.packet) {
+            stream.taps.retain_mut(|tap| tap.push(packet, now));
+            let shared = &context.shared;
             for &worker in stream
                 .workers
                 .iter()
@@ -148,7 +155,9 @@ impl Streams {
                 let packet = packet.clone();
                 shared.inboxes[worker].send(Command::Packet { stream: id, packet });
             }
-            here = stream.workers.contains(&context.index).then_some(packet);
+            if stream.workers.contains(&context.index) {
+                here(context, packet);
+            }
         }
         if ingested.tracks_changed {
             report_tracks(context, stream);
@@ -163,7 +172,6 @@ impl Streams {
         {
             over_bitrate(context, stream, rate);
         }
-        here
     }
 
     /// A stream's publisher is gone. Idempotent; an earlier publisher's end changes
@@ -194,11 +202,8 @@ impl Streams {
             },
         };
         let is_lost = departure == Departure::Lost;
-        if context.may_log(Cause::Stream, log::Level::Info) {
-            match is_lost {
-                true => log::info!(stream:% = name; "publisher lost"),
-                false => log::info!(stream:% = name; "unpublished"),
-            }
+        if let Some(stream) = self.streams.get(&id) {
+            lives::unpublished(context, stream, is_lost);
         }
         let next = context.shared.directory.lock().publisher_gone(id, epoch);
         if let Some((connection, request)) = next {
@@ -315,23 +320,21 @@ impl Streams {
         id: StreamId,
         worker: usize,
         join: JoinId,
-    ) -> Option<Snapshot> {
+    ) -> Option<Vec<SharedPacket>> {
         let stream = self.streams.get_mut(&id)?;
         if !stream.workers.contains(&worker) {
             stream.workers.push(worker);
         }
         let packets = stream.snapshot(&context.shared.budget, context.now);
         context.work += work::DELIVERY * packets.len() as u64;
-        let has_video = stream.tracks().has_video();
         if worker == context.index {
-            return Some(Snapshot { has_video, packets });
+            return Some(packets);
         }
         context.send(
             worker,
             Command::Snapshot {
                 stream: id,
                 join,
-                has_video,
                 packets,
             },
         );
@@ -422,18 +425,53 @@ fn report_irregularity<P: Platform>(context: &Context<P>, stream: &Stream, odd: 
     if !context.may_log(Cause::Timestamps, log::Level::Warn) {
         return;
     }
-    let name = &stream.name;
-    match odd {
-        Irregularity::Gap(ms) => {
-            log::warn!(stream:% = name; "timestamps jump ahead by {ms} ms");
+    let Irregularity { kind, track, what } = odd;
+    let (name, kind) = (&stream.name, kind_name(kind));
+    match what {
+        Oddity::Gap(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "no frame for {ms} ms");
         }
-        Irregularity::Backward(ms) => {
-            log::warn!(stream:% = name; "timestamps jump back by {ms} ms; rebased");
+        Oddity::Rebased(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "timestamps jump by {ms} ms; rebased");
+        }
+        Oddity::Stray(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "one timestamp is off by {ms} ms; replaced");
+        }
+        Oddity::Apart(ms) => {
+            log::warn!(stream:% = name, kind = kind, track = track; "timestamps are {ms} ms from the other tracks'; aligned");
         }
     }
 }
 
+fn kind_name(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Audio => "audio",
+        MediaKind::Video => "video",
+        MediaKind::Data => "data",
+    }
+}
+
+fn report_doubt<P: Platform>(context: &Context<P>, stream: &Stream, doubt: Doubt) {
+    if !context.may_log(Cause::Tolerated, log::Level::Info) {
+        return;
+    }
+    let Doubt { track, believed } = doubt;
+    let name = &stream.name;
+    if believed {
+        log::info!(
+            stream:% = name, track = track;
+            "key frames are so by their tags only; players begin there"
+        );
+    } else {
+        log::info!(
+            stream:% = name, track = track;
+            "frames tagged as key frames need others; players do not begin there"
+        );
+    }
+}
+
 fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
+    lives::tracks(context, stream);
     if context.shared.events.is_none() {
         return;
     }

@@ -3,6 +3,7 @@ use super::payload::HEADROOM;
 use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, Message, Payload};
 use crate::Limits;
 use crate::message::kind;
+use std::fmt;
 
 /// Basic header (3), message header (11), extended timestamp (4).
 const MAX_HEADER: usize = 18;
@@ -85,6 +86,16 @@ struct ChunkStream {
     left: usize,
     /// The unfinished message is an aggregate.
     aggregate: Option<Box<Aggregate>>,
+}
+
+impl fmt::Debug for ChunkReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChunkReader")
+            .field("chunk_size", &self.chunk_size)
+            .field("buffered", &self.buffered)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ChunkReader {

@@ -8,6 +8,7 @@ use super::{EXTENDED, INITIAL_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_MESSAGE_LENGTH, Pa
 ///
 /// Every message starts with a fmt 0 header: it then depends on nothing that
 /// was sent before, so that the same bytes serve every subscriber.
+#[derive(Debug)]
 pub struct ChunkWriter {
     chunk_size: u32,
 }

@@ -92,6 +92,12 @@ impl Capabilities {
         }
     }
 
+    /// Whether the peer knows messages of several tracks: it says so, or it names codecs
+    /// as only Enhanced RTMP v2 does, which has them.
+    pub fn knows_multitrack(&self) -> bool {
+        self.caps_ex & caps_ex::MULTITRACK != 0 || !self.video.is_empty() || !self.audio.is_empty()
+    }
+
     /// Whether the peer can decode or forward a codec; peers that said nothing may.
     pub fn may_receive_video(&self, fourcc: FourCc) -> bool {
         if self.four_cc_list.is_empty() && self.video.is_empty() {
@@ -204,6 +210,28 @@ mod tests {
         let mut object = Object::new();
         Capabilities::default().write_to(&mut object);
         assert_eq!(object.members, []);
+    }
+
+    #[test]
+    fn who_speaks_enhanced_rtmp_v2_knows_multitrack() {
+        assert!(!Capabilities::default().knows_multitrack());
+        let named = Capabilities {
+            four_cc_list: vec!["hvc1".to_owned()],
+            caps_ex: caps_ex::RECONNECT,
+            ..Capabilities::default()
+        };
+        assert!(!named.knows_multitrack());
+        let multitrack = Capabilities {
+            caps_ex: caps_ex::MULTITRACK,
+            ..Capabilities::default()
+        };
+        assert!(multitrack.knows_multitrack());
+        let mapped = Capabilities {
+            audio: vec![("Opus".to_owned(), CAN_DECODE)],
+            ..Capabilities::default()
+        };
+        assert!(mapped.knows_multitrack());
+        assert!(Capabilities::server().knows_multitrack());
     }
 
     #[test]

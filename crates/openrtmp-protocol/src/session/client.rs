@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -181,6 +182,16 @@ const WINDOW: u32 = 2_500_000;
 
 /// The buffer a player announces, milliseconds.
 const BUFFER_LENGTH: u32 = 3000;
+
+impl fmt::Debug for ClientSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSession")
+            .field("url", &self.config.url)
+            .field("mode", &self.config.mode)
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
 
 impl ClientSession {
     /// A session whose C0 and C1 are ready to be sent.

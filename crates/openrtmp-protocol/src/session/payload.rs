@@ -7,6 +7,7 @@ use super::{Media, MediaKind};
 use crate::AmfLimits;
 use crate::amf::{Decoder, Encoder, Encoding, Value};
 use crate::chunk::{Message, Payload};
+use crate::flv;
 use crate::message::kind;
 
 /// `@setDataFrame` as AMF0 string and as AMF3 string behind the switch marker; some
@@ -23,6 +24,8 @@ const SET_DATA_FRAME_NAMES: [&str; 2] = ["@setDataFrame", "setDataFrame"];
 
 /// `onMetaData`, which opens stream metadata, as AMF0 string and as AMF3 string.
 const ON_META_DATA: [&[u8]; 2] = [b"\x02\x00\x0aonMetaData", b"\x11\x06\x15onMetaData"];
+
+const SAMPLE_ACCESS: &[u8] = b"\x02\x00\x11|RtmpSampleAccess";
 
 /// AMF0 markers (section 2.1).
 mod marker {
@@ -110,6 +113,43 @@ fn data(mut payload: Payload, limits: &AmfLimits, cost: &mut usize) -> Option<Pa
     Payload::try_copy_from_slice(&encoder.finish())
 }
 
+/// Metadata of a live stream: without what describes the file that it comes from (its
+/// duration, size, index), which makes players take the stream for that file. All else
+/// as it is.
+pub(super) fn live(payload: Payload, limits: &AmfLimits, cost: &mut usize) -> Payload {
+    if !payload.starts_with(ON_META_DATA[0]) {
+        return payload;
+    }
+    let mut decoder = Decoder::new(&payload, limits);
+    let mut values = Vec::new();
+    let mut of_file = 0;
+    while !decoder.is_empty() {
+        let Ok(mut value) = decoder.value() else {
+            break;
+        };
+        if let Value::Object(object) | Value::EcmaArray(object) = &mut value {
+            let members = object.members.len();
+            object.members.retain(|(name, _)| !flv::is_of_file(name));
+            of_file += members - object.members.len();
+        }
+        values.push(value);
+    }
+    *cost += decoder.cost();
+    if of_file == 0 || !decoder.is_empty() {
+        return payload;
+    }
+    *cost += 2 * decoder.cost();
+    let mut encoder = Encoder::new(Encoding::Amf0);
+    values.iter().for_each(|value| encoder.value(value));
+    Payload::try_copy_from_slice(&encoder.finish()).unwrap_or(payload)
+}
+
+/// Whether a data message is `|RtmpSampleAccess`: a server's to its players, which files
+/// have kept. Each player gets it from its own server.
+pub(super) fn is_sample_access(media: &Media) -> bool {
+    media.kind == MediaKind::Data && prefix_len(&[SAMPLE_ACCESS], &media.payload) > 0
+}
+
 /// The data in a command message that is none: some encoders send `@setDataFrame` or
 /// `onMetaData` as a command, with or without a transaction id and a null in front of
 /// what belongs to it. `None` if it is a command.
@@ -164,7 +204,7 @@ pub(super) fn command_values(message: &Message) -> (Encoding, &[u8]) {
 /// Data that a server tells the player itself, not part of the stream:
 /// `|RtmpSampleAccess` and `onStatus`.
 pub(super) fn is_player_notice(message: &Message) -> bool {
-    const NOTICES: [&[u8]; 2] = [b"\x02\x00\x11|RtmpSampleAccess", b"\x02\x00\x08onStatus"];
+    const NOTICES: [&[u8]; 2] = [SAMPLE_ACCESS, b"\x02\x00\x08onStatus"];
     let payload = &message.payload[format_byte(message.kind, &message.payload)..];
     media_kind(message.kind) == Some(MediaKind::Data) && prefix_len(&NOTICES, payload) > 0
 }

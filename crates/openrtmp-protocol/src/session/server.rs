@@ -123,6 +123,7 @@ pub struct ServerSession {
     dropping: bool,
     /// Commands and messages that could not be read and were left out.
     unreadable_messages: u64,
+    unknown_messages: u64,
     /// What was told already.
     told: Told,
 }
@@ -180,6 +181,14 @@ enum Timer {
 /// Arguments of a command that are read: none has a use for more.
 const ARGUMENTS: usize = 4;
 
+impl fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSession")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ServerSession {
     /// A session that waits for C0. `random` fills S1.
     pub fn new(
@@ -202,6 +211,7 @@ impl ServerSession {
             dropped_media: 0,
             dropping: false,
             unreadable_messages: 0,
+            unknown_messages: 0,
             told: Told::default(),
         };
         session.settle();
@@ -302,6 +312,17 @@ impl ServerSession {
             UserControl::StreamEof(stream),
             code::PLAY_UNPUBLISH_NOTIFY,
             "is now unpublished",
+        );
+    }
+
+    /// Tells a player that it got what it asked for: StreamEOF and Play.Stop.
+    pub fn notify_complete(&mut self, stream: u32) {
+        let event = UserControl::StreamEof(stream);
+        self.notify_player(
+            stream,
+            event,
+            code::PLAY_STOP,
+            "was played as long as asked",
         );
     }
 
@@ -448,6 +469,11 @@ impl ServerSession {
         self.unreadable_messages
     }
 
+    /// Messages of types that are not known, which were left out.
+    pub fn unknown_messages(&self) -> u64 {
+        self.unknown_messages
+    }
+
     /// In the middle of a handshake the peer would take a message for a part of it.
     fn carries_messages(&self) -> bool {
         !matches!(self.phase, Phase::Handshake(_) | Phase::Closed)
@@ -517,6 +543,7 @@ impl ServerSession {
                 format_args!("the rest of an aggregate, in which a part reaches beyond its end"),
             ),
             unknown => {
+                self.unknown_messages += 1;
                 let types = &mut self.told.unknown_types[usize::from(unknown >> 6)];
                 let bit = 1 << (unknown & 0x3F);
                 if *types & bit == 0 {

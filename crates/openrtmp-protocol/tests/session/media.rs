@@ -1,7 +1,7 @@
 use openrtmp_protocol::session::{Media, MediaKind, ServerEvent};
 
 use crate::peer::{Peer, tolerated};
-use crate::wire::{message, number, object, string};
+use crate::wire::{boolean, message, null, number, object, string};
 
 fn one_media(events: &[ServerEvent]) -> &Media {
     match events {
@@ -322,4 +322,44 @@ fn data_goes_on_in_amf0_or_not_at_all() {
         );
         assert_eq!(peer.session.dropped_media(), 1);
     }
+}
+
+#[test]
+fn metadata_of_a_file_does_not_make_the_stream_a_file() {
+    let mut peer = Peer::publishing();
+    let of_file = [
+        ("duration", number(60.0)),
+        ("width", number(640.0)),
+        ("filesize", number(1e6)),
+        ("keyframes", object(&[("times", null())])),
+        ("encoder", string("Lavf")),
+        ("hasKeyframes", boolean(true)),
+    ];
+    let of_stream = [("width", number(640.0)), ("encoder", string("Lavf"))];
+    let metadata = |members: &[_]| [string("onMetaData"), object(members)].concat();
+    for prefix in [&[][..], &string("@setDataFrame")] {
+        let sent = [prefix, &metadata(&of_file)].concat();
+        let events = peer.feed(&message(4, 18, 1, 0, &sent));
+        assert_eq!(one_media(&events).payload[..], metadata(&of_stream)[..]);
+    }
+    // What says nothing of a file, or cannot be read to its end, is as it was.
+    let cut = metadata(&of_file);
+    let cut = &cut[..cut.len() - 5];
+    for sent in [&metadata(&of_stream)[..], cut] {
+        let events = peer.feed(&message(4, 18, 1, 0, sent));
+        assert_eq!(&one_media(&events).payload[..], sent);
+    }
+    // Another message of such a name is no metadata.
+    let other = [string("onCuePoint"), object(&of_file)].concat();
+    let events = peer.feed(&message(4, 18, 1, 0, &other));
+    assert_eq!(one_media(&events).payload[..], other[..]);
+}
+
+#[test]
+fn a_file_s_word_to_its_players_is_not_passed_on() {
+    let mut peer = Peer::publishing();
+    let access = [string("|RtmpSampleAccess"), boolean(true), boolean(true)].concat();
+    assert_eq!(peer.feed(&message(4, 18, 1, 0, &access)), []);
+    let events = peer.feed(&message(4, 18, 1, 0, &string("onTextData")));
+    assert_eq!(one_media(&events).kind, MediaKind::Data);
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::message::UserControl;
 use openrtmp_protocol::session::{RejectReason, ServerEvent, Stage};
@@ -174,4 +176,38 @@ fn told_when_the_publisher_comes_and_goes() {
     peer.session.notify_published(2);
     peer.session.notify_unpublished(0);
     assert_eq!(peer.sent(), [], "nothing plays there");
+}
+
+#[test]
+fn a_duration_is_told_in_seconds_and_what_is_none_is_everything() {
+    let millis = Duration::from_millis;
+    for (length, expected) in [
+        (number(1.0), Some(millis(1000))),
+        (number(0.25), Some(millis(250))),
+        (number(-1.0), None),
+        (number(0.0), None),
+        (number(f64::NAN), None),
+        (number(f64::INFINITY), None),
+        (string("1"), None),
+        (null(), None),
+    ] {
+        let mut peer = Peer::connected();
+        let arguments = [null(), string("cam"), number(-1.0), length.clone()];
+        let events = peer.feed(&command(1, "play", 0.0, &arguments));
+        let Some(ServerEvent::Play { duration, .. }) = events.last() else {
+            panic!("{events:?}");
+        };
+        assert_eq!(*duration, expected, "{length:?}");
+    }
+}
+
+#[test]
+fn a_player_is_told_that_it_got_what_it_asked_for() {
+    let mut peer = Peer::connected();
+    let request = peer.play(1, "cam");
+    peer.session.accept(peer.now, request);
+    peer.statuses();
+    peer.session.notify_complete(1);
+    let expected = [(1, "status", code::PLAY_STOP.to_owned())];
+    assert_eq!(peer.statuses(), expected);
 }

@@ -10,8 +10,8 @@ use std::ops::Range;
 use arbitrary::Unstructured;
 use openrtmp_protocol::flv;
 use openrtmp_protocol::media::codec::{
-    AudioFormat, VideoFormat, audio_format, audio_format_of_frame, is_keyframe,
-    legacy_audio_format, video_format, video_format_of_keyframe,
+    AudioFormat, LENGTH_SIZE, VideoFormat, audio_format, audio_format_of_frame,
+    legacy_audio_format, length_size, picture, video_format, video_format_of_keyframe,
 };
 use openrtmp_protocol::media::{
     AudioCodec, AudioPacketKind, AudioTag, ChannelLayout, FourCc, MultichannelConfig, VideoCodec,
@@ -151,7 +151,9 @@ fn video_codec(codec: VideoCodec, body: &[u8]) {
     };
     let _ = video_format(codec, body).inspect(sane);
     let _ = video_format_of_keyframe(codec, body).inspect(sane);
-    let _ = is_keyframe(codec, body);
+    let size = length_size(codec, body).unwrap_or(LENGTH_SIZE);
+    assert!((1..=4).contains(&size));
+    let _ = picture(codec, body, size);
     assert_eq!(codec, legacy_again(codec));
 }
 

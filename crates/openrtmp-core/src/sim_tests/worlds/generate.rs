@@ -418,6 +418,7 @@ impl Dice {
                 3 => self.below(100_000),
                 _ => 0,
             },
+            lies: self.rarely(3, 1, 6),
         }
     }
 

@@ -91,6 +91,9 @@ impl HostTap {
         let class = match (frame.kind, frame.content) {
             (MediaKind::Video, FrameContent::Header) => Class::VideoHeader,
             (MediaKind::Video, FrameContent::Key) => Class::Key,
+            (MediaKind::Video, _) if frame.payload.get(4).is_some_and(|nal| nal & 0x1F == 7) => {
+                Class::Prelude
+            }
             (MediaKind::Video, _) => Class::Inter,
             (MediaKind::Audio, FrameContent::Header) => Class::AudioHeader,
             (MediaKind::Audio, _) => Class::Audio,
@@ -164,8 +167,12 @@ impl Desk {
         for (at, accept, request) in std::mem::take(&mut self.waiting) {
             match accept {
                 _ if at > now => self.waiting.push_back((at, accept, request)),
-                true => request.accept(),
-                false => request.reject("not today"),
+                true => {
+                    request.accept();
+                }
+                false => {
+                    request.reject("not today");
+                }
             }
         }
         self.waiting.len() < before

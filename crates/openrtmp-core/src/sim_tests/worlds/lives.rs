@@ -13,8 +13,17 @@ use openrtmp_protocol::session::MediaKind;
 
 use super::plan::{STREAMS, Source};
 
-/// Jumps back that the server's clock hides by holding still, in milliseconds.
-const CLOCK_TOLERANCE: i32 = 3_000;
+/// A step back of less is taken for messages out of order, in milliseconds: frames are
+/// then as close together as can be.
+const CLOCK_TOLERANCE: i32 = 500;
+
+/// The longest step from frame to frame, in milliseconds.
+const LONGEST_STEP: i32 = 2_000;
+
+/// How far ahead audio is of an encoder that has it so, and how far off the timestamps
+/// are that are, in milliseconds.
+const AHEAD: u32 = 3_200;
+const OFF: u32 = 3_600_000;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,21 +33,26 @@ pub(super) enum Class {
     AudioHeader,
     Key,
     Inter,
+    /// Parameter sets in a message of their own.
+    Prelude,
     Audio,
     Data,
 }
 
 impl Class {
     /// Of a message body, by the legacy headers of FLV 10.1, annex E.4.2 and
-    /// E.4.3.
+    /// E.4.3, and the type of the NAL unit in it.
     pub(super) fn of(kind: MediaKind, payload: &[u8]) -> Option<Class> {
         Some(match kind {
             MediaKind::Data if payload.starts_with(ON_METADATA) => Class::Metadata,
             MediaKind::Data => Class::Data,
             MediaKind::Video => match (payload.first()?, payload.get(1)?) {
                 (_, 0) => Class::VideoHeader,
-                (0x17, _) => Class::Key,
-                _ => Class::Inter,
+                _ => match payload.get(9)? & 0x1F {
+                    5 => Class::Key,
+                    7 => Class::Prelude,
+                    _ => Class::Inter,
+                },
             },
             MediaKind::Audio => match payload.get(1)? {
                 0 => Class::AudioHeader,
@@ -54,7 +68,7 @@ impl Class {
     /// Bytes in front of what the codec makes, which a tap does not hand out.
     pub(super) fn tag_header(self) -> usize {
         match self {
-            Class::VideoHeader | Class::Key | Class::Inter => 5,
+            Class::VideoHeader | Class::Key | Class::Inter | Class::Prelude => 5,
             Class::AudioHeader | Class::Audio => 2,
             Class::Metadata | Class::Data => 0,
         }
@@ -72,7 +86,7 @@ impl Class {
             Some(f64::from_be_bytes(bytes.try_into().ok()?) as u32)
         };
         match self {
-            Class::Key | Class::Inter => integer(6),
+            Class::Key | Class::Inter | Class::Prelude => integer(6),
             Class::Audio => integer(0),
             Class::VideoHeader | Class::AudioHeader => integer(body.len().checked_sub(4)?),
             Class::Metadata => double(11),
@@ -83,8 +97,9 @@ impl Class {
 
 const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
 
-/// A body of this class with this number in it.
-fn body(class: Class, number: u32, size: usize) -> Bytes {
+/// A body of this class with this number in it. What is `tagged` calls itself a key
+/// frame, whatever it is.
+fn body(class: Class, number: u32, size: usize, tagged: bool) -> Bytes {
     match class {
         Class::Metadata => {
             let mut bytes = ON_METADATA.to_vec();
@@ -112,9 +127,11 @@ fn body(class: Class, number: u32, size: usize) -> Bytes {
             config.extend(number.to_be_bytes());
             write_audio(AudioCodec::Aac, 0, AudioPacketKind::SequenceStart, &config)
         }
-        Class::Key | Class::Inter => {
+        Class::Key | Class::Inter | Class::Prelude => {
             let (frame, nal) = match class {
                 Class::Key => (FrameType::Key, 0x65),
+                Class::Prelude => (FrameType::Key, 0x67),
+                _ if tagged => (FrameType::Key, 0x41),
                 _ => (FrameType::Inter, 0x41),
             };
             let mut unit = vec![nal, 0x9A];
@@ -196,7 +213,7 @@ impl Lives {
 
     /// Metadata that a publisher may have sent.
     pub(super) fn is_ours(&self, body: &[u8]) -> bool {
-        body.len() == self::body(Class::Metadata, 0, 0).len()
+        body.len() == self::body(Class::Metadata, 0, 0, false).len()
     }
 
     /// Which message this is, if it was ever sent. The body comes without the
@@ -315,7 +332,16 @@ impl Feeder {
             size => size.min(1 << 20),
         };
         let time = self.frames * self.interval();
-        if self.has_video() {
+        if self.source.lies == 6 && !self.source.bare && self.frames.is_multiple_of(7) {
+            // Whoever got it would be told that it was never sent.
+            let kind = VideoPacketKind::SequenceStart;
+            let empty = write_video(VideoCodec::Avc, 0, FrameType::Key, kind, 0, &[]);
+            send(MediaKind::Video, self.stamp(time), &empty);
+        }
+        if self.has_video() && self.source.lies != 2 {
+            if self.source.lies == 3 {
+                self.put(Class::Prelude, time, 0, lives, send);
+            }
             let start = if self.source.tracks == 3 { 20 } else { 0 };
             let class = match (self.frames - start).is_multiple_of(group) {
                 true => Class::Key,
@@ -324,7 +350,8 @@ impl Feeder {
             self.put(class, time, size as usize, lives, send);
         }
         if self.has_audio() {
-            let time = time + self.interval() / 8;
+            let ahead = if self.source.lies == 4 { AHEAD } else { 0 };
+            let time = time + self.interval() / 8 + ahead;
             self.put(Class::Audio, time, 0, lives, send);
         }
         self.frames += 1;
@@ -362,7 +389,7 @@ impl Feeder {
     }
 
     pub(super) fn big(&mut self, key: bool, bytes: u32, lives: &mut Lives, send: Send<'_>) {
-        if self.has_video() && self.frames > 0 {
+        if self.has_video() && self.frames > 0 && self.source.lies != 2 {
             let class = if key { Class::Key } else { Class::Inter };
             let time = self.frames * self.interval();
             let size = bytes.min(2 << 20) as usize;
@@ -373,9 +400,9 @@ impl Feeder {
     pub(super) fn jump(&mut self, by: i32) {
         self.shift = self.shift.wrapping_add(by);
         self.stretch += 1;
-        // Rebased is what is seen to go back by more than the tolerance: around
-        // it the outcome hangs on how frames are interleaved.
-        self.odd |= (-2 * CLOCK_TOLERANCE..0).contains(&by);
+        // A step back by less is none: the outcome hangs on how frames are interleaved.
+        let least = -CLOCK_TOLERANCE - LONGEST_STEP;
+        self.odd |= (least..0).contains(&by) || self.source.lies == 5;
     }
 
     fn stamp(&self, time: u32) -> u32 {
@@ -388,8 +415,15 @@ impl Feeder {
         if index > 0xFFFF {
             return;
         }
-        let payload = body(class, (self.life as u32) << 16 | index, size);
-        if self.log(class, self.stamp(time), payload, false, lives, send) {
+        let number = (self.life as u32) << 16 | index;
+        let payload = body(class, number, size, self.source.lies == 1);
+        let is_off = self.source.lies == 5 && index % 23 == 22 && class.is_frame();
+        let stamp = self.stamp(time).wrapping_add(if is_off { OFF } else { 0 });
+        let stretch = (!self.odd && !is_off).then_some(self.stretch);
+        if self.log(class, stamp, payload, false, lives, send) {
+            if let Some(sent) = lives.0[self.life].sent.last_mut() {
+                sent.stretch = stretch;
+            }
             match class {
                 Class::VideoHeader => self.video_header = Some(index),
                 Class::AudioHeader => self.audio_header = Some(index),
@@ -411,7 +445,7 @@ impl Feeder {
     ) -> bool {
         let kind = match class {
             Class::Metadata | Class::Data => MediaKind::Data,
-            Class::VideoHeader | Class::Key | Class::Inter => MediaKind::Video,
+            Class::VideoHeader | Class::Key | Class::Inter | Class::Prelude => MediaKind::Video,
             Class::AudioHeader | Class::Audio => MediaKind::Audio,
         };
         if !send(kind, timestamp, &payload) {

@@ -226,6 +226,10 @@ pub(super) struct Source {
     pub(super) bare: bool,
     /// Timestamp of its first frame.
     pub(super) first: u32,
+    /// How it lies: 1 every picture is tagged as a key frame, 2 video is announced and
+    /// does not come, 3 parameter sets call themselves key frames, 4 audio is ahead, 5
+    /// some timestamps are off, 6 empty configurations come between; 0: it does not.
+    pub(super) lies: u32,
 }
 
 /// A client's connection.

@@ -244,6 +244,8 @@ impl Witness {
                 }
                 Class::Audio => now.audio_began || now.from_start,
                 Class::Data => now.data_began || now.from_start,
+                // It is of use to the key frame behind it only.
+                Class::Prelude => false,
                 Class::Metadata if self.no_metadata => false,
                 Class::Metadata | Class::VideoHeader | Class::AudioHeader => {
                     let place = header_place(sent.class).unwrap_or_default();

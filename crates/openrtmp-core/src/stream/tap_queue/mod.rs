@@ -40,6 +40,7 @@ const ENDED_STREAMS: usize = 64;
 
 /// The stream a frame belongs to.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TapStream {
     /// Which.
     pub id: StreamId,
@@ -284,7 +285,6 @@ pub(crate) struct TapSink {
 /// What a tap gets at once when it is attached.
 pub(crate) struct TapStart<'a> {
     pub(crate) stream: TapStream,
-    pub(crate) has_video: bool,
     /// What the stream consists of, if that is known.
     pub(crate) tracks: &'a [Track],
     /// What a joiner gets.
@@ -300,7 +300,7 @@ impl TapSink {
         let clock = first.map_or(start.clock, |p| near(start.clock, p.timestamp));
         let serial = tap.serials.fetch_add(1, Ordering::Relaxed);
         let stream = Arc::new(start.stream);
-        let queue = StreamQueue::new(stream, serial, start.has_video, clock);
+        let queue = StreamQueue::new(stream, serial, clock);
         let mut sink = TapSink {
             queue: Arc::new(queue),
             tap,

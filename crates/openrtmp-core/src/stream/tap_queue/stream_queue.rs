@@ -119,8 +119,7 @@ impl Entry {
 
     /// Whether what follows may go on from here, whatever is missing before it.
     fn is_key(&self) -> bool {
-        matches!(self, Entry::Packet { packet, .. }
-            if packet.class == Class::Key && packet.track == 0)
+        matches!(self, Entry::Packet { packet, .. } if packet.is_entry())
     }
 
     fn droppable_since(&self) -> Option<Time> {
@@ -144,19 +143,14 @@ pub(super) enum Pushed {
 
 impl StreamQueue {
     /// Listed from the start: the reader is to be told that the stream is there.
-    pub(super) fn new(
-        stream: Arc<TapStream>,
-        serial: usize,
-        has_video: bool,
-        clock: i64,
-    ) -> StreamQueue {
+    pub(super) fn new(stream: Arc<TapStream>, serial: usize, clock: i64) -> StreamQueue {
         StreamQueue {
             stream,
             serial,
             state: Mutex::new(State {
                 entries: VecDeque::new(),
                 bytes: 0,
-                gate: Gate::joining(has_video),
+                gate: Gate::joining(),
                 clock,
                 oldest_droppable: None,
                 losing: None,

@@ -19,7 +19,6 @@ fn attach(tap: &Arc<TapQueue>, id: u64) -> TapSink {
             id: StreamId::from_u64(id),
             name: StreamName::plain(&format!("live/{id}")),
         },
-        has_video: false,
         tracks: &[],
         snapshot: &[],
         clock: 0,

@@ -1,8 +1,8 @@
 //! AV1: AV1CodecConfigurationRecord (AV1 in ISO BMFF, 2.3.3) and open bitstream
 //! units (AV1 bitstream specification, 5.3 to 5.9).
 
-use super::VideoFormat;
 use super::bits::BitReader;
+use super::{Picture, VideoFormat};
 
 pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
     let (&[marker, profile_level, depth, _], units) = config.split_first_chunk()?;
@@ -32,11 +32,26 @@ pub(super) fn format_in_units(data: &[u8]) -> Option<VideoFormat> {
     read_sequence_header(header)
 }
 
-/// The first frame of the temporal unit decides.
-pub(super) fn is_keyframe(temporal_unit: &[u8]) -> Option<bool> {
+/// The first frame of the temporal unit decides: one that is shown and needs no other.
+pub(super) fn picture(mut temporal_unit: &[u8]) -> Picture {
+    while !temporal_unit.is_empty() {
+        match unit(&mut temporal_unit) {
+            None => return Picture::Unknown,
+            Some((OBU_FRAME_HEADER | OBU_FRAME, header)) => {
+                return match is_shown_key_frame(header) {
+                    Some(true) => Picture::Access,
+                    Some(false) => Picture::Inter,
+                    None => Picture::Unknown,
+                };
+            }
+            Some(_) => {}
+        }
+    }
+    Picture::Absent
+}
+
+fn is_shown_key_frame(header: &[u8]) -> Option<bool> {
     const KEY_FRAME: u32 = 0;
-    let is_frame = |kind| kind == OBU_FRAME_HEADER || kind == OBU_FRAME;
-    let (_, header) = units(temporal_unit).find(|&(kind, _)| is_frame(kind))?;
     let mut reader = BitReader::new(header);
     let show_existing_frame = reader.flag()?;
     Some(!show_existing_frame && reader.bits(2)? == KEY_FRAME && reader.flag()?)
@@ -48,20 +63,23 @@ const OBU_FRAME: u8 = 6;
 
 /// Type and payload of each unit, up to the first that does not fit.
 fn units(mut data: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    std::iter::from_fn(move || {
-        let (&header, mut rest) = data.split_first()?;
-        if header & 0x04 != 0 {
-            // obu_extension_header
-            rest = rest.get(1..)?;
-        }
-        let size = match header & 0x02 {
-            0 => rest.len(),
-            _ => leb128(&mut rest)?,
-        };
-        let payload;
-        (payload, data) = rest.split_at_checked(size)?;
-        Some((header >> 3 & 0x0F, payload))
-    })
+    std::iter::from_fn(move || unit(&mut data))
+}
+
+/// Takes a unit off the front.
+fn unit<'a>(data: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
+    let (&header, mut rest) = data.split_first()?;
+    if header & 0x04 != 0 {
+        // obu_extension_header
+        rest = rest.get(1..)?;
+    }
+    let size = match header & 0x02 {
+        0 => rest.len(),
+        _ => leb128(&mut rest)?,
+    };
+    let payload;
+    (payload, *data) = rest.split_at_checked(size)?;
+    Some((header >> 3 & 0x0F, payload))
 }
 
 /// leb128 (4.10.5): at most eight bytes, and 32 bits of value.

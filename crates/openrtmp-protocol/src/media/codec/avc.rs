@@ -1,9 +1,9 @@
 //! H.264: AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1) and sequence
 //! parameter sets (ITU-T H.264, 7.3.2.1.1).
 
-use super::VideoFormat;
 use super::bits::BitReader;
 use super::nal;
+use super::{Picture, VideoFormat};
 
 pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
     let (&[_version, profile, compatibility, level, _length, sets], mut rest) =
@@ -24,17 +24,24 @@ pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
 
 /// The first slice decides; an I picture that is no IDR picture counts if a
 /// recovery point says that decoding may start there at once (open GOP).
-pub(super) fn is_keyframe(frame: &[u8]) -> Option<bool> {
+pub(super) fn picture(frame: &[u8], length_size: usize) -> Picture {
     let mut recovers = false;
-    for unit in nal::units(frame) {
-        match unit[0] & 0x1F {
-            NAL_IDR => return Some(true),
-            NAL_SLICE | NAL_PARTITION_A => return Some(recovers),
-            NAL_SEI => recovers |= recovers_at_once(&unit[1..]).unwrap_or(false),
-            _ => {}
+    nal::picture(frame, length_size, |unit| match unit[0] & 0x1F {
+        NAL_SLICE | NAL_PARTITION_A | NAL_IDR if unit.len() < 2 => Some(Picture::Unknown),
+        NAL_IDR => Some(Picture::Access),
+        NAL_SLICE | NAL_PARTITION_A if recovers => Some(Picture::Access),
+        NAL_SLICE | NAL_PARTITION_A => Some(Picture::Inter),
+        NAL_SEI => {
+            recovers |= recovers_at_once(&unit[1..]).unwrap_or(false);
+            None
         }
-    }
-    None
+        _ => None,
+    })
+}
+
+/// lengthSizeMinusOne and one.
+pub(super) fn length_size(config: &[u8]) -> Option<usize> {
+    Some(usize::from(config.get(4)? & 3) + 1)
 }
 
 const NAL_SLICE: u8 = 1;

@@ -1,9 +1,9 @@
 //! H.265: HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.2.1) and
 //! sequence parameter sets (ITU-T H.265, 7.3.2.2).
 
-use super::VideoFormat;
 use super::bits::BitReader;
 use super::nal;
+use super::{Picture, VideoFormat};
 
 pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
     let (header, arrays) = config.split_first_chunk::<23>()?;
@@ -23,14 +23,21 @@ pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
 }
 
 /// The first slice decides. CRA and BLA pictures count: decoders start there.
-pub(super) fn is_keyframe(frame: &[u8]) -> Option<bool> {
+pub(super) fn picture(frame: &[u8], length_size: usize) -> Picture {
     const FIRST_IRAP: u8 = 16;
     const LAST_CRA: u8 = 21;
     const LAST_SLICE: u8 = 31;
-    nal::units(frame)
-        .map(|unit| unit[0] >> 1 & 0x3F)
-        .find(|&kind| kind <= LAST_SLICE)
-        .map(|kind| (FIRST_IRAP..=LAST_CRA).contains(&kind))
+    nal::picture(frame, length_size, |unit| match unit[0] >> 1 & 0x3F {
+        kind if kind > LAST_SLICE => None,
+        _ if unit.len() < 2 => Some(Picture::Unknown),
+        FIRST_IRAP..=LAST_CRA => Some(Picture::Access),
+        _ => Some(Picture::Inter),
+    })
+}
+
+/// lengthSizeMinusOne and one.
+pub(super) fn length_size(config: &[u8]) -> Option<usize> {
+    Some(usize::from(config.get(21)? & 3) + 1)
 }
 
 const NAL_SPS: u8 = 33;

@@ -1,5 +1,5 @@
 //! What a codec's configuration record says: size, frame rate, channels,
-//! sample rate; and whether a frame is a key frame when the tag does not tell.
+//! sample rate; and whether decoding can start at a frame, whatever its tag says.
 
 mod aac;
 mod ac3;
@@ -132,18 +132,52 @@ pub fn legacy_audio_format(first_byte: u8) -> AudioFormat {
     }
 }
 
-/// Whether a frame's own bytes make it a random access point (an IDR picture or
-/// a recovery point of H.264, an IRAP picture of H.265 and H.266, a shown key
-/// frame of AV1, a key frame of VP8 and VP9); `None` if the bytes do not tell.
-pub fn is_keyframe(codec: VideoCodec, frame: &[u8]) -> Option<bool> {
+/// What a frame is by its own bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// A random access point: an IDR picture or a recovery point of H.264, an IRAP
+    /// picture of H.265 and H.266, a shown key frame of AV1, a key frame of VP8 and VP9.
+    Access,
+    /// A picture that may need earlier ones. Those of a gradual refresh and I pictures
+    /// without a recovery point are among them: their bytes do not tell.
+    Inter,
+    /// No picture: parameter sets, SEI messages, delimiters, nothing at all.
+    Absent,
+    /// The bytes cannot be read, or the codec is none of these.
+    Unknown,
+}
+
+/// What the body of a coded frame is. `length_size` is that of the NAL units of H.264,
+/// H.265 and H.266, 1 to 4 bytes: [`length_size`] of the configuration, or 4, which is
+/// also tried if the units do not fit.
+pub fn picture(codec: VideoCodec, frame: &[u8], length_size: usize) -> Picture {
+    let by_size = |size| match codec {
+        VideoCodec::Avc => avc::picture(frame, size),
+        VideoCodec::Hevc => hevc::picture(frame, size),
+        VideoCodec::Vvc => vvc::picture(frame, size),
+        VideoCodec::Av1 => av1::picture(frame),
+        VideoCodec::Vp8 => vpx::vp8_picture(frame),
+        VideoCodec::Vp9 => vpx::vp9_picture(frame),
+        VideoCodec::Legacy(_) | VideoCodec::Other(_) if frame.is_empty() => Picture::Absent,
+        VideoCodec::Legacy(_) | VideoCodec::Other(_) => Picture::Unknown,
+    };
+    match by_size(length_size) {
+        Picture::Unknown if length_size != LENGTH_SIZE => by_size(LENGTH_SIZE),
+        picture => picture,
+    }
+}
+
+/// Bytes of the length in front of a NAL unit that nearly every encoder writes.
+pub const LENGTH_SIZE: usize = 4;
+
+/// Bytes of the length in front of each NAL unit, by a configuration of H.264, H.265 or
+/// H.266; `None` for other codecs and if it is too short to tell.
+pub fn length_size(codec: VideoCodec, config: &[u8]) -> Option<usize> {
     match codec {
-        VideoCodec::Avc => avc::is_keyframe(frame),
-        VideoCodec::Hevc => hevc::is_keyframe(frame),
-        VideoCodec::Vvc => vvc::is_keyframe(frame),
-        VideoCodec::Av1 => av1::is_keyframe(frame),
-        VideoCodec::Vp8 => vpx::vp8_is_keyframe(frame),
-        VideoCodec::Vp9 => vpx::vp9_is_keyframe(frame),
-        VideoCodec::Legacy(_) | VideoCodec::Other(_) => None,
+        VideoCodec::Avc => avc::length_size(config),
+        VideoCodec::Hevc => hevc::length_size(config),
+        VideoCodec::Vvc => vvc::length_size(config),
+        _ => None,
     }
 }
 

@@ -1,19 +1,35 @@
 //! What the NAL unit codecs share: units behind length fields, and the parts of
 //! the VUI that H.264 and H.265 have in common.
 
+use super::Picture;
 use super::bits::BitReader;
 
-/// NAL units of a frame, each behind a length of four bytes: what every encoder
-/// in the field writes, though the configuration record allows one and two.
-/// Ends at the first unit that is empty or does not fit.
-pub(super) fn units(mut frame: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let (length, rest) = frame.split_first_chunk()?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let (unit, rest) = rest.split_at_checked(length)?;
+/// What a frame says by the first of its NAL units, each behind a length of so many
+/// bytes, of which something can be said. Empty units, which some encoders write, say
+/// nothing; bytes that are no units leave it unknown.
+pub(super) fn picture(
+    mut frame: &[u8],
+    length_size: usize,
+    mut judge: impl FnMut(&[u8]) -> Option<Picture>,
+) -> Picture {
+    while !frame.is_empty() {
+        let Some((length, rest)) = frame.split_at_checked(length_size) else {
+            return Picture::Unknown;
+        };
+        let length = length
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        let Some((unit, rest)) = rest.split_at_checked(length) else {
+            return Picture::Unknown;
+        };
+        if !unit.is_empty()
+            && let Some(picture) = judge(unit)
+        {
+            return picture;
+        }
         frame = rest;
-        (!unit.is_empty()).then_some(unit)
-    })
+    }
+    Picture::Absent
 }
 
 /// Splits a parameter set with a 16-bit length off the front of `bytes`.

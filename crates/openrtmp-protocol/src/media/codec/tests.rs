@@ -32,10 +32,11 @@ fn video_sequence_headers_tell_size_rate_and_codec_string() {
 fn frames_tell_whether_they_are_key_frames_and_their_size() {
     for case in golden::cases(VIDEO_FRAME) {
         let codec = VideoCodec::from(fourcc(&case));
-        let key = match is_keyframe(codec, &case.bytes) {
-            Some(true) => "true",
-            Some(false) => "false",
-            None => "unknown",
+        let key = match picture(codec, &case.bytes, LENGTH_SIZE) {
+            Picture::Access => "true",
+            Picture::Inter => "false",
+            Picture::Absent => "absent",
+            Picture::Unknown => "unknown",
         };
         assert_eq!(case.values("key"), [key], "{}", case.name);
         let format = video_format_of_keyframe(codec, &case.bytes);
@@ -127,7 +128,10 @@ fn read_as_everything(bytes: &[u8]) {
             let rate = format.frame_rate;
             assert!(rate.is_none_or(|rate| rate.is_finite() && rate > 0.0));
         }
-        is_keyframe(codec, bytes);
+        for length_size in 1..=4 {
+            picture(codec, bytes, length_size);
+        }
+        assert!(length_size(codec, bytes).is_none_or(|size| (1..=4).contains(&size)));
     }
     for fourcc in [
         b"mp4a", b"Opus", b"fLaC", b"ac-3", b"ec-3", b".mp3", b"????",
@@ -187,5 +191,70 @@ fn a_body_too_short_for_a_configuration_is_none() {
             let fits = is_audio_config(codec, &vec![1; length]);
             assert_eq!(fits, length >= least, "{codec:?} of {length} bytes");
         }
+    }
+}
+
+#[test]
+fn units_are_found_by_lengths_of_every_size() {
+    let units: [&[u8]; 4] = [
+        &[0x09, 0xF0],
+        &[],
+        &[0x06, 5, 1, 0, 0x80],
+        &[0x65, 0x88, 0x84],
+    ];
+    for size in 1..=4 {
+        let mut frame = Vec::new();
+        for unit in units {
+            frame.extend(&(unit.len() as u32).to_be_bytes()[4 - size..]);
+            frame.extend(unit);
+        }
+        assert_eq!(picture(VideoCodec::Avc, &frame, size), Picture::Access);
+        let avc = [1, 0x42, 0xC0, 30, 0xFC | (size as u8 - 1), 0xE0, 0];
+        assert_eq!(length_size(VideoCodec::Avc, &avc), Some(size));
+        let mut hevc = [0; 23];
+        hevc[21] = 0x0C | (size as u8 - 1);
+        assert_eq!(length_size(VideoCodec::Hevc, &hevc), Some(size));
+        let vvc = [0xF8 | (size as u8 - 1) << 1];
+        assert_eq!(length_size(VideoCodec::Vvc, &vvc), Some(size));
+    }
+    // A configuration that says otherwise than the frames.
+    let frame = [0, 0, 0, 3, 0x41, 0x9A, 0x80];
+    assert_eq!(picture(VideoCodec::Avc, &frame, 2), Picture::Inter);
+    assert_eq!(length_size(VideoCodec::Avc, &[1, 2, 3, 4]), None);
+    assert_eq!(length_size(VideoCodec::Av1, &[0; 40]), None);
+}
+
+#[test]
+fn what_carries_no_picture_is_told_from_what_cannot_be_read() {
+    use VideoCodec::{Av1, Avc, Hevc, Legacy, Vp8, Vp9, Vvc};
+    for codec in [Avc, Hevc, Vvc, Av1, Vp8, Vp9, Legacy(2)] {
+        assert_eq!(
+            picture(codec, &[], LENGTH_SIZE),
+            Picture::Absent,
+            "{codec:?}"
+        );
+    }
+    let absent: [(VideoCodec, &[u8]); 6] = [
+        (Avc, &[0; 4]),
+        (Avc, &[0, 0, 0, 3, 0x67, 1, 2, 0, 0, 0, 2, 0x68, 1]),
+        (Hevc, &[0, 0, 0, 3, 0x40, 1, 1, 0, 0, 0, 3, 0x42, 1, 1]),
+        (Hevc, &[0, 0, 0, 3, 0x4E, 1, 5]),
+        (Vvc, &[0, 0, 0, 3, 0, 0x79, 1]),
+        (Av1, &[0x12, 0, 0x0A, 1, 0]),
+    ];
+    for (codec, frame) in absent {
+        let found = picture(codec, frame, LENGTH_SIZE);
+        assert_eq!(found, Picture::Absent, "{codec:?} {frame:02X?}");
+    }
+    let unknown: [(VideoCodec, &[u8]); 4] = [
+        // Start codes, as in a file of its own.
+        (Avc, &[0, 0, 0, 1, 0x65, 0x88, 0x84, 0x21, 0xA0]),
+        (Avc, &[0, 0, 0]),
+        (Av1, &[0x12, 0, 0x0A, 200]),
+        (Legacy(2), &[0, 0, 0x84]),
+    ];
+    for (codec, frame) in unknown {
+        let found = picture(codec, frame, LENGTH_SIZE);
+        assert_eq!(found, Picture::Unknown, "{codec:?} {frame:02X?}");
     }
 }

@@ -1,8 +1,8 @@
 //! VP8 and VP9: VPCodecConfigurationRecord (VP codecs in ISO BMFF) and the
 //! frame headers (RFC 6386, 9.1; VP9 bitstream specification, 6.2).
 
-use super::VideoFormat;
 use super::bits::BitReader;
+use super::{Picture, VideoFormat};
 
 /// The record has no size in it. `fourcc` is `vp08` or `vp09`.
 pub(super) fn format(fourcc: &str, config: &[u8]) -> Option<VideoFormat> {
@@ -37,9 +37,13 @@ pub(super) fn format(fourcc: &str, config: &[u8]) -> Option<VideoFormat> {
     })
 }
 
-/// Bit 0 of the frame tag.
-pub(super) fn vp8_is_keyframe(frame: &[u8]) -> Option<bool> {
-    Some(frame.first()? & 1 == 0)
+/// Bit 0 of the frame tag. A frame without bytes is one that was dropped.
+pub(super) fn vp8_picture(frame: &[u8]) -> Picture {
+    match frame.first() {
+        None => Picture::Absent,
+        Some(tag) if tag & 1 == 0 => Picture::Access,
+        Some(_) => Picture::Inter,
+    }
 }
 
 pub(super) fn vp8_format_of_keyframe(frame: &[u8]) -> Option<VideoFormat> {
@@ -53,8 +57,13 @@ pub(super) fn vp8_format_of_keyframe(frame: &[u8]) -> Option<VideoFormat> {
     (tag & 1 == 0 && width > 0 && height > 0).then(|| sized(width, height))
 }
 
-pub(super) fn vp9_is_keyframe(frame: &[u8]) -> Option<bool> {
-    Some(read_vp9_start(&mut BitReader::new(frame))?.keyframe)
+pub(super) fn vp9_picture(frame: &[u8]) -> Picture {
+    match read_vp9_start(&mut BitReader::new(frame)) {
+        None if frame.is_empty() => Picture::Absent,
+        None => Picture::Unknown,
+        Some(start) if start.keyframe => Picture::Access,
+        Some(_) => Picture::Inter,
+    }
 }
 
 pub(super) fn vp9_format_of_keyframe(frame: &[u8]) -> Option<VideoFormat> {

@@ -1,8 +1,8 @@
 //! H.266: VvcDecoderConfigurationRecord (ISO/IEC 14496-15, 11.2.4.2).
 
-use super::VideoFormat;
 use super::bits::BitReader;
 use super::nal;
+use super::{Picture, VideoFormat};
 
 pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
     let mut reader = BitReader::new(config);
@@ -30,14 +30,23 @@ pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
 }
 
 /// The first slice decides. CRA pictures count: decoders start there.
-pub(super) fn is_keyframe(frame: &[u8]) -> Option<bool> {
+pub(super) fn picture(frame: &[u8], length_size: usize) -> Picture {
     const IDR_W_RADL: u8 = 7;
     const CRA: u8 = 9;
     const LAST_SLICE: u8 = 11;
-    nal::units(frame)
-        .filter_map(|unit| Some(unit.get(1)? >> 3))
-        .find(|&kind| kind <= LAST_SLICE)
-        .map(|kind| (IDR_W_RADL..=CRA).contains(&kind))
+    nal::picture(frame, length_size, |unit| {
+        match unit.get(1).map(|byte| byte >> 3) {
+            None => Some(Picture::Unknown),
+            Some(kind) if kind > LAST_SLICE => None,
+            Some(IDR_W_RADL..=CRA) => Some(Picture::Access),
+            Some(_) => Some(Picture::Inter),
+        }
+    })
+}
+
+/// LengthSizeMinusOne and one.
+pub(super) fn length_size(config: &[u8]) -> Option<usize> {
+    Some(usize::from(config.first()? >> 1 & 3) + 1)
 }
 
 /// VvcPTLRecord, as the codec string of ISO/IEC 14496-15, annex E: profile, tier

@@ -1,6 +1,7 @@
 //! The commands of a client (section 7.2) and the host's answers to them.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::connect::{connect_result, join_queries, split_query};
 use super::streams::Role;
@@ -66,11 +67,12 @@ impl ServerSession {
             "_checkbw" => self.answer(call, Value::Undefined),
             "publish" | "play" if *argument == Value::Boolean(false) => self.on_close(call.stream),
             "publish" => self.on_publish(call, &command.arguments),
-            "play" => self.on_play(call, argument),
+            "play" => self.on_play(call, argument, command.arguments.get(2)),
             "play2" => {
                 let options = argument.as_object();
                 let name = options.and_then(|options| options.get("streamName"));
-                self.on_play(call, name.unwrap_or(&Value::Undefined));
+                let length = options.and_then(|options| options.get("len"));
+                self.on_play(call, name.unwrap_or(&Value::Undefined), length);
             }
             "deleteStream" => {
                 let id = argument.as_f64().map_or(stream, |id| id as u32);
@@ -260,7 +262,7 @@ impl ServerSession {
         }
     }
 
-    fn on_play(&mut self, call: Call, name: &Value) {
+    fn on_play(&mut self, call: Call, name: &Value, length: Option<&Value>) {
         let path = name.as_str().unwrap_or_default();
         if path.len() > self.config.limits.name_bytes {
             let status = Status::error(code::PLAY_FAILED, TOO_LONG);
@@ -279,6 +281,7 @@ impl ServerSession {
                 stream: call.stream,
                 name,
                 query: query.into(),
+                duration: length.and_then(Value::as_f64).and_then(play_duration),
             });
         }
     }
@@ -467,8 +470,10 @@ impl ServerSession {
         };
         let (path, query) = split_query(name);
         // FFmpeg and GStreamer split `live/cam?token=ab/cd==` at its last slash: the
-        // app has the query's beginning, and the name is the rest of it.
-        if !connect_query.is_empty() && path.contains(['=', '&']) {
+        // app has the query's beginning, and the name is the rest of it. So it is where
+        // the query has a URL in it, which ends with the scheme then.
+        let is_cut = connect_query.ends_with(':') || path.contains(['=', '&']);
+        if !connect_query.is_empty() && is_cut {
             let query = format!("{connect_query}/{name}");
             return (StreamName::join(app, ""), query);
         }
@@ -544,4 +549,11 @@ impl RejectReason {
         };
         Status::error(code, self.description())
     }
+}
+
+/// The third argument of `play`, in seconds (section 7.2.2.1). Below zero it is
+/// everything; what is none, and the single frame that 0 asks of a file, are so here.
+fn play_duration(seconds: f64) -> Option<Duration> {
+    let duration = Duration::try_from_secs_f64(seconds).ok()?;
+    (duration >= Duration::from_millis(1)).then_some(duration)
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use crate::amf::Object;
 use crate::handshake::HandshakeSummary;
@@ -6,7 +7,7 @@ use crate::session::payload::MediaEvent;
 use crate::session::{Capabilities, Media};
 use crate::{Secret, StreamName};
 
-/// How far a connection has come (S2).
+/// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Waiting for C0, C1 or C2.
@@ -118,6 +119,8 @@ pub enum ServerEvent {
         name: StreamName,
         /// Query of the stream name, app and tcUrl, joined with `&`.
         query: Secret,
+        /// How much of it is wanted, at least a millisecond; `None`: all.
+        duration: Option<Duration>,
     },
     /// A message of a stream being published. Only between the acceptance of a
     /// publish and its `PublishEnd`.

@@ -7,9 +7,8 @@ use super::streams::Role;
 use super::{ServerEvent, ServerSession, SessionLimit};
 use crate::Limits;
 use crate::chunk::Message;
-use crate::session::SessionError;
-use crate::session::payload::{is_media, media};
-use crate::session::work;
+use crate::session::payload::{is_media, is_sample_access, live, media};
+use crate::session::{Media, MediaKind, SessionError, work};
 
 /// Messages that wait for one answer, in order. Each is handled once, when that
 /// answer comes: no other event looks at them.
@@ -149,11 +148,19 @@ impl ServerSession {
     /// Media of a message stream that publishes.
     pub(super) fn publish_media(&mut self, stream: u32, message: Message) {
         let mut values = 0;
-        let media = media(message, stream, &self.config.limits.amf, &mut values);
+        let amf = &self.config.limits.amf;
+        let media = media(message, stream, amf, &mut values).map(|media| match media.kind {
+            MediaKind::Data => Media {
+                payload: live(media.payload, amf, &mut values),
+                ..media
+            },
+            MediaKind::Audio | MediaKind::Video => media,
+        });
         if values > 0 {
             self.link.spend(values as u64 * work::VALUE);
         }
         match media {
+            Some(media) if is_sample_access(&media) => {}
             Some(media) => {
                 self.dropping = false;
                 self.events.push(ServerEvent::Media(media));
