@@ -26,7 +26,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             AccessAction::Publish if request.app != "live" => {
                 request.reject("publish to the app \"live\"");
             }
-            _ => request.accept(),
+            _ => {
+                request.accept();
+            }
         })
         .start()?;
     say(&format!(

@@ -5,53 +5,113 @@
 //
 // RESULTS. A function that can fail returns 0 (OPENRTMP_OK) or a negative
 // OPENRTMP_ERROR_*; openrtmp_strerror() names it, and openrtmp_last_error_message()
-// tells the detail of the last failure on this thread. After a failure outputs are
-// as they were, unless a function says otherwise. No call aborts the program for a
-// wrong argument that can be seen to be wrong (NULL, bad UTF-8, unknown values).
+// tells the detail of the last failure on this thread, always in the same place. After a
+// failure outputs are as they were, unless a function says otherwise. No call aborts the
+// program for a wrong argument that can be seen to be wrong (NULL, bad UTF-8, unknown
+// values, lengths that nothing has), nor for a copy that memory has no room for.
 //
-// HANDLES. openrtmp_config, openrtmp_server, openrtmp_tap and openrtmp_publisher
-// are opaque; what _new and _open give, _free takes, exactly once; _free(NULL) does
-// nothing. Connections and streams are 64-bit ids, never used twice: a stale id is
-// OPENRTMP_ERROR_NOT_FOUND.
+// HANDLES. openrtmp_config, openrtmp_server, openrtmp_events, openrtmp_tap and
+// openrtmp_publisher are opaque; what _new and _open give, _free or _close takes, exactly
+// once; NULL does nothing there. Connections, streams and servers are 64-bit ids below
+// 2^53, never used twice in a process: a stale id is OPENRTMP_ERROR_NOT_FOUND.
 //
 // THREADS. Every function may be called from any thread, and from several at once, but
-// for a config, which belongs to one thread at a time. _free must be the last use of a
-// handle anywhere.
+// for a config, which belongs to one thread at a time, and openrtmp_events_next() and
+// openrtmp_tap_next(). _free must be the last use of a handle anywhere.
 //
 // OWNERSHIP. What a function is given (texts, structs, tables, payloads) it copies: it
 // has to live as long as the call, and user_data until on_closed. What a callback or a
-// visitor is given lives as long as that call, frames that were retained until they are
-// released.
+// visitor is given lives as long as that call, what was fetched until the next is, frames
+// that were retained until they are released.
 //
-// WAITING. openrtmp_server_stop() waits as long as it is told to, and _server_start() for
-// the system. _metrics, _metrics_json, _health, _streams, _connections and _subscribers
-// ask the worker threads, and wait at most 1 s for one that is busy; _disconnect,
-// _set_write_coalesce and _reconfigure wait for them. _record_stop() waits up to 5 s for
-// its file; _tap_free() and openrtmp_log_set() for a callback that is running. All others
-// return at once.
+// WAITING. No function waits without end. openrtmp_server_stop() returns 1 s after the grace
+// it is told at the latest, openrtmp_server_free() after 1 s, openrtmp_server_start() when
+// the system has done its part. _streams, _connections, _subscribers, _metrics,
+// _metrics_json, _health, _disconnect and _set_write_coalesce ask the worker threads, and
+// wait at most 1 s for one that is busy, _reconfigure besides up to 5 s for a recording
+// that it ends, as openrtmp_record_stop() does. openrtmp_tap_free(), openrtmp_log_set() and
+// openrtmp_server_log_set() wait up to 1 s for a callback that is running, _events_next
+// and _tap_next as long as they are told to. All others return at once.
 //
-// CALLBACKS. Each callback is called by one thread of its own, never by two at
-// once, and never by the threads that move media: it may take its time. It must not
-// unwind (no C++ exception, no longjmp). Inside it every function may be called but
-// those that would wait for the callback itself; they return
-// OPENRTMP_ERROR_RECURSIVE. on_closed is the last call of all; user_data may be
-// freed then. Functions that visit call back on the thread that called them, before they
-// return; inside a visit every function may be called.
+// CALLBACKS. Each callback is called by one thread of its own, never by two at once, and
+// never by the threads that move media: it may take its time. Different callbacks may run
+// at once: on_event and on_access of one server, too. Each may call every function but
+// those that would wait for the callback itself: openrtmp_server_stop() of its server,
+// openrtmp_tap_free() of its tap, openrtmp_log_set() in a log callback, which return
+// OPENRTMP_ERROR_RECURSIVE. openrtmp_server_free() may be called in any callback but
+// on_closed. It must not unwind (no C++ exception, no longjmp). After openrtmp_server_free()
+// has returned no callback of that server begins but on_closed, which is the last of all
+// and comes on a thread that calls nothing else; user_data may be freed then. Functions
+// that visit call back on the thread that called them, before they return; inside a visit
+// every function may be called.
 //
-// TEXT. openrtmp_str is UTF-8 by pointer and length; OPENRTMP_STR() makes one from a
-// string of C. Given to a callback, it lives as long as the call. Functions that
-// write text take a buffer and its capacity, end the text with NUL, and always tell
-// its length without the NUL: with OPENRTMP_ERROR_BUFFER_TOO_SMALL nothing but the
-// length is written. A NULL buffer with capacity 0 asks for the length.
+// LIBRARY THREADS have stacks of 2 MiB, which callbacks have to do with, and take no signal
+// of the program's but those that a thread raises itself (SIGSEGV and the like).
+// openrtmp_thread_hooks() tells where each begins and ends.
 //
-// STRUCTS that you fill begin with struct_size; the _INIT macros set it. A struct
-// from an older header is understood; one from a newer header is refused if it asks
-// for something unknown (OPENRTMP_ERROR_STRUCT_SIZE).
+// FORK. A child of fork() has the handles of its parent, but not the threads behind them:
+// there every call on one is OPENRTMP_ERROR_STATE at once, and frees nothing. It may make
+// servers of its own. exec() leaves nothing open in the new program.
+//
+// STANDARD STREAMS are never written to or read, nor are signals handled.
+//
+// EVENTS are told in the order in which they happened to a connection, and to a stream. A
+// call that changes something may return before its event is told, and after it. Whoever
+// falls behind loses some, and is told with OPENRTMP_EVENT_LOST where they are missing.
+// To catch up, list streams, connections and players: what an event before the call told
+// of is in the list, or over. Then go on with the events that follow: a beginning of what
+// the list has already, and an end of what it has not, change nothing.
+//
+// STREAMS have paths: "app/name", with further segments if a peer asks for them. Slashes at
+// the ends and doubled ones do not count, nor do a query and the prefixes and endings that
+// some players add ("mp4:", ".flv"); %41 stands for A. A path that is empty names nothing.
+// A stream's clock goes on through publishers that follow one another, and where one's
+// timestamps jump back: they are moved so that time does not. What openrtmp_publisher_write() is given is passed on at once, whatever
+// its time: the host sets the pace. The payload of a frame with OPENRTMP_FRAME_CONFIG is a
+// decoder configuration: AVCDecoderConfigurationRecord, HEVCDecoderConfigurationRecord,
+// AudioSpecificConfig and so on, as in MP4.
+//
+// TEXT. openrtmp_str is UTF-8 by pointer and length, at most 1 MiB; OPENRTMP_STR() makes one
+// from a string of C. Given to a callback, it lives as long as the call, and its pointer is
+// not NULL. Functions that write text take a buffer and its capacity, end the text with NUL,
+// and always tell its length without the NUL: with OPENRTMP_ERROR_BUFFER_TOO_SMALL nothing
+// but the length is written. A NULL buffer with capacity 0 asks for the length.
+//
+// NULL may be given where a function or a member says so, for user_data, and for lengths
+// that are not wanted; nowhere else.
+//
+// STRUCTS that you fill, or have filled, begin with struct_size; the _INIT macros set it. A
+// struct from an older header is understood; one from a newer header is refused if it asks
+// for something unknown (OPENRTMP_ERROR_STRUCT_SIZE). What is filled says in struct_size how
+// much of it was. Members named reserved are 0, and must be where you fill them.
 //
 // UNITS. Bytes, milliseconds (_ms), microseconds (_us), bit/s.
 //
+// CHANGES of the binary interface:
+//   2  New: openrtmp_events_open() and its kin, openrtmp_tap_next() and
+//      openrtmp_tap_descriptor(), openrtmp_publisher_lend(), openrtmp_server_id(),
+//      openrtmp_server_log_set(), openrtmp_thread_hooks(), openrtmp_record_list();
+//      openrtmp_summary.left_behind, openrtmp_log_record.server_id; who publishes: in
+//      openrtmp_stream_info, openrtmp_connection_info, OPENRTMP_EVENT_STREAM_PUBLISHED;
+//      OPENRTMP_ERROR_MEMORY, OPENRTMP_ERROR_TIMEOUT.
+//      Since 1 also: openrtmp_server_end_stream_id(), openrtmp_server_stream_name(),
+//      openrtmp_server_set_write_coalesce(), openrtmp_server_set_background(),
+//      openrtmp_server_reconfigure(), openrtmp_server_config(),
+//      openrtmp_request_mark_secret(); on_republished and on_lost of taps;
+//      OPENRTMP_EVENT_CONFIG_CHANGED, _INTERNAL_ERROR, _RECORDING_LOST,
+//      _RECORDER_RESTARTED; OPENRTMP_ERROR_GONE, OPENRTMP_ERROR_NEEDS_RESTART.
+//      Changed: openrtmp_server_free() may be called in callbacks, waits at most 1 s, and
+//      nothing but on_closed follows it, on a thread of its own. openrtmp_server_stop() and
+//      all calls that wait have a deadline. A late answer to a request is NOT_FOUND.
+//      openrtmp_config_set() and _load_text() refuse values out of their range. reserved
+//      must be 0, and struct_size is written in what is filled. The JSON of
+//      openrtmp_server_metrics_json() has the names of openrtmp_metrics. Lists are complete or
+//      OPENRTMP_ERROR_TIMEOUT. Names of streams are masked where they hold keys.
+//   1  The first.
+//
 // SETTINGS, by their paths [defaults; those of the mobile profile where they differ].
-// openrtmp_config_set() takes a value as it stands here; durations are milliseconds.
+// openrtmp_config_set() takes a value as it stands here; durations are milliseconds, or
+// texts such as 10s and 1m30s; sizes bytes, or texts such as 64KiB and 1GiB.
 //   listen [0.0.0.0:1935,[::]:1935]: addresses with commas between them; port 0: a free one; [::] is IPv6 only
 //   workers [0; 1]: threads that move media, 1 to 64; 0: as many as cores
 //   rtmp.chunk_size [60000]: bytes, 128 to 65536
@@ -165,8 +225,9 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 #define OPENRTMP_VERSION 1000
 
 // Version of the binary interface. A program works with a library of the same
-// one; check openrtmp_abi_version() where the library is loaded at run time.
-#define OPENRTMP_ABI_VERSION 1
+// one; check openrtmp_abi_version() where the library is loaded at run time. CHANGES above
+// tells what each has brought.
+#define OPENRTMP_ABI_VERSION 2
 
 // Success.
 #define OPENRTMP_OK 0
@@ -221,6 +282,12 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // Only a restart can change these settings; the message names their paths.
 #define OPENRTMP_ERROR_NEEDS_RESTART -16
 
+// The system has no memory for it.
+#define OPENRTMP_ERROR_MEMORY -17
+
+// Nobody answered, or nothing came, in time. What was asked for may still happen.
+#define OPENRTMP_ERROR_TIMEOUT -18
+
 // Defaults for a desktop or server machine.
 #define OPENRTMP_PROFILE_DESKTOP 0
 
@@ -263,7 +330,8 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // A connection is over. connection_id, peer, reason, text: why.
 #define OPENRTMP_EVENT_CONNECTION_CLOSED 6
 
-// A stream has a publisher. stream_id, stream, flag: it replaced another.
+// A stream has a publisher. stream_id, stream, flag: it replaced another, connection_id: who
+// it is; 0: an openrtmp_publisher.
 #define OPENRTMP_EVENT_STREAM_PUBLISHED 7
 
 // A stream's tracks became known or changed. stream_id, stream, text: codec
@@ -302,7 +370,9 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // A recording ended early. stream, text: what the system said.
 #define OPENRTMP_EVENT_RECORDING_FAILED 18
 
-// The callback was too slow. number: events that were lost.
+// The callback, or who fetches, was too slow. number: events that are missing here, before
+// the next one. To catch up, list what there is (openrtmp_server_streams(),
+// _connections(), _subscribers()) and go on: see EVENTS.
 #define OPENRTMP_EVENT_LOST 19
 
 // Other settings are in force. text: their paths, with commas between them.
@@ -450,13 +520,32 @@ static inline openrtmp_str openrtmp_str_from(const char *text) {
 // E-AC-3, "ec-3".
 #define OPENRTMP_FOURCC_EAC3 1700998451
 
-// Settings of a server. Durations are whole milliseconds everywhere.
+// A frame: frame.
+#define OPENRTMP_TAP_FRAME 1
+
+// A stream has a publisher; its frames follow.
+#define OPENRTMP_TAP_STARTED 2
+
+// A stream is over. It may start again.
+#define OPENRTMP_TAP_ENDED 3
+
+// A stream goes on with another publisher.
+#define OPENRTMP_TAP_REPUBLISHED 4
+
+// Frames are missing before the next one: loss.
+#define OPENRTMP_TAP_LOST 5
+
+// Settings of a server. Durations are told in whole milliseconds.
 typedef struct openrtmp_config openrtmp_config;
+
+// A queue of a server's events.
+typedef struct openrtmp_events openrtmp_events;
 
 // Publishes a stream from inside the process.
 typedef struct openrtmp_publisher openrtmp_publisher;
 
-// A server. Several may live in one process.
+// A server. Several may live in one process. A handle is a reference to it, as is
+// everything that calls back: what a late callback calls still finds it.
 typedef struct openrtmp_server openrtmp_server;
 
 // Receives the frames of one stream or of all.
@@ -529,8 +618,8 @@ typedef struct openrtmp_callbacks {
     // any thread, within "access.decision_timeout"; then it is refused. Without
     // this callback the keys alone decide.
     void (*on_access)(void *user_data, const struct openrtmp_access_request *request);
-    // The last call of all, exactly once, after openrtmp_server_free(): before that
-    // returns, or, if a callback is still running then, when that is done.
+    // The last call of all, exactly once, after openrtmp_server_free() and after every
+    // other callback of this server has returned. On a thread that calls nothing else.
     void (*on_closed)(void *user_data);
 } openrtmp_callbacks;
 
@@ -559,6 +648,9 @@ typedef struct openrtmp_summary {
     uint64_t bytes_in;
     // Bytes written to sockets.
     uint64_t bytes_out;
+    // Threads that did not end in time, and do so by themselves: callbacks that hang,
+    // recordings on a disk that does.
+    uint64_t left_behind;
 } openrtmp_summary;
 
 // Whether a server works.
@@ -588,6 +680,8 @@ typedef struct openrtmp_log_record {
     openrtmp_str fields;
     // Records lost before this one because the callback was too slow.
     uint64_t lost;
+    // The server that it is of, as openrtmp_server_id() tells; 0: none, or not known.
+    uint64_t server_id;
 } openrtmp_log_record;
 
 // Who takes log records.
@@ -635,6 +729,10 @@ typedef struct openrtmp_stream_info {
     uint64_t keyframes;
     // Players.
     uint64_t subscribers;
+    // Who publishes it; 0: an openrtmp_publisher, or nobody.
+    uint64_t connection_id;
+    // Taps on it, recordings included.
+    uint64_t taps;
 } openrtmp_stream_info;
 
 // One connection. Lives as long as the visit.
@@ -657,6 +755,11 @@ typedef struct openrtmp_connection_info {
     uint64_t bytes_out;
     // Bytes waiting to be written.
     uint64_t queue_bytes;
+    // A stream that it publishes; 0: none. The JSON of openrtmp_server_metrics_json() has
+    // all, where it is more than one.
+    uint64_t publishes;
+    // A stream that it plays; 0: none.
+    uint64_t plays;
 } openrtmp_connection_info;
 
 // One player of a stream. Lives as long as the visit.
@@ -817,6 +920,23 @@ typedef struct openrtmp_tap_callbacks {
                     const struct openrtmp_loss *loss);
 } openrtmp_tap_callbacks;
 
+// What a tap has, as the members of openrtmp_tap_callbacks tell it. What it points to
+// lives until the next call on the tap; frames that were retained until they are released.
+typedef struct openrtmp_tap_item {
+    // sizeof(openrtmp_tap_item).
+    uint32_t struct_size;
+    // OPENRTMP_TAP_*.
+    uint32_t kind;
+    // The stream.
+    uint64_t stream_id;
+    // Its path, keys masked.
+    openrtmp_str stream;
+    // NULL but for OPENRTMP_TAP_FRAME.
+    const struct openrtmp_frame *frame;
+    // NULL but for OPENRTMP_TAP_LOST.
+    const struct openrtmp_loss *loss;
+} openrtmp_tap_item;
+
 // A track and its decoder configuration.
 typedef struct openrtmp_track {
     // sizeof(openrtmp_track).
@@ -858,6 +978,21 @@ typedef struct openrtmp_media {
     size_t payload_length;
 } openrtmp_media;
 
+// What is called on each thread of the library. Any member may be NULL.
+typedef struct openrtmp_thread_hooks_table {
+    // sizeof(openrtmp_thread_hooks_table).
+    uint32_t struct_size;
+    // 0.
+    uint32_t reserved;
+    // Handed to both. It has to live until every thread has ended.
+    void *user_data;
+    // The first call on a thread, with its name: to attach it to a virtual machine, or
+    // to set its priority.
+    void (*on_begin)(void *user_data, openrtmp_str name);
+    // The last call on it.
+    void (*on_end)(void *user_data, openrtmp_str name);
+} openrtmp_thread_hooks_table;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -874,8 +1009,9 @@ const char *openrtmp_version_string(void);
 // What a code means, in English. Never NULL; static.
 const char *openrtmp_strerror(int32_t code);
 
-// The detail of the last failure on this thread; empty if there was none. Never
-// NULL. Good until the next failure on this thread.
+// The detail of the last failure on this thread, at most 1,023 bytes; empty if there was
+// none. Never NULL. The text is replaced by the next failure on this thread, and always
+// stands in the same place.
 const char *openrtmp_last_error_message(void);
 
 // Makes settings with the defaults of a profile (OPENRTMP_PROFILE_*). Free them
@@ -886,18 +1022,22 @@ int32_t openrtmp_config_new(uint32_t profile, struct openrtmp_config **out_confi
 void openrtmp_config_free(struct openrtmp_config *config);
 
 // Takes over what a document (OPENRTMP_FORMAT_*) names and leaves the rest. An
-// unknown name or a wrong value changes nothing; the message names the path, the
-// value and what is allowed.
+// unknown name or a value out of its range changes nothing; the message names the line,
+// the path, the value and what is expected. Durations may be texts such as "10s", sizes
+// texts such as "64KiB". null, and an empty group, leave things as they are. At most
+// 1 MiB, as every text.
 int32_t openrtmp_config_load_text(struct openrtmp_config *config,
                                   openrtmp_str document,
                                   uint32_t format);
 
-// The same from a file: YAML if its name ends with .yaml or .yml, otherwise JSON.
+// The same from a file, which the message names: YAML if its name ends with .yaml or
+// .yml, otherwise JSON.
 int32_t openrtmp_config_load_file(struct openrtmp_config *config, openrtmp_str file);
 
 // Sets one value by its dotted path, for example "limits.connections". The value
 // is JSON, or, where a text stands, that text as it is, and where a list stands,
-// its elements with commas between them: "listen" to "127.0.0.1:0".
+// its elements with commas between them: "listen" to "127.0.0.1:0". Durations and sizes
+// are as in openrtmp_config_load_text(). A value out of its range changes nothing.
 int32_t openrtmp_config_set(struct openrtmp_config *config,
                             openrtmp_str path,
                             openrtmp_str value);
@@ -929,8 +1069,12 @@ int32_t openrtmp_server_new(const struct openrtmp_config *config,
                             struct openrtmp_server **out_server);
 
 // Stops a server by force if it runs, and frees it. Taps and publishers of it stay
-// valid, and are closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this server,
-// and then nothing is freed.
+// valid, and are closed. Events that wait are delivered or dropped before it returns, a
+// callback that runs is waited for, as is on_closed, for 1 s altogether. If that is not
+// enough, or if it is called inside a callback of this server, no other callback begins
+// after it, and on_closed follows when that one has returned; until then calls on the
+// handle are OPENRTMP_ERROR_STATE. OPENRTMP_ERROR_RECURSIVE inside its own on_closed,
+// where there is nothing left to free.
 int32_t openrtmp_server_free(struct openrtmp_server *server);
 
 // Checks the settings, binds, starts the threads, and returns once peers can
@@ -964,10 +1108,12 @@ int32_t openrtmp_server_config(const struct openrtmp_server *server,
                                struct openrtmp_config **out_config);
 
 // Stops: no new connections from now on; peers are told and have grace_ms to leave;
-// then they are closed; recordings are completed. 0 forces at once, and cuts short a
-// stop that another thread waits in. Returns when it is done; then
-// openrtmp_server_start() may start it again. The summary may be NULL.
-// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
+// then they are closed; recordings are completed; events are delivered. 0 forces at once,
+// and cuts short a stop that another thread waits in. Returns when it is done, at the
+// latest 1 s after the grace: what has not ended then is counted in the summary, events
+// not delivered are dropped, and no callback begins any more. Then openrtmp_server_start()
+// may start it again. The summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback
+// of this server.
 int32_t openrtmp_server_stop(struct openrtmp_server *server,
                              uint64_t grace_ms,
                              struct openrtmp_summary *out_summary);
@@ -977,6 +1123,9 @@ int32_t openrtmp_server_stop(struct openrtmp_server *server,
 // until the server is stopped.
 int32_t openrtmp_server_set_background(struct openrtmp_server *server,
                                        uint32_t background);
+
+// Writes a number that names the server in log records: of no other in this process.
+int32_t openrtmp_server_id(const struct openrtmp_server *server, uint64_t *out_id);
 
 // Writes the state (OPENRTMP_STATE_*).
 int32_t openrtmp_server_state(const struct openrtmp_server *server, uint32_t *out_state);
@@ -1010,7 +1159,32 @@ int32_t openrtmp_server_health(const struct openrtmp_server *server,
                                openrtmp_visit_text visit,
                                void *user_data);
 
-// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
+// Opens a queue of a server's events, for a host that fetches them: from the next start
+// on, and through all that follow. Several may be open, beside on_event. A queue that
+// falls 4,096 events behind loses some, and tells how many where they are missing
+// (OPENRTMP_EVENT_LOST). OPENRTMP_ERROR_STATE while the server is not stopped. Close it
+// with openrtmp_events_close(), before or after the server is freed.
+int32_t openrtmp_events_open(struct openrtmp_server *server,
+                             struct openrtmp_events **out_events);
+
+// Waits up to timeout_ms for the next event, and lends it until the next call on this
+// queue. One thread at a time may fetch. OPENRTMP_ERROR_TIMEOUT if none came,
+// OPENRTMP_ERROR_STATE once the server was freed and all were told.
+int32_t openrtmp_events_next(struct openrtmp_events *events,
+                             uint32_t timeout_ms,
+                             const struct openrtmp_event **out_event);
+
+// Writes what an event loop may wait for: a file descriptor, on Windows a SOCKET, which
+// is readable while openrtmp_events_next() has something to tell. It belongs to the queue:
+// it is neither read nor closed.
+int32_t openrtmp_events_descriptor(struct openrtmp_events *events,
+                                   ptrdiff_t *out_descriptor);
+
+// Closes a queue and frees it, and the event that it lent.
+void openrtmp_events_close(struct openrtmp_events *events);
+
+// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, its time is over, or the
+// peer has left.
 int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
 
 // Says that the last segment of the name in a request is a key: it is not shown in
@@ -1019,32 +1193,42 @@ int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request
 // OPENRTMP_ERROR_NOT_FOUND if the request was answered, or its time is over.
 int32_t openrtmp_request_mark_secret(struct openrtmp_server *server, uint64_t request_id);
 
-// Refuses a request; the peer sees the reason.
+// Refuses a request; the peer sees the reason. Fails as openrtmp_request_accept().
 int32_t openrtmp_request_reject(struct openrtmp_server *server,
                                 uint64_t request_id,
                                 openrtmp_str reason);
 
 // Sends the log records of all servers of the process to a callback, on a thread of
-// its own, in place of the one before; NULL: to nobody. Waits until the one before is
-// done with what it has, and has had its on_closed. OPENRTMP_ERROR_RECURSIVE inside
+// its own, in place of the one before; NULL: to nobody. Waits at most 1 s until the one
+// before is done with what it has, and has had its on_closed: OPENRTMP_ERROR_TIMEOUT if
+// that is still to come, the new one being in place. OPENRTMP_ERROR_RECURSIVE inside
 // a log callback; OPENRTMP_ERROR_STATE if the program, written in Rust, has a logger.
-// After a failure the one before stays, and on_closed of the new one is not called.
+// After another failure the one before stays, and on_closed of the new one is not called.
 int32_t openrtmp_log_set(const struct openrtmp_log_callbacks *callbacks);
 
-// Visits the streams, on the calling thread, before it returns.
+// Sends the log records of one server, those of its start and stop included, to a
+// callback of its own, besides that of openrtmp_log_set(), until the server is freed.
+// Works and fails as openrtmp_log_set().
+int32_t openrtmp_server_log_set(struct openrtmp_server *server,
+                                const struct openrtmp_log_callbacks *callbacks);
+
+// Visits the streams, on the calling thread, before it returns. All of them:
+// OPENRTMP_ERROR_TIMEOUT, and no visit, if a worker thread is busy for more than 1 s.
 int32_t openrtmp_server_streams(const struct openrtmp_server *server,
                                 void (*visit)(void *user_data,
                                               const struct openrtmp_stream_info *stream),
                                 void *user_data);
 
-// Visits the connections, on the calling thread, before it returns.
+// Visits the connections, on the calling thread, before it returns. All of them:
+// OPENRTMP_ERROR_TIMEOUT, and no visit, if a worker thread is busy for more than 1 s.
 int32_t openrtmp_server_connections(const struct openrtmp_server *server,
                                     void (*visit)(void *user_data,
                                                   const struct openrtmp_connection_info *connection),
                                     void *user_data);
 
 // Visits the players of a stream ("app/name"), on the calling thread, before it
-// returns. OPENRTMP_ERROR_NOT_FOUND if there is no such stream.
+// returns. OPENRTMP_ERROR_NOT_FOUND if there is no such stream; OPENRTMP_ERROR_TIMEOUT as
+// openrtmp_server_streams().
 int32_t openrtmp_server_subscribers(const struct openrtmp_server *server,
                                     openrtmp_str stream,
                                     void (*visit)(void *user_data,
@@ -1052,7 +1236,8 @@ int32_t openrtmp_server_subscribers(const struct openrtmp_server *server,
                                     void *user_data);
 
 // Ends a connection, publishing or playing. OPENRTMP_ERROR_NOT_FOUND if there is none
-// of this id, or no longer. The reason is for logs and events.
+// of this id, or no longer; OPENRTMP_ERROR_TIMEOUT if its worker thread is busy for more
+// than 1 s, which ends it all the same. The reason is for logs and events.
 int32_t openrtmp_server_disconnect(struct openrtmp_server *server,
                                    uint64_t connection_id,
                                    openrtmp_str reason);
@@ -1120,16 +1305,18 @@ int32_t openrtmp_key_generate(char *buffer, size_t capacity, size_t *out_length)
 
 // Opens a tap on a stream ("app/name"), live or still to come, or, with an empty name,
 // on every stream. Headers come first, then frames from the newest key frame on. The
-// queue to the callback is bounded as that of a player. Free it with
-// openrtmp_tap_free(), also after the server has stopped.
+// queue to the callback is bounded as that of a player. With callbacks NULL
+// openrtmp_tap_next() fetches what there is. Free it with openrtmp_tap_free(), also after
+// the server has stopped.
 int32_t openrtmp_tap_open(struct openrtmp_server *server,
                           openrtmp_str stream,
                           const struct openrtmp_tap_callbacks *callbacks,
                           struct openrtmp_tap **out_tap);
 
 // Closes a tap and frees it: waits until its callback has returned, on_ended was called
-// for each stream that on_started told of, and on_closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
-// freed.
+// for each stream that on_started told of, and on_closed, or until 1 s is over:
+// OPENRTMP_ERROR_TIMEOUT, and they follow the callback that hangs. OPENRTMP_ERROR_RECURSIVE
+// inside a callback of this tap, and then nothing is freed.
 int32_t openrtmp_tap_free(struct openrtmp_tap *tap);
 
 // Keeps a frame beyond its callback, payload included. Give the result to
@@ -1139,24 +1326,48 @@ const struct openrtmp_frame *openrtmp_frame_retain(const struct openrtmp_frame *
 // Lets go of a frame that was retained.
 void openrtmp_frame_release(const struct openrtmp_frame *frame);
 
+// Waits up to timeout_ms for what comes next from a tap that was opened without
+// callbacks. One thread at a time may fetch, and nobody while the tap is freed. Whoever
+// is slow loses frames, as a callback would. OPENRTMP_ERROR_TIMEOUT if nothing came;
+// OPENRTMP_ERROR_GONE once the server has stopped and all was told.
+int32_t openrtmp_tap_next(struct openrtmp_tap *tap,
+                          uint32_t timeout_ms,
+                          struct openrtmp_tap_item *out_item);
+
+// Writes what an event loop may wait for: a file descriptor, on Windows a SOCKET, which
+// is readable when openrtmp_tap_next() may have something to tell: then it is to be
+// called until it is OPENRTMP_ERROR_TIMEOUT. It belongs to the tap.
+int32_t openrtmp_tap_descriptor(struct openrtmp_tap *tap, ptrdiff_t *out_descriptor);
+
 // Opens a stream ("app/name") for publishing. OPENRTMP_ERROR_BUSY if it has a
 // publisher. Free it with openrtmp_publisher_free(), which ends the stream.
 int32_t openrtmp_publisher_open(struct openrtmp_server *server,
                                 openrtmp_str stream,
                                 struct openrtmp_publisher **out_publisher);
 
-// Ends the stream and frees the publisher.
+// Ends the stream and frees the publisher, and its buffer. When it returns the name, and
+// its place in "limits.publishers", are free.
 void openrtmp_publisher_free(struct openrtmp_publisher *publisher);
+
+// Lends a buffer of so many bytes, at most 16 MiB less a header: one frame is written
+// there, and handed in by openrtmp_publisher_write() with it as payload, which copies
+// nothing. Then it is the library's. One at a time: lending again, or freeing the
+// publisher, takes it back. OPENRTMP_ERROR_MEMORY if there is none.
+int32_t openrtmp_publisher_lend(struct openrtmp_publisher *publisher,
+                                size_t capacity,
+                                uint8_t **out_buffer);
 
 // Adds a track, or changes its configuration. Before the first frame of it. The
 // configuration is copied. Fails as openrtmp_publisher_write().
 int32_t openrtmp_publisher_configure(struct openrtmp_publisher *publisher,
                                      const struct openrtmp_track *track);
 
-// Writes a frame; the payload is copied. OPENRTMP_ERROR_STATE if its track was not
-// configured or the server has stopped; OPENRTMP_ERROR_GONE if another publisher took
-// the stream over or openrtmp_server_end_stream() ended it; OPENRTMP_ERROR_WOULD_BLOCK
-// if 16 MiB wait: drop it, or try again later.
+// Writes a frame; the payload is copied, unless it is the buffer of
+// openrtmp_publisher_lend(), which is taken, or after a failure stays lent.
+// OPENRTMP_ERROR_STATE if its track was not configured or the server has stopped;
+// OPENRTMP_ERROR_GONE if another publisher took the stream over or
+// openrtmp_server_end_stream() ended it; OPENRTMP_ERROR_WOULD_BLOCK if 16 MiB wait, and
+// OPENRTMP_ERROR_MEMORY if there is none: drop it, or try again later.
 int32_t openrtmp_publisher_write(struct openrtmp_publisher *publisher,
                                  const struct openrtmp_media *media);
 
@@ -1177,10 +1388,20 @@ int32_t openrtmp_record_start(struct openrtmp_server *server,
                               openrtmp_str stream,
                               openrtmp_str directory);
 
+// Visits the streams that openrtmp_record_start() records, by their paths, keys masked.
+int32_t openrtmp_record_list(const struct openrtmp_server *server,
+                             openrtmp_visit_text visit,
+                             void *user_data);
+
 // Completes a recording begun by openrtmp_record_start(), and tells what became of it:
 // when it returns 0 the files are whole; OPENRTMP_ERROR_IO tells that one of them failed,
 // or could not be completed in 5 s, and the recording is over all the same.
 int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream);
+
+// Sets what is called on every thread that the library starts from now on, in the whole
+// process, in place of what was set before; NULL: nothing. To be called before the first
+// server is made. A thread that began with hooks ends with the same.
+int32_t openrtmp_thread_hooks(const struct openrtmp_thread_hooks_table *hooks);
 
 #ifdef __cplusplus
 }  // extern "C"
@@ -1196,8 +1417,12 @@ int32_t openrtmp_record_stop(struct openrtmp_server *server, openrtmp_str stream
     { (uint32_t) sizeof(openrtmp_log_callbacks), OPENRTMP_LOG_INFO, NULL, NULL, NULL }
 #define OPENRTMP_TAP_CALLBACKS_INIT \
     { (uint32_t) sizeof(openrtmp_tap_callbacks), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+#define OPENRTMP_TAP_ITEM_INIT \
+    { (uint32_t) sizeof(openrtmp_tap_item), 0, 0, { NULL, 0 }, NULL, NULL }
+#define OPENRTMP_THREAD_HOOKS_INIT \
+    { (uint32_t) sizeof(openrtmp_thread_hooks_table), 0, NULL, NULL, NULL }
 #define OPENRTMP_SUMMARY_INIT \
-    { (uint32_t) sizeof(openrtmp_summary), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { (uint32_t) sizeof(openrtmp_summary), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define OPENRTMP_HEALTH_INIT \
     { (uint32_t) sizeof(openrtmp_health), 0, 0, 0 }
 #define OPENRTMP_METRICS_INIT \

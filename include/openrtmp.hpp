@@ -3,20 +3,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
 // Handles are move-only and free themselves. Constructors throw openrtmp::Error;
-// nothing else does: functions return a Status, which or_throw() turns into an
+// nothing else does: functions return a Result, which or_throw() turns into an
 // exception where that is wanted. Callbacks are std::function, called as openrtmp.h
-// says; one that lets an exception out ends the program (std::terminate). A Server,
-// or a Tap, must not be destroyed inside a callback of its own.
+// says; one that lets an exception out ends the program (std::terminate).
+//
+// The destructors of Server and Tap wait, without limit, until the last callback has
+// returned and what the functions hold is destroyed: they may refer to whatever outlives
+// the object. A Server that is destroyed inside a callback of its own does not wait, and
+// its functions are destroyed when that callback has returned; a Tap must not be destroyed
+// there (std::terminate).
 #ifndef OPENRTMP_HPP
 #define OPENRTMP_HPP
 
 #include "openrtmp.h"
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -37,10 +44,10 @@ private:
 };
 
 /// How a call went.
-class [[nodiscard]] Status {
+class [[nodiscard]] Result {
 public:
     /// Of a code that a function of openrtmp.h has just returned on this thread.
-    explicit Status(std::int32_t code) : code_(code) {
+    explicit Result(std::int32_t code) : code_(code) {
         if (code != OPENRTMP_OK) {
             message_ = openrtmp_strerror(code);
             const std::string detail = openrtmp_last_error_message();
@@ -71,7 +78,7 @@ namespace detail {
 
 /// Calls a function that writes text until its buffer is large enough.
 template <typename Write>
-Status read_text(std::string &out, Write write) {
+Result read_text(std::string &out, Write write) {
     std::size_t length = 0;
     std::int32_t code = write(nullptr, 0, &length);
     std::string buffer;
@@ -85,7 +92,7 @@ Status read_text(std::string &out, Write write) {
             break;
         }
     }
-    return Status(code);
+    return Result(code);
 }
 
 inline void collect_text(void *user_data, openrtmp_str text) noexcept {
@@ -97,18 +104,79 @@ void visit_with(void *user_data, const Info *info) noexcept {
     (*static_cast<std::function<void(const Info &)> *>(user_data))(*info);
 }
 
+/// Waits for the end of callbacks.
+class Latch {
+public:
+    void open() noexcept {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        open_ = true;
+        opened_.notify_all();
+    }
+    void wait() noexcept {
+        std::unique_lock<std::mutex> lock(mutex_);
+        while (!open_) opened_.wait(lock);
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable opened_;
+    bool open_ = false;
+};
+
+/// What a library calls back, and the latch that opens when it is destroyed.
+template <typename Functions>
+struct Box {
+    Functions functions;
+    std::shared_ptr<Latch> ended = std::make_shared<Latch>();
+
+    explicit Box(Functions given) : functions(std::move(given)) {}
+
+    /// For on_closed: calls the last function, destroys all, and tells.
+    static void close(void *user_data) noexcept {
+        std::unique_ptr<Box> box(static_cast<Box *>(user_data));
+        const std::shared_ptr<Latch> ended = box->ended;
+        if (box->functions.on_closed) box->functions.on_closed();
+        box.reset();
+        ended->open();
+    }
+};
+
+/// The box whose callback this thread is inside of.
+inline const void *&inside() noexcept {
+    thread_local const void *box = nullptr;
+    return box;
+}
+
+/// Calls a function of a box, which is known as long.
+template <typename Functions, typename Call>
+void call(void *user_data, Call run) noexcept {
+    const void *const before = std::exchange(inside(), user_data);
+    run(static_cast<Box<Functions> *>(user_data)->functions);
+    inside() = before;
+}
+
 struct FreeConfig {
     void operator()(openrtmp_config *config) const noexcept { openrtmp_config_free(config); }
 };
 struct FreeServer {
+    std::shared_ptr<Latch> ended;
+    const void *box = nullptr;
     void operator()(openrtmp_server *server) const noexcept {
         if (openrtmp_server_free(server) != OPENRTMP_OK) std::terminate();
+        if (inside() != box) ended->wait();
     }
 };
 struct FreeTap {
+    std::shared_ptr<Latch> ended;
     void operator()(openrtmp_tap *tap) const noexcept {
-        if (openrtmp_tap_free(tap) != OPENRTMP_OK) std::terminate();
+        const std::int32_t code = openrtmp_tap_free(tap);
+        if (code != OPENRTMP_OK && code != OPENRTMP_ERROR_TIMEOUT) std::terminate();
+        // One that calls nothing back has nothing to wait for.
+        if (ended) ended->wait();
     }
+};
+struct CloseEvents {
+    void operator()(openrtmp_events *events) const noexcept { openrtmp_events_close(events); }
 };
 struct FreePublisher {
     void operator()(openrtmp_publisher *publisher) const noexcept {
@@ -130,29 +198,29 @@ class Config {
 public:
     explicit Config(std::uint32_t profile = OPENRTMP_PROFILE_DESKTOP) {
         openrtmp_config *config = nullptr;
-        Status(openrtmp_config_new(profile, &config)).or_throw();
+        Result(openrtmp_config_new(profile, &config)).or_throw();
         handle_.reset(config);
     }
-    Status load_text(std::string_view document, std::uint32_t format = OPENRTMP_FORMAT_JSON) {
-        return Status(openrtmp_config_load_text(get(), str(document), format));
+    Result load_text(std::string_view document, std::uint32_t format = OPENRTMP_FORMAT_JSON) {
+        return Result(openrtmp_config_load_text(get(), str(document), format));
     }
-    Status load_file(std::string_view path) {
-        return Status(openrtmp_config_load_file(get(), str(path)));
+    Result load_file(std::string_view path) {
+        return Result(openrtmp_config_load_file(get(), str(path)));
     }
-    Status set(std::string_view path, std::string_view value) {
-        return Status(openrtmp_config_set(get(), str(path), str(value)));
+    Result set(std::string_view path, std::string_view value) {
+        return Result(openrtmp_config_set(get(), str(path), str(value)));
     }
-    Status get(std::string_view path, std::string &out) const {
+    Result get(std::string_view path, std::string &out) const {
         return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
             return openrtmp_config_get(get(), str(path), buffer, size, length);
         });
     }
-    Status dump(std::string &out, std::uint32_t format = OPENRTMP_FORMAT_JSON) const {
+    Result dump(std::string &out, std::uint32_t format = OPENRTMP_FORMAT_JSON) const {
         return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
             return openrtmp_config_dump(get(), format, buffer, size, length);
         });
     }
-    Status validate() const { return Status(openrtmp_config_validate(get())); }
+    Result validate() const { return Result(openrtmp_config_validate(get())); }
     openrtmp_config *get() const noexcept { return handle_.get(); }
 
 private:
@@ -171,50 +239,56 @@ struct Callbacks {
 class Server {
 public:
     explicit Server(const Config &config, Callbacks callbacks = {}) {
-        auto box = std::make_unique<Callbacks>(std::move(callbacks));
+        using Box = detail::Box<Callbacks>;
+        auto box = std::make_unique<Box>(std::move(callbacks));
         openrtmp_callbacks table = OPENRTMP_CALLBACKS_INIT;
         table.user_data = box.get();
-        if (box->on_event) {
+        if (box->functions.on_event) {
             table.on_event = [](void *user_data, const openrtmp_event *event) noexcept {
-                static_cast<Callbacks *>(user_data)->on_event(*event);
+                detail::call<Callbacks>(user_data,
+                                        [&](Callbacks &own) { own.on_event(*event); });
             };
         }
-        if (box->on_access) {
+        if (box->functions.on_access) {
             table.on_access = [](void *user_data, const openrtmp_access_request *r) noexcept {
-                static_cast<Callbacks *>(user_data)->on_access(*r);
+                detail::call<Callbacks>(user_data, [&](Callbacks &own) { own.on_access(*r); });
             };
         }
-        table.on_closed = [](void *user_data) noexcept {
-            const std::unique_ptr<Callbacks> last(static_cast<Callbacks *>(user_data));
-            if (last->on_closed) last->on_closed();
-        };
+        table.on_closed = Box::close;
+        const detail::FreeServer deleter{box->ended, box.get()};
         openrtmp_server *server = nullptr;
-        Status(openrtmp_server_new(config.get(), &table, &server)).or_throw();
-        box.release();  // on_closed deletes it
-        handle_.reset(server);
+        Result(openrtmp_server_new(config.get(), &table, &server)).or_throw();
+        static_cast<void>(box.release());  // on_closed deletes it
+        handle_ = {server, deleter};
     }
-    Status start() { return Status(openrtmp_server_start(get())); }
-    Status stop(std::uint64_t grace_ms, openrtmp_summary *summary = nullptr) {
-        return Status(openrtmp_server_stop(get(), grace_ms, summary));
+    Result start() { return Result(openrtmp_server_start(get())); }
+    Result stop(std::uint64_t grace_ms, openrtmp_summary *summary = nullptr) {
+        return Result(openrtmp_server_stop(get(), grace_ms, summary));
     }
     /// A copy of the settings in force.
-    Status config(Config &out) const {
+    Result config(Config &out) const {
         openrtmp_config *config = nullptr;
-        const Status status(openrtmp_server_config(get(), &config));
+        const Result status(openrtmp_server_config(get(), &config));
         if (status) out.handle_.reset(config);
         return status;
     }
     /// Other settings, all or none.
-    Status reconfigure(const Config &config) {
-        return Status(openrtmp_server_reconfigure(get(), config.get(), nullptr, nullptr));
+    Result reconfigure(const Config &config) {
+        return Result(openrtmp_server_reconfigure(get(), config.get(), nullptr, nullptr));
     }
     /// The same; adds the paths of what changed.
-    Status reconfigure(const Config &config, std::vector<std::string> &changed) {
-        return Status(openrtmp_server_reconfigure(get(), config.get(), detail::collect_text,
+    Result reconfigure(const Config &config, std::vector<std::string> &changed) {
+        return Result(openrtmp_server_reconfigure(get(), config.get(), detail::collect_text,
                                                   &changed));
     }
-    Status set_background(bool background) {
-        return Status(openrtmp_server_set_background(get(), background ? 1 : 0));
+    Result set_background(bool background) {
+        return Result(openrtmp_server_set_background(get(), background ? 1 : 0));
+    }
+    /// What names it in log records.
+    std::uint64_t id() const {
+        std::uint64_t id = 0;
+        static_cast<void>(openrtmp_server_id(get(), &id));
+        return id;
     }
     std::uint32_t state() const {
         std::uint32_t state = OPENRTMP_STATE_STOPPED;
@@ -228,80 +302,83 @@ public:
         return port;
     }
     /// Address and port at an index of "listen".
-    Status address(std::uint32_t index, std::string &out) const {
+    Result address(std::uint32_t index, std::string &out) const {
         return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
             return openrtmp_server_address(get(), index, buffer, size, length);
         });
     }
-    Status urls(std::string_view stream, std::vector<std::string> &out) const {
-        return Status(openrtmp_server_urls(get(), str(stream), detail::collect_text, &out));
+    Result urls(std::string_view stream, std::vector<std::string> &out) const {
+        return Result(openrtmp_server_urls(get(), str(stream), detail::collect_text, &out));
     }
-    Status health(openrtmp_health &health, std::vector<std::string> &reasons) const {
-        return Status(openrtmp_server_health(get(), &health, detail::collect_text, &reasons));
+    Result health(openrtmp_health &health, std::vector<std::string> &reasons) const {
+        return Result(openrtmp_server_health(get(), &health, detail::collect_text, &reasons));
     }
-    Status metrics(openrtmp_metrics &out) const {
-        return Status(openrtmp_server_metrics(get(), &out));
+    Result metrics(openrtmp_metrics &out) const {
+        return Result(openrtmp_server_metrics(get(), &out));
     }
-    Status metrics_json(std::string &out) const {
+    Result metrics_json(std::string &out) const {
         return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
             return openrtmp_server_metrics_json(get(), buffer, size, length);
         });
     }
-    Status streams(std::function<void(const openrtmp_stream_info &)> visit) const {
-        return Status(openrtmp_server_streams(
+    Result streams(std::function<void(const openrtmp_stream_info &)> visit) const {
+        return Result(openrtmp_server_streams(
             get(), detail::visit_with<openrtmp_stream_info>, &visit));
     }
     /// The whole name of a stream, key included where it is one.
-    Status stream_name(std::uint64_t stream_id, std::string &out) const {
+    Result stream_name(std::uint64_t stream_id, std::string &out) const {
         return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
             return openrtmp_server_stream_name(get(), stream_id, buffer, size, length);
         });
     }
-    Status connections(std::function<void(const openrtmp_connection_info &)> visit) const {
-        return Status(openrtmp_server_connections(
+    Result connections(std::function<void(const openrtmp_connection_info &)> visit) const {
+        return Result(openrtmp_server_connections(
             get(), detail::visit_with<openrtmp_connection_info>, &visit));
     }
-    Status subscribers(std::string_view stream,
+    Result subscribers(std::string_view stream,
                        std::function<void(const openrtmp_subscriber_info &)> visit) const {
-        return Status(openrtmp_server_subscribers(
+        return Result(openrtmp_server_subscribers(
             get(), str(stream), detail::visit_with<openrtmp_subscriber_info>, &visit));
     }
-    Status disconnect(std::uint64_t connection_id, std::string_view reason) {
-        return Status(openrtmp_server_disconnect(get(), connection_id, str(reason)));
+    Result disconnect(std::uint64_t connection_id, std::string_view reason) {
+        return Result(openrtmp_server_disconnect(get(), connection_id, str(reason)));
     }
-    Status set_write_coalesce(std::uint64_t connection_id, std::uint32_t window_ms) {
-        return Status(openrtmp_server_set_write_coalesce(get(), connection_id, window_ms));
+    Result set_write_coalesce(std::uint64_t connection_id, std::uint32_t window_ms) {
+        return Result(openrtmp_server_set_write_coalesce(get(), connection_id, window_ms));
     }
-    Status end_stream(std::string_view stream, std::string_view reason) {
-        return Status(openrtmp_server_end_stream(get(), str(stream), str(reason)));
+    Result end_stream(std::string_view stream, std::string_view reason) {
+        return Result(openrtmp_server_end_stream(get(), str(stream), str(reason)));
     }
-    Status end_stream(std::uint64_t stream_id, std::string_view reason) {
-        return Status(openrtmp_server_end_stream_id(get(), stream_id, str(reason)));
+    Result end_stream(std::uint64_t stream_id, std::string_view reason) {
+        return Result(openrtmp_server_end_stream_id(get(), stream_id, str(reason)));
     }
     /// Says that the name in a request is a key, before the answer.
-    Status mark_secret(std::uint64_t request_id) {
-        return Status(openrtmp_request_mark_secret(get(), request_id));
+    Result mark_secret(std::uint64_t request_id) {
+        return Result(openrtmp_request_mark_secret(get(), request_id));
     }
-    Status accept(std::uint64_t request_id) {
-        return Status(openrtmp_request_accept(get(), request_id));
+    Result accept(std::uint64_t request_id) {
+        return Result(openrtmp_request_accept(get(), request_id));
     }
-    Status reject(std::uint64_t request_id, std::string_view reason) {
-        return Status(openrtmp_request_reject(get(), request_id, str(reason)));
+    Result reject(std::uint64_t request_id, std::string_view reason) {
+        return Result(openrtmp_request_reject(get(), request_id, str(reason)));
     }
-    Status add_key(std::uint32_t kind, std::string_view key) {
-        return Status(openrtmp_key_add(get(), kind, str(key)));
+    Result add_key(std::uint32_t kind, std::string_view key) {
+        return Result(openrtmp_key_add(get(), kind, str(key)));
     }
-    Status revoke_key(std::uint32_t kind, std::string_view key) {
-        return Status(openrtmp_key_revoke(get(), kind, str(key)));
+    Result revoke_key(std::uint32_t kind, std::string_view key) {
+        return Result(openrtmp_key_revoke(get(), kind, str(key)));
     }
-    Status keys(std::uint32_t kind, std::vector<std::string> &out) const {
-        return Status(openrtmp_key_list(get(), kind, detail::collect_text, &out));
+    Result keys(std::uint32_t kind, std::vector<std::string> &out) const {
+        return Result(openrtmp_key_list(get(), kind, detail::collect_text, &out));
     }
-    Status start_recording(std::string_view stream, std::string_view directory) {
-        return Status(openrtmp_record_start(get(), str(stream), str(directory)));
+    Result start_recording(std::string_view stream, std::string_view directory) {
+        return Result(openrtmp_record_start(get(), str(stream), str(directory)));
     }
-    Status stop_recording(std::string_view stream) {
-        return Status(openrtmp_record_stop(get(), str(stream)));
+    Result recordings(std::vector<std::string> &out) const {
+        return Result(openrtmp_record_list(get(), detail::collect_text, &out));
+    }
+    Result stop_recording(std::string_view stream) {
+        return Result(openrtmp_record_stop(get(), str(stream)));
     }
     openrtmp_server *get() const noexcept { return handle_.get(); }
 
@@ -337,48 +414,80 @@ struct TapCallbacks {
 class Tap {
 public:
     Tap(Server &server, std::string_view stream, TapCallbacks callbacks) {
-        auto box = std::make_unique<TapCallbacks>(std::move(callbacks));
+        using Box = detail::Box<TapCallbacks>;
+        auto box = std::make_unique<Box>(std::move(callbacks));
         openrtmp_tap_callbacks table = OPENRTMP_TAP_CALLBACKS_INIT;
         table.user_data = box.get();
-        if (box->on_frame) {
+        if (box->functions.on_frame) {
             table.on_frame = [](void *user_data, const openrtmp_frame *frame) noexcept {
-                static_cast<TapCallbacks *>(user_data)->on_frame(*frame);
+                static_cast<Box *>(user_data)->functions.on_frame(*frame);
             };
         }
-        if (box->on_started) {
+        if (box->functions.on_started) {
             table.on_started = [](void *user_data, std::uint64_t id, openrtmp_str s) noexcept {
-                static_cast<TapCallbacks *>(user_data)->on_started(id, view(s));
+                static_cast<Box *>(user_data)->functions.on_started(id, view(s));
             };
         }
-        if (box->on_ended) {
+        if (box->functions.on_ended) {
             table.on_ended = [](void *user_data, std::uint64_t id, openrtmp_str s) noexcept {
-                static_cast<TapCallbacks *>(user_data)->on_ended(id, view(s));
+                static_cast<Box *>(user_data)->functions.on_ended(id, view(s));
             };
         }
-        if (box->on_republished) {
+        if (box->functions.on_republished) {
             table.on_republished = [](void *user_data, std::uint64_t id,
                                       openrtmp_str s) noexcept {
-                static_cast<TapCallbacks *>(user_data)->on_republished(id, view(s));
+                static_cast<Box *>(user_data)->functions.on_republished(id, view(s));
             };
         }
-        if (box->on_lost) {
+        if (box->functions.on_lost) {
             table.on_lost = [](void *user_data, std::uint64_t id, openrtmp_str s,
                                const openrtmp_loss *loss) noexcept {
-                static_cast<TapCallbacks *>(user_data)->on_lost(id, view(s), *loss);
+                static_cast<Box *>(user_data)->functions.on_lost(id, view(s), *loss);
             };
         }
-        table.on_closed = [](void *user_data) noexcept {
-            const std::unique_ptr<TapCallbacks> last(static_cast<TapCallbacks *>(user_data));
-            if (last->on_closed) last->on_closed();
-        };
+        table.on_closed = Box::close;
+        const detail::FreeTap deleter{box->ended};
         openrtmp_tap *tap = nullptr;
-        Status(openrtmp_tap_open(server.get(), str(stream), &table, &tap)).or_throw();
-        box.release();  // on_closed deletes it
+        Result(openrtmp_tap_open(server.get(), str(stream), &table, &tap)).or_throw();
+        static_cast<void>(box.release());  // on_closed deletes it
+        handle_ = {tap, deleter};
+    }
+    /// One without callbacks, which next() fetches from.
+    Tap(Server &server, std::string_view stream) {
+        openrtmp_tap *tap = nullptr;
+        Result(openrtmp_tap_open(server.get(), str(stream), nullptr, &tap)).or_throw();
         handle_.reset(tap);
+    }
+    /// What comes next; its pointers lead somewhere until the next call.
+    Result next(std::uint32_t timeout_ms, openrtmp_tap_item &out) {
+        return Result(openrtmp_tap_next(handle_.get(), timeout_ms, &out));
+    }
+    Result descriptor(std::intptr_t &out) {
+        return Result(openrtmp_tap_descriptor(handle_.get(), &out));
     }
 
 private:
     std::unique_ptr<openrtmp_tap, detail::FreeTap> handle_;
+};
+
+/// A queue of a server's events, to fetch them from; opened before the server starts.
+class Events {
+public:
+    explicit Events(Server &server) {
+        openrtmp_events *events = nullptr;
+        Result(openrtmp_events_open(server.get(), &events)).or_throw();
+        handle_.reset(events);
+    }
+    /// The next event, which is there until the next call.
+    Result next(std::uint32_t timeout_ms, const openrtmp_event *&out) {
+        return Result(openrtmp_events_next(handle_.get(), timeout_ms, &out));
+    }
+    Result descriptor(std::intptr_t &out) {
+        return Result(openrtmp_events_descriptor(handle_.get(), &out));
+    }
+
+private:
+    std::unique_ptr<openrtmp_events, detail::CloseEvents> handle_;
 };
 
 /// Publishes a stream; its destructor ends it.
@@ -386,18 +495,22 @@ class Publisher {
 public:
     Publisher(Server &server, std::string_view stream) {
         openrtmp_publisher *publisher = nullptr;
-        Status(openrtmp_publisher_open(server.get(), str(stream), &publisher)).or_throw();
+        Result(openrtmp_publisher_open(server.get(), str(stream), &publisher)).or_throw();
         handle_.reset(publisher);
     }
-    Status configure(const openrtmp_track &track) {
-        return Status(openrtmp_publisher_configure(handle_.get(), &track));
+    Result configure(const openrtmp_track &track) {
+        return Result(openrtmp_publisher_configure(handle_.get(), &track));
     }
-    Status write(const openrtmp_media &media) {
-        return Status(openrtmp_publisher_write(handle_.get(), &media));
+    Result write(const openrtmp_media &media) {
+        return Result(openrtmp_publisher_write(handle_.get(), &media));
     }
-    Status write_message(std::uint32_t kind, std::uint32_t timestamp_ms,
+    /// A buffer to fill and hand to write() as payload, which then copies nothing.
+    Result lend(std::size_t capacity, std::uint8_t *&out) {
+        return Result(openrtmp_publisher_lend(handle_.get(), capacity, &out));
+    }
+    Result write_message(std::uint32_t kind, std::uint32_t timestamp_ms,
                          const std::uint8_t *body, std::size_t length) {
-        return Status(openrtmp_publisher_write_message(handle_.get(), kind, timestamp_ms, body,
+        return Result(openrtmp_publisher_write_message(handle_.get(), kind, timestamp_ms, body,
                                                        length));
     }
 
@@ -405,10 +518,12 @@ private:
     std::unique_ptr<openrtmp_publisher, detail::FreePublisher> handle_;
 };
 
-/// Sends log records (OPENRTMP_LOG_*, up to max_level) of the whole process to a
-/// function, in place of the one before; on_record must not be empty.
-inline Status set_log(std::uint32_t max_level,
-                      std::function<void(const openrtmp_log_record &)> on_record) {
+namespace detail {
+
+/// Sets a function as log callback by `set`.
+template <typename Set>
+Result log_to(std::uint32_t max_level,
+              std::function<void(const openrtmp_log_record &)> on_record, Set set) {
     using Log = std::function<void(const openrtmp_log_record &)>;
     auto box = std::make_unique<Log>(std::move(on_record));
     openrtmp_log_callbacks table = OPENRTMP_LOG_CALLBACKS_INIT;
@@ -420,16 +535,40 @@ inline Status set_log(std::uint32_t max_level,
         };
     }
     table.on_closed = [](void *user_data) noexcept { delete static_cast<Log *>(user_data); };
-    const Status status(openrtmp_log_set(&table));
-    if (status) box.release();  // on_closed deletes it
-    return status;
+    const Result result(set(&table));
+    // After a time-out it is in place too. on_closed deletes it.
+    if (result || result.code() == OPENRTMP_ERROR_TIMEOUT) static_cast<void>(box.release());
+    return result;
+}
+
+}  // namespace detail
+
+/// Sends log records (OPENRTMP_LOG_*, up to max_level) of the whole process to a
+/// function, in place of the one before; on_record must not be empty.
+inline Result set_log(std::uint32_t max_level,
+                      std::function<void(const openrtmp_log_record &)> on_record) {
+    return detail::log_to(max_level, std::move(on_record), openrtmp_log_set);
+}
+
+/// The same of one server, besides.
+inline Result set_log(Server &server, std::uint32_t max_level,
+                      std::function<void(const openrtmp_log_record &)> on_record) {
+    return detail::log_to(max_level, std::move(on_record),
+                          [&](const openrtmp_log_callbacks *table) {
+                              return openrtmp_server_log_set(server.get(), table);
+                          });
+}
+
+/// Calls a hook first, and one last, on each thread of the library from now on.
+inline Result set_thread_hooks(const openrtmp_thread_hooks_table &hooks) {
+    return Result(openrtmp_thread_hooks(&hooks));
 }
 
 /// Sends them to nobody.
-inline Status clear_log() { return Status(openrtmp_log_set(nullptr)); }
+inline Result clear_log() { return Result(openrtmp_log_set(nullptr)); }
 
 /// A new key of 128 random bits.
-inline Status generate_key(std::string &out) {
+inline Result generate_key(std::string &out) {
     return detail::read_text(out, openrtmp_key_generate);
 }
 

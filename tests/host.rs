@@ -3,7 +3,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +16,8 @@ use openrtmp_core::protocol::media::{
 };
 use openrtmp_core::protocol::session::MediaKind;
 use openrtmp_core::{
-    AudioPacket, Config, Event, FrameContent, PublishError, Publisher, RecordConfig, RecordError,
-    Server, StartError, TapEvent, VideoPacket,
+    AudioPacket, Config, Event, FrameContent, PublishError, Publisher, ReconfigureError,
+    RecordConfig, RecordError, Server, StartError, TapEvent, Unanswered, VideoPacket,
 };
 
 /// Nothing a test waits for takes longer.
@@ -274,4 +276,111 @@ fn health_names_what_keeps_others_out() {
     let health = server.health();
     assert!(!health.ready);
     assert_eq!(health.reasons, ["the server is stopping"]);
+}
+
+/// Blocks the worker that wakes it, which it must not, until it is let go.
+struct Freeze {
+    frozen: Sender<()>,
+    until: Mutex<Receiver<()>>,
+}
+
+impl Wake for Freeze {
+    fn wake(self: Arc<Freeze>) {
+        let _ = self.frozen.send(());
+        // The end of the other end, for a worker that is frozen already too.
+        let _ = self.until.lock().expect("not poisoned").recv();
+    }
+}
+
+#[test]
+fn nothing_waits_for_a_frozen_worker_without_end() {
+    let mut one = config();
+    one.workers = 1;
+    let (server, events) = start(one);
+    let address = server.addresses()[0];
+    let _peer = TcpStream::connect(address).expect("it listens");
+    let connection = wait_for(&events, |event| match event {
+        Event::ConnectionOpened { connection, .. } => Some(connection),
+        _ => None,
+    });
+    let (frozen, is_frozen) = channel();
+    let (thaw, until) = channel();
+    let until = Mutex::new(until);
+    let waker = Waker::from(Arc::new(Freeze { frozen, until }));
+    let mut tap = server.tap("live/cam");
+    assert!(tap.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+    let publisher = server.publish("live/cam").expect("free");
+    is_frozen.recv().expect("the worker wakes the tap");
+
+    assert_eq!(server.disconnect(connection, "enough"), Err(Unanswered));
+    assert_eq!(server.check_listeners(), Err(Unanswered));
+    assert!(matches!(server.snapshot(), Err(Unanswered)));
+    let mut other = Config::clone(&server.config());
+    other.limits.connections = 7;
+    let error = server.reconfigure(other);
+    assert!(
+        matches!(error, Err(ReconfigureError::Unanswered(_))),
+        "{error:?}"
+    );
+    assert!(!server.health().live);
+
+    // A stop leaves it behind, and says so; it ends when it can.
+    let summary = server.stop(Duration::ZERO);
+    assert_eq!(summary.left_behind, 1);
+    assert!(
+        TcpStream::connect(address).is_ok(),
+        "its socket is open still"
+    );
+    drop(thaw);
+    let mut closed = |event| matches!(event, Event::ConnectionClosed { .. }).then_some(());
+    // No event is told any more.
+    assert!(events.iter().find_map(&mut closed).is_none());
+    while TcpStream::connect(address).is_ok() {
+        thread::yield_now();
+    }
+    drop((tap, publisher));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_has_no_descriptors_left_is_not_ready() {
+    // In a process of its own, all of whose descriptors are taken.
+    const CHILD: &str = "OPENRTMP_TEST_NO_DESCRIPTORS";
+    if std::env::var_os(CHILD).is_none() {
+        let status = std::process::Command::new(std::env::current_exe().expect("this one"))
+            .args([
+                "--exact",
+                "a_server_that_has_no_descriptors_left_is_not_ready",
+            ])
+            .env(CHILD, "1")
+            .status();
+        return assert!(status.expect("it runs").success());
+    }
+    let (server, events) = start(config());
+    let address = server.addresses()[0];
+    let mut taken: Vec<std::fs::File> = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        taken.push(file);
+    }
+    let reason = "Too many open files (os error 24)";
+    assert_eq!(
+        server.health().reasons,
+        [format!("accepting would fail: {reason}")]
+    );
+    // Somebody comes, and is not heard.
+    taken.pop();
+    let peer = TcpStream::connect(address).expect("it listens");
+    wait_for(&events, |event| {
+        matches!(event, Event::AcceptFailed { .. }).then_some(())
+    });
+    assert_eq!(
+        server.health().reasons,
+        [format!("accepting fails: {reason}")]
+    );
+    drop(taken);
+    wait_for(&events, |event| {
+        matches!(event, Event::ConnectionOpened { .. }).then_some(())
+    });
+    assert!(server.health().ready, "{:?}", server.health());
+    drop(peer);
 }

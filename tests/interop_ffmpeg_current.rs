@@ -1,7 +1,7 @@
 //! Streams published by a current ffmpeg: Enhanced RTMP's codecs and tracks,
 //! played by every program that can take them.
 
-use openrtmp_tests::{Media, Player, Publisher, publish_and_play};
+use openrtmp_tests::{ALL_TRACKS, Media, Player, Publisher, publish_and_ask, publish_and_play};
 
 /// The distribution's ffmpeg may be older than Enhanced RTMP.
 const ENHANCED: [Player; 3] = [Player::FfmpegCurrent, Player::Rtmpdump, Player::Gstreamer];
@@ -27,6 +27,16 @@ fn vp9_arrives_unaltered() {
 }
 
 #[test]
-fn two_audio_tracks_arrive_unaltered() {
-    publish_and_play(Publisher::FfmpegCurrent, Media::TwoAudioTracks, &ENHANCED);
+fn two_audio_tracks_arrive_unaltered_at_those_who_ask_for_all() {
+    let (publisher, media) = (Publisher::FfmpegCurrent, Media::TwoAudioTracks);
+    publish_and_ask(publisher, media, &ENHANCED, ALL_TRACKS);
+}
+
+#[test]
+fn of_two_audio_tracks_the_default_one_arrives_at_everybody() {
+    publish_and_play(
+        Publisher::FfmpegCurrent,
+        Media::TwoAudioTracks,
+        &Player::ALL,
+    );
 }

@@ -1,6 +1,6 @@
 //! The `openrtmp` command among programs we did not write.
 
-use openrtmp_tests::{Media, Player, Publisher, publish_and_play};
+use openrtmp_tests::{ALL_TRACKS, Media, Player, Publisher, publish_and_ask, publish_and_play};
 
 #[test]
 fn what_it_publishes_arrives_unaltered() {
@@ -10,7 +10,9 @@ fn what_it_publishes_arrives_unaltered() {
 #[test]
 fn what_it_publishes_with_two_audio_tracks_arrives_unaltered() {
     let players = [Player::FfmpegCurrent, Player::Rtmpdump, Player::Openrtmp];
-    publish_and_play(Publisher::Openrtmp, Media::TwoAudioTracks, &players);
+    let (publisher, media) = (Publisher::Openrtmp, Media::TwoAudioTracks);
+    publish_and_ask(publisher, media, &players, ALL_TRACKS);
+    publish_and_play(publisher, media, &players);
 }
 
 #[test]

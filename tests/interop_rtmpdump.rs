@@ -15,7 +15,7 @@ fn messages_arrive_byte_for_byte() {
     ] {
         let server = Server::start();
         let folder = tempfile::tempdir().unwrap();
-        let playing = Player::Rtmpdump.start(&server.url("live/bytes"), folder.path());
+        let playing = Player::Rtmpdump.start(&server.url("live/bytes?tracks=all"), folder.path());
         server.wait_for_players("live/bytes", 1);
         let publishing = publisher.start(media, &server.url("live/bytes"));
         publishing.wait();
@@ -49,7 +49,7 @@ fn a_late_player_gets_metadata_then_every_sequence_header_then_a_keyframe() {
         let folder = tempfile::tempdir().unwrap();
         let mut publishing = publisher.start(media, &server.url("live/late"));
         publishing.wait_until_sent(1000);
-        let playing = Player::Rtmpdump.start(&server.url("live/late"), folder.path());
+        let playing = Player::Rtmpdump.start(&server.url("live/late?tracks=all"), folder.path());
         publishing.wait();
         let tags = flv::read(&playing.wait());
 

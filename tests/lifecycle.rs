@@ -45,7 +45,9 @@ fn starting_and_stopping_a_thousand_times_leaves_nothing() {
     let cycle = |streaming: bool| {
         let server = Server::builder(config())
             .on_event(|_| {})
-            .on_access(|request| request.accept())
+            .on_access(|request| {
+                request.accept();
+            })
             .start()
             .expect("it starts");
         let mut tap = server.tap("live/cam");

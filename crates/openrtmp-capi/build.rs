@@ -2,7 +2,7 @@
 //! the version of the binary interface, so that two may stand side by side.
 
 /// `OPENRTMP_ABI_VERSION`; `tests/header.rs` compares the two.
-const ABI: u32 = 1;
+const ABI: u32 = 2;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

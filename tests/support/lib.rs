@@ -23,6 +23,9 @@ mod tools;
 pub use framehash::{Ending, FrameHashes, Packet};
 pub use media::Media;
 pub use process::{Finished, Process};
-pub use programs::{Player, Playing, Publisher, Publishing, duration_ms, publish_and_play};
+pub use programs::{
+    ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, publish_and_ask,
+    publish_and_play,
+};
 pub use server::{Server, ServerProcess};
 pub use tools::Tool;

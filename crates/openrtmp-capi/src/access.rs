@@ -45,7 +45,8 @@ pub struct OpenrtmpAccessRequest {
     pub timeout_ms: u64,
 }
 
-/// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, or its time is over.
+/// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, its time is over, or the
+/// peer has left.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_request_accept(
     server: *mut OpenrtmpServer,
@@ -54,8 +55,8 @@ pub unsafe extern "C" fn openrtmp_request_accept(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? };
-        server.host().pending.take(request_id)?.accept();
-        Ok(())
+        let request = server.pending()?.take(request_id)?;
+        in_time(request.accept(), request_id)
     })
 }
 
@@ -71,11 +72,11 @@ pub unsafe extern "C" fn openrtmp_request_mark_secret(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? };
-        server.host().pending.mark_secret(request_id)
+        server.pending()?.mark_secret(request_id)
     })
 }
 
-/// Refuses a request; the peer sees the reason.
+/// Refuses a request; the peer sees the reason. Fails as openrtmp_request_accept().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_request_reject(
     server: *mut OpenrtmpServer,
@@ -85,8 +86,8 @@ pub unsafe extern "C" fn openrtmp_request_reject(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let (server, reason) = unsafe { (borrow(server)?, text(reason)?) };
-        server.host().pending.take(request_id)?.reject(reason);
-        Ok(())
+        let request = server.pending()?.take(request_id)?;
+        in_time(request.reject(reason), request_id)
     })
 }
 
@@ -173,6 +174,13 @@ impl Pending {
 
     fn lock(&self) -> MutexGuard<'_, Requests> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn in_time(counts: bool, id: u64) -> Result<(), Failure> {
+    match counts {
+        true => Ok(()),
+        false => Err(no_request(id)),
     }
 }
 

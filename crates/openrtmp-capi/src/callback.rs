@@ -14,24 +14,44 @@ unsafe impl Send for UserData {}
 // SAFETY: as above.
 unsafe impl Sync for UserData {}
 
+/// Which callback of an object a thread is inside of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// The last.
+    Closed,
+    /// Any other.
+    Other,
+}
+
 thread_local! {
     /// The object whose callback this thread is inside of.
-    static INSIDE: Cell<usize> = const { Cell::new(0) };
+    static INSIDE: Cell<(usize, Call)> = const { Cell::new((0, Call::Other)) };
 }
 
 /// Marks this thread as inside a callback of `object` while `call` runs.
-pub(crate) fn inside<T>(object: usize, call: impl FnOnce() -> T) -> T {
-    let before = INSIDE.replace(object);
+pub(crate) fn inside<T>(object: usize, which: Call, call: impl FnOnce() -> T) -> T {
+    let before = INSIDE.replace((object, which));
     let result = call();
     INSIDE.set(before);
     result
 }
 
+/// The callback of `object` that this thread is inside of.
+pub(crate) fn inside_of(object: usize) -> Option<Call> {
+    let (inside, which) = INSIDE.get();
+    (inside == object).then_some(which)
+}
+
 /// Refuses what would wait for the callback that it was called from.
 pub(crate) fn refuse_inside(object: usize, what: &str) -> Result<(), Failure> {
-    if INSIDE.get() != object {
-        return Ok(());
+    match inside_of(object) {
+        None => Ok(()),
+        Some(_) => Err(recursive(what)),
     }
+}
+
+/// That something waits for the callback it was called from.
+pub(crate) fn recursive(what: &str) -> Failure {
     let message = format!("{what} waits for the callback it was called from");
-    Err(Failure::new(OPENRTMP_ERROR_RECURSIVE, message))
+    Failure::new(OPENRTMP_ERROR_RECURSIVE, message)
 }

@@ -18,7 +18,7 @@ pub const OPENRTMP_FORMAT_JSON: u32 = 0;
 /// YAML.
 pub const OPENRTMP_FORMAT_YAML: u32 = 1;
 
-/// Settings of a server. Durations are whole milliseconds everywhere.
+/// Settings of a server. Durations are told in whole milliseconds.
 pub struct OpenrtmpConfig(pub(crate) Config);
 
 /// Makes settings with the defaults of a profile (OPENRTMP_PROFILE_*). Free them
@@ -53,8 +53,10 @@ pub unsafe extern "C" fn openrtmp_config_free(config: *mut OpenrtmpConfig) {
 }
 
 /// Takes over what a document (OPENRTMP_FORMAT_*) names and leaves the rest. An
-/// unknown name or a wrong value changes nothing; the message names the path, the
-/// value and what is allowed.
+/// unknown name or a value out of its range changes nothing; the message names the line,
+/// the path, the value and what is expected. Durations may be texts such as "10s", sizes
+/// texts such as "64KiB". null, and an empty group, leave things as they are. At most
+/// 1 MiB, as every text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_config_load_text(
     config: *mut OpenrtmpConfig,
@@ -68,7 +70,8 @@ pub unsafe extern "C" fn openrtmp_config_load_text(
     })
 }
 
-/// The same from a file: YAML if its name ends with .yaml or .yml, otherwise JSON.
+/// The same from a file, which the message names: YAML if its name ends with .yaml or
+/// .yml, otherwise JSON.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_config_load_file(
     config: *mut OpenrtmpConfig,
@@ -77,17 +80,14 @@ pub unsafe extern "C" fn openrtmp_config_load_file(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let (config, file) = unsafe { (borrow_mut(config)?, path(file)?) };
-        let document = std::fs::read_to_string(&file).map_err(|e| {
-            let message = format!("{}: {e}", file.display());
-            Failure::from(std::io::Error::new(e.kind(), message))
-        })?;
-        Ok(config.0.merge(&document, Format::of(&file))?)
+        Ok(config.0.merge_file(&file)?)
     })
 }
 
 /// Sets one value by its dotted path, for example "limits.connections". The value
 /// is JSON, or, where a text stands, that text as it is, and where a list stands,
-/// its elements with commas between them: "listen" to "127.0.0.1:0".
+/// its elements with commas between them: "listen" to "127.0.0.1:0". Durations and sizes
+/// are as in openrtmp_config_load_text(). A value out of its range changes nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_config_set(
     config: *mut OpenrtmpConfig,

@@ -75,7 +75,7 @@ fn check<T>(pointer: *const T) -> Result<(), Failure> {
 /// `text` is `{NULL, 0}` or describes bytes that nobody changes during `'a`.
 pub(crate) unsafe fn text<'a>(text: OpenrtmpStr) -> Result<&'a str, Failure> {
     // SAFETY: the caller's promise.
-    let bytes = unsafe { bytes(text.data.cast(), text.length)? };
+    let bytes = unsafe { bytes(text.data.cast(), text.length, MAX_TEXT)? };
     std::str::from_utf8(bytes).map_err(|e| {
         Failure::new(
             OPENRTMP_ERROR_INVALID_UTF8,
@@ -84,21 +84,36 @@ pub(crate) unsafe fn text<'a>(text: OpenrtmpStr) -> Result<&'a str, Failure> {
     })
 }
 
-/// Bytes.
+/// Bytes of the longest text that is taken: a document of settings.
+const MAX_TEXT: usize = openrtmp_core::MAX_DOCUMENT;
+
+/// Bytes, at most so many.
 ///
 /// # Safety
 /// `data` is NULL, or points to `length` bytes that nobody changes during `'a`.
-pub(crate) unsafe fn bytes<'a>(data: *const u8, length: usize) -> Result<&'a [u8], Failure> {
+pub(crate) unsafe fn bytes<'a>(
+    data: *const u8,
+    length: usize,
+    most: usize,
+) -> Result<&'a [u8], Failure> {
     match (data.is_null(), length) {
         (_, 0) => Ok(&[]),
         (true, _) => Err(Failure::argument(
             "a pointer is NULL but its length is not 0",
         )),
-        _ if isize::try_from(length).is_err() => {
-            Err(Failure::argument("a length is larger than memory"))
-        }
+        _ if length > most => Err(Failure::argument(format!(
+            "a length of {length} is over {most}"
+        ))),
         // SAFETY: not NULL, not longer than memory; the rest is the caller's promise.
         _ => Ok(unsafe { std::slice::from_raw_parts(data, length) }),
+    }
+}
+
+/// Refuses a struct that asks for what this library does not know.
+pub(crate) fn must_be_zero(reserved: u32) -> Result<(), Failure> {
+    match reserved {
+        0 => Ok(()),
+        other => Err(Failure::argument(format!("reserved is {other}, not 0"))),
     }
 }
 
@@ -172,7 +187,8 @@ pub(crate) unsafe fn versioned<T: Versioned>(place: *const T) -> Result<T, Failu
 /// No struct of this interface will ever be larger.
 const MAX_STRUCT: usize = 4096;
 
-/// Fills a struct of the caller, as much of it as its `struct_size` says.
+/// Fills a struct of the caller, as much of it as its `struct_size` says, and says there
+/// how much that was.
 ///
 /// # Safety
 /// `place` is NULL or points to as many writable bytes as its `struct_size` says;
@@ -181,8 +197,9 @@ pub(crate) unsafe fn fill<T: Versioned>(place: *mut T, value: &T) -> Result<(), 
     // SAFETY: the caller's promise.
     let size = unsafe { fillable(place)? };
     let rest = size_of::<u32>();
-    // SAFETY: `size` is at most the size of both; struct_size itself stays.
+    // SAFETY: `size` is at most the size of both, and more than that of struct_size.
     unsafe {
+        place.cast::<u32>().write(size as u32);
         std::ptr::copy_nonoverlapping(
             std::ptr::from_ref(value).cast::<u8>().add(rest),
             place.cast::<u8>().add(rest),

@@ -1,10 +1,11 @@
 //! Error codes and their texts.
 
-use std::cell::RefCell;
-use std::ffi::{CString, c_char};
+use std::cell::UnsafeCell;
+use std::ffi::c_char;
 
 use openrtmp_core::{
-    ConfigError, DocumentError, PublishError, ReconfigureError, RecordError, StartError,
+    CoalesceError, ConfigError, DocumentError, FileError, PublishError, ReconfigureError,
+    RecordError, StartError, Unanswered,
 };
 
 use crate::boundary;
@@ -45,6 +46,11 @@ pub const OPENRTMP_ERROR_PANIC: i32 = -14;
 pub const OPENRTMP_ERROR_GONE: i32 = -15;
 /// Only a restart can change these settings; the message names their paths.
 pub const OPENRTMP_ERROR_NEEDS_RESTART: i32 = -16;
+
+/// The system has no memory for it.
+pub const OPENRTMP_ERROR_MEMORY: i32 = -17;
+/// Nobody answered, or nothing came, in time. What was asked for may still happen.
+pub const OPENRTMP_ERROR_TIMEOUT: i32 = -18;
 
 /// Why a call failed: its code, and the detail for `openrtmp_last_error_message`.
 #[derive(Debug)]
@@ -108,7 +114,34 @@ impl From<ReconfigureError> for Failure {
         let code = match error {
             ReconfigureError::Start(error) => return error.into(),
             ReconfigureError::NeedsRestart { .. } => OPENRTMP_ERROR_NEEDS_RESTART,
+            ReconfigureError::Unanswered(error) => return error.into(),
             _ => OPENRTMP_ERROR_STATE,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<Unanswered> for Failure {
+    fn from(error: Unanswered) -> Failure {
+        Failure::new(OPENRTMP_ERROR_TIMEOUT, error.to_string())
+    }
+}
+
+impl From<CoalesceError> for Failure {
+    fn from(error: CoalesceError) -> Failure {
+        match error {
+            CoalesceError::Window(error) => error.into(),
+            CoalesceError::Unanswered(error) => error.into(),
+            error => Failure::argument(error.to_string()),
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Failure {
+        let code = match &error {
+            FileError::Io { .. } => OPENRTMP_ERROR_IO,
+            _ => OPENRTMP_ERROR_CONFIG,
         };
         Failure::new(code, error.to_string())
     }
@@ -135,6 +168,7 @@ impl From<PublishError> for Failure {
             PublishError::Limit => OPENRTMP_ERROR_LIMIT,
             PublishError::Stopping => OPENRTMP_ERROR_STATE,
             PublishError::Full => OPENRTMP_ERROR_WOULD_BLOCK,
+            PublishError::Memory => OPENRTMP_ERROR_MEMORY,
             PublishError::TakenOver | PublishError::Ended => OPENRTMP_ERROR_GONE,
             _ => OPENRTMP_ERROR_INVALID_ARGUMENT,
         };
@@ -142,16 +176,30 @@ impl From<PublishError> for Failure {
     }
 }
 
+/// Bytes that a message may have, its NUL included. A longer one is cut.
+const MESSAGE: usize = 1024;
+
 thread_local! {
-    static LAST: RefCell<CString> = RefCell::default();
+    /// Always in the same place, and there to the thread's very end: a caller may ask
+    /// for it in the same expression in which the call fails.
+    static LAST: UnsafeCell<[u8; MESSAGE]> = const { UnsafeCell::new([0; MESSAGE]) };
 }
 
 /// Keeps the detail for this thread.
 pub(crate) fn remember(message: &str) {
-    // A NUL, which only a peer's or a host's own text could hold, would end it early.
-    let text = CString::new(message.replace('\0', " ")).unwrap_or_default();
-    // At a thread's very end there is nobody left to ask for it.
-    let _ = LAST.try_with(|last| *last.borrow_mut() = text);
+    let end = message.floor_char_boundary(MESSAGE - 1);
+    LAST.with(|last| {
+        // SAFETY: of this thread alone, and nothing here is called meanwhile. C reads it
+        // between calls.
+        let last = unsafe { &mut *last.get() };
+        last[..end].copy_from_slice(&message.as_bytes()[..end]);
+        // A NUL, which only a peer's or a host's own text could hold, would end it early.
+        last[..end]
+            .iter_mut()
+            .filter(|b| **b == 0)
+            .for_each(|b| *b = b' ');
+        last[end] = 0;
+    });
 }
 
 /// What a code means, in English. Never NULL; static.
@@ -176,15 +224,20 @@ pub extern "C" fn openrtmp_strerror(code: i32) -> *const c_char {
             OPENRTMP_ERROR_PANIC => c"internal error",
             OPENRTMP_ERROR_GONE => c"the stream is gone",
             OPENRTMP_ERROR_NEEDS_RESTART => c"only a restart changes this",
+            OPENRTMP_ERROR_MEMORY => c"out of memory",
+            OPENRTMP_ERROR_TIMEOUT => c"not in time",
             _ => c"unknown error",
         }
         .as_ptr()
     })
 }
 
-/// The detail of the last failure on this thread; empty if there was none. Never
-/// NULL. Good until the next failure on this thread.
+/// The detail of the last failure on this thread, at most 1,023 bytes; empty if there was
+/// none. Never NULL. The text is replaced by the next failure on this thread, and always
+/// stands in the same place.
 #[unsafe(no_mangle)]
 pub extern "C" fn openrtmp_last_error_message() -> *const c_char {
-    boundary::value(c"".as_ptr(), || LAST.with(|last| last.borrow().as_ptr()))
+    boundary::value(c"".as_ptr(), || {
+        LAST.with(|last| last.get().cast::<c_char>().cast_const())
+    })
 }

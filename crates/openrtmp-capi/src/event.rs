@@ -1,5 +1,7 @@
 //! What happened, for C.
 
+use std::sync::Arc;
+
 use openrtmp_core::{CloseReason, Event, StreamName};
 
 use crate::access;
@@ -19,7 +21,8 @@ pub const OPENRTMP_EVENT_ACCEPT_FAILED: u32 = 4;
 pub const OPENRTMP_EVENT_CONNECTION_OPENED: u32 = 5;
 /// A connection is over. connection_id, peer, reason, text: why.
 pub const OPENRTMP_EVENT_CONNECTION_CLOSED: u32 = 6;
-/// A stream has a publisher. stream_id, stream, flag: it replaced another.
+/// A stream has a publisher. stream_id, stream, flag: it replaced another, connection_id: who
+/// it is; 0: an openrtmp_publisher.
 pub const OPENRTMP_EVENT_STREAM_PUBLISHED: u32 = 7;
 /// A stream's tracks became known or changed. stream_id, stream, text: codec
 /// strings with commas between them; the JSON has the rest.
@@ -46,7 +49,9 @@ pub const OPENRTMP_EVENT_RECORDING_STARTED: u32 = 16;
 pub const OPENRTMP_EVENT_RECORDING_FINISHED: u32 = 17;
 /// A recording ended early. stream, text: what the system said.
 pub const OPENRTMP_EVENT_RECORDING_FAILED: u32 = 18;
-/// The callback was too slow. number: events that were lost.
+/// The callback, or who fetches, was too slow. number: events that are missing here, before
+/// the next one. To catch up, list what there is (openrtmp_server_streams(),
+/// _connections(), _subscribers()) and go on: see EVENTS.
 pub const OPENRTMP_EVENT_LOST: u32 = 19;
 /// Other settings are in force. text: their paths, with commas between them.
 pub const OPENRTMP_EVENT_CONFIG_CHANGED: u32 = 20;
@@ -127,23 +132,45 @@ struct Parts {
     text: String,
 }
 
-/// Shows an event to C while `show` runs.
-pub(crate) fn lend(event: Event, show: impl FnOnce(&OpenrtmpEvent)) {
-    let json = serde_json::to_string(&event).unwrap_or_default();
-    let parts = parts(event);
-    show(&OpenrtmpEvent {
-        struct_size: size_of::<OpenrtmpEvent>() as u32,
-        kind: parts.kind,
-        connection_id: parts.connection_id,
-        stream_id: parts.stream_id,
-        number: parts.number,
-        reason: parts.reason,
-        flag: parts.flag.into(),
-        stream: OpenrtmpStr::new(&parts.stream),
-        peer: OpenrtmpStr::new(&parts.peer),
-        text: OpenrtmpStr::new(&parts.text),
-        json: OpenrtmpStr::new(&json),
-    });
+/// An event for C, with what its struct borrows.
+pub(crate) struct Record {
+    head: OpenrtmpEvent,
+    /// On the heap: moving them leaves them in place.
+    _texts: [String; 4],
+}
+
+// SAFETY: the head's pointers go to the texts, which are never changed.
+unsafe impl Send for Record {}
+// SAFETY: as above.
+unsafe impl Sync for Record {}
+
+impl Record {
+    pub(crate) fn new(event: Event) -> Arc<Record> {
+        let json = serde_json::to_string(&event).unwrap_or_default();
+        let parts = parts(event);
+        let texts = [parts.stream, parts.peer, parts.text, json];
+        let [stream, peer, text, json] = [0, 1, 2, 3].map(|n: usize| OpenrtmpStr::new(&texts[n]));
+        Arc::new(Record {
+            head: OpenrtmpEvent {
+                struct_size: size_of::<OpenrtmpEvent>() as u32,
+                kind: parts.kind,
+                connection_id: parts.connection_id,
+                stream_id: parts.stream_id,
+                number: parts.number,
+                reason: parts.reason,
+                flag: parts.flag.into(),
+                stream,
+                peer,
+                text,
+                json,
+            },
+            _texts: texts,
+        })
+    }
+
+    pub(crate) fn head(&self) -> &OpenrtmpEvent {
+        &self.head
+    }
 }
 
 fn parts(event: Event) -> Parts {
@@ -204,8 +231,10 @@ fn parts(event: Event) -> Parts {
             stream,
             name,
             takeover,
+            connection,
         } => Parts {
             flag: takeover,
+            connection_id: connection.map_or(0, |id| id.as_u64()),
             ..of_stream(OPENRTMP_EVENT_STREAM_PUBLISHED, stream, name)
         },
         Event::StreamTracks {

@@ -44,6 +44,10 @@ pub struct OpenrtmpStreamInfo {
     pub keyframes: u64,
     /// Players.
     pub subscribers: u64,
+    /// Who publishes it; 0: an openrtmp_publisher, or nobody.
+    pub connection_id: u64,
+    /// Taps on it, recordings included.
+    pub taps: u64,
 }
 
 /// One connection. Lives as long as the visit.
@@ -68,6 +72,11 @@ pub struct OpenrtmpConnectionInfo {
     pub bytes_out: u64,
     /// Bytes waiting to be written.
     pub queue_bytes: u64,
+    /// A stream that it publishes; 0: none. The JSON of openrtmp_server_metrics_json() has
+    /// all, where it is more than one.
+    pub publishes: u64,
+    /// A stream that it plays; 0: none.
+    pub plays: u64,
 }
 
 /// One player of a stream. Lives as long as the visit.
@@ -92,7 +101,8 @@ pub struct OpenrtmpSubscriberInfo {
     pub join_ms: u64,
 }
 
-/// Visits the streams, on the calling thread, before it returns.
+/// Visits the streams, on the calling thread, before it returns. All of them:
+/// OPENRTMP_ERROR_TIMEOUT, and no visit, if a worker thread is busy for more than 1 s.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_streams(
     server: *const OpenrtmpServer,
@@ -103,7 +113,7 @@ pub unsafe extern "C" fn openrtmp_server_streams(
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? }.running()?;
         let visit = required(visit)?;
-        for stream in server.metrics().streams {
+        for stream in server.snapshot()?.streams {
             let video = stream.tracks.iter().find(|t| t.video);
             let codecs = codecs(&stream.tracks);
             let info = OpenrtmpStreamInfo {
@@ -121,6 +131,8 @@ pub unsafe extern "C" fn openrtmp_server_streams(
                 audio_frames: stream.audio_frames,
                 keyframes: stream.keyframes,
                 subscribers: stream.subscribers.len() as u64,
+                connection_id: stream.connection.map_or(0, |id| id.as_u64()),
+                taps: stream.taps as u64,
             };
             // SAFETY: the host's function; the struct outlives the call.
             unsafe { visit(user_data, &info) };
@@ -129,7 +141,8 @@ pub unsafe extern "C" fn openrtmp_server_streams(
     })
 }
 
-/// Visits the connections, on the calling thread, before it returns.
+/// Visits the connections, on the calling thread, before it returns. All of them:
+/// OPENRTMP_ERROR_TIMEOUT, and no visit, if a worker thread is busy for more than 1 s.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_connections(
     server: *const OpenrtmpServer,
@@ -142,7 +155,7 @@ pub unsafe extern "C" fn openrtmp_server_connections(
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? }.running()?;
         let visit = required(visit)?;
-        for connection in server.metrics().connections_list {
+        for connection in server.snapshot()?.connections_list {
             let peer = connection.peer.to_string();
             let info = OpenrtmpConnectionInfo {
                 struct_size: size_of::<OpenrtmpConnectionInfo>() as u32,
@@ -154,6 +167,8 @@ pub unsafe extern "C" fn openrtmp_server_connections(
                 bytes_in: connection.bytes_in,
                 bytes_out: connection.bytes_out,
                 queue_bytes: connection.queue_bytes as u64,
+                publishes: first(&connection.publishes),
+                plays: first(&connection.plays),
             };
             // SAFETY: the host's function; the struct outlives the call.
             unsafe { visit(user_data, &info) };
@@ -163,7 +178,8 @@ pub unsafe extern "C" fn openrtmp_server_connections(
 }
 
 /// Visits the players of a stream ("app/name"), on the calling thread, before it
-/// returns. OPENRTMP_ERROR_NOT_FOUND if there is no such stream.
+/// returns. OPENRTMP_ERROR_NOT_FOUND if there is no such stream; OPENRTMP_ERROR_TIMEOUT as
+/// openrtmp_server_streams().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_subscribers(
     server: *const OpenrtmpServer,
@@ -177,7 +193,7 @@ pub unsafe extern "C" fn openrtmp_server_subscribers(
         // SAFETY: the contract of the header.
         let (server, name) = unsafe { (borrow(server)?.running()?, text(stream)?) };
         let visit = required(visit)?;
-        let streams = server.metrics().streams;
+        let streams = server.snapshot()?.streams;
         let stream = streams
             .iter()
             .find(|s| s.name == name)
@@ -201,7 +217,8 @@ pub unsafe extern "C" fn openrtmp_server_subscribers(
 }
 
 /// Ends a connection, publishing or playing. OPENRTMP_ERROR_NOT_FOUND if there is none
-/// of this id, or no longer. The reason is for logs and events.
+/// of this id, or no longer; OPENRTMP_ERROR_TIMEOUT if its worker thread is busy for more
+/// than 1 s, which ends it all the same. The reason is for logs and events.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_disconnect(
     server: *mut OpenrtmpServer,
@@ -212,7 +229,7 @@ pub unsafe extern "C" fn openrtmp_server_disconnect(
         // SAFETY: the contract of the header.
         let (server, reason) = unsafe { (borrow(server)?.running()?, text(reason)?) };
         let id = ConnectionId::from_u64(connection_id);
-        if !server.disconnect(id, reason) {
+        if !server.disconnect(id, reason)? {
             return Err(no_connection(id));
         }
         Ok(())
@@ -245,6 +262,10 @@ pub unsafe extern "C" fn openrtmp_server_set_write_coalesce(
         }
         Ok(())
     })
+}
+
+fn first(streams: &[StreamId]) -> u64 {
+    streams.first().map_or(0, |id| id.as_u64())
 }
 
 fn no_connection(id: ConnectionId) -> Failure {

@@ -18,9 +18,11 @@
     reason = "the documentation becomes the C header, which states the contract once"
 )]
 
+mod bell;
 mod boundary;
 mod callback;
 mod convert;
+mod process;
 
 // In the order of the header, which a sorted list would not be.
 pub mod version;
@@ -32,6 +34,8 @@ pub mod config;
 pub mod server;
 
 pub mod event;
+
+pub mod events;
 
 pub mod access;
 
@@ -45,9 +49,13 @@ pub mod keys;
 
 pub mod tap;
 
+pub mod fetch;
+
 pub mod publisher;
 
 pub mod recording;
+
+pub mod threads;
 
 pub use boundary::panic_on_purpose;
 pub use convert::OpenrtmpStr;

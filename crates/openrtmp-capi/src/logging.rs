@@ -1,20 +1,21 @@
-//! Log records, for the whole process.
+//! Log records, for the whole process and for each server.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use openrtmp_core::{current_server, spawn_thread};
 use serde_json::Map;
 
 use crate::boundary;
-use crate::callback::{self, UserData};
-use crate::convert::{OpenrtmpStr, Versioned, versioned};
-use crate::error::Failure;
-use crate::server::required;
+use crate::callback::{self, Call, UserData};
+use crate::convert::{OpenrtmpStr, Versioned, borrow, versioned};
+use crate::error::{Failure, OPENRTMP_ERROR_TIMEOUT};
+use crate::server::{OpenrtmpServer, required};
 
 /// Something failed that should not.
 pub const OPENRTMP_LOG_ERROR: u32 = 1;
@@ -47,6 +48,8 @@ pub struct OpenrtmpLogRecord {
     pub fields: OpenrtmpStr,
     /// Records lost before this one because the callback was too slow.
     pub lost: u64,
+    /// The server that it is of, as openrtmp_server_id() tells; 0: none, or not known.
+    pub server_id: u64,
 }
 
 /// Who takes log records.
@@ -72,42 +75,80 @@ unsafe impl Versioned for OpenrtmpLogCallbacks {
 }
 
 /// Sends the log records of all servers of the process to a callback, on a thread of
-/// its own, in place of the one before; NULL: to nobody. Waits until the one before is
-/// done with what it has, and has had its on_closed. OPENRTMP_ERROR_RECURSIVE inside
+/// its own, in place of the one before; NULL: to nobody. Waits at most 1 s until the one
+/// before is done with what it has, and has had its on_closed: OPENRTMP_ERROR_TIMEOUT if
+/// that is still to come, the new one being in place. OPENRTMP_ERROR_RECURSIVE inside
 /// a log callback; OPENRTMP_ERROR_STATE if the program, written in Rust, has a logger.
-/// After a failure the one before stays, and on_closed of the new one is not called.
+/// After another failure the one before stays, and on_closed of the new one is not called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_log_set(callbacks: *const OpenrtmpLogCallbacks) -> i32 {
     boundary::status(|| {
-        callback::refuse_inside(LOGGER.identity(), "changing the log callback")?;
-        // First: a callback that was handed over and then refused would still have
-        // its on_closed, after the failure was told.
-        LOGGER.install()?;
-        let outlet = if callbacks.is_null() {
-            None
-        } else {
-            // SAFETY: the contract of the header.
-            Some(Outlet::spawn(unsafe { versioned(callbacks)? })?)
-        };
-        LOGGER.replace(outlet);
-        Ok(())
+        // SAFETY: the contract of the header.
+        unsafe { set(ALL, callbacks) }
     })
 }
 
+/// Sends the log records of one server, those of its start and stop included, to a
+/// callback of its own, besides that of openrtmp_log_set(), until the server is freed.
+/// Works and fails as openrtmp_log_set().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_log_set(
+    server: *mut OpenrtmpServer,
+    callbacks: *const OpenrtmpLogCallbacks,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        unsafe { set(borrow(server)?.live_id()?, callbacks) }
+    })
+}
+
+/// # Safety
+/// `callbacks` is NULL or a table.
+unsafe fn set(server: u64, callbacks: *const OpenrtmpLogCallbacks) -> Result<(), Failure> {
+    callback::refuse_inside(LOGGER.identity(), "changing the log callback")?;
+    // First: a callback that was handed over and then refused would still have
+    // its on_closed, after the failure was told.
+    LOGGER.install()?;
+    let outlet = match callbacks.is_null() {
+        true => None,
+        // SAFETY: the caller's promise.
+        false => Some(Outlet::spawn(server, unsafe { versioned(callbacks)? })?),
+    };
+    LOGGER.replace(server, outlet, PATIENCE)
+}
+
+/// No server has more to log: its callback, if it has one, is told so, and waited for.
+pub(crate) fn forget_server(server: u64, patience: Duration) {
+    // One that hangs is told of to whoever waits for it.
+    let _ = LOGGER.replace(server, None, patience);
+}
+
+/// Stands for every server.
+const ALL: u64 = 0;
+
+/// How long a callback that goes is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 static LOGGER: Logger = Logger {
-    outlet: Mutex::new(None),
-    lost: AtomicU64::new(0),
+    outlets: Mutex::new(Vec::new()),
+    process: AtomicU32::new(0),
 };
 
 struct Logger {
-    outlet: Mutex<Option<Outlet>>,
-    lost: AtomicU64,
+    outlets: Mutex<Vec<Outlet>>,
+    /// That has the threads of the outlets; 0: there was none yet.
+    process: AtomicU32,
 }
 
 struct Outlet {
-    sender: SyncSender<Owned>,
+    /// [`ALL`], or the one that it is for.
+    server: u64,
+    sender: SyncSender<(Arc<Owned>, u64)>,
     level: LevelFilter,
-    thread: JoinHandle<()>,
+    /// Records that found the queue full, since the last that did not.
+    lost: u64,
+    /// Ends once on_closed has returned.
+    ended: Receiver<()>,
 }
 
 struct Owned {
@@ -115,7 +156,7 @@ struct Owned {
     target: String,
     message: String,
     fields: String,
-    lost: u64,
+    server: u64,
 }
 
 impl Logger {
@@ -123,7 +164,25 @@ impl Logger {
         std::ptr::from_ref(self) as usize
     }
 
+    /// False in a child of the process that has the threads, where a lock may be held for
+    /// ever.
+    fn is_here(&self) -> bool {
+        self.process.load(Ordering::Relaxed) == std::process::id()
+    }
+
     fn install(&self) -> Result<(), Failure> {
+        if !self.is_here() {
+            let Ok(mut outlets) = self.outlets.try_lock() else {
+                return Err(Failure::state(
+                    "the parent process was logging when it forked",
+                ));
+            };
+            // Their threads are the parent's.
+            std::mem::take(&mut *outlets)
+                .into_iter()
+                .for_each(std::mem::forget);
+            self.process.store(std::process::id(), Ordering::Relaxed);
+        }
         static INSTALLED: Mutex<bool> = Mutex::new(false);
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
         if !*installed {
@@ -134,19 +193,40 @@ impl Logger {
         Ok(())
     }
 
-    fn replace(&self, outlet: Option<Outlet>) {
-        let level = outlet.as_ref().map_or(LevelFilter::Off, |o| o.level);
-        let old = std::mem::replace(&mut *self.lock(), outlet);
-        log::set_max_level(level);
-        if let Some(Outlet { sender, thread, .. }) = old {
-            drop(sender);
-            // A panic of it was caught and told.
-            let _ = thread.join();
+    fn replace(
+        &self,
+        server: u64,
+        outlet: Option<Outlet>,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        if !self.is_here() {
+            return Ok(());
+        }
+        let mut outlets = self.lock();
+        let place = outlets.iter().position(|o| o.server == server);
+        let old = place.map(|place| outlets.swap_remove(place));
+        outlets.extend(outlet);
+        let level = outlets.iter().map(|o| o.level).max();
+        log::set_max_level(level.unwrap_or(LevelFilter::Off));
+        drop(outlets);
+        let Some(Outlet { sender, ended, .. }) = old else {
+            return Ok(());
+        };
+        drop(sender);
+        if callback::inside_of(self.identity()).is_some() {
+            return Ok(());
+        }
+        match ended.recv_timeout(patience) {
+            Err(RecvTimeoutError::Timeout) => {
+                let message = "the log callback before this one has not returned";
+                Err(Failure::new(OPENRTMP_ERROR_TIMEOUT, message))
+            }
+            _ => Ok(()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Outlet>> {
-        self.outlet.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Outlet>> {
+        self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,24 +236,26 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        if !self.enabled(record.metadata()) || !self.is_here() {
             return;
         }
-        let mut owned = Owned {
+        let owned = Arc::new(Owned {
             level: record.level(),
             target: record.target().to_owned(),
             message: record.args().to_string(),
             fields: fields(record),
-            lost: 0,
-        };
-        let outlet = self.lock();
-        let Some(outlet) = &*outlet else { return };
-        owned.lost = self.lost.swap(0, Ordering::Relaxed);
-        // Never waits: this thread may be moving media.
-        if let Err(TrySendError::Full(owned) | TrySendError::Disconnected(owned)) =
-            outlet.sender.try_send(owned)
-        {
-            self.lost.fetch_add(owned.lost + 1, Ordering::Relaxed);
+            server: current_server(),
+        });
+        for outlet in &mut *self.lock() {
+            let wanted = outlet.server == ALL || outlet.server == owned.server;
+            if !wanted || owned.level > outlet.level {
+                continue;
+            }
+            // Never waits: this thread may be moving media.
+            match outlet.sender.try_send((owned.clone(), outlet.lost)) {
+                Ok(()) => outlet.lost = 0,
+                Err(_) => outlet.lost += 1,
+            }
         }
     }
 
@@ -181,7 +263,7 @@ impl Log for Logger {
 }
 
 impl Outlet {
-    fn spawn(callbacks: OpenrtmpLogCallbacks) -> Result<Outlet, Failure> {
+    fn spawn(server: u64, callbacks: OpenrtmpLogCallbacks) -> Result<Outlet, Failure> {
         let level = match callbacks.max_level {
             OPENRTMP_LOG_ERROR => LevelFilter::Error,
             OPENRTMP_LOG_WARN => LevelFilter::Warn,
@@ -193,38 +275,42 @@ impl Outlet {
         let on_record = required(callbacks.on_record)?;
         let (user_data, on_closed) = (UserData(callbacks.user_data), callbacks.on_closed);
         let (sender, receiver) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("openrtmp-log".into())
-            .spawn(move || {
-                let user_data = user_data;
-                callback::inside(LOGGER.identity(), || {
-                    deliver(&receiver, |record| {
-                        // SAFETY: the host's function; the record outlives the call.
-                        unsafe { on_record(user_data.0, record) };
-                    });
-                    if let Some(on_closed) = on_closed {
-                        // SAFETY: the host's function, for the last time.
-                        unsafe { on_closed(user_data.0) };
-                    }
+        let (alive, ended) = channel();
+        let work = move || {
+            let user_data = user_data;
+            callback::inside(LOGGER.identity(), Call::Other, || {
+                deliver(&receiver, |record| {
+                    // SAFETY: the host's function; the record outlives the call.
+                    unsafe { on_record(user_data.0, record) };
                 });
-            })?;
+                if let Some(on_closed) = on_closed {
+                    // SAFETY: the host's function, for the last time.
+                    unsafe { on_closed(user_data.0) };
+                }
+            });
+            drop::<Sender<()>>(alive);
+        };
+        spawn_thread("openrtmp-log", Box::new(work))?;
         Ok(Outlet {
+            server,
             sender,
             level,
-            thread,
+            lost: 0,
+            ended,
         })
     }
 }
 
-fn deliver(receiver: &Receiver<Owned>, mut call: impl FnMut(&OpenrtmpLogRecord)) {
-    while let Ok(record) = receiver.recv() {
+fn deliver(receiver: &Receiver<(Arc<Owned>, u64)>, mut call: impl FnMut(&OpenrtmpLogRecord)) {
+    while let Ok((record, lost)) = receiver.recv() {
         call(&OpenrtmpLogRecord {
             struct_size: size_of::<OpenrtmpLogRecord>() as u32,
             level: record.level as u32,
             target: OpenrtmpStr::new(&record.target),
             message: OpenrtmpStr::new(&record.message),
             fields: OpenrtmpStr::new(&record.fields),
-            lost: record.lost,
+            lost,
+            server_id: record.server,
         });
     }
 }

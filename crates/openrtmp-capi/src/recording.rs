@@ -1,11 +1,13 @@
 //! Recording that the host begins and ends.
 
+use std::ffi::c_void;
+
 use openrtmp_core::RecordConfig;
 
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, path, text};
 use crate::error::{Failure, OPENRTMP_ERROR_IO};
-use crate::server::OpenrtmpServer;
+use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required};
 
 /// Records a stream ("app/name"), live or still to come, to FLV files in a folder,
 /// which is made if missing, until openrtmp_record_stop() or the end of the server.
@@ -28,6 +30,25 @@ pub unsafe extern "C" fn openrtmp_record_start(
             .unwrap_or_else(|| RecordConfig::new(&directory));
         record.directory = directory;
         Ok(server.record(stream, record)?)
+    })
+}
+
+/// Visits the streams that openrtmp_record_start() records, by their paths, keys masked.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_record_list(
+    server: *const OpenrtmpServer,
+    visit: OpenrtmpVisitText,
+    user_data: *mut c_void,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)?.running()? };
+        let visit = required(visit)?;
+        for name in server.recorded() {
+            // SAFETY: the host's function; the text outlives the call.
+            unsafe { visit(user_data, OpenrtmpStr::new(name.shown())) };
+        }
+        Ok(())
     })
 }
 

@@ -1,21 +1,26 @@
 //! The server.
 
 use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
 use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use openrtmp_core::{Config, Server, reachable_hosts};
+use openrtmp_core::{Config, Server, next_server_id, reachable_hosts, spawn_thread};
 
 use crate::access::{OpenrtmpAccessRequest, Pending};
 use crate::boundary;
-use crate::callback::{self, UserData};
+use crate::callback::{self, Call, UserData};
 use crate::config::OpenrtmpConfig;
 use crate::convert::{
-    OpenrtmpStr, Versioned, borrow, copy_out, fill, fillable, output, text, versioned,
+    OpenrtmpStr, Versioned, borrow, copy_out, fill, fillable, must_be_zero, output, text, versioned,
 };
 use crate::error::Failure;
-use crate::event::{self, OpenrtmpEvent};
+use crate::event::{OpenrtmpEvent, Record};
+use crate::events::EventQueue;
+use crate::logging;
+use crate::process::Process;
 
 /// Made, or stopped: it can be started.
 pub const OPENRTMP_STATE_STOPPED: u32 = 0;
@@ -43,8 +48,8 @@ pub struct OpenrtmpCallbacks {
     /// this callback the keys alone decide.
     pub on_access:
         Option<unsafe extern "C" fn(user_data: *mut c_void, request: *const OpenrtmpAccessRequest)>,
-    /// The last call of all, exactly once, after openrtmp_server_free(): before that
-    /// returns, or, if a callback is still running then, when that is done.
+    /// The last call of all, exactly once, after openrtmp_server_free() and after every
+    /// other callback of this server has returned. On a thread that calls nothing else.
     pub on_closed: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
 }
 
@@ -77,11 +82,14 @@ pub struct OpenrtmpSummary {
     pub bytes_in: u64,
     /// Bytes written to sockets.
     pub bytes_out: u64,
+    /// Threads that did not end in time, and do so by themselves: callbacks that hang,
+    /// recordings on a disk that does.
+    pub left_behind: u64,
 }
 
 // SAFETY: integers without padding.
 unsafe impl Versioned for OpenrtmpSummary {
-    const FIRST: usize = size_of::<OpenrtmpSummary>();
+    const FIRST: usize = offset_of!(OpenrtmpSummary, left_behind);
 }
 
 /// Whether a server works.
@@ -107,64 +115,116 @@ unsafe impl Versioned for OpenrtmpHealth {
 pub type OpenrtmpVisitText =
     Option<unsafe extern "C" fn(user_data: *mut c_void, text: OpenrtmpStr)>;
 
-/// A server. Several may live in one process.
+/// A server. Several may live in one process. A handle is a reference to it, as is
+/// everything that calls back: what a late callback calls still finds it.
 pub struct OpenrtmpServer {
-    host: Arc<Host>,
+    callbacks: OpenrtmpCallbacks,
+    user_data: UserData,
+    process: Process,
+    /// Names it in log records.
+    id: u64,
+    pending: Pending,
     /// For the next start.
     config: Mutex<Config>,
     state: Mutex<State>,
+    /// Of events, for the host to fetch.
+    queues: Mutex<Vec<Weak<EventQueue>>>,
+    end: Mutex<End>,
 }
+
+// SAFETY: the functions are the host's, who is told which threads call them;
+// user_data is only handed on.
+unsafe impl Send for OpenrtmpServer {}
+// SAFETY: as above.
+unsafe impl Sync for OpenrtmpServer {}
 
 enum State {
     Stopped,
     Running(Arc<Server>),
     Stopping(Arc<Server>),
+    /// Only callbacks that are late have it still.
+    Freed,
 }
 
-/// The host's side: shared by the handle and the threads that call back. The last
-/// of them to let go tells the host that nothing more will come.
-pub(crate) struct Host {
-    callbacks: OpenrtmpCallbacks,
-    user_data: UserData,
-    pub(crate) pending: Pending,
-}
+/// Who may call back: nobody has one any more once the last callback has returned.
+#[derive(Clone)]
+struct Presence(#[expect(dead_code, reason = "what counts is that it is there")] Sender<()>);
 
-// SAFETY: the functions are the host's, who is told which threads call them;
-// user_data is only handed on.
-unsafe impl Send for Host {}
-// SAFETY: as above.
-unsafe impl Sync for Host {}
-
-impl Host {
-    fn identity(self: &Arc<Host>) -> usize {
-        Arc::as_ptr(self) as usize
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        if let Some(on_closed) = self.callbacks.on_closed {
-            // SAFETY: the host's function with the host's pointer, for the last time.
-            unsafe { on_closed(self.user_data.0) };
-        }
-    }
+/// What there is of the end of a server.
+struct End {
+    /// The handle's own.
+    presence: Option<Presence>,
+    /// Ends once on_closed has returned.
+    closed: Option<Receiver<()>>,
 }
 
 impl OpenrtmpServer {
+    /// Made, with the thread that will tell of its end.
+    fn new(config: Config, callbacks: OpenrtmpCallbacks) -> Result<Arc<OpenrtmpServer>, Failure> {
+        let (presence, all_gone) = channel();
+        let (closed, is_closed) = channel();
+        let server = Arc::new(OpenrtmpServer {
+            callbacks,
+            user_data: UserData(callbacks.user_data),
+            process: Process::this(),
+            id: next_server_id(),
+            pending: Pending::default(),
+            config: Mutex::new(config),
+            state: Mutex::new(State::Stopped),
+            queues: Mutex::default(),
+            end: Mutex::new(End {
+                presence: Some(Presence(presence)),
+                closed: Some(is_closed),
+            }),
+        });
+        let Some(on_closed) = callbacks.on_closed else {
+            return Ok(server);
+        };
+        let last = server.clone();
+        let work = move || {
+            // Never a message: the last to leave drops the last sender.
+            let _ = all_gone.recv();
+            callback::inside(last.identity(), Call::Closed, || {
+                // SAFETY: the host's function with the host's pointer, for the last time.
+                unsafe { on_closed(last.user_data.0) };
+            });
+            drop(last);
+            drop(closed);
+        };
+        spawn_thread("openrtmp-closed", Box::new(work))?;
+        Ok(server)
+    }
+
+    fn identity(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
     /// The server while it runs, its stop included.
     pub(crate) fn running(&self) -> Result<Arc<Server>, Failure> {
-        match &*self.state() {
+        match &*self.state()? {
             State::Running(server) | State::Stopping(server) => Ok(server.clone()),
             State::Stopped => Err(Failure::state("the server is not running")),
+            State::Freed => Err(freed()),
         }
     }
 
-    pub(crate) fn host(&self) -> &Host {
-        &self.host
+    /// What names it in log records, until it is freed.
+    pub(crate) fn live_id(&self) -> Result<u64, Failure> {
+        match &*self.state()? {
+            State::Freed => Err(freed()),
+            _ => Ok(self.id),
+        }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    /// Requests that wait for the host.
+    pub(crate) fn pending(&self) -> Result<&Pending, Failure> {
+        self.process.check()?;
+        Ok(&self.pending)
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, Failure> {
+        self.process.check()?;
+        Ok(lock(&self.state))
     }
 
     fn config(&self) -> MutexGuard<'_, Config> {
@@ -178,28 +238,31 @@ impl OpenrtmpServer {
         address.ok_or_else(|| Failure::not_found(format!("no address {index}")))
     }
 
-    fn start(&self) -> Result<(), Failure> {
-        let mut state = self.state();
-        if !matches!(*state, State::Stopped) {
-            return Err(Failure::state("the server is running"));
+    fn start(self: &Arc<OpenrtmpServer>) -> Result<(), Failure> {
+        let mut state = self.state()?;
+        match &*state {
+            State::Stopped => {}
+            State::Running(_) | State::Stopping(_) => {
+                return Err(Failure::state("the server is running"));
+            }
+            State::Freed => return Err(freed()),
         }
-        let mut builder = Server::builder(self.config().clone());
-        if let Some(on_event) = self.host.callbacks.on_event {
-            let host = self.host.clone();
+        let presence = lock(&self.end).presence.clone();
+        let mut builder = Server::builder(self.config().clone()).id(self.id);
+        let queues = self.open_queues();
+        if self.callbacks.on_event.is_some() || !queues.is_empty() {
+            let (host, presence) = (self.clone(), presence.clone());
             builder = builder.on_event(move |event| {
-                event::lend(event, |event| {
-                    callback::inside(host.identity(), || {
-                        // SAFETY: the host's function; the event outlives the call.
-                        unsafe { on_event(host.user_data.0, event) };
-                    });
-                });
+                let _present = &presence;
+                host.tell(&Record::new(event), &queues);
             });
         }
-        if let Some(on_access) = self.host.callbacks.on_access {
-            let host = self.host.clone();
+        if let Some(on_access) = self.callbacks.on_access {
+            let (host, presence) = (self.clone(), presence);
             builder = builder.on_access(move |request| {
+                let _present = &presence;
                 host.pending.lend(request, |request| {
-                    callback::inside(host.identity(), || {
+                    callback::inside(host.identity(), Call::Other, || {
                         // SAFETY: the host's function; the request outlives the call.
                         unsafe { on_access(host.user_data.0, request) };
                     });
@@ -214,12 +277,45 @@ impl OpenrtmpServer {
         Ok(())
     }
 
+    /// The queues that the host has still.
+    fn open_queues(&self) -> Vec<Weak<EventQueue>> {
+        let mut queues = lock(&self.queues);
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.clone()
+    }
+
+    /// A queue that is told of events from the next start on.
+    pub(crate) fn add_queue(&self, queue: &Arc<EventQueue>) -> Result<(), Failure> {
+        match &*self.state()? {
+            State::Stopped => lock(&self.queues).push(Arc::downgrade(queue)),
+            State::Freed => return Err(freed()),
+            State::Running(_) | State::Stopping(_) => {
+                let message = "a queue of events is opened before the server is started";
+                return Err(Failure::state(message));
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, record: &Arc<Record>, queues: &[Weak<EventQueue>]) {
+        for queue in queues.iter().filter_map(Weak::upgrade) {
+            queue.push(record);
+        }
+        if let Some(on_event) = self.callbacks.on_event {
+            callback::inside(self.identity(), Call::Other, || {
+                // SAFETY: the host's function; the event outlives the call.
+                unsafe { on_event(self.user_data.0, record.head()) };
+            });
+        }
+    }
+
     /// Tells the settings that changed.
     fn reconfigure(&self, config: &Config) -> Result<Vec<String>, Failure> {
-        let state = self.state();
+        let state = self.state()?;
         let server = match &*state {
             State::Running(server) => server.clone(),
             State::Stopping(_) => return Err(Failure::state("the server is being stopped")),
+            State::Freed => return Err(freed()),
             State::Stopped => {
                 config.validate()?;
                 let changed = self.config().changes(config);
@@ -228,14 +324,14 @@ impl OpenrtmpServer {
             }
         };
         drop(state);
-        let done = server.reconfigure(config.clone())?;
+        let done = server.reconfigure(config.clone());
         self.config().clone_from(&server.config());
-        Ok(done.changed)
+        Ok(done?.changed)
     }
 
     fn stop(&self, grace: Duration) -> Result<openrtmp_core::Summary, Failure> {
-        callback::refuse_inside(self.host.identity(), "stopping the server")?;
-        let mut state = self.state();
+        callback::refuse_inside(self.identity(), "stopping the server")?;
+        let mut state = self.state()?;
         let server = match &*state {
             State::Running(server) => server.clone(),
             State::Stopping(server) if grace.is_zero() => {
@@ -244,13 +340,75 @@ impl OpenrtmpServer {
             }
             State::Stopping(_) => return Err(Failure::state("the server is being stopped")),
             State::Stopped => return Err(Failure::state("the server is not running")),
+            State::Freed => return Err(freed()),
         };
         *state = State::Stopping(server.clone());
         drop(state);
         let summary = server.stop(grace);
-        self.host.pending.clear();
-        *self.state() = State::Stopped;
+        self.pending.clear();
+        let mut state = self.state()?;
+        if let State::Stopping(_) = &*state {
+            *state = State::Stopped;
+        }
         Ok(summary)
+    }
+
+    /// Ends it for its host: what is late finds it freed.
+    fn free(&self) -> Result<(), Failure> {
+        let identity = self.identity();
+        let inside = callback::inside_of(identity);
+        if inside == Some(Call::Closed) {
+            return Err(callback::recursive("freeing the server"));
+        }
+        let mut state = self.state()?;
+        if let State::Freed = &*state {
+            return Err(freed());
+        }
+        let before = std::mem::replace(&mut *state, State::Freed);
+        drop(state);
+        let deadline = Instant::now() + PATIENCE;
+        if let State::Running(server) | State::Stopping(server) = before {
+            server.stop(Duration::ZERO);
+        }
+        self.pending.clear();
+        for queue in self.open_queues() {
+            queue.upgrade().inspect(|queue| queue.close());
+        }
+        let mut end = lock(&self.end);
+        end.presence = None;
+        let closed = end.closed.take();
+        drop(end);
+        let left = || deadline.saturating_duration_since(Instant::now());
+        logging::forget_server(self.id, left());
+        if inside.is_none()
+            && let Some(closed) = closed
+        {
+            let left = left();
+            // Never a message: it ends when on_closed has returned, or the time is over.
+            let _ = closed.recv_timeout(left);
+        }
+        Ok(())
+    }
+}
+
+/// How long openrtmp_server_free() waits.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn freed() -> Failure {
+    Failure::state("the server was freed")
+}
+
+/// A reference of its own to the server behind a handle.
+///
+/// # Safety
+/// `server` is NULL or a handle that was not freed, or was so while this thread is inside
+/// a callback of it.
+unsafe fn shared(server: *mut OpenrtmpServer) -> Result<Arc<OpenrtmpServer>, Failure> {
+    // SAFETY: the caller's promise; it came from an `Arc`, which is there as long.
+    unsafe {
+        borrow(server)?;
+        Arc::increment_strong_count(server);
+        Ok(Arc::from_raw(server))
     }
 }
 
@@ -279,22 +437,20 @@ pub unsafe extern "C" fn openrtmp_server_new(
             // SAFETY: the contract of the header.
             unsafe { versioned(callbacks)? }
         };
-        out.write(Box::into_raw(Box::new(OpenrtmpServer {
-            host: Arc::new(Host {
-                callbacks,
-                user_data: UserData(callbacks.user_data),
-                pending: Pending::default(),
-            }),
-            config: Mutex::new(config.0.clone()),
-            state: Mutex::new(State::Stopped),
-        })));
+        must_be_zero(callbacks.reserved)?;
+        let server = OpenrtmpServer::new(config.0.clone(), callbacks)?;
+        out.write(Arc::into_raw(server).cast_mut());
         Ok(())
     })
 }
 
 /// Stops a server by force if it runs, and frees it. Taps and publishers of it stay
-/// valid, and are closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this server,
-/// and then nothing is freed.
+/// valid, and are closed. Events that wait are delivered or dropped before it returns, a
+/// callback that runs is waited for, as is on_closed, for 1 s altogether. If that is not
+/// enough, or if it is called inside a callback of this server, no other callback begins
+/// after it, and on_closed follows when that one has returned; until then calls on the
+/// handle are OPENRTMP_ERROR_STATE. OPENRTMP_ERROR_RECURSIVE inside its own on_closed,
+/// where there is nothing left to free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_free(server: *mut OpenrtmpServer) -> i32 {
     boundary::status(|| {
@@ -302,13 +458,10 @@ pub unsafe extern "C" fn openrtmp_server_free(server: *mut OpenrtmpServer) -> i3
             return Ok(());
         }
         // SAFETY: the contract of the header.
-        let identity = unsafe { borrow(server)? }.host.identity();
-        callback::refuse_inside(identity, "freeing the server")?;
-        // SAFETY: from openrtmp_server_new and not freed, the header demands.
-        let server = unsafe { Box::from_raw(server) };
-        if server.running().is_ok() {
-            server.stop(Duration::ZERO)?;
-        }
+        unsafe { borrow(server)? }.free()?;
+        // SAFETY: the handle's own reference, which is given back once: a second time
+        // fails above.
+        drop(unsafe { Arc::from_raw(server) });
         Ok(())
     })
 }
@@ -319,7 +472,7 @@ pub unsafe extern "C" fn openrtmp_server_free(server: *mut OpenrtmpServer) -> i3
 pub unsafe extern "C" fn openrtmp_server_start(server: *mut OpenrtmpServer) -> i32 {
     boundary::status(|| {
         // SAFETY: the contract of the header.
-        unsafe { borrow(server)? }.start()
+        unsafe { shared(server)? }.start()
     })
 }
 
@@ -369,6 +522,7 @@ pub unsafe extern "C" fn openrtmp_server_config(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let (server, out) = unsafe { (borrow(server)?, output(out_config)?) };
+        server.live_id()?;
         let config = server.config().clone();
         out.write(Box::into_raw(Box::new(OpenrtmpConfig(config))));
         Ok(())
@@ -376,10 +530,12 @@ pub unsafe extern "C" fn openrtmp_server_config(
 }
 
 /// Stops: no new connections from now on; peers are told and have grace_ms to leave;
-/// then they are closed; recordings are completed. 0 forces at once, and cuts short a
-/// stop that another thread waits in. Returns when it is done; then
-/// openrtmp_server_start() may start it again. The summary may be NULL.
-/// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
+/// then they are closed; recordings are completed; events are delivered. 0 forces at once,
+/// and cuts short a stop that another thread waits in. Returns when it is done, at the
+/// latest 1 s after the grace: what has not ended then is counted in the summary, events
+/// not delivered are dropped, and no callback begins any more. Then openrtmp_server_start()
+/// may start it again. The summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback
+/// of this server.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_stop(
     server: *mut OpenrtmpServer,
@@ -408,6 +564,7 @@ pub unsafe extern "C" fn openrtmp_server_stop(
             accepted: summary.accepted,
             bytes_in: summary.bytes_in,
             bytes_out: summary.bytes_out,
+            left_behind: summary.left_behind as u64,
         };
         // SAFETY: the contract of the header.
         unsafe { fill(out_summary, &summary) }
@@ -438,6 +595,20 @@ pub unsafe extern "C" fn openrtmp_server_set_background(
     })
 }
 
+/// Writes a number that names the server in log records: of no other in this process.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_id(
+    server: *const OpenrtmpServer,
+    out_id: *mut u64,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, out) = unsafe { (borrow(server)?, output(out_id)?) };
+        out.write(server.live_id()?);
+        Ok(())
+    })
+}
+
 /// Writes the state (OPENRTMP_STATE_*).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_state(
@@ -447,10 +618,11 @@ pub unsafe extern "C" fn openrtmp_server_state(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let (server, out) = unsafe { (borrow(server)?, output(out_state)?) };
-        out.write(match &*server.state() {
+        out.write(match &*server.state()? {
             State::Stopped => OPENRTMP_STATE_STOPPED,
             State::Running(_) => OPENRTMP_STATE_RUNNING,
             State::Stopping(_) => OPENRTMP_STATE_STOPPING,
+            State::Freed => return Err(freed()),
         });
         Ok(())
     })

@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::mem::offset_of;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openrtmp_core::protocol::session::MediaKind;
 use openrtmp_core::{
     Frame, FrameContent, Loss, StreamId, Tap, TapCloser, TapEvent, TapOptions, TapStream,
-    TapStreams,
+    TapStreams, spawn_thread,
 };
 
 use crate::boundary;
-use crate::callback::{self, UserData};
-use crate::convert::{OpenrtmpStr, Versioned, borrow, output, text, versioned};
-use crate::error::Failure;
+use crate::callback::{self, Call, UserData};
+use crate::convert::{OpenrtmpStr, Versioned, borrow, must_be_zero, output, text, versioned};
+use crate::error::{Failure, OPENRTMP_ERROR_TIMEOUT};
+use crate::fetch::Fetched;
+use crate::process::Process;
 use crate::server::{OpenrtmpServer, required};
 
 /// Audio.
@@ -118,6 +120,19 @@ pub struct OpenrtmpLoss {
     pub to_us: i64,
 }
 
+impl OpenrtmpLoss {
+    pub(crate) fn new(loss: &Loss) -> OpenrtmpLoss {
+        OpenrtmpLoss {
+            struct_size: size_of::<OpenrtmpLoss>() as u32,
+            reserved: 0,
+            frames: loss.frames,
+            bytes: loss.bytes,
+            from_us: loss.from_micros,
+            to_us: loss.to_micros,
+        }
+    }
+}
+
 /// What a tap calls back, on a thread of its own. Only on_frame must not be NULL.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -164,16 +179,37 @@ unsafe impl Versioned for OpenrtmpTapCallbacks {
 
 /// Receives the frames of one stream or of all.
 pub struct OpenrtmpTap {
+    process: Process,
+    pub(crate) way: Way,
+}
+
+/// How frames reach the host.
+pub(crate) enum Way {
+    /// A thread calls it.
+    Called(Called),
+    /// It fetches them.
+    Fetched(Mutex<Fetched>),
+}
+
+pub(crate) struct Called {
     closer: TapCloser,
     /// The host is done with it: what waits is not delivered.
     done: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    /// Ends when on_closed has returned.
+    ended: Receiver<()>,
+}
+
+impl OpenrtmpTap {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.process.check()
+    }
 }
 
 /// Opens a tap on a stream ("app/name"), live or still to come, or, with an empty name,
 /// on every stream. Headers come first, then frames from the newest key frame on. The
-/// queue to the callback is bounded as that of a player. Free it with
-/// openrtmp_tap_free(), also after the server has stopped.
+/// queue to the callback is bounded as that of a player. With callbacks NULL
+/// openrtmp_tap_next() fetches what there is. Free it with openrtmp_tap_free(), also after
+/// the server has stopped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_tap_open(
     server: *mut OpenrtmpServer,
@@ -183,15 +219,13 @@ pub unsafe extern "C" fn openrtmp_tap_open(
 ) -> i32 {
     boundary::status(|| {
         // SAFETY: the contract of the header.
-        let (server, stream, callbacks, out) = unsafe {
-            (
-                borrow(server)?.running()?,
-                text(stream)?,
-                versioned(callbacks)?,
-                output(out_tap)?,
-            )
+        let (server, stream, out) =
+            unsafe { (borrow(server)?.running()?, text(stream)?, output(out_tap)?) };
+        let listener = match callbacks.is_null() {
+            true => None,
+            // SAFETY: the contract of the header.
+            false => Some(Listener::new(unsafe { versioned(callbacks)? })?),
         };
-        let listener = Listener::new(callbacks)?;
         let streams = match stream {
             "" => TapStreams::All,
             name => name.into(),
@@ -202,26 +236,41 @@ pub unsafe extern "C" fn openrtmp_tap_open(
             .max_bytes(queue.max_bytes)
             .max_delay(queue.max_delay);
         let tap = server.tap_with(options);
-        let (closer, done) = (tap.closer(), Arc::new(AtomicBool::new(false)));
-        let seen = done.clone();
-        let thread = std::thread::Builder::new()
-            .name("openrtmp-tap".into())
-            .spawn(move || {
-                let identity = Arc::as_ptr(&seen) as usize;
-                callback::inside(identity, || listener.run(tap, &seen));
-            })?;
+        let way = match listener {
+            None => Way::Fetched(Mutex::new(Fetched::new(tap))),
+            Some(listener) => Way::Called(Called::spawn(tap, listener)?),
+        };
         out.write(Box::into_raw(Box::new(OpenrtmpTap {
-            closer,
-            done,
-            thread,
+            process: Process::this(),
+            way,
         })));
         Ok(())
     })
 }
 
+impl Called {
+    fn spawn(tap: Tap, listener: Listener) -> Result<Called, Failure> {
+        let (closer, done) = (tap.closer(), Arc::new(AtomicBool::new(false)));
+        let (alive, ended) = channel::<()>();
+        let seen = done.clone();
+        let work = move || {
+            let identity = Arc::as_ptr(&seen) as usize;
+            callback::inside(identity, Call::Other, || listener.run(tap, &seen));
+            drop(alive);
+        };
+        spawn_thread("openrtmp-tap", Box::new(work))?;
+        Ok(Called {
+            closer,
+            done,
+            ended,
+        })
+    }
+}
+
 /// Closes a tap and frees it: waits until its callback has returned, on_ended was called
-/// for each stream that on_started told of, and on_closed. OPENRTMP_ERROR_RECURSIVE inside a callback of this tap, and then nothing is
-/// freed.
+/// for each stream that on_started told of, and on_closed, or until 1 s is over:
+/// OPENRTMP_ERROR_TIMEOUT, and they follow the callback that hangs. OPENRTMP_ERROR_RECURSIVE
+/// inside a callback of this tap, and then nothing is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_tap_free(tap: *mut OpenrtmpTap) -> i32 {
     boundary::status(|| {
@@ -229,21 +278,31 @@ pub unsafe extern "C" fn openrtmp_tap_free(tap: *mut OpenrtmpTap) -> i32 {
             return Ok(());
         }
         // SAFETY: the contract of the header.
-        let identity = Arc::as_ptr(&unsafe { borrow(tap)? }.done) as usize;
-        callback::refuse_inside(identity, "closing the tap")?;
+        let there = unsafe { borrow(tap)? };
+        there.check()?;
+        if let Way::Called(called) = &there.way {
+            let identity = Arc::as_ptr(&called.done) as usize;
+            callback::refuse_inside(identity, "closing the tap")?;
+        }
         // SAFETY: from openrtmp_tap_open and not freed, the header demands.
         let tap = unsafe { Box::from_raw(tap) };
-        tap.done.store(true, Ordering::Release);
-        tap.closer.close();
-        // Its thread runs the host's code and ours; neither may unwind.
-        tap.thread.join().map_err(|_| {
-            Failure::new(
-                crate::error::OPENRTMP_ERROR_PANIC,
-                "the tap's thread failed",
-            )
-        })
+        let Way::Called(called) = tap.way else {
+            return Ok(());
+        };
+        called.done.store(true, Ordering::Release);
+        called.closer.close();
+        match called.ended.recv_timeout(PATIENCE) {
+            Err(RecvTimeoutError::Timeout) => {
+                let message = "a callback of the tap has not returned";
+                Err(Failure::new(OPENRTMP_ERROR_TIMEOUT, message))
+            }
+            _ => Ok(()),
+        }
     })
 }
+
+/// How long a callback is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Keeps a frame beyond its callback, payload included. Give the result to
 /// openrtmp_frame_release() once, from any thread. NULL for NULL.
@@ -273,7 +332,7 @@ pub unsafe extern "C" fn openrtmp_frame_release(frame: *const OpenrtmpFrame) {
 
 /// A frame with what it borrows from. C sees its first member.
 #[repr(C)]
-struct Held {
+pub(crate) struct Held {
     head: OpenrtmpFrame,
     frame: Frame,
 }
@@ -284,7 +343,13 @@ unsafe impl Send for Held {}
 unsafe impl Sync for Held {}
 
 impl Held {
-    fn new(frame: Frame) -> Arc<Held> {
+    /// The frame as C sees it, for openrtmp_frame_retain().
+    pub(crate) fn head(held: &Arc<Held>) -> *const OpenrtmpFrame {
+        // The pointer is of the whole.
+        Arc::as_ptr(held).cast()
+    }
+
+    pub(crate) fn new(frame: Frame) -> Arc<Held> {
         let flags = match frame.content {
             FrameContent::Key => OPENRTMP_FRAME_KEY,
             FrameContent::Header => OPENRTMP_FRAME_CONFIG,
@@ -336,6 +401,7 @@ const FOREVER: Duration = Duration::from_secs(86_400);
 
 impl Listener {
     fn new(callbacks: OpenrtmpTapCallbacks) -> Result<Listener, Failure> {
+        must_be_zero(callbacks.reserved)?;
         Ok(Listener {
             on_frame: required(callbacks.on_frame)?,
             user_data: UserData(callbacks.user_data),
@@ -368,10 +434,8 @@ impl Listener {
         match event {
             TapEvent::Frame(frame) => {
                 let held = Held::new(frame);
-                // The pointer is of the whole, for openrtmp_frame_retain.
-                let head = Arc::as_ptr(&held).cast::<OpenrtmpFrame>();
                 // SAFETY: the host's function; `held` outlives the call.
-                unsafe { (self.on_frame)(self.user_data.0, head) };
+                unsafe { (self.on_frame)(self.user_data.0, Held::head(&held)) };
                 debug_assert_eq!(held.head.payload, held.frame.payload.as_ptr());
             }
             TapEvent::Started(stream) => {
@@ -391,14 +455,7 @@ impl Listener {
     fn tell_loss(&self, stream: &TapStream, loss: &Loss) {
         if let Some(on_lost) = self.callbacks.on_lost {
             let name = OpenrtmpStr::new(stream.name.shown());
-            let loss = OpenrtmpLoss {
-                struct_size: size_of::<OpenrtmpLoss>() as u32,
-                reserved: 0,
-                frames: loss.frames,
-                bytes: loss.bytes,
-                from_us: loss.from_micros,
-                to_us: loss.to_micros,
-            };
+            let loss = OpenrtmpLoss::new(loss);
             // SAFETY: the host's function; name and loss outlive the call.
             unsafe { on_lost(self.user_data.0, stream.id.as_u64(), name, &raw const loss) };
         }

@@ -8,8 +8,9 @@ use crate::boundary;
 /// + patch.
 pub const OPENRTMP_VERSION: u32 = 1_000;
 /// Version of the binary interface. A program works with a library of the same
-/// one; check openrtmp_abi_version() where the library is loaded at run time.
-pub const OPENRTMP_ABI_VERSION: u32 = 1;
+/// one; check openrtmp_abi_version() where the library is loaded at run time. CHANGES above
+/// tells what each has brought.
+pub const OPENRTMP_ABI_VERSION: u32 = 2;
 
 /// OPENRTMP_ABI_VERSION of the library that is loaded.
 #[unsafe(no_mangle)]

@@ -31,11 +31,14 @@ impl Settings {
         Settings(handle)
     }
 
+    fn try_set(&self, path: &str, value: &str) -> i32 {
+        // SAFETY: a live handle and texts that live as long as the call.
+        unsafe { openrtmp_config_set(self.0, OpenrtmpStr::new(path), OpenrtmpStr::new(value)) }
+    }
+
     #[track_caller]
     fn set(&self, path: &str, value: &str) {
-        // SAFETY: a live handle and texts that live as long as the call.
-        let code =
-            unsafe { openrtmp_config_set(self.0, OpenrtmpStr::new(path), OpenrtmpStr::new(value)) };
+        let code = self.try_set(path, value);
         // SAFETY: it is never NULL, and ends with NUL.
         let message = unsafe { CStr::from_ptr(openrtmp_last_error_message()) };
         assert_eq!(code, OPENRTMP_OK, "{path} = {value}: {message:?}");
@@ -149,7 +152,11 @@ fn every_setting_is_written_and_read_back_and_no_other_changes() {
         let (text, value): (String, Value) = match expected.pointer(&pointer).unwrap() {
             Value::Bool(old) => (format!("{}", !old), (!old).into()),
             Value::Number(old) => {
-                let new = old.as_u64().unwrap() + 1000;
+                let old = old.as_u64().unwrap();
+                // Whichever is in the setting's range.
+                let mut others = [old + 1000, old + 1, old.saturating_sub(1)].into_iter();
+                let fits = |new: &u64| settings.try_set(path, &new.to_string()) == OPENRTMP_OK;
+                let new = others.find(fits).unwrap();
                 (new.to_string(), new.into())
             }
             Value::Array(_) if path == "listen" => {

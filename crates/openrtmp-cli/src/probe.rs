@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
 }
 
 /// A probe without a duration of its own ends by then.
-const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(12);
 
 /// JSON that shows on a terminal as it is: what [`shown`] would escape stands in strings
 /// only, and JSON has an escape for every character (RFC 8259 section 7).

@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use crate::sync::thread::{self, JoinHandle, ThreadId};
 use crate::sync::{Condvar, Mutex, MutexGuard};
+#[cfg(not(loom))]
+use crate::threads::spawn_thread;
 
 /// Items that may wait for a slow callback; few enough in a model to meet the limit.
 const QUEUE: usize = if cfg!(loom) { 1 } else { 4096 };
@@ -25,7 +27,9 @@ struct Queue<T> {
 }
 
 struct QueueState<T> {
-    items: VecDeque<T>,
+    /// Each with how many were lost just before it.
+    items: VecDeque<(u64, T)>,
+    /// Lost behind the last of them.
     lost: u64,
     closed: bool,
 }
@@ -50,6 +54,12 @@ pub(crate) struct Inlet<T> {
     lost_item: Option<fn(u64) -> T>,
 }
 
+/// A thread of the model has no stack, signals or hooks of its own.
+#[cfg(loom)]
+fn spawn_thread(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
 /// A thread that somebody may wait for, but not for ever.
 pub(crate) struct Patient {
     /// Nothing is ever sent: the end is the sender's drop.
@@ -61,26 +71,27 @@ impl Patient {
     /// Starts the thread.
     pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Patient> {
         let (alive, ended) = channel::<()>();
-        let thread = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                work();
-                drop(alive);
-            })?;
+        let work = Box::new(move || {
+            work();
+            drop(alive);
+        });
+        let thread = spawn_thread(name, work)?;
         Ok(Patient { ended, thread })
     }
 
-    /// Waits until the thread is gone; false if that takes longer.
-    pub(crate) fn wait(self, timeout: Duration) -> bool {
-        let in_time = !matches!(
-            self.ended.recv_timeout(timeout),
-            Err(RecvTimeoutError::Timeout)
-        );
-        if in_time {
-            // Only its last instructions are left. A panic was told where it was.
-            let _ = self.thread.join();
+    /// As [`Patient::wait`], until a moment.
+    pub(crate) fn wait_until(self, deadline: Instant) -> Result<(), Patient> {
+        self.wait(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Waits until the thread is gone; gives it back if that takes longer.
+    pub(crate) fn wait(self, timeout: Duration) -> Result<(), Patient> {
+        if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(timeout) {
+            return Err(self);
         }
-        in_time
+        // Only its last instructions are left. A panic was told where it was.
+        let _ = self.thread.join();
+        Ok(())
     }
 }
 
@@ -122,14 +133,17 @@ impl<T: Send + 'static> Dispatcher<T> {
         let Some(queue) = &self.0 else { return };
         let mut state = queue.lock();
         // For want of memory an item is lost as for want of room.
-        if state.closed || state.items.len() >= QUEUE || state.items.try_reserve(1).is_err() {
-            state.lost += 1;
+        let full = state.items.len() >= QUEUE || state.items.try_reserve(1).is_err();
+        if state.closed || full {
+            // Behind the end nothing is missing.
+            state.lost += u64::from(!state.closed);
             drop(state);
             // Dropping an item may call back into us: not with the lock held.
             drop(item);
             return;
         }
-        state.items.push_back(item);
+        let lost = std::mem::take(&mut state.lost);
+        state.items.push_back((lost, item));
         if state.items.len() == 1 {
             queue.arrived.notify_one();
         }
@@ -141,6 +155,35 @@ impl<T: Send + 'static> Dispatcher<T> {
             queue.lock().closed = true;
             queue.arrived.notify_one();
         }
+    }
+
+    /// Drops what waits: no call of the callback begins any more.
+    pub(crate) fn cut(&self) {
+        let Some(queue) = &self.0 else { return };
+        let mut state = queue.lock();
+        state.closed = true;
+        state.lost = 0;
+        let dropped = std::mem::take(&mut state.items);
+        drop(state);
+        queue.arrived.notify_one();
+        // Dropping an item may call back into us: not with the lock held.
+        drop(dropped);
+    }
+
+    /// Lets `thread`, which runs the callback, end: what waits is delivered until
+    /// `delivery`, and a call that runs is waited for until `deadline`. False if it runs
+    /// on. From inside the callback, that call is the last, and not waited for.
+    pub(crate) fn finish(&self, thread: Patient, delivery: Instant, deadline: Instant) -> bool {
+        if self.is_current_thread() {
+            self.cut();
+            return true;
+        }
+        self.close();
+        let Err(thread) = thread.wait_until(delivery) else {
+            return true;
+        };
+        self.cut();
+        thread.wait_until(deadline).is_ok()
     }
 
     /// True on the thread that runs the callback: the host calls us from inside it.
@@ -179,21 +222,24 @@ impl<T: Send + 'static> Inlet<T> {
 
     /// Delivers what is there.
     pub(crate) fn drain(&mut self) {
-        loop {
-            let mut state = self.queue.lock();
-            let lost = std::mem::take(&mut state.lost);
-            let item = state.items.pop_front();
-            drop(state);
-            if lost > 0
-                && let Some(make) = self.lost_item
-            {
-                self.deliver(make(lost));
-            }
-            match item {
-                Some(item) => self.deliver(item),
-                None => return,
-            }
+        while let Some(item) = self.next() {
+            self.deliver(item);
         }
+    }
+
+    /// The next item; where some are missing, the one that tells how many.
+    fn next(&self) -> Option<T> {
+        let mut state = self.queue.lock();
+        let lost = match state.items.front_mut() {
+            Some((lost, _)) => std::mem::take(lost),
+            None => std::mem::take(&mut state.lost),
+        };
+        if lost > 0
+            && let Some(make) = self.lost_item
+        {
+            return Some(make(lost));
+        }
+        state.items.pop_front().map(|(_, item)| item)
     }
 
     fn deliver(&mut self, item: T) {
@@ -209,21 +255,70 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_callback_loses_the_newest_and_hears_how_many() {
+    fn a_slow_callback_loses_the_newest_and_hears_how_many_where_they_are_missing() {
+        const LOST: u64 = 1_000_000;
+        let queue = QUEUE as u64;
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
         let (dispatcher, mut inlet) = Dispatcher::new(
             Box::new(move |n: u64| sink.lock().unwrap().push(n)),
-            Some(|lost| 1_000_000 + lost),
+            Some(|lost| LOST + lost),
         );
-        for n in 0..QUEUE as u64 + 5 {
-            dispatcher.send(n);
-        }
+        let send = |numbers: std::ops::Range<u64>| numbers.for_each(|n| dispatcher.send(n));
+        send(0..queue + 5);
+        // One is taken, and there is room for one.
+        let first = inlet.next().unwrap();
+        inlet.deliver(first);
+        send(queue + 5..queue + 8);
         inlet.drain();
-        let seen = seen.lock().unwrap();
-        assert_eq!(seen[0], 1_000_005);
-        assert_eq!(seen.len(), QUEUE + 1);
-        assert_eq!(seen.last(), Some(&(QUEUE as u64 - 1)));
+        send(queue + 8..queue + 9);
+        inlet.drain();
+        let mut expected: Vec<u64> = (0..queue).collect();
+        expected.extend([LOST + 5, queue + 5, LOST + 2, queue + 8]);
+        assert_eq!(*seen.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn after_a_cut_no_call_begins() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = seen.clone();
+        let held = Arc::new(());
+        let (dispatcher, mut inlet) = Dispatcher::new(
+            Box::new(move |(n, _): (u64, Arc<()>)| sink.lock().unwrap().push(n)),
+            Some(|lost| (lost, Arc::default())),
+        );
+        dispatcher.send((1, held.clone()));
+        inlet.drain();
+        for n in 0..QUEUE as u64 + 5 {
+            dispatcher.send((n, held.clone()));
+        }
+        dispatcher.cut();
+        assert_eq!(Arc::strong_count(&held), 1, "what waited was dropped");
+        dispatcher.send((2, held));
+        inlet.drain();
+        assert_eq!(*seen.lock().unwrap(), [1]);
+    }
+
+    #[test]
+    fn whoever_finishes_waits_for_the_call_that_runs_and_for_no_other() {
+        let (entered, inside) = std::sync::mpsc::channel();
+        let (leave, left) = std::sync::mpsc::channel::<()>();
+        let (dispatcher, inlet) = Dispatcher::new(
+            Box::new(move |n: u64| {
+                entered.send(n).unwrap();
+                let _ = left.recv();
+            }),
+            None,
+        );
+        dispatcher.send(1);
+        dispatcher.send(2);
+        let thread = inlet.spawn("test").unwrap();
+        assert_eq!(inside.recv(), Ok(1));
+        let now = Instant::now();
+        assert!(!dispatcher.finish(thread, now, now), "it hangs");
+        drop(leave);
+        // Its end is the end of the sender.
+        assert!(inside.recv().is_err(), "the second call does not begin");
     }
 
     #[test]
@@ -254,7 +349,7 @@ mod tests {
         dispatcher.send(2);
         dispatcher.close();
         let thread = inlet.spawn("test").unwrap();
-        assert!(thread.wait(Duration::from_secs(10)));
+        assert!(thread.wait(Duration::from_secs(10)).is_ok());
         assert_eq!(*seen.lock().unwrap(), [1, 2]);
     }
 }

@@ -99,6 +99,8 @@ pub enum Event {
         name: StreamName,
         /// True if it replaced another publisher.
         takeover: bool,
+        /// Who publishes it; `None` for the host itself.
+        connection: Option<ConnectionId>,
     },
     /// A stream's tracks became known or changed.
     StreamTracks {

@@ -81,6 +81,12 @@ impl Ids {
     }
 }
 
+/// A number for a server, which no other server of the process has.
+pub fn next_server_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 macro_rules! number {
     ($id:ident) => {
         impl $id {

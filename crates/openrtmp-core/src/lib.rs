@@ -11,7 +11,9 @@
 //! config.listen = vec!["127.0.0.1:0".parse()?];
 //! let server = Server::builder(config)
 //!     .on_event(|event| println!("{event:?}"))
-//!     .on_access(|request| request.accept())
+//!     .on_access(|request| {
+//!         request.accept();
+//!     })
 //!     .start()?;
 //! println!("publish to rtmp://{}/live/cam", server.addresses()[0]);
 //! let summary = server.stop(Duration::from_secs(1));
@@ -77,17 +79,18 @@ mod steps;
 mod stream;
 mod sync;
 mod tap;
+mod threads;
 mod worker;
 
 pub use access::{AccessAction, AccessRequest, KeyRing, Protocol};
 pub use config::{
-    AccessConfig, Config, ConfigError, DEFAULT_PORT, DocumentError, Format, GopConfig,
-    LimitsConfig, Listen, ListenTransport, QueueConfig, RecordConfig, RtmpConfig, SecondPublisher,
-    StreamConfig,
+    AccessConfig, Config, ConfigError, DEFAULT_PORT, DocumentError, FileError, Format, GopConfig,
+    LimitsConfig, Listen, ListenTransport, MAX_DOCUMENT, QueueConfig, RecordConfig, RtmpConfig,
+    SecondPublisher, StreamConfig,
 };
 pub use error::{RecordError, StartError};
 pub use events::{CloseReason, Event};
-pub use id::{ConnectionId, StreamId};
+pub use id::{ConnectionId, StreamId, next_server_id};
 pub use interfaces::reachable_hosts;
 pub use limit::Limit;
 pub use metrics::{
@@ -96,12 +99,15 @@ pub use metrics::{
 };
 pub use openrtmp_protocol as protocol;
 pub use outgoing::OutgoingError;
-pub use publisher::{AudioPacket, PublishError, Publisher, VideoPacket};
+pub use publisher::{Admission, AudioPacket, PublishError, Publisher, VideoPacket};
 pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use record::RecordingSummary;
 pub use secret::StreamName;
-pub use server::{Health, Server, ServerBuilder, Summary};
+pub use server::{CoalesceError, Health, Server, ServerBuilder, Summary, Unanswered};
 pub use stream::frame::{Frame, FrameContent};
 pub use stream::tap_queue::{Loss, StreamSelector, TapStream, TapStreams, shard_of};
 pub use stream::tracks::Track;
 pub use tap::{Message, Tap, TapCloser, TapEvent, TapForm, TapOptions};
+#[doc(hidden)]
+pub use threads::spawn_thread;
+pub use threads::{THREAD_STACK, clear_thread_hooks, current_server, set_thread_hooks};

@@ -1,6 +1,7 @@
 //! Which worker serves each connection. Locked when a connection comes, moves or goes,
 //! and when the host or another worker has something for it; never per frame.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use crate::id::{ConnectionId, IdMap};
@@ -26,6 +27,13 @@ impl Locations {
     /// The worker that serves a connection, if it is there still.
     pub(crate) fn of(&self, connection: ConnectionId) -> Option<usize> {
         lock(&self.workers).get(&connection).copied()
+    }
+
+    /// The connections that there are beside these.
+    pub(crate) fn others(&self, these: &HashSet<ConnectionId>) -> Vec<ConnectionId> {
+        let workers = lock(&self.workers);
+        let others = workers.keys().filter(|id| !these.contains(id));
+        others.copied().collect()
     }
 
     #[cfg(test)]

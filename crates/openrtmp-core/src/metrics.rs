@@ -6,17 +6,23 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Serialize;
+use openrtmp_protocol::Time;
+use serde::{Serialize, Serializer};
 
 use crate::id::{ConnectionId, StreamId};
 use crate::secret::StreamName;
 use crate::stream::tracks::Track;
 
 /// The server at one moment. Counters grow from the start and never reset.
+///
+/// In JSON, numbers have the names that they have in C: times in whole milliseconds (`_ms`)
+/// or microseconds (`_us`), `errors_` and `delay_` in front of what is in those groups, and
+/// `_list` behind lists whose length has the name alone.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Metrics {
     /// Since the start, seconds.
+    #[serde(rename = "uptime_ms", serialize_with = "milliseconds")]
     pub uptime_seconds: f64,
     /// Connections now.
     pub connections: usize,
@@ -45,14 +51,22 @@ pub struct Metrics {
     /// Bytes held for peers (queues, caches, unfinished messages).
     pub memory: usize,
     /// Errors by category.
+    #[serde(flatten)]
     pub errors: ErrorCounts,
     /// Messages that came to nothing, of peers that were put up with.
     pub ignored: IgnoredCounts,
-    /// From a frame's arrival to its last byte handed to a player's socket.
+    /// From a frame's arrival to its last byte handed to a player's socket. What a player
+    /// gets from the cache as it joins is not counted.
+    #[serde(flatten)]
     pub delay: DelayPercentiles,
     /// Per worker.
+    #[serde(rename = "workers_list")]
     pub workers: Vec<WorkerMetrics>,
+    /// Streams now.
+    #[serde(rename = "streams")]
+    pub stream_count: usize,
     /// Streams that are live or within their grace.
+    #[serde(rename = "streams_list")]
     pub streams: Vec<StreamMetrics>,
     /// Connections.
     pub connections_list: Vec<ConnectionMetrics>,
@@ -76,6 +90,7 @@ impl Metrics {
         }
         self.delay = delay.percentiles();
         self.subscribers = subscribers.len();
+        self.stream_count = self.streams.len();
         self.add_subscribers(subscribers);
         self.workers.sort_by_key(|w| w.worker);
         self
@@ -131,18 +146,25 @@ pub struct WorkerMetrics {
 #[non_exhaustive]
 pub struct ErrorCounts {
     /// Peers that broke the protocol.
+    #[serde(rename = "errors_protocol")]
     pub protocol: u64,
     /// Peers that did not get on in time.
+    #[serde(rename = "errors_timeout")]
     pub timeout: u64,
     /// Sockets that failed.
+    #[serde(rename = "errors_network")]
     pub network: u64,
     /// Requests refused.
+    #[serde(rename = "errors_refused")]
     pub refused: u64,
     /// Of them, those that came with a wrong key, or with none where one is needed.
+    #[serde(rename = "errors_wrong_keys")]
     pub wrong_keys: u64,
     /// Players disconnected for taking nothing.
+    #[serde(rename = "errors_too_slow")]
     pub too_slow: u64,
     /// Panics caught: bugs of ours.
+    #[serde(rename = "errors_internal")]
     pub internal: u64,
 }
 
@@ -183,13 +205,20 @@ impl IgnoredCounts {
 #[non_exhaustive]
 pub struct StreamMetrics {
     /// Which.
+    #[serde(rename = "stream_id")]
     pub id: StreamId,
     /// Its path.
     pub name: StreamName,
     /// Seconds since it began.
+    #[serde(rename = "uptime_ms", serialize_with = "milliseconds")]
     pub uptime_seconds: f64,
     /// False within the grace after a publisher left.
     pub live: bool,
+    /// Who publishes it; `None` for the host itself, and for nobody.
+    #[serde(rename = "connection_id")]
+    pub connection: Option<ConnectionId>,
+    /// Taps on it, recordings included.
+    pub taps: usize,
     /// Payload bytes published.
     pub bytes: u64,
     /// Bit/s published, over the last seconds.
@@ -219,6 +248,7 @@ pub struct StreamMetrics {
     /// What it consists of.
     pub tracks: Vec<Track>,
     /// Who plays it.
+    #[serde(rename = "subscribers_list")]
     pub subscribers: Vec<SubscriberMetrics>,
 }
 
@@ -227,12 +257,14 @@ pub struct StreamMetrics {
 #[non_exhaustive]
 pub struct ConnectionMetrics {
     /// Which.
+    #[serde(rename = "connection_id")]
     pub id: ConnectionId,
     /// From where.
     pub peer: SocketAddr,
     /// How far it has come: handshake, connect, connected, publishing, playing.
     pub stage: &'static str,
     /// Seconds since it was accepted.
+    #[serde(rename = "uptime_ms", serialize_with = "milliseconds")]
     pub uptime_seconds: f64,
     /// Bytes read.
     pub bytes_in: u64,
@@ -240,6 +272,10 @@ pub struct ConnectionMetrics {
     pub bytes_out: u64,
     /// Bytes waiting to be written.
     pub queue_bytes: usize,
+    /// Streams that it publishes.
+    pub publishes: Vec<StreamId>,
+    /// Streams that it plays.
+    pub plays: Vec<StreamId>,
 }
 
 /// One player of one stream.
@@ -247,6 +283,7 @@ pub struct ConnectionMetrics {
 #[non_exhaustive]
 pub struct SubscriberMetrics {
     /// Its connection.
+    #[serde(rename = "connection_id")]
     pub connection: ConnectionId,
     /// Packets waiting to be written.
     pub queue_packets: usize,
@@ -259,7 +296,16 @@ pub struct SubscriberMetrics {
     /// Milliseconds from `play` to the first key frame (or audio frame) queued.
     pub join_ms: Option<u64>,
     /// From a frame's arrival to its last byte handed to the socket.
+    #[serde(flatten)]
     pub delay: DelayPercentiles,
+}
+
+fn milliseconds<S: Serializer>(seconds: &f64, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64((seconds * 1000.0) as u64)
+}
+
+fn microseconds<S: Serializer>(milliseconds: &f64, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64((milliseconds * 1000.0) as u64)
 }
 
 /// What one worker knows.
@@ -280,12 +326,16 @@ pub(crate) struct WorkerReport {
 #[non_exhaustive]
 pub struct DelayPercentiles {
     /// Half of the frames were faster.
+    #[serde(rename = "delay_p50_us", serialize_with = "microseconds")]
     pub p50_ms: f64,
     /// 95 % were.
+    #[serde(rename = "delay_p95_us", serialize_with = "microseconds")]
     pub p95_ms: f64,
     /// 99 % were.
+    #[serde(rename = "delay_p99_us", serialize_with = "microseconds")]
     pub p99_ms: f64,
     /// Frames counted.
+    #[serde(rename = "delay_frames")]
     pub frames: u64,
 }
 
@@ -294,12 +344,26 @@ pub struct DelayPercentiles {
 #[derive(Clone, Debug)]
 pub(crate) struct DelayHistogram {
     buckets: [u32; DelayHistogram::BUCKETS],
+    /// What arrived by then was kept for whoever joins, and has no delay to speak of.
+    joined: Time,
 }
 
 impl DelayHistogram {
     const BUCKETS: usize = 81;
 
-    pub(crate) fn record(&mut self, delay: Duration) {
+    /// A player joins: it gets what was kept.
+    pub(crate) fn join(&mut self, now: Time) {
+        self.joined = now;
+    }
+
+    /// A frame that arrived at one time was sent at another.
+    pub(crate) fn record_sent(&mut self, received: Time, now: Time) {
+        if received > self.joined {
+            self.record(now.since(received));
+        }
+    }
+
+    fn record(&mut self, delay: Duration) {
         let micros = (delay.as_micros() as u64).max(16);
         let octave = micros.ilog2();
         let quarter = (micros >> (octave - 2)) & 3;
@@ -341,6 +405,7 @@ impl Default for DelayHistogram {
     fn default() -> DelayHistogram {
         DelayHistogram {
             buckets: [0; DelayHistogram::BUCKETS],
+            joined: Time::ZERO,
         }
     }
 }

@@ -4,15 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::chunk::MAX_MESSAGE_LENGTH;
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::media::{
-    AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, write_audio, write_video,
+    AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, audio_header, video_header,
 };
 use openrtmp_protocol::session::MediaKind;
 
-use crate::credit::{Allowance, InFlight, Level};
+use crate::credit::{Allowance, Credit, InFlight, Level};
 use crate::id::{PublisherId, StreamId};
 use crate::inbox::Command;
 use crate::shared::Shared;
@@ -76,6 +77,11 @@ pub struct AudioPacket<'a> {
     pub body: &'a [u8],
 }
 
+/// Room for one message on its way, see [`Publisher::admit`].
+#[derive(Debug)]
+#[must_use]
+pub struct Admission(Credit);
+
 /// Why the host cannot publish.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -102,6 +108,9 @@ pub enum PublishError {
     /// or a worker that failed.
     #[error("the stream was ended")]
     Ended,
+    /// The system has no memory for a copy.
+    #[error("out of memory")]
+    Memory,
     /// 16 MiB or 16,384 messages are on their way and not yet taken: write again later.
     #[error("frames come faster than they can be taken")]
     Full,
@@ -159,6 +168,40 @@ impl Publisher {
         timestamp: u32,
         payload: impl Into<Payload>,
     ) -> Result<(), PublishError> {
+        let payload = payload.into();
+        let admission = self.admit(payload.len())?;
+        self.send(kind, timestamp, payload, admission);
+        Ok(())
+    }
+
+    /// [`Publisher::write_message`] of a body that stands in parts, which are copied once
+    /// it is known that it will be taken.
+    ///
+    /// # Errors
+    /// [`PublishError::Memory`] besides.
+    pub fn write_parts(
+        &mut self,
+        kind: MediaKind,
+        timestamp: u32,
+        parts: &[&[u8]],
+    ) -> Result<(), PublishError> {
+        // No part is larger than memory, but their sum may be.
+        let bytes = parts
+            .iter()
+            .fold(0usize, |sum, p| sum.saturating_add(p.len()));
+        let admission = self.admit(bytes)?;
+        let mut body = Vec::new();
+        if body.try_reserve_exact(bytes).is_err() {
+            return Err(PublishError::Memory);
+        }
+        parts.iter().for_each(|part| body.extend_from_slice(part));
+        self.send(kind, timestamp, Bytes::from(body).into(), admission);
+        Ok(())
+    }
+
+    /// Whether a message of so many bytes is taken now: for who makes it after that, and
+    /// hands it to [`Publisher::write_admitted`].
+    pub fn admit(&self, bytes: usize) -> Result<Admission, PublishError> {
         if self.shared.stopped.load(Ordering::Acquire) {
             return Err(PublishError::Stopping);
         }
@@ -167,17 +210,30 @@ impl Publisher {
             Standing::Ended => return Err(PublishError::Ended),
             Standing::Replaced => return Err(PublishError::TakenOver),
         }
-        let payload = payload.into();
-        let bytes = payload.len();
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
         }
-        self.pulse.fall_silent(self.shared.now());
         if self.in_flight.level() > Level::Within {
             return Err(PublishError::Full);
         }
-        let held = payload.held_bytes();
-        let credit = self.in_flight.take(bytes, held, &self.shared.budget);
+        // Room in front and the host's own bytes: what it takes until it is a packet.
+        let credit = self.in_flight.take(bytes, bytes, &self.shared.budget);
+        Ok(Admission(credit))
+    }
+
+    /// [`Publisher::write_message`] of what [`Publisher::admit`] has let in.
+    pub fn write_admitted(
+        &mut self,
+        admission: Admission,
+        kind: MediaKind,
+        timestamp: u32,
+        payload: impl Into<Payload>,
+    ) {
+        self.send(kind, timestamp, payload.into(), admission);
+    }
+
+    fn send(&self, kind: MediaKind, timestamp: u32, payload: Payload, admission: Admission) {
+        self.pulse.fall_silent(self.shared.now());
         let message = PublisherMessage {
             stream: self.stream,
             epoch: self.epoch,
@@ -187,32 +243,30 @@ impl Publisher {
         };
         self.shared.inboxes[self.home].send(Command::Media {
             message,
-            credit,
+            credit: admission.0,
             publisher: None,
         });
-        Ok(())
     }
 
     /// Sends a video packet: its decoder configuration first
     /// ([`VideoPacketKind::SequenceStart`]), then frames. Errors are those of
     /// [`Publisher::write_message`].
     pub fn write_video(&mut self, packet: &VideoPacket<'_>) -> Result<(), PublishError> {
-        let payload = write_video(
+        let header = video_header(
             packet.codec,
             packet.track,
             packet.frame_type,
             packet.kind,
             packet.composition_time,
-            packet.body,
         );
-        self.write_message(MediaKind::Video, packet.timestamp, payload)
+        self.write_parts(MediaKind::Video, packet.timestamp, &[&header, packet.body])
     }
 
     /// Sends an audio packet: its configuration first, then frames. Errors are those of
     /// [`Publisher::write_message`].
     pub fn write_audio(&mut self, packet: &AudioPacket<'_>) -> Result<(), PublishError> {
-        let payload = write_audio(packet.codec, packet.track, packet.kind, packet.body);
-        self.write_message(MediaKind::Audio, packet.timestamp, payload)
+        let header = audio_header(packet.codec, packet.track, packet.kind);
+        self.write_parts(MediaKind::Audio, packet.timestamp, &[&header, packet.body])
     }
 
     /// Sends onMetaData. Without it players get what the packets tell.
@@ -238,10 +292,15 @@ impl fmt::Debug for Publisher {
 }
 
 impl Drop for Publisher {
+    /// When it returns the name may be published again, and the seat is free.
     fn drop(&mut self) {
+        let (stream, epoch) = (self.stream, self.epoch);
+        let mut directory = self.shared.directory.lock();
+        directory.release(stream, epoch);
+        // With the lock held: the next publisher's grant must not overtake it.
         self.shared.inboxes[self.home].send(Command::Unpublish {
-            stream: self.stream,
-            epoch: self.epoch,
+            stream,
+            epoch,
             departure: Departure::Goodbye,
         });
     }

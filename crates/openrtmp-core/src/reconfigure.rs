@@ -8,7 +8,7 @@ use crate::config::{Config, Listen};
 use crate::error::StartError;
 use crate::events::Event;
 use crate::inbox::Command;
-use crate::server::{Recording, Server, check_recordable, system};
+use crate::server::{Recording, Server, Unanswered, answer_in_time, check_recordable, system};
 use crate::stream::tap_queue::Selection;
 use crate::sync::lock;
 
@@ -37,6 +37,11 @@ pub enum ReconfigureError {
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
+    /// A worker is busy. If that was the one that listens, the addresses may change
+    /// later, or not, and everything else is as it was; otherwise the settings are in
+    /// force, but for that worker, which follows when it can.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
 }
 
 impl Server {
@@ -59,9 +64,10 @@ impl Server {
     /// - `record`: what is being recorded is completed, and files after the new
     ///   settings begin at each stream's newest key frame.
     ///
-    /// It waits for the workers, and up to 5 s for recordings to be completed.
+    /// It waits at most 1 s for the workers, and 5 s for recordings to be completed.
     pub fn reconfigure(&self, config: Config) -> Result<Reconfigured, ReconfigureError> {
         let _turn = lock(&self.reconfiguring);
+        let _here = self.works_for();
         if self.shared.stopping.load(Ordering::Acquire) {
             return Err(ReconfigureError::Stopping);
         }
@@ -96,12 +102,13 @@ impl Server {
             self.replace_recorder(recorder);
         }
         // Never a message: the last worker drops the last sender.
-        let _ = everywhere.recv();
+        let in_force = answer_in_time(&everywhere);
         log::info!("settings changed: {}", changed.join(", "));
         self.shared.events.send(Event::ConfigChanged {
             paths: changed.clone(),
             listen: self.addresses(),
         });
+        in_force?;
         Ok(Reconfigured { changed })
     }
 
@@ -126,13 +133,13 @@ impl Server {
     fn listen_on(&self, addresses: Vec<Listen>) -> Result<(), ReconfigureError> {
         let (answer, answered) = channel();
         self.shared.inboxes[0].send(Command::Listen { addresses, answer });
-        match answered.recv() {
-            Ok(Ok(bound)) => {
+        match answer_in_time(&answered)? {
+            Some(Ok(bound)) => {
                 *lock(&self.addresses) = bound;
                 Ok(())
             }
-            Ok(Err((address, source))) => Err(StartError::Listen { address, source }.into()),
-            Err(_) => Err(ReconfigureError::Stopping),
+            Some(Err((address, source))) => Err(StartError::Listen { address, source }.into()),
+            None => Err(ReconfigureError::Stopping),
         }
     }
 

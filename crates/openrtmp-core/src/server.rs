@@ -6,10 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::access::{AccessRequest, KeyRing};
 use crate::budget::Budget;
@@ -17,15 +16,15 @@ use crate::config::{Config, ConfigError, RecordConfig, write_coalesce};
 use crate::dispatch::{Dispatcher, Inlet, Patient};
 use crate::error::{RecordError, StartError};
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, Ids, StreamId};
+use crate::id::{ConnectionId, Ids, StreamId, next_server_id};
 use crate::inbox::{Command, ConnectionCommand, Inbox};
 use crate::locations::Locations;
 use crate::log_limit::LogLimit;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, WorkerReport};
 use crate::newcomers::Newcomers;
 use crate::placement::Placement;
 use crate::platform::Platform;
-use crate::platform::native::Native;
+use crate::platform::native::{self, Native};
 use crate::publisher::{PublishError, Publisher};
 use crate::rate::SharedRate;
 use crate::record::{Recorder, RecorderTap, RecordingLosses, RecordingSummary};
@@ -35,10 +34,19 @@ use crate::stream::directory::Directory;
 use crate::stream::tap_queue::{Selection, StreamSelector, TapStreams};
 use crate::sync::lock;
 use crate::tap::{Tap, TapOptions};
+use crate::threads::WorksFor;
 use crate::worker::{Handoff, Listening, Worker};
 
-/// How long a host's callback may keep [`Server::stop`] waiting.
-const CALLBACK_PATIENCE: Duration = Duration::from_millis(50);
+/// How long after its grace [`Server::stop`] returns at the latest: what has not ended by
+/// then is left to itself.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long any other call waits for a worker. In a simulated world the test answers, on
+/// a machine that may be busy.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 1 });
+
+/// Of that, what is kept for the host's callbacks, after workers and recordings.
+const CALLBACK_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Name of the threads that record.
 const RECORDER_THREAD: &str = "openrtmp-record";
@@ -46,11 +54,11 @@ const RECORDER_THREAD: &str = "openrtmp-record";
 /// Names for a probe that are tried in a folder, if files have them.
 const PROBE_ATTEMPTS: u32 = 100;
 
-/// How long completing recordings may take.
-const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
+/// A grace that no clock can count is this long.
+const LONGEST_GRACE: Duration = Duration::from_secs(86_400 * 365);
 
-/// How long [`Server::metrics`] waits for a busy worker before it goes without.
-const METRICS_PATIENCE: Duration = Duration::from_secs(1);
+/// How long completing a recording may take while the server goes on.
+const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running server. All methods may be called from any thread; dropping it
 /// stops the server by force.
@@ -63,6 +71,32 @@ pub struct Server {
     pub(crate) reconfiguring: Mutex<()>,
 }
 
+/// A worker did not answer within a second. What it was asked for it may still do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a worker did not answer in time")]
+pub struct Unanswered;
+
+/// Why [`Server::set_write_coalesce`] set nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CoalesceError {
+    /// The time is not allowed.
+    #[error(transparent)]
+    Window(#[from] ConfigError),
+    /// The connection's worker is busy.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+}
+
+/// A worker's answer; `None` if it has none.
+pub(crate) fn answer_in_time<T>(receiver: &Receiver<T>) -> Result<Option<T>, Unanswered> {
+    match receiver.recv_timeout(ANSWER_PATIENCE) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(RecvTimeoutError::Disconnected) => Ok(None),
+        Err(RecvTimeoutError::Timeout) => Err(Unanswered),
+    }
+}
+
 /// A recorder's thread and its tap.
 pub(crate) struct Recording {
     tap: Arc<RecorderTap>,
@@ -71,10 +105,11 @@ pub(crate) struct Recording {
 
 /// The threads of a running server.
 pub(crate) struct Running {
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<Patient>,
     /// Of `config.record`.
     pub(crate) recorder: Option<Recording>,
-    callbacks: Vec<Patient>,
+    events: Option<Patient>,
+    access: Option<Patient>,
 }
 
 /// Starts a [`Server`] with callbacks.
@@ -82,6 +117,7 @@ pub struct ServerBuilder {
     config: Config,
     on_event: Option<Box<dyn FnMut(Event) + Send>>,
     on_access: Option<Box<dyn FnMut(AccessRequest) + Send>>,
+    id: Option<u64>,
     pub(crate) ids: Arc<Ids>,
 }
 
@@ -99,6 +135,10 @@ pub struct Summary {
     pub subscribers: usize,
     /// Connections that were still there at the deadline and were closed by force.
     pub forced: usize,
+    /// Threads that did not end in time and were left to themselves: frozen workers,
+    /// recordings on a disk that hangs, callbacks of the host that do. They end as soon
+    /// as they can.
+    pub left_behind: usize,
     /// Connections accepted since the start.
     pub accepted: u64,
     /// Bytes read from sockets until the stop began.
@@ -150,8 +190,20 @@ impl Server {
             config,
             on_event: None,
             on_access: None,
+            id: None,
             ids: Ids::of_process(),
         }
+    }
+
+    /// What names it among the servers of the process: no other has it, but for one that
+    /// was built with it. [`current_server`](crate::current_server) tells it to loggers.
+    pub fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    /// The calling thread does something for this server.
+    pub(crate) fn works_for(&self) -> WorksFor {
+        WorksFor::server(self.shared.id)
     }
 
     /// Addresses it listens on, with the real ports.
@@ -165,16 +217,56 @@ impl Server {
         self.shared.config()
     }
 
-    /// Numbers of this moment. Asks each worker; waits at most a second for one
-    /// that is busy, and goes without it then.
+    /// Numbers of this moment. Asks each worker; waits at most a second for those
+    /// that are busy, and goes without them then.
     pub fn metrics(&self) -> Metrics {
+        self.collect(&self.inspect(), ANSWER_PATIENCE)
+    }
+
+    /// Asks each worker what it has.
+    fn inspect(&self) -> Receiver<WorkerReport> {
         let (sender, receiver) = channel();
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Inspect(sender.clone()));
         }
-        drop(sender);
-        let reports = std::iter::from_fn(|| receiver.recv_timeout(METRICS_PATIENCE).ok());
-        self.shared.base_metrics().with(reports)
+        receiver
+    }
+
+    /// What the workers answer in time.
+    fn collect(&self, reports: &Receiver<WorkerReport>, patience: Duration) -> Metrics {
+        let until = Instant::now() + patience;
+        let in_time = || {
+            let left = until.saturating_duration_since(Instant::now());
+            reports.recv_timeout(left).ok()
+        };
+        self.shared.base_metrics().with(std::iter::from_fn(in_time))
+    }
+
+    /// The streams, connections and players there are, complete: everything that an event
+    /// told of before this is called, less what is over. For a host that missed events
+    /// ([`Event::Lost`]), or begins to listen: it asks, and goes on with the events that
+    /// follow. One of something that it knows already, or that it does not know and that
+    /// is over, changes nothing then. Waits at most a second for busy workers.
+    pub fn snapshot(&self) -> Result<Metrics, Unanswered> {
+        let deadline = Instant::now() + ANSWER_PATIENCE;
+        let mut missing_before = Vec::new();
+        loop {
+            let metrics = self.metrics();
+            if metrics.workers.len() < self.shared.inboxes.len() {
+                return Err(Unanswered);
+            }
+            let listed = metrics.connections_list.iter().map(|c| c.id);
+            let missing = self.shared.locations.others(&listed.collect());
+            // One that was on its way from one worker to another is there when they are
+            // asked again. What is missing then too is not connected yet.
+            if missing.iter().all(|id| missing_before.contains(id)) {
+                return Ok(metrics);
+            }
+            if Instant::now() >= deadline {
+                return Err(Unanswered);
+            }
+            missing_before = missing;
+        }
     }
 
     /// Whether it works, and whether it would take another peer now. Asks
@@ -198,9 +290,15 @@ impl Server {
         check(!health.live && !stopping, "a worker does not answer");
         let full = metrics.connections >= limits.connections;
         check(full, "limits.connections is reached");
-        check(metrics.memory >= limits.memory, "limits.memory is reached");
+        let exhausted = self.shared.budget.is_exhausted();
+        check(exhausted, "limits.memory is reached");
         for address in lock(&self.shared.lost_listeners).iter() {
             check(true, &format!("not listening on {address}"));
+        }
+        if let Some(error) = &*lock(&self.shared.accept_failure) {
+            check(true, &format!("accepting fails: {error}"));
+        } else if let Err(error) = native::spare_descriptor() {
+            check(true, &format!("accepting would fail: {error}"));
         }
         health.ready = health.reasons.is_empty();
         health
@@ -213,10 +311,10 @@ impl Server {
     ///
     /// Returns the addresses of those that were lost; events tell of each, and
     /// [`Server::health`] of those that cannot be had yet.
-    pub fn check_listeners(&self) -> Vec<SocketAddr> {
+    pub fn check_listeners(&self) -> Result<Vec<SocketAddr>, Unanswered> {
         let (sender, receiver) = channel();
         self.shared.inboxes[0].send(Command::CheckListeners(sender));
-        receiver.recv().unwrap_or_default()
+        Ok(answer_in_time(&receiver)?.unwrap_or_default())
     }
 
     /// Receives the frames of one stream, live or still to come: by its path
@@ -248,6 +346,7 @@ impl Server {
         stream: impl Into<StreamSelector>,
         record: RecordConfig,
     ) -> Result<(), RecordError> {
+        let _here = self.works_for();
         let name = self.shared.find(stream.into());
         let name = name.ok_or(RecordError::NoSuchStream)?;
         if name.is_empty() {
@@ -286,10 +385,16 @@ impl Server {
     /// (`app/name`) or its id, and tells what became of it; waits at most 5 s for its
     /// file. `None` if there is none.
     pub fn stop_recording(&self, stream: impl Into<StreamSelector>) -> Option<RecordingSummary> {
+        let _here = self.works_for();
         let name = self.shared.find(stream.into())?;
         let recording = self.recordings().remove(&name)?;
         recording.tap.detach(&self.shared);
         Some(recording.complete())
+    }
+
+    /// The streams that [`Server::record`] records.
+    pub fn recorded(&self) -> Vec<StreamName> {
+        self.recordings().keys().cloned().collect()
     }
 
     fn recordings(&self) -> MutexGuard<'_, HashMap<StreamName, Recording>> {
@@ -298,7 +403,7 @@ impl Server {
 
     /// Ends a connection. Asks its worker: false if there is no such connection,
     /// or no longer.
-    pub fn disconnect(&self, connection: ConnectionId, reason: &str) -> bool {
+    pub fn disconnect(&self, connection: ConnectionId, reason: &str) -> Result<bool, Unanswered> {
         self.ask(connection, |answer| ConnectionCommand::Disconnect {
             reason: CloseReason::Host(reason.to_owned()),
             answer: Some(answer),
@@ -311,10 +416,10 @@ impl Server {
         &self,
         connection: ConnectionId,
         question: impl FnOnce(Sender<bool>) -> ConnectionCommand,
-    ) -> bool {
+    ) -> Result<bool, Unanswered> {
         let (sender, receiver) = channel();
         self.shared.send_to(connection, question(sender));
-        receiver.recv().unwrap_or(false)
+        Ok(answer_in_time(&receiver)?.unwrap_or(false))
     }
 
     /// How long to collect packets for one player before writing them together, 0
@@ -326,16 +431,12 @@ impl Server {
         &self,
         connection: ConnectionId,
         window: Option<Duration>,
-    ) -> Result<bool, ConfigError> {
+    ) -> Result<bool, CoalesceError> {
         if let Some(window) = window {
             write_coalesce(window)?;
         }
-        Ok(
-            self.ask(connection, |answer| ConnectionCommand::SetWriteCoalesce {
-                window,
-                answer,
-            }),
-        )
+        let set = |answer| ConnectionCommand::SetWriteCoalesce { window, answer };
+        Ok(self.ask(connection, set)?)
     }
 
     /// Tells that the host program goes to the background, or comes back. There
@@ -416,47 +517,80 @@ impl Server {
 
     /// Stops: no new connections from now on; publishers and players are told and
     /// have `grace` to leave; then they are closed; recordings are completed. Zero
-    /// forces at once. Returns when it is done; a second call does nothing.
+    /// forces at once. A second call does nothing.
     ///
-    /// From inside a callback it does not wait for that callback.
+    /// Returns when it is done, at the latest a second after the grace: a thread that
+    /// has not ended by then is left to itself, see [`Summary::left_behind`]. Events that
+    /// wait are delivered for half of what is left of that second and then dropped. When
+    /// it returns no callback begins any more, and one that runs is the last. From inside
+    /// a callback it does not wait for that callback.
     pub fn stop(&self, grace: Duration) -> Summary {
         let running = lock(&self.running).take();
         let Some(running) = running else {
             return Summary::default();
         };
-        let before = self.metrics();
+        let _here = self.works_for();
+        let begun = Instant::now();
+        let after_grace = |patience| {
+            let deadline = begun.checked_add(grace.saturating_add(patience));
+            deadline.unwrap_or_else(|| begun + LONGEST_GRACE)
+        };
+        let (workers_end, deadline) = (
+            after_grace(PATIENCE - CALLBACK_PATIENCE),
+            after_grace(PATIENCE),
+        );
+        let shared = &self.shared;
+        let (base, reports) = (shared.base_metrics(), self.inspect());
         self.begin_stop(grace);
-        for worker in running.workers {
+        let mut left_behind = 0;
+        let mut leave_behind = |what: &str| {
+            log::error!("{what} did not end in time and is left to itself");
+            left_behind += 1;
+        };
+        for (index, worker) in running.workers.into_iter().enumerate() {
             // A worker's panic was reported where it happened.
-            let _ = worker.join();
-        }
-        self.shared.stopped.store(true, Ordering::Release);
-        self.shared.close_taps();
-        if let Some(recording) = running.recorder {
-            recording.complete();
-        }
-        let recordings: Vec<Recording> = self.recordings().drain().map(|(_, r)| r).collect();
-        for recording in recordings {
-            recording.complete();
-        }
-        let inside_callback =
-            self.shared.events.is_current_thread() || self.shared.access.is_current_thread();
-        self.shared.events.close();
-        self.shared.access.close();
-        self.shared.log_limit.finish();
-        if !inside_callback {
-            for callback in running.callbacks {
-                if !callback.wait(CALLBACK_PATIENCE) {
-                    log::warn!("a callback of the host is still running");
-                }
+            if worker.wait_until(workers_end).is_err() {
+                leave_behind(&format!("worker {index}"));
             }
+        }
+        // Asked before they were told to end, and answered unless one is frozen.
+        let before = base.with(reports.try_iter());
+        shared.stopped.store(true, Ordering::Release);
+        shared.close_taps();
+        let others = self
+            .recordings()
+            .drain()
+            .map(|(_, r)| r)
+            .collect::<Vec<_>>();
+        let recordings: Vec<Recording> = running.recorder.into_iter().chain(others).collect();
+        recordings
+            .iter()
+            .for_each(|recording| recording.tap.close());
+        for recording in recordings {
+            if recording.thread.wait_until(workers_end).is_err() {
+                leave_behind("a recording");
+            }
+        }
+        shared.log_limit.finish();
+        let now = Instant::now();
+        let delivery = now + deadline.saturating_duration_since(now) / 2;
+        if let Some(thread) = running.access
+            && !shared.access.finish(thread, now, deadline)
+        {
+            leave_behind("a callback of the host");
+        }
+        if let Some(thread) = running.events
+            && !shared.events.finish(thread, delivery, deadline)
+        {
+            leave_behind("a callback of the host");
         }
         Summary {
             uptime: Duration::from_secs_f64(before.uptime_seconds),
             connections: before.connections,
             publishers: before.publishers,
             subscribers: before.subscribers,
-            forced: self.shared.forced.load(Ordering::Acquire),
+            forced: shared.forced.load(Ordering::Acquire),
+            left_behind,
             accepted: before.accepted,
             bytes_in: before.bytes_in,
             bytes_out: before.bytes_out,
@@ -501,7 +635,7 @@ impl Recording {
     /// Completes its files, and waits for that.
     pub(crate) fn complete(self) -> RecordingSummary {
         self.tap.close();
-        let in_time = self.thread.wait(RECORDER_PATIENCE);
+        let in_time = self.thread.wait(RECORDER_PATIENCE).is_ok();
         let mut summary = self.tap.summary();
         if !in_time {
             let error = format!("it could not be completed in {RECORDER_PATIENCE:?}");
@@ -533,6 +667,13 @@ impl ServerBuilder {
         callback: impl FnMut(AccessRequest) + Send + 'static,
     ) -> ServerBuilder {
         self.on_access = Some(Box::new(callback));
+        self
+    }
+
+    /// Gives it an id that [`next_server_id`](crate::next_server_id) told: for who starts a
+    /// server again and wants it to keep its own.
+    pub fn id(mut self, id: u64) -> ServerBuilder {
+        self.id = Some(id);
         self
     }
 
@@ -631,6 +772,7 @@ impl<P: Platform> Assembly<P> {
         let masks = Masks::new(key);
         let clock = platform.clone();
         let shared = Arc::new(Shared {
+            id: builder.id.unwrap_or_else(next_server_id),
             directory: Directory::new(builder.ids.clone()),
             ids: builder.ids,
             budget: Budget::new(config.limits.memory),
@@ -651,6 +793,7 @@ impl<P: Platform> Assembly<P> {
             locations: Locations::default(),
             placement: Placement::new(count),
             lost_listeners: Mutex::default(),
+            accept_failure: Mutex::default(),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -707,10 +850,12 @@ impl<P: Platform> Assembly<P> {
 
     /// Gives everything its thread.
     fn run(self) -> Result<Server, StartError> {
+        let _here = WorksFor::server(self.shared.id);
         let mut running = Running {
             workers: Vec::new(),
             recorder: None,
-            callbacks: Vec::new(),
+            events: None,
+            access: None,
         };
         let server = |running| Server {
             shared: self.shared,
@@ -721,21 +866,18 @@ impl<P: Platform> Assembly<P> {
         };
         let spawn = || -> io::Result<()> {
             if let Some(inlet) = self.events {
-                running.callbacks.push(inlet.spawn("openrtmp-events")?);
+                running.events = Some(inlet.spawn("openrtmp-events")?);
             }
             if let Some(inlet) = self.access {
-                running.callbacks.push(inlet.spawn("openrtmp-access")?);
+                running.access = Some(inlet.spawn("openrtmp-access")?);
             }
             if let Some(recorder) = self.recorder {
                 running.recorder = Some(Recording::spawn(recorder)?);
             }
             for (index, mut worker) in self.workers.into_iter().enumerate() {
                 let name = format!("openrtmp-{index}");
-                running.workers.push(
-                    std::thread::Builder::new()
-                        .name(name)
-                        .spawn(move || worker.run())?,
-                );
+                let thread = Patient::spawn(&name, move || worker.run())?;
+                running.workers.push(thread);
             }
             Ok(())
         };

@@ -31,6 +31,8 @@ use crate::sync::lock;
 pub(crate) struct Shared {
     /// For the host's side; each worker has its own reference.
     pub(crate) config: Mutex<Arc<Config>>,
+    /// Names the server in the log.
+    pub(crate) id: u64,
     pub(crate) ids: Arc<Ids>,
     pub(crate) directory: Directory,
     pub(crate) budget: Arc<Budget>,
@@ -56,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) placement: Placement,
     /// Addresses whose listening sockets were lost and cannot be had again yet.
     pub(crate) lost_listeners: Mutex<Vec<SocketAddr>>,
+    /// What the system last said to accepting, while it fails.
+    pub(crate) accept_failure: Mutex<Option<String>>,
     /// Connections that are open.
     pub(crate) connections: AtomicUsize,
     pub(crate) accepted: AtomicU64,

@@ -381,10 +381,10 @@ mod tests {
         let installed = |name: &str| Files::of(System::of(target(name).ok())).installed;
         assert_eq!(
             installed("x86_64-unknown-linux-gnu"),
-            "lib/libopenrtmp.so.1"
+            "lib/libopenrtmp.so.2"
         );
         assert_eq!(installed("aarch64-linux-android"), "lib/libopenrtmp.so");
-        assert_eq!(installed("aarch64-apple-ios"), "lib/libopenrtmp.1.dylib");
+        assert_eq!(installed("aarch64-apple-ios"), "lib/libopenrtmp.2.dylib");
         assert_eq!(installed("x86_64-pc-windows-gnu"), "bin/openrtmp.dll");
     }
 }

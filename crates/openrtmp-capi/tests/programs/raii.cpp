@@ -1,9 +1,12 @@
 // The C++ header: ownership, callbacks, errors.
 #include <openrtmp.hpp>
 
+#include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <future>
 #include <iostream>
+#include <thread>
 #include <type_traits>
 
 #define CHECK(condition)                                                     \
@@ -20,6 +23,81 @@ static_assert(!std::is_copy_constructible_v<openrtmp::Config>);
 static_assert(!std::is_copy_constructible_v<openrtmp::Tap>);
 static_assert(!std::is_copy_constructible_v<openrtmp::Publisher>);
 
+/// Its callbacks use the object that the server is a member of, which is gone when the
+/// destructor has returned.
+class App {
+public:
+    explicit App(const openrtmp::Config &config) : server_(config, callbacks()) {
+        CHECK(server_.start());
+    }
+    ~App() {
+        for (int n = 0; n < 50; ++n) openrtmp::Publisher(server_, "live/x");
+    }
+
+private:
+    openrtmp::Callbacks callbacks() {
+        openrtmp::Callbacks callbacks;
+        callbacks.on_event = [this](const openrtmp_event &) {
+            // The first is under way for longer than openrtmp_server_free() waits.
+            std::this_thread::sleep_for(std::chrono::milliseconds(*seen_ == 0 ? 1500 : 1));
+            ++*seen_;
+        };
+        callbacks.on_closed = [this] { CHECK(*seen_ > 0); };
+        return callbacks;
+    }
+
+    std::unique_ptr<int> seen_ = std::make_unique<int>(0);
+    openrtmp::Server server_;
+};
+
+/// A server that is destroyed inside a callback of its own.
+void destroyed_inside(const openrtmp::Config &config) {
+    auto server = std::make_unique<std::unique_ptr<openrtmp::Server>>();
+    std::promise<void> closed;
+    openrtmp::Callbacks callbacks;
+    callbacks.on_event = [&, slot = server.get()](const openrtmp_event &event) {
+        if (event.kind == OPENRTMP_EVENT_STREAM_PUBLISHED) slot->reset();
+    };
+    callbacks.on_closed = [&] { closed.set_value(); };
+    *server = std::make_unique<openrtmp::Server>(config, std::move(callbacks));
+    CHECK((*server)->start());
+    const openrtmp::Publisher publisher(**server, "live/x");
+    closed.get_future().wait();
+    CHECK(*server == nullptr);
+}
+
+/// Events and frames that are fetched, and a frame that is not copied.
+void fetched(const openrtmp::Config &config) {
+    openrtmp::Server server(config);
+    openrtmp::Events events(server);
+    CHECK(server.start());
+    openrtmp::Tap tap(server, "");
+    std::intptr_t descriptor = -1;
+    CHECK(tap.descriptor(descriptor) && descriptor >= 0);
+    CHECK(events.descriptor(descriptor) && descriptor >= 0);
+    openrtmp::Publisher publisher(server, "live/x");
+    openrtmp_track track = OPENRTMP_TRACK_INIT;
+    track.kind = OPENRTMP_MEDIA_AUDIO;
+    track.codec = OPENRTMP_FOURCC_MP3;
+    CHECK(publisher.configure(track));
+    openrtmp_media media = OPENRTMP_MEDIA_INIT;
+    std::uint8_t *buffer = nullptr;
+    CHECK(publisher.lend(4, buffer));
+    std::memcpy(buffer, "mp3!", 4);
+    media.kind = OPENRTMP_MEDIA_AUDIO;
+    media.payload = buffer;
+    media.payload_length = 4;
+    CHECK(publisher.write(media));
+    CHECK(publisher.lend(4, buffer));
+    openrtmp_tap_item item = OPENRTMP_TAP_ITEM_INIT;
+    CHECK(tap.next(60000, item) && item.kind == OPENRTMP_TAP_STARTED);
+    CHECK(tap.next(60000, item) && item.kind == OPENRTMP_TAP_FRAME);
+    CHECK(std::memcmp(item.frame->payload, "mp3!", 4) == 0);
+    const openrtmp_event *event = nullptr;
+    CHECK(events.next(60000, event) && event->kind == OPENRTMP_EVENT_SERVER_STARTED);
+    CHECK(server.stop(0));
+}
+
 int main() {
     CHECK(openrtmp::abi_matches());
 
@@ -34,6 +112,12 @@ int main() {
     } catch (const openrtmp::Error &e) {
         CHECK(e.code() == OPENRTMP_ERROR_CONFIG);
     }
+    {
+        const App app(config);
+    }
+    destroyed_inside(config);
+    fetched(config);
+
     std::string text;
     CHECK(config.dump(text, OPENRTMP_FORMAT_JSON));
     openrtmp::Config copy;

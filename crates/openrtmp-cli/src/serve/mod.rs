@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_core::RecordConfig;
-use openrtmp_core::{Config, Format, Metrics, Server, StartError, Summary, reachable_hosts};
+use openrtmp_core::{Config, Metrics, RecordConfig, Server, StartError, Summary, reachable_hosts};
 
 use self::listen::Listening;
 use crate::console::print;
@@ -161,11 +160,7 @@ fn reload(server: &Server, arguments: &Arguments) {
 fn config(arguments: &Arguments) -> Result<Config, String> {
     let mut config = Config::desktop();
     if let Some(file) = &arguments.config {
-        let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-        let document = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
-        config
-            .merge(&document, Format::of(file))
-            .map_err(|e| wrong(&e))?;
+        config.merge_file(file).map_err(|e| e.to_string())?;
     }
     if !arguments.listen.is_empty() {
         let addresses = arguments.listen.iter().flat_map(|l| &l.addresses);

@@ -8,7 +8,7 @@ use openrtmp_protocol::Secret;
 use openrtmp_protocol::session::RejectReason;
 
 use super::keys::{is_equal, key_in};
-use super::request::{AccessAction, AccessRequest, Protocol, Responder};
+use super::request::{AccessAction, AccessRequest, Asked, Protocol, Question, Responder};
 use crate::id::ConnectionId;
 use crate::limit::Limit;
 use crate::secret::{Secrecy, StreamName};
@@ -82,7 +82,7 @@ pub(crate) enum Decision {
     /// It may not.
     Refused(Refusal),
     /// The host was asked.
-    Pending,
+    Pending(Asked),
 }
 
 impl Shared {
@@ -110,6 +110,7 @@ impl Shared {
                 self.name(attempt.stream.app(), Secrecy::Public)
             }
         };
+        let question = Question::default();
         // A full queue drops the question, which answers it.
         self.access.send(AccessRequest {
             protocol: attempt.protocol,
@@ -121,8 +122,9 @@ impl Shared {
             query: attempt.query.clone(),
             timeout,
             responder: Some(answer),
+            question: question.clone(),
         });
-        Decision::Pending
+        Decision::Pending(Asked(question))
     }
 
     /// The rules that need nobody's answer, each a step, in order.

@@ -10,4 +10,5 @@ mod request;
 
 pub(crate) use attempt::{Attempt, Decision, Refusal, reason_text};
 pub use keys::KeyRing;
+pub(crate) use request::Asked;
 pub use request::{AccessAction, AccessRequest, Protocol};

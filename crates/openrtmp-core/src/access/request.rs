@@ -1,5 +1,7 @@
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openrtmp_protocol::Secret;
@@ -67,6 +69,34 @@ pub struct AccessRequest {
     /// refused.
     pub timeout: Duration,
     pub(crate) responder: Option<Responder>,
+    pub(crate) question: Question,
+}
+
+/// Whether an answer still counts: settled once, by the answer or by whoever asked and
+/// waits no longer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Question(Arc<AtomicBool>);
+
+impl Question {
+    /// True for the one who settles it.
+    pub(crate) fn settle(&self) -> bool {
+        // What the answer is, is sent after this: nothing is published by it.
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The end of a question that waits for the answer. Once it is dropped none counts.
+#[derive(Debug)]
+pub(crate) struct Asked(pub(crate) Question);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.settle();
+    }
 }
 
 /// Takes the answer to where the question came from.
@@ -86,26 +116,31 @@ impl AccessRequest {
         name.learn(Secrecy::Secret);
     }
 
-    /// Grants it.
-    pub fn accept(mut self) {
-        self.answer(Ok(()));
+    /// Grants it. False if it comes too late: it was refused, or the peer has left.
+    pub fn accept(mut self) -> bool {
+        self.answer(Ok(()))
     }
 
-    /// Refuses it; the peer sees the text.
-    pub fn reject(mut self, reason: impl Into<String>) {
-        self.answer(Err(RejectReason::Unauthorized(reason.into())));
+    /// Refuses it; the peer sees the text. False if it comes too late.
+    pub fn reject(mut self, reason: impl Into<String>) -> bool {
+        self.answer(Err(RejectReason::Unauthorized(reason.into())))
     }
 
-    fn answer(&mut self, decision: Result<(), RejectReason>) {
-        if let Some(respond) = self.responder.take() {
+    fn answer(&mut self, decision: Result<(), RejectReason>) -> bool {
+        let respond = self.responder.take();
+        let counts = self.question.settle();
+        if counts && let Some(respond) = respond {
             respond(decision);
         }
+        counts
     }
 }
 
 impl Drop for AccessRequest {
     fn drop(&mut self) {
-        self.answer(Err(RejectReason::Unauthorized("not decided".into())));
+        if self.responder.is_some() {
+            self.answer(Err(RejectReason::Unauthorized("not decided".into())));
+        }
     }
 }
 

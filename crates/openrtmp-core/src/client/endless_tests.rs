@@ -261,6 +261,13 @@ fn what_the_server_says_is_fit_to_be_shown() {
 }
 
 #[test]
+fn times_are_told_as_people_read_them() {
+    let limit = Duration::from_micros(9_999_985);
+    let text = ClientError::Stalled { limit }.to_string();
+    assert_eq!(text, "the server took no data for 10 s");
+}
+
+#[test]
 fn time_is_kept_by_a_clock_of_the_system() {
     let far = Deadline::after(Duration::MAX);
     assert!(!far.is_over() && far.left().is_none());

@@ -67,7 +67,7 @@ pub enum ClientError {
         stage: Stage,
     },
     /// No answer in time.
-    #[error("no answer within {} s ({stage})", limit.as_secs_f64())]
+    #[error("no answer within {} s ({stage})", seconds(limit))]
     Timeout {
         /// What was waited for.
         stage: Stage,
@@ -75,7 +75,7 @@ pub enum ClientError {
         limit: Duration,
     },
     /// The server took no bytes for [`ClientConfig::send_timeout`](super::ClientConfig).
-    #[error("the server took no data for {} s", limit.as_secs_f64())]
+    #[error("the server took no data for {} s", seconds(limit))]
     Stalled {
         /// The time allowed.
         limit: Duration,
@@ -89,6 +89,11 @@ pub enum ClientError {
     /// The operating system.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// As people read it: no finer than a millisecond.
+fn seconds(limit: &Duration) -> f64 {
+    (limit.as_secs_f64() * 1e3).round() / 1e3
 }
 
 impl From<SessionError> for ClientError {

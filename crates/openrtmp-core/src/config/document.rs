@@ -3,13 +3,18 @@
 //!
 //! A document changes what it names and leaves the rest as it is. It is applied
 //! value by value, so that an error names the path it is about; a document with
-//! an error changes nothing. Durations are whole milliseconds.
+//! an error changes nothing. No error shows more of a document than the value it is
+//! about, and of a key nothing.
 
-use std::path::Path;
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{Config, RecordConfig};
+use super::schema::{self, SETTINGS};
+use super::{Config, RecordConfig, validate};
 
 /// How a document is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +41,25 @@ impl Format {
 #[non_exhaustive]
 pub enum DocumentError {
     /// It is not JSON, or not YAML.
-    #[error("{0}")]
-    Syntax(String),
+    #[error("{}{what}", Line(*line))]
+    Syntax {
+        /// Where, from 1, if that is known.
+        line: Option<usize>,
+        /// What is wrong; nothing of the document stands in it.
+        what: String,
+    },
     /// There is no such setting.
-    #[error("{path}: no such setting{}", hint.as_ref().map_or(String::new(), |h| format!("; did you mean {h}?")))]
+    #[error("{}{path}: no such setting{}", Line(*line), hint.as_ref().map_or(String::new(), |h| format!("; did you mean {h}?")))]
     Unknown {
         /// Dotted path.
         path: String,
         /// The nearest that there is.
         hint: Option<String>,
+        /// Where in the document, from 1.
+        line: Option<usize>,
     },
-    /// The value is of another kind.
-    #[error("{path} = {value}: {allowed}")]
+    /// The value may not stand there.
+    #[error("{}{path} = {value}: expected {allowed}", Line(*line))]
     Value {
         /// Dotted path.
         path: String,
@@ -55,48 +67,96 @@ pub enum DocumentError {
         value: String,
         /// What may stand there.
         allowed: String,
+        /// Where in the document, from 1.
+        line: Option<usize>,
     },
 }
+
+/// Why a file's settings were not taken. The settings are as before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What stands in it is not right.
+    #[error("{}: {source}", file.display())]
+    Document {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        source: DocumentError,
+    },
+}
+
+/// "line 3: ", where that is known.
+struct Line(Option<usize>);
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |line| write!(f, "line {line}: "))
+    }
+}
+
+/// Bytes of a document. All settings, with a thousand keys, are a tenth of it.
+pub const MAX_DOCUMENT: usize = 1 << 20;
 
 /// Values that aliases of a YAML document may stand for: more than there are settings,
 /// and a bound on what a short document can unfold to.
 const ALIAS_EVENTS: usize = 4096;
 
 impl Config {
-    /// Takes over what a document names, for example `{"rtmp": {"chunk_size": 4096}}`.
+    /// Takes over what a document names, for example `{"rtmp": {"chunk_size": 4096}}`. A
+    /// value that is null, and an empty group, name nothing; `"record": null` records
+    /// nothing. Durations are milliseconds or texts such as `"10s"`, sizes bytes or texts
+    /// such as `"64KiB"`.
+    ///
+    /// # Errors
+    /// The first value that may not stand where it does, and if each may, the first that
+    /// does not go with the others. What it clashes with may be named later: a value that
+    /// the document does not name is left to [`Config::validate`].
     pub fn merge(&mut self, text: &str, format: Format) -> Result<(), DocumentError> {
-        let syntax = |e: &dyn std::fmt::Display| DocumentError::Syntax(e.to_string());
-        let document: Value = match format {
-            Format::Json => serde_json::from_str(text).map_err(|e| syntax(&e))?,
-            Format::Yaml => serde_saphyr::from_str_with_options(
-                text,
-                serde_saphyr::options! {
-                    // The lines around an error may hold keys.
-                    with_snippet: false,
-                    alias_limits: serde_saphyr::alias_limits! {
-                        max_total_replayed_events: ALIAS_EVENTS,
-                    },
-                },
-            )
-            .map_err(|e| syntax(&e))?,
-        };
-        match document {
+        let document = parse(text, format)?;
+        let members = match &document {
             // An empty YAML file.
-            Value::Null => Ok(()),
-            Value::Object(_) => self.apply("", &document),
-            other => Err(DocumentError::Syntax(format!(
-                "settings are a map of names and values, not {}",
-                kind(&other)
-            ))),
+            Value::Null => return Ok(()),
+            Value::Object(members) => members,
+            other => {
+                let what = format!("expected a map of names and values, not {}", kind(other));
+                return Err(DocumentError::Syntax { line: None, what });
+            }
+        };
+        let mut change = Change::new(self);
+        for (name, member) in members {
+            change.apply(name, member).map_err(|e| e.at(text))?;
         }
+        *self = change.finish().map_err(|e| e.at(text))?;
+        Ok(())
+    }
+
+    /// [`Config::merge`] of a file: YAML if its name ends with `.yaml` or `.yml`, else JSON.
+    pub fn merge_file(&mut self, file: &Path) -> Result<(), FileError> {
+        let file = file.to_owned();
+        let text = match read(&file) {
+            Ok(text) => text,
+            Err(source) => return Err(FileError::Io { file, source }),
+        };
+        let merged = self.merge(&text, Format::of(&file));
+        merged.map_err(|source| FileError::Document { file, source })
     }
 
     /// Sets one value by its dotted path, for example `rtmp.chunk_size`. The text
     /// is a JSON value, or, where a text stands, that text as it is, and where a
-    /// list stands, its elements with commas between them.
+    /// list stands, its elements with commas between them; durations and sizes are as in
+    /// [`Config::merge`], without quotes too.
     pub fn set(&mut self, path: &str, text: &str) -> Result<(), DocumentError> {
-        let tree = self.tree();
-        let old = lookup(&tree, path)?;
+        let mut change = Change::new(self);
+        let old = lookup(&change.tree, path)?;
         let json = serde_json::from_str(text);
         let plain = || Value::String(text.to_owned());
         let value = match (old, json) {
@@ -112,7 +172,9 @@ impl Config {
             (_, Ok(json)) => json,
             (_, Err(_)) => plain(),
         };
-        self.apply(path, &value)
+        change.apply(path, &value)?;
+        *self = change.finish()?;
+        Ok(())
     }
 
     /// A value or a group by its dotted path, as [`Config::set`] takes it; the
@@ -145,15 +207,7 @@ impl Config {
         paths
     }
 
-    /// Applies every value of `document` below `path`, or nothing.
-    fn apply(&mut self, path: &str, document: &Value) -> Result<(), DocumentError> {
-        let mut config = self.clone();
-        apply(&mut config, path, document)?;
-        *self = config;
-        Ok(())
-    }
-
-    fn plain_tree(&self) -> Value {
+    pub(super) fn plain_tree(&self) -> Value {
         // Only maps with other keys than text and failing implementations can
         // fail; there are none.
         serde_json::to_value(self).unwrap_or_default()
@@ -187,59 +241,248 @@ fn join(path: &str, name: &str) -> String {
     }
 }
 
-fn apply(config: &mut Config, path: &str, value: &Value) -> Result<(), DocumentError> {
-    let mut tree = config.tree();
-    let old = lookup(&tree, path)?;
-    let optional = path == "record" && value.is_null();
-    match (old, value) {
-        (Value::Object(_), Value::Object(members)) => {
-            for (name, member) in members {
-                apply(config, &join(path, name), member)?;
-            }
-            return Ok(());
-        }
-        // A document that was dumped names groups that are off.
-        _ if optional => {
-            config.record = None;
-            return Ok(());
-        }
-        _ if std::mem::discriminant(old) != std::mem::discriminant(value) => {
-            return Err(wrong(path, value, kind(old).to_owned()));
-        }
-        _ => {}
-    }
-    let record = config.record.is_some() || path.starts_with("record");
-    if let Some(slot) = tree.pointer_mut(&pointer(path)) {
-        *slot = value.clone();
-    }
-    if !record && let Some(slot) = tree.get_mut("record") {
-        *slot = Value::Null;
-    }
-    *config = serde_json::from_value(tree).map_err(|e| {
-        let allowed = match is_secret(path) {
-            true => "a list of keys".to_owned(),
-            false => e.to_string(),
-        };
-        wrong(path, value, allowed)
-    })?;
-    Ok(())
+/// Settings on their way to others.
+struct Change {
+    tree: Value,
+    records: bool,
+    /// What was named.
+    paths: Vec<String>,
 }
 
-fn wrong(path: &str, value: &Value, allowed: String) -> DocumentError {
-    let value = match is_secret(path) {
-        true => "***".to_owned(),
-        false => value.to_string(),
-    };
+impl Change {
+    fn new(config: &Config) -> Change {
+        Change {
+            tree: config.tree(),
+            records: config.record.is_some(),
+            paths: Vec::new(),
+        }
+    }
+
+    fn apply(&mut self, path: &str, value: &Value) -> Result<(), DocumentError> {
+        let old = lookup(&self.tree, path)?;
+        match (old, value) {
+            // A document that was dumped names groups that are off.
+            (_, Value::Null) => {
+                if path == "record" {
+                    self.records = false;
+                }
+                return Ok(());
+            }
+            (Value::Object(_), Value::Object(members)) => {
+                for (name, member) in members {
+                    self.apply(&join(path, name), member)?;
+                }
+                return Ok(());
+            }
+            (Value::Object(_), _) => {
+                let shown = match holds_secrets(path) {
+                    true => "***".to_owned(),
+                    false => value.to_string(),
+                };
+                return Err(wrong(path, shown, kind(old).to_owned()));
+            }
+            _ => {}
+        }
+        let read = match schema::kind_of(path) {
+            Some(of) => of
+                .read(value)
+                .ok_or_else(|| wrong(path, of.show(value), of.to_string()))?,
+            None => value.clone(),
+        };
+        self.records |= path.starts_with("record.");
+        if let Some(slot) = self.tree.pointer_mut(&pointer(path)) {
+            *slot = read;
+        }
+        self.paths.push(path.to_owned());
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Config, DocumentError> {
+        if !self.records
+            && let Some(slot) = self.tree.get_mut("record")
+        {
+            *slot = Value::Null;
+        }
+        let config: Config = serde_json::from_value(self.tree).map_err(|_| {
+            // Each value was looked at: what is left is too large for this machine.
+            let what = "a number is too large".to_owned();
+            DocumentError::Syntax { line: None, what }
+        })?;
+        let mut faults = validate::faults(&config).into_iter();
+        match faults.find(|fault| self.paths.iter().any(|path| path == fault.path)) {
+            Some(fault) => Err(wrong(fault.path, fault.value, fault.allowed)),
+            None => Ok(config),
+        }
+    }
+}
+
+fn wrong(path: &str, value: String, allowed: String) -> DocumentError {
     DocumentError::Value {
         path: path.to_owned(),
         value,
         allowed,
+        line: None,
     }
 }
 
-/// Whether what stands at a path, or below it, is keys.
-fn is_secret(path: &str) -> bool {
-    path == "access" || (path.starts_with("access.") && path.ends_with("_keys"))
+/// Whether what stands below a path may be keys.
+fn holds_secrets(group: &str) -> bool {
+    let below = |path: &str| path.strip_prefix(group).is_some_and(|p| p.starts_with('.'));
+    let mut settings = SETTINGS.iter();
+    settings.any(|(path, kind)| kind.is_secret() && below(path))
+}
+
+impl DocumentError {
+    /// With the line of the document that it is about.
+    fn at(mut self, text: &str) -> DocumentError {
+        if let DocumentError::Unknown { path, line, .. } | DocumentError::Value { path, line, .. } =
+            &mut self
+        {
+            *line = line_of(text, path);
+        }
+        self
+    }
+}
+
+/// The line, from 1, on which a document names a setting: its group's name, and behind
+/// that its own.
+fn line_of(text: &str, path: &str) -> Option<usize> {
+    let mut at = 0;
+    for name in path.split('.') {
+        at += name_in(&text[at..], name)?;
+    }
+    Some(1 + text[..at].matches('\n').count())
+}
+
+/// Where the first use of a name as a key ends.
+fn name_in(text: &str, name: &str) -> Option<usize> {
+    let mut uses = text.match_indices(name).filter(|(at, _)| {
+        let (before, after) = (&text[..*at], &text[at + name.len()..]);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let quoted = line.ends_with(['"', '\'']);
+        let after = match quoted {
+            true => after.get(1..).unwrap_or_default(),
+            false => after,
+        };
+        let begins = quoted || line.is_empty() || line.ends_with([' ', '{', ',', '\t']);
+        begins && !line.trim_start().starts_with('#') && after.trim_start().starts_with(':')
+    });
+    uses.next().map(|(at, _)| at + name.len())
+}
+
+/// Reads a file that is no larger than a document may be.
+fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(file)?;
+    file.take(MAX_DOCUMENT as u64 + 1)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn parse(text: &str, format: Format) -> Result<Value, DocumentError> {
+    if text.len() > MAX_DOCUMENT {
+        let what = format!("longer than {MAX_DOCUMENT} bytes");
+        return Err(DocumentError::Syntax { line: None, what });
+    }
+    let (line, what) = match format {
+        Format::Json => match serde_json::from_str::<Unique>(text) {
+            Ok(document) => return Ok(document.0),
+            Err(e) if e.is_data() => (Some(e.line()), TWICE.to_owned()),
+            Err(e) => {
+                let what = e.to_string();
+                // Its own place is told in front.
+                let what = what.split(" at line ").next().unwrap_or_default();
+                (Some(e.line()), format!("not JSON: {what}"))
+            }
+        },
+        Format::Yaml => match serde_saphyr::from_str_with_options::<Value>(
+            text,
+            serde_saphyr::options! {
+                with_snippet: false,
+                alias_limits: serde_saphyr::alias_limits! {
+                    max_total_replayed_events: ALIAS_EVENTS,
+                },
+            },
+        ) {
+            Ok(document) => return Ok(document),
+            // What it says itself may quote the document, which holds keys.
+            Err(e) => {
+                let what = match &e {
+                    serde_saphyr::Error::DuplicateMappingKey { .. } => TWICE,
+                    serde_saphyr::Error::UnknownAnchor { .. }
+                    | serde_saphyr::Error::AliasError { .. }
+                    | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => ALIAS,
+                    serde_saphyr::Error::MultipleDocuments { .. } => "more than one document",
+                    _ => "not YAML",
+                };
+                let line = e.location().map(|l| l.line() as usize);
+                (line.filter(|line| *line > 0), what.to_owned())
+            }
+        },
+    };
+    Err(DocumentError::Syntax { line, what })
+}
+
+const ALIAS: &str = "an alias that stands for nothing, or for too much";
+const TWICE: &str = "the same name twice in one group";
+
+/// A JSON value whose objects have each name once.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Unique, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(Unique(item)) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(list.into())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+                let mut group = serde_json::Map::new();
+                while let Some((name, Unique(member))) = members.next_entry::<String, _>()? {
+                    if group.insert(name, member).is_some() {
+                        return Err(de::Error::custom(TWICE));
+                    }
+                }
+                Ok(group.into())
+            }
+        }
+        from.deserialize_any(Read).map(Unique)
+    }
 }
 
 fn pointer(path: &str) -> String {
@@ -267,6 +510,7 @@ fn lookup<'a>(tree: &'a Value, path: &str) -> Result<&'a Value, DocumentError> {
     Err(DocumentError::Unknown {
         path: path.to_owned(),
         hint,
+        line: None,
     })
 }
 
@@ -329,226 +573,4 @@ pub(super) mod milliseconds {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::limit::Limit;
-
-    fn path_of(error: DocumentError) -> String {
-        match error {
-            DocumentError::Unknown { path, .. } | DocumentError::Value { path, .. } => path,
-            DocumentError::Syntax(text) => panic!("{text}"),
-        }
-    }
-
-    #[test]
-    fn a_document_changes_what_it_names() {
-        let mut config = Config::mobile();
-        let text = r#"{"listen": ["127.0.0.1:0"], "rtmp": {"idle_timeout": 1500}}"#;
-        config.merge(text, Format::Json).unwrap();
-        assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
-        assert_eq!(config.rtmp.idle_timeout, Duration::from_millis(1500));
-        assert_eq!(config.limits.connections, 100);
-        assert_eq!(config.record, None);
-    }
-
-    #[test]
-    fn yaml_says_the_same() {
-        let mut config = Config::desktop();
-        let text = "rtmp:\n  strict_handshake: true\nstreams:\n  second_publisher: takeover\n";
-        config.merge(text, Format::Yaml).unwrap();
-        assert!(config.rtmp.strict_handshake);
-        assert_eq!(
-            config.streams.second_publisher,
-            crate::config::SecondPublisher::Takeover
-        );
-        config.merge("", Format::Yaml).unwrap();
-    }
-
-    #[test]
-    fn aliases_stand_for_values_but_not_for_any_number_of_them() {
-        let mut config = Config::desktop();
-        let text = "rtmp:\n  handshake_timeout: &t 1500\n  connect_timeout: *t\n";
-        config.merge(text, Format::Yaml).unwrap();
-        assert_eq!(config.rtmp.connect_timeout, Duration::from_millis(1500));
-
-        let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for (name, before) in ('b'..='e').zip('a'..) {
-            let ten = vec![format!("*{before}"); 10].join(", ");
-            bomb.push_str(&format!("{name}: &{name} [{ten}]\n"));
-        }
-        let error = config.merge(&bomb, Format::Yaml).unwrap_err();
-        assert!(matches!(error, DocumentError::Syntax(_)), "{error}");
-    }
-
-    #[test]
-    fn what_is_dumped_is_read_again() {
-        let mut original = Config::mobile();
-        original.access.publish_keys = vec!["a".into()];
-        original.record = Some(RecordConfig::new("recordings"));
-        for format in [Format::Json, Format::Yaml] {
-            let mut read = Config::desktop();
-            read.merge(&original.dump(format), format).unwrap();
-            assert_eq!(read, original);
-        }
-        let mut off = original.clone();
-        off.merge(&Config::desktop().dump(Format::Json), Format::Json)
-            .unwrap();
-        assert_eq!(off.record, None);
-    }
-
-    #[test]
-    fn an_unknown_setting_is_an_error_with_the_nearest_name() {
-        let mut config = Config::desktop();
-        let error = config
-            .merge(r#"{"rtmp": {"chunk_sise": 4096}}"#, Format::Json)
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "rtmp.chunk_sise: no such setting; did you mean rtmp.chunk_size?"
-        );
-        assert!(config.set("listen.0", "x").is_err());
-        assert!(config.get("rtmp/chunk_size").is_err());
-    }
-
-    #[test]
-    fn an_error_names_the_path_and_changes_nothing() {
-        let mut config = Config::desktop();
-        let before = config.clone();
-        let text = r#"{"workers": 3, "rtmp": {"chunk_size": "big"}}"#;
-        let error = config.merge(text, Format::Json).unwrap_err();
-        assert_eq!(error.to_string(), "rtmp.chunk_size = \"big\": a number");
-        let error = config.set("listen", "nowhere").unwrap_err();
-        assert_eq!(path_of(error), "listen");
-        let error = config.set("workers", "-1").unwrap_err();
-        assert_eq!(path_of(error), "workers");
-        assert_eq!(config, before);
-        assert!(config.merge("[]", Format::Json).is_err());
-        assert!(config.merge("{", Format::Json).is_err());
-    }
-
-    #[test]
-    fn values_are_set_and_told_by_path() {
-        let mut config = Config::desktop();
-        config.set("listen", "127.0.0.1:0, [::1]:0").unwrap();
-        assert_eq!(config.listen.len(), 2);
-        config.set("access.publish_keys", "12345").unwrap();
-        assert_eq!(config.access.publish_keys, ["12345"]);
-        config.set("record.directory", "/recordings").unwrap();
-        assert_eq!(config.get("record.directory").unwrap(), "/recordings");
-        config.set("record", "null").unwrap();
-        assert_eq!(config.get("record.directory").unwrap(), "null");
-        config.set("limits.session.amf.depth", "7").unwrap();
-        assert_eq!(config.limits.session.amf.depth, 7);
-        assert_eq!(config.get("queue.max_delay").unwrap(), "5000");
-    }
-
-    #[test]
-    fn changes_are_told_by_their_paths() {
-        let before = Config::desktop();
-        assert!(before.changes(&before).is_empty());
-        let mut after = before.clone();
-        after.listen.pop();
-        after.rtmp.chunk_size = 4096;
-        after.limits.session.amf.depth = 7;
-        after.record = Some(RecordConfig::new("recordings"));
-        let mut paths = before.changes(&after);
-        paths.sort();
-        let all = [
-            "limits.session.amf.depth",
-            "listen",
-            "record",
-            "rtmp.chunk_size",
-        ];
-        assert_eq!(paths, all);
-        let mut other = after.clone();
-        other.record = Some(RecordConfig::new("elsewhere"));
-        assert_eq!(after.changes(&other), ["record.directory"]);
-    }
-
-    #[test]
-    fn security_md_tells_of_every_limit_and_of_nothing_else() {
-        let text = include_str!("../../../../SECURITY.md");
-        let tree = Config::desktop().tree();
-        // The first column of the table below "## Limits".
-        let section = text
-            .split("\n## ")
-            .find(|s| s.starts_with("Limits"))
-            .unwrap();
-        let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
-        let column = rows.filter_map(|row| row.split('|').next());
-        let told: Vec<&str> = column
-            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-            .collect();
-        for limit in Limit::ALL {
-            let count = told.iter().filter(|path| **path == limit.path()).count();
-            assert_eq!(count, 1, "{limit}");
-        }
-        assert_eq!(told.len(), Limit::ALL.len(), "{told:?}");
-        // What is set below `limits` is a limit, or says what comes of one.
-        let mut paths = Vec::new();
-        collect(&tree, "", &mut paths);
-        let is_leaf = |path: &&String| !lookup(&tree, path).is_ok_and(Value::is_object);
-        let settings = paths.iter().filter(|path| path.starts_with("limits."));
-        for path in settings.filter(is_leaf) {
-            let known = path == "limits.disconnect_over_bitrate" || told.contains(&path.as_str());
-            assert!(known, "{path} is not told of");
-        }
-        // Elsewhere too, what looks like a setting is one.
-        let groups = ["limits.", "rtmp.", "streams.", "queue.", "gop.", "access."];
-        let quoted = text.split('`').skip(1).step_by(2);
-        for path in quoted.filter(|word| groups.iter().any(|group| word.starts_with(group))) {
-            assert!(lookup(&tree, path).is_ok(), "{path} is no setting");
-        }
-    }
-
-    #[test]
-    fn a_limit_has_the_value_of_its_setting() {
-        for config in [Config::desktop(), Config::mobile()] {
-            for limit in Limit::ALL {
-                let value = limit.value(&config).to_string();
-                assert_eq!(config.get(limit.path()).unwrap(), value, "{limit}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_key_in_an_error_is_not_shown() {
-        let json = [
-            r#"{"access": {"publish_keys": "1234567"}}"#,
-            r#"{"access": {"play_keys": [1234567]}}"#,
-            r#"{"access": {"play_keys": ["1234567", null]}}"#,
-            r#"{"access": "1234567"}"#,
-            r#"{"access": ["1234567"]}"#,
-            r#"{"access": {"publish_keys": ["1234567"#,
-        ];
-        let yaml = [
-            "access:\n  publish_keys: 1234567\n",
-            "access:\n  publish_keys: [1234567]\n",
-            "access:\n  publish_keys: [\"1234567\"\n  play_keys: []\n",
-            "access:\n  publish_keys:\n   - 1234567\n  - [\n",
-            "access:\n  publish_keys: ['1234567', *x]\n",
-        ];
-        let json = json.map(|text| (text, Format::Json));
-        let yaml = yaml.map(|text| (text, Format::Yaml));
-        for (text, format) in json.into_iter().chain(yaml) {
-            let mut config = Config::desktop();
-            let error = config.merge(text, format).unwrap_err();
-            assert!(!error.to_string().contains("12345"), "{error}");
-            assert!(!format!("{error:?}").contains("12345"), "{error:?}");
-        }
-    }
-
-    #[test]
-    fn settings_are_printed_without_their_keys() {
-        let mut config = Config::desktop();
-        config.access.publish_keys = vec!["s3cret".into()];
-        config.access.play_keys = vec!["s3cret".into()];
-        let shown = format!("{config:?}");
-        assert!(
-            shown.contains("***") && !shown.contains("s3cret"),
-            "{shown}"
-        );
-    }
-}
+mod tests;

@@ -3,6 +3,8 @@
 
 mod document;
 mod listen;
+mod schema;
+mod units;
 mod validate;
 
 use std::fmt;
@@ -14,7 +16,7 @@ use openrtmp_protocol::{AmfLimits, Limits};
 use serde::{Deserialize, Serialize};
 
 use crate::credit::Allowance;
-pub use document::{DocumentError, Format};
+pub use document::{DocumentError, FileError, Format, MAX_DOCUMENT};
 pub use listen::{Listen, ListenTransport};
 pub use validate::ConfigError;
 pub(crate) use validate::write_coalesce;
@@ -466,7 +468,10 @@ impl Config {
 
     /// Checks every value. The first one that is not allowed is the error.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        validate::validate(self)
+        validate::faults(self)
+            .into_iter()
+            .next()
+            .map_or(Ok(()), Err)
     }
 
     /// Workers after 0 was replaced by the number of cores.

@@ -50,7 +50,7 @@ impl Siege {
             for _ in 0..2 {
                 w.run(ms(20));
                 if host_decides {
-                    w.requests().into_iter().for_each(|r| r.accept());
+                    w.requests().into_iter().for_each(|r| assert!(r.accept()));
                 }
             }
             w.run(ms(20));
@@ -739,7 +739,7 @@ fn a_host_that_never_answers_costs_what_waits_for_it() {
     assert!(s.memory() < 1000, "{}", s.memory());
     // The requests come too late to be answered.
     for request in s.w.requests() {
-        request.accept();
+        assert!(!request.accept());
     }
     s.w.run(ms(50));
     s.end();

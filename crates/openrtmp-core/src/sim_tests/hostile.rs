@@ -7,6 +7,7 @@ use openrtmp_protocol::message::kind;
 use super::media::assert_whole;
 use super::world::{Who, World, ms};
 use crate::events::{CloseReason, Event};
+use crate::metrics::IgnoredCounts;
 
 /// A `connect` to `live` on chunk stream 3, in chunks of 128 bytes.
 pub(super) fn connect_command() -> Vec<u8> {
@@ -235,5 +236,30 @@ fn one_line_names_peer_stage_and_reason() {
         "{}",
         closed[0].1
     );
+    w.end();
+}
+
+#[test]
+fn what_is_ignored_is_counted_over_connections_that_come_and_go() {
+    let mut w = World::new(2);
+    let mut expected = IgnoredCounts::default();
+    for n in 0..4 {
+        let who = connected(&mut w);
+        for kind in [7, 99, 7] {
+            w[who].say(&message(kind, b"what is this"));
+        }
+        w[who].say(&message(kind::COMMAND_AMF0, b"\x02\x00\x04play\x03\x00"));
+        w[who].say(&message(kind::VIDEO, &[0x17, 1, 0, 0, 0]));
+        w.run(ms(50));
+        expected.unknown += 3;
+        expected.unreadable += 1;
+        expected.dropped += 1;
+        assert_eq!(w.metrics().ignored, expected);
+        if n % 2 == 0 {
+            w.kill(who);
+            w.run(ms(50));
+            assert_eq!(w.metrics().ignored, expected, "it is over");
+        }
+    }
     w.end();
 }

@@ -113,9 +113,9 @@ fn the_host_may_end_a_connection_or_a_stream() {
     let publisher = w.live("live/cam");
     let player = w.player("live/cam");
     let id = id_of(&w, 1);
-    assert!(w.host(|server| server.disconnect(id, "enough")));
+    assert_eq!(w.host(|server| server.disconnect(id, "enough")), Ok(true));
     let again = w.host(|server| server.disconnect(id, "it is ending already"));
-    assert!(!again);
+    assert_eq!(again, Ok(false));
     w.until("the player's end", |w| w[player].is_closed());
     assert!(w.server.end_stream("live/cam", "over"));
     assert!(!w.server.end_stream("live/none", "over"));
@@ -124,9 +124,15 @@ fn the_host_may_end_a_connection_or_a_stream() {
     let reasons = w.close_reasons();
     let host = |text: &str| CloseReason::Host(text.to_owned());
     assert_eq!(reasons, [host("enough"), host("over")]);
-    assert!(!w.host(|server| server.disconnect(id, "a stale id")));
+    assert_eq!(
+        w.host(|server| server.disconnect(id, "a stale id")),
+        Ok(false)
+    );
     let nowhere = ConnectionId::from_u64(u64::MAX);
-    assert!(!w.host(|server| server.disconnect(nowhere, "no such worker")));
+    assert_eq!(
+        w.host(|server| server.disconnect(nowhere, "no such worker")),
+        Ok(false)
+    );
     w.end();
 }
 
@@ -190,7 +196,10 @@ fn a_connection_goes_to_the_worker_of_its_stream_with_all_it_said() {
     assert!(served.iter().all(|&n| n > 0), "{served:?}");
     // The host finds whom it means, wherever they are.
     let moved = id_of(&w, 1);
-    assert!(w.host(|server| server.disconnect(moved, "enough")));
+    assert_eq!(
+        w.host(|server| server.disconnect(moved, "enough")),
+        Ok(true)
+    );
     w.until("its end", |w| w[elsewhere].is_closed());
     w.end();
 }

@@ -40,16 +40,16 @@ fn one_that_accept_says_is_gone_is_bound_again_at_once() {
 #[test]
 fn one_that_is_lost_without_a_word_is_found_when_the_host_asks() {
     let mut w = World::with(1, |c| c.listen.push(OTHER.parse().expect("an address")));
-    assert_eq!(w.host(|server| server.check_listeners()), []);
+    assert_eq!(w.host(|server| server.check_listeners().unwrap()), []);
     w.sim.lose_listener(address(ADDRESS), Loss::Silent);
     w.run(ms(60_000));
     assert_eq!(w.count(lost), 0, "nothing tells of it");
     w.sim.connect(address(OTHER)).expect("the other listens");
-    let found = w.host(|server| server.check_listeners());
+    let found = w.host(|server| server.check_listeners().unwrap());
     assert_eq!(found, [address(ADDRESS)]);
     assert_eq!((w.count(lost), w.count(restored)), (1, 1));
     w.live("live/cam");
-    assert_eq!(w.host(|server| server.check_listeners()), []);
+    assert_eq!(w.host(|server| server.check_listeners().unwrap()), []);
     w.end();
 }
 
@@ -59,7 +59,7 @@ fn one_that_cannot_be_had_is_tried_again_and_is_a_reason_not_to_be_ready() {
     w.sim.lose_listener(address(ADDRESS), Loss::Silent);
     let squatter = Platform::listen(&w.sim, address(ADDRESS)).expect("the port is free");
     assert_eq!(
-        w.host(|server| server.check_listeners()),
+        w.host(|server| server.check_listeners().unwrap()),
         [address(ADDRESS)]
     );
     w.run(ms(30_000));
@@ -81,12 +81,12 @@ fn who_asks_need_not_wait_for_the_next_try() {
     let mut w = World::new(1);
     w.sim.lose_listener(address(ADDRESS), Loss::Silent);
     let squatter = Platform::listen(&w.sim, address(ADDRESS)).expect("the port is free");
-    w.host(|server| server.check_listeners());
+    w.host(|server| server.check_listeners().unwrap());
     w.run(ms(20_000));
     drop(squatter);
     let before = w.now();
     assert_eq!(
-        w.host(|server| server.check_listeners()),
+        w.host(|server| server.check_listeners().unwrap()),
         [address(ADDRESS)]
     );
     assert_eq!((w.now(), w.count(restored)), (before, 1));
@@ -98,7 +98,7 @@ fn a_stop_while_one_is_lost_ends() {
     let mut w = World::new(2);
     w.sim.lose_listener(address(ADDRESS), Loss::Silent);
     let _squatter = Platform::listen(&w.sim, address(ADDRESS)).expect("the port is free");
-    w.host(|server| server.check_listeners());
+    w.host(|server| server.check_listeners().unwrap());
     w.stop(ms(100));
     assert_eq!(w.workers_left(), 0);
 }

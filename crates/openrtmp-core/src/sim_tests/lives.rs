@@ -69,9 +69,11 @@ fn who_takes_a_name_over_is_told_with_whom_it_replaces() {
     let first = w.live("live/cam");
     w.stream(first, 0..3);
     lines.take();
-    let before = w.metrics().connections_list.len();
-    assert_eq!(before, 1);
-    let id = w.metrics().connections_list[0].id;
+    let connections: Vec<_> = w.reports().flat_map(|r| r.connections).collect();
+    let [ref only] = connections[..] else {
+        panic!("{connections:?}");
+    };
+    let id = only.id;
     let second = w.live("live/cam");
     w.stream(second, 0..3);
     let told = infos(&lines);

@@ -325,16 +325,22 @@ fn the_host_ends_what_it_began_at_any_time() {
         .pull(&url("rtmp://192.0.2.66/live/cam"), "live/cam");
     let id = id.expect("begun");
     w.run(ms(100));
-    assert!(w.host(|server| server.disconnect(id, "never mind")));
+    assert_eq!(
+        w.host(|server| server.disconnect(id, "never mind")),
+        Ok(true)
+    );
     w.run(ms(10));
     assert_eq!(w.count(|e| matches!(e, Event::OutgoingFailed { .. })), 1);
-    assert!(!w.host(|server| server.disconnect(id, "again")));
+    assert_eq!(w.host(|server| server.disconnect(id, "again")), Ok(false));
 
     let publisher = w.live("live/cam");
     let copied = w.server.pull(&at_near("live/cam"), "live/copy");
     let copied = copied.expect("begun");
     w.stream(publisher, 0..5);
-    assert!(w.host(|server| server.disconnect(copied, "enough")));
+    assert_eq!(
+        w.host(|server| server.disconnect(copied, "enough")),
+        Ok(true)
+    );
     w.run(ms(3000));
     let ended = CloseReason::Host("enough".to_owned());
     assert!(

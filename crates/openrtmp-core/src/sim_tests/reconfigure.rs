@@ -224,7 +224,7 @@ fn a_longer_time_for_decisions_holds_for_what_is_asked_next() {
     let requests = w.requests();
     assert_eq!(requests[0].timeout, ms(60_000));
     for request in requests {
-        request.accept();
+        assert!(request.accept());
     }
     w.run(ms(50));
     assert!(!w[player].is_closed());
@@ -342,7 +342,8 @@ fn settings_outlive_a_worker() {
     let Some(Event::ConnectionOpened { connection, .. }) = w.events().into_iter().nth(1) else {
         panic!("{:?}", w.events());
     };
-    w.host(|server| server.disconnect(connection, super::PANIC));
+    let found = w.host(|server| server.disconnect(connection, super::PANIC));
+    assert_eq!(found, Ok(true));
     let player = w.client(ClientMode::Play, "live/none");
     w.until("NotFound", |w| {
         w[player].status(code::PLAY_STREAM_NOT_FOUND).is_some()

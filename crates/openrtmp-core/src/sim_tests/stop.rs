@@ -3,9 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::command::code;
-use openrtmp_protocol::session::{ClientConfig, ClientEvent, ClientMode};
+use openrtmp_protocol::session::{ClientEvent, ClientMode};
 
 use super::media::assert_whole;
 use super::world::{World, ms};
@@ -41,15 +40,15 @@ fn a_graceful_stop_tells_everybody_and_lets_them_finish() {
 fn who_only_plays_and_cannot_connect_again_goes_once_told() {
     let mut w = World::new(2);
     let publisher = w.live("live/cam");
-    let url = RtmpUrl::parse(&format!("rtmp://{}/live/cam", w.address)).expect("a URL");
-    let mut config = ClientConfig::new(url, ClientMode::Play);
+    let mut config = w.config(ClientMode::Play, "live/cam");
     config.capabilities.caps_ex = 0;
     let plain = w.client_with(config);
     let able = w.player("live/cam");
     w.until("both play", |w| w[plain].is_ready());
     w.stream(publisher, 0..5);
     w.server.begin_stop(Duration::from_secs(30));
-    w.until("its end", |w| w[plain].is_closed());
+    w.until("its end", |w| !w.close_reasons().is_empty());
+    assert!(w[plain].is_closed());
     assert!(w[plain].end_of_stream().is_some(), "it was told");
     assert!(w[plain].status(code::CONNECT_APP_SHUTDOWN).is_some());
     assert_whole(&w[plain].media, &w[publisher].sent);

@@ -215,8 +215,14 @@ impl World {
 
     /// A client that connects and asks; what becomes of it is not waited for.
     pub(super) fn client(&mut self, mode: ClientMode, path: &str) -> Who {
+        let config = self.config(mode, path);
+        self.client_with(config)
+    }
+
+    /// What such a client would be.
+    pub(super) fn config(&self, mode: ClientMode, path: &str) -> ClientConfig {
         let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
-        self.client_at(mode, url)
+        ClientConfig::new(url, mode)
     }
 
     /// The same with any app and stream.

@@ -75,7 +75,9 @@ struct Track {
 /// The present publisher's clock of a track.
 #[derive(Clone, Copy, Debug)]
 struct Source {
-    /// Its last time, on an axis of 64 bits.
+    /// What its last message said.
+    timestamp: u32,
+    /// Its last time that was believed, on an axis of 64 bits.
     last_in: i64,
     /// Added to its time to get the stream's.
     offset: i64,
@@ -219,6 +221,7 @@ impl StreamClock {
             out = least;
         }
         self.tracks[index].source = Some(Source {
+            timestamp,
             last_in: time_in,
             offset: out - time_in,
             at: now,
@@ -267,6 +270,7 @@ impl StreamClock {
         };
         source.at = now;
         source.others = self.newest_of_others(index);
+        let is_same = std::mem::replace(&mut source.timestamp, timestamp) == timestamp;
         let track = &mut self.tracks[index];
         let last = track.last.unwrap_or(i64::MIN);
         let out = match source.suspect {
@@ -275,7 +279,7 @@ impl StreamClock {
         };
         track.source = Some(source);
         // A message out of order, or one behind it.
-        let is_behind = out < last || (out == last && step != 0);
+        let is_behind = out < last || (out == last && !is_same);
         (if is_behind { last + 1 } else { out }, odd)
     }
 
@@ -290,6 +294,11 @@ impl StreamClock {
         let time_in = nearest(source.last_in, timestamp);
         let step = time_in - source.last_in;
         if let Some(suspect) = source.suspect.take() {
+            // More of the same frame tells nothing.
+            if timestamp == source.timestamp {
+                source.suspect = Some(suspect);
+                return None;
+            }
             let off = suspect.time_in + source.offset - suspect.out;
             let covered = suspect.out - source.last_in - source.offset;
             let since = passed + covered.max(0);

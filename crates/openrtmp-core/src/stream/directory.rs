@@ -343,16 +343,25 @@ impl Inner {
         id: StreamId,
         epoch: u32,
     ) -> Option<(ConnectionId, RequestId)> {
+        self.release(id, epoch);
         let entry = self.by_id(id)?;
-        let home = entry.home.as_mut()?;
-        if entry.epoch != epoch {
+        if entry.epoch != epoch || entry.home.as_ref()?.publisher.is_some() {
             return None;
         }
-        home.publisher = None;
-        home.turn.set(epoch, false);
-        let next = entry.waiting.pop_front();
-        self.live.remove(&id);
-        next
+        entry.waiting.pop_front()
+    }
+
+    /// The publisher of this epoch leaves: from now on the name is free, and its seat. The
+    /// stream's home is to be told.
+    pub(crate) fn release(&mut self, id: StreamId, epoch: u32) {
+        if let Some(entry) = self.by_id(id)
+            && entry.epoch == epoch
+            && let Some(home) = &mut entry.home
+            && home.publisher.take().is_some()
+        {
+            home.turn.set(epoch, false);
+            self.live.remove(&id);
+        }
     }
 
     /// Who waits longest for a stream that has no publisher, taken off the queue.

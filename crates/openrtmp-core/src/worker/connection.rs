@@ -260,8 +260,9 @@ impl<S: Stream> Connection<S> {
             return stalled.into_iter().chain(self.end.deadline()).min();
         }
         let other = self.io.coalesce_until.into_iter().chain(stalled);
-        let decision = self.pending.iter().filter_map(|p| match p.waits_for {
-            WaitsFor::Host(until) => Some(until),
+        let decision = self.pending.iter().filter_map(|p| match &p.waits_for {
+            // An answer in time is on its way.
+            WaitsFor::Host(until, asked) => (!asked.0.is_settled()).then_some(*until),
             WaitsFor::Publisher | WaitsFor::Worker(_) => None,
         });
         let other = other.chain(decision);

@@ -404,7 +404,7 @@ impl<S: Stream> Connections<S> {
             WRITE_BUDGET,
             |packet| {
                 if let Some(histogram) = delay {
-                    histogram.record(now.since(packet.received));
+                    histogram.record_sent(packet.received, now);
                 }
             },
         );

@@ -109,6 +109,8 @@ pub(super) struct Listeners<L> {
     left: usize,
     /// More connections wait than one turn accepts.
     has_more: bool,
+    /// Accepting failed, and has not worked since.
+    failing: bool,
 }
 
 impl<L> Default for Listeners<L> {
@@ -118,6 +120,7 @@ impl<L> Default for Listeners<L> {
             tokens: 0,
             left: 0,
             has_more: false,
+            failing: false,
         }
     }
 }
@@ -381,7 +384,15 @@ impl<L: Listener> Listeners<L> {
                 self.has_more = true;
                 return None;
             }
-            match listener.accept() {
+            let accepted = listener.accept();
+            let works = match &accepted {
+                Ok(_) => true,
+                Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+            };
+            if works && std::mem::take(&mut self.failing) {
+                *lock(&context.shared.accept_failure) = None;
+            }
+            match accepted {
                 Ok((socket, peer)) => {
                     self.left -= 1;
                     return Some(Accepted {
@@ -400,6 +411,8 @@ impl<L: Listener> Listeners<L> {
                 Err(e) => {
                     let retry = context.config.limits.accept_retry;
                     report_failure(context, &e, retry);
+                    self.failing = true;
+                    *lock(&context.shared.accept_failure) = Some(e.to_string());
                     let until = context.now + retry;
                     listening.paused_until = Some(until);
                     context.timers.set(until, Timer::Accept);

@@ -519,6 +519,9 @@ impl Subscriber {
                 queue.bytes()
             )));
         }
+        if let Some(delay) = &mut connection.delay {
+            delay.join(context.now);
+        }
         for packet in packets {
             let packet = match self.all_tracks {
                 true => packet,

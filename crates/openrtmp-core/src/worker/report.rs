@@ -35,6 +35,8 @@ impl<P: Platform> Worker<P> {
                 name: stream.name.clone(),
                 uptime_seconds: now.since(stream.started).as_secs_f64(),
                 live: stream.publisher.is_some(),
+                connection: stream.connection(),
+                taps: stream.taps.len(),
                 bytes: stream.stats.bytes,
                 bitrate: stream.stats.rate.bits_per_second(now),
                 video_frames: stream.stats.video_frames,
@@ -64,6 +66,12 @@ impl<P: Platform> Worker<P> {
                 bytes_in: connection.bytes_in,
                 bytes_out: connection.bytes_out,
                 queue_bytes: connection.queue.bytes(),
+                publishes: connection.publishing.iter().map(|p| p.stream).collect(),
+                plays: connection
+                    .playing
+                    .iter()
+                    .map(|playing| playing.stream)
+                    .collect(),
             });
         }
         for (id, audience) in self.players.iter() {

@@ -9,7 +9,7 @@ use super::Worker;
 use super::connection::{Connection, Playing, Publication};
 use super::lives;
 use super::players::Joining;
-use crate::access::{AccessAction, Attempt, Decision, Refusal, reason_text};
+use crate::access::{AccessAction, Asked, Attempt, Decision, Refusal, reason_text};
 use crate::addresses::AddressSlot;
 use crate::config::SecondPublisher;
 use crate::credit::InFlight;
@@ -46,7 +46,7 @@ pub(super) struct Pending {
 /// What a request waits for.
 pub(super) enum WaitsFor {
     /// The host's decision, until then.
-    Host(Time),
+    Host(Time, Asked),
     /// The stream's present publisher, by leaving.
     Publisher,
     /// It is granted, and carried out on that worker, where the connection goes.
@@ -86,8 +86,8 @@ impl<P: Platform> Worker<P> {
         match decision {
             Decision::Granted => self.place(slot, request),
             Decision::Refused(refusal) => self.refuse(slot, &request, refusal),
-            Decision::Pending => {
-                let waits_for = WaitsFor::Host(self.context.now + timeout);
+            Decision::Pending(asked) => {
+                let waits_for = WaitsFor::Host(self.context.now + timeout, asked);
                 connection.pending.push(Pending { request, waits_for });
             }
         }
@@ -172,7 +172,7 @@ impl<P: Platform> Worker<P> {
     pub(super) fn next_worker_of(&self, connection: &Connection<P::Stream>) -> Option<usize> {
         let worker = connection.pending.iter().find_map(|p| match p.waits_for {
             WaitsFor::Worker(worker) => Some(worker),
-            WaitsFor::Host(_) | WaitsFor::Publisher => None,
+            WaitsFor::Host(..) | WaitsFor::Publisher => None,
         })?;
         match connection.is_idle_but_for_one_request() {
             true => Some(worker),

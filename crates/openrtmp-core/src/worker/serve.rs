@@ -470,7 +470,11 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        let is_late = |waits_for: &WaitsFor| matches!(*waits_for, WaitsFor::Host(at) if at <= now);
+        // An answer that was given in time counts, though it is still on its way.
+        let is_late = |waits_for: &WaitsFor| match waits_for {
+            WaitsFor::Host(until, asked) => *until <= now && asked.0.settle(),
+            WaitsFor::Publisher | WaitsFor::Worker(_) => false,
+        };
         let late = connection.pending.iter().filter(|p| is_late(&p.waits_for));
         let late: Vec<_> = late.map(|p| p.request.id).collect();
         let id = connection.id;

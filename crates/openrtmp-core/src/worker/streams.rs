@@ -81,12 +81,13 @@ impl Streams {
                 stream.taps.push(TapSink::attach(tap, start, now));
             }
         }
-        let name = stream.name.clone();
+        let (name, connection) = (stream.name.clone(), stream.connection());
         lives::published(context, stream, replaced);
         context.emit(Event::StreamPublished {
             stream: grant.id,
             name,
             takeover,
+            connection,
         });
         let news = match known {
             true => StreamNews::Restarted,

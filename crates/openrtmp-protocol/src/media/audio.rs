@@ -1,7 +1,7 @@
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::enhanced::{self, Body};
-use super::{Cursor, FourCc, MediaError, Packets, TrackPacket};
+use super::{Cursor, FourCc, MediaError, MediaHeader, Packets, TrackPacket};
 
 /// Audio codecs, legacy ids and FourCCs under one roof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -176,19 +176,24 @@ impl AudioTag {
 /// Legacy headers state 44.1 kHz, 16 bit, stereo: what FLV prescribes for AAC,
 /// and what decoders of the other formats find better in the frames themselves.
 pub fn write_audio(codec: AudioCodec, track: u8, kind: AudioPacketKind, body: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(MAX_HEADER + body.len());
+    audio_header(codec, track, kind).followed_by(body)
+}
+
+/// What [`write_audio`] writes in front of the body.
+pub fn audio_header(codec: AudioCodec, track: u8, kind: AudioPacketKind) -> MediaHeader {
+    let mut out = MediaHeader::default();
     match (codec, kind, track) {
         (AudioCodec::Aac, AudioPacketKind::SequenceStart, 0) => {
-            out.extend_from_slice(&[LEGACY_AAC << 4 | LEGACY_44K_16BIT_STEREO, 0]);
+            out.extend([LEGACY_AAC << 4 | LEGACY_44K_16BIT_STEREO, 0]);
         }
         (AudioCodec::Aac, AudioPacketKind::Frame, 0) => {
-            out.extend_from_slice(&[LEGACY_AAC << 4 | LEGACY_44K_16BIT_STEREO, 1]);
+            out.extend([LEGACY_AAC << 4 | LEGACY_44K_16BIT_STEREO, 1]);
         }
         (AudioCodec::Mp3, AudioPacketKind::Frame, 0) => {
-            out.put_u8(LEGACY_MP3 << 4 | LEGACY_44K_16BIT_STEREO);
+            out.push(LEGACY_MP3 << 4 | LEGACY_44K_16BIT_STEREO);
         }
         (AudioCodec::Legacy(id), AudioPacketKind::Frame, 0) => {
-            out.put_u8(id << 4 | LEGACY_44K_16BIT_STEREO);
+            out.push(id << 4 | LEGACY_44K_16BIT_STEREO);
         }
         _ => out.extend(enhanced::header(
             EX_HEADER << 4,
@@ -203,8 +208,7 @@ pub fn write_audio(codec: AudioCodec, track: u8, kind: AudioPacketKind, body: &[
             track,
         )),
     }
-    out.extend_from_slice(body);
-    out.freeze()
+    out
 }
 
 // SoundFormat.
@@ -221,9 +225,6 @@ const CODED_FRAMES: u8 = 1;
 const SEQUENCE_END: u8 = 2;
 const MULTICHANNEL_CONFIG: u8 = 4;
 const MULTITRACK: u8 = 5;
-
-/// Longest header written: byte 0, layout, FourCC, track.
-const MAX_HEADER: usize = 7;
 
 fn parse_legacy(
     mut cursor: Cursor<'_>,

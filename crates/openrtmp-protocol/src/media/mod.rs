@@ -13,15 +13,17 @@ mod plain;
 mod tests;
 mod video;
 
-pub use audio::{AudioCodec, AudioPacketKind, AudioTag, write_audio};
+pub use audio::{AudioCodec, AudioPacketKind, AudioTag, audio_header, write_audio};
 pub use fourcc::FourCc;
 pub use multichannel::{ChannelLayout, MultichannelConfig};
 pub use plain::{
     PlainForm, plain_audio_form, plain_video_form, write_plain_audio, write_plain_video,
 };
-pub use video::{FrameType, VideoCodec, VideoPacketKind, VideoTag, write_video};
+pub use video::{FrameType, VideoCodec, VideoPacketKind, VideoTag, video_header, write_video};
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
+
+use bytes::{Bytes, BytesMut};
 
 /// Tracks one message may hold: track ids are one byte, so more than this means
 /// that ids repeat.
@@ -41,6 +43,43 @@ pub struct TrackPacket<C, K> {
     pub composition_time: i32,
     /// Where in the message's payload the codec's own bytes stand.
     pub body: Range<usize>,
+}
+
+/// What stands in front of the codec's own bytes in a message with one packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MediaHeader {
+    bytes: [u8; MediaHeader::MAX_LENGTH],
+    length: usize,
+}
+
+impl MediaHeader {
+    /// Bytes of the longest: byte 0, layout, FourCC, track, composition time.
+    pub const MAX_LENGTH: usize = 10;
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+    }
+
+    fn extend(&mut self, bytes: impl IntoIterator<Item = u8>) {
+        bytes.into_iter().for_each(|byte| self.push(byte));
+    }
+
+    /// A message: this and the body.
+    fn followed_by(&self, body: &[u8]) -> Bytes {
+        let mut message = BytesMut::with_capacity(self.length + body.len());
+        message.extend_from_slice(self);
+        message.extend_from_slice(body);
+        message.freeze()
+    }
+}
+
+impl Deref for MediaHeader {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 /// A tag body that cannot be read.

@@ -1,7 +1,7 @@
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::enhanced::{self, Body};
-use super::{Cursor, FourCc, MediaError, Packets, TrackPacket};
+use super::{Cursor, FourCc, MediaError, MediaHeader, Packets, TrackPacket};
 
 /// Video codecs, legacy ids and FourCCs under one roof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -229,7 +229,18 @@ pub fn write_video(
     composition_time: i32,
     body: &[u8],
 ) -> Bytes {
-    let mut out = BytesMut::with_capacity(MAX_HEADER + body.len());
+    video_header(codec, track, frame_type, kind, composition_time).followed_by(body)
+}
+
+/// What [`write_video`] writes in front of the body.
+pub fn video_header(
+    codec: VideoCodec,
+    track: u8,
+    frame_type: FrameType,
+    kind: VideoPacketKind,
+    composition_time: i32,
+) -> MediaHeader {
+    let mut out = MediaHeader::default();
     let frame_type = match kind {
         VideoPacketKind::Command => FrameType::Command,
         _ => frame_type,
@@ -238,20 +249,20 @@ pub fn write_video(
     let composition_time = composition_time.clamp(-0x80_0000, 0x7F_FFFF);
     match (codec, kind) {
         (VideoCodec::Avc, _) if track == 0 && legacy_packet_type(kind).is_some() => {
-            out.put_u8(frame_bits | LEGACY_AVC);
+            out.push(frame_bits | LEGACY_AVC);
             out.extend(legacy_packet_type(kind));
             let time = match kind {
                 VideoPacketKind::Frame => composition_time,
                 _ => 0,
             };
-            out.extend_from_slice(&time.to_be_bytes()[1..]);
+            out.extend(time.to_be_bytes().into_iter().skip(1));
         }
         (VideoCodec::Legacy(id), VideoPacketKind::Frame | VideoPacketKind::Command)
             if track == 0 =>
         {
-            out.put_u8(frame_bits | id & 0x0F);
+            out.push(frame_bits | id & 0x0F);
         }
-        (_, VideoPacketKind::Command) => out.put_u8(IS_EX_HEADER | frame_bits | SEQUENCE_START),
+        (_, VideoPacketKind::Command) => out.push(IS_EX_HEADER | frame_bits | SEQUENCE_START),
         _ => {
             let timed = kind == VideoPacketKind::Frame && codec.has_composition_time();
             let packet_type = match kind {
@@ -270,12 +281,11 @@ pub fn write_video(
                 track,
             ));
             if packet_type == CODED_FRAMES && timed {
-                out.extend_from_slice(&composition_time.to_be_bytes()[1..]);
+                out.extend(composition_time.to_be_bytes().into_iter().skip(1));
             }
         }
     }
-    out.extend_from_slice(body);
-    out.freeze()
+    out
 }
 
 /// Bit 7 of byte 0.
@@ -292,9 +302,6 @@ const CODED_FRAMES_X: u8 = 3;
 const METADATA: u8 = 4;
 const MPEG2TS_SEQUENCE_START: u8 = 5;
 const MULTITRACK: u8 = 6;
-
-/// Longest header written: byte 0, layout, FourCC, track, composition time.
-const MAX_HEADER: usize = 10;
 
 /// AVCPacketType (FLV 10.1, E.4.3.1).
 fn legacy_packet_type(kind: VideoPacketKind) -> Option<u8> {

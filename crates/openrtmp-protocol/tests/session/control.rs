@@ -180,6 +180,7 @@ fn unknown_message_types_are_told_once_each() {
     let events = peer.feed(&bytes);
     assert_eq!(events.len(), 2, "{events:?}");
     assert!(tolerated(&events[..1]) && tolerated(&events[1..]));
+    assert_eq!(peer.session.unknown_messages(), 10);
     let events = peer.feed(&message(6, 9, 1, 0, b"v"));
     assert!(matches!(events[..], [ServerEvent::Media(_)]), "and goes on");
 }

@@ -85,6 +85,14 @@ fn name_query_and_kind_are_told() {
             PublishKind::Live,
         ),
         (
+            "live/cam?id=7&cover=http:",
+            "x.png",
+            "live",
+            "live/cam",
+            "id=7&cover=http:/x.png",
+            PublishKind::Live,
+        ),
+        (
             "live?token=ab",
             "cam",
             "live",

@@ -49,6 +49,23 @@ impl Default for Native {
     }
 }
 
+/// Takes one more descriptor from the system, and gives it back: fails if a connection
+/// that came now would find none.
+#[cfg(unix)]
+pub(crate) fn spare_descriptor() -> io::Result<()> {
+    match std::fs::File::open("/dev/null") {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => Err(e),
+        // What else is wrong with it says nothing about descriptors.
+        _ => Ok(()),
+    }
+}
+
+/// There are as many as there is memory for.
+#[cfg(not(unix))]
+pub(crate) fn spare_descriptor() -> io::Result<()> {
+    Ok(())
+}
+
 impl Platform for Native {
     type Poller = NativePoller;
     type Waker = NativeWaker;

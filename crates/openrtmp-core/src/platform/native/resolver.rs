@@ -7,9 +7,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use crate::platform::Answer;
+use crate::threads::{WorksFor, spawn_thread};
 
 /// Look-ups under way at a time, in the whole process. A host whose look-up hangs
 /// holds one of them, however often it is asked for.
@@ -77,8 +77,9 @@ impl Resolver {
             return None;
         }
         if state.threads < THREADS {
-            let thread = thread::Builder::new().name("openrtmp-lookup".to_owned());
-            match thread.spawn(|| self.work()) {
+            // It looks up for every server of the process.
+            let _nobody = WorksFor::server(0);
+            match spawn_thread("openrtmp-lookup", Box::new(|| self.work())) {
                 Ok(_) => state.threads += 1,
                 Err(error) if state.threads == 0 => return Some((answer, error)),
                 // One that is there already will come to it.
@@ -192,7 +193,7 @@ mod tests {
     /// Waits until a resolver has no thread left.
     fn quiet(resolver: &Resolver) {
         while resolver.lock().threads > 0 {
-            thread::yield_now();
+            std::thread::yield_now();
         }
         assert!(resolver.lock().lookups.is_empty());
     }
@@ -231,7 +232,7 @@ mod tests {
             }
         }
         while BEGUN.lock().unwrap().len() < THREADS {
-            thread::yield_now();
+            std::thread::yield_now();
         }
         assert_eq!(resolver.lock().threads, THREADS);
         assert_eq!(resolver.lock().lookups.len(), 10);

@@ -167,8 +167,12 @@ impl Desk {
         for (at, accept, request) in std::mem::take(&mut self.waiting) {
             match accept {
                 _ if at > now => self.waiting.push_back((at, accept, request)),
-                true => request.accept(),
-                false => request.reject("not today"),
+                true => {
+                    request.accept();
+                }
+                false => {
+                    request.reject("not today");
+                }
             }
         }
         self.waiting.len() < before

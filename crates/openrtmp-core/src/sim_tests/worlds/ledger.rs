@@ -84,6 +84,7 @@ impl Ledger {
                 stream,
                 name,
                 takeover,
+                ..
             } => {
                 let before = self.published.insert(*stream, name.clone());
                 require(before.is_some() == *takeover, "publishers do not balance")?;

@@ -382,6 +382,24 @@ fn headers_do_not_move_the_clock() {
 }
 
 #[test]
+fn messages_at_one_time_stay_so_when_a_clock_is_set() {
+    let mut feed = Feed::new();
+    let times = [0, 0, 40, 40, -5_000, -5_000, -4_960, -4_960];
+    let now = [0, 0, 40, 40, 80, 80, 120, 120];
+    let out: Vec<u32> = std::iter::zip(times, now)
+        .map(|(t, now)| feed.send(Video, 100_000 + t, now) - 100_000)
+        .collect();
+    assert_eq!(out, [0, 0, 40, 40, 80, 80, 120, 120]);
+    let strays = [0, 0, 40, 40, 3_600_000, 3_600_000, 120, 120];
+    let mut feed = Feed::new();
+    let out: Vec<u32> = std::iter::zip(strays, now)
+        .map(|(t, now)| feed.send(Video, t, now))
+        .collect();
+    assert_eq!(out, [0, 0, 40, 40, 80, 80, 120, 120]);
+    assert!(matches!(feed.odd[..], [Oddity::Stray(_)]), "{:?}", feed.odd);
+}
+
+#[test]
 fn frames_that_were_sent_at_one_time_stay_so() {
     let mut feed = Feed::new();
     let times = [0, 0, 40, 40, 40, 80].map(|t| feed.send(Video, t, t as u64));

@@ -1,0 +1,13 @@
+//! What the header promises, tried on servers that run, as a program in C calls them.
+
+#![allow(unsafe_code, reason = "it calls the library as C does")]
+
+mod arguments;
+mod events;
+#[cfg(unix)]
+mod fork;
+mod host;
+mod life;
+mod logs;
+mod publishing;
+mod taps;
