@@ -57,7 +57,7 @@ fn players_that_wait_get_the_stream_from_its_first_packet() {
 
 #[test]
 fn players_end_when_their_publisher_is_killed() {
-    let server = Server::start();
+    let server = Server::start_with(|config| config.streams.republish_grace = Duration::ZERO);
     let folder = tempfile::tempdir().unwrap();
     let media = Media::H264Aac;
     let mut publishing = Publisher::Ffmpeg.start(media, &server.url("live/k"));

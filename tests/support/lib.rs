@@ -24,7 +24,7 @@ pub use framehash::{Ending, FrameHashes, Packet};
 pub use media::Media;
 pub use process::{Finished, Process};
 pub use programs::{
-    ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, publish_and_ask,
+    ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, probe, publish_and_ask,
     publish_and_play,
 };
 pub use server::{Server, ServerProcess};

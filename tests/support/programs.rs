@@ -268,6 +268,19 @@ pub fn publish_and_ask(publisher: Publisher, media: Media, players: &[Player], q
     }
 }
 
+/// What `openrtmp probe` finds out about a stream, looking at a second of it.
+///
+/// # Panics
+/// If it fails, or prints anything else.
+pub fn probe(url: &str) -> serde_json::Value {
+    let mut command = openrtmp();
+    command.args(["probe", "--json", "--duration", "1s", url]);
+    let finished = Process::start(format!("openrtmp probe {url}"), command).wait();
+    let output = finished.output.join("\n");
+    assert!(finished.status.success(), "{output}");
+    serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"))
+}
+
 /// Length of a file in milliseconds, as ffprobe finds it.
 ///
 /// # Panics

@@ -142,7 +142,9 @@ pub(crate) fn serve(
     config.listen = vec![listen.into()];
     config.workers = workers;
     config.queue.write_coalesce = merge;
-    config.streams.republish_grace = grace;
+    (config.streams.republish_grace, config.streams.goodbye_grace) = (grace, grace);
+    // What one publisher can do is what is measured.
+    (config.limits.connection_work, config.limits.message_rate) = (Duration::ZERO, 0);
     config.limits.connections = 100_000;
     config.limits.publisher_bitrate = 0;
     config.limits.outgoing_bitrate = 0;

@@ -9,6 +9,9 @@ thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
 }
 
+/// A packet put before a player, in steps.
+pub(crate) const DELIVERY: usize = 10;
+
 /// Something is done for each of so many entries.
 #[inline(always)]
 pub(crate) fn walk(entries: usize) {

@@ -20,6 +20,7 @@ use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::secret::StreamName;
+use crate::steps;
 use crate::stream::class::Class;
 use crate::stream::directory::Attached;
 use crate::stream::gate::{Gate, Missing};
@@ -204,6 +205,7 @@ impl Players {
                 continue;
             };
             context.work += work::DELIVERY * packets.len() as u64;
+            steps::walk(packets.len() * steps::DELIVERY);
             let wanted: fn(&SharedPacket) -> bool = match subscriber.awaits_video {
                 // A key frame came meanwhile: what is older is of no use any more.
                 true if !subscriber.gate.waits_for_video() => |_| false,
@@ -247,6 +249,7 @@ impl Players {
             return;
         };
         context.work += work::DELIVERY * audience.subscribers.len() as u64;
+        steps::walk(audience.subscribers.len() * steps::DELIVERY);
         let name = &audience.name;
         let is_plain = packet.is_plain();
         guarded(

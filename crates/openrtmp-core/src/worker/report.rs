@@ -67,11 +67,7 @@ impl<P: Platform> Worker<P> {
                 bytes_out: connection.bytes_out,
                 queue_bytes: connection.queue.bytes(),
                 publishes: connection.publishing.iter().map(|p| p.stream).collect(),
-                plays: connection
-                    .playing
-                    .iter()
-                    .map(|playing| playing.stream)
-                    .collect(),
+                plays: connection.playing.iter().map(|p| p.stream).collect(),
             });
         }
         for (id, audience) in self.players.iter() {

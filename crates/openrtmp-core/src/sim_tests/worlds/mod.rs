@@ -24,6 +24,7 @@ mod lives;
 mod panics;
 mod plan;
 mod shrink;
+mod siege;
 mod witness;
 
 use std::collections::BTreeMap;
