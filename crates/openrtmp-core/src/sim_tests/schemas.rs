@@ -477,20 +477,23 @@ fn loose_misfit(schema: &Value, value: &Value, path: &str) -> Option<String> {
 }
 
 /// What each field of a log record tells.
-const FIELDS: [(&str, &str); 15] = [
+const FIELDS: [(&str, &str); 18] = [
     ("address", "An address that the server listens on."),
     ("bytes", "Bytes."),
     ("connection", "The number of a connection."),
     ("error", "What the system said."),
     ("frames", "Frames."),
+    ("kind", "Audio, video or data."),
     ("limit", "A limit, by its setting's path."),
     ("lines", "Lines that were held back."),
     ("milliseconds", "How long a gap in a recording is."),
     ("path", "A file."),
     ("peer", "A peer's address and port."),
     ("reason", "Why."),
+    ("software", "What a peer says it is (flashVer)."),
     ("stage", "How far a connection has come."),
     ("stream", "A stream's path, keys masked."),
+    ("track", "A track's id; 0 is the default track."),
     ("value", "The value of a limit."),
     ("worker", "Which worker thread."),
 ];
