@@ -148,6 +148,12 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The same on a message stream.
+fn on_stream(stream: u8, mut message: Vec<u8>) -> Vec<u8> {
+    message[24] = stream;
+    message
+}
+
 /// The name, transaction and object that every command begins with.
 fn command(name: &str, arguments: &[u8]) -> Vec<u8> {
     let mut body = vec![2, 0, name.len() as u8];
@@ -407,6 +413,70 @@ fn what_attacks_take_is_bounded() {
     });
     assert!(taken >= 20 * SENT, "{taken}: it was held");
     assert!(taken < 20 * 280 * 1024 + MIB / 2, "unfinished: {taken}");
+    rest(&server);
+
+    // Small parts of large messages: of half a MiB each, 8 bytes are kept.
+    let publisher = |name: &str| {
+        let mut socket = connected();
+        let mut arguments = vec![5, 2, 0, name.len() as u8];
+        arguments.extend(name.as_bytes());
+        arguments.extend(b"\x02\x00\x04live");
+        let publish = on_stream(1, command("publish", &arguments));
+        socket.write_all(&publish).expect("sent");
+        let key = on_stream(1, message(9, &frame(100)));
+        socket.write_all(&key).expect("sent");
+        socket
+    };
+    let frames = |server: &Server| {
+        let streams = server.metrics().streams;
+        streams
+            .iter()
+            .map(|stream| stream.gop_frames)
+            .sum::<usize>()
+    };
+    let until = |what: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + PATIENCE;
+        while !what() {
+            assert!(Instant::now() < deadline, "it does not come");
+            std::thread::yield_now();
+        }
+    };
+    let taken = peak_of(|| {
+        let mut socket = publisher("pin");
+        let mut body = b"\x02\x00\x0d@setDataFrame".to_vec();
+        body.resize(MIB / 2, 5);
+        body.extend(b"\x02\x00\x01x\x02\x00\x01y");
+        let pin = on_stream(1, message(20, &body));
+        for _ in 0..40 {
+            socket.write_all(&pin).expect("sent");
+        }
+        until(&|| frames(&server) > 40);
+    });
+    assert!(taken < 4 * MIB, "small parts: {taken}");
+    rest(&server);
+
+    // Playing again and again without reading: what is held is what is counted.
+    let before = server.metrics().memory;
+    let mut counted = 0;
+    let taken = peak_of(|| {
+        let mut flooder = publisher("tiny");
+        let audio = on_stream(1, message(8, &[0xAF, 1]));
+        flooder.write_all(&audio.repeat(2000)).expect("sent");
+        until(&|| frames(&server) > 2000);
+        let mut players: Vec<_> = (0..5).map(|_| connected()).collect();
+        let play = on_stream(2, command("play", b"\x05\x02\x00\x04tiny"));
+        for player in &mut players {
+            player.write_all(&play.repeat(50)).expect("sent");
+        }
+        until(&|| {
+            let queued = server.metrics().connections_list;
+            let most = queued.iter().map(|c| c.queue_bytes).max();
+            most.is_some_and(|most| most > 100_000)
+        });
+        counted = server.metrics().memory - before;
+    });
+    let bound = counted + counted / 10 + 4 * MIB;
+    assert!(taken < bound, "play: {taken} held, {counted} counted");
     rest(&server);
 
     // Answers nobody reads.

@@ -216,8 +216,9 @@ impl Publisher {
         if self.in_flight.level() > Level::Within {
             return Err(PublishError::Full);
         }
-        let budget = &self.shared.budget;
-        Ok(Admission(self.in_flight.take(bytes, bytes, budget)))
+        // Room in front and the host's own bytes: what it takes until it is a packet.
+        let credit = self.in_flight.take(bytes, bytes, &self.shared.budget);
+        Ok(Admission(credit))
     }
 
     /// [`Publisher::write_message`] of what [`Publisher::admit`] has let in.

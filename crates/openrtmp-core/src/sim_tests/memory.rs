@@ -176,16 +176,20 @@ fn a_player_stuck_inside_a_frame_costs_no_look_at_its_queue() {
     let player = w.player("live/cam");
     let flooder = publishing(&mut w, "keys");
     let who = stuck(&mut w, 1, "keys");
-    // A key frame of one byte, an inter frame larger than the system takes, key frames.
-    w[flooder].say(&message(6, kind::VIDEO, b"\x12"));
-    w[flooder].say(&message(6, kind::VIDEO, &[0x22; 100_000]));
-    w[flooder].say(&message(7, kind::VIDEO, b"\x12"));
+    // A small key frame, an inter frame larger than the system takes, key frames.
+    let key = media::video(true, 0, 8);
+    w[flooder].say(&message(6, kind::VIDEO, &media::video_header(0)));
+    w[flooder].say(&message(6, kind::VIDEO, &key));
+    w[flooder].say(&message(6, kind::VIDEO, &media::video(false, 1, 100_000)));
+    w[flooder].say(&message(7, kind::VIDEO, &key));
+    // The same again: fmt 3 on chunk stream 7.
+    let again = [&[0xC7], &key[..]].concat();
     const WAITING: u64 = 20_000;
-    w[flooder].say(&[0xC7, 0x12].repeat(WAITING as usize));
+    w[flooder].say(&again.repeat(WAITING as usize));
     w.stream(publisher, 0..25);
     let before = steps::taken();
     const MORE: u64 = 2000;
-    w[flooder].say(&[0xC7, 0x12].repeat(MORE as usize));
+    w[flooder].say(&again.repeat(MORE as usize));
     w.stream(publisher, 25..35);
     let steps = steps::taken() - before;
     assert!(steps > MORE, "it is congested: {steps}");
