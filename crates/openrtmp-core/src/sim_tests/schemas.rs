@@ -240,11 +240,6 @@ fn samples() -> Vec<Event> {
             name: name(),
             tracks: vec![whole, bare],
         },
-        Event::PublisherLost {
-            stream,
-            name: name(),
-            grace: Duration::ZERO,
-        },
         Event::StreamUnpublished {
             stream,
             name: name(),
