@@ -187,7 +187,10 @@ thread_local! {
 
 /// Keeps the detail for this thread.
 pub(crate) fn remember(message: &str) {
-    let end = message.floor_char_boundary(MESSAGE - 1);
+    let mut end = message.len().min(MESSAGE - 1);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
     LAST.with(|last| {
         // SAFETY: of this thread alone, and nothing here is called meanwhile. C reads it
         // between calls.
