@@ -477,7 +477,7 @@ fn loose_misfit(schema: &Value, value: &Value, path: &str) -> Option<String> {
 }
 
 /// What each field of a log record tells.
-const FIELDS: [(&str, &str); 18] = [
+const FIELDS: [(&str, &str); 17] = [
     ("address", "An address that the server listens on."),
     ("bytes", "Bytes."),
     ("connection", "The number of a connection."),
@@ -489,7 +489,6 @@ const FIELDS: [(&str, &str); 18] = [
     ("milliseconds", "How long a gap in a recording is."),
     ("path", "A file."),
     ("peer", "A peer's address and port."),
-    ("reason", "Why."),
     ("software", "What a peer says it is (flashVer)."),
     ("stage", "How far a connection has come."),
     ("stream", "A stream's path, keys masked."),
