@@ -240,14 +240,14 @@ fn samples() -> Vec<Event> {
             name: name(),
             tracks: vec![whole, bare],
         },
-        Event::StreamUnpublished {
-            stream,
-            name: name(),
-        },
         Event::PublisherLost {
             stream,
             name: name(),
-            grace: Duration::from_secs(5),
+            grace: Duration::ZERO,
+        },
+        Event::StreamUnpublished {
+            stream,
+            name: name(),
         },
         Event::StreamEnded {
             stream,
@@ -319,8 +319,8 @@ fn has_a_sample(event: &Event) {
         | Event::OutgoingFailed { .. }
         | Event::StreamPublished { .. }
         | Event::StreamTracks { .. }
-        | Event::StreamUnpublished { .. }
         | Event::PublisherLost { .. }
+        | Event::StreamUnpublished { .. }
         | Event::StreamEnded { .. }
         | Event::SubscriberJoined { .. }
         | Event::SubscriberLeft { .. }
@@ -489,10 +489,10 @@ const FIELDS: [(&str, &str); 17] = [
     ("milliseconds", "How long a gap in a recording is."),
     ("path", "A file."),
     ("peer", "A peer's address and port."),
-    ("software", "What a peer says it is (flashVer)."),
+    ("software", "What a peer says that it is."),
     ("stage", "How far a connection has come."),
     ("stream", "A stream's path, keys masked."),
-    ("track", "A track's id; 0 is the default track."),
+    ("track", "A track of a stream."),
     ("value", "The value of a limit."),
     ("worker", "Which worker thread."),
 ];

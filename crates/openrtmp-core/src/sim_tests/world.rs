@@ -232,15 +232,19 @@ impl World {
 
     /// A player that was told Play.Start and announced nothing of Enhanced RTMP.
     pub(super) fn plain_player(&mut self, path: &str) -> Who {
+        self.player_that(path, Capabilities::default())
+    }
+
+    /// A player that was told Play.Start and announced these.
+    pub(super) fn player_that(&mut self, path: &str, capabilities: Capabilities) -> Who {
         let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
         let mut config = ClientConfig::new(url, ClientMode::Play);
-        config.capabilities = Capabilities::default();
+        config.capabilities = capabilities;
         let who = self.client_with(config);
         self.until("Play.Start", |w| w[who].is_ready());
         who
     }
 
-    /// The same with settings of its own.
     pub(super) fn client_with(&mut self, config: ClientConfig) -> Who {
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();

@@ -2,7 +2,9 @@ use std::sync::{Arc, OnceLock};
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::{Payload, WireMessage};
-use openrtmp_protocol::media::{PlainForm, write_plain_audio, write_plain_video};
+use openrtmp_protocol::media::{
+    AudioTag, FourCc, PlainForm, VideoTag, write_plain_audio, write_plain_video,
+};
 use openrtmp_protocol::session::MediaKind;
 
 use super::class::{Class, Classified, HeaderSlot};
@@ -174,6 +176,24 @@ impl Packet {
     /// Whether it is of the track of its kind that players of one track get.
     pub(crate) fn is_of_default_track(&self) -> bool {
         self.leads
+    }
+
+    /// Of a header of the default track: the codec, if only a FourCC names it, else
+    /// `None`. Of anything else nothing.
+    pub(crate) fn announced_codec(&self) -> Option<Option<FourCc>> {
+        let slot = self.slot.filter(|slot| self.leads && !slot.refinement)?;
+        Some(match slot.kind {
+            MediaKind::Video => {
+                let tag = VideoTag::parse(self.payload()).ok()?;
+                let codec = tag.packets().find(|p| p.track == self.track)?.codec;
+                tag.enhanced.then(|| codec.fourcc())
+            }
+            _ => {
+                let tag = AudioTag::parse(self.payload()).ok()?;
+                let codec = tag.packets().find(|p| p.track == self.track)?.codec;
+                tag.enhanced.then(|| codec.fourcc())
+            }
+        })
     }
 
     /// Whether a joiner may begin here: a key frame of the track that all begin with.

@@ -18,7 +18,7 @@ use crate::id::{ConnectionId, StreamId};
 use crate::inbox::{Command, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
-use crate::platform::Platform;
+use crate::platform::{Platform, Stream};
 use crate::secret::StreamName;
 use crate::steps;
 use crate::stream::class::Class;
@@ -69,6 +69,8 @@ pub(super) struct Subscriber {
     attached: bool,
     /// Packets go to it, and a snapshot is to bring the video it did not want before.
     awaits_video: bool,
+    /// Audio and video that it cannot take, and was told so.
+    refused: [bool; 2],
     /// It gets every track, as they are; else the default ones, as plain as can be.
     all_tracks: bool,
     pub(super) since: Time,
@@ -133,6 +135,7 @@ impl Players {
             gate: Gate::for_so_long(request.duration),
             attached: false,
             awaits_video: false,
+            refused: [false; 2],
             all_tracks: context.config.streams.all_tracks
                 || connection.session.knows_multitrack()
                 || asks_for_all_tracks(attempt.query.reveal()),
@@ -476,6 +479,8 @@ impl Subscriber {
         let mut announced = None;
         if packet.class == Class::Metadata {
             announced = as_published(context, connection, packet);
+        } else if packet.class == Class::Header && self.refuses(connection, packet, context.now) {
+            return 0;
         }
         let packet = announced.as_ref().unwrap_or(packet);
         let now = context.now;
@@ -533,6 +538,9 @@ impl Subscriber {
                     None => continue,
                 },
             };
+            if packet.class == Class::Header && self.refuses(connection, packet, context.now) {
+                continue;
+            }
             if self.gate.admit(packet) {
                 if !connection.queue.reserve() {
                     return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
@@ -548,6 +556,35 @@ impl Subscriber {
             }
         }
         Ok(())
+    }
+
+    /// Whether a header is one for a codec that the player said it cannot take. Then it
+    /// is told, and gets nothing of that kind until there is another codec.
+    #[cold]
+    fn refuses<S: Stream>(
+        &mut self,
+        connection: &mut Connection<S>,
+        packet: &SharedPacket,
+        now: Time,
+    ) -> bool {
+        let Some(codec) = packet.announced_codec() else {
+            return false;
+        };
+        let kind = packet.kind;
+        let refused = &mut self.refused[usize::from(kind == MediaKind::Video)];
+        let may = codec.is_none_or(|codec| connection.session.may_receive(kind, codec));
+        let changed = std::mem::replace(refused, !may) == may;
+        if changed {
+            self.gate.set_wanted(kind, may);
+        }
+        if let (true, false, Some(codec)) = (changed, may, codec) {
+            let session = &mut connection.session;
+            session.notify_unsupported(self.lane.message_stream(), codec);
+            while let Some(bytes) = session.poll_transmit() {
+                connection.queue.push_control(bytes, now);
+            }
+        }
+        !may
     }
 
     fn hear(&mut self, news: StreamNews, session: &mut Session) {
