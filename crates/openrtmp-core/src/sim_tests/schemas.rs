@@ -244,11 +244,6 @@ fn samples() -> Vec<Event> {
             stream,
             name: name(),
         },
-        Event::PublisherLost {
-            stream,
-            name: name(),
-            grace: Duration::from_secs(5),
-        },
         Event::StreamEnded {
             stream,
             name: name(),
