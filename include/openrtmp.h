@@ -137,6 +137,8 @@
 //   queue.max_delay [5000]: ms waiting, 10 to 600000, then video is dropped
 //   queue.max_bytes [67108864; 16777216]: the same by bytes, 65536 or more
 //   queue.stall_timeout [15000]: ms of taking nothing, 100 to 86400000, then disconnected
+//   queue.worker_bytes [16777216]: of one stream, on their way to another worker, 65536 or more
+//   queue.worker_messages [1024]: the same in messages, 16 or more
 //   queue.write_coalesce [0]: ms that packets are collected before they are written, to 350
 //   queue.coalesce_bytes [65536]: bytes that end such a wait early
 //   queue.background_coalesce [250]: the same in the background at least, to 350
@@ -1087,7 +1089,8 @@ int32_t openrtmp_server_start(struct openrtmp_server *server);
 // - "listen": connections stay, whatever address goes. OPENRTMP_ERROR_LISTEN if one
 //   cannot be had.
 // - "rtmp", but "ping_interval", and "limits.session": for connections that come from
-//   now on; "queue.unsent_bytes": for players.
+//   now on; "queue.unsent_bytes": for players; "queue.worker_bytes" and
+//   "queue.worker_messages": for publishers and streams.
 // - "access": keys that are no longer named are revoked, as by openrtmp_key_revoke();
 //   those added or revoked at run time stay so.
 // - "record": what is being recorded is completed first, which may take 5 s.

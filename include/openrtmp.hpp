@@ -462,7 +462,7 @@ public:
     Result next(std::uint32_t timeout_ms, openrtmp_tap_item &out) {
         return Result(openrtmp_tap_next(handle_.get(), timeout_ms, &out));
     }
-    Result descriptor(std::intptr_t &out) {
+    Result descriptor(std::ptrdiff_t &out) {
         return Result(openrtmp_tap_descriptor(handle_.get(), &out));
     }
 
@@ -482,7 +482,7 @@ public:
     Result next(std::uint32_t timeout_ms, const openrtmp_event *&out) {
         return Result(openrtmp_events_next(handle_.get(), timeout_ms, &out));
     }
-    Result descriptor(std::intptr_t &out) {
+    Result descriptor(std::ptrdiff_t &out) {
         return Result(openrtmp_events_descriptor(handle_.get(), &out));
     }
 

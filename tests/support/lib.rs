@@ -25,7 +25,7 @@ pub use media::Media;
 pub use process::{Finished, Process};
 pub use programs::{
     ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, publish_and_ask,
-    publish_and_play,
+    publish_and_play, publish_and_probe,
 };
 pub use server::{Server, ServerProcess};
 pub use tools::Tool;

@@ -268,6 +268,27 @@ pub fn publish_and_ask(publisher: Publisher, media: Media, players: &[Player], q
     }
 }
 
+/// What `openrtmp probe` finds out about `media` while a program publishes it, looking at
+/// a second.
+///
+/// # Panics
+/// If it fails, or prints anything else.
+pub fn publish_and_probe(publisher: Publisher, media: Media) -> serde_json::Value {
+    // Building it may take longer than the stream lasts.
+    let mut command = openrtmp();
+    let server = Server::start();
+    let path = format!("live/{media:?}");
+    let url = server.url(&path);
+    let publishing = publisher.start(media, &url);
+    server.wait_until_published(&path);
+    command.args(["probe", "--json", "--duration", "1s", &url]);
+    let finished = Process::start(format!("openrtmp probe {url}"), command).wait();
+    publishing.wait();
+    let output = finished.output.join("\n");
+    assert!(finished.status.success(), "{output}");
+    serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"))
+}
+
 /// Length of a file in milliseconds, as ffprobe finds it.
 ///
 /// # Panics

@@ -484,7 +484,8 @@ pub unsafe extern "C" fn openrtmp_server_start(server: *mut OpenrtmpServer) -> i
 /// - "listen": connections stay, whatever address goes. OPENRTMP_ERROR_LISTEN if one
 ///   cannot be had.
 /// - "rtmp", but "ping_interval", and "limits.session": for connections that come from
-///   now on; "queue.unsent_bytes": for players.
+///   now on; "queue.unsent_bytes": for players; "queue.worker_bytes" and
+///   "queue.worker_messages": for publishers and streams.
 /// - "access": keys that are no longer named are revoked, as by openrtmp_key_revoke();
 ///   those added or revoked at run time stay so.
 /// - "record": what is being recorded is completed first, which may take 5 s.

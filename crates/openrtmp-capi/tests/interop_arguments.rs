@@ -12,12 +12,15 @@ use support::{SANITIZE, build, crate_dir, include_dir, run};
 
 /// Pointers that may be NULL, by function and parameter; every `user_data` may, and
 /// every `out_length`.
-const MAY_BE_NULL: [(&str, &str); 6] = [
+const MAY_BE_NULL: [(&str, &str); 9] = [
     ("openrtmp_server_new", "callbacks"),
     ("openrtmp_server_stop", "out_summary"),
     ("openrtmp_server_health", "visit"),
     ("openrtmp_server_reconfigure", "visit"),
+    ("openrtmp_tap_open", "callbacks"),
     ("openrtmp_log_set", "callbacks"),
+    ("openrtmp_server_log_set", "callbacks"),
+    ("openrtmp_thread_hooks", "hooks"),
     // Asks for nothing to be kept.
     ("openrtmp_frame_retain", "frame"),
 ];
@@ -60,7 +63,7 @@ impl Parameter {
     }
 
     fn is_id(&self) -> bool {
-        self.text.starts_with("uint64_t ") && self.name.ends_with("_id")
+        !self.is_pointer() && self.text.starts_with("uint64_t ") && self.name.ends_with("_id")
     }
 
     /// What a right call gives: a variable of the program, mostly.
@@ -74,10 +77,10 @@ impl Parameter {
             "body_length" => named("sizeof body"),
             "out_length" => named("&length"),
             "callbacks" if function.starts_with("openrtmp_tap") => named("&tap_callbacks"),
-            "callbacks" if function.starts_with("openrtmp_log") => named("&log_callbacks"),
+            "callbacks" if function.contains("log_set") => named("&log_callbacks"),
             "callbacks" => named("&callbacks"),
             "profile" | "format" | "index" | "grace_ms" | "timestamp_ms" | "window_ms"
-            | "background" => named("0"),
+            | "background" | "timeout_ms" => named("0"),
             "kind" if function.starts_with("openrtmp_key") => named("OPENRTMP_KEY_PLAY"),
             "kind" => named("OPENRTMP_MEDIA_AUDIO"),
             "path" => named("S(\"workers\")"),
@@ -92,6 +95,10 @@ impl Parameter {
             _ if text.contains("openrtmp_metrics ") => named("&metrics"),
             _ if text.contains("openrtmp_health ") => named("&health"),
             _ if text.contains("openrtmp_summary ") => named("&summary"),
+            _ if text.contains("uint64_t *") => named("&id"),
+            _ if text.contains("ptr_t *") || text.contains("ptrdiff_t *") => named("&descriptor"),
+            _ if text.contains("openrtmp_tap_item ") => named("&item"),
+            _ if text.contains("openrtmp_thread_hooks_table ") => named("&hooks"),
             _ if text.contains("openrtmp_track ") => named("&track"),
             _ if text.contains("openrtmp_media ") => named("&media"),
             name if text.contains("**") => format!("&{name}"),
@@ -157,6 +164,7 @@ fn may_be_null(function: &str, parameter: &str) -> bool {
     ["user_data", "out_length"].contains(&parameter)
         || function.ends_with("_free")
         || function.ends_with("_release")
+        || function.ends_with("_close")
         || MAY_BE_NULL.contains(&(function, parameter))
 }
 

@@ -82,8 +82,8 @@ fn in_one_line(error: &clap::Error) -> String {
     let wrong: Vec<_> = lines.clone().take_while(|line| !line.is_empty()).collect();
     let wrong = wrong.join(" ");
     let wrong = wrong.strip_prefix("error: ").unwrap_or(&wrong);
-    let tips = lines.filter_map(|line| line.strip_prefix("tip: "));
-    let tip = tips.filter(|tip| tip.contains("similar")).next();
+    let mut tips = lines.filter_map(|line| line.strip_prefix("tip: "));
+    let tip = tips.find(|tip| tip.contains("similar"));
     match tip {
         Some(tip) => format!("{wrong}; {tip} (--help explains)"),
         None => format!("{wrong} (--help explains)"),

@@ -48,7 +48,7 @@ impl Stop {
         let wait = move || {
             for signal in signals.forever() {
                 let hang_up = self.lock().hang_up.clone();
-                let reload = signal == SIGHUP && !(had_terminal && !has_terminal());
+                let reload = signal == SIGHUP && (!had_terminal || has_terminal());
                 match hang_up.filter(|_| reload) {
                     Some(hang_up) => hang_up(),
                     None => self.signal(),

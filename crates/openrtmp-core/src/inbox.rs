@@ -9,8 +9,9 @@ use std::time::Duration;
 use openrtmp_protocol::session::{RejectReason, RequestId};
 use openrtmp_protocol::{Secret, Time};
 
-use crate::budget::Credit;
+use crate::budget::Charge;
 use crate::config::{Config, Listen};
+use crate::credit::Credit;
 use crate::events::CloseReason;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
@@ -46,7 +47,9 @@ pub(crate) enum Command {
     /// A message of a publisher that is elsewhere.
     Media {
         message: PublisherMessage,
-        credit: Option<Credit>,
+        credit: Credit,
+        /// The connection that publishes, if one does: told when it may be read on.
+        publisher: Option<ConnectionId>,
     },
     /// That publisher is gone.
     Unpublish {
@@ -67,14 +70,19 @@ pub(crate) enum Command {
         stream: StreamId,
         join: JoinId,
         packets: Vec<SharedPacket>,
+        /// For the list of them.
+        charge: Charge,
     },
     /// A packet for the subscribers here.
     Packet {
         stream: StreamId,
         packet: SharedPacket,
+        credit: Credit,
     },
     /// What became of a stream that has subscribers here.
     StreamNews { stream: StreamId, news: StreamNews },
+    /// Memory is short: the cached frames of a stream that lives here are to go.
+    ForgetCache(StreamId),
     /// A tap on a stream that lives here.
     Tap {
         stream: StreamId,
@@ -130,6 +138,10 @@ pub(crate) enum ConnectionCommand {
         /// Whether it was there.
         answer: Option<Sender<bool>>,
     },
+    /// Its stream's home has taken what was on its way: it may be read on.
+    ReadOn,
+    /// Memory is short, and it holds much and gets rid of nothing: it is to go.
+    GiveWay,
     /// How long to collect packets for it; `None`: as configured.
     SetWriteCoalesce {
         window: Option<Duration>,
@@ -140,7 +152,7 @@ pub(crate) enum ConnectionCommand {
 
 /// Names one subscription of a worker: a connection may end one and begin another
 /// on the same message stream before the first is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct JoinId(pub(crate) u64);
 
 /// The sending end of a worker's queue. Wake-ups are coalesced: one is enough

@@ -44,6 +44,7 @@ mod addresses;
 mod budget;
 pub mod client;
 mod config;
+mod credit;
 mod dial;
 mod dispatch;
 mod error;

@@ -85,6 +85,8 @@ limits! {
     QueueDelay = "queue.max_delay", |c| c.queue.max_delay;
     QueueBytes = "queue.max_bytes", |c| c.queue.max_bytes;
     StallTimeout = "queue.stall_timeout", |c| c.queue.stall_timeout;
+    WorkerBytes = "queue.worker_bytes", |c| c.queue.worker_bytes;
+    WorkerMessages = "queue.worker_messages", |c| c.queue.worker_messages;
     GopBytes = "gop.max_bytes", |c| c.gop.max_bytes;
     GopFrames = "gop.max_frames", |c| c.gop.max_frames;
     GopDuration = "gop.max_duration", |c| c.gop.max_duration;

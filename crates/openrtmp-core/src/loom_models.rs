@@ -242,7 +242,8 @@ fn bounded(model: impl Fn() + Send + Sync + 'static) {
 
 fn tap() -> Arc<TapQueue> {
     let bytes = 1 << 20;
-    TapQueue::new(Selection::ALL, Bound { bytes, delay: None })
+    let budget = Budget::new(usize::MAX);
+    TapQueue::new(Selection::ALL, Bound { bytes, delay: None }, &budget)
 }
 
 fn attach(tap: &Arc<TapQueue>, id: u64) -> TapSink {

@@ -238,6 +238,9 @@ pub struct StreamMetrics {
     pub strays: u64,
     /// Frames refused for lack of memory.
     pub starved_frames: u64,
+    /// Messages that players on other workers did not get because their worker did not
+    /// keep up; counted once for each such worker.
+    pub unfed_frames: u64,
     /// Bytes in the GOP cache.
     pub gop_bytes: usize,
     /// Frames in the GOP cache.

@@ -13,7 +13,7 @@ use openrtmp_protocol::media::{
 };
 use openrtmp_protocol::session::MediaKind;
 
-use crate::budget::{Credit, InFlight};
+use crate::credit::{Allowance, Credit, InFlight, Level};
 use crate::id::{PublisherId, StreamId};
 use crate::inbox::Command;
 use crate::shared::Shared;
@@ -21,9 +21,12 @@ use crate::stream::directory::{Claim, ClaimRules, Standing, Turn};
 use crate::stream::message::{Departure, PublisherMessage};
 use crate::stream::pulse::Pulse;
 
-/// Bytes that may be on their way to the worker. More means that it cannot keep
-/// up, and the host should know rather than fill memory.
-const IN_FLIGHT: usize = 16 << 20;
+/// What may be on its way to the worker. More means that it cannot keep up, and the
+/// host should know rather than fill memory.
+const IN_FLIGHT: Allowance = Allowance {
+    bytes: 16 << 20,
+    messages: 16_384,
+};
 
 /// Publishes a stream from inside the process. Made by
 /// [`Server::publish`](crate::Server::publish); dropping it ends the stream.
@@ -108,7 +111,7 @@ pub enum PublishError {
     /// The system has no memory for a copy.
     #[error("out of memory")]
     Memory,
-    /// 16 MiB are on their way and not yet taken: write again later.
+    /// 16 MiB or 16,384 messages are on their way and not yet taken: write again later.
     #[error("frames come faster than they can be taken")]
     Full,
 }
@@ -145,7 +148,7 @@ impl Publisher {
                     epoch,
                     home,
                     turn,
-                    in_flight: Arc::default(),
+                    in_flight: InFlight::new(IN_FLIGHT),
                     pulse,
                 })
             }
@@ -210,8 +213,11 @@ impl Publisher {
         if bytes > MAX_MESSAGE_LENGTH {
             return Err(PublishError::TooLong);
         }
-        let credit = Credit::take(&self.in_flight, bytes, IN_FLIGHT);
-        credit.map(Admission).ok_or(PublishError::Full)
+        if self.in_flight.level() > Level::Within {
+            return Err(PublishError::Full);
+        }
+        let budget = &self.shared.budget;
+        Ok(Admission(self.in_flight.take(bytes, bytes, budget)))
     }
 
     /// [`Publisher::write_message`] of what [`Publisher::admit`] has let in.
@@ -236,7 +242,8 @@ impl Publisher {
         };
         self.shared.inboxes[self.home].send(Command::Media {
             message,
-            credit: Some(admission.0),
+            credit: admission.0,
+            publisher: None,
         });
     }
 

@@ -56,6 +56,8 @@ impl Server {
     ///   come from now on; `queue.unsent_bytes`: for players that do;
     ///   `streams.republish_grace`, `streams.goodbye_grace` and `access.decision_timeout`: for what begins from
     ///   now on. Lower limits close nobody.
+    /// - `queue.worker_bytes` and `queue.worker_messages`: for publishers, and for streams
+    ///   that are first played on a worker, from now on.
     /// - `access`: keys that are no longer named are revoked, as by
     ///   [`Server::revoke_publish_key`]; those added or revoked at run time stay so.
     ///   No key named any more, and none added: open, as after a start.

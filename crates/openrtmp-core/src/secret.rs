@@ -100,6 +100,11 @@ impl StreamName {
         &self.0.path
     }
 
+    /// Bytes that a name takes, all its texts included.
+    pub(crate) fn held_bytes(&self) -> usize {
+        size_of::<Inner>() + 3 * self.0.path.len().max(self.0.public.len())
+    }
+
     /// The path as it may be shown, every character of it.
     pub fn shown(&self) -> &str {
         match self.is_secret() {

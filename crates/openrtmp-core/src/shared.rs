@@ -8,7 +8,7 @@ use openrtmp_protocol::Time;
 
 use crate::access::{AccessRequest, KeyRing};
 use crate::addresses::Addresses;
-use crate::budget::Budget;
+use crate::budget::{Budget, Holder};
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::events::{CloseReason, Event};
@@ -121,6 +121,22 @@ impl Shared {
         }
     }
 
+    /// Asks those who hold most to give way, as long as memory is short.
+    pub(crate) fn relieve(&self) {
+        while let Some(holder) = self.budget.next_to_give_way() {
+            match holder {
+                Holder::Connection(id) => self.send_to(id, ConnectionCommand::GiveWay),
+                Holder::Cache(stream) => {
+                    let home = self.directory.lock().home_of(stream);
+                    if let Some(home) = home {
+                        self.inboxes[home].send(Command::ForgetCache(stream));
+                    }
+                }
+                Holder::Tap => {}
+            }
+        }
+    }
+
     /// Reports a limit that was reached, a few times a second at most: a flood must
     /// not push other events out of the host's queue.
     pub(crate) fn report_limit(&self, limit: Limit, connection: Option<ConnectionId>) {
@@ -158,11 +174,11 @@ impl Shared {
             TapStreams::Stream(stream) => self.find(stream).map(Selection::Stream),
         };
         let Some(selection) = selection else {
-            let tap = TapQueue::new(Selection::ALL, bound);
+            let tap = TapQueue::new(Selection::ALL, bound, &self.budget);
             tap.close();
             return tap;
         };
-        let tap = TapQueue::new(selection, bound);
+        let tap = TapQueue::new(selection, bound, &self.budget);
         self.attach_tap(&tap);
         tap
     }

@@ -238,6 +238,7 @@ pub mod code {
     pub const PLAY_STOP: &str = "NetStream.Play.Stop";
     pub const PLAY_COMPLETE: &str = "NetStream.Play.Complete";
     pub const PLAY_STREAM_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+    pub const PLAY_NO_SUPPORTED_TRACK: &str = "NetStream.Play.NoSupportedTrackFound";
     pub const PLAY_FAILED: &str = "NetStream.Play.Failed";
     pub const PLAY_PUBLISH_NOTIFY: &str = "NetStream.Play.PublishNotify";
     pub const PLAY_UNPUBLISH_NOTIFY: &str = "NetStream.Play.UnpublishNotify";

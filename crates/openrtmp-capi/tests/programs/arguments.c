@@ -54,6 +54,13 @@ int main(void) {
     openrtmp_server *server = NULL, *out_server;
     openrtmp_tap *tap = NULL, *out_tap;
     openrtmp_publisher *publisher = NULL, *out_publisher;
+    openrtmp_events *events = NULL, *out_events;
+    const openrtmp_event *out_event = NULL;
+    openrtmp_tap_item item = OPENRTMP_TAP_ITEM_INIT;
+    openrtmp_thread_hooks_table hooks = OPENRTMP_THREAD_HOOKS_INIT;
+    uint8_t *out_buffer = NULL;
+    uint64_t id = 77;
+    ptrdiff_t descriptor = 77;
     openrtmp_callbacks callbacks = OPENRTMP_CALLBACKS_INIT;
     openrtmp_tap_callbacks tap_callbacks = OPENRTMP_TAP_CALLBACKS_INIT;
     openrtmp_log_callbacks log_callbacks = OPENRTMP_LOG_CALLBACKS_INIT;
@@ -76,6 +83,7 @@ int main(void) {
     FINE(openrtmp_config_new(OPENRTMP_PROFILE_MOBILE, &config) == OPENRTMP_OK);
     FINE(openrtmp_config_set(config, S("listen"), S("127.0.0.1:0")) == OPENRTMP_OK);
     FINE(openrtmp_server_new(config, NULL, &server) == OPENRTMP_OK);
+    FINE(openrtmp_events_open(server, &events) == OPENRTMP_OK);
     FINE(openrtmp_server_start(server) == OPENRTMP_OK);
     FINE(openrtmp_tap_open(server, S(""), &tap_callbacks, &tap) == OPENRTMP_OK);
     FINE(openrtmp_publisher_open(server, S("live/cam"), &publisher) == OPENRTMP_OK);
@@ -84,6 +92,7 @@ int main(void) {
     out_server = server;
     out_tap = tap;
     out_publisher = publisher;
+    out_events = events;
 
 #include "cases.inc"
 
@@ -91,12 +100,15 @@ int main(void) {
     FINE(out_config == config && out_server == server && out_tap == tap);
     FINE(out_publisher == publisher && number == 77 && length == 77);
     FINE(strcmp(buffer, "before") == 0 && metrics.uptime_ms == 0 && health.live == 0);
-    FINE(summary.uptime_ms == 0);
+    FINE(summary.uptime_ms == 0 && id == 77 && descriptor == 77 && out_events == events);
+    FINE(out_event == NULL && out_buffer == NULL && item.kind == 0);
     FINE(openrtmp_server_state(server, &state) == OPENRTMP_OK);
     FINE(state == OPENRTMP_STATE_RUNNING);
     FINE(openrtmp_publisher_write(publisher, &media) == OPENRTMP_OK);
     (void) callbacks;
     (void) log_callbacks;
+    (void) hooks;
+    openrtmp_events_close(events);
     openrtmp_publisher_free(publisher);
     FINE(openrtmp_tap_free(tap) == OPENRTMP_OK);
     FINE(openrtmp_server_free(server) == OPENRTMP_OK);

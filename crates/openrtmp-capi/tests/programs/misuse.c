@@ -121,9 +121,9 @@ static void texts_and_settings_are_checked(void) {
     CHECK(openrtmp_config_set(config, bad, S("x")) == OPENRTMP_ERROR_INVALID_UTF8);
     CHECK(openrtmp_config_set(config, S("rtmp.chunk_sise"), S("1")) == OPENRTMP_ERROR_CONFIG);
     CHECK(strstr(openrtmp_last_error_message(), "did you mean rtmp.chunk_size") != NULL);
-    OK(openrtmp_config_set(config, S("rtmp.chunk_size"), S("64")));
-    CHECK(openrtmp_config_validate(config) == OPENRTMP_ERROR_CONFIG);
-    CHECK(strcmp(openrtmp_last_error_message(), "rtmp.chunk_size = 64: from 128 to 65536") == 0);
+    CHECK(openrtmp_config_set(config, S("rtmp.chunk_size"), S("64")) == OPENRTMP_ERROR_CONFIG);
+    CHECK(strstr(openrtmp_last_error_message(), "rtmp.chunk_size = 64: expected ") != NULL);
+    OK(openrtmp_config_validate(config));
     OK(openrtmp_config_load_text(config, S("{\"rtmp\": {\"chunk_size\": 4096}}"),
                                  OPENRTMP_FORMAT_JSON));
     OK(openrtmp_config_load_text(config, S("rtmp:\n  idle_timeout: 1500\n"),

@@ -72,7 +72,7 @@ void fetched(const openrtmp::Config &config) {
     openrtmp::Events events(server);
     CHECK(server.start());
     openrtmp::Tap tap(server, "");
-    std::intptr_t descriptor = -1;
+    std::ptrdiff_t descriptor = -1;
     CHECK(tap.descriptor(descriptor) && descriptor >= 0);
     CHECK(events.descriptor(descriptor) && descriptor >= 0);
     openrtmp::Publisher publisher(server, "live/x");

@@ -46,6 +46,12 @@ impl Attempt {
         key_in(self.query.reveal()).unwrap_or_else(|| self.stream.name())
     }
 
+    /// Bytes that it holds: itself, and its names and query as if nobody shared them.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let names = self.app.held_bytes() + self.stream.held_bytes();
+        size_of::<Attempt>() + names + self.query.reveal().len()
+    }
+
     /// True if it comes with this very key.
     pub(crate) fn carries(&self, key: &str) -> bool {
         is_equal(self.credential(), key)

@@ -15,8 +15,11 @@ use std::time::Duration;
 use openrtmp_protocol::{AmfLimits, Limits};
 use serde::{Deserialize, Serialize};
 
+use crate::credit::Allowance;
 pub use document::{DocumentError, FileError, Format, MAX_DOCUMENT};
 pub use listen::{Listen, ListenTransport};
+#[cfg(test)]
+pub(crate) use schema::settings_schema;
 pub use validate::ConfigError;
 pub(crate) use validate::write_coalesce;
 
@@ -169,6 +172,13 @@ pub struct QueueConfig {
     /// `max_bytes` after dropping. 100 ms to 1 day.
     #[serde(with = "document::milliseconds")]
     pub stall_timeout: Duration,
+    /// Bytes on their way from one worker to another, of one stream or publisher, 64 KiB
+    /// or more. Beyond them a publisher whose stream lives elsewhere is not read;
+    /// players elsewhere lose video to the next key frame, beyond twice of them
+    /// everything.
+    pub worker_bytes: usize,
+    /// The same in messages, 16 or more.
+    pub worker_messages: usize,
     /// Collect packets this long before writing them together, 0 (write at once)
     /// to 350 ms and to three quarters of `max_delay`; `coalesce_bytes` end the
     /// wait early, and what a joining player gets at once is never held back.
@@ -353,6 +363,16 @@ impl QueueConfig {
     }
 }
 
+impl QueueConfig {
+    /// What may be on its way from one worker to another.
+    pub(crate) fn between_workers(&self) -> Allowance {
+        Allowance {
+            bytes: self.worker_bytes,
+            messages: self.worker_messages,
+        }
+    }
+}
+
 impl Config {
     /// Defaults for a desktop or server machine.
     pub fn desktop() -> Config {
@@ -392,6 +412,8 @@ impl Config {
                 max_delay: Duration::from_secs(5),
                 max_bytes: 64 << 20,
                 stall_timeout: Duration::from_secs(15),
+                worker_bytes: 16 << 20,
+                worker_messages: 1024,
                 write_coalesce: Duration::ZERO,
                 coalesce_bytes: 64 << 10,
                 background_coalesce: Duration::from_millis(250),

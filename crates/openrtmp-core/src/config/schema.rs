@@ -98,6 +98,8 @@ pub(super) const SETTINGS: &[(&str, Kind)] = &[
     ("gop.max_bytes", Bytes(ANY)),
     ("queue.max_delay", Time(range(10, 10 * MINUTE))),
     ("queue.max_bytes", Bytes(least(64 * KIB))),
+    ("queue.worker_bytes", Bytes(least(64 * KIB))),
+    ("queue.worker_messages", Number(least(16))),
     ("queue.stall_timeout", Time(range(100, DAY))),
     ("queue.write_coalesce", Time(range(0, 350))),
     ("queue.coalesce_bytes", Bytes(ANY)),
@@ -251,4 +253,73 @@ impl fmt::Display for Kind {
             }
         }
     }
+}
+
+/// The settings as a JSON Schema, with what `told` tells of each.
+#[cfg(test)]
+pub(crate) fn settings_schema(told: impl Fn(&str) -> String) -> Value {
+    use serde_json::json;
+
+    let mut schema = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    let (desktop, mobile) = (super::Config::desktop(), super::Config::mobile());
+    let default = |config: &super::Config, path: &str| {
+        let mut config = config.clone();
+        config.record = Some(super::RecordConfig::new(""));
+        let tree = config.plain_tree();
+        let value = path
+            .split('.')
+            .try_fold(&tree, |group, name| group.get(name));
+        value.cloned().unwrap_or_default()
+    };
+    for &(path, kind) in SETTINGS {
+        let mut setting = match kind {
+            Kind::Flag => json!({"type": "boolean"}),
+            Kind::Text => json!({"type": "string"}),
+            Kind::Choice(texts) => json!({"type": "string", "enum": texts}),
+            Kind::List | Kind::Keys | Kind::Addresses => {
+                json!({"type": "array", "items": {"type": "string"}})
+            }
+            Kind::Number(_) => json!({"type": "integer"}),
+            Kind::Bytes(_) | Kind::Duration(_) => json!({"type": ["integer", "string"]}),
+        };
+        match kind {
+            Kind::Bytes(_) => {
+                setting["unit"] = json!("bytes");
+                setting["pattern"] = json!("^[0-9]+ *(B|[kK]B|MB|GB|KiB|MiB|GiB)$");
+            }
+            Kind::Duration(_) => {
+                setting["unit"] = json!("milliseconds");
+                setting["pattern"] = json!("^([0-9]+ *(d|h|m|s|ms))+$");
+            }
+            Kind::Keys => setting["writeOnly"] = json!(true),
+            _ => {}
+        }
+        if let Some(range) = kind.range() {
+            setting["minimum"] = json!(if range.or_zero { 0 } else { range.least });
+            // Beyond that it is the machine's.
+            if range.most <= u64::from(u32::MAX) {
+                setting["maximum"] = json!(range.most);
+            }
+            if range.or_zero {
+                setting["not"] = json!({"exclusiveMinimum": 0, "exclusiveMaximum": range.least});
+            }
+        }
+        setting["description"] = json!(told(path));
+        setting["default"] = default(&desktop, path);
+        let of_mobile = default(&mobile, path);
+        if of_mobile != setting["default"] {
+            setting["mobile_default"] = of_mobile;
+        }
+        let (mut group, mut rest) = (&mut schema, path);
+        while let Some((name, inner)) = rest.split_once('.') {
+            let groups = &mut group["properties"];
+            if groups[name].is_null() {
+                groups[name] =
+                    json!({"type": "object", "properties": {}, "additionalProperties": false});
+            }
+            (group, rest) = (&mut groups[name], inner);
+        }
+        group["properties"][rest] = setting;
+    }
+    schema
 }

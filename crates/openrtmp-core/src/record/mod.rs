@@ -186,7 +186,7 @@ impl<P: Platform> Recorder<P> {
             bytes: config.queue_bytes,
             delay: None,
         };
-        let queue = TapQueue::new(selection, bound);
+        let queue = TapQueue::new(selection, bound, &shared.budget);
         Recorder {
             terms: Terms {
                 platform,

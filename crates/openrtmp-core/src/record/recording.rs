@@ -56,8 +56,9 @@ pub(super) struct Recording {
     codecs: Vec<(bool, u8, String)>,
     /// Video came, or was announced.
     has_video: bool,
-    /// Time of the last video frame, or of its header.
-    video_at: i64,
+    /// Audio that came since the last message of video, in milliseconds: whatever the
+    /// distance between the two is.
+    silence: i64,
     /// What came while there was no file to put it in, of [`VIDEO_WAIT`] at most: audio,
     /// or a key frame and all that follows it.
     held: Vec<(SharedPacket, i64)>,
@@ -85,7 +86,7 @@ impl Recording {
             headers: Vec::new(),
             codecs: Vec::new(),
             has_video: false,
-            video_at: 0,
+            silence: 0,
             held: Vec::new(),
             holds_key: false,
             audio_at: None,
@@ -145,6 +146,7 @@ impl Recording {
     fn note_times(&mut self, packet: &SharedPacket, time: i64) {
         if packet.class == Class::Audio && packet.is_of_default_track() {
             let step = self.audio_at.map_or(0, |last| time - last);
+            self.silence += step;
             self.audio_at = Some(time);
             self.audio_due = time + step;
         }
@@ -152,7 +154,7 @@ impl Recording {
             return;
         }
         self.has_video = true;
-        self.video_at = time;
+        self.silence = 0;
     }
 
     /// Whether a file may begin here: at a key frame, or at audio without video.
@@ -161,8 +163,7 @@ impl Recording {
             Class::Key => packet.is_entry(),
             Class::Audio => {
                 let waited = self.held.first().map_or(0, |(_, first)| time - first);
-                let silent = time - self.video_at;
-                !self.has_video || waited.max(silent) >= VIDEO_WAIT
+                !self.has_video || waited.max(self.silence) >= VIDEO_WAIT
             }
             _ => false,
         }

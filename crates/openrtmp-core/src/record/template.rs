@@ -1,7 +1,10 @@
 //! Names of recordings, safe whatever a publisher calls its stream.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use openrtmp_protocol::text::shown;
 
 /// Bytes of a file or folder name that come from the network. Leaves room for
 /// date, time and index in the 255 bytes that file systems allow.
@@ -135,11 +138,14 @@ fn safe_component(text: &str, max_bytes: usize) -> String {
 fn is_safe(c: char) -> bool {
     match c {
         '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => false,
-        // Invisible or turning the direction of text: names that do not read as
-        // what they are.
-        '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' => false,
-        '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}' => false,
-        _ => !c.is_control(),
+        '\u{FFFE}' | '\u{FFFF}' => false,
+        // Controlling, invisible or turning the direction of text: names that do not
+        // read as what they are, in a listing or in a log line with the file's path.
+        _ => {
+            let (mut text, mut buffer) = (String::new(), [0; 4]);
+            let plain: &str = c.encode_utf8(&mut buffer);
+            write!(text, "{}", shown(plain)).is_ok() && text == plain
+        }
     }
 }
 
@@ -311,6 +317,7 @@ mod tests {
             (" ", "_"),
             ("", "_"),
             ("\u{202E}vlf.exe", "_vlf.exe"),
+            ("h\u{E0041}tag\u{AD}\u{FE0F}", "h_tag__"),
         ] {
             assert_eq!(
                 path("{name}", "", name, 0),

@@ -2,9 +2,11 @@
 //! messages without pictures, clocks of their own; and who can make what of it.
 
 use bytes::Bytes;
+use openrtmp_protocol::command::code;
 use openrtmp_protocol::media::{
     AudioCodec, AudioPacketKind, FrameType, VideoCodec, VideoPacketKind, write_audio, write_video,
 };
+use openrtmp_protocol::session::Capabilities;
 use openrtmp_protocol::session::MediaKind::{self, Audio, Video};
 
 use super::media::{self, Piece, frames};
@@ -331,6 +333,47 @@ fn what_flv_can_say_is_said_so_to_who_knows_no_more() {
     w.end();
 }
 
+#[test]
+fn a_player_gets_no_codec_that_it_cannot_take_and_is_told() {
+    let list = |codes: &[&str]| Capabilities {
+        four_cc_list: codes.iter().map(|code| (*code).to_owned()).collect(),
+        ..Capabilities::default()
+    };
+    let mut w = World::new(2);
+    let early = w.player_that("live/cam", list(&["av01"]));
+    let able = w.player_that("live/cam", list(&["hvc1", "av01"]));
+    let publisher = w.publisher("live/cam");
+    let mut header = b"\x90hvc1".to_vec();
+    header.extend([1; 23]);
+    w.send(publisher, Video, 0, header.into());
+    w.send(publisher, Audio, 0, media::audio_header());
+    for n in 0..5_u8 {
+        let mut frame = b"\x93hvc1".to_vec();
+        frame.extend([0, 0, 0, 4, 0x26, 1, 9, n]);
+        w.send(publisher, Video, u32::from(n) * 40, frame.into());
+        w.send(publisher, Audio, u32::from(n) * 40, media::audio(n.into()));
+        w.run(ms(40));
+    }
+    let late = w.player_that("live/cam", list(&["av01"]));
+    w.run(ms(50));
+    for who in [early, late] {
+        assert_eq!(of_kind(&w[who].media, Video), Vec::<Bytes>::new());
+        assert!(w[who].status(code::PLAY_NO_SUPPORTED_TRACK).is_some());
+    }
+    assert_eq!(of_kind(&w[early].media, Audio).len(), 6);
+    assert_eq!(of_kind(&w[able].media, Video).len(), 6);
+    assert_eq!(w[able].status(code::PLAY_NO_SUPPORTED_TRACK), None);
+    // One that FLV has a number for needs no announcement.
+    w.send(publisher, Video, 200, media::video_header(0));
+    w.send(publisher, Video, 200, media::video(true, 5, 100));
+    w.run(ms(50));
+    let got = [media::video_header(0), media::video(true, 5, 100)];
+    for who in [early, late] {
+        assert_eq!(of_kind(&w[who].media, Video), got);
+    }
+    w.end();
+}
+
 /// Units of these types, three bytes each.
 fn units(types: &[u8]) -> Vec<u8> {
     let unit = |kind: &u8| [0, 0, 0, 3, *kind, 0x9A, 0x80];
@@ -383,7 +426,7 @@ fn lying(bodies: impl Fn(u32) -> (bool, Vec<u8>)) -> (Vec<Bytes>, Vec<Bytes>, u6
 fn a_tag_that_calls_every_picture_a_key_frame_is_not_believed() {
     let slice = |n: u32, kind: u8| [&units(&[kind])[..], &n.to_be_bytes()].concat();
     let body = |n: u32| {
-        let mut body = slice(n, if n % 10 == 0 { 0x65 } else { 0x41 });
+        let mut body = slice(n, if n.is_multiple_of(10) { 0x65 } else { 0x41 });
         body[3] += 4;
         body
     };
@@ -522,31 +565,37 @@ fn a_distance_between_tracks_lasts_as_long_as_what_was_sent() {
 
 #[test]
 fn a_recording_begins_with_the_earlier_of_two_tracks() {
-    // Audio three seconds behind the video that comes first, split twice.
-    let mut w = recording(|r| r.split_duration = ms(1000)).build();
-    let publisher = w.live("live/cam");
-    for n in 0..75 {
-        let time = 10_000 + n * 40;
-        w.send(publisher, Video, time, media::video(n % 10 == 0, n, 100));
-        w.send(publisher, Audio, time - 3_000, media::audio(n));
-        w.run(ms(40));
+    // Audio three seconds behind the video that comes first, or ahead; split twice.
+    for distance in [-3_000_i64, 3_000] {
+        let mut w = recording(|r| r.split_duration = ms(1000)).build();
+        let publisher = w.live("live/cam");
+        for n in 0..75 {
+            let time = 10_000 + n * 40;
+            let heard = (i64::from(time) + distance) as u32;
+            w.send(publisher, Video, time, media::video(n % 10 == 0, n, 100));
+            w.send(publisher, Audio, heard, media::audio(n));
+            w.run(ms(40));
+        }
+        w.leave(publisher);
+        w.run(ms(100));
+        let mut all = 0;
+        for (path, _) in finished(&w) {
+            let file = pieces(&w, path.to_str().expect("UTF-8"));
+            let times = |kind| {
+                let of_kind = frames(&file).into_iter().filter(|p| p.kind == kind);
+                of_kind.map(|p| p.timestamp).collect::<Vec<u32>>()
+            };
+            let (video, audio) = (times(Video), times(Audio));
+            for times in [&video, &audio] {
+                assert!(times.windows(2).all(|w| w[1] - w[0] == 40), "{times:?}");
+            }
+            assert_eq!(i64::from(audio[0]) - i64::from(video[0]), distance);
+            assert_eq!(audio[0].min(video[0]), 0);
+            all += audio.len() + video.len();
+        }
+        assert_eq!(all, 150);
+        w.end();
     }
-    w.leave(publisher);
-    w.run(ms(100));
-    let mut heard = 0;
-    for (path, _) in finished(&w) {
-        let file = pieces(&w, path.to_str().expect("UTF-8"));
-        let times = |kind| {
-            let of_kind = frames(&file).into_iter().filter(|p| p.kind == kind);
-            of_kind.map(|p| p.timestamp).collect::<Vec<u32>>()
-        };
-        let (video, audio) = (times(Video), times(Audio));
-        assert!(audio.windows(2).all(|w| w[1] - w[0] == 40), "{audio:?}");
-        assert_eq!((audio[0], video[0]), (0, 3_000));
-        heard += audio.len();
-    }
-    assert_eq!(heard, 75);
-    w.end();
 }
 
 #[test]

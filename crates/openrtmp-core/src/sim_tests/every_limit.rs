@@ -53,6 +53,16 @@ fn stuck(w: &mut World, frames: u32, size: usize) {
     w.stream_of(publisher, 0..frames, size);
 }
 
+/// A stream, and a worker with a player of it that stands still for a while.
+fn behind(w: &mut World, size: usize) {
+    let publisher = w.live("live/cam");
+    w.player("live/cam");
+    for n in 0..60 {
+        w[publisher].frame(n, size);
+        w.run_without(1, ms(40));
+    }
+}
+
 fn small_buffers(s: &mut Setup) {
     s.network.send_buffer = 4096;
     s.network.receive_buffer = 4096;
@@ -410,6 +420,22 @@ const CASES: &[Case] = &[
             s.config.queue.stall_timeout = ms(200);
         },
         |w| stuck(w, 30, 1000),
+    ),
+    (
+        Limit::WorkerBytes,
+        |s| {
+            s.config.workers = 2;
+            s.config.queue.worker_bytes = 64 << 10;
+        },
+        |w| behind(w, 10_000),
+    ),
+    (
+        Limit::WorkerMessages,
+        |s| {
+            s.config.workers = 2;
+            s.config.queue.worker_messages = 16;
+        },
+        |w| behind(w, 100),
     ),
     (Limit::GopBytes, |s| s.config.gop.max_bytes = 2500, stream),
     (Limit::GopFrames, |s| s.config.gop.max_frames = 3, stream),

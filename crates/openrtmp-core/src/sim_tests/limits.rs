@@ -2,10 +2,12 @@
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::command::code;
-use openrtmp_protocol::session::{ClientMode, MediaKind};
+use openrtmp_protocol::session::ClientMode;
 
-use super::media::{self, assert_whole};
-use super::world::{Setup, Who, World, ms};
+use super::hostile::connect_command;
+use super::lines::Lines;
+use super::media::assert_whole;
+use super::world::{Who, World, ms};
 use crate::events::{CloseReason, Event};
 
 fn reached(w: &World, name: &str) -> usize {
@@ -109,61 +111,71 @@ fn a_publisher_too_many_is_refused() {
     w.end();
 }
 
-#[test]
-fn exhausted_memory_refuses_new_work_and_recovers() {
-    let mut setup = Setup::new(1);
-    setup.config.limits.memory = 1 << 20;
-    setup.network.send_buffer = 4096;
-    setup.network.receive_buffer = 4096;
-    let mut w = setup.build();
-    let publisher = w.live("live/cam");
-    let player = w.player("live/cam");
-    w[player].reading = false;
-    // Key frames wait for the player; there is nothing to drop.
-    for n in 0..30 {
-        let picture = media::video(true, n, 100_000);
-        w.send(publisher, MediaKind::Video, n * 40, picture);
-        w.run(ms(200));
-    }
-    // An unfinished message counts as well, and goes first.
-    let hoarder = w.shaken();
-    w[hoarder].say(&[0x06, 0, 0, 0, 0xFF, 0xFF, 0xFF, 9, 1, 0, 0, 0]);
-    for _ in 0..1500 {
-        w[hoarder].say(&[0; 128]);
-        w[hoarder].say(&[0xC6]);
+/// A raw client that publishes, and the first `bytes` of a message of 16 MiB of it.
+fn begin_large_message(w: &mut World, who: Who, bytes: usize) {
+    w[who].say(&[0x06, 0, 0, 0, 0xFF, 0xFF, 0xFF, 9, 1, 0, 0, 0]);
+    for _ in 0..bytes / 128 {
+        w[who].say(&[0; 128]);
+        w[who].say(&[0xC6]);
     }
     w.run(ms(500));
+}
+
+#[test]
+fn exhausted_memory_refuses_new_work_and_recovers() {
+    let lines = Lines::capture();
+    let mut w = World::with(1, |c| c.limits.memory = 1 << 20);
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.stream(publisher, 0..5);
+    // Who publishes is not asked to give way.
+    let greedy = w.shaken();
+    w[greedy].say(&connect_command());
+    w[greedy].command_on(0, "createStream", &[]);
+    w[greedy].command_on(1, "publish", &["greedy".into(), "live".into()]);
+    w.run(ms(100));
+    begin_large_message(&mut w, greedy, 1_500_000);
+    let used = w.shared.budget.used();
+    assert!(used >= 1 << 20, "{used}");
+    // An unfinished message of who does not publish goes first.
+    let hoarder = w.shaken();
+    begin_large_message(&mut w, hoarder, 200_000);
     assert!(w[hoarder].is_closed());
     let gone = |r: &CloseReason| matches!(r, CloseReason::Limit(text) if text.contains("memory"));
     assert_eq!(w.close_reasons().iter().filter(|r| gone(r)).count(), 1);
-    assert!(reached(&w, "limits.memory") >= 1);
     // Those who hold a fair share each stay.
     let modest = [(); 4].map(|()| w.shaken());
     for who in modest {
-        w[who].say(&[0x06, 0, 0, 0, 0xFF, 0xFF, 0xFF, 9, 1, 0, 0, 0]);
-        for _ in 0..120 {
-            w[who].say(&[0; 128]);
-            w[who].say(&[0xC6]);
-        }
+        begin_large_message(&mut w, who, 15_000);
     }
-    w.run(ms(500));
     assert!(modest.iter().all(|&who| !w[who].is_closed()));
-    let used = w.shared.budget.used();
-    assert!(used >= 1 << 20, "{used}");
-    assert!(used < (1 << 20) + 300_000, "not far beyond: {used}");
     let late = w.client(ClientMode::Play, "live/cam");
     w.until("the refusal", |w| w[late].failure.is_some());
     assert_eq!(w[late].refusal(), Some(code::CONNECT_REJECTED));
-    assert!(w.metrics().streams[0].starved_frames > 10);
 
-    w[player].reading = true;
+    // Frames are refused, and the first is told of.
+    lines.take();
+    let (before, told) = (w[player].media.len(), reached(&w, "limits.memory"));
+    w.stream(publisher, 5..20);
+    assert_eq!(w[player].media.len(), before);
+    let metrics = w.metrics();
+    let cam = metrics
+        .streams
+        .iter()
+        .find(|s| s.gop_frames == 0 && s.video_frames > 0);
+    assert_eq!(cam.map(|cam| cam.starved_frames), Some(30));
+    assert_eq!(reached(&w, "limits.memory"), told + 1);
+    let refused = "frames are refused for want of memory";
+    assert_eq!(Lines::count(&lines.take(), refused), 1);
+
+    w.kill(greedy);
     for who in modest {
         w.kill(who);
     }
-    w.run(ms(5000));
+    w.run(ms(1000));
     assert!(w.shared.budget.used() < 1 << 20);
     let before = w[player].media.len();
-    w.stream(publisher, 40..50);
+    w.stream(publisher, 20..30);
     assert_whole(&w[player].media[before..], &w[publisher].sent);
     w.end();
 }

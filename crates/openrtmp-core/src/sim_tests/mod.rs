@@ -13,12 +13,14 @@ mod lines;
 mod listeners;
 mod lives;
 mod media;
+mod memory;
 mod outgoing;
 mod play;
 mod reconfigure;
 mod record_failures;
 mod record_files;
 mod recording;
+mod schemas;
 mod second_publisher;
 mod secrets;
 mod silence;
@@ -75,6 +77,7 @@ fn tests_that_security_md_names_exist() {
         ("hostile::", include_str!("hostile.rs")),
         ("isolation::", include_str!("isolation.rs")),
         ("limits::", include_str!("limits.rs")),
+        ("memory::", include_str!("memory.rs")),
         ("recording::", include_str!("recording.rs")),
         ("siege::", include_str!("worlds/siege.rs")),
         ("secrets::", include_str!("secrets.rs")),

@@ -63,6 +63,8 @@ pub(super) struct World {
     recorders: Vec<Recording>,
     /// Recorders wait for their disk.
     pub(super) disk_hangs: bool,
+    /// A worker that does not get on.
+    frozen: Option<usize>,
     events_inlet: Option<Inlet<Event>>,
     access_inlet: Option<Inlet<AccessRequest>>,
     events: Arc<Mutex<Vec<Event>>>,
@@ -167,6 +169,7 @@ impl Setup {
             workers: assembly.workers.into_iter().map(Some).collect(),
             recorders: Vec::from_iter(assembly.recorder.map(|r| Recording::new(None, r))),
             disk_hangs: false,
+            frozen: None,
             events_inlet: assembly.events,
             access_inlet: assembly.access,
             events,
@@ -229,15 +232,19 @@ impl World {
 
     /// A player that was told Play.Start and announced nothing of Enhanced RTMP.
     pub(super) fn plain_player(&mut self, path: &str) -> Who {
+        self.player_that(path, Capabilities::default())
+    }
+
+    /// A player that was told Play.Start and announced these.
+    pub(super) fn player_that(&mut self, path: &str, capabilities: Capabilities) -> Who {
         let url = RtmpUrl::parse(&format!("rtmp://{}/{path}", self.address)).expect("a URL");
         let mut config = ClientConfig::new(url, ClientMode::Play);
-        config.capabilities = Capabilities::default();
+        config.capabilities = capabilities;
         let who = self.client_with(config);
         self.until("Play.Start", |w| w[who].is_ready());
         who
     }
 
-    /// The same with settings of its own.
     pub(super) fn client_with(&mut self, config: ClientConfig) -> Who {
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
         let who = self.raw();
@@ -379,6 +386,23 @@ impl World {
         self.act();
     }
 
+    /// Lets everybody but one worker act for so long: whatever comes over the network, but
+    /// no deadline that only a worker knows of.
+    pub(super) fn run_without(&mut self, worker: usize, span: Duration) {
+        self.frozen = Some(worker);
+        let end = self.sim.now() + span;
+        loop {
+            self.act();
+            match self.sim.next_event().filter(|&at| at <= end) {
+                Some(at) => self.sim.advance_to(at),
+                None => break,
+            }
+        }
+        self.sim.advance_to(end);
+        self.act();
+        self.frozen = None;
+    }
+
     /// Lets everybody act until something is so. Returns when that was.
     #[track_caller]
     pub(super) fn until(&mut self, what: &str, is_so: impl Fn(&World) -> bool) -> Time {
@@ -429,7 +453,9 @@ impl World {
     pub(super) fn serve(&mut self) -> bool {
         let mut busy = false;
         for index in 0..self.workers.len() {
-            busy |= self.turn(index);
+            if self.frozen != Some(index) {
+                busy |= self.turn(index);
+            }
         }
         if let Some(inlet) = &mut self.events_inlet {
             inlet.drain();

@@ -58,6 +58,14 @@ impl Gate {
         }
     }
 
+    /// One that lets everything pass.
+    pub(crate) fn open() -> Gate {
+        Gate {
+            waiting: 0,
+            ..Gate::joining()
+        }
+    }
+
     /// The same for one that wants so much of the stream, by its clock.
     pub(crate) fn for_so_long(duration: Option<Duration>) -> Gate {
         let span = duration.and_then(|duration| i32::try_from(duration.as_millis()).ok());

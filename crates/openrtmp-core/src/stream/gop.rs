@@ -1,9 +1,13 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::class::Class;
-use super::packet::SharedPacket;
+use super::packet::{Packet, SharedPacket};
+use super::room;
+use crate::budget::{Budget, Charge, Holder, Share};
 use crate::config::GopConfig;
+use crate::id::StreamId;
 use crate::limit::Limit;
 
 /// So many packets in front of a key frame are looked at for what belongs to it.
@@ -14,7 +18,7 @@ const PRELUDES: usize = 16;
 /// Holds the GOP in progress and, in front of it, as many whole GOPs as it
 /// takes to reach the configured minimum. A GOP that outgrows a bound is
 /// forgotten until the next key frame: half a GOP is of use to nobody.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct GopCache {
     packets: VecDeque<SharedPacket>,
     /// Packets taken off the front so far; makes the positions below stable.
@@ -22,9 +26,23 @@ pub(crate) struct GopCache {
     /// Positions of the key frames.
     keyframes: VecDeque<u64>,
     bytes: usize,
+    /// The room for entries.
+    charge: Charge,
+    share: Share,
 }
 
 impl GopCache {
+    pub(crate) fn new(stream: StreamId, budget: &Arc<Budget>) -> GopCache {
+        GopCache {
+            packets: VecDeque::new(),
+            removed: 0,
+            keyframes: VecDeque::new(),
+            bytes: 0,
+            charge: Charge::new(budget, 0),
+            share: Share::new(budget, Holder::Cache(stream)),
+        }
+    }
+
     /// Adds a frame of the stream. Headers and metadata are the stream's to keep. Tells
     /// the limit that the GOP has outgrown just now.
     pub(crate) fn push(&mut self, packet: &SharedPacket, config: &GopConfig) -> Option<Limit> {
@@ -42,10 +60,9 @@ impl GopCache {
         self.bytes += packet.len();
         self.packets.push_back(packet.clone());
         self.evict_old(packet.timestamp, config.min_duration);
-        self.outgrown(config)?;
-        self.evict_to_newest();
-        let limit = self.outgrown(config)?;
-        self.clear();
+        let limit = self.evict_beyond(config);
+        self.account();
+        let limit = limit?;
         // Without a cache, none is too small.
         let off = config.max_duration.is_zero() || config.max_frames == 0 || config.max_bytes == 0;
         (!off).then_some(limit)
@@ -80,7 +97,21 @@ impl GopCache {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = GopCache::default();
+        if self.packets.capacity() > 0 {
+            self.removed += self.packets.len() as u64;
+            self.packets = VecDeque::new();
+            self.keyframes = VecDeque::new();
+            self.bytes = 0;
+            self.account();
+        }
+    }
+
+    /// Forgets it, because memory is short. False if there is nothing to forget.
+    pub(crate) fn give_way(&mut self) -> bool {
+        let any = !self.packets.is_empty();
+        self.clear();
+        self.share.stay();
+        any
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -100,6 +131,26 @@ impl GopCache {
             }
             self.evict_front_gop();
         }
+    }
+
+    /// Older GOPs go if a bound is reached, and all of it if that does not do: then it
+    /// tells which.
+    fn evict_beyond(&mut self, config: &GopConfig) -> Option<Limit> {
+        self.outgrown(config)?;
+        self.evict_to_newest();
+        let limit = self.outgrown(config)?;
+        self.clear();
+        Some(limit)
+    }
+
+    /// Counts what it takes by now.
+    fn account(&mut self) {
+        let room = room::charged(&self.packets) + room::charged(&self.keyframes);
+        if room != self.charge.bytes() {
+            self.charge.set(room);
+        }
+        let packets = self.bytes + self.packets.len() * Packet::OVERHEAD;
+        self.share.note(packets + room, true);
     }
 
     fn evict_to_newest(&mut self) {
@@ -144,6 +195,7 @@ fn span(from: u32, to: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Ids;
     use crate::stream::test_packet;
 
     fn config(min_ms: u64, max_ms: u64, frames: usize, bytes: usize) -> GopConfig {
@@ -155,13 +207,17 @@ mod tests {
         }
     }
 
+    fn empty() -> GopCache {
+        GopCache::new(Ids::default().stream(), &Budget::new(usize::MAX))
+    }
+
     fn times(cache: &GopCache) -> Vec<u32> {
         cache.newest().map(|p| p.timestamp).collect()
     }
 
     #[test]
     fn starts_at_a_keyframe_and_joins_at_the_newest() {
-        let (mut cache, c) = (GopCache::default(), config(2000, 60_000, 1000, 1 << 20));
+        let (mut cache, c) = (empty(), config(2000, 60_000, 1000, 1 << 20));
         cache.push(&test_packet(Class::Inter, 0, 10), &c);
         assert_eq!(cache.frames(), 0);
         for (class, t) in [
@@ -183,7 +239,7 @@ mod tests {
 
     #[test]
     fn old_gops_leave_once_the_rest_spans_the_minimum() {
-        let (mut cache, c) = (GopCache::default(), config(2000, 60_000, 1000, 1 << 20));
+        let (mut cache, c) = (empty(), config(2000, 60_000, 1000, 1 << 20));
         for i in 0..10 {
             cache.push(&test_packet(Class::Key, i * 1000, 10), &c);
             cache.push(&test_packet(Class::Inter, i * 1000 + 500, 10), &c);
@@ -199,7 +255,7 @@ mod tests {
             config(0, 60_000, 3, 1 << 20),
             config(0, 60_000, 9, 35),
         ] {
-            let mut cache = GopCache::default();
+            let mut cache = empty();
             cache.push(&test_packet(Class::Key, 0, 10), &c);
             for i in 1..6 {
                 cache.push(&test_packet(Class::Inter, i * 40, 10), &c);
@@ -212,7 +268,7 @@ mod tests {
 
     #[test]
     fn what_comes_in_front_of_a_keyframe_for_it_goes_with_it() {
-        let (mut cache, c) = (GopCache::default(), config(0, 60_000, 1000, 1 << 20));
+        let (mut cache, c) = (empty(), config(0, 60_000, 1000, 1 << 20));
         for t in 0..40 {
             cache.push(&test_packet(Class::Prelude, t, 10), &c);
         }
@@ -241,7 +297,7 @@ mod tests {
     #[test]
     fn zero_turns_it_off() {
         for c in [config(0, 0, 9, 9), config(0, 9, 0, 9), config(0, 9, 9, 0)] {
-            let mut cache = GopCache::default();
+            let mut cache = empty();
             cache.push(&test_packet(Class::Key, 0, 10), &c);
             assert_eq!(cache.frames(), 0);
         }

@@ -4,6 +4,7 @@
 pub(crate) mod class;
 pub(crate) mod clock;
 pub(crate) mod directory;
+pub(crate) mod feed;
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod gop;
@@ -11,6 +12,7 @@ pub(crate) mod message;
 pub(crate) mod packet;
 pub(crate) mod pulse;
 pub(crate) mod queue;
+mod room;
 #[allow(clippy::module_inception)]
 pub(crate) mod stream;
 pub(crate) mod tap_queue;

@@ -2,7 +2,9 @@ use std::sync::{Arc, OnceLock};
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::chunk::{Payload, WireMessage};
-use openrtmp_protocol::media::{PlainForm, write_plain_audio, write_plain_video};
+use openrtmp_protocol::media::{
+    AudioTag, FourCc, PlainForm, VideoTag, write_plain_audio, write_plain_video,
+};
 use openrtmp_protocol::session::MediaKind;
 
 use super::class::{Class, Classified, HeaderSlot};
@@ -33,12 +35,18 @@ pub(crate) struct Packet {
     /// As it goes out on [`COMMON_MESSAGE_STREAM`].
     pub(crate) message: WireMessage,
     _charge: Charge,
+    /// The one whose buffer this is, and whose charge goes on as long as that is held.
+    origin: Option<SharedPacket>,
 }
 
 /// A packet as it travels.
 pub(crate) type SharedPacket = Arc<Packet>;
 
 impl Packet {
+    /// What a packet takes beside its payload: itself, the counts of who holds it and
+    /// its buffer, and what an allocator adds to the three.
+    pub(crate) const OVERHEAD: usize = size_of::<Packet>() + 96;
+
     /// `None` if there is no memory for it.
     pub(crate) fn new(
         kind: MediaKind,
@@ -48,7 +56,9 @@ impl Packet {
         payload: Payload,
         budget: &Arc<Budget>,
     ) -> Option<SharedPacket> {
-        let charge = Charge::new(budget, payload.len() + size_of::<Packet>());
+        // A small part of what came must not keep all of it.
+        let payload = payload.try_compact()?;
+        let charge = Charge::new(budget, payload.held_bytes() + Packet::OVERHEAD);
         let message = WireMessage::new(
             kind.chunk_stream(),
             kind.message_kind(),
@@ -68,7 +78,33 @@ impl Packet {
             received,
             message,
             _charge: charge,
+            origin: None,
         }))
+    }
+
+    /// The same packet at another time, with the same payload, and whatever else has
+    /// become of it.
+    pub(crate) fn restamped(
+        self: &Arc<Self>,
+        classified: Classified,
+        timestamp: u32,
+        received: Time,
+        budget: &Arc<Budget>,
+    ) -> SharedPacket {
+        Arc::new(Packet {
+            kind: self.kind,
+            class: classified.class,
+            track: classified.track,
+            leads: classified.leads,
+            form: classified.form,
+            plain: OnceLock::new(),
+            slot: classified.slot,
+            timestamp,
+            received,
+            message: self.message.with_timestamp(timestamp),
+            _charge: Charge::new(budget, Packet::OVERHEAD),
+            origin: Some(self.origin.as_ref().unwrap_or(self).clone()),
+        })
     }
 
     /// The same packet with another payload. `None` if there is no memory for it.
@@ -107,10 +143,6 @@ impl Packet {
             PlainForm::Rewritten => {}
         }
         if self.plain.get().is_none() {
-            let payload = match self.kind {
-                MediaKind::Audio => write_plain_audio(self.payload(), self.track),
-                _ => write_plain_video(self.payload(), self.track),
-            }?;
             let classified = Classified {
                 class: self.class,
                 track: self.track,
@@ -119,14 +151,22 @@ impl Packet {
                 slot: self.slot,
             };
             let (time, received) = (self.timestamp, self.received);
-            let plain = Packet::new(
-                self.kind,
-                classified,
-                time,
-                received,
-                payload.into(),
-                budget,
-            );
+            let of_this_track =
+                |origin: &&SharedPacket| (origin.form, origin.track) == (self.form, self.track);
+            let plain = match self.origin.as_ref().filter(of_this_track) {
+                Some(origin) => {
+                    let plain = origin.plain_form(budget)?;
+                    Some(plain.restamped(classified, time, received, budget))
+                }
+                None => {
+                    let payload = match self.kind {
+                        MediaKind::Audio => write_plain_audio(self.payload(), self.track),
+                        _ => write_plain_video(self.payload(), self.track),
+                    }?;
+                    let payload = payload.into();
+                    Packet::new(self.kind, classified, time, received, payload, budget)
+                }
+            };
             // Another worker may have been quicker: then its own is as good.
             let _ = self.plain.set(plain?);
         }
@@ -136,6 +176,24 @@ impl Packet {
     /// Whether it is of the track of its kind that players of one track get.
     pub(crate) fn is_of_default_track(&self) -> bool {
         self.leads
+    }
+
+    /// Of a header of the default track: the codec, if only a FourCC names it, else
+    /// `None`. Of anything else nothing.
+    pub(crate) fn announced_codec(&self) -> Option<Option<FourCc>> {
+        let slot = self.slot.filter(|slot| self.leads && !slot.refinement)?;
+        Some(match slot.kind {
+            MediaKind::Video => {
+                let tag = VideoTag::parse(self.payload()).ok()?;
+                let codec = tag.packets().find(|p| p.track == self.track)?.codec;
+                tag.enhanced.then(|| codec.fourcc())
+            }
+            _ => {
+                let tag = AudioTag::parse(self.payload()).ok()?;
+                let codec = tag.packets().find(|p| p.track == self.track)?.codec;
+                tag.enhanced.then(|| codec.fourcc())
+            }
+        })
     }
 
     /// Whether a joiner may begin here: a key frame of the track that all begin with.

@@ -6,6 +6,7 @@ use openrtmp_protocol::session::MediaKind;
 
 use super::class::{Class, Classified, HeaderSlot, plain};
 use super::clock::{Irregularity, Oddity, StreamClock};
+use super::feed::Feed;
 use super::gop::GopCache;
 use super::packet::{Packet, SharedPacket};
 use super::tracks::{Doubt, Tracks, track_ids};
@@ -32,8 +33,8 @@ pub(crate) struct Stream {
     pub(crate) grace_until: Option<Time>,
     /// The earliest entry for this stream among the timers.
     pub(crate) armed: Option<Time>,
-    /// Workers that have subscribers of this stream.
-    pub(crate) workers: Vec<usize>,
+    /// The ways to the workers that have subscribers of this stream.
+    pub(crate) feeds: Vec<Feed>,
     pub(crate) taps: Vec<TapSink>,
     pub(crate) started: Time,
     pub(crate) stats: StreamStats,
@@ -42,8 +43,19 @@ pub(crate) struct Stream {
     metadata: Option<SharedPacket>,
     headers: Vec<(HeaderSlot, SharedPacket)>,
     gop: GopCache,
+    /// What joiners get before frames, made for the first of them.
+    joining: Option<JoinHeaders>,
     /// Memory ran out: no frames until the next key frame.
     starved: bool,
+    /// Frames are refused for want of memory, and that was told.
+    refusing: bool,
+}
+
+/// Metadata and headers for those who join.
+struct JoinHeaders {
+    /// The time they carry; `None` before the first frame.
+    start: Option<u32>,
+    packets: Vec<SharedPacket>,
 }
 
 /// Counters of a stream; they grow and never reset.
@@ -55,6 +67,8 @@ pub(crate) struct StreamStats {
     pub(crate) keyframes: u64,
     /// Frames refused for lack of memory.
     pub(crate) starved_frames: u64,
+    /// Frames that other workers lost because they did not keep up.
+    pub(crate) unfed_frames: u64,
     pub(crate) gaps: u64,
     pub(crate) rebases: u64,
     /// Messages whose time was replaced.
@@ -81,7 +95,7 @@ pub(crate) struct Ingested {
 }
 
 impl Stream {
-    pub(crate) fn new(id: StreamId, name: StreamName, now: Time) -> Stream {
+    pub(crate) fn new(id: StreamId, name: StreamName, now: Time, budget: &Arc<Budget>) -> Stream {
         Stream {
             id,
             name,
@@ -89,7 +103,7 @@ impl Stream {
             publisher: None,
             grace_until: None,
             armed: None,
-            workers: Vec::new(),
+            feeds: Vec::new(),
             taps: Vec::new(),
             started: now,
             stats: StreamStats::default(),
@@ -97,8 +111,10 @@ impl Stream {
             tracks: Tracks::default(),
             metadata: None,
             headers: Vec::new(),
-            gop: GopCache::default(),
+            gop: GopCache::new(id, budget),
+            joining: None,
             starved: false,
+            refusing: false,
         }
     }
 
@@ -111,7 +127,26 @@ impl Stream {
         self.tracks.clear();
         self.metadata = None;
         self.headers.clear();
+        self.joining = None;
         self.gop.clear();
+    }
+
+    /// True if a worker has subscribers of this stream.
+    pub(crate) fn feeds(&self, worker: usize) -> bool {
+        self.feeds.iter().any(|feed| feed.worker == worker)
+    }
+
+    /// A worker has subscribers of this stream.
+    pub(crate) fn add_feed(&mut self, worker: usize, config: &Config) {
+        if !self.feeds(worker) {
+            let allowance = config.queue.between_workers();
+            self.feeds.push(Feed::new(worker, allowance));
+        }
+    }
+
+    /// Forgets the cached frames, because memory is short. False if there are none.
+    pub(crate) fn give_way(&mut self) -> bool {
+        self.gop.give_way()
     }
 
     /// The connection that publishes it, if it is one that does.
@@ -177,6 +212,9 @@ impl Stream {
         let mut headers = Vec::new();
         if classified.class.is_timed() {
             let default = self.tracks.default_track(kind);
+            if default != default_before {
+                self.joining = None;
+            }
             if !was_running {
                 headers = self.headers_at(timestamp, now, budget, |_| true);
             } else if default != default_before {
@@ -186,23 +224,28 @@ impl Stream {
             }
         }
         let mut tracks_changed = self.tracks.list().len() != tracks_before;
+        if tracks_changed {
+            // What stands for metadata that was not sent.
+            self.joining = None;
+        }
         let headers_full = !self.has_room_for(&classified, payload.len(), config);
         let mut limit = match headers_full {
             true => Some(Limit::HeaderBytes),
             false => self.tracks.take_overflow().then_some(Limit::Tracks),
         };
         let admitted = !headers_full && self.admit(classified.class, budget);
-        if !headers_full && !admitted {
-            limit = Some(Limit::Memory);
-        }
         let packet = admitted
             .then(|| Packet::new(kind, classified, timestamp, now, payload, budget))
             .flatten();
         let packet = match packet {
+            None if headers_full => None,
             None => {
                 // For want of memory: frames that need it are of no use either.
-                let needed = matches!(classified.class, Class::Key | Class::Inter);
-                self.starved |= admitted && needed;
+                self.starved |= matches!(classified.class, Class::Key | Class::Inter);
+                self.stats.starved_frames += 1;
+                if !std::mem::replace(&mut self.refusing, true) {
+                    limit = Some(Limit::Memory);
+                }
                 None
             }
             Some(packet) => {
@@ -225,7 +268,7 @@ impl Stream {
         }
     }
 
-    /// Counts a frame, and refuses it while memory is short: from then to the
+    /// Counts a frame, and refuses it while memory is used up: from then to the
     /// next key frame that fits.
     fn admit(&mut self, class: Class, budget: &Budget) -> bool {
         match class {
@@ -240,18 +283,16 @@ impl Stream {
             }
             Class::Audio | Class::Data | Class::Prelude => {
                 self.stats.audio_frames += u64::from(class == Class::Audio);
-                if budget.is_exhausted() {
-                    self.stats.starved_frames += 1;
-                    return false;
-                }
-                return true;
+                let admitted = !budget.is_exhausted();
+                self.refusing &= self.starved || !admitted;
+                return admitted;
             }
             Class::Metadata | Class::Header => return true,
         }
         if self.starved {
             self.gop.clear();
-            self.stats.starved_frames += 1;
         }
+        self.refusing &= self.starved;
         !self.starved
     }
 
@@ -264,7 +305,7 @@ impl Stream {
         let metadata = self.metadata.iter().filter(|_| slot.is_some());
         let headers = self.headers.iter().filter(|(s, _)| Some(*s) != slot);
         let kept = metadata.chain(headers.map(|(_, header)| header));
-        let cost = |length: usize| length + size_of::<Packet>();
+        let cost = |length: usize| length + Packet::OVERHEAD;
         let kept: usize = kept.map(|packet| cost(packet.len())).sum();
         kept + cost(length) <= config.limits.header_bytes
     }
@@ -277,6 +318,7 @@ impl Stream {
                 .as_ref()
                 .is_some_and(|old| old.payload() == packet.payload());
             self.metadata = Some(packet.clone());
+            self.joining = None;
             return !same;
         }
         let Some(slot) = packet.slot else { return true };
@@ -300,6 +342,7 @@ impl Stream {
             Some((_, old)) => *old = packet.clone(),
             None => self.headers.push((slot, packet.clone())),
         }
+        self.joining = None;
         if replaced {
             // Frames before a new configuration cannot be decoded with it.
             self.gop.clear();
@@ -322,7 +365,7 @@ impl Stream {
                 .headers
                 .iter()
                 .filter(|(slot, _)| slot.refinement == refinement && fits(slot));
-            headers.extend(of_these.filter_map(|(slot, p)| {
+            headers.extend(of_these.map(|(slot, p)| {
                 let classified = Classified {
                     class: p.class,
                     track: p.track,
@@ -330,8 +373,7 @@ impl Stream {
                     form: self.tracks.header_form(p.kind, p.payload()),
                     slot: Some(*slot),
                 };
-                let payload = Payload::try_copy_from_slice(p.payload())?;
-                Packet::new(p.kind, classified, timestamp, now, payload, budget)
+                p.restamped(classified, timestamp, now, budget)
             }));
         }
         headers
@@ -341,9 +383,45 @@ impl Stream {
     /// the frames from the newest key frame on. Headers carry the time of the
     /// first frame that follows, not of when they came; those of a publisher that has
     /// sent no frame yet come with its first.
-    pub(crate) fn snapshot(&self, budget: &Arc<Budget>, now: Time) -> Vec<SharedPacket> {
+    pub(crate) fn snapshot(&mut self, budget: &Arc<Budget>, now: Time) -> Vec<SharedPacket> {
+        let headers = self.headers_for_joiners(budget, now).len();
         let frames = self.gop.newest();
-        let mut packets = Vec::with_capacity(1 + self.headers.len() + frames.size_hint().0);
+        let mut packets = Vec::with_capacity(headers + frames.size_hint().0);
+        if let Some(joining) = &self.joining {
+            packets.extend_from_slice(&joining.packets);
+        }
+        packets.extend(frames.cloned());
+        packets
+    }
+
+    /// Metadata and every header: the same packets for all who join between two key
+    /// frames.
+    pub(crate) fn headers_for_joiners(
+        &mut self,
+        budget: &Arc<Budget>,
+        now: Time,
+    ) -> &[SharedPacket] {
+        let start = self.clock.is_running().then(|| {
+            let first = self.gop.newest().next();
+            first.map_or(self.clock.newest() as u32, |first| first.timestamp)
+        });
+        let joining = match self.joining.take() {
+            Some(joining) if joining.start == start => joining,
+            _ => JoinHeaders {
+                start,
+                packets: self.headers_from(start, budget, now),
+            },
+        };
+        &self.joining.insert(joining).packets
+    }
+
+    fn headers_from(
+        &self,
+        start: Option<u32>,
+        budget: &Arc<Budget>,
+        now: Time,
+    ) -> Vec<SharedPacket> {
+        let mut packets = Vec::with_capacity(1 + self.headers.len());
         match &self.metadata {
             Some(metadata) => packets.push(metadata.clone()),
             None if !self.tracks.list().is_empty() => {
@@ -360,12 +438,9 @@ impl Stream {
             }
             None => {}
         }
-        if self.clock.is_running() {
-            let first = self.gop.newest().next();
-            let start = first.map_or(self.clock.newest() as u32, |first| first.timestamp);
+        if let Some(start) = start {
             packets.extend(self.headers_at(start, now, budget, |_| true));
         }
-        packets.extend(frames.cloned());
         packets
     }
 

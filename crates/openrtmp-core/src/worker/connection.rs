@@ -15,9 +15,11 @@ use super::transport::Transport;
 use super::work::{Allowance, RecentWork};
 use crate::access::Attempt;
 use crate::addresses::AddressSlot;
-use crate::budget::Charge;
+use crate::budget::{Charge, Holder, Share};
 use crate::config::{Config, QueueConfig, StreamConfig};
+use crate::credit::InFlight;
 use crate::id::{ConnectionId, StreamId};
+use crate::inbox::JoinId;
 use crate::limit::Limit;
 use crate::metrics::DelayHistogram;
 use crate::platform::{Platform, Stream};
@@ -62,8 +64,10 @@ pub(crate) struct Connection<S> {
     pub(super) held: Duration,
     pub(super) last_input: Time,
     pub(super) bytes_in: u64,
-    /// Its memory for unfinished messages.
+    /// Its memory for unfinished messages, answers and requests.
     pub(super) charge: Charge,
+    /// That, and what waits to be sent to it.
+    pub(super) share: Share,
     /// When the timers report this connection.
     pub(super) armed: Option<Time>,
     pub(super) peer: SocketAddr,
@@ -75,8 +79,7 @@ pub(crate) struct Connection<S> {
     /// What it was last granted to publish or play, as log lines have it.
     pub(super) does: Option<Box<str>>,
     pub(super) publishing: Vec<Publication>,
-    /// Message streams that play, and what.
-    pub(super) playing: Vec<(u32, StreamId)>,
+    pub(super) playing: Vec<Playing>,
     pub(super) pending: Vec<Pending>,
     /// The limit beyond which it was accepted, to be refused at `connect` with a
     /// status.
@@ -119,6 +122,8 @@ pub(super) struct Publication {
     pub(super) home: usize,
     /// What allowed it.
     pub(super) attempt: Attempt,
+    /// What is on its way to the home, if that is another worker.
+    pub(super) in_flight: Arc<InFlight>,
     /// When the last byte of its media came.
     pub(super) heard: Time,
     /// When its last whole message came.
@@ -128,6 +133,15 @@ pub(super) struct Publication {
     pub(super) is_silent: bool,
     /// Its place among the publishers of its address, for as long as it is held.
     pub(super) _address_slot: Option<AddressSlot>,
+}
+
+/// A message stream of this connection that plays.
+#[derive(Clone, Copy)]
+pub(super) struct Playing {
+    pub(super) message_stream: u32,
+    pub(super) stream: StreamId,
+    /// Names the subscription.
+    pub(super) join: JoinId,
 }
 
 impl Publication {
@@ -155,7 +169,7 @@ impl Publication {
 /// What a connection gives up when it ends.
 pub(super) struct Released {
     pub(super) publishing: Vec<Publication>,
-    pub(super) playing: Vec<(u32, StreamId)>,
+    pub(super) playing: Vec<Playing>,
     pub(super) pending: Vec<Pending>,
 }
 
@@ -174,7 +188,8 @@ impl<S: Stream> Connection<S> {
             peer,
             chunk_size: session.chunk_size(),
             session,
-            queue: SendQueue::default(),
+            queue: SendQueue::new(&context.shared.budget),
+            share: Share::new(&context.shared.budget, Holder::Connection(id)),
             charge: Charge::new(&context.shared.budget, 0),
             opened: context.now,
             unhandled: Vec::new(),
@@ -302,16 +317,45 @@ impl<S: Stream> Connection<S> {
         config.rtmp.ping_interval * if self.io.ping_sent { 2 } else { 1 }
     }
 
-    /// Counts what it makes the server hold.
+    /// Counts what it makes the server hold, beside what waits to be sent.
     pub(super) fn account(&mut self) {
+        let pending = self.pending.iter().map(|p| p.request.attempt.held_bytes());
+        let publishing = self.publishing.iter().map(|p| p.attempt.held_bytes());
         let held = self.session.buffered_bytes()
-            + self.queue.control_bytes()
+            + self.queue.control_footprint()
             + self.transport.buffered_bytes()
-            + self.unhandled.capacity();
+            + self.unhandled.capacity()
+            + pending.chain(publishing).sum::<usize>();
         self.charge.set(held);
+        self.note_share();
     }
 
-    /// Holds more than it should while others have nothing left.
+    /// Says what it keeps alive in all, and whether it gets rid of it.
+    #[inline]
+    pub(super) fn note_share(&mut self) {
+        let held = self.held_bytes();
+        let is_stuck = self.io.blocked_since.is_some() || self.is_hoarding();
+        self.share.note(held, is_stuck);
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.queue.footprint() + self.charge.bytes()
+    }
+
+    /// Holds more than its share while memory is short, and gets rid of nothing.
+    pub(super) fn is_to_give_way(&self) -> bool {
+        let is_stuck = self.io.blocked_since.is_some() || self.is_hoarding();
+        is_stuck && self.share.is_to_give_way(self.held_bytes())
+    }
+
+    /// True while a stream's home has not taken enough of what this connection sent: it
+    /// is not read until then.
+    pub(super) fn lacks_credit(&self) -> bool {
+        let mut in_flight = self.publishing.iter().map(|p| &p.in_flight);
+        in_flight.any(|in_flight| in_flight.is_waited_for())
+    }
+
+    /// Holds more than it should once others have nothing left.
     pub(super) fn is_hoarding(&self) -> bool {
         self.publishing.is_empty() && self.charge.bytes() > FAIR_SHARE
     }

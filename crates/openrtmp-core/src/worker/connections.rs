@@ -305,7 +305,7 @@ impl<S: Stream> Connections<S> {
         };
         let mut any = false;
         while let Some(bytes) = connection.session.poll_transmit() {
-            connection.queue.push_control(bytes);
+            connection.queue.push_control(bytes, context.now);
             connection.io.urgent = true;
             any = true;
         }
@@ -334,7 +334,7 @@ impl<S: Stream> Connections<S> {
             return;
         };
         connection.account();
-        if connection.is_hoarding() && context.shared.budget.is_exhausted() {
+        if connection.is_hoarding() && context.shared.budget.is_short() {
             let id = connection.id;
             let reason = CloseReason::Limit(format!("{} is used up", Limit::Memory));
             connection.end.finish(reason);
@@ -387,7 +387,7 @@ impl<S: Stream> Connections<S> {
         let blocked_before = connection.io.blocked_since;
         let full = blocked_before.is_some() && !connection.io.writable;
         if full || connection.end.is_silent() {
-            return;
+            return connection.note_share();
         }
         // Who was blocked goes on at once.
         if blocked_before.is_none() && connection.is_coalescing(context.now, window, config) {
@@ -414,9 +414,6 @@ impl<S: Stream> Connections<S> {
         };
         connection.bytes_out += bytes as u64;
         context.work += work::WRITE + (bytes / work::WRITTEN_BYTES) as u64;
-        if answers > 0 {
-            connection.account();
-        }
         let blocked = end == WriteEnd::Blocked;
         if end == WriteEnd::Budget {
             connection.io.urgent = true;
@@ -426,6 +423,10 @@ impl<S: Stream> Connections<S> {
         // A poller may report room where there is none: that is no progress.
         let since = blocked_before.filter(|_| bytes == 0).unwrap_or(now);
         connection.io.blocked_since = blocked.then_some(since);
+        match answers > 0 {
+            true => connection.account(),
+            false => connection.note_share(),
+        }
         context.totals.bytes_out += bytes as u64;
         let outgoing = context.totals.rate_out.add(bytes, now);
         if blocked != connection.io.watching {
@@ -471,6 +472,28 @@ impl<S: Stream> Connections<S> {
             self.rearm(context, slot);
         }
         self.mark_dirty(slot);
+    }
+
+    /// Memory is short, and this connection was found to hold most of what is stuck. If
+    /// that is so still, it is closed.
+    pub(super) fn give_way<P: Platform<Stream = S>>(
+        &mut self,
+        context: &mut Context<P>,
+        slot: usize,
+    ) {
+        let Some(connection) = self.slab.get_mut(slot) else {
+            return;
+        };
+        // Those who were asked are out of the sum; this one is to count again.
+        connection.share.stay();
+        if !connection.is_to_give_way() {
+            return connection.note_share();
+        }
+        let (id, held) = (connection.id, connection.queue.footprint());
+        context.totals.errors.too_slow += 1;
+        context.report_limit(Limit::Memory, Some(id));
+        let reason = format!("{} is used up; {held} bytes not taken", Limit::Memory);
+        self.doom(slot, CloseReason::Limit(reason));
     }
 
     /// The deadline that is written in a connection's end, or of a write that takes

@@ -356,9 +356,17 @@ impl<P: Platform> Worker<P> {
                 addresses,
             } => self.on_resolved(connection, addresses),
             Command::Publish(grant) => self.start_stream(*grant),
-            Command::Media { message, credit } => {
+            Command::Media {
+                message,
+                credit,
+                publisher,
+            } => {
                 self.ingest(message);
-                drop(credit);
+                if credit.give_back()
+                    && let Some(id) = publisher
+                {
+                    self.context.shared.send_to(id, ConnectionCommand::ReadOn);
+                }
             }
             Command::Unpublish {
                 stream,
@@ -377,17 +385,27 @@ impl<P: Platform> Worker<P> {
                 stream,
                 join,
                 packets,
-            } => self.players.deliver_snapshot(
-                &mut self.context,
-                &mut self.connections,
+                charge,
+            } => {
+                self.players.deliver_snapshot(
+                    &mut self.context,
+                    &mut self.connections,
+                    stream,
+                    join,
+                    &packets,
+                );
+                drop(charge);
+            }
+            Command::Packet {
                 stream,
-                join,
-                &packets,
-            ),
-            Command::Packet { stream, packet } => {
+                packet,
+                credit,
+            } => {
                 self.players
                     .fan_out(&mut self.context, &mut self.connections, stream, &packet);
+                drop(credit);
             }
+            Command::ForgetCache(stream) => self.streams.forget_cache(&self.context, stream),
             Command::StreamNews { stream, news } => self.notify_players(stream, news),
             Command::Tap { stream, tap } => self.streams.attach_tap(&self.context, stream, tap),
             Command::SetBackground(on) => self.context.background = on,
@@ -473,6 +491,8 @@ impl<P: Platform> Worker<P> {
                     let _ = answer.send(found);
                 }
             }
+            ConnectionCommand::ReadOn => self.connections.mark_unread(slot),
+            ConnectionCommand::GiveWay => self.connections.give_way(&mut self.context, slot),
             ConnectionCommand::SetWriteCoalesce { window, answer } => {
                 if let Some(connection) = self.connections.get_mut(slot) {
                     connection.write_coalesce = window;

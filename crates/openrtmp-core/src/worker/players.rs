@@ -1,13 +1,13 @@
 //! The players of this worker's connections, by stream, wherever it lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{MediaKind, Stage, published};
 
-use super::connection::Connection;
+use super::connection::{Connection, Playing};
 use super::connections::Connections;
 use super::context::Context;
 use super::requests::Request;
@@ -18,7 +18,7 @@ use crate::id::{ConnectionId, StreamId};
 use crate::inbox::{Command, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
-use crate::platform::Platform;
+use crate::platform::{Platform, Stream};
 use crate::secret::StreamName;
 use crate::steps;
 use crate::stream::class::Class;
@@ -26,6 +26,7 @@ use crate::stream::directory::Attached;
 use crate::stream::gate::{Gate, Missing};
 use crate::stream::message::StreamNews;
 use crate::stream::packet::SharedPacket;
+use crate::stream::queue::Lane;
 
 /// Why a player is closed whose queue cannot grow.
 const NO_MEMORY: &str = "no memory for its queue";
@@ -39,7 +40,21 @@ pub(super) struct Players {
 /// The subscribers of one stream on this worker.
 pub(super) struct Audience {
     pub(super) name: StreamName,
+    /// Close together, for each frame goes to all of them.
     pub(super) subscribers: Vec<Subscriber>,
+    /// Where each is, for what concerns one.
+    places: HashMap<JoinId, usize>,
+    /// The stream's home was asked for a snapshot.
+    asked: Option<Asked>,
+}
+
+/// A snapshot on its way from a stream's home. One is asked for at a time, whoever comes:
+/// it serves all who came before it does.
+struct Asked {
+    /// Names the question.
+    join: JoinId,
+    /// Subscriptions.
+    waiting: Vec<JoinId>,
 }
 
 /// One message stream of a connection that plays.
@@ -47,13 +62,15 @@ pub(super) struct Subscriber {
     pub(super) connection: ConnectionId,
     /// Of that connection, which stays where it is while it plays.
     pub(super) slot: usize,
-    message_stream: u32,
     join: JoinId,
+    lane: Lane,
     pub(super) gate: Gate,
     /// Packets go to it: its snapshot came, or it was here before the stream.
     attached: bool,
     /// Packets go to it, and a snapshot is to bring the video it did not want before.
     awaits_video: bool,
+    /// Audio and video that it cannot take, and was told so.
+    refused: [bool; 2],
     /// It gets every track, as they are; else the default ones, as plain as can be.
     all_tracks: bool,
     pub(super) since: Time,
@@ -87,40 +104,38 @@ impl Players {
         let (attempt, message_stream) = (&request.attempt, request.message_stream);
         context.joins += 1;
         let join = JoinId(context.joins);
-        let mut directory = context.shared.directory.lock();
+        let shared = context.shared.clone();
+        let mut directory = shared.directory.lock();
         let Attached {
             stream: id,
             home,
             name,
         } = directory.attach(&attempt.stream, context.index);
-        // Sent with the lock held: it cannot be overtaken by the stream's end.
-        if let Some(home) = home.filter(|&home| home != context.index) {
-            let worker = context.index;
-            context.send(
-                home,
-                Command::Join {
-                    stream: id,
-                    worker,
-                    join,
-                },
-            );
-        }
-        drop(directory);
-
-        connection.playing.push((message_stream, id));
         let shown = name.clone();
         let audience = self.audiences.entry(id).or_insert_with(|| Audience {
             name,
             subscribers: Vec::new(),
+            places: HashMap::new(),
+            asked: None,
         });
+        let joining = home.and_then(|home| audience.ask(context, id, home, join));
+        drop(directory);
+
+        connection.playing.push(Playing {
+            message_stream,
+            stream: id,
+            join,
+        });
+        audience.places.insert(join, audience.subscribers.len());
         audience.subscribers.push(Subscriber {
             connection: connection.id,
             slot,
-            message_stream,
             join,
+            lane: connection.queue.lane(message_stream),
             gate: Gate::for_so_long(request.duration),
             attached: false,
             awaits_video: false,
+            refused: [false; 2],
             all_tracks: context.config.streams.all_tracks
                 || connection.session.knows_multitrack()
                 || asks_for_all_tracks(attempt.query.reveal()),
@@ -132,7 +147,7 @@ impl Players {
             connection: connection.id,
             name: shown,
         });
-        (home == Some(context.index)).then_some(Joining { stream: id, join })
+        joining
     }
 
     /// A subscription is over. True if the stream lives here and has no more players
@@ -140,19 +155,17 @@ impl Players {
     pub(super) fn unsubscribe<P: Platform>(
         &mut self,
         context: &mut Context<P>,
-        id: StreamId,
-        connection: ConnectionId,
-        message_stream: u32,
+        playing: Playing,
     ) -> bool {
+        let id = playing.stream;
         let Some(audience) = self.audiences.get_mut(&id) else {
             return false;
         };
-        let found = audience
-            .subscribers
-            .iter()
-            .position(|s| s.connection == connection && s.message_stream == message_stream);
-        if let Some(index) = found {
-            let subscriber = audience.subscribers.swap_remove(index);
+        if let Some(place) = audience.places.remove(&playing.join) {
+            let subscriber = audience.subscribers.swap_remove(place);
+            if let Some(moved) = audience.subscribers.get(place) {
+                audience.places.insert(moved.join, place);
+            }
             report_left(context, &audience.name, &subscriber);
         }
         if !audience.subscribers.is_empty() {
@@ -172,7 +185,7 @@ impl Players {
         }
     }
 
-    /// What a joiner gets at once; what is fanned out from now on follows it.
+    /// What joiners get at once; what is fanned out from now on follows it.
     pub(super) fn deliver_snapshot<P: Platform>(
         &mut self,
         context: &mut Context<P>,
@@ -184,39 +197,46 @@ impl Players {
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
-        let is_it = |s: &&mut Subscriber| s.join == join && (!s.attached || s.awaits_video);
-        let Some(subscriber) = audience.subscribers.iter_mut().find(is_it) else {
+        let Some(asked) = audience.asked.take_if(|asked| asked.join == join) else {
             return;
         };
-        context.work += work::DELIVERY * packets.len() as u64;
-        steps::walk(packets.len() * steps::DELIVERY);
-        let wanted: fn(&SharedPacket) -> bool = match subscriber.awaits_video {
-            // A key frame came meanwhile: what is older is of no use any more.
-            true if !subscriber.gate.waits_for_video() => |_| false,
-            true => |packet| packet.kind == MediaKind::Video && packet.class.is_timed(),
-            false => |_| true,
-        };
-        if !subscriber.attached {
-            subscriber.gate.restart();
+        for join in asked.waiting {
+            let place = audience.places.get(&join);
+            let subscriber = place.and_then(|&place| audience.subscribers.get_mut(place));
+            let waits = |s: &&mut Subscriber| !s.attached || s.awaits_video;
+            let Some(subscriber) = subscriber.filter(waits) else {
+                continue;
+            };
+            context.work += work::DELIVERY * packets.len() as u64;
+            steps::walk(packets.len() * steps::DELIVERY);
+            let wanted: fn(&SharedPacket) -> bool = match subscriber.awaits_video {
+                // A key frame came meanwhile: what is older is of no use any more.
+                true if !subscriber.gate.waits_for_video() => |_| false,
+                true => |packet| packet.kind == MediaKind::Video && packet.class.is_timed(),
+                false => |_| true,
+            };
+            if !subscriber.attached {
+                subscriber.gate.restart();
+            }
+            subscriber.attached = true;
+            subscriber.awaits_video = false;
+            guarded(
+                context,
+                connections,
+                std::slice::from_mut(subscriber),
+                |context, connections, subscriber| {
+                    let Some(connection) = connections.get_mut(subscriber.slot) else {
+                        return;
+                    };
+                    let packets = packets.iter().filter(|&packet| wanted(packet));
+                    if let Err(reason) = subscriber.take_snapshot(context, connection, packets) {
+                        return connections.doom(subscriber.slot, reason);
+                    }
+                    connection.io.urgent = true;
+                    connections.mark_dirty(subscriber.slot);
+                },
+            );
         }
-        subscriber.attached = true;
-        subscriber.awaits_video = false;
-        guarded(
-            context,
-            connections,
-            std::slice::from_mut(subscriber),
-            |context, connections, subscriber| {
-                let Some(connection) = connections.get_mut(subscriber.slot) else {
-                    return;
-                };
-                let packets = packets.iter().filter(|&packet| wanted(packet));
-                if let Err(reason) = subscriber.take_snapshot(context, connection, packets) {
-                    return connections.doom(subscriber.slot, reason);
-                }
-                connection.io.urgent = true;
-                connections.mark_dirty(subscriber.slot);
-            },
-        );
     }
 
     /// One packet to every subscriber here: a reference each.
@@ -269,7 +289,7 @@ impl Players {
                 if subscriber.gate.take_end() {
                     connection
                         .session
-                        .notify_complete(subscriber.message_stream);
+                        .notify_complete(subscriber.lane.message_stream());
                     connections.pump(context, subscriber.slot);
                 }
             },
@@ -287,6 +307,10 @@ impl Players {
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
+        // A snapshot of what was before will not come any more.
+        if news != StreamNews::Restarted {
+            audience.asked = None;
+        }
         context.work += work::REQUEST * audience.subscribers.len() as u64;
         guarded(
             context,
@@ -317,38 +341,57 @@ impl Players {
         message_stream: u32,
         change: impl FnOnce(&mut Gate) -> Missing,
     ) -> Option<Joining> {
-        let playing = &connection.playing;
-        let &(_, stream) = playing.iter().find(|(m, _)| *m == message_stream)?;
-        let audience = self.audiences.get_mut(&stream)?;
-        let subscriber = audience
-            .subscribers
-            .iter_mut()
-            .find(|s| s.connection == connection.id && s.message_stream == message_stream)?;
+        let mut playing = connection.playing.iter();
+        let playing = playing.find(|p| p.message_stream == message_stream)?;
+        let audience = self.audiences.get_mut(&playing.stream)?;
+        let &place = audience.places.get(&playing.join)?;
+        let subscriber = audience.subscribers.get_mut(place)?;
         let missing = change(&mut subscriber.gate);
         // One that has not joined yet will be given everything.
         if missing == Missing::Nothing || !subscriber.attached {
             return None;
         }
-        let directory = context.shared.directory.lock();
-        let home = directory.home_of(stream)?;
-        context.joins += 1;
-        let join = JoinId(context.joins);
-        subscriber.join = join;
+        let shared = context.shared.clone();
+        let directory = shared.directory.lock();
+        let home = directory.home_of(playing.stream)?;
+        let waits_already = subscriber.awaits_video && audience.asked.is_some();
         subscriber.attached = missing == Missing::Video;
         subscriber.awaits_video = subscriber.attached;
-        if home == context.index {
+        if waits_already {
+            return None;
+        }
+        audience.ask(context, playing.stream, home, playing.join)
+    }
+}
+
+impl Audience {
+    /// A subscription wants a snapshot. Returned if the stream lives here: the caller is
+    /// to ask. To be called with the directory locked, so that the stream's end, which
+    /// is told with the lock held, does not overtake the question.
+    fn ask<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        stream: StreamId,
+        home: usize,
+        subscription: JoinId,
+    ) -> Option<Joining> {
+        context.joins += 1;
+        let (join, waiting) = (JoinId(context.joins), Vec::new());
+        let asked = self.asked.get_or_insert(Asked { join, waiting });
+        asked.waiting.push(subscription);
+        let worker = context.index;
+        if home == worker {
+            asked.join = join;
             return Some(Joining { stream, join });
         }
-        // Sent with the lock held, as by subscribe.
-        let worker = context.index;
-        context.send(
-            home,
-            Command::Join {
+        if asked.join == join {
+            let command = Command::Join {
                 stream,
                 worker,
                 join,
-            },
-        );
+            };
+            context.send(home, command);
+        }
         None
     }
 }
@@ -436,6 +479,8 @@ impl Subscriber {
         let mut announced = None;
         if packet.class == Class::Metadata {
             announced = as_published(context, connection, packet);
+        } else if packet.class == Class::Header && self.refuses(connection, packet, context.now) {
+            return 0;
         }
         let packet = announced.as_ref().unwrap_or(packet);
         let now = context.now;
@@ -448,7 +493,7 @@ impl Subscriber {
         }
         let before = queue.len();
         let lost_before = self.gate.dropped();
-        queue.push_through(&mut self.gate, packet, self.message_stream, now, config);
+        queue.push_through(&mut self.gate, packet, &mut self.lane, now, config);
         let lost = self.gate.dropped() - lost_before;
         let unreported = if self.loss_reported { 0 } else { lost };
         self.loss_reported = self.gate.is_shedding() && (self.loss_reported || lost > 0);
@@ -493,6 +538,9 @@ impl Subscriber {
                     None => continue,
                 },
             };
+            if packet.class == Class::Header && self.refuses(connection, packet, context.now) {
+                continue;
+            }
             if self.gate.admit(packet) {
                 if !connection.queue.reserve() {
                     return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
@@ -503,11 +551,40 @@ impl Subscriber {
                 }
                 let packet = announced.as_ref().unwrap_or(packet);
                 let queue = &mut connection.queue;
-                queue.push_media(packet.clone(), self.message_stream, context.now);
+                queue.push_media(packet.clone(), &mut self.lane, context.now);
                 self.note_frame(packet, context.now);
             }
         }
         Ok(())
+    }
+
+    /// Whether a header is one for a codec that the player said it cannot take. Then it
+    /// is told, and gets nothing of that kind until there is another codec.
+    #[cold]
+    fn refuses<S: Stream>(
+        &mut self,
+        connection: &mut Connection<S>,
+        packet: &SharedPacket,
+        now: Time,
+    ) -> bool {
+        let Some(codec) = packet.announced_codec() else {
+            return false;
+        };
+        let kind = packet.kind;
+        let refused = &mut self.refused[usize::from(kind == MediaKind::Video)];
+        let may = codec.is_none_or(|codec| connection.session.may_receive(kind, codec));
+        let changed = std::mem::replace(refused, !may) == may;
+        if changed {
+            self.gate.set_wanted(kind, may);
+        }
+        if let (true, false, Some(codec)) = (changed, may, codec) {
+            let session = &mut connection.session;
+            session.notify_unsupported(self.lane.message_stream(), codec);
+            while let Some(bytes) = session.poll_transmit() {
+                connection.queue.push_control(bytes, now);
+            }
+        }
+        !may
     }
 
     fn hear(&mut self, news: StreamNews, session: &mut Session) {
@@ -516,7 +593,7 @@ impl Subscriber {
                 self.attached = true;
                 self.awaits_video = false;
                 self.gate.restart();
-                session.notify_published(self.message_stream);
+                session.notify_published(self.lane.message_stream());
             }
             // Nobody is told, but its video starts at a key frame.
             StreamNews::Restarted => {
@@ -525,7 +602,7 @@ impl Subscriber {
             }
             StreamNews::Ended => {
                 self.attached = false;
-                session.notify_unpublished(self.message_stream);
+                session.notify_unpublished(self.lane.message_stream());
             }
         }
     }

@@ -46,6 +46,7 @@ impl<P: Platform> Worker<P> {
                 rebases: stream.stats.rebases,
                 strays: stream.stats.strays,
                 starved_frames: stream.stats.starved_frames,
+                unfed_frames: stream.stats.unfed_frames,
                 gop_bytes: stream.gop().bytes(),
                 gop_frames: stream.gop().frames(),
                 tracks: stream.tracks().list().to_vec(),
@@ -66,11 +67,7 @@ impl<P: Platform> Worker<P> {
                 bytes_out: connection.bytes_out,
                 queue_bytes: connection.queue.bytes(),
                 publishes: connection.publishing.iter().map(|p| p.stream).collect(),
-                plays: connection
-                    .playing
-                    .iter()
-                    .map(|(_, stream)| *stream)
-                    .collect(),
+                plays: connection.playing.iter().map(|p| p.stream).collect(),
             });
         }
         for (id, audience) in self.players.iter() {

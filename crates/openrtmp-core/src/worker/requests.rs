@@ -6,12 +6,13 @@ use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{RejectReason, RequestId};
 
 use super::Worker;
-use super::connection::{Connection, Publication};
+use super::connection::{Connection, Playing, Publication};
 use super::lives;
 use super::players::Joining;
 use crate::access::{AccessAction, Asked, Attempt, Decision, Refusal, reason_text};
 use crate::addresses::AddressSlot;
 use crate::config::SecondPublisher;
+use crate::credit::InFlight;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::inbox::{Command, ConnectionCommand, JoinId};
@@ -247,6 +248,7 @@ impl<P: Platform> Worker<P> {
                     epoch: grant.epoch,
                     home: grant.home,
                     attempt: request.attempt.clone(),
+                    in_flight: InFlight::new(self.context.config.queue.between_workers()),
                     heard: self.context.now,
                     whole: self.context.now,
                     pulse: grant.pulse.clone(),
@@ -494,17 +496,9 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A subscription of a connection here is over.
-    pub(super) fn unsubscribe(
-        &mut self,
-        stream: StreamId,
-        connection: ConnectionId,
-        message_stream: u32,
-    ) {
-        let last = self
-            .players
-            .unsubscribe(&mut self.context, stream, connection, message_stream);
-        if last {
-            let here = self.context.index;
+    pub(super) fn unsubscribe(&mut self, playing: Playing) {
+        if self.players.unsubscribe(&mut self.context, playing) {
+            let (stream, here) = (playing.stream, self.context.index);
             self.streams.forget_worker(&self.context, stream, here);
         }
     }
@@ -533,6 +527,8 @@ impl<P: Platform> Worker<P> {
         };
         let publication = publishing.swap_remove(index);
         connection.session.end_publish(stream, reason.detail());
+        // If it was not read for want of credit, it is now.
+        self.connections.mark_unread(slot);
         self.unpublish(&publication, Departure::of(&reason));
         self.end(slot, reason);
     }
@@ -570,8 +566,10 @@ impl<P: Platform> Worker<P> {
         if connection.session.announce_stop() || !connection.publishing.is_empty() {
             return self.connections.settle(&mut self.context, slot);
         }
-        for (message_stream, _) in &connection.playing {
-            connection.session.notify_unpublished(*message_stream);
+        for playing in &connection.playing {
+            connection
+                .session
+                .notify_unpublished(playing.message_stream);
         }
         self.end(slot, CloseReason::ServerStopped);
     }
@@ -581,8 +579,10 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        for (message_stream, _) in &connection.playing {
-            connection.session.notify_unpublished(*message_stream);
+        for playing in &connection.playing {
+            connection
+                .session
+                .notify_unpublished(playing.message_stream);
         }
         self.connections.pump(&mut self.context, slot);
         self.connections.flush(&mut self.context, slot);

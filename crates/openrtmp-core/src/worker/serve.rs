@@ -10,7 +10,7 @@ use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{Secret, Time};
 
 use super::Worker;
-use super::connection::{Connection, Publication, Released, stage_name};
+use super::connection::{Connection, Playing, Publication, Released, stage_name};
 use super::lives;
 use super::requests::{Request, WaitsFor};
 use super::session::{PLAYED, Session, SessionEvent};
@@ -44,6 +44,9 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
+        if connection.lacks_credit() && !connection.is_ending() {
+            return;
+        }
         let unhandled = std::mem::take(&mut connection.unhandled);
         let end = match self.input(slot, &unhandled, began) {
             true => self.read_socket(slot, began),
@@ -82,6 +85,9 @@ impl<P: Platform> Worker<P> {
             let Some(connection) = self.connections.get_mut(slot) else {
                 break None;
             };
+            if connection.lacks_credit() && !connection.is_ending() {
+                break None;
+            }
             if budget == 0 {
                 self.connections.mark_unread(slot);
                 break None;
@@ -134,7 +140,8 @@ impl<P: Platform> Worker<P> {
                 }
                 return true;
             }
-            if self.context.work - began >= work::SLICE {
+            let lacks_credit = connection.lacks_credit();
+            if lacks_credit || self.context.work - began >= work::SLICE {
                 let unhandled = &mut connection.unhandled;
                 unhandled.clear();
                 if unhandled.try_reserve_exact(bytes.len()).is_err() {
@@ -143,7 +150,9 @@ impl<P: Platform> Worker<P> {
                     return false;
                 }
                 unhandled.extend_from_slice(bytes);
-                self.connections.mark_unread(slot);
+                if !lacks_credit {
+                    self.connections.mark_unread(slot);
+                }
                 return false;
             }
             let stage = connection.stage();
@@ -184,6 +193,7 @@ impl<P: Platform> Worker<P> {
             SessionEvent::Media(media) => {
                 #[cfg(test)]
                 assert!(!media.payload.ends_with(crate::sim_tests::PANIC.as_bytes()));
+                let id = connection.id;
                 let Some(publication) = connection.publication(media.stream) else {
                     return;
                 };
@@ -200,8 +210,18 @@ impl<P: Platform> Worker<P> {
                 if home == self.context.index {
                     self.ingest(message);
                 } else {
-                    let credit = None;
-                    self.context.send(home, Command::Media { message, credit });
+                    let (bytes, held) = (message.payload.len(), message.payload.held_bytes());
+                    let (in_flight, publisher) = (&publication.in_flight, Some(id));
+                    let budget = &self.context.shared.budget;
+                    let credit = in_flight.take(bytes, held, budget);
+                    // Asked for before it can be given back.
+                    in_flight.must_wait();
+                    let command = Command::Media {
+                        message,
+                        credit,
+                        publisher,
+                    };
+                    self.context.send(home, command);
                 }
             }
             SessionEvent::HandshakeDone { echo_matched } => {
@@ -259,10 +279,11 @@ impl<P: Platform> Worker<P> {
             }
             SessionEvent::PlayEnd { message_stream } => {
                 self.context.work += work::REQUEST;
-                let (id, playing) = (connection.id, &mut connection.playing);
-                if let Some(index) = playing.iter().position(|(m, _)| *m == message_stream) {
-                    let (_, played) = playing.swap_remove(index);
-                    self.unsubscribe(played, id, message_stream);
+                let playing = &mut connection.playing;
+                let of_this = |p: &Playing| p.message_stream == message_stream;
+                if let Some(index) = playing.iter().position(of_this) {
+                    let played = playing.swap_remove(index);
+                    self.unsubscribe(played);
                 }
             }
             SessionEvent::Pause {
@@ -384,6 +405,8 @@ impl<P: Platform> Worker<P> {
             return;
         };
         if config.rtmp.ping_interval.is_zero()
+            // Whom we do not read is not silent.
+            || connection.lacks_credit()
             || connection.last_input + connection.ping_due(config) > now
         {
             return;
@@ -552,8 +575,8 @@ impl<P: Platform> Worker<P> {
         for publication in publishing {
             self.unpublish(&publication, departure);
         }
-        for (message_stream, stream) in playing {
-            self.unsubscribe(stream, id, message_stream);
+        for played in playing {
+            self.unsubscribe(played);
         }
         for request in pending {
             self.withdraw(id, &request);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use openrtmp_protocol::command::{Status, code};
+use openrtmp_protocol::command::{Level, Status, code};
+use openrtmp_protocol::media::FourCc;
 use openrtmp_protocol::session::{
     Capabilities, ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId,
     ServerEvent, ServerSession, SessionError, SessionLimit, Stage,
@@ -206,6 +207,31 @@ impl Session {
                 capabilities.is_some_and(Capabilities::knows_multitrack)
             }
             Session::Client(_) => true,
+        }
+    }
+
+    /// Whether the peer takes a codec that only a FourCC names, by what it announced.
+    pub(super) fn may_receive(&self, kind: MediaKind, codec: FourCc) -> bool {
+        let capabilities = match self {
+            Session::Server(session) => session.capabilities(),
+            Session::Client(_) => None,
+        };
+        capabilities.is_none_or(|capabilities| match kind {
+            MediaKind::Audio => capabilities.may_receive_audio(codec),
+            MediaKind::Video => capabilities.may_receive_video(codec),
+            MediaKind::Data => true,
+        })
+    }
+
+    /// A player is told that it gets no audio, or no video, for it cannot take the codec.
+    pub(super) fn notify_unsupported(&mut self, message_stream: u32, codec: FourCc) {
+        if let Session::Server(session) = self {
+            let status = Status {
+                level: Level::Warning,
+                code: code::PLAY_NO_SUPPORTED_TRACK.to_owned(),
+                description: format!("{codec} is not among the codecs that were announced"),
+            };
+            session.send_status(message_stream, &status);
         }
     }
 

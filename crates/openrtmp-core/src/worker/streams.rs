@@ -13,14 +13,17 @@ use super::context::Context;
 use super::lives;
 use super::timers::Timer;
 use super::work;
+use crate::budget::Charge;
 use crate::events::{CloseReason, Event};
 use crate::id::{PublisherId, StreamId};
 use crate::inbox::{Command, ConnectionCommand, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
+use crate::secret::StreamName;
 use crate::stream::clock::{Irregularity, Oddity};
 use crate::stream::directory::Grant;
+use crate::stream::feed::{Feed, Offered};
 use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
 use crate::stream::stream::Stream;
@@ -55,10 +58,11 @@ impl Streams {
         }
         let now = context.now;
         let known = self.streams.contains_key(&grant.id);
+        let budget = &context.shared.budget;
         let stream = self
             .streams
             .entry(grant.id)
-            .or_insert_with(|| Stream::new(grant.id, grant.name.clone(), now));
+            .or_insert_with(|| Stream::new(grant.id, grant.name.clone(), now, budget));
         // Not what the directory saw: the one before may have left meanwhile.
         let takeover = stream.publisher.is_some();
         let replaced = takeover.then(|| match stream.connection() {
@@ -67,9 +71,7 @@ impl Streams {
         });
         stream.start_publisher(grant.publisher, grant.epoch);
         for worker in grant.workers {
-            if !stream.workers.contains(&worker) {
-                stream.workers.push(worker);
-            }
+            stream.add_feed(worker, &context.config);
         }
         if known {
             stream.taps.iter_mut().for_each(TapSink::push_republished);
@@ -92,11 +94,12 @@ impl Streams {
             false => StreamNews::Began,
         };
         let stream = grant.id;
-        let workers = &self.streams.get(&stream)?.workers;
-        for &worker in workers.iter().filter(|&&worker| worker != context.index) {
+        let known = self.streams.get(&stream)?;
+        let elsewhere = known.feeds.iter().map(|feed| feed.worker);
+        for worker in elsewhere.filter(|&worker| worker != context.index) {
             context.send(worker, Command::StreamNews { stream, news });
         }
-        workers.contains(&context.index).then_some(news)
+        known.feeds(context.index).then_some(news)
     }
 
     /// A message of a stream's publisher, on its way to all who get it. Players of this
@@ -109,7 +112,11 @@ impl Streams {
     ) {
         context.work += work::INGEST;
         let now = context.now;
-        let shared = &context.shared;
+        let shared = context.shared.clone();
+        // Before anybody's frame is refused.
+        if shared.budget.is_short() {
+            shared.relieve();
+        }
         let PublisherMessage {
             stream: id,
             epoch,
@@ -146,16 +153,10 @@ impl Streams {
         }
         for packet in ingested.headers.iter().chain(&ingested.packet) {
             stream.taps.retain_mut(|tap| tap.push(packet, now));
-            let shared = &context.shared;
-            for &worker in stream
-                .workers
-                .iter()
-                .filter(|&&worker| worker != context.index)
-            {
-                let packet = packet.clone();
-                shared.inboxes[worker].send(Command::Packet { stream: id, packet });
+            if stream.feeds.iter().any(|feed| feed.worker != context.index) {
+                feed_others(context, stream, packet);
             }
-            if stream.workers.contains(&context.index) {
+            if stream.feeds(context.index) {
                 here(context, packet);
             }
         }
@@ -164,6 +165,10 @@ impl Streams {
         }
         if let Some(limit) = ingested.limit {
             context.report_limit(limit, stream.connection());
+            if limit == Limit::Memory && context.may_log(Cause::Limit(limit), log::Level::Warn) {
+                let name = &stream.name;
+                log::warn!(stream:% = name; "frames are refused for want of memory");
+            }
         }
         let limit = context.config.limits.publisher_bitrate;
         if let Some(rate) = ingested.rate
@@ -322,20 +327,21 @@ impl Streams {
         join: JoinId,
     ) -> Option<Vec<SharedPacket>> {
         let stream = self.streams.get_mut(&id)?;
-        if !stream.workers.contains(&worker) {
-            stream.workers.push(worker);
-        }
+        stream.add_feed(worker, &context.config);
         let packets = stream.snapshot(&context.shared.budget, context.now);
         context.work += work::DELIVERY * packets.len() as u64;
         if worker == context.index {
             return Some(packets);
         }
+        let room = packets.capacity() * size_of::<SharedPacket>() + size_of::<Command>();
+        let charge = Charge::new(&context.shared.budget, room);
         context.send(
             worker,
             Command::Snapshot {
                 stream: id,
                 join,
                 packets,
+                charge,
             },
         );
         None
@@ -353,7 +359,20 @@ impl Streams {
             return;
         }
         if let Some(stream) = self.streams.get_mut(&id) {
-            stream.workers.retain(|&w| w != worker);
+            stream.feeds.retain(|feed| feed.worker != worker);
+        }
+    }
+
+    /// Memory is short: a stream's cached frames go.
+    pub(super) fn forget_cache<P: Platform>(&mut self, context: &Context<P>, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id)
+            && stream.give_way()
+        {
+            context.report_limit(Limit::Memory, stream.connection());
+            if context.may_log(Cause::Limit(Limit::Memory), log::Level::Warn) {
+                let name = &stream.name;
+                log::warn!(stream:% = name; "the cached frames are dropped for want of memory");
+            }
         }
     }
 
@@ -415,9 +434,58 @@ impl Streams {
     /// have left too. The host's own publisher cannot be told to.
     pub(super) fn can_stop(&self) -> bool {
         self.streams.values().all(|stream| {
-            stream.workers.is_empty()
-                && matches!(stream.publisher, None | Some(PublisherId::Host(_)))
+            stream.feeds.is_empty() && matches!(stream.publisher, None | Some(PublisherId::Host(_)))
         })
+    }
+}
+
+/// A packet for the players of other workers, as far as those keep up.
+fn feed_others<P: Platform>(context: &mut Context<P>, stream: &mut Stream, packet: &SharedPacket) {
+    let shared = context.shared.clone();
+    let mut headers = Vec::new();
+    if stream.feeds.iter().any(Feed::wants_headers) {
+        headers = stream
+            .headers_for_joiners(&shared.budget, context.now)
+            .to_vec();
+    }
+    for feed in &mut stream.feeds {
+        if feed.worker == context.index {
+            continue;
+        }
+        let mut missed: &[SharedPacket] = &[];
+        if feed.wants_headers() {
+            feed.renew();
+            missed = &headers;
+        }
+        for packet in missed.iter().chain([packet]) {
+            match feed.offer(packet, &shared.budget) {
+                Offered::Sent(credit) => {
+                    let packet = packet.clone();
+                    shared.inboxes[feed.worker].send(Command::Packet {
+                        stream: stream.id,
+                        packet,
+                        credit,
+                    });
+                }
+                Offered::Lost { reached } => {
+                    stream.stats.unfed_frames += 1;
+                    context.totals.dropped_frames += 1;
+                    if let Some(limit) = reached {
+                        report_unfed(context, &stream.name, feed.worker, limit);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn report_unfed<P: Platform>(context: &Context<P>, name: &StreamName, worker: usize, limit: Limit) {
+    context.report_limit(limit, None);
+    if context.may_log(Cause::TooSlow, log::Level::Warn) {
+        log::warn!(
+            stream:% = name, worker = worker;
+            "a worker does not keep up; its players lose video to the next key frame"
+        );
     }
 }
 

@@ -55,6 +55,20 @@ impl Payload {
         self.buffer.len()
     }
 
+    /// The same bytes in a buffer that is not much larger: this one if it keeps at most
+    /// an eighth, or 64 bytes, more than it needs, else a copy. `None` if there is no
+    /// memory for one.
+    ///
+    /// What is left of a message once its front was dropped would otherwise keep all of
+    /// it alive.
+    pub fn try_compact(self) -> Option<Payload> {
+        let needed = HEADROOM + self.len();
+        match self.held_bytes() > needed + (needed / 8).max(64) {
+            true => Payload::try_copy_from_slice(&self),
+            false => Some(self),
+        }
+    }
+
     /// A copy of `bytes`, with room in front; `None` if there is no memory for it.
     pub fn try_copy_from_slice(bytes: &[u8]) -> Option<Payload> {
         joined(&[0; HEADROOM], bytes).map(Payload::with_headroom)
@@ -162,6 +176,19 @@ mod tests {
         let header = [7; HEADROOM + 1];
         let wire = Payload::copy_from_slice(b"x").with_header(&header).unwrap();
         assert_eq!(wire, [&header[..], b"x"].concat());
+    }
+
+    #[test]
+    fn what_little_is_left_of_a_large_buffer_is_copied() {
+        for (length, dropped, copied) in [(20, 16, false), (1000, 100, false), (1000, 900, true)] {
+            let mut payload = Payload::copy_from_slice(&vec![7; length]);
+            payload.advance(dropped);
+            let before = payload.as_ptr();
+            let compact = payload.try_compact().unwrap();
+            assert_eq!(compact, vec![7; length - dropped]);
+            assert_eq!(compact.as_ptr() != before, copied, "{dropped} of {length}");
+            assert!(compact.held_bytes() <= HEADROOM + compact.len() + 100);
+        }
     }
 
     #[test]

@@ -148,6 +148,19 @@ impl ChunkHeaders {
         headers
     }
 
+    /// The same headers for another time.
+    pub fn with_timestamp(&self, timestamp: u32) -> ChunkHeaders {
+        let mut headers = self.clone();
+        let basic = usize::from(self.basic_len);
+        let time = timestamp.min(EXTENDED).to_be_bytes();
+        headers.first[basic..basic + 3].copy_from_slice(&time[1..]);
+        let extended = basic + MESSAGE_HEADER;
+        headers.first[extended..extended + 4].copy_from_slice(&timestamp.to_be_bytes());
+        headers.next[basic..basic + 4].copy_from_slice(&timestamp.to_be_bytes());
+        headers.extended_len = if timestamp >= EXTENDED { 4 } else { 0 };
+        headers
+    }
+
     /// Bytes the message takes on the wire at this chunk size (at least 1).
     pub fn wire_len(&self, payload: usize, chunk_size: u32) -> usize {
         let chunk_size = chunk_size.max(1) as usize;
@@ -228,12 +241,15 @@ impl ChunkHeaders {
 /// A message ready to be written, made once for all who get it.
 ///
 /// Header and payload lie in one piece: at a chunk size the payload fits in, the
-/// message is one slice.
+/// message is one slice. That does not hold for what
+/// [`with_timestamp`](WireMessage::with_timestamp) makes.
 #[derive(Clone, Debug)]
 pub struct WireMessage {
     headers: ChunkHeaders,
-    /// The fmt 0 header and the payload.
+    /// The fmt 0 header, unless it is apart, and the payload.
     wire: Bytes,
+    /// Where in `wire` the payload begins.
+    start: u8,
 }
 
 impl WireMessage {
@@ -251,8 +267,22 @@ impl WireMessage {
         payload: Payload,
     ) -> Option<WireMessage> {
         let headers = ChunkHeaders::new(chunk_stream, kind, stream, timestamp, payload.len());
+        let start = headers.first().len() as u8;
         let wire = payload.with_header(headers.first())?;
-        Some(WireMessage { headers, wire })
+        Some(WireMessage {
+            headers,
+            wire,
+            start,
+        })
+    }
+
+    /// The same message at another time, with the same payload: nothing is copied.
+    pub fn with_timestamp(&self, timestamp: u32) -> WireMessage {
+        WireMessage {
+            headers: self.headers.with_timestamp(timestamp),
+            wire: self.wire.slice(usize::from(self.start)..),
+            start: 0,
+        }
     }
 
     /// Its chunk headers.
@@ -262,7 +292,7 @@ impl WireMessage {
 
     /// Its payload.
     pub fn payload(&self) -> &[u8] {
-        &self.wire[self.headers.first().len()..]
+        &self.wire[usize::from(self.start)..]
     }
 
     /// Part of its payload, by reference.
@@ -271,8 +301,8 @@ impl WireMessage {
     ///
     /// If the range is not within the payload.
     pub fn payload_slice(&self, range: Range<usize>) -> Bytes {
-        let header = self.headers.first().len();
-        self.wire.slice(header + range.start..header + range.end)
+        let start = usize::from(self.start);
+        self.wire.slice(start + range.start..start + range.end)
     }
 
     /// Bytes it takes on the wire at this chunk size (at least 1).
@@ -280,9 +310,9 @@ impl WireMessage {
         self.headers.wire_len(self.payload().len(), chunk_size)
     }
 
-    /// All of it but the first `skip` bytes, if it is one chunk.
+    /// All of it but the first `skip` bytes, if it is one chunk and lies in one piece.
     pub fn as_one_slice(&self, chunk_size: u32, skip: usize) -> Option<&[u8]> {
-        let one = self.payload().len() <= chunk_size as usize;
+        let one = self.start > 0 && self.payload().len() <= chunk_size as usize;
         one.then(|| self.wire.get(skip..)).flatten()
     }
 
@@ -290,9 +320,12 @@ impl WireMessage {
     /// and the first chunk are one.
     pub fn slices(&self, chunk_size: u32, skip: usize) -> impl Iterator<Item = &[u8]> {
         let chunk_size = chunk_size.max(1) as usize;
-        let first_chunk = self.headers.first().len() + chunk_size;
         let headers = &self.headers;
-        headers.cut(&[], &self.wire, first_chunk, chunk_size, skip)
+        let (apart, first_chunk) = match self.start {
+            0 => (headers.first(), chunk_size),
+            start => (&[][..], usize::from(start) + chunk_size),
+        };
+        headers.cut(apart, &self.wire, first_chunk, chunk_size, skip)
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::amf::{Object, Value};
-use crate::media::FourCc;
+use crate::media::{AudioCodec, FourCc, VideoCodec};
 
 /// Bits of `capsEx` (Enhanced RTMP v2).
 pub mod caps_ex {
@@ -98,16 +98,36 @@ impl Capabilities {
         self.caps_ex & caps_ex::MULTITRACK != 0 || !self.video.is_empty() || !self.audio.is_empty()
     }
 
-    /// Whether the peer can decode or forward a codec; peers that said nothing may.
+    /// Whether the peer can decode or forward a codec of video that only a FourCC names.
+    /// Peers that said nothing of video may.
     pub fn may_receive_video(&self, fourcc: FourCc) -> bool {
-        if self.four_cc_list.is_empty() && self.video.is_empty() {
-            return true;
-        }
-        let fourcc = fourcc.as_string();
-        let fits = |code: &str| code == ANY || code == fourcc;
-        self.four_cc_list.iter().any(|code| fits(code))
-            || self
-                .video
+        let is_video = |code| !matches!(VideoCodec::from(code), VideoCodec::Other(_));
+        self.may_receive(fourcc, &self.video, is_video)
+    }
+
+    /// The same of audio.
+    pub fn may_receive_audio(&self, fourcc: FourCc) -> bool {
+        let is_audio = |code| !matches!(AudioCodec::from(code), AudioCodec::Other(_));
+        self.may_receive(fourcc, &self.audio, is_audio)
+    }
+
+    /// A list of codecs of another kind, as those of Enhanced RTMP v1 are of video, says
+    /// nothing.
+    fn may_receive(
+        &self,
+        fourcc: FourCc,
+        map: &[(String, u32)],
+        is_of_kind: impl Fn(FourCc) -> bool,
+    ) -> bool {
+        let text = fourcc.as_string();
+        let fits = |code: &str| code == ANY || code == text;
+        let code_of = |code: &str| code.as_bytes().try_into().ok().map(FourCc);
+        let mut listed = self.four_cc_list.iter();
+        let says_something = !map.is_empty()
+            || listed.any(|code| code == ANY || code_of(code).is_some_and(&is_of_kind));
+        !says_something
+            || self.four_cc_list.iter().any(|code| fits(code))
+            || map
                 .iter()
                 .any(|(code, bits)| fits(code) && bits & (CAN_DECODE | CAN_FORWARD) != 0)
     }
@@ -252,5 +272,11 @@ mod tests {
         assert!(peer(&[], &[("*", 4)]).may_receive_video(hevc));
         assert!(!peer(&["av01"], &[]).may_receive_video(hevc));
         assert!(!peer(&[], &[("hvc1", 2)]).may_receive_video(hevc));
+        let opus = FourCc(*b"Opus");
+        assert!(peer(&["Opus"], &[]).may_receive_video(hevc), "not of video");
+        assert!(peer(&["av01"], &[("av01", 1)]).may_receive_audio(opus));
+        assert!(peer(&["Opus"], &[]).may_receive_audio(opus));
+        assert!(!peer(&["fLaC"], &[]).may_receive_audio(opus));
+        assert!(peer(&["*"], &[]).may_receive_audio(opus));
     }
 }

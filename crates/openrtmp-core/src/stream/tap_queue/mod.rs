@@ -30,6 +30,7 @@ use stream_queue::{Pushed, StreamQueue, near};
 use super::class::Class;
 use super::packet::SharedPacket;
 use super::tracks::Track;
+use crate::budget::Budget;
 use crate::id::StreamId;
 use crate::secret::StreamName;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -52,6 +53,7 @@ pub struct TapStream {
 pub(crate) struct TapQueue {
     selection: Selection,
     bound: Bound,
+    budget: Arc<Budget>,
     closed: AtomicBool,
     signal: Signal,
     /// Queues for the reader to look at, each once.
@@ -97,11 +99,12 @@ pub(crate) enum TapNews {
 }
 
 impl TapQueue {
-    pub(crate) fn new(selection: Selection, bound: Bound) -> Arc<TapQueue> {
+    pub(crate) fn new(selection: Selection, bound: Bound, budget: &Arc<Budget>) -> Arc<TapQueue> {
         let (sender, receiver) = mpsc::channel();
         Arc::new(TapQueue {
             selection,
             bound,
+            budget: budget.clone(),
             closed: AtomicBool::new(false),
             signal: Signal::default(),
             ready: sender,
@@ -117,7 +120,7 @@ impl TapQueue {
 
     /// Another, for the same streams and with the same bound.
     pub(crate) fn renewed(&self) -> Arc<TapQueue> {
-        TapQueue::new(self.selection.clone(), self.bound)
+        TapQueue::new(self.selection.clone(), self.bound, &self.budget)
     }
 
     pub(crate) fn selection(&self) -> &Selection {
@@ -300,7 +303,7 @@ impl TapSink {
         let clock = first.map_or(start.clock, |p| near(start.clock, p.timestamp));
         let serial = tap.serials.fetch_add(1, Ordering::Relaxed);
         let stream = Arc::new(start.stream);
-        let queue = StreamQueue::new(stream, serial, clock);
+        let queue = StreamQueue::new(stream, serial, clock, &tap.budget);
         let mut sink = TapSink {
             queue: Arc::new(queue),
             tap,

@@ -8,9 +8,12 @@ use std::time::Duration;
 use openrtmp_protocol::Time;
 
 use super::{TapNews, TapStream, lock};
+use crate::budget::{Budget, Charge, Holder, Share};
+use crate::steps;
 use crate::stream::class::Class;
 use crate::stream::gate::Gate;
-use crate::stream::packet::SharedPacket;
+use crate::stream::packet::{Packet, SharedPacket};
+use crate::stream::room;
 use crate::stream::tracks::Track;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -76,15 +79,23 @@ pub(super) struct StreamQueue {
 }
 
 struct State {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Slot>,
     /// Bytes that the entries refer to.
     bytes: usize,
+    /// The number of the next entry.
+    next: u64,
+    /// The number of the newest key frame, which may be taken already.
+    newest_key: Option<u64>,
+    /// Nothing before this number may be dropped.
+    swept: u64,
     gate: Gate,
     /// Stream time of the newest frame in milliseconds: the 32 bits of the next one
     /// are near it.
     clock: i64,
-    /// When the oldest frame that may be dropped came in.
-    oldest_droppable: Option<Time>,
+    /// The oldest frame that may be dropped: its number, and when it came in.
+    oldest_droppable: Option<(u64, Time)>,
+    /// The oldest of all frames.
+    oldest_frame: Option<(u64, Time)>,
     /// Lost since the last entry.
     losing: Option<Loss>,
     /// Frames lost in all.
@@ -94,6 +105,15 @@ struct State {
     ended: bool,
     /// Nothing more comes out.
     over: bool,
+    /// The room for entries.
+    charge: Charge,
+    share: Share,
+}
+
+/// A place in the queue. Numbers grow along it, and none is used twice.
+struct Slot {
+    number: u64,
+    entry: Entry,
 }
 
 enum Entry {
@@ -128,6 +148,13 @@ impl Entry {
             _ => None,
         }
     }
+
+    fn frame_since(&self) -> Option<Time> {
+        match self {
+            Entry::Packet { packet, queued, .. } if !is_header(packet) => Some(*queued),
+            _ => None,
+        }
+    }
 }
 
 /// What became of a push.
@@ -143,21 +170,32 @@ pub(super) enum Pushed {
 
 impl StreamQueue {
     /// Listed from the start: the reader is to be told that the stream is there.
-    pub(super) fn new(stream: Arc<TapStream>, serial: usize, clock: i64) -> StreamQueue {
+    pub(super) fn new(
+        stream: Arc<TapStream>,
+        serial: usize,
+        clock: i64,
+        budget: &Arc<Budget>,
+    ) -> StreamQueue {
         StreamQueue {
             stream,
             serial,
             state: Mutex::new(State {
                 entries: VecDeque::new(),
                 bytes: 0,
+                next: 0,
+                newest_key: None,
+                swept: 0,
                 gate: Gate::joining(),
                 clock,
                 oldest_droppable: None,
+                oldest_frame: None,
                 losing: None,
                 lost: 0,
                 listed: true,
                 ended: false,
                 over: false,
+                charge: Charge::new(budget, 0),
+                share: Share::new(budget, Holder::Tap),
             }),
         }
     }
@@ -228,6 +266,7 @@ impl StreamQueue {
         state.over = true;
         state.entries = VecDeque::new();
         state.bytes = 0;
+        state.account();
         state.losing.take()
     }
 
@@ -260,7 +299,7 @@ impl State {
         if self.over {
             return None;
         }
-        let Some(entry) = self.entries.pop_front() else {
+        let Some(Slot { number, entry }) = self.entries.pop_front() else {
             // The gap may go on: it is told once it has ended.
             if !self.ended {
                 return None;
@@ -272,9 +311,8 @@ impl State {
             return Some(TapNews::Ended);
         };
         self.bytes -= entry.len();
-        if entry.droppable_since().is_some() {
-            self.find_oldest_droppable();
-        }
+        self.find_oldest(number + 1);
+        self.account();
         Some(match entry {
             Entry::Packet { packet, time, .. } => TapNews::Packet {
                 packet,
@@ -305,63 +343,92 @@ impl State {
             if !self.gate.is_shedding() {
                 self.tell_loss();
             }
-            self.bytes += packet.len();
-            if packet.is_droppable() && self.oldest_droppable.is_none() {
-                self.oldest_droppable = Some(now);
-            }
-            self.entries.push_back(Entry::Packet {
+            let entry = Entry::Packet {
                 packet: packet.clone(),
                 time: self.clock,
                 queued: now,
-            });
+            };
+            if entry.is_key() {
+                self.newest_key = Some(self.next);
+            }
+            let number = self.next;
+            if packet.is_droppable() {
+                self.oldest_droppable.get_or_insert((number, now));
+            }
+            if !is_header(packet) {
+                self.oldest_frame.get_or_insert((number, now));
+            }
+            self.append(entry);
         }
         // What stays when video is dropped is bounded too: audio of a host that never
         // comes back.
-        if self.is_far_over_bound(now, bound) {
+        if self.is_far_over_bound(now, bound) || self.share.is_to_give_way(self.footprint()) {
             self.drop_all(true);
+        }
+        self.account();
+    }
+
+    fn append(&mut self, entry: Entry) {
+        self.bytes += entry.len();
+        self.entries.push_back(Slot {
+            number: self.next,
+            entry,
+        });
+        self.next += 1;
+    }
+
+    /// What it keeps alive, as if it were the only one.
+    fn footprint(&self) -> usize {
+        self.bytes + self.entries.len() * (size_of::<Slot>() + Packet::OVERHEAD)
+    }
+
+    /// Counts its room, and gives back what a burst left.
+    fn account(&mut self) {
+        room::give_back(&mut self.entries);
+        let room = room::charged(&self.entries);
+        if room != self.charge.bytes() {
+            self.charge.set(room);
         }
     }
 
     fn is_over_bound(&self, now: Time, bound: Bound) -> bool {
-        let age = self.oldest_droppable.map(|since| now.since(since));
+        let age = self.oldest_droppable.map(|(_, since)| now.since(since));
         self.bytes > bound.bytes || age.zip(bound.delay).is_some_and(|(age, most)| age > most)
     }
 
     fn is_far_over_bound(&self, now: Time, bound: Bound) -> bool {
-        let footprint = self.bytes + self.entries.len() * size_of::<Entry>();
-        footprint > bound.bytes.saturating_mul(2)
+        let bytes = self.bytes + self.entries.len() * size_of::<Slot>();
+        bytes > bound.bytes.saturating_mul(2)
             || bound.delay.is_some_and(|most| self.age(now) > most * 2)
     }
 
     /// How long the oldest frame has waited.
     fn age(&self, now: Time) -> Duration {
-        let oldest = self.entries.iter().find_map(|entry| match entry {
-            Entry::Packet { packet, queued, .. } => (!is_header(packet)).then_some(*queued),
-            _ => None,
-        });
-        oldest.map_or(Duration::ZERO, |since| now.since(since))
+        self.oldest_frame
+            .map_or(Duration::ZERO, |(_, since)| now.since(since))
     }
 
     /// Drops inter frames up to the newest key frame of the default track; if that
     /// does not do, those after it too, and those that come until the next.
     fn shed(&mut self, next: &SharedPacket, now: Time, bound: Bound) {
-        let newest_key = self.entries.iter().rposition(Entry::is_key);
-        if let Some(key) = newest_key {
+        let front = self.entries.front().map_or(self.next, |slot| slot.number);
+        if let Some(key) = self.newest_key.filter(|&key| key >= front) {
             self.drop_inter_frames(key);
             if !self.is_over_bound(now, bound) {
                 return;
             }
         }
-        let dropped = self.drop_inter_frames(self.entries.len());
+        let dropped = self.drop_inter_frames(self.next);
         // Without video there is no key frame to wait for.
         if dropped || next.is_droppable() {
             self.gate.shed(0, true);
         }
     }
 
-    /// Drops the inter frames before `end`, which is a key frame or the end, and tells
-    /// of them before each key frame. False if there are none.
-    fn drop_inter_frames(&mut self, end: usize) -> bool {
+    /// Drops the inter frames before the number `end`, which is that of a key frame or of
+    /// the next entry, and tells of them before each key frame. Those that stay there are
+    /// not looked at again. False if there are none.
+    fn drop_inter_frames(&mut self, end: u64) -> bool {
         // A loss of nothing stands for what is to go.
         const NOTHING: Loss = Loss {
             frames: 0,
@@ -371,32 +438,60 @@ impl State {
         };
         let lost = self.lost;
         let (mut gap, mut place) = (None, 0);
-        for index in 0..end {
-            match &self.entries[index] {
+        let first = self.place(self.swept);
+        let end_place = self.place(end).max(first);
+        self.swept = self.swept.max(end);
+        for index in first..end_place {
+            match &self.entries[index].entry {
                 Entry::Packet { packet, time, .. } if packet.is_droppable() => {
                     self.bytes -= packet.len();
                     self.lost += 1;
                     merge(&mut gap, &Loss::of(packet, *time));
-                    self.entries[index] = Entry::Lost(NOTHING);
+                    self.entries[index].entry = Entry::Lost(NOTHING);
                     place = index;
                 }
                 entry if entry.is_key() => {
                     if let Some(loss) = gap.take() {
-                        self.entries[place] = Entry::Lost(loss);
+                        self.entries[place].entry = Entry::Lost(loss);
                     }
                 }
                 _ => {}
             }
         }
         match gap {
-            Some(loss) if end < self.entries.len() => self.entries[place] = Entry::Lost(loss),
+            Some(loss) if end_place < self.entries.len() => {
+                self.entries[place].entry = Entry::Lost(loss);
+            }
             Some(loss) => merge(&mut self.losing, &loss),
             None => {}
         }
-        self.entries
-            .retain(|entry| !matches!(entry, Entry::Lost(loss) if loss.frames == 0));
-        self.find_oldest_droppable();
+        steps::walk(end_place - first);
+        if self.lost > lost {
+            self.close_up(first);
+            self.find_oldest(0);
+        }
         self.lost > lost
+    }
+
+    /// Takes out what stands for nothing, from a place on.
+    fn close_up(&mut self, first: usize) {
+        let mut kept = first;
+        for index in first..self.entries.len() {
+            if !matches!(&self.entries[index].entry, Entry::Lost(loss) if loss.frames == 0) {
+                self.entries.swap(kept, index);
+                kept += 1;
+            }
+        }
+        steps::walk(self.entries.len() - first);
+        self.entries.truncate(kept);
+    }
+
+    /// The place of the first entry with this number or a greater one.
+    fn place(&self, number: u64) -> usize {
+        self.entries.partition_point(|slot| {
+            steps::walk(1);
+            slot.number < number
+        })
     }
 
     /// Drops everything but what frames to come need: the newest metadata and headers,
@@ -405,8 +500,8 @@ impl State {
         let mut seen = Vec::new();
         let (mut tracks, mut republished, mut video) = (false, false, false);
         let (mut sum, mut count) = (None, 0);
-        for entry in std::mem::take(&mut self.entries).into_iter().rev() {
-            let keep = match &entry {
+        for slot in std::mem::take(&mut self.entries).into_iter().rev() {
+            let keep = match &slot.entry {
                 Entry::Packet { packet, time, .. } => {
                     let place = (packet.class, packet.slot);
                     let is_header = is_header(packet);
@@ -416,7 +511,9 @@ impl State {
                         merge(&mut sum, &Loss::of(packet, *time));
                     }
                     let keep = is_header && !seen.contains(&place);
-                    seen.push(place);
+                    if keep {
+                        seen.push(place);
+                    }
                     keep
                 }
                 Entry::Tracks(_) => !std::mem::replace(&mut tracks, true),
@@ -427,12 +524,13 @@ impl State {
                 }
             };
             if keep {
-                self.entries.push_front(entry);
+                self.entries.push_front(slot);
             } else {
-                self.bytes -= entry.len();
+                self.bytes -= slot.entry.len();
             }
         }
-        self.oldest_droppable = None;
+        (self.oldest_droppable, self.oldest_frame) = (None, None);
+        self.account();
         if let Some(loss) = &sum {
             merge(&mut self.losing, loss);
         }
@@ -449,7 +547,7 @@ impl State {
 
     fn tell_loss(&mut self) {
         if let Some(loss) = self.losing.take() {
-            self.entries.push_back(Entry::Lost(loss));
+            self.append(Entry::Lost(loss));
         }
     }
 
@@ -457,13 +555,32 @@ impl State {
     fn tell(&mut self, entry: Entry) {
         if !self.over && self.entries.try_reserve(2).is_ok() {
             self.tell_loss();
-            self.bytes += entry.len();
-            self.entries.push_back(entry);
+            self.append(entry);
+            self.account();
         }
     }
 
-    fn find_oldest_droppable(&mut self) {
-        self.oldest_droppable = self.entries.iter().find_map(Entry::droppable_since);
+    /// Entries are gone, at least those before the number `front`: the oldest frames may
+    /// be others now. Each is behind the one before, so no entry is passed twice.
+    fn find_oldest(&mut self, front: u64) {
+        self.oldest_droppable = self.still(self.oldest_droppable, front, Entry::droppable_since);
+        self.oldest_frame = self.still(self.oldest_frame, front, Entry::frame_since);
+    }
+
+    fn still(
+        &self,
+        oldest: Option<(u64, Time)>,
+        front: u64,
+        since: impl Fn(&Entry) -> Option<Time>,
+    ) -> Option<(u64, Time)> {
+        let (number, _) = oldest?;
+        if front > 0 && number >= front {
+            return oldest;
+        }
+        self.entries.range(self.place(number)..).find_map(|slot| {
+            steps::walk(1);
+            since(&slot.entry).map(|since| (slot.number, since))
+        })
     }
 }
 

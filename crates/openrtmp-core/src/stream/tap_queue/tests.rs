@@ -1,16 +1,18 @@
 use super::*;
+use crate::steps;
 use crate::stream::class::Class::{Audio, Header, Inter, Key, Metadata};
 use crate::stream::test_packet;
 
-/// Bytes of each packet.
-const SIZE: usize = 100;
+/// Bytes of each packet: beside them what an entry takes is little.
+const SIZE: usize = 10_000;
 
 fn at(ms: u64) -> Time {
     Time::from_micros(ms * 1000)
 }
 
 fn queue(bytes: usize, delay: Option<Duration>) -> Arc<TapQueue> {
-    TapQueue::new(Selection::ALL, Bound { bytes, delay })
+    let budget = Budget::new(usize::MAX);
+    TapQueue::new(Selection::ALL, Bound { bytes, delay }, &budget)
 }
 
 fn attach(tap: &Arc<TapQueue>, id: u64) -> TapSink {
@@ -103,7 +105,7 @@ fn a_young_key_frame_in_the_queue_ends_a_loss_at_once() {
 
 #[test]
 fn a_stream_of_audio_alone_loses_all_at_twice_the_bytes_and_goes_on() {
-    let tap = queue(1000, None);
+    let tap = queue(20 * SIZE, None);
     let mut sink = attach(&tap, 1);
     push(&mut sink, Metadata, 0);
     push(&mut sink, Header, 0);
@@ -278,4 +280,28 @@ fn another_publisher_is_told_of_in_its_place() {
         "1: Key 120",
     ];
     assert_eq!(taken(&tap), expected);
+}
+
+#[test]
+fn a_push_costs_the_same_however_many_wait() {
+    let dearest = |waiting: u32| {
+        let tap = queue(usize::MAX / 4, Some(Duration::from_millis(100)));
+        let mut sink = attach(&tap, 1);
+        // Metadata without end, which nothing drops, and key frames between.
+        let class = |n: u32| [Metadata, Key, Inter, Header][n as usize % 4];
+        let mut push = |n: u32, now: Time| {
+            let before = steps::taken();
+            assert!(sink.push(&test_packet(class(n), n, 1), now));
+            steps::taken() - before
+        };
+        for n in 0..waiting {
+            push(n, at(0));
+        }
+        // Late enough to drop what may be, not all.
+        let late = waiting + 4..waiting + 1000;
+        push(waiting, at(150));
+        late.map(|n| push(n, at(150))).max()
+    };
+    let (few, many) = (dearest(100), dearest(50_000));
+    assert!(many < few.map(|few| few + 60), "{few:?} and {many:?}");
 }

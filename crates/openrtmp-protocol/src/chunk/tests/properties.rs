@@ -87,6 +87,7 @@ proptest! {
         message in message(20_000),
         chunk_size in chunk_size(),
         skip in any::<prop::sample::Index>(),
+        before in any::<u32>(),
     ) {
         let mut writer = ChunkWriter::new();
         writer.set_chunk_size(chunk_size);
@@ -107,13 +108,13 @@ proptest! {
         prop_assert!(slices.iter().all(|slice| !slice.is_empty()));
         prop_assert!(slices.concat() == wire[skip..]);
 
-        for payload in [message.payload.clone(), Payload::copy_from_slice(payload)] {
+        for own in [message.payload.clone(), Payload::copy_from_slice(payload)] {
             let whole = WireMessage::new(
                 message.chunk_stream,
                 message.kind,
                 message.stream,
                 message.timestamp,
-                payload,
+                own,
             )
             .expect("memory");
             prop_assert_eq!(whole.payload(), &message.payload[..]);
@@ -127,6 +128,22 @@ proptest! {
             } else {
                 prop_assert!(whole.payload().len() > chunk_size as usize);
             }
+            let moved = WireMessage::new(
+                message.chunk_stream,
+                message.kind,
+                message.stream,
+                before,
+                message.payload.clone(),
+            )
+            .expect("memory")
+            .with_timestamp(message.timestamp);
+            prop_assert_eq!(moved.payload(), &message.payload[..]);
+            prop_assert_eq!(moved.payload_slice(0..payload.len()), payload);
+            prop_assert_eq!(moved.wire_len(chunk_size), wire.len());
+            let slices: Vec<&[u8]> = moved.slices(chunk_size, skip).collect();
+            prop_assert!(slices.iter().all(|slice| !slice.is_empty()));
+            prop_assert!(slices.concat() == wire[skip..]);
+            prop_assert!(moved.as_one_slice(chunk_size, skip).is_none());
         }
     }
 }
