@@ -351,7 +351,7 @@ mod tests {
         std::fs::write(&file, "worker: 2\n").unwrap();
         let error = super::config(&with_file).unwrap_err();
         assert!(
-            error.contains("server.yml: worker: no such setting"),
+            error.contains("server.yml: line 1: worker: no such setting"),
             "{error}"
         );
     }
