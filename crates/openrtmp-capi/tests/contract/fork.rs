@@ -20,10 +20,8 @@ fn a_child_is_told_that_its_parents_handles_are_not_its_own() {
     let host = Host::new(&[], |_, _| {});
     let mut events = null_mut();
     // SAFETY: the handle lives.
-    assert_eq!(
-        unsafe { openrtmp_events_open(host.server, &mut events) },
-        OPENRTMP_OK
-    );
+    let opened = unsafe { openrtmp_events_open(host.server, &mut events) };
+    assert_eq!(opened, OPENRTMP_OK);
     host.start();
     let publisher = host.publisher("live/cam").unwrap();
     let mut tap = null_mut();

@@ -65,12 +65,13 @@ impl Told {
 }
 
 type OnEvent = Box<dyn FnMut(*mut OpenrtmpServer, &Told) + Send>;
+type OnClosed = Box<dyn FnOnce(*mut OpenrtmpServer) + Send>;
 
 /// The host's side of a server's callbacks; on_closed drops it.
 pub(crate) struct Side {
     server: Mutex<usize>,
     on_event: Mutex<OnEvent>,
-    on_closed: Mutex<Option<Box<dyn FnOnce(*mut OpenrtmpServer) + Send>>>,
+    on_closed: Mutex<Option<OnClosed>>,
     /// Ends when it is dropped.
     _alive: Sender<()>,
 }

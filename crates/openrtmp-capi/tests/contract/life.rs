@@ -151,6 +151,7 @@ fn a_stop_has_a_deadline_and_tells_what_it_left_behind() {
     door.open();
     host.start();
     drop(host.publisher("live/cam"));
+    // SAFETY: as before.
     ok(unsafe { openrtmp_server_stop(host.server, 0, &mut summary) });
     assert_eq!(summary.left_behind, 0);
     assert!(calls.load(Ordering::SeqCst) > 1);
