@@ -110,6 +110,8 @@ fn start(change: impl FnOnce(&mut Config)) -> Server {
     let mut config = Config::desktop();
     config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()];
     config.workers = 1;
+    // What a test waits for is that a stream is over.
+    config.streams.republish_grace = Duration::ZERO;
     change(&mut config);
     Server::builder(config)
         .on_event(|_| {})

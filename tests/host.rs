@@ -83,7 +83,7 @@ fn publish_some(publisher: &mut Publisher) {
         key,
         VideoPacketKind::SequenceStart,
         0,
-        &[1, 100, 0, 31],
+        &[1, 100, 0, 31, 255, 224, 0],
     );
     audio(publisher, AudioPacketKind::SequenceStart, 0, &[0x12, 0x10]);
     video(publisher, key, VideoPacketKind::Frame, 0, b"key");
@@ -124,7 +124,13 @@ fn a_tap_gets_what_the_host_publishes() {
         })
         .collect();
     let expected: [(_, _, i64, i64, &[u8]); 5] = [
-        (avc, FrameContent::Header, 0, 0, &[1, 100, 0, 31]),
+        (
+            avc,
+            FrameContent::Header,
+            0,
+            0,
+            &[1, 100, 0, 31, 255, 224, 0],
+        ),
         (aac, FrameContent::Header, 0, 0, &[0x12, 0x10]),
         (avc, FrameContent::Key, 0, 40_000, b"key"),
         (aac, FrameContent::Key, 10_000, 10_000, b"sound"),

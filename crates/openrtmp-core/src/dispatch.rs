@@ -61,31 +61,34 @@ fn spawn_thread(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHa
 }
 
 /// A thread that somebody may wait for, but not for ever.
-pub(crate) struct Patient {
+pub(crate) struct AwaitedThread {
     /// Nothing is ever sent: the end is the sender's drop.
     ended: Receiver<()>,
     thread: JoinHandle<()>,
 }
 
-impl Patient {
+impl AwaitedThread {
     /// Starts the thread.
-    pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Patient> {
+    pub(crate) fn spawn(
+        name: &str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<AwaitedThread> {
         let (alive, ended) = channel::<()>();
         let work = Box::new(move || {
             work();
             drop(alive);
         });
         let thread = spawn_thread(name, work)?;
-        Ok(Patient { ended, thread })
+        Ok(AwaitedThread { ended, thread })
     }
 
-    /// As [`Patient::wait`], until a moment.
-    pub(crate) fn wait_until(self, deadline: Instant) -> Result<(), Patient> {
+    /// As [`AwaitedThread::wait`], until a moment.
+    pub(crate) fn wait_until(self, deadline: Instant) -> Result<(), AwaitedThread> {
         self.wait(deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Waits until the thread is gone; gives it back if that takes longer.
-    pub(crate) fn wait(self, timeout: Duration) -> Result<(), Patient> {
+    pub(crate) fn wait(self, timeout: Duration) -> Result<(), AwaitedThread> {
         if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(timeout) {
             return Err(self);
         }
@@ -173,7 +176,12 @@ impl<T: Send + 'static> Dispatcher<T> {
     /// Lets `thread`, which runs the callback, end: what waits is delivered until
     /// `delivery`, and a call that runs is waited for until `deadline`. False if it runs
     /// on. From inside the callback, that call is the last, and not waited for.
-    pub(crate) fn finish(&self, thread: Patient, delivery: Instant, deadline: Instant) -> bool {
+    pub(crate) fn finish(
+        &self,
+        thread: AwaitedThread,
+        delivery: Instant,
+        deadline: Instant,
+    ) -> bool {
         if self.is_current_thread() {
             self.cut();
             return true;
@@ -197,10 +205,10 @@ impl<T: Send + 'static> Dispatcher<T> {
 
 impl<T: Send + 'static> Inlet<T> {
     /// Runs on a thread of its own until the dispatcher is closed.
-    pub(crate) fn spawn(mut self, name: &str) -> io::Result<Patient> {
+    pub(crate) fn spawn(mut self, name: &str) -> io::Result<AwaitedThread> {
         // The host's callback is dropped with the closure, before the end is told:
         // what it holds is released by the time a stop returns.
-        Patient::spawn(name, move || {
+        AwaitedThread::spawn(name, move || {
             let _ = self.queue.thread.set(thread::current().id());
             while self.wait() {
                 self.drain();

@@ -17,7 +17,7 @@ use std::time::Duration;
 use openrtmp_protocol::Time;
 
 use crate::budget::{Budget, Charge};
-use crate::dispatch::{Dispatcher, Patient};
+use crate::dispatch::{AwaitedThread, Dispatcher};
 use crate::id::StreamId;
 use crate::inbox::{Command, Inbox, InboxReceiver};
 use crate::platform::Wake;
@@ -225,7 +225,7 @@ fn whoever_waits_for_a_thread_sees_what_it_did() {
     loom::model(|| {
         let done = Arc::new(AtomicUsize::new(0));
         let theirs = done.clone();
-        let patient = Patient::spawn("work", move || theirs.store(1, Ordering::Relaxed))
+        let patient = AwaitedThread::spawn("work", move || theirs.store(1, Ordering::Relaxed))
             .expect("a thread of the model");
         assert!(patient.wait(PATIENCE).is_ok());
         assert_eq!(done.load(Ordering::Relaxed), 1);

@@ -17,7 +17,7 @@ use crate::credit::{Allowance, Credit, InFlight, Level};
 use crate::id::{PublisherId, StreamId};
 use crate::inbox::Command;
 use crate::shared::Shared;
-use crate::stream::directory::{Claim, ClaimRules, Standing, Turn};
+use crate::stream::directory::{Claim, ClaimRules, Standing, Tenure};
 use crate::stream::message::{Departure, PublisherMessage};
 use crate::stream::pulse::Pulse;
 
@@ -36,7 +36,7 @@ pub struct Publisher {
     stream: StreamId,
     epoch: u32,
     home: usize,
-    turn: Arc<Turn>,
+    tenure: Arc<Tenure>,
     in_flight: Arc<InFlight>,
     pulse: Arc<Pulse>,
 }
@@ -136,7 +136,7 @@ impl Publisher {
             Claim::Full => Err(PublishError::Limit),
             Claim::Granted(grant) => {
                 let (stream, epoch, home) = (grant.id, grant.epoch, grant.home);
-                let (replaced, turn) = (grant.replaced, grant.turn.clone());
+                let (replaced, tenure) = (grant.replaced, grant.tenure.clone());
                 let (evicted, pulse) = (grant.evicted, grant.pulse.clone());
                 shared.inboxes[home].send(Command::Publish(grant));
                 drop(directory);
@@ -147,7 +147,7 @@ impl Publisher {
                     stream,
                     epoch,
                     home,
-                    turn,
+                    tenure,
                     in_flight: InFlight::new(IN_FLIGHT),
                     pulse,
                 })
@@ -205,7 +205,7 @@ impl Publisher {
         if self.shared.stopped.load(Ordering::Acquire) {
             return Err(PublishError::Stopping);
         }
-        match self.turn.of(self.epoch) {
+        match self.tenure.of(self.epoch) {
             Standing::Publishes => {}
             Standing::Ended => return Err(PublishError::Ended),
             Standing::Replaced => return Err(PublishError::TakenOver),

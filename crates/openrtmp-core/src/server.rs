@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::access::{AccessRequest, KeyRing};
 use crate::budget::Budget;
 use crate::config::{Config, ConfigError, RecordConfig, write_coalesce};
-use crate::dispatch::{Dispatcher, Inlet, Patient};
+use crate::dispatch::{AwaitedThread, Dispatcher, Inlet};
 use crate::error::{RecordError, StartError};
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, Ids, StreamId, next_server_id};
@@ -100,16 +100,16 @@ pub(crate) fn answer_in_time<T>(receiver: &Receiver<T>) -> Result<Option<T>, Una
 /// A recorder's thread and its tap.
 pub(crate) struct Recording {
     tap: Arc<RecorderTap>,
-    thread: Patient,
+    thread: AwaitedThread,
 }
 
 /// The threads of a running server.
 pub(crate) struct Running {
-    workers: Vec<Patient>,
+    workers: Vec<AwaitedThread>,
     /// Of `config.record`.
     pub(crate) recorder: Option<Recording>,
-    events: Option<Patient>,
-    access: Option<Patient>,
+    events: Option<AwaitedThread>,
+    access: Option<AwaitedThread>,
 }
 
 /// Starts a [`Server`] with callbacks.
@@ -623,7 +623,7 @@ impl Server {
 impl Recording {
     fn spawn<P: Platform>(mut recorder: Recorder<P>) -> io::Result<Recording> {
         let tap = recorder.tap();
-        let thread = Patient::spawn(RECORDER_THREAD, move || recorder.run())?;
+        let thread = AwaitedThread::spawn(RECORDER_THREAD, move || recorder.run())?;
         Ok(Recording { tap, thread })
     }
 
@@ -876,7 +876,7 @@ impl<P: Platform> Assembly<P> {
             }
             for (index, mut worker) in self.workers.into_iter().enumerate() {
                 let name = format!("openrtmp-{index}");
-                let thread = Patient::spawn(&name, move || worker.run())?;
+                let thread = AwaitedThread::spawn(&name, move || worker.run())?;
                 running.workers.push(thread);
             }
             Ok(())

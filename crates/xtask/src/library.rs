@@ -306,7 +306,7 @@ impl System {
 }
 
 /// `OPENRTMP_ABI_VERSION`: part of the shared library's name on Linux and macOS.
-const ABI: u32 = 1;
+const ABI: u32 = 2;
 
 /// How the library's files are called.
 pub(crate) struct Files {

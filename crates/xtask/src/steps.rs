@@ -126,6 +126,8 @@ pub(crate) const STEPS: &[Step] = &[
                     "--test",
                     "interop_arguments",
                     "--test",
+                    "interop_macros",
+                    "--test",
                     "interop_programs",
                 ],
             },

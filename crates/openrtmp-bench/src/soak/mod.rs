@@ -208,9 +208,9 @@ impl Left {
         };
         Ok(Left {
             connections: number(&metrics["connections"])?,
-            streams: metrics["streams"].as_array().map_or(0, Vec::len) as u64,
+            streams: number(&metrics["streams"])?,
             memory: number(&metrics["memory"])?,
-            internal_errors: number(&metrics["errors"]["internal"])?,
+            internal_errors: number(&metrics["errors_internal"])?,
         })
     }
 }

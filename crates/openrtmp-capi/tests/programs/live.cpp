@@ -298,7 +298,12 @@ static void connections() {
     openrtmp_metrics metrics = OPENRTMP_METRICS_INIT;
     CHECK(server.metrics(metrics));
     CHECK(metrics.connections == 2 && metrics.publishers == 1 && metrics.subscribers == 1);
-    CHECK(metrics.delay_frames > 10 && metrics.errors_internal == 0);
+    CHECK(metrics.errors_internal == 0);
+    // What came from the cache is not counted.
+    for (int seen = 10; metrics.delay_frames <= 10; seen += 10) {
+        player.lines.wait([seen](int n) { return n > seen; });
+        CHECK(server.metrics(metrics));
+    }
 
     CHECK(server.set_write_coalesce(joined.connection, 100));
     CHECK(server.set_write_coalesce(joined.connection, 351).code() == OPENRTMP_ERROR_CONFIG);
@@ -584,9 +589,8 @@ static void reconfigured(const std::string &folder) {
     const auto restart = server.reconfigure(config);
     CHECK(restart.code() == OPENRTMP_ERROR_NEEDS_RESTART);
     CHECK(restart.message().find("workers") != std::string::npos);
-    CHECK(config.set("workers", "1") && config.set("rtmp.chunk_size", "1"));
-    CHECK(server.reconfigure(config).code() == OPENRTMP_ERROR_CONFIG);
-    CHECK(config.set("rtmp.chunk_size", "4096"));
+    CHECK(config.set("rtmp.chunk_size", "1").code() == OPENRTMP_ERROR_CONFIG);
+    CHECK(config.set("workers", "1"));
     openrtmp::Server other(local());
     CHECK(other.start() && other.address(0, text));
     CHECK(config.set("listen", text));

@@ -129,10 +129,10 @@ impl Shared {
 
     /// The rules that need nobody's answer, each a step, in order.
     pub(crate) fn check(&self, attempt: &Attempt) -> Result<(), Refusal> {
-        check_room(attempt)?;
+        check_connection_limits(attempt)?;
         self.check_name(attempt)?;
         self.check_keys(attempt)?;
-        Ok(self.check_means(attempt)?)
+        Ok(self.check_capacity(attempt)?)
     }
 
     /// The name under which a peer asks for a stream or an app. Its last segment may be
@@ -197,7 +197,7 @@ impl Shared {
     }
 
     /// The server can take on more.
-    fn check_means(&self, attempt: &Attempt) -> Result<(), RejectReason> {
+    fn check_capacity(&self, attempt: &Attempt) -> Result<(), RejectReason> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(RejectReason::Unavailable("the server is stopping".into()));
         }
@@ -212,7 +212,7 @@ impl Shared {
 }
 
 /// It came within the limits of connections.
-fn check_room(attempt: &Attempt) -> Result<(), RejectReason> {
+fn check_connection_limits(attempt: &Attempt) -> Result<(), RejectReason> {
     let text = match attempt.over_limit {
         None => return Ok(()),
         Some(Limit::Connections) => "the server has as many connections as it allows",

@@ -101,8 +101,6 @@ pub(super) const SETTINGS: &[(&str, Kind)] = &[
     ("queue.worker_bytes", Bytes(least(64 * KIB))),
     ("queue.worker_messages", Number(least(16))),
     ("queue.stall_timeout", Time(range(100, DAY))),
-    ("queue.worker_bytes", Bytes(least(64 * KIB))),
-    ("queue.worker_messages", Number(least(16))),
     ("queue.write_coalesce", Time(range(0, 350))),
     ("queue.coalesce_bytes", Bytes(ANY)),
     ("queue.background_coalesce", Time(range(0, 350))),

@@ -24,6 +24,11 @@ pub(crate) enum Class {
 }
 
 impl Class {
+    /// Whether it describes what follows, rather than being part of it.
+    pub(crate) fn is_header(self) -> bool {
+        matches!(self, Class::Metadata | Class::Header)
+    }
+
     /// Whether it has a place on its track's clock.
     pub(crate) fn is_timed(self) -> bool {
         matches!(

@@ -50,15 +50,15 @@ struct Home {
     worker: usize,
     publisher: Option<PublisherId>,
     pulse: Arc<Pulse>,
-    turn: Arc<Turn>,
+    tenure: Arc<Tenure>,
 }
 
-/// Whose turn it is to publish a stream: readable without the lock, for the host,
+/// Who holds the right to publish a stream: readable without the lock, for the host,
 /// which is not told as a connection is.
 #[derive(Default)]
-pub(crate) struct Turn(AtomicU64);
+pub(crate) struct Tenure(AtomicU64);
 
-impl Turn {
+impl Tenure {
     /// The epoch, and a bit for whether it has its publisher still.
     fn set(&self, epoch: u32, live: bool) {
         self.0
@@ -95,7 +95,7 @@ pub(crate) struct Grant {
     pub(crate) home: usize,
     pub(crate) publisher: PublisherId,
     pub(crate) pulse: Arc<Pulse>,
-    pub(crate) turn: Arc<Turn>,
+    pub(crate) tenure: Arc<Tenure>,
     pub(crate) workers: Vec<usize>,
     pub(crate) taps: Vec<Arc<TapQueue>>,
     /// The publisher it replaces.
@@ -276,10 +276,10 @@ impl Inner {
             worker,
             publisher: None,
             pulse: Arc::new(Pulse::new()),
-            turn: Arc::default(),
+            tenure: Arc::default(),
         });
         home.publisher = Some(publisher);
-        home.turn.set(entry.epoch, true);
+        home.tenure.set(entry.epoch, true);
         // The one before may still have its own to say something of.
         home.pulse = Arc::new(Pulse::new());
         if let PublisherId::Host(_) = publisher {
@@ -292,7 +292,7 @@ impl Inner {
             home: home.worker,
             publisher,
             pulse: home.pulse.clone(),
-            turn: home.turn.clone(),
+            tenure: home.tenure.clone(),
             workers: entry.workers.clone(),
             taps: entry.taps.iter().chain(&on_many).cloned().collect(),
             replaced: present,
@@ -318,7 +318,7 @@ impl Inner {
         let entry = self.by_id(id)?;
         let epoch = entry.epoch;
         let home = entry.home.as_mut()?;
-        home.turn.set(epoch, false);
+        home.tenure.set(epoch, false);
         home.publisher.take()
     }
 
@@ -359,7 +359,7 @@ impl Inner {
             && let Some(home) = &mut entry.home
             && home.publisher.take().is_some()
         {
-            home.turn.set(epoch, false);
+            home.tenure.set(epoch, false);
             self.live.remove(&id);
         }
     }
@@ -426,7 +426,7 @@ impl Inner {
                     && home.publisher.is_some()
                 {
                     publisher = home.publisher;
-                    home.turn.set(entry.epoch, false);
+                    home.tenure.set(entry.epoch, false);
                     self.live.remove(&entry.id);
                 }
                 entry.epoch = entry.epoch.wrapping_add(1);

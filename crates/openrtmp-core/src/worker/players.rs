@@ -57,6 +57,20 @@ struct Asked {
     waiting: Vec<JoinId>,
 }
 
+/// What of a stream goes to a subscription.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attachment {
+    /// Nothing: a snapshot is to come, or the stream itself.
+    Waiting,
+    /// Headers, since it has the others: a snapshot is to bring the media again that it
+    /// did not want before.
+    Resuming,
+    /// Everything; a snapshot is to bring the video that it did not want before.
+    AwaitingVideo,
+    /// Everything: its snapshot came, or it was here before the stream.
+    Attached,
+}
+
 /// One message stream of a connection that plays.
 pub(super) struct Subscriber {
     pub(super) connection: ConnectionId,
@@ -65,10 +79,7 @@ pub(super) struct Subscriber {
     join: JoinId,
     lane: Lane,
     pub(super) gate: Gate,
-    /// Packets go to it: its snapshot came, or it was here before the stream.
-    attached: bool,
-    /// Packets go to it, and a snapshot is to bring the video it did not want before.
-    awaits_video: bool,
+    attachment: Attachment,
     /// Audio and video that it cannot take, and was told so.
     refused: [bool; 2],
     /// It gets every track, as they are; else the default ones, as plain as can be.
@@ -133,8 +144,7 @@ impl Players {
             join,
             lane: connection.queue.lane(message_stream),
             gate: Gate::for_so_long(request.duration),
-            attached: false,
-            awaits_video: false,
+            attachment: Attachment::Waiting,
             refused: [false; 2],
             all_tracks: context.config.streams.all_tracks
                 || connection.session.knows_multitrack()
@@ -203,23 +213,26 @@ impl Players {
         for join in asked.waiting {
             let place = audience.places.get(&join);
             let subscriber = place.and_then(|&place| audience.subscribers.get_mut(place));
-            let waits = |s: &&mut Subscriber| !s.attached || s.awaits_video;
+            let waits = |s: &&mut Subscriber| s.attachment != Attachment::Attached;
             let Some(subscriber) = subscriber.filter(waits) else {
                 continue;
             };
             context.work += work::DELIVERY * packets.len() as u64;
             steps::walk(packets.len() * steps::DELIVERY);
-            let wanted: fn(&SharedPacket) -> bool = match subscriber.awaits_video {
+            let has_video = !subscriber.gate.waits_for_video();
+            let wanted: fn(&SharedPacket) -> bool = match subscriber.attachment {
                 // A key frame came meanwhile: what is older is of no use any more.
-                true if !subscriber.gate.waits_for_video() => |_| false,
-                true => |packet| packet.kind == MediaKind::Video && packet.class.is_timed(),
-                false => |_| true,
+                Attachment::AwaitingVideo if has_video => |_| false,
+                Attachment::AwaitingVideo => {
+                    |packet| packet.kind == MediaKind::Video && packet.class.is_timed()
+                }
+                Attachment::Resuming => |packet| !packet.class.is_header(),
+                Attachment::Waiting | Attachment::Attached => |_| true,
             };
-            if !subscriber.attached {
+            if subscriber.attachment != Attachment::AwaitingVideo {
                 subscriber.gate.restart();
             }
-            subscriber.attached = true;
-            subscriber.awaits_video = false;
+            subscriber.attachment = Attachment::Attached;
             guarded(
                 context,
                 connections,
@@ -260,8 +273,10 @@ impl Players {
             connections,
             &mut audience.subscribers,
             |context, connections, subscriber| {
-                if !subscriber.attached {
-                    return;
+                match subscriber.attachment {
+                    Attachment::Attached | Attachment::AwaitingVideo => {}
+                    Attachment::Resuming if packet.class.is_header() => {}
+                    Attachment::Resuming | Attachment::Waiting => return,
                 }
                 let packet = match is_plain || subscriber.all_tracks {
                     true => packet,
@@ -348,15 +363,18 @@ impl Players {
         let subscriber = audience.subscribers.get_mut(place)?;
         let missing = change(&mut subscriber.gate);
         // One that has not joined yet will be given everything.
-        if missing == Missing::Nothing || !subscriber.attached {
+        if missing == Missing::Nothing || subscriber.attachment == Attachment::Waiting {
             return None;
         }
         let shared = context.shared.clone();
         let directory = shared.directory.lock();
         let home = directory.home_of(playing.stream)?;
-        let waits_already = subscriber.awaits_video && audience.asked.is_some();
-        subscriber.attached = missing == Missing::Video;
-        subscriber.awaits_video = subscriber.attached;
+        let waits = subscriber.attachment != Attachment::Attached;
+        let waits_already = waits && audience.asked.is_some();
+        subscriber.attachment = match (missing, subscriber.attachment) {
+            (Missing::All, _) | (_, Attachment::Resuming) => Attachment::Resuming,
+            _ => Attachment::AwaitingVideo,
+        };
         if waits_already {
             return None;
         }
@@ -590,18 +608,19 @@ impl Subscriber {
     fn hear(&mut self, news: StreamNews, session: &mut Session) {
         match news {
             StreamNews::Began => {
-                self.attached = true;
-                self.awaits_video = false;
+                self.attachment = Attachment::Attached;
                 self.gate.restart();
                 session.notify_published(self.lane.message_stream());
             }
             // Nobody is told, but its video starts at a key frame.
             StreamNews::Restarted => {
-                self.awaits_video = false;
+                if self.attachment == Attachment::AwaitingVideo {
+                    self.attachment = Attachment::Attached;
+                }
                 self.gate.restart();
             }
             StreamNews::Ended => {
-                self.attached = false;
+                self.attachment = Attachment::Waiting;
                 session.notify_unpublished(self.lane.message_stream());
             }
         }

@@ -26,8 +26,8 @@ use arbitrary::Unstructured;
 use openrtmp::access::{openrtmp_request_accept, openrtmp_request_reject};
 use openrtmp::config::*;
 use openrtmp::error::{
-    OPENRTMP_ERROR_INVALID_ARGUMENT, OPENRTMP_ERROR_NEEDS_RESTART, OPENRTMP_ERROR_PANIC,
-    OPENRTMP_OK, openrtmp_last_error_message, openrtmp_strerror,
+    OPENRTMP_ERROR_INVALID_ARGUMENT, OPENRTMP_ERROR_PANIC, OPENRTMP_ERROR_TIMEOUT, OPENRTMP_OK,
+    openrtmp_last_error_message, openrtmp_strerror,
 };
 use openrtmp::inspect::{
     openrtmp_server_connections, openrtmp_server_disconnect, openrtmp_server_end_stream,
@@ -42,7 +42,9 @@ use openrtmp::publisher::*;
 use openrtmp::recording::{openrtmp_record_start, openrtmp_record_stop};
 use openrtmp::server::*;
 use openrtmp::tap::*;
-use openrtmp::version::{openrtmp_abi_version, openrtmp_version, openrtmp_version_string};
+use openrtmp::version::{
+    OPENRTMP_ABI_VERSION, openrtmp_abi_version, openrtmp_version, openrtmp_version_string,
+};
 use openrtmp_protocol::flv::FlvReader;
 
 use self::arguments::{Output, Struct, Text};
@@ -381,7 +383,8 @@ impl Host {
         // SAFETY: the handle is NULL or lives; the text lives until the call is over;
         // the table is as long as it says; the place is NULL or a slot of ours.
         let code = unsafe { openrtmp_tap_open(server, stream.lend(), callbacks.lend(), out) };
-        self.guest.taken(check(code) == OPENRTMP_OK);
+        self.guest
+            .taken(check(code) == OPENRTMP_OK && callbacks.is_there());
     }
 
     fn open_publisher(&mut self, input: &mut Unstructured<'_>) {
@@ -571,7 +574,7 @@ fn pick<T>(slots: &[*mut T; SLOTS], input: &mut Unstructured<'_>) -> *mut T {
 /// A code that a call may return; after a failure there is a message.
 fn check(code: i32) -> i32 {
     assert_ne!(code, OPENRTMP_ERROR_PANIC, "{}", last_message());
-    assert!((OPENRTMP_ERROR_NEEDS_RESTART..=OPENRTMP_OK).contains(&code));
+    assert!((OPENRTMP_ERROR_TIMEOUT..=OPENRTMP_OK).contains(&code));
     assert!(code == OPENRTMP_OK || !last_message().is_empty());
     code
 }
@@ -609,7 +612,8 @@ fn constants(input: &mut Unstructured<'_>) {
         // SAFETY: both are static and end with NUL.
         assert!(!unsafe { CStr::from_ptr(text) }.is_empty());
     }
-    assert_eq!((openrtmp_abi_version(), openrtmp_version()), (1, 1000));
+    assert_eq!(openrtmp_abi_version(), OPENRTMP_ABI_VERSION);
+    assert_eq!(openrtmp_version(), 1000);
     // SAFETY: NULL is fine for all of them.
     unsafe {
         assert!(openrtmp_frame_retain(null()).is_null());

@@ -343,6 +343,11 @@ impl Feeder {
                 self.put(Class::Prelude, time, 0, lives, send);
             }
             let start = if self.source.tracks == 3 { 20 } else { 0 };
+            if start > 0 && self.frames == start && self.source.lies == 4 {
+                // It begins behind the audio that was there alone. If that began at zero,
+                // as what has a negative time does, the audio is moved on, once.
+                self.stretch += 1;
+            }
             let class = match (self.frames - start).is_multiple_of(group) {
                 true => Class::Key,
                 false => Class::Inter,
