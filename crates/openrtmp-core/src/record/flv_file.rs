@@ -98,7 +98,8 @@ impl<F: File> FlvFile<F> {
     ///
     /// `time` is in milliseconds. The first becomes 0 of the file, so decoder
     /// configuration that comes first has to carry the time of the frame that follows
-    /// it. Earlier times become 0 too.
+    /// it. A track that begins before that moves what follows on by as much, up to 10 s;
+    /// other earlier times become 0 too.
     ///
     /// Fails with `InvalidInput`, and changes nothing, if the payload is larger
     /// than a tag can be (16 MiB - 1). After any other error the recording can
@@ -116,7 +117,7 @@ impl<F: File> FlvFile<F> {
         }
         let room = self.buffer.try_reserve(payload.len() + flv::TAG_OVERHEAD);
         room.map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let time = self.clock.rebase(time);
+        let time = self.clock.rebase(time, kind != kind::DATA_AMF0);
         // The field has 32 bits, as that of a message: it wraps alike.
         append_tag(kind, time as u32, payload, &mut self.buffer);
         self.buffered.push(BufferedTag {
@@ -311,7 +312,12 @@ impl KeyframeIndex {
     }
 }
 
-/// Counts time from the first tag on.
+/// So much before the first tag a track may begin and keep its distance to the others,
+/// milliseconds. A stream's clock leaves tracks no further apart.
+const EARLY: i64 = 10_000;
+
+/// Counts time from the first tag on, or from the first of a track that begins earlier,
+/// as a picture may behind audio that came ahead of it.
 #[derive(Default)]
 struct Clock {
     first: Option<i64>,
@@ -320,9 +326,12 @@ struct Clock {
 }
 
 impl Clock {
-    fn rebase(&mut self, time: i64) -> u64 {
-        let first = *self.first.get_or_insert(time);
-        let time = u64::try_from(time - first).unwrap_or(0);
+    fn rebase(&mut self, time: i64, is_frame: bool) -> u64 {
+        let first = self.first.get_or_insert(time);
+        if is_frame && (1..=EARLY).contains(&(*first - time)) {
+            *first = time;
+        }
+        let time = u64::try_from(time - *first).unwrap_or(0);
         self.latest = self.latest.max(time);
         time
     }
@@ -524,9 +533,10 @@ mod tests {
         let disk = Disk::new(usize::MAX);
         let mut file = FlvFile::create(disk.clone(), None).expect("room");
         file.write(9, 5000, b"\x17\x01key", true).expect("room");
+        // It begins earlier: what follows keeps its distance to it.
         file.write(8, 4990, b"\xAF\x01", false).expect("room");
         file.write(8, 5020, b"\xAF\x02", false).expect("room");
-        file.write(9, 5000 + 0x0123_4567, b"\x27\x01", false)
+        file.write(9, 4990 + 0x0123_4567, b"\x27\x01", false)
             .expect("room");
         let bytes = file.bytes();
         file.finish().expect("room");
@@ -536,7 +546,7 @@ mod tests {
         let (tags, end) = whole_tags(&content);
         assert_eq!(end, content.len());
         let seen: Vec<_> = tags.iter().map(|t| (t.kind, t.timestamp)).collect();
-        assert_eq!(seen, [(18, 0), (9, 0), (8, 0), (8, 20), (9, 0x0123_4567)]);
+        assert_eq!(seen, [(18, 0), (9, 0), (8, 0), (8, 30), (9, 0x0123_4567)]);
         // FLV 10.1, E.4.1: type, size, timestamp, its upper byte, stream id,
         // body, and the size of all that.
         let last = b"\x09\x00\x00\x02\x23\x45\x67\x01\x00\x00\x00\x27\x01\x00\x00\x00\x0D";
