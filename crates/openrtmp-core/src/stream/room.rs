@@ -9,6 +9,12 @@ const SPARE: usize = 8;
 /// in any case.
 const MUCH: usize = 64;
 
+/// Whether a queue has room worth a look.
+#[inline]
+pub(crate) fn is_much<T>(queue: &VecDeque<T>) -> bool {
+    queue.capacity() > MUCH
+}
+
 /// Bytes that a queue's room counts for.
 pub(crate) fn charged<T>(queue: &VecDeque<T>) -> usize {
     match queue.capacity() {
@@ -20,7 +26,7 @@ pub(crate) fn charged<T>(queue: &VecDeque<T>) -> usize {
 /// Gives back what a burst left, once a queue needs a quarter of its room. False if it
 /// keeps it, for want of memory to move to as well.
 pub(crate) fn give_back<T>(queue: &mut VecDeque<T>) -> bool {
-    if queue.capacity() <= MUCH || queue.len() >= queue.capacity() / 4 {
+    if !is_much(queue) || queue.len() >= queue.capacity() / 4 {
         return false;
     }
     let mut smaller = VecDeque::new();

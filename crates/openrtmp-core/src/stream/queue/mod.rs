@@ -337,7 +337,15 @@ impl SendQueue {
     }
 
     /// After a burst: a queue that stays short keeps no room for the next one.
+    #[inline]
     fn give_back_room(&mut self) {
+        if room::is_much(&self.entries) {
+            self.give_back_much();
+        }
+    }
+
+    #[cold]
+    fn give_back_much(&mut self) {
         if room::give_back(&mut self.entries) {
             self.account();
         }

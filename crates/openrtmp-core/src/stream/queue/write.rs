@@ -161,7 +161,8 @@ impl SendQueue {
 
     /// The only entry went out whole.
     fn take_only(&mut self, sent: &mut impl FnMut(&SharedPacket)) {
-        if let Some(entry) = self.entries.pop_front()
+        // From behind, so that the next entry takes the same place, which is in a cache.
+        if let Some(entry) = self.entries.pop_back()
             && let Content::Media(packet, _) = &entry.content
         {
             sent(packet);
@@ -169,7 +170,8 @@ impl SendQueue {
         (self.cursor, self.bytes) = (0, 0);
         (self.control_bytes, self.controls) = (0, 0);
         self.oldest_droppable = None;
-        self.begin_again();
+        self.uncommon = false;
+        self.give_back_room();
     }
 
     fn advance(&mut self, written: usize, chunk_size: u32, sent: &mut impl FnMut(&SharedPacket)) {
@@ -202,7 +204,7 @@ impl SendQueue {
         self.give_back_room();
     }
 
-    /// All is sent. The next entry takes the first place again, which is in a cache.
+    /// All is sent. The next entry takes the first place again.
     fn begin_again(&mut self) {
         self.entries.clear();
         self.uncommon = false;
