@@ -20,7 +20,7 @@ pub(crate) struct AddressSlot {
 impl Addresses {
     /// Counts a connection. Also returns how many there were before it.
     pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> (AddressSlot, usize) {
-        let address = network(peer);
+        let address = counted_as(peer);
         let mut connections = self.lock();
         let count = connections.entry(address).or_insert(0);
         let others = *count;
@@ -55,7 +55,7 @@ impl Drop for AddressSlot {
 }
 
 /// An IPv6 subscriber has a whole /64 (RFC 6177): it counts as one address.
-fn network(peer: IpAddr) -> IpAddr {
+pub(crate) fn counted_as(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => {
             let prefix = u128::from(v6) & !u128::from(u64::MAX);

@@ -11,6 +11,13 @@ pub enum StartError {
     /// A setting is not allowed.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The file of keys is not right.
+    #[error(transparent)]
+    Keys(#[from] crate::access::KeyFileError),
+    /// TLS cannot be offered.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
     /// An address could not be listened on.
     #[error("cannot listen on {address}: {}", explain(source))]
     Listen {

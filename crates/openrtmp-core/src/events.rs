@@ -1,14 +1,18 @@
 //! What happened, told to the host: typed, in order, off the event loop.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::access::AccessAction;
-use crate::id::{ConnectionId, StreamId};
+use crate::config::BackgroundPolicy;
+use crate::id::{ConnectionId, RelayId, StreamId};
 use crate::limit::Limit;
+use crate::mobile::{
+    MemoryLevel, Permission, PermissionState, Power, ResumeReport, ServiceState, SuspendReport,
+};
 use crate::secret::StreamName;
 use crate::stream::tracks::Track;
 
@@ -28,6 +32,17 @@ pub enum Event {
     },
     /// The server is going away; connections are being told.
     ServerStopping,
+    /// The server is gone. Nothing follows.
+    ServerStopped {
+        /// Connections that were closed by force.
+        forced: usize,
+        /// Connections accepted since the start.
+        accepted: u64,
+        /// Bytes read from sockets until the stop began.
+        bytes_in: u64,
+        /// Bytes written to sockets until the stop began.
+        bytes_out: u64,
+    },
     /// Other settings are in force.
     ConfigChanged {
         /// Which, by their dotted paths.
@@ -51,6 +66,13 @@ pub enum Event {
         /// What the system said.
         error: String,
     },
+    /// An address made too many failed attempts (`access.failed_attempts`).
+    AddressBlocked {
+        /// Which; of IPv6 its whole /64 is.
+        address: IpAddr,
+        /// For how long.
+        block: Duration,
+    },
     /// The system took a listening socket. Another is bound in its place, again and
     /// again until it can be had; [`Event::ListenerRestored`] tells when.
     ListenerLost {
@@ -63,6 +85,17 @@ pub enum Event {
     ListenerRestored {
         /// Where.
         address: SocketAddr,
+    },
+    /// A certificate of the server comes to its end: told 30, 7 and 1 days before, as far
+    /// as it lives more than four times as long, else when a sixth of its life is left; and
+    /// when it has expired.
+    CertificateExpires {
+        /// What it is for: the first of its names.
+        certificate: String,
+        /// Where it comes from.
+        source: String,
+        /// From now on; zero if it has expired.
+        left: Duration,
     },
     /// A connection was accepted, or made to another server.
     ConnectionOpened {
@@ -110,6 +143,24 @@ pub enum Event {
         name: StreamName,
         /// What it consists of.
         tracks: Vec<Track>,
+    },
+    /// A stream's picture has stopped while its sound goes on (`streams.video_timeout`).
+    VideoStopped {
+        /// Which.
+        stream: StreamId,
+        /// Its path.
+        name: StreamName,
+        /// How far the sound is beyond the last picture.
+        silence: Duration,
+    },
+    /// A picture is there again after [`Event::VideoStopped`].
+    VideoResumed {
+        /// Which.
+        stream: StreamId,
+        /// Its path.
+        name: StreamName,
+        /// From the last picture to this one, by the stream's clock.
+        silence: Duration,
     },
     /// A stream's publisher vanished without a goodbye: its line broke, or nothing came
     /// from it. [`Event::StreamUnpublished`] follows at once; players are told nothing
@@ -173,10 +224,47 @@ pub enum Event {
         peer: SocketAddr,
         /// The app (connect) or the stream's path.
         target: StreamName,
+        /// The user that the peer is, or, refused, says it is (`access.users`); `None` if
+        /// nobody asked.
+        user: Option<String>,
         /// Whether it was granted.
         granted: bool,
         /// Why not.
         reason: String,
+    },
+    /// A relayed stream runs: the other server granted it, and it is on its way.
+    RelayStarted {
+        /// The rule.
+        relay: RelayId,
+        /// The connection to the other server.
+        connection: ConnectionId,
+        /// The stream's path here.
+        name: StreamName,
+        /// The other server's URL, without the stream's name there and without queries.
+        url: String,
+    },
+    /// A connection for a relayed stream came to nothing, or broke.
+    RelayFailed {
+        /// The rule.
+        relay: RelayId,
+        /// The stream's path here.
+        name: StreamName,
+        /// As in [`Event::RelayStarted`].
+        url: String,
+        /// The status that the other server refused with, such as
+        /// `NetStream.Publish.BadName`; empty if it did not.
+        code: String,
+        /// What happened.
+        reason: String,
+        /// When it is tried again; `None` if it is not, for it would go in a circle.
+        retry_in: Option<Duration>,
+    },
+    /// A stream is relayed no longer: it is over, or nobody plays it any more.
+    RelayEnded {
+        /// The rule.
+        relay: RelayId,
+        /// The stream's path here.
+        name: StreamName,
     },
     /// A limit was reached.
     LimitReached {
@@ -233,6 +321,77 @@ pub enum Event {
         /// The pause, 1 to 60 s.
         pause: Duration,
     },
+    /// The host's program went to the background.
+    Background {
+        /// What that means for the server: `mobile.background`, as far as it holds without
+        /// a service or sound.
+        policy: BackgroundPolicy,
+        /// How long the system lets the program run, if it said so.
+        remaining: Option<Duration>,
+        /// Streams that are live and end or lose their video by that policy; another value
+        /// of `mobile.background` keeps them.
+        ending: usize,
+    },
+    /// The host's program came to the front.
+    Foreground,
+    /// The system lets the program run for so long only: told at 20, 10 and 5 s.
+    RemainingTime {
+        /// From now on.
+        left: Duration,
+    },
+    /// The server was suspended by its host: nobody can connect.
+    Suspended {
+        /// What was done.
+        #[serde(flatten)]
+        report: SuspendReport,
+    },
+    /// The server is back from a suspension, or was looked after.
+    Resumed {
+        /// How long the program was away, by the host's clock.
+        away: Duration,
+        /// What was found and done.
+        #[serde(flatten)]
+        report: ResumeReport,
+    },
+    /// The server is reached under other URLs than before.
+    UrlsChanged {
+        /// All of them without a stream, the best first, as
+        /// [`Server::reachable`](crate::Server::reachable) tells them.
+        urls: Vec<String>,
+    },
+    /// There is no network any more.
+    NetworkLost {
+        /// How long streams are kept whose publishers vanish.
+        grace: Duration,
+    },
+    /// There is a network again.
+    NetworkBack,
+    /// What goes to the internet goes through a mobile operator's network now, which may
+    /// cost money.
+    CellularUsed,
+    /// The host told what the user says about a permission.
+    Permission {
+        /// Which.
+        permission: Permission,
+        /// What.
+        state: PermissionState,
+    },
+    /// The host told how the device is off for power.
+    Power {
+        /// That.
+        #[serde(flatten)]
+        power: Power,
+    },
+    /// The host told how the device is off for memory.
+    Memory {
+        /// That.
+        level: MemoryLevel,
+    },
+    /// The host told of the service that keeps its program running.
+    Service {
+        /// What became of it.
+        state: ServiceState,
+    },
     /// So many events were lost because the callback was too slow.
     Lost {
         /// How many.
@@ -263,11 +422,33 @@ pub enum CloseReason {
     StreamEnded,
     /// The server stopped.
     ServerStopped,
+    /// The server was suspended ([`Host::suspend`](crate::Host::suspend)).
+    Suspended,
+    /// The system took its socket while the program was suspended.
+    SocketLost,
     /// A panic in the code that served it: a bug of ours.
     Internal,
 }
 
 impl CloseReason {
+    /// One word for it: what the field `kind` of its JSON holds.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            CloseReason::Peer => "peer",
+            CloseReason::Network(_) => "network",
+            CloseReason::Protocol(_) => "protocol",
+            CloseReason::Refused(_) => "refused",
+            CloseReason::TooSlow(_) => "too_slow",
+            CloseReason::Limit(_) => "limit",
+            CloseReason::Host(_) => "host",
+            CloseReason::StreamEnded => "stream_ended",
+            CloseReason::ServerStopped => "server_stopped",
+            CloseReason::Suspended => "suspended",
+            CloseReason::SocketLost => "socket_lost",
+            CloseReason::Internal => "internal",
+        }
+    }
+
     /// What there is to say beside the kind.
     pub(crate) fn detail(&self) -> &str {
         match self {
@@ -280,6 +461,8 @@ impl CloseReason {
             CloseReason::Peer
             | CloseReason::StreamEnded
             | CloseReason::ServerStopped
+            | CloseReason::Suspended
+            | CloseReason::SocketLost
             | CloseReason::Internal => "",
         }
     }
@@ -297,6 +480,8 @@ impl std::fmt::Display for CloseReason {
             CloseReason::Host(e) => write!(f, "by the host: {e}"),
             CloseReason::StreamEnded => f.write_str("the stream ended"),
             CloseReason::ServerStopped => f.write_str("the server stopped"),
+            CloseReason::Suspended => f.write_str("the server was suspended"),
+            CloseReason::SocketLost => f.write_str("the system took the socket"),
             CloseReason::Internal => f.write_str("internal error"),
         }
     }

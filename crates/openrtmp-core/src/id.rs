@@ -20,6 +20,10 @@ pub struct ConnectionId(u64);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct StreamId(u64);
 
+/// A rule by which streams are relayed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct RelayId(u64);
+
 /// What ids lead to.
 pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
@@ -52,6 +56,7 @@ impl Hasher for IdHasher {
 pub(crate) struct Ids {
     connections: AtomicU64,
     streams: AtomicU64,
+    relays: AtomicU64,
 }
 
 static OF_PROCESS: LazyLock<Arc<Ids>> = LazyLock::new(Arc::default);
@@ -61,6 +66,7 @@ impl Default for Ids {
         Ids {
             connections: AtomicU64::new(1),
             streams: AtomicU64::new(1),
+            relays: AtomicU64::new(1),
         }
     }
 }
@@ -74,6 +80,10 @@ impl Ids {
 
     pub(crate) fn connection(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn relay(&self) -> RelayId {
+        RelayId(self.relays.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) fn stream(&self) -> StreamId {
@@ -96,7 +106,7 @@ macro_rules! number {
             }
 
             /// From the number that `as_u64` gave.
-            pub fn from_u64(id: u64) -> $id {
+            pub const fn from_u64(id: u64) -> $id {
                 $id(id)
             }
         }
@@ -117,6 +127,7 @@ macro_rules! number {
 
 number!(ConnectionId);
 number!(StreamId);
+number!(RelayId);
 
 /// Who publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use openrtmp_protocol::session::{RejectReason, RequestId};
+use openrtmp_protocol::session::RequestId;
 use openrtmp_protocol::{Secret, Time};
 
+use crate::access::Answer;
 use crate::budget::Charge;
 use crate::config::{Config, Listen};
 use crate::credit::Credit;
+use crate::drain::Target;
 use crate::events::CloseReason;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
+use crate::mobile::{Conditions, Resumed, Suspended};
 use crate::outgoing::Errand;
 use crate::platform::Wake;
 use crate::stream::directory::Grant;
@@ -32,7 +35,9 @@ const WAKE_TRIES: usize = 3;
 pub(crate) enum Command {
     /// Sockets were accepted for it, or connections were handed over.
     Adopt,
-    /// The host wants a connection to another server.
+    /// Relays have something to do, for worker 0.
+    Relays,
+    /// A connection to another server is wanted.
     GoOut {
         connection: ConnectionId,
         errand: Box<Errand>,
@@ -90,27 +95,51 @@ pub(crate) enum Command {
     },
     /// Something for one connection.
     Connection(ConnectionId, ConnectionCommand),
-    /// The host goes to the background, or comes back.
-    SetBackground(bool),
+    /// The device, or the host's program, is in another state.
+    SetConditions(Arc<Conditions>),
+    /// Nobody is let in any more, and all are told; they have until then. The answer comes
+    /// once all are gone; its drop says that the server stops, or was resumed first.
+    Suspend {
+        deadline: Time,
+        answer: Sender<Suspended>,
+    },
+    /// Serve again, or look after what the system may have taken. The answer comes once
+    /// the listeners are settled; its drop says that it came to something else.
+    Resume(Sender<Resumed>),
+    /// What the host told is to be looked at again then. For worker 0.
+    HostDue(Time),
+    /// List this device's addresses, and look at the listeners. For worker 0.
+    LookAround,
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },
     /// A key is no longer valid: end what it opened.
     Revoke { key: Secret },
+    /// Keys on record are others: end what was begun with those that are gone.
+    RevokeRecords,
+    /// A user is none any more, or has another password: its connections end.
+    EndUser { user: Arc<str> },
     /// Other settings. The sender's drop tells that they are in force here.
     Configure(Arc<Config>, Sender<()>),
-    /// Other addresses to listen on, to worker 0. The answer is those it got, or
-    /// the one it could not have.
+    /// Other addresses to listen on, to worker 0, unless the order was taken back. The
+    /// answer is those it got, or the one it could not have.
     Listen {
         addresses: Vec<Listen>,
+        order: Revocable,
         answer: Sender<Result<Vec<SocketAddr>, (SocketAddr, io::Error)>>,
     },
     /// Whether the listening sockets are there still, to worker 0; those that are not
     /// are bound again. The answer is the addresses of those.
+    /// Other certificates are shown: who is told of their end begins anew. For worker 0.
+    #[cfg(feature = "tls")]
+    LookAtCertificates,
+    /// Are the listening sockets still there? For worker 0.
     CheckListeners(Sender<Vec<SocketAddr>>),
     /// The host wants numbers.
     Inspect(Sender<WorkerReport>),
+    /// Nobody new is taken: those that are there are asked to leave, to there if they can.
+    AskToLeave { to: Option<Target> },
     /// No new connections; tell those that are there; at the deadline close them.
-    Drain { deadline: Time },
+    Stop { deadline: Time },
     /// A test wants this worker to panic.
     #[cfg(test)]
     Panic,
@@ -119,7 +148,7 @@ pub(crate) enum Command {
 /// Something for one connection, wherever it is when it arrives.
 pub(crate) enum ConnectionCommand {
     /// It no longer publishes: another took over, or a key was revoked.
-    EndPublish { stream: u32, reason: CloseReason },
+    StopPublishing { stream: u32, reason: CloseReason },
     /// The publisher that a request of it waited for is gone.
     RetryPublish {
         request: RequestId,
@@ -128,7 +157,7 @@ pub(crate) enum ConnectionCommand {
     /// The host's answer to an access request.
     Decide {
         request: RequestId,
-        decision: Result<(), RejectReason>,
+        decision: Answer,
     },
     /// It is slow to shake hands, and others wait.
     MakeRoom,
@@ -148,6 +177,18 @@ pub(crate) enum ConnectionCommand {
         /// Whether it was there.
         answer: Sender<bool>,
     },
+}
+
+/// An order that is carried out, or taken back, whichever is first.
+#[derive(Clone, Default)]
+pub(crate) struct Revocable(Arc<AtomicBool>);
+
+impl Revocable {
+    /// True for the first who asks, whichever side that is: the order is its to carry out,
+    /// or to drop.
+    pub(crate) fn claim(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 /// Names one subscription of a worker: a connection may end one and begin another

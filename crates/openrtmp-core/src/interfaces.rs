@@ -12,6 +12,13 @@ pub fn reachable_hosts(listen: SocketAddr) -> Vec<String> {
     hosts(listen, &interfaces)
 }
 
+/// The addresses of this machine.
+#[cfg(feature = "tls")]
+pub(crate) fn local_addresses() -> Vec<IpAddr> {
+    let interfaces = Native::new().interfaces().unwrap_or_default();
+    interfaces.iter().map(|i| i.address).collect()
+}
+
 fn hosts(listen: SocketAddr, interfaces: &[Interface]) -> Vec<String> {
     if !listen.ip().is_unspecified() {
         return vec![show(listen.ip())];
@@ -44,6 +51,7 @@ mod tests {
             name: "x".into(),
             address: address.parse().expect("an address"),
             loopback,
+            point_to_point: false,
         }
     }
 

@@ -1,12 +1,42 @@
-//! The event loop moved by hand, on a platform of the caller's: for benchmarks
-//! that count instructions. Not part of the API, and behind a feature.
+//! The event loop moved by hand, on a platform of the caller's, for benchmarks that count
+//! instructions; and what fuzz targets look at. Not part of the API, and behind a feature.
+
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{fmt, io};
 
+use crate::assembly::Assembly;
 use crate::error::StartError;
 use crate::platform::Platform;
-use crate::server::{Assembly, ServerBuilder};
+use crate::relay::UrlTemplate;
+use crate::server::ServerBuilder;
 use crate::worker::Worker;
+
+#[cfg(feature = "tls")]
+pub use tls::TlsEnd;
+
+/// Where a relay leads, and how that is shown.
+#[derive(Clone, Debug)]
+pub struct RelayUrl(UrlTemplate);
+
+impl RelayUrl {
+    /// Reads it as a rule has it. `None`: it is none.
+    pub fn parse(text: &str) -> Option<RelayUrl> {
+        Some(RelayUrl(UrlTemplate::parse(text).ok()?))
+    }
+
+    /// The URL for a stream, by its path here.
+    pub fn of(&self, path: &str) -> Option<openrtmp_protocol::RtmpUrl> {
+        self.0.of(path).ok()
+    }
+}
+
+impl fmt::Display for RelayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// A server with one worker and without a thread.
 pub struct SteppedServer<P: Platform> {

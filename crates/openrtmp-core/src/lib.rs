@@ -41,12 +41,15 @@
 
 mod access;
 mod addresses;
+mod assembly;
 mod budget;
 pub mod client;
 mod config;
 mod credit;
+mod delay;
 mod dial;
 mod dispatch;
+mod drain;
 mod error;
 mod events;
 mod id;
@@ -56,20 +59,26 @@ mod interfaces;
 #[doc(hidden)]
 pub mod internals;
 mod limit;
+mod lists;
 mod locations;
 mod log_limit;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod metrics;
+mod mobile;
 mod newcomers;
 mod outgoing;
 mod placement;
 #[doc(hidden)]
 pub mod platform;
+#[doc(hidden)]
+pub mod private_file;
+mod prometheus;
 mod publisher;
 mod rate;
 mod reconfigure;
 mod record;
+mod relay;
 mod secret;
 mod server;
 mod shared;
@@ -80,28 +89,48 @@ mod stream;
 mod sync;
 mod tap;
 mod threads;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
 mod worker;
 
-pub use access::{AccessAction, AccessRequest, KeyRing, Protocol};
-pub use config::{
-    AccessConfig, Config, ConfigError, DEFAULT_PORT, DocumentError, FileError, Format, GopConfig,
-    LimitsConfig, Listen, ListenTransport, MAX_DOCUMENT, QueueConfig, RecordConfig, RtmpConfig,
-    SecondPublisher, StreamConfig,
+pub use access::{
+    AccessAction, AccessRequest, KeyFileError, KeyKind, KeyRecord, KeyRing, PeerCertificate,
+    Protocol,
 };
+pub use config::{
+    AccessConfig, AcmeChallenge, AcmeConfig, AddressRule, Applies, Authenticate, BackgroundPolicy,
+    CallbackConfig, CallbackFallback, CallbackFormat, CertificateConfig, ClientAuth,
+    ClientAuthConfig, Config, ConfigError, ControlConfig, ControlListen, DEFAULT_PORT,
+    DocumentError, EabConfig, FailedAttemptsConfig, FileError, Format, GopConfig, HooksConfig,
+    HttpConfig, LimitsConfig, Listen, ListenTransport, LogConfig, LogFileConfig, LogFormat,
+    LogLevel, MAX_DOCUMENT, MetricsConfig, MobileConfig, Network, NetworkPolicy, Pem, PullRule,
+    PullStart, PushRule, QueueConfig, RecordConfig, RecordStreams, RelayConfig, Roots, RtmpConfig,
+    SecondPublisher, Setting, StreamConfig, TimeZone, TlsClientConfig, TlsConfig, TlsVersion,
+    UnknownVariable, UserConfig, VariableError,
+};
+pub use drain::{DrainError, DrainOptions};
 pub use error::{RecordError, StartError};
 pub use events::{CloseReason, Event};
-pub use id::{ConnectionId, StreamId, next_server_id};
+pub use id::{ConnectionId, RelayId, StreamId, next_server_id};
 pub use interfaces::reachable_hosts;
 pub use limit::Limit;
+pub use lists::{PublisherInfo, TapInfo};
 pub use metrics::{
-    ConnectionMetrics, DelayPercentiles, ErrorCounts, Metrics, StreamMetrics, SubscriberMetrics,
-    WorkerMetrics,
+    CertificateMetrics, ConnectionMetrics, DelayPercentiles, ErrorCounts, IgnoredCounts, Metrics,
+    RelayCounts, StreamMetrics, SubscriberMetrics, WorkerMetrics,
+};
+pub use mobile::{
+    DeviceNetwork, Host, MemoryLevel, NetworkKind, Order, Permission, PermissionState, Power,
+    PowerStats, Reachable, ReachableUrl, ResumeReport, ServiceOrder, ServiceState, SuspendReport,
+    ThermalState,
 };
 pub use openrtmp_protocol as protocol;
 pub use outgoing::OutgoingError;
 pub use publisher::{Admission, AudioPacket, PublishError, Publisher, VideoPacket};
 pub use reconfigure::{ReconfigureError, Reconfigured};
 pub use record::RecordingSummary;
+pub use relay::{RelayDirection, RelayError, RelayInfo, RelayLink, RelayRule, RelayState};
 pub use secret::StreamName;
 pub use server::{CoalesceError, Health, Server, ServerBuilder, Summary, Unanswered};
 pub use stream::frame::{Frame, FrameContent};
@@ -111,3 +140,5 @@ pub use tap::{Message, Tap, TapCloser, TapEvent, TapForm, TapOptions};
 #[doc(hidden)]
 pub use threads::spawn_thread;
 pub use threads::{THREAD_STACK, clear_thread_hooks, current_server, set_thread_hooks};
+#[cfg(feature = "tls")]
+pub use tls::{CertificateInfo, TlsError};

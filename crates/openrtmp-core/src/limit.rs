@@ -61,6 +61,10 @@ limits! {
     Linger = "limits.linger", |c| c.limits.linger;
     LingerBytes = "limits.linger_bytes", |c| c.limits.linger_bytes;
     AcceptRetry = "limits.accept_retry", |c| c.limits.accept_retry;
+    Challenges = "limits.challenges", |c| c.limits.challenges;
+    RelayRules = "limits.relay_rules", |c| c.limits.relay_rules;
+    RelayHops = "limits.relay_hops", |c| c.limits.relay_hops;
+    RelayRedirects = "limits.relay_redirects", |c| c.limits.relay_redirects;
     LogLines = "limits.log_lines", |c| c.limits.log_lines;
     MessageBytes = "limits.session.message_bytes", |c| c.limits.session.message_bytes;
     PartialBytes = "limits.session.partial_bytes", |c| c.limits.session.partial_bytes;
@@ -77,10 +81,12 @@ limits! {
     AmfValuesPerByte = "limits.session.amf.values_per_byte", |c| c.limits.session.amf.values_per_byte;
     AmfValuesBase = "limits.session.amf.values_base", |c| c.limits.session.amf.values_base;
     HandshakeTimeout = "rtmp.handshake_timeout", |c| c.rtmp.handshake_timeout;
+    TlsHandshakeTimeout = "tls.handshake_timeout", |c| c.tls.handshake_timeout;
     ConnectTimeout = "rtmp.connect_timeout", |c| c.rtmp.connect_timeout;
     IdleTimeout = "rtmp.idle_timeout", |c| c.rtmp.idle_timeout;
     MediaTimeout = "streams.media_timeout", |c| c.streams.media_timeout;
     MessageTimeout = "streams.message_timeout", |c| c.streams.message_timeout;
+    ChallengeTimeout = "access.challenge_timeout", |c| c.access.challenge_timeout;
     DecisionTimeout = "access.decision_timeout", |c| c.access.decision_timeout;
     QueueDelay = "queue.max_delay", |c| c.queue.max_delay;
     QueueBytes = "queue.max_bytes", |c| c.queue.max_bytes;

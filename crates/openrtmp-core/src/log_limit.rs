@@ -22,16 +22,24 @@ pub(crate) enum Cause {
     Connection,
     /// A connection was closed for what its peer did.
     Violation,
-    /// A connect, publish or play was granted.
+    /// A connect was granted.
+    Connected,
+    /// A publish or play was granted.
     Granted,
     /// A connect, publish or play was refused.
     Refused,
+    /// An address was blocked. Its event is held back with its line.
+    Blocked,
     /// Something odd that is put up with.
     Tolerated,
     /// A stream was published or unpublished.
     Stream,
+    /// A relayed stream could not be.
+    Relay,
     /// Timestamps jump.
     Timestamps,
+    /// A picture stops while sound goes on. Its events are held back with its lines.
+    Picture,
     /// A player is too slow.
     TooSlow,
     /// A limit was reached. Its events are held back with its lines.
@@ -47,14 +55,18 @@ pub(crate) enum Cause {
 }
 
 /// All but those of limits.
-const CAUSES: [(Cause, &str); 12] = [
+const CAUSES: [(Cause, &str); 16] = [
     (Cause::Connection, "connections opened and closed"),
     (Cause::Violation, "connections closed for what peers did"),
+    (Cause::Connected, "connects granted"),
     (Cause::Granted, "requests granted"),
     (Cause::Refused, "requests refused"),
+    (Cause::Blocked, "addresses blocked"),
     (Cause::Tolerated, "oddities tolerated"),
     (Cause::Stream, "streams published and unpublished"),
+    (Cause::Relay, "relays that failed"),
     (Cause::Timestamps, "timestamps that jump"),
+    (Cause::Picture, "pictures that stop and go on"),
     (Cause::TooSlow, "players too slow"),
     (Cause::Accept, "connections that could not be served"),
     (Cause::Recording, "recordings"),
@@ -87,6 +99,8 @@ pub(crate) struct LogLimit {
     windows: Mutex<[Window; WINDOWS]>,
     /// When to tell how many lines were held back, in microseconds.
     due: AtomicU64,
+    /// Lines held back so far.
+    suppressed: AtomicU64,
 }
 
 /// A second of one kind.
@@ -115,6 +129,7 @@ impl LogLimit {
             lines_per_second: AtomicU32::new(lines_per_second),
             windows: Mutex::new([window; WINDOWS]),
             due: AtomicU64::new(NEVER),
+            suppressed: AtomicU64::new(0),
         }
     }
 
@@ -122,6 +137,11 @@ impl LogLimit {
     pub(crate) fn set(&self, lines_per_second: u32) {
         self.lines_per_second
             .store(lines_per_second, Ordering::Relaxed);
+    }
+
+    /// Lines held back since the start.
+    pub(crate) fn suppressed(&self) -> u64 {
+        self.suppressed.load(Ordering::Relaxed)
     }
 
     /// Whether a line may be written now. To be asked only if its level is on.
@@ -146,11 +166,12 @@ impl LogLimit {
             window.lines += 1;
         } else {
             window.suppressed += 1;
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
             let end = window.begun + WINDOW;
             self.due.fetch_min(end.as_micros(), Ordering::Relaxed);
         }
         drop(windows);
-        tell(cause, held_back);
+        report(cause, held_back);
         admitted
     }
 
@@ -165,7 +186,7 @@ impl LogLimit {
 
     /// Tells how many lines were held back in the seconds that are over.
     pub(crate) fn flush(&self, now: Time) {
-        self.tell_where(|window| window.is_over(now));
+        self.report_where(|window| window.is_over(now));
         let windows = self.lock();
         let waiting = windows.iter().filter(|window| window.suppressed > 0);
         if let Some(end) = waiting.map(|window| window.begun + WINDOW).min() {
@@ -175,10 +196,10 @@ impl LogLimit {
 
     /// Tells it of the seconds that go on too: there will be no later.
     pub(crate) fn finish(&self) {
-        self.tell_where(|_| true);
+        self.report_where(|_| true);
     }
 
-    fn tell_where(&self, fits: impl Fn(&Window) -> bool) {
+    fn report_where(&self, fits: impl Fn(&Window) -> bool) {
         for cause in Cause::all() {
             let mut windows = self.lock();
             let window = &mut windows[cause.index()];
@@ -187,7 +208,7 @@ impl LogLimit {
                 false => 0,
             };
             drop(windows);
-            tell(cause, held_back);
+            report(cause, held_back);
         }
     }
 
@@ -196,7 +217,7 @@ impl LogLimit {
     }
 }
 
-fn tell(cause: Cause, held_back: u64) {
+fn report(cause: Cause, held_back: u64) {
     if held_back == 0 {
         return;
     }
@@ -247,6 +268,7 @@ mod tests {
         assert_eq!(limit.alarm(), None);
         assert!(!limit.admits(Cause::Refused, at(5100)));
         assert!(!limit.admits(Cause::Refused, at(5200)));
+        assert_eq!(limit.suppressed(), 2);
         assert_eq!(limit.alarm(), Some(at(6000)));
         assert_eq!(limit.alarm(), None, "told once");
         limit.flush(at(5900));

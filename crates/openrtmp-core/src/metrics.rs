@@ -3,21 +3,24 @@
 //! Counters live where they are counted, as plain integers of one worker; a
 //! snapshot asks each worker for its part, so that counting costs nothing.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use openrtmp_protocol::Time;
 use serde::{Serialize, Serializer};
 
+pub use crate::delay::DelayPercentiles;
+use crate::delay::{DelayHistogram, Delayed};
 use crate::id::{ConnectionId, StreamId};
+use crate::mobile::PowerStats;
 use crate::secret::StreamName;
+use crate::stream::stream::StreamStats;
 use crate::stream::tracks::Track;
 
 /// The server at one moment. Counters grow from the start and never reset.
 ///
 /// In JSON, numbers have the names that they have in C: times in whole milliseconds (`_ms`)
-/// or microseconds (`_us`), `errors_` and `delay_` in front of what is in those groups, and
-/// `_list` behind lists whose length has the name alone.
+/// or microseconds (`_us`), `errors_`, `ignored_`, `relays_` and `delay_` in front of what is
+/// in those groups, and `_list` behind lists whose length has the name alone.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -54,11 +57,21 @@ pub struct Metrics {
     #[serde(flatten)]
     pub errors: ErrorCounts,
     /// Messages that came to nothing, of peers that were put up with.
+    #[serde(flatten)]
     pub ignored: IgnoredCounts,
-    /// From a frame's arrival to its last byte handed to a player's socket. What a player
-    /// gets from the cache as it joins is not counted.
+    /// Log lines that were held back (`limits.log_lines`).
+    pub log_lines_suppressed: u64,
+    /// From a frame's arrival to its last byte handed to a player's socket, over the last
+    /// one to two minutes of the players that there are. What a player gets from the cache as
+    /// it joins is not counted.
     #[serde(flatten)]
     pub delay: DelayPercentiles,
+    /// The same since the start, of all that there ever were.
+    #[serde(skip)]
+    pub(crate) delayed: Delayed,
+    /// Streams passed on to other servers and fetched from them.
+    #[serde(flatten)]
+    pub relays: RelayCounts,
     /// Per worker.
     #[serde(rename = "workers_list")]
     pub workers: Vec<WorkerMetrics>,
@@ -68,8 +81,13 @@ pub struct Metrics {
     /// Streams that are live or within their grace.
     #[serde(rename = "streams_list")]
     pub streams: Vec<StreamMetrics>,
+    /// Counts of streams that are over and had no series of their own.
+    #[serde(skip)]
+    pub(crate) ended: StreamTotals,
     /// Connections.
     pub connections_list: Vec<ConnectionMetrics>,
+    /// Certificates that are shown.
+    pub certificates_list: Vec<CertificateMetrics>,
 }
 
 impl Metrics {
@@ -84,9 +102,14 @@ impl Metrics {
         let mut delay = DelayHistogram::default();
         let mut subscribers = Vec::new();
         for mut report in reports {
-            delay.merge(&report.delay);
             subscribers.append(&mut report.subscribers);
             self.add_worker(report);
+        }
+        for subscriber in &subscribers {
+            // Once for each connection.
+            if subscriber.is_first {
+                delay.merge(&subscriber.delay);
+            }
         }
         self.delay = delay.percentiles();
         self.subscribers = subscribers.len();
@@ -104,18 +127,36 @@ impl Metrics {
         self.bitrate_in += w.bitrate_in;
         self.bitrate_out += w.bitrate_out;
         self.errors.add(&part.errors);
-        self.ignored.add(&part.ignored);
         self.dropped_frames += part.dropped_frames;
+        let counts = &part.of_connections;
+        self.ignored.add(&counts.ignored);
+        self.delayed.add(counts.delayed);
+        self.relays.messages_in += counts.relayed_in;
+        self.relays.messages_out += counts.relayed_out;
+        self.ended.add(&part.ended);
         self.workers.push(part.worker);
         self.streams.extend(part.streams);
         self.connections_list.extend(part.connections);
     }
 
     /// Puts subscribers, which may live on other workers, to their streams.
-    fn add_subscribers(&mut self, subscribers: Vec<(StreamId, SubscriberMetrics)>) {
-        for (id, subscriber) in subscribers {
-            if let Some(stream) = self.streams.iter_mut().find(|s| s.id == id) {
-                stream.subscribers.push(subscriber);
+    fn add_subscribers(&mut self, subscribers: Vec<SubscriberReport>) {
+        let places = self.streams.iter().enumerate();
+        let places: HashMap<StreamId, usize> = places.map(|(at, s)| (s.id, at)).collect();
+        let mut delays: HashMap<StreamId, DelayHistogram> = HashMap::new();
+        for report in subscribers {
+            let Some(&place) = places.get(&report.stream) else {
+                continue;
+            };
+            delays
+                .entry(report.stream)
+                .or_default()
+                .merge(&report.delay);
+            self.streams[place].subscribers.push(report.subscriber);
+        }
+        for stream in &mut self.streams {
+            if let Some(delay) = delays.remove(&stream.id) {
+                stream.delay = delay.percentiles();
             }
         }
     }
@@ -184,11 +225,14 @@ impl ErrorCounts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IgnoredCounts {
     /// Of a type that is not known.
+    #[serde(rename = "ignored_unknown")]
     pub unknown: u64,
     /// Commands that cannot be read.
+    #[serde(rename = "ignored_unreadable")]
     pub unreadable: u64,
     /// Media where nothing is published, more of it than may wait, and data that no
     /// player can read.
+    #[serde(rename = "ignored_dropped")]
     pub dropped: u64,
 }
 
@@ -198,6 +242,40 @@ impl IgnoredCounts {
         self.unreadable += other.unreadable;
         self.dropped += other.dropped;
     }
+}
+
+/// Streams passed on to other servers and fetched from them, see
+/// [`Server::relays`](crate::Server::relays) for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RelayCounts {
+    /// Rules now.
+    #[serde(rename = "relays_rules")]
+    pub rules: usize,
+    /// Streams of theirs that are tried again soon.
+    #[serde(rename = "relays_waiting")]
+    pub waiting: usize,
+    /// Those whose connection is being made.
+    #[serde(rename = "relays_connecting")]
+    pub connecting: usize,
+    /// Those that the other server granted.
+    #[serde(rename = "relays_running")]
+    pub running: usize,
+    /// Those for which nothing is tried.
+    #[serde(rename = "relays_parked")]
+    pub parked: usize,
+    /// Connections that were tried, since the start.
+    #[serde(rename = "relays_attempts")]
+    pub attempts: u64,
+    /// Those that failed or broke, since the start.
+    #[serde(rename = "relays_failures")]
+    pub failures: u64,
+    /// Messages of media that came from other servers, since the start.
+    #[serde(rename = "relays_messages_in")]
+    pub messages_in: u64,
+    /// Those that were passed on to them.
+    #[serde(rename = "relays_messages_out")]
+    pub messages_out: u64,
 }
 
 /// One stream.
@@ -245,6 +323,13 @@ pub struct StreamMetrics {
     pub gop_bytes: usize,
     /// Frames in the GOP cache.
     pub gop_frames: usize,
+    /// As [`Metrics::delay`], of its players. What a connection gets that plays several
+    /// streams counts for each of them.
+    #[serde(flatten)]
+    pub delay: DelayPercentiles,
+    /// It has series of its own in the text for Prometheus.
+    #[serde(skip)]
+    pub(crate) has_series: bool,
     /// What it consists of.
     pub tracks: Vec<Track>,
     /// Who plays it.
@@ -293,19 +378,31 @@ pub struct SubscriberMetrics {
     pub queue_delay_ms: u64,
     /// Frames it did not get because it was too slow.
     pub dropped_frames: u64,
+    /// Messages of streams that its connection was sent whole.
+    pub messages: u64,
+    /// Their payload's bytes.
+    pub bytes: u64,
     /// Milliseconds from `play` to the first key frame (or audio frame) queued.
     pub join_ms: Option<u64>,
-    /// From a frame's arrival to its last byte handed to the socket.
+    /// As [`Metrics::delay`], of its connection.
     #[serde(flatten)]
     pub delay: DelayPercentiles,
 }
 
-fn milliseconds<S: Serializer>(seconds: &f64, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_u64((seconds * 1000.0) as u64)
+/// A certificate that is shown to peers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CertificateMetrics {
+    /// What it is for: the first of its names.
+    pub certificate: String,
+    /// Where it comes from.
+    pub source: String,
+    /// The last moment at which it is good, in seconds since 1970.
+    pub expires_at: u64,
 }
 
-fn microseconds<S: Serializer>(milliseconds: &f64, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_u64((milliseconds * 1000.0) as u64)
+fn milliseconds<S: Serializer>(seconds: &f64, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64((seconds * 1000.0) as u64)
 }
 
 /// What one worker knows.
@@ -313,99 +410,116 @@ fn microseconds<S: Serializer>(milliseconds: &f64, out: S) -> Result<S::Ok, S::E
 pub(crate) struct WorkerReport {
     pub(crate) worker: WorkerMetrics,
     pub(crate) errors: ErrorCounts,
-    pub(crate) ignored: IgnoredCounts,
     pub(crate) dropped_frames: u64,
-    pub(crate) delay: DelayHistogram,
+    pub(crate) power: PowerStats,
+    pub(crate) of_connections: ConnectionCounts,
+    pub(crate) ended: StreamTotals,
     pub(crate) streams: Vec<StreamMetrics>,
     pub(crate) connections: Vec<ConnectionMetrics>,
-    pub(crate) subscribers: Vec<(StreamId, SubscriberMetrics)>,
+    pub(crate) subscribers: Vec<SubscriberReport>,
 }
 
-/// Percentiles of a delay in milliseconds, to within a quarter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct DelayPercentiles {
-    /// Half of the frames were faster.
-    #[serde(rename = "delay_p50_us", serialize_with = "microseconds")]
-    pub p50_ms: f64,
-    /// 95 % were.
-    #[serde(rename = "delay_p95_us", serialize_with = "microseconds")]
-    pub p95_ms: f64,
-    /// 99 % were.
-    #[serde(rename = "delay_p99_us", serialize_with = "microseconds")]
-    pub p99_ms: f64,
-    /// Frames counted.
-    #[serde(rename = "delay_frames")]
-    pub frames: u64,
+/// A subscriber, and what belongs to its stream, which may live on another worker.
+#[derive(Debug)]
+pub(crate) struct SubscriberReport {
+    pub(crate) stream: StreamId,
+    /// The first of its connection.
+    pub(crate) is_first: bool,
+    pub(crate) delay: DelayHistogram,
+    pub(crate) subscriber: SubscriberMetrics,
 }
 
-/// Counts delays in buckets that grow by about a quarter: four to an octave from
-/// 16 us to 17 s.
-#[derive(Clone, Debug)]
-pub(crate) struct DelayHistogram {
-    buckets: [u32; DelayHistogram::BUCKETS],
-    /// What arrived by then was kept for whoever joins, and has no delay to speak of.
-    joined: Time,
+/// What is counted at connections. It belongs to the worker that they are on, and stays
+/// with it when they go, so that what workers tell never falls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ConnectionCounts {
+    pub(crate) ignored: IgnoredCounts,
+    pub(crate) delayed: Delayed,
+    /// Messages of media that came from other servers, and that were passed on to them.
+    pub(crate) relayed_in: u64,
+    pub(crate) relayed_out: u64,
 }
 
-impl DelayHistogram {
-    const BUCKETS: usize = 81;
-
-    /// A player joins: it gets what was kept.
-    pub(crate) fn join(&mut self, now: Time) {
-        self.joined = now;
+impl ConnectionCounts {
+    pub(crate) fn add(&mut self, other: &ConnectionCounts) {
+        self.ignored.add(&other.ignored);
+        self.delayed.add(other.delayed);
+        self.relayed_in += other.relayed_in;
+        self.relayed_out += other.relayed_out;
     }
 
-    /// A frame that arrived at one time was sent at another.
-    pub(crate) fn record_sent(&mut self, received: Time, now: Time) {
-        if received > self.joined {
-            self.record(now.since(received));
-        }
-    }
-
-    fn record(&mut self, delay: Duration) {
-        let micros = (delay.as_micros() as u64).max(16);
-        let octave = micros.ilog2();
-        let quarter = (micros >> (octave - 2)) & 3;
-        let index = ((octave - 4) as usize * 4 + quarter as usize).min(Self::BUCKETS - 1);
-        self.buckets[index] = self.buckets[index].saturating_add(1);
-    }
-
-    pub(crate) fn merge(&mut self, other: &DelayHistogram) {
-        for (a, b) in self.buckets.iter_mut().zip(&other.buckets) {
-            *a = a.saturating_add(*b);
-        }
-    }
-
-    pub(crate) fn percentiles(&self) -> DelayPercentiles {
-        let frames: u64 = self.buckets.iter().map(|&n| u64::from(n)).sum();
-        let at = |share: f64| {
-            let rank = (frames as f64 * share).ceil() as u64;
-            let mut seen = 0;
-            for (index, &n) in self.buckets.iter().enumerate() {
-                seen += u64::from(n);
-                if n > 0 && seen >= rank {
-                    let (octave, quarter) = (index / 4 + 4, index % 4);
-                    // The bucket's upper end: never promise less than was seen.
-                    return ((1u64 << octave) as f64 * (1.0 + (quarter + 1) as f64 / 4.0)) / 1000.0;
-                }
-            }
-            0.0
-        };
-        DelayPercentiles {
-            p50_ms: at(0.50),
-            p95_ms: at(0.95),
-            p99_ms: at(0.99),
-            frames,
+    /// What has come to it since it was this.
+    pub(crate) fn since(&self, before: &ConnectionCounts) -> ConnectionCounts {
+        let (now, then) = (&self.ignored, &before.ignored);
+        ConnectionCounts {
+            ignored: IgnoredCounts {
+                unknown: now.unknown - then.unknown,
+                unreadable: now.unreadable - then.unreadable,
+                dropped: now.dropped - then.dropped,
+            },
+            delayed: self.delayed.since(before.delayed),
+            relayed_in: self.relayed_in - before.relayed_in,
+            relayed_out: self.relayed_out - before.relayed_out,
         }
     }
 }
 
-impl Default for DelayHistogram {
-    fn default() -> DelayHistogram {
-        DelayHistogram {
-            buckets: [0; DelayHistogram::BUCKETS],
-            joined: Time::ZERO,
+/// What was counted of a stream, or of several: nothing of it ever falls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StreamTotals {
+    pub(crate) bytes: u64,
+    pub(crate) video_frames: u64,
+    pub(crate) audio_frames: u64,
+    pub(crate) keyframes: u64,
+    pub(crate) gaps: u64,
+    pub(crate) rebases: u64,
+    pub(crate) strays: u64,
+    pub(crate) starved_frames: u64,
+    pub(crate) unfed_frames: u64,
+}
+
+impl StreamTotals {
+    pub(crate) fn add(&mut self, other: &StreamTotals) {
+        self.bytes += other.bytes;
+        self.video_frames += other.video_frames;
+        self.audio_frames += other.audio_frames;
+        self.keyframes += other.keyframes;
+        self.gaps += other.gaps;
+        self.rebases += other.rebases;
+        self.strays += other.strays;
+        self.starved_frames += other.starved_frames;
+        self.unfed_frames += other.unfed_frames;
+    }
+}
+
+impl From<&StreamMetrics> for StreamTotals {
+    fn from(stream: &StreamMetrics) -> StreamTotals {
+        StreamTotals {
+            bytes: stream.bytes,
+            video_frames: stream.video_frames,
+            audio_frames: stream.audio_frames,
+            keyframes: stream.keyframes,
+            gaps: stream.gaps,
+            rebases: stream.rebases,
+            strays: stream.strays,
+            starved_frames: stream.starved_frames,
+            unfed_frames: stream.unfed_frames,
+        }
+    }
+}
+
+impl From<&StreamStats> for StreamTotals {
+    fn from(stats: &StreamStats) -> StreamTotals {
+        StreamTotals {
+            bytes: stats.bytes,
+            video_frames: stats.video_frames,
+            audio_frames: stats.audio_frames,
+            keyframes: stats.keyframes,
+            gaps: stats.gaps,
+            rebases: stats.rebases,
+            strays: stats.strays,
+            starved_frames: stats.starved_frames,
+            unfed_frames: stats.unfed_frames,
         }
     }
 }
@@ -413,26 +527,6 @@ impl Default for DelayHistogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_within_a_quarter() {
-        let mut histogram = DelayHistogram::default();
-        for ms in 1..=100 {
-            histogram.record(Duration::from_millis(ms));
-        }
-        let p = histogram.percentiles();
-        assert!((50.0..=62.5).contains(&p.p50_ms), "{p:?}");
-        assert!((99.0..=124.0).contains(&p.p99_ms), "{p:?}");
-        assert_eq!(p.frames, 100);
-    }
-
-    #[test]
-    fn extremes_have_a_bucket() {
-        let mut histogram = DelayHistogram::default();
-        histogram.record(Duration::ZERO);
-        histogram.record(Duration::from_secs(3600));
-        assert_eq!(histogram.percentiles().frames, 2);
-    }
 
     #[test]
     fn a_snapshot_is_json() {

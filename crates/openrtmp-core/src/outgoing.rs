@@ -6,6 +6,8 @@
 //! [`Event::OutgoingFailed`](crate::Event::OutgoingFailed) if none came about), ended by
 //! [`Server::disconnect`].
 //!
+//! - A server that asks who they are (`authmod=adobe`) is answered, if the URL says it, over
+//!   as many sockets as that takes, up to five more. To the host they are one connection.
 //! - They count in `limits.connections` from the moment that they are asked for.
 //! - They are the host's own wish: neither keys nor the access callback are asked.
 //! - What they publish here counts in `limits.publishers`, and meets
@@ -14,13 +16,16 @@
 use std::sync::atomic::Ordering;
 
 use openrtmp_protocol::RtmpUrl;
-use openrtmp_protocol::session::ClientMode;
+use openrtmp_protocol::session::{ClientLogin, ClientMode};
 
 use crate::Server;
 use crate::id::ConnectionId;
 use crate::inbox::Command;
 use crate::limit::Limit;
 use crate::secret::StreamName;
+use crate::shared::Shared;
+#[cfg(feature = "tls")]
+use crate::tls::TlsError;
 
 /// What an outgoing connection is for.
 #[derive(Clone, Debug)]
@@ -31,15 +36,25 @@ pub(crate) struct Errand {
     pub(crate) url: RtmpUrl,
     /// The stream here.
     pub(crate) name: StreamName,
+    /// The servers that it has come through before this one.
+    pub(crate) via: Vec<u64>,
+    /// True if a relay wants it, which hears what becomes of it.
+    pub(crate) is_relay: bool,
+    /// What the other server wants to hear of who we are.
+    pub(crate) login: ClientLogin,
 }
 
 /// Why no outgoing connection can be begun.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutgoingError {
-    /// `rtmps://` cannot be spoken yet.
-    #[error("rtmps is not supported yet")]
-    Tls,
+    /// This library was built without TLS: `rtmps://` cannot be spoken.
+    #[error("rtmps:// is not spoken: built without TLS")]
+    NoTls,
+    /// The settings in `tls.client` are of no use.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The stream's name is empty.
     #[error("the stream's name is empty")]
     EmptyName,
@@ -78,39 +93,55 @@ impl Server {
         url: &RtmpUrl,
         name: &str,
     ) -> Result<ConnectionId, OutgoingError> {
-        let name = self.shared.host_name(name);
-        if url.tls {
-            return Err(OutgoingError::Tls);
-        }
-        if name.is_empty() {
-            return Err(OutgoingError::EmptyName);
-        }
-        let shared = &self.shared;
-        if shared.stopping.load(Ordering::Acquire) {
-            return Err(OutgoingError::Stopping);
-        }
-        let limit = shared.config().limits.connections;
-        let others = shared.connections.fetch_add(1, Ordering::AcqRel);
-        if others >= limit {
-            shared.connections.fetch_sub(1, Ordering::AcqRel);
-            shared.report_limit(Limit::Connections, None);
-            return Err(OutgoingError::Limit);
-        }
-        let connection = shared.ids.connection();
-        let home = shared.directory.lock().home(&name).map(|(_, home)| home);
-        let number = connection.as_u64();
-        let worker = match home {
-            Some(home) => shared.placement.of_player(Some(home), home),
-            None => shared.placement.of_host(number),
-        };
-        shared.locations.set(connection, worker);
-        let errand = Errand {
+        self.shared.go_out(Errand {
             mode,
             url: url.clone(),
-            name,
+            name: self.shared.host_name(name),
+            via: Vec::new(),
+            is_relay: false,
+            login: ClientLogin::default(),
+        })
+    }
+}
+
+impl Shared {
+    /// Whether `rtmps` can be spoken. What that takes is read here, once, so that no
+    /// worker has to.
+    fn check_client_tls(&self) -> Result<(), OutgoingError> {
+        #[cfg(feature = "tls")]
+        return Ok(self.client_tls().map(drop)?);
+        #[cfg(not(feature = "tls"))]
+        Err(OutgoingError::NoTls)
+    }
+
+    /// Begins an outgoing connection.
+    pub(crate) fn go_out(&self, errand: Errand) -> Result<ConnectionId, OutgoingError> {
+        if errand.url.tls {
+            self.check_client_tls()?;
+        }
+        if errand.name.is_empty() {
+            return Err(OutgoingError::EmptyName);
+        }
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(OutgoingError::Stopping);
+        }
+        let limit = self.config().limits.connections;
+        let others = self.connections.fetch_add(1, Ordering::AcqRel);
+        if others >= limit {
+            self.connections.fetch_sub(1, Ordering::AcqRel);
+            self.report_limit(Limit::Connections, None);
+            return Err(OutgoingError::Limit);
+        }
+        let connection = self.ids.connection();
+        let home = self.directory.lock().home(&errand.name);
+        let number = connection.as_u64();
+        let worker = match home.map(|(_, home)| home) {
+            Some(home) => self.placement.of_player(Some(home), home),
+            None => self.placement.of_host(number),
         };
+        self.locations.set(connection, worker);
         let errand = Box::new(errand);
-        shared.inboxes[worker].send(Command::GoOut { connection, errand });
+        self.inboxes[worker].send(Command::GoOut { connection, errand });
         Ok(connection)
     }
 }

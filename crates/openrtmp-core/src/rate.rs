@@ -19,7 +19,13 @@ impl Rate {
     /// Counts bytes; tells the bit rate of a window that just ended.
     #[inline]
     pub(crate) fn add(&mut self, bytes: usize, now: Time) -> Option<u64> {
-        let ended = self.roll(now);
+        let elapsed = now
+            .as_micros()
+            .saturating_sub(self.window_start.as_micros());
+        let ended = match elapsed < Self::WINDOW.as_micros() as u64 {
+            true => None,
+            false => Some(self.roll(now)),
+        };
         self.window_bytes += bytes as u64;
         ended
     }
@@ -33,14 +39,12 @@ impl Rate {
         }
     }
 
-    fn roll(&mut self, now: Time) -> Option<u64> {
+    #[cold]
+    fn roll(&mut self, now: Time) -> u64 {
         let elapsed = now.since(self.window_start);
-        if elapsed < Self::WINDOW {
-            return None;
-        }
         let rate = (self.window_bytes as f64 * 8.0 / elapsed.as_secs_f64()) as u64;
         (self.window_start, self.window_bytes, self.last) = (now, 0, rate);
-        Some(rate)
+        rate
     }
 }
 

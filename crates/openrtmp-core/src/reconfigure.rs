@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 
+use crate::access::{KeyFileError, KeyRecord, Replaced, read_keys};
 use crate::config::{Config, Listen};
 use crate::error::StartError;
 use crate::events::Event;
-use crate::inbox::Command;
+use crate::inbox::{Command, Revocable};
+use crate::mobile::Signal;
 use crate::server::{Recording, Server, Unanswered, answer_in_time, check_recordable, system};
-use crate::stream::tap_queue::Selection;
 use crate::sync::lock;
 
 /// What [`Server::reconfigure`] did.
@@ -37,9 +38,9 @@ pub enum ReconfigureError {
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
-    /// A worker is busy. If that was the one that listens, the addresses may change
-    /// later, or not, and everything else is as it was; otherwise the settings are in
-    /// force, but for that worker, which follows when it can.
+    /// A worker is busy. If that was the one that listens and `listen` was to change,
+    /// everything is as it was; otherwise the settings are in force, but for that worker,
+    /// which follows when it can.
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
 }
@@ -52,6 +53,7 @@ impl Server {
     /// - `listen`: addresses that stay keep their sockets, and connections stay
     ///   whatever goes. Addresses on the same port as a new one are closed first;
     ///   if the new one cannot be had, they are opened again.
+    /// - `tls`: for connections that come from now on; certificates are read again.
     /// - `rtmp`, but `ping_interval`, and `limits.session`: for connections that
     ///   come from now on; `queue.unsent_bytes`: for players that do;
     ///   `streams.republish_grace`, `streams.goodbye_grace` and `access.decision_timeout`: for what begins from
@@ -61,6 +63,10 @@ impl Server {
     /// - `access`: keys that are no longer named are revoked, as by
     ///   [`Server::revoke_publish_key`]; those added or revoked at run time stay so.
     ///   No key named any more, and none added: open, as after a start.
+    ///   The connections of users that are no longer named, or have another password, end.
+    /// - `access.keys_file` is read again, whatever else is the same, as by
+    ///   [`Server::reload_keys`].
+    /// - `relay`: rules that are the same go on; the connections of those that are gone end.
     /// - `record`: what is being recorded is completed, and files after the new
     ///   settings begin at each stream's newest key frame.
     ///
@@ -72,23 +78,46 @@ impl Server {
             return Err(ReconfigureError::Stopping);
         }
         config.validate().map_err(StartError::from)?;
+        if config.check_callback(self.shared.access.is_none()).is_err() {
+            let paths = vec!["access.callback.url".to_owned()];
+            return Err(ReconfigureError::NeedsRestart { paths });
+        }
         let before = self.config();
+        let records = read_keys(config.access.keys_file.as_deref()).map_err(StartError::from)?;
         let changed = before.changes(&config);
         if changed.is_empty() {
+            self.replace_key_records(records);
             return Ok(Reconfigured::default());
         }
         if config.worker_count() != self.shared.inboxes.len() {
             let paths = vec!["workers".to_owned()];
             return Err(ReconfigureError::NeedsRestart { paths });
         }
-        let records = before.record != config.record;
-        let recorder = match records {
+        let is_recorded_otherwise = before.record != config.record;
+        let recorder = match is_recorded_otherwise {
             true => self.prepare_recorder(&config)?,
             false => None,
         };
+        #[cfg(feature = "tls")]
+        let tls = match self.prepare_tls(&before, &config) {
+            Ok(tls) => tls,
+            Err(error) => {
+                if let Some(recorder) = recorder {
+                    recorder.complete();
+                }
+                return Err(StartError::from(error).into());
+            }
+        };
+        // A new listener must not find none.
+        #[cfg(feature = "tls")]
+        let tls_before = std::mem::replace(&mut *lock(&self.shared.tls), tls);
         if before.listen != config.listen
             && let Err(error) = self.listen_on(config.listen.clone())
         {
+            #[cfg(feature = "tls")]
+            {
+                *lock(&self.shared.tls) = tls_before;
+            }
             if let Some(recorder) = recorder {
                 recorder.complete();
             }
@@ -96,9 +125,26 @@ impl Server {
         }
 
         // Nothing below can fail.
+        #[cfg(feature = "tls")]
+        if before.tls != config.tls || before.listen != config.listen {
+            self.shared.inboxes[0].send(Command::LookAtCertificates);
+        }
         let config = Arc::new(config);
+        let is_listen_other = before.listen != config.listen;
+        // What closes is closed before anything else opens.
+        let opens = records.is_none();
+        let mut records = Some(records);
+        if !opens && let Some(records) = records.take() {
+            self.replace_key_records(records);
+        }
         let everywhere = self.put_in_force(&before, &config);
-        if records {
+        if let Some(records) = records {
+            self.replace_key_records(records);
+        }
+        if is_listen_other {
+            self.shared.inboxes[0].send(Command::LookAround);
+        }
+        if is_recorded_otherwise {
             self.replace_recorder(recorder);
         }
         // Never a message: the last worker drops the last sender.
@@ -112,30 +158,77 @@ impl Server {
         Ok(Reconfigured { changed })
     }
 
+    /// Reads the keys of `access.keys_file` again, for all who come from now on. What was
+    /// begun with a record that is no longer there, or is another by now but for its end,
+    /// ends; what is being played only if `access.revoke_ends_play` says so. True if any
+    /// is another than before.
+    ///
+    /// # Errors
+    /// What is wrong with the file. Then the keys stay as they are.
+    pub fn reload_keys(&self) -> Result<bool, KeyFileError> {
+        let _turn = lock(&self.reconfiguring);
+        let _here = self.works_for();
+        let records = read_keys(self.config().access.keys_file.as_deref())?;
+        Ok(self.replace_key_records(records))
+    }
+
+    fn replace_key_records(&self, records: Option<Vec<KeyRecord>>) -> bool {
+        let Replaced { added, revoked } = self.shared.key_records.replace(records);
+        if added + revoked == 0 {
+            return false;
+        }
+        log::info!("keys read again: {added} new or other, {revoked} revoked");
+        for inbox in &self.shared.inboxes {
+            inbox.send(Command::RevokeRecords);
+        }
+        true
+    }
+
     /// Sends settings that may differ in all but `workers`, `listen` and `record`
     /// to the workers. What it returns ends once all of them use these.
     pub(crate) fn put_in_force(&self, before: &Config, config: &Arc<Config>) -> Receiver<()> {
         *lock(&self.shared.config) = config.clone();
         self.shared.budget.set_limit(config.limits.memory);
         self.shared.log_limit.set(config.limits.log_lines);
+        self.shared.address_rules.set(&config.access);
         let secret_names = config.access.secret_names;
         self.shared
             .secret_names
             .store(secret_names, Ordering::Relaxed);
+        if before.mobile != config.mobile {
+            self.shared.tell(Signal::Configure(config.mobile.clone()));
+        }
         let (in_force, everywhere) = channel();
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Configure(config.clone(), in_force.clone()));
         }
+        self.change_users(before, config);
         self.change_keys(before, config);
+        let (old, new) = (&before.limits, &config.limits);
+        let is_limit_other =
+            old.relay_redirects != new.relay_redirects || old.relay_hops != new.relay_hops;
+        if before.relay != config.relay || is_limit_other {
+            self.shared.configure_relays(config);
+        }
         everywhere
     }
 
     fn listen_on(&self, addresses: Vec<Listen>) -> Result<(), ReconfigureError> {
         let (answer, answered) = channel();
-        self.shared.inboxes[0].send(Command::Listen { addresses, answer });
-        match answer_in_time(&answered)? {
+        let order = Revocable::default();
+        self.shared.inboxes[0].send(Command::Listen {
+            addresses,
+            order: order.clone(),
+            answer,
+        });
+        let bound = match answer_in_time(&answered) {
+            // The worker is at it by now.
+            Err(Unanswered) if !order.claim() => answer_in_time(&answered),
+            answered => answered,
+        };
+        match bound? {
             Some(Ok(bound)) => {
-                *lock(&self.addresses) = bound;
+                *lock(&self.shared.listening) = bound;
                 Ok(())
             }
             Some(Err((address, source))) => Err(StartError::Listen { address, source }.into()),
@@ -153,7 +246,23 @@ impl Server {
         if before.publish_keys != after.publish_keys {
             let ring = &shared.publish_keys;
             for key in ring.reconfigure(&before.publish_keys, &after.publish_keys) {
-                self.end_publishers_with(&key);
+                self.stop_publishers_with(&key);
+            }
+        }
+    }
+
+    fn change_users(&self, before: &Config, config: &Config) {
+        let users = &self.shared.users;
+        if before.limits.challenges != config.limits.challenges {
+            users.set_challenges(config.limits.challenges);
+        }
+        if before.access == config.access {
+            return;
+        }
+        for user in users.reconfigure(&config.access) {
+            for inbox in &self.shared.inboxes {
+                let user = user.clone();
+                inbox.send(Command::EndUser { user });
             }
         }
     }
@@ -163,7 +272,7 @@ impl Server {
             return Ok(None);
         };
         check_recordable(record)?;
-        let selection = Selection::Apps(record.apps.clone());
+        let selection = record.selection();
         let recorder = self.spawn_recorder(record.clone(), selection);
         recorder.map(Some).map_err(system("thread"))
     }

@@ -3,39 +3,33 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::access::{AccessRequest, KeyRing};
-use crate::budget::Budget;
-use crate::config::{Config, ConfigError, RecordConfig, write_coalesce};
-use crate::dispatch::{AwaitedThread, Dispatcher, Inlet};
+use crate::assembly::Assembly;
+use crate::config::{Config, ConfigError, Listen, RecordConfig, write_coalesce};
+use crate::dispatch::AwaitedThread;
 use crate::error::{RecordError, StartError};
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, Ids, StreamId, next_server_id};
-use crate::inbox::{Command, ConnectionCommand, Inbox};
-use crate::locations::Locations;
-use crate::log_limit::LogLimit;
+use crate::id::{ConnectionId, Ids, StreamId};
+use crate::inbox::{Command, ConnectionCommand};
 use crate::metrics::{Metrics, WorkerReport};
-use crate::newcomers::Newcomers;
-use crate::placement::Placement;
+use crate::mobile::{Order, Signal};
 use crate::platform::Platform;
 use crate::platform::native::{self, Native};
 use crate::publisher::{PublishError, Publisher};
-use crate::rate::SharedRate;
-use crate::record::{Recorder, RecorderTap, RecordingLosses, RecordingSummary};
-use crate::secret::{Masks, StreamName};
+use crate::record::{Recorder, RecorderTap, RecordingSummary};
+use crate::secret::StreamName;
 use crate::shared::Shared;
-use crate::stream::directory::Directory;
 use crate::stream::tap_queue::{Selection, StreamSelector, TapStreams};
 use crate::sync::lock;
 use crate::tap::{Tap, TapOptions};
 use crate::threads::WorksFor;
-use crate::worker::{Handoff, Listening, Worker};
 
 /// How long after its grace [`Server::stop`] returns at the latest: what has not ended by
 /// then is left to itself.
@@ -55,7 +49,7 @@ const RECORDER_THREAD: &str = "openrtmp-record";
 const PROBE_ATTEMPTS: u32 = 100;
 
 /// A grace that no clock can count is this long.
-const LONGEST_GRACE: Duration = Duration::from_secs(86_400 * 365);
+pub(crate) const LONGEST_GRACE: Duration = Duration::from_secs(86_400 * 365);
 
 /// How long completing a recording may take while the server goes on.
 const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
@@ -64,7 +58,6 @@ const RECORDER_PATIENCE: Duration = Duration::from_secs(5);
 /// stops the server by force.
 pub struct Server {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) addresses: Mutex<Vec<SocketAddr>>,
     pub(crate) running: Mutex<Option<Running>>,
     recordings: Mutex<HashMap<StreamName, Recording>>,
     /// One at a time.
@@ -104,20 +97,24 @@ pub(crate) struct Recording {
 }
 
 /// The threads of a running server.
+#[derive(Default)]
 pub(crate) struct Running {
-    workers: Vec<AwaitedThread>,
+    pub(crate) workers: Vec<AwaitedThread>,
     /// Of `config.record`.
     pub(crate) recorder: Option<Recording>,
-    events: Option<AwaitedThread>,
-    access: Option<AwaitedThread>,
+    pub(crate) events: Option<AwaitedThread>,
+    pub(crate) access: Option<AwaitedThread>,
+    pub(crate) orders: Option<AwaitedThread>,
 }
 
 /// Starts a [`Server`] with callbacks.
 pub struct ServerBuilder {
-    config: Config,
-    on_event: Option<Box<dyn FnMut(Event) + Send>>,
-    on_access: Option<Box<dyn FnMut(AccessRequest) + Send>>,
-    id: Option<u64>,
+    pub(crate) config: Config,
+    pub(crate) on_event: Option<Box<dyn FnMut(Event) + Send>>,
+    pub(crate) on_access: Option<Box<dyn FnMut(AccessRequest) + Send>>,
+    pub(crate) on_order: Option<Box<dyn FnMut(Order) + Send>>,
+    pub(crate) id: Option<u64>,
+    pub(crate) sockets: Vec<TcpListener>,
     pub(crate) ids: Arc<Ids>,
 }
 
@@ -131,6 +128,8 @@ pub struct Summary {
     pub connections: usize,
     /// Publishers when the stop began.
     pub publishers: usize,
+    /// Streams when the stop began, those within their grace included.
+    pub streams: usize,
     /// Players when the stop began.
     pub subscribers: usize,
     /// Connections that were still there at the deadline and were closed by force.
@@ -162,7 +161,7 @@ pub struct Health {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("addresses", &*lock(&self.addresses))
+            .field("addresses", &*lock(&self.shared.listening))
             .field("running", &lock(&self.running).is_some())
             .finish_non_exhaustive()
     }
@@ -174,11 +173,22 @@ impl fmt::Debug for ServerBuilder {
             .field("config", &self.config)
             .field("on_event", &self.on_event.is_some())
             .field("on_access", &self.on_access.is_some())
+            .field("on_order", &self.on_order.is_some())
             .finish_non_exhaustive()
     }
 }
 
 impl Server {
+    /// The handle of what was put together; `running`: unless the host moves it itself.
+    pub(crate) fn of(shared: Arc<Shared>, running: Option<Running>) -> Server {
+        Server {
+            shared,
+            running: Mutex::new(running),
+            recordings: Mutex::default(),
+            reconfiguring: Mutex::default(),
+        }
+    }
+
     /// Starts a server without callbacks.
     pub fn start(config: Config) -> Result<Server, StartError> {
         Server::builder(config).start()
@@ -190,7 +200,9 @@ impl Server {
             config,
             on_event: None,
             on_access: None,
+            on_order: None,
             id: None,
+            sockets: Vec::new(),
             ids: Ids::of_process(),
         }
     }
@@ -208,7 +220,12 @@ impl Server {
 
     /// Addresses it listens on, with the real ports.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        lock(&self.addresses).clone()
+        lock(&self.shared.listening).clone()
+    }
+
+    /// The same, with what is spoken there.
+    pub fn listeners(&self) -> Vec<Listen> {
+        self.shared.listeners()
     }
 
     /// The settings in force. Keys that were added or revoked at run time are not
@@ -224,7 +241,7 @@ impl Server {
     }
 
     /// Asks each worker what it has.
-    fn inspect(&self) -> Receiver<WorkerReport> {
+    pub(crate) fn inspect(&self) -> Receiver<WorkerReport> {
         let (sender, receiver) = channel();
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Inspect(sender.clone()));
@@ -269,6 +286,12 @@ impl Server {
         }
     }
 
+    /// A text with three asterisks in place of each word that is or was a key of this server:
+    /// for texts that come from where nobody knew what is in them.
+    pub fn masked(&self, text: &str) -> String {
+        self.shared.masked(text)
+    }
+
     /// Whether it works, and whether it would take another peer now. Asks
     /// each worker, as [`Server::metrics`] does.
     pub fn health(&self) -> Health {
@@ -287,13 +310,24 @@ impl Server {
         };
         let stopping = self.shared.stopping.load(Ordering::Acquire);
         check(stopping, "the server is stopping");
+        let draining = self.shared.drain.is_on() && !stopping;
+        check(draining, "the server is being drained");
         check(!health.live && !stopping, "a worker does not answer");
         let full = metrics.connections >= limits.connections;
         check(full, "limits.connections is reached");
         let exhausted = self.shared.budget.is_exhausted();
         check(exhausted, "limits.memory is reached");
+        for complaint in lock(&self.shared.mobile).complaints() {
+            check(true, complaint);
+        }
         for address in lock(&self.shared.lost_listeners).iter() {
             check(true, &format!("not listening on {address}"));
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &*lock(&self.shared.tls) {
+            for notice in tls.expired(self.shared.time_of_day()) {
+                check(true, &notice.to_string());
+            }
         }
         if let Some(error) = &*lock(&self.shared.accept_failure) {
             check(true, &format!("accepting fails: {error}"));
@@ -340,7 +374,7 @@ impl Server {
 
     /// Records a stream, live or still to come, until [`Server::stop_recording`] or the
     /// end of the server, whatever `config.record` says: by its path (`app/name`) or by
-    /// its id. Of `record`, `apps` has no meaning here. Events tell what becomes of it.
+    /// its id. Of `record`, `apps` and `streams` have no meaning here. Events tell what becomes of it.
     pub fn record(
         &self,
         stream: impl Into<StreamSelector>,
@@ -422,6 +456,12 @@ impl Server {
         Ok(answer_in_time(&receiver)?.unwrap_or(false))
     }
 
+    /// Whether an address is blocked for failed attempts (`access.failed_attempts`): for who
+    /// serves people over other protocols than RTMP.
+    pub fn is_blocked(&self, address: IpAddr) -> bool {
+        self.shared.is_blocked(address)
+    }
+
     /// How long to collect packets for one player before writing them together, 0
     /// to 350 ms, in place of [`QueueConfig::write_coalesce`](crate::config::QueueConfig);
     /// `None` goes back to that. It may be set as soon as the connection is there,
@@ -443,9 +483,7 @@ impl Server {
     /// writes to players are collected for at least
     /// [`QueueConfig::background_coalesce`](crate::config::QueueConfig), to save power.
     pub fn set_background(&self, on: bool) {
-        for inbox in &self.shared.inboxes {
-            inbox.send(Command::SetBackground(on));
-        }
+        self.shared.tell(Signal::Collect(on));
     }
 
     /// Ends what is published as a stream, by its path (`app/name`) or its id: a
@@ -455,23 +493,10 @@ impl Server {
         let name = self.shared.find(stream.into());
         let home = name.and_then(|name| self.shared.directory.lock().home(&name));
         if let Some((stream, home)) = home {
-            self.end_at(stream, home, reason);
+            let reason = reason.to_owned();
+            self.shared.inboxes[home].send(Command::EndStream { stream, reason });
         }
         home.is_some()
-    }
-
-    /// The same of a stream by its id.
-    pub fn end_stream_id(&self, stream: StreamId, reason: &str) -> bool {
-        let home = self.shared.directory.lock().home_of(stream);
-        if let Some(home) = home {
-            self.end_at(stream, home, reason);
-        }
-        home.is_some()
-    }
-
-    fn end_at(&self, stream: StreamId, home: usize, reason: &str) {
-        let reason = reason.to_owned();
-        self.shared.inboxes[home].send(Command::EndStream { stream, reason });
     }
 
     /// The name of a stream that anybody publishes, plays, taps or waits for.
@@ -495,12 +520,12 @@ impl Server {
     pub fn revoke_publish_key(&self, key: &str) -> bool {
         let removed = self.shared.publish_keys.remove(key);
         if removed {
-            self.end_publishers_with(key);
+            self.stop_publishers_with(key);
         }
         removed
     }
 
-    pub(crate) fn end_publishers_with(&self, key: &str) {
+    pub(crate) fn stop_publishers_with(&self, key: &str) {
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Revoke {
                 key: key.to_owned().into(),
@@ -579,29 +604,47 @@ impl Server {
         {
             leave_behind("a callback of the host");
         }
+        if let Some(thread) = running.orders
+            && !shared.orders.finish(thread, delivery, deadline)
+        {
+            leave_behind("a callback of the host");
+        }
+        let forced = shared.forced.load(Ordering::Acquire);
+        let (accepted, bytes_in, bytes_out) = (before.accepted, before.bytes_in, before.bytes_out);
+        shared.events.send(Event::ServerStopped {
+            forced,
+            accepted,
+            bytes_in,
+            bytes_out,
+        });
         if let Some(thread) = running.events
             && !shared.events.finish(thread, delivery, deadline)
         {
             leave_behind("a callback of the host");
         }
-        Summary {
+        let summary = Summary {
             uptime: Duration::from_secs_f64(before.uptime_seconds),
             connections: before.connections,
             publishers: before.publishers,
+            streams: before.stream_count,
             subscribers: before.subscribers,
-            forced: shared.forced.load(Ordering::Acquire),
+            forced,
             left_behind,
             accepted: before.accepted,
             bytes_in: before.bytes_in,
             bytes_out: before.bytes_out,
-        }
+        };
+        summary.log();
+        summary
     }
 
-    /// Cuts a running [`Server::stop`] short: its deadline is now. From another
-    /// thread, or a second Ctrl-C.
+    /// Cuts a running [`Server::stop`] or [`Server::drain`] short: its deadline is now.
+    /// From another thread, or a second Ctrl-C.
     pub fn force(&self) {
         if self.shared.stopping.load(Ordering::Acquire) {
-            self.drain(Duration::ZERO);
+            self.stop_workers(Duration::ZERO);
+        } else if self.shared.drain.is_on() {
+            self.shared.drain.cut();
         }
     }
 
@@ -609,19 +652,35 @@ impl Server {
     pub(crate) fn begin_stop(&self, grace: Duration) {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.events.send(Event::ServerStopping);
-        self.drain(grace);
+        self.shared.tell(Signal::Stop);
+        self.shared.drain.cut();
+        self.stop_workers(grace);
     }
 
-    fn drain(&self, grace: Duration) {
+    fn stop_workers(&self, grace: Duration) {
         let deadline = self.shared.now() + grace;
         for inbox in &self.shared.inboxes {
-            inbox.send(Command::Drain { deadline });
+            inbox.send(Command::Stop { deadline });
         }
     }
 }
 
+impl Summary {
+    fn log(&self) {
+        log::info!(
+            connections = self.connections, publishers = self.publishers,
+            streams = self.streams, subscribers = self.subscribers, forced = self.forced,
+            accepted = self.accepted, bytes_in = self.bytes_in, bytes_out = self.bytes_out;
+            "stopped after {:.1?}: {} connections, {} streams and {} players were there, \
+             {} connections closed by force; {} bytes in, {} out",
+            self.uptime, self.connections, self.streams, self.subscribers, self.forced,
+            self.bytes_in, self.bytes_out
+        );
+    }
+}
+
 impl Recording {
-    fn spawn<P: Platform>(mut recorder: Recorder<P>) -> io::Result<Recording> {
+    pub(crate) fn spawn<P: Platform>(mut recorder: Recorder<P>) -> io::Result<Recording> {
         let tap = recorder.tap();
         let thread = AwaitedThread::spawn(RECORDER_THREAD, move || recorder.run())?;
         Ok(Recording { tap, thread })
@@ -670,6 +729,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Tells the host of a server on a phone what to do, in order, on one thread of its
+    /// own, see [`Host`](crate::Host). A callback that falls more than 4,096 orders behind
+    /// loses some.
+    pub fn on_order(mut self, callback: impl FnMut(Order) + Send + 'static) -> ServerBuilder {
+        self.on_order = Some(Box::new(callback));
+        self
+    }
+
     /// Gives it an id that [`next_server_id`](crate::next_server_id) told: for who starts a
     /// server again and wants it to keep its own.
     pub fn id(mut self, id: u64) -> ServerBuilder {
@@ -677,13 +744,23 @@ impl ServerBuilder {
         self
     }
 
+    /// Sockets that listen already, as service managers pass them: an address of `listen` that
+    /// is one of theirs is not bound but served there, also when it is named by settings that
+    /// come later. They stay open until the server is dropped. A socket of `[::]` that takes
+    /// IPv4 too (`IPV6_V6ONLY` off) has peers with mapped addresses.
+    pub fn sockets(mut self, sockets: Vec<TcpListener>) -> ServerBuilder {
+        self.sockets = sockets;
+        self
+    }
+
     /// Checks the settings, binds, and starts the threads. On an error nothing is
     /// left running.
-    pub fn start(self) -> Result<Server, StartError> {
+    pub fn start(mut self) -> Result<Server, StartError> {
         if let Some(record) = &self.config.record {
             check_recordable(record)?;
         }
-        let assembly = Assembly::new(Native::new(), self)?;
+        let platform = Native::with_sockets(std::mem::take(&mut self.sockets));
+        let assembly = Assembly::new(platform, self)?;
         assembly.run()
     }
 }
@@ -713,179 +790,6 @@ fn check_writable(directory: &Path) -> io::Result<()> {
             }
             Err(e) => return Err(e),
         }
-    }
-}
-
-/// A server put together but not yet moving: threads take it from here, or a
-/// simulation.
-pub(crate) struct Assembly<P: Platform> {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) workers: Vec<Worker<P>>,
-    pub(crate) recorder: Option<Recorder<P>>,
-    pub(crate) events: Option<Inlet<Event>>,
-    pub(crate) access: Option<Inlet<AccessRequest>>,
-    pub(crate) addresses: Vec<SocketAddr>,
-}
-
-impl<P: Platform> Assembly<P> {
-    pub(crate) fn new(platform: P, builder: ServerBuilder) -> Result<Assembly<P>, StartError> {
-        let config = builder.config;
-        config.validate()?;
-        let platform = Arc::new(platform);
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        for &listen in &config.listen {
-            let address = listen.address;
-            let listening = Listening::bind(&*platform, listen)
-                .map_err(|source| StartError::Listen { address, source })?;
-            addresses.push(listening.address);
-            listeners.push(listening);
-        }
-
-        let count = config.worker_count();
-        let (mut inboxes, mut seats) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            let (poller, waker) = platform.poller().map_err(system("poller"))?;
-            let (inbox, receiver) = Inbox::new(Box::new(waker));
-            inboxes.push(inbox);
-            seats.push((poller, receiver));
-        }
-        let (events, event_inlet) = match builder.on_event {
-            Some(callback) => {
-                let (dispatcher, inlet) =
-                    Dispatcher::new(callback, Some(|count| Event::Lost { count }));
-                (dispatcher, Some(inlet))
-            }
-            None => (Dispatcher::none(), None),
-        };
-        let (access, access_inlet) = match builder.on_access {
-            Some(callback) => {
-                let (dispatcher, inlet) = Dispatcher::new(callback, None);
-                (dispatcher, Some(inlet))
-            }
-            None => (Dispatcher::none(), None),
-        };
-        let mut key = [0; 32];
-        platform
-            .fill_random(&mut key)
-            .map_err(system("random number"))?;
-        let masks = Masks::new(key);
-        let clock = platform.clone();
-        let shared = Arc::new(Shared {
-            id: builder.id.unwrap_or_else(next_server_id),
-            directory: Directory::new(builder.ids.clone()),
-            ids: builder.ids,
-            budget: Budget::new(config.limits.memory),
-            inboxes,
-            events,
-            access,
-            publish_keys: KeyRing::new(config.access.publish_keys.iter().cloned()),
-            play_keys: KeyRing::new(config.access.play_keys.iter().cloned()),
-            secret_names: AtomicBool::new(config.access.secret_names),
-            masks,
-            newcomers: Newcomers::default(),
-            publisher_addresses: Arc::default(),
-            wrong_keys: AtomicU64::new(0),
-            outgoing: SharedRate::new(count),
-            log_limit: Arc::new(LogLimit::new(config.limits.log_lines)),
-            addresses: Arc::default(),
-            config: Mutex::new(Arc::new(config)),
-            locations: Locations::default(),
-            placement: Placement::new(count),
-            lost_listeners: Mutex::default(),
-            accept_failure: Mutex::default(),
-            connections: AtomicUsize::new(0),
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            forced: AtomicUsize::new(0),
-            next_host_publisher: AtomicU64::new(0),
-            recording_losses: RecordingLosses::default(),
-            stopping: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            started: platform.now(),
-            clock: Box::new(move || clock.now()),
-        });
-        let handoff = Arc::new(Handoff::new(count));
-        let mut workers = Vec::with_capacity(count);
-        for (index, (poller, receiver)) in seats.into_iter().enumerate() {
-            let (platform, shared, handoff) = (platform.clone(), shared.clone(), handoff.clone());
-            workers.push(Worker::new(
-                index, platform, shared, poller, receiver, handoff,
-            ));
-        }
-        workers[0]
-            .add_listeners(listeners)
-            .map_err(system("poller"))?;
-
-        let recorder = shared.config().record.clone().map(|record| {
-            let selection = Selection::Apps(record.apps.clone());
-            let recorder = Recorder::new(platform, record, selection, shared.clone());
-            recorder.tap().attach(&shared);
-            recorder
-        });
-        shared.events.send(Event::ServerStarted {
-            listen: addresses.clone(),
-        });
-        Ok(Assembly {
-            shared,
-            workers,
-            recorder,
-            events: event_inlet,
-            access: access_inlet,
-            addresses,
-        })
-    }
-
-    /// The host's handle for a simulation, which moves the parts itself.
-    #[cfg(test)]
-    pub(crate) fn handle(&self) -> Server {
-        Server {
-            shared: self.shared.clone(),
-            addresses: Mutex::new(self.addresses.clone()),
-            recordings: Mutex::default(),
-            reconfiguring: Mutex::default(),
-            running: Mutex::new(None),
-        }
-    }
-
-    /// Gives everything its thread.
-    fn run(self) -> Result<Server, StartError> {
-        let _here = WorksFor::server(self.shared.id);
-        let mut running = Running {
-            workers: Vec::new(),
-            recorder: None,
-            events: None,
-            access: None,
-        };
-        let server = |running| Server {
-            shared: self.shared,
-            addresses: Mutex::new(self.addresses),
-            running: Mutex::new(Some(running)),
-            recordings: Mutex::default(),
-            reconfiguring: Mutex::default(),
-        };
-        let spawn = || -> io::Result<()> {
-            if let Some(inlet) = self.events {
-                running.events = Some(inlet.spawn("openrtmp-events")?);
-            }
-            if let Some(inlet) = self.access {
-                running.access = Some(inlet.spawn("openrtmp-access")?);
-            }
-            if let Some(recorder) = self.recorder {
-                running.recorder = Some(Recording::spawn(recorder)?);
-            }
-            for (index, mut worker) in self.workers.into_iter().enumerate() {
-                let name = format!("openrtmp-{index}");
-                let thread = AwaitedThread::spawn(&name, move || worker.run())?;
-                running.workers.push(thread);
-            }
-            Ok(())
-        };
-        let spawned = spawn();
-        // On an error the handle's drop stops what was started.
-        let server = server(running);
-        spawned.map_err(system("thread"))?;
-        Ok(server)
     }
 }
 

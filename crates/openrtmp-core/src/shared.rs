@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use openrtmp_protocol::Time;
 
-use crate::access::{AccessRequest, KeyRing};
+use crate::access::{AccessRequest, AddressRules, FailedAttempts, KeyRing, KeyStore, Users};
 use crate::addresses::Addresses;
 use crate::budget::{Budget, Holder};
-use crate::config::Config;
+#[cfg(feature = "tls")]
+use crate::config::TlsClientConfig;
+use crate::config::{Config, Listen};
 use crate::dispatch::Dispatcher;
+use crate::drain::Drain;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, Ids, PublisherId};
 use crate::inbox::{Command, ConnectionCommand, Inbox};
@@ -18,14 +22,20 @@ use crate::limit::Limit;
 use crate::locations::Locations;
 use crate::log_limit::{Cause, LogLimit};
 use crate::metrics::{ErrorCounts, Metrics};
+use crate::mobile::{LiveLoad, Machine, Order};
 use crate::newcomers::Newcomers;
 use crate::placement::Placement;
+use crate::platform::Interface;
+use crate::prometheus::Series;
 use crate::rate::SharedRate;
 use crate::record::RecordingLosses;
+use crate::relay::RelayHub;
 use crate::secret::{Masks, StreamName};
 use crate::stream::directory::Directory;
 use crate::stream::tap_queue::{Bound, Selection, StreamSelector, TapQueue, TapStreams};
 use crate::sync::lock;
+#[cfg(feature = "tls")]
+use crate::tls::{Challenges, ClientTls, ServerTls};
 
 /// What all threads of a server share.
 pub(crate) struct Shared {
@@ -35,21 +45,48 @@ pub(crate) struct Shared {
     pub(crate) id: u64,
     pub(crate) ids: Arc<Ids>,
     pub(crate) directory: Directory,
+    /// For the listeners with TLS, if there are any.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Mutex<Option<Arc<ServerTls>>>,
+    /// Answers to authorities that ask whether names lead here.
+    #[cfg(feature = "tls")]
+    pub(crate) challenges: Mutex<Challenges>,
+    /// For connections to other servers, once there was one, and what it was made of.
+    #[cfg(feature = "tls")]
+    pub(crate) client_tls: Mutex<Option<(TlsClientConfig, ClientTls)>>,
     pub(crate) budget: Arc<Budget>,
     /// One per worker.
     pub(crate) inboxes: Vec<Inbox>,
     pub(crate) events: Dispatcher<Event>,
     pub(crate) access: Dispatcher<AccessRequest>,
+    /// What the host of a server on a phone is to do.
+    pub(crate) orders: Dispatcher<Order>,
+    /// The life of a phone. Nothing else is locked while it is, but queues that take what
+    /// comes of it.
+    pub(crate) mobile: Mutex<Machine>,
+    /// Streams that are live and players, for the orders.
+    pub(crate) load: Mutex<LiveLoad>,
+    /// Held while workers are sent to sleep, or woken: all hear it in the same order.
+    pub(crate) turning: Mutex<()>,
+    /// Addresses it listens on, with the real ports.
+    pub(crate) listening: Mutex<Vec<SocketAddr>>,
+    pub(crate) users: Users,
     pub(crate) publish_keys: KeyRing,
     pub(crate) play_keys: KeyRing,
+    /// Of `access.keys_file`.
+    pub(crate) key_records: KeyStore,
+    pub(crate) address_rules: AddressRules,
+    pub(crate) failed_attempts: FailedAttempts,
     /// `access.secret_names`
     pub(crate) secret_names: AtomicBool,
     pub(crate) masks: Masks,
-    /// Requests refused for the key they came with.
+    /// Requests refused for the key, or the password, they came with.
     pub(crate) wrong_keys: AtomicU64,
     /// What each worker sends.
     pub(crate) outgoing: SharedRate,
     pub(crate) log_limit: Arc<LogLimit>,
+    /// Who has series of its own in the text for Prometheus.
+    pub(crate) series: Mutex<Series>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) locations: Locations,
     pub(crate) newcomers: Newcomers,
@@ -68,12 +105,18 @@ pub(crate) struct Shared {
     pub(crate) forced: AtomicUsize,
     pub(crate) next_host_publisher: AtomicU64,
     pub(crate) recording_losses: RecordingLosses,
+    pub(crate) relays: RelayHub,
+    pub(crate) drain: Drain,
     pub(crate) stopping: AtomicBool,
     /// The workers are gone: nobody takes what is sent to them.
     pub(crate) stopped: AtomicBool,
     pub(crate) started: Time,
     /// The platform's monotonic clock.
     pub(crate) clock: Box<dyn Fn() -> Time + Send + Sync>,
+    /// Addresses of this machine.
+    pub(crate) interfaces: Box<dyn Fn() -> std::io::Result<Vec<Interface>> + Send + Sync>,
+    /// Its time of day.
+    pub(crate) wall_clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
 }
 
 impl Shared {
@@ -81,9 +124,32 @@ impl Shared {
         (self.clock)()
     }
 
+    /// The platform's time of day.
+    pub(crate) fn time_of_day(&self) -> SystemTime {
+        (self.wall_clock)()
+    }
+
     /// The settings in force.
     pub(crate) fn config(&self) -> Arc<Config> {
         lock(&self.config).clone()
+    }
+
+    /// Tells the relays and the host.
+    pub(crate) fn emit(&self, event: Event) {
+        self.wake_relays(self.relays.hears(&event, || self.now()));
+        self.note_load(&event);
+        if !self.events.is_none() {
+            self.events.send(event);
+        }
+    }
+
+    /// Where it listens, with the real ports, and what is spoken there.
+    pub(crate) fn listeners(&self) -> Vec<Listen> {
+        let config = self.config();
+        let addresses = lock(&self.listening).clone();
+        let listeners = addresses.into_iter().zip(&config.listen);
+        let all = listeners.map(|(address, asked)| Listen { address, ..*asked });
+        all.collect()
     }
 
     /// Sends something to a connection, wherever it is. One that is over gets nothing.
@@ -105,19 +171,22 @@ impl Shared {
     /// Notifies a connection that its stream has another publisher now.
     pub(crate) fn notify_replaced(&self, replaced: Option<PublisherId>) {
         let reason = CloseReason::Refused("another publisher took over".to_owned());
-        self.end_publisher(replaced, reason);
+        self.stop_publishing(replaced, reason);
     }
 
     /// Notifies a connection that its place among the publishers is another's now.
     pub(crate) fn notify_evicted(&self, evicted: Option<PublisherId>) {
         let reason = CloseReason::Network("silent, and others wanted to publish".to_owned());
-        self.end_publisher(evicted, reason);
+        self.stop_publishing(evicted, reason);
     }
 
     /// Notifies a connection that it publishes no longer.
-    pub(crate) fn end_publisher(&self, publisher: Option<PublisherId>, reason: CloseReason) {
+    pub(crate) fn stop_publishing(&self, publisher: Option<PublisherId>, reason: CloseReason) {
         if let Some(PublisherId::Connection(connection, stream)) = publisher {
-            self.send_to(connection, ConnectionCommand::EndPublish { stream, reason });
+            self.send_to(
+                connection,
+                ConnectionCommand::StopPublishing { stream, reason },
+            );
         }
     }
 
@@ -212,6 +281,13 @@ impl Shared {
             accepted: self.accepted.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             memory: self.budget.used(),
+            relays: self.relays.lock().counts(),
+            log_lines_suppressed: self.log_limit.suppressed(),
+            #[cfg(feature = "tls")]
+            certificates_list: lock(&self.tls)
+                .as_ref()
+                .map(|tls| tls.expiries())
+                .unwrap_or_default(),
             recording_lost_frames: self.recording_losses.frames(),
             recording_lost_bytes: self.recording_losses.bytes(),
             errors: ErrorCounts {

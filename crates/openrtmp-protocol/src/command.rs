@@ -223,6 +223,7 @@ pub mod code {
     #![allow(missing_docs)]
     pub const CONNECT_SUCCESS: &str = "NetConnection.Connect.Success";
     pub const CONNECT_REJECTED: &str = "NetConnection.Connect.Rejected";
+    pub const CONNECT_LOOP: &str = "NetConnection.Connect.Loop";
     pub const CONNECT_FAILED: &str = "NetConnection.Connect.Failed";
     pub const CONNECT_CLOSED: &str = "NetConnection.Connect.Closed";
     pub const CONNECT_APP_SHUTDOWN: &str = "NetConnection.Connect.AppShutdown";

@@ -69,12 +69,17 @@ pub enum HandshakeError {
 /// RTMP can be told from protocols of text, which begin with a letter (RTMP 1.0 section
 /// 5.2.2).
 fn other_protocol(first: u8) -> String {
-    /// ContentType of a TLS record that holds a ClientHello (RFC 8446 section 5.1).
-    const TLS_HANDSHAKE: u8 = 22;
+    /// ContentTypes of a TLS record that holds an alert, which is what a server with TLS
+    /// answers, or a ClientHello (RFC 8446 section 5.1).
+    const TLS: [u8; 2] = [21, 22];
     /// Adobe's encrypted RTMP, of two kinds.
     const RTMPE: [u8; 2] = [6, 8];
     match first {
-        TLS_HANDSHAKE => "this is TLS (rtmps, https), not plain RTMP".to_owned(),
+        first if TLS.contains(&first) => {
+            "this is TLS (rtmps, https), not plain RTMP: one side has to say rtmps, or the other \
+             rtmp, or it is the wrong port"
+                .to_owned()
+        }
         first if RTMPE.contains(&first) => {
             format!("encrypted RTMP (RTMPE, version {first}) is not spoken, only version 3")
         }

@@ -18,6 +18,7 @@
 pub mod amf;
 pub mod chunk;
 pub mod command;
+mod credentials;
 pub mod flv;
 #[cfg(test)]
 mod golden;
@@ -32,6 +33,7 @@ pub mod text;
 mod time;
 mod url;
 
+pub use credentials::Credentials;
 pub use limits::{AmfLimits, Limits};
 pub use name::StreamName;
 pub use secret::Secret;

@@ -140,8 +140,10 @@ fn decoded(segment: &str) -> Cow<'_, str> {
             }
         }
     }
+    // Those that stand there as they are may be trimmed away, and decide nothing.
+    let controls = |text: &str| text.chars().filter(|c| c.is_control()).count();
     match String::from_utf8(bytes) {
-        Ok(text) if !text.contains(char::is_control) => Cow::Owned(text),
+        Ok(text) if controls(&text) <= controls(segment) => Cow::Owned(text),
         _ => Cow::Borrowed(segment),
     }
 }
@@ -157,6 +159,16 @@ mod tests {
 
     fn joined(app: &str, name: &str) -> String {
         StreamName::join(app, name).reveal().to_owned()
+    }
+
+    /// One that is trimmed away decides nothing about the escapes beside it.
+    #[test]
+    fn a_control_character_keeps_no_escape_from_being_undone() {
+        assert_eq!(joined("live", "\tcam%40home"), "live/cam@home");
+        assert_eq!(joined("live", "mp4:\tcam%40home"), "live/cam@home");
+        assert_eq!(joined("live", "cam\u{7}%40home"), "live/cam\u{7}@home");
+        assert_eq!(joined("live", "cam%07%40home"), "live/cam%07@home");
+        assert_eq!(joined("live", "cam%C2%80%40"), "live/cam%C2%80%40");
     }
 
     #[test]

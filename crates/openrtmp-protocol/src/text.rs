@@ -33,16 +33,34 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut characters = self.0.chars();
         for character in characters.by_ref().take(CHARACTERS) {
-            match character {
-                '\t' | '\n' | '\r' => write!(f, "{}", character.escape_default())?,
-                hidden if is_hidden(hidden) => write!(f, "{}", hidden.escape_unicode())?,
-                plain => f.write_char(plain)?,
-            }
+            write_shown(f, character)?;
         }
         match characters.next() {
             Some(_) => f.write_char('…'),
             None => Ok(()),
         }
+    }
+}
+
+/// The same for the whole of a text, however long it is: for what is one line whatever
+/// is in it.
+pub fn in_one_line(text: &str) -> impl fmt::Display + '_ {
+    InOneLine(text)
+}
+
+struct InOneLine<'a>(&'a str);
+
+impl fmt::Display for InOneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| write_shown(f, c))
+    }
+}
+
+fn write_shown(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+    match character {
+        '\t' | '\n' | '\r' => write!(f, "{}", character.escape_default()),
+        hidden if is_hidden(hidden) => write!(f, "{}", hidden.escape_unicode()),
+        plain => f.write_char(plain),
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use crate::Credentials;
 use crate::name::unquoted;
 use crate::secret::MASK;
 
@@ -10,6 +11,9 @@ use crate::secret::MASK;
 pub struct RtmpUrl {
     /// True for `rtmps`.
     pub tls: bool,
+    /// Who connects, from `USER:PASSWORD@` before the host: said only to a server that
+    /// asks for it (`authmod=adobe`).
+    pub credentials: Option<Credentials>,
     /// Host name or address as written, IPv6 without brackets.
     pub host: String,
     /// Port; 1935 or, with TLS, 443 when the URL names none.
@@ -26,9 +30,7 @@ impl RtmpUrl {
     /// stays as it is, as most clients send it; [`StreamName`](crate::StreamName) decodes it.
     ///
     /// # Errors
-    /// Says which part is missing or wrong. Credentials before the host are
-    /// refused, because RTMP has no place to send them and dropping them
-    /// would hide that.
+    /// Says which part is missing or wrong.
     pub fn parse(text: &str) -> Result<RtmpUrl, UrlError> {
         let (scheme, rest) = unquoted(text).split_once("://").ok_or(UrlError::Scheme)?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -40,9 +42,13 @@ impl RtmpUrl {
             Some(end) => rest.split_at(end),
             None => (rest, ""),
         };
-        if authority.contains('@') {
-            return Err(UrlError::Credentials);
-        }
+        let (credentials, authority) = match authority.rsplit_once('@') {
+            None => (None, authority),
+            Some((userinfo, host)) => {
+                let credentials = Credentials::from_userinfo(userinfo);
+                (Some(credentials.ok_or(UrlError::Credentials)?), host)
+            }
+        };
         let (host, port) = split_authority(authority)?;
         let (path, query) = match path.find('?') {
             Some(start) => path.split_at(start),
@@ -54,6 +60,7 @@ impl RtmpUrl {
         }
         Ok(RtmpUrl {
             tls,
+            credentials,
             host: host.to_owned(),
             port: match port {
                 "" => default_port(tls),
@@ -64,14 +71,57 @@ impl RtmpUrl {
         })
     }
 
+    /// The same stream at another `tcUrl`, to which a server sends its client: a URL, or
+    /// what of one is to be different (`//host/app`, `/app`), with or without the stream's
+    /// name behind it.
+    ///
+    /// # Errors
+    /// If it is no RTMP URL, or leads from `rtmps` to `rtmp`: a redirect does not undo
+    /// what the client chose.
+    pub fn redirected(&self, tc_url: &str) -> Result<RtmpUrl, UrlError> {
+        let scheme = if self.tls { "rtmps" } else { "rtmp" };
+        let text = unquoted(tc_url);
+        let text = if text.starts_with("//") {
+            format!("{scheme}:{text}")
+        } else if text.starts_with('/') {
+            let own = RtmpUrl {
+                app: String::new(),
+                ..self.clone()
+            };
+            format!("{}{}", own.tc_url().trim_end_matches('/'), text)
+        } else {
+            text.to_owned()
+        };
+        let name = self
+            .stream
+            .split_once('?')
+            .map_or(&*self.stream, |(n, _)| n);
+        let place = text.split_once('?').map_or(&*text, |(place, _)| place);
+        let place = place.trim_end_matches('/');
+        let named = place
+            .strip_suffix(name)
+            .filter(|front| front.ends_with('/') && !front.ends_with("://"));
+        let front = named.map_or(place, |front| front.trim_end_matches('/'));
+        let mut url = RtmpUrl::parse(&format!("{front}/{}", self.stream))?;
+        if url.credentials.is_none() {
+            url.credentials.clone_from(&self.credentials);
+        }
+        match self.tls && !url.tls {
+            true => Err(UrlError::Downgrade),
+            false => Ok(url),
+        }
+    }
+
     /// A text about this URL, such as a status of the server it leads to, with the
-    /// stream's name and the values of its query masked: any of them may be a key.
+    /// stream's name, the values of its query and the password masked: any of the former
+    /// may be a key.
     pub fn masked_in(&self, text: &str) -> String {
         let (name, query) = self.stream.split_once('?').unwrap_or((&self.stream, ""));
         let values = query
             .split('&')
             .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
-        let mut secrets: Vec<&str> = values.chain([name, query]).collect();
+        let password = self.credentials.as_ref().map(|c| c.password.reveal());
+        let mut secrets: Vec<&str> = values.chain([name, query]).chain(password).collect();
         secrets.retain(|secret| !secret.is_empty());
         // One may be a part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -82,6 +132,18 @@ impl RtmpUrl {
 
     /// The `tcUrl` of this URL: scheme, host, port if not the default, app.
     pub fn tc_url(&self) -> String {
+        self.with_userinfo("")
+    }
+
+    /// The URL as [`RtmpUrl::parse`] reads it, with all that it must not be shown with.
+    pub fn reveal(&self) -> String {
+        let credentials = self.credentials.as_ref();
+        let userinfo = credentials.map(|c| format!("{}@", c.to_userinfo()));
+        let front = self.with_userinfo(&userinfo.unwrap_or_default());
+        format!("{}/{}", front.trim_end_matches('/'), self.stream)
+    }
+
+    fn with_userinfo(&self, userinfo: &str) -> String {
         let scheme = if self.tls { "rtmps" } else { "rtmp" };
         let host = match self.host.contains(':') {
             true => format!("[{}]", self.host),
@@ -92,7 +154,7 @@ impl RtmpUrl {
             true => String::new(),
             false => format!(":{}", self.port),
         };
-        format!("{scheme}://{host}{port}/{app}")
+        format!("{scheme}://{userinfo}{host}{port}/{app}")
     }
 }
 
@@ -108,6 +170,7 @@ impl fmt::Debug for RtmpUrl {
         let app = self.app.split_once('?').map_or(&*self.app, |(app, _)| app);
         f.debug_struct("RtmpUrl")
             .field("tls", &self.tls)
+            .field("credentials", &self.credentials)
             .field("host", &self.host)
             .field("port", &self.port)
             .field("app", &app)
@@ -149,6 +212,8 @@ fn split_authority(authority: &str) -> Result<(&str, &str), UrlError> {
 fn parse_port(digits: &str) -> Result<u16, UrlError> {
     match digits.parse() {
         Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
+        // What is no number may be a password with a slash in it.
+        _ if !digits.bytes().all(|b| b.is_ascii_digit()) => Err(UrlError::Port(MASK.to_owned())),
         _ => Err(UrlError::Port(digits.to_owned())),
     }
 }
@@ -163,12 +228,15 @@ pub enum UrlError {
     /// No host, or not one.
     #[error("the URL names no host, or an IPv6 address without brackets")]
     Host,
-    /// A user name or password before the host.
-    #[error("credentials before the host are not supported: put a token in the query")]
+    /// What stands before the host is not a user's name and a password.
+    #[error("before the host stands USER:PASSWORD@, what is special in them as %40")]
     Credentials,
-    /// The port is not a number from 1 to 65535.
-    #[error("the port {0:?} is not a number from 1 to 65535")]
+    /// The port is not a number from 1 to 65535; three asterisks if it is no number.
+    #[error("the port {0} is not a number from 1 to 65535")]
     Port(String),
+    /// A redirect from `rtmps` to `rtmp`.
+    #[error("a redirect from rtmps to rtmp is not followed")]
+    Downgrade,
     /// No stream name.
     #[error("the URL names no stream: rtmp://host/app/name")]
     Stream,
@@ -182,11 +250,41 @@ mod tests {
     fn url(tls: bool, host: &str, port: u16, app: &str, stream: &str) -> RtmpUrl {
         RtmpUrl {
             tls,
+            credentials: None,
             host: host.to_owned(),
             port,
             app: app.to_owned(),
             stream: stream.to_owned(),
         }
+    }
+
+    #[test]
+    fn a_redirect_leads_to_the_same_stream_elsewhere() {
+        let from = RtmpUrl::parse("rtmp://a:1936/live/cam?k=1").unwrap();
+        for (tc_url, host, port, app) in [
+            ("rtmp://b/edge", "b", 1935, "edge"),
+            ("rtmp://b:7/edge/", "b", 7, "edge"),
+            ("rtmp://b/edge/cam", "b", 1935, "edge"),
+            ("rtmp://b/edge/cam?x=2", "b", 1935, "edge"),
+            ("//b/live", "b", 1935, "live"),
+            ("/other/app", "a", 1936, "other/app"),
+            ("rtmps://b/live", "b", 443, "live"),
+            ("\"rtmp://cam/live\"", "cam", 1935, "live"),
+            ("rtmp://cam", "cam", 1935, ""),
+        ] {
+            let to = from.redirected(tc_url).unwrap();
+            assert_eq!(
+                (&*to.host, to.port, &*to.app),
+                (host, port, app),
+                "{tc_url}"
+            );
+            assert_eq!(to.stream, "cam?k=1", "{tc_url}");
+        }
+        assert_eq!(from.redirected("http://b/live"), Err(UrlError::Scheme));
+        assert_eq!(from.redirected(""), Err(UrlError::Scheme));
+        let from = RtmpUrl::parse("rtmps://a/live/cam").unwrap();
+        assert_eq!(from.redirected("rtmp://a/live"), Err(UrlError::Downgrade));
+        assert!(from.redirected("//b/live").unwrap().tls);
     }
 
     #[test]
@@ -260,11 +358,15 @@ mod tests {
             ("rtmp://[2001:db8::1/live/cam", UrlError::Host),
             ("rtmp://[host]/live/cam", UrlError::Host),
             ("rtmp://[::1]x/live/cam", UrlError::Host),
-            ("rtmp://user:pass@host/live/cam", UrlError::Credentials),
+            ("rtmp://user@host/live/cam", UrlError::Credentials),
+            ("rtmp://user:@host/live/cam", UrlError::Credentials),
+            ("rtmp://:pass@host/live/cam", UrlError::Credentials),
+            ("rtmp://a%26b:pass@host/live/cam", UrlError::Credentials),
             ("rtmp://host:0/live/cam", port("0")),
             ("rtmp://host:65536/live/cam", port("65536")),
-            ("rtmp://host:+80/live/cam", port("+80")),
-            ("rtmp://host:http/live/cam", port("http")),
+            ("rtmp://host:+80/live/cam", port("***")),
+            ("rtmp://ann:s3cret/@host/live/cam", port("***")),
+            ("rtmp://host:http/live/cam", port("***")),
             ("rtmp://host", UrlError::Stream),
             ("rtmp://host/", UrlError::Stream),
             ("rtmp://host/live/", UrlError::Stream),
@@ -273,6 +375,28 @@ mod tests {
         ] {
             assert_eq!(RtmpUrl::parse(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn a_user_and_a_password_stand_before_the_host() {
+        let text = "rtmps://ann:p%40ss%2F@host:1936/live/cam?k=1";
+        let parsed = RtmpUrl::parse(text).unwrap();
+        let credentials = parsed.credentials.clone().unwrap();
+        assert_eq!(credentials.user, "ann");
+        assert_eq!(credentials.password.reveal(), "p@ss/");
+        assert_eq!((&*parsed.host, parsed.port), ("host", 1936));
+        assert_eq!(parsed.tc_url(), "rtmps://host:1936/live");
+        assert_eq!(parsed.reveal(), text);
+        assert!(!format!("{parsed:?}").contains("p@ss"), "{parsed:?}");
+        assert_eq!(parsed.masked_in("is it p@ss/?"), "is it ***?");
+        // Others write it as it is.
+        let plain = RtmpUrl::parse("rtmp://ann:p@ss@host/live/cam").unwrap();
+        assert_eq!(plain.credentials.unwrap().password.reveal(), "p@ss");
+        assert_eq!(plain.host, "host");
+        let elsewhere = parsed.redirected("rtmps://b/live").unwrap();
+        assert_eq!(elsewhere.credentials, parsed.credentials);
+        let other = parsed.redirected("rtmps://bob:x@b/live").unwrap();
+        assert_eq!(other.credentials.unwrap().user, "bob");
     }
 
     #[test]
@@ -304,7 +428,7 @@ mod tests {
         #[test]
         fn any_text_is_a_url_or_an_error(text in "(rtmps?://)?[\\PC/:@?\\[\\]]{0,30}") {
             if let Ok(url) = RtmpUrl::parse(&text) {
-                let again = RtmpUrl::parse(&format!("{}/{}", url.tc_url(), url.stream));
+                let again = RtmpUrl::parse(&url.reveal());
                 prop_assert_eq!(again, Ok(url));
             }
         }

@@ -1,16 +1,23 @@
 //! One decision for everything that somebody wants.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openrtmp_protocol::Secret;
-use openrtmp_protocol::session::RejectReason;
+use openrtmp_protocol::session::{AuthDemand, RejectReason};
 
+use super::certificate::PeerCertificate;
+use super::key_file::{KeyKind, KeyRecord};
 use super::keys::{is_equal, key_in};
 use super::request::{AccessAction, AccessRequest, Asked, Protocol, Question, Responder};
+use super::users::{Login, Why};
+use crate::config::FailedAttemptsConfig;
+use crate::events::Event;
 use crate::id::ConnectionId;
 use crate::limit::Limit;
+use crate::log_limit::Cause;
 use crate::secret::{Secrecy, StreamName};
 use crate::shared::Shared;
 
@@ -26,8 +33,25 @@ pub(crate) struct Attempt {
     pub(crate) app: StreamName,
     /// Empty for `connect`.
     pub(crate) stream: StreamName,
+    /// The path that was asked for, where the stream has another by now.
+    pub(crate) asked_as: Option<StreamName>,
     /// Query parameters of the name and of `connect`, in this order, without `?`.
     pub(crate) query: Secret,
+    /// The record of the key that it comes with.
+    pub(crate) record: Option<Arc<KeyRecord>>,
+    /// What `connect` said beside.
+    pub(crate) tc_url: Arc<Secret>,
+    pub(crate) client: Arc<str>,
+    /// What it showed of itself.
+    pub(crate) certificate: Option<Arc<PeerCertificate>>,
+    /// Who it is.
+    pub(crate) login: Login,
+    /// A `connect` that says that it will publish.
+    pub(crate) will_publish: bool,
+    /// The host decided it, and did not leave it to the rules.
+    pub(crate) was_decided: bool,
+    /// A relay's: it has come through this server before, or through too many.
+    pub(crate) is_loop: bool,
     /// The limit beyond which it came.
     pub(crate) over_limit: Option<Limit>,
 }
@@ -41,15 +65,54 @@ impl Attempt {
         }
     }
 
+    /// The app that it is about.
+    fn app_asked_for(&self) -> &str {
+        match self.action {
+            AccessAction::Connect => self.app.reveal(),
+            AccessAction::Publish | AccessAction::Play => self.asked_for().app(),
+        }
+    }
+
     /// The one credential it comes with.
     fn credential(&self) -> &str {
-        key_in(self.query.reveal()).unwrap_or_else(|| self.stream.name())
+        key_in(self.query.reveal()).unwrap_or_else(|| self.asked_for().name())
+    }
+
+    /// The stream as the peer called it.
+    fn asked_for(&self) -> &StreamName {
+        self.asked_as.as_ref().unwrap_or(&self.stream)
+    }
+
+    /// The host gives the stream that was asked for another path.
+    pub(crate) fn rename(&mut self, stream: StreamName) {
+        let before = std::mem::replace(&mut self.stream, stream);
+        self.asked_as.get_or_insert(before);
     }
 
     /// Bytes that it holds: itself, and its names and query as if nobody shared them.
     pub(crate) fn held_bytes(&self) -> usize {
         let names = self.app.held_bytes() + self.stream.held_bytes();
-        size_of::<Attempt>() + names + self.query.reveal().len()
+        let certificate = self.certificate.as_ref().map_or(0, |c| c.held_bytes());
+        let user = self.user().map_or(0, |user| user.len());
+        let said = self.query.reveal().len() + self.tc_url.reveal().len() + self.client.len();
+        size_of::<Attempt>() + certificate + user + names + said
+    }
+
+    /// The user that it is.
+    pub(crate) fn user(&self) -> Option<&Arc<str>> {
+        match &self.login {
+            Login::User(user) => Some(user),
+            Login::Unasked | Login::Asked(..) | Login::Wrong(_) => None,
+        }
+    }
+
+    /// The user that it says it is, as far as it was looked at. Fit to be shown.
+    pub(crate) fn claimed_user(&self) -> Option<&str> {
+        match &self.login {
+            Login::User(user) => Some(user),
+            Login::Wrong(user) => Some(user),
+            Login::Unasked | Login::Asked(..) => None,
+        }
     }
 
     /// True if it comes with this very key.
@@ -64,6 +127,19 @@ pub(crate) struct Refusal {
     pub(crate) reason: RejectReason,
     /// Whoever came is not heard any more: guesses of keys cost a connection each.
     pub(crate) closes: bool,
+    /// It may have been a guess, and counts for `access.failed_attempts`.
+    pub(crate) is_guess: bool,
+    /// What people read, where the peer's program is told something else.
+    pub(crate) said: Option<String>,
+    /// It is a question rather: whoever came is to come back with the answer.
+    pub(crate) asks: bool,
+}
+
+impl Refusal {
+    /// The text that people read.
+    pub(crate) fn text(&self) -> &str {
+        self.said.as_deref().unwrap_or(reason_text(&self.reason))
+    }
 }
 
 impl From<RejectReason> for Refusal {
@@ -71,6 +147,9 @@ impl From<RejectReason> for Refusal {
         Refusal {
             reason,
             closes: false,
+            is_guess: false,
+            said: None,
+            asks: false,
         }
     }
 }
@@ -120,6 +199,10 @@ impl Shared {
             app,
             stream: attempt.stream.clone(),
             query: attempt.query.clone(),
+            certificate: attempt.certificate.clone(),
+            user: attempt.user().cloned(),
+            tc_url: attempt.tc_url.clone(),
+            client: attempt.client.clone(),
             timeout,
             responder: Some(answer),
             question: question.clone(),
@@ -129,9 +212,13 @@ impl Shared {
 
     /// The rules that need nobody's answer, each a step, in order.
     pub(crate) fn check(&self, attempt: &Attempt) -> Result<(), Refusal> {
+        self.check_address(attempt)?;
         check_connection_limits(attempt)?;
+        check_route(attempt)?;
         self.check_name(attempt)?;
+        self.check_user(attempt)?;
         self.check_keys(attempt)?;
+        self.check_draining(attempt)?;
         Ok(self.check_capacity(attempt)?)
     }
 
@@ -141,7 +228,7 @@ impl Shared {
         let key = key_in(query);
         let secrecy = if self.secret_names.load(Ordering::Relaxed) {
             Secrecy::Secret
-        } else if key.is_none() && !(self.publish_keys.is_open() && self.play_keys.is_open()) {
+        } else if key.is_none() && self.asks_for_keys() {
             Secrecy::Suspected
         } else {
             Secrecy::Public
@@ -150,6 +237,39 @@ impl Shared {
             // Also where somebody gives it twice.
             key == Some(part) || self.is_key(part)
         })
+    }
+
+    /// The stream that a peer asks for, and the record of the key that it comes with. Where
+    /// the key is the name, it stands for the stream of its record, which is all that
+    /// anybody learns.
+    pub(crate) fn requested(
+        &self,
+        action: AccessAction,
+        path: &str,
+        query: &str,
+    ) -> (StreamName, Option<Arc<KeyRecord>>) {
+        let kind = match action {
+            AccessAction::Publish => KeyKind::Publish,
+            AccessAction::Play => KeyKind::Play,
+            AccessAction::Connect => return (self.peer_name(path, query), None),
+        };
+        let (app, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let credential = key_in(query).unwrap_or(name);
+        let record = self.key_records.find(kind, app, credential);
+        let stream = match &record {
+            Some(record) if is_equal(name, &record.key) => {
+                self.name(&record.public_path(), Secrecy::Public)
+            }
+            _ => self.peer_name(path, query),
+        };
+        (stream, record)
+    }
+
+    /// True if anybody needs a key for anything.
+    fn asks_for_keys(&self) -> bool {
+        let on_record = |kind| self.key_records.asks_for_key(kind);
+        let open = self.publish_keys.is_open() && self.play_keys.is_open();
+        !open || on_record(KeyKind::Publish) || on_record(KeyKind::Play)
     }
 
     /// The name by which the host calls a stream.
@@ -164,7 +284,108 @@ impl Shared {
 
     /// True for what is or was a key.
     fn is_key(&self, text: &str) -> bool {
-        !text.is_empty() && (self.publish_keys.remembers(text) || self.play_keys.remembers(text))
+        !text.is_empty()
+            && (self.publish_keys.remembers(text)
+                || self.play_keys.remembers(text)
+                || self.key_records.remembers(text))
+    }
+
+    /// A text without what is or was a key.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        // What stands around a key in a path, a query, or a text that quotes one.
+        let ends =
+            |c: char| c.is_whitespace() || c.is_control() || "/?&#'\"`,;()<>[]{}".contains(c);
+        let mut masked = String::with_capacity(text.len());
+        for piece in text.split_inclusive(ends) {
+            let word = piece.trim_end_matches(ends);
+            let value = word.split_once('=').map_or("", |(_, value)| value);
+            let key = [word, value].into_iter().find(|text| self.is_key(text));
+            match key {
+                Some(key) => {
+                    let before = word.len() - key.len();
+                    masked.push_str(&piece[..before]);
+                    masked.push_str("***");
+                    masked.push_str(&piece[word.len()..]);
+                }
+                None => masked.push_str(piece),
+            }
+        }
+        masked
+    }
+
+    /// Nothing is held against where it comes from.
+    fn check_address(&self, attempt: &Attempt) -> Result<(), Refusal> {
+        if attempt.protocol == Protocol::Outgoing {
+            return Ok(());
+        }
+        let address = attempt.peer.ip();
+        let reason = if self.is_blocked(address) {
+            "your address is blocked for a while, after too many failed attempts"
+        } else if !self
+            .address_rules
+            .allow(address, attempt.action, attempt.app_asked_for())
+        {
+            "your address may not do this"
+        } else {
+            return Ok(());
+        };
+        Err(Refusal {
+            reason: RejectReason::Unauthorized(reason.into()),
+            closes: true,
+            is_guess: false,
+            said: None,
+            asks: false,
+        })
+    }
+
+    pub(crate) fn is_blocked(&self, address: IpAddr) -> bool {
+        // Settings may have come since it was blocked.
+        let is_exempt = self.address_rules.trusts(address);
+        let blocks = self.config().access.failed_attempts.limit > 0;
+        blocks && !is_exempt && self.failed_attempts.is_blocked(address, self.now())
+    }
+
+    /// An attempt failed that may have been a guess.
+    pub(crate) fn note_failure(&self, attempt: &Attempt) {
+        let address = attempt.peer.ip();
+        if attempt.protocol == Protocol::Outgoing || self.address_rules.trusts(address) {
+            return;
+        }
+        let (config, now) = (self.config(), self.now());
+        let FailedAttemptsConfig {
+            limit,
+            window,
+            block,
+        } = config.access.failed_attempts;
+        let blocks = self
+            .failed_attempts
+            .note(address, &config.access.failed_attempts, now);
+        if !blocks || !self.log_limit.admits(Cause::Blocked, now) {
+            return;
+        }
+        log::warn!(
+            peer:% = attempt.peer;
+            "{address} is blocked for {block:?}: {limit} failed attempts within {window:?}"
+        );
+        self.emit(Event::AddressBlocked { address, block });
+    }
+
+    /// An attempt succeeded: if somebody had to know something for it, what failed before
+    /// was no guessing.
+    pub(crate) fn note_success(&self, attempt: &Attempt) {
+        let needs_key = match attempt.action {
+            _ if attempt.protocol == Protocol::Outgoing => false,
+            AccessAction::Connect => matches!(attempt.login, Login::User(_)),
+            AccessAction::Publish => {
+                !self.publish_keys.is_open() || self.key_records.asks_for_key(KeyKind::Publish)
+            }
+            AccessAction::Play => {
+                !self.play_keys.is_open() || self.key_records.asks_for_key(KeyKind::Play)
+            }
+        };
+        if needs_key || attempt.was_decided && attempt.action != AccessAction::Connect {
+            self.failed_attempts.clear(attempt.peer.ip());
+        }
     }
 
     /// A stream has a name.
@@ -178,21 +399,81 @@ impl Shared {
         }
     }
 
+    /// It is a user, if it has to be one.
+    fn check_user(&self, attempt: &Attempt) -> Result<(), Refusal> {
+        let publishes = attempt.action == AccessAction::Publish || attempt.will_publish;
+        // The host's own wish.
+        if attempt.protocol == Protocol::Outgoing || !self.users.demands(publishes) {
+            return Ok(());
+        }
+        let (words, said, why) = match &attempt.login {
+            Login::User(user) if self.users.knows(user) => return Ok(()),
+            Login::User(_) | Login::Unasked => {
+                let words = Why::Name.to_string();
+                (words.clone(), words, None)
+            }
+            Login::Asked(words, why) => (words.clone(), why.to_string(), Some(why)),
+            Login::Wrong(_) => {
+                self.wrong_keys.fetch_add(1, Ordering::Relaxed);
+                let said = "the user name or the password is wrong".to_owned();
+                (AuthDemand::Wrong.to_string(), said, None)
+            }
+        };
+        if let Some(Why::Again(Some(limit))) = why {
+            self.report_limit(*limit, attempt.connection);
+        }
+        Err(Refusal {
+            reason: RejectReason::Unauthorized(words),
+            closes: true,
+            is_guess: matches!(attempt.login, Login::Wrong(_)),
+            said: Some(said),
+            asks: why.is_some(),
+        })
+    }
+
     fn check_keys(&self, attempt: &Attempt) -> Result<(), Refusal> {
-        let ring = match attempt.action {
+        let (ring, kind) = match attempt.action {
             // The host's own wish.
             _ if attempt.protocol == Protocol::Outgoing => return Ok(()),
             AccessAction::Connect => return Ok(()),
-            AccessAction::Publish => &self.publish_keys,
-            AccessAction::Play => &self.play_keys,
+            AccessAction::Publish => (&self.publish_keys, KeyKind::Publish),
+            AccessAction::Play => (&self.play_keys, KeyKind::Play),
         };
-        if ring.allows(attempt.credential()) {
+        let mut reason = "the key is not valid";
+        if let Some(record) = &attempt.record {
+            let stream = record.stream.as_deref();
+            let is_for_it = stream.is_none_or(|stream| stream == attempt.asked_for().name());
+            match self.key_records.opens(record, self.time_of_day()) {
+                true if is_for_it => return Ok(()),
+                true => reason = "the key is not for this stream",
+                false if self.key_records.holds(record) => reason = "the key has expired",
+                false => {}
+            }
+        }
+        let is_open = ring.is_open() && !self.key_records.asks_for_key(kind);
+        if is_open || !ring.is_open() && ring.allows(attempt.credential()) {
             return Ok(());
         }
         self.wrong_keys.fetch_add(1, Ordering::Relaxed);
         Err(Refusal {
-            reason: RejectReason::Unauthorized("the key is not valid".into()),
+            reason: RejectReason::Unauthorized(reason.into()),
             closes: true,
+            is_guess: true,
+            said: None,
+            asks: false,
+        })
+    }
+
+    /// Somebody new is taken.
+    fn check_draining(&self, attempt: &Attempt) -> Result<(), Refusal> {
+        // The host's own wish.
+        if attempt.protocol == Protocol::Outgoing || !self.drain.is_on() {
+            return Ok(());
+        }
+        let reason = "the server is being drained: it takes nobody new";
+        Err(Refusal {
+            closes: true,
+            ..RejectReason::Unavailable(reason.into()).into()
         })
     }
 
@@ -211,6 +492,14 @@ impl Shared {
     }
 }
 
+/// It is not passed on in a circle.
+fn check_route(attempt: &Attempt) -> Result<(), RejectReason> {
+    match attempt.is_loop {
+        false => Ok(()),
+        true => Err(RejectReason::Loop("relayed in a circle".into())),
+    }
+}
+
 /// It came within the limits of connections.
 fn check_connection_limits(attempt: &Attempt) -> Result<(), RejectReason> {
     let text = match attempt.over_limit {
@@ -222,12 +511,13 @@ fn check_connection_limits(attempt: &Attempt) -> Result<(), RejectReason> {
 }
 
 /// The text of a refusal.
-pub(crate) fn reason_text(reason: &RejectReason) -> &str {
+fn reason_text(reason: &RejectReason) -> &str {
     match reason {
         RejectReason::Unauthorized(text)
         | RejectReason::BadName(text)
         | RejectReason::NotFound(text)
         | RejectReason::InvalidApp(text)
+        | RejectReason::Loop(text)
         | RejectReason::Unavailable(text) => text,
     }
 }

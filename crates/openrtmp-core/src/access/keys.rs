@@ -32,14 +32,14 @@ struct Keys {
 /// Hashes of all that was ever a key, up to [`REMEMBERED`]: what was one is not shown
 /// afterwards either.
 #[derive(Default)]
-struct Remembered {
+pub(super) struct Remembered {
     hasher: RandomState,
     hashes: HashSet<u64>,
     order: VecDeque<u64>,
 }
 
 impl Remembered {
-    fn insert(&mut self, key: &str) {
+    pub(super) fn insert(&mut self, key: &str) {
         let hash = self.hasher.hash_one(key);
         if self.hashes.insert(hash) {
             self.order.push_back(hash);
@@ -51,7 +51,7 @@ impl Remembered {
         }
     }
 
-    fn contains(&self, text: &str) -> bool {
+    pub(super) fn contains(&self, text: &str) -> bool {
         self.hashes.contains(&self.hasher.hash_one(text))
     }
 }
@@ -109,11 +109,15 @@ impl KeyRing {
     /// keys that are no longer valid.
     pub(crate) fn reconfigure(&self, before: &[String], after: &[String]) -> Vec<String> {
         let mut keys = self.write();
+        // There may be as many as a document holds.
+        let named_before: HashSet<&String> = before.iter().collect();
+        let named_now: HashSet<&String> = after.iter().collect();
         let present = keys.present.get_or_insert_default();
-        let goes = |key: &mut String| before.contains(key) && !after.contains(key);
+        let goes = |key: &mut String| named_before.contains(key) && !named_now.contains(key);
         let gone = present.extract_if(.., goes).collect();
-        for key in after.iter().filter(|key| !before.contains(key)) {
-            if !keys.present.iter().flatten().any(|k| k == key) {
+        let mut there: HashSet<String> = present.iter().cloned().collect();
+        for key in after.iter().filter(|key| !named_before.contains(key)) {
+            if there.insert(key.clone()) {
                 keys.add(key.clone());
             }
         }

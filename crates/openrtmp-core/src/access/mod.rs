@@ -1,14 +1,26 @@
 //! Who may connect, publish and play.
 //!
-//! A built-in list of keys is asked first ([`KeyRing`]); then, if there is one,
+//! Users show with a password who they are, where there are any (`access.users`). Keys are
+//! asked next, those of the settings and of the host ([`KeyRing`]) and those on record
+//! ([`KeyRecord`]); then, if there is one,
 //! the host, with an [`AccessRequest`] that it answers at once or any time
 //! before `access.decision_timeout`. The event loop never waits for it.
 
+mod addresses;
 mod attempt;
+mod certificate;
+mod key_file;
+mod key_store;
 mod keys;
 mod request;
+mod users;
 
-pub(crate) use attempt::{Attempt, Decision, Refusal, reason_text};
+pub(crate) use addresses::{AddressRules, FailedAttempts};
+pub(crate) use attempt::{Attempt, Decision, Refusal};
+pub use certificate::PeerCertificate;
+pub use key_file::{KeyFileError, KeyKind, KeyRecord};
+pub(crate) use key_store::{KeyStore, Replaced, read as read_keys};
 pub use keys::KeyRing;
-pub(crate) use request::Asked;
 pub use request::{AccessAction, AccessRequest, Protocol};
+pub(crate) use request::{Answer, Asked};
+pub(crate) use users::{Login, Users};

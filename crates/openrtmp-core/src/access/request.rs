@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openrtmp_protocol::Secret;
-use openrtmp_protocol::session::RejectReason;
-use serde::Serialize;
+use openrtmp_protocol::session::{RejectReason, RequestKind};
+use serde::{Deserialize, Serialize};
 
+use super::certificate::PeerCertificate;
 use crate::id::ConnectionId;
 use crate::secret::{Secrecy, StreamName};
 
 /// What a peer wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AccessAction {
@@ -25,6 +26,14 @@ pub enum AccessAction {
 }
 
 impl AccessAction {
+    pub(crate) fn kind(self) -> RequestKind {
+        match self {
+            AccessAction::Connect => RequestKind::Connect,
+            AccessAction::Publish => RequestKind::Publish,
+            AccessAction::Play => RequestKind::Play,
+        }
+    }
+
     /// `connect`, `publish` or `play`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +51,8 @@ impl AccessAction {
 pub enum Protocol {
     /// RTMP over TCP.
     Rtmp,
+    /// RTMP over TLS.
+    Rtmps,
     /// A connection that this server made to another, by the host's wish. No callback
     /// is asked about it.
     Outgoing,
@@ -65,6 +76,15 @@ pub struct AccessRequest {
     pub stream: StreamName,
     /// Query parameters of the URL, without `?`. [`Secret::reveal`] gives them.
     pub query: Secret,
+    /// What the peer showed of itself, if it was asked to (`tls.client_auth`).
+    pub certificate: Option<Arc<PeerCertificate>>,
+    /// The user that the peer showed to be (`access.users`).
+    pub user: Option<Arc<str>>,
+    /// `tcUrl` of `connect`: the URL of the app as the peer has it, query included. Empty if
+    /// it said none, or one longer than `limits.session.name_bytes` twice.
+    pub tc_url: Arc<Secret>,
+    /// What the peer said that it is (`flashVer`), fit to be shown; empty if nothing.
+    pub client: Arc<str>,
     /// How long the answer is waited for (`access.decision_timeout`); then it is
     /// refused.
     pub timeout: Duration,
@@ -100,7 +120,19 @@ impl Drop for Asked {
 }
 
 /// Takes the answer to where the question came from.
-pub(crate) type Responder = Box<dyn FnOnce(Result<(), RejectReason>) + Send>;
+pub(crate) type Responder = Box<dyn FnOnce(Answer) + Send>;
+
+/// What the host says.
+pub(crate) type Answer = Result<Granted, RejectReason>;
+
+/// A grant of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// Under another path.
+    pub(crate) path: Option<String>,
+    /// It was looked at, and not left to the rules.
+    pub(crate) decided: bool,
+}
 
 impl AccessRequest {
     /// The last segment of the name is a key: it is not shown, in logs, events, numbers
@@ -118,7 +150,27 @@ impl AccessRequest {
 
     /// Grants it. False if it comes too late: it was refused, or the peer has left.
     pub fn accept(mut self) -> bool {
-        self.answer(Ok(()))
+        self.answer(Ok(Granted {
+            path: None,
+            decided: true,
+        }))
+    }
+
+    /// Leaves it to the rules, which have nothing against it: it is granted, and says
+    /// nothing of who asks (`access.failed_attempts`). False if it comes too late.
+    pub fn pass(mut self) -> bool {
+        self.answer(Ok(Granted::default()))
+    }
+
+    /// Grants it under another name: who asked to publish or play this stream has that of
+    /// this path (`app/name`), under which it is known from now on. The path that was asked
+    /// for is shown no more; it may have been a key. The same as [`AccessRequest::accept`]
+    /// for `connect`. False if it comes too late.
+    pub fn accept_as(mut self, path: impl Into<String>) -> bool {
+        self.answer(Ok(Granted {
+            path: Some(path.into()),
+            decided: true,
+        }))
     }
 
     /// Refuses it; the peer sees the text. False if it comes too late.
@@ -126,7 +178,13 @@ impl AccessRequest {
         self.answer(Err(RejectReason::Unauthorized(reason.into())))
     }
 
-    fn answer(&mut self, decision: Result<(), RejectReason>) -> bool {
+    /// Refuses it because it cannot be decided at the moment, which is not held against who
+    /// asks (`access.failed_attempts`); the peer sees the text. False if it comes too late.
+    pub fn fail(mut self, reason: impl Into<String>) -> bool {
+        self.answer(Err(RejectReason::Unavailable(reason.into())))
+    }
+
+    fn answer(&mut self, decision: Answer) -> bool {
         let respond = self.responder.take();
         let counts = self.question.settle();
         if counts && let Some(respond) = respond {
@@ -139,7 +197,7 @@ impl AccessRequest {
 impl Drop for AccessRequest {
     fn drop(&mut self) {
         if self.responder.is_some() {
-            self.answer(Err(RejectReason::Unauthorized("not decided".into())));
+            self.answer(Err(RejectReason::Unavailable("not decided".into())));
         }
     }
 }
@@ -154,6 +212,8 @@ impl fmt::Debug for AccessRequest {
             .field("app", &self.app)
             .field("stream", &self.stream)
             .field("query", &self.query)
+            .field("certificate", &self.certificate)
+            .field("user", &self.user)
             .finish_non_exhaustive()
     }
 }

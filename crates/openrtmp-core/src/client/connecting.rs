@@ -3,11 +3,17 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{TryRecvError, channel};
 
 use openrtmp_protocol::Time;
+use openrtmp_protocol::session::SessionError;
 
 use super::{Client, ClientConfig, ClientError, ClientWaker};
 use crate::dial::{Dial, Progress};
 use crate::platform::native::{Native, NativePoller, NativeStream};
 use crate::platform::{Platform, Poller, Readiness, Token};
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
+#[cfg(feature = "tls")]
+use crate::transport::TlsStream;
+use crate::transport::Transport;
 
 /// A [`Client`] on its way, for those who may have to interrupt it: the waker is
 /// there before the host is looked up.
@@ -36,6 +42,9 @@ pub struct Connecting {
     poller: NativePoller,
     waker: ClientWaker,
     deadline: Time,
+    /// For `rtmps`, and what the next socket carries.
+    #[cfg(feature = "tls")]
+    tls: Option<(ClientTls, Option<rustls::Connection>)>,
 }
 
 impl Connecting {
@@ -44,11 +53,22 @@ impl Connecting {
     ///
     /// # Errors
     ///
-    /// `Tls`; `Io` if the process is out of descriptors.
+    /// `NoTls`; `Tls` if a file of [`ClientConfig::tls`] is not what it should be; `Io` if
+    /// the process is out of descriptors.
     pub fn new(config: ClientConfig) -> Result<Connecting, ClientError> {
-        if config.session.url.tls {
-            return Err(ClientError::Tls);
+        let url = &config.session.url;
+        if url.tls && cfg!(not(feature = "tls")) {
+            return Err(ClientError::NoTls);
         }
+        #[cfg(feature = "tls")]
+        let tls = match url.tls {
+            true => {
+                let tls = ClientTls::new(&config.tls)?;
+                let connection = tls.connect(&url.host)?;
+                Some((tls, Some(connection)))
+            }
+            false => None,
+        };
         let platform = Native::new();
         let deadline = platform.now() + config.connect_timeout;
         let (poller, waker) = platform.poller()?;
@@ -58,6 +78,8 @@ impl Connecting {
             poller,
             waker: ClientWaker::new(waker),
             deadline,
+            #[cfg(feature = "tls")]
+            tls,
         })
     }
 
@@ -66,7 +88,9 @@ impl Connecting {
         self.waker.clone()
     }
 
-    /// Blocks until media may flow, as [`Client::connect`].
+    /// Blocks until media may flow, as [`Client::connect`]. A server that asks for the user
+    /// name and the password of the URL gets them over as many sockets as it asks for, up
+    /// to five more.
     ///
     /// # Errors
     ///
@@ -74,11 +98,28 @@ impl Connecting {
     /// meanwhile.
     pub fn finish(mut self) -> Result<Client, ClientError> {
         let addresses = self.resolve()?;
-        let (socket, peer) = self.dial(addresses)?;
-        let deadline = self.deadline;
-        let mut client = Client::new(self, socket, peer)?;
-        client.become_ready(deadline)?;
-        Ok(client)
+        loop {
+            let (socket, peer) = self.dial(addresses.clone())?;
+            let deadline = self.deadline;
+            let transport = self.transport(socket)?;
+            let (config, waker) = (&self.config, self.waker.clone());
+            let mut client = Client::new(
+                config,
+                self.platform.clone(),
+                self.poller,
+                waker,
+                transport,
+                peer,
+            )?;
+            match client.become_ready(deadline) {
+                Ok(()) => return Ok(client),
+                Err(ClientError::Protocol(SessionError::Authenticate(login))) => {
+                    self.config.session.login = login;
+                    self.poller = client.hang_up();
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn resolve(&mut self) -> Result<Vec<SocketAddr>, ClientError> {
@@ -131,6 +172,20 @@ impl Connecting {
         Err(ClientError::Connect(failures))
     }
 
+    /// What carries the bytes.
+    fn transport(&mut self, socket: NativeStream) -> Result<Transport<NativeStream>, ClientError> {
+        #[cfg(feature = "tls")]
+        if let Some((tls, next)) = &mut self.tls {
+            let connection = match next.take() {
+                Some(connection) => connection,
+                None => tls.connect(&self.config.session.url.host)?,
+            };
+            let stream = TlsStream::new(socket, connection, 0);
+            return Ok(Transport::Tls(Box::new(stream)));
+        }
+        Ok(Transport::Plain(socket))
+    }
+
     /// Waits until something happened or `until`; false once the deadline has come.
     fn wait(&mut self, until: Option<Time>) -> Result<bool, ClientError> {
         let now = self.platform.now();
@@ -144,10 +199,5 @@ impl Connecting {
             true => Err(ClientError::Interrupted),
             false => Ok(true),
         }
-    }
-
-    /// What a client goes on with.
-    pub(super) fn into_parts(self) -> (ClientConfig, Native, NativePoller, ClientWaker) {
-        (self.config, self.platform, self.poller, self.waker)
     }
 }

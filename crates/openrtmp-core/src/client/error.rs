@@ -2,10 +2,12 @@ use std::io;
 use std::time::Duration;
 
 use openrtmp_protocol::handshake::HandshakeError;
-use openrtmp_protocol::session::{SessionError, Stage};
+use openrtmp_protocol::session::{AuthError, SessionError, Stage};
 use openrtmp_protocol::text::shown;
 
 use crate::dial::ConnectFailures;
+#[cfg(feature = "tls")]
+use crate::tls::TlsError;
 
 /// Why a [`Client`](super::Client) could not connect, or could not go on. The
 /// connection is over, except after `Interrupted` and `NotPublishing`.
@@ -16,9 +18,16 @@ use crate::dial::ConnectFailures;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The URL asks for TLS.
-    #[error("rtmps:// is not supported yet: TLS is missing from this version")]
-    Tls,
+    /// The URL asks for TLS, and this library was built without it.
+    #[error("rtmps:// is not spoken: built without TLS")]
+    NoTls,
+    /// What the settings say of TLS is of no use.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// TLS failed, in the handshake or later: what was wrong, and what to do about it.
+    #[error("{0}")]
+    TlsFailed(String),
     /// The host name has no address.
     #[error("cannot find the host {host:?}: {source}")]
     Resolve {
@@ -52,6 +61,9 @@ pub enum ClientError {
         /// The server's words.
         description: String,
     },
+    /// The server asked for a user name and a password, and did not get in.
+    #[error("the server refused: {0}")]
+    Unauthenticated(#[from] AuthError),
     /// The server ended a stream it had accepted.
     #[error("the server ended the stream: {} ({})", shown(.code), shown(.description))]
     Ended {
@@ -100,9 +112,10 @@ impl From<SessionError> for ClientError {
     fn from(error: SessionError) -> ClientError {
         match error {
             SessionError::Handshake(e) => ClientError::Handshake(e),
-            SessionError::Refused { code, description } => {
-                ClientError::Refused { code, description }
-            }
+            SessionError::Refused {
+                code, description, ..
+            } => ClientError::Refused { code, description },
+            SessionError::Unauthenticated(error) => ClientError::Unauthenticated(error),
             SessionError::Timeout { stage, seconds } => ClientError::Timeout {
                 stage,
                 limit: Duration::from_secs(seconds),

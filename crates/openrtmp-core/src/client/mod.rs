@@ -58,6 +58,8 @@ mod endless_tests;
 mod error;
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, feature = "tls"))]
+mod tls_tests;
 mod waker;
 
 use std::collections::VecDeque;
@@ -71,8 +73,10 @@ use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{self, ClientSession, SessionError, Stage};
 use openrtmp_protocol::{RtmpUrl, Time};
 
+use crate::config::TlsClientConfig;
 use crate::platform::native::{Native, NativePoller, NativeStream};
-use crate::platform::{Platform, Poller, Readiness, Stream, Token};
+use crate::platform::{Platform, Poller, Readiness, Token};
+use crate::transport::{self, Transport};
 
 pub use crate::dial::ConnectFailures;
 pub use connecting::Connecting;
@@ -87,6 +91,8 @@ pub use waker::ClientWaker;
 pub struct ClientConfig {
     /// What to publish or play, and how to speak.
     pub session: session::ClientConfig,
+    /// For `rtmps`: whose certificate is believed, and which one is shown.
+    pub tls: TlsClientConfig,
     /// From the beginning until media may flow: looking up the host, connecting,
     /// handshake and commands together. The session's own timeout, which starts
     /// once there is a connection, counts if it comes first.
@@ -104,6 +110,7 @@ impl ClientConfig {
     pub fn new(url: RtmpUrl, mode: ClientMode) -> ClientConfig {
         ClientConfig {
             session: session::ClientConfig::new(url, mode),
+            tls: TlsClientConfig::default(),
             connect_timeout: Duration::from_secs(20),
             send_timeout: Duration::from_secs(10),
             unsent_bytes: 1024 * 1024,
@@ -125,7 +132,7 @@ pub struct Client {
     platform: Native,
     /// The platform's time when the session's began.
     start: Time,
-    socket: NativeStream,
+    transport: Transport<NativeStream>,
     peer: SocketAddr,
     poller: NativePoller,
     ready: Vec<Readiness>,
@@ -256,10 +263,10 @@ impl Client {
         // From here on "unpublished" is what the server should answer.
         self.stage = Stage::Closed;
         match self.drain(0, deadline, Heed::Nobody) {
-            Err(_) if self.unsent_bytes == 0 => return Ok(()),
+            Err(_) if !self.has_unsent() => return Ok(()),
             result => result?,
         }
-        if self.socket.shutdown_write().is_err() {
+        if self.transport.close().is_err() {
             return Ok(());
         }
         // Closing a socket with unread bytes resets the connection, and a reset
@@ -296,18 +303,20 @@ impl Client {
     }
 
     fn new(
-        connecting: Connecting,
-        mut socket: NativeStream,
+        config: &ClientConfig,
+        platform: Native,
+        mut poller: NativePoller,
+        waker: ClientWaker,
+        mut transport: Transport<NativeStream>,
         peer: SocketAddr,
     ) -> Result<Client, ClientError> {
-        let (config, platform, mut poller, waker) = connecting.into_parts();
-        poller.add_stream(&mut socket, SOCKET)?;
+        transport.register(&mut poller, SOCKET)?;
         // For good: readiness is an edge, so an idle socket that could take more is
         // not reported again.
-        poller.watch_writable(&mut socket, SOCKET, true)?;
+        transport.watch_writable(&mut poller, SOCKET, true)?;
         let mut entropy = Ok(());
         let mode = config.session.mode;
-        let session = ClientSession::new(config.session, Time::ZERO, &mut |bytes| {
+        let session = ClientSession::new(config.session.clone(), Time::ZERO, &mut |bytes| {
             if let Err(error) = platform.fill_random(bytes) {
                 entropy = Err(io::Error::other(format!("no random bytes: {error}")));
             }
@@ -320,9 +329,9 @@ impl Client {
             connect_timeout: config.connect_timeout,
             send_timeout: config.send_timeout,
             unsent_limit: config.unsent_bytes,
-            platform,
             start: platform.now(),
-            socket,
+            platform,
+            transport,
             peer,
             poller,
             ready: Vec::new(),
@@ -339,6 +348,14 @@ impl Client {
             received_bytes: 0,
             sent_bytes: 0,
         })
+    }
+
+    /// Ends the connection for another, which goes on with the poller.
+    fn hang_up(mut self) -> NativePoller {
+        self.transport.say_goodbye();
+        // Closing the socket does it too.
+        let _ = self.transport.deregister(&mut self.poller);
+        self.poller
     }
 
     /// Speaks until media may flow, at most until the platform's time is `deadline`.
@@ -407,11 +424,11 @@ impl Client {
             self.readable = true;
             self.transfer();
             self.check()?;
-            if self.unsent_bytes <= limit {
+            if self.unsent_bytes <= limit && (limit > 0 || self.transport.is_flushed()) {
                 return Ok(());
             }
             if deadline.is_over() {
-                let bytes = self.unsent_bytes;
+                let bytes = self.unsent_bytes + self.transport.unsent_bytes();
                 return Err(ClientError::Unsent { bytes });
             }
             if heed == Heed::Waker && self.waker.take() {
@@ -454,11 +471,16 @@ impl Client {
         Ok(())
     }
 
+    /// True while something waits to be with the kernel.
+    fn has_unsent(&self) -> bool {
+        self.unsent_bytes > 0 || self.transport.wants_write()
+    }
+
     /// When to give up a server that takes nothing.
     fn stall(&self) -> Deadline {
-        match self.unsent_bytes {
-            0 => Deadline::NEVER,
-            _ => self
+        match self.has_unsent() {
+            false => Deadline::NEVER,
+            true => self
                 .progress
                 .checked_add(self.send_timeout)
                 .map_or(Deadline::NEVER, Deadline::from),
@@ -513,10 +535,18 @@ impl Client {
                 *slice = IoSlice::new(bytes);
             }
             let count = self.unsent.len().min(SLICES);
-            match self.socket.write_vectored(&slices[..count]) {
+            match self.transport.write_vectored(&slices[..count]) {
                 Ok(written) => self.sent(written),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        // Of a transport's own: a handshake, or records of what was taken over.
+        if self.writable && self.transport.wants_write() {
+            match self.transport.flush() {
+                Ok(()) => self.progress = Instant::now(),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(e) => return Err(e),
             }
         }
@@ -525,7 +555,7 @@ impl Client {
 
     /// What the session has to say joins what waits to be sent.
     fn take_answers(&mut self) {
-        if self.unsent_bytes == 0 {
+        if !self.has_unsent() {
             self.progress = Instant::now();
         }
         while let Some(bytes) = self.session.poll_transmit() {
@@ -549,7 +579,7 @@ impl Client {
     }
 
     fn read(&mut self) {
-        match self.socket.read(&mut self.read_buffer) {
+        match self.transport.read(&mut self.read_buffer) {
             Ok(0) => {
                 self.readable = false;
                 self.failure = Some(ClientError::Closed { stage: self.stage });
@@ -616,16 +646,23 @@ impl Client {
     /// What the server refuses once the stream runs, it ends.
     fn broken(&self, error: SessionError) -> ClientError {
         match (error, self.stage) {
-            (SessionError::Refused { code, description }, Stage::Publishing | Stage::Playing) => {
-                ClientError::Ended { code, description }
-            }
+            (
+                SessionError::Refused {
+                    code, description, ..
+                },
+                Stage::Publishing | Stage::Playing,
+            ) => ClientError::Ended { code, description },
             (error, _) => error.into(),
         }
     }
 
     fn lost(&self, error: io::Error) -> ClientError {
+        if let Some(failure) = transport::failure(&error) {
+            return ClientError::TlsFailed(failure);
+        }
         match error.kind() {
             io::ErrorKind::ConnectionReset
+            | io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe => ClientError::Closed { stage: self.stage },
             _ => ClientError::Io(error),

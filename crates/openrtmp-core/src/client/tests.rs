@@ -529,14 +529,6 @@ fn a_waker_ends_the_handshake() {
 }
 
 #[test]
-fn tls_is_refused_before_anything_is_sent() {
-    let mut config = config(ClientMode::Play, 1);
-    config.session.url = RtmpUrl::parse("rtmps://127.0.0.1/live/camera").unwrap();
-    let error = Client::connect(config).err().unwrap();
-    assert!(matches!(error, ClientError::Tls), "{error}");
-}
-
-#[test]
 fn a_waker_ends_the_wait() {
     let (config, server) = serve(ClientMode::Play, |socket| {
         let mut peer = Peer::new(socket);

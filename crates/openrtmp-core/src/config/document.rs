@@ -10,10 +10,12 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use openrtmp_protocol::text;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::schema::{self, SETTINGS};
+use super::schema;
+use super::settings::SETTINGS;
 use super::{Config, RecordConfig, validate};
 
 /// How a document is written.
@@ -33,6 +35,14 @@ impl Format {
             .extension()
             .is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
         if yaml { Format::Yaml } else { Format::Json }
+    }
+
+    pub(crate) fn write(self, tree: &Value) -> String {
+        // A tree of plain values can always be written.
+        match self {
+            Format::Json => serde_json::to_string_pretty(tree).unwrap_or_default(),
+            Format::Yaml => serde_saphyr::to_string(tree).unwrap_or_default(),
+        }
     }
 }
 
@@ -156,23 +166,7 @@ impl Config {
     /// [`Config::merge`], without quotes too.
     pub fn set(&mut self, path: &str, text: &str) -> Result<(), DocumentError> {
         let mut change = Change::new(self);
-        let old = lookup(&change.tree, path)?;
-        let json = serde_json::from_str(text);
-        let plain = || Value::String(text.to_owned());
-        let value = match (old, json) {
-            (Value::String(_), Ok(json @ Value::String(_))) => json,
-            (Value::String(_), _) => plain(),
-            (Value::Array(_), Ok(json @ Value::Array(_))) => json,
-            (Value::Array(_), _) => text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(Value::from)
-                .collect(),
-            (_, Ok(json)) => json,
-            (_, Err(_)) => plain(),
-        };
-        change.apply(path, &value)?;
+        change.apply_text(path, text)?;
         *self = change.finish()?;
         Ok(())
     }
@@ -191,12 +185,7 @@ impl Config {
 
     /// All settings as a document that [`Config::merge`] takes. It holds the keys.
     pub fn dump(&self, format: Format) -> String {
-        let tree = self.plain_tree();
-        // A tree of plain values can always be written.
-        match format {
-            Format::Json => serde_json::to_string_pretty(&tree).unwrap_or_default(),
-            Format::Yaml => serde_saphyr::to_string(&tree).unwrap_or_default(),
-        }
+        format.write(&self.plain_tree())
     }
 
     /// Dotted paths of what is not the same in `other`. A group that one of them
@@ -205,6 +194,20 @@ impl Config {
         let mut paths = Vec::new();
         compare("", &self.plain_tree(), &other.plain_tree(), &mut paths);
         paths
+    }
+
+    /// A document of what is another than in `base`: [`Config::merge`] into that gives these
+    /// settings. It holds the keys.
+    pub fn dump_changes(&self, base: &Config, format: Format) -> String {
+        let mut tree = self.plain_tree();
+        if self.record.is_none()
+            && base.record.is_none()
+            && let Some(members) = tree.as_object_mut()
+        {
+            members.remove("record");
+        }
+        without(&mut tree, &base.tree());
+        format.write(&tree)
     }
 
     pub(super) fn plain_tree(&self) -> Value {
@@ -219,6 +222,21 @@ impl Config {
         config.record.get_or_insert_with(|| RecordConfig::new(""));
         config.plain_tree()
     }
+}
+
+/// Takes out of a tree what is the same in another.
+fn without(tree: &mut Value, other: &Value) {
+    let (Value::Object(members), Value::Object(others)) = (tree, other) else {
+        return;
+    };
+    members.retain(|name, member| match others.get(name) {
+        Some(other) if member == other => false,
+        Some(other) => {
+            without(member, other);
+            true
+        }
+        None => true,
+    });
 }
 
 fn compare(path: &str, a: &Value, b: &Value, paths: &mut Vec<String>) {
@@ -242,7 +260,7 @@ fn join(path: &str, name: &str) -> String {
 }
 
 /// Settings on their way to others.
-struct Change {
+pub(super) struct Change {
     tree: Value,
     records: bool,
     /// What was named.
@@ -250,12 +268,33 @@ struct Change {
 }
 
 impl Change {
-    fn new(config: &Config) -> Change {
+    pub(super) fn new(config: &Config) -> Change {
         Change {
             tree: config.tree(),
             records: config.record.is_some(),
             paths: Vec::new(),
         }
+    }
+
+    /// A value as [`Config::set`] takes it.
+    pub(super) fn apply_text(&mut self, path: &str, text: &str) -> Result<(), DocumentError> {
+        let old = lookup(&self.tree, path)?;
+        let json = serde_json::from_str(text);
+        let plain = || Value::String(text.to_owned());
+        let value = match (old, json) {
+            (Value::String(_), Ok(json @ Value::String(_))) => json,
+            (Value::String(_), _) => plain(),
+            (Value::Array(_), Ok(json @ Value::Array(_))) => json,
+            (Value::Array(_), _) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(Value::from)
+                .collect(),
+            (_, Ok(json)) => json,
+            (_, Err(_)) => plain(),
+        };
+        self.apply(path, &value)
     }
 
     fn apply(&mut self, path: &str, value: &Value) -> Result<(), DocumentError> {
@@ -277,7 +316,7 @@ impl Change {
             (Value::Object(_), _) => {
                 let shown = match holds_secrets(path) {
                     true => "***".to_owned(),
-                    false => value.to_string(),
+                    false => text::shown(&value.to_string()).to_string(),
                 };
                 return Err(wrong(path, shown, kind(old).to_owned()));
             }
@@ -297,7 +336,7 @@ impl Change {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Config, DocumentError> {
+    pub(super) fn finish(mut self) -> Result<Config, DocumentError> {
         if !self.records
             && let Some(slot) = self.tree.get_mut("record")
         {
@@ -329,7 +368,7 @@ fn wrong(path: &str, value: String, allowed: String) -> DocumentError {
 fn holds_secrets(group: &str) -> bool {
     let below = |path: &str| path.strip_prefix(group).is_some_and(|p| p.starts_with('.'));
     let mut settings = SETTINGS.iter();
-    settings.any(|(path, kind)| kind.is_secret() && below(path))
+    settings.any(|setting| setting.kind.is_secret() && below(setting.path()))
 }
 
 impl DocumentError {
@@ -371,7 +410,7 @@ fn name_in(text: &str, name: &str) -> Option<usize> {
 }
 
 /// Reads a file that is no larger than a document may be.
-fn read(file: &Path) -> io::Result<String> {
+pub(crate) fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let file = std::fs::File::open(file)?;
     file.take(MAX_DOCUMENT as u64 + 1)
@@ -379,7 +418,8 @@ fn read(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn parse(text: &str, format: Format) -> Result<Value, DocumentError> {
+/// The tree of a document that is no larger than one may be, each name once in its group.
+pub(crate) fn parse(text: &str, format: Format) -> Result<Value, DocumentError> {
     if text.len() > MAX_DOCUMENT {
         let what = format!("longer than {MAX_DOCUMENT} bytes");
         return Err(DocumentError::Syntax { line: None, what });
@@ -501,17 +541,24 @@ fn lookup<'a>(tree: &'a Value, path: &str) -> Result<&'a Value, DocumentError> {
     }
     let mut paths = Vec::new();
     collect(tree, "", &mut paths);
-    let hint = paths
-        .into_iter()
-        .map(|candidate| (distance(path, &candidate), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= candidate.len() / 2)
-        .map(|(_, candidate)| candidate);
     Err(DocumentError::Unknown {
-        path: path.to_owned(),
-        hint,
+        path: text::shown(path).to_string(),
+        hint: nearest(path, paths),
         line: None,
     })
+}
+
+/// The name that was most likely meant, if one is like it.
+pub(super) fn nearest(name: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
+    names
+        .into_iter()
+        // What differs by more than half of it is not like it; and a document may name
+        // what is as long as the document.
+        .filter(|candidate| name.len().abs_diff(candidate.len()) <= candidate.len() / 2)
+        .map(|candidate| (distance(name, &candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= candidate.len() / 2)
+        .map(|(_, candidate)| candidate)
 }
 
 /// `listen.0` is not a setting of its own.

@@ -1,10 +1,28 @@
 //! Settings: typed, with defaults for a desktop and a mobile device, checked
 //! before they are used.
 
+mod acme;
+mod addresses;
+mod callback;
+mod control;
+mod describe;
 mod document;
+mod environment;
+mod files;
+mod hooks;
+mod http;
 mod listen;
+mod log;
+mod metrics;
+mod mobile;
+mod network;
+pub(crate) mod pin;
+mod relay;
 mod schema;
+mod settings;
+mod tls;
 mod units;
+mod users;
 mod validate;
 
 use std::fmt;
@@ -16,10 +34,28 @@ use openrtmp_protocol::{AmfLimits, Limits};
 use serde::{Deserialize, Serialize};
 
 use crate::credit::Allowance;
+use crate::stream::tap_queue::Selection;
+pub use acme::{AcmeChallenge, AcmeConfig, EabConfig};
+pub use addresses::{AddressRule, FailedAttemptsConfig};
+pub use callback::{CallbackConfig, CallbackFallback, CallbackFormat};
+pub use control::{ControlConfig, ControlListen};
 pub use document::{DocumentError, FileError, Format, MAX_DOCUMENT};
+pub(crate) use document::{parse as parse_document, read as read_document};
+pub use environment::{UnknownVariable, VariableError};
+pub use hooks::HooksConfig;
+pub use http::HttpConfig;
 pub use listen::{Listen, ListenTransport};
-#[cfg(test)]
-pub(crate) use schema::settings_schema;
+pub use log::{LogConfig, LogFileConfig, LogFormat, LogLevel};
+pub use metrics::MetricsConfig;
+pub use mobile::{BackgroundPolicy, MobileConfig, NetworkPolicy};
+pub use network::Network;
+pub use relay::{PullRule, PullStart, PushRule, RelayConfig};
+pub use settings::{Applies, Setting};
+pub use tls::{
+    CertificateConfig, ClientAuth, ClientAuthConfig, Pem, Roots, TlsClientConfig, TlsConfig,
+    TlsVersion,
+};
+pub use users::{Authenticate, UserConfig};
 pub use validate::ConfigError;
 pub(crate) use validate::write_coalesce;
 
@@ -33,8 +69,20 @@ pub const DEFAULT_PORT: u16 = 1935;
 #[non_exhaustive]
 pub struct Config {
     /// Addresses to listen on. Port 0 takes a free port. IPv6 sockets are IPv6
-    /// only: name `0.0.0.0` and `[::]` for both.
+    /// only: name `0.0.0.0` and `[::]` for both. May be empty if `relay.pull` is not.
     pub listen: Vec<Listen>,
+    /// What is shown and asked for where TLS is spoken.
+    pub tls: TlsConfig,
+    /// The HTTP server of the `openrtmp` command.
+    pub http: HttpConfig,
+    /// Who is told numbers.
+    pub metrics: MetricsConfig,
+    /// Where the lines of the `openrtmp` command's log go.
+    pub log: LogConfig,
+    /// Who may operate it.
+    pub control: ControlConfig,
+    /// Programs that are run.
+    pub hooks: HooksConfig,
     /// Event loop threads, 1 to 64; 0 takes as many as there are cores.
     pub workers: usize,
     /// The RTMP protocol.
@@ -49,6 +97,10 @@ pub struct Config {
     pub access: AccessConfig,
     /// Record streams to files; `None` records nothing by itself.
     pub record: Option<RecordConfig>,
+    /// Streams passed on to other servers, and fetched from them.
+    pub relay: RelayConfig,
+    /// What it does on a phone.
+    pub mobile: MobileConfig,
     /// What peers may make the server hold or do.
     pub limits: LimitsConfig,
 }
@@ -116,6 +168,11 @@ pub struct StreamConfig {
     /// otherwise 100 ms to 1 day. A large picture on a slow line may take a while.
     #[serde(with = "document::milliseconds")]
     pub message_timeout: Duration,
+    /// A picture that is missing for so long, by the clock of the sound that goes on, is
+    /// told once ([`Event::VideoStopped`](crate::Event::VideoStopped)), and so is the next.
+    /// Nothing else becomes of it. Zero tells nothing; otherwise 100 ms to 1 day.
+    #[serde(with = "document::milliseconds")]
+    pub video_timeout: Duration,
     /// Players stay attached this long after a publisher vanished without a goodbye, and
     /// notice nothing but a pause if it is back by then: a hiccup of an encoder's line
     /// ends nobody's playback. [`Event::PublisherLost`](crate::Event::PublisherLost)
@@ -210,6 +267,31 @@ pub struct AccessConfig {
     pub publish_keys: Vec<String>,
     /// Keys that may play. None: open.
     pub play_keys: Vec<String>,
+    /// File of keys for one app each, see [`crate::KeyRecord`]. With it nobody publishes
+    /// without a key, and once there is one for playing nobody plays without. It is read
+    /// again by [`Server::reload_keys`](crate::Server::reload_keys), and whenever settings
+    /// are put in force.
+    #[serde(with = "tls::text_or_none")]
+    pub keys_file: Option<PathBuf>,
+    /// What is being played ends with the key on record that it was begun with; otherwise
+    /// that keeps others from beginning.
+    pub revoke_ends_play: bool,
+    /// Who may come from where.
+    pub rules: Vec<AddressRule>,
+    /// Addresses and networks of proxies, which may say where a peer really comes from.
+    pub trusted_proxies: Vec<String>,
+    /// What becomes of addresses that guess.
+    pub failed_attempts: FailedAttemptsConfig,
+    /// An HTTP server that is asked.
+    pub callback: CallbackConfig,
+    /// Users: whoever connects has to be one of them, as `authenticate` says, and shows it
+    /// with a password (`authmod=adobe`). None: nobody is asked.
+    pub users: Vec<UserConfig>,
+    /// Who has to be a user, if there are any.
+    pub authenticate: Authenticate,
+    /// How long a challenge may be answered, 1 s to 10 min.
+    #[serde(with = "document::milliseconds")]
+    pub challenge_timeout: Duration,
     /// The last segment of every stream's name is a key, which only the host knows: it
     /// is not shown in logs, events, numbers and file names. Where keys are set, names
     /// that may be keys are not, without this.
@@ -226,10 +308,45 @@ impl fmt::Debug for AccessConfig {
         f.debug_struct("AccessConfig")
             .field("publish_keys", &vec!["***"; self.publish_keys.len()])
             .field("play_keys", &vec!["***"; self.play_keys.len()])
+            .field("keys_file", &self.keys_file)
+            .field("revoke_ends_play", &self.revoke_ends_play)
+            .field("rules", &self.rules)
+            .field("trusted_proxies", &self.trusted_proxies)
+            .field("failed_attempts", &self.failed_attempts)
+            .field("callback", &self.callback)
+            .field("users", &self.users)
+            .field("authenticate", &self.authenticate)
+            .field("challenge_timeout", &self.challenge_timeout)
             .field("secret_names", &self.secret_names)
             .field("decision_timeout", &self.decision_timeout)
             .finish()
     }
+}
+
+/// Which time of day is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeZone {
+    /// The same everywhere, and never twice.
+    #[default]
+    Utc,
+    /// That of the machine's time zone: `TZ` in the environment where that is set, else
+    /// the system's. UTC if there is none.
+    Local,
+}
+
+/// Which streams are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RecordStreams {
+    /// All of them, whatever their publishers want.
+    #[default]
+    All,
+    /// Those whose publishers want it: they publish with the mode `record` or `append`
+    /// (RTMP 1.0 section 7.2.2.6). Either begins a file of its own: what is there is neither
+    /// overwritten nor written on.
+    Asked,
 }
 
 /// Recording to FLV files.
@@ -239,11 +356,15 @@ impl fmt::Debug for AccessConfig {
 pub struct RecordConfig {
     /// Folder; made if missing.
     pub directory: PathBuf,
-    /// File name below it: `{app}`, `{name}`, `{date}`, `{time}` (UTC) and
-    /// `{index}` (the part's number) are replaced; `.flv` is added.
+    /// File name below it: `{app}`, `{name}`, `{date}`, `{time}` and `{index}` (the
+    /// part's number) are replaced; `.flv` is added.
     pub template: String,
+    /// Which date and time those are.
+    pub time_zone: TimeZone,
     /// Apps whose streams are recorded; empty: all.
     pub apps: Vec<String>,
+    /// Which of their streams.
+    pub streams: RecordStreams,
     /// A new file at the next key frame once one is this long; zero never.
     #[serde(with = "document::milliseconds")]
     pub split_duration: Duration,
@@ -321,6 +442,16 @@ pub struct LimitsConfig {
     /// 1 min.
     #[serde(with = "document::milliseconds")]
     pub accept_retry: Duration,
+    /// Challenges, of those that were given last, that count when they are answered: 64
+    /// to 1,048,576. A bit each is kept.
+    pub challenges: usize,
+    /// Relays that the host may have added at a time, up to 65,536.
+    pub relay_rules: usize,
+    /// Servers that a relayed stream, or the wish for one, may have come through, 1 to 63.
+    pub relay_hops: usize,
+    /// Redirects, and requests to connect elsewhere, that a relay follows in a row, up to
+    /// 100.
+    pub relay_redirects: u32,
     /// Log lines a second that peers can cause, of each kind; how many more there
     /// were is told in one line. 0: no limit.
     pub log_lines: u32,
@@ -381,6 +512,12 @@ impl Config {
                 SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)).into(),
                 SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)).into(),
             ],
+            tls: TlsConfig::default(),
+            http: HttpConfig::default(),
+            metrics: MetricsConfig::default(),
+            log: LogConfig::default(),
+            control: ControlConfig::default(),
+            hooks: HooksConfig::default(),
             workers: 0,
             rtmp: RtmpConfig {
                 chunk_size: 60_000,
@@ -396,6 +533,7 @@ impl Config {
                 publisher_timeout: Duration::from_secs(10),
                 media_timeout: Duration::from_secs(10),
                 message_timeout: Duration::from_secs(30),
+                video_timeout: Duration::from_secs(5),
                 republish_grace: Duration::from_secs(5),
                 goodbye_grace: Duration::ZERO,
                 wait_for_publisher: true,
@@ -420,10 +558,14 @@ impl Config {
                 unsent_bytes: 256 << 10,
             },
             access: AccessConfig {
+                revoke_ends_play: true,
                 decision_timeout: Duration::from_secs(10),
+                challenge_timeout: Duration::from_secs(30),
                 ..AccessConfig::default()
             },
             record: None,
+            relay: RelayConfig::default(),
+            mobile: MobileConfig::default(),
             limits: LimitsConfig {
                 connections: 1000,
                 connections_per_address: 0,
@@ -443,6 +585,10 @@ impl Config {
                 linger: Duration::from_secs(2),
                 linger_bytes: 1 << 20,
                 accept_retry: Duration::from_millis(250),
+                challenges: 65_536,
+                relay_rules: 1024,
+                relay_hops: 16,
+                relay_redirects: 5,
                 log_lines: 20,
                 session: Limits::default(),
             },
@@ -487,7 +633,8 @@ impl Config {
         }
     }
 
-    pub(crate) fn session(&self) -> openrtmp_protocol::session::ServerConfig {
+    /// `id`: names the server among those that relayed streams come through.
+    pub(crate) fn session(&self, id: u64) -> openrtmp_protocol::session::ServerConfig {
         openrtmp_protocol::session::ServerConfig {
             chunk_size: self.rtmp.chunk_size,
             window_ack_size: self.rtmp.window_ack_size,
@@ -496,6 +643,7 @@ impl Config {
             connect_timeout: self.rtmp.connect_timeout,
             idle_timeout: self.rtmp.idle_timeout,
             limits: self.limits.session.clone(),
+            id,
         }
     }
 }
@@ -508,12 +656,22 @@ impl Default for Config {
 }
 
 impl RecordConfig {
+    /// The streams that are recorded by themselves.
+    pub(crate) fn selection(&self) -> Selection {
+        match self.streams {
+            RecordStreams::All => Selection::Apps(self.apps.clone()),
+            RecordStreams::Asked => Selection::Asked(self.apps.clone()),
+        }
+    }
+
     /// Records every stream into a folder, one file per publish.
     pub fn new(directory: impl Into<PathBuf>) -> RecordConfig {
         RecordConfig {
             directory: directory.into(),
             template: "{app}/{name}-{date}-{time}".to_owned(),
+            time_zone: TimeZone::Utc,
             apps: Vec::new(),
+            streams: RecordStreams::All,
             split_duration: Duration::ZERO,
             split_bytes: 0,
             queue_bytes: 64 << 20,

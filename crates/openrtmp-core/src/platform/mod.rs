@@ -8,7 +8,7 @@
 //! | listening and connected sockets | [`Listener`], [`Stream`] |
 //! | connecting, host names | [`Platform::connect`], [`Platform::resolve`] |
 //! | the error of a lost listener | [`listener_is_gone`] |
-//! | monotonic and wall clock | [`Platform::now`], [`Platform::wall_clock`] |
+//! | monotonic and wall clock, time zone | [`Platform::now`], [`Platform::wall_clock`], [`Platform::local_offset`] |
 //! | entropy | [`Platform::fill_random`] |
 //! | network interfaces | [`Platform::interfaces`] |
 //! | files | [`Platform::create_file`], [`Platform::remove_file`], [`File`] |
@@ -87,6 +87,10 @@ pub trait Platform: Send + Sync + 'static {
     /// Time of day, for file names and logs.
     fn wall_clock(&self) -> SystemTime;
 
+    /// How far local time is ahead of UTC, in seconds, so many seconds after 1970-01-01 in
+    /// UTC; 0 where there is no time zone.
+    fn local_offset(&self, unix_seconds: i64) -> i32;
+
     /// Random bytes fit for keys.
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
 
@@ -110,6 +114,8 @@ pub struct Interface {
     pub address: IpAddr,
     /// True for loopback.
     pub loopback: bool,
+    /// There is one other end, as in a tunnel: nobody is reached by broadcast.
+    pub point_to_point: bool,
 }
 
 /// The caller's name for a registered socket.

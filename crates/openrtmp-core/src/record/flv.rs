@@ -38,6 +38,10 @@ impl<F: File + Send> Muxer for FlvFile<F> {
         self.flush()
     }
 
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync()
+    }
+
     fn duration(&self) -> Duration {
         self.duration()
     }

@@ -153,6 +153,12 @@ impl<F: File> FlvFile<F> {
         result
     }
 
+    /// The same, and syncs the file.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.file.sync()
+    }
+
     /// Time from the first to the latest tag written.
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_millis(self.clock.latest)

@@ -186,7 +186,7 @@ impl<P: Platform> Recorder<P> {
             bytes: config.queue_bytes,
             delay: None,
         };
-        let queue = TapQueue::new(selection, bound, &shared.budget);
+        let queue = TapQueue::of_recorder(selection, bound, &shared.budget);
         Recorder {
             terms: Terms {
                 platform,
@@ -247,7 +247,26 @@ impl<P: Platform> Recorder<P> {
         for recording in self.recordings.values_mut() {
             recording.flush(&self.terms);
         }
-        taken == BATCH
+        let more = taken == BATCH;
+        if !more {
+            self.sync();
+        }
+        more
+    }
+
+    /// Whoever asked for it is told that what came so far is on the disk.
+    fn sync(&mut self) {
+        let waiting = self.queue.take_syncs();
+        if waiting.is_empty() {
+            return;
+        }
+        let mut all = true;
+        for recording in self.recordings.values_mut() {
+            all &= recording.sync(&self.terms);
+        }
+        for answer in waiting {
+            let _ = answer.send(all);
+        }
     }
 
     fn restart(&mut self) {

@@ -51,6 +51,9 @@ pub(super) trait Muxer: Send {
     /// this process. Called twice a second, and after every batch.
     fn flush(&mut self) -> io::Result<()>;
 
+    /// The same, and syncs the file: what was written survives a power cut.
+    fn sync(&mut self) -> io::Result<()>;
+
     /// From the first frame to the latest.
     fn duration(&self) -> Duration;
 

@@ -10,7 +10,7 @@ use openrtmp_protocol::session::MediaKind;
 
 use super::muxer::{Format, Item, Muxer, Start, Summary};
 use super::{RecorderTap, may_log, template};
-use crate::config::RecordConfig;
+use crate::config::{RecordConfig, TimeZone};
 use crate::events::Event;
 use crate::platform::Platform;
 use crate::shared::Shared;
@@ -299,10 +299,20 @@ impl Recording {
         Ok(())
     }
 
+    /// Seconds since 1970-01-01 by the clock that the file's name shows.
+    fn time_for_name<P: Platform>(terms: &Terms<P>) -> i64 {
+        let utc = template::unix_seconds(terms.platform.wall_clock());
+        let offset = match terms.config.time_zone {
+            TimeZone::Utc => 0,
+            TimeZone::Local => terms.platform.local_offset(utc),
+        };
+        utc + i64::from(offset)
+    }
+
     fn create<P: Platform>(&mut self, terms: &Terms<P>) -> io::Result<(P::File, PathBuf)> {
         // Keys are no part of a file's name.
         let (app, name) = self.stream.name.shown_parts();
-        let wall = terms.platform.wall_clock();
+        let seconds = Recording::time_for_name(terms);
         let mut attempt = 0;
         loop {
             let path = template::file_path(
@@ -310,7 +320,7 @@ impl Recording {
                 &terms.config.template,
                 app,
                 name,
-                wall,
+                seconds,
                 self.index,
                 terms.format.extension(),
             );
@@ -356,6 +366,16 @@ impl Recording {
         {
             self.fail(terms, &e);
         }
+    }
+
+    /// What was written so far is on the disk. False after a failure.
+    pub(super) fn sync<P: Platform>(&mut self, terms: &Terms<P>) -> bool {
+        if let Some(open) = &mut self.file
+            && let Err(e) = guarded(|| open.muxer.sync())
+        {
+            self.fail(terms, &e);
+        }
+        !self.failed
     }
 
     /// Frames are missing from here on.

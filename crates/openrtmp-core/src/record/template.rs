@@ -17,8 +17,9 @@ const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The path of a recording below `directory`.
 ///
-/// `{app}`, `{name}`, `{date}` (YYYY-MM-DD), `{time}` (HH-MM-SS, both UTC) and
-/// `{index}` (the part's number) of `template` are replaced and the extension is added.
+/// `{app}`, `{name}`, `{date}` (YYYY-MM-DD), `{time}` (HH-MM-SS, both of `seconds` since
+/// 1970-01-01) and `{index}` (the part's number) of `template` are replaced and the
+/// extension is added.
 /// A template without `{index}` gets `-{index}` from the second part on. Slashes
 /// of the template and of the app make folders.
 ///
@@ -30,11 +31,11 @@ pub(crate) fn file_path(
     template: &str,
     app: &str,
     name: &str,
-    wall: SystemTime,
+    seconds: i64,
     index: u32,
     extension: &str,
 ) -> PathBuf {
-    let relative = expand(template, app, name, wall, index);
+    let relative = expand(template, app, name, seconds, index);
     let mut components: Vec<String> = relative
         .split(['/', '\\'])
         .filter(|component| !component.is_empty())
@@ -56,8 +57,8 @@ pub(crate) fn file_path(
 /// What may stand in braces.
 const PLACEHOLDERS: [&str; 5] = ["{app}", "{name}", "{date}", "{time}", "{index}"];
 
-/// Whether everything in braces is a placeholder. The error says what is not, and what
-/// is.
+/// Whether everything in braces is a placeholder. The error says what is expected, and
+/// what is there.
 pub(crate) fn check(template: &str) -> Result<(), String> {
     let mut rest = template;
     while let Some(start) = rest.find(['{', '}']) {
@@ -67,7 +68,7 @@ pub(crate) fn check(template: &str) -> Result<(), String> {
             None => {
                 let end = rest.find('}').map_or(rest.len(), |end| end + 1);
                 let (found, known) = (&rest[..end], PLACEHOLDERS.join(" "));
-                return Err(format!("{found} is unknown; there are {known}"));
+                return Err(format!("nothing but {known} in braces, not {found}"));
             }
         }
     }
@@ -76,8 +77,8 @@ pub(crate) fn check(template: &str) -> Result<(), String> {
 
 /// Replaces the placeholders in one pass: braces inside a stream's name are
 /// plain characters.
-fn expand(template: &str, app: &str, name: &str, wall: SystemTime, index: u32) -> String {
-    let (date, time) = date_and_time(wall);
+fn expand(template: &str, app: &str, name: &str, seconds: i64, index: u32) -> String {
+    let (date, time) = date_and_time(seconds);
     let [app_key, name_key, date_key, time_key, index_key] = PLACEHOLDERS;
     let values = [
         (app_key, safe_app(app)),
@@ -165,15 +166,19 @@ fn is_device(name: &str) -> bool {
     }
 }
 
-/// `YYYY-MM-DD` and `HH-MM-SS` in UTC.
-fn date_and_time(wall: SystemTime) -> (String, String) {
-    let seconds = match wall.duration_since(SystemTime::UNIX_EPOCH) {
+/// Whole seconds since 1970-01-01 in UTC.
+pub(crate) fn unix_seconds(wall: SystemTime) -> i64 {
+    match wall.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => whole_seconds(since),
         Err(before) => {
             let before = before.duration();
             -whole_seconds(before) - i64::from(before.subsec_nanos() > 0)
         }
-    };
+    }
+}
+
+/// `YYYY-MM-DD` and `HH-MM-SS`.
+fn date_and_time(seconds: i64) -> (String, String) {
     let (year, month, day) = civil_date(seconds.div_euclid(SECONDS_PER_DAY));
     let second = seconds.rem_euclid(SECONDS_PER_DAY);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
@@ -223,10 +228,6 @@ mod tests {
 
     const TEMPLATE: &str = "{app}/{name}-{date}-{time}";
 
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
     fn path(template: &str, app: &str, name: &str, index: u32) -> String {
         // 2024-02-29 23:59:59 UTC.
         let path = file_path(
@@ -234,7 +235,7 @@ mod tests {
             template,
             app,
             name,
-            at(1_709_251_199),
+            1_709_251_199,
             index,
             "flv",
         );
@@ -268,8 +269,8 @@ mod tests {
             ("%Y-{name}-{year}.flv", "{year}"),
         ] {
             let error = check(template).unwrap_err();
-            let start = format!("{found} is unknown; there are {{app}} ");
-            assert!(error.starts_with(&start), "{template}: {error}");
+            let end = format!("{{index}} in braces, not {found}");
+            assert!(error.ends_with(&end), "{template}: {error}");
         }
     }
 
@@ -367,7 +368,7 @@ mod tests {
             (253_402_300_799, "9999-12-31", "23-59-59"),
         ] {
             assert_eq!(
-                date_and_time(at(seconds)),
+                date_and_time(seconds),
                 (date.to_owned(), time.to_owned()),
                 "{seconds}"
             );
@@ -383,7 +384,10 @@ mod tests {
             let Some(wall) = SystemTime::UNIX_EPOCH.checked_sub(before) else {
                 continue;
             };
-            assert_eq!(date_and_time(wall), (date.to_owned(), time.to_owned()));
+            assert_eq!(
+                date_and_time(unix_seconds(wall)),
+                (date.to_owned(), time.to_owned())
+            );
         }
     }
 
@@ -416,7 +420,7 @@ mod tests {
             app in "\\PC{0,300}|[./\\\\ \0:]{0,20}",
             name in "\\PC{0,300}|[./\\\\ \0:]{0,20}|(?i:con|nul|com[0-9])[.a ]{0,3}",
         ) {
-            let path = file_path(Path::new("rec"), &template, &app, &name, at(0), 3, "flv");
+            let path = file_path(Path::new("rec"), &template, &app, &name, 0, 3, "flv");
             let below = path.strip_prefix("rec").expect("below the folder");
             prop_assert!(below.components().count() >= 1);
             for component in below.components() {

@@ -132,6 +132,69 @@ fn revoking_the_only_key_lets_nobody_in() {
 }
 
 #[test]
+fn the_host_may_give_a_stream_another_name() {
+    let mut setup = Setup::new(2);
+    setup.host_decides = true;
+    setup.config.access.publish_keys = vec!["s3cret".into()];
+    let mut w = setup.build();
+    let publisher = w.client(ClientMode::Publish, "live/s3cret");
+    w.run(ms(50));
+    // Of connect there is nothing to rename.
+    w.requests()
+        .into_iter()
+        .for_each(|r| assert!(r.accept_as("elsewhere")));
+    w.run(ms(50));
+    for request in w.requests() {
+        assert_eq!(request.stream.reveal(), "live/s3cret");
+        assert!(request.accept_as("live/cam"));
+    }
+    w.until("Publish.Start", |w| w[publisher].is_ready());
+    let player = w.client(ClientMode::Play, "live/somewhere");
+    for _ in 0..2 {
+        w.run(ms(50));
+        w.requests()
+            .into_iter()
+            .for_each(|r| assert!(r.accept_as("live/cam")));
+    }
+    w.until("Play.Start", |w| w[player].is_ready());
+    w.headers(publisher);
+    w.stream(publisher, 0..5);
+    assert_whole(&w[player].media, &w[publisher].sent);
+    assert_eq!(w.metrics().streams[0].name, "live/cam");
+    assert!(!format!("{:?}", w.events()).contains("s3cret"));
+    // The key that it came with is still what lets it publish.
+    assert!(w.server.revoke_publish_key("s3cret"));
+    w.until("the close", |w| w[publisher].is_closed());
+    w.end();
+}
+
+#[test]
+fn nobody_believes_that_an_http_server_is_asked_where_nobody_asks_it() {
+    let mut setup = Setup::new(1);
+    setup.config.access.callback.url = Some("http://127.0.0.1/?secret".into());
+    let sim = crate::platform::sim::Sim::with_config(1, setup.network.clone());
+    let error = setup
+        .build_on(sim)
+        .err()
+        .expect("nobody decides")
+        .to_string();
+    assert!(
+        error.starts_with("access.callback.url = ***: expected none"),
+        "{error}"
+    );
+    let mut w = World::new(1);
+    let url = Some("http://127.0.0.1/".to_owned());
+    let error = w
+        .reconfigure(|c| c.access.callback.url = url)
+        .expect_err("nobody decides");
+    assert_eq!(
+        error.to_string(),
+        "only a restart changes access.callback.url"
+    );
+    w.end();
+}
+
+#[test]
 fn a_key_revoked_while_the_host_decides_is_refused() {
     let mut setup = Setup::new(1);
     setup.host_decides = true;

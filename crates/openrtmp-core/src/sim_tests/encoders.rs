@@ -495,6 +495,45 @@ fn lengths_of_units_are_as_the_configuration_says() {
     }
 }
 
+/// As FFmpeg 9 begins AC-3: the codec's frames say all that a configuration could.
+#[test]
+fn a_sequence_start_without_a_body_is_a_header_where_the_codec_needs_none() {
+    for codec in [AudioCodec::Ac3, AudioCodec::Eac3, AudioCodec::Opus] {
+        let mut w = recording(|_| {}).build();
+        let publisher = w.publisher("live/cam");
+        let start = write_audio(codec, 0, AudioPacketKind::SequenceStart, &[]);
+        w.send(publisher, Audio, 0, start.clone());
+        let frame = |n: u32| write_audio(codec, 0, AudioPacketKind::Frame, &[n as u8; 9]);
+        let send = |w: &mut World, numbers: std::ops::Range<u32>| {
+            for n in numbers {
+                w.send(publisher, Audio, n * 32, frame(n));
+                w.run(ms(32));
+            }
+        };
+        send(&mut w, 0..10);
+        let (late, mut tap) = (w.player("live/cam"), w.server.tap("live/cam"));
+        send(&mut w, 10..20);
+        let got = of_kind(&w[late].media, Audio);
+        assert_eq!(got[0], start, "{codec:?}");
+        assert_eq!(got.last(), Some(&frame(19)), "{codec:?}");
+        let header = drain(&mut tap).into_iter().find_map(|event| match event {
+            TapEvent::Frame(frame) if frame.kind == Audio => Some(frame),
+            _ => None,
+        });
+        let header = header.expect("a frame");
+        assert_eq!(
+            (header.content, header.payload.len()),
+            (FrameContent::Header, 0)
+        );
+        drop(tap);
+        w.leave(publisher);
+        w.run(ms(100));
+        let recorded = of_kind(&pieces(&w, "/rec/live/cam.flv"), Audio);
+        assert_eq!((&recorded[0], recorded.len()), (&start, 21), "{codec:?}");
+        w.end();
+    }
+}
+
 #[test]
 fn a_configuration_too_short_to_be_one_is_for_nobody() {
     let mut w = World::new(1);

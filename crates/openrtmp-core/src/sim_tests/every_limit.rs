@@ -8,16 +8,24 @@ use openrtmp_protocol::session::{ClientMode, MediaKind};
 use super::hostile::connect_command;
 use super::lines::Lines;
 use super::media;
+use super::users;
 use super::world::{Setup, Who, World, ms};
+use crate::config::{PushRule, UserConfig};
 use crate::events::Event;
 use crate::limit::Limit;
+use crate::{RelayError, RelayRule};
 
 /// A limit, the settings that make it small, and what runs into it.
 type Case = (Limit, fn(&mut Setup), fn(&mut World));
 
-/// Told otherwise: by `Event::AcceptFailed`, by the line that counts what was held back,
+/// Told otherwise: by `Event::AcceptFailed` and `Event::RelayFailed`, by the line that counts what was held back,
 /// and with the limit that it adds to.
-const OTHERS: [Limit; 3] = [Limit::AcceptRetry, Limit::LogLines, Limit::AmfValuesBase];
+const OTHERS: [Limit; 4] = [
+    Limit::AcceptRetry,
+    Limit::LogLines,
+    Limit::AmfValuesBase,
+    Limit::RelayRedirects,
+];
 
 /// A raw client that said `connect`.
 fn connected(w: &mut World) -> Who {
@@ -227,6 +235,50 @@ const CASES: &[Case] = &[
     ),
     (Limit::Tracks, |s| s.config.limits.tracks = 1, stream),
     (
+        Limit::Challenges,
+        |s| {
+            s.config.access.users = vec![UserConfig::new("ann", "s3cret")];
+            s.config.limits.challenges = 64;
+        },
+        |w| {
+            let answer = users::challenged(w, "ann:s3cret");
+            for _ in 0..70 {
+                users::challenged(w, "ann:s3cret");
+            }
+            w.client_with(answer);
+        },
+    ),
+    (
+        Limit::RelayRules,
+        |s| s.config.limits.relay_rules = 1,
+        |w| {
+            let rule = |to: &str| RelayRule::Push(PushRule::new("live/*", to));
+            let first = w.server.add_relay(&rule("rtmp://127.0.0.2/a/{name}"));
+            assert!(first.is_ok());
+            let second = w.server.add_relay(&rule("rtmp://127.0.0.2/b/{name}"));
+            assert_eq!(second, Err(RelayError::Full(1)));
+        },
+    ),
+    (
+        Limit::RelayHops,
+        |s| s.config.limits.relay_hops = 1,
+        |w| {
+            let who = w.shaken();
+            let via = "00000000000000aa,00000000000000bb";
+            w[who].command_object("connect", 1.0, &[("app", "live"), ("openrtmpVia", via)]);
+            w.until("the refusal", |w| w[who].is_closed());
+        },
+    ),
+    (
+        Limit::ChallengeTimeout,
+        |s| s.config.access.users = vec![UserConfig::new("ann", "s3cret")],
+        |w| {
+            let answer = users::challenged(w, "ann:s3cret");
+            w.run(ms(31_000));
+            w.client_with(answer);
+        },
+    ),
+    (
         Limit::Linger,
         |s| {
             s.config.access.publish_keys = vec!["s3cret".into()];
@@ -341,18 +393,23 @@ const CASES: &[Case] = &[
     ),
     (
         Limit::AmfStringBytes,
-        |s| s.config.limits.session.amf.string_bytes = 8,
-        |w| connect_with(w, b"\x03\0\x03app\x02\0\x0a0123456789\0\0\x09"),
+        |s| s.config.limits.session.amf.string_bytes = 64,
+        |w| {
+            connect_with(
+                w,
+                &[&b"\x03\0\x03app\x02\0\x64"[..], &[b'x'; 100], b"\0\0\x09"].concat(),
+            )
+        },
     ),
     (
         Limit::AmfElements,
-        |s| s.config.limits.session.amf.elements = 8,
+        |s| s.config.limits.session.amf.elements = 16,
         |w| connect_with(w, &[&b"\x03"[..], &b"\0\x01a\x05".repeat(20)].concat()),
     ),
     (
         Limit::AmfDecodedBytes,
-        |s| s.config.limits.session.amf.decoded_bytes = 200,
-        |w| connect_with(w, &[&b"\x03"[..], &b"\0\x01a\x05".repeat(20)].concat()),
+        |s| s.config.limits.session.amf.decoded_bytes = 1024,
+        |w| connect_with(w, &[&b"\x03"[..], &b"\0\x01a\x05".repeat(100)].concat()),
     ),
     (
         Limit::AmfValuesPerByte,
@@ -369,6 +426,17 @@ const CASES: &[Case] = &[
     (
         Limit::HandshakeTimeout,
         |s| s.config.rtmp.handshake_timeout = ms(100),
+        |w| {
+            w.raw();
+        },
+    ),
+    #[cfg(feature = "tls")]
+    (
+        Limit::TlsHandshakeTimeout,
+        |s| {
+            super::tls::with_tls(s);
+            s.config.tls.handshake_timeout = ms(100);
+        },
         |w| {
             w.raw();
         },

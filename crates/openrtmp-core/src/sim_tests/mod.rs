@@ -2,24 +2,36 @@
 //! its own. [`world`] drives it; the other files say what it must do.
 
 mod access;
+mod address_rules;
 mod attacks;
+mod attempts;
+mod drain;
 mod encoders;
 mod every_limit;
 mod hostile;
 mod isolation;
+mod key_records;
 mod lifecycle;
 mod limits;
+mod line;
 mod lines;
 mod listeners;
 mod lives;
 mod media;
 mod memory;
+mod mobile;
+mod numbers;
 mod outgoing;
+mod pair;
+mod peer;
 mod play;
+mod proxy;
 mod reconfigure;
 mod record_failures;
 mod record_files;
 mod recording;
+mod relay_targets;
+mod relays;
 mod schemas;
 mod second_publisher;
 mod secrets;
@@ -28,7 +40,12 @@ mod slow;
 mod stop;
 mod tap_options;
 mod taps;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+#[cfg(feature = "tls")]
+mod tls_records;
 mod torture;
+mod users;
 mod work;
 mod world;
 mod worlds;
@@ -79,10 +96,14 @@ fn tests_that_security_md_names_exist() {
         ("limits::", include_str!("limits.rs")),
         ("memory::", include_str!("memory.rs")),
         ("recording::", include_str!("recording.rs")),
+        ("relay_targets::", include_str!("relay_targets.rs")),
         ("siege::", include_str!("worlds/siege.rs")),
         ("secrets::", include_str!("secrets.rs")),
         ("silence::", include_str!("silence.rs")),
+        ("tls::", include_str!("tls.rs")),
+        ("tls_records::", include_str!("tls_records.rs")),
         ("torture::", include_str!("torture.rs")),
+        ("users::", include_str!("users.rs")),
         ("work::", include_str!("work.rs")),
     ];
     let mut named = 0;

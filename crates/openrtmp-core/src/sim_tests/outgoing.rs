@@ -4,137 +4,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::session::ClientMode;
 
 use super::media::{Class, assert_decodable, assert_whole, frames};
-use super::world::{FRAME, Setup, Who, World, ms};
+use super::pair::{Pair, at_far, at_near, url};
+use super::world::{FRAME, Setup, World, ms};
 use crate::OutgoingError;
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
-use crate::platform::sim::{Faults, Route, Sim};
-
-/// Two servers of one network.
-struct Pair {
-    near: World,
-    far: World,
-}
-
-const FAR: &str = "127.0.0.1:1936";
-
-impl Pair {
-    fn new(workers: usize) -> Pair {
-        Pair::with(workers, 1, Faults::default())
-    }
-
-    fn with(workers: usize, seed: u64, faults: Faults) -> Pair {
-        Pair::of(workers, seed, faults, SecondPublisher::Reject)
-    }
-
-    fn of(workers: usize, seed: u64, faults: Faults, policy: SecondPublisher) -> Pair {
-        let mut setup = Setup::new(workers);
-        setup.network.faults = faults;
-        let sim = Sim::with_config(seed, setup.network.clone());
-        let near = setup.build_on(sim.clone()).expect("it starts");
-        let mut setup = Setup::new(workers);
-        setup.config.listen = vec![FAR.parse().expect("an address")];
-        setup.config.streams.second_publisher = policy;
-        let far = setup.build_on(sim).expect("it starts");
-        Pair { near, far }
-    }
-
-    fn act(&mut self) {
-        // What one does may concern the other.
-        for _ in 0..4 {
-            self.near.act();
-            self.far.act();
-        }
-    }
-
-    fn run(&mut self, span: Duration) {
-        let end = self.near.now() + span;
-        loop {
-            self.act();
-            match self.near.sim.next_step().filter(|&at| at <= end) {
-                Some(at) => self.near.sim.advance_to(at),
-                None => break,
-            }
-        }
-        self.near.sim.advance_to(end);
-        self.act();
-    }
-
-    #[track_caller]
-    fn until(&mut self, what: &str, is_so: impl Fn(&Pair) -> bool) {
-        for _ in 0..2000 {
-            if is_so(self) {
-                return;
-            }
-            self.run(ms(10));
-        }
-        panic!("{what}: never");
-    }
-
-    /// A publisher of one of them that sent metadata and headers. Both act meanwhile:
-    /// the network's time does not go on before everybody has.
-    fn live(&mut self, of: fn(&mut Pair) -> &mut World, path: &str) -> Who {
-        let who = of(self).client(ClientMode::Publish, path);
-        for _ in 0..1000 {
-            self.run(ms(10));
-            if of(self)[who].is_ready() {
-                of(self).headers(who);
-                return who;
-            }
-        }
-        panic!("{path} is not published");
-    }
-
-    fn near(&mut self) -> &mut World {
-        &mut self.near
-    }
-
-    fn far(&mut self) -> &mut World {
-        &mut self.far
-    }
-
-    /// Frames of a publisher of the near server.
-    fn stream(&mut self, publisher: Who, numbers: std::ops::Range<u32>) {
-        for n in numbers {
-            self.near[publisher].frame(n, 1000);
-            self.run(ms(FRAME));
-        }
-    }
-
-    fn end(mut self) {
-        self.far.server.begin_stop(ms(100));
-        self.near.server.begin_stop(ms(100));
-        self.until("workers to stop", |p| {
-            p.near.workers_left() + p.far.workers_left() == 0
-        });
-        self.near.finish_stop();
-        self.far.finish_stop();
-        self.act();
-        for world in [&self.near, &self.far] {
-            let left = world.left().into_iter();
-            // Sockets of clients of both are counted by the one network.
-            for (what, count) in left.filter(|(what, _)| *what != "sockets") {
-                assert_eq!(count, 0, "{what}");
-            }
-        }
-    }
-}
-
-fn url(text: &str) -> RtmpUrl {
-    RtmpUrl::parse(text).expect("a URL")
-}
-
-fn at_far(path: &str) -> RtmpUrl {
-    url(&format!("rtmp://{FAR}/{path}"))
-}
-
-fn at_near(path: &str) -> RtmpUrl {
-    url(&format!("rtmp://{}/{path}", super::world::ADDRESS))
-}
+use crate::platform::sim::{Faults, Route};
 
 #[test]
 fn one_server_plays_from_and_publishes_to_another() {

@@ -1,11 +1,12 @@
 //! Joining a stream, and what a player is told and given.
 
+use bytes::Bytes;
 use openrtmp_protocol::amf::Value;
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::{self, Class, assert_whole, frames};
-use super::world::{Who, World, ms};
+use super::world::{FRAME, Who, World, ms};
 use crate::events::Event;
 
 #[test]
@@ -35,6 +36,26 @@ fn a_late_joiner_gets_metadata_headers_and_then_a_keyframe() {
         assert!(got[1..4].iter().all(|p| p.timestamp == got[3].timestamp));
         let start = assert_whole(got, &w[publisher].sent);
         assert_eq!(start, 40, "the newest key frame at the join: number 20");
+        w.end();
+    }
+}
+
+/// How late frames are is said of those that came while the player was there.
+#[test]
+fn what_a_joiner_gets_from_the_cache_is_no_delay() {
+    for workers in 1..=3 {
+        let mut w = World::new(workers);
+        let publisher = w.live("live/cam");
+        w.stream(publisher, 0..28);
+        let player = w.player("live/cam");
+        w.run(ms(500));
+        assert!(w[player].media.len() > 10, "from the cache");
+        assert_eq!(w.metrics().delay.frames, 0, "{workers} workers");
+        w.stream(publisher, 28..30);
+        w.run(ms(500));
+        let delay = w.metrics().delay;
+        assert_eq!(delay.frames, 4, "two pictures, two of audio: {delay:?}");
+        assert!(delay.p99_ms < 40.0, "{delay:?}");
         w.end();
     }
 }
@@ -410,5 +431,66 @@ fn events_tell_of_publishers_tracks_and_subscribers_in_order() {
         "ended",
     ];
     assert_eq!(story, expected);
+    w.end();
+}
+
+#[test]
+fn metadata_that_was_cleared_is_not_given_to_who_joins() {
+    let clears: [&[u8]; 3] = [
+        b"\x02\x00\x0f@clearDataFrame\x02\x00\x0aonMetaData",
+        b"\x02\x00\x0f@clearDataFrame",
+        // The same as AMF3.
+        b"\x11\x06\x1f@clearDataFrame\x11\x06\x15onMetaData",
+    ];
+    for clear in clears {
+        let mut w = World::new(2);
+        let publisher = w.live("live/cam");
+        w.stream(publisher, 0..5);
+        let early = w.player("live/cam");
+        w.run(ms(50));
+        let before = w[early].media.len();
+        w.send(publisher, MediaKind::Data, 200, Bytes::from_static(clear));
+        w.run(ms(50));
+        assert_eq!(w[early].media.len(), before, "it is not passed on");
+        let late = w.player("live/cam");
+        w.run(ms(50));
+        let of_late = w[late].media.iter();
+        let found: Vec<_> = of_late.filter(|p| p.class() == Class::Metadata).collect();
+        // What the packets showed stands for it.
+        assert_eq!(found.len(), 1);
+        assert_ne!(found[0].payload, media::metadata(640.0));
+        // Another name was never kept.
+        let other = b"\x02\x00\x0f@clearDataFrame\x02\x00\x05other";
+        w.send(publisher, MediaKind::Data, 240, media::metadata(1280.0));
+        w.send(publisher, MediaKind::Data, 240, Bytes::from_static(other));
+        w.run(ms(50));
+        let last = w.player("live/cam");
+        w.run(ms(50));
+        let mut of_last = w[last].media.iter();
+        assert!(of_last.any(|p| p.payload == media::metadata(1280.0)));
+        w.end();
+    }
+}
+
+#[test]
+fn a_picture_that_stops_while_sound_goes_on_is_told() {
+    let mut w = World::with(2, |c| c.streams.video_timeout = ms(2000));
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..25);
+    let stopped = |w: &World| w.count(|e| matches!(e, Event::VideoStopped { .. }));
+    let resumed = |w: &World| w.count(|e| matches!(e, Event::VideoResumed { .. }));
+    for number in 25..125 {
+        let time = number * FRAME as u32;
+        w.send(publisher, MediaKind::Audio, time, media::audio(number));
+        w.run(ms(FRAME));
+    }
+    assert_eq!((stopped(&w), resumed(&w)), (1, 0));
+    let told = |e: &Event| match e {
+        Event::VideoStopped { silence, .. } => *silence >= ms(2000) && *silence < ms(2100),
+        _ => false,
+    };
+    assert_eq!(w.count(told), 1);
+    w.stream(publisher, 125..150);
+    assert_eq!((stopped(&w), resumed(&w)), (1, 1));
     w.end();
 }

@@ -3,18 +3,20 @@
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
-use super::media::{self, assert_whole};
 use std::net::SocketAddr;
+use std::sync::mpsc::channel;
 
+use super::media::{self, assert_whole};
 use super::world::{ADDRESS, Setup, World, ms};
 use crate::config::{Config, SecondPublisher};
 use crate::error::StartError;
 use crate::events::{CloseReason, Event};
+use crate::inbox::{Command, Revocable};
 use crate::reconfigure::ReconfigureError;
 
 impl World {
     /// Changes settings, and tells what was answered.
-    fn reconfigure(
+    pub(super) fn reconfigure(
         &mut self,
         change: impl FnOnce(&mut Config),
     ) -> Result<Vec<String>, ReconfigureError> {
@@ -330,6 +332,24 @@ fn an_address_that_cannot_be_had_leaves_all_as_it_was() {
     let count = w.count(|e| matches!(e, Event::AcceptFailed { .. }));
     assert_eq!(count, 0);
     drop(_somebody);
+    w.end();
+}
+
+/// Whoever asked has given up waiting: the addresses are as it knows them.
+#[test]
+fn an_order_that_was_taken_back_changes_no_address() {
+    let mut w = World::new(1);
+    let before = w.sim.listeners();
+    let (order, (answer, answered)) = (Revocable::default(), channel());
+    w.shared.inboxes[0].send(Command::Listen {
+        addresses: vec!["127.0.0.1:3000".parse().expect("an address")],
+        order: order.clone(),
+        answer,
+    });
+    assert!(order.claim(), "the worker has not looked");
+    w.run(ms(10));
+    assert!(answered.recv().is_err());
+    assert_eq!(w.sim.listeners(), before);
     w.end();
 }
 

@@ -7,7 +7,7 @@ use openrtmp_protocol::session::MediaKind;
 
 use super::media::{Piece, assert_whole};
 use super::world::{Setup, Who, World, ms};
-use crate::config::RecordConfig;
+use crate::config::{RecordConfig, RecordStreams, TimeZone};
 use crate::events::Event;
 
 pub(super) fn recording(change: impl FnOnce(&mut RecordConfig)) -> Setup {
@@ -23,15 +23,6 @@ pub(super) fn recording(change: impl FnOnce(&mut RecordConfig)) -> Setup {
 #[track_caller]
 pub(super) fn pieces(w: &World, path: &str) -> Vec<Piece> {
     pieces_of(&w.sim.file(path).expect(path))
-}
-
-/// A file of whole tags, or an empty one: what a failing disk may leave.
-#[track_caller]
-pub(super) fn assert_whole_tags(w: &World, path: &std::path::Path) {
-    let file = w.sim.file(path).expect("it exists");
-    if !file.is_empty() {
-        pieces_of(&file);
-    }
 }
 
 #[track_caller]
@@ -205,6 +196,31 @@ fn recordings_of_one_name_never_overwrite_each_other() {
 }
 
 #[test]
+fn names_carry_the_time_of_the_place_where_that_is_wanted() {
+    for (time_zone, offset, name) in [
+        (TimeZone::Utc, 20_700, "2026-02-28_23-30-00"),
+        (TimeZone::Local, 20_700, "2026-03-01_05-15-00"),
+        (TimeZone::Local, -36_000, "2026-02-28_13-30-00"),
+    ] {
+        let mut w = recording(|r| {
+            r.template = "{date}_{time}".into();
+            r.time_zone = time_zone;
+        })
+        .build();
+        w.sim.set_local_offset(offset);
+        let publisher = w.publisher("live/cam");
+        // 2026-02-28 23:30:00 UTC.
+        w.sim
+            .set_wall_clock(UNIX_EPOCH + Duration::from_secs(1_772_321_400));
+        w.headers(publisher);
+        w[publisher].frame(0, 100);
+        w.run(ms(100));
+        w.stop(Duration::ZERO);
+        assert_eq!(w.sim.files(), [PathBuf::from(format!("/rec/{name}.flv"))]);
+    }
+}
+
+#[test]
 fn only_chosen_apps_are_recorded_and_names_carry_the_time() {
     let mut w = recording(|r| {
         r.apps = vec!["live".into()];
@@ -221,5 +237,68 @@ fn only_chosen_apps_are_recorded_and_names_carry_the_time() {
     assert_eq!(files[0].parent(), Some(Path::new("/rec/live")));
     let name = files[0].file_name().expect("a name").to_string_lossy();
     assert!(name.starts_with("cam-2026-03-01-12-34-5"), "{name}");
+    w.end();
+}
+
+#[test]
+fn who_asks_to_be_recorded_is_where_that_is_allowed() {
+    for (streams, files) in [(RecordStreams::Asked, 2), (RecordStreams::All, 3)] {
+        let mut w = recording(|record| {
+            record.streams = streams;
+            record.apps = vec!["live".to_owned()];
+            record.template = "{name}-{index}-{time}".to_owned();
+        })
+        .build();
+        let publisher = w.live("live/cam");
+        let mut next = 0;
+        for mode in ["live", "record", "append"] {
+            if mode != "live" {
+                w[publisher].command_on(1, "closeStream", &[]);
+                w.run(ms(10));
+                w[publisher].command_on(1, "publish", &["cam".into(), mode.into()]);
+                w.run(ms(10));
+                w.headers(publisher);
+            }
+            w.stream(publisher, next..next + 10);
+            next += 10;
+            w.turn_clock(1);
+        }
+        // Of an app that is not recorded.
+        let other = w.live("other/cam");
+        w[other].command_on(1, "closeStream", &[]);
+        w.run(ms(10));
+        w[other].command_on(1, "publish", &["cam".into(), "record".into()]);
+        w.run(ms(10));
+        w.headers(other);
+        w.stream(other, 0..5);
+        w.leave(publisher);
+        w.leave(other);
+        w.run(ms(100));
+        let finished = |e: &Event| matches!(e, Event::RecordingFinished { .. });
+        assert_eq!(w.count(finished), files, "{streams:?}");
+        w.end();
+    }
+}
+
+#[test]
+fn who_takes_over_is_recorded_as_it_wants_itself() {
+    let mut setup = recording(|record| record.streams = RecordStreams::Asked);
+    setup.config.streams.second_publisher = crate::config::SecondPublisher::Takeover;
+    let mut w = setup.build();
+    let first = w.live("live/cam");
+    w.stream(first, 0..5);
+    let second = w.live("live/other");
+    w[second].command_on(1, "closeStream", &[]);
+    w.run(ms(10));
+    w[second].command_on(1, "publish", &["cam".into(), "record".into()]);
+    w.run(ms(10));
+    w.headers(second);
+    w.stream(second, 5..20);
+    let begun = |e: &Event| matches!(e, Event::RecordingStarted { .. });
+    let over = |e: &Event| matches!(e, Event::RecordingFinished { .. });
+    assert_eq!((w.count(begun), w.count(over)), (1, 0));
+    let third = w.live("live/cam");
+    w.stream(third, 20..30);
+    assert_eq!((w.count(begun), w.count(over)), (1, 1));
     w.end();
 }

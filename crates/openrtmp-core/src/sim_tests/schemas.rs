@@ -12,10 +12,13 @@ use serde_json::{Map, Value, json};
 
 use super::world::World;
 use crate::access::AccessAction;
-use crate::config::settings_schema;
+use crate::config::BackgroundPolicy;
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, StreamId};
+use crate::id::{ConnectionId, RelayId, StreamId};
 use crate::limit::Limit;
+use crate::mobile::{
+    MemoryLevel, Permission, PermissionState, Power, ResumeReport, ServiceState, SuspendReport,
+};
 use crate::secret::StreamName;
 use crate::stream::tracks::Track;
 
@@ -168,6 +171,7 @@ fn assert_fits(schema: &Value, value: &Value) {
 /// One event of each kind, of those with parts that may be missing several.
 fn samples() -> Vec<Event> {
     let (connection, stream) = (ConnectionId::from_u64(1), StreamId::from_u64(2));
+    let relay = RelayId::from_u64(3);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1935));
     let name = || StreamName::plain("live/cam");
     let text = || "text".to_owned();
@@ -198,6 +202,15 @@ fn samples() -> Vec<Event> {
         takeover: false,
         connection,
     };
+    let access = |user| Event::Access {
+        action: AccessAction::Publish,
+        connection,
+        peer,
+        target: name(),
+        user,
+        granted: true,
+        reason: text(),
+    };
     let limit = |connection| Event::LimitReached {
         limit: Limit::Memory,
         value: 1,
@@ -208,10 +221,29 @@ fn samples() -> Vec<Event> {
         peer,
         reason,
     };
+    let background = |remaining| Event::Background {
+        policy: BackgroundPolicy::Grace,
+        remaining,
+        ending: 1,
+    };
+    let relay_failed = |retry_in| Event::RelayFailed {
+        relay,
+        name: name(),
+        url: text(),
+        code: text(),
+        reason: text(),
+        retry_in,
+    };
     let player = |of: fn(ConnectionId, StreamName, u64) -> Event| of(connection, name(), 1);
     vec![
         Event::ServerStarted { listen: vec![peer] },
         Event::ServerStopping,
+        Event::ServerStopped {
+            forced: 0,
+            accepted: 1,
+            bytes_in: 1,
+            bytes_out: 1,
+        },
         Event::ConfigChanged {
             paths: vec![text()],
             listen: vec![peer],
@@ -219,6 +251,10 @@ fn samples() -> Vec<Event> {
         Event::InternalError { message: text() },
         Event::WorkerRestarted { worker: 0 },
         Event::AcceptFailed { error: text() },
+        Event::AddressBlocked {
+            address: peer.ip(),
+            block: Duration::ZERO,
+        },
         Event::ListenerLost {
             address: peer,
             error: text(),
@@ -240,6 +276,21 @@ fn samples() -> Vec<Event> {
             name: name(),
             tracks: vec![whole, bare],
         },
+        Event::VideoStopped {
+            stream,
+            name: name(),
+            silence: Duration::ZERO,
+        },
+        Event::VideoResumed {
+            stream,
+            name: name(),
+            silence: Duration::ZERO,
+        },
+        Event::PublisherLost {
+            stream,
+            name: name(),
+            grace: Duration::ZERO,
+        },
         Event::StreamUnpublished {
             stream,
             name: name(),
@@ -259,13 +310,19 @@ fn samples() -> Vec<Event> {
             name,
             dropped,
         }),
-        Event::Access {
-            action: AccessAction::Publish,
+        access(None),
+        access(Some(text())),
+        Event::RelayStarted {
+            relay,
             connection,
-            peer,
-            target: name(),
-            granted: true,
-            reason: text(),
+            name: name(),
+            url: text(),
+        },
+        relay_failed(Some(Duration::ZERO)),
+        relay_failed(None),
+        Event::RelayEnded {
+            relay,
+            name: name(),
         },
         limit(None),
         limit(Some(connection)),
@@ -294,6 +351,43 @@ fn samples() -> Vec<Event> {
         Event::RecorderRestarted {
             pause: Duration::ZERO,
         },
+        Event::CertificateExpires {
+            certificate: "example.org".to_owned(),
+            source: "server.pem".to_owned(),
+            left: Duration::ZERO,
+        },
+        background(None),
+        background(Some(Duration::ZERO)),
+        Event::Foreground,
+        Event::RemainingTime {
+            left: Duration::ZERO,
+        },
+        Event::Suspended {
+            report: SuspendReport::default(),
+        },
+        Event::Resumed {
+            away: Duration::ZERO,
+            report: ResumeReport::default(),
+        },
+        Event::UrlsChanged { urls: vec![text()] },
+        Event::NetworkLost {
+            grace: Duration::ZERO,
+        },
+        Event::NetworkBack,
+        Event::CellularUsed,
+        Event::Permission {
+            permission: Permission::LocalNetwork,
+            state: PermissionState::Denied,
+        },
+        Event::Power {
+            power: Power::default(),
+        },
+        Event::Memory {
+            level: MemoryLevel::Normal,
+        },
+        Event::Service {
+            state: ServiceState::Started,
+        },
         Event::Lost { count: 1 },
     ]
 }
@@ -303,17 +397,22 @@ fn has_a_sample(event: &Event) {
     match event {
         Event::ServerStarted { .. }
         | Event::ServerStopping
+        | Event::ServerStopped { .. }
         | Event::ConfigChanged { .. }
         | Event::InternalError { .. }
         | Event::WorkerRestarted { .. }
         | Event::AcceptFailed { .. }
+        | Event::AddressBlocked { .. }
         | Event::ListenerLost { .. }
         | Event::ListenerRestored { .. }
+        | Event::CertificateExpires { .. }
         | Event::ConnectionOpened { .. }
         | Event::ConnectionClosed { .. }
         | Event::OutgoingFailed { .. }
         | Event::StreamPublished { .. }
         | Event::StreamTracks { .. }
+        | Event::VideoStopped { .. }
+        | Event::VideoResumed { .. }
         | Event::PublisherLost { .. }
         | Event::StreamUnpublished { .. }
         | Event::StreamEnded { .. }
@@ -321,12 +420,28 @@ fn has_a_sample(event: &Event) {
         | Event::SubscriberLeft { .. }
         | Event::SubscriberDropping { .. }
         | Event::Access { .. }
+        | Event::RelayStarted { .. }
+        | Event::RelayFailed { .. }
+        | Event::RelayEnded { .. }
         | Event::LimitReached { .. }
         | Event::RecordingStarted { .. }
         | Event::RecordingFinished { .. }
         | Event::RecordingFailed { .. }
         | Event::RecordingLost { .. }
         | Event::RecorderRestarted { .. }
+        | Event::Background { .. }
+        | Event::Foreground
+        | Event::RemainingTime { .. }
+        | Event::Suspended { .. }
+        | Event::Resumed { .. }
+        | Event::UrlsChanged { .. }
+        | Event::NetworkLost { .. }
+        | Event::NetworkBack
+        | Event::CellularUsed
+        | Event::Permission { .. }
+        | Event::Power { .. }
+        | Event::Memory { .. }
+        | Event::Service { .. }
         | Event::Lost { .. } => {}
     }
 }
@@ -428,16 +543,10 @@ fn metrics_are_what_their_schema_says_with_the_names_of_the_header() {
 
 #[test]
 fn settings_are_what_their_schema_says() {
-    let header = fs::read_to_string(root().join("include/openrtmp.h")).expect("it is there");
-    let told = |path: &str| {
-        let line = header
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("//   {path} [")));
-        let text = line.and_then(|line| Some(line.split_once("]: ")?.1.to_owned()));
-        text.unwrap_or_else(|| panic!("the header does not tell of {path}"))
-    };
-    let schema = settings_schema(told);
-    let schema = committed("settings.json", "Settings of an OpenRTMP server", schema);
+    let schema = crate::Config::json_schema();
+    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let title = schema["title"].as_str().expect("a text").to_owned();
+    let schema = committed("settings.json", &title, schema);
     for config in [crate::Config::desktop(), crate::Config::mobile()] {
         let text = config.dump(crate::Format::Json);
         let mut document: Value = serde_json::from_str(&text).expect("JSON");
@@ -472,22 +581,49 @@ fn loose_misfit(schema: &Value, value: &Value, path: &str) -> Option<String> {
 }
 
 /// What each field of a log record tells.
-const FIELDS: [(&str, &str); 17] = [
+const FIELDS: [(&str, &str); 35] = [
+    ("accepted", "Connections accepted since the start."),
+    ("action", "What was asked for: connect, publish or play."),
     ("address", "An address that the server listens on."),
+    ("app", "The app of a connect, keys masked."),
     ("bytes", "Bytes."),
+    ("bytes_in", "Bytes that came, of a connection or of all."),
+    (
+        "bytes_out",
+        "Bytes that were sent, to a connection or to all.",
+    ),
+    (
+        "code",
+        "What ended a connection, in a word, or the code of the status that a peer was refused with.",
+    ),
     ("connection", "The number of a connection."),
+    ("connections", "Connections when a stop began."),
+    ("did", "What a connection did last."),
+    ("duration_ms", "How long a connection or a stream lasted."),
     ("error", "What the system said."),
+    ("forced", "Connections that a stop closed by force."),
     ("frames", "Frames."),
+    (
+        "handshake_ms",
+        "From accepting a connection to the end of its handshakes.",
+    ),
     ("kind", "Audio, video or data."),
     ("limit", "A limit, by its setting's path."),
     ("lines", "Lines that were held back."),
     ("milliseconds", "How long a gap in a recording is."),
+    ("outcome", "What was decided: granted or refused."),
     ("path", "A file."),
     ("peer", "A peer's address and port."),
+    ("publishers", "Publishers when a stop began."),
+    ("reason", "Why something was refused or ended."),
     ("software", "What a peer says that it is."),
     ("stage", "How far a connection has come."),
     ("stream", "A stream's path, keys masked."),
+    ("streams", "Streams when a stop began."),
+    ("subscribers", "Players when a stop began."),
+    ("tls", "The version of TLS."),
     ("track", "A track of a stream."),
+    ("user", "The user that a peer is, or says it is."),
     ("value", "The value of a limit."),
     ("worker", "Which worker thread."),
 ];
@@ -504,6 +640,13 @@ fn log_fields_are_those_of_their_schema() {
                 continue;
             }
             let text = fs::read_to_string(&path).expect("a source");
+            if path.ends_with("worker/lives.rs") {
+                let calls = [".field(", ".shown("].map(|call| text.split(call).skip(1));
+                let names = calls.into_iter().flatten();
+                let names = names.filter_map(|call| call.strip_prefix('"')?.split('"').next());
+                found.extend(names.map(str::to_owned));
+                found.extend(["app".to_owned(), "stream".to_owned()]);
+            }
             for level in ["error", "warn", "info", "debug", "trace"] {
                 for call in text.split(&format!("log::{level}!(")).skip(1) {
                     // Fields stand before a semicolon, in front of the message.

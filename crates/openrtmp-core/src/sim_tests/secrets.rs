@@ -241,10 +241,10 @@ fn the_host_gets_the_whole_name_and_ends_a_stream_by_its_id() {
     let id = id.expect("it is published");
     let name = w.server.stream_name(id).expect("it is there");
     assert_eq!(name.reveal(), format!("live/{RIGHT}"));
-    assert!(w.server.end_stream_id(id, "enough"));
+    assert!(w.server.end_stream(id, "enough"));
     w.until("the close", |w| w[publisher].is_closed());
     w.run(ms(100));
-    assert!(!w.server.end_stream_id(id, "enough"));
+    assert!(!w.server.end_stream(id, "enough"));
     assert_eq!(w.server.stream_name(id), None);
     w.end();
 }

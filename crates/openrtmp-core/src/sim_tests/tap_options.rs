@@ -8,10 +8,12 @@ use bytes::Bytes;
 use openrtmp_protocol::session::MediaKind;
 
 use super::media;
-use super::world::{World, ms};
+use super::recording::recording;
+use super::world::{FRAME, World, ms};
 use crate::config::SecondPublisher;
 use crate::events::Event;
 use crate::id::StreamId;
+use crate::lists::TapInfo;
 use crate::stream::frame::FrameContent;
 use crate::stream::tap_queue::{TapStreams, shard_of};
 use crate::tap::{Tap, TapEvent, TapOptions};
@@ -333,5 +335,66 @@ fn a_waker_that_panics_harms_neither_stream_nor_worker() {
     assert_eq!(w.metrics().errors.internal, 0);
     assert_eq!(w.count(|e| matches!(e, Event::WorkerRestarted { .. })), 0);
     drop(tap);
+    w.end();
+}
+
+#[test]
+fn taps_and_publishers_are_listed_with_how_they_stand() {
+    let mut setup = recording(|_| {});
+    setup.config.access.secret_names = true;
+    setup.config.streams.publisher_timeout = ms(1000);
+    let mut w = setup.build();
+    let mut one = w.server.tap("live/cam");
+    let all = w.server.tap_all();
+    let told = |w: &World| {
+        let told = |tap: TapInfo| {
+            let stream = tap.stream.map(|name| name.shown().to_owned());
+            (stream, tap.live, tap.recording, tap.waiting_bytes > 0)
+        };
+        w.server.taps().into_iter().map(told).collect::<Vec<_>>()
+    };
+    let recorders = (None, 0, true, false);
+    let waiting = (Some("live/cam".to_owned()), 0, false, false);
+    assert_eq!(
+        told(&w),
+        [waiting, recorders.clone(), (None, 0, false, false)]
+    );
+    assert_eq!(w.server.publishers(), []);
+
+    let network = w.live("live/cam");
+    let host = w.server.publish("live/host").expect("published");
+    w.stream(network, 0..3);
+    let silence = |w: &World| w.server.publishers()[0].silence;
+    assert_eq!(silence(&w), ms(0), "it sends");
+    w.run(ms(2000));
+    drain(&mut one);
+    // Its publisher came with a name that is a key.
+    let shown = w.metrics().streams[0].name.shown().to_owned();
+    assert!(shown.starts_with("live/***"), "{shown}");
+    let [of_one, of_recorder, of_all] = &told(&w)[..] else {
+        panic!("{:?}", told(&w));
+    };
+    assert_eq!(*of_one, (Some(shown.clone()), 1, false, false), "all taken");
+    assert_eq!((of_recorder.1, of_recorder.2), (2, true));
+    assert_eq!(*of_all, (None, 2, false, true), "nothing taken");
+    let [first, second] = &w.server.publishers()[..] else {
+        panic!("{:?}", w.server.publishers());
+    };
+    assert_eq!(
+        (first.name.shown(), first.stream),
+        (&*shown, stream_id(&w, "live/cam"))
+    );
+    assert!(first.connection.is_some());
+    assert!(
+        (ms(2000)..=ms(2000 + FRAME)).contains(&first.silence),
+        "{first:?}"
+    );
+    assert_eq!(second.connection, None, "the host's own");
+
+    drop((one, all, host));
+    w.leave(network);
+    w.run(ms(100));
+    assert_eq!(told(&w), [recorders]);
+    assert_eq!(w.server.publishers(), []);
     w.end();
 }

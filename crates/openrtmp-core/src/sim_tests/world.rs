@@ -1,4 +1,3 @@
-use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::ops::{Index, IndexMut, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,18 +6,17 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use openrtmp_protocol::amf::{Encoding, Object, Value};
-use openrtmp_protocol::chunk::ChunkWriter;
-use openrtmp_protocol::command::Command;
-use openrtmp_protocol::message::kind;
+use bytes::Bytes;
 use openrtmp_protocol::session::{
-    Capabilities, ClientConfig, ClientEvent, ClientMode, ClientSession, MediaKind, SessionError,
+    Capabilities, ClientConfig, ClientMode, ClientSession, MediaKind,
 };
 use openrtmp_protocol::{RtmpUrl, Time};
 
-use super::media::{self, Piece};
+use super::line::Line;
+use super::media;
+use super::peer::Peer;
 use crate::access::AccessRequest;
+use crate::assembly::Assembly;
 use crate::config::{Config, RecordConfig};
 use crate::dispatch::Inlet;
 use crate::error::StartError;
@@ -27,13 +25,15 @@ use crate::inbox::Command as Order;
 use crate::metrics::{Metrics, WorkerReport};
 use crate::placement::Rule;
 use crate::platform::Platform;
-use crate::platform::sim::{self, Sim, SimSocket};
+use crate::platform::sim::{self, Sim};
 use crate::record::{Recorder, RecorderTap};
 use crate::secret::StreamName;
-use crate::server::{Assembly, Server};
+use crate::server::Server;
 use crate::shared::Shared;
 use crate::steps;
 use crate::stream::tap_queue::Selection;
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
 use crate::worker::Worker;
 
 pub(super) const ADDRESS: &str = "127.0.0.1:1935";
@@ -60,6 +60,8 @@ pub(super) struct World {
     /// With a processor of its own, a worker is busy for as long as its work takes.
     processor: Option<Processor>,
     busy_until: Vec<Time>,
+    /// The most that a turn cost beyond what its code said.
+    uncounted: u64,
     recorders: Vec<Recording>,
     /// Recorders wait for their disk.
     pub(super) disk_hangs: bool,
@@ -70,6 +72,9 @@ pub(super) struct World {
     events: Arc<Mutex<Vec<Event>>>,
     requests: Arc<Mutex<Vec<AccessRequest>>>,
     peers: Vec<Peer>,
+    /// What clients speak; `None`: no TLS.
+    #[cfg(feature = "tls")]
+    pub(super) client_tls: Option<ClientTls>,
 }
 
 /// What a worker's processor can do.
@@ -125,6 +130,8 @@ impl Setup {
         let mut config = Config::desktop();
         config.listen = vec![address().into()];
         config.workers = workers;
+        // All clients come from one address, and many guess.
+        config.access.failed_attempts.limit = 0;
         Setup {
             config,
             network: sim::Config::default(),
@@ -159,13 +166,14 @@ impl Setup {
         // The simulated clock stands still while a worker works: none is ever busy.
         assembly.shared.placement.set_rule(self.placement);
         Ok(World {
-            address: assembly.addresses[0],
+            address: assembly.handle().addresses()[0],
             pollers: sim.pollers().split_off(pollers_before),
             sim,
             server,
             shared: assembly.shared,
             processor: self.processor,
             busy_until: vec![Time::ZERO; assembly.workers.len()],
+            uncounted: 0,
             workers: assembly.workers.into_iter().map(Some).collect(),
             recorders: Vec::from_iter(assembly.recorder.map(|r| Recording::new(None, r))),
             disk_hangs: false,
@@ -175,11 +183,13 @@ impl Setup {
             events,
             requests,
             peers: Vec::new(),
+            #[cfg(feature = "tls")]
+            client_tls: None,
         })
     }
 }
 
-fn address() -> SocketAddr {
+pub(super) fn address() -> SocketAddr {
     ADDRESS.parse().expect("an address")
 }
 
@@ -247,6 +257,12 @@ impl World {
 
     pub(super) fn client_with(&mut self, config: ClientConfig) -> Who {
         let session = ClientSession::new(config, self.sim.now(), &mut |bytes| bytes.fill(7));
+        #[cfg(feature = "tls")]
+        let who = match self.client_tls.clone() {
+            Some(tls) => self.secure(&tls),
+            None => self.raw(),
+        };
+        #[cfg(not(feature = "tls"))]
         let who = self.raw();
         self[who].session = Some(session);
         who
@@ -255,16 +271,24 @@ impl World {
     /// A socket that says what the test says.
     pub(super) fn raw(&mut self) -> Who {
         let socket = self.sim.connect(self.address);
-        self.add(socket.expect("the server listens"))
+        self.add(Line::Plain(socket.expect("the server listens")))
+    }
+
+    /// A socket with TLS over it, by the world's settings.
+    #[cfg(feature = "tls")]
+    pub(super) fn secure(&mut self, tls: &ClientTls) -> Who {
+        let socket = self.sim.connect(self.address).expect("the server listens");
+        let host = self.address.ip().to_string();
+        self.add(Line::secure(socket, tls, &host))
     }
 
     /// The same from an address of its own.
     pub(super) fn raw_from(&mut self, client: SocketAddr) -> Who {
         let socket = self.sim.connect_from(client, self.address);
-        self.add(socket.expect("the server listens"))
+        self.add(Line::Plain(socket.expect("the server listens")))
     }
 
-    fn add(&mut self, socket: SimSocket) -> Who {
+    pub(super) fn add(&mut self, socket: Line) -> Who {
         self.peers.push(Peer {
             socket: Some(socket),
             session: None,
@@ -490,7 +514,9 @@ impl World {
         if let Some(Processor { speed }) = self.processor {
             let said = worker.work_done() - before.0;
             // Whichever is more: what code says of itself is not all that counts.
-            let cost = said.max((steps::taken() - before.1) * STEP);
+            let walked = (steps::taken() - before.1) * STEP;
+            self.uncounted = self.uncounted.max(walked.saturating_sub(said));
+            let cost = said.max(walked);
             self.busy_until[index] = now + Duration::from_micros(cost / speed);
         }
         match outcome {
@@ -587,6 +613,17 @@ impl World {
         workers.map(Worker::heaviest_turn).max().unwrap_or_default()
     }
 
+    /// Units of work that the workers have done.
+    #[cfg(feature = "tls")]
+    pub(super) fn work_done(&self) -> u64 {
+        self.workers.iter().flatten().map(Worker::work_done).sum()
+    }
+
+    /// The most that a turn cost beyond what its code said, with a [`Processor`].
+    pub(super) fn uncounted(&self) -> u64 {
+        self.uncounted
+    }
+
     /// Entries among all timers.
     pub(super) fn timers(&self) -> usize {
         self.workers.iter().flatten().map(Worker::timers).sum()
@@ -649,7 +686,7 @@ impl World {
     }
 
     /// What there is of everything that a stop leaves nothing of.
-    pub(super) fn left(&self) -> [(&'static str, usize); 11] {
+    pub(super) fn left(&self) -> [(&'static str, usize); 12] {
         let directory = self.shared.directory.lock();
         [
             ("workers", self.workers_left()),
@@ -661,219 +698,12 @@ impl World {
                 "connections",
                 self.shared.connections.load(Ordering::Acquire),
             ),
+            ("guests", self.shared.drain.guests()),
             ("streams", directory.len()),
             ("publishers", directory.publishers()),
             ("memory", self.shared.budget.used()),
             ("addresses", self.shared.addresses.len()),
             ("locations", self.shared.locations.len()),
         ]
-    }
-}
-
-/// A client.
-pub(super) struct Peer {
-    pub(super) socket: Option<SimSocket>,
-    session: Option<ClientSession>,
-    out: Vec<u8>,
-    /// Whether it takes what the server sends.
-    pub(super) reading: bool,
-    leaving: bool,
-    /// Of a raw client.
-    pub(super) received: Vec<u8>,
-    pub(super) events: Vec<(Time, ClientEvent)>,
-    pub(super) media: Vec<Piece>,
-    /// When each of them came.
-    pub(super) arrivals: Vec<Time>,
-    pub(super) sent: Vec<Piece>,
-    /// What ended its session.
-    pub(super) failure: Option<SessionError>,
-    /// When the server closed it.
-    pub(super) closed: Option<Time>,
-    pub(super) started: Time,
-}
-
-impl Peer {
-    /// The port it came from.
-    pub(super) fn port(&self) -> u16 {
-        let socket = self.socket.as_ref().expect("it is connected");
-        socket.local_address().expect("it has one").port()
-    }
-
-    /// Takes so many bytes, whatever they are: a reader as slow as it likes.
-    pub(super) fn read_some(&mut self, count: usize) {
-        if let Some(socket) = &mut self.socket {
-            // Nothing there, or closed: nothing taken.
-            let _ = socket.read(&mut vec![0; count]);
-        }
-    }
-
-    /// Bytes it has yet to send.
-    pub(super) fn unsent(&self) -> usize {
-        self.out.len()
-    }
-
-    pub(super) fn say(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
-    }
-
-    /// Sends a command on message stream 1, as a client's session would not.
-    pub(super) fn command(&mut self, name: &str, arguments: &[Value]) {
-        self.command_on(1, name, arguments);
-    }
-
-    pub(super) fn command_on(&mut self, stream: u32, name: &str, arguments: &[Value]) {
-        let command = Command {
-            name: name.to_owned(),
-            transaction: 9.0,
-            object: Value::Null,
-            arguments: arguments.to_vec(),
-        };
-        let payload = command.encode(Encoding::Amf0);
-        self.message(kind::COMMAND_AMF0, stream, &payload);
-    }
-
-    /// Sends a command with an object, on message stream 0.
-    pub(super) fn command_object(
-        &mut self,
-        name: &str,
-        transaction: f64,
-        members: &[(&str, &str)],
-    ) {
-        let object = members
-            .iter()
-            .fold(Object::new(), |o, (k, v)| o.with(k, *v));
-        let command = Command {
-            name: name.to_owned(),
-            transaction,
-            object: object.into(),
-            arguments: Vec::new(),
-        };
-        self.message(kind::COMMAND_AMF0, 0, &command.encode(Encoding::Amf0));
-    }
-
-    /// Sends a message in chunks of the initial size, as long as no other is in force.
-    pub(super) fn message(&mut self, kind: u8, stream: u32, payload: &[u8]) {
-        let mut bytes = BytesMut::new();
-        ChunkWriter::new().write(3, kind, stream, 0, payload, &mut bytes);
-        self.say(&bytes);
-    }
-
-    pub(super) fn is_ready(&self) -> bool {
-        self.time_of(|e| *e == ClientEvent::Ready).is_some()
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.is_some()
-    }
-
-    pub(super) fn time_of(&self, fits: impl Fn(&ClientEvent) -> bool) -> Option<Time> {
-        self.events.iter().find(|(_, e)| fits(e)).map(|(at, _)| *at)
-    }
-
-    /// When this status first came.
-    pub(super) fn status(&self, code: &str) -> Option<Time> {
-        self.time_of(|e| matches!(e, ClientEvent::Status(s) if s.code == code))
-    }
-
-    pub(super) fn end_of_stream(&self) -> Option<Time> {
-        self.time_of(|e| *e == ClientEvent::StreamEof)
-    }
-
-    /// The code it was refused with.
-    pub(super) fn refusal(&self) -> Option<&str> {
-        match &self.failure {
-            Some(SessionError::Refused { code, .. }) => Some(code),
-            _ => None,
-        }
-    }
-
-    pub(super) fn send(&mut self, kind: MediaKind, timestamp: u32, payload: Bytes) {
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        if self.socket.is_some() && session.send(kind, timestamp, &payload) {
-            self.sent.push(Piece::new(kind, timestamp, payload));
-        }
-    }
-
-    /// Video frame `n` and the audio after it.
-    pub(super) fn frame(&mut self, n: u32, size: usize) {
-        let timestamp = n * FRAME as u32;
-        let picture = media::video(n.is_multiple_of(10), n, size);
-        self.send(MediaKind::Video, timestamp, picture);
-        self.send(MediaKind::Audio, timestamp + 5, media::audio(n));
-    }
-
-    fn act(&mut self, now: Time) -> bool {
-        let mut busy = false;
-        if let Some(session) = &mut self.session {
-            while let Some(bytes) = session.poll_transmit() {
-                self.out.extend_from_slice(&bytes);
-            }
-        }
-        if let Some(socket) = &mut self.socket {
-            while !self.out.is_empty() {
-                match socket.write(&self.out) {
-                    Ok(n) => drop(self.out.drain(..n)),
-                    Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                    // What the server said before is still to be read.
-                    Err(_) => self.out.clear(),
-                }
-                busy = true;
-            }
-        }
-        if self.leaving && self.out.is_empty() {
-            self.socket = None;
-        }
-        if self.reading {
-            busy |= self.read(now);
-        }
-        busy
-    }
-
-    fn read(&mut self, now: Time) -> bool {
-        let mut busy = false;
-        let mut buffer = [0; 16 * 1024];
-        while let Some(socket) = &mut self.socket {
-            let count = match socket.read(&mut buffer) {
-                Ok(n) => n,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => 0,
-            };
-            busy = true;
-            if count == 0 {
-                self.closed = Some(now);
-                self.socket = None;
-                break;
-            }
-            match &mut self.session {
-                Some(_) => self.feed(now, &buffer[..count]),
-                None => self.received.extend_from_slice(&buffer[..count]),
-            }
-        }
-        busy
-    }
-
-    fn feed(&mut self, now: Time, mut bytes: &[u8]) {
-        while let Some(session) = &mut self.session
-            && !bytes.is_empty()
-        {
-            match session.handle_input(now, bytes) {
-                Ok(used) => bytes = &bytes[used..],
-                Err(error) => {
-                    self.failure.get_or_insert(error);
-                }
-            }
-            while let Some(event) = session.poll_event() {
-                match event {
-                    ClientEvent::Media(m) => {
-                        self.arrivals.push(now);
-                        self.media
-                            .push(Piece::new(m.kind, m.timestamp, m.payload.into_bytes()));
-                    }
-                    event => self.events.push((now, event)),
-                }
-            }
-        }
     }
 }

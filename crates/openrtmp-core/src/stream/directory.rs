@@ -1,7 +1,7 @@
 //! Where each stream lives. Locked by publish, play and their ends; never per
 //! frame.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use openrtmp_protocol::session::RequestId;
 
 use crate::config::{Config, SecondPublisher};
 use crate::id::{ConnectionId, Ids, PublisherId, StreamId};
+use crate::lists::PublisherInfo;
 use crate::secret::{Secrecy, StreamName};
 use crate::stream::pulse::Pulse;
 use crate::stream::tap_queue::{Selection, TapQueue};
@@ -28,9 +29,15 @@ pub(crate) struct Inner {
     names: HashMap<StreamId, StreamName>,
     /// Taps on more than one stream.
     taps: Vec<Arc<TapQueue>>,
+    /// Tickets handed out.
+    tickets: u64,
     /// Streams with a publisher.
     live: BTreeSet<StreamId>,
 }
+
+/// The place of a publisher among those that wait: the lowest is the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
 
 struct Entry {
     id: StreamId,
@@ -38,12 +45,20 @@ struct Entry {
     name: StreamName,
     epoch: u32,
     home: Option<Home>,
+    /// Its publisher, or the last, wants it to be recorded.
+    asked: bool,
     /// Workers with subscribers.
     workers: Vec<usize>,
     /// Taps on this stream alone.
     taps: Vec<Arc<TapQueue>>,
     /// Publishers that wait for the present one to leave.
-    waiting: VecDeque<(ConnectionId, RequestId)>,
+    waiting: BTreeMap<Ticket, (ConnectionId, RequestId)>,
+}
+
+impl Entry {
+    fn next_waiting(&mut self) -> Option<(ConnectionId, RequestId)> {
+        Some(self.waiting.pop_first()?.1)
+    }
 }
 
 struct Home {
@@ -92,6 +107,8 @@ pub(crate) struct Grant {
     pub(crate) id: StreamId,
     pub(crate) name: StreamName,
     pub(crate) epoch: u32,
+    /// Its publisher wants it to be recorded.
+    pub(crate) asked: bool,
     pub(crate) home: usize,
     pub(crate) publisher: PublisherId,
     pub(crate) pulse: Arc<Pulse>,
@@ -139,6 +156,7 @@ impl Directory {
                 streams: BTreeMap::new(),
                 names: HashMap::new(),
                 taps: Vec::new(),
+                tickets: 0,
                 live: BTreeSet::new(),
             }),
         }
@@ -162,9 +180,10 @@ impl Inner {
                 name: name.clone(),
                 epoch: 0,
                 home: None,
+                asked: false,
                 workers: Vec::new(),
                 taps: Vec::new(),
-                waiting: VecDeque::new(),
+                waiting: BTreeMap::new(),
             }
         })
     }
@@ -199,6 +218,43 @@ impl Inner {
     }
 
     /// The name of a stream that anybody has to do with.
+    pub(crate) fn is_live(&self, name: &StreamName) -> bool {
+        self.streams
+            .get(name)
+            .is_some_and(|entry| self.live.contains(&entry.id))
+    }
+
+    /// Whether a stream has subscribers, or had a moment ago.
+    pub(crate) fn is_played(&self, name: &StreamName) -> bool {
+        self.streams
+            .get(name)
+            .is_some_and(|entry| !entry.workers.is_empty())
+    }
+
+    /// The streams that have a publisher, with the connection that publishes.
+    pub(crate) fn live(&self) -> Vec<(StreamName, Option<ConnectionId>)> {
+        let entries = self
+            .streams
+            .values()
+            .filter(|entry| self.live.contains(&entry.id));
+        let publisher = |entry: &Entry| match entry.home.as_ref()?.publisher? {
+            PublisherId::Connection(connection, _) => Some(connection),
+            PublisherId::Host(_) => None,
+        };
+        entries
+            .map(|entry| (entry.name.clone(), publisher(entry)))
+            .collect()
+    }
+
+    /// The streams that have subscribers.
+    pub(crate) fn played(&self) -> Vec<StreamName> {
+        let entries = self
+            .streams
+            .values()
+            .filter(|entry| !entry.workers.is_empty());
+        entries.map(|entry| entry.name.clone()).collect()
+    }
+
     pub(crate) fn name_of(&self, id: StreamId) -> Option<StreamName> {
         self.names.get(&id).cloned()
     }
@@ -250,7 +306,8 @@ impl Inner {
     ) -> Claim {
         let full = self.live.len() >= rules.max_publishers;
         let mut evicted = None;
-        let on_many = self.taps.iter().filter(|tap| tap.wants(name));
+        let asked = rules.asked_to_record;
+        let on_many = self.taps.iter().filter(|tap| tap.wants(name, asked));
         let on_many: Vec<_> = on_many.cloned().collect();
         let entry = self.entry(name);
         let present = entry.home.as_ref().and_then(|home| home.publisher);
@@ -271,6 +328,7 @@ impl Inner {
         }
         let entry = self.entry(name);
         entry.epoch = entry.epoch.wrapping_add(1);
+        entry.asked = asked;
         entry.name.declare(name.secrecy());
         let home = entry.home.get_or_insert_with(|| Home {
             worker,
@@ -289,6 +347,7 @@ impl Inner {
             id: entry.id,
             name: entry.name.clone(),
             epoch: entry.epoch,
+            asked,
             home: home.worker,
             publisher,
             pulse: home.pulse.clone(),
@@ -323,22 +382,25 @@ impl Inner {
     }
 
     /// Queues a publisher until the present one is gone.
-    pub(crate) fn wait(&mut self, name: &StreamName, who: (ConnectionId, RequestId)) {
-        self.entry(name).waiting.push_back(who);
+    pub(crate) fn wait(&mut self, name: &StreamName, who: (ConnectionId, RequestId)) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.entry(name).waiting.insert(ticket, who);
+        ticket
     }
 
     /// A waiting publisher gave up.
-    pub(crate) fn stop_waiting(&mut self, name: &StreamName, connection: ConnectionId) {
+    pub(crate) fn stop_waiting(&mut self, name: &StreamName, ticket: Ticket) {
         let Some(entry) = self.streams.get_mut(name) else {
             return;
         };
-        entry.waiting.retain(|(c, _)| *c != connection);
+        entry.waiting.remove(&ticket);
         let id = entry.id;
         self.forget_if_unused(id);
     }
 
     /// The publisher of this epoch is gone. Returns who waited for that.
-    pub(crate) fn publisher_gone(
+    pub(crate) fn publisher_left(
         &mut self,
         id: StreamId,
         epoch: u32,
@@ -348,7 +410,7 @@ impl Inner {
         if entry.epoch != epoch || entry.home.as_ref()?.publisher.is_some() {
             return None;
         }
-        entry.waiting.pop_front()
+        entry.next_waiting()
     }
 
     /// The publisher of this epoch leaves: from now on the name is free, and its seat. The
@@ -370,7 +432,7 @@ impl Inner {
         if entry.home.as_ref().is_some_and(|h| h.publisher.is_some()) {
             return None;
         }
-        let next = entry.waiting.pop_front();
+        let next = entry.next_waiting();
         self.forget_if_unused(id);
         next
     }
@@ -415,7 +477,7 @@ impl Inner {
             entry.workers.retain(|&w| w != worker);
             entry
                 .waiting
-                .retain(|&(connection, _)| !is_lost(connection));
+                .retain(|_, &mut (connection, _)| !is_lost(connection));
             if entry
                 .home
                 .as_ref()
@@ -452,7 +514,10 @@ impl Inner {
             return place(entry).into_iter().collect();
         }
         self.taps.push(tap.clone());
-        let wanted = self.streams.iter().filter(|(name, _)| tap.wants(name));
+        let wanted = self
+            .streams
+            .iter()
+            .filter(|(name, entry)| tap.wants(name, entry.asked));
         wanted.filter_map(|(_, entry)| place(entry)).collect()
     }
 
@@ -483,8 +548,37 @@ impl Inner {
         taps
     }
 
+    /// The taps there are, with the stream of those that are on one alone.
+    pub(crate) fn taps(&self) -> Vec<(Option<StreamName>, Arc<TapQueue>)> {
+        let on_one = self.streams.values().flat_map(|entry| {
+            let name = Some(entry.name.clone());
+            entry.taps.iter().map(move |tap| (name.clone(), tap))
+        });
+        let on_many = self.taps.iter().map(|tap| (None, tap));
+        let all = on_one.chain(on_many);
+        all.map(|(name, tap)| (name, tap.clone())).collect()
+    }
+
     pub(crate) fn publishers(&self) -> usize {
         self.live.len()
+    }
+
+    /// The same, one by one.
+    pub(crate) fn publishers_list(&self, now: Time) -> Vec<PublisherInfo> {
+        let publisher = |&stream: &StreamId| {
+            let entry = self.streams.get(self.names.get(&stream)?)?;
+            let home = entry.home.as_ref()?;
+            Some(PublisherInfo {
+                stream,
+                name: entry.name.clone(),
+                connection: match home.publisher? {
+                    PublisherId::Connection(connection, _) => Some(connection),
+                    PublisherId::Host(_) => None,
+                },
+                silence: home.pulse.silence(now).unwrap_or_default(),
+            })
+        };
+        self.live.iter().filter_map(publisher).collect()
     }
 
     /// Names in the directory; zero once everything has ended.
@@ -499,6 +593,8 @@ pub(crate) struct ClaimRules {
     pub(crate) policy: SecondPublisher,
     pub(crate) publisher_timeout: Duration,
     pub(crate) max_publishers: usize,
+    /// The publisher wants to be recorded.
+    pub(crate) asked_to_record: bool,
 }
 
 impl ClaimRules {
@@ -507,228 +603,10 @@ impl ClaimRules {
             policy: config.streams.second_publisher,
             publisher_timeout: config.streams.publisher_timeout,
             max_publishers: config.limits.publishers,
+            asked_to_record: false,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secret::Masks;
-
-    fn name(text: &str) -> StreamName {
-        StreamName::plain(text)
-    }
-
-    fn connection(worker: usize, slot: usize) -> ConnectionId {
-        ConnectionId::from_u64((worker * 100 + slot) as u64)
-    }
-
-    fn publisher(worker: usize, slot: usize) -> PublisherId {
-        PublisherId::Connection(connection(worker, slot), 1)
-    }
-
-    fn at(ms: u64) -> Time {
-        Time::from_micros(ms * 1000)
-    }
-
-    fn rules(policy: SecondPublisher) -> ClaimRules {
-        ClaimRules {
-            policy,
-            publisher_timeout: Duration::from_secs(10),
-            max_publishers: 2,
-        }
-    }
-
-    /// A claim under the reject policy that is granted.
-    fn claim(directory: &mut Inner, text: &str, worker: usize) -> Box<Grant> {
-        let rules = rules(SecondPublisher::Reject);
-        match directory.claim(&name(text), publisher(worker, 0), worker, &rules, at(0)) {
-            Claim::Granted(grant) => grant,
-            _ => panic!("not granted"),
-        }
-    }
-
-    #[test]
-    fn the_first_publisher_gives_a_stream_its_home() {
-        let directory = Directory::new(Arc::default());
-        let mut d = directory.lock();
-        assert_eq!(d.attach(&name("a"), 2).home, None);
-        let grant = claim(&mut d, "a", 1);
-        assert_eq!((grant.home, grant.workers), (1, vec![2]));
-        assert_eq!(grant.replaced, None);
-        let attached = d.attach(&name("a"), 0);
-        assert_eq!((attached.stream, attached.home), (grant.id, Some(1)));
-        assert_eq!(d.home(&name("a")), Some((grant.id, 1)));
-        assert_eq!(d.home(&name("b")), None);
-        assert_eq!(d.publishers(), 1);
-    }
-
-    #[test]
-    fn a_second_claim_is_decided_by_the_policy_and_by_silence() {
-        let directory = Directory::new(Arc::default());
-        let mut d = directory.lock();
-        let first = claim(&mut d, "a", 1);
-        let mut second = |policy, now| d.claim(&name("a"), publisher(0, 9), 0, &rules(policy), now);
-        assert!(matches!(
-            second(SecondPublisher::Reject, at(9_999)),
-            Claim::Busy
-        ));
-        assert!(matches!(
-            second(SecondPublisher::Wait, at(9_999)),
-            Claim::Busy
-        ));
-        first.pulse.fall_silent(at(5_000));
-        assert!(matches!(
-            second(SecondPublisher::Reject, at(14_999)),
-            Claim::Busy
-        ));
-        let Claim::Granted(grant) = second(SecondPublisher::Reject, at(15_000)) else {
-            panic!("silent");
-        };
-        // It lives on where it was.
-        assert_eq!((grant.id, grant.home), (first.id, 1));
-        assert_eq!(grant.replaced, Some(publisher(1, 0)));
-        assert_ne!(grant.epoch, first.epoch);
-        let Claim::Granted(_) = second(SecondPublisher::Takeover, at(15_001)) else {
-            panic!("takeover");
-        };
-        assert_eq!(d.publishers(), 1);
-    }
-
-    #[test]
-    fn an_earlier_publishers_end_changes_nothing() {
-        let directory = Directory::new(Arc::default());
-        let mut d = directory.lock();
-        let first = claim(&mut d, "a", 1);
-        let takeover = rules(SecondPublisher::Takeover);
-        d.claim(&name("a"), publisher(0, 1), 0, &takeover, at(1));
-        d.publisher_gone(first.id, first.epoch);
-        assert_eq!(d.publishers(), 1);
-        assert_eq!(d.close(first.id, first.epoch), None);
-        let epoch = first.epoch + 1;
-        assert_eq!(d.close(first.id, epoch), None, "it has a publisher");
-        d.publisher_gone(first.id, epoch);
-        d.publisher_gone(first.id, epoch);
-        assert_eq!(d.publishers(), 0);
-        assert_eq!(d.close(first.id, epoch), Some(vec![]));
-        assert_eq!(d.len(), 0);
-    }
-
-    #[test]
-    fn as_many_publishers_as_allowed_and_a_replacement_is_none_more() {
-        let directory = Directory::new(Arc::default());
-        let mut d = directory.lock();
-        claim(&mut d, "a", 0);
-        let b = claim(&mut d, "b", 0);
-        let reject = rules(SecondPublisher::Reject);
-        let third = d.claim(&name("c"), publisher(0, 3), 0, &reject, at(0));
-        assert!(matches!(third, Claim::Full));
-        assert_eq!(d.len(), 2, "the refused name is forgotten");
-        let takeover = rules(SecondPublisher::Takeover);
-        let again = d.claim(&name("a"), publisher(0, 3), 0, &takeover, at(0));
-        assert!(matches!(again, Claim::Granted(_)));
-        d.publisher_gone(b.id, b.epoch);
-        claim(&mut d, "c", 0);
-    }
-
-    #[test]
-    fn those_who_wait_are_called_in_order_once_the_stream_is_free() {
-        let directory = Directory::new(Arc::default());
-        let mut d = directory.lock();
-        let grant = claim(&mut d, "a", 0);
-        for slot in 1..=4 {
-            d.wait(&name("a"), (connection(1, slot), RequestId(slot as u32)));
-        }
-        d.stop_waiting(&name("a"), connection(1, 2));
-        assert_eq!(d.next_waiting(grant.id), None, "it has a publisher");
-        let next = d.publisher_gone(grant.id, grant.epoch);
-        assert_eq!(next, Some((connection(1, 1), RequestId(1))));
-        // That one never came.
-        let next = d.next_waiting(grant.id);
-        assert_eq!(next, Some((connection(1, 3), RequestId(3))));
-        assert_eq!(d.close(grant.id, grant.epoch), Some(vec![]));
-        assert_eq!(d.len(), 1, "somebody waits");
-        assert!(d.next_waiting(grant.id).is_some());
-        assert_eq!(d.len(), 0);
-    }
-
-    #[test]
-    fn names_last_as_long_as_anybody_has_to_do_with_them() {
-        let directory = Directory::new(Arc::default());
-        let mut d = directory.lock();
-        let id = d.attach(&name("a"), 0).stream;
-        d.attach(&name("a"), 1);
-        assert_eq!(d.detach(id, 0), None);
-        assert_eq!(d.len(), 1);
-        let grant = claim(&mut d, "a", 0);
-        assert_eq!(grant.id, id);
-        assert_eq!(d.detach(id, 1), Some(0));
-        d.publisher_gone(id, grant.epoch);
-        assert_eq!(d.len(), 1, "within its grace");
-        d.close(id, grant.epoch);
-        assert_eq!(d.len(), 0);
-        assert_ne!(
-            d.attach(&name("a"), 0).stream,
-            id,
-            "ids are never used twice"
-        );
-    }
-
-    #[test]
-    fn a_dead_workers_streams_are_over_and_its_subscribers_gone() {
-        let directory = Directory::new(Arc::default());
-        let mut d = directory.lock();
-        let lost = claim(&mut d, "lost", 0);
-        let kept = claim(&mut d, "kept", 1);
-        for worker in 0..3 {
-            d.attach(&name("lost"), worker);
-            d.attach(&name("kept"), worker);
-        }
-        d.attach(&name("only"), 0);
-        d.wait(&name("kept"), (connection(0, 1), RequestId(1)));
-        let orphan = Orphan {
-            id: lost.id,
-            workers: vec![1, 2],
-            publisher: Some(publisher(0, 0)),
-        };
-        assert_eq!(d.worker_died(0, |c| c.as_u64() < 100), [orphan]);
-        assert_eq!(d.publishers(), 1);
-        assert_eq!(d.home(&name("lost")), None);
-        assert_eq!(d.len(), 2);
-        assert_eq!(d.publisher_gone(lost.id, lost.epoch), None);
-        assert_eq!(d.publisher_gone(kept.id, kept.epoch), None, "nobody waits");
-        assert_eq!(d.close(kept.id, kept.epoch), Some(vec![1, 2]));
-    }
-
-    #[test]
-    fn a_publisher_says_what_the_name_of_its_stream_is() {
-        let came = |secrecy| StreamName::new("live/a", secrecy, &Masks::default(), |_| false);
-        let directory = Directory::new(Arc::default());
-        let mut d = directory.lock();
-        let waiting = d.attach(&came(Secrecy::Suspected), 0);
-        assert!(waiting.name.is_secret());
-        let takeover = rules(SecondPublisher::Takeover);
-        let claim = |d: &mut Inner, secrecy| match d.claim(
-            &came(secrecy),
-            publisher(0, 1),
-            0,
-            &takeover,
-            at(0),
-        ) {
-            Claim::Granted(grant) => grant,
-            _ => panic!("not granted"),
-        };
-        let grant = claim(&mut d, Secrecy::Public);
-        assert!(!waiting.name.is_secret() && !grant.name.is_secret());
-        // Who comes later says nothing new of it, unless it is the host.
-        assert!(!d.known(&came(Secrecy::Suspected)).is_secret());
-        assert!(!d.attach(&came(Secrecy::Suspected), 0).name.is_secret());
-        d.attach(&came(Secrecy::Secret), 0);
-        assert!(grant.name.is_secret());
-        claim(&mut d, Secrecy::Public);
-        assert!(grant.name.is_secret(), "as long as the stream is known");
-        assert_eq!(d.name_of(grant.id), Some(came(Secrecy::Public)));
-        assert_eq!(d.home_of(grant.id), Some(0));
-    }
-}
+mod tests;

@@ -14,9 +14,12 @@ pub(crate) struct Gate {
     wants_audio: bool,
     wants_video: bool,
     paused: bool,
-    /// It is paused, or ends: what passes is looked at more closely.
+    /// It is paused, or ends, or does without something: what passes is looked at more
+    /// closely.
     restricted: bool,
     end: Option<End>,
+    /// What the subscriber did not get since it asked to go without.
+    missing: Missing,
     /// The wait is for congestion, not for the join: what it keeps back is lost.
     shedding: bool,
     dropped: u64,
@@ -34,8 +37,8 @@ struct End {
     told: bool,
 }
 
-/// What a subscriber misses of what it wants again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a subscriber misses of what it wants again, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Missing {
     Nothing,
     Video,
@@ -53,6 +56,7 @@ impl Gate {
             paused: false,
             restricted: false,
             end: None,
+            missing: Missing::Nothing,
             shedding: false,
             dropped: 0,
         }
@@ -100,7 +104,25 @@ impl Gate {
             end.reached |= played >= end.span as i32;
             return !end.reached;
         }
+        if self.paused {
+            self.missing = Missing::All;
+        }
         !self.paused
+    }
+
+    /// Whether a frame passes one that does not want everything, or not for ever.
+    #[cold]
+    fn permits(&mut self, packet: &Packet) -> bool {
+        let wanted = match packet.class {
+            Class::Audio => self.wants_audio,
+            Class::Key | Class::Prelude | Class::Inter => self.wants_video,
+            Class::Data | Class::Metadata | Class::Header => true,
+        };
+        let open = self.is_open_at(packet.timestamp);
+        if open && !wanted && packet.class != Class::Audio {
+            self.missing = self.missing.max(Missing::Video);
+        }
+        open && wanted
     }
 
     /// Starts again as [`Gate::joining`] does, for whatever reason: no video before a
@@ -116,23 +138,20 @@ impl Gate {
     }
 
     /// True if the subscriber shall have the packet.
+    #[inline]
     pub(crate) fn admit(&mut self, packet: &Packet) -> bool {
         let bit = 1u64 << (packet.track & 63);
         match packet.class {
             Class::Metadata | Class::Header => true,
-            _ if self.restricted && !self.is_open_at(packet.timestamp) => false,
-            Class::Data => true,
-            Class::Audio => self.wants_audio,
+            _ if self.restricted && !self.permits(packet) => false,
+            Class::Data | Class::Audio | Class::Prelude => true,
             Class::Key => {
-                if self.wants_video {
-                    self.waiting &= !bit;
-                    self.shedding = false;
-                }
-                self.wants_video
+                self.waiting &= !bit;
+                self.shedding = false;
+                true
             }
-            Class::Prelude => self.wants_video,
             Class::Inter => {
-                let admitted = self.wants_video && self.waiting & bit == 0;
+                let admitted = self.waiting & bit == 0;
                 if !admitted && self.shedding {
                     self.dropped += 1;
                 }
@@ -157,30 +176,35 @@ impl Gate {
 
     /// The player's pause or resume.
     pub(crate) fn set_paused(&mut self, paused: bool) -> Missing {
-        let was_paused = std::mem::replace(&mut self.paused, paused);
-        self.restricted = paused || self.end.is_some();
-        self.restart();
-        match was_paused && !paused {
-            true => Missing::All,
-            false => Missing::Nothing,
-        }
+        self.paused = paused;
+        self.take_missing()
     }
 
     /// The player's receiveAudio or receiveVideo.
     pub(crate) fn set_wanted(&mut self, kind: MediaKind, wanted: bool) -> Missing {
         match kind {
             MediaKind::Audio => self.wants_audio = wanted,
-            MediaKind::Video if wanted == self.wants_video => {}
-            MediaKind::Video => {
-                self.wants_video = wanted;
-                self.restart();
-                if wanted && !self.paused {
-                    return Missing::Video;
-                }
-            }
+            MediaKind::Video => self.wants_video = wanted,
             MediaKind::Data => {}
         }
-        Missing::Nothing
+        self.take_missing()
+    }
+
+    /// What can be made up for now. Who went without for a moment in which nothing came
+    /// misses nothing; any other goes on at a key frame.
+    fn take_missing(&mut self) -> Missing {
+        let wants_all = self.wants_audio && self.wants_video;
+        self.restricted = self.paused || !wants_all || self.end.is_some();
+        let goes_without = match self.missing {
+            Missing::Nothing => return Missing::Nothing,
+            Missing::Video => self.paused || !self.wants_video,
+            Missing::All => self.paused,
+        };
+        if goes_without {
+            return Missing::Nothing;
+        }
+        self.restart();
+        std::mem::replace(&mut self.missing, Missing::Nothing)
     }
 
     /// Frames lost to congestion so far.
@@ -224,9 +248,6 @@ mod tests {
     fn a_pause_resumes_at_a_keyframe() {
         let mut gate = Gate::joining();
         gate.admit(&test_packet(Class::Key, 0, 1));
-        assert_eq!(gate.set_paused(false), Missing::Nothing);
-        assert!(!gate.admit(&test_packet(Class::Inter, 0, 1)));
-        gate.admit(&test_packet(Class::Key, 0, 1));
         assert_eq!(gate.set_paused(true), Missing::Nothing);
         assert!(!gate.admit(&test_packet(Class::Key, 0, 1)));
         assert!(!gate.admit(&test_packet(Class::Audio, 0, 1)));
@@ -234,6 +255,35 @@ mod tests {
         assert_eq!(gate.set_paused(false), Missing::All);
         assert!(!gate.admit(&test_packet(Class::Inter, 0, 1)));
         assert!(gate.admit(&test_packet(Class::Key, 0, 1)));
+    }
+
+    #[test]
+    fn who_goes_without_while_nothing_comes_misses_nothing() {
+        let mut gate = Gate::joining();
+        gate.admit(&test_packet(Class::Key, 0, 1));
+        for wanted in [false, true] {
+            assert_eq!(gate.set_paused(!wanted), Missing::Nothing);
+            assert_eq!(gate.set_wanted(MediaKind::Video, wanted), Missing::Nothing);
+        }
+        assert!(gate.admit(&test_packet(Class::Inter, 0, 1)));
+    }
+
+    #[test]
+    fn what_is_missed_is_told_when_nothing_withholds_it_any_more() {
+        let mut gate = Gate::joining();
+        gate.admit(&test_packet(Class::Key, 0, 1));
+        gate.set_wanted(MediaKind::Video, false);
+        gate.admit(&test_packet(Class::Inter, 0, 1));
+        gate.set_paused(true);
+        assert_eq!(gate.set_wanted(MediaKind::Video, true), Missing::Nothing);
+        assert_eq!(gate.set_paused(false), Missing::Video);
+        assert!(!gate.admit(&test_packet(Class::Inter, 0, 1)));
+        gate.set_paused(true);
+        gate.admit(&test_packet(Class::Audio, 0, 1));
+        gate.set_wanted(MediaKind::Video, false);
+        assert_eq!(gate.set_paused(false), Missing::All);
+        gate.admit(&test_packet(Class::Key, 0, 1));
+        assert_eq!(gate.set_wanted(MediaKind::Video, true), Missing::Video);
     }
 
     #[test]

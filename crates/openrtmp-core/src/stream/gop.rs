@@ -2,9 +2,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::capacity;
 use super::class::Class;
 use super::packet::{Packet, SharedPacket};
-use super::room;
 use crate::budget::{Budget, Charge, Holder, Share};
 use crate::config::GopConfig;
 use crate::id::StreamId;
@@ -145,12 +145,18 @@ impl GopCache {
 
     /// Counts what it takes by now.
     fn account(&mut self) {
-        let room = room::charged(&self.packets) + room::charged(&self.keyframes);
+        let room = capacity::charged(&self.packets) + capacity::charged(&self.keyframes);
         if room != self.charge.bytes() {
             self.charge.set(room);
         }
         let packets = self.bytes + self.packets.len() * Packet::OVERHEAD;
         self.share.note(packets + room, true);
+    }
+
+    /// Keeps the newest GOP alone.
+    pub(crate) fn shrink(&mut self) {
+        self.evict_to_newest();
+        self.account();
     }
 
     fn evict_to_newest(&mut self) {

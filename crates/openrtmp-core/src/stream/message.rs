@@ -34,6 +34,8 @@ impl Departure {
             | CloseReason::Network(_)
             | CloseReason::Protocol(_)
             | CloseReason::TooSlow(_)
+            | CloseReason::Suspended
+            | CloseReason::SocketLost
             | CloseReason::Internal => Departure::Lost,
             CloseReason::Refused(_)
             | CloseReason::Limit(_)

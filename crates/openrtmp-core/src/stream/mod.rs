@@ -1,6 +1,7 @@
 //! Streams: one clock, one GOP cache, one set of tracks each; packets shared by
 //! reference with every subscriber.
 
+mod capacity;
 pub(crate) mod class;
 pub(crate) mod clock;
 pub(crate) mod directory;
@@ -10,9 +11,9 @@ pub(crate) mod gate;
 pub(crate) mod gop;
 pub(crate) mod message;
 pub(crate) mod packet;
+pub(crate) mod picture;
 pub(crate) mod pulse;
 pub(crate) mod queue;
-mod room;
 #[allow(clippy::module_inception)]
 pub(crate) mod stream;
 pub(crate) mod tap_queue;

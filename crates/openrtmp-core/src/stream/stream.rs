@@ -9,17 +9,23 @@ use super::clock::{Irregularity, Oddity, StreamClock};
 use super::feed::Feed;
 use super::gop::GopCache;
 use super::packet::{Packet, SharedPacket};
+use super::picture::{Picture, PictureNews};
 use super::tracks::{Doubt, Tracks, track_ids};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::limit::Limit;
+use crate::mobile::MemoryLevel;
 use crate::rate::Rate;
 use crate::secret::StreamName;
 use crate::stream::tap_queue::{TapSink, TapStart, TapStream};
 
 /// AMF0 string `onMetaData`: marker, length, text.
 const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
+
+/// AMF0 strings `@clearDataFrame`, and `onMetaData` behind it.
+const CLEAR: &[u8] = b"\x02\x00\x0f@clearDataFrame";
+const CLEAR_METADATA: &[u8] = b"\x02\x00\x0f@clearDataFrame\x02\x00\x0aonMetaData";
 
 /// A stream on its home worker: everything a frame meets on its way from the
 /// publisher to the subscribers.
@@ -29,6 +35,8 @@ pub(crate) struct Stream {
     /// Counts publishers; what an earlier one still sends is not this one's.
     pub(crate) epoch: u32,
     pub(crate) publisher: Option<PublisherId>,
+    /// Its publisher wants it to be recorded.
+    pub(crate) asked: bool,
     /// Without publisher: when subscribers stop waiting for it.
     pub(crate) grace_until: Option<Time>,
     /// The earliest entry for this stream among the timers.
@@ -38,15 +46,20 @@ pub(crate) struct Stream {
     pub(crate) taps: Vec<TapSink>,
     pub(crate) started: Time,
     pub(crate) stats: StreamStats,
+    /// Its label, if it has series of its own in the text for Prometheus.
+    pub(crate) series: Option<String>,
     clock: StreamClock,
     tracks: Tracks,
     metadata: Option<SharedPacket>,
     headers: Vec<(HeaderSlot, SharedPacket)>,
     gop: GopCache,
+    picture: Picture,
     /// What joiners get before frames, made for the first of them.
     joining: Option<JoinHeaders>,
     /// Memory ran out: no frames until the next key frame.
     starved: bool,
+    /// Its video is dropped: from here on until a key frame comes without this.
+    pub(crate) audio_only: bool,
     /// Frames are refused for want of memory, and that was told.
     refusing: bool,
 }
@@ -92,6 +105,8 @@ pub(crate) struct Ingested {
     pub(crate) limit: Option<Limit>,
     /// Bit/s of a second that just ended.
     pub(crate) rate: Option<u64>,
+    /// The picture has stopped, or is there again.
+    pub(crate) picture: Option<PictureNews>,
 }
 
 impl Stream {
@@ -101,19 +116,23 @@ impl Stream {
             name,
             epoch: 0,
             publisher: None,
+            asked: false,
             grace_until: None,
             armed: None,
             feeds: Vec::new(),
             taps: Vec::new(),
             started: now,
             stats: StreamStats::default(),
+            series: None,
             clock: StreamClock::new(),
             tracks: Tracks::default(),
             metadata: None,
             headers: Vec::new(),
             gop: GopCache::new(id, budget),
+            picture: Picture::default(),
             joining: None,
             starved: false,
+            audio_only: false,
             refusing: false,
         }
     }
@@ -128,6 +147,7 @@ impl Stream {
         self.metadata = None;
         self.headers.clear();
         self.joining = None;
+        self.picture = Picture::default();
         self.gop.clear();
     }
 
@@ -141,6 +161,15 @@ impl Stream {
         if !self.feeds(worker) {
             let allowance = config.queue.between_workers();
             self.feeds.push(Feed::new(worker, allowance));
+        }
+    }
+
+    /// Keeps one GOP of the cached frames, or none, because the device is short of memory.
+    pub(crate) fn shrink_cache(&mut self, level: MemoryLevel) {
+        match level {
+            MemoryLevel::Normal => {}
+            MemoryLevel::Moderate => self.gop.shrink(),
+            MemoryLevel::Critical => self.gop.clear(),
         }
     }
 
@@ -177,6 +206,16 @@ impl Stream {
     ) -> Ingested {
         self.stats.bytes += payload.len() as u64;
         let rate = self.stats.rate.add(payload.len(), now);
+        if kind == MediaKind::Data && is_clear(&payload) {
+            // It is meant for us: what @setDataFrame set is not handed to joiners any longer
+            // (Flash Media Server, "Add metadata to a live stream").
+            self.metadata = None;
+            self.joining = None;
+            return Ingested {
+                rate,
+                ..Ingested::default()
+            };
+        }
         self.tracks.set_limit(config.limits.tracks);
         let tracks_before = self.tracks.list().len();
         let default_before = self.tracks.default_track(kind);
@@ -203,6 +242,7 @@ impl Stream {
             Class::Metadata => (0, None),
             _ => (self.clock.stamp_headers(timestamp), None),
         };
+        let picture = self.picture.see(classified.class, timestamp, config);
         match odd.map(|odd| odd.what) {
             Some(Oddity::Gap(_)) => self.stats.gaps += 1,
             Some(Oddity::Rebased(_) | Oddity::Apart(_)) => self.stats.rebases += 1,
@@ -238,7 +278,7 @@ impl Stream {
             .then(|| Packet::new(kind, classified, timestamp, now, payload, budget))
             .flatten();
         let packet = match packet {
-            None if headers_full => None,
+            None if headers_full || (self.audio_only && kind == MediaKind::Video) => None,
             None => {
                 // For want of memory: frames that need it are of no use either.
                 self.starved |= matches!(classified.class, Class::Key | Class::Inter);
@@ -265,6 +305,7 @@ impl Stream {
             tracks_changed,
             limit,
             rate,
+            picture,
         }
     }
 
@@ -275,15 +316,16 @@ impl Stream {
             Class::Key => {
                 self.stats.video_frames += 1;
                 self.stats.keyframes += 1;
-                self.starved = budget.is_exhausted();
+                self.starved = budget.is_exhausted() || self.audio_only;
             }
             Class::Inter => {
                 self.stats.video_frames += 1;
-                self.starved |= budget.is_exhausted();
+                self.starved |= budget.is_exhausted() || self.audio_only;
             }
             Class::Audio | Class::Data | Class::Prelude => {
                 self.stats.audio_frames += u64::from(class == Class::Audio);
-                let admitted = !budget.is_exhausted();
+                let muted = self.audio_only && class == Class::Prelude;
+                let admitted = !budget.is_exhausted() && !muted;
                 self.refusing &= self.starved || !admitted;
                 return admitted;
             }
@@ -456,4 +498,10 @@ impl Stream {
             clock: self.clock.newest(),
         }
     }
+}
+
+/// Whether a data message takes metadata away. AMF3 has become AMF0 by now.
+fn is_clear(payload: &Payload) -> bool {
+    payload.starts_with(CLEAR_METADATA)
+        || (payload.len() == CLEAR.len() && payload.starts_with(CLEAR))
 }

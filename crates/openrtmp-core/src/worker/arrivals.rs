@@ -1,5 +1,7 @@
 //! Connections that come: accepted, handed from worker to worker, turned away.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
@@ -10,17 +12,19 @@ use super::Worker;
 use super::connection::Connection;
 use super::listeners::Accepted;
 use super::session::Session;
-use super::transport::Transport;
 use super::work;
 use crate::addresses::AddressSlot;
-use crate::config::ListenTransport;
+use crate::config::{ListenTransport, NetworkPolicy};
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
 use crate::inbox::{Command, ConnectionCommand};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
-use crate::platform::Platform;
+use crate::platform::{Platform, Stream as _};
 use crate::sync::lock;
+#[cfg(feature = "tls")]
+use crate::transport::TlsStream;
+use crate::transport::{Told, Transport};
 
 /// Connections beyond the limit that are heard, so that they can be told why they
 /// are refused. More are closed at once.
@@ -39,6 +43,27 @@ pub(super) struct Admitted<S> {
     accepted: Accepted<S>,
     address_slot: Option<AddressSlot>,
     over_limit: Option<Limit>,
+}
+
+/// What is known of a connection wherever it is.
+#[derive(Clone, Copy)]
+struct Counted {
+    id: ConnectionId,
+    opened: Time,
+    peer: SocketAddr,
+    /// The host was told of it. Of one that comes through a proxy it is once that is known.
+    is_told: bool,
+}
+
+impl<S> Admitted<S> {
+    fn counted(&self) -> Counted {
+        Counted {
+            id: self.id,
+            opened: self.opened,
+            peer: self.accepted.peer,
+            is_told: !self.accepted.is_proxied,
+        }
+    }
 }
 
 /// What is on its way to a worker: too large, or too much its platform's, for an inbox.
@@ -113,9 +138,35 @@ impl<P: Platform> Worker<P> {
         }
         self.context.work += work::CONNECTION;
         let shared = self.context.shared.clone();
+        if accepted.is_proxied && !shared.address_rules.trusts(accepted.peer.ip()) {
+            if self.context.may_log(Cause::Refused, log::Level::Warn) {
+                log::warn!(
+                    peer:% = accepted.peer;
+                    "closed: no proxy of access.trusted_proxies, and only those are heard there"
+                );
+            }
+            shared.accepted.fetch_add(1, Ordering::Relaxed);
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if shared.is_blocked(accepted.peer.ip()) {
+            shared.accepted.fetch_add(1, Ordering::Relaxed);
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if let Some(why) = self.refusal(&accepted.socket) {
+            if self.context.may_log(Cause::Refused, log::Level::Info) {
+                log::info!(peer:% = accepted.peer; "closed: {why}");
+            }
+            shared.accepted.fetch_add(1, Ordering::Relaxed);
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let limits = &self.context.config.limits;
         let (limit, per_address) = (limits.connections, limits.connections_per_address);
-        let entered = (per_address > 0).then(|| shared.addresses.enter(accepted.peer.ip()));
+        let is_proxied = accepted.is_proxied;
+        let counts = per_address > 0 && !is_proxied;
+        let entered = counts.then(|| shared.addresses.enter(accepted.peer.ip()));
         let (address_slot, of_address) = entered.unzip();
         if of_address.is_some_and(|n| n >= per_address.saturating_add(ADDRESS_RESERVE)) {
             return self.turn_away(Limit::ConnectionsPerAddress);
@@ -127,6 +178,7 @@ impl<P: Platform> Worker<P> {
             return self.turn_away(Limit::Connections);
         }
         shared.accepted.fetch_add(1, Ordering::Relaxed);
+        shared.drain.came();
         let id = shared.ids.connection();
         let over_limit = of_address.is_some_and(|n| n >= per_address);
         let over_limit = over_limit.then_some(Limit::ConnectionsPerAddress);
@@ -137,10 +189,12 @@ impl<P: Platform> Worker<P> {
         if self.context.may_log(Cause::Connection, log::Level::Debug) {
             log::debug!(peer:% = peer, connection:% = id; "connection accepted");
         }
-        self.context.emit(Event::ConnectionOpened {
-            connection: id,
-            peer,
-        });
+        if !is_proxied {
+            self.context.emit(Event::ConnectionOpened {
+                connection: id,
+                peer,
+            });
+        }
         self.accepted += 1;
         let worker = shared.placement.of_newcomer(self.accepted - 1);
         let arrival = Admitted {
@@ -158,9 +212,21 @@ impl<P: Platform> Worker<P> {
         match self.handoff.push(worker, Arrival::Admitted(arrival)) {
             Ok(()) => self.context.send(worker, Command::Adopt),
             // A worker that has ended takes nobody: the server stops.
-            Err(Arrival::Admitted(arrival)) => self.forget(&arrival, CloseReason::ServerStopped),
+            Err(Arrival::Admitted(arrival)) => {
+                self.forget(arrival.counted(), CloseReason::ServerStopped);
+            }
             Err(Arrival::Moved(_)) => {}
         }
+    }
+
+    /// Why the device lets nobody in now, or not by the network that this one comes by.
+    fn refusal(&self, socket: &P::Stream) -> Option<&'static str> {
+        let policy = self.context.config.mobile.networks;
+        let local = match policy {
+            NetworkPolicy::Any => None,
+            _ => socket.local_address().ok().map(|address| address.ip()),
+        };
+        self.context.conditions.refusal(policy, local)
     }
 
     /// Takes some of what other workers handed over.
@@ -172,34 +238,52 @@ impl<P: Platform> Worker<P> {
                 Arrival::Moved(connection) => self.resume(*connection),
             }
         }
+        if self.context.asleep {
+            self.send_all_away();
+        }
         if more {
             self.context.send(self.context.index, Command::Adopt);
         }
     }
 
     /// One that was counted is not served.
-    fn forget(&self, admitted: &Admitted<P::Stream>, reason: CloseReason) {
+    fn forget(&self, who: Counted, reason: CloseReason) {
         let shared = &self.context.shared;
-        let connection = admitted.id;
-        shared.newcomers.forget(admitted.opened, connection);
-        shared.locations.remove(connection);
+        let Counted {
+            id, opened, peer, ..
+        } = who;
+        shared.newcomers.forget(opened, id);
+        shared.locations.remove(id);
         shared.connections.fetch_sub(1, Ordering::AcqRel);
+        shared.drain.left(1);
+        if !who.is_told {
+            self.context.emit(Event::ConnectionOpened {
+                connection: id,
+                peer,
+            });
+        }
         self.context.emit(Event::ConnectionClosed {
-            connection,
-            peer: admitted.accepted.peer,
+            connection: id,
+            peer,
             reason,
         });
     }
 
     fn open(&mut self, admitted: Admitted<P::Stream>) {
-        let (id, opened) = (admitted.id, admitted.opened);
+        let counted = admitted.counted();
+        let Counted {
+            id, opened, peer, ..
+        } = counted;
         let shared = self.context.shared.clone();
         if self.context.is_stopping() {
-            return self.forget(&admitted, CloseReason::ServerStopped);
+            return self.forget(counted, CloseReason::ServerStopped);
+        }
+        if self.context.asleep {
+            return self.forget(counted, CloseReason::Suspended);
         }
         // It had to make room for another on its way here.
         if !shared.newcomers.contains(opened, id) {
-            return self.forget(&admitted, made_room());
+            return self.forget(counted, made_room());
         }
         self.context.work += work::CONNECTION;
         let Admitted {
@@ -210,23 +294,29 @@ impl<P: Platform> Worker<P> {
         } = admitted;
         let Accepted {
             socket,
-            peer,
             transport,
+            is_proxied,
+            ..
         } = accepted;
         let now = self.context.now;
         let platform = self.context.platform.clone();
         let mut entropy = Ok(());
-        let session = ServerSession::new(&self.context.config.session(), now, &mut |bytes| {
+        let config = self.context.config.session(shared.relays.id);
+        let session = ServerSession::new(&config, now, &mut |bytes| {
             entropy = platform.fill_random(bytes);
         });
         let session = Session::Server(Box::new(session));
-        let transport = match transport {
-            ListenTransport::Plain => Transport::Plain(socket),
+        let transport = match self.transport(socket, transport) {
+            Ok(transport) => transport,
+            Err(reason) => return self.forget(counted, reason),
         };
+        let time = self.context.config.tls.handshake_timeout;
         let connection = Connection {
             opened,
             over_limit,
             address_slot,
+            shaken_by: (is_proxied || transport.is_handshaking()).then(|| now + time),
+            proxy_header: is_proxied.then(Box::default),
             ..Connection::new(id, peer, transport, session, &self.context)
         };
         let inserted = entropy.and_then(|()| {
@@ -238,20 +328,85 @@ impl<P: Platform> Worker<P> {
             if self.context.may_log(Cause::Accept, log::Level::Error) {
                 log::error!(peer:% = peer; "a connection could not be served: {e}");
             }
-            shared.newcomers.forget(opened, id);
-            shared.locations.remove(id);
-            shared.connections.fetch_sub(1, Ordering::AcqRel);
-            self.context.emit(Event::ConnectionClosed {
-                connection: id,
-                peer,
-                reason: CloseReason::Network(e.to_string()),
-            });
-            return;
+            return self.forget(counted, CloseReason::Network(e.to_string()));
         }
         if let Some(limit) = over_limit {
             shared.refused.fetch_add(1, Ordering::Relaxed);
             self.context.report_limit(limit, Some(id));
         }
+    }
+
+    /// Reads what a proxy says of the peer, and takes that for the peer from then on. Why
+    /// the connection is over, if it is; it goes on once nothing is left to be said.
+    pub(super) fn hear_proxy(&mut self, slot: usize) -> Result<(), CloseReason> {
+        let shared = self.context.shared.clone();
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return Ok(());
+        };
+        let Some(mut header) = connection.proxy_header.take() else {
+            return Ok(());
+        };
+        self.context.work += work::COMMAND;
+        let told = match connection.transport.read_proxy_header(&mut header) {
+            Ok(told) => told,
+            Err(e) => {
+                connection.proxy_header = Some(header);
+                return match e.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(()),
+                    io::ErrorKind::UnexpectedEof => Err(CloseReason::Peer),
+                    io::ErrorKind::InvalidData => {
+                        let (id, peer) = (connection.id, connection.peer);
+                        self.context.totals.errors.protocol += 1;
+                        let text = "no header of the PROXY protocol where one has to stand";
+                        if self.context.may_log(Cause::Violation, log::Level::Warn) {
+                            log::warn!(
+                                peer:% = peer, connection:% = id;
+                                "connection closed: {text}"
+                            );
+                        }
+                        Err(CloseReason::Protocol(text.to_owned()))
+                    }
+                    _ => Err(CloseReason::Network(e.to_string())),
+                };
+            }
+        };
+        let proxy = connection.peer;
+        if let Told::Peer(peer) = told {
+            connection.peer = peer;
+        }
+        let (id, peer) = (connection.id, connection.peer);
+        if self.context.may_log(Cause::Connection, log::Level::Debug) {
+            log::debug!(peer:% = peer, connection:% = id; "it is behind the proxy {proxy}");
+        }
+        self.context.emit(Event::ConnectionOpened {
+            connection: id,
+            peer,
+        });
+        if told == Told::Nothing {
+            return Ok(());
+        }
+        if shared.is_blocked(peer.ip()) {
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(CloseReason::Refused("the address is blocked".to_owned()));
+        }
+        let per_address = self.context.config.limits.connections_per_address;
+        if per_address == 0 {
+            return Ok(());
+        }
+        let (place, others) = shared.addresses.enter(peer.ip());
+        if others < per_address {
+            connection.address_slot = Some(place);
+            return Ok(());
+        }
+        let limit = Limit::ConnectionsPerAddress;
+        shared.refused.fetch_add(1, Ordering::Relaxed);
+        self.context.report_limit(limit, Some(id));
+        if others >= per_address.saturating_add(ADDRESS_RESERVE) {
+            return Err(CloseReason::Limit(format!("{limit} is reached")));
+        }
+        connection.over_limit = Some(limit);
+        connection.address_slot = Some(place);
+        Ok(())
     }
 
     /// A connection says `connect`: from now on it has a place, if there is one.
@@ -278,6 +433,9 @@ impl<P: Platform> Worker<P> {
             return;
         };
         let id = connection.id;
+        let counts = connection.uncounted();
+        self.context.totals.of_connections.add(&counts);
+        connection.counted.add(&counts);
         // The other worker's lists are other lists, and its poller tells of all there is.
         let io = &mut connection.io;
         (io.dirty, io.unwritten, io.unread) = (false, false, false);
@@ -295,9 +453,53 @@ impl<P: Platform> Worker<P> {
         }
     }
 
+    /// What carries an accepted connection's bytes, or why there is nothing that could.
+    #[cfg(feature = "tls")]
+    fn transport(
+        &self,
+        socket: P::Stream,
+        transport: ListenTransport,
+    ) -> Result<Transport<P::Stream>, CloseReason> {
+        let shared = &self.context.shared;
+        if transport == ListenTransport::Plain {
+            return Ok(Transport::Plain(socket));
+        }
+        // A handshake holds more than a connection that waits for one.
+        if shared.budget.is_exhausted() {
+            shared.report_limit(Limit::Memory, None);
+            return Err(CloseReason::Limit(format!("{} is used up", Limit::Memory)));
+        }
+        let tls = lock(&shared.tls).clone();
+        let tls = tls.ok_or_else(|| CloseReason::Host("no TLS is spoken any more".to_owned()))?;
+        let connection = tls
+            .accept()
+            .map_err(|e| CloseReason::Network(e.to_string()))?;
+        let stream = TlsStream::new(socket, connection, tls.handshake_work());
+        let stream = match lock(&shared.challenges).config() {
+            Some(challenge) => stream.with_choice(tls.choice(challenge)),
+            None => stream,
+        };
+        Ok(Transport::Tls(Box::new(stream)))
+    }
+
+    /// What carries an accepted connection's bytes, or why there is nothing that could.
+    #[cfg(not(feature = "tls"))]
+    fn transport(
+        &self,
+        socket: P::Stream,
+        transport: ListenTransport,
+    ) -> Result<Transport<P::Stream>, CloseReason> {
+        match transport {
+            ListenTransport::Plain => Ok(Transport::Plain(socket)),
+            // No settings with such a listener are valid.
+            ListenTransport::Tls => Err(CloseReason::Host("built without TLS".to_owned())),
+        }
+    }
+
     /// A connection from another worker, or one that could not go there.
     fn resume(&mut self, connection: Connection<P::Stream>) {
         let (id, peer) = (connection.id, connection.peer);
+        let is_guest = connection.is_guest();
         match self.connections.insert(&mut self.context, connection) {
             Ok(slot) => {
                 self.context.shared.locations.set(id, self.context.index);
@@ -309,6 +511,7 @@ impl<P: Platform> Worker<P> {
                 let shared = &self.context.shared;
                 shared.locations.remove(id);
                 shared.connections.fetch_sub(1, Ordering::AcqRel);
+                shared.drain.left(is_guest.into());
                 self.context.totals.errors.network += 1;
                 self.context.emit(Event::ConnectionClosed {
                     connection: id,

@@ -4,28 +4,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_protocol::Time;
 use openrtmp_protocol::session::Stage;
+use openrtmp_protocol::{Secret, Time};
 
 use super::context::Context;
 use super::end::End;
 use super::requests::{Pending, WaitsFor};
 use super::session::Session;
-use super::transport::Transport;
 use super::work::{Allowance, RecentWork};
-use crate::access::Attempt;
+use crate::access::{Attempt, KeyRecord};
 use crate::addresses::AddressSlot;
 use crate::budget::{Charge, Holder, Share};
 use crate::config::{Config, QueueConfig, StreamConfig};
 use crate::credit::InFlight;
+use crate::delay::DelayMeter;
 use crate::id::{ConnectionId, StreamId};
 use crate::inbox::JoinId;
 use crate::limit::Limit;
-use crate::metrics::DelayHistogram;
+use crate::metrics::ConnectionCounts;
 use crate::platform::{Platform, Stream};
 use crate::secret::StreamName;
 use crate::stream::pulse::Pulse;
 use crate::stream::queue::SendQueue;
+use crate::transport::{ProxyHeader, Transport};
 
 /// What a connection that does not publish may hold once memory is used up.
 const FAIR_SHARE: usize = 64 * 1024;
@@ -48,9 +49,13 @@ pub(crate) struct Connection<S> {
     pub(super) write_coalesce: Option<Duration>,
     pub(super) bytes_out: u64,
     /// Of players only.
-    pub(super) delay: Option<Box<DelayHistogram>>,
+    pub(super) delay: Option<DelayMeter>,
     /// Into which chunks the session cuts what it sends by now.
     pub(super) chunk_size: u32,
+    /// Its memory for unfinished messages, answers and requests, and what waits to be
+    /// sent to it.
+    pub(super) share: Share,
+    pub(super) pending: Vec<Pending>,
     pub(super) session: Session,
     /// What it said beyond its slice of work: handled next, before its socket is read.
     pub(super) unhandled: Vec<u8>,
@@ -64,23 +69,34 @@ pub(crate) struct Connection<S> {
     pub(super) held: Duration,
     pub(super) last_input: Time,
     pub(super) bytes_in: u64,
+    /// Messages of what it publishes here.
+    pub(super) media_messages: u64,
+    /// What workers count as their own that it was on before.
+    pub(super) counted: ConnectionCounts,
     /// Its memory for unfinished messages, answers and requests.
     pub(super) charge: Charge,
-    /// That, and what waits to be sent to it.
-    pub(super) share: Share,
+    /// What a proxy is still saying of the peer; until then nobody knows who that is.
+    pub(super) proxy_header: Option<Box<ProxyHeader>>,
+    /// Until when the handshake of its transport has to be over, while it is not.
+    pub(super) shaken_by: Option<Time>,
     /// When the timers report this connection.
     pub(super) armed: Option<Time>,
     pub(super) peer: SocketAddr,
     pub(super) opened: Time,
+    /// From there to the end of all handshakes; zero until then.
+    pub(super) handshake: Duration,
     /// The app that `connect` named.
     pub(super) app: StreamName,
     /// What `connect` said the peer is (`flashVer`), fit to be shown.
-    pub(super) software: Box<str>,
+    pub(super) software: Arc<str>,
+    /// The URL that it said there.
+    pub(super) tc_url: Arc<Secret>,
+    /// The user that it is (`access.users`).
+    pub(super) user: Option<Arc<str>>,
     /// What it was last granted to publish or play, as log lines have it.
     pub(super) does: Option<Box<str>>,
     pub(super) publishing: Vec<Publication>,
     pub(super) playing: Vec<Playing>,
-    pub(super) pending: Vec<Pending>,
     /// The limit beyond which it was accepted, to be refused at `connect` with a
     /// status.
     pub(super) over_limit: Option<Limit>,
@@ -136,12 +152,14 @@ pub(super) struct Publication {
 }
 
 /// A message stream of this connection that plays.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Playing {
     pub(super) message_stream: u32,
     pub(super) stream: StreamId,
     /// Names the subscription.
     pub(super) join: JoinId,
+    /// The record of the key that it was begun with.
+    pub(super) record: Option<Arc<KeyRecord>>,
 }
 
 impl Publication {
@@ -192,6 +210,7 @@ impl<S: Stream> Connection<S> {
             share: Share::new(&context.shared.budget, Holder::Connection(id)),
             charge: Charge::new(&context.shared.budget, 0),
             opened: context.now,
+            handshake: Duration::ZERO,
             unhandled: Vec::new(),
             recent_work: RecentWork::default(),
             work: Allowance::default(),
@@ -200,7 +219,9 @@ impl<S: Stream> Connection<S> {
             held: Duration::ZERO,
             last_input: context.now,
             app: context.shared.host_name(""),
-            software: Box::default(),
+            software: Arc::default(),
+            tc_url: Arc::default(),
+            user: None,
             does: None,
             publishing: Vec::new(),
             playing: Vec::new(),
@@ -210,11 +231,20 @@ impl<S: Stream> Connection<S> {
             io: IoState::default(),
             end: End::default(),
             bytes_in: 0,
+            media_messages: 0,
+            counted: ConnectionCounts::default(),
             bytes_out: 0,
             delay: None,
             write_coalesce: None,
+            proxy_header: None,
+            shaken_by: None,
             armed: None,
         }
+    }
+
+    /// True if a peer made it, not we.
+    pub(super) fn is_guest(&self) -> bool {
+        matches!(self.session, Session::Server(_))
     }
 
     /// True once we have decided to end it: nothing it says matters any more.
@@ -263,7 +293,7 @@ impl<S: Stream> Connection<S> {
         let decision = self.pending.iter().filter_map(|p| match &p.waits_for {
             // An answer in time is on its way.
             WaitsFor::Host(until, asked) => (!asked.0.is_settled()).then_some(*until),
-            WaitsFor::Publisher | WaitsFor::Worker(_) => None,
+            WaitsFor::Publisher(_) | WaitsFor::Worker(_) => None,
         });
         let other = other.chain(decision);
         // Who is not read is not silent.
@@ -273,10 +303,31 @@ impl<S: Stream> Connection<S> {
         let ping = (!config.rtmp.ping_interval.is_zero() && self.stage() != Stage::Handshake)
             .then(|| self.last_input + self.ping_due(config));
         other
-            .chain(self.session.poll_timeout())
+            .chain(self.shaken_by)
+            .chain(self.session_deadline())
             .chain(ping)
             .chain(self.silence_due(config))
             .min()
+    }
+
+    /// When the session wants to be looked at. Its time does not run before a byte of it
+    /// can pass; that of one that we began runs from the beginning.
+    pub(super) fn session_deadline(&self) -> Option<Time> {
+        match self.shaken_by {
+            Some(_) => None,
+            None => self.session.poll_timeout(),
+        }
+    }
+
+    /// The transport's handshake may be over: then the session's time begins.
+    pub(super) fn note_handshake(&mut self, now: Time) {
+        if self.shaken_by.is_some()
+            && !self.transport.is_handshaking()
+            && self.proxy_header.is_none()
+        {
+            self.shaken_by = None;
+            self.session.postpone(now.since(self.opened));
+        }
     }
 
     /// When the silence of what it publishes is next to be judged. A server that we
@@ -304,6 +355,7 @@ impl<S: Stream> Connection<S> {
         let held = now.since(since);
         self.held += held;
         self.session.postpone(held);
+        self.shaken_by = self.shaken_by.map(|by| by + held);
         let later = |at: Time| (at + held).min(now);
         self.last_input = later(self.last_input);
         for publication in &mut self.publishing {
@@ -357,7 +409,7 @@ impl<S: Stream> Connection<S> {
 
     /// Holds more than it should once others have nothing left.
     pub(super) fn is_hoarding(&self) -> bool {
-        self.publishing.is_empty() && self.charge.bytes() > FAIR_SHARE
+        self.charge.bytes() > FAIR_SHARE && self.publishing.is_empty()
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -389,6 +441,21 @@ impl<S: Stream> Connection<S> {
             playing: std::mem::take(&mut self.playing),
             pending: std::mem::take(&mut self.pending),
         }
+    }
+
+    /// What was counted of it that no worker counts as its own yet.
+    pub(super) fn uncounted(&self) -> ConnectionCounts {
+        let is_relay = self.session.errand().is_some_and(|errand| errand.is_relay);
+        let meter = self.delay.as_ref();
+        let counts = ConnectionCounts {
+            ignored: self.session.ignored(),
+            delayed: meter.map(DelayMeter::delayed).unwrap_or_default(),
+            relayed_in: if is_relay { self.media_messages } else { 0 },
+            relayed_out: meter
+                .filter(|_| is_relay)
+                .map_or(0, |meter| meter.sent().messages),
+        };
+        counts.since(&self.counted)
     }
 
     /// True for one that does nothing yet and waits for nothing but, if so, `request`:

@@ -4,7 +4,7 @@
 //! for is the business of the rooms beside it.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write as _};
 
 use openrtmp_protocol::Time;
 use slab::Slab;
@@ -260,6 +260,7 @@ impl<S: Stream> Connections<S> {
         &mut self,
         context: &mut Context<P>,
         slot: usize,
+        now: Time,
     ) {
         if let Some(connection) = self.slab.get_mut(slot)
             && connection.queue.bytes() > MUCH
@@ -269,7 +270,7 @@ impl<S: Stream> Connections<S> {
             connection.io.unwritten = true;
             return self.unwritten.push_back(slot);
         }
-        self.flush(context, slot);
+        self.flush(context, slot, now);
     }
 
     /// Those to be written to, in order. Give the list back with
@@ -334,6 +335,13 @@ impl<S: Stream> Connections<S> {
             return;
         };
         connection.account();
+        if connection.transport.wants_write() {
+            connection.io.urgent = true;
+            self.mark_dirty(slot);
+        }
+        let Some(connection) = self.slab.get_mut(slot) else {
+            return;
+        };
         if connection.is_hoarding() && context.shared.budget.is_short() {
             let id = connection.id;
             let reason = CloseReason::Limit(format!("{} is used up", Limit::Memory));
@@ -367,14 +375,18 @@ impl<S: Stream> Connections<S> {
     }
 
     /// One vectored write of what waits, as far as the socket takes it.
-    pub(super) fn flush<P: Platform<Stream = S>>(&mut self, context: &mut Context<P>, slot: usize) {
+    pub(super) fn flush<P: Platform<Stream = S>>(
+        &mut self,
+        context: &mut Context<P>,
+        slot: usize,
+        now: Time,
+    ) {
         let Some(connection) = self.slab.get_mut(slot) else {
             return;
         };
-        let now = context.platform.now();
         let config = &context.config.queue;
         let mut window = connection.write_coalesce.unwrap_or(config.write_coalesce);
-        if context.background {
+        if context.conditions.collects() {
             window = window.max(config.background_coalesce);
         }
         if !window.is_zero() {
@@ -403,17 +415,26 @@ impl<S: Stream> Connections<S> {
             chunk_size,
             WRITE_BUDGET,
             |packet| {
-                if let Some(histogram) = delay {
-                    histogram.record_sent(packet.received, now);
+                if let Some(meter) = delay {
+                    meter.record_sent(packet.payload().len(), packet.received, now);
                 }
             },
         );
+        let written = written.and_then(|written| match connection.transport.flush() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Written {
+                end: WriteEnd::Blocked,
+                ..written
+            }),
+            flushed => flushed.map(|()| written),
+        });
         let Written { bytes, end } = match written {
             Ok(outcome) => outcome,
             Err(e) => return connection.end.finish(CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
+        context.totals.system_calls += 1;
         context.work += work::WRITE + (bytes / work::WRITTEN_BYTES) as u64;
+        context.work += connection.transport.take_work();
         let blocked = end == WriteEnd::Blocked;
         if end == WriteEnd::Budget {
             connection.io.urgent = true;
@@ -423,7 +444,8 @@ impl<S: Stream> Connections<S> {
         // A poller may report room where there is none: that is no progress.
         let since = blocked_before.filter(|_| bytes == 0).unwrap_or(now);
         connection.io.blocked_since = blocked.then_some(since);
-        match answers > 0 {
+        // What waits in a transport has changed if the socket is full, or was.
+        match answers > 0 || blocked || blocked_before.is_some() {
             true => connection.account(),
             false => connection.note_share(),
         }

@@ -1,6 +1,7 @@
 //! What every room of a worker works with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openrtmp_protocol::Time;
 
@@ -11,7 +12,8 @@ use crate::id::ConnectionId;
 use crate::inbox::Command;
 use crate::limit::Limit;
 use crate::log_limit::Cause;
-use crate::metrics::{ErrorCounts, IgnoredCounts};
+use crate::metrics::{ConnectionCounts, ErrorCounts, StreamTotals};
+use crate::mobile::Conditions;
 use crate::platform::Platform;
 use crate::rate::Rate;
 use crate::shared::Shared;
@@ -23,7 +25,7 @@ pub(super) struct Context<P: Platform> {
     pub(super) index: usize,
     pub(super) platform: Arc<P>,
     pub(super) shared: Arc<Shared>,
-    /// The settings in force: no lock on the way of a frame.
+    /// The settings in force, under the conditions below: no lock on the way of a frame.
     pub(super) config: Arc<Config>,
     pub(super) poller: P::Poller,
     pub(super) timers: Timers,
@@ -32,26 +34,36 @@ pub(super) struct Context<P: Platform> {
     /// Units of work done so far, see [`super::work`].
     pub(super) work: u64,
     pub(super) totals: Totals,
-    /// The host is in the background: writes are collected.
-    pub(super) background: bool,
+    /// What the device makes of them.
+    pub(super) conditions: Arc<Conditions>,
+    /// The server is suspended.
+    pub(super) asleep: bool,
     /// Join ids issued. Survives restarts so that stale ids stay stale.
     pub(super) joins: u64,
     /// Set while stopping: the moment of force.
-    pub(super) draining: Option<Time>,
+    pub(super) stop_deadline: Option<Time>,
 }
 
 /// Counters of a worker; they grow and never reset.
 #[derive(Default)]
 pub(super) struct Totals {
     pub(super) turns: u64,
+    /// Turns that waited first.
+    pub(super) wake_ups: u64,
+    /// For sockets: waiting, accepting, reading, writing.
+    pub(super) system_calls: u64,
+    /// Not waiting.
+    pub(super) active: Duration,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) rate_in: Rate,
     pub(super) rate_out: Rate,
     pub(super) errors: ErrorCounts,
-    /// Of connections that are over.
-    pub(super) ignored: IgnoredCounts,
     pub(super) dropped_frames: u64,
+    /// Of connections that are over, or have gone to another worker.
+    pub(super) of_connections: ConnectionCounts,
+    /// Of streams that are over and had no series of their own.
+    pub(super) ended: StreamTotals,
 }
 
 impl<P: Platform> Context<P> {
@@ -74,9 +86,7 @@ impl<P: Platform> Context<P> {
     }
 
     pub(super) fn emit(&self, event: Event) {
-        if !self.shared.events.is_none() {
-            self.shared.events.send(event);
-        }
+        self.shared.emit(event);
     }
 
     /// Sends a command to another worker, or to this one for its next turn.
@@ -85,6 +95,6 @@ impl<P: Platform> Context<P> {
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.draining.is_some()
+        self.stop_deadline.is_some()
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use openrtmp_protocol::Time;
-use openrtmp_protocol::session::{ClientConfig, ClientSession};
+use openrtmp_protocol::session::{ClientConfig, ClientLogin, ClientSession};
 use slab::Slab;
 
 use super::Worker;
@@ -13,14 +13,17 @@ use super::connection::Connection;
 use super::context::Context;
 use super::session::{Client, Session};
 use super::timers::Timer;
-use super::transport::Transport;
 use crate::dial::{Dial, MAX_ATTEMPTS, Progress};
-use crate::events::Event;
+use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
 use crate::inbox::Command;
 use crate::log_limit::Cause;
 use crate::outgoing::Errand;
-use crate::platform::{Platform, Token};
+use crate::platform::{Platform, Stream, Token};
+use crate::shared::Shared;
+#[cfg(feature = "tls")]
+use crate::transport::TlsStream;
+use crate::transport::Transport;
 
 /// Tokens of attempts to connect: between those of connections and of listeners.
 const FIRST_TOKEN: usize = usize::MAX / 4;
@@ -36,6 +39,8 @@ struct Outgoing<P: Platform> {
     session: ClientConfig,
     /// For the look-up, the dialling and the session until it is ready.
     began: Time,
+    /// Of one that was connected before, and is to be again: to whom.
+    before: Option<SocketAddr>,
     /// Once the addresses are known.
     dial: Option<Dial<P>>,
     armed: Option<Time>,
@@ -85,16 +90,30 @@ impl<P: Platform> Dialing<P> {
     }
 
     /// Begins with the look-up of the host.
-    fn begin(&mut self, context: &mut Context<P>, id: ConnectionId, errand: Box<Errand>) {
+    fn begin(
+        &mut self,
+        context: &mut Context<P>,
+        id: ConnectionId,
+        errand: Box<Errand>,
+        began: Time,
+        before: Option<SocketAddr>,
+    ) {
         let mut session = ClientConfig::new(errand.url.clone(), errand.mode);
         session.chunk_size = context.config.rtmp.chunk_size;
+        session.login = errand.login.clone();
         session.limits = context.config.limits.session.clone();
+        // What is tried once goes in no circle.
+        if errand.is_relay {
+            session.via.clone_from(&errand.via);
+            session.via.push(context.shared.relays.id);
+        }
         let (host, port) = (errand.url.host.clone(), errand.url.port);
         let slot = self.list.insert(Outgoing {
             id,
             errand,
             session,
-            began: context.now,
+            began,
+            before,
             dial: None,
             armed: None,
         });
@@ -170,7 +189,13 @@ impl<P: Platform> Dialing<P> {
             Some(dial) => dial.abandon(&mut context.poller).to_string(),
             None => why.to_owned(),
         };
-        give_up(context, outgoing.id, &outgoing.errand, error);
+        give_up(
+            context,
+            outgoing.id,
+            &outgoing.errand,
+            outgoing.before,
+            error,
+        );
     }
 }
 
@@ -179,6 +204,7 @@ fn give_up<P: Platform>(
     context: &mut Context<P>,
     connection: ConnectionId,
     errand: &Errand,
+    before: Option<SocketAddr>,
     error: String,
 ) {
     context.totals.errors.network += 1;
@@ -188,23 +214,78 @@ fn give_up<P: Platform>(
     if context.may_log(Cause::Connection, log::Level::Warn) {
         log::warn!(connection:% = connection; "could not connect to {host}:{port}: {error}");
     }
-    context.emit(Event::OutgoingFailed {
-        connection,
-        host,
-        port,
-        error,
+    context.emit(match before {
+        Some(peer) => Event::ConnectionClosed {
+            connection,
+            peer,
+            reason: CloseReason::Network(error),
+        },
+        None => Event::OutgoingFailed {
+            connection,
+            host,
+            port,
+            error,
+        },
     });
+}
+
+/// What carries the bytes of an outgoing connection.
+fn transport<S: Stream>(socket: S, errand: &Errand, shared: &Shared) -> io::Result<Transport<S>> {
+    #[cfg(feature = "tls")]
+    if errand.url.tls {
+        let tls = shared.client_tls().map_err(io::Error::other)?;
+        let connection = tls.connect(&errand.url.host).map_err(io::Error::other)?;
+        let stream = TlsStream::new(socket, connection, 0);
+        return Ok(Transport::Tls(Box::new(stream)));
+    }
+    let _ = (errand, shared);
+    Ok(Transport::Plain(socket))
 }
 
 impl<P: Platform> Worker<P> {
     /// The host wants a connection to another server.
     pub(super) fn go_out(&mut self, connection: ConnectionId, errand: Box<Errand>) {
-        match self.context.is_stopping() {
+        let context = &self.context;
+        let why = match (context.is_stopping(), context.asleep) {
+            (true, _) => Some("the server is stopping"),
+            (false, true) => Some("the server is suspended"),
+            (false, false) => None,
+        };
+        match why {
+            Some(why) => {
+                give_up(&mut self.context, connection, &errand, None, why.to_owned());
+            }
+            None => {
+                let now = self.context.now;
+                self.dialing
+                    .begin(&mut self.context, connection, errand, now, None);
+            }
+        }
+    }
+
+    /// The other server wants to know who we are, and hears it over the next socket. The
+    /// connection stays what it is to everybody else, its time too.
+    pub(super) fn connect_again(&mut self, slot: usize, login: ClientLogin) {
+        let Some(mut connection) = self.connections.remove(&mut self.context, slot) else {
+            return;
+        };
+        connection.transport.say_goodbye();
+        let (id, peer) = (connection.id, connection.peer);
+        if self.context.may_log(Cause::Connection, log::Level::Debug) {
+            log::debug!(peer:% = peer, connection:% = id; "asked who we are; connecting again");
+        }
+        let Session::Client(client) = connection.session else {
+            return;
+        };
+        let Client { errand, began, .. } = *client;
+        let errand = Box::new(Errand { login, ..errand });
+        let context = &mut self.context;
+        match context.is_stopping() {
             true => {
                 let why = "the server is stopping".to_owned();
-                give_up(&mut self.context, connection, &errand, why);
+                give_up(context, id, &errand, Some(peer), why);
             }
-            false => self.dialing.begin(&mut self.context, connection, errand),
+            false => self.dialing.begin(context, id, errand, began, Some(peer)),
         }
     }
 
@@ -256,6 +337,7 @@ impl<P: Platform> Worker<P> {
             errand,
             session,
             began,
+            before,
             ..
         } = outgoing;
         let platform = self.context.platform.clone();
@@ -267,10 +349,11 @@ impl<P: Platform> Worker<P> {
         let session = Session::Client(Box::new(Client {
             session,
             errand: *errand.clone(),
+            began,
         }));
-        let transport = Transport::Plain(socket);
-        let connection = Connection::new(id, peer, transport, session, &self.context);
-        let inserted = entropy.and_then(|()| {
+        let transport = entropy.and_then(|()| transport(socket, &errand, &self.context.shared));
+        let inserted = transport.and_then(|transport| {
+            let connection = Connection::new(id, peer, transport, session, &self.context);
             self.connections
                 .insert(&mut self.context, connection)
                 .map_err(|(error, _)| error)
@@ -280,15 +363,17 @@ impl<P: Platform> Worker<P> {
                 if self.context.may_log(Cause::Connection, log::Level::Debug) {
                     log::debug!(peer:% = peer, connection:% = id; "connected");
                 }
-                self.context.emit(Event::ConnectionOpened {
-                    connection: id,
-                    peer,
-                });
+                if before.is_none() {
+                    self.context.emit(Event::ConnectionOpened {
+                        connection: id,
+                        peer,
+                    });
+                }
                 self.guarded(slot, |worker, slot| {
                     worker.connections.settle(&mut worker.context, slot);
                 });
             }
-            Err(error) => give_up(&mut self.context, id, &errand, error.to_string()),
+            Err(error) => give_up(&mut self.context, id, &errand, before, error.to_string()),
         }
     }
 }

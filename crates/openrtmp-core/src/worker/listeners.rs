@@ -26,6 +26,11 @@ const ACCEPTS_PER_TURN: usize = (work::TURN / work::CONNECTION) as usize;
 /// wait between two tries, in terms of `limits.accept_retry`, which is the first.
 const LONGEST_WAIT: u32 = 32;
 
+/// After a suspension a port is tried again so often, first after this time, then after
+/// twice as long each time: 50, 100, 200, 400 and 800 ms.
+const WAKING_TRIES: u32 = 5;
+const FIRST_WAKING_WAIT: Duration = Duration::from_millis(50);
+
 /// A listening socket and the address to bind again if it has to.
 pub(crate) struct Listening<L> {
     /// `None` while the system does not let us have it.
@@ -40,6 +45,8 @@ pub(crate) struct Listening<L> {
     wait: Duration,
     /// The host was told of its loss.
     reported: bool,
+    /// After a suspension: so often it is tried again before it counts as lost.
+    patience: u32,
 }
 
 impl<L: Listener> Listening<L> {
@@ -65,6 +72,7 @@ impl<L: Listener> Listening<L> {
             paused_until: None,
             wait: Duration::ZERO,
             reported: false,
+            patience: 0,
         }
     }
 
@@ -82,7 +90,11 @@ impl<L: Listener> Listening<L> {
 
     fn is_of(&self, wanted: Listen) -> bool {
         self.asked == wanted
-            || (self.address, self.asked.transport) == (wanted.address, wanted.transport)
+            || wanted
+                == Listen {
+                    address: self.address,
+                    ..self.asked
+                }
     }
 }
 
@@ -92,6 +104,8 @@ pub(super) struct Accepted<S> {
     pub(super) peer: SocketAddr,
     /// What its listener's setting says carries it.
     pub(super) transport: ListenTransport,
+    /// A proxy says first for whom it connects.
+    pub(super) is_proxied: bool,
 }
 
 /// What a listener was asked for, and what it had.
@@ -111,6 +125,8 @@ pub(super) struct Listeners<L> {
     has_more: bool,
     /// Accepting failed, and has not worked since.
     failing: bool,
+    /// The server is suspended: none is bound.
+    asleep: bool,
 }
 
 impl<L> Default for Listeners<L> {
@@ -121,6 +137,7 @@ impl<L> Default for Listeners<L> {
             left: 0,
             has_more: false,
             failing: false,
+            asleep: false,
         }
     }
 }
@@ -202,21 +219,32 @@ impl<L: Listener> Listeners<L> {
         context: &mut Context<P>,
         listening: &mut Listening<L>,
     ) {
+        if self.asleep {
+            return;
+        }
         let address = listening.address;
         let bound = context.platform.listen(address).and_then(|listener| {
             listening.listener = Some(listener);
             self.watch(context, listening)
         });
         let Err(error) = bound else {
-            listening.wait = Duration::ZERO;
+            (listening.wait, listening.patience) = (Duration::ZERO, 0);
             if std::mem::take(&mut listening.reported) {
                 log::info!(address:% = address; "listening again");
                 context.emit(Event::ListenerRestored { address });
             }
             return;
         };
-        listening.report_loss(context, &error);
         listening.listener = None;
+        if listening.patience > 0 {
+            // Whoever has the port is expected to be gone in a moment.
+            listening.wait = FIRST_WAKING_WAIT * (1 << (WAKING_TRIES - listening.patience));
+            listening.patience -= 1;
+            let until = context.now + listening.wait;
+            listening.paused_until = Some(until);
+            return context.timers.set(until, Timer::Accept);
+        }
+        listening.report_loss(context, &error);
         let first = context.config.limits.accept_retry;
         let longest = first * LONGEST_WAIT;
         listening.wait = (listening.wait * 2).clamp(first, longest);
@@ -249,6 +277,7 @@ impl<L: Listener> Listeners<L> {
     /// Those without a socket are a reason not to be healthy.
     fn report_lost<P: Platform<Listener = L>>(&self, context: &Context<P>) {
         let lost = self.list.iter().filter(|l| l.listener.is_none());
+        let lost = lost.filter(|_| !self.asleep);
         *lock(&context.shared.lost_listeners) = lost.map(|l| l.address).collect();
     }
 
@@ -259,6 +288,9 @@ impl<L: Listener> Listeners<L> {
         context: &mut Context<P>,
     ) -> Vec<SocketAddr> {
         let mut lost = Vec::new();
+        if self.asleep {
+            return lost;
+        }
         // From the end: one that is replaced goes there.
         for index in (0..self.list.len()).rev() {
             let listening = &mut self.list[index];
@@ -282,6 +314,44 @@ impl<L: Listener> Listeners<L> {
         lost
     }
 
+    /// Closes all, to be bound again on the same ports. Returns how many there were.
+    pub(super) fn fall_asleep<P: Platform<Listener = L>>(
+        &mut self,
+        context: &mut Context<P>,
+    ) -> usize {
+        self.asleep = true;
+        let open = self.counts().0;
+        let released = self.release_all(context);
+        self.listen_again(context, released);
+        open
+    }
+
+    /// Binds all again, with some patience: a port may be taken for a moment by what the
+    /// system has not cleared away yet.
+    pub(super) fn wake_up<P: Platform<Listener = L>>(&mut self, context: &mut Context<P>) {
+        self.asleep = false;
+        let mut list = std::mem::take(&mut self.list);
+        for listening in &mut list {
+            listening.patience = WAKING_TRIES;
+            listening.paused_until = None;
+            self.bind_again(context, listening);
+        }
+        self.list = list;
+        self.report_lost(context);
+    }
+
+    /// Some are to be tried again before they count as lost.
+    pub(super) fn is_waking(&self) -> bool {
+        let waits = |l: &Listening<L>| l.listener.is_none() && l.paused_until.is_some();
+        self.list.iter().any(|l| waits(l) && !l.reported)
+    }
+
+    /// How many are bound, and how many are not.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let bound = self.list.iter().filter(|l| l.listener.is_some()).count();
+        (bound, self.list.len() - bound)
+    }
+
     /// Listens on these addresses from now on, and tells the real ones; or, if one
     /// cannot be had, on the same as before, and tells which.
     ///
@@ -291,6 +361,12 @@ impl<L: Listener> Listeners<L> {
         context: &mut Context<P>,
         wanted: &[Listen],
     ) -> Result<Vec<SocketAddr>, (SocketAddr, io::Error)> {
+        if self.asleep
+            && let Some(listen) = wanted.first()
+        {
+            let error = io::Error::other("the server is suspended");
+            return Err((listen.address, error));
+        }
         let mut old = std::mem::take(&mut self.list);
         let mut kept = |&wanted: &Listen| {
             let index = old.iter().position(|l| l.is_of(wanted))?;
@@ -385,6 +461,7 @@ impl<L: Listener> Listeners<L> {
                 return None;
             }
             let accepted = listener.accept();
+            context.totals.system_calls += 1;
             let works = match &accepted {
                 Ok(_) => true,
                 Err(e) => e.kind() == io::ErrorKind::WouldBlock,
@@ -399,6 +476,7 @@ impl<L: Listener> Listeners<L> {
                         socket,
                         peer,
                         transport: listening.asked.transport,
+                        is_proxied: listening.asked.proxy_protocol,
                     });
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => index += 1,

@@ -4,41 +4,124 @@
 use std::fmt;
 use std::time::Duration;
 
+use log::kv::Value;
+
 use super::connection::Connection;
 use super::context::Context;
-use crate::access::AccessAction;
+use crate::access::{AccessAction, Attempt};
 use crate::events::CloseReason;
 use crate::log_limit::Cause;
-use crate::platform::Platform;
+use crate::platform::{Platform, Stream as Socket};
 use crate::secret::StreamName;
 use crate::stream::stream::Stream;
 use crate::stream::tracks::Track;
 
-/// A request was granted. Publishing and playing are what an operator looks for, and
-/// name the connection from then on; each begins with a connect.
-pub(super) fn granted<P: Platform>(
-    context: &Context<P>,
-    connection: &mut Connection<P::Stream>,
-    action: AccessAction,
-    target: &StreamName,
-) {
-    let level = match action {
-        AccessAction::Connect => log::Level::Debug,
-        AccessAction::Publish | AccessAction::Play => log::Level::Info,
-    };
-    let what = format!("{} {target}", action.as_str());
-    if context.may_log(Cause::Granted, level) {
-        let (peer, id) = (connection.peer, connection.id);
-        let software = connection.software.as_ref();
-        log::log!(level, peer:% = peer, connection:% = id, software = software; "{what}");
+/// A line whose fields depend on what is known.
+#[derive(Default)]
+struct Line<'a>(Vec<(&'static str, Value<'a>)>);
+
+impl<'a> Line<'a> {
+    /// What a connection's lines begin with.
+    fn of<S: Socket>(connection: &'a Connection<S>) -> Line<'a> {
+        Line::default()
+            .shown("peer", &connection.peer)
+            .shown("connection", &connection.id)
     }
-    if action != AccessAction::Connect {
-        connection.does = Some(what.into());
+
+    fn field(mut self, name: &'static str, value: impl Into<Value<'a>>) -> Line<'a> {
+        self.0.push((name, value.into()));
+        self
+    }
+
+    fn shown<T: fmt::Display>(self, name: &'static str, value: &'a T) -> Line<'a> {
+        self.field(name, Value::from_display(value))
+    }
+
+    fn write(self, level: log::Level, message: fmt::Arguments<'_>) {
+        let fields = &self.0[..];
+        let record = log::Record::builder()
+            .level(level)
+            .target(module_path!())
+            .module_path_static(Some(module_path!()))
+            .args(message)
+            .key_values(&fields)
+            .build();
+        log::logger().log(&record);
+    }
+
+    /// What an attempt is about, and of whom.
+    fn about(self, attempt: &'a Attempt, target: &'a StreamName, software: &'a str) -> Line<'a> {
+        let what = match attempt.action {
+            AccessAction::Connect => "app",
+            AccessAction::Publish | AccessAction::Play => "stream",
+        };
+        let line = self
+            .field("action", attempt.action.as_str())
+            .shown(what, target)
+            .field("software", software);
+        match attempt.claimed_user() {
+            Some(user) => line.field("user", user),
+            None => line,
+        }
     }
 }
 
+/// A request was granted. The last names what the connection does from then on.
+pub(super) fn report_granted<P: Platform>(
+    context: &Context<P>,
+    connection: &mut Connection<P::Stream>,
+    attempt: &Attempt,
+    target: &StreamName,
+) {
+    let what = format!("{} {target}", attempt.action.as_str());
+    let level = log::Level::Info;
+    // Who only connects does not hide who publishes.
+    let cause = match attempt.action {
+        AccessAction::Connect => Cause::Connected,
+        AccessAction::Publish | AccessAction::Play => Cause::Granted,
+    };
+    if context.may_log(cause, level) {
+        let software = connection.software.as_ref();
+        let mut line = Line::of(connection)
+            .about(attempt, target, software)
+            .field("outcome", "granted");
+        if attempt.action == AccessAction::Connect {
+            line = line.field("handshake_ms", connection.handshake.as_millis() as u64);
+            if let Some(version) = connection.transport.tls_version() {
+                line = line.field("tls", version);
+            }
+        }
+        line.write(level, format_args!("{what}"));
+    }
+    connection.does = Some(what.into());
+}
+
+/// A request was refused: why, and the code of the status that the peer gets, if any.
+pub(super) fn report_refused<P: Platform>(
+    context: &Context<P>,
+    connection: &Connection<P::Stream>,
+    attempt: &Attempt,
+    target: &StreamName,
+    reason: &str,
+    code: &str,
+) {
+    let level = log::Level::Warn;
+    if !context.may_log(Cause::Refused, level) {
+        return;
+    }
+    let mut line = Line::of(connection)
+        .about(attempt, target, &connection.software)
+        .field("outcome", "refused")
+        .field("reason", reason);
+    if !code.is_empty() {
+        line = line.field("code", code);
+    }
+    let action = attempt.action.as_str();
+    line.write(level, format_args!("{action} {target} refused: {reason}"));
+}
+
 /// A connection is over.
-pub(super) fn closed<P: Platform>(
+pub(super) fn report_closed<P: Platform>(
     context: &Context<P>,
     connection: &Connection<P::Stream>,
     reason: &CloseReason,
@@ -51,19 +134,24 @@ pub(super) fn closed<P: Platform>(
     if !context.may_log(Cause::Connection, level) {
         return;
     }
-    let (peer, id) = (connection.peer, connection.id);
-    let time = Seconds(context.now.since(connection.opened));
-    let (received, sent) = (Bytes(connection.bytes_in), Bytes(connection.bytes_out));
-    let what = connection.does.as_deref().unwrap_or("nothing");
-    log::log!(
-        level,
-        peer:% = peer, connection:% = id, did = what;
-        "connection closed after {time}, {received} in, {sent} out: {reason}"
-    );
+    let lasted = context.now.since(connection.opened);
+    let (time, bytes_in, bytes_out) = (Seconds(lasted), connection.bytes_in, connection.bytes_out);
+    let (received, sent) = (Bytes(bytes_in), Bytes(bytes_out));
+    Line::of(connection)
+        .field("did", connection.does.as_deref().unwrap_or("nothing"))
+        .field("duration_ms", lasted.as_millis() as u64)
+        .field("bytes_in", bytes_in)
+        .field("bytes_out", bytes_out)
+        .field("code", reason.kind())
+        .shown("reason", reason)
+        .write(
+            level,
+            format_args!("connection closed after {time}, {received} in, {sent} out: {reason}"),
+        );
 }
 
 /// A stream has a publisher, in place of another one if there was one.
-pub(super) fn published<P: Platform>(
+pub(super) fn report_published<P: Platform>(
     context: &Context<P>,
     stream: &Stream,
     replaced: Option<impl fmt::Display>,
@@ -78,33 +166,37 @@ pub(super) fn published<P: Platform>(
     };
     match replaced {
         Some(before) => {
-            log::info!(stream:% = name, connection:% = by; "published, in place of connection {before}");
+            log::info!(connection:% = by, stream:% = name; "published, in place of connection {before}");
         }
-        None => log::info!(stream:% = name, connection:% = by; "published"),
+        None => log::info!(connection:% = by, stream:% = name; "published"),
     }
 }
 
 /// A stream has no publisher any more, which vanished if it was `lost`.
-pub(super) fn unpublished<P: Platform>(context: &Context<P>, stream: &Stream, lost: bool) {
+pub(super) fn report_unpublished<P: Platform>(context: &Context<P>, stream: &Stream, lost: bool) {
     if !context.may_log(Cause::Stream, log::Level::Info) {
         return;
     }
-    let time = Seconds(context.now.since(stream.started));
-    let (bytes, stats) = (Bytes(stream.stats.bytes), &stream.stats);
+    let lasted = context.now.since(stream.started);
+    let (time, bytes, stats) = (Seconds(lasted), Bytes(stream.stats.bytes), &stream.stats);
     let (video, audio) = (stats.video_frames, stats.audio_frames);
     let what = if lost {
         "publisher lost"
     } else {
         "unpublished"
     };
-    log::info!(
-        stream:% = stream.name;
+    let told = format_args!(
         "{what}, {time} after it began: {bytes}, {video} video and {audio} audio frames"
     );
+    Line::default()
+        .shown("stream", &stream.name)
+        .field("duration_ms", lasted.as_millis() as u64)
+        .field("bytes_in", stats.bytes)
+        .write(log::Level::Info, told);
 }
 
 /// What a stream consists of became known, or is another.
-pub(super) fn tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
+pub(super) fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
     if !context.may_log(Cause::Stream, log::Level::Info) {
         return;
     }

@@ -25,21 +25,25 @@
 //! [`report`] counts, and this file takes turns.
 
 mod arrivals;
+#[cfg(feature = "tls")]
+mod certificates;
 mod connection;
 mod connections;
 mod context;
 mod dialing;
 mod end;
+mod leaving;
 mod listeners;
 mod lives;
 mod players;
+mod relaying;
 mod report;
 mod requests;
 mod serve;
 mod session;
+mod sleep;
 mod streams;
 mod timers;
-mod transport;
 mod work;
 
 use std::io;
@@ -51,12 +55,15 @@ use std::time::Duration;
 use openrtmp_protocol::Time;
 
 pub(crate) use arrivals::Handoff;
+#[cfg(feature = "tls")]
+use certificates::Certificates;
 use connections::Connections;
 use context::{Context, Totals};
 use dialing::Dialing;
 use listeners::Listeners;
 pub(crate) use listeners::Listening;
 use players::Players;
+use sleep::Sleep;
 use streams::Streams;
 use timers::{Timer, Timers};
 
@@ -73,6 +80,9 @@ use crate::stream::message::{Departure, StreamNews};
 /// After waiting for sockets failed, the next try.
 const POLL_RETRY: Duration = Duration::from_millis(10);
 
+/// A write takes microseconds: the clock is read for so many of them at once.
+const WRITES_PER_READING: usize = 16;
+
 /// Commands carried out in one turn before sockets are looked at again.
 const COMMANDS_PER_TURN: usize = 4096;
 
@@ -86,9 +96,17 @@ pub(crate) struct Worker<P: Platform> {
     connections: Connections<P::Stream>,
     /// Outgoing connections that are not connected yet.
     dialing: Dialing<P>,
+    /// When relays have something to do. On worker 0.
+    relays_due: Option<Time>,
     streams: Streams,
     players: Players,
     load: LoadMeter,
+    sleep: Sleep,
+    /// The settings, without what the device makes of them.
+    settings: Arc<Config>,
+    /// On worker 0.
+    #[cfg(feature = "tls")]
+    certificates: Certificates,
     /// Connections accepted here and handed round.
     accepted: u64,
     /// The most work that a turn was.
@@ -109,29 +127,36 @@ impl<P: Platform> Worker<P> {
         inbox: InboxReceiver,
         handoff: Arc<Handoff<P::Stream>>,
     ) -> Worker<P> {
+        let settings = shared.config();
         Worker {
             context: Context {
                 index,
                 platform,
-                config: shared.config(),
+                config: settings.clone(),
                 shared,
                 poller,
                 timers: Timers::default(),
                 now: Time::ZERO,
                 work: 0,
                 totals: Totals::default(),
-                background: false,
+                conditions: Arc::default(),
+                asleep: false,
                 joins: 0,
-                draining: None,
+                stop_deadline: None,
             },
             inbox,
             handoff,
             listeners: Listeners::default(),
             connections: Connections::default(),
             dialing: Dialing::default(),
+            relays_due: None,
             streams: Streams::default(),
             players: Players::default(),
             load: LoadMeter::default(),
+            sleep: Sleep::default(),
+            settings,
+            #[cfg(feature = "tls")]
+            certificates: Certificates::default(),
             accepted: 0,
             #[cfg(test)]
             heaviest: 0,
@@ -196,6 +221,8 @@ impl<P: Platform> Worker<P> {
         };
         context.now = context.platform.now();
         context.totals.turns += 1;
+        context.totals.wake_ups += u64::from(timeout != Some(Duration::ZERO));
+        context.totals.system_calls += 1;
 
         #[cfg(test)]
         let began = self.context.work;
@@ -211,6 +238,7 @@ impl<P: Platform> Worker<P> {
         self.carry_out_commands();
         self.meet_deadlines();
         self.finish_turn();
+        self.settle_sleep();
         #[cfg(test)]
         {
             self.heaviest = self.heaviest.max(self.context.work - began);
@@ -233,11 +261,13 @@ impl<P: Platform> Worker<P> {
             platform,
             shared,
             index,
+            totals,
             ..
-        } = &self.context;
+        } = &mut self.context;
         let worker = (*index, self.connections.len());
-        self.load
-            .worked(*now, platform.now(), &shared.placement, worker);
+        let ended = platform.now();
+        totals.active += ended.since(*now);
+        self.load.worked(*now, ended, &shared.placement, worker);
     }
 
     #[cfg(test)]
@@ -315,7 +345,9 @@ impl<P: Platform> Worker<P> {
                 }
             }
             Timer::Stream(id) => {
-                if self.streams.on_grace_over(&mut self.context, id) {
+                if self.context.asleep {
+                    self.streams.put_off(id);
+                } else if self.streams.on_grace_over(&mut self.context, id) {
                     self.notify_players(id, StreamNews::Ended);
                 }
             }
@@ -324,8 +356,13 @@ impl<P: Platform> Worker<P> {
                 self.listeners.resume(&mut self.context);
                 self.accept_all();
             }
+            Timer::Relays => self.on_relays_due(),
             Timer::Lines => self.context.shared.log_limit.flush(self.context.now),
+            #[cfg(feature = "tls")]
+            Timer::Certificates => self.look_at_certificates(),
             Timer::Drain => self.force(),
+            Timer::Sleep => self.on_sleep_due(),
+            Timer::Host => self.context.shared.on_host_due(),
         }
     }
 
@@ -350,6 +387,7 @@ impl<P: Platform> Worker<P> {
         match command {
             Command::Adopt => self.adopt(),
             Command::Connection(id, command) => self.carry_out_for(id, command),
+            Command::Relays => self.carry_on_relays(),
             Command::GoOut { connection, errand } => self.go_out(connection, errand),
             Command::Resolved {
                 connection,
@@ -372,7 +410,7 @@ impl<P: Platform> Worker<P> {
                 stream,
                 epoch,
                 departure,
-            } => self.end_publication(stream, epoch, departure),
+            } => self.publisher_left(stream, epoch, departure),
             Command::Join {
                 stream,
                 worker,
@@ -408,29 +446,41 @@ impl<P: Platform> Worker<P> {
             Command::ForgetCache(stream) => self.streams.forget_cache(&self.context, stream),
             Command::StreamNews { stream, news } => self.notify_players(stream, news),
             Command::Tap { stream, tap } => self.streams.attach_tap(&self.context, stream, tap),
-            Command::SetBackground(on) => self.context.background = on,
+            Command::SetConditions(conditions) => self.set_conditions(&conditions),
+            Command::Suspend { deadline, answer } => self.fall_asleep(deadline, answer),
+            Command::Resume(answer) => self.wake_up(answer),
+            Command::HostDue(at) => self.context.timers.set(at, Timer::Host),
+            Command::LookAround => self.look_around(),
             Command::EndStream { stream, reason } => {
-                if self
-                    .streams
-                    .end_publisher(&mut self.context, stream, &reason)
-                {
+                if self.streams.end_stream(&mut self.context, stream, &reason) {
                     self.notify_players(stream, StreamNews::Ended);
                 }
             }
             Command::Revoke { key } => self.revoke(key.reveal()),
+            Command::RevokeRecords => self.revoke_records(),
+            Command::EndUser { user } => self.end_user(&user),
             Command::Configure(config, in_force) => {
                 self.configure(config);
                 drop(in_force);
             }
-            Command::Listen { addresses, answer } => {
+            Command::Listen {
+                addresses,
+                order,
+                answer,
+            } => {
                 // None while stopping: the drop of the sender says so.
-                if !self.context.is_stopping() {
+                if !self.context.is_stopping() && order.claim() {
                     // Who came before is served before the socket it came through is
                     // closed.
                     self.accept_all();
                     let listening = self.listeners.listen_on(&mut self.context, &addresses);
                     let _ = answer.send(listening);
                 }
+            }
+            #[cfg(feature = "tls")]
+            Command::LookAtCertificates => {
+                self.certificates.begin_anew();
+                self.look_at_certificates();
             }
             Command::CheckListeners(answer) => {
                 let _ = answer.send(self.listeners.check(&mut self.context));
@@ -439,7 +489,8 @@ impl<P: Platform> Worker<P> {
                 // The host may have given up waiting.
                 let _ = answer.send(self.report());
             }
-            Command::Drain { deadline } => self.drain(deadline),
+            Command::AskToLeave { to } => self.ask_all_to_leave(to.as_ref()),
+            Command::Stop { deadline } => self.stop(deadline),
             #[cfg(test)]
             Command::Panic => panic!("asked for by a test"),
         }
@@ -473,8 +524,8 @@ impl<P: Platform> Worker<P> {
 
     fn obey(&mut self, slot: usize, command: ConnectionCommand) {
         match command {
-            ConnectionCommand::EndPublish { stream, reason } => {
-                self.end_publish(slot, stream, reason);
+            ConnectionCommand::StopPublishing { stream, reason } => {
+                self.stop_publishing(slot, stream, reason);
             }
             ConnectionCommand::RetryPublish { request, stream } => {
                 self.retry(slot, request);
@@ -536,9 +587,16 @@ impl<P: Platform> Worker<P> {
         goes_on
     }
 
+    /// The addresses of this device may be others, and the system may have taken sockets.
+    fn look_around(&mut self) {
+        self.listeners.check(&mut self.context);
+        self.context.shared.look_at_networks();
+    }
+
     /// Other settings, from here on.
     fn configure(&mut self, config: Arc<Config>) {
-        self.context.config = config;
+        self.context.config = self.context.conditions.applied_to(&config);
+        self.settings = config;
         // A deadline may have come nearer; one that has not is looked at when the
         // old one comes.
         for slot in self.connections.all_slots() {
@@ -555,14 +613,18 @@ impl<P: Platform> Worker<P> {
             let dirty = self.connections.take_dirty();
             let none = dirty.is_empty();
             let mut done = 0;
-            for &slot in &dirty {
-                if self.context.work >= enough {
-                    break;
+            'written: for batch in dirty.chunks(WRITES_PER_READING) {
+                let now = self.context.platform.now();
+                for &slot in batch {
+                    if self.context.work >= enough {
+                        break 'written;
+                    }
+                    done += 1;
+                    self.guarded(slot, |worker, slot| {
+                        let connections = &mut worker.connections;
+                        connections.flush_small(&mut worker.context, slot, now);
+                    });
                 }
-                done += 1;
-                self.guarded(slot, |worker, slot| {
-                    worker.connections.flush_small(&mut worker.context, slot);
-                });
             }
             self.connections.give_back(dirty, done);
             if none || self.context.work >= enough {
@@ -575,17 +637,19 @@ impl<P: Platform> Worker<P> {
             }
             if let Some(slot) = self.connections.next_unwritten() {
                 self.guarded(slot, |worker, slot| {
-                    worker.connections.flush(&mut worker.context, slot);
+                    let now = worker.context.platform.now();
+                    worker.connections.flush(&mut worker.context, slot, now);
                 });
             }
         }
     }
 
     /// Stopping: the listeners go at once, peers are told, the deadline forces.
-    fn drain(&mut self, deadline: Time) {
+    fn stop(&mut self, deadline: Time) {
         let first = !self.context.is_stopping();
-        let deadline = self.context.draining.map_or(deadline, |d| d.min(deadline));
-        self.context.draining = Some(deadline);
+        let before = self.context.stop_deadline;
+        let deadline = deadline.min(before.unwrap_or(deadline));
+        self.context.stop_deadline = Some(deadline);
         self.context.timers.set(deadline, Timer::Drain);
         self.listeners.close(&mut self.context);
         self.adopt();
@@ -597,7 +661,7 @@ impl<P: Platform> Worker<P> {
                 }
             }
             for slot in self.connections.all_slots() {
-                self.guarded(slot, Self::announce_stop);
+                self.guarded(slot, Self::notify_stop);
             }
             for stream in self.streams.end_in_grace(&mut self.context) {
                 self.notify_players(stream, StreamNews::Ended);
@@ -623,7 +687,7 @@ impl<P: Platform> Worker<P> {
     }
 
     fn force(&mut self) {
-        let deadline = self.context.draining;
+        let deadline = self.context.stop_deadline;
         if deadline.is_none_or(|deadline| deadline > self.context.now) {
             return;
         }
@@ -631,7 +695,7 @@ impl<P: Platform> Worker<P> {
         let forced = &self.context.shared.forced;
         forced.fetch_add(slots.len(), Ordering::AcqRel);
         for slot in slots {
-            self.guarded(slot, Self::say_goodbye);
+            self.guarded(slot, Self::notify_closing);
             self.close(slot, CloseReason::ServerStopped);
         }
         self.end_all_streams();
@@ -644,6 +708,8 @@ impl<P: Platform> Worker<P> {
         shared
             .connections
             .fetch_sub(self.connections.len(), Ordering::AcqRel);
+        let guests = self.connections.iter().filter(|c| c.is_guest());
+        shared.drain.left(guests.count());
         for id in self.dialing.ids() {
             if let Some(slot) = self.dialing.slot_of(id) {
                 self.dialing.fail(context, slot, "a worker panicked");
@@ -653,6 +719,8 @@ impl<P: Platform> Worker<P> {
         for connection in self.connections.iter() {
             shared.locations.remove(connection.id);
             shared.newcomers.forget(connection.opened, connection.id);
+            let counts = connection.uncounted();
+            context.totals.of_connections.add(&counts);
             for publication in &connection.publishing {
                 if publication.home != context.index {
                     let (stream, epoch) = (publication.stream, publication.epoch);
@@ -686,7 +754,7 @@ impl<P: Platform> Worker<P> {
         self.context.timers = Timers::default();
         // A destructor that panics again must not end the thread.
         let _ = catch_unwind(AssertUnwindSafe(|| drop((connections, streams))));
-        if let Some(deadline) = self.context.draining {
+        if let Some(deadline) = self.context.stop_deadline {
             self.context.timers.set(deadline, Timer::Drain);
         }
         let shared = self.context.shared.clone();
@@ -703,10 +771,19 @@ impl<P: Platform> Worker<P> {
         drop(directory);
         for orphan in orphans {
             let reason = CloseReason::Refused("the stream was lost".to_owned());
-            shared.end_publisher(orphan.publisher, reason);
+            shared.stop_publishing(orphan.publisher, reason);
             self.call_next(orphan.id);
         }
         self.listeners.rebind(&mut self.context);
+        #[cfg(feature = "tls")]
+        if index == 0 {
+            self.watch_certificates_again();
+        }
+        self.relays_due = None;
+        if index == 0 {
+            shared.remind_of_host();
+        }
+        shared.wake_relays(index == 0);
         // Commands that were left when it panicked are carried out now.
         self.context.send(index, Command::Adopt);
         self.context.emit(Event::WorkerRestarted { worker: index });

@@ -76,7 +76,7 @@ pub(super) struct Subscriber {
     pub(super) connection: ConnectionId,
     /// Of that connection, which stays where it is while it plays.
     pub(super) slot: usize,
-    join: JoinId,
+    pub(super) join: JoinId,
     lane: Lane,
     pub(super) gate: Gate,
     attachment: Attachment,
@@ -136,6 +136,7 @@ impl Players {
             message_stream,
             stream: id,
             join,
+            record: attempt.record.clone(),
         });
         audience.places.insert(join, audience.subscribers.len());
         audience.subscribers.push(Subscriber {
@@ -165,7 +166,7 @@ impl Players {
     pub(super) fn unsubscribe<P: Platform>(
         &mut self,
         context: &mut Context<P>,
-        playing: Playing,
+        playing: &Playing,
     ) -> bool {
         let id = playing.stream;
         let Some(audience) = self.audiences.get_mut(&id) else {
@@ -513,8 +514,10 @@ impl Subscriber {
         let lost_before = self.gate.dropped();
         queue.push_through(&mut self.gate, packet, &mut self.lane, now, config);
         let lost = self.gate.dropped() - lost_before;
-        let unreported = if self.loss_reported { 0 } else { lost };
-        self.loss_reported = self.gate.is_shedding() && (self.loss_reported || lost > 0);
+        let unreported = match lost > 0 || self.loss_reported {
+            true => self.note_loss(lost),
+            false => 0,
+        };
         if queue.len() > before {
             self.note_frame(packet, now);
         }
@@ -624,6 +627,13 @@ impl Subscriber {
                 session.notify_unpublished(self.lane.message_stream());
             }
         }
+    }
+
+    /// Frames were lost, or were before. Returns those that the host was not told of yet.
+    #[cold]
+    fn note_loss(&mut self, lost: u64) -> u64 {
+        let goes_on = std::mem::replace(&mut self.loss_reported, self.gate.is_shedding());
+        if goes_on { 0 } else { lost }
     }
 
     fn note_frame(&mut self, packet: &SharedPacket, now: Time) {

@@ -3,9 +3,10 @@
 use super::Worker;
 use super::connection::stage_name;
 use crate::metrics::{
-    ConnectionMetrics, DelayHistogram, StreamMetrics, SubscriberMetrics, WorkerMetrics,
-    WorkerReport,
+    ConnectionMetrics, DelayPercentiles, StreamMetrics, SubscriberMetrics, SubscriberReport,
+    WorkerMetrics, WorkerReport,
 };
+use crate::mobile::PowerStats;
 use crate::platform::Platform;
 
 impl<P: Platform> Worker<P> {
@@ -25,8 +26,14 @@ impl<P: Platform> Worker<P> {
                 bitrate_out: context.totals.rate_out.bits_per_second(now),
             },
             errors: context.totals.errors,
-            ignored: context.totals.ignored,
             dropped_frames: context.totals.dropped_frames,
+            power: PowerStats {
+                wake_ups: context.totals.wake_ups,
+                system_calls: context.totals.system_calls,
+                active: context.totals.active,
+            },
+            of_connections: context.totals.of_connections,
+            ended: context.totals.ended,
             ..WorkerReport::default()
         };
         for stream in self.streams.iter() {
@@ -49,15 +56,14 @@ impl<P: Platform> Worker<P> {
                 unfed_frames: stream.stats.unfed_frames,
                 gop_bytes: stream.gop().bytes(),
                 gop_frames: stream.gop().frames(),
+                delay: DelayPercentiles::default(),
+                has_series: stream.series.is_some(),
                 tracks: stream.tracks().list().to_vec(),
                 subscribers: Vec::new(),
             });
         }
         for connection in self.connections.iter() {
-            if let Some(delay) = &connection.delay {
-                report.delay.merge(delay);
-            }
-            report.ignored.add(&connection.session.ignored());
+            report.of_connections.add(&connection.uncounted());
             report.connections.push(ConnectionMetrics {
                 id: connection.id,
                 peer: connection.peer,
@@ -76,21 +82,29 @@ impl<P: Platform> Worker<P> {
                 let Some(connection) = self.connections.get(subscriber.slot) else {
                     continue;
                 };
-                let delay = connection.delay.as_deref().map(DelayHistogram::percentiles);
-                report.subscribers.push((
-                    id,
-                    SubscriberMetrics {
+                let Some(meter) = &connection.delay else {
+                    continue;
+                };
+                let delay = meter.histogram(now);
+                let first = connection.playing.first();
+                report.subscribers.push(SubscriberReport {
+                    stream: id,
+                    is_first: first.is_some_and(|playing| playing.join == subscriber.join),
+                    subscriber: SubscriberMetrics {
                         connection: subscriber.connection,
                         queue_packets: connection.queue.len(),
                         queue_bytes: connection.queue.bytes(),
                         queue_delay_ms: connection.queue.delay(now).as_millis() as u64,
                         dropped_frames: subscriber.gate.dropped(),
+                        messages: meter.sent().messages,
+                        bytes: meter.sent().bytes,
                         join_ms: subscriber
                             .first_frame
                             .map(|at| at.since(subscriber.since).as_millis() as u64),
-                        delay: delay.unwrap_or_default(),
+                        delay: delay.percentiles(),
                     },
-                ));
+                    delay,
+                });
             }
         }
         report

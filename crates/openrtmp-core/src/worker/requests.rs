@@ -1,5 +1,6 @@
 //! What peers ask for: connect, publish, play. Asked about, decided, carried out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
@@ -9,18 +10,19 @@ use super::Worker;
 use super::connection::{Connection, Playing, Publication};
 use super::lives;
 use super::players::Joining;
-use crate::access::{AccessAction, Asked, Attempt, Decision, Refusal, reason_text};
+use crate::access::{AccessAction, Answer, Asked, Attempt, Decision, KeyRecord, Refusal};
 use crate::addresses::AddressSlot;
 use crate::config::SecondPublisher;
 use crate::credit::InFlight;
+use crate::delay::DelayMeter;
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, PublisherId, StreamId};
+use crate::id::{PublisherId, StreamId};
 use crate::inbox::{Command, ConnectionCommand, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::Platform;
 use crate::secret::StreamName;
-use crate::stream::directory::{Claim, ClaimRules, Grant};
+use crate::stream::directory::{Claim, ClaimRules, Grant, Ticket};
 use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 
 /// Used when `access.decision_timeout` is zero.
@@ -35,6 +37,8 @@ pub(super) struct Request {
     pub(super) attempt: Attempt,
     /// How much of a stream is to be played; `None`: all.
     pub(super) duration: Option<Duration>,
+    /// What is published is to be recorded.
+    pub(super) record: bool,
 }
 
 /// A request that is not decided yet, or not carried out.
@@ -48,7 +52,7 @@ pub(super) enum WaitsFor {
     /// The host's decision, until then.
     Host(Time, Asked),
     /// The stream's present publisher, by leaving.
-    Publisher,
+    Publisher(Ticket),
     /// It is granted, and carried out on that worker, where the connection goes.
     Worker(usize),
 }
@@ -60,6 +64,7 @@ impl Request {
             message_stream,
             attempt,
             duration: None,
+            record: false,
         }
     }
 }
@@ -94,18 +99,30 @@ impl<P: Platform> Worker<P> {
     }
 
     /// The answer to a request, of the host or of time.
-    pub(super) fn decide(
-        &mut self,
-        slot: usize,
-        request: RequestId,
-        decision: Result<(), RejectReason>,
-    ) {
-        let Some(request) = self.take_pending(slot, request) else {
+    pub(super) fn decide(&mut self, slot: usize, request: RequestId, decision: Answer) {
+        let Some(mut request) = self.take_pending(slot, request) else {
             return;
         };
         match decision {
-            Ok(()) => self.grant(slot, request),
-            Err(reason) => self.refuse(slot, &request, reason),
+            Ok(granted) => {
+                request.attempt.was_decided = granted.decided;
+                if let Some(path) = granted.path
+                    && request.attempt.action != AccessAction::Connect
+                {
+                    let name = self.context.shared.host_name(&path);
+                    request.attempt.rename(name);
+                }
+                self.grant(slot, request);
+            }
+            Err(reason) => {
+                // What is not decided in time is no guess.
+                let is_guess = matches!(reason, RejectReason::Unauthorized(_));
+                let refusal = Refusal {
+                    is_guess,
+                    ..reason.into()
+                };
+                self.refuse(slot, &request, refusal);
+            }
         }
         self.after_decision(slot);
     }
@@ -172,7 +189,7 @@ impl<P: Platform> Worker<P> {
     pub(super) fn next_worker_of(&self, connection: &Connection<P::Stream>) -> Option<usize> {
         let worker = connection.pending.iter().find_map(|p| match p.waits_for {
             WaitsFor::Worker(worker) => Some(worker),
-            WaitsFor::Host(..) | WaitsFor::Publisher => None,
+            WaitsFor::Host(..) | WaitsFor::Publisher(_) => None,
         })?;
         match connection.is_idle_but_for_one_request() {
             true => Some(worker),
@@ -232,7 +249,10 @@ impl<P: Platform> Worker<P> {
         let publisher = PublisherId::Connection(id, request.message_stream);
         // The grant is on its way to the home before anybody else can look it up.
         let mut directory = shared.directory.lock();
-        let rules = ClaimRules::of(&self.context.config);
+        let rules = ClaimRules {
+            asked_to_record: request.record,
+            ..ClaimRules::of(&self.context.config)
+        };
         let claim = directory.claim(
             name,
             publisher,
@@ -283,12 +303,12 @@ impl<P: Platform> Worker<P> {
             Claim::Busy
                 if self.context.config.streams.second_publisher == SecondPublisher::Wait =>
             {
-                directory.wait(name, (id, request.id));
+                let ticket = directory.wait(name, (id, request.id));
                 drop(directory);
                 if let Some(connection) = self.connections.get_mut(slot) {
                     connection.pending.push(Pending {
                         request,
-                        waits_for: WaitsFor::Publisher,
+                        waits_for: WaitsFor::Publisher(ticket),
                     });
                 }
             }
@@ -369,7 +389,7 @@ impl<P: Platform> Worker<P> {
             return;
         };
         if connection.delay.is_none() {
-            connection.delay = Some(Box::default());
+            connection.delay = Some(DelayMeter::default());
             let unsent = self.context.config.queue.unsent_bytes;
             if unsent > 0
                 && let Err(error) = connection.transport.set_unsent_limit(unsent)
@@ -396,11 +416,22 @@ impl<P: Platform> Worker<P> {
     }
 
     pub(super) fn refuse(&mut self, slot: usize, request: &Request, refusal: impl Into<Refusal>) {
-        let Refusal { reason, closes } = refusal.into();
+        let refusal = refusal.into();
+        if refusal.is_guess {
+            self.context.shared.note_failure(&request.attempt);
+        }
+        let text = refusal.text().to_owned();
+        let code = refusal.reason.code(request.attempt.action.kind());
         let target = request.attempt.target();
         let target = self.context.shared.directory.lock().known(target);
-        self.report_access(slot, &request.attempt, &target, Some(&reason));
-        self.context.totals.errors.refused += 1;
+        match refusal.asks {
+            true => self.report_question(slot, &target, &text),
+            false => {
+                self.report_access(slot, &request.attempt, &target, Some((&text, code)));
+                self.context.totals.errors.refused += 1;
+            }
+        }
+        let Refusal { reason, closes, .. } = refusal;
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
@@ -411,47 +442,65 @@ impl<P: Platform> Worker<P> {
             // A player may try another stream; an encoder left hanging shows nothing.
             AccessAction::Play if !closes => self.connections.pump(&mut self.context, slot),
             AccessAction::Connect | AccessAction::Publish | AccessAction::Play => {
-                let text = reason_text(&reason).to_owned();
                 self.end(slot, CloseReason::Refused(text));
             }
         }
     }
 
-    fn report_access(
+    /// What was decided of an attempt: a line, and an event. `refused`: why, and the code of
+    /// the status that the peer gets.
+    pub(super) fn report_access(
         &mut self,
         slot: usize,
         attempt: &Attempt,
         target: &StreamName,
-        refused: Option<&RejectReason>,
+        refused: Option<(&str, &str)>,
     ) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let action = attempt.action;
-        let reason = refused.map(reason_text).unwrap_or_default();
-        let (peer, id) = (connection.peer, connection.id);
-        if refused.is_none() {
-            lives::granted(&self.context, connection, action, target);
-        } else if self.context.may_log(Cause::Refused, log::Level::Warn) {
-            let software = connection.software.as_ref();
-            log::warn!(peer:% = peer, connection:% = id, software = software; "{} {target} refused: {reason}", action.as_str());
+        match refused {
+            None => {
+                self.context.shared.note_success(attempt);
+                lives::report_granted(&self.context, connection, attempt, target);
+            }
+            Some((reason, code)) => {
+                lives::report_refused(&self.context, connection, attempt, target, reason, code);
+            }
         }
+        let (reason, _) = refused.unwrap_or_default();
         self.context.emit(Event::Access {
-            action,
-            connection: id,
-            peer,
+            action: attempt.action,
+            connection: connection.id,
+            peer: connection.peer,
             target: target.clone(),
+            user: attempt.claimed_user().map(str::to_owned),
             granted: refused.is_none(),
             reason: reason.to_owned(),
         });
     }
 
+    /// Somebody was asked who it is, and comes back with the answer, if it has one.
+    fn report_question(&self, slot: usize, target: &StreamName, text: &str) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        if self.context.may_log(Cause::Granted, log::Level::Info) {
+            let (peer, id) = (connection.peer, connection.id);
+            let software = connection.software.as_ref();
+            log::info!(peer:% = peer, connection:% = id, software = software; "connect {target}: {text}");
+        }
+    }
+
     /// A request that will not be answered any more.
-    pub(super) fn withdraw(&mut self, connection: ConnectionId, pending: &Pending) {
-        if let WaitsFor::Publisher = pending.waits_for {
+    pub(super) fn withdraw(&mut self, slot: usize, pending: &Pending) {
+        let attempt = &pending.request.attempt;
+        let why = Some(("it was over before it was decided", ""));
+        self.report_access(slot, attempt, attempt.target(), why);
+        if let WaitsFor::Publisher(ticket) = pending.waits_for {
             let name = &pending.request.attempt.stream;
             let mut directory = self.context.shared.directory.lock();
-            directory.stop_waiting(name, connection);
+            directory.stop_waiting(name, ticket);
         }
     }
 
@@ -469,7 +518,7 @@ impl<P: Platform> Worker<P> {
     pub(super) fn unpublish(&mut self, publication: &Publication, departure: Departure) {
         let (stream, epoch) = (publication.stream, publication.epoch);
         if publication.home == self.context.index {
-            self.end_publication(stream, epoch, departure);
+            self.publisher_left(stream, epoch, departure);
         } else {
             let over = Command::Unpublish {
                 stream,
@@ -481,10 +530,10 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A stream that lives here has lost its publisher.
-    pub(super) fn end_publication(&mut self, stream: StreamId, epoch: u32, departure: Departure) {
+    pub(super) fn publisher_left(&mut self, stream: StreamId, epoch: u32, departure: Departure) {
         if self
             .streams
-            .end_publication(&mut self.context, stream, epoch, departure)
+            .publisher_left(&mut self.context, stream, epoch, departure)
         {
             self.notify_players(stream, StreamNews::Ended);
         }
@@ -496,7 +545,7 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A subscription of a connection here is over.
-    pub(super) fn unsubscribe(&mut self, playing: Playing) {
+    pub(super) fn unsubscribe(&mut self, playing: &Playing) {
         if self.players.unsubscribe(&mut self.context, playing) {
             let (stream, here) = (playing.stream, self.context.index);
             self.streams.forget_worker(&self.context, stream, here);
@@ -517,7 +566,7 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A connection here may no longer publish.
-    pub(super) fn end_publish(&mut self, slot: usize, stream: u32, reason: CloseReason) {
+    pub(super) fn stop_publishing(&mut self, slot: usize, stream: u32, reason: CloseReason) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
@@ -526,7 +575,7 @@ impl<P: Platform> Worker<P> {
             return;
         };
         let publication = publishing.swap_remove(index);
-        connection.session.end_publish(stream, reason.detail());
+        connection.session.stop_publishing(stream, reason.detail());
         // If it was not read for want of credit, it is now.
         self.connections.mark_unread(slot);
         self.unpublish(&publication, Departure::of(&reason));
@@ -547,7 +596,69 @@ impl<P: Platform> Worker<P> {
             if let Some(slot) = self.connections.slot_of(connection) {
                 self.guarded(slot, |worker, slot| {
                     let reason = CloseReason::Refused("the key was revoked".to_owned());
-                    worker.end_publish(slot, stream, reason);
+                    worker.stop_publishing(slot, stream, reason);
+                });
+            }
+        }
+    }
+
+    /// Keys on record are others: what was begun with one that is gone ends.
+    pub(super) fn revoke_records(&mut self) {
+        let shared = self.context.shared.clone();
+        let ends_play = self.context.config.access.revoke_ends_play;
+        let is_gone = |record: &Option<Arc<KeyRecord>>| {
+            let record = record.as_ref();
+            record.is_some_and(|record| !shared.key_records.holds(record))
+        };
+        let (mut publishers, mut players) = (Vec::new(), Vec::new());
+        for connection in self.connections.iter() {
+            for p in &connection.publishing {
+                if is_gone(&p.attempt.record) {
+                    publishers.push((connection.id, p.message_stream));
+                }
+            }
+            if ends_play && connection.playing.iter().any(|p| is_gone(&p.record)) {
+                players.push(connection.id);
+            }
+        }
+        let reason = || CloseReason::Refused("the key was revoked".to_owned());
+        for (connection, stream) in publishers {
+            if let Some(slot) = self.connections.slot_of(connection) {
+                self.guarded(slot, |worker, slot| {
+                    worker.stop_publishing(slot, stream, reason());
+                });
+            }
+        }
+        for connection in players {
+            if let Some(slot) = self.connections.slot_of(connection) {
+                self.guarded(slot, |worker, slot| worker.stop_playing(slot, reason()));
+            }
+        }
+    }
+
+    /// A connection here may no longer play: it is told that what it plays is over.
+    fn stop_playing(&mut self, slot: usize, reason: CloseReason) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        for playing in &connection.playing {
+            connection
+                .session
+                .notify_unpublished(playing.message_stream);
+        }
+        self.end(slot, reason);
+    }
+
+    /// A user is none any more, or has another password.
+    pub(super) fn end_user(&mut self, user: &str) {
+        let is_theirs = |c: &&Connection<P::Stream>| c.user.as_deref() == Some(user);
+        let connections = self.connections.iter().filter(is_theirs);
+        for id in connections.map(|c| c.id).collect::<Vec<_>>() {
+            if let Some(slot) = self.connections.slot_of(id) {
+                self.guarded(slot, |worker, slot| {
+                    let reason = "the user is none any more, or has another password";
+                    worker.end(slot, CloseReason::Refused(reason.to_owned()));
+                    worker.connections.settle(&mut worker.context, slot);
                 });
             }
         }
@@ -556,14 +667,16 @@ impl<P: Platform> Worker<P> {
     /// The server stops: who publishes, and who can connect again elsewhere, is asked to
     /// leave and has the time of the stop for it. Who only plays is told that it is over
     /// and goes once that is sent; who does nothing goes at once.
-    pub(super) fn announce_stop(&mut self, slot: usize) {
+    pub(super) fn notify_stop(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
         if connection.publishing.is_empty() && connection.playing.is_empty() {
             return self.end(slot, CloseReason::ServerStopped);
         }
-        if connection.session.announce_stop() || !connection.publishing.is_empty() {
+        if connection.session.notify_stop("the server is stopping")
+            || !connection.publishing.is_empty()
+        {
             return self.connections.settle(&mut self.context, slot);
         }
         for playing in &connection.playing {
@@ -575,7 +688,7 @@ impl<P: Platform> Worker<P> {
     }
 
     /// The last words before force: players learn that it is over.
-    pub(super) fn say_goodbye(&mut self, slot: usize) {
+    pub(super) fn notify_closing(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
@@ -585,6 +698,7 @@ impl<P: Platform> Worker<P> {
                 .notify_unpublished(playing.message_stream);
         }
         self.connections.pump(&mut self.context, slot);
-        self.connections.flush(&mut self.context, slot);
+        let now = self.context.platform.now();
+        self.connections.flush(&mut self.context, slot, now);
     }
 }

@@ -2,10 +2,14 @@
 //! met, its end brought about.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use openrtmp_protocol::session::{ClientMode, RejectReason, RequestId, SessionError, Stage};
+use openrtmp_protocol::command::code;
+use openrtmp_protocol::session::{
+    AuthRequest, ClientMode, RejectReason, RequestId, SessionError, Stage,
+};
 use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{Secret, Time};
 
@@ -13,17 +17,19 @@ use super::Worker;
 use super::connection::{Connection, Playing, Publication, Released, stage_name};
 use super::lives;
 use super::requests::{Request, WaitsFor};
-use super::session::{PLAYED, Session, SessionEvent};
+use super::session::{PLAYED, Refused, Session, SessionEvent};
 use super::work;
-use crate::access::{AccessAction, Attempt, Protocol};
+use crate::access::{AccessAction, Attempt, Login, Protocol};
 use crate::events::{CloseReason, Event};
 use crate::inbox::Command;
 use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
+use crate::relay::Refusal;
 use crate::secret::StreamName;
 use crate::stream::gate::Gate;
 use crate::stream::message::{Departure, PublisherMessage};
+use crate::transport;
 
 /// Bytes read at once. One buffer per worker, shared by its connections.
 const READ_BUFFER: usize = 256 * 1024;
@@ -47,6 +53,18 @@ impl<P: Platform> Worker<P> {
         if connection.lacks_credit() && !connection.is_ending() {
             return;
         }
+        if connection.proxy_header.is_some() && !connection.is_ending() {
+            if let Err(reason) = self.hear_proxy(slot) {
+                return self.connections.doom(slot, reason);
+            }
+            let heard = |c: &Connection<P::Stream>| c.proxy_header.is_none();
+            if !self.connections.get(slot).is_some_and(heard) {
+                return self.connections.settle(&mut self.context, slot);
+            }
+        }
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
         let unhandled = std::mem::take(&mut connection.unhandled);
         let end = match self.input(slot, &unhandled, began) {
             true => self.read_socket(slot, began),
@@ -61,6 +79,9 @@ impl<P: Platform> Worker<P> {
                 true => connection.hold(now),
                 false => connection.let_go(now),
             }
+        }
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.note_handshake(now);
         }
         match end {
             Some(reason) => self.connections.doom(slot, reason),
@@ -96,10 +117,12 @@ impl<P: Platform> Worker<P> {
                 true => SMALL_READ,
                 false => READ_BUFFER,
             };
-            match connection
+            let read = connection
                 .transport
-                .read(&mut buffer[..at_once.min(budget)])
-            {
+                .read(&mut buffer[..at_once.min(budget)]);
+            self.context.work += connection.transport.take_work();
+            self.context.totals.system_calls += 1;
+            match read {
                 Ok(0) => break Some(CloseReason::Peer),
                 Ok(n) => {
                     budget -= n;
@@ -114,8 +137,27 @@ impl<P: Platform> Worker<P> {
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break None,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => break Some(CloseReason::Network(e.to_string())),
+                // A transport may have worked and found nothing for us.
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                    if self.context.work - began >= work::SLICE {
+                        self.connections.mark_unread(slot);
+                        break None;
+                    }
+                }
+                // Of one that publishes nothing, nothing can have been cut off.
+                Err(e)
+                    if e.kind() == io::ErrorKind::UnexpectedEof
+                        && connection.publishing.is_empty() =>
+                {
+                    break Some(CloseReason::Peer);
+                }
+                Err(e) => match transport::failure(&e) {
+                    Some(failure) => {
+                        self.transport_failed(slot, failure);
+                        break None;
+                    }
+                    None => break Some(CloseReason::Network(e.to_string())),
+                },
             }
         };
         self.read_buffer = buffer;
@@ -194,6 +236,7 @@ impl<P: Platform> Worker<P> {
                 #[cfg(test)]
                 assert!(!media.payload.ends_with(crate::sim_tests::PANIC.as_bytes()));
                 let id = connection.id;
+                connection.media_messages += 1;
                 let Some(publication) = connection.publication(media.stream) else {
                     return;
                 };
@@ -225,6 +268,7 @@ impl<P: Platform> Worker<P> {
                 }
             }
             SessionEvent::HandshakeDone { echo_matched } => {
+                connection.handshake = self.context.now.since(connection.opened);
                 if !echo_matched && self.context.may_log(Cause::Tolerated, log::Level::Info) {
                     log::info!(
                         peer:% = connection.peer, connection:% = connection.id;
@@ -235,13 +279,24 @@ impl<P: Platform> Worker<P> {
             SessionEvent::Request {
                 request,
                 message_stream,
-                wish,
+                mut wish,
             } => {
                 let shared = &self.context.shared;
                 let query = wish.query.reveal();
+                let (mut is_loop, mut login) = (false, None);
                 if wish.action == AccessAction::Connect {
-                    connection.app = shared.peer_name(&wish.app, query);
+                    // As the names of streams are read, so that rules and hosts are asked
+                    // about one app by one name.
+                    let path = openrtmp_protocol::StreamName::join(&wish.app, "name");
+                    connection.app = shared.peer_name(path.app(), query);
                     connection.software = shown(&wish.software).to_string().into();
+                    let longest = 2 * shared.config().limits.session.name_bytes;
+                    if wish.tc_url.reveal().len() <= longest {
+                        connection.tc_url = Arc::new(std::mem::take(&mut wish.tc_url));
+                    }
+                    let id = connection.id;
+                    is_loop = shared.came_through(id, wish.via);
+                    login = self.log_in(slot, wish.will_publish, wish.auth.as_ref());
                     self.take_place(slot);
                 }
                 self.context.work += work::REQUEST;
@@ -249,25 +304,32 @@ impl<P: Platform> Worker<P> {
                 let Some(connection) = self.connections.get(slot) else {
                     return;
                 };
-                let name = match &wish.name {
-                    Some(name) => shared.peer_name(name.reveal(), query),
-                    None => shared.host_name(""),
+                let (name, record) = match &wish.name {
+                    Some(name) => shared.requested(wish.action, name.reveal(), query),
+                    None => (shared.host_name(""), None),
                 };
-                let duration = wish.duration;
+                let (duration, is_recorded) = (wish.duration, wish.record);
+                let plain = attempt(connection, wish.action, name);
                 let attempt = Attempt {
                     query: wish.query,
-                    ..attempt(connection, wish.action, name)
+                    is_loop,
+                    record,
+                    login: login.unwrap_or(plain.login),
+                    will_publish: wish.will_publish,
+                    ..plain
                 };
                 let request = Request::new(request, message_stream, attempt);
                 self.ask(
                     slot,
                     Request {
                         duration,
+                        record: is_recorded,
                         ..request
                     },
                 );
             }
             SessionEvent::Ready => self.begin_errand(slot),
+            SessionEvent::Reconnect(tc_url) => self.reconnect(slot, tc_url.as_deref()),
             SessionEvent::PublishEnd { message_stream } => {
                 let publishing = &mut connection.publishing;
                 let of_this = |p: &Publication| p.message_stream == message_stream;
@@ -283,7 +345,7 @@ impl<P: Platform> Worker<P> {
                 let of_this = |p: &Playing| p.message_stream == message_stream;
                 if let Some(index) = playing.iter().position(of_this) {
                     let played = playing.swap_remove(index);
-                    self.unsubscribe(played);
+                    self.unsubscribe(&played);
                 }
             }
             SessionEvent::Pause {
@@ -312,10 +374,11 @@ impl<P: Platform> Worker<P> {
             SessionEvent::Withdrawn { request } => {
                 let pending = &mut connection.pending;
                 if let Some(index) = pending.iter().position(|p| p.request.id == request) {
-                    let (id, pending) = (connection.id, pending.swap_remove(index));
-                    self.withdraw(id, &pending);
+                    let pending = pending.swap_remove(index);
+                    self.withdraw(slot, &pending);
                 }
             }
+            SessionEvent::Refused(refused) => self.refused(slot, *refused),
             SessionEvent::LimitReached(limit) => {
                 let id = connection.id;
                 if let Some(limit) = Limit::of_session(limit) {
@@ -329,6 +392,43 @@ impl<P: Platform> Worker<P> {
                 }
             }
         }
+    }
+
+    /// A session has refused something, which is an attempt like any other.
+    fn refused(&mut self, slot: usize, refused: Refused) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let shared = &self.context.shared;
+        let name = shared.peer_name(refused.name.reveal(), refused.query.reveal());
+        let mut attempt = attempt(connection, refused.action, name.clone());
+        if refused.action == AccessAction::Connect {
+            attempt.app = name;
+        }
+        self.context.totals.errors.refused += 1;
+        let why = Some((refused.reason, refused.code));
+        self.report_access(slot, &attempt, attempt.target(), why);
+    }
+
+    /// Who a peer is that connects and says this of itself.
+    fn log_in(
+        &mut self,
+        slot: usize,
+        will_publish: bool,
+        request: Option<&AuthRequest>,
+    ) -> Option<Login> {
+        let users = &self.context.shared.users;
+        // Whoever says it without being asked may be a user all the same.
+        let asks = users.demands(will_publish) || request.is_some() && users.demands(true);
+        let login = match asks {
+            true => users.login(self.context.now, request),
+            false => return None,
+        };
+        self.context.work += work::REQUEST;
+        if let Login::User(user) = &login {
+            self.connections.get_mut(slot)?.user = Some(user.clone());
+        }
+        Some(login)
     }
 
     /// The other server granted what we connected for: the rest is ours to do.
@@ -350,8 +450,38 @@ impl<P: Platform> Worker<P> {
         if !connection.publishing.is_empty() || !connection.playing.is_empty() {
             return;
         }
+        if let Session::Client(client) = &connection.session
+            && let (ClientMode::Play, Some(id)) = (errand.mode, client.session.server_id())
+        {
+            self.context.shared.came_through(connection.id, vec![id]);
+        }
         let attempt = attempt(connection, action, errand.name.clone());
         self.grant(slot, Request::new(RequestId(0), message_stream, attempt));
+    }
+
+    /// The other server asks to connect again. A relay does.
+    fn reconnect(&mut self, slot: usize, tc_url: Option<&str>) {
+        let Some(connection) = self.connections.get(slot) else {
+            return;
+        };
+        let Some(errand) = connection.session.errand().filter(|e| e.is_relay) else {
+            return;
+        };
+        let url = match tc_url {
+            Some(tc_url) => errand.url.redirected(tc_url).ok(),
+            None => Some(errand.url.clone()),
+        };
+        let refusal = Refusal {
+            code: code::CONNECT_RECONNECT_REQUEST.to_owned(),
+            redirect: url,
+        };
+        self.context
+            .shared
+            .relays
+            .lock()
+            .refused(connection.id, refusal);
+        let reason = "the other server asked to connect again".to_owned();
+        self.end(slot, CloseReason::Refused(reason));
     }
 
     /// A deadline of this connection has come, or came and went.
@@ -381,8 +511,20 @@ impl<P: Platform> Worker<P> {
         if !connection.is_ending() {
             let stage = connection.stage();
             let is_read = connection.io.held_since.is_none();
+            if is_read && due(connection.shaken_by) {
+                let limit = Limit::TlsHandshakeTimeout;
+                self.context.totals.errors.timeout += 1;
+                self.context.report_limit(limit, Some(connection.id));
+                let ms = limit.value(&self.context.config);
+                let what = match connection.proxy_header {
+                    Some(_) => "PROXY protocol: no header",
+                    None => "TLS: no handshake",
+                };
+                let reason = format!("{what} within {ms} ms, {limit}");
+                return self.connections.doom(slot, CloseReason::Protocol(reason));
+            }
             if is_read
-                && due(connection.session.poll_timeout())
+                && due(connection.session_deadline())
                 && let Err(error) = connection.session.handle_timeout(now)
             {
                 self.context.totals.errors.timeout += 1;
@@ -461,7 +603,7 @@ impl<P: Platform> Worker<P> {
             };
             let ms = limit.value(&config);
             let reason = CloseReason::Network(format!("{what} for {ms} ms, {limit}"));
-            self.end_publish(slot, message_stream, reason);
+            self.stop_publishing(slot, message_stream, reason);
         }
     }
 
@@ -473,7 +615,7 @@ impl<P: Platform> Worker<P> {
         // An answer that was given in time counts, though it is still on its way.
         let is_late = |waits_for: &WaitsFor| match waits_for {
             WaitsFor::Host(until, asked) => *until <= now && asked.0.settle(),
-            WaitsFor::Publisher | WaitsFor::Worker(_) => false,
+            WaitsFor::Publisher(_) | WaitsFor::Worker(_) => false,
         };
         let late = connection.pending.iter().filter(|p| is_late(&p.waits_for));
         let late: Vec<_> = late.map(|p| p.request.id).collect();
@@ -485,14 +627,44 @@ impl<P: Platform> Worker<P> {
         }
     }
 
+    /// What carries a connection cannot go on, for what its peer said. One line, and it
+    /// is closed, after the peer had a chance to hear why.
+    fn transport_failed(&mut self, slot: usize, failure: String) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if self.context.may_log(Cause::Violation, log::Level::Warn) {
+            log::warn!(
+                peer:% = connection.peer, connection:% = connection.id, stage = "tls";
+                "connection closed: {failure}"
+            );
+        }
+        self.context.totals.errors.protocol += 1;
+        let until = self.context.now + self.context.config.queue.stall_timeout;
+        let reason = CloseReason::Protocol(failure);
+        let departure = Departure::of(&reason);
+        connection.end.begin(reason, until);
+        self.release(slot, departure);
+        self.connections.mark_dirty(slot);
+    }
+
     /// The peer broke the protocol: one line, and it is closed, after what the
     /// session still had to say, if anything.
     /// `stage` is the one it was in: the error has closed the session.
     fn violation(&mut self, slot: usize, stage: Stage, error: &SessionError) {
+        if let SessionError::Authenticate(login) = error {
+            return self.connect_again(slot, login.clone());
+        }
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
         let stage = stage_name(stage);
+        let code = match error {
+            SessionError::Timeout { .. } => "timeout",
+            SessionError::Refused { .. } | SessionError::Unauthenticated(_) => "refused",
+            error if error.is_out_of_memory() => "limit",
+            _ => "protocol",
+        };
         // The other server of an outgoing connection may repeat the key in our URL.
         let error_text = match connection.session.errand() {
             Some(errand) => errand.url.masked_in(&error.to_string()),
@@ -500,14 +672,30 @@ impl<P: Platform> Worker<P> {
         };
         if self.context.may_log(Cause::Violation, log::Level::Warn) {
             log::warn!(
-                peer:% = connection.peer, connection:% = connection.id, stage = stage;
+                peer:% = connection.peer, connection:% = connection.id, stage = stage, code = code;
                 "connection closed: {error_text}"
             );
         }
         if let Some(limit) = Limit::of_session_error(error, &self.context.config) {
             self.context.report_limit(limit, Some(connection.id));
         }
-        if let SessionError::Refused { .. } = error {
+        let refused = match error {
+            SessionError::Refused { code, redirect, .. } => Some((&**code, redirect.as_ref())),
+            SessionError::Unauthenticated(_) => Some((code::CONNECT_REJECTED, None)),
+            _ => None,
+        };
+        if let Some((code, redirect)) = refused {
+            if let Some(errand) = connection.session.errand().filter(|e| e.is_relay) {
+                let refusal = Refusal {
+                    code: errand.url.masked_in(&shown(code).to_string()),
+                    redirect: redirect.and_then(|to| errand.url.redirected(to).ok()),
+                };
+                self.context
+                    .shared
+                    .relays
+                    .lock()
+                    .refused(connection.id, refusal);
+            }
             return self.end(slot, CloseReason::Refused(error_text));
         }
         let text = format!("{stage}: {error_text}");
@@ -524,7 +712,7 @@ impl<P: Platform> Worker<P> {
     /// plays ends now.
     pub(super) fn end(&mut self, slot: usize, reason: CloseReason) {
         if let Some(connection) = self.connections.get_mut(slot) {
-            connection.session.say_goodbye();
+            connection.session.notify_closing();
         }
         let departure = Departure::of(&reason);
         self.connections.end(&mut self.context, slot, reason);
@@ -542,10 +730,11 @@ impl<P: Platform> Worker<P> {
         let Some(mut connection) = self.connections.remove(&mut self.context, slot) else {
             return;
         };
+        connection.transport.say_goodbye();
         let reason = std::mem::take(&mut connection.end).into_reason(reason);
-        lives::closed(&self.context, &connection, &reason);
-        let ignored = connection.session.ignored();
-        self.context.totals.ignored.add(&ignored);
+        lives::report_closed(&self.context, &connection, &reason);
+        let counts = connection.uncounted();
+        self.context.totals.of_connections.add(&counts);
         let (id, peer) = (connection.id, connection.peer);
         if matches!(reason, CloseReason::Network(_)) {
             self.context.totals.errors.network += 1;
@@ -554,6 +743,13 @@ impl<P: Platform> Worker<P> {
         shared.locations.remove(id);
         shared.newcomers.forget(connection.opened, id);
         shared.connections.fetch_sub(1, Ordering::AcqRel);
+        shared.drain.left(connection.is_guest().into());
+        if connection.proxy_header.is_some() {
+            self.context.emit(Event::ConnectionOpened {
+                connection: id,
+                peer,
+            });
+        }
         self.context.emit(Event::ConnectionClosed {
             connection: id,
             peer,
@@ -566,7 +762,6 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let id = connection.id;
         let Released {
             publishing,
             playing,
@@ -576,10 +771,10 @@ impl<P: Platform> Worker<P> {
             self.unpublish(&publication, departure);
         }
         for played in playing {
-            self.unsubscribe(played);
+            self.unsubscribe(&played);
         }
         for request in pending {
-            self.withdraw(id, &request);
+            self.withdraw(slot, &request);
         }
     }
 }
@@ -591,6 +786,7 @@ fn attempt<S: Stream>(
     name: StreamName,
 ) -> Attempt {
     let protocol = match connection.session {
+        Session::Server(_) if connection.transport.is_tls() => Protocol::Rtmps,
         Session::Server(_) => Protocol::Rtmp,
         Session::Client(_) => Protocol::Outgoing,
     };
@@ -601,7 +797,16 @@ fn attempt<S: Stream>(
         connection: Some(connection.id),
         app: connection.app.clone(),
         stream: name,
+        asked_as: None,
         query: Secret::default(),
+        record: None,
+        tc_url: connection.tc_url.clone(),
+        client: connection.software.clone(),
+        certificate: connection.transport.peer_certificate(),
+        login: connection.user.clone().map_or(Login::Unasked, Login::User),
+        will_publish: false,
+        was_decided: false,
+        is_loop: false,
         over_limit: connection.over_limit,
     }
 }

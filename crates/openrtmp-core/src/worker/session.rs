@@ -6,8 +6,9 @@ use bytes::Bytes;
 use openrtmp_protocol::command::{Level, Status, code};
 use openrtmp_protocol::media::FourCc;
 use openrtmp_protocol::session::{
-    Capabilities, ClientEvent, ClientSession, Media, MediaKind, RejectReason, RequestId,
-    ServerEvent, ServerSession, SessionError, SessionLimit, Stage,
+    AuthRequest, Capabilities, ClientEvent, ClientSession, Media, MediaKind, PublishKind,
+    RejectReason, RequestId, RequestKind, ServerEvent, ServerSession, SessionError, SessionLimit,
+    Stage,
 };
 use openrtmp_protocol::{Secret, Time};
 
@@ -31,6 +32,8 @@ pub(super) enum Session {
 pub(super) struct Client {
     pub(super) session: ClientSession,
     pub(super) errand: Errand,
+    /// When it was asked for.
+    pub(super) began: Time,
 }
 
 /// What happened in a session.
@@ -46,7 +49,7 @@ pub(super) enum SessionEvent {
     Request {
         request: RequestId,
         message_stream: u32,
-        wish: Wish,
+        wish: Box<Wish>,
     },
     /// A request is gone before it was answered.
     Withdrawn { request: RequestId },
@@ -64,10 +67,25 @@ pub(super) enum SessionEvent {
     },
     /// The other server granted what we connected for, or has the stream again.
     Ready,
+    /// The other server asks to connect again, at this `tcUrl` if it names one.
+    Reconnect(Option<String>),
     /// More than a limit was asked for, and refused.
     LimitReached(SessionLimit),
+    /// The session has refused something.
+    Refused(Box<Refused>),
     /// Something odd that is put up with.
     Tolerated(String),
+}
+
+/// What a session refused by itself, having told the peer.
+pub(super) struct Refused {
+    pub(super) action: AccessAction,
+    /// The app of `connect`, or the stream.
+    pub(super) name: openrtmp_protocol::StreamName,
+    pub(super) query: Secret,
+    /// The code of the status that the peer got.
+    pub(super) code: &'static str,
+    pub(super) reason: &'static str,
 }
 
 /// What a request asks for.
@@ -78,10 +96,18 @@ pub(super) struct Wish {
     /// The stream, of `publish` and `play`.
     pub(super) name: Option<openrtmp_protocol::StreamName>,
     pub(super) query: Secret,
-    /// Who the peer says it is, of `connect`.
+    /// Who the peer says it is, and the URL that it has, of `connect`.
     pub(super) software: String,
+    pub(super) tc_url: Secret,
     /// How much of the stream is wanted, of `play`; `None`: all.
     pub(super) duration: Option<Duration>,
+    /// The stream is to be recorded, of `publish`.
+    pub(super) record: bool,
+    /// The servers that a relay's stream has come through, of `connect`.
+    pub(super) via: Vec<u64>,
+    /// Who the peer says it is, and whether it will publish, of `connect`.
+    pub(super) auth: Option<AuthRequest>,
+    pub(super) will_publish: bool,
 }
 
 impl Session {
@@ -295,17 +321,16 @@ impl Session {
     }
 
     /// The peer may no longer publish on a message stream.
-    pub(super) fn end_publish(&mut self, message_stream: u32, reason: &str) {
+    pub(super) fn stop_publishing(&mut self, message_stream: u32, reason: &str) {
         if let Session::Server(session) = self {
             let status = Status::error(code::PUBLISH_BAD_NAME, reason);
             session.end_publish(message_stream, &status);
         }
     }
 
-    /// The server stops: whoever can is asked to connect again, the others are told.
+    /// The server stops, or is suspended: whoever can is asked to connect again, the others are told.
     /// True for those who can: they leave by themselves.
-    pub(super) fn announce_stop(&mut self) -> bool {
-        let text = "the server is stopping";
+    pub(super) fn notify_stop(&mut self, text: &str) -> bool {
         match self {
             Session::Server(session) => {
                 let asked = session.request_reconnect(None, text);
@@ -321,8 +346,28 @@ impl Session {
         }
     }
 
+    /// Whether `connect` was granted.
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(
+            self.stage(),
+            Stage::Connected | Stage::Publishing | Stage::Playing
+        )
+    }
+
+    /// The server is drained: whoever can is asked to connect again, there if that is
+    /// said. The others are told that it is over if it `is_over` for them.
+    pub(super) fn ask_to_leave(&mut self, to: Option<&str>, is_over: bool) {
+        let text = "the server is being drained";
+        let Session::Server(session) = self else {
+            return;
+        };
+        if !session.request_reconnect(to, text) && is_over {
+            session.send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, text));
+        }
+    }
+
     /// Says what is to be said before we end the connection.
-    pub(super) fn say_goodbye(&mut self) {
+    pub(super) fn notify_closing(&mut self) {
         if let Session::Client(client) = self {
             client.session.close();
         }
@@ -339,6 +384,7 @@ fn of_client(event: ClientEvent) -> Option<SessionEvent> {
             echo_matched: summary.echo_matched,
         },
         ClientEvent::Ready => SessionEvent::Ready,
+        ClientEvent::ReconnectRequest(tc_url) => SessionEvent::Reconnect(tc_url),
         ClientEvent::Status(status) => match status.code.as_str() {
             code::PLAY_PUBLISH_NOTIFY => SessionEvent::Ready,
             code::PLAY_UNPUBLISH_NOTIFY => SessionEvent::PublishEnd {
@@ -357,7 +403,7 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
     let request = |request, message_stream, wish| SessionEvent::Request {
         request,
         message_stream,
-        wish,
+        wish: Box::new(wish),
     };
     Some(match event {
         ServerEvent::Media(media) => SessionEvent::Media(media),
@@ -370,11 +416,16 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
         } => {
             let wish = Wish {
                 action: AccessAction::Connect,
+                will_publish: connect.announces_publish(),
+                auth: connect.auth,
                 app: connect.app,
                 name: None,
                 query: connect.query,
                 software: connect.flash_version,
+                tc_url: connect.tc_url,
                 duration: None,
+                record: false,
+                via: connect.via,
             };
             request(id, 0, wish)
         }
@@ -383,8 +434,12 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
             stream,
             name,
             query,
-            ..
-        } => request(id, stream, Wish::of(AccessAction::Publish, name, query)),
+            kind,
+        } => {
+            let wish = Wish::of(AccessAction::Publish, name, query);
+            let record = matches!(kind, PublishKind::Record | PublishKind::Append);
+            request(id, stream, Wish { record, ..wish })
+        }
         ServerEvent::Play {
             request: id,
             stream,
@@ -424,6 +479,23 @@ fn of_server(event: ServerEvent) -> Option<SessionEvent> {
         }
         ServerEvent::Withdrawn { request } => SessionEvent::Withdrawn { request },
         ServerEvent::LimitReached(limit) => SessionEvent::LimitReached(limit),
+        ServerEvent::Refused {
+            kind,
+            name,
+            query,
+            code,
+            reason,
+        } => SessionEvent::Refused(Box::new(Refused {
+            action: match kind {
+                RequestKind::Connect => AccessAction::Connect,
+                RequestKind::Publish => AccessAction::Publish,
+                RequestKind::Play => AccessAction::Play,
+            },
+            name,
+            query,
+            code,
+            reason,
+        })),
         ServerEvent::Tolerated(what) => SessionEvent::Tolerated(what),
         _ => return None,
     })
@@ -437,7 +509,12 @@ impl Wish {
             name: Some(name),
             query,
             software: String::new(),
+            tc_url: Secret::default(),
             duration: None,
+            record: false,
+            via: Vec::new(),
+            auth: None,
+            will_publish: false,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::session::MediaKind;
 
 use super::context::Context;
@@ -19,6 +20,7 @@ use crate::id::{PublisherId, StreamId};
 use crate::inbox::{Command, ConnectionCommand, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
+use crate::mobile::MemoryLevel;
 use crate::platform::Platform;
 use crate::secret::StreamName;
 use crate::stream::clock::{Irregularity, Oddity};
@@ -26,9 +28,11 @@ use crate::stream::directory::Grant;
 use crate::stream::feed::{Feed, Offered};
 use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
+use crate::stream::picture::PictureNews;
 use crate::stream::stream::Stream;
 use crate::stream::tap_queue::{TapQueue, TapSink};
 use crate::stream::tracks::Doubt;
+use crate::sync::lock;
 
 /// How long the publisher whose turn it is may take to claim a stream.
 const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
@@ -59,10 +63,12 @@ impl Streams {
         let now = context.now;
         let known = self.streams.contains_key(&grant.id);
         let budget = &context.shared.budget;
-        let stream = self
-            .streams
-            .entry(grant.id)
-            .or_insert_with(|| Stream::new(grant.id, grant.name.clone(), now, budget));
+        let stream = self.streams.entry(grant.id).or_insert_with(|| {
+            let mut stream = Stream::new(grant.id, grant.name.clone(), now, budget);
+            let most = context.config.metrics.streams;
+            stream.series = lock(&context.shared.series).take(&grant.name, most);
+            stream
+        });
         // Not what the directory saw: the one before may have left meanwhile.
         let takeover = stream.publisher.is_some();
         let replaced = takeover.then(|| match stream.connection() {
@@ -73,16 +79,20 @@ impl Streams {
         for worker in grant.workers {
             stream.add_feed(worker, &context.config);
         }
-        if known {
-            stream.taps.iter_mut().for_each(TapSink::push_republished);
-        } else {
-            for tap in grant.taps.into_iter().filter(|tap| tap.wants(&grant.name)) {
+        stream.asked = grant.asked;
+        let wants = |tap: &TapQueue| tap.wants(&grant.name, grant.asked);
+        // Another publisher may want to be recorded where the one before did not, or the
+        // other way round.
+        stream.taps.retain(|sink| sink.is_wanted(wants));
+        stream.taps.iter_mut().for_each(TapSink::push_republished);
+        for tap in grant.taps.into_iter().filter(|tap| wants(tap)) {
+            if !stream.taps.iter().any(|sink| sink.is_of(&tap)) {
                 let start = stream.tap_start(&[]);
                 stream.taps.push(TapSink::attach(tap, start, now));
             }
         }
         let (name, connection) = (stream.name.clone(), stream.connection());
-        lives::published(context, stream, replaced);
+        lives::report_published(context, stream, replaced);
         context.emit(Event::StreamPublished {
             stream: grant.id,
             name,
@@ -130,6 +140,7 @@ impl Streams {
         if stream.epoch != epoch || stream.publisher.is_none() {
             return;
         }
+        stream.audio_only = context.conditions.audio_only;
         let ingested = stream.ingest(
             kind,
             timestamp,
@@ -143,6 +154,9 @@ impl Streams {
         }
         if let Some(doubt) = ingested.doubt {
             report_doubt(context, stream, doubt);
+        }
+        if let Some(news) = ingested.picture {
+            report_picture(context, stream, news);
         }
         if ingested.tracks_changed && !stream.taps.is_empty() {
             let tracks = stream.tracks().list().into();
@@ -181,7 +195,7 @@ impl Streams {
 
     /// A stream's publisher is gone. Idempotent; an earlier publisher's end changes
     /// nothing. True if players of this worker are to be told that the stream is over.
-    pub(super) fn end_publication<P: Platform>(
+    pub(super) fn publisher_left<P: Platform>(
         &mut self,
         context: &mut Context<P>,
         id: StreamId,
@@ -202,15 +216,18 @@ impl Streams {
         let grace = match context.is_stopping() || crowded {
             true => Duration::ZERO,
             false => match departure {
-                Departure::Lost => context.config.streams.republish_grace,
+                Departure::Lost => {
+                    let grace = context.config.streams.republish_grace;
+                    grace.max(context.conditions.grace)
+                }
                 Departure::Goodbye => context.config.streams.goodbye_grace,
             },
         };
         let is_lost = departure == Departure::Lost;
         if let Some(stream) = self.streams.get(&id) {
-            lives::unpublished(context, stream, is_lost);
+            lives::report_unpublished(context, stream, is_lost);
         }
-        let next = context.shared.directory.lock().publisher_gone(id, epoch);
+        let next = context.shared.directory.lock().publisher_left(id, epoch);
         if let Some((connection, request)) = next {
             let stream = id;
             let command = ConnectionCommand::RetryPublish { request, stream };
@@ -249,7 +266,50 @@ impl Streams {
         }
     }
 
-    /// True as [`Streams::end_publication`] has it.
+    /// Time stands still while the server is suspended: a grace that is over is not.
+    pub(super) fn put_off(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.armed = None;
+        }
+    }
+
+    /// The graces that there were when the server was suspended go on for as long as they
+    /// had left.
+    pub(super) fn put_off_graces<P: Platform>(&mut self, context: &mut Context<P>, by: Duration) {
+        self.change_graces(context, |until| until + by);
+    }
+
+    /// Streams without publishers are kept at least so long from now on.
+    pub(super) fn keep<P: Platform>(&mut self, context: &mut Context<P>, grace: Duration) {
+        let until = context.now + grace;
+        self.change_graces(context, |before| before.max(until));
+    }
+
+    fn change_graces<P: Platform>(
+        &mut self,
+        context: &mut Context<P>,
+        change: impl Fn(Time) -> Time,
+    ) {
+        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        for id in ids {
+            if let Some(stream) = self.streams.get_mut(&id)
+                && let Some(until) = &mut stream.grace_until
+            {
+                *until = change(*until);
+                context.timers.disarm(Timer::Stream(id), &mut stream.armed);
+                self.arm_grace(context, id);
+            }
+        }
+    }
+
+    /// The device is short of memory: of what is kept for joiners some goes at once.
+    pub(super) fn shrink_caches(&mut self, level: MemoryLevel) {
+        for stream in self.streams.values_mut() {
+            stream.shrink_cache(level);
+        }
+    }
+
+    /// True as [`Streams::publisher_left`] has it.
     pub(super) fn on_grace_over<P: Platform>(
         &mut self,
         context: &mut Context<P>,
@@ -281,7 +341,7 @@ impl Streams {
         let streams: Vec<_> = self.streams.values().map(|s| (s.id, s.epoch)).collect();
         let mut ended = Vec::new();
         for (id, epoch) in streams {
-            if self.end_publication(context, id, epoch, Departure::Goodbye) {
+            if self.publisher_left(context, id, epoch, Departure::Goodbye) {
                 ended.push(id);
             }
         }
@@ -311,6 +371,7 @@ impl Streams {
         };
         context.timers.disarm(Timer::Stream(id), &mut stream.armed);
         let name = stream.name.clone();
+        count_ended(context, &stream);
         // Taps end before the host hears of it.
         drop(stream);
         context.emit(Event::StreamEnded { stream: id, name });
@@ -385,7 +446,7 @@ impl Streams {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        if !tap.wants(&stream.name) || stream.taps.iter().any(|t| t.is_of(&tap)) {
+        if !tap.wants(&stream.name, stream.asked) || stream.taps.iter().any(|t| t.is_of(&tap)) {
             return;
         }
         let snapshot = stream.snapshot(&context.shared.budget, context.now);
@@ -394,8 +455,8 @@ impl Streams {
     }
 
     /// The host wants a stream gone, whoever publishes it. True as
-    /// [`Streams::end_publication`] has it.
-    pub(super) fn end_publisher<P: Platform>(
+    /// [`Streams::publisher_left`] has it.
+    pub(super) fn end_stream<P: Platform>(
         &mut self,
         context: &mut Context<P>,
         id: StreamId,
@@ -412,15 +473,16 @@ impl Streams {
             }
             // It learns when it next writes.
             Some(PublisherId::Host(_)) => {
-                self.end_publication(context, id, stream.epoch, Departure::Goodbye)
+                self.publisher_left(context, id, stream.epoch, Departure::Goodbye)
             }
             None => false,
         }
     }
 
     /// The worker's streams are lost.
-    pub(super) fn give_up<P: Platform>(&self, context: &Context<P>) {
+    pub(super) fn give_up<P: Platform>(&self, context: &mut Context<P>) {
         for stream in self.streams.values() {
+            count_ended(context, stream);
             let (id, name) = (stream.id, stream.name.clone());
             if stream.publisher.is_some() {
                 let name = name.clone();
@@ -436,6 +498,14 @@ impl Streams {
         self.streams.values().all(|stream| {
             stream.feeds.is_empty() && matches!(stream.publisher, None | Some(PublisherId::Host(_)))
         })
+    }
+}
+
+/// What was counted of a stream stays counted, if its series do not end with it.
+fn count_ended<P: Platform>(context: &mut Context<P>, stream: &Stream) {
+    match &stream.series {
+        Some(label) => lock(&context.shared.series).give_back(label),
+        None => context.totals.ended.add(&(&stream.stats).into()),
     }
 }
 
@@ -538,11 +608,35 @@ fn report_doubt<P: Platform>(context: &Context<P>, stream: &Stream, doubt: Doubt
     }
 }
 
-fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
-    lives::tracks(context, stream);
-    if context.shared.events.is_none() {
+fn report_picture<P: Platform>(context: &Context<P>, stream: &Stream, news: PictureNews) {
+    let (id, name) = (stream.id, stream.name.clone());
+    // Publishers choose their times.
+    let log_limit = &context.shared.log_limit;
+    if !log_limit.admits(Cause::Picture, context.now) {
         return;
     }
+    match news {
+        PictureNews::Stopped(silence) => {
+            log::warn!(stream:% = name; "no picture for {silence:?}, while sound goes on");
+            context.emit(Event::VideoStopped {
+                stream: id,
+                name,
+                silence,
+            });
+        }
+        PictureNews::Resumed(silence) => {
+            log::info!(stream:% = name; "a picture again, after {silence:?}");
+            context.emit(Event::VideoResumed {
+                stream: id,
+                name,
+                silence,
+            });
+        }
+    }
+}
+
+fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
+    lives::report_tracks(context, stream);
     context.emit(Event::StreamTracks {
         stream: stream.id,
         name: stream.name.clone(),
@@ -557,6 +651,6 @@ fn over_bitrate<P: Platform>(context: &Context<P>, stream: &Stream, rate: u64) {
         let allowed = limit.value(&context.config);
         let reason = format!("{rate} bit/s, {limit} is {allowed}");
         let reason = CloseReason::Limit(reason);
-        context.shared.end_publisher(stream.publisher, reason);
+        context.shared.stop_publishing(stream.publisher, reason);
     }
 }

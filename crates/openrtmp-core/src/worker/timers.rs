@@ -24,10 +24,19 @@ pub(crate) enum Timer {
     Dialing(ConnectionId),
     /// Accepting failed: try again.
     Accept,
+    /// Relays have something to do.
+    Relays,
     /// Log lines were held back: tell how many.
     Lines,
+    /// A certificate may be about to expire.
+    #[cfg(feature = "tls")]
+    Certificates,
     /// The drain is over.
     Drain,
+    /// A suspension waits no longer.
+    Sleep,
+    /// What the host told is looked at again.
+    Host,
 }
 
 /// Deadlines, earliest first. Connections and streams have one entry each, the

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::authmod::ClientLogin;
 use super::link::Link;
 use super::payload::{
     EventQueue, MediaEvent, command_values, is_media, is_player_notice, media, published,
 };
-use super::{Capabilities, Media, MediaKind, SessionError, Stage, caps_ex, work};
+use super::{Capabilities, Media, MediaKind, SessionError, Stage, caps_ex, route, work};
 use crate::amf::{AmfError, Decoder, Encoding, Object, Value};
 use crate::chunk::Message;
 use crate::command::{Command, Level, Status, code};
@@ -28,7 +29,7 @@ pub enum ClientMode {
 /// Settings of a client session.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// What to publish or play.
+    /// What to publish or play, and who does, if the server asks for that.
     pub url: RtmpUrl,
     /// Publish or play.
     pub mode: ClientMode,
@@ -44,6 +45,12 @@ pub struct ClientConfig {
     pub capabilities: Capabilities,
     /// Limits for what the server sends.
     pub limits: Limits,
+    /// Of a relay: the ids of the servers that the stream, or the wish for it, has come
+    /// through, its own last. Empty for others.
+    pub via: Vec<u64>,
+    /// What the server wants to hear of who we are, from
+    /// [`SessionError::Authenticate`]; nothing in the first connection to it.
+    pub login: ClientLogin,
 }
 
 impl ClientConfig {
@@ -61,6 +68,8 @@ impl ClientConfig {
                 ..Capabilities::server()
             },
             limits: Limits::default(),
+            via: Vec::new(),
+            login: ClientLogin::default(),
         }
     }
 }
@@ -150,8 +159,12 @@ pub struct ClientSession {
     stream: Option<u32>,
     /// What the server said of itself.
     server: Option<Capabilities>,
+    /// The id that it said it has.
+    server_id: Option<u64>,
     /// Commands that could not be read and were left out.
     unreadable_messages: u64,
+    /// Our part of what shows that we know a password.
+    challenge: [u8; 8],
 }
 
 enum Phase {
@@ -202,6 +215,10 @@ impl ClientSession {
     ) -> ClientSession {
         let mut link = Link::new(&config.limits, WINDOW);
         let handshake = ClientHandshake::new(random, config.digest_handshake, link.output());
+        let mut challenge = [0; 8];
+        if config.url.credentials.is_some() {
+            random(&mut challenge);
+        }
         ClientSession {
             link,
             phase: Phase::Handshake(handshake),
@@ -209,7 +226,9 @@ impl ClientSession {
             deadline: now + config.timeout,
             stream: None,
             server: None,
+            server_id: None,
             unreadable_messages: 0,
+            challenge,
             config,
         }
     }
@@ -331,6 +350,12 @@ impl ClientSession {
     /// What the server said of itself in its answer to `connect`, once it did.
     pub fn capabilities(&self) -> Option<&Capabilities> {
         self.server.as_ref()
+    }
+
+    /// The id that the server said it has, once it did: those of this library do, if
+    /// [`ClientConfig::via`] is not empty.
+    pub fn server_id(&self) -> Option<u64> {
+        self.server_id
     }
 
     /// The chunk size of what we send from now on; media that the caller frames
@@ -492,6 +517,7 @@ impl ClientSession {
                 let properties = command.object.as_object();
                 let capabilities = properties.map(Capabilities::from_object);
                 let capabilities = capabilities.unwrap_or_default();
+                self.server_id = properties.and_then(route::read_id);
                 self.server = Some(capabilities.clone());
                 self.events.push(ClientEvent::Connected(capabilities));
                 self.send_create_stream();
@@ -513,12 +539,34 @@ impl ClientSession {
                 ]
                 .contains(&command.transaction) =>
             {
-                return Err(refused(&Status::from_value(argument)));
+                let status = Status::from_value(argument);
+                if matches!(self.phase, Phase::Connecting) {
+                    self.answer_demand(&status.description)?;
+                }
+                return Err(SessionError::Refused {
+                    code: status.code,
+                    description: status.description,
+                    redirect: redirect_in(argument),
+                });
             }
             ("onStatus", _) => return self.handle_status(argument),
             _ => {}
         }
         Ok(())
+    }
+
+    /// An error if a refusal of `connect` asks who we are.
+    fn answer_demand(&self, description: &str) -> Result<(), SessionError> {
+        let credentials = self.config.url.credentials.as_ref();
+        match self
+            .config
+            .login
+            .next(credentials, description, self.challenge)
+        {
+            None => Ok(()),
+            Some(Ok(login)) => Err(SessionError::Authenticate(login)),
+            Some(Err(error)) => Err(error.into()),
+        }
     }
 
     fn handle_status(&mut self, argument: &Value) -> Result<(), SessionError> {
@@ -567,11 +615,11 @@ impl ClientSession {
     }
 
     fn send_connect(&mut self) {
-        let url = &self.config.url;
+        let (url, login) = (&self.config.url, &self.config.login);
         let mut object = Object::new()
-            .with("app", url.app.as_str())
+            .with("app", login.behind(&url.app))
             .with("flashVer", self.config.flash_version.as_str())
-            .with("tcUrl", url.tc_url());
+            .with("tcUrl", login.behind(&url.tc_url()));
         object = match self.config.mode {
             ClientMode::Publish => object.with("type", "nonprivate"),
             // The numbers are those of Flash Player (section 7.2.1.1): all
@@ -584,6 +632,7 @@ impl ClientSession {
                 .with("videoFunction", 1.0),
         };
         self.config.capabilities.write_to(&mut object);
+        object = route::write_via(object, &self.config.via);
         let connect = Command {
             name: "connect".to_owned(),
             transaction: transaction::CONNECT,
@@ -644,7 +693,14 @@ fn refused(status: &Status) -> SessionError {
     SessionError::Refused {
         code: status.code.clone(),
         description: status.description.clone(),
+        redirect: None,
     }
+}
+
+/// Where the information of a refusal leads.
+fn redirect_in(information: &Value) -> Option<String> {
+    let ex = information.as_object()?.get("ex")?.as_object()?;
+    Some(ex.get("redirect")?.as_str()?.to_owned())
 }
 
 impl MediaEvent for ClientEvent {

@@ -33,19 +33,22 @@
 //! Output is bounded by what the peer sends and the host asks for, not by what
 //! the peer takes: a caller that cannot get rid of it stops giving input.
 
+mod authmod;
 mod capabilities;
 mod client;
 mod link;
 mod payload;
+mod route;
 mod server;
 mod work;
 
+pub use authmod::{AuthAnswer, AuthDemand, AuthError, AuthRequest, ClientLogin, auth_response};
 pub use capabilities::{Capabilities, caps_ex};
 pub use client::{ClientConfig, ClientEvent, ClientMode, ClientSession};
 pub use payload::published;
 pub use server::{
-    ConnectRequest, PublishKind, RejectReason, RequestId, ServerConfig, ServerEvent, ServerSession,
-    SessionLimit, Stage,
+    ConnectRequest, PublishKind, RejectReason, RequestId, RequestKind, ServerConfig, ServerEvent,
+    ServerSession, SessionLimit, Stage,
 };
 
 use self::link::chunk_stream;
@@ -145,7 +148,16 @@ pub enum SessionError {
         code: String,
         /// Text.
         description: String,
+        /// The `tcUrl` of another server that it sends the client to (`ex.redirect`).
+        redirect: Option<String>,
     },
+    /// The server (client session only) asks who the client is: the answer belongs into
+    /// [`ClientConfig::login`] of the next connection to it, which is to be made at once.
+    #[error("the server asks for a user name and a password")]
+    Authenticate(ClientLogin),
+    /// The server (client session only) asks who the client is, and there is no answer.
+    #[error("the server refused: {0}")]
+    Unauthenticated(#[from] AuthError),
 }
 
 impl SessionError {

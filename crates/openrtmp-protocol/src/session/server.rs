@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use event::{
-    ConnectRequest, PublishKind, RejectReason, RequestId, ServerEvent, SessionLimit, Stage,
+    ConnectRequest, PublishKind, RejectReason, RequestId, RequestKind, ServerEvent, SessionLimit,
+    Stage,
 };
 
 use self::media::{Waiting, WaitingTotal};
@@ -42,6 +43,9 @@ pub struct ServerConfig {
     pub idle_timeout: Duration,
     /// Limits.
     pub limits: Limits,
+    /// Names this server among those that a relayed stream comes through
+    /// ([`ConnectRequest::via`]). Best random.
+    pub id: u64,
 }
 
 impl Default for ServerConfig {
@@ -54,6 +58,7 @@ impl Default for ServerConfig {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             limits: Limits::default(),
+            id: 0,
         }
     }
 }
@@ -152,6 +157,7 @@ struct PendingConnect {
     request: RequestId,
     call: Call,
     object_encoding: f64,
+    is_relay: bool,
     connected: Connected,
 }
 

@@ -252,6 +252,7 @@ fn a_refusal_ends_it_at_every_step() {
     let failed = |code: &str| SessionError::Refused {
         code: code.to_owned(),
         description: "why".to_owned(),
+        redirect: None,
     };
     let error = |transaction, code| {
         let members = [
@@ -279,6 +280,27 @@ fn a_refusal_ends_it_at_every_step() {
     let mut server = Server::ready(ClientMode::Play);
     let refused = server.try_feed(&status("error", code::PLAY_STREAM_NOT_FOUND));
     assert_eq!(refused, Err(failed(code::PLAY_STREAM_NOT_FOUND)));
+}
+
+#[test]
+fn a_refusal_may_lead_elsewhere() {
+    let ex = object(&[
+        ("code", number(302.0)),
+        ("redirect", string("rtmp://other/live")),
+    ]);
+    let members = [
+        ("level", string("error")),
+        ("code", string(code::CONNECT_REJECTED)),
+        ("ex", ex),
+    ];
+    let (mut server, _) = Server::greeted(URL, ClientMode::Play);
+    let refused = server.try_feed(&command(0, "_error", 1.0, &[null(), object(&members)]));
+    let redirected = SessionError::Refused {
+        code: code::CONNECT_REJECTED.to_owned(),
+        description: String::new(),
+        redirect: Some("rtmp://other/live".to_owned()),
+    };
+    assert_eq!(refused, Err(redirected));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use openrtmp_protocol::amf::{Encoding, Value};
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::message::Control;
 use openrtmp_protocol::session::{
-    RejectReason, ServerConfig, ServerEvent, SessionError, SessionLimit, Stage,
+    RejectReason, RequestKind, ServerConfig, ServerEvent, SessionError, SessionLimit, Stage,
 };
 
 use crate::peer::{Peer, Sent, publish};
@@ -303,7 +303,17 @@ fn a_second_connect_and_commands_before_the_first_are_refused() {
     assert_eq!(Status::from_value(&arguments[0]).code, code::CALL_FAILED);
 
     let mut peer = Peer::connected();
-    assert_eq!(peer.feed(&wire::connect(&[("app", string("other"))])), []);
+    let events = peer.feed(&wire::connect(&[("app", string("other"))]));
+    let [
+        ServerEvent::Refused {
+            kind: RequestKind::Connect,
+            reason: "comes twice",
+            ..
+        },
+    ] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
     let (name, transaction, _) = peer.answer();
     assert_eq!((name.as_str(), transaction), ("_error", 1.0));
     assert_eq!(peer.session.stage(), Stage::Connected);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::{
-    ClientConfig, ClientEvent, ClientMode, ClientSession, Media, MediaKind, RequestId,
-    ServerConfig, ServerEvent, ServerSession, Stage,
+    ClientConfig, ClientEvent, ClientMode, ClientSession, Media, MediaKind, RejectReason,
+    RequestId, ServerConfig, ServerEvent, ServerSession, SessionError, Stage,
 };
 use openrtmp_protocol::{RtmpUrl, Time};
 use proptest::prelude::*;
@@ -25,15 +26,24 @@ struct Pair {
 
 impl Pair {
     fn new(mode: ClientMode, digest: bool, cuts: Vec<usize>) -> Pair {
+        Pair::of_relay(mode, digest, cuts, Vec::new())
+    }
+
+    fn of_relay(mode: ClientMode, digest: bool, cuts: Vec<usize>, via: Vec<u64>) -> Pair {
         let url = RtmpUrl::parse("rtmp://127.0.0.1/live/cam?k=v").expect("a URL");
         let config = ClientConfig {
             digest_handshake: digest,
+            via,
             ..ClientConfig::new(url, mode)
         };
         let mut random = |bytes: &mut [u8]| bytes.fill(0x5A);
+        let server = ServerConfig {
+            id: 42,
+            ..ServerConfig::default()
+        };
         Pair {
             client: ClientSession::new(config, Time::ZERO, &mut random),
-            server: ServerSession::new(&ServerConfig::default(), Time::ZERO, &mut random),
+            server: ServerSession::new(&server, Time::ZERO, &mut random),
             now: Time::ZERO,
             to_server: Vec::new(),
             to_client: Vec::new(),
@@ -184,6 +194,40 @@ fn the_client_reads_what_the_server_says_of_itself() {
     pair.run();
     let moved = ClientEvent::ReconnectRequest(Some("rtmp://b/live".into()));
     assert_eq!(pair.client_events.last(), Some(&moved));
+}
+
+#[test]
+fn relays_and_servers_tell_each_other_who_they_are() {
+    for via in [vec![], vec![7, u64::MAX]] {
+        let mut pair = Pair::of_relay(ClientMode::Publish, false, vec![usize::MAX], via.clone());
+        pair.start();
+        let said = pair.server_events.iter().find_map(|event| match event {
+            ServerEvent::Connect { connect, .. } => Some(connect.via.clone()),
+            _ => None,
+        });
+        assert_eq!(said.as_ref(), Some(&via));
+        let id = (!via.is_empty()).then_some(42);
+        assert_eq!(pair.client.server_id(), id, "nobody else is told");
+    }
+}
+
+#[test]
+fn what_comes_back_is_refused_as_a_loop() {
+    let mut pair = Pair::of_relay(ClientMode::Publish, false, vec![usize::MAX], vec![42]);
+    pair.run();
+    let request = pair
+        .server_events
+        .iter()
+        .find_map(request)
+        .expect("connect");
+    let reason = RejectReason::Loop("it came from here".to_owned());
+    assert!(pair.server.reject(pair.now, request, &reason));
+    let answer = pair.server.poll_transmit().expect("an answer");
+    let refused = pair.client.handle_input(pair.now, &answer);
+    let Err(SessionError::Refused { code, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(code, code::CONNECT_LOOP);
 }
 
 /// One write each: answers are not held back and not scattered.

@@ -1,9 +1,9 @@
-use openrtmp_protocol::Limits;
 use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::message::UserControl;
 use openrtmp_protocol::session::{
-    PublishKind, RejectReason, ServerConfig, ServerEvent, SessionLimit, Stage,
+    PublishKind, RejectReason, RequestKind, ServerConfig, ServerEvent, SessionLimit, Stage,
 };
+use openrtmp_protocol::{Limits, StreamName};
 
 use crate::peer::{Peer, publish, tolerated, user_control};
 use crate::wire::{boolean, command, message, null, number, string};
@@ -130,7 +130,8 @@ fn name_query_and_kind_are_told() {
 #[test]
 fn no_name_at_all_is_refused() {
     let mut peer = Peer::connected_with(&ServerConfig::default(), &[]);
-    assert_eq!(peer.feed(&publish(1, "")), []);
+    let refused = refused("", "", "The stream has no name.");
+    assert_eq!(peer.feed(&publish(1, "")), [refused]);
     assert_eq!(
         peer.statuses(),
         [(1, "error", code::PUBLISH_BAD_NAME.to_owned())]
@@ -333,7 +334,11 @@ fn streams_and_requests_have_limits() {
     let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
     let request = peer.publish(1, "a");
     let limit = ServerEvent::LimitReached(SessionLimit::PendingRequests);
-    assert_eq!(peer.feed(&publish(2, "b")), [limit]);
+    let too_many = "Too many streams on this connection.";
+    assert_eq!(
+        peer.feed(&publish(2, "b")),
+        [limit, refused("live/b", "", too_many)]
+    );
     assert_eq!(
         peer.statuses(),
         [(2, "error", code::PUBLISH_BAD_NAME.to_owned())]
@@ -344,11 +349,25 @@ fn streams_and_requests_have_limits() {
     peer.session.accept(peer.now, request);
     peer.sent();
     let limit = ServerEvent::LimitReached(SessionLimit::MessageStreams);
-    assert_eq!(peer.feed(&publish(3, "c")), [limit]);
+    assert_eq!(
+        peer.feed(&publish(3, "c")),
+        [limit, refused("live/c", "", too_many)]
+    );
     assert_eq!(
         peer.statuses(),
         [(3, "error", code::PUBLISH_BAD_NAME.to_owned())]
     );
+}
+
+/// A publish that the session refused by itself.
+fn refused(name: &str, query: &str, reason: &'static str) -> ServerEvent {
+    ServerEvent::Refused {
+        kind: RequestKind::Publish,
+        name: StreamName::join("", name),
+        query: query.to_owned().into(),
+        code: code::PUBLISH_BAD_NAME,
+        reason,
+    }
 }
 
 #[test]
@@ -363,7 +382,13 @@ fn a_name_beyond_the_limit_is_refused() {
     };
     let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
     let limit = ServerEvent::LimitReached(SessionLimit::NameBytes);
-    assert_eq!(peer.feed(&publish(1, "name?token=")), [limit]);
+    assert_eq!(
+        peer.feed(&publish(1, "name?token=")),
+        [
+            limit,
+            refused("live/name", "token", "The name is too long.")
+        ]
+    );
     assert_eq!(
         peer.statuses(),
         [(1, "error", code::PUBLISH_BAD_NAME.to_owned())]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::config::Setting;
 use crate::limit::Limit;
 
 fn path_of(error: DocumentError) -> String {
@@ -156,7 +157,7 @@ fn what_is_out_of_range_is_refused_there_and_then() {
             "listen",
             "nowhere",
             "listen = [\"nowhere\"]: expected a list of addresses such as \
-         0.0.0.0:1935",
+         0.0.0.0:1935 or rtmps://0.0.0.0:1936",
         ),
         (
             "listen",
@@ -175,6 +176,38 @@ fn what_is_out_of_range_is_refused_there_and_then() {
             "../x",
             "record.template = ../x: expected a relative file name \
          such as {app}/{name}-{date}-{time}, without ..",
+        ),
+        (
+            "record.template",
+            "{nmae}",
+            "record.template = {nmae}: expected nothing but {app} {name} {date} {time} {index} \
+         in braces, not {nmae}",
+        ),
+        (
+            "gop.max_frames",
+            "-1",
+            "gop.max_frames = -1: expected a whole number, 0 or more",
+        ),
+        (
+            "tls.min_version",
+            "1.1",
+            "tls.min_version = \"1.1\": expected one of 1.2, 1.3",
+        ),
+        (
+            "tls.client.pins",
+            "sha256//abc",
+            "tls.client.pins = sha256//abc: expected pins such as sha256//BASE64, of 32 bytes",
+        ),
+        (
+            "tls.key",
+            "server.key",
+            "tls.key = ***: expected nothing without its certificate",
+        ),
+        (
+            "tls.client_auth.mode",
+            "required",
+            "tls.client_auth.mode = required: expected off, or tls.client_auth.ca or \
+         tls.client_auth.pins beside it",
         ),
         ("rtmp", "5", "rtmp = 5: expected a group of settings"),
     ] {
@@ -262,7 +295,7 @@ fn every_setting_says_what_it_holds() {
     collect(&tree, "", &mut paths);
     paths.retain(|path| !lookup(&tree, path).is_ok_and(Value::is_object));
     paths.sort();
-    let mut known: Vec<&str> = SETTINGS.iter().map(|(path, _)| *path).collect();
+    let mut known: Vec<&str> = SETTINGS.iter().map(Setting::path).collect();
     known.sort_unstable();
     assert_eq!(paths, known);
 }
@@ -335,10 +368,23 @@ fn security_md_tells_of_every_limit_and_of_nothing_else() {
         assert!(known, "{path} is not told of");
     }
     // Elsewhere too, what looks like a setting is one.
-    let groups = ["limits.", "rtmp.", "streams.", "queue.", "gop.", "access."];
+    let groups = [
+        "limits.", "rtmp.", "streams.", "queue.", "gop.", "access.", "http.",
+    ];
     let quoted = text.split('`').skip(1).step_by(2);
     for path in quoted.filter(|word| groups.iter().any(|group| word.starts_with(group))) {
         assert!(lookup(&tree, path).is_ok(), "{path} is no setting");
+    }
+}
+
+#[test]
+fn security_md_tells_of_every_limit_of_the_http_server() {
+    let text = include_str!("../../../../../SECURITY.md");
+    let tree = Config::desktop().tree();
+    let group = tree["http"].as_object().unwrap();
+    for name in group.keys() {
+        let row = format!("\n| `http.{name}` | ");
+        assert_eq!(text.matches(&row).count(), 1, "{name}");
     }
 }
 
@@ -361,6 +407,11 @@ fn a_key_in_an_error_is_not_shown() {
         r#"{"access": "1234567"}"#,
         r#"{"access": ["1234567"]}"#,
         r#"{"access": {"publish_keys": ["1234567"#,
+        r#"{"access": {"users": "ann:1234567"}}"#,
+        r#"{"access": {"users": [{"user": "ann", "password": 1234567}]}}"#,
+        r#"{"access": {"users": [{"user": "a b", "password": "1234567"}]}}"#,
+        r#"{"access": {"users": [{"user": "ann", "pasword": "1234567"}]}}"#,
+        r#"{"access": {"users": [{"user": "ann", "password": "1234567\u0000"}]}}"#,
     ];
     let yaml = [
         "access:\n  publish_keys: 1234567\n",
@@ -380,13 +431,61 @@ fn a_key_in_an_error_is_not_shown() {
 }
 
 #[test]
+fn users_are_read_as_they_are_written() {
+    let mut config = Config::desktop();
+    let text = "access:\n  users: [{user: ann, password: s3cret}]\n  authenticate: publishers\n";
+    config.merge(text, Format::Yaml).unwrap();
+    assert_eq!(config.access.users[0].password.reveal(), "s3cret");
+    for format in [Format::Json, Format::Yaml] {
+        let mut again = Config::desktop();
+        again.merge(&config.dump(format), format).unwrap();
+        assert_eq!(again, config);
+    }
+    let mut again = Config::desktop();
+    let told = config.get("access.users").unwrap();
+    again.set("access.users", &told).unwrap();
+    again.set("access.authenticate", "publishers").unwrap();
+    assert_eq!(again, config);
+}
+
+#[test]
 fn settings_are_printed_without_their_keys() {
     let mut config = Config::desktop();
     config.access.publish_keys = vec!["s3cret".into()];
     config.access.play_keys = vec!["s3cret".into()];
+    config.access.users = vec![crate::UserConfig::new("ann", "s3cret")];
     let shown = format!("{config:?}");
     assert!(
         shown.contains("***") && !shown.contains("s3cret"),
         "{shown}"
     );
+}
+
+#[test]
+fn what_is_another_is_a_document_of_its_own() {
+    let base = Config::desktop();
+    let changed = [
+        ("rtmp.chunk_size", "4096"),
+        ("limits.session.amf.depth", "7"),
+        ("access.publish_keys", "[\"a-key\"]"),
+        ("record.directory", "films"),
+    ];
+    let mut config = base.clone();
+    for (path, value) in changed {
+        config.set(path, value).expect("allowed");
+    }
+    for format in [Format::Json, Format::Yaml] {
+        let document = config.dump_changes(&base, format);
+        assert!(!document.contains("window_ack_size"), "{document}");
+        let mut read = base.clone();
+        read.merge(&document, format).expect("a document");
+        assert_eq!(read, config);
+        // And back, recording off.
+        let back = base.dump_changes(&config, format);
+        let mut read = config.clone();
+        read.merge(&back, format).expect("a document");
+        assert_eq!(read, base);
+    }
+    let nothing = base.dump_changes(&base, Format::Json);
+    assert_eq!(nothing, "{}");
 }

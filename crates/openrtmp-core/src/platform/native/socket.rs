@@ -31,6 +31,12 @@ pub struct NativeListener(pub(super) mio::net::TcpListener);
 pub struct NativeStream(pub(super) mio::net::TcpStream);
 
 impl NativeListener {
+    /// A socket that listens.
+    pub(super) fn adopt(socket: std::net::TcpListener) -> io::Result<NativeListener> {
+        socket.set_nonblocking(true)?;
+        Ok(NativeListener(mio::net::TcpListener::from_std(socket)))
+    }
+
     pub(super) fn bind(address: SocketAddr) -> io::Result<NativeListener> {
         let socket = Socket::new(
             Domain::for_address(address),

@@ -290,3 +290,42 @@ fn connection() -> (NativeStream, TcpStream) {
     poller.poll(patience, &mut ready).unwrap();
     (listener.accept().unwrap().0, peer)
 }
+
+#[test]
+fn local_time_is_within_a_day_of_utc_whatever_the_time() {
+    let native = Native::new();
+    for seconds in [
+        0,
+        951_782_400,
+        4_107_542_399,
+        -86_400,
+        i64::MIN,
+        i64::MAX / 2,
+    ] {
+        let offset = native.local_offset(seconds);
+        // From -12 h to +14 h, and a little more before there were time zones.
+        assert!(offset.abs() <= 16 * 3600, "{seconds}: {offset}");
+    }
+    assert_eq!(native.local_offset(i64::MAX), 0, "beyond all calendars");
+}
+
+#[test]
+fn a_socket_that_was_given_is_listened_on_again_and_again() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let native = Native::with_sockets(vec![socket]);
+    // Connects while nobody listens: it waits in the socket.
+    let waiting = std::net::TcpStream::connect(address).unwrap();
+    for _ in 0..2 {
+        let listener = native.listen(address).unwrap();
+        assert_eq!(listener.local_address().unwrap(), address);
+        drop(listener);
+    }
+    let listener = native.listen(address).unwrap();
+    let (_, peer) = listener.accept().unwrap();
+    assert_eq!(peer, waiting.local_addr().unwrap());
+    let other = native.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    assert_ne!(other.local_address().unwrap(), address);
+    drop((native, listener));
+    assert!(std::net::TcpStream::connect(address).is_err());
+}

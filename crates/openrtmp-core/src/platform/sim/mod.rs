@@ -109,6 +109,11 @@ impl Sim {
     pub fn set_wall_clock(&self, time: SystemTime) {
         self.0.lock().set_wall_clock(time);
     }
+
+    /// Moves it to another time zone, which is so many seconds ahead of UTC.
+    pub fn set_local_offset(&self, seconds: i32) {
+        self.0.lock().local_offset = seconds;
+    }
 }
 
 /// Clients.
@@ -164,6 +169,15 @@ impl Sim {
     /// addresses is not found.
     pub fn set_host(&self, name: &str, addresses: Vec<IpAddr>) {
         self.0.lock().names.set(name, addresses);
+    }
+
+    /// Takes the machine's connections from whoever holds them, without a word, as iOS does
+    /// while the program is suspended: nothing is read or written any more, no edge tells,
+    /// and they are not connected when they are asked.
+    pub fn lose_streams(&self) {
+        let mut world = self.0.lock();
+        world.lose_streams();
+        world.settle();
     }
 
     /// Takes the machine's listeners at an address from whoever holds them. It can
@@ -363,6 +377,10 @@ impl Platform for Sim {
         self.0.lock().wall_clock()
     }
 
+    fn local_offset(&self, _: i64) -> i32 {
+        self.0.lock().local_offset
+    }
+
     /// The same bytes for the same seed.
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
         let mut world = self.0.lock();
@@ -399,6 +417,7 @@ fn interface(name: &str, address: IpAddr) -> Interface {
         name: name.to_owned(),
         address,
         loopback: address.is_loopback(),
+        point_to_point: false,
     }
 }
 

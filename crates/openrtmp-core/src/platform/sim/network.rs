@@ -287,6 +287,22 @@ impl World {
         }
     }
 
+    pub(super) fn lose_streams(&mut self) {
+        let ours = self.network.ends.iter();
+        let ours = ours.filter(|(_, end)| end.side == Side::Server);
+        let ids: Vec<SocketId> = ours.map(|(&id, _)| id).collect();
+        for id in ids {
+            self.note("lose stream", [id.0, 0]);
+            if let Some(end) = self.network.ends.get_mut(&id) {
+                // As one that never came about: nothing goes in or out.
+                end.opening = Opening::UnderWay;
+                end.received.clear();
+                end.received_end = false;
+            }
+            self.refresh(id);
+        }
+    }
+
     pub(super) fn probe(&self, id: SocketId) -> io::Result<()> {
         let listening = self.network.listeners.get(&id).ok_or_else(gone)?;
         match listening.lost {

@@ -53,6 +53,8 @@ pub(super) struct World {
     pub(super) disk: Disk,
     pub(super) calls: Calls,
     wall_origin: SystemTime,
+    /// Seconds.
+    pub(super) local_offset: i32,
     events: BTreeMap<(Time, u64), Event>,
     scheduled: u64,
     fingerprint: u64,
@@ -118,6 +120,7 @@ impl World {
             disk: Disk::default(),
             calls: Calls::default(),
             wall_origin: UNIX_EPOCH + START_OF_DAY,
+            local_offset: 0,
             events: BTreeMap::new(),
             scheduled: 0,
             // The offset basis of 64-bit FNV-1a.

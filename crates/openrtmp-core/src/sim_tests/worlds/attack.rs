@@ -1,9 +1,6 @@
-//! What hostile peers say, in full and ahead of any answer.
+//! Attacks that take part in the random worlds, each once and at its own length.
 
-use bytes::BytesMut;
-use openrtmp_protocol::amf::{Encoding, Object, Value};
-use openrtmp_protocol::chunk::ChunkWriter;
-use openrtmp_protocol::command::Command;
+use openrtmp_attacks::Script;
 use openrtmp_protocol::message::kind;
 
 use super::plan::STREAMS;
@@ -15,11 +12,11 @@ pub(super) const KINDS: u32 = 19;
 /// The bytes of an attack; `amount` makes it longer.
 pub(super) fn script(attack: u32, amount: u32, seed: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
-    let mut script = Script(Vec::new());
+    let mut script = Script::default();
     let amount = amount.clamp(1, 2000);
     match attack % KINDS {
         // Not RTMP at all.
-        0 => script.garbage(amount, &mut random),
+        0 => garbage(&mut script, amount, &mut random),
         // A handshake that does not get on.
         1 => script.0.extend([3, 0, 0, 0, 0]),
         2 => {
@@ -29,11 +26,11 @@ pub(super) fn script(attack: u32, amount: u32, seed: u64) -> Vec<u8> {
         // Garbage where chunks should be.
         3 => {
             script.handshake();
-            script.garbage(amount, &mut random);
+            garbage(&mut script, amount, &mut random);
         }
         4 => {
             script.connect();
-            script.garbage(amount, &mut random);
+            garbage(&mut script, amount, &mut random);
         }
         // A command nested deeply, and one of elements without end.
         5 => {
@@ -141,59 +138,8 @@ pub(super) fn script(attack: u32, amount: u32, seed: u64) -> Vec<u8> {
     script.0
 }
 
-#[derive(Default)]
-pub(super) struct Script(pub(super) Vec<u8>);
-
-impl Script {
-    fn garbage(&mut self, amount: u32, random: &mut Random) {
-        let mut bytes = vec![0; amount as usize * 16];
-        random.fill(&mut bytes);
-        self.0.extend(bytes);
-    }
-
-    /// C0, C1, C2 (section 5.2).
-    pub(super) fn handshake(&mut self) {
-        self.0.push(3);
-        self.0.resize(1 + 2 * 1536, 0);
-    }
-
-    pub(super) fn connect(&mut self) {
-        self.handshake();
-        let object = Object::new()
-            .with("app", "live")
-            .with("tcUrl", "rtmp://x/live");
-        let connect = Command {
-            name: "connect".to_owned(),
-            transaction: 1.0,
-            object: object.into(),
-            arguments: Vec::new(),
-        };
-        self.message(kind::COMMAND_AMF0, 0, &connect.encode(Encoding::Amf0));
-    }
-
-    pub(super) fn command(&mut self, stream: u32, name: &str, arguments: &[Value]) {
-        let command = command(name, arguments);
-        self.message(kind::COMMAND_AMF0, stream, &command);
-    }
-
-    pub(super) fn message(&mut self, kind: u8, stream: u32, payload: &[u8]) {
-        message(kind, stream, payload, &mut self.0);
-    }
-}
-
-pub(super) fn command(name: &str, arguments: &[Value]) -> Vec<u8> {
-    let command = Command {
-        name: name.to_owned(),
-        transaction: 9.0,
-        object: Value::Null,
-        arguments: arguments.to_vec(),
-    };
-    command.encode(Encoding::Amf0).to_vec()
-}
-
-/// In chunks of the initial size.
-pub(super) fn message(kind: u8, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
-    let mut bytes = BytesMut::new();
-    ChunkWriter::new().write(3, kind, stream, 0, payload, &mut bytes);
-    out.extend_from_slice(&bytes);
+fn garbage(script: &mut Script, amount: u32, random: &mut Random) {
+    let mut bytes = vec![0; amount as usize * 16];
+    random.fill(&mut bytes);
+    script.0.extend(bytes);
 }

@@ -12,14 +12,16 @@ use openrtmp_protocol::session::{ClientConfig, ClientEvent, ClientMode, ClientSe
 use openrtmp_protocol::session::{MediaKind, SessionError};
 use openrtmp_protocol::{RtmpUrl, Time};
 
+use super::super::line::Line;
 use super::super::panicking_data;
-use super::super::world::ADDRESS;
-use super::attack;
+use super::super::world::{ADDRESS, World};
 use super::lives::{Class, Feeder, Lives};
 use super::plan::{KEYS, Link, STREAMS, Source};
 use super::witness::{Broken, Witness, broken};
 use crate::platform::Platform;
-use crate::platform::sim::{Sim, SimSocket};
+use crate::platform::sim::Sim;
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
 
 /// How often a client that was cut off comes back.
 const COMEBACKS: u32 = 4;
@@ -75,7 +77,10 @@ impl Player {
 pub(super) struct Client {
     pub(super) role: Role,
     link: Link,
-    socket: Option<SimSocket>,
+    socket: Option<Line>,
+    /// What it speaks, if it is not plain.
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
     session: Option<ClientSession>,
     out: VecDeque<u8>,
     /// Bytes in both directions.
@@ -103,12 +108,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(role: Role, link: Link, lenient: bool, sim: &Sim) -> Client {
+    pub(super) fn new(role: Role, link: Link, lenient: bool, world: &World) -> Client {
+        let sim = &world.sim;
         let now = sim.now();
         let mut client = Client {
             role,
             link,
             socket: None,
+            #[cfg(feature = "tls")]
+            tls: world.client_tls.clone(),
             session: None,
             out: VecDeque::new(),
             touched: 0,
@@ -161,7 +169,14 @@ impl Client {
             return;
         };
         self.port = socket.local_address().map_or(0, |address| address.port());
-        self.socket = Some(socket);
+        #[cfg(feature = "tls")]
+        let line = match &self.tls {
+            Some(tls) => Line::secure(socket, tls, "127.0.0.1"),
+            None => Line::Plain(socket),
+        };
+        #[cfg(not(feature = "tls"))]
+        let line = Line::Plain(socket);
+        self.socket = Some(line);
         self.since = now;
         self.touched = 0;
         self.failure = None;
@@ -345,8 +360,8 @@ impl Client {
         if self.ready && self.failure.is_none() {
             self.pump();
             let mut bytes = Vec::new();
-            let command = attack::command(name, arguments);
-            attack::message(kind::COMMAND_AMF0, 1, &command, &mut bytes);
+            let command = openrtmp_attacks::command(name, arguments);
+            openrtmp_attacks::message(kind::COMMAND_AMF0, 1, &command, &mut bytes);
             self.out.extend(bytes);
         }
     }
@@ -393,7 +408,11 @@ impl Client {
         self.go_on_playing(now);
         self.pump();
         let mut busy = self.write(now);
-        if self.leaving && self.out.is_empty() && self.socket.is_some() {
+        if self.leaving
+            && self.out.is_empty()
+            && let Some(socket) = self.socket.take_if(|socket| socket.is_flushed())
+        {
+            socket.leave();
             self.cut(now);
             return Ok(true);
         }
@@ -455,6 +474,10 @@ impl Client {
 
     fn write(&mut self, now: Time) -> bool {
         let mut busy = false;
+        if let Some(socket) = &mut self.socket {
+            // What TLS had to say first. A failure is met by the next read.
+            let _ = socket.flush();
+        }
         while !self.out.is_empty() && !self.mute {
             let allowance = self.allowance();
             let Some(socket) = &mut self.socket else {

@@ -1,10 +1,13 @@
 //! The end of a world: first nothing goes wrong any more, and whoever is there has
 //! to be served; then the server stops, and nothing may be left.
 
+use std::sync::atomic::Ordering;
+
 use openrtmp_protocol::Time;
 
 use super::client::{Client, Role};
 use super::course::{Course, ms};
+use super::far;
 use super::host::HostPublisher;
 use super::lives::Feeder;
 use super::plan::{KEYS, Link, STREAMS, Source};
@@ -56,12 +59,15 @@ pub(super) fn calm(course: &mut Course<'_>) -> Result<(), Broken> {
         let roles = [Client::encoder(&source), Client::player(FINE, play_key)];
         for (who, role) in CALM.into_iter().zip(roles) {
             let lenient = course.terms.short_of_memory();
-            let client = Client::new(role, Link::default(), lenient, &course.world.sim);
+            let client = Client::new(role, Link::default(), lenient, &course.world);
             course.clients.insert(who, client);
             course.run_for(200)?;
         }
     }
     course.run_for(2500)?;
+    if room && !course.terms.short_of_memory() && is_fed(course) {
+        far::relayed(course, STREAMS[FINE as usize])?;
+    }
     answered(course, began)?;
     one_publisher_each(course)?;
     revoked_keys_are_gone(course)?;
@@ -80,12 +86,26 @@ pub(super) fn calm(course: &mut Course<'_>) -> Result<(), Broken> {
     Ok(())
 }
 
+/// The stream of the calm is there.
+fn is_fed(course: &Course<'_>) -> bool {
+    let name = course.world.shared.host_name(STREAMS[FINE as usize]);
+    course.world.shared.directory.lock().is_live(&name)
+}
+
 /// Two more may come, and one of them may publish.
 fn has_room(course: &Course<'_>) -> bool {
     let config = course.world.server.config();
     let limits = &config.limits;
     let publishers = course.world.shared.directory.lock().publishers();
-    course.ledger.connections() + 2 <= limits.connections && publishers < limits.publishers
+    // Relays are on their way, or take the next place.
+    let (relays, counted) = match course.terms.relays {
+        0 => (0, course.ledger.connections()),
+        _ => (
+            STREAMS.len() + 1,
+            course.world.shared.connections.load(Ordering::Acquire),
+        ),
+    };
+    counted + relays + 2 <= limits.connections && publishers + relays < limits.publishers
 }
 
 /// A key to publish with, as an operation names it.
@@ -261,7 +281,7 @@ fn joined_at_once(course: &mut Course<'_>) -> Result<(), Broken> {
         return Ok(());
     };
     let role = Client::player(FINE, valid_play_key(course));
-    let client = Client::new(role, Link::default(), false, &course.world.sim);
+    let client = Client::new(role, Link::default(), false, &course.world);
     course.clients.insert(JOINER, client);
     // Eight times there and back.
     course.run_for(1500)?;
@@ -289,6 +309,7 @@ pub(super) fn finish(course: &mut Course<'_>) -> Result<(), Broken> {
     }
     course.world.finish_stop();
     course.note_events()?;
+    far::finish(course)?;
     course.taps.clear();
     course.hosts.clear();
     course.desk.clear();

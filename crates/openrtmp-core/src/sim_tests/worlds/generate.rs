@@ -15,7 +15,17 @@ pub(super) fn plan(seed: u64) -> Plan {
         players: Vec::new(),
         encoders: Vec::new(),
     };
-    let terms = dice.terms();
+    let terms = Terms {
+        // One that speaks TLS is otherwise what it would be without.
+        tls: seed % 4 == 3,
+        // So is one that relays.
+        relays: if seed % 5 == 2 {
+            1 + (seed / 5 % 3) as u32
+        } else {
+            0
+        },
+        ..dice.terms()
+    };
     let steps = dice.steps(&terms);
     Plan { seed, terms, steps }
 }

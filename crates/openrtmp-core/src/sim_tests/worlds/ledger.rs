@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::witness::{Broken, broken};
 use crate::events::Event;
-use crate::id::{ConnectionId, StreamId};
+use crate::id::{ConnectionId, RelayId, StreamId};
 use crate::secret::StreamName;
 
 /// What is open by the events so far.
@@ -23,6 +23,8 @@ pub(super) struct Ledger {
     joined: BTreeMap<(ConnectionId, StreamName), usize>,
     /// Frames that subscriptions of a connection lost, in the order they ended.
     pub(super) dropped: BTreeMap<ConnectionId, Vec<u64>>,
+    /// Streams that are relayed, by rule.
+    relayed: BTreeSet<(RelayId, StreamName)>,
     told_of_loss: BTreeSet<ConnectionId>,
     recording: BTreeSet<PathBuf>,
     pub(super) recorded: BTreeSet<PathBuf>,
@@ -59,10 +61,51 @@ impl Ledger {
                 require(!self.stopping, "stopped twice")?;
                 self.stopping = true;
             }
+            Event::ServerStopped { .. } => {
+                return Err("the host of a world tells when it is over");
+            }
             Event::ListenerLost { .. } | Event::ListenerRestored { .. } => {
                 return Err("no world loses listeners");
             }
-            Event::OutgoingFailed { .. } => return Err("no world goes out"),
+            Event::Background { .. }
+            | Event::Foreground
+            | Event::RemainingTime { .. }
+            | Event::Suspended { .. }
+            | Event::Resumed { .. }
+            | Event::UrlsChanged { .. }
+            | Event::NetworkLost { .. }
+            | Event::NetworkBack
+            | Event::CellularUsed
+            | Event::Permission { .. }
+            | Event::Power { .. }
+            | Event::Memory { .. }
+            | Event::Service { .. } => {
+                return Err("no world is on a phone");
+            }
+            Event::CertificateExpires { .. } => {
+                return Err("no certificate of a world expires");
+            }
+            Event::OutgoingFailed { connection, .. } => {
+                let known = self.open.contains_key(connection);
+                require(!known, "came about, and came to nothing")?;
+                let new = self.closed.insert(*connection);
+                require(new, "came to nothing twice")?;
+            }
+            Event::RelayStarted {
+                connection,
+                relay,
+                name,
+                ..
+            } => {
+                // It may be over by the time that this is told.
+                let known = self.open.contains_key(connection) || self.closed.contains(connection);
+                require(known, "relayed by nobody")?;
+                let new = self.relayed.insert((*relay, name.clone()));
+                require(new, "relayed twice")?;
+            }
+            Event::RelayFailed { relay, name, .. } | Event::RelayEnded { relay, name } => {
+                self.relayed.remove(&(*relay, name.clone()));
+            }
             Event::WorkerRestarted { .. } => self.restarts += 1,
             Event::ConnectionOpened { connection, peer } => {
                 require(!self.closed.contains(connection), "an id used twice")?;
@@ -103,7 +146,9 @@ impl Ledger {
                 let published = self.published.contains_key(stream);
                 require(!published, "ended but published")?;
             }
-            Event::StreamTracks { stream, .. } => {
+            Event::StreamTracks { stream, .. }
+            | Event::VideoStopped { stream, .. }
+            | Event::VideoResumed { stream, .. } => {
                 require(self.live.contains(stream), "tracks of no stream")?;
             }
             Event::SubscriberJoined { connection, name } => {
@@ -159,6 +204,7 @@ impl Ledger {
             Event::Lost { .. } => return Err("events were lost"),
             Event::InternalError { .. } => return Err("an internal error"),
             Event::AcceptFailed { .. }
+            | Event::AddressBlocked { .. }
             | Event::LimitReached { .. }
             | Event::ConfigChanged { .. } => {}
         }

@@ -291,6 +291,11 @@ pub(super) struct Terms {
     pub(super) split_bytes: u32,
     /// The recorder gets its turn only so often.
     pub(super) recorder_every: u32,
+    /// All clients speak TLS, as the listener does.
+    pub(super) tls: bool,
+    /// What another server of the same network has to do with this one: 1: all streams are
+    /// passed on to it, 2: one that it never has is always fetched from it, 3: both.
+    pub(super) relays: u32,
 
     pub(super) latency: u32,
     pub(super) send_buffer: u32,
@@ -412,8 +417,18 @@ impl Terms {
         if self.keys & 2 != 0 {
             c.access.play_keys = keys();
         }
+        // A world's peers have few addresses, and may come again whatever they did.
+        c.access.failed_attempts.limit = 0;
         c.record = self.record.then(|| self.recording());
         c
+    }
+
+    /// A chance that there is only where streams are relayed.
+    fn relayed(&self, chance: f64) -> f64 {
+        match self.relays {
+            0 => 0.0,
+            _ => chance,
+        }
     }
 
     pub(super) fn recording(&self) -> RecordConfig {
@@ -445,7 +460,15 @@ impl Terms {
                 clock_jumps: self.clock_jumps.episode(),
                 disk_capacity: (self.disk_bytes > 0).then_some(self.disk_bytes.into()),
                 create_denied: thousandths(self.create_denied),
-                // Those of connections that a server makes: it makes none here.
+                // Of connections that the server makes.
+                slow_connects: Episode {
+                    chance: self.relayed(0.1),
+                    up_to: Duration::from_millis(300),
+                },
+                refusals: self.relayed(0.1),
+                unreachable: self.relayed(0.05),
+                black_holes: self.relayed(0.02),
+                connect_resets: self.relayed(0.1),
                 ..Faults::default()
             },
         }

@@ -8,59 +8,27 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use openrtmp_attacks::{Flood, Kind};
 use openrtmp_protocol::Time;
-use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::super::media::{self, assert_whole};
 use super::super::world::{Processor, Setup, Who, World, ms};
-use super::attack::Script;
 use crate::config::{Config, SecondPublisher};
 
 /// Frames that the stream goes on for: a second and a half.
 const FRAMES: u32 = 45;
 
-/// What attackers do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Arrays of references to arrays, before `connect` and after.
-    References { connected: bool },
-    /// Messages without a body, of media that nobody publishes.
-    EmptyMessages,
-    /// Commands that are answered.
-    Questions,
-    /// Pings.
-    Pings,
-    /// Plays and stops.
-    PlayAndStop,
-    /// Plays the innocent stream again and again, and reads nothing.
-    PlayAgain,
-    /// Publishes and ends it.
-    PublishAndStop,
-    /// Publishes tiny messages, to players that read them.
-    TinyMessages,
-    /// The same in aggregates.
-    Aggregates,
-    /// Waits for the innocent stream's name, with media that wait too, and publishes and
-    /// ends another name meanwhile.
-    WaitingMessages,
-    /// Joins a stream of many tiny frames again and again.
-    Joins,
-    /// Comes, and goes as soon as it is heard.
-    Comings,
-    /// Shakes hands slowly.
-    SlowHandshakes,
-    /// Asks with many keys.
-    Guesses,
-    /// Chunks of one byte.
-    TinyChunks,
-}
+/// Work of a turn: two milliseconds of each of five kinds, and what was begun before.
+const HEAVIEST: u64 = 14_000_000;
+
+/// What a turn may cost beyond the work that its code counted.
+const UNCOUNTED: u64 = 500_000;
 
 /// A connection that attacks.
 struct Attacker {
     who: Who,
-    /// Said over and over.
-    repeat: Vec<u8>,
+    flood: Flood,
     /// Not before then.
     starts: Time,
 }
@@ -75,145 +43,6 @@ struct Delay {
 impl fmt::Display for Delay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "p99 {} ms, most {} ms", self.p99_ms, self.most_ms)
-    }
-}
-
-/// A message of a type on a chunk stream, and what repeats it: a header of type 3 and the
-/// body again (section 5.3.1.2.4).
-fn repeated(stream: u32, message_kind: u8, body: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut first = vec![5, 0, 0, 0];
-    first.extend_from_slice(&(body.len() as u32).to_be_bytes()[1..]);
-    first.push(message_kind);
-    first.extend_from_slice(&stream.to_le_bytes());
-    first.extend_from_slice(body);
-    let again = [&[0xC5], body].concat();
-    (first, again)
-}
-
-/// Many copies, so that a turn's worth is there.
-fn many(again: &[u8]) -> Vec<u8> {
-    again.repeat((16 * 1024 / again.len()).max(1))
-}
-
-fn references() -> Vec<u8> {
-    let array = |count: u8, element: &[u8]| {
-        let mut bytes = vec![0x09, count << 1 | 1, 1];
-        bytes.extend(element.repeat(count.into()));
-        bytes
-    };
-    let mut body = b"\x02\0\x07_result\0\0\0\0\0\0\0\0\0\x11".to_vec();
-    body.extend(array(30, &[1]));
-    body.push(0x11);
-    body.extend(array(15, &[9, 0]));
-    body.push(0x11);
-    body.extend(array(32, &[9, 2]));
-    body
-}
-
-fn commands(commands: &[(u32, &str, &str)]) -> Vec<u8> {
-    let mut script = Script::default();
-    for &(stream, name, argument) in commands {
-        match argument {
-            "" => script.command(stream, name, &[]),
-            argument => script.command(stream, name, &[argument.into()]),
-        }
-    }
-    script.0
-}
-
-impl Kind {
-    /// What is said first, and what then again and again.
-    fn script(self, number: u32) -> (Vec<u8>, Vec<u8>) {
-        let mut script = Script::default();
-        match self {
-            Kind::References { connected: false } | Kind::Comings => script.handshake(),
-            Kind::SlowHandshakes => {
-                script.0.extend([3; 100]);
-                return (script.0, Vec::new());
-            }
-            _ => script.connect(),
-        }
-        // Chunks large enough for any message here.
-        script.message(kind::SET_CHUNK_SIZE, 0, &[0, 1, 0, 0]);
-        let own = format!("own{number}");
-        let again = match self {
-            Kind::References { .. } => {
-                let (first, again) = repeated(0, kind::COMMAND_AMF0, &references());
-                script.0.extend(first);
-                again
-            }
-            Kind::EmptyMessages => {
-                let (first, again) = repeated(1, kind::AUDIO, &[]);
-                script.0.extend(first);
-                again
-            }
-            Kind::Questions => commands(&[(0, "createStream", ""), (0, "deleteStream", "")]),
-            Kind::Pings => {
-                let ping = [0, 6, 0, 0, 0, 1];
-                let (first, again) = repeated(0, kind::USER_CONTROL, &ping);
-                script.0.extend(first);
-                again
-            }
-            Kind::PlayAndStop => commands(&[(1, "play", "nowhere"), (1, "closeStream", "")]),
-            Kind::PlayAgain => commands(&[(1, "play", "cam")]),
-            Kind::PublishAndStop => commands(&[(1, "publish", &own), (1, "closeStream", "")]),
-            Kind::TinyMessages => {
-                script.command(1, "publish", &[own.as_str().into()]);
-                let (first, again) = repeated(1, kind::AUDIO, b"\xaf");
-                script.0.extend(first);
-                again
-            }
-            Kind::Aggregates => {
-                script.command(1, "publish", &[own.as_str().into()]);
-                let part = [&[8, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xAF][..], &[0, 0, 0, 12]].concat();
-                let (first, again) = repeated(1, kind::AGGREGATE, &part.repeat(4000));
-                script.0.extend(first);
-                again
-            }
-            Kind::WaitingMessages => {
-                script.command(1, "publish", &["cam".into()]);
-                let (first, again) = repeated(1, kind::AUDIO, &[]);
-                script.0.extend(first);
-                script.0.extend(again.repeat(8000));
-                commands(&[(2, "publish", &own), (2, "closeStream", "")])
-            }
-            Kind::Joins => {
-                script.command(1, "publish", &[own.as_str().into()]);
-                let (first, again) = repeated(1, kind::AUDIO, b"\xaf");
-                script.0.extend(first);
-                script.0.extend(again.repeat(4000));
-                commands(&[(2, "play", &own), (2, "closeStream", "")])
-            }
-            Kind::Guesses => {
-                let keys = "key=a&".repeat(310);
-                commands(&[(1, "play", &format!("cam?{keys}"))])
-            }
-            Kind::TinyChunks => {
-                script.message(kind::SET_CHUNK_SIZE, 0, &[0, 0, 0, 1]);
-                b"\x05\0\0\0\0\0\x04\x63\0\0\0\0a\xc5a\xc5a\xc5a".to_vec()
-            }
-            Kind::Comings | Kind::SlowHandshakes => Vec::new(),
-        };
-        (script.0, many_or_none(&again))
-    }
-
-    /// Players of what an attacker publishes.
-    fn players(self) -> usize {
-        match self {
-            Kind::TinyMessages | Kind::Aggregates => 20,
-            _ => 0,
-        }
-    }
-
-    fn reads(self) -> bool {
-        !matches!(self, Kind::PlayAgain)
-    }
-}
-
-fn many_or_none(again: &[u8]) -> Vec<u8> {
-    match again.is_empty() {
-        true => Vec::new(),
-        false => many(again),
     }
 }
 
@@ -270,23 +99,17 @@ impl Siege {
     fn come(&mut self) {
         let number = self.came;
         self.came += 1;
-        let (first, repeat) = self.kind.script(number);
+        let flood = self.kind.flood(number, "cam");
         let who = self.w.raw();
-        self.w[who].say(&first);
-        self.w[who].reading = self.kind.reads();
-        for _ in 0..self.kind.players() {
+        self.w[who].say(&flood.first);
+        self.w[who].reading = flood.reads;
+        for script in &flood.players {
             let player = self.w.raw();
-            let mut script = Script::default();
-            script.connect();
-            script.command(1, "play", &[format!("own{number}").as_str().into()]);
-            self.w[player].say(&script.0);
+            self.w[player].say(script);
+            self.w[player].reading = flood.players_read;
         }
         let starts = self.w.now() + ms(100);
-        self.attackers.push(Attacker {
-            who,
-            repeat,
-            starts,
-        });
+        self.attackers.push(Attacker { who, flood, starts });
     }
 
     /// Everybody says what the network takes; who was sent away comes back.
@@ -294,21 +117,20 @@ impl Siege {
         let now = self.w.now();
         let mut gone = 0;
         let w = &mut self.w;
-        let comes_and_goes = self.kind == Kind::Comings;
         self.attackers.retain(|attacker| {
             let who = attacker.who;
             if w[who].is_closed() {
                 gone += 1;
                 return false;
             }
-            if comes_and_goes && attacker.starts <= now + ms(90) {
+            if attacker.flood.leaves && attacker.starts <= now + ms(90) {
                 w.kill(who);
                 gone += 1;
                 return false;
             }
-            if attacker.starts <= now && !attacker.repeat.is_empty() {
+            if attacker.starts <= now && !attacker.flood.again.is_empty() {
                 while w[who].unsent() < 64 * 1024 {
-                    w[who].say(&attacker.repeat);
+                    w[who].say(&attacker.flood.again);
                 }
             }
             true
@@ -365,6 +187,12 @@ impl Siege {
         if delay.p99_ms >= 50 || delay.most_ms >= 250 {
             return Err(format!("{delay}"));
         }
+        let (heaviest, uncounted) = (self.w.heaviest_turn(), self.w.uncounted());
+        if heaviest > HEAVIEST || uncounted > UNCOUNTED {
+            return Err(format!(
+                "a turn of {heaviest}, {uncounted} that nobody counted"
+            ));
+        }
         let limit = self.w.server.config().limits.memory;
         if self.held > limit {
             return Err(format!("{} bytes held of {limit}", self.held));
@@ -403,6 +231,7 @@ sieges! {
     plays_again_and_again: Kind::PlayAgain;
     publishes_and_stops: Kind::PublishAndStop;
     tiny_messages_to_players: Kind::TinyMessages;
+    stuck_players_of_tiny_key_frames: Kind::StuckPlayers;
     aggregates_of_tiny_messages: Kind::Aggregates;
     waiting_messages: Kind::WaitingMessages;
     joins_of_tiny_frames: Kind::Joins;
@@ -410,6 +239,10 @@ sieges! {
     slow_handshakes: Kind::SlowHandshakes;
     guesses_of_keys: Kind::Guesses;
     tiny_chunks: Kind::TinyChunks;
+    half_messages: Kind::HalfMessages;
+    kept_parts: Kind::KeptParts;
+    large_frames: Kind::LargeFrames;
+    large_headers: Kind::LargeHeaders;
 }
 
 #[test]

@@ -6,16 +6,16 @@ fn at(ms: u64) -> Time {
 }
 
 /// A stream whose publisher sends in real time, unless it is told otherwise.
-struct Feed {
+struct Encoder {
     clock: StreamClock,
     odd: Vec<Oddity>,
     /// Of video and audio.
     out: [Vec<u32>; 2],
 }
 
-impl Feed {
-    fn new() -> Feed {
-        Feed {
+impl Encoder {
+    fn new() -> Encoder {
+        Encoder {
             clock: StreamClock::new(),
             odd: Vec::new(),
             out: [Vec::new(), Vec::new()],
@@ -68,33 +68,33 @@ impl Feed {
 
 #[test]
 fn ordinary_timestamps_pass_unchanged() {
-    let mut feed = Feed::new();
-    feed.play(0..5000, |_, t| t);
-    assert_eq!(feed.odd, []);
+    let mut encoder = Encoder::new();
+    encoder.play(0..5000, |_, t| t);
+    assert_eq!(encoder.odd, []);
     let expected: Vec<u32> = (0..5000).step_by(40).collect();
-    assert_eq!(feed.out[0], expected);
+    assert_eq!(encoder.out[0], expected);
 }
 
 #[test]
 fn times_pass_unchanged_however_fast_they_come() {
-    let mut feed = Feed::new();
+    let mut encoder = Encoder::new();
     for n in 0..1000 {
-        assert_eq!(feed.send(Video, n * 40, 0), n as u32 * 40);
-        assert_eq!(feed.send(Audio, n * 40 + 5, 0), n as u32 * 40 + 5);
+        assert_eq!(encoder.send(Video, n * 40, 0), n as u32 * 40);
+        assert_eq!(encoder.send(Audio, n * 40 + 5, 0), n as u32 * 40 + 5);
     }
-    assert_eq!(feed.odd, []);
+    assert_eq!(encoder.odd, []);
 }
 
 #[test]
 fn the_distance_between_tracks_is_kept_up_to_ten_seconds() {
     for distance in [-9_900, -3_200, -400, 3_200, 9_900] {
-        let mut feed = Feed::new();
+        let mut encoder = Encoder::new();
         let start = 20_000;
         let ahead = |kind, t| if kind == Audio { t + distance } else { t };
-        feed.play(0..10_000, |kind, t| start + ahead(kind, t));
-        feed.assert_took(9_970, 40);
-        assert_eq!(feed.odd, []);
-        let apart = i64::from(feed.out[1][0]) - i64::from(feed.out[0][0]);
+        encoder.play(0..10_000, |kind, t| start + ahead(kind, t));
+        encoder.assert_took(9_970, 40);
+        assert_eq!(encoder.odd, []);
+        let apart = i64::from(encoder.out[1][0]) - i64::from(encoder.out[0][0]);
         assert_eq!(apart, distance);
     }
 }
@@ -102,31 +102,31 @@ fn the_distance_between_tracks_is_kept_up_to_ten_seconds() {
 #[test]
 fn an_absurd_distance_is_taken_out_once_and_told() {
     for distance in [-40_000_000, -10_100, 10_100, 60_000, 14_400_000] {
-        let mut feed = Feed::new();
+        let mut encoder = Encoder::new();
         let ahead = |kind, t| if kind == Audio { t + distance } else { t };
-        feed.play(0..10_000, |kind, t| 50_000_000 + ahead(kind, t));
-        feed.assert_took(9_970, 40);
-        assert_eq!(feed.odd, [Oddity::Apart(distance)]);
-        assert_eq!(feed.out[0][0], feed.out[1][0]);
+        encoder.play(0..10_000, |kind, t| 50_000_000 + ahead(kind, t));
+        encoder.assert_took(9_970, 40);
+        assert_eq!(encoder.odd, [Oddity::Apart(distance)]);
+        assert_eq!(encoder.out[0][0], encoder.out[1][0]);
     }
 }
 
 #[test]
 fn a_negative_start_becomes_zero_for_all_kinds() {
-    let mut feed = Feed::new();
-    assert_eq!(feed.send(Video, -265, 0), 0);
-    assert_eq!(feed.send(Audio, -255, 0), 10);
-    assert_eq!(feed.send(Video, 35, 300), 300);
-    assert_eq!(feed.odd, []);
+    let mut encoder = Encoder::new();
+    assert_eq!(encoder.send(Video, -265, 0), 0);
+    assert_eq!(encoder.send(Audio, -255, 0), 10);
+    assert_eq!(encoder.send(Video, 35, 300), 300);
+    assert_eq!(encoder.odd, []);
 }
 
 #[test]
 fn what_would_be_before_zero_moves_the_others_on() {
-    let mut feed = Feed::new();
-    assert_eq!(feed.send(Video, 10, 0), 10);
-    assert_eq!(feed.send(Audio, -13, 0), 0);
-    assert_eq!(feed.send(Audio, 10, 23), 23);
-    assert_eq!(feed.send(Video, 50, 40), 63);
+    let mut encoder = Encoder::new();
+    assert_eq!(encoder.send(Video, 10, 0), 10);
+    assert_eq!(encoder.send(Audio, -13, 0), 0);
+    assert_eq!(encoder.send(Audio, 10, 23), 23);
+    assert_eq!(encoder.send(Video, 50, 40), 63);
 }
 
 #[test]
@@ -158,17 +158,17 @@ fn the_32_bit_wrap_is_a_step_like_any_other() {
 fn one_message_off_gets_the_time_that_was_its_turn() {
     for off in [3_600_000, 1 << 31, -3_600_000, 2_147_480_630, 7_000, -2_000] {
         for kind in [Video, Audio] {
-            let mut feed = Feed::new();
+            let mut encoder = Encoder::new();
             let at = if kind == Video { 3000 } else { 2990 };
-            feed.play(0..6000, |k, t| {
+            encoder.play(0..6000, |k, t| {
                 100_000 + t + if (k, t) == (kind, at) { off } else { 0 }
             });
-            feed.assert_took(5_960, 40);
-            let [Oddity::Stray(told)] = feed.odd[..] else {
-                panic!("{off}: {:?}", feed.odd);
+            encoder.assert_took(5_960, 40);
+            let [Oddity::Stray(told)] = encoder.odd[..] else {
+                panic!("{off}: {:?}", encoder.odd);
             };
             assert!((told as u32).abs_diff(off as u32) <= 23, "{told} not {off}");
-            let times = &feed.out[usize::from(kind == Audio)];
+            let times = &encoder.out[usize::from(kind == Audio)];
             let steps = times.windows(2).map(|w| w[1] - w[0]);
             assert!(steps.max() <= Some(40), "{times:?}");
         }
@@ -177,15 +177,15 @@ fn one_message_off_gets_the_time_that_was_its_turn() {
 
 #[test]
 fn the_last_message_off_gets_the_time_that_was_its_turn() {
-    let mut feed = Feed::new();
-    feed.play(0..6000, |k, t| {
+    let mut encoder = Encoder::new();
+    encoder.play(0..6000, |k, t| {
         if (k, t) == (Video, 5960) {
             2_147_483_630
         } else {
             t
         }
     });
-    feed.assert_took(5_960, 40);
+    encoder.assert_took(5_960, 40);
 }
 
 #[test]
@@ -202,16 +202,20 @@ fn a_clock_that_is_set_goes_on_for_both_tracks_with_their_distance() {
         12_345,
     ] {
         for distance in [0, 3_200, -3_200] {
-            let mut feed = Feed::new();
-            feed.play(0..6000, |kind, t| {
+            let mut encoder = Encoder::new();
+            encoder.play(0..6000, |kind, t| {
                 let set = if t >= 3000 { by } else { 0 };
                 2 * hour + t + set + if kind == Audio { distance } else { 0 }
             });
-            feed.assert_took(5_960, 60);
-            let rebases = feed.odd.iter().filter(|o| matches!(o, Oddity::Rebased(_)));
-            assert_eq!(rebases.count(), 1, "{by}: {:?}", feed.odd);
+            encoder.assert_took(5_960, 60);
+            let rebases = encoder
+                .odd
+                .iter()
+                .filter(|o| matches!(o, Oddity::Rebased(_)));
+            assert_eq!(rebases.count(), 1, "{by}: {:?}", encoder.odd);
             let apart = |place: fn(&[u32]) -> Option<&u32>| {
-                i64::from(*place(&feed.out[1]).unwrap()) - i64::from(*place(&feed.out[0]).unwrap())
+                i64::from(*place(&encoder.out[1]).unwrap())
+                    - i64::from(*place(&encoder.out[0]).unwrap())
             };
             let (before, after) = (apart(<[u32]>::first), apart(<[u32]>::last));
             // The last of both are not at one moment.
@@ -223,47 +227,47 @@ fn a_clock_that_is_set_goes_on_for_both_tracks_with_their_distance() {
 #[test]
 fn a_step_back_of_less_leaves_no_two_frames_at_one_time() {
     for by in [-41, -100, -200, -499] {
-        let mut feed = Feed::new();
-        feed.play(0..6000, |_, t| 100_000 + t + if t >= 3000 { by } else { 0 });
-        feed.assert_took(5_960, 500);
+        let mut encoder = Encoder::new();
+        encoder.play(0..6000, |_, t| 100_000 + t + if t >= 3000 { by } else { 0 });
+        encoder.assert_took(5_960, 500);
     }
 }
 
 #[test]
 fn a_clock_of_one_track_that_is_set_is_set_for_that_track() {
-    let mut feed = Feed::new();
-    feed.play(0..6000, |kind, t| {
+    let mut encoder = Encoder::new();
+    encoder.play(0..6000, |kind, t| {
         t + if kind == Audio && t >= 3000 {
             3_600_000
         } else {
             0
         }
     });
-    feed.assert_took(5_960, 40);
-    let [Oddity::Rebased(by)] = feed.odd[..] else {
-        panic!("{:?}", feed.odd);
+    encoder.assert_took(5_960, 40);
+    let [Oddity::Rebased(by)] = encoder.odd[..] else {
+        panic!("{:?}", encoder.odd);
     };
     assert_eq!(by, 3_600_000);
 }
 
 #[test]
 fn a_clock_may_be_set_again_and_again() {
-    let mut feed = Feed::new();
-    feed.play(0..20_000, |_, t| t + 10_000_000 - (t / 2000) * 5_000);
-    feed.assert_took(19_960, 100);
-    assert_eq!(feed.odd.len(), 9);
+    let mut encoder = Encoder::new();
+    encoder.play(0..20_000, |_, t| t + 10_000_000 - (t / 2000) * 5_000);
+    encoder.assert_took(19_960, 100);
+    assert_eq!(encoder.odd.len(), 9);
 }
 
 #[test]
 fn two_clocks_on_one_track_do_not_run_away() {
     for distance in [500, 1_500, 5_000, 3_600_000] {
         for run in [1, 2, 7] {
-            let mut feed = Feed::new();
+            let mut encoder = Encoder::new();
             for n in 0..500 {
                 let other = if n / run % 2 == 1 { distance } else { 0 };
-                feed.send(Video, 100_000 + n * 20 + other, n as u64 * 20);
+                encoder.send(Video, 100_000 + n * 20 + other, n as u64 * 20);
             }
-            let length = feed.length(Video);
+            let length = encoder.length(Video);
             let expected = 499 * 20;
             assert!(
                 length.abs_diff(expected) < 3_000,
@@ -275,133 +279,141 @@ fn two_clocks_on_one_track_do_not_run_away() {
 
 #[test]
 fn times_at_random_do_not_run_away() {
-    let mut feed = Feed::new();
+    let mut encoder = Encoder::new();
     let mut noise = 1_u32;
     for n in 0..500 {
         noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        feed.send(Video, noise.into(), n * 40);
+        encoder.send(Video, noise.into(), n * 40);
     }
-    assert!(feed.length(Video) < 500 * 60, "{}", feed.length(Video));
+    assert!(
+        encoder.length(Video) < 500 * 60,
+        "{}",
+        encoder.length(Video)
+    );
 }
 
 #[test]
 fn pictures_that_carry_the_time_they_are_shown_at_keep_their_pace() {
-    let mut feed = Feed::new();
+    let mut encoder = Encoder::new();
     for group in 0..100 {
         for (n, shown) in [4, 2, 1, 3].into_iter().enumerate() {
             let now = (group * 4 + n as i64) * 40;
-            feed.send(Video, (group * 4 + shown) * 40, now as u64);
+            encoder.send(Video, (group * 4 + shown) * 40, now as u64);
         }
     }
-    assert_eq!(feed.odd, []);
-    assert!(feed.length(Video).abs_diff(399 * 40) <= 160);
-    assert!(feed.out[0].windows(2).all(|w| w[0] < w[1]));
+    assert_eq!(encoder.odd, []);
+    assert!(encoder.length(Video).abs_diff(399 * 40) <= 160);
+    assert!(encoder.out[0].windows(2).all(|w| w[0] < w[1]));
 }
 
 #[test]
 fn a_gap_that_took_its_time_is_told_and_kept() {
-    let mut feed = Feed::new();
-    feed.play(0..2000, |_, t| t);
-    feed.play(7000..9000, |_, t| t);
-    feed.assert_took(8_960, 40);
+    let mut encoder = Encoder::new();
+    encoder.play(0..2000, |_, t| t);
+    encoder.play(7000..9000, |_, t| t);
+    encoder.assert_took(8_960, 40);
     let told = |odd: &Oddity| matches!(odd, Oddity::Gap(5000..5100));
     assert!(
-        feed.odd.len() == 2 && feed.odd.iter().all(told),
+        encoder.odd.len() == 2 && encoder.odd.iter().all(told),
         "{:?}",
-        feed.odd
+        encoder.odd
     );
 }
 
 #[test]
 fn a_gap_may_be_caught_up_with_in_a_burst() {
-    let mut feed = Feed::new();
-    feed.play(0..2000, |_, t| t);
+    let mut encoder = Encoder::new();
+    encoder.play(0..2000, |_, t| t);
     // The network stood for eight seconds: what was sent before comes at once, then
     // what is sent now.
     for t in (2000..3000).step_by(40) {
-        feed.send(Video, t, 10_000);
+        encoder.send(Video, t, 10_000);
     }
-    assert_eq!(feed.send(Video, 10_000, 10_000), 10_000);
-    assert_eq!(feed.odd, [Oddity::Gap(7_040)]);
+    assert_eq!(encoder.send(Video, 10_000, 10_000), 10_000);
+    assert_eq!(encoder.odd, [Oddity::Gap(7_040)]);
 }
 
 #[test]
 fn a_track_that_was_silent_comes_back_where_the_others_are() {
-    let mut feed = Feed::new();
-    feed.send(Video, 0, 0);
-    feed.send(Video, 40, 0);
+    let mut encoder = Encoder::new();
+    encoder.send(Video, 0, 0);
+    encoder.send(Video, 40, 0);
     for t in (0..35_000).step_by(23) {
-        feed.send(Audio, t, 0);
+        encoder.send(Audio, t, 0);
     }
-    assert_eq!(feed.send(Video, 35_000, 0), 35_000);
-    assert_eq!(feed.odd, [Oddity::Gap(34_960)]);
+    assert_eq!(encoder.send(Video, 35_000, 0), 35_000);
+    assert_eq!(encoder.odd, [Oddity::Gap(34_960)]);
 }
 
 #[test]
 fn a_slow_track_may_come_faster_than_it_is_shown() {
-    let mut feed = Feed::new();
-    let times: Vec<u32> = (0..20).map(|n| feed.send(Video, n * 5_000, 0)).collect();
+    let mut encoder = Encoder::new();
+    let times: Vec<u32> = (0..20).map(|n| encoder.send(Video, n * 5_000, 0)).collect();
     assert_eq!(times[2..], (2..20).map(|n| n * 5_000).collect::<Vec<u32>>());
 }
 
 #[test]
 fn a_republish_continues_with_the_time_that_passed() {
-    let mut feed = Feed::new();
-    feed.send(Video, 5_000, 1_000);
-    feed.clock.restart();
-    assert!(!feed.clock.is_running());
-    assert_eq!(feed.send(Video, 77, 3_000), 7_000);
-    assert_eq!(feed.send(Audio, 87, 3_010), 7_010);
-    assert_eq!(feed.odd, []);
+    let mut encoder = Encoder::new();
+    encoder.send(Video, 5_000, 1_000);
+    encoder.clock.restart();
+    assert!(!encoder.clock.is_running());
+    assert_eq!(encoder.send(Video, 77, 3_000), 7_000);
+    assert_eq!(encoder.send(Audio, 87, 3_010), 7_010);
+    assert_eq!(encoder.odd, []);
 }
 
 #[test]
 fn a_takeover_never_goes_back_and_keeps_the_distance() {
-    let mut feed = Feed::new();
-    feed.play(0..2000, |_, t| t);
-    feed.clock.restart();
+    let mut encoder = Encoder::new();
+    encoder.play(0..2000, |_, t| t);
+    encoder.clock.restart();
     // Its audio is three seconds behind its video.
-    let video = feed.send(Video, 50_000, 2_000);
-    let audio = feed.send(Audio, 47_000, 2_000);
-    assert!(audio > feed.out[1][feed.out[1].len() - 2]);
-    assert_eq!(feed.send(Video, 50_040, 2_040), audio + 3_040);
+    let video = encoder.send(Video, 50_000, 2_000);
+    let audio = encoder.send(Audio, 47_000, 2_000);
+    assert!(audio > encoder.out[1][encoder.out[1].len() - 2]);
+    assert_eq!(encoder.send(Video, 50_040, 2_040), audio + 3_040);
     assert!(video < audio + 3_040);
 }
 
 #[test]
 fn headers_do_not_move_the_clock() {
-    let mut feed = Feed::new();
-    assert_eq!(feed.clock.stamp_headers(9_000), 0);
-    feed.send(Video, 60_000, 0);
-    feed.send(Audio, 65_000, 0);
-    assert_eq!(feed.clock.stamp_headers(0), 65_000);
-    assert_eq!(feed.clock.stamp_headers(60_020), 60_020);
-    assert_eq!(feed.clock.stamp_headers(65_020), 65_020);
-    assert_eq!(feed.send(Video, 60_040, 40), 60_040);
-    assert_eq!(feed.odd, []);
+    let mut encoder = Encoder::new();
+    assert_eq!(encoder.clock.stamp_headers(9_000), 0);
+    encoder.send(Video, 60_000, 0);
+    encoder.send(Audio, 65_000, 0);
+    assert_eq!(encoder.clock.stamp_headers(0), 65_000);
+    assert_eq!(encoder.clock.stamp_headers(60_020), 60_020);
+    assert_eq!(encoder.clock.stamp_headers(65_020), 65_020);
+    assert_eq!(encoder.send(Video, 60_040, 40), 60_040);
+    assert_eq!(encoder.odd, []);
 }
 
 #[test]
 fn messages_at_one_time_stay_so_when_a_clock_is_set() {
-    let mut feed = Feed::new();
+    let mut encoder = Encoder::new();
     let times = [0, 0, 40, 40, -5_000, -5_000, -4_960, -4_960];
     let now = [0, 0, 40, 40, 80, 80, 120, 120];
     let out: Vec<u32> = std::iter::zip(times, now)
-        .map(|(t, now)| feed.send(Video, 100_000 + t, now) - 100_000)
+        .map(|(t, now)| encoder.send(Video, 100_000 + t, now) - 100_000)
         .collect();
     assert_eq!(out, [0, 0, 40, 40, 80, 80, 120, 120]);
     let strays = [0, 0, 40, 40, 3_600_000, 3_600_000, 120, 120];
-    let mut feed = Feed::new();
+    let mut encoder = Encoder::new();
     let out: Vec<u32> = std::iter::zip(strays, now)
-        .map(|(t, now)| feed.send(Video, t, now))
+        .map(|(t, now)| encoder.send(Video, t, now))
         .collect();
     assert_eq!(out, [0, 0, 40, 40, 80, 80, 120, 120]);
-    assert!(matches!(feed.odd[..], [Oddity::Stray(_)]), "{:?}", feed.odd);
+    assert!(
+        matches!(encoder.odd[..], [Oddity::Stray(_)]),
+        "{:?}",
+        encoder.odd
+    );
 }
 
 #[test]
 fn frames_that_were_sent_at_one_time_stay_so() {
-    let mut feed = Feed::new();
-    let times = [0, 0, 40, 40, 40, 80].map(|t| feed.send(Video, t, t as u64));
+    let mut encoder = Encoder::new();
+    let times = [0, 0, 40, 40, 40, 80].map(|t| encoder.send(Video, t, t as u64));
     assert_eq!(times, [0, 0, 40, 40, 40, 80]);
 }

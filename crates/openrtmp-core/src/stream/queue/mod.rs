@@ -15,9 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use openrtmp_protocol::Time;
 
+use super::capacity;
 use super::gate::Gate;
 use super::packet::{COMMON_MESSAGE_STREAM, Packet, SharedPacket};
-use super::room;
 use crate::budget::{Budget, Charge};
 use crate::config::QueueConfig;
 use crate::limit::Limit;
@@ -218,6 +218,7 @@ impl SendQueue {
         }
     }
 
+    #[inline]
     pub(crate) fn push_media(&mut self, packet: SharedPacket, lane: &mut Lane, now: Time) {
         self.bytes += packet.len();
         if packet.is_droppable() && self.oldest_droppable.is_none() {
@@ -242,6 +243,7 @@ impl SendQueue {
 
     /// Queues a packet for a subscription if its gate lets it pass, after dropping
     /// what has to be dropped. Returns the frames dropped just now.
+    #[inline]
     pub(crate) fn push_through(
         &mut self,
         gate: &mut Gate,
@@ -251,7 +253,8 @@ impl SendQueue {
         config: &QueueConfig,
     ) -> u64 {
         let mut frames = 0;
-        if !gate.is_shedding() && self.is_congested(now, config) {
+        // Nothing waits for a player that keeps up.
+        if !self.is_empty() && !gate.is_shedding() && self.is_congested(now, config) {
             let shed = self.shed(lane, now, config);
             frames = shed.frames;
             gate.shed(shed.frames, shed.until_keyframe);
@@ -339,20 +342,20 @@ impl SendQueue {
     /// After a burst: a queue that stays short keeps no room for the next one.
     #[inline]
     fn give_back_room(&mut self) {
-        if room::is_much(&self.entries) {
+        if capacity::is_large(&self.entries) {
             self.give_back_much();
         }
     }
 
     #[cold]
     fn give_back_much(&mut self) {
-        if room::give_back(&mut self.entries) {
+        if capacity::give_back(&mut self.entries) {
             self.account();
         }
     }
 
     #[cold]
     fn account(&mut self) {
-        self.charge.set(room::charged(&self.entries));
+        self.charge.set(capacity::charged(&self.entries));
     }
 }

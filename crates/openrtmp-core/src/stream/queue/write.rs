@@ -51,8 +51,35 @@ impl Entry {
 impl SendQueue {
     /// Writes until the queue is empty, the socket takes no more, or `budget`
     /// bytes are written. `sent` is called for every packet that went out whole.
+    #[inline]
     pub(crate) fn write_to(
         &mut self,
+        socket: &mut impl Write,
+        chunk_size: u32,
+        budget: usize,
+        mut sent: impl FnMut(&SharedPacket),
+    ) -> io::Result<Written> {
+        let mut tried = None;
+        if let Some(slice) = self.only_slice(chunk_size) {
+            let length = slice.len();
+            match socket.write(slice) {
+                // The usual frame to a player that keeps up.
+                Ok(bytes) if bytes == length && bytes > 0 => {
+                    self.take_only(&mut sent);
+                    let end = WriteEnd::Drained;
+                    return Ok(Written { bytes, end });
+                }
+                result => tried = Some(result),
+            }
+        }
+        self.write_more(tried, socket, chunk_size, budget, sent)
+    }
+
+    /// The same where one write may not be all, after one that was `tried` already.
+    #[inline(never)]
+    fn write_more(
+        &mut self,
+        mut tried: Option<io::Result<usize>>,
         socket: &mut impl Write,
         chunk_size: u32,
         budget: usize,
@@ -64,19 +91,10 @@ impl SendQueue {
             if total >= budget {
                 return written(total, WriteEnd::Budget);
             }
-            let result = match self.only_slice(chunk_size) {
-                Some(slice) => {
-                    let length = slice.len();
-                    match socket.write(slice) {
-                        // The usual frame to a player that keeps up.
-                        Ok(count) if count == length && count > 0 => {
-                            self.take_only(&mut sent);
-                            return written(total + count, WriteEnd::Drained);
-                        }
-                        result => result,
-                    }
-                }
-                None => {
+            let result = match (tried.take(), self.only_slice(chunk_size)) {
+                (Some(result), _) => result,
+                (None, Some(slice)) => socket.write(slice),
+                (None, None) => {
                     let headers = self.own_headers();
                     let batch = self.gather(&headers, chunk_size, budget - total);
                     socket.write_vectored(batch.filled())
@@ -101,6 +119,7 @@ impl SendQueue {
 
     /// All that waits, if it is one slice: the usual frame to a player that keeps
     /// up. A plain write of it costs less than a vectored one.
+    #[inline]
     fn only_slice(&self, chunk_size: u32) -> Option<&[u8]> {
         if self.entries.len() != 1 {
             return None;
@@ -160,6 +179,7 @@ impl SendQueue {
     }
 
     /// The only entry went out whole.
+    #[inline]
     fn take_only(&mut self, sent: &mut impl FnMut(&SharedPacket)) {
         // From behind, so that the next entry takes the same place, which is in a cache.
         if let Some(entry) = self.entries.pop_back()

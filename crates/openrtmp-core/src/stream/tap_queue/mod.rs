@@ -53,6 +53,8 @@ pub struct TapStream {
 pub(crate) struct TapQueue {
     selection: Selection,
     bound: Bound,
+    /// A recorder takes from it.
+    is_recorders: bool,
     budget: Arc<Budget>,
     closed: AtomicBool,
     signal: Signal,
@@ -62,6 +64,8 @@ pub(crate) struct TapQueue {
     serials: AtomicUsize,
     /// Streams that are over, their end not taken yet.
     ended: AtomicUsize,
+    /// Those who wait until what was recorded is on the disk.
+    syncs: Mutex<Vec<std::sync::mpsc::Sender<bool>>>,
 }
 
 /// What a tap's owner knows.
@@ -99,11 +103,31 @@ pub(crate) enum TapNews {
 }
 
 impl TapQueue {
+    /// One that the host takes from.
     pub(crate) fn new(selection: Selection, bound: Bound, budget: &Arc<Budget>) -> Arc<TapQueue> {
+        TapQueue::make(selection, bound, false, budget)
+    }
+
+    /// One that a recorder takes from.
+    pub(crate) fn of_recorder(
+        selection: Selection,
+        bound: Bound,
+        budget: &Arc<Budget>,
+    ) -> Arc<TapQueue> {
+        TapQueue::make(selection, bound, true, budget)
+    }
+
+    fn make(
+        selection: Selection,
+        bound: Bound,
+        is_recorders: bool,
+        budget: &Arc<Budget>,
+    ) -> Arc<TapQueue> {
         let (sender, receiver) = mpsc::channel();
         Arc::new(TapQueue {
             selection,
             bound,
+            is_recorders,
             budget: budget.clone(),
             closed: AtomicBool::new(false),
             signal: Signal::default(),
@@ -115,20 +139,37 @@ impl TapQueue {
             }),
             serials: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
+            syncs: Mutex::default(),
         })
     }
 
     /// Another, for the same streams and with the same bound.
     pub(crate) fn renewed(&self) -> Arc<TapQueue> {
-        TapQueue::new(self.selection.clone(), self.bound, &self.budget)
+        let selection = self.selection.clone();
+        TapQueue::make(selection, self.bound, self.is_recorders, &self.budget)
+    }
+
+    pub(crate) fn is_recorders(&self) -> bool {
+        self.is_recorders
+    }
+
+    /// Streams that have not ended for the owner, and bytes that wait for it.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let mut reader = lock(&self.reader);
+        reader.gather();
+        let reader = &*reader;
+        let untold = reader.turns.iter().filter(|queue| !reader.is_live(queue));
+        let live = untold.filter(|queue| !queue.is_over()).count() + reader.live.len();
+        (live, reader.turns.iter().map(|queue| queue.bytes()).sum())
     }
 
     pub(crate) fn selection(&self) -> &Selection {
         &self.selection
     }
 
-    pub(crate) fn wants(&self, name: &StreamName) -> bool {
-        !self.is_closed() && self.selection.includes(name)
+    /// `asked`: the stream's publisher wants it to be recorded.
+    pub(crate) fn wants(&self, name: &StreamName, asked: bool) -> bool {
+        !self.is_closed() && self.selection.includes(name, asked)
     }
 
     /// Takes what comes next, of each stream that has something in turn. Once the tap
@@ -181,6 +222,17 @@ impl TapQueue {
     /// something already: then it has to be looked for, and the waker may not be called.
     pub(crate) fn register(&self, waker: &Waker) -> bool {
         self.signal.register(waker)
+    }
+
+    /// Asks the recorder to sync its files; the answer is whether all could be.
+    pub(crate) fn ask_to_sync(&self, answer: std::sync::mpsc::Sender<bool>) {
+        lock(&self.syncs).push(answer);
+        self.signal.raise();
+    }
+
+    /// Those who asked.
+    pub(crate) fn take_syncs(&self) -> Vec<std::sync::mpsc::Sender<bool>> {
+        std::mem::take(&mut *lock(&self.syncs))
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -336,6 +388,11 @@ impl TapSink {
     /// Another publisher's frames follow.
     pub(crate) fn push_republished(&mut self) {
         self.tap.list(&self.queue, self.queue.push_republished());
+    }
+
+    /// Whether its tap still wants the stream.
+    pub(crate) fn is_wanted(&self, wants: impl Fn(&TapQueue) -> bool) -> bool {
+        wants(&self.tap)
     }
 
     pub(crate) fn is_of(&self, tap: &Arc<TapQueue>) -> bool {

@@ -93,15 +93,20 @@ pub(crate) enum Selection {
         index: u32,
         count: u32,
     },
+    /// As `Apps`, those of them whose publishers want to be recorded.
+    Asked(Vec<String>),
 }
 
 impl Selection {
     pub(crate) const ALL: Selection = Selection::Apps(Vec::new());
 
-    pub(crate) fn includes(&self, name: &StreamName) -> bool {
+    /// `asked`: its publisher wants it to be recorded.
+    pub(crate) fn includes(&self, name: &StreamName, asked: bool) -> bool {
+        let is_of = |apps: &[String]| apps.is_empty() || apps.iter().any(|app| app == name.app());
         match self {
             Selection::Stream(wanted) => wanted == name,
-            Selection::Apps(apps) => apps.is_empty() || apps.iter().any(|app| app == name.app()),
+            Selection::Apps(apps) => is_of(apps),
+            Selection::Asked(apps) => asked && is_of(apps),
             Selection::Shard { index, count } => shard_of(name.reveal(), *count) == Some(*index),
         }
     }
@@ -134,7 +139,7 @@ mod tests {
         let mut sizes = [0; 8];
         for n in 0..4000 {
             let name = StreamName::plain(&format!("live/camera-{n}"));
-            let holds = |&index: &u32| Selection::Shard { index, count: 8 }.includes(&name);
+            let holds = |&index: &u32| Selection::Shard { index, count: 8 }.includes(&name, false);
             let homes: Vec<u32> = (0..8).filter(holds).collect();
             assert_eq!(homes.len(), 1);
             sizes[homes[0] as usize] += 1;
@@ -149,10 +154,14 @@ mod tests {
     fn apps_are_chosen_whole() {
         let name = StreamName::plain;
         let live = Selection::Apps(vec!["live".to_owned()]);
-        assert!(live.includes(&name("live/a")));
-        assert!(!live.includes(&name("liver/a")));
-        assert!(Selection::ALL.includes(&name("liver/a")));
+        assert!(live.includes(&name("live/a"), false));
+        assert!(!live.includes(&name("liver/a"), false));
+        let asked = Selection::Asked(vec!["live".to_owned()]);
+        assert!(asked.includes(&name("live/a"), true));
+        assert!(!asked.includes(&name("live/a"), false));
+        assert!(!asked.includes(&name("liver/a"), true));
+        assert!(Selection::ALL.includes(&name("liver/a"), false));
         let one = Selection::Stream(name("live/a"));
-        assert!(one.includes(&name("live/a")) && !one.includes(&name("live/ab")));
+        assert!(one.includes(&name("live/a"), false) && !one.includes(&name("live/ab"), false));
     }
 }

@@ -10,10 +10,10 @@ use openrtmp_protocol::Time;
 use super::{TapNews, TapStream, lock};
 use crate::budget::{Budget, Charge, Holder, Share};
 use crate::steps;
+use crate::stream::capacity;
 use crate::stream::class::Class;
 use crate::stream::gate::Gate;
 use crate::stream::packet::{Packet, SharedPacket};
-use crate::stream::room;
 use crate::stream::tracks::Track;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -215,7 +215,7 @@ impl StreamQueue {
 
     pub(super) fn push_tracks(&self, tracks: &Arc<[Track]>) -> Pushed {
         let mut state = self.lock();
-        state.tell(Entry::Tracks(tracks.clone()));
+        state.append_event(Entry::Tracks(tracks.clone()));
         state.list()
     }
 
@@ -223,7 +223,7 @@ impl StreamQueue {
     pub(super) fn push_republished(&self) -> Pushed {
         let mut state = self.lock();
         state.gate.restart();
-        state.tell(Entry::Republished);
+        state.append_event(Entry::Republished);
         state.list()
     }
 
@@ -268,6 +268,11 @@ impl StreamQueue {
         state.bytes = 0;
         state.account();
         state.losing.take()
+    }
+
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     #[cfg(all(test, not(loom)))]
@@ -341,7 +346,7 @@ impl State {
             self.lose(&Loss::of(packet, self.clock));
         } else {
             if !self.gate.is_shedding() {
-                self.tell_loss();
+                self.append_loss();
             }
             let entry = Entry::Packet {
                 packet: packet.clone(),
@@ -384,8 +389,8 @@ impl State {
 
     /// Counts its room, and gives back what a burst left.
     fn account(&mut self) {
-        room::give_back(&mut self.entries);
-        let room = room::charged(&self.entries);
+        capacity::give_back(&mut self.entries);
+        let room = capacity::charged(&self.entries);
         if room != self.charge.bytes() {
             self.charge.set(room);
         }
@@ -545,16 +550,16 @@ impl State {
         merge(&mut self.losing, loss);
     }
 
-    fn tell_loss(&mut self) {
+    fn append_loss(&mut self) {
         if let Some(loss) = self.losing.take() {
             self.append(Entry::Lost(loss));
         }
     }
 
     /// Queues what is no packet. For want of memory it is not told.
-    fn tell(&mut self, entry: Entry) {
+    fn append_event(&mut self, entry: Entry) {
         if !self.over && self.entries.try_reserve(2).is_ok() {
-            self.tell_loss();
+            self.append_loss();
             self.append(entry);
             self.account();
         }

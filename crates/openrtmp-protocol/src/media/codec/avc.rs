@@ -2,8 +2,9 @@
 //! parameter sets (ITU-T H.264, 7.3.2.1.1).
 
 use super::bits::BitReader;
+use super::decoder::{push_sets, sets_of};
 use super::nal;
-use super::{Picture, VideoFormat};
+use super::{LENGTH_SIZE, Picture, VideoFormat};
 
 pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
     let (&[_version, profile, compatibility, level, _length, sets], mut rest) =
@@ -44,11 +45,62 @@ pub(super) fn length_size(config: &[u8]) -> Option<usize> {
     Some(usize::from(config.get(4)? & 3) + 1)
 }
 
+/// The sequence parameter sets and the picture parameter sets, with start codes.
+pub(super) fn decoder_parts(config: &[u8]) -> Option<[Vec<u8>; 2]> {
+    let (&[_, _, _, _, _, count], mut rest) = config.split_first_chunk()?;
+    let sequences = sets_of((count & 0x1F).into(), &mut rest)?;
+    let (&count, mut rest) = rest.split_first()?;
+    Some([sequences, sets_of(count.into(), &mut rest)?])
+}
+
+/// The record for these units.
+pub(super) fn config_of(units: &[&[u8]]) -> Option<Vec<u8>> {
+    let of_kind = |kind| {
+        let fits = units.iter().filter(move |unit| unit[0] & 0x1F == kind);
+        fits.copied().collect::<Vec<&[u8]>>()
+    };
+    let (sequences, pictures) = (of_kind(NAL_SPS), of_kind(NAL_PPS));
+    let first = *sequences.first()?;
+    let &[_, profile, compatibility, level, ..] = first else {
+        return None;
+    };
+    if pictures.is_empty() || sequences.len() > 0x1F {
+        return None;
+    }
+    // Reserved bits are set: six beside the length's size, three beside the count.
+    let length = 0xFC | (LENGTH_SIZE - 1) as u8;
+    let count = 0xE0 | sequences.len() as u8;
+    let mut config = vec![1, profile, compatibility, level, length, count];
+    push_sets(&mut config, &sequences)?;
+    config.push(u8::try_from(pictures.len()).ok()?);
+    push_sets(&mut config, &pictures)?;
+    // 5.3.3.1.2: profiles whose sets tell them have the chroma format and bit depths behind
+    // the sets, and the number of sets that extend them.
+    if HIGH_PROFILES.contains(&profile.into()) {
+        let mut reader = BitReader::of_nal(&first[1..]);
+        // profile_idc, constraint flags, level_idc, seq_parameter_set_id
+        reader.skip(24)?;
+        reader.ue()?;
+        let chroma_format = reader.ue()?;
+        if chroma_format == 3 {
+            reader.skip(1)?;
+        }
+        let depths = (reader.ue()?, reader.ue()?);
+        if chroma_format > 3 || depths.0 > 7 || depths.1 > 7 {
+            return None;
+        }
+        config.push(0xFC | chroma_format as u8);
+        config.extend([0xF8 | depths.0 as u8, 0xF8 | depths.1 as u8, 0]);
+    }
+    Some(config)
+}
+
 const NAL_SLICE: u8 = 1;
 const NAL_PARTITION_A: u8 = 2;
 const NAL_IDR: u8 = 5;
 const NAL_SEI: u8 = 6;
 const NAL_SPS: u8 = 7;
+const NAL_PPS: u8 = 8;
 
 /// Profiles whose parameter sets tell the chroma format and scaling lists.
 const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];

@@ -2,8 +2,9 @@
 //! sequence parameter sets (ITU-T H.265, 7.3.2.2).
 
 use super::bits::BitReader;
+use super::decoder::{push_sets, sets_of};
 use super::nal;
-use super::{Picture, VideoFormat};
+use super::{LENGTH_SIZE, Picture, VideoFormat};
 
 pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
     let (header, arrays) = config.split_first_chunk::<23>()?;
@@ -40,7 +41,79 @@ pub(super) fn length_size(config: &[u8]) -> Option<usize> {
     Some(usize::from(config.get(21)? & 3) + 1)
 }
 
+/// All parameter sets, with start codes.
+pub(super) fn decoder_parts(config: &[u8]) -> Option<Vec<u8>> {
+    let (header, mut rest) = config.split_first_chunk::<23>()?;
+    let mut sets = Vec::new();
+    for _ in 0..header[22] {
+        let (&[_kind, count_high, count_low], units) = rest.split_first_chunk()?;
+        rest = units;
+        let count = u16::from_be_bytes([count_high, count_low]);
+        sets.extend(sets_of(count, &mut rest)?);
+    }
+    Some(sets)
+}
+
+/// The record for these units. What only other units could tell (segmentation,
+/// parallelism, the frame rate) is left unsaid, as the record allows.
+pub(super) fn config_of(units: &[&[u8]]) -> Option<Vec<u8>> {
+    let of_kind = |kind| {
+        let fits = units.iter().filter(move |unit| unit[0] >> 1 & 0x3F == kind);
+        fits.copied().collect::<Vec<&[u8]>>()
+    };
+    let kinds = [NAL_VPS, NAL_SPS, NAL_PPS];
+    let sets = kinds.map(of_kind);
+    if sets.iter().any(Vec::is_empty) {
+        return None;
+    }
+    let mut reader = BitReader::of_nal(sets[1][0]);
+    // NAL unit header, sps_video_parameter_set_id
+    reader.skip(16 + 4)?;
+    let sub_layers = reader.bits(3)?;
+    let nested = reader.bits(1)?;
+    // General profile, compatibility, constraints and level, as the record has them.
+    let mut config = vec![1];
+    for _ in 0..12 {
+        config.push(reader.bits(8)? as u8);
+    }
+    skip_sub_layers(&mut reader, sub_layers)?;
+    reader.ue()?;
+    let chroma_format = reader.ue()?;
+    if chroma_format == 3 {
+        reader.skip(1)?;
+    }
+    reader.ue()?;
+    reader.ue()?;
+    // conformance_window_flag
+    if reader.flag()? {
+        for _ in 0..4 {
+            reader.ue()?;
+        }
+    }
+    let depths = (reader.ue()?, reader.ue()?);
+    if chroma_format > 3 || depths.0 > 7 || depths.1 > 7 {
+        return None;
+    }
+    // 8.3.3.1.2: min_spatial_segmentation_idc and parallelismType 0, reserved bits set.
+    config.extend([0xF0, 0, 0xFC]);
+    config.push(0xFC | chroma_format as u8);
+    config.extend([0xF8 | depths.0 as u8, 0xF8 | depths.1 as u8]);
+    // avgFrameRate and constantFrameRate 0, then temporal layers and the length's size.
+    let layers = (sub_layers + 1) << 3 | nested << 2;
+    config.extend([0, 0, layers as u8 | (LENGTH_SIZE - 1) as u8]);
+    config.push(kinds.len() as u8);
+    for (kind, sets) in kinds.iter().zip(&sets) {
+        // array_completeness is not claimed: frames may bring other sets.
+        config.push(*kind);
+        config.extend(u16::try_from(sets.len()).ok()?.to_be_bytes());
+        push_sets(&mut config, sets)?;
+    }
+    Some(config)
+}
+
+const NAL_VPS: u8 = 32;
 const NAL_SPS: u8 = 33;
+const NAL_PPS: u8 = 34;
 
 /// ISO/IEC 14496-15, annex E.3: profile, compatibility flags in reverse bit
 /// order, tier and level, constraint bytes without the zeros at their end.
@@ -125,11 +198,18 @@ fn read_sps(sps: &[u8], format: &mut VideoFormat) -> Option<()> {
     Some(())
 }
 
-/// profile_tier_level (7.3.3) with its general part.
+/// Bits of a profile and of a level in profile_tier_level (7.3.3).
+const PROFILE: u32 = 88;
+const LEVEL: u32 = 8;
+
+/// profile_tier_level with its general part.
 fn skip_profile_tier_level(reader: &mut BitReader<'_>, sub_layers: u32) -> Option<()> {
-    const PROFILE: u32 = 88;
-    const LEVEL: u32 = 8;
     reader.skip(PROFILE + LEVEL)?;
+    skip_sub_layers(reader, sub_layers)
+}
+
+/// Its part for each layer below the highest.
+fn skip_sub_layers(reader: &mut BitReader<'_>, sub_layers: u32) -> Option<()> {
     let mut present = 0;
     for _ in 0..sub_layers {
         if reader.flag()? {

@@ -1,11 +1,16 @@
 //! What a codec's configuration record says: size, frame rate, channels,
-//! sample rate; and whether decoding can start at a frame, whatever its tag says.
+//! sample rate; whether decoding can start at a frame, whatever its tag says; and the
+//! forms in which decoders and encoders have both.
 
 mod aac;
 mod ac3;
+mod annex_b;
 mod av1;
 mod avc;
 mod bits;
+mod decoder;
+#[cfg(test)]
+mod decoder_tests;
 mod flac;
 mod hevc;
 mod mp3;
@@ -17,6 +22,9 @@ mod sps_tests;
 mod tests;
 mod vpx;
 mod vvc;
+
+pub use annex_b::{annex_b_units, from_annex_b, to_annex_b};
+pub use decoder::{audio_decoder_parts, video_config_of_sets, video_decoder_parts};
 
 use super::{AudioCodec, VideoCodec};
 

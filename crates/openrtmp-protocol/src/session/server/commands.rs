@@ -7,19 +7,25 @@ use super::connect::{connect_result, join_queries, split_query};
 use super::streams::Role;
 use super::{
     Call, ConnectRequest, Connected, PendingConnect, Phase, PublishKind, RejectReason, RequestId,
-    ServerEvent, ServerSession, SessionLimit,
+    RequestKind, ServerEvent, ServerSession, SessionLimit,
 };
-use crate::StreamName;
 use crate::amf::{Encoding, Object, Value};
 use crate::command::{Command, Status, code};
 use crate::message::{Control, UserControl};
 use crate::text::shown;
+use crate::{Secret, StreamName};
 
 /// Limit type "dynamic" of Set Peer Bandwidth (section 5.4.5).
 const DYNAMIC: u8 = 2;
 
 /// Said of an app or a name beyond [`Limits::name_bytes`](crate::Limits).
 const TOO_LONG: &str = "The name is too long.";
+
+/// Said of a stream without a name.
+const NO_NAME: &str = "The stream has no name.";
+
+/// Said of one stream more than a connection may have.
+const TOO_MANY: &str = "Too many streams on this connection.";
 
 /// Chunk sizes that [`ServerConfig::chunk_size`] may have.
 const CHUNK_SIZES: RangeInclusive<u32> = 128..=65_536;
@@ -51,12 +57,12 @@ impl ServerSession {
         if !matches!(self.phase, Phase::Connected(_)) {
             match (&self.phase, command.name.as_str()) {
                 (Phase::Connect, "connect") => self.on_connect(call, command.object),
-                _ => self.refuse(call, &command.name, "comes before connect"),
+                _ => self.refuse_early(call, &command.name, "comes before connect"),
             }
             return;
         }
         match command.name.as_str() {
-            "connect" => self.refuse(call, &command.name, "comes twice"),
+            "connect" => self.refuse_early(call, &command.name, "comes twice"),
             "createStream" => self.on_create_stream(call),
             "releaseStream" => self.answer(call, Value::Undefined),
             "FCPublish" => self.on_fc(call, "onFCPublish", code::PUBLISH_START, argument),
@@ -107,13 +113,17 @@ impl ServerSession {
             let status = Status::error(code::CONNECT_REJECTED, TOO_LONG);
             let error = Command::error(call.transaction, &status);
             self.link.send_command(call.stream, &error, call.encoding);
-            return self.limit_reached(SessionLimit::NameBytes);
+            self.limit_reached(SessionLimit::NameBytes);
+            let name = StreamName::join(self.within_limit(&connect.app), "");
+            let (kind, code) = (RequestKind::Connect, code::CONNECT_REJECTED);
+            return self.refused(kind, name, connect.query, code, TOO_LONG);
         }
         let request = self.new_request();
         self.phase = Phase::Pending(Box::new(PendingConnect {
             request,
             call,
             object_encoding: connect.object_encoding(),
+            is_relay: !connect.via.is_empty(),
             connected: Connected {
                 app: connect.app.clone(),
                 query: connect.query.reveal().to_owned(),
@@ -133,8 +143,10 @@ impl ServerSession {
             call,
             object_encoding,
             connected,
+            is_relay,
             ..
         } = pending;
+        let id = is_relay.then_some(self.config.id);
         self.phase = Phase::Connected(Box::new(connected));
         let window = self.config.window_ack_size;
         self.link.announce_window(window);
@@ -143,7 +155,7 @@ impl ServerSession {
         let chunk_size = self.config.chunk_size;
         self.link
             .announce_chunk_size(chunk_size.clamp(*CHUNK_SIZES.start(), *CHUNK_SIZES.end()));
-        let (properties, information) = connect_result(object_encoding);
+        let (properties, information) = connect_result(object_encoding, id);
         let result = Command::result(call.transaction, properties, information);
         self.link.send_command(call.stream, &result, call.encoding);
         self.handle_waiting();
@@ -154,10 +166,7 @@ impl ServerSession {
         let Some(pending) = self.take_pending_connect(request) else {
             return false;
         };
-        let code = match reason {
-            RejectReason::InvalidApp(_) | RejectReason::NotFound(_) => code::CONNECT_INVALID_APP,
-            _ => code::CONNECT_REJECTED,
-        };
+        let code = reason.code(RequestKind::Connect);
         let error = Command::error(
             pending.call.transaction,
             &Status::error(code, reason.description()),
@@ -223,9 +232,7 @@ impl ServerSession {
         let text = |index: usize| arguments.get(index).and_then(Value::as_str);
         let path = text(0).unwrap_or_default();
         if path.len() > self.config.limits.name_bytes {
-            let status = Status::error(code::PUBLISH_BAD_NAME, TOO_LONG);
-            self.link.send_status(call.stream, &status, call.encoding);
-            return self.limit_reached(SessionLimit::NameBytes);
+            return self.refuse_long(call, RequestKind::Publish, path, code::PUBLISH_BAD_NAME);
         }
         let (name, query) = self.stream_name(path);
         let kind = match text(1) {
@@ -234,9 +241,8 @@ impl ServerSession {
             _ => PublishKind::Live,
         };
         if name.reveal().is_empty() {
-            let status = Status::error(code::PUBLISH_BAD_NAME, "The stream has no name.");
-            self.link.send_status(call.stream, &status, call.encoding);
-            return;
+            let (kind, code) = (RequestKind::Publish, code::PUBLISH_BAD_NAME);
+            return self.refuse_stream(call, kind, name, query, code, NO_NAME);
         }
         match self.streams.get(call.stream).map(|stream| &stream.role) {
             // Some encoders say it twice.
@@ -251,7 +257,7 @@ impl ServerSession {
             }) if *current == name => return,
             _ => {}
         }
-        if let Some(request) = self.begin_request(call, true, name.clone()) {
+        if let Some(request) = self.begin_request(call, RequestKind::Publish, &name, &query) {
             self.events.push(ServerEvent::Publish {
                 request,
                 stream: call.stream,
@@ -265,17 +271,14 @@ impl ServerSession {
     fn on_play(&mut self, call: Call, name: &Value, length: Option<&Value>) {
         let path = name.as_str().unwrap_or_default();
         if path.len() > self.config.limits.name_bytes {
-            let status = Status::error(code::PLAY_FAILED, TOO_LONG);
-            self.link.send_status(call.stream, &status, call.encoding);
-            return self.limit_reached(SessionLimit::NameBytes);
+            return self.refuse_long(call, RequestKind::Play, path, code::PLAY_FAILED);
         }
         let (name, query) = self.stream_name(path);
         if name.reveal().is_empty() {
-            let status = Status::error(code::PLAY_STREAM_NOT_FOUND, "The stream has no name.");
-            self.link.send_status(call.stream, &status, call.encoding);
-            return;
+            let (kind, code) = (RequestKind::Play, code::PLAY_STREAM_NOT_FOUND);
+            return self.refuse_stream(call, kind, name, query, code, NO_NAME);
         }
-        if let Some(request) = self.begin_request(call, false, name.clone()) {
+        if let Some(request) = self.begin_request(call, RequestKind::Play, &name, &query) {
             self.events.push(ServerEvent::Play {
                 request,
                 stream: call.stream,
@@ -288,7 +291,13 @@ impl ServerSession {
 
     /// Ends what the message stream does and makes it wait for an answer.
     /// Refused if there are too many such requests or message streams.
-    fn begin_request(&mut self, call: Call, publish: bool, name: StreamName) -> Option<RequestId> {
+    fn begin_request(
+        &mut self,
+        call: Call,
+        kind: RequestKind,
+        name: &StreamName,
+        query: &str,
+    ) -> Option<RequestId> {
         self.end_role(call.stream);
         let waiting = self
             .streams
@@ -298,22 +307,83 @@ impl ServerSession {
         let limit = self.config.limits.message_streams;
         let request = self.new_request();
         let Some(stream) = self.streams.ensure(call.stream, limit).filter(|_| room) else {
-            let reason = RejectReason::Unavailable("Too many streams on this connection.".into());
-            let status = reason.stream_status(publish);
-            self.link.send_status(call.stream, &status, call.encoding);
             self.limit_reached(match room {
                 true => SessionLimit::MessageStreams,
                 false => SessionLimit::PendingRequests,
             });
+            let code = RejectReason::Unavailable(String::new()).code(kind);
+            let (name, query) = (name.clone(), query.to_owned());
+            self.refuse_stream(call, kind, name, query, code, TOO_MANY);
             return None;
         };
         stream.encoding = call.encoding;
         stream.role = Role::Pending {
             request,
-            publish,
-            name,
+            publish: kind == RequestKind::Publish,
+            name: name.clone(),
         };
         Some(request)
+    }
+
+    /// Answers a publish or play with a status, which is all that becomes of it.
+    fn refuse_stream(
+        &mut self,
+        call: Call,
+        kind: RequestKind,
+        name: StreamName,
+        query: String,
+        code: &'static str,
+        reason: &'static str,
+    ) {
+        let status = Status::error(code, reason);
+        self.link.send_status(call.stream, &status, call.encoding);
+        self.refused(kind, name, query.into(), code, reason);
+    }
+
+    /// The same for a name that is longer than allowed.
+    fn refuse_long(&mut self, call: Call, kind: RequestKind, path: &str, code: &'static str) {
+        self.limit_reached(SessionLimit::NameBytes);
+        let (name, query) = self.stream_name(self.within_limit(path));
+        self.refuse_stream(call, kind, name, query, code, TOO_LONG);
+    }
+
+    /// Answers what comes before `connect`, or is a second one. Its arguments are not read.
+    fn refuse_early(&mut self, call: Call, command: &str, why: &'static str) {
+        self.refuse(call, command, why);
+        let kind = match command {
+            "connect" => RequestKind::Connect,
+            "publish" => RequestKind::Publish,
+            "play" | "play2" => RequestKind::Play,
+            _ => return,
+        };
+        let name = StreamName::join("", "");
+        self.refused(kind, name, Secret::default(), code::CALL_FAILED, why);
+    }
+
+    fn refused(
+        &mut self,
+        kind: RequestKind,
+        name: StreamName,
+        query: Secret,
+        code: &'static str,
+        reason: &'static str,
+    ) {
+        self.events.push(ServerEvent::Refused {
+            kind,
+            name,
+            query,
+            code,
+            reason,
+        });
+    }
+
+    /// As much of a name as may be.
+    fn within_limit<'a>(&self, name: &'a str) -> &'a str {
+        let mut end = self.config.limits.name_bytes.min(name.len());
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        &name[..end]
     }
 
     pub(super) fn accept_stream(&mut self, request: RequestId) -> bool {
@@ -348,7 +418,11 @@ impl ServerSession {
         let Some(stream) = self.streams.pending(request) else {
             return false;
         };
-        let status = reason.stream_status(stream.role.is_publish());
+        let kind = match stream.role.is_publish() {
+            true => RequestKind::Publish,
+            false => RequestKind::Play,
+        };
+        let status = Status::error(reason.code(kind), reason.description());
         stream.role = Role::Idle;
         let (id, encoding) = (stream.id, stream.encoding);
         self.link.send_status(id, &status, encoding);
@@ -534,20 +608,26 @@ impl RejectReason {
             | RejectReason::BadName(text)
             | RejectReason::NotFound(text)
             | RejectReason::InvalidApp(text)
+            | RejectReason::Loop(text)
             | RejectReason::Unavailable(text) => text,
         }
     }
 
-    fn stream_status(&self, publish: bool) -> Status {
-        let code = match (publish, self) {
-            (true, RejectReason::Unauthorized(_)) => code::PUBLISH_UNAUTHORIZED,
-            (true, _) => code::PUBLISH_BAD_NAME,
-            (false, RejectReason::NotFound(_) | RejectReason::InvalidApp(_)) => {
-                code::PLAY_STREAM_NOT_FOUND
-            }
-            (false, _) => code::PLAY_FAILED,
-        };
-        Status::error(code, self.description())
+    /// The code of the status that a peer gets which asked for this.
+    pub fn code(&self, kind: RequestKind) -> &'static str {
+        let is_missing = matches!(
+            self,
+            RejectReason::NotFound(_) | RejectReason::InvalidApp(_)
+        );
+        match (kind, self) {
+            (RequestKind::Connect, RejectReason::Loop(_)) => code::CONNECT_LOOP,
+            (RequestKind::Connect, _) if is_missing => code::CONNECT_INVALID_APP,
+            (RequestKind::Connect, _) => code::CONNECT_REJECTED,
+            (RequestKind::Publish, RejectReason::Unauthorized(_)) => code::PUBLISH_UNAUTHORIZED,
+            (RequestKind::Publish, _) => code::PUBLISH_BAD_NAME,
+            (RequestKind::Play, _) if is_missing => code::PLAY_STREAM_NOT_FOUND,
+            (RequestKind::Play, _) => code::PLAY_FAILED,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::ConnectRequest;
 use crate::amf::{Object, Value};
 use crate::command::{Status, code};
-use crate::session::Capabilities;
+use crate::session::{AuthRequest, Capabilities, route};
 
 /// Version and capabilities that clients know from other servers; some parse
 /// the version and take what it is for a condition.
@@ -21,14 +21,28 @@ impl ConnectRequest {
             Some(app) => split_query(unquoted(app)),
             None => (path_of(tc_path), ""),
         };
+        let mut query = join_queries(&[app_query, tc_query]);
+        let auth = AuthRequest::take(&mut query);
+        let mut tc_query = tc_query.to_owned();
+        AuthRequest::take(&mut tc_query);
+        let join = if tc_query.is_empty() { "" } else { "?" };
         ConnectRequest {
             app: unquoted(app).trim_matches('/').to_owned(),
-            tc_url: tc_url.into(),
-            query: join_queries(&[app_query, tc_query]).into(),
+            tc_url: format!("{tc_path}{join}{tc_query}").into(),
+            query: query.into(),
             flash_version: text("flashVer").unwrap_or_default().to_owned(),
             capabilities: Capabilities::from_object(&object),
+            via: route::read_via(&object),
+            auth,
             object,
         }
+    }
+
+    /// Whether it says that it will publish, as encoders do: by `type` (`nonprivate`), or
+    /// as Adobe's encoder. What is neither plays, as far as anybody can tell.
+    pub fn announces_publish(&self) -> bool {
+        self.object.get("type").and_then(Value::as_str) == Some("nonprivate")
+            || self.flash_version.starts_with("FMLE/")
     }
 
     /// `objectEncoding`: 0 or 3; AMF0 if the client does not say.
@@ -38,13 +52,17 @@ impl ConnectRequest {
     }
 }
 
-/// Properties and information of the `_result` of `connect` (section 7.2.1.1).
-pub(super) fn connect_result(object_encoding: f64) -> (Value, Value) {
+/// Properties and information of the `_result` of `connect` (section 7.2.1.1). `id` is
+/// told to relays.
+pub(super) fn connect_result(object_encoding: f64, id: Option<u64>) -> (Value, Value) {
     let mut properties = Object::new()
         .with("fmsVer", FMS_VERSION)
         .with("capabilities", FMS_CAPABILITIES)
         .with("mode", 1.0);
     Capabilities::server().write_to(&mut properties);
+    if let Some(id) = id {
+        properties = route::write_id(properties, id);
+    }
     let information = Status::status(code::CONNECT_SUCCESS, "Connection succeeded.")
         .to_object()
         .with("objectEncoding", object_encoding);

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::amf::Object;
 use crate::handshake::HandshakeSummary;
 use crate::session::payload::MediaEvent;
-use crate::session::{Capabilities, Media};
+use crate::session::{AuthRequest, Capabilities, Media};
 use crate::{Secret, StreamName};
 
 /// How far a connection has come.
@@ -46,7 +46,7 @@ pub struct RequestId(pub u32);
 pub struct ConnectRequest {
     /// The app without its query, quotes and outer slashes.
     pub app: String,
-    /// `tcUrl` (or `tcurl`) as sent, quotes removed.
+    /// `tcUrl` (or `tcurl`) as sent, without quotes, and without who it says it is.
     pub tc_url: Secret,
     /// Query parts found in app and tcUrl, without `?`; empty if none.
     pub query: Secret,
@@ -54,6 +54,11 @@ pub struct ConnectRequest {
     pub flash_version: String,
     /// Enhanced RTMP capabilities.
     pub capabilities: Capabilities,
+    /// Of a relay: the ids of the servers that the stream, or the wish for it, has come
+    /// through.
+    pub via: Vec<u64>,
+    /// Who it says it is, taken out of the query, if it does.
+    pub auth: Option<AuthRequest>,
     /// The whole command object.
     pub object: Object,
 }
@@ -67,6 +72,7 @@ impl fmt::Debug for ConnectRequest {
             .field("query", &self.query)
             .field("flash_version", &self.flash_version)
             .field("capabilities", &self.capabilities)
+            .field("auth", &self.auth)
             .finish_non_exhaustive()
     }
 }
@@ -160,6 +166,20 @@ pub enum ServerEvent {
     /// More than a limit was asked for, and refused with a status, or sent, and dropped;
     /// the session goes on.
     LimitReached(SessionLimit),
+    /// The session itself refused what was asked for, with a status; nobody is to answer.
+    Refused {
+        /// What was asked for.
+        kind: RequestKind,
+        /// The app of a connect, or the stream; empty if it was not named, and cut where
+        /// it is longer than allowed.
+        name: StreamName,
+        /// What stands behind the name's `?`.
+        query: Secret,
+        /// The code of the status.
+        code: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// Something tolerated that an operator may want to see: unknown message
     /// type, unknown command, odd data. Told once or a few times of each kind; text
     /// of the peer in it is [fit to be shown](crate::text::shown).
@@ -183,6 +203,17 @@ pub enum SessionLimit {
     WaitingMessages,
 }
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// `connect`
+    Connect,
+    /// `publish`
+    Publish,
+    /// `play` or `play2`
+    Play,
+}
+
 /// Why a request is refused; decides the status that the peer sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RejectReason {
@@ -194,6 +225,9 @@ pub enum RejectReason {
     NotFound(String),
     /// The app does not exist: Connect.InvalidApp.
     InvalidApp(String),
+    /// It has come through this server before: Connect.Loop, which only a relay of this
+    /// library gets ([`ClientConfig::via`](crate::session::ClientConfig::via)).
+    Loop(String),
     /// A limit is reached or the server stops: Connect.Rejected, Publish.BadName, Play.Failed.
     Unavailable(String),
 }

@@ -7,18 +7,18 @@ const SPARE: usize = 8;
 
 /// Room for fewer is not worth a look: it is part of what a connection or a stream takes
 /// in any case.
-const MUCH: usize = 64;
+const LARGE: usize = 64;
 
 /// Whether a queue has room worth a look.
 #[inline]
-pub(crate) fn is_much<T>(queue: &VecDeque<T>) -> bool {
-    queue.capacity() > MUCH
+pub(crate) fn is_large<T>(queue: &VecDeque<T>) -> bool {
+    queue.capacity() > LARGE
 }
 
 /// Bytes that a queue's room counts for.
 pub(crate) fn charged<T>(queue: &VecDeque<T>) -> usize {
     match queue.capacity() {
-        ..=MUCH => 0,
+        ..=LARGE => 0,
         entries => entries * size_of::<T>(),
     }
 }
@@ -26,7 +26,7 @@ pub(crate) fn charged<T>(queue: &VecDeque<T>) -> usize {
 /// Gives back what a burst left, once a queue needs a quarter of its room. False if it
 /// keeps it, for want of memory to move to as well.
 pub(crate) fn give_back<T>(queue: &mut VecDeque<T>) -> bool {
-    if !is_much(queue) || queue.len() >= queue.capacity() / 4 {
+    if !is_large(queue) || queue.len() >= queue.capacity() / 4 {
         return false;
     }
     let mut smaller = VecDeque::new();

@@ -1,0 +1,300 @@
+//! How long frames were in the server: measured per connection, told as percentiles.
+
+use std::time::Duration;
+
+use openrtmp_protocol::Time;
+use serde::{Serialize, Serializer};
+
+/// Percentiles are of the window that goes on and of the one before it.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Percentiles of a delay in milliseconds, to within a quarter, over the last one to two
+/// minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct DelayPercentiles {
+    /// Half of the frames were faster.
+    #[serde(rename = "delay_p50_us", serialize_with = "microseconds")]
+    pub p50_ms: f64,
+    /// 95 % were.
+    #[serde(rename = "delay_p95_us", serialize_with = "microseconds")]
+    pub p95_ms: f64,
+    /// 99 % were.
+    #[serde(rename = "delay_p99_us", serialize_with = "microseconds")]
+    pub p99_ms: f64,
+    /// Frames counted.
+    #[serde(rename = "delay_frames")]
+    pub frames: u64,
+}
+
+fn microseconds<S: Serializer>(milliseconds: &f64, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64((milliseconds * 1000.0) as u64)
+}
+
+/// Counts delays in buckets that grow by about a quarter: four to an octave from
+/// 16 us to 17 s.
+#[derive(Clone, Debug)]
+pub(crate) struct DelayHistogram {
+    buckets: [u32; DelayHistogram::BUCKETS],
+}
+
+/// Frames that were delayed, and for how long all together. It never falls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delayed {
+    pub(crate) frames: u64,
+    pub(crate) micros: u64,
+}
+
+impl Delayed {
+    pub(crate) fn add(&mut self, other: Delayed) {
+        self.frames += other.frames;
+        self.micros += other.micros;
+    }
+
+    /// What has come to it since it was this.
+    pub(crate) fn since(self, before: Delayed) -> Delayed {
+        Delayed {
+            frames: self.frames - before.frames,
+            micros: self.micros - before.micros,
+        }
+    }
+}
+
+/// Messages of streams that a connection was sent whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) messages: u64,
+    /// Of their payload.
+    pub(crate) bytes: u64,
+}
+
+/// Measures how long a player's frames were in the server.
+///
+/// With hundreds of players the histograms have left the caches from one frame to the
+/// next: one is written to for several frames at once.
+#[derive(Debug, Default)]
+pub(crate) struct DelayMeter {
+    /// What arrived by then was kept for whoever joins, and has no delay to speak of.
+    joined: Time,
+    /// Buckets of the newest frames, which the histogram does not have yet: a byte each,
+    /// the newest lowest, none of them zero.
+    recent: u64,
+    sent: Sent,
+    delayed: Delayed,
+    windows: Box<Windows>,
+}
+
+#[derive(Debug, Default)]
+struct Windows {
+    /// When the one that goes on is over.
+    until: Time,
+    newer: DelayHistogram,
+    older: DelayHistogram,
+}
+
+impl Windows {
+    fn add_all(&mut self, buckets: u64, now: Time) {
+        if now >= self.until {
+            let is_old = now >= self.until + WINDOW;
+            let newer = std::mem::take(&mut self.newer);
+            self.older = if is_old {
+                DelayHistogram::default()
+            } else {
+                newer
+            };
+            self.until = now + WINDOW;
+        }
+        self.newer.add_all(buckets);
+    }
+}
+
+impl DelayMeter {
+    /// The player joins: it gets what was kept.
+    pub(crate) fn join(&mut self, now: Time) {
+        self.joined = now;
+    }
+
+    /// A message with so many bytes of payload that arrived at one time was sent at another.
+    #[inline]
+    pub(crate) fn record_sent(&mut self, bytes: usize, received: Time, now: Time) {
+        self.sent.messages += 1;
+        self.sent.bytes += bytes as u64;
+        if received <= self.joined {
+            return;
+        }
+        let micros = now.as_micros().saturating_sub(received.as_micros());
+        self.delayed.frames += 1;
+        self.delayed.micros += micros;
+        self.recent = self.recent << 8 | u64::from(DelayHistogram::bucket(micros));
+        if self.recent >> 56 != 0 {
+            self.windows.add_all(std::mem::take(&mut self.recent), now);
+        }
+    }
+
+    pub(crate) fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// Since it was made.
+    pub(crate) fn delayed(&self) -> Delayed {
+        self.delayed
+    }
+
+    /// Of the last one to two windows.
+    pub(crate) fn histogram(&self, now: Time) -> DelayHistogram {
+        let mut histogram = DelayHistogram::default();
+        if now < self.windows.until {
+            histogram.merge(&self.windows.older);
+        }
+        if now < self.windows.until + WINDOW {
+            histogram.merge(&self.windows.newer);
+        }
+        histogram.add_all(self.recent);
+        histogram
+    }
+}
+
+impl DelayHistogram {
+    const BUCKETS: usize = 82;
+
+    /// The place of a delay: four to each doubling, from 16 microseconds on. Never the
+    /// first, which stays empty.
+    fn bucket(micros: u64) -> u8 {
+        let micros = micros.max(16);
+        let octave = micros.ilog2();
+        let quarter = (micros >> (octave - 2)) & 3;
+        let index = u64::from(octave - 4) * 4 + quarter + 1;
+        index.min(Self::BUCKETS as u64 - 1) as u8
+    }
+
+    /// Counts frames by their buckets, a byte each.
+    #[cold]
+    fn add_all(&mut self, mut buckets: u64) {
+        while buckets != 0 {
+            if let Some(count) = self.buckets.get_mut(buckets as usize & 0xFF) {
+                *count = count.saturating_add(1);
+            }
+            buckets >>= 8;
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &DelayHistogram) {
+        for (a, b) in self.buckets.iter_mut().zip(&other.buckets) {
+            *a = a.saturating_add(*b);
+        }
+    }
+
+    pub(crate) fn percentiles(&self) -> DelayPercentiles {
+        let frames: u64 = self.buckets.iter().map(|&n| u64::from(n)).sum();
+        let at = |share: f64| {
+            let rank = (frames as f64 * share).ceil() as u64;
+            let mut seen = 0;
+            for (index, &n) in self.buckets.iter().enumerate() {
+                seen += u64::from(n);
+                if n > 0 && seen >= rank {
+                    let (octave, quarter) = ((index - 1) / 4 + 4, (index - 1) % 4);
+                    // The bucket's upper end: never promise less than was seen.
+                    return ((1u64 << octave) as f64 * (1.0 + (quarter + 1) as f64 / 4.0)) / 1000.0;
+                }
+            }
+            0.0
+        };
+        DelayPercentiles {
+            p50_ms: at(0.50),
+            p95_ms: at(0.95),
+            p99_ms: at(0.99),
+            frames,
+        }
+    }
+}
+
+impl Default for DelayHistogram {
+    fn default() -> DelayHistogram {
+        DelayHistogram {
+            buckets: [0; DelayHistogram::BUCKETS],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(seconds: u64) -> Time {
+        Time::from_micros(1 + seconds * 1_000_000)
+    }
+
+    fn of(delays: impl IntoIterator<Item = Duration>) -> DelayMeter {
+        let mut meter = DelayMeter::default();
+        for delay in delays {
+            meter.record_sent(10, after(0), after(0) + delay);
+        }
+        meter
+    }
+
+    fn percentiles(meter: &DelayMeter, seconds: u64) -> DelayPercentiles {
+        meter.histogram(after(seconds)).percentiles()
+    }
+
+    #[test]
+    fn percentiles_are_within_a_quarter() {
+        let p = percentiles(&of((1..=100).map(Duration::from_millis)), 1);
+        assert!((50.0..=62.5).contains(&p.p50_ms), "{p:?}");
+        assert!((99.0..=124.0).contains(&p.p99_ms), "{p:?}");
+        assert_eq!(p.frames, 100);
+    }
+
+    #[test]
+    fn every_frame_is_counted_wherever_it_waits_to_be() {
+        for frames in 0..40 {
+            let meter = of((0..frames).map(Duration::from_millis));
+            assert_eq!(percentiles(&meter, 1).frames, frames);
+            assert_eq!(meter.delayed().frames, frames);
+            assert_eq!(meter.delayed().micros, (0..frames).sum::<u64>() * 1000);
+            assert_eq!(
+                (meter.sent().messages, meter.sent().bytes),
+                (frames, 10 * frames)
+            );
+        }
+    }
+
+    #[test]
+    fn extremes_have_a_bucket() {
+        let meter = of([Duration::ZERO, Duration::from_secs(3600)]);
+        assert_eq!(percentiles(&meter, 3600).frames, 2);
+    }
+
+    #[test]
+    fn what_was_kept_for_a_player_that_joins_has_no_delay() {
+        let mut meter = DelayMeter::default();
+        meter.join(after(5));
+        meter.record_sent(10, after(5), after(9));
+        assert_eq!(percentiles(&meter, 9).frames, 0);
+        assert_eq!(meter.sent().messages, 1);
+    }
+
+    #[test]
+    fn percentiles_forget_what_is_two_windows_old_and_counts_do_not() {
+        let mut meter = DelayMeter::default();
+        let mut second = |from: u64, delay: Duration| {
+            // As many as are counted at once.
+            for _ in 0..8 {
+                let sent = after(from);
+                let received = Time::from_micros(sent.as_micros() - delay.as_micros() as u64);
+                meter.record_sent(1, received, sent);
+            }
+            (percentiles(&meter, from), meter.delayed().frames)
+        };
+        let (slow, fast) = (Duration::from_millis(800), Duration::from_millis(1));
+        assert_eq!(second(100, slow).0.frames, 8);
+        let (both, _) = second(165, fast);
+        assert_eq!(both.frames, 16);
+        assert!(both.p99_ms > 700.0, "{both:?}");
+        let (now, ever) = second(230, fast);
+        assert_eq!((now.frames, ever), (16, 24));
+        assert!(now.p99_ms < 2.0, "{now:?}");
+        // Nothing is sent any more.
+        assert_eq!(percentiles(&meter, 230 + 61).frames, 8);
+        assert_eq!(percentiles(&meter, 230 + 121).frames, 0);
+    }
+}

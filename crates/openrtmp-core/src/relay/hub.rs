@@ -1,0 +1,94 @@
+//! The relays of a server, as all its threads know them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use openrtmp_protocol::Time;
+
+use super::machine::{Ending, Relays, Settings};
+use crate::events::{CloseReason, Event};
+use crate::sync::lock;
+
+/// The relays of a server. Whoever locks them may lock the directory then, not the other
+/// way round.
+pub(crate) struct RelayHub {
+    /// Names this server among those that a stream comes through.
+    pub(crate) id: u64,
+    machine: Mutex<Relays>,
+    /// False as long as nothing that happens concerns them.
+    active: AtomicBool,
+}
+
+impl RelayHub {
+    /// `id` and `seed`: random.
+    pub(crate) fn new(id: u64, seed: u64, settings: Settings) -> RelayHub {
+        RelayHub {
+            id,
+            machine: Mutex::new(Relays::new(id, seed, settings)),
+            active: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Relays> {
+        lock(&self.machine)
+    }
+
+    /// Tells them something. True if worker 0 has to carry something out.
+    pub(crate) fn tell(&self, change: impl FnOnce(&mut Relays)) -> bool {
+        let mut relays = self.lock();
+        change(&mut relays);
+        self.active.store(!relays.is_idle(), Ordering::Relaxed);
+        relays.wants_turn()
+    }
+
+    /// As [`RelayHub::tell`], of what the host hears of too.
+    pub(crate) fn hears(&self, event: &Event, now: impl FnOnce() -> Time) -> bool {
+        if !self.active.load(Ordering::Relaxed) {
+            return false;
+        }
+        let concerns = matches!(
+            event,
+            Event::StreamPublished { .. }
+                | Event::StreamTracks { .. }
+                | Event::StreamUnpublished { .. }
+                | Event::StreamEnded { .. }
+                | Event::SubscriberJoined { .. }
+                | Event::SubscriberLeft { .. }
+                | Event::ConnectionClosed { .. }
+                | Event::OutgoingFailed { .. }
+        );
+        concerns && self.tell(|relays| hear(relays, event, now()))
+    }
+}
+
+fn hear(relays: &mut Relays, event: &Event, now: Time) {
+    match event {
+        Event::StreamPublished {
+            name, connection, ..
+        } => relays.published(now, name, *connection),
+        Event::StreamTracks { name, .. } => relays.carries(name),
+        Event::StreamUnpublished { name, .. } => relays.unpublished(now, name),
+        Event::StreamEnded { name, .. } => relays.ended(name),
+        Event::SubscriberJoined { connection, name } => relays.played(now, name, *connection),
+        Event::SubscriberLeft { name, .. } => relays.left(now, name),
+        Event::ConnectionClosed {
+            connection, reason, ..
+        } => {
+            let ending = Ending {
+                reason: reason.to_string(),
+                is_done: *reason == CloseReason::StreamEnded,
+            };
+            relays.closed(now, *connection, ending);
+        }
+        Event::OutgoingFailed {
+            connection, error, ..
+        } => {
+            let ending = Ending {
+                reason: error.clone(),
+                is_done: false,
+            };
+            relays.closed(now, *connection, ending);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,127 @@
+//! Relays, carried on by worker 0: it carries out what they want and wakes when they do.
+
+use openrtmp_protocol::session::ClientLogin;
+
+use super::Worker;
+use super::timers::Timer;
+use crate::events::{CloseReason, Event};
+use crate::inbox::Command;
+use crate::log_limit::Cause;
+use crate::outgoing::Errand;
+use crate::platform::Platform;
+use crate::relay::{Order, Streams};
+use crate::secret::StreamName;
+use crate::shared::Shared;
+
+impl Streams for Shared {
+    fn is_live(&self, name: &StreamName) -> bool {
+        self.directory.lock().is_live(name)
+    }
+
+    fn is_played(&self, name: &StreamName) -> bool {
+        self.directory.lock().is_played(name)
+    }
+}
+
+impl Shared {
+    /// Wakes who carries on the relays, if that is needed.
+    pub(crate) fn wake_relays(&self, needed: bool) {
+        if needed {
+            self.inboxes[0].send(Command::Relays);
+        }
+    }
+}
+
+impl<P: Platform> Worker<P> {
+    /// Does what relays want done by now, and sees to it that they are asked again.
+    pub(super) fn carry_on_relays(&mut self) {
+        if self.context.is_stopping() || self.context.asleep {
+            return;
+        }
+        let shared = self.context.shared.clone();
+        // Locked until all is done: no connection ends before its relay knows of it.
+        let mut relays = shared.relays.lock();
+        let next = loop {
+            let (orders, next) = relays.poll(self.context.now, &*shared);
+            if orders.is_empty() {
+                break next;
+            }
+            for order in orders {
+                match order {
+                    Order::Connect {
+                        link,
+                        mode,
+                        url,
+                        via,
+                    } => {
+                        let errand = Errand {
+                            mode,
+                            url: *url,
+                            name: link.0.clone(),
+                            via,
+                            is_relay: true,
+                            login: ClientLogin::default(),
+                        };
+                        match shared.go_out(errand) {
+                            Ok(connection) => relays.connecting(&link, connection),
+                            Err(error) => {
+                                relays.failed(self.context.now, &link, error.to_string());
+                            }
+                        }
+                    }
+                    Order::Disconnect(connection) => {
+                        let reason = CloseReason::Host("no longer relayed".to_owned());
+                        shared.disconnect(connection, reason);
+                    }
+                    Order::Emit(event) => {
+                        self.log_relay(&event);
+                        self.context.emit(*event);
+                    }
+                }
+            }
+        };
+        drop(relays);
+        if let Some(at) = next {
+            self.context
+                .timers
+                .arm(Timer::Relays, &mut self.relays_due, at);
+        }
+    }
+
+    fn log_relay(&self, event: &Event) {
+        match event {
+            Event::RelayStarted {
+                connection,
+                name,
+                url,
+                ..
+            } if self.context.may_log(Cause::Stream, log::Level::Info) => {
+                log::info!(stream:% = name, connection:% = connection; "relaying with {url}");
+            }
+            Event::RelayFailed {
+                name,
+                url,
+                reason,
+                retry_in,
+                ..
+            } if self.context.may_log(Cause::Relay, log::Level::Warn) => {
+                let next = match retry_in {
+                    Some(pause) => format!("again in {:.1} s", pause.as_secs_f64()),
+                    None => "not tried again".to_owned(),
+                };
+                log::warn!(stream:% = name; "relaying with {url} failed: {reason}; {next}");
+            }
+            Event::RelayEnded { name, .. }
+                if self.context.may_log(Cause::Stream, log::Level::Info) =>
+            {
+                log::info!(stream:% = name; "relayed no longer");
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_relays_due(&mut self) {
+        self.relays_due = None;
+        self.carry_on_relays();
+    }
+}
