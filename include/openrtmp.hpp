@@ -233,6 +233,8 @@ struct Callbacks {
     std::function<void(const openrtmp_event &)> on_event;
     std::function<void(const openrtmp_access_request &)> on_access;
     std::function<void()> on_closed;
+    /// The host of a server on a phone is to do something.
+    std::function<void(const openrtmp_order &)> on_order;
 };
 
 /// A server. Its destructor stops it by force.
@@ -254,6 +256,12 @@ public:
                 detail::call<Callbacks>(user_data, [&](Callbacks &own) { own.on_access(*r); });
             };
         }
+        if (box->functions.on_order) {
+            table.on_order = [](void *user_data, const openrtmp_order *order) noexcept {
+                detail::call<Callbacks>(user_data,
+                                        [&](Callbacks &own) { own.on_order(*order); });
+            };
+        }
         table.on_closed = Box::close;
         const detail::FreeServer deleter{box->ended, box.get()};
         openrtmp_server *server = nullptr;
@@ -264,6 +272,12 @@ public:
     Result start() { return Result(openrtmp_server_start(get())); }
     Result stop(std::uint64_t grace_ms, openrtmp_summary *summary = nullptr) {
         return Result(openrtmp_server_stop(get(), grace_ms, summary));
+    }
+    /// Takes nobody new, asks peers that can to connect again at `to`, and stops when all
+    /// have left, or after the grace.
+    Result drain(std::uint64_t grace_ms, std::string_view to = {},
+                 openrtmp_summary *summary = nullptr) {
+        return Result(openrtmp_server_drain(get(), grace_ms, str(to), summary));
     }
     /// A copy of the settings in force.
     Result config(Config &out) const {
@@ -283,6 +297,48 @@ public:
     }
     Result set_background(bool background) {
         return Result(openrtmp_server_set_background(get(), background ? 1 : 0));
+    }
+    /// The program of a phone goes to the background, for so long; UINT64_MAX: not known.
+    Result host_background(std::uint64_t remaining_ms) {
+        return Result(openrtmp_host_background(get(), remaining_ms));
+    }
+    Result host_remaining_time(std::uint64_t remaining_ms) {
+        return Result(openrtmp_host_remaining_time(get(), remaining_ms));
+    }
+    /// It is about to be frozen.
+    Result host_suspend(std::uint64_t within_ms = 700, openrtmp_suspend_report *report = nullptr) {
+        return Result(openrtmp_host_suspend(get(), within_ms, report));
+    }
+    /// It is back.
+    Result host_resume(std::uint64_t away_ms, openrtmp_resume_report *report = nullptr) {
+        return Result(openrtmp_host_resume(get(), away_ms, report));
+    }
+    Result host_foreground() { return Result(openrtmp_host_foreground(get())); }
+    /// All networks that the system says there are.
+    Result host_network(const std::vector<openrtmp_network> &networks) {
+        return Result(openrtmp_host_network(get(), networks.data(), networks.size()));
+    }
+    Result host_permission(std::uint32_t permission, std::uint32_t state) {
+        return Result(openrtmp_host_permission(get(), permission, state));
+    }
+    Result host_power(bool low_power, bool device_idle, std::uint32_t thermal) {
+        return Result(openrtmp_host_power(get(), low_power ? 1 : 0, device_idle ? 1 : 0, thermal));
+    }
+    Result host_memory(std::uint32_t level) { return Result(openrtmp_host_memory(get(), level)); }
+    Result host_audio(bool active) { return Result(openrtmp_host_audio(get(), active ? 1 : 0)); }
+    Result host_service(std::uint32_t state) { return Result(openrtmp_host_service(get(), state)); }
+    Result check_listeners(openrtmp_resume_report *report = nullptr) {
+        return Result(openrtmp_server_check_listeners(get(), report));
+    }
+    /// URLs by which others reach a stream, the best first.
+    Result reachable(std::string_view stream,
+                     std::function<void(const openrtmp_reachable_info &)> visit,
+                     std::uint32_t flags = 0) const {
+        return Result(openrtmp_server_reachable(
+            get(), str(stream), flags, detail::visit_with<openrtmp_reachable_info>, &visit));
+    }
+    Result power_stats(openrtmp_power_stats &out) const {
+        return Result(openrtmp_server_power_stats(get(), &out));
     }
     /// What names it in log records.
     std::uint64_t id() const {
@@ -319,6 +375,12 @@ public:
     Result metrics_json(std::string &out) const {
         return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
             return openrtmp_server_metrics_json(get(), buffer, size, length);
+        });
+    }
+    /// The numbers as text for Prometheus.
+    Result metrics_text(std::string &out) const {
+        return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
+            return openrtmp_server_metrics_text(get(), buffer, size, length);
         });
     }
     Result streams(std::function<void(const openrtmp_stream_info &)> visit) const {
@@ -371,14 +433,45 @@ public:
     Result keys(std::uint32_t kind, std::vector<std::string> &out) const {
         return Result(openrtmp_key_list(get(), kind, detail::collect_text, &out));
     }
+    /// A certificate with its chain, and its key, as PEM text.
+    Result set_certificate(std::string_view chain, std::string_view key) {
+        return Result(openrtmp_tls_set_certificate(get(), str(chain), str(key)));
+    }
+    /// What is shown to the authority that asks whether a name leads here (TLS-ALPN-01).
+    Result set_challenge(std::string_view name, std::string_view chain, std::string_view key) {
+        return Result(openrtmp_tls_set_challenge(get(), str(name), str(chain), str(key)));
+    }
+    /// Reads the files of certificates again.
+    Result reload_certificates() { return Result(openrtmp_tls_reload(get())); }
+    /// The pin of the certificate's key.
+    Result certificate_pin(std::string &out) const {
+        return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
+            return openrtmp_tls_pin(get(), buffer, size, length);
+        });
+    }
     Result start_recording(std::string_view stream, std::string_view directory) {
         return Result(openrtmp_record_start(get(), str(stream), str(directory)));
     }
     Result recordings(std::vector<std::string> &out) const {
         return Result(openrtmp_record_list(get(), detail::collect_text, &out));
     }
-    Result stop_recording(std::string_view stream) {
-        return Result(openrtmp_record_stop(get(), str(stream)));
+    Result add_relay(const openrtmp_relay &relay, std::uint64_t &id) {
+        return Result(openrtmp_relay_add(get(), &relay, &id));
+    }
+    Result remove_relay(std::uint64_t id) { return Result(openrtmp_relay_remove(get(), id)); }
+    Result relays(std::function<void(const openrtmp_relay_info &)> visit) const {
+        return Result(
+            openrtmp_relay_list(get(), detail::visit_with<openrtmp_relay_info>, &visit));
+    }
+    Result taps(std::function<void(const openrtmp_tap_info &)> visit) const {
+        return Result(openrtmp_tap_list(get(), detail::visit_with<openrtmp_tap_info>, &visit));
+    }
+    Result publishers(std::function<void(const openrtmp_publisher_info &)> visit) const {
+        return Result(openrtmp_publisher_list(
+            get(), detail::visit_with<openrtmp_publisher_info>, &visit));
+    }
+    Result stop_recording(std::string_view stream, openrtmp_recording *made = nullptr) {
+        return Result(openrtmp_record_stop(get(), str(stream), made));
     }
     openrtmp_server *get() const noexcept { return handle_.get(); }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use openrtmp_core::{AccessAction, AccessRequest};
+use openrtmp_core::{AccessAction, AccessRequest, Protocol};
 
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, text};
@@ -43,6 +43,19 @@ pub struct OpenrtmpAccessRequest {
     pub peer: OpenrtmpStr,
     /// How long the answer is waited for ("access.decision_timeout").
     pub timeout_ms: u64,
+    /// 1 if the peer came over TLS.
+    pub tls: u32,
+    /// 0.
+    pub reserved: u32,
+    /// The common name in the certificate that the peer showed ("tls.client_auth"), if it
+    /// has one.
+    pub certificate_common_name: OpenrtmpStr,
+    /// The names that the certificate is for, one a line: hosts, addresses, mailboxes, URIs.
+    pub certificate_names: OpenrtmpStr,
+    /// The pin of its key; empty if the peer showed none.
+    pub certificate_pin: OpenrtmpStr,
+    /// The user that the peer showed to be ("access.users"); empty if nobody asked.
+    pub user: OpenrtmpStr,
 }
 
 /// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, its time is over, or the
@@ -120,6 +133,13 @@ impl Pending {
         let connection_id = request.connection.map_or(0, |id| id.as_u64());
         let action = action(request.action);
         let timeout_ms = request.timeout.as_millis() as u64;
+        let tls = (request.protocol == Protocol::Rtmps).into();
+        let certificate = request.certificate.clone();
+        let certificate = certificate.as_deref();
+        let common_name = certificate.and_then(|c| c.common_name.as_deref());
+        let names = certificate.map(|c| c.names.join("\n")).unwrap_or_default();
+        let pin = certificate.map(|c| c.pin.as_str());
+        let user = request.user.clone();
         let (request_id, expired) = self.keep(request);
         drop(expired);
         show(&OpenrtmpAccessRequest {
@@ -132,6 +152,12 @@ impl Pending {
             query: OpenrtmpStr::new(query.reveal()),
             peer: OpenrtmpStr::new(&peer),
             timeout_ms,
+            tls,
+            reserved: 0,
+            certificate_common_name: OpenrtmpStr::new(common_name.unwrap_or_default()),
+            certificate_names: OpenrtmpStr::new(&names),
+            certificate_pin: OpenrtmpStr::new(pin.unwrap_or_default()),
+            user: OpenrtmpStr::new(user.as_deref().unwrap_or_default()),
         });
     }
 

@@ -4,8 +4,8 @@ use std::cell::UnsafeCell;
 use std::ffi::c_char;
 
 use openrtmp_core::{
-    CoalesceError, ConfigError, DocumentError, FileError, PublishError, ReconfigureError,
-    RecordError, StartError, Unanswered,
+    CoalesceError, ConfigError, DocumentError, FileError, KeyFileError, PublishError,
+    ReconfigureError, RecordError, StartError, Unanswered,
 };
 
 use crate::boundary;
@@ -102,6 +102,8 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         let code = match &error {
             StartError::Config(_) => OPENRTMP_ERROR_CONFIG,
+            StartError::Keys(KeyFileError::Io { .. }) => OPENRTMP_ERROR_IO,
+            StartError::Keys(_) => OPENRTMP_ERROR_CONFIG,
             StartError::Listen { .. } => OPENRTMP_ERROR_LISTEN,
             _ => OPENRTMP_ERROR_IO,
         };

@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::server::OpenrtmpServer;
 
 /// Events that may wait.
-const QUEUE: usize = 4096;
+const QUEUE: usize = if cfg!(miri) { 64 } else { 4096 };
 
 /// A queue of a server's events.
 pub struct OpenrtmpEvents {

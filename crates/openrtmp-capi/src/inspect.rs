@@ -1,4 +1,4 @@
-//! Streams, connections and players: seeing them, ending them.
+//! Streams, connections, players, taps and publishers: seeing them, ending them.
 
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, check_buffer, copy_out, text};
 use crate::error::Failure;
 use crate::event::codecs;
+use crate::metrics::micros;
 use crate::server::{OpenrtmpServer, required};
 
 /// One stream. Lives as long as the visit.
@@ -48,6 +49,15 @@ pub struct OpenrtmpStreamInfo {
     pub connection_id: u64,
     /// Taps on it, recordings included.
     pub taps: u64,
+    /// From a frame's arrival to its last byte handed to a player's socket, half of all
+    /// frames of the last one to two minutes, to within a quarter.
+    pub delay_p50_us: u64,
+    /// 95 % of them.
+    pub delay_p95_us: u64,
+    /// 99 % of them.
+    pub delay_p99_us: u64,
+    /// How many they are, all players together.
+    pub delay_frames: u64,
 }
 
 /// One connection. Lives as long as the visit.
@@ -99,6 +109,54 @@ pub struct OpenrtmpSubscriberInfo {
     pub dropped_frames: u64,
     /// From play to the first key frame queued; UINT64_MAX before that.
     pub join_ms: u64,
+    /// Messages of streams that its connection was sent whole.
+    pub messages: u64,
+    /// Their payload's bytes.
+    pub bytes: u64,
+    /// From a frame's arrival to its last byte handed to the socket, half of the frames that
+    /// its connection was sent in the last one to two minutes, to within a quarter.
+    pub delay_p50_us: u64,
+    /// 95 % of them.
+    pub delay_p95_us: u64,
+    /// 99 % of them.
+    pub delay_p99_us: u64,
+    /// How many they are.
+    pub delay_frames: u64,
+}
+
+/// One tap. Lives as long as the visit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenrtmpTapInfo {
+    /// Size of the struct that the library fills.
+    pub struct_size: u32,
+    /// 1: a recorder's; 0: an openrtmp_tap.
+    pub recording: u32,
+    /// The stream that it is on, its path, keys masked; empty: every stream, or several.
+    pub stream: OpenrtmpStr,
+    /// Streams that are live for it.
+    pub live: u64,
+    /// Bytes that wait to be taken.
+    pub waiting_bytes: u64,
+}
+
+/// One publisher at work. Lives as long as the visit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenrtmpPublisherInfo {
+    /// Size of the struct that the library fills.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// The stream.
+    pub stream_id: u64,
+    /// Its path, keys masked.
+    pub stream: OpenrtmpStr,
+    /// Which connection publishes it; 0: an openrtmp_publisher.
+    pub connection_id: u64,
+    /// How long nothing has come from it, once that is "streams.publisher_timeout" and
+    /// another may have its place; 0 until then.
+    pub silence_ms: u64,
 }
 
 /// Visits the streams, on the calling thread, before it returns. All of them:
@@ -133,6 +191,10 @@ pub unsafe extern "C" fn openrtmp_server_streams(
                 subscribers: stream.subscribers.len() as u64,
                 connection_id: stream.connection.map_or(0, |id| id.as_u64()),
                 taps: stream.taps as u64,
+                delay_p50_us: micros(stream.delay.p50_ms),
+                delay_p95_us: micros(stream.delay.p95_ms),
+                delay_p99_us: micros(stream.delay.p99_ms),
+                delay_frames: stream.delay.frames,
             };
             // SAFETY: the host's function; the struct outlives the call.
             unsafe { visit(user_data, &info) };
@@ -208,6 +270,70 @@ pub unsafe extern "C" fn openrtmp_server_subscribers(
                 queue_delay_ms: subscriber.queue_delay_ms,
                 dropped_frames: subscriber.dropped_frames,
                 join_ms: subscriber.join_ms.unwrap_or(u64::MAX),
+                messages: subscriber.messages,
+                bytes: subscriber.bytes,
+                delay_p50_us: micros(subscriber.delay.p50_ms),
+                delay_p95_us: micros(subscriber.delay.p95_ms),
+                delay_p99_us: micros(subscriber.delay.p99_ms),
+                delay_frames: subscriber.delay.frames,
+            };
+            // SAFETY: the host's function; the struct outlives the call.
+            unsafe { visit(user_data, &info) };
+        }
+        Ok(())
+    })
+}
+
+/// Visits the taps that are open, on the calling thread, before it returns: those of
+/// openrtmp_tap_open(), and those of recordings. Waits for nobody.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_tap_list(
+    server: *const OpenrtmpServer,
+    visit: Option<unsafe extern "C" fn(user_data: *mut c_void, tap: *const OpenrtmpTapInfo)>,
+    user_data: *mut c_void,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? }.running()?;
+        let visit = required(visit)?;
+        for tap in server.taps() {
+            let stream = tap.stream.as_ref().map_or("", |name| name.shown());
+            let info = OpenrtmpTapInfo {
+                struct_size: size_of::<OpenrtmpTapInfo>() as u32,
+                recording: tap.recording.into(),
+                stream: OpenrtmpStr::new(stream),
+                live: tap.live as u64,
+                waiting_bytes: tap.waiting_bytes as u64,
+            };
+            // SAFETY: the host's function; the struct outlives the call.
+            unsafe { visit(user_data, &info) };
+        }
+        Ok(())
+    })
+}
+
+/// Visits the publishers at work, connections and those of openrtmp_publisher_open(), on
+/// the calling thread, before it returns. Waits for nobody.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_publisher_list(
+    server: *const OpenrtmpServer,
+    visit: Option<
+        unsafe extern "C" fn(user_data: *mut c_void, publisher: *const OpenrtmpPublisherInfo),
+    >,
+    user_data: *mut c_void,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? }.running()?;
+        let visit = required(visit)?;
+        for publisher in server.publishers() {
+            let info = OpenrtmpPublisherInfo {
+                struct_size: size_of::<OpenrtmpPublisherInfo>() as u32,
+                reserved: 0,
+                stream_id: publisher.stream.as_u64(),
+                stream: OpenrtmpStr::new(publisher.name.shown()),
+                connection_id: publisher.connection.map_or(0, |id| id.as_u64()),
+                silence_ms: u64::try_from(publisher.silence.as_millis()).unwrap_or(u64::MAX),
             };
             // SAFETY: the host's function; the struct outlives the call.
             unsafe { visit(user_data, &info) };
@@ -302,7 +428,7 @@ pub unsafe extern "C" fn openrtmp_server_end_stream_id(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let (server, reason) = unsafe { (borrow(server)?.running()?, text(reason)?) };
-        if !server.end_stream_id(StreamId::from_u64(stream_id), reason) {
+        if !server.end_stream(StreamId::from_u64(stream_id), reason) {
             return Err(no_stream());
         }
         Ok(())

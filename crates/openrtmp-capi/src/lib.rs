@@ -33,6 +33,10 @@ pub mod config;
 
 pub mod server;
 
+pub mod host;
+
+pub mod drain;
+
 pub mod event;
 
 pub mod events;
@@ -46,6 +50,10 @@ pub mod inspect;
 pub mod metrics;
 
 pub mod keys;
+
+pub mod relay;
+
+pub mod tls;
 
 pub mod tap;
 

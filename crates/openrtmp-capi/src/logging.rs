@@ -109,12 +109,12 @@ unsafe fn set(server: u64, callbacks: *const OpenrtmpLogCallbacks) -> Result<(),
     // First: a callback that was handed over and then refused would still have
     // its on_closed, after the failure was told.
     LOGGER.install()?;
-    let outlet = match callbacks.is_null() {
+    let sink = match callbacks.is_null() {
         true => None,
         // SAFETY: the caller's promise.
-        false => Some(Outlet::spawn(server, unsafe { versioned(callbacks)? })?),
+        false => Some(LogSink::spawn(server, unsafe { versioned(callbacks)? })?),
     };
-    LOGGER.replace(server, outlet, PATIENCE)
+    LOGGER.replace(server, sink, PATIENCE)
 }
 
 /// No server has more to log: its callback, if it has one, is told so, and waited for.
@@ -130,17 +130,17 @@ const ALL: u64 = 0;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static LOGGER: Logger = Logger {
-    outlets: Mutex::new(Vec::new()),
+    sinks: Mutex::new(Vec::new()),
     process: AtomicU32::new(0),
 };
 
 struct Logger {
-    outlets: Mutex<Vec<Outlet>>,
-    /// That has the threads of the outlets; 0: there was none yet.
+    sinks: Mutex<Vec<LogSink>>,
+    /// That has the threads of the sinks; 0: there was none yet.
     process: AtomicU32,
 }
 
-struct Outlet {
+struct LogSink {
     /// [`ALL`], or the one that it is for.
     server: u64,
     sender: SyncSender<(Arc<Owned>, u64)>,
@@ -172,13 +172,13 @@ impl Logger {
 
     fn install(&self) -> Result<(), Failure> {
         if !self.is_here() {
-            let Ok(mut outlets) = self.outlets.try_lock() else {
+            let Ok(mut sinks) = self.sinks.try_lock() else {
                 return Err(Failure::state(
                     "the parent process was logging when it forked",
                 ));
             };
             // Their threads are the parent's.
-            std::mem::take(&mut *outlets)
+            std::mem::take(&mut *sinks)
                 .into_iter()
                 .for_each(std::mem::forget);
             self.process.store(std::process::id(), Ordering::Relaxed);
@@ -196,20 +196,20 @@ impl Logger {
     fn replace(
         &self,
         server: u64,
-        outlet: Option<Outlet>,
+        sink: Option<LogSink>,
         patience: Duration,
     ) -> Result<(), Failure> {
         if !self.is_here() {
             return Ok(());
         }
-        let mut outlets = self.lock();
-        let place = outlets.iter().position(|o| o.server == server);
-        let old = place.map(|place| outlets.swap_remove(place));
-        outlets.extend(outlet);
-        let level = outlets.iter().map(|o| o.level).max();
+        let mut sinks = self.lock();
+        let place = sinks.iter().position(|o| o.server == server);
+        let old = place.map(|place| sinks.swap_remove(place));
+        sinks.extend(sink);
+        let level = sinks.iter().map(|o| o.level).max();
         log::set_max_level(level.unwrap_or(LevelFilter::Off));
-        drop(outlets);
-        let Some(Outlet { sender, ended, .. }) = old else {
+        drop(sinks);
+        let Some(LogSink { sender, ended, .. }) = old else {
             return Ok(());
         };
         drop(sender);
@@ -225,8 +225,8 @@ impl Logger {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Outlet>> {
-        self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<LogSink>> {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -246,15 +246,15 @@ impl Log for Logger {
             fields: fields(record),
             server: current_server(),
         });
-        for outlet in &mut *self.lock() {
-            let wanted = outlet.server == ALL || outlet.server == owned.server;
-            if !wanted || owned.level > outlet.level {
+        for sink in &mut *self.lock() {
+            let wanted = sink.server == ALL || sink.server == owned.server;
+            if !wanted || owned.level > sink.level {
                 continue;
             }
             // Never waits: this thread may be moving media.
-            match outlet.sender.try_send((owned.clone(), outlet.lost)) {
-                Ok(()) => outlet.lost = 0,
-                Err(_) => outlet.lost += 1,
+            match sink.sender.try_send((owned.clone(), sink.lost)) {
+                Ok(()) => sink.lost = 0,
+                Err(_) => sink.lost += 1,
             }
         }
     }
@@ -262,8 +262,8 @@ impl Log for Logger {
     fn flush(&self) {}
 }
 
-impl Outlet {
-    fn spawn(server: u64, callbacks: OpenrtmpLogCallbacks) -> Result<Outlet, Failure> {
+impl LogSink {
+    fn spawn(server: u64, callbacks: OpenrtmpLogCallbacks) -> Result<LogSink, Failure> {
         let level = match callbacks.max_level {
             OPENRTMP_LOG_ERROR => LevelFilter::Error,
             OPENRTMP_LOG_WARN => LevelFilter::Warn,
@@ -291,7 +291,7 @@ impl Outlet {
             drop::<Sender<()>>(alive);
         };
         spawn_thread("openrtmp-log", Box::new(work))?;
-        Ok(Outlet {
+        Ok(LogSink {
             server,
             sender,
             level,

@@ -52,23 +52,54 @@ pub struct OpenrtmpMetrics {
     pub errors_too_slow: u64,
     /// Bugs of this library, caught.
     pub errors_internal: u64,
-    /// From a frame's arrival to its last byte handed to a player's socket, half of
-    /// all frames, to within a quarter.
+    /// From a frame's arrival to its last byte handed to a player's socket, half of all
+    /// frames of the last one to two minutes, to within a quarter.
     pub delay_p50_us: u64,
-    /// 95 % of all frames.
+    /// 95 % of them.
     pub delay_p95_us: u64,
-    /// 99 % of all frames.
+    /// 99 % of them.
     pub delay_p99_us: u64,
-    /// Frames that these are of.
+    /// How many they are.
     pub delay_frames: u64,
     /// Of errors_refused, those that came with a wrong key, or with none where one is
     /// needed.
     pub errors_wrong_keys: u64,
+    /// Rules by which streams are relayed, now.
+    pub relays_rules: u64,
+    /// Streams of theirs that are tried again soon.
+    pub relays_waiting: u64,
+    /// Those whose connection is being made.
+    pub relays_connecting: u64,
+    /// Those that the other server granted.
+    pub relays_running: u64,
+    /// Those for which nothing is tried.
+    pub relays_parked: u64,
+    /// Connections to other servers that relays tried.
+    pub relays_attempts: u64,
+    /// Those that failed or broke.
+    pub relays_failures: u64,
+    /// Messages of media that came from other servers.
+    pub relays_messages_in: u64,
+    /// Those that were passed on to other servers.
+    pub relays_messages_out: u64,
+    /// Messages of a type that is not known, left out.
+    pub ignored_unknown: u64,
+    /// Commands that cannot be read, left out.
+    pub ignored_unreadable: u64,
+    /// Media where nothing is published, more of it than may wait, and data that no player
+    /// can read, left out.
+    pub ignored_dropped: u64,
+    /// Log records that were held back ("limits.log_lines").
+    pub log_lines_suppressed: u64,
 }
 
 // SAFETY: integers without padding.
 unsafe impl Versioned for OpenrtmpMetrics {
     const FIRST: usize = size_of::<OpenrtmpMetrics>();
+}
+
+pub(crate) fn micros(milliseconds: f64) -> u64 {
+    (milliseconds * 1000.0) as u64
 }
 
 /// Takes the numbers. Asks each worker thread, and waits at most 1 s for one that is
@@ -85,7 +116,6 @@ pub unsafe extern "C" fn openrtmp_server_metrics(
             borrow(server)?.running()?
         };
         let m = server.metrics();
-        let micros = |ms: f64| (ms * 1000.0) as u64;
         let filled = OpenrtmpMetrics {
             struct_size: 0,
             reserved: 0,
@@ -113,6 +143,19 @@ pub unsafe extern "C" fn openrtmp_server_metrics(
             delay_p99_us: micros(m.delay.p99_ms),
             delay_frames: m.delay.frames,
             errors_wrong_keys: m.errors.wrong_keys,
+            relays_rules: m.relays.rules as u64,
+            relays_waiting: m.relays.waiting as u64,
+            relays_connecting: m.relays.connecting as u64,
+            relays_running: m.relays.running as u64,
+            relays_parked: m.relays.parked as u64,
+            relays_attempts: m.relays.attempts,
+            relays_failures: m.relays.failures,
+            relays_messages_in: m.relays.messages_in,
+            relays_messages_out: m.relays.messages_out,
+            ignored_unknown: m.ignored.unknown,
+            ignored_unreadable: m.ignored.unreadable,
+            ignored_dropped: m.ignored.dropped,
+            log_lines_suppressed: m.log_lines_suppressed,
         };
         // SAFETY: the contract of the header.
         unsafe { fill(out_metrics, &filled) }
@@ -134,5 +177,26 @@ pub unsafe extern "C" fn openrtmp_server_metrics_json(
         let json = server.metrics().to_json();
         // SAFETY: the contract of the header.
         unsafe { copy_out(&json, buffer, capacity, out_length) }
+    })
+}
+
+/// Writes the numbers of the server and of its streams as text for Prometheus (text format
+/// 0.0.4). "metrics.streams" streams have series of their own, those that came first; the
+/// others share series. In labels stands what the names of streams show: keys masked, cut
+/// after 128 characters, nothing that could be taken for another line. They change from call
+/// to call: give the buffer room to spare.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_metrics_text(
+    server: *const OpenrtmpServer,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_length: *mut usize,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? }.running()?;
+        let text = server.metrics().to_prometheus();
+        // SAFETY: the contract of the header.
+        unsafe { copy_out(&text, buffer, capacity, out_length) }
     })
 }

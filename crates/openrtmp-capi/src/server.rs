@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{Config, Server, next_server_id, reachable_hosts, spawn_thread};
+use openrtmp_core::{Config, Pem, Server, Summary, next_server_id, reachable_hosts, spawn_thread};
 
 use crate::access::{OpenrtmpAccessRequest, Pending};
 use crate::boundary;
@@ -19,6 +19,7 @@ use crate::convert::{
 use crate::error::Failure;
 use crate::event::{OpenrtmpEvent, Record};
 use crate::events::EventQueue;
+use crate::host::OpenrtmpOrder;
 use crate::logging;
 use crate::process::Process;
 
@@ -51,11 +52,14 @@ pub struct OpenrtmpCallbacks {
     /// The last call of all, exactly once, after openrtmp_server_free() and after every
     /// other callback of this server has returned. On a thread that calls nothing else.
     pub on_closed: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    /// The host of a server on a phone is to do something, see openrtmp_host_background()
+    /// and its kin. One that falls 4,096 orders behind loses some.
+    pub on_order: Option<unsafe extern "C" fn(user_data: *mut c_void, order: *const OpenrtmpOrder)>,
 }
 
 // SAFETY: pointers, nullable functions and integers without padding.
 unsafe impl Versioned for OpenrtmpCallbacks {
-    const FIRST: usize = size_of::<OpenrtmpCallbacks>();
+    const FIRST: usize = offset_of!(OpenrtmpCallbacks, on_order);
 }
 
 /// What was going on when a server was stopped.
@@ -85,6 +89,8 @@ pub struct OpenrtmpSummary {
     /// Threads that did not end in time, and do so by themselves: callbacks that hang,
     /// recordings on a disk that does.
     pub left_behind: u64,
+    /// Streams when the stop began, those within their grace included.
+    pub streams: u64,
 }
 
 // SAFETY: integers without padding.
@@ -257,6 +263,18 @@ impl OpenrtmpServer {
                 host.tell(&Record::new(event), &queues);
             });
         }
+        if let Some(on_order) = self.callbacks.on_order {
+            let (host, presence) = (self.clone(), presence.clone());
+            builder = builder.on_order(move |order| {
+                let _present = &presence;
+                OpenrtmpOrder::with(&order, |order| {
+                    callback::inside(host.identity(), Call::Other, || {
+                        // SAFETY: the host's function; the order outlives the call.
+                        unsafe { on_order(host.user_data.0, order) };
+                    });
+                });
+            });
+        }
         if let Some(on_access) = self.callbacks.on_access {
             let (host, presence) = (self.clone(), presence);
             builder = builder.on_access(move |request| {
@@ -329,14 +347,35 @@ impl OpenrtmpServer {
         Ok(done?.changed)
     }
 
-    fn stop(&self, grace: Duration) -> Result<openrtmp_core::Summary, Failure> {
+    /// Puts a certificate in the settings.
+    pub(crate) fn set_certificate(&self, chain: &str, key: &str) -> Result<(), Failure> {
+        let (chain, key) = (Pem::from(chain), Pem::from(key));
+        if matches!(chain, Pem::File(_)) || matches!(key, Pem::File(_)) {
+            return Err(Failure::argument("a certificate and its key are PEM text"));
+        }
+        let mut config = self.config().clone();
+        (config.tls.certificate, config.tls.key) = (Some(chain), Some(key));
+        self.reconfigure(&config).map(drop)
+    }
+
+    fn stop(&self, grace: Duration) -> Result<Summary, Failure> {
+        self.end(grace, |server| Ok(server.stop(grace)))
+    }
+
+    /// Ends it as `how` says, after whose failure it goes on. If it is ending, no grace cuts
+    /// that short.
+    pub(crate) fn end(
+        &self,
+        grace: Duration,
+        how: impl FnOnce(&Server) -> Result<Summary, Failure>,
+    ) -> Result<Summary, Failure> {
         callback::refuse_inside(self.identity(), "stopping the server")?;
         let mut state = self.state()?;
         let server = match &*state {
             State::Running(server) => server.clone(),
             State::Stopping(server) if grace.is_zero() => {
                 server.force();
-                return Ok(openrtmp_core::Summary::default());
+                return Ok(Summary::default());
             }
             State::Stopping(_) => return Err(Failure::state("the server is being stopped")),
             State::Stopped => return Err(Failure::state("the server is not running")),
@@ -344,13 +383,18 @@ impl OpenrtmpServer {
         };
         *state = State::Stopping(server.clone());
         drop(state);
-        let summary = server.stop(grace);
-        self.pending.clear();
+        let ended = how(&server);
+        if ended.is_ok() {
+            self.pending.clear();
+        }
         let mut state = self.state()?;
         if let State::Stopping(_) = &*state {
-            *state = State::Stopped;
+            *state = match ended {
+                Ok(_) => State::Stopped,
+                Err(_) => State::Running(server),
+            };
         }
-        Ok(summary)
+        ended
     }
 
     /// Ends it for its host: what is late finds it freed.
@@ -432,6 +476,7 @@ pub unsafe extern "C" fn openrtmp_server_new(
                 on_event: None,
                 on_access: None,
                 on_closed: None,
+                on_order: None,
             }
         } else {
             // SAFETY: the contract of the header.
@@ -549,30 +594,45 @@ pub unsafe extern "C" fn openrtmp_server_stop(
             // SAFETY: the contract of the header.
             unsafe { fillable(out_summary)? };
         }
-        let summary = server.stop(Duration::from_millis(grace_ms.min(MAX_GRACE_MS)))?;
-        if out_summary.is_null() {
-            return Ok(());
-        }
-        let summary = OpenrtmpSummary {
-            struct_size: 0,
-            reserved: 0,
-            uptime_ms: summary.uptime.as_millis() as u64,
-            connections: summary.connections as u64,
-            publishers: summary.publishers as u64,
-            subscribers: summary.subscribers as u64,
-            forced: summary.forced as u64,
-            accepted: summary.accepted,
-            bytes_in: summary.bytes_in,
-            bytes_out: summary.bytes_out,
-            left_behind: summary.left_behind as u64,
-        };
+        let summary = server.stop(grace(grace_ms))?;
         // SAFETY: the contract of the header.
-        unsafe { fill(out_summary, &summary) }
+        unsafe { fill_summary(out_summary, &summary) }
     })
 }
 
-/// A day: longer is forever, and must not overflow a clock.
-const MAX_GRACE_MS: u64 = 86_400_000;
+/// Writes what was going on, unless nobody wants to know.
+///
+/// # Safety
+/// `out_summary` is NULL or fit to be filled.
+pub(crate) unsafe fn fill_summary(
+    out_summary: *mut OpenrtmpSummary,
+    summary: &Summary,
+) -> Result<(), Failure> {
+    if out_summary.is_null() {
+        return Ok(());
+    }
+    let summary = OpenrtmpSummary {
+        struct_size: 0,
+        reserved: 0,
+        uptime_ms: summary.uptime.as_millis() as u64,
+        connections: summary.connections as u64,
+        publishers: summary.publishers as u64,
+        subscribers: summary.subscribers as u64,
+        forced: summary.forced as u64,
+        accepted: summary.accepted,
+        bytes_in: summary.bytes_in,
+        bytes_out: summary.bytes_out,
+        left_behind: summary.left_behind as u64,
+        streams: summary.streams as u64,
+    };
+    // SAFETY: the caller's promise.
+    unsafe { fill(out_summary, &summary) }
+}
+
+/// What a grace is: a day is forever, and must not overflow a clock.
+pub(crate) fn grace(grace_ms: u64) -> Duration {
+    Duration::from_millis(grace_ms.min(86_400_000))
+}
 
 /// Tells that the program goes to the background (1), or comes back (0). There writes to
 /// players are collected for at least "queue.background_coalesce", to save power. Holds

@@ -190,6 +190,7 @@ fn callbacks(closed: &mut u32) -> OpenrtmpCallbacks {
         on_event: None,
         on_access: None,
         on_closed: Some(count_closed),
+        on_order: None,
     }
 }
 

@@ -1,5 +1,9 @@
 //! The committed header is what the sources say, and the library exports just that.
 
+#[path = "support/initializers.rs"]
+mod initializers;
+#[path = "support/nullable.rs"]
+mod nullable;
 mod support;
 
 use std::collections::BTreeSet;
@@ -22,7 +26,9 @@ fn the_header_is_made_from_the_sources() {
         .unwrap();
     let mut made = Vec::new();
     bindings.write(&mut made);
-    let made = String::from_utf8(made).unwrap();
+    let list = fs::read_to_string(crate_dir().join("nullable.txt")).unwrap();
+    let mut made = nullable::mark(&String::from_utf8(made).unwrap(), &list);
+    made += &initializers::macros(&made);
     let path = include_dir().join("openrtmp.h");
     if std::env::var_os(BLESS).is_some() {
         fs::write(&path, &made).unwrap();

@@ -59,14 +59,22 @@ enum Language {
 }
 
 fn compile(language: Language, flags: &[&str], text: &str) -> Output {
-    let (variable, default, name, standard) = match language {
-        Language::C => ("CC", "cc", "program.c", "-std=c99"),
-        Language::Cpp => ("CXX", "c++", "program.cpp", "-std=c++17"),
+    let (variable, default) = match language {
+        Language::C => ("CC", "cc"),
+        Language::Cpp => ("CXX", "c++"),
+    };
+    let compiler = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
+    compile_with(&compiler, language, flags, text)
+}
+
+fn compile_with(compiler: &str, language: Language, flags: &[&str], text: &str) -> Output {
+    let (name, standard) = match language {
+        Language::C => ("program.c", "-std=c99"),
+        Language::Cpp => ("program.cpp", "-std=c++17"),
     };
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join(name);
     fs::write(&source, text).unwrap();
-    let compiler = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     let output = Command::new(compiler)
         .args([standard, "-fsyntax-only", "-I"])
         .arg(include_dir())
@@ -135,5 +143,34 @@ fn no_compiler_has_anything_to_say() {
     }
     for flags in [strict[0], strict[1], &["-fno-rtti", "-Werror"]] {
         compiles("in C++", Language::Cpp, flags, IN_CPP);
+    }
+}
+
+/// What a compiler that knows of NULL says of a wrong call, and of no other.
+#[test]
+fn a_compiler_that_knows_of_null_is_told_where_it_may_be() {
+    let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());
+    if Command::new(&clang).arg("--version").output().is_err() {
+        return eprintln!("left out: no clang here");
+    }
+    let strict = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
+    for (language, text) in [(Language::C, IN_C), (Language::Cpp, IN_CPP)] {
+        let output = compile_with(&clang, language, &strict, text);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+    let calls =
+        |calls: &str| format!("#include <openrtmp.h>\nint main(void) {{ {calls} return 0; }}\n");
+    let fine = calls("openrtmp_config_free(NULL); openrtmp_log_set(NULL);");
+    let output = compile_with(&clang, Language::C, &strict, &fine);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    for wrong in [
+        "openrtmp_config_validate(NULL);",
+        "openrtmp_config_new(0, NULL);",
+    ] {
+        let output = compile_with(&clang, Language::C, &strict, &calls(wrong));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("-Wnonnull"), "{wrong} {said}");
     }
 }

@@ -50,6 +50,7 @@ fn start(settings: *const OpenrtmpConfig, events: &Sender<(u32, String)>) -> *mu
         on_event: Some(on_event),
         on_access: None,
         on_closed: None,
+        on_order: None,
     };
     let mut server = null_mut();
     // SAFETY: live settings, a whole table, a place for the handle.

@@ -95,6 +95,14 @@ fn documented() -> BTreeMap<String, (String, String)> {
     settings
 }
 
+/// What may stand at a setting that is one of several words.
+fn choices(path: &str) -> Option<Vec<String>> {
+    let mut settings = openrtmp_core::Config::settings().iter();
+    let expected = settings.find(|setting| setting.path() == path)?.expected();
+    let words = expected.strip_prefix("one of ")?;
+    Some(words.split(", ").map(str::to_owned).collect())
+}
+
 /// Paths of all values.
 fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
@@ -123,6 +131,19 @@ fn the_header_lists_every_setting() {
 }
 
 #[test]
+fn the_header_says_of_each_setting_what_the_library_does() {
+    let header = fs::read_to_string(include_dir().join("openrtmp.h")).unwrap();
+    for setting in openrtmp_core::Config::settings() {
+        let (path, text) = (setting.path(), setting.description());
+        let line = header
+            .lines()
+            .find(|line| line.starts_with(&format!("//   {path} [")));
+        let line = line.unwrap_or_else(|| panic!("the header does not tell of {path}"));
+        assert!(line.ends_with(&format!("]: {text}")), "{line}: {text}");
+    }
+}
+
+#[test]
 fn the_headers_defaults_are_the_defaults_of_the_profiles() {
     let profiles = [OPENRTMP_PROFILE_DESKTOP, OPENRTMP_PROFILE_MOBILE];
     for (index, profile) in profiles.into_iter().enumerate() {
@@ -147,6 +168,15 @@ fn every_setting_is_written_and_read_back_and_no_other_changes() {
     for path in documented().keys() {
         let settings = Settings::new(OPENRTMP_PROFILE_DESKTOP);
         settings.set("record.directory", "recordings");
+        // What others need beside them.
+        for beside in [
+            "tls.certificate",
+            "tls.client.certificate",
+            "tls.client_auth.ca",
+            "log.file.path",
+        ] {
+            settings.set(beside, "some.pem");
+        }
         let (mut expected, old) = (settings.all(), settings.get(path));
         let pointer = format!("/{}", path.replace('.', "/"));
         let (text, value): (String, Value) = match expected.pointer(&pointer).unwrap() {
@@ -163,8 +193,59 @@ fn every_setting_is_written_and_read_back_and_no_other_changes() {
                 let addresses = ["127.0.0.1:1936", "[::1]:0"];
                 (addresses.join(", "), addresses.to_vec().into())
             }
+            Value::Array(_) if path == "tls.certificates" => {
+                let list = r#"[{"certificate":"other.pem","key":"other.key"}]"#;
+                (list.to_owned(), serde_json::from_str(list).unwrap())
+            }
+            Value::Array(_) if path == "relay.push" => {
+                let list = r#"[{"match":"live/*","to":"rtmp://h/{app}/{name}"}]"#;
+                (list.to_owned(), serde_json::from_str(list).unwrap())
+            }
+            Value::Array(_) if path == "relay.pull" => {
+                let list = r#"[{"match":"live/a","from":"rtmp://h/live/a","start":"always","idle_timeout":5000}]"#;
+                (list.to_owned(), serde_json::from_str(list).unwrap())
+            }
+            Value::Array(_) if path == "access.callback.events" => {
+                ("publish".to_owned(), vec!["publish"].into())
+            }
+            Value::Array(_) if path == "log.output" => ("file".to_owned(), vec!["file"].into()),
+            Value::Array(_) if path == "access.users" => {
+                let list = r#"[{"user":"ann","password":"secret"}]"#;
+                (list.to_owned(), serde_json::from_str(list).unwrap())
+            }
+            Value::Array(_) if path == "metrics.listen" || path == "tls.acme.http_listen" => {
+                let address = "127.0.0.1:8080";
+                (address.to_owned(), vec![address].into())
+            }
+            Value::Array(_) if path == "tls.acme.domains" => {
+                let name = "media.example";
+                (name.to_owned(), vec![name].into())
+            }
+            Value::Array(_) if path == "access.rules" => {
+                let list = r#"[{"deny":"10.0.0.0/8","app":"live","action":"publish"}]"#;
+                (list.to_owned(), serde_json::from_str(list).unwrap())
+            }
+            Value::Array(_) if path == "access.trusted_proxies" => {
+                let network = "10.0.0.0/8";
+                (network.to_owned(), vec![network].into())
+            }
+            Value::Array(_) if path == "tls.cipher_suites" => {
+                let suite = "TLS_AES_128_GCM_SHA256";
+                (suite.to_owned(), vec![suite].into())
+            }
+            Value::Array(_) if path.ends_with(".pins") => {
+                let pin = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+                (pin.to_owned(), vec![pin].into())
+            }
             Value::Array(_) => ("one,two".to_owned(), vec!["one", "two"].into()),
-            _ if path == "streams.second_publisher" => ("takeover".into(), "takeover".into()),
+            _ if path == "access.callback.url" => ("http://h/".into(), "http://h/".into()),
+            _ if path == "tls.acme.directory" => ("https://h/".into(), "https://h/".into()),
+            _ if path == "tls.acme.email" => ("a@b.example".into(), "a@b.example".into()),
+            _ if choices(path).is_some() => {
+                let choices = choices(path).unwrap();
+                let other = choices.into_iter().find(|choice| *choice != old).unwrap();
+                (other.clone(), other.into())
+            }
             _ => ("elsewhere".into(), "elsewhere".into()),
         };
         settings.set(path, &text);

@@ -1,14 +1,11 @@
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
 
-use clap::{Parser, Subcommand};
-use env_logger::{Target, WriteStyle};
+use clap::{CommandFactory, Parser, Subcommand};
 use log::LevelFilter;
 
-use crate::console::LogOutput;
 use crate::exit::{EXIT_CODES, Failure};
 use crate::signal::Stop;
-use crate::{play, probe, publish, record, serve};
+use crate::{config, ctl, logs, manual, play, probe, publish, record, relay, serve, service};
 
 /// Serve, publish, play, record and probe RTMP streams
 #[derive(Debug, Parser)]
@@ -16,7 +13,7 @@ use crate::{play, probe, publish, record, serve};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// What to log to standard error: off, error, warn, info, debug or trace
+    /// What to log: off, error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL")]
     log: Option<LevelFilter>,
 }
@@ -27,7 +24,7 @@ struct Arguments {
 struct ServerArguments {
     #[command(flatten)]
     serve: serve::Arguments,
-    /// What to log to standard error: off, error, warn, info, debug or trace
+    /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     log: Option<LevelFilter>,
 }
@@ -46,57 +43,91 @@ enum Command {
     /// Record a stream to an FLV file
     #[command(after_help = EXIT_CODES)]
     Record(record::Arguments),
+    /// Pass a stream on from one server to another, until Ctrl-C
+    #[command(after_help = EXIT_CODES)]
+    Relay(relay::Arguments),
     /// Tell what a stream is made of
     #[command(after_help = EXIT_CODES)]
     Probe(probe::Arguments),
+    /// Tell what can be set, what is in force, and whether a file of settings is right
+    #[command(after_help = EXIT_CODES)]
+    Config(config::Arguments),
+    /// Run the server as a service of the system, with settings of its own
+    #[command(after_help = EXIT_CODES)]
+    Service(service::Arguments),
+    /// What the service control manager starts
+    #[cfg(windows)]
+    #[command(hide = true)]
+    ServiceMain(service::scm::MainArguments),
+    /// Operate a running server: see what is there, end it, change it
+    #[command(after_help = EXIT_CODES)]
+    Ctl(ctl::Arguments),
+    /// Print what a shell needs to complete this command
+    Completions(manual::Completions),
+    /// Write the manual pages of this command
+    Man(manual::Pages),
 }
 
 /// Reads the arguments and does what they say.
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    let stop = Stop::on_signals()?;
     let arguments = Arguments::try_parse_from(arguments).map_err(Failure::Arguments)?;
     let default = match arguments.command {
         Command::Serve(_) => SERVER_LOG,
+        #[cfg(windows)]
+        Command::ServiceMain(_) => SERVER_LOG,
         _ => LevelFilter::Warn,
     };
-    log_to_stderr(arguments.log.unwrap_or(default));
-    let stop = Stop::on_signals()?;
+    let level = arguments.log;
+    match &arguments.command {
+        #[cfg(windows)]
+        Command::ServiceMain(service) => {
+            let level = level.unwrap_or(default);
+            let begun = service::event_log::EventLog::begin(&service.service_name, level);
+            begun.map_err(|e| Failure::Runtime(format!("the event log is not to be had: {e}")))?;
+        }
+        _ => logs::begin(level.unwrap_or(default)),
+    }
+    let is_server = match arguments.command {
+        Command::Serve(_) => true,
+        #[cfg(windows)]
+        Command::ServiceMain(_) => true,
+        _ => false,
+    };
+    if !is_server {
+        stop.stop_on_hang_up();
+    }
     match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments, &stop),
+        Command::Serve(arguments) => serve::run(&arguments.with_level(level), &stop),
         Command::Publish(arguments) => publish::run(&arguments, &stop),
         Command::Play(arguments) => play::run(&arguments, &stop),
         Command::Record(arguments) => record::run(&arguments, &stop),
+        Command::Relay(arguments) => relay::run(&arguments, &stop),
         Command::Probe(arguments) => probe::run(&arguments, &stop),
+        Command::Config(arguments) => config::run(arguments, level),
+        Command::Service(arguments) => service::run(&arguments),
+        #[cfg(windows)]
+        Command::ServiceMain(arguments) => service::scm::run(&arguments.with_level(level), &stop),
+        Command::Ctl(arguments) => ctl::run(&arguments),
+        Command::Completions(wanted) => manual::completions(&wanted, Arguments::command()),
+        Command::Man(wanted) => manual::pages(&wanted, Arguments::command()),
     }
 }
 
 /// The same for the server alone.
 pub(crate) fn run_server(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    let stop = Stop::on_signals()?;
     let arguments = ServerArguments::try_parse_from(arguments).map_err(Failure::Arguments)?;
-    log_to_stderr(arguments.log.unwrap_or(SERVER_LOG));
-    serve::run(&arguments.serve, &Stop::on_signals()?)
+    logs::begin(arguments.log.unwrap_or(SERVER_LOG));
+    serve::run(&arguments.serve.with_level(arguments.log), &stop)
 }
 
-/// A server tells who comes and goes; the other commands speak when something is
-/// wrong.
+/// A server tells who comes and goes, until its settings say otherwise; the other commands
+/// speak when something is wrong.
 const SERVER_LOG: LevelFilter = LevelFilter::Info;
-
-fn log_to_stderr(level: LevelFilter) {
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    env_logger::Builder::new()
-        .filter_level(level)
-        .write_style(if colour {
-            WriteStyle::Always
-        } else {
-            WriteStyle::Never
-        })
-        .target(Target::Pipe(Box::new(LogOutput)))
-        .init();
-}
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,8 +1,10 @@
 //! Connecting, and connecting again.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use openrtmp_core::client::{Client, ClientConfig, ClientError, ClientMode, Connecting, Deadline};
+use openrtmp_core::{Config, Roots, TlsClientConfig};
 use openrtmp_protocol::RtmpUrl;
 
 use crate::console::say;
@@ -15,6 +17,101 @@ use crate::units::parse_span;
 const GOODBYE: Duration = Duration::from_secs(1);
 /// After a signal.
 const HURRIED_GOODBYE: Duration = Duration::from_millis(300);
+
+/// Flags of those who connect with TLS.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Trust {
+    /// For rtmps://: PEM file with the authorities to believe, in place of the system's
+    #[arg(long = "tls-ca", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// For rtmps://: believe the server with this key, sha256//BASE64, and no other;
+    /// may be repeated
+    #[arg(long = "pin", value_name = "PIN", conflicts_with = "ca")]
+    pins: Vec<String>,
+    /// For rtmps://: believe any server; for development alone
+    #[arg(long, conflicts_with_all = ["ca", "pins"])]
+    insecure: bool,
+}
+
+impl Trust {
+    pub(crate) fn settings(&self) -> Result<TlsClientConfig, Failure> {
+        let mut all = Config::default();
+        let tls = &mut all.tls.client;
+        if let Some(file) = &self.ca {
+            tls.roots = Roots::Pem(file.clone().into());
+        }
+        tls.pins.clone_from(&self.pins);
+        tls.insecure = self.insecure;
+        all.validate().map_err(|e| Failure::Usage(e.to_string()))?;
+        Ok(all.tls.client)
+    }
+}
+
+/// A stream of a server, and what to believe of that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) url: &'a RtmpUrl,
+    pub(crate) trust: &'a Trust,
+}
+
+/// Where a server sends us, and how often in a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Moves {
+    /// The stream, where it is by now.
+    pub(crate) url: RtmpUrl,
+    in_a_row: u32,
+}
+
+impl Moves {
+    /// As many as a relay follows by default (`limits.relay_redirects`).
+    const MOST: u32 = 5;
+
+    pub(crate) fn new(url: &RtmpUrl) -> Moves {
+        Moves {
+            url: url.clone(),
+            in_a_row: 0,
+        }
+    }
+
+    /// Media flows: the next is another row.
+    pub(crate) fn arrived(&mut self) {
+        self.in_a_row = 0;
+    }
+
+    /// A server asks to connect again. Without a `tcUrl` it goes away itself, and all there
+    /// is to be had from it comes until then.
+    pub(crate) fn asked(&self, tc_url: Option<&str>) -> Result<(), Failure> {
+        let Some(tc_url) = tc_url else {
+            return Ok(());
+        };
+        match self.url.redirected(tc_url) {
+            Ok(url) => Err(Failure::Moved(Box::new(url))),
+            Err(error) => {
+                log::warn!("the server asks to connect where that cannot be: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes there, if that is what the failure says. It comes back otherwise.
+    pub(crate) fn follow(&mut self, failure: Failure) -> Result<(), Failure> {
+        let Failure::Moved(url) = failure else {
+            return Err(failure);
+        };
+        if self.in_a_row >= Moves::MOST {
+            let what = format!("sent elsewhere {} times in a row", Moves::MOST);
+            return Err(Failure::Lost(what));
+        }
+        self.in_a_row += 1;
+        let scheme = if url.tls { "rtmps" } else { "rtmp" };
+        let (host, port) = (&url.host, url.port);
+        say(&format!(
+            "openrtmp: the server sends us to {scheme}://{host}:{port}"
+        ));
+        self.url = *url;
+        Ok(())
+    }
+}
 
 /// Flags of those who may connect more than once.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -50,12 +147,14 @@ impl Retry {
 /// Connects, within the library's own time or this, whichever is less. `None` if a
 /// signal came meanwhile, which is heeded at once.
 pub(crate) fn connect(
-    url: &RtmpUrl,
+    target: Target<'_>,
     mode: ClientMode,
     within: Option<Duration>,
     stop: &Stop,
 ) -> Result<Option<Client>, Failure> {
+    let Target { url, trust } = target;
     let mut config = ClientConfig::new(url.clone(), mode);
+    config.tls = trust.settings()?;
     let time = within.map_or(config.connect_timeout, |w| w.min(config.connect_timeout));
     config.connect_timeout = time;
     let failure = |error| Failure::of_client(error, url);

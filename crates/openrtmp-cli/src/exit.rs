@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use openrtmp_core::client::ClientError;
 use openrtmp_protocol::RtmpUrl;
 
-use crate::console::{self, say};
+use crate::logs;
 
 /// Shown at the end of every `--help`.
 pub(crate) const EXIT_CODES: &str = "\
@@ -25,17 +25,31 @@ pub(crate) enum Failure {
     Runtime(String),
     /// The connection could not be had, or was lost: another may be better.
     Lost(String),
+    /// The server asks to connect again elsewhere (Enhanced RTMP v2, "Reconnect Request").
+    Moved(Box<RtmpUrl>),
     /// clap's own words: an error, or the help that was asked for.
     Arguments(clap::Error),
 }
 
 impl Failure {
+    /// Its exit code, and the one line that explains it.
+    pub(crate) fn told(&self) -> (u8, String) {
+        match self {
+            Failure::Runtime(message) | Failure::Lost(message) => (1, message.clone()),
+            Failure::Moved(_) => (1, "the server sends its peers elsewhere".to_owned()),
+            Failure::Usage(message) => (2, message.clone()),
+            Failure::Arguments(error) => (2, in_one_line(error)),
+        }
+    }
+
     /// A connection's, without the key that may be in its URL, which servers repeat:
     /// masked in what they sent, before it is cut to be shown.
     pub(crate) fn of_client(error: ClientError, url: &RtmpUrl) -> Failure {
         let masked = |text: String| url.masked_in(&text);
         match error {
-            ClientError::Tls => Failure::Usage(error.to_string()),
+            ClientError::NoTls => Failure::Usage(error.to_string()),
+            #[cfg(feature = "tls")]
+            ClientError::Tls(_) => Failure::Usage(error.to_string()),
             ClientError::Refused { code, description } => {
                 let (code, description) = (masked(code), masked(description));
                 Failure::Lost(ClientError::Refused { code, description }.to_string())
@@ -53,20 +67,18 @@ impl Failure {
 pub(crate) fn code(result: Result<(), Failure>) -> ExitCode {
     let (code, message) = match result {
         Ok(()) => {
-            console::finish();
+            logs::finish();
             return ExitCode::SUCCESS;
         }
-        Err(Failure::Runtime(message) | Failure::Lost(message)) => (1, message),
-        Err(Failure::Usage(message)) => (2, message),
         Err(Failure::Arguments(error)) if is_help(&error) => {
             // Nobody is left to be told if this fails.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
-        Err(Failure::Arguments(error)) => (2, in_one_line(&error)),
+        Err(failure) => failure.told(),
     };
-    say(&format!("openrtmp: {message}"));
-    console::finish();
+    logs::fail(&message);
+    logs::finish();
     ExitCode::from(code)
 }
 
@@ -74,10 +86,21 @@ fn is_help(error: &clap::Error) -> bool {
     !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
+/// A URL that was not taken may hold a key or a password.
+fn without_url(error: &clap::Error, text: String) -> String {
+    match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => match value.split_once("://") {
+            Some((scheme, _)) => text.replace(value.as_str(), &format!("{scheme}://***")),
+            None => text,
+        },
+        _ => text,
+    }
+}
+
 /// clap adds usage and tips below an empty line; what is similar to a misspelt word is
 /// worth telling.
 fn in_one_line(error: &clap::Error) -> String {
-    let text = error.render().to_string();
+    let text = without_url(error, error.render().to_string());
     let lines = text.lines().map(str::trim);
     let wrong: Vec<_> = lines.clone().take_while(|line| !line.is_empty()).collect();
     let wrong = wrong.join(" ");

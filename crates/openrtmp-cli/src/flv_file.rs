@@ -40,10 +40,10 @@ enum Output {
     /// Standard output, a FIFO, a device: what is written stays as it is.
     Pipe { pipe: Pipe, name: String },
     File {
-        file: BufWriter<File>,
+        /// `None` before there is something to write: however we end, no empty file stays.
+        file: Option<BufWriter<File>>,
         path: PathBuf,
-        /// Made by us: taken away again if nothing comes.
-        created: bool,
+        overwrite: bool,
     },
 }
 
@@ -152,57 +152,53 @@ impl FlvFile {
 }
 
 impl Output {
+    /// A file that could be written now.
     fn open_file(path: &Path, overwrite: bool) -> Result<Output, Failure> {
         let existed = path.exists();
-        let file = OpenOptions::new()
-            .write(true)
-            .create(overwrite)
-            .create_new(!overwrite)
-            .truncate(false)
-            .open(path)
-            .map_err(|e| match e.kind() {
-                io::ErrorKind::AlreadyExists => Failure::Usage(format!(
-                    "{} exists already; --force overwrites it",
-                    path.display()
-                )),
-                _ => Failure::Usage(format!("cannot write {}: {e}", path.display())),
-            })?;
+        let opened = open(path, overwrite).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => Failure::Usage(format!(
+                "{} exists already; --force overwrites it",
+                path.display()
+            )),
+            _ => Failure::Usage(format!("cannot write {}: {e}", path.display())),
+        })?;
+        drop(opened);
+        if !existed {
+            // If it stays, the stream will find it.
+            let _ = std::fs::remove_file(path);
+        }
         Ok(Output::File {
-            file: BufWriter::new(file),
+            file: None,
             path: path.to_owned(),
-            created: !existed,
+            overwrite,
         })
     }
 
     fn write(&mut self, buffer: &mut BytesMut) -> Result<Written, Failure> {
         let result = match self {
             Output::Pipe { pipe, .. } => pipe.put(buffer.split().freeze()),
-            Output::File { file, .. } => file.write_all(buffer),
+            Output::File {
+                file,
+                path,
+                overwrite,
+            } => write_to(file, path, *overwrite, buffer),
         };
         buffer.clear();
         self.judge(result)
     }
 
     fn finish(&mut self, started: bool, flags: u8, duration: Duration) -> Result<(), Failure> {
-        let (file, path, created) = match self {
+        let result = match self {
             Output::Pipe { pipe, .. } => {
                 let result = pipe.finish();
                 return self.judge(result).map(|_| ());
             }
             Output::File {
-                file,
-                path,
-                created,
-            } => (file, path, created),
+                file: Some(file), ..
+            } if started => complete(file, flags, duration),
+            Output::File { .. } => Ok(()),
         };
-        if !started {
-            if *created {
-                // Leaving an empty file behind is no reason to fail.
-                let _ = std::fs::remove_file(path);
-            }
-            return Ok(());
-        }
-        complete(file, flags, duration).map_err(|e| self.failed(&e))
+        result.map_err(|e| self.failed(&e))
     }
 
     fn pipe<W: Write>(
@@ -234,6 +230,28 @@ impl Output {
             }
         }
     }
+}
+
+fn open(path: &Path, overwrite: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(overwrite)
+        .create_new(!overwrite)
+        .truncate(false)
+        .open(path)
+}
+
+/// Writes to a file, which the first bytes open.
+fn write_to(
+    file: &mut Option<BufWriter<File>>,
+    path: &Path,
+    overwrite: bool,
+    bytes: &[u8],
+) -> io::Result<()> {
+    if file.is_none() {
+        *file = Some(BufWriter::new(open(path, overwrite)?));
+    }
+    file.iter_mut().try_for_each(|file| file.write_all(bytes))
 }
 
 /// Names of standard output. As a file it would be opened anew, and written from its

@@ -6,13 +6,23 @@
 //!
 //! Messages to people go to standard error, data to standard output.
 
+#[cfg(feature = "tls")]
+mod acme;
 mod analysis;
 mod args;
+mod config;
 mod connection;
 mod console;
+mod control;
+mod ctl;
 mod exit;
 mod flv_file;
+mod http;
+mod import;
+mod logs;
+mod manual;
 mod media;
+mod output;
 mod pacing;
 mod pipe;
 mod play;
@@ -21,7 +31,9 @@ mod progress;
 mod publish;
 mod receive;
 mod record;
+mod relay;
 mod serve;
+mod service;
 mod signal;
 mod source;
 mod units;

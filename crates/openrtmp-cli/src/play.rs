@@ -4,7 +4,7 @@ use std::time::Duration;
 use openrtmp_core::client::MediaKind;
 use openrtmp_protocol::RtmpUrl;
 
-use crate::connection::Retry;
+use crate::connection::{Retry, Target, Trust};
 use crate::console::say;
 use crate::exit::Failure;
 use crate::flv_file::{FlvFile, Written};
@@ -17,9 +17,11 @@ use crate::units::{bit_rate, bits_per_second, clock, parse_span, size};
 /// Flags of `openrtmp play`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to play: rtmp://host[:port]/app/stream[?query]
+    /// What to play: rtmp://host[:port]/app/stream[?query], or rtmps://
     #[arg(value_parser = RtmpUrl::parse)]
     url: RtmpUrl,
+    #[command(flatten)]
+    trust: Trust,
     /// Write FLV to this file, FIFO or device, or to standard output if it is -
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -47,12 +49,16 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         retry: arguments.retry,
         ..Bounds::of(arguments.duration, arguments.timeout)
     };
-    play(&arguments.url, file, bounds, "played", stop)
+    let target = Target {
+        url: &arguments.url,
+        trust: &arguments.trust,
+    };
+    play(target, file, bounds, "played", stop)
 }
 
 /// Receives into a file, if there is one, showing how it goes.
 pub(crate) fn play(
-    url: &RtmpUrl,
+    target: Target<'_>,
     mut file: Option<FlvFile>,
     bounds: Bounds,
     verb: &str,
@@ -63,7 +69,7 @@ pub(crate) fn play(
         .map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
     let mut progress = Progress::new(length);
     let mut count = Count::default();
-    let result = receive(url, bounds, stop, |received| {
+    let result = receive(target, bounds, stop, |received| {
         count.add(&received);
         progress.set_position(received.position);
         progress.show(count.length(), count.bytes, || count.frames());

@@ -7,6 +7,7 @@ use openrtmp_protocol::text::shown;
 use serde::Serialize;
 
 use crate::analysis::{Analysis, AudioTrack, VideoTrack, declared};
+use crate::connection::{Target, Trust};
 use crate::exit::Failure;
 use crate::receive::{Bounds, Flow, receive};
 use crate::signal::Stop;
@@ -15,9 +16,11 @@ use crate::units::{bit_rate, bits_per_second, parse_span};
 /// Flags of `openrtmp probe`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to look at: rtmp://host[:port]/app/stream[?query]
+    /// What to look at: rtmp://host[:port]/app/stream[?query], or rtmps://
     #[arg(value_parser = RtmpUrl::parse)]
     url: RtmpUrl,
+    #[command(flatten)]
+    trust: Trust,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,7 +39,11 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let mut bounds = Bounds::of(arguments.duration, Some(arguments.timeout));
     // A clock that does not move never tells that it was enough.
     bounds.time.get_or_insert(LONGEST);
-    let result = receive(&arguments.url, bounds, stop, |received| {
+    let target = Target {
+        url: &arguments.url,
+        trust: &arguments.trust,
+    };
+    let result = receive(target, bounds, stop, |received| {
         analysis.add(&received);
         let done = arguments.duration.is_none() && analysis.is_enough();
         Ok(if done { Flow::Stop } else { Flow::Continue })

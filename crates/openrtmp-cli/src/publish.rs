@@ -10,7 +10,7 @@ use openrtmp_protocol::flv::Tag;
 use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{RtmpUrl, Time};
 
-use crate::connection::{self, Retry, connect};
+use crate::connection::{self, Moves, Retry, Target, Trust, connect};
 use crate::console::say;
 use crate::exit::Failure;
 use crate::media::{is_frame, is_key_frame, is_metadata, live_metadata, message_kind};
@@ -25,9 +25,11 @@ use crate::units::{bit_rate, bits_per_second, clock, size};
 pub(crate) struct Arguments {
     /// FLV file, or - for standard input
     file: PathBuf,
-    /// Where to: rtmp://host[:port]/app/stream[?query]
+    /// Where to: rtmp://host[:port]/app/stream[?query], or rtmps://
     #[arg(value_parser = RtmpUrl::parse)]
     url: RtmpUrl,
+    #[command(flatten)]
+    trust: Trust,
     /// Start again when the file ends; timestamps go on
     #[arg(long = "loop")]
     repeat: bool,
@@ -53,7 +55,8 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         .start(arguments.repeat, move || wake.wake())
         .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
     let mut publisher = Publisher {
-        url: &arguments.url,
+        moves: Moves::new(&arguments.url),
+        trust: &arguments.trust,
         stop,
         source,
         unsent: Vec::new().into_iter(),
@@ -66,7 +69,12 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     };
     let result = loop {
         match publisher.attempt(&listener) {
-            Err(failure) if !stop.requested() => match arguments.retry.wait(failure, stop) {
+            Err(failure) if !stop.requested() => match publisher
+                .moves
+                .follow(failure)
+                .map(|()| true)
+                .or_else(|failure| arguments.retry.wait(failure, stop))
+            {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(failure) => break Err(failure),
@@ -99,7 +107,8 @@ impl Listener {
 }
 
 struct Publisher<'a> {
-    url: &'a RtmpUrl,
+    moves: Moves,
+    trust: &'a Trust,
     stop: &'a Stop,
     source: Source,
     /// Tags that were read and not yet sent.
@@ -135,7 +144,11 @@ struct Headers {
 impl Publisher<'_> {
     /// Over one connection, from where the last one broke off.
     fn attempt(&mut self, listener: &Listener) -> Result<(), Failure> {
-        let Some(mut client) = connect(self.url, ClientMode::Publish, None, self.stop)? else {
+        let target = Target {
+            url: &self.moves.url,
+            trust: self.trust,
+        };
+        let Some(mut client) = connect(target, ClientMode::Publish, None, self.stop)? else {
             return Ok(());
         };
         listener.is(client.waker());
@@ -144,7 +157,7 @@ impl Publisher<'_> {
         // A file that is damaged further on was still published up to there: say
         // goodbye either way.
         let closed = connection::close(client, self.stop);
-        let closed = closed.map_err(|error| Failure::of_client(error, self.url));
+        let closed = closed.map_err(|error| Failure::of_client(error, &self.moves.url));
         match self.stop.requested() {
             true => Ok(()),
             false => result.and(closed),
@@ -224,6 +237,7 @@ impl Publisher<'_> {
         self.sent.bytes += tag.payload.len() as u64;
         self.sent.position = self.sent.position.max(position);
         self.write(client, kind, position, &payload)?;
+        self.moves.arrived();
         let position = Duration::from_millis(self.sent.position);
         self.progress.show(position, self.sent.bytes, String::new);
         Ok(())
@@ -240,7 +254,7 @@ impl Publisher<'_> {
         match client.send(kind, position as u32, payload) {
             // It is kept; the reading thread interrupts too.
             Ok(()) | Err(ClientError::Interrupted) => Ok(()),
-            Err(error) => Err(Failure::of_client(error, self.url)),
+            Err(error) => Err(Failure::of_client(error, &self.moves.url)),
         }
     }
 
@@ -248,7 +262,7 @@ impl Publisher<'_> {
         while !self.stop.requested() {
             match client.flush() {
                 Err(ClientError::Interrupted) => {}
-                result => return result.map_err(|e| Failure::of_client(e, self.url)),
+                result => return result.map_err(|e| Failure::of_client(e, &self.moves.url)),
             }
         }
         Ok(())
@@ -260,8 +274,8 @@ impl Publisher<'_> {
         const EVENTS: usize = 64;
         for _ in 0..EVENTS {
             let event = client.try_event();
-            match event.map_err(|error| Failure::of_client(error, self.url))? {
-                Some(event) => self.hear(event),
+            match event.map_err(|error| Failure::of_client(error, &self.moves.url))? {
+                Some(event) => self.hear(event)?,
                 None => break,
             }
         }
@@ -272,27 +286,25 @@ impl Publisher<'_> {
     fn listen(&self, client: &mut Client, deadline: Deadline) -> Result<(), Failure> {
         loop {
             let event = client.next_event(deadline);
-            match event.map_err(|error| Failure::of_client(error, self.url))? {
-                Some(event) => self.hear(event),
+            match event.map_err(|error| Failure::of_client(error, &self.moves.url))? {
+                Some(event) => self.hear(event)?,
                 None => return Ok(()),
             }
         }
     }
 
-    fn hear(&self, event: ClientEvent) {
-        let masked = |text: &str| self.url.masked_in(text);
+    fn hear(&self, event: ClientEvent) -> Result<(), Failure> {
+        let masked = |text: &str| self.moves.url.masked_in(text);
         match event {
             ClientEvent::Status(status) => {
                 let text = masked(&status.description);
                 log::info!("server: {} ({})", shown(&status.code), shown(&text));
             }
-            ClientEvent::ReconnectRequest(url) => {
-                let text = masked(&url.unwrap_or_default());
-                log::warn!("the server asks to connect again: {}", shown(&text));
-            }
+            ClientEvent::ReconnectRequest(to) => return self.moves.asked(to.as_deref()),
             ClientEvent::Tolerated(what) => log::info!("tolerated: {}", masked(&what)),
             _ => {}
         }
+        Ok(())
     }
 }
 

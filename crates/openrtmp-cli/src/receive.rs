@@ -7,7 +7,7 @@ use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::text::shown;
 
-use crate::connection::{self, Retry, connect};
+use crate::connection::{self, Moves, Retry, Target, Trust, connect};
 use crate::console::say;
 use crate::exit::Failure;
 use crate::media::is_frame;
@@ -62,14 +62,15 @@ pub(crate) enum Flow {
 /// sink has enough, a bound is met or a signal comes. Returns how long it took
 /// until the server started to play.
 pub(crate) fn receive(
-    url: &RtmpUrl,
+    target: Target<'_>,
     bounds: Bounds,
     stop: &Stop,
     sink: impl FnMut(Received<'_>) -> Result<Flow, Failure>,
 ) -> Result<Duration, Failure> {
     let start = Instant::now();
     let mut reception = Reception {
-        url,
+        moves: Moves::new(target.url),
+        trust: target.trust,
         bounds,
         stop,
         sink,
@@ -81,6 +82,13 @@ pub(crate) fn receive(
     loop {
         let failure = match reception.attempt() {
             Ok(ready) => return Ok(ready),
+            Err(failure) => failure,
+        };
+        let failure = match reception.moves.follow(failure) {
+            Ok(()) => {
+                reception.clock.restart();
+                continue;
+            }
             Err(failure) => failure,
         };
         if reception.timeout().is_over() {
@@ -97,7 +105,8 @@ pub(crate) fn receive(
 const PATIENCE: Duration = Duration::from_secs(2);
 
 struct Reception<'a, S> {
-    url: &'a RtmpUrl,
+    moves: Moves,
+    trust: &'a Trust,
     bounds: Bounds,
     stop: &'a Stop,
     sink: S,
@@ -113,7 +122,11 @@ impl<S: FnMut(Received<'_>) -> Result<Flow, Failure>> Reception<'_, S> {
     /// Over one connection.
     fn attempt(&mut self) -> Result<Duration, Failure> {
         let within = self.timeout().left();
-        let Some(mut client) = connect(self.url, ClientMode::Play, within, self.stop)? else {
+        let target = Target {
+            url: &self.moves.url,
+            trust: self.trust,
+        };
+        let Some(mut client) = connect(target, ClientMode::Play, within, self.stop)? else {
             return Ok(self.start.elapsed());
         };
         let ready = self.start.elapsed();
@@ -132,7 +145,7 @@ impl<S: FnMut(Received<'_>) -> Result<Flow, Failure>> Reception<'_, S> {
             let end = self.end();
             let deadline = end.earlier(self.timeout()).earlier(notice);
             let event = client.next_event(deadline);
-            match event.map_err(|error| Failure::of_client(error, self.url))? {
+            match event.map_err(|error| Failure::of_client(error, &self.moves.url))? {
                 Some(ClientEvent::Media(media)) => {
                     if self.take(&media)? == Flow::Stop {
                         return Ok(());
@@ -141,7 +154,8 @@ impl<S: FnMut(Received<'_>) -> Result<Flow, Failure>> Reception<'_, S> {
                         notice = Deadline::NEVER;
                     }
                 }
-                Some(event) if ends(&event, self.url) => return Ok(()),
+                Some(event) if ends(&event, &self.moves.url) => return Ok(()),
+                Some(ClientEvent::ReconnectRequest(to)) => self.moves.asked(to.as_deref())?,
                 Some(_) => {}
                 None if end.is_over() => return Ok(()),
                 None => self.wait_on(&mut notice)?,
@@ -171,6 +185,7 @@ impl<S: FnMut(Received<'_>) -> Result<Flow, Failure>> Reception<'_, S> {
         let silent = self.heard.elapsed();
         if frame {
             self.heard = Instant::now();
+            self.moves.arrived();
             self.first.get_or_insert(self.heard);
         }
         let position = self

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use openrtmp_protocol::RtmpUrl;
 
-use crate::connection::Retry;
+use crate::connection::{Retry, Target, Trust};
 use crate::exit::Failure;
 use crate::flv_file::FlvFile;
 use crate::play::play;
@@ -14,9 +14,11 @@ use crate::units::parse_span;
 /// Flags of `openrtmp record`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to record: rtmp://host[:port]/app/stream[?query]
+    /// What to record: rtmp://host[:port]/app/stream[?query], or rtmps://
     #[arg(value_parser = RtmpUrl::parse)]
     url: RtmpUrl,
+    #[command(flatten)]
+    trust: Trust,
     /// FLV file to write, FIFO or device
     file: PathBuf,
     /// Stop after this much media, or as much time: 10, 10s, 1m30s [default: until the
@@ -40,5 +42,9 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         retry: arguments.retry,
         ..Bounds::of(arguments.duration, Some(arguments.timeout))
     };
-    play(&arguments.url, Some(file), bounds, "recorded", stop)
+    let target = Target {
+        url: &arguments.url,
+        trust: &arguments.trust,
+    };
+    play(target, Some(file), bounds, "recorded", stop)
 }

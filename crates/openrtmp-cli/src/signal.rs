@@ -1,11 +1,11 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::console::{self, say};
 use crate::exit::Failure;
+use crate::logs;
 
-/// The wish to stop: Ctrl-C, SIGTERM, or SIGHUP where that does not mean to read the
-/// settings again ([`Stop::on_hang_up`]). Each signal calls the next handler; one
+/// The wish to stop: Ctrl-C, SIGTERM, SIGHUP where that does not mean to read the
+/// settings again ([`Stop::on_hang_up`]), or [`Stop::ask`]. Each signal calls the next handler; one
 /// too many, or one before there is anything to finish, ends the process.
 #[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<Shared>);
@@ -22,15 +22,43 @@ struct Shared {
 #[derive(Default)]
 struct State {
     signals: usize,
+    asked: bool,
     handlers: Vec<Handler>,
     /// What the first signal does beside its handler.
     first: Vec<Handler>,
     #[cfg(unix)]
-    hang_up: Option<Arc<dyn Fn() + Send + Sync>>,
+    hang_up: HangUp,
+}
+
+/// What SIGHUP means.
+#[cfg(unix)]
+#[derive(Clone)]
+enum HangUp {
+    /// Nobody has said yet.
+    Open {
+        came: bool,
+    },
+    Stops,
+    Calls(Arc<dyn Fn() + Send + Sync>),
+}
+
+#[cfg(unix)]
+impl Default for HangUp {
+    fn default() -> HangUp {
+        HangUp::Open { came: false }
+    }
+}
+
+impl State {
+    fn is_wish(&self) -> bool {
+        self.signals > 0 || self.asked
+    }
 }
 
 impl Stop {
-    /// Starts to listen to signals. Once per process.
+    /// Starts to listen to signals. Once per process, and before anything else: a signal
+    /// that comes earlier ends it. SIGHUP waits for [`Stop::on_hang_up`] or
+    /// [`Stop::stop_on_hang_up`].
     pub(crate) fn on_signals() -> Result<Stop, Failure> {
         let stop = Stop::default();
         stop.clone()
@@ -47,11 +75,22 @@ impl Stop {
         let had_terminal = has_terminal();
         let wait = move || {
             for signal in signals.forever() {
-                let hang_up = self.lock().hang_up.clone();
-                let reload = signal == SIGHUP && (!had_terminal || has_terminal());
-                match hang_up.filter(|_| reload) {
-                    Some(hang_up) => hang_up(),
-                    None => self.signal(),
+                if signal != SIGHUP || had_terminal && !has_terminal() {
+                    self.signal();
+                    continue;
+                }
+                let mut state = self.lock();
+                match &mut state.hang_up {
+                    HangUp::Open { came } => *came = true,
+                    HangUp::Stops => {
+                        drop(state);
+                        self.signal();
+                    }
+                    HangUp::Calls(call) => {
+                        let call = call.clone();
+                        drop(state);
+                        call();
+                    }
                 }
             }
         };
@@ -68,7 +107,23 @@ impl Stop {
     /// the process was started from has hung up.
     #[cfg(unix)]
     pub(crate) fn on_hang_up(&self, call: impl Fn() + Send + Sync + 'static) {
-        self.lock().hang_up = Some(Arc::new(call));
+        let call: Arc<dyn Fn() + Send + Sync> = Arc::new(call);
+        let meaning = HangUp::Calls(call.clone());
+        let before = std::mem::replace(&mut self.lock().hang_up, meaning);
+        if let HangUp::Open { came: true } = before {
+            call();
+        }
+    }
+
+    /// SIGHUP is a wish to stop.
+    pub(crate) fn stop_on_hang_up(&self) {
+        #[cfg(unix)]
+        {
+            let before = std::mem::replace(&mut self.lock().hang_up, HangUp::Stops);
+            if let HangUp::Open { came: true } = before {
+                self.signal();
+            }
+        }
     }
 
     /// From now on the first signal sets [`Stop::requested`] and calls the first
@@ -82,8 +137,19 @@ impl Stop {
         self.lock().first.push(handler);
     }
 
+    /// Wishes it without a signal: none of the handlers is called.
+    pub(crate) fn ask(&self) {
+        self.lock().asked = true;
+        self.0.changed.notify_all();
+    }
+
     /// Whether to stop.
     pub(crate) fn requested(&self) -> bool {
+        self.lock().is_wish()
+    }
+
+    /// Whether a signal said so.
+    pub(crate) fn signalled(&self) -> bool {
         self.lock().signals > 0
     }
 
@@ -91,7 +157,7 @@ impl Stop {
     pub(crate) fn wait(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut state = self.lock();
-        while state.signals == 0 {
+        while !state.is_wish() {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             state = match left {
                 Some(Duration::ZERO) => return false,
@@ -116,8 +182,8 @@ impl Stop {
     fn signal(&self) {
         let mut state = self.lock();
         let Some(handler) = state.handlers.get(state.signals) else {
-            say("openrtmp: interrupted");
-            console::finish();
+            logs::fail("interrupted");
+            logs::finish();
             std::process::exit(1);
         };
         handler();

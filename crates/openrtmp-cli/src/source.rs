@@ -88,7 +88,7 @@ impl Input {
         let (sender, items) = sync_channel(BATCHES);
         thread::Builder::new()
             .name("flv reader".into())
-            .spawn(move || self.run(repeat, &Outlet { sender, wake }))?;
+            .spawn(move || self.run(repeat, &ItemSender { sender, wake }))?;
         Ok(Source { items })
     }
 
@@ -116,22 +116,22 @@ impl Input {
         Ok(())
     }
 
-    fn run(mut self, repeat: bool, outlet: &Outlet<impl Fn()>) {
+    fn run(mut self, repeat: bool, items: &ItemSender<impl Fn()>) {
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            let result = match self.pass(&mut buffer, outlet) {
+            let result = match self.pass(&mut buffer, items) {
                 Ok(Pass::Whole) if repeat => self.rewind(),
                 Ok(Pass::Whole | Pass::Empty) => {
-                    outlet.put(Item::End(Ok(())));
+                    items.put(Item::End(Ok(())));
                     return;
                 }
                 Ok(Pass::Unheard) => return,
                 Err(failure) => Err(failure),
             };
             let goes_on = match result {
-                Ok(()) => outlet.put(Item::NextPass),
+                Ok(()) => items.put(Item::NextPass),
                 Err(failure) => {
-                    outlet.put(Item::End(Err(failure)));
+                    items.put(Item::End(Err(failure)));
                     false
                 }
             };
@@ -142,7 +142,7 @@ impl Input {
     }
 
     /// Reads up to the end of the file.
-    fn pass(&mut self, buffer: &mut [u8], outlet: &Outlet<impl Fn()>) -> Result<Pass, Failure> {
+    fn pass(&mut self, buffer: &mut [u8], items: &ItemSender<impl Fn()>) -> Result<Pass, Failure> {
         let mut pass = Pass::Empty;
         loop {
             let mut tags = Vec::new();
@@ -159,7 +159,7 @@ impl Input {
             }
             if !tags.is_empty() {
                 pass = Pass::Whole;
-                if !outlet.put(Item::Tags(tags, self.reader.offset())) {
+                if !items.put(Item::Tags(tags, self.reader.offset())) {
                     return Ok(Pass::Unheard);
                 }
             }
@@ -222,12 +222,12 @@ impl Source {
     }
 }
 
-struct Outlet<W> {
+struct ItemSender<W> {
     sender: SyncSender<Item>,
     wake: W,
 }
 
-impl<W: Fn()> Outlet<W> {
+impl<W: Fn()> ItemSender<W> {
     /// False if nobody listens any more.
     fn put(&self, item: Item) -> bool {
         let taken = self.sender.send(item).is_ok();

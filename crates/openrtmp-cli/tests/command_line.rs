@@ -134,6 +134,20 @@ fn a_wrong_command_line_exits_with_2_and_one_line() {
 }
 
 #[test]
+fn a_url_that_is_not_taken_is_not_repeated() {
+    for url in [
+        "rtmp://ann:s3cret@/live/camera",
+        "rtmp://a b:s3cret@localhost/live/camera",
+        "rtmp://ann:s3cret/@localhost/live/camera",
+        "http://localhost/live/camera?key=s3cret",
+    ] {
+        let (code, message) = failure(&openrtmp(&["play", url]));
+        assert_eq!(code, 2, "{url}");
+        assert!(!message.contains("s3cret"), "{message}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_published_exits_with_2_before_connecting() {
     let folder = Folder::new();
     let url = nobody();
@@ -160,15 +174,6 @@ fn a_file_that_cannot_be_published_exits_with_2_before_connecting() {
 
     let (code, message) = failure(&openrtmp(&["publish", "--loop", "-", &url]));
     assert!(code == 2 && message.contains("--loop"), "{message}");
-}
-
-#[test]
-fn tls_is_told_to_be_missing() {
-    let (code, message) = failure(&openrtmp(&["play", "rtmps://127.0.0.1/live/camera"]));
-    assert!(
-        code == 2 && message.contains("not supported yet"),
-        "{message}"
-    );
 }
 
 #[test]
@@ -303,4 +308,50 @@ fn a_server_of_another_kind_exits_with_1() {
         "{message}"
     );
     server.join().unwrap();
+}
+
+#[test]
+fn shells_complete_every_command_and_flag() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = openrtmp(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["serve", "drain", "publish-key", "stop-timeout"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    failure(&openrtmp(&["completions", "cobol"]));
+}
+
+/// The shell itself reads it, and completes.
+#[cfg(target_os = "linux")]
+#[test]
+fn bash_takes_its_script() {
+    let folder = Folder::new();
+    let script = openrtmp(&["completions", "bash"]).stdout;
+    let file = folder.file("openrtmp.bash", &script);
+    let complete = "source \"$0\" && COMP_WORDS=(openrtmp ctl dr) COMP_CWORD=2 \
+                    && _openrtmp openrtmp dr ctl && echo \"${COMPREPLY[@]}\"";
+    let output = Command::new("bash").args(["-c", complete, &file]).output();
+    let output = output.expect("there is a bash");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "drain\n");
+}
+
+#[test]
+fn every_command_has_a_page() {
+    let folder = Folder::new();
+    let pages = folder.path("man");
+    assert_eq!(openrtmp(&["man", &pages]).status.code(), Some(0));
+    for (name, word) in [
+        ("openrtmp", "serve"),
+        ("openrtmp-serve", "publish\\-key"),
+        ("openrtmp-ctl-drain", "grace"),
+    ] {
+        let page = std::fs::read_to_string(format!("{pages}/{name}.1")).unwrap();
+        assert!(page.contains(".TH ") && page.contains(word), "{name}");
+    }
+    let file = folder.file("taken", b"");
+    let (code, told) = failure(&openrtmp(&["man", &file]));
+    assert_eq!(code, 2);
+    assert!(told.contains("taken"), "{told}");
 }

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 fn openrtmp(arguments: &[&str]) -> Command {
@@ -56,9 +58,19 @@ struct Server {
 
 impl Server {
     fn start(flags: &[&str]) -> Server {
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--log", "off"];
+        Server::with(flags, |_| {})
+    }
+
+    /// One that listens on a free port, unless the flags say where.
+    fn with(flags: &[&str], change: impl FnOnce(&mut Command)) -> Server {
+        let mut arguments = vec!["serve", "--log", "off"];
+        if !flags.contains(&"--listen") {
+            arguments.extend_from_slice(&["--listen", "127.0.0.1:0"]);
+        }
         arguments.extend_from_slice(flags);
-        let mut process = Running::start(&arguments);
+        let mut command = openrtmp(&arguments);
+        change(command.stderr(Stdio::null()));
+        let mut process = Running(command.spawn().expect("the command starts"));
         let stdout = process.0.stdout.take().expect("its output is a pipe");
         let mut stdout = BufReader::new(stdout);
         let mut banner = Vec::new();
@@ -118,6 +130,35 @@ fn movie(folder: &Path) -> String {
     path.to_str()
         .expect("the folder's name is ASCII")
         .to_owned()
+}
+
+#[cfg(unix)]
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[cfg(unix)]
+fn only_file(folder: &Path) -> Vec<u8> {
+    let files = files(folder);
+    assert_eq!(files.len(), 1, "{files:?}");
+    std::fs::read(&files[0]).unwrap()
+}
+
+/// Bodies of the audio tags in an FLV file.
+#[cfg(unix)]
+fn audio(flv: &[u8]) -> Vec<Vec<u8>> {
+    let mut bodies = Vec::new();
+    let mut rest = &flv[13..];
+    while let [kind, a, b, c, ..] = *rest {
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        let body = &rest[11..11 + length];
+        if kind == 8 {
+            bodies.push(body.to_vec());
+        }
+        rest = &rest[11 + length + 4..];
+    }
+    bodies
 }
 
 #[test]
@@ -205,12 +246,7 @@ fn a_server_records_what_is_published() {
     assert!(published.status.success(), "{}", text(&published.stderr));
     assert!(text(&published.stderr).starts_with("published 0:01.3 "));
     stop(&mut server);
-    let recorded: Vec<_> = std::fs::read_dir(films.join("live"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    assert_eq!(recorded.len(), 1, "{recorded:?}");
-    assert!(std::fs::read(&recorded[0]).unwrap().starts_with(b"FLV"));
+    assert!(only_file(&films.join("live")).starts_with(b"FLV"));
 }
 
 #[test]
@@ -261,6 +297,142 @@ fn a_player_tries_again_until_there_is_a_server() {
     assert_eq!(start[..4], *b"FLV\x01");
     drop((output, player));
     told.join().unwrap();
+}
+
+/// A server that is gone while a file is under way: the rest goes to the next one, with
+/// what is needed to decode it.
+#[test]
+#[cfg(unix)]
+fn a_publisher_that_tries_again_goes_on_in_the_middle_of_its_file() {
+    use std::io::Write;
+
+    /// FLV's header, the tag of the configuration, and half of the tags of frames.
+    const HALF: usize = 13 + (15 + 4) + 30 * (16 + 4);
+    let folder = tempfile::tempdir().unwrap();
+    let movie = std::fs::read(movie(folder.path())).unwrap();
+    let films = folder.path().join("films");
+    let first = Server::start(&[]);
+    let url = first.publish_url();
+    let address = url.split('/').nth(2).unwrap().to_owned();
+    let player = openrtmp(&["play", "-o", "-", &url]).spawn();
+    let mut player = Running(player.expect("the command starts"));
+    // It is there before the first frame, and has them all.
+    let waits = player.0.stderr.take().expect("a pipe");
+    let waits = BufReader::new(waits).lines().next().unwrap().unwrap();
+    assert!(waits.ends_with("waiting for the stream"), "{waits}");
+    let mut publisher = openrtmp(&["publish", "--fast", "--retry=100ms", "-", &url]);
+    let publisher = publisher.stdin(Stdio::piped()).spawn();
+    let mut publisher = Running(publisher.expect("the command starts"));
+    let mut file = publisher.0.stdin.take().expect("a pipe");
+    file.write_all(&movie[..HALF]).unwrap();
+    let mut seen = player.0.stdout.take().expect("its output is a pipe");
+    // What it begins with, and some frames.
+    seen.read_exact(&mut [0; 400]).unwrap();
+    drop((first, player));
+    let mut told = BufReader::new(publisher.0.stderr.take().expect("a pipe")).lines();
+    let broken = told.next().unwrap().unwrap();
+    assert!(broken.ends_with("; again in 0.1 s"), "{broken}");
+    let told = std::thread::spawn(move || told.map_while(Result::ok).last());
+    let films_flag = ["--record", films.to_str().unwrap()];
+    let mut second = Server::start(&[&["--listen", &address], &films_flag[..]].concat());
+    file.write_all(&movie[HALF..]).unwrap();
+    drop(file);
+    assert!(publisher.0.wait().unwrap().success());
+    let told = told.join().unwrap().expect("it tells what it did");
+    assert!(told.starts_with("published 0:01.3 "), "{told}");
+    stop(&mut second);
+    let bodies = audio(&only_file(&films.join("live")));
+    assert_eq!(bodies[0], [0xAF, 0, 0x11, 0x90], "the configuration, again");
+    let frames: Vec<u8> = bodies[1..].iter().map(|body| body[4]).collect();
+    let rest: Vec<u8> = (frames[0]..60).collect();
+    assert_eq!(frames, rest, "from where it broke off to the end");
+    assert!((1..=30).contains(&frames[0]), "{}", frames[0]);
+}
+
+/// Where `--output` leads that is no file, and standard output by another name.
+#[test]
+#[cfg(unix)]
+fn a_stream_is_played_into_fifos_devices_and_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let server = Server::start(&[]);
+    let url = server.play_url();
+    let _publisher = Running::start(&["publish", "--loop", &movie, &url]);
+    let fifo = folder.path().join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let path = fifo.to_str().unwrap();
+    let player = Running::start(&["play", "-o", path, &url]);
+    // Opening waits for the writer, which waits for us.
+    let mut start = [0; 5];
+    let mut end = std::fs::File::open(&fifo).unwrap();
+    end.read_exact(&mut start).unwrap();
+    assert_eq!(start[..4], *b"FLV\x01");
+    drop((end, player));
+
+    let into_nothing = run(&["play", "-o", "/dev/null", "--duration", "100ms", &url]);
+    let told = text(&into_nothing.stderr);
+    assert!(into_nothing.status.success(), "{told}");
+    assert!(told.starts_with("played 0:00."), "{told}");
+    // It is there still, and a device.
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+
+    for name in ["/dev/stdout", "/dev/fd/1", "-"] {
+        let piped = run(&["play", "-o", name, "--duration", "100ms", &url]);
+        assert!(piped.status.success(), "{name}: {}", text(&piped.stderr));
+        assert!(piped.stdout.starts_with(b"FLV\x01"), "{name}");
+        assert!(audio(&piped.stdout).len() > 2, "{name}");
+    }
+    // A file behind standard output is appended to, as the shell's `>>` has it.
+    let file = folder.path().join("appended");
+    std::fs::write(&file, b"before").unwrap();
+    let appended = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&file)
+        .unwrap();
+    let mut player = openrtmp(&["play", "-o", "/dev/stdout", "--duration", "100ms", &url]);
+    let played = player.stdout(appended).output().expect("it starts");
+    assert!(played.status.success(), "{}", text(&played.stderr));
+    assert!(std::fs::read(&file).unwrap().starts_with(b"beforeFLV\x01"));
+}
+
+/// Names with the time of the place where the server is, if that is wanted.
+#[test]
+#[cfg(unix)]
+fn recordings_are_named_by_local_time_where_the_settings_say_so() {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    const DAY: u64 = 86_400;
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let films = folder.path().join("films");
+    let settings = folder.path().join("server.yaml");
+    let text = format!(
+        "record: {{directory: '{}', template: '{{time}}', time_zone: local}}\n",
+        films.display()
+    );
+    std::fs::write(&settings, text).unwrap();
+    let seconds = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.unwrap().as_secs()
+    };
+    let before = seconds();
+    // 13 hours and 45 minutes ahead of UTC, which POSIX writes the other way about.
+    let mut server = Server::with(&["--config", settings.to_str().unwrap()], |command| {
+        command.env("TZ", "XXX-13:45");
+    });
+    let published = run(&["publish", "--fast", &movie, &server.publish_url()]);
+    assert!(published.status.success());
+    stop(&mut server);
+    let after = seconds();
+    let [file] = &files(&films)[..] else {
+        panic!("{:?}", files(&films));
+    };
+    let name = file.file_stem().unwrap().to_str().unwrap();
+    let numbers: Vec<u64> = name.split('-').map(|part| part.parse().unwrap()).collect();
+    let shown = numbers.iter().fold(0, |sum, number| sum * 60 + number);
+    let since_before = (shown + DAY - (before + 13 * 3600 + 45 * 60) % DAY) % DAY;
+    assert!(since_before <= after - before, "{name}");
 }
 
 /// Files as recorders leave them: appended to one another, and with tags that FLV keeps
@@ -330,7 +502,7 @@ fn a_reader_that_stops_does_not_stop_the_server() {
     assert_eq!(process.0.wait().unwrap().code(), Some(0));
     let told = reader.join().unwrap().unwrap();
     assert!(
-        told.contains(" lines were lost here: nobody read"),
+        told.contains(" lines were lost here: more came"),
         "{}",
         told.len()
     );
@@ -417,6 +589,52 @@ fn a_server_ends_with_its_terminal_though_it_has_settings_to_read_again() {
         !shown.contains("dropped"),
         "wider than the terminal: {shown:?}"
     );
+}
+
+/// Ctrl-C at a terminal: how long those who are there may take is counted down, and a
+/// second one does not wait.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_stop_at_a_terminal_counts_down_and_a_second_signal_forces_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let movie = movie(folder.path());
+    let command = format!(
+        "echo pid $$ $$; exec {} serve --listen 127.0.0.1:0 --stop-timeout 10m",
+        env!("CARGO_BIN_EXE_openrtmp"),
+    );
+    let mut terminal = Command::new("script");
+    terminal
+        .args(["-q", "-c", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut terminal = Running(terminal.spawn().expect("Debian has it"));
+    let mut screen = BufReader::new(terminal.0.stdout.take().expect("a pipe"));
+    let mut until = |word: &str| {
+        let mut shown = Vec::new();
+        // Byte by byte: the line at the foot does not end.
+        while !shown.ends_with(word.as_bytes()) {
+            let mut byte = [0];
+            let read = screen.read_exact(&mut byte);
+            assert!(read.is_ok(), "no {word:?} in {:?}", text(&shown));
+            shown.extend(byte);
+        }
+        text(&shown)
+    };
+    until("pid ");
+    let pid = until(" ").trim().to_owned();
+    until("Play with VLC");
+    until("  rtmp://");
+    let url = format!("rtmp://{}", until("\r\n").trim());
+    let mut publisher = openrtmp(&["publish", "--loop", &movie, &url]);
+    let publisher = Running(publisher.stderr(Stdio::null()).spawn().unwrap());
+    until("1 publisher");
+    signal_to("INT", &pid);
+    until("Stopping: 1 connection may take 600 s to leave; Ctrl-C again does not wait.");
+    until("Stopping: 599 s left");
+    signal_to("INT", &pid);
+    until("1 connection closed by force");
+    assert!(terminal.0.wait().unwrap().success());
+    drop(publisher);
 }
 
 #[test]
@@ -524,8 +742,13 @@ fn stop(server: &mut Server) -> String {
 
 #[cfg(unix)]
 fn signal(name: &str, process: &Running) {
+    signal_to(name, &process.0.id().to_string());
+}
+
+#[cfg(unix)]
+fn signal_to(name: &str, pid: &str) {
     // Nothing in std sends a signal.
-    let kill = format!("kill -s {name} {}", process.0.id());
+    let kill = format!("kill -s {name} {pid}");
     let sent = Command::new("sh").args(["-c", &kill]).status();
     assert!(sent.unwrap().success());
 }

@@ -9,8 +9,8 @@ use openrtmp::config::{
     openrtmp_config_load_file, openrtmp_config_load_text, openrtmp_config_new, openrtmp_config_set,
 };
 use openrtmp::error::{
-    OPENRTMP_ERROR_CONFIG, OPENRTMP_ERROR_INVALID_ARGUMENT, OPENRTMP_ERROR_MEMORY, OPENRTMP_OK,
-    openrtmp_last_error_message,
+    OPENRTMP_ERROR_CONFIG, OPENRTMP_ERROR_INVALID_ARGUMENT, OPENRTMP_ERROR_IO,
+    OPENRTMP_ERROR_MEMORY, OPENRTMP_OK, openrtmp_last_error_message,
 };
 use openrtmp::publisher::{
     OpenrtmpMedia, OpenrtmpTrack, openrtmp_publisher_configure, openrtmp_publisher_lend,
@@ -109,14 +109,17 @@ fn the_message_of_a_failure_stands_where_the_one_before_stood() {
         assert_eq!(message(), before);
         let told = CStr::from_ptr(before).to_str().unwrap();
         assert_eq!(told, "workers = 65: expected a whole number from 0 to 64");
-        // A longer one is cut, at the end of a character.
-        assert_eq!(set(&"\u{e4}".repeat(5000)), OPENRTMP_ERROR_CONFIG);
+        // A longer one, which names a file, is cut at the end of a character.
+        let name = "\u{e4}".repeat(5000);
+        let loaded = openrtmp_config_load_file(config, OpenrtmpStr::new(&name));
+        assert_eq!(loaded, OPENRTMP_ERROR_IO);
         assert_eq!(message(), before);
         let told = CStr::from_ptr(before).to_str().unwrap();
         assert!((1020..1024).contains(&told.len()), "{}", told.len());
+        let length = told.len();
         // What works leaves it alone.
         assert_eq!(set("3"), OPENRTMP_OK);
-        assert_eq!(CStr::from_ptr(before).to_bytes().len(), 1023);
+        assert_eq!(CStr::from_ptr(before).to_bytes().len(), length);
         openrtmp_config_free(config);
     }
 }

@@ -14,8 +14,8 @@ use openrtmp::error::{OPENRTMP_OK, openrtmp_last_error_message};
 use openrtmp::event::OpenrtmpEvent;
 use openrtmp::publisher::{OpenrtmpPublisher, openrtmp_publisher_free, openrtmp_publisher_open};
 use openrtmp::server::{
-    OpenrtmpCallbacks, OpenrtmpServer, openrtmp_server_free, openrtmp_server_new,
-    openrtmp_server_start,
+    OpenrtmpCallbacks, OpenrtmpServer, openrtmp_server_address, openrtmp_server_free,
+    openrtmp_server_new, openrtmp_server_start,
 };
 
 pub(crate) fn last_error() -> String {
@@ -130,6 +130,7 @@ impl Host {
             on_event: Some(on_event),
             on_access: None,
             on_closed: Some(on_closed),
+            on_order: None,
         };
         let server = made(settings, &raw const table);
         // SAFETY: it lives until on_closed, which is not before the server is freed.
@@ -147,6 +148,30 @@ impl Host {
         Publisher::open(self.server, name)
     }
 
+    /// The first address that it listens on.
+    pub(crate) fn address(&self) -> String {
+        let (mut text, mut length) = ([0u8; 64], 0);
+        // SAFETY: the handle lives, and there is room for any address.
+        unsafe {
+            let room = text.len();
+            let text = text.as_mut_ptr().cast();
+            ok(openrtmp_server_address(
+                self.server,
+                0,
+                text,
+                room,
+                &mut length,
+            ));
+        }
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    }
+
+    /// Frees it and waits until nothing of it is left.
+    pub(crate) fn end(self) {
+        ok(self.free());
+        assert!(self.closed.recv().is_err());
+    }
+
     pub(crate) fn free(&self) -> i32 {
         // SAFETY: freed once, or where the header allows more.
         unsafe { openrtmp_server_free(self.server) }
@@ -158,7 +183,10 @@ pub(crate) fn plain(settings: &[(&str, &str)]) -> *mut OpenrtmpServer {
     made(settings, null())
 }
 
-fn made(settings: &[(&str, &str)], table: *const OpenrtmpCallbacks) -> *mut OpenrtmpServer {
+pub(crate) fn made(
+    settings: &[(&str, &str)],
+    table: *const OpenrtmpCallbacks,
+) -> *mut OpenrtmpServer {
     let (mut config, mut server): (*mut OpenrtmpConfig, _) = (null_mut(), null_mut());
     // SAFETY: places and texts that live during the calls; the config is freed once.
     unsafe {

@@ -9,5 +9,9 @@ mod fork;
 mod host;
 mod life;
 mod logs;
+mod phone;
 mod publishing;
+mod relays;
 mod taps;
+#[cfg(feature = "tls")]
+mod tls;

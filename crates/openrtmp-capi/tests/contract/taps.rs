@@ -1,5 +1,6 @@
 //! Taps that are fetched from.
 
+use std::ffi::c_void;
 use std::ptr::null_mut;
 
 use openrtmp::OpenrtmpStr;
@@ -7,6 +8,9 @@ use openrtmp::error::{OPENRTMP_ERROR_GONE, OPENRTMP_ERROR_TIMEOUT, OPENRTMP_OK};
 use openrtmp::fetch::{
     OPENRTMP_TAP_ENDED, OPENRTMP_TAP_FRAME, OPENRTMP_TAP_STARTED, OpenrtmpTapItem,
     openrtmp_tap_descriptor, openrtmp_tap_next,
+};
+use openrtmp::inspect::{
+    OpenrtmpPublisherInfo, OpenrtmpTapInfo, openrtmp_publisher_list, openrtmp_tap_list,
 };
 use openrtmp::publisher::openrtmp_publisher_write_message;
 use openrtmp::server::openrtmp_server_stop;
@@ -129,5 +133,72 @@ fn an_event_loop_can_wait_for_frames() {
         }
         ok(openrtmp_tap_free(tap));
     }
+    assert_eq!(host.free(), OPENRTMP_OK);
+}
+
+unsafe extern "C" fn note_tap(user_data: *mut c_void, tap: *const OpenrtmpTapInfo) {
+    // SAFETY: a list that lives during the visit, and what is visited.
+    unsafe {
+        let (list, tap) = (&mut *user_data.cast::<Vec<(String, u64, bool)>>(), &*tap);
+        assert_eq!(tap.struct_size as usize, size_of::<OpenrtmpTapInfo>());
+        assert_eq!(tap.recording, 0);
+        list.push((owned(tap.stream), tap.live, tap.waiting_bytes > 0));
+    }
+}
+
+unsafe extern "C" fn note_publisher(user_data: *mut c_void, info: *const OpenrtmpPublisherInfo) {
+    // SAFETY: as above.
+    unsafe {
+        let (list, info) = (&mut *user_data.cast::<Vec<String>>(), &*info);
+        assert_eq!(
+            info.struct_size as usize,
+            size_of::<OpenrtmpPublisherInfo>()
+        );
+        assert_eq!((info.connection_id, info.reserved), (0, 0));
+        assert!(info.stream_id > 0);
+        list.push(owned(info.stream));
+    }
+}
+
+#[test]
+fn a_host_lists_what_it_has_opened() {
+    let host = Host::new(&[], |_, _| {});
+    host.start();
+    let taps = || {
+        let mut list: Vec<(String, u64, bool)> = Vec::new();
+        // SAFETY: the handle lives, and the list during the call.
+        ok(unsafe { openrtmp_tap_list(host.server, Some(note_tap), (&raw mut list).cast()) });
+        list
+    };
+    let publishers = || {
+        let (mut list, visit): (Vec<String>, _) = (Vec::new(), Some(note_publisher as _));
+        // SAFETY: as above.
+        ok(unsafe { openrtmp_publisher_list(host.server, visit, (&raw mut list).cast()) });
+        list
+    };
+    let open = |name| {
+        let mut tap = null_mut();
+        let name = OpenrtmpStr::new(name);
+        // SAFETY: the handle lives, the text during the call.
+        ok(unsafe { openrtmp_tap_open(host.server, name, std::ptr::null(), &mut tap) });
+        tap
+    };
+    assert!(taps().is_empty() && publishers().is_empty());
+    let (one, all) = (open("live/cam"), open(""));
+    let idle = |name: &str| (name.to_owned(), 0, false);
+    assert_eq!(taps(), [idle("live/cam"), idle("")]);
+    let publisher = host.publisher("live/cam").unwrap();
+    assert_eq!(publishers(), ["live/cam"]);
+    assert_eq!(next(all).unwrap().kind, OPENRTMP_TAP_STARTED);
+    assert_eq!(taps().last(), Some(&(String::new(), 1, false)));
+    drop(publisher);
+    assert!(publishers().is_empty());
+    // SAFETY: each is freed once.
+    unsafe {
+        ok(openrtmp_tap_free(one));
+        assert_eq!(taps().len(), 1);
+        ok(openrtmp_tap_free(all));
+    }
+    assert!(taps().is_empty());
     assert_eq!(host.free(), OPENRTMP_OK);
 }

@@ -43,6 +43,22 @@ static void visit_connection_info(void *user_data, const openrtmp_connection_inf
     (void) user_data;
     (void) info;
 }
+static void visit_tap_info(void *user_data, const openrtmp_tap_info *info) {
+    (void) user_data;
+    (void) info;
+}
+static void visit_publisher_info(void *user_data, const openrtmp_publisher_info *info) {
+    (void) user_data;
+    (void) info;
+}
+static void visit_relay_info(void *user_data, const openrtmp_relay_info *info) {
+    (void) user_data;
+    (void) info;
+}
+static void visit_reachable_info(void *user_data, const openrtmp_reachable_info *info) {
+    (void) user_data;
+    (void) info;
+}
 static void visit_subscriber_info(void *user_data, const openrtmp_subscriber_info *info) {
     (void) user_data;
     (void) info;
@@ -57,6 +73,7 @@ int main(void) {
     openrtmp_events *events = NULL, *out_events;
     const openrtmp_event *out_event = NULL;
     openrtmp_tap_item item = OPENRTMP_TAP_ITEM_INIT;
+    openrtmp_relay relay = OPENRTMP_RELAY_INIT;
     openrtmp_thread_hooks_table hooks = OPENRTMP_THREAD_HOOKS_INIT;
     uint8_t *out_buffer = NULL;
     uint64_t id = 77;
@@ -69,6 +86,11 @@ int main(void) {
     openrtmp_metrics metrics = OPENRTMP_METRICS_INIT;
     openrtmp_health health = OPENRTMP_HEALTH_INIT;
     openrtmp_summary summary = OPENRTMP_SUMMARY_INIT;
+    openrtmp_network network = OPENRTMP_NETWORK_INIT;
+    openrtmp_suspend_report suspended = OPENRTMP_SUSPEND_REPORT_INIT;
+    openrtmp_resume_report resumed = OPENRTMP_RESUME_REPORT_INIT;
+    openrtmp_power_stats power = OPENRTMP_POWER_STATS_INIT;
+    openrtmp_recording recording = OPENRTMP_RECORDING_INIT;
     uint32_t state = OPENRTMP_STATE_STOPPED, number = 77;
     const uint8_t body[4] = {0xAF, 1, 0, 0};
     char buffer[64] = "before";
@@ -79,6 +101,8 @@ int main(void) {
     track.kind = media.kind = OPENRTMP_MEDIA_AUDIO;
     track.codec = OPENRTMP_FOURCC_MP3;
     media.payload = body;
+    relay.pattern = S("vod/*");
+    relay.url = S("rtmp://127.0.0.1:9/vod/{name}");
     media.payload_length = sizeof body;
     FINE(openrtmp_config_new(OPENRTMP_PROFILE_MOBILE, &config) == OPENRTMP_OK);
     FINE(openrtmp_config_set(config, S("listen"), S("127.0.0.1:0")) == OPENRTMP_OK);
@@ -100,12 +124,14 @@ int main(void) {
     FINE(out_config == config && out_server == server && out_tap == tap);
     FINE(out_publisher == publisher && number == 77 && length == 77);
     FINE(strcmp(buffer, "before") == 0 && metrics.uptime_ms == 0 && health.live == 0);
-    FINE(summary.uptime_ms == 0 && id == 77 && descriptor == 77 && out_events == events);
+    FINE(recording.files == 0 && summary.uptime_ms == 0 && id == 77 && descriptor == 77 && out_events == events);
     FINE(out_event == NULL && out_buffer == NULL && item.kind == 0);
     FINE(openrtmp_server_state(server, &state) == OPENRTMP_OK);
     FINE(state == OPENRTMP_STATE_RUNNING);
     FINE(openrtmp_publisher_write(publisher, &media) == OPENRTMP_OK);
+    FINE(suspended.closed == 0 && resumed.alive == 0 && power.wake_ups == 0);
     (void) callbacks;
+    (void) network;
     (void) log_callbacks;
     (void) hooks;
     openrtmp_events_close(events);

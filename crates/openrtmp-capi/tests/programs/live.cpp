@@ -189,12 +189,15 @@ static void recording(const std::string &folder) {
     Peer publisher(publish(url(server, "live/cam"), 2));
     CHECK(publisher.exit_code() == 0);
     first(events, OPENRTMP_EVENT_STREAM_ENDED);
-    CHECK(server.stop_recording("live/cam"));
+    openrtmp_recording made = OPENRTMP_RECORDING_INIT;
+    CHECK(server.stop_recording("live/cam", &made));
     CHECK(server.stop_recording("live/cam").code() == OPENRTMP_ERROR_NOT_FOUND);
     const Event started = first(events, OPENRTMP_EVENT_RECORDING_STARTED);
     const Event finished = first(events, OPENRTMP_EVENT_RECORDING_FINISHED);
     CHECK(started.text == finished.text && finished.stream == "live/cam");
     CHECK(finished.number > 1000);
+    CHECK(made.files == 1 && made.bytes == finished.number && made.lost_frames == 0);
+    CHECK(made.duration_ms > 1500 && made.duration_ms < 2500);
     CHECK(count(events, OPENRTMP_EVENT_RECORDING_FAILED) == 0);
     std::cout << finished.text << std::endl;
 }

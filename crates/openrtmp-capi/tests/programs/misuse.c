@@ -191,7 +191,7 @@ static void states_and_stale_ids(void) {
     CHECK(openrtmp_request_mark_secret(server, 1) == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(openrtmp_server_end_stream_id(server, 1, S("x")) == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(openrtmp_server_stream_name(server, 1, NULL, 0, NULL) == OPENRTMP_ERROR_NOT_FOUND);
-    CHECK(openrtmp_record_stop(server, S("a/b")) == OPENRTMP_ERROR_NOT_FOUND);
+    CHECK(openrtmp_record_stop(server, S("a/b"), NULL) == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(openrtmp_key_revoke(server, OPENRTMP_KEY_PLAY, S("k")) == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(openrtmp_key_add(server, 9, S("k")) == OPENRTMP_ERROR_INVALID_ARGUMENT);
     CHECK(openrtmp_key_add(server, OPENRTMP_KEY_PLAY, S("a b")) ==

@@ -181,6 +181,8 @@ int main() {
             streams += openrtmp::view(s.name) == "live/a";
         }));
         CHECK(streams == 1);
+        CHECK(server.metrics_text(text) &&
+              text.find("{stream=\"live/a\"} ") != std::string::npos);
         CHECK(server.metrics_json(text) && text.find("\"live/a\"") != std::string::npos);
         std::string key;
         CHECK(openrtmp::generate_key(key) && key.size() == 32);
@@ -189,7 +191,10 @@ int main() {
         CHECK(server.keys(OPENRTMP_KEY_PLAY, keys) && keys == std::vector<std::string>{key});
         CHECK(server.urls("live/a", urls) && urls.size() == 1);
         CHECK(urls[0] == "rtmp://127.0.0.1:" + std::to_string(server.port()) + "/live/a");
-        CHECK(server.stop(0));
+        CHECK(!server.drain(0, "no URL"));
+        openrtmp_summary summary = OPENRTMP_SUMMARY_INIT;
+        // Nobody is there: it is over at once.
+        CHECK(server.drain(3600000, "rtmp://host", &summary) && summary.forced == 0);
     }
     closed.get_future().wait();
     std::cout << "ok" << std::endl;

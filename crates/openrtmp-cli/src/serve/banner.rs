@@ -1,28 +1,35 @@
 //! What to type into OBS, FFmpeg and players.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 
-use openrtmp_core::DEFAULT_PORT;
+use openrtmp_core::{DEFAULT_PORT, Listen};
 
-const APP: &str = "live";
-const STREAM: &str = "stream";
+use super::tls::is_tls;
 
-/// `host[:port]` as URLs write it.
-pub(super) fn authority(host: &str, port: u16) -> String {
-    if port == DEFAULT_PORT {
-        host.to_owned()
-    } else {
-        format!("{host}:{port}")
+pub(super) const APP: &str = "live";
+pub(super) const STREAM: &str = "stream";
+
+/// `rtmp://host[:port]` or `rtmps://host[:port]`.
+pub(super) fn base(host: &str, listen: Listen) -> String {
+    /// That of HTTPS, which `rtmps` shares.
+    const TLS_PORT: u16 = 443;
+    let (scheme, usual) = match is_tls(listen) {
+        true => ("rtmps", TLS_PORT),
+        false => ("rtmp", DEFAULT_PORT),
+    };
+    match listen.address.port() {
+        port if port == usual => format!("{scheme}://{host}"),
+        port => format!("{scheme}://{host}:{port}"),
     }
 }
 
-/// The whole text. `reachable` is the `host[:port]` of every interface, the one
-/// that other machines most likely reach first.
+/// The whole text. `reachable` is the beginning of the URLs of every interface, the one
+/// that other machines most likely reach first; `pin` that of the certificate's key.
 pub(super) fn text(
     reachable: &[String],
-    listen: &[SocketAddr],
+    listen: &[Listen],
+    pin: Option<&str>,
     publish_keys: &[String],
     play_keys: &[String],
     record: Option<&Path>,
@@ -33,6 +40,9 @@ pub(super) fn text(
         "OpenRTMP {version}, listening on {}\n",
         listen.join(", ")
     ));
+    if let Some(pin) = pin {
+        lines.add(format_args!("Pin of the certificate  {pin}"));
+    }
     if let Some(folder) = record {
         lines.add(format_args!("Recording to {}", folder.display()));
     }
@@ -42,7 +52,7 @@ pub(super) fn text(
         "\nPublish with OBS (Settings > Stream > Service: Custom...)"
     ));
     for host in reachable.iter().take(1) {
-        lines.add(format_args!("  Server      rtmp://{host}/{APP}"));
+        lines.add(format_args!("  Server      {host}/{APP}"));
     }
     for key in &keys {
         lines.add(format_args!("  Stream Key  {key}"));
@@ -50,13 +60,13 @@ pub(super) fn text(
     lines.add(format_args!("\nPublish with FFmpeg"));
     for (host, key) in reachable.iter().zip(&keys).take(1) {
         lines.add(format_args!(
-            "  ffmpeg -re -i FILE -c:v libx264 -c:a aac -f flv \"rtmp://{host}/{APP}/{key}\""
+            "  ffmpeg -re -i FILE -c:v libx264 -c:a aac -f flv \"{host}/{APP}/{key}\""
         ));
     }
     lines.add(format_args!("\nPlay with VLC, ffplay, ..."));
     for host in reachable {
         for stream in with_keys(play_keys) {
-            lines.add(format_args!("  rtmp://{host}/{APP}/{stream}"));
+            lines.add(format_args!("  {host}/{APP}/{stream}"));
         }
     }
     lines.add(format_args!("\nCtrl-C stops the server.\n"));
@@ -86,14 +96,14 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn listen() -> Vec<SocketAddr> {
+    fn listen() -> Vec<Listen> {
         vec!["0.0.0.0:1935".parse().unwrap()]
     }
 
     #[test]
     fn an_open_server_is_told_in_what_obs_asks_for() {
-        let reachable = ["192.168.1.5".to_owned(), "127.0.0.1".to_owned()];
-        let text = text(&reachable, &listen(), &[], &[], None);
+        let reachable = ["rtmp://192.168.1.5", "rtmp://127.0.0.1"].map(str::to_owned);
+        let text = text(&reachable, &listen(), None, &[], &[], None);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].ends_with("listening on 0.0.0.0:1935"), "{text}");
         assert!(
@@ -113,8 +123,8 @@ mod tests {
     fn keys_are_part_of_what_they_are_for() {
         let keys = ["one".to_owned(), "two".to_owned()];
         let folder = Path::new("films");
-        let host = ["[::1]:1936".to_owned()];
-        let text = |play: &[String]| super::text(&host, &listen(), &keys, play, Some(folder));
+        let host = ["rtmp://[::1]:1936".to_owned()];
+        let text = |play: &[String]| super::text(&host, &listen(), None, &keys, play, Some(folder));
         let lines = text(&["guest".to_owned()]);
         let url = "  rtmp://[::1]:1936/live/stream?key=guest";
         assert!(lines.lines().any(|line| line == url), "{lines}");
@@ -132,7 +142,10 @@ mod tests {
 
     #[test]
     fn only_an_unusual_port_is_named() {
-        assert_eq!(authority("10.0.0.7", 1935), "10.0.0.7");
-        assert_eq!(authority("[::1]", 1936), "[::1]:1936");
+        let base = |host: &str, listen: &str| super::base(host, listen.parse().unwrap());
+        assert_eq!(base("10.0.0.7", "0.0.0.0:1935"), "rtmp://10.0.0.7");
+        assert_eq!(base("[::1]", "[::]:1936"), "rtmp://[::1]:1936");
+        assert_eq!(base("[::1]", "rtmps://[::]:443"), "rtmps://[::1]");
+        assert_eq!(base("h", "rtmps://[::]:1935"), "rtmps://h:1935");
     }
 }

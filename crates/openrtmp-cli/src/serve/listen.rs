@@ -2,18 +2,38 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
+use openrtmp_core::Listen;
+
 /// What one `--listen` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listening {
     pub(super) addresses: Vec<SocketAddr>,
     /// The address was written out, so nothing else will do.
     pub(super) literal: bool,
+    /// It was written as rtmps://.
+    pub(super) tls: bool,
 }
 
 impl Listening {
     /// Reads `1935`, `:1935`, `*:1935`, `localhost:1935`, `192.168.1.5:1935`,
-    /// `[::1]:1935`, `[fe80::1%eth0]:1935`.
+    /// `[::1]:1935`, `[fe80::1%eth0]:1935`, and the same behind `rtmp://` or `rtmps://`.
     pub(super) fn parse(text: &str) -> Result<Listening, String> {
+        let secure = text.strip_prefix("rtmps://");
+        let tls = secure.is_some();
+        let plain = text.strip_prefix("rtmp://");
+        let bare = secure.or(plain).map_or(text, |t| t.trim_end_matches('/'));
+        Listening::parse_address(bare).map(|listening| Listening { tls, ..listening })
+    }
+
+    /// What is listened for, in the terms of the settings.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = Listen> + use<'_> {
+        self.addresses.iter().map(|&address| match self.tls {
+            true => Listen::from(address).with_tls(),
+            false => address.into(),
+        })
+    }
+
+    fn parse_address(text: &str) -> Result<Listening, String> {
         let wrong = |what: &str| {
             format!(
                 "{what}: an address to listen on is 1935, :1935, localhost:1935, 192.168.1.5:1935 or [::1]:1935"
@@ -23,6 +43,7 @@ impl Listening {
             return Ok(Listening {
                 addresses: vec![address],
                 literal: true,
+                tls: false,
             });
         }
         let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
@@ -35,6 +56,7 @@ impl Listening {
             return Ok(Listening {
                 addresses: any.map(|ip| SocketAddr::new(ip, port)).to_vec(),
                 literal: false,
+                tls: false,
             });
         }
         let bare = host
@@ -52,6 +74,7 @@ impl Listening {
             false => Ok(Listening {
                 addresses,
                 literal: bare.is_some(),
+                tls: false,
             }),
         }
     }
@@ -96,6 +119,21 @@ mod tests {
         assert!(!local.literal && !local.addresses.is_empty());
         let loopback = |a: &SocketAddr| a.ip().is_loopback() && a.port() == 1936;
         assert!(local.addresses.iter().all(loopback), "{local:?}");
+    }
+
+    #[test]
+    fn a_scheme_says_whether_tls_is_spoken() {
+        let listeners = |text: &str| -> Vec<String> {
+            let listening = Listening::parse(text).unwrap();
+            listening.listeners().map(|l| l.to_string()).collect()
+        };
+        assert_eq!(listeners("rtmp://127.0.0.1:1"), ["127.0.0.1:1"]);
+        assert_eq!(listeners("rtmps://127.0.0.1:1/"), ["rtmps://127.0.0.1:1"]);
+        assert_eq!(
+            listeners("rtmps://443"),
+            ["rtmps://0.0.0.0:443", "rtmps://[::]:443"]
+        );
+        assert!(Listening::parse("https://127.0.0.1:1").is_err());
     }
 
     #[test]

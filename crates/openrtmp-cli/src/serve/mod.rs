@@ -1,33 +1,58 @@
 mod banner;
+#[cfg(feature = "tls")]
+mod callback;
+mod hooks;
+mod host;
 mod listen;
+mod log_flags;
+mod metrics;
+mod operating;
+mod qr;
+mod reload;
+mod settings;
 mod stopping;
+mod tls;
+mod watch;
+mod witness;
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use openrtmp_core::{Config, Metrics, RecordConfig, Server, StartError, Summary, reachable_hosts};
+use openrtmp_core::{Config, Metrics, Server, StartError, Summary, reachable_hosts};
 
+use self::host::Audience;
 use self::listen::Listening;
+use self::operating::Wish;
+use self::reload::Reloading;
+pub(crate) use self::settings::effective;
+#[cfg(feature = "tls")]
+use crate::acme::Acme;
 use crate::console::print;
+use crate::control::Control;
 use crate::exit::Failure;
+use crate::logs;
 use crate::progress::Progress;
+use crate::service::notify::{self, Watchdog};
 use crate::signal::Stop;
 use crate::units::{bit_rate, clock, parse_duration, size};
 
 /// Flags of `openrtmp serve`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Settings, as JSON or YAML (.yaml, .yml); the other flags win over it. SIGHUP
-    /// reads it again
+    /// Settings, as JSON or YAML (.yaml, .yml); variables such as
+    /// OPENRTMP_STREAMS__REPUBLISH_GRACE win over it, and flags over both. It is read
+    /// again when it changes, and on SIGHUP
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen: 1935, localhost:1935, 192.168.1.5:1935, [::1]:1935; may be
-    /// repeated [default: 1935, on every interface]
+    /// Where to listen: 1935, localhost:1935, 192.168.1.5:1935, [::1]:1935, with TLS
+    /// rtmps://1936 and so on; may be repeated [default: 1935, on every interface]
     #[arg(long, value_name = "ADDR:PORT", value_parser = Listening::parse)]
     listen: Vec<Listening>,
+    #[command(flatten)]
+    tls: tls::Flags,
     /// Record every stream to an FLV file in this folder
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -41,33 +66,135 @@ pub(crate) struct Arguments {
     /// leave when the server stops; 0 does not wait
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
     stop_timeout: Duration,
+    /// Tell numbers and health over HTTP: /metrics (for Prometheus), /healthz, /readyz. An
+    /// address as with --listen; may be repeated
+    #[arg(long, value_name = "ADDR:PORT", value_parser = metrics::parse)]
+    metrics: Vec<Listening>,
+    /// Where `openrtmp ctl` finds it: the path of a Unix socket, on Windows \\.\pipe\NAME;
+    /// auto, off [default: auto, which is /run/openrtmp/ctl.sock if that can be had, on
+    /// Windows \\.\pipe\openrtmp]
+    #[arg(long, value_name = "PATH")]
+    control: Option<String>,
     /// Threads that serve connections [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
+    /// Show the URL that others most likely reach as a QR code too, without any key
+    #[arg(long)]
+    qr: bool,
+    #[command(flatten)]
+    log: log_flags::Logging,
+}
+
+impl Arguments {
+    /// With the level of `--log`, which all commands have.
+    pub(crate) fn with_level(mut self, level: Option<log::LevelFilter>) -> Arguments {
+        self.log.level = level;
+        self
+    }
 }
 
 /// Serves until a signal comes.
 pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     #[cfg(unix)]
     raise_descriptors();
-    let server = Arc::new(start(arguments)?);
+    #[cfg(unix)]
+    survive_limits_of_files()?;
+    let panics = logs::tell_panics();
+    let (server, audience) = start(arguments)?;
+    // There is one server.
+    let _ = panics.set(Arc::downgrade(&server));
+    settings::warn_of_unknown_variables();
     let forced = Arc::clone(&server);
     stop.handle(vec![Box::new(|| {}), Box::new(move || forced.force())]);
+    let heard = Arc::clone(&audience);
+    let own = Arc::new(move || heard.callback_status());
+    let told = Arc::new(metrics::Told::start(&server, own).map_err(Failure::Usage)?);
+    #[cfg(feature = "tls")]
+    let acme = Arc::new(Acme::start(&server).map_err(Failure::Usage)?);
+    let control = Arc::new(OnceLock::new());
+    let reloading = {
+        let told = Arc::downgrade(&told);
+        let control = Arc::downgrade(&control);
+        let settled = Arc::downgrade(&server);
+        #[cfg(feature = "tls")]
+        let (acme, mut seen) = (Arc::downgrade(&acme), server.config().tls.acme.clone());
+        Reloading::begin(arguments, &server, move |asked| {
+            #[cfg(not(feature = "tls"))]
+            let _ = asked;
+            let Some(server) = settled.upgrade() else {
+                return;
+            };
+            if let Some(Err(error)) = told.upgrade().map(|told| told.follow()) {
+                log::error!("metrics: {error}");
+            }
+            if let Err(error) = logs::follow(&server.config().log) {
+                log::error!("the log stays as it is: {error}");
+            }
+            let control = control.upgrade();
+            let followed = control.as_deref().and_then(OnceLock::get);
+            let followed = followed.map(|it: &Control| it.follow(&server.config().control));
+            if let Some(Err(error)) = followed {
+                log::error!("{error}");
+            }
+            #[cfg(feature = "tls")]
+            if let Some(acme) = acme.upgrade() {
+                // An authority counts what it is asked: another file is no reason.
+                let now = server.config().tls.acme.clone();
+                if std::mem::replace(&mut seen, now.clone()) != now || asked {
+                    acme.look_again();
+                }
+            }
+        })?
+    };
     #[cfg(unix)]
-    if arguments.config.is_some() {
-        let (arguments, server) = (arguments.clone(), Arc::clone(&server));
-        stop.on_hang_up(move || reload(&server, &arguments));
-    }
+    stop.on_hang_up({
+        let reload = reloading.on_demand();
+        move || {
+            logs::reopen();
+            reload();
+        }
+    });
+    let wish = Wish::default();
+    let answering = operating::start(&server, reloading.asking(), wish.clone(), stop);
+    // Nobody else sets it.
+    let _ = control.set(answering.map_err(Failure::Usage)?);
     let config = server.config();
     print(&banner::text(
         &reachable(&server),
-        &server.addresses(),
+        &server.listeners(),
+        pin(&server).as_deref(),
         &shown_keys(&config.access.publish_keys),
         &shown_keys(&config.access.play_keys),
         config.record.as_ref().map(|r| r.directory.as_path()),
     ));
+    if arguments.qr {
+        print(&qr::text(&server, io::stdout().is_terminal()));
+    }
+    let watchdog = Watchdog::start(&server)
+        .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
+    notify::tell(&format!("READY=1\nSTATUS=on {}", listeners(&server)));
     watch(&server, stop);
-    let summary = stopping::stop(&server, arguments.stop_timeout)?;
+    drop(reloading);
+    #[cfg(feature = "tls")]
+    drop(acme);
+    let summary = match wish.get().filter(|_| !stop.signalled()) {
+        // Stopping has a time of its own with service managers; this takes as long as it does.
+        Some(options) => {
+            notify::tell("STATUS=draining");
+            let summary = stopping::drain(&server, &options, stop, arguments.stop_timeout)?;
+            notify::tell("STOPPING=1");
+            summary
+        }
+        None => {
+            notify::tell("STOPPING=1");
+            stopping::stop(&server, arguments.stop_timeout)?
+        }
+    };
+    audience.finish(&server.config());
+    drop(watchdog);
+    // Who watches it sees it stop.
+    drop(told);
+    drop(control);
     print(&format!("{}\n", summary_line(&summary)));
     Ok(())
 }
@@ -78,6 +205,13 @@ fn shown_keys(keys: &[String]) -> Vec<String> {
         true => keys.to_vec(),
         false => vec!["***".to_owned()],
     }
+}
+
+/// Where it listens, in one line.
+fn listeners(server: &Server) -> String {
+    let listeners = server.listeners();
+    let listeners: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+    listeners.join(", ")
 }
 
 /// Every connection is a descriptor, and many systems allow few unless asked.
@@ -99,28 +233,46 @@ fn raise_descriptors() {
     }
 }
 
-fn start(arguments: &Arguments) -> Result<Server, Failure> {
-    let config = config(arguments).map_err(Failure::Usage)?;
+/// A file that may not grow is an error where it is written, not the end of the process
+/// (setrlimit(2), `RLIMIT_FSIZE`).
+#[cfg(unix)]
+fn survive_limits_of_files() -> Result<(), Failure> {
+    use signal_hook::consts::SIGXFSZ;
+
+    let seen = Arc::default();
+    let handled = signal_hook::flag::register(SIGXFSZ, seen);
+    let handled = handled.map_err(|e| Failure::Runtime(format!("cannot handle a signal: {e}")));
+    handled.map(drop)
+}
+
+fn start(arguments: &Arguments) -> Result<(Arc<Server>, Arc<Audience>), Failure> {
+    let config = settings::effective(arguments).map_err(Failure::Usage)?;
+    let wrong = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
+    config.validate().map_err(|error| wrong(&error))?;
+    logs::follow(&config.log).map_err(Failure::Usage)?;
     if let Some(address) = listen::twice(config.listen.iter().map(|l| l.address)) {
         return Err(Failure::Usage(format!(
             "{address} is named twice among the addresses to listen on"
         )));
     }
-    let result = match Server::start(config.clone()) {
+    let result = match host::start(config.clone()) {
         // Not every machine has IPv6.
         Err(StartError::Listen { address, source })
             if is_dispensable(address, arguments, &config)
                 && source.kind() != io::ErrorKind::AddrInUse =>
         {
             log::warn!("IPv4 only: cannot listen on {address}: {source}");
-            Server::start(ipv4_only(config))
+            host::start(ipv4_only(config))
         }
         result => result,
     };
     result.map_err(|error| match error {
-        StartError::Config(_) | StartError::Listen { .. } | StartError::RecordDirectory { .. } => {
-            Failure::Usage(error.to_string())
-        }
+        StartError::Config(_)
+        | StartError::Keys(_)
+        | StartError::Listen { .. }
+        | StartError::RecordDirectory { .. } => Failure::Usage(error.to_string()),
+        #[cfg(feature = "tls")]
+        StartError::Tls(_) => Failure::Usage(error.to_string()),
         error => Failure::Runtime(error.to_string()),
     })
 }
@@ -130,62 +282,13 @@ fn start(arguments: &Arguments) -> Result<Server, Failure> {
 fn is_dispensable(address: SocketAddr, arguments: &Arguments, config: &Config) -> bool {
     let mut flags = arguments.listen.iter();
     let asked = match arguments.listen.is_empty() {
-        true => config.listen != Config::desktop().listen,
+        true => {
+            let named = config.listen.iter().filter(|l| !arguments.tls.adds(**l));
+            !named.eq(&Config::desktop().listen)
+        }
         false => flags.any(|l| l.literal && l.addresses.contains(&address)),
     };
     address.is_ipv6() && !asked && config.listen.iter().any(|l| l.address.is_ipv4())
-}
-
-/// Reads the settings again. What is wrong with them is logged, and changes nothing.
-#[cfg(unix)]
-fn reload(server: &Server, arguments: &Arguments) {
-    let read = config(arguments).map(|config| {
-        let no_ipv6 = server.config().listen.iter().all(|l| l.address.is_ipv4());
-        let mut addresses = config.listen.iter().map(|l| l.address);
-        match no_ipv6 && addresses.all(|a| a.is_ipv4() || is_dispensable(a, arguments, &config)) {
-            true => ipv4_only(config),
-            false => config,
-        }
-    });
-    let result = read.and_then(|config| server.reconfigure(config).map_err(|e| e.to_string()));
-    match result {
-        Ok(done) if done.changed.is_empty() => log::info!("no setting has changed"),
-        // The server logs what has.
-        Ok(_) => {}
-        Err(error) => log::error!("the settings stay as they are: {error}"),
-    }
-}
-
-/// The settings, or one line on what is wrong with their file.
-fn config(arguments: &Arguments) -> Result<Config, String> {
-    let mut config = Config::desktop();
-    if let Some(file) = &arguments.config {
-        config.merge_file(file).map_err(|e| e.to_string())?;
-    }
-    if !arguments.listen.is_empty() {
-        let addresses = arguments.listen.iter().flat_map(|l| &l.addresses);
-        config.listen = addresses.map(|&address| address.into()).collect();
-    }
-    if let Some(workers) = arguments.workers {
-        config.workers = workers.into();
-    }
-    if !arguments.publish_keys.is_empty() {
-        config
-            .access
-            .publish_keys
-            .clone_from(&arguments.publish_keys);
-    }
-    if !arguments.play_keys.is_empty() {
-        config.access.play_keys.clone_from(&arguments.play_keys);
-    }
-    if let Some(directory) = &arguments.record {
-        config
-            .record
-            .get_or_insert_with(|| RecordConfig::new(directory))
-            .directory
-            .clone_from(directory);
-    }
-    Ok(config)
 }
 
 fn ipv4_only(mut config: Config) -> Config {
@@ -193,17 +296,28 @@ fn ipv4_only(mut config: Config) -> Config {
     config
 }
 
-/// `host[:port]` of everything that reaches the server, best first.
+/// URLs, without a path, of everything that reaches the server, best first.
 fn reachable(server: &Server) -> Vec<String> {
     server
-        .addresses()
+        .listeners()
         .into_iter()
-        .flat_map(|address| {
-            reachable_hosts(address)
+        .flat_map(|listen| {
+            reachable_hosts(listen.address)
                 .into_iter()
-                .map(move |host| banner::authority(&host, address.port()))
+                .map(move |host| banner::base(&host, listen))
         })
         .collect()
+}
+
+/// The pin of the certificate, if there is one.
+#[cfg(feature = "tls")]
+fn pin(server: &Server) -> Option<String> {
+    server.certificate_pin()
+}
+
+#[cfg(not(feature = "tls"))]
+fn pin(_: &Server) -> Option<String> {
+    None
 }
 
 /// Waits for a signal. On a terminal it shows how things are, once a second; if
@@ -254,53 +368,25 @@ fn count(number: impl TryInto<u64>, what: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::settings::from_file_and_flags as config;
     use super::*;
 
-    fn arguments() -> Arguments {
+    pub(super) fn arguments() -> Arguments {
         Arguments {
             config: None,
             listen: Vec::new(),
+            tls: tls::Flags::default(),
             record: None,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),
             stop_timeout: Duration::ZERO,
+            metrics: Vec::new(),
+            control: None,
             workers: None,
+            qr: false,
+            log: log_flags::Logging::default(),
         }
-    }
-
-    #[test]
-    fn without_flags_it_listens_on_both_families_and_is_open() {
-        let config = config(&arguments()).unwrap();
-        let listen: Vec<_> = config.listen.iter().map(ToString::to_string).collect();
-        assert_eq!(listen, ["0.0.0.0:1935", "[::]:1935"]);
-        assert!(config.access.publish_keys.is_empty() && config.record.is_none());
-        let only = ipv4_only(config);
-        assert_eq!(only.listen.len(), 1);
-        assert!(only.listen[0].address.is_ipv4());
-    }
-
-    #[test]
-    fn flags_become_settings() {
-        let config = config(&Arguments {
-            config: None,
-            listen: vec![
-                Listening::parse("127.0.0.1:1936").unwrap(),
-                Listening::parse(":1937").unwrap(),
-            ],
-            record: Some("films".into()),
-            publish_keys: vec!["secret".into()],
-            play_keys: vec!["guest".into()],
-            workers: Some(3),
-            ..arguments()
-        })
-        .unwrap();
-        let listen: Vec<_> = config.listen.iter().map(ToString::to_string).collect();
-        assert_eq!(listen, ["127.0.0.1:1936", "0.0.0.0:1937", "[::]:1937"]);
-        assert_eq!(config.access.play_keys, ["guest"]);
-        assert_eq!(config.record, Some(RecordConfig::new("films")));
-        assert_eq!(config.access.publish_keys, ["secret"]);
-        assert_eq!(config.workers, 3);
     }
 
     #[test]
@@ -327,33 +413,6 @@ mod tests {
         let config = config(&arguments()).unwrap();
         assert!(is_dispensable(default, &arguments(), &config));
         assert!(!is_dispensable(default, &arguments(), &ipv4_only(config)));
-    }
-
-    #[test]
-    fn flags_win_over_the_file_and_leave_the_rest_of_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("server.yml");
-        let text = "workers: 2\nrecord: {directory: films, template: '{name}'}\n\
-                    access: {publish_keys: [file]}\n";
-        std::fs::write(&file, text).unwrap();
-        let with_file = Arguments {
-            config: Some(file.clone()),
-            record: Some("elsewhere".into()),
-            ..arguments()
-        };
-        let config = config(&with_file).unwrap();
-        assert_eq!(config.workers, 2);
-        assert_eq!(config.access.publish_keys, ["file"]);
-        let record = config.record.unwrap();
-        assert_eq!(record.directory, PathBuf::from("elsewhere"));
-        assert_eq!(record.template, "{name}");
-
-        std::fs::write(&file, "worker: 2\n").unwrap();
-        let error = super::config(&with_file).unwrap_err();
-        assert!(
-            error.contains("server.yml: line 1: worker: no such setting"),
-            "{error}"
-        );
     }
 
     #[test]

@@ -5,11 +5,55 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{Server, Summary};
+use openrtmp_core::{DrainError, DrainOptions, Server, Summary};
 
 use super::count;
 use crate::console::{self, say};
 use crate::exit::Failure;
+use crate::signal::Stop;
+
+/// Why the waiting for peers to leave is over.
+enum Over {
+    Drained(Result<Summary, DrainError>),
+    Signal,
+}
+
+/// Takes nobody new, and stops when all have left, or the time for that is over. A signal
+/// stops it within `grace`, as it would have at any time.
+pub(super) fn drain(
+    server: &Arc<Server>,
+    options: &DrainOptions,
+    stop_wish: &Stop,
+    grace: Duration,
+) -> Result<Summary, Failure> {
+    let there = count(server.metrics().connections, "connection");
+    let seconds = options.grace.as_secs_f64();
+    say(&format!(
+        "Draining: {there} may take {seconds} s to leave; Ctrl-C stops sooner."
+    ));
+    let (sender, over) = channel();
+    let signal = sender.clone();
+    // Nobody listens any more once it is over.
+    stop_wish.on_first(Box::new(move || drop(signal.send(Over::Signal))));
+    let (drained, options) = (server.clone(), options.clone());
+    let drain = move || {
+        // As above.
+        let _ = sender.send(Over::Drained(drained.drain(&options)));
+    };
+    let thread = thread::Builder::new().name("drain".to_owned());
+    thread
+        .spawn(drain)
+        .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
+    if stop_wish.signalled() {
+        return stop(server, grace);
+    }
+    match over.recv() {
+        Ok(Over::Drained(Ok(summary))) => Ok(summary),
+        Ok(Over::Drained(Err(error))) => Err(Failure::Runtime(error.to_string())),
+        Ok(Over::Signal) => stop(server, grace),
+        Err(_) => Err(Failure::Runtime("draining failed: a bug".to_owned())),
+    }
+}
 
 /// Stops within `grace`, counting down where somebody sees it.
 pub(super) fn stop(server: &Arc<Server>, grace: Duration) -> Result<Summary, Failure> {
@@ -42,6 +86,7 @@ pub(super) fn stop(server: &Arc<Server>, grace: Duration) -> Result<Summary, Fai
             }
         }
         if console::has_foot() {
+            let left = grace.saturating_sub(begun.elapsed());
             let seconds = left.as_secs_f64().round();
             console::show(Some(format!("Stopping: {seconds} s left")));
         }

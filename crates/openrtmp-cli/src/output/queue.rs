@@ -15,6 +15,7 @@ pub(super) struct Queue {
     foot: Foot,
     writing: bool,
     closed: bool,
+    ended: bool,
 }
 
 struct Line {
@@ -42,20 +43,30 @@ pub(super) enum Next {
 }
 
 impl Queue {
-    /// Keeps a line, or counts it as lost.
-    pub(super) fn put(&mut self, text: String) {
+    /// Keeps a line, or counts it as lost: false.
+    pub(super) fn put(&mut self, text: String) -> bool {
         if self.closed || self.bytes.saturating_add(text.len()) > BYTES {
             self.lost += 1;
-            return;
+            return false;
         }
         self.bytes += text.len();
         let lost = std::mem::take(&mut self.lost);
         self.lines.push_back(Line { lost, text });
+        true
     }
 
     /// Nothing is written any more.
     pub(super) fn close(&mut self) {
         self.closed = true;
+    }
+
+    /// Nothing more will be put.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     pub(super) fn show(&mut self, foot: Option<String>) {

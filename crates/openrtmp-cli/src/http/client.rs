@@ -1,0 +1,76 @@
+//! A client for short questions to HTTP servers: nothing is followed, and every status is an
+//! answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openrtmp_core::Pem;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+/// What a client is made of.
+pub(crate) struct Options<'a> {
+    /// For one question and its answer.
+    pub(crate) timeout: Duration,
+    /// Nothing without TLS.
+    pub(crate) https_only: bool,
+    /// Whether `HTTPS_PROXY` and its like are heeded.
+    pub(crate) proxies: bool,
+    /// With TLS: whose servers are believed in place of those of the system, and the setting
+    /// that says so.
+    pub(crate) tls: Option<(Option<&'a Pem>, &'static str)>,
+}
+
+/// Makes a client. The error is what is wrong with the authorities.
+pub(crate) fn agent(options: &Options<'_>) -> Result<ureq::Agent, String> {
+    let roots = match options.tls {
+        Some((ca, setting)) => roots(ca, setting)?,
+        None => Vec::new(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .unversioned_rustls_crypto_provider(provider)
+        .build();
+    let mut builder = ureq::Agent::config_builder()
+        .https_only(options.https_only)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(options.timeout))
+        .user_agent(concat!("openrtmp/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls);
+    if !options.proxies {
+        builder = builder.proxy(None);
+    }
+    Ok(builder.build().into())
+}
+
+/// The authorities that servers may have their certificates from.
+fn roots(ca: Option<&Pem>, setting: &str) -> Result<Vec<Certificate<'static>>, String> {
+    let ders: Vec<CertificateDer<'static>> = match ca {
+        Some(pem) => {
+            let (read, name) = match pem {
+                Pem::File(file) => (
+                    CertificateDer::pem_file_iter(file).and_then(Iterator::collect),
+                    format!("{}: ", file.display()),
+                ),
+                Pem::Text(text) => (
+                    CertificateDer::pem_slice_iter(text.as_bytes()).collect(),
+                    String::new(),
+                ),
+            };
+            read.map_err(|error| format!("{setting}: {name}{error}"))?
+        }
+        // Some of a system's may be of a kind that cannot be read.
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    if ders.is_empty() {
+        return Err(format!(
+            "there is no authority to believe a server by: see {setting}"
+        ));
+    }
+    let certificate = |der: &CertificateDer<'_>| Certificate::from_der(der).to_owned();
+    Ok(ders.iter().map(certificate).collect())
+}

@@ -1,0 +1,283 @@
+//! The log of the command: entries of the `log` facade, written to standard error, to a file
+//! and to syslog.
+//!
+//! Nobody who has something to tell waits for a place where it is written ([`crate::output`]).
+//! One that fails is told of through another, once, and what it lost when it works again.
+
+mod entry;
+mod file;
+#[cfg(feature = "tls")]
+mod limit;
+mod old_files;
+mod panics;
+#[cfg(unix)]
+mod syslog;
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use openrtmp_core::{LogConfig, LogFormat};
+
+use self::entry::{Entry, Head, Style};
+use self::file::FileOutput;
+#[cfg(feature = "tls")]
+pub(crate) use self::limit::LineLimit;
+pub(crate) use self::panics::tell_panics;
+use crate::console;
+#[cfg(unix)]
+use crate::output::QueuedWriter;
+
+/// What the command's own entries are called by.
+const OURS: &str = "openrtmp";
+
+/// How long the last lines may take to be written when the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+static LOGGER: Logger = Logger;
+
+/// Where entries go.
+static OUTPUTS: LazyLock<RwLock<Outputs>> = LazyLock::new(|| {
+    let config = LogConfig::default();
+    RwLock::new(Outputs {
+        format: config.format,
+        stderr: true,
+        file: None,
+        #[cfg(unix)]
+        syslog: None,
+        config,
+    })
+});
+
+/// Lines that were lost by what is written no longer: files, and syslog.
+static LOST_BEFORE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+struct Outputs {
+    format: LogFormat,
+    stderr: bool,
+    file: Option<FileOutput>,
+    #[cfg(unix)]
+    syslog: Option<QueuedWriter>,
+    /// What it was made of.
+    config: LogConfig,
+}
+
+/// Begins with standard error alone.
+pub(crate) fn begin(level: LevelFilter) {
+    // A process has one command, and that begins once.
+    let _ = log::set_logger(&LOGGER);
+    log::set_max_level(level);
+}
+
+/// Does as the settings say from now on. The error names what cannot be had, and nothing has
+/// changed then.
+pub(crate) fn follow(config: &LogConfig) -> Result<(), String> {
+    if read().config == *config {
+        return Ok(());
+    }
+    let path = config.file.path.as_deref();
+    let file = match path.filter(|_| config.goes_to("file")) {
+        Some(path) => {
+            let file = FileOutput::open(path, &config.file, config.format);
+            Some(file.map_err(|error| unwritable(path, &error))?)
+        }
+        None => None,
+    };
+    #[cfg(unix)]
+    let syslog = match config.goes_to("syslog") {
+        true => {
+            let sink = syslog::Syslog::open(Path::new(syslog::SOCKET), config.format);
+            let sink = sink.map_err(|e| format!("syslog at {}: {e}", syslog::SOCKET))?;
+            Some(QueuedWriter::start("syslog", sink))
+        }
+        false => None,
+    };
+    let outputs = Outputs {
+        format: config.format,
+        stderr: config.goes_to("stderr"),
+        file,
+        #[cfg(unix)]
+        syslog,
+        config: config.clone(),
+    };
+    let mut current = OUTPUTS.write().unwrap_or_else(PoisonError::into_inner);
+    let before = std::mem::replace(&mut *current, outputs);
+    drop(current);
+    for (lost, before) in before.lost().into_iter().zip(&LOST_BEFORE) {
+        before.fetch_add(lost, Ordering::Relaxed);
+    }
+    log::set_max_level(config.level.into());
+    Ok(())
+}
+
+/// Opens the file of the log again with the next line: somebody has moved it.
+#[cfg_attr(not(unix), expect(dead_code))]
+pub(crate) fn reopen() {
+    if let Some(file) = &read().file {
+        file.reopen();
+    }
+}
+
+/// Lines that were not written, by where they should have gone.
+pub(crate) fn lost() -> [(&'static str, u64); 3] {
+    let [file, syslog] = read().lost();
+    let [file_before, syslog_before] = &LOST_BEFORE;
+    [
+        ("stderr", console::lost()),
+        ("file", file + file_before.load(Ordering::Relaxed)),
+        ("syslog", syslog + syslog_before.load(Ordering::Relaxed)),
+    ]
+}
+
+/// Why the command ends: on standard error, and in each other place that entries go to.
+pub(crate) fn fail(message: &str) {
+    let entry = Entry::new(Level::Error, OURS, message);
+    let outputs = read();
+    let style = outputs.stderr_style();
+    console::log(match style.format {
+        LogFormat::Text if style.head == Head::Time => format!("openrtmp: {message}\n"),
+        _ => entry.written(style),
+    });
+    outputs.write_elsewhere(&entry);
+}
+
+/// Waits until all was written, as far as it can be.
+pub(crate) fn finish() {
+    let until = Instant::now() + LAST_WORDS;
+    let outputs = read();
+    if let Some(file) = &outputs.file {
+        file.finish(until);
+    }
+    #[cfg(unix)]
+    if let Some(syslog) = &outputs.syslog {
+        syslog.finish(until);
+    }
+    drop(outputs);
+    console::finish(until);
+}
+
+/// A line for people on standard error; an entry, where programs read that.
+pub(crate) fn spoken(line: &str) -> String {
+    match read().format {
+        format @ LogFormat::Json => {
+            Entry::new(Level::Info, OURS, line).written(Style::plain(format))
+        }
+        _ => format!("{line}\n"),
+    }
+}
+
+/// That lines are missing, in words.
+pub(crate) fn missing(lines: u64, why: &str) -> String {
+    match lines {
+        1 => format!("1 line was lost here: {why}"),
+        n => format!("{n} lines were lost here: {why}"),
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    format!("the log file {} cannot be written: {error}", path.display())
+}
+
+/// Told elsewhere: nobody reads standard error.
+pub(crate) fn stderr_failed(error: &io::Error) {
+    let message = format!("standard error cannot be written: {error}; its lines are lost");
+    read().write_elsewhere(&Entry::new(Level::Warn, OURS, message));
+}
+
+/// The same.
+pub(crate) fn stderr_works_again(lost: u64) {
+    let message = format!("standard error is written again, {lost} lines later");
+    read().write_elsewhere(&Entry::new(Level::Warn, OURS, message));
+}
+
+/// Told on standard error, whether or not entries go there else: it is the last resort.
+fn tell_on_stderr(level: Level, message: String) {
+    let entry = Entry::new(level, OURS, message);
+    console::log(entry.written(read().stderr_style()));
+}
+
+fn read() -> RwLockReadGuard<'static, Outputs> {
+    // Outputs are put there as a whole.
+    OUTPUTS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Outputs {
+    fn write(&self, entry: &Entry) {
+        if self.stderr {
+            console::log(entry.written(self.stderr_style()));
+        }
+        self.write_elsewhere(entry);
+    }
+
+    /// To all places but standard error.
+    fn write_elsewhere(&self, entry: &Entry) {
+        if let Some(file) = &self.file {
+            file.put(entry.written(Style::plain(self.format)));
+        }
+        #[cfg(unix)]
+        if let Some(syslog) = &self.syslog {
+            syslog.put(entry.written(syslog::style(self.format)));
+        }
+    }
+
+    /// Lines that were not written to the file, and to syslog.
+    fn lost(&self) -> [u64; 2] {
+        let file = self.file.as_ref().map_or(0, FileOutput::lost);
+        #[cfg(unix)]
+        let syslog = self.syslog.as_ref().map_or(0, QueuedWriter::lost);
+        #[cfg(not(unix))]
+        let syslog = 0;
+        [file, syslog]
+    }
+
+    fn stderr_style(&self) -> Style {
+        static COLOUR: LazyLock<bool> =
+            LazyLock::new(|| io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+        static JOURNAL: LazyLock<bool> = LazyLock::new(is_journal);
+        Style {
+            format: self.format,
+            colour: *COLOUR,
+            head: match *JOURNAL {
+                true => Head::Priority,
+                false => Head::Time,
+            },
+        }
+    }
+}
+
+/// Whether standard error is the journal of systemd, which says so by device and inode
+/// (systemd.exec(5), `$JOURNAL_STREAM`).
+#[cfg(unix)]
+fn is_journal() -> bool {
+    let (Ok(told), Ok(stat)) = (
+        std::env::var("JOURNAL_STREAM"),
+        rustix::fs::fstat(io::stderr()),
+    ) else {
+        return false;
+    };
+    told == format!("{}:{}", stat.st_dev, stat.st_ino)
+}
+
+#[cfg(not(unix))]
+fn is_journal() -> bool {
+    false
+}
+
+struct Logger;
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            read().write(&Entry::of(record));
+        }
+    }
+
+    fn flush(&self) {}
+}

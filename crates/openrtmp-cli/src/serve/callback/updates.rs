@@ -1,0 +1,244 @@
+//! Asks again about what goes on (`access.callback.update_interval`), one after the other on
+//! a thread of its own. A refusal ends the connection; without an answer it goes on.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use openrtmp_core::{ConnectionId, Event};
+
+use super::formats::{Matter, Update, Verdict};
+use super::{Shared, is_wanted, lock};
+use crate::serve::witness::{Notice, What};
+
+/// What is asked about again. Beyond that nobody asks about the newest.
+const MOST: usize = 16_384;
+
+/// How often it is looked what is due, while something goes on.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The thread that asks. It ends with this value.
+pub(super) struct Updates(Arc<Shared>);
+
+/// What goes on and is asked about again.
+#[derive(Default)]
+pub(super) struct Going {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    granted: BTreeMap<Key, Grant>,
+    /// Events were lost: what is over is not known.
+    is_doubtful: bool,
+    is_over: bool,
+}
+
+/// A connection, `publish` or `play`, and the path of the stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    connection: ConnectionId,
+    event: &'static str,
+    path: String,
+}
+
+struct Grant {
+    matter: Matter,
+    since: Instant,
+    asked: Instant,
+    has_begun: bool,
+}
+
+impl Key {
+    /// `None` for what does not go on.
+    pub(super) fn of(
+        connection: Option<ConnectionId>,
+        event: &'static str,
+        path: &str,
+    ) -> Option<Key> {
+        Some(Key {
+            connection: connection.filter(|_| ["publish", "play"].contains(&event))?,
+            event,
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Updates {
+    pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Updates> {
+        let asking = shared.clone();
+        let thread = thread::Builder::new().name("callback-update".to_owned());
+        thread.spawn(move || asking.going.run(&asking))?;
+        Ok(Updates(shared.clone()))
+    }
+}
+
+impl Drop for Updates {
+    fn drop(&mut self) {
+        lock(&self.0.going.state).is_over = true;
+        self.0.going.changed.notify_one();
+    }
+}
+
+impl Going {
+    /// Somebody may; whether it begins is told by events.
+    pub(super) fn grant(&self, key: Key, matter: &Matter) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        if state.granted.len() >= MOST && !state.granted.contains_key(&key) {
+            log::warn!(
+                "access.callback.url is not asked again about connection {}",
+                key.connection
+            );
+            return;
+        }
+        let grant = Grant {
+            matter: matter.clone(),
+            since: now,
+            asked: now,
+            has_begun: false,
+        };
+        state.granted.insert(key, grant);
+        self.changed.notify_one();
+    }
+
+    /// It came too late.
+    pub(super) fn withdraw(&self, key: &Key) {
+        lock(&self.state).granted.remove(key);
+    }
+
+    /// Follows what begins and ends.
+    pub(super) fn follow(&self, notice: &Notice) {
+        let key = |event| Key::of(notice.connection, event, notice.name.reveal());
+        let mut state = lock(&self.state);
+        match &notice.what {
+            What::Published(_) => state.begin(key("publish")),
+            What::Joined => state.begin(key("play")),
+            What::Unpublished(_) => state.end(key("publish")),
+            What::Left => state.end(key("play")),
+            What::Recorded(_) => {}
+        }
+    }
+
+    /// A connection is over, with all that it did; or nobody knows what is.
+    pub(super) fn hear(&self, event: &Event) {
+        let mut state = lock(&self.state);
+        match event {
+            Event::ConnectionClosed { connection, .. } => state.end_all(*connection),
+            Event::Lost { .. } => state.is_doubtful = true,
+            _ => {}
+        }
+    }
+}
+
+impl State {
+    fn begin(&mut self, key: Option<Key>) {
+        if let Some(grant) = key.and_then(|key| self.granted.get_mut(&key)) {
+            grant.has_begun = true;
+        }
+    }
+
+    fn end(&mut self, key: Option<Key>) {
+        if let Some(key) = key {
+            self.granted.remove(&key);
+        }
+    }
+
+    fn end_all(&mut self, connection: ConnectionId) {
+        let first = Key {
+            connection,
+            event: "",
+            path: String::new(),
+        };
+        let of_it = self.granted.range(first..).map(|(key, _)| key.clone());
+        let of_it: Vec<Key> = of_it.take_while(|k| k.connection == connection).collect();
+        for key in of_it {
+            self.granted.remove(&key);
+        }
+    }
+
+    /// What is to be asked about by now.
+    fn due(&mut self, interval: Duration) -> Vec<(Key, Matter)> {
+        let now = Instant::now();
+        let is_due = |grant: &Grant| grant.has_begun && now - grant.asked >= interval;
+        let due = self.granted.iter_mut().filter(|(_, grant)| is_due(grant));
+        let due = due.map(|(key, grant)| {
+            grant.asked = now;
+            let update = Update {
+                of: key.event,
+                seconds: (now - grant.since).as_secs(),
+            };
+            let matter = Matter {
+                event: "update",
+                update: Some(update),
+                ..grant.matter.clone()
+            };
+            (key.clone(), matter)
+        });
+        due.collect()
+    }
+}
+
+impl Going {
+    fn run(&self, shared: &Shared) {
+        while let Some(is_doubtful) = self.wait() {
+            let config = shared.config();
+            let Some(server) = shared.server() else {
+                continue;
+            };
+            if is_doubtful {
+                let there = server.snapshot().map(|metrics| metrics.connections_list);
+                let Ok(there) = there else { continue };
+                let there: HashSet<ConnectionId> = there.iter().map(|c| c.id).collect();
+                let mut state = lock(&self.state);
+                state
+                    .granted
+                    .retain(|key, _| there.contains(&key.connection));
+                state
+                    .granted
+                    .values_mut()
+                    .for_each(|grant| grant.has_begun = true);
+                state.is_doubtful = false;
+            }
+            let interval = config.update_interval;
+            if interval.is_zero() || !is_wanted(&config, "update") {
+                continue;
+            }
+            let due = lock(&self.state).due(interval);
+            for (key, matter) in due {
+                // It may be over meanwhile.
+                if !lock(&self.state).granted.contains_key(&key) {
+                    continue;
+                }
+                let Verdict::Refused(reason) = shared.put(&config, &matter) else {
+                    continue;
+                };
+                log::info!(
+                    connection:% = key.connection;
+                    "{} of connection {} is no longer allowed: {reason}", key.event, key.connection
+                );
+                let ended =
+                    server.disconnect(key.connection, &format!("no longer allowed: {reason}"));
+                if let Err(error) = ended {
+                    // Asked about again, and ended then.
+                    log::warn!("connection {} goes on: {error}", key.connection);
+                }
+            }
+        }
+    }
+
+    /// Waits until something may be due; `None` if it is over. True if it is doubtful what
+    /// goes on.
+    fn wait(&self) -> Option<bool> {
+        let state = lock(&self.state);
+        let idle = |state: &mut State| state.granted.is_empty() && !state.is_over;
+        let state = self.changed.wait_while(state, idle);
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let goes_on = |state: &mut State| !state.is_over;
+        let waited = self.changed.wait_timeout_while(state, LOOK, goes_on);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        (!state.is_over).then_some(state.is_doubtful)
+    }
+}
