@@ -321,13 +321,25 @@ fn nothing_waits_for_a_frozen_worker_without_end() {
     assert_eq!(server.disconnect(connection, "enough"), Err(Unanswered));
     assert_eq!(server.check_listeners(), Err(Unanswered));
     assert!(matches!(server.snapshot(), Err(Unanswered)));
-    let mut other = Config::clone(&server.config());
+    let before = server.config();
+    let mut other = Config::clone(&before);
     other.limits.connections = 7;
-    let error = server.reconfigure(other);
-    assert!(
-        matches!(error, Err(ReconfigureError::Unanswered(_))),
-        "{error:?}"
+    let unanswered = |other: &Config| {
+        let error = server.reconfigure(other.clone());
+        let is_so = matches!(error, Err(ReconfigureError::Unanswered(_)));
+        assert!(is_so, "{error:?}");
+    };
+    // Other addresses it would have to bind: without it nothing changes.
+    let listen = std::mem::replace(&mut other.listen, config().listen.repeat(2));
+    unanswered(&other);
+    assert_eq!(
+        (server.config(), server.addresses()),
+        (before, vec![address])
     );
+    // All else is in force, but for it.
+    other.listen = listen;
+    unanswered(&other);
+    assert_eq!(server.config().limits.connections, 7);
     assert!(!server.health().live);
 
     // A stop leaves it behind, and says so; it ends when it can.
@@ -389,4 +401,25 @@ fn a_server_that_has_no_descriptors_left_is_not_ready() {
     });
     assert!(server.health().ready, "{:?}", server.health());
     drop(peer);
+}
+
+#[test]
+fn the_last_event_tells_that_the_server_is_gone() {
+    let (server, events) = start(config());
+    let _guest = TcpStream::connect(server.addresses()[0]).expect("it listens");
+    wait_for(&events, |event| {
+        matches!(event, Event::ConnectionOpened { .. }).then_some(())
+    });
+    let summary = server.stop(Duration::ZERO);
+    drop(server);
+    let events: Vec<Event> = events.iter().collect();
+    let is_end = |event: &Event| matches!(event, Event::ServerStopped { .. });
+    assert_eq!(events.iter().filter(|event| is_end(event)).count(), 1);
+    let Some(Event::ServerStopped {
+        forced, accepted, ..
+    }) = events.last()
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!((*forced, *accepted), (summary.forced, 1));
 }

@@ -27,6 +27,16 @@ fn vp9_arrives_unaltered() {
 }
 
 #[test]
+fn ac3_arrives_unaltered() {
+    publish_and_play(Publisher::FfmpegCurrent, Media::Ac3, &ENHANCED);
+}
+
+#[test]
+fn sound_of_six_channels_arrives_at_players_old_and_new() {
+    publish_and_play(Publisher::FfmpegCurrent, Media::SixChannels, &Player::ALL);
+}
+
+#[test]
 fn two_audio_tracks_arrive_unaltered_at_those_who_ask_for_all() {
     let (publisher, media) = (Publisher::FfmpegCurrent, Media::TwoAudioTracks);
     publish_and_ask(publisher, media, &ENHANCED, ALL_TRACKS);

@@ -55,6 +55,37 @@ fn players_that_wait_get_the_stream_from_its_first_packet() {
     }
 }
 
+/// Clients make names of files of their own of it: some put a type before it, some cut
+/// the end off.
+#[test]
+fn a_name_that_ends_as_that_of_a_file_is_one_stream_to_all() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let media = Media::H264Aac;
+    let running: Vec<_> = [
+        (Publisher::Ffmpeg, "live/a.mp4", "live/a"),
+        (Publisher::Gstreamer, "live/b.flv", "live/b"),
+    ]
+    .into_iter()
+    .map(|(publisher, asked, path)| {
+        let url = server.url(asked);
+        // It waits: building it may take longer than a stream lasts.
+        let waiting = Player::Openrtmp.start(&url, folder.path());
+        server.wait_for_players(path, 1);
+        let publishing = publisher.start(media, &url);
+        server.wait_until_published(path);
+        let joining = Player::ALL.map(|player| player.start(&url, folder.path()));
+        (publishing, waiting, joining)
+    })
+    .collect();
+    for (publishing, waiting, joining) in running {
+        publishing.wait();
+        for player in joining.into_iter().chain([waiting]) {
+            player.wait_and_check(media, Ending::Complete);
+        }
+    }
+}
+
 #[test]
 fn players_end_when_their_publisher_is_killed() {
     let server = Server::start_with(|config| config.streams.republish_grace = Duration::ZERO);

@@ -12,20 +12,24 @@
 //!
 //! Nothing here sleeps: tests wait for what a program or the server reports.
 
+pub mod acme;
 pub mod flv;
 mod framehash;
 mod media;
+mod ports;
 mod process;
 mod programs;
 mod server;
+pub mod tls;
 mod tools;
 
 pub use framehash::{Ending, FrameHashes, Packet};
 pub use media::Media;
+pub use ports::free_ports;
 pub use process::{Finished, Process};
 pub use programs::{
-    ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, publish_and_ask,
-    publish_and_play, publish_and_probe,
+    ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, pass_through, pass_through_at,
+    publish_and_ask, publish_and_play, publish_and_probe,
 };
-pub use server::{Server, ServerProcess};
+pub use server::{Server, ServerProcess, openrtmp};
 pub use tools::Tool;

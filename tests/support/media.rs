@@ -34,6 +34,10 @@ pub enum Media {
     Vp9,
     /// H.264 and two AAC tracks, the second by Enhanced RTMP's multitrack.
     TwoAudioTracks,
+    /// H.264 and AAC of six channels, whose order Enhanced RTMP tells.
+    SixChannels,
+    /// H.264 and AC-3 by Enhanced RTMP, whose sequence start has no body.
+    Ac3,
 }
 
 const PICTURE: &str = "-f lavfi -i testsrc2=size=320x180:rate=30";
@@ -101,6 +105,10 @@ impl Media {
                 "{PICTURE} {SOUND} -t 3 -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 15 \
                  -pix_fmt yuv420p {AAC}"
             ),
+            Media::SixChannels => {
+                format!("{PICTURE} {SOUND} -t 3 {H264} {AAC} -af aformat=channel_layouts=5.1")
+            }
+            Media::Ac3 => format!("{PICTURE} {SOUND} -t 3 {H264} -c:a ac3 -b:a 96k"),
             Media::TwoAudioTracks => format!(
                 "{PICTURE} {SOUND} -f lavfi -i sine=frequency=880:sample_rate=48000 -t 3 \
                  -map 0:v -map 1:a -map 2:a {H264} {AAC}"

@@ -18,6 +18,7 @@ pub struct Process {
     lines: Receiver<String>,
     output: Vec<String>,
     deadline: Instant,
+    limit: Duration,
 }
 
 /// A program that came to its end.
@@ -36,7 +37,15 @@ impl Process {
     ///
     /// # Panics
     /// If it cannot be started.
-    pub fn start(name: impl Into<String>, mut command: Command) -> Process {
+    pub fn start(name: impl Into<String>, command: Command) -> Process {
+        Process::start_within(name, command, DEADLINE)
+    }
+
+    /// The same for one that may take longer than most.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_within(name: impl Into<String>, mut command: Command, limit: Duration) -> Process {
         let name = name.into();
         let mut child = command
             .stdin(Stdio::null())
@@ -55,7 +64,8 @@ impl Process {
             child,
             lines,
             output: Vec::new(),
-            deadline: Instant::now() + DEADLINE,
+            deadline: Instant::now() + limit,
+            limit,
         }
     }
 
@@ -110,7 +120,7 @@ impl Process {
             Err(RecvTimeoutError::Timeout) => {
                 let _ = self.child.kill();
                 let (name, output) = (&self.name, self.output.join("\n"));
-                panic!("{name} had not ended after {DEADLINE:?}\n{output}");
+                panic!("{name} had not ended after {:?}\n{output}", self.limit);
             }
         }
     }

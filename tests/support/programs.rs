@@ -57,8 +57,13 @@ pub struct Playing {
 impl Publisher {
     /// Starts to publish `media` to `url`.
     pub fn start(self, media: Media, url: &str) -> Publishing {
+        self.start_trusting(media, url, None)
+    }
+
+    /// The same for a program that believes the authorities in a file.
+    pub fn start_trusting(self, media: Media, url: &str, ca: Option<&Path>) -> Publishing {
         let file = media.file();
-        let command = match self {
+        let mut command = match self {
             Publisher::Ffmpeg => ffmpeg_publishes(Tool::Ffmpeg, &file, url),
             Publisher::FfmpegCurrent => ffmpeg_publishes(Tool::FfmpegCurrent, &file, url),
             Publisher::Gstreamer => gstreamer_publishes(media, &file, url),
@@ -68,6 +73,7 @@ impl Publisher {
                 command
             }
         };
+        trust(&mut command, ca);
         Publishing {
             process: Process::start(format!("{self:?} publishing {media:?}"), command),
             publisher: self,
@@ -127,10 +133,15 @@ impl Player {
 
     /// Starts to play `url` into a file in `folder`.
     pub fn start(self, url: &str, folder: &Path) -> Playing {
+        self.start_trusting(url, folder, None)
+    }
+
+    /// The same for a program that believes the authorities in a file.
+    pub fn start_trusting(self, url: &str, folder: &Path, ca: Option<&Path>) -> Playing {
         static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let file = folder.join(format!("{number}-{self:?}.flv"));
-        let command = match self {
+        let mut command = match self {
             Player::Ffmpeg => ffmpeg_plays(Tool::Ffmpeg, url, &file),
             Player::FfmpegCurrent => ffmpeg_plays(Tool::FfmpegCurrent, url, &file),
             Player::Openrtmp => {
@@ -147,11 +158,13 @@ impl Player {
             Player::Gstreamer => {
                 let mut command = Tool::GstLaunch.command();
                 command.args(["-v", "rtmp2src", &format!("location={url}")]);
+                command.args(gstreamer_trusts(url));
                 command.args(["!", "identity", "silent=false", "!", "filesink"]);
                 command.arg(format!("location={}", file.display()));
                 command
             }
         };
+        trust(&mut command, ca);
         Playing {
             process: Process::start(format!("{self:?} playing {url}"), command),
             player: self,
@@ -248,19 +261,58 @@ pub fn publish_and_play(publisher: Publisher, media: Media, players: &[Player]) 
 /// # Panics
 /// As [`publish_and_play`].
 pub fn publish_and_ask(publisher: Publisher, media: Media, players: &[Player], query: &str) {
-    let server = Server::start();
+    pass_through(&Server::start(), publisher, media, players, query, None);
+}
+
+/// The same through a server of one's own, whose authority is in a file.
+///
+/// # Panics
+/// As [`publish_and_play`].
+pub fn pass_through(
+    server: &Server,
+    publisher: Publisher,
+    media: Media,
+    players: &[Player],
+    query: &str,
+    ca: Option<&Path>,
+) {
+    pass_through_at(
+        server,
+        &server.url(""),
+        publisher,
+        media,
+        players,
+        query,
+        ca,
+    );
+}
+
+/// The same where programs reach the server at another URL, through a proxy: `base` is all
+/// in front of the stream's path.
+///
+/// # Panics
+/// As [`publish_and_play`].
+pub fn pass_through_at(
+    server: &Server,
+    base: &str,
+    publisher: Publisher,
+    media: Media,
+    players: &[Player],
+    query: &str,
+    ca: Option<&Path>,
+) {
     let path = format!("live/{media:?}");
-    let url = server.url(&path);
+    let url = format!("{base}{path}");
     let folder = tempfile::tempdir().expect("a folder for what is played");
     if players.contains(&Player::Openrtmp) {
         // Building it may take longer than the stream lasts.
         openrtmp();
     }
-    let publishing = publisher.start(media, &url);
+    let publishing = publisher.start_trusting(media, &url, ca);
     server.wait_until_published(&path);
     let playing: Vec<Playing> = players
         .iter()
-        .map(|player| player.start(&format!("{url}{query}"), folder.path()))
+        .map(|player| player.start_trusting(&format!("{url}{query}"), folder.path(), ca))
         .collect();
     publishing.wait();
     for player in playing {
@@ -350,6 +402,19 @@ fn ffmpeg(tool: Tool) -> Command {
     command
 }
 
+/// Programs with OpenSSL, a current ffmpeg for one, take authorities from there.
+fn trust(command: &mut Command, ca: Option<&Path>) {
+    if let Some(file) = ca {
+        command.env("SSL_CERT_FILE", file);
+    }
+}
+
+/// GStreamer asks for a known authority unless it is told not to; ffmpeg does not.
+fn gstreamer_trusts(url: &str) -> Option<&'static str> {
+    url.starts_with("rtmps:")
+        .then_some("tls-validation-flags=0")
+}
+
 fn gstreamer_publishes(media: Media, file: &Path, url: &str) -> Command {
     let mut command = Tool::GstLaunch.command();
     command.args(["-m", "filesrc", &format!("location={}", file.display())]);
@@ -371,6 +436,7 @@ fn gstreamer_publishes(media: Media, file: &Path, url: &str) -> Command {
         "sync=true",
     ]);
     command.arg(format!("location={url}"));
+    command.args(gstreamer_trusts(url));
     if media != Media::AudioOnly {
         command.args(["d.video", "!", "queue", "!", "m.video"]);
     }

@@ -2,13 +2,13 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{Config, Event};
+use openrtmp_core::{AccessAction, Config, Event, ListenTransport};
 
 use crate::{Finished, Process};
 
@@ -21,6 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub struct Server {
     _running: openrtmp_core::Server,
     address: SocketAddr,
+    scheme: &'static str,
     events: Arc<Events>,
 }
 
@@ -47,17 +48,43 @@ impl Server {
             .on_event(move |event| told.push(event))
             .start()
             .expect("a server on a free port starts");
-        let address = running.addresses()[0];
+        let listener = running.listeners()[0];
+        let scheme = match listener.transport {
+            ListenTransport::Plain => "rtmp",
+            _ => "rtmps",
+        };
         Server {
             _running: running,
-            address,
+            address: listener.address,
+            scheme,
             events,
         }
     }
 
     /// URL of a stream, for example of the path `live/main`.
     pub fn url(&self, path: &str) -> String {
-        format!("rtmp://{}/{path}", self.address)
+        format!("{}://{}/{path}", self.scheme, self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until connections have been closed for a reason in which each of these parts
+    /// is.
+    pub fn wait_until_closed_for(&self, parts: &[&str]) {
+        self.events
+            .wait_for(&format!("an end for {parts:?}"), |events| {
+                let fits = |event: &Event| match event {
+                    Event::ConnectionClosed { reason, .. } => {
+                        let text = reason.to_string();
+                        parts.iter().all(|part| text.contains(part))
+                    }
+                    _ => false,
+                };
+                events.iter().any(fits)
+            });
     }
 
     /// Waits until a stream has a publisher.
@@ -85,6 +112,20 @@ impl Server {
             };
             count(events, joins) >= players
         });
+    }
+
+    /// The addresses from which this was granted, in their order.
+    pub fn granted_from(&self, action: AccessAction) -> Vec<IpAddr> {
+        let peer = |event: &Event| match event {
+            Event::Access {
+                action: of,
+                peer,
+                granted: true,
+                ..
+            } if *of == action => Some(peer.ip()),
+            _ => None,
+        };
+        self.events.lock().iter().filter_map(peer).collect()
     }
 
     /// Waits until a recording is complete.
@@ -187,12 +228,23 @@ fn is_unpublished(event: &Event, path: &str) -> bool {
 /// The `openrtmp` command, built now if it is not up to date: cargo builds the
 /// binaries of a package for that package's own tests only. Building takes as long as
 /// the machine needs, so it has no deadline.
-pub(crate) fn openrtmp() -> Command {
+///
+/// # Panics
+/// If it cannot be built.
+pub fn openrtmp() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
         command.args(["build", "--package", "openrtmp-cli", "--bin", "openrtmp"]);
+        // What cargo told this program about its package would have build scripts run
+        // again, and much be built again.
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&name);
+            }
+        }
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
         let built = command.output().expect("cargo can be started");
         let said = String::from_utf8_lossy(&built.stderr);

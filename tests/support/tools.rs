@@ -17,6 +17,26 @@ pub enum Tool {
     Rtmpdump,
     /// GStreamer's pipeline runner.
     GstLaunch,
+    /// The command of OpenSSL.
+    Openssl,
+    /// testssl.sh.
+    Testssl,
+    /// sslscan.
+    Sslscan,
+    /// HAProxy.
+    Haproxy,
+    /// stunnel.
+    Stunnel,
+    /// What checks text for Prometheus.
+    Promtool,
+    /// What reads JSON.
+    Jq,
+    /// What puts the files of logs aside.
+    Logrotate,
+    /// Pebble, an authority for certificates.
+    Pebble,
+    /// The name server that comes with it.
+    PebbleNames,
 }
 
 impl Tool {
@@ -31,6 +51,17 @@ impl Tool {
             Tool::FfmpegCurrent => Command::new(ffmpeg_current()),
             Tool::Rtmpdump => Command::new("rtmpdump"),
             Tool::GstLaunch => Command::new("gst-launch-1.0"),
+            Tool::Openssl => Command::new("openssl"),
+            Tool::Testssl => Command::new("testssl"),
+            Tool::Sslscan => Command::new("sslscan"),
+            // Debian has it where the users of a system do not look.
+            Tool::Haproxy => Command::new("/usr/sbin/haproxy"),
+            Tool::Stunnel => Command::new("stunnel4"),
+            Tool::Promtool => Command::new("promtool"),
+            Tool::Jq => Command::new("jq"),
+            Tool::Logrotate => Command::new("/usr/sbin/logrotate"),
+            Tool::Pebble => Command::new("pebble"),
+            Tool::PebbleNames => Command::new("pebble-challtestsrv"),
         }
     }
 }

@@ -11,12 +11,15 @@ use crate::measure::{FanOut, FanOutResult, IdleResult, IngestResult, fan_out, id
 use crate::players::Faults;
 use crate::server::{Contender, Running};
 use crate::stats::median;
+use crate::tls::Identity;
 
 /// What to measure of every contender.
 pub(crate) struct Plan {
     pub(crate) contenders: Vec<Contender>,
     pub(crate) rounds: usize,
     pub(crate) load: FanOut,
+    /// Players speak TLS.
+    pub(crate) tls: bool,
     /// Also idle connections and ingest, once per round, of the servers that do
     /// not merge writes: merging has no part in it.
     pub(crate) idle: Option<Duration>,
@@ -53,6 +56,7 @@ struct Row {
 const IDLE_CONNECTIONS: usize = 100;
 
 pub(crate) fn compare(plan: &Plan, progress: impl Fn(&str)) -> io::Result<Comparison> {
+    let identity = plan.tls.then(Identity::new).transpose()?;
     let contenders: Vec<_> = plan
         .contenders
         .iter()
@@ -61,7 +65,7 @@ pub(crate) fn compare(plan: &Plan, progress: impl Fn(&str)) -> io::Result<Compar
     let mut rows: Vec<Row> = contenders.iter().map(|c| Row::new(c.name())).collect();
     for round in 1..=plan.rounds {
         for (contender, row) in contenders.iter().zip(&mut rows) {
-            measure(contender, plan, row)?;
+            measure(contender, plan, identity.as_ref(), row)?;
             let last = row.fan_outs.last().map(FanOutResult::to_string);
             progress(&format!(
                 "round {round}, {}\n{}\n",
@@ -84,9 +88,14 @@ pub(crate) fn compare(plan: &Plan, progress: impl Fn(&str)) -> io::Result<Compar
     })
 }
 
-fn measure(contender: &Contender, plan: &Plan, row: &mut Row) -> io::Result<()> {
-    let running = Running::start(contender)?;
-    let result = fan_out(running.target(), Some(&running.process()), &plan.load)?;
+fn measure(
+    contender: &Contender,
+    plan: &Plan,
+    tls: Option<&Identity>,
+    row: &mut Row,
+) -> io::Result<()> {
+    let running = Running::start(contender, tls)?;
+    let result = fan_out(running.ends(), Some(&running.process()), &plan.load)?;
     row.fan_outs.push(result);
     drop(running);
     if !contender.writes_at_once() {
@@ -97,13 +106,13 @@ fn measure(contender: &Contender, plan: &Plan, row: &mut Row) -> io::Result<()> 
             (&mut row.idle_none, 0),
             (&mut row.idle_hundred, IDLE_CONNECTIONS),
         ] {
-            let running = Running::start(contender)?;
+            let running = Running::start(contender, tls)?;
             let process = running.process();
-            results.push(idle(running.target(), &process, connections, duration)?);
+            results.push(idle(running.ends(), &process, connections, duration)?);
         }
     }
     if let Some(duration) = plan.ingest {
-        let running = Running::start(contender)?;
+        let running = Running::start(contender, None)?;
         let process = running.process();
         row.ingests.push(ingest(
             running.target(),

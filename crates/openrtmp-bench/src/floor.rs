@@ -6,27 +6,39 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
+
+use crate::tls::Wire;
 
 const LISTENER: Token = Token(usize::MAX);
+const TLS_LISTENER: Token = Token(usize::MAX - 1);
 
 /// Slices of one vectored write.
 const SLICES: usize = 64;
 
 /// Serves until the publisher has come and gone. A connection says first what it
 /// is: `P` sends messages with their length (32 bits, little endian) before
-/// them; `S` gets them without it.
+/// them; `S` gets them without it. With `tls` it listens for that on another port too.
 pub(crate) fn serve(
     listen: SocketAddr,
     merge: Duration,
-    on_listening: impl FnOnce(SocketAddr),
+    tls: Option<Arc<ServerConfig>>,
+    on_listening: impl FnOnce(&[SocketAddr]),
 ) -> io::Result<()> {
     let mut poll = Poll::new()?;
-    let mut listener = TcpListener::bind(listen)?;
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
-    on_listening(listener.local_addr()?);
+    let mut addresses = Vec::new();
+    let mut listeners = Vec::new();
+    for token in [Some(LISTENER), tls.as_ref().map(|_| TLS_LISTENER)] {
+        let Some(token) = token else { continue };
+        let mut listener = TcpListener::bind(listen)?;
+        poll.registry()
+            .register(&mut listener, token, Interest::READABLE)?;
+        addresses.push(listener.local_addr()?);
+        listeners.push(listener);
+    }
+    on_listening(&addresses);
     let mut events = Events::with_capacity(1024);
     let mut peers: Vec<Peer> = Vec::new();
     let mut source = Source::default();
@@ -41,7 +53,11 @@ pub(crate) fn serve(
         }
         for event in &events {
             if event.token() == LISTENER {
-                accept(&listener, &poll, &mut peers)?;
+                accept(&listeners[0], None, &poll, &mut peers)?;
+                continue;
+            }
+            if event.token() == TLS_LISTENER {
+                accept(&listeners[1], tls.as_ref(), &poll, &mut peers)?;
                 continue;
             }
             let peer = &mut peers[event.token().0];
@@ -83,14 +99,19 @@ enum Role {
 }
 
 struct Peer {
-    stream: TcpStream,
+    stream: Wire,
     role: Role,
     queue: VecDeque<Arc<[u8]>>,
     /// Bytes of the first message that are sent.
     cursor: usize,
 }
 
-fn accept(listener: &TcpListener, poll: &Poll, peers: &mut Vec<Peer>) -> io::Result<()> {
+fn accept(
+    listener: &TcpListener,
+    tls: Option<&Arc<ServerConfig>>,
+    poll: &Poll,
+    peers: &mut Vec<Peer>,
+) -> io::Result<()> {
     loop {
         let mut stream = match listener.accept() {
             Ok((stream, _)) => stream,
@@ -102,7 +123,7 @@ fn accept(listener: &TcpListener, poll: &Poll, peers: &mut Vec<Peer>) -> io::Res
         let token = Token(peers.len());
         poll.registry().register(&mut stream, token, interest)?;
         peers.push(Peer {
-            stream,
+            stream: Wire::server(stream, tls)?,
             role: Role::Unknown,
             queue: VecDeque::new(),
             cursor: 0,
@@ -135,6 +156,11 @@ impl Peer {
     }
 
     fn flush(&mut self) {
+        // What TLS has taken is not sent yet.
+        if self.stream.wants_write() && (self.stream.flush().is_err() || self.stream.wants_write())
+        {
+            return;
+        }
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = self.queue.len().min(SLICES);
@@ -151,7 +177,8 @@ impl Peer {
             while self.queue.front().is_some_and(|f| self.cursor >= f.len()) {
                 self.cursor -= self.queue.pop_front().map_or(0, |f| f.len());
             }
-            if written < offered {
+            // TLS takes a part of a long message at once.
+            if self.stream.wants_write() || self.stream.is_plain() && written < offered {
                 return;
             }
         }

@@ -1,22 +1,28 @@
 //! Measures RTMP servers side by side and checks every frame they deliver, so that
 //! a fast wrong server cannot win. Linux: it reads `/proc`.
 
+mod attackers;
 mod compare;
 mod floor;
+mod handshakes;
 mod measure;
 mod payload;
 mod players;
 mod process;
 mod publisher;
+mod relays;
 mod server;
+mod siege;
 mod soak;
 mod stats;
 mod target;
+mod tls;
 
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser, Subcommand};
@@ -26,9 +32,10 @@ use serde::Serialize;
 use compare::Plan;
 use measure::FanOut;
 use process::Process;
-use server::{Contender, Running};
+use server::{Contender, Own, Running};
+use siege::Siege;
 use soak::Soak;
-use target::Target;
+use target::{Ends, Target};
 
 /// Measure RTMP servers.
 #[derive(Parser)]
@@ -98,10 +105,60 @@ enum Command {
         /// Also measure ingest, this many seconds; 0 does not.
         #[arg(long, default_value_t = 0)]
         ingest_seconds: u64,
+        /// Players speak TLS 1.3; nginx has its stream module before it.
+        #[arg(long)]
+        tls: bool,
+    },
+    /// Connections with TLS and the handshake of RTMP, one after the other: ours and,
+    /// where installed, nginx's stream module before nginx-rtmp.
+    Handshakes {
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Of each kind.
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
     },
     /// Our server under players, publishers and attackers that misbehave. Exits
     /// with 1 if anything was lost, or anything is left.
     Soak(SoakArguments),
+    /// Our server under each kind of attack in turn, beside a stream. Exits with 1 if
+    /// it held more than its limit of memory allows, or the stream lost a frame.
+    Siege {
+        /// Of each kind.
+        #[arg(long, default_value_t = 4)]
+        seconds: u64,
+        /// Attackers at once.
+        #[arg(long, default_value_t = 4)]
+        attackers: usize,
+        /// The server's limit of memory, MiB.
+        #[arg(long, default_value_t = 64)]
+        memory: u64,
+        #[arg(long, default_value_t = 1)]
+        workers: usize,
+        /// Kinds whose names begin so; all without it.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
+    /// Our server under complete handshakes with TLS, against a key of RSA, beside a
+    /// stream without TLS on the same worker.
+    TlsSiege {
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Clients at once.
+        #[arg(long, default_value_t = 4)]
+        attackers: usize,
+    },
+    /// A stream that is passed on to another server many times, beside one that as many
+    /// play.
+    Relays {
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        targets: u16,
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Of each.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
     /// Our server, until standard input ends; then it prints its numbers.
     Serve {
         #[arg(long, default_value = "127.0.0.1:0")]
@@ -115,6 +172,18 @@ enum Command {
         /// milliseconds.
         #[arg(long, default_value_t = 0)]
         grace: u64,
+        /// Keep the limits that the library has by default; without it one peer may do
+        /// what the machine can.
+        #[arg(long)]
+        limits: bool,
+        /// The limit of memory, MiB.
+        #[arg(long)]
+        memory: Option<usize>,
+        /// Pass every stream on to this URL; may be given more than once.
+        #[arg(long)]
+        push: Vec<String>,
+        #[command(flatten)]
+        tls: TlsArguments,
     },
     /// The bare TCP fan-out, until its publisher is gone.
     #[command(hide = true)]
@@ -123,7 +192,25 @@ enum Command {
         listen: SocketAddr,
         #[arg(long, default_value_t = 0)]
         coalesce: u64,
+        #[command(flatten)]
+        tls: TlsArguments,
     },
+}
+
+#[derive(Args)]
+struct TlsArguments {
+    /// PEM; listens for TLS on another port too.
+    #[arg(long, requires = "key")]
+    certificate: Option<PathBuf>,
+    /// Its key.
+    #[arg(long)]
+    key: Option<PathBuf>,
+}
+
+impl TlsArguments {
+    fn files(self) -> Option<(PathBuf, PathBuf)> {
+        self.certificate.zip(self.key)
+    }
 }
 
 #[derive(Args)]
@@ -203,7 +290,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let target = parse(&server.url)?;
             show(
                 json,
-                &measure::fan_out(&target, process.as_ref(), &load.load()?)?,
+                &measure::fan_out(&Ends::plain(target), process.as_ref(), &load.load()?)?,
             )
         }
         Command::Ingest {
@@ -229,15 +316,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             let duration = Duration::from_secs(seconds);
             show(
                 json,
-                &measure::idle(&parse(&url)?, &process, players, duration)?,
+                &measure::idle(&Ends::plain(parse(&url)?), &process, players, duration)?,
             )
         }
         Command::Floor { load, coalesce } => {
-            let running = Running::start(&Contender::Floor { merge_ms: coalesce })?;
+            let running = Running::start(&Contender::Floor { merge_ms: coalesce }, None)?;
             let process = running.process();
             show(
                 json,
-                &measure::fan_out(running.target(), Some(&process), &load.load()?)?,
+                &measure::fan_out(running.ends(), Some(&process), &load.load()?)?,
             )
         }
         Command::Compare {
@@ -247,6 +334,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             workers,
             idle_seconds,
             ingest_seconds,
+            tls,
         } => {
             let seconds = |n: u64| (n > 0).then(|| Duration::from_secs(n));
             let plan = Plan {
@@ -255,8 +343,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 load: load.load()?,
                 idle: seconds(idle_seconds),
                 ingest: seconds(ingest_seconds),
+                tls,
             };
             show(json, &compare::compare(&plan, progress)?)
+        }
+        Command::Handshakes { rounds, seconds } => {
+            let duration = Duration::from_secs(seconds);
+            show(json, &handshakes::run(rounds, duration, progress)?)
         }
         Command::Soak(arguments) => {
             let soak = Soak {
@@ -274,26 +367,79 @@ fn main() -> Result<(), Box<dyn Error>> {
                 false => std::process::exit(1),
             }
         }
+        Command::Siege {
+            seconds,
+            attackers,
+            memory,
+            workers,
+            only,
+        } => {
+            let siege = Siege {
+                only,
+                duration: Duration::from_secs(seconds),
+                attackers,
+                memory,
+                workers,
+            };
+            let result = siege::run(&siege, progress)?;
+            show(json, &result)?;
+            match result.is_good() {
+                true => Ok(()),
+                false => std::process::exit(1),
+            }
+        }
+        Command::TlsSiege { seconds, attackers } => {
+            let duration = Duration::from_secs(seconds);
+            show(json, &siege::handshakes(attackers, duration)?)
+        }
+        Command::Relays {
+            targets,
+            rounds,
+            seconds,
+        } => {
+            let (targets, duration) = (usize::from(targets), Duration::from_secs(seconds));
+            show(json, &relays::run(targets, rounds, duration, progress)?)
+        }
         Command::Serve {
             listen,
             workers,
             coalesce,
             grace,
+            limits,
+            memory,
+            push,
+            tls,
         } => {
-            let (merge, grace) = (
-                Duration::from_millis(coalesce),
-                Duration::from_millis(grace),
-            );
-            let metrics = server::serve(listen, workers, merge, grace, say_address)?;
+            let own = Own {
+                push,
+                tls: tls.files(),
+                listen,
+                workers,
+                merge: Duration::from_millis(coalesce),
+                grace: Duration::from_millis(grace),
+                limits,
+                memory: memory.map(|mebibytes| mebibytes << 20),
+            };
+            let metrics = server::serve(&own, say_addresses)?;
             // Whoever started this program may be gone.
             let _ = writeln!(io::stdout(), "{}", metrics.to_json());
             Ok(())
         }
-        Command::FloorServer { listen, coalesce } => Ok(floor::serve(
+        Command::FloorServer {
             listen,
-            Duration::from_millis(coalesce),
-            say_address,
-        )?),
+            coalesce,
+            tls,
+        } => {
+            let files = tls.files();
+            let tls = files.map(|(certificate, key)| tls::server(&certificate, &key));
+            let merge = Duration::from_millis(coalesce);
+            Ok(floor::serve(
+                listen,
+                merge,
+                tls.transpose()?,
+                say_addresses,
+            )?)
+        }
     }
 }
 
@@ -351,6 +497,7 @@ fn seed_of_the_clock() -> u64 {
 }
 
 /// Whoever started this program waits for the line.
-fn say_address(address: SocketAddr) {
-    let _ = writeln!(io::stdout(), "{address}");
+fn say_addresses(addresses: &[SocketAddr]) {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let _ = writeln!(io::stdout(), "{}", addresses.join(" "));
 }

@@ -12,7 +12,7 @@ use crate::players::{Faults, Players};
 use crate::process::{Process, thread_cpu};
 use crate::publisher::{Pace, Publisher};
 use crate::stats::Spread;
-use crate::target::Target;
+use crate::target::{Ends, Target};
 
 /// For connecting and for the first frame.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -81,15 +81,16 @@ pub(crate) struct Generator {
 
 /// Publishers and many players, in real time.
 pub(crate) fn fan_out(
-    target: &Target,
+    ends: &Ends,
     process: Option<&Process>,
     load: &FanOut,
 ) -> io::Result<FanOutResult> {
     let clock = Clock::start();
     let gop = (load.gop.as_secs_f64() * f64::from(load.fps)).round() as u64;
     let frames = Arc::new(Frames::new(load.bitrate, load.fps, gop));
-    let targets = target.streams(load.streams);
-    let mut players = Players::new(&targets, frames.clone(), clock)?;
+    let targets = ends.publish.streams(load.streams);
+    let played = ends.play.streams(load.streams);
+    let mut players = Players::new(&played, ends.tls.clone(), frames.clone(), clock)?;
     let start = || -> io::Result<Vec<Publisher>> {
         let pace = Pace::RealTime(load.fps);
         let publish = |target| Publisher::start(target, frames.clone(), clock, pace);
@@ -98,7 +99,7 @@ pub(crate) fn fan_out(
     let first = targets.len().min(load.players);
 
     // The first players make the server touch the code and memory that all share.
-    let (publishers, memory_before) = match target {
+    let (publishers, memory_before) = match ends.publish {
         Target::Rtmp(_) => {
             let publishers = start()?;
             players.join(first, 1, PATIENCE)?;
@@ -305,13 +306,14 @@ pub(crate) struct IdleResult {
 
 /// Players of a stream that is not there.
 pub(crate) fn idle(
-    target: &Target,
+    ends: &Ends,
     process: &Process,
     connections: usize,
     duration: Duration,
 ) -> io::Result<IdleResult> {
-    let target = target.with_stream("nothing-is-published-here");
-    let mut players = Players::new(&[target], Arc::new(Frames::new(0, 1, 1)), Clock::start())?;
+    let target = ends.play.with_stream("nothing-is-published-here");
+    let frames = Arc::new(Frames::new(0, 1, 1));
+    let mut players = Players::new(&[target], ends.tls.clone(), frames, Clock::start())?;
     // What the first connection brings in is shared by all.
     let first = connections.min(1);
     players.join(first, 1, PATIENCE)?;

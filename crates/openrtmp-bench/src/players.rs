@@ -11,10 +11,12 @@ use openrtmp_protocol::chunk::ChunkReader;
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{ClientEvent, ClientMode, ClientSession, MediaKind};
 use openrtmp_protocol::{Limits, Time};
+use rustls::ClientConfig;
 use serde::Serialize;
 
 use crate::payload::{Clock, Frames};
 use crate::target::{CHUNK_SIZE, Target, session};
+use crate::tls::Wire;
 
 /// Bytes read at once.
 const READ_BUFFER: usize = 256 * 1024;
@@ -26,6 +28,7 @@ const PLAY: &[u8] = b"\x02\x00\x04play";
 pub(crate) struct Players {
     /// What is played: each player takes the next one, from the first again.
     targets: Vec<Target>,
+    tls: Option<Arc<ClientConfig>>,
     address: SocketAddr,
     poll: Poll,
     events: Events,
@@ -106,7 +109,7 @@ pub(crate) enum Ending {
 }
 
 struct Player {
-    stream: TcpStream,
+    stream: Wire,
     inlet: Inlet,
     unsent: Vec<u8>,
     opened: u64,
@@ -133,6 +136,7 @@ impl Players {
     /// Players of these streams of one server.
     pub(crate) fn new(
         targets: &[Target],
+        tls: Option<Arc<ClientConfig>>,
         frames: Arc<Frames>,
         clock: Clock,
     ) -> io::Result<Players> {
@@ -140,6 +144,7 @@ impl Players {
         Ok(Players {
             address: first.address()?,
             targets: targets.to_vec(),
+            tls,
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             buffer: vec![0; READ_BUFFER],
@@ -184,7 +189,7 @@ impl Players {
             }
         };
         Ok(Player {
-            stream,
+            stream: Wire::client(stream, self.tls.as_ref())?,
             inlet,
             unsent,
             opened,
@@ -228,7 +233,7 @@ impl Players {
         let old = std::mem::replace(&mut self.players[index], new);
         self.retired.add(&old.verdict());
         if let Ending::Reset = ending {
-            socket2::SockRef::from(&old.stream).set_linger(Some(Duration::ZERO))?;
+            socket2::SockRef::from(old.stream.socket()).set_linger(Some(Duration::ZERO))?;
         }
         Ok(())
     }
@@ -430,10 +435,13 @@ impl Player {
             total += n as u64;
             self.input(&buffer[..n], clock.nanos(), context)?;
             self.transmit(clock.nanos())?;
-            if n < buffer.len() {
+            // TLS gives what it has of the records that came.
+            if n < buffer.len() && self.stream.is_plain() {
                 break;
             }
         }
+        // The handshake of TLS may have ended, before which nothing was taken.
+        self.flush()?;
         Ok(total)
     }
 
@@ -528,6 +536,12 @@ impl Player {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(()),
                 Err(e) => return Err(e),
+            }
+        }
+        if self.stream.wants_write() {
+            match self.stream.flush() {
+                Err(e) if e.kind() != io::ErrorKind::WouldBlock => return Err(e),
+                _ => {}
             }
         }
         // The bare fan-out answers nothing.

@@ -88,13 +88,13 @@ impl Publisher {
         pace: Pace,
         first: u64,
     ) -> io::Result<Publisher> {
-        let mut outlet = Outlet::connect(target)?;
+        let mut connection = Connection::connect(target)?;
         let shared = Arc::new(Shared::default());
         shared.sent.store(first, Ordering::Release);
         let theirs = shared.clone();
         let thread = std::thread::Builder::new()
             .name("publisher".into())
-            .spawn(move || publish(&mut outlet, &frames, clock, pace, &theirs))?;
+            .spawn(move || publish(&mut connection, &frames, clock, pace, &theirs))?;
         Ok(Publisher { shared, thread })
     }
 
@@ -135,7 +135,7 @@ impl Publisher {
 const STOPPED: u64 = 1 << 63;
 
 fn publish(
-    outlet: &mut Outlet,
+    connection: &mut Connection,
     frames: &Frames,
     clock: Clock,
     pace: Pace,
@@ -150,7 +150,7 @@ fn publish(
         cpu: Duration::ZERO,
     };
     let first = shared.sent.load(Ordering::Acquire);
-    outlet.send(0, frames.sequence_header())?;
+    connection.send(0, frames.sequence_header())?;
     let mut start = Instant::now();
     let cpu = thread_cpu();
     while !shared.stop.load(Ordering::Acquire) {
@@ -158,7 +158,7 @@ fn publish(
             let pause = Duration::from_millis(10);
             std::thread::sleep(pause);
             start += pause;
-            outlet.drain()?;
+            connection.drain()?;
             continue;
         }
         let due = match pace {
@@ -168,11 +168,11 @@ fn publish(
         std::thread::sleep(due.saturating_sub(start.elapsed()));
         done.lateness = done.lateness.max(start.elapsed().saturating_sub(due));
         frames.write(first + done.frames, clock.nanos(), &mut body);
-        done.bytes += outlet.send(due.as_millis() as u32, &body)? as u64;
+        done.bytes += connection.send(due.as_millis() as u32, &body)? as u64;
         done.frames += 1;
         shared.sent.store(first + done.frames, Ordering::Release);
         if matches!(pace, Pace::RealTime(_)) || done.frames.is_multiple_of(64) {
-            outlet.drain()?;
+            connection.drain()?;
         }
     }
     done.elapsed = start.elapsed();
@@ -184,21 +184,21 @@ fn publish(
             break ending;
         }
         std::thread::sleep(Duration::from_millis(1));
-        outlet.drain()?;
+        connection.drain()?;
     };
     match ending {
-        Ending::Goodbye => outlet.close(),
-        Ending::Vanish => outlet.leave()?,
+        Ending::Goodbye => connection.close(),
+        Ending::Vanish => connection.leave()?,
         Ending::Reset => {
             frames.write(next, clock.nanos(), &mut body);
-            outlet.break_off(done.elapsed.as_millis() as u32, &body)?;
+            connection.break_off(done.elapsed.as_millis() as u32, &body)?;
         }
     }
     Ok(done)
 }
 
 /// The connection frames are sent on.
-struct Outlet {
+struct Connection {
     stream: TcpStream,
     link: Link,
 }
@@ -210,8 +210,8 @@ enum Link {
     Floor(ChunkWriter),
 }
 
-impl Outlet {
-    fn connect(target: &Target) -> io::Result<Outlet> {
+impl Connection {
+    fn connect(target: &Target) -> io::Result<Connection> {
         let mut stream = TcpStream::connect_timeout(&target.address()?, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -229,7 +229,7 @@ impl Outlet {
                 Link::Floor(writer)
             }
         };
-        Ok(Outlet { stream, link })
+        Ok(Connection { stream, link })
     }
 
     /// Sends a video message; returns its bytes on the wire.

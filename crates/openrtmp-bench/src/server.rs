@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{Config, Metrics, Server};
+use openrtmp_core::{Config, Listen, Metrics, Pem, PushRule, Server};
 use openrtmp_protocol::RtmpUrl;
 use tempfile::TempDir;
 
 use crate::process::Process;
-use crate::target::Target;
+use crate::target::{Ends, Target};
+use crate::tls::Identity;
 
 const NGINX: &str = "/usr/sbin/nginx";
 const NGINX_RTMP: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Something to measure.
@@ -69,31 +71,42 @@ pub(crate) struct Running {
     child: Child,
     /// What our own programs say.
     says: Option<BufReader<ChildStdout>>,
-    target: Target,
+    ends: Ends,
     nginx: Option<TempDir>,
 }
 
 impl Running {
-    pub(crate) fn start(contender: &Contender) -> io::Result<Running> {
+    /// Starts one; if there is an identity, players speak TLS with it.
+    pub(crate) fn start(contender: &Contender, tls: Option<&Identity>) -> io::Result<Running> {
         match contender {
             Contender::OpenRtmp { workers, merge_ms } => {
                 let (workers, merge) = (workers.to_string(), merge_ms.to_string());
                 let arguments = ["serve", "--workers", &workers, "--coalesce", &merge];
-                Running::start_server(&arguments)
+                let (mut running, addresses) = start_own(&arguments, tls)?;
+                running.ends = ends(&addresses, |a| Target::Rtmp(url(a)), tls)?;
+                Ok(running)
             }
             Contender::Floor { merge_ms } => {
                 let merge = merge_ms.to_string();
-                let (mut running, address) = start_own(&["floor-server", "--coalesce", &merge])?;
-                running.target = Target::Floor(address);
+                let arguments = ["floor-server", "--coalesce", &merge];
+                let (mut running, addresses) = start_own(&arguments, tls)?;
+                running.ends = ends(&addresses, Target::Floor, tls)?;
                 Ok(running)
             }
-            Contender::Nginx { chunk_size } => start_nginx(*chunk_size),
+            Contender::Nginx { chunk_size } => start_nginx(*chunk_size, tls),
         }
     }
 
     /// This program as a server, with the arguments that make it one.
     pub(crate) fn start_server(arguments: &[&str]) -> io::Result<Running> {
-        Ok(start_own(arguments)?.0)
+        Ok(start_own(arguments, None)?.0)
+    }
+
+    /// The same, where TLS is spoken too.
+    pub(crate) fn start_server_with(arguments: &[&str], tls: &Identity) -> io::Result<Running> {
+        let (mut running, addresses) = start_own(arguments, Some(tls))?;
+        running.ends = ends(&addresses, |a| Target::Rtmp(url(a)), Some(tls))?;
+        Ok(running)
     }
 
     /// Tells our server to stop; what it says of itself before it does.
@@ -107,7 +120,11 @@ impl Running {
     }
 
     pub(crate) fn target(&self) -> &Target {
-        &self.target
+        &self.ends.publish
+    }
+
+    pub(crate) fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     pub(crate) fn process(&self) -> Process {
@@ -130,28 +147,60 @@ impl Drop for Running {
     }
 }
 
+/// How this program's own server is set.
+pub(crate) struct Own {
+    pub(crate) listen: SocketAddr,
+    pub(crate) workers: usize,
+    /// Merge writes over this time.
+    pub(crate) merge: Duration,
+    /// For the players of a stream whose publisher is gone.
+    pub(crate) grace: Duration,
+    /// Keep the limits that the library has by default.
+    pub(crate) limits: bool,
+    /// `limits.memory`, bytes.
+    pub(crate) memory: Option<usize>,
+    /// Where streams are passed on to.
+    pub(crate) push: Vec<String>,
+    /// Certificate and key, to listen for TLS too.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+}
+
 /// This program's own server, until standard input ends. Returns its numbers then.
 pub(crate) fn serve(
-    listen: SocketAddr,
-    workers: usize,
-    merge: Duration,
-    grace: Duration,
-    on_listening: impl FnOnce(SocketAddr),
+    own: &Own,
+    on_listening: impl FnOnce(&[SocketAddr]),
 ) -> Result<Metrics, Box<dyn std::error::Error>> {
     let mut config = Config::desktop();
-    config.listen = vec![listen.into()];
-    config.workers = workers;
-    config.queue.write_coalesce = merge;
+    let grace = own.grace;
+    config.listen = vec![own.listen.into()];
+    if let Some((certificate, key)) = &own.tls {
+        config.listen.push(Listen::from(own.listen).with_tls());
+        config.tls.certificate = Some(Pem::File(certificate.clone()));
+        config.tls.key = Some(Pem::File(key.clone()));
+    }
+    let rules = own.push.iter().map(|to| PushRule::new("*", to));
+    config.relay.push = rules.collect();
+    config.workers = own.workers;
+    config.queue.write_coalesce = own.merge;
     (config.streams.republish_grace, config.streams.goodbye_grace) = (grace, grace);
-    // What one publisher can do is what is measured.
-    (config.limits.connection_work, config.limits.message_rate) = (Duration::ZERO, 0);
-    config.limits.connections = 100_000;
-    config.limits.publisher_bitrate = 0;
-    config.limits.outgoing_bitrate = 0;
-    // Players of nothing stay.
-    config.rtmp.idle_timeout = Duration::from_secs(3600);
+    if !own.limits {
+        // What one publisher can do is what is measured.
+        (config.limits.connection_work, config.limits.message_rate) = (Duration::ZERO, 0);
+        config.limits.connections = 100_000;
+        (
+            config.limits.publishers,
+            config.limits.publishers_per_address,
+        ) = (1000, 1000);
+        config.limits.publisher_bitrate = 0;
+        config.limits.outgoing_bitrate = 0;
+        // Players of nothing stay.
+        config.rtmp.idle_timeout = Duration::from_secs(3600);
+    }
+    if let Some(memory) = own.memory {
+        config.limits.memory = memory;
+    }
     let server = Server::start(config)?;
-    on_listening(server.addresses()[0]);
+    on_listening(&server.addresses());
     io::copy(&mut io::stdin(), &mut io::sink())?;
     // Streams whose publisher has left are there until its grace is over.
     let end = Instant::now() + grace * 2;
@@ -164,10 +213,33 @@ pub(crate) fn serve(
     Ok(metrics)
 }
 
+/// The addresses that a server said it has: one, and another for TLS.
+fn ends(
+    addresses: &[SocketAddr],
+    target: impl Fn(SocketAddr) -> Target,
+    tls: Option<&Identity>,
+) -> io::Result<Ends> {
+    let mut targets = addresses.iter().map(|&address| target(address));
+    let publish = targets.next().ok_or(io::ErrorKind::InvalidData)?;
+    Ok(match tls {
+        None => Ends::plain(publish),
+        Some(identity) => Ends {
+            publish,
+            play: targets.next().ok_or(io::ErrorKind::InvalidData)?,
+            tls: Some(identity.client(true)?),
+        },
+    })
+}
+
 /// Starts this program with other arguments; it says where it listens.
-fn start_own(arguments: &[&str]) -> io::Result<(Running, SocketAddr)> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(arguments)
+fn start_own(arguments: &[&str], tls: Option<&Identity>) -> io::Result<(Running, Vec<SocketAddr>)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments);
+    if let Some(identity) = tls {
+        command.arg("--certificate").arg(identity.certificate());
+        command.arg("--key").arg(identity.key());
+    }
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -176,17 +248,18 @@ fn start_own(arguments: &[&str]) -> io::Result<(Running, SocketAddr)> {
     if let Some(says) = &mut says {
         says.read_line(&mut line)?;
     }
-    match line.trim().parse() {
-        Ok(address) => {
+    let addresses = line.split_whitespace().map(str::parse);
+    match addresses.collect::<Result<Vec<SocketAddr>, _>>() {
+        Ok(addresses) if !addresses.is_empty() => {
             let running = Running {
                 child,
                 says,
-                target: Target::Rtmp(url(address)),
+                ends: Ends::plain(Target::Rtmp(url(addresses[0]))),
                 nginx: None,
             };
-            Ok((running, address))
+            Ok((running, addresses))
         }
-        Err(_) => {
+        _ => {
             let _ = child.kill();
             let _ = child.wait();
             Err(io::Error::other("the server did not start"))
@@ -194,16 +267,40 @@ fn start_own(arguments: &[&str]) -> io::Result<(Running, SocketAddr)> {
     }
 }
 
-fn start_nginx(chunk_size: u32) -> io::Result<Running> {
+/// With its `stream` module before it, if TLS is asked for.
+fn start_nginx(chunk_size: u32, tls: Option<&Identity>) -> io::Result<Running> {
     let folder = tempfile::tempdir()?;
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let tls_address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let (module, before) = match tls {
+        None => (String::new(), String::new()),
+        Some(identity) => (
+            format!("load_module {NGINX_STREAM};\n"),
+            format!(
+                "stream {{\n\
+                 \x20 server {{\n\
+                 \x20   listen {tls_address} ssl;\n\
+                 \x20   ssl_certificate {};\n\
+                 \x20   ssl_certificate_key {};\n\
+                 \x20   ssl_protocols TLSv1.3;\n\
+                 \x20   ssl_session_cache shared:rtmps:10m;\n\
+                 \x20   proxy_pass {address};\n\
+                 \x20 }}\n\
+                 }}\n",
+                identity.certificate().display(),
+                identity.key().display()
+            ),
+        ),
+    };
     let configuration = format!(
         "load_module {NGINX_RTMP};\n\
+         {module}\
          daemon off;\n\
          worker_processes 1;\n\
          pid nginx.pid;\n\
          error_log error.log warn;\n\
          events {{ worker_connections 4096; }}\n\
+         {before}\
          rtmp {{\n\
          \x20 access_log off;\n\
          \x20 server {{\n\
@@ -218,7 +315,7 @@ fn start_nginx(chunk_size: u32) -> io::Result<Running> {
     let running = Running {
         child,
         says: None,
-        target: Target::Rtmp(url(address)),
+        ends: ends(&[address, tls_address], |a| Target::Rtmp(url(a)), tls)?,
         nginx: Some(folder),
     };
     let end = Instant::now() + START_PATIENCE;
@@ -242,6 +339,7 @@ fn nginx_command(folder: &TempDir) -> Command {
 fn url(address: SocketAddr) -> RtmpUrl {
     RtmpUrl {
         tls: false,
+        credentials: None,
         host: address.ip().to_string(),
         port: address.port(),
         app: "live".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use openrtmp_protocol::session::{ClientConfig, ClientMode, ClientSession};
 use openrtmp_protocol::{RtmpUrl, Time};
@@ -39,6 +40,14 @@ impl Target {
         }
     }
 
+    /// The name of the stream.
+    pub(crate) fn stream(&self) -> &str {
+        match self {
+            Target::Floor(_) => "",
+            Target::Rtmp(url) => &url.stream,
+        }
+    }
+
     /// The same server, another stream.
     pub(crate) fn with_stream(&self, name: &str) -> Target {
         match self {
@@ -47,6 +56,26 @@ impl Target {
                 stream: name.to_owned(),
                 ..url.clone()
             }),
+        }
+    }
+}
+
+/// Where a server is published to, and where it is played from.
+#[derive(Clone)]
+pub(crate) struct Ends {
+    pub(crate) publish: Target,
+    pub(crate) play: Target,
+    /// Players speak TLS.
+    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Ends {
+    /// One for both, without TLS.
+    pub(crate) fn plain(target: Target) -> Ends {
+        Ends {
+            play: target.clone(),
+            publish: target,
+            tls: None,
         }
     }
 }

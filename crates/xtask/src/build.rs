@@ -85,12 +85,16 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
 }
 
-/// Lints the library's crates for a target.
+/// Lints the library's crates for a target, and the command for Windows.
 fn check(target: &Target) -> Result<Done, Refusal> {
     let (mut command, _) = library::cargo_for(target, "clippy")?;
     command
         .args(["-p", "openrtmp-protocol", "-p", "openrtmp-core"])
-        .args(["-p", "openrtmp-capi", "--", "-D", "warnings"]);
+        .args(["-p", "openrtmp-capi", "-p", "openrtmp-jni"]);
+    if target.name.contains("windows") {
+        command.args(["-p", "openrtmp-cli"]);
+    }
+    command.args(["--", "-D", "warnings"]);
     if target.name.contains("android") {
         // It does not see the `const` in what the macro expands to there.
         command.args(["-A", "clippy::missing-const-for-thread-local"]);

@@ -9,6 +9,9 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::library::{self, Linker, Profile, Refusal, Target};
 use crate::{EXIT_SETUP, workspace};
 
+/// What ThreadSanitizer is told of the library.
+const SUPPRESSIONS: &str = "tsan.supp";
+
 /// What the user asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -68,9 +71,12 @@ fn place(built: &library::Built, prefix: &Path) -> io::Result<()> {
     let cmake = lib.join("cmake/openrtmp");
     let pkgconfig = lib.join("pkgconfig");
     let include = prefix.join("include");
-    for folder in [&cmake, &pkgconfig, &include] {
+    let share = prefix.join("share/openrtmp");
+    for folder in [&cmake, &pkgconfig, &include, &share] {
         fs::create_dir_all(folder)?;
     }
+    let suppressions = workspace::root().join("bindings").join(SUPPRESSIONS);
+    copy(&suppressions, &share.join(SUPPRESSIONS))?;
     for header in ["openrtmp.h", "openrtmp.hpp"] {
         let source = workspace::root().join("include").join(header);
         copy(&source, &include.join(header))?;

@@ -49,11 +49,11 @@ pub(crate) const TARGETS: &[Target] = &[
     },
     Target {
         name: "aarch64-linux-android",
-        shared: Shared::Ndk("aarch64-linux-android21-clang"),
+        shared: Shared::Ndk("aarch64-linux-android24-clang"),
     },
     Target {
         name: "x86_64-linux-android",
-        shared: Shared::Ndk("x86_64-linux-android21-clang"),
+        shared: Shared::Ndk("x86_64-linux-android24-clang"),
     },
     Target {
         name: "aarch64-apple-darwin",
@@ -170,6 +170,19 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
     cargo.args([command, "--target", target.name]);
     // Nobody debugs these here.
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    match target.shared {
+        // TLS has parts in C and assembly, and these systems' compilers come with their
+        // makers' kits.
+        Shared::Ndk(_) | APPLE => {
+            cargo.arg("--no-default-features");
+        }
+        // What those parts need of a C library is declared by any.
+        Shared::Nothing(_) => {
+            let variable = target.name.replace('-', "_");
+            cargo.env(format!("CC_{variable}"), "cc");
+        }
+        Shared::Native | Shared::Program(..) => {}
+    }
     match provide(target).map_err(Refusal::Unavailable)? {
         Std::Installed => {}
         Std::Source => {

@@ -13,15 +13,18 @@ mod bench;
 mod build;
 mod capi;
 mod coverage;
+mod deb;
 mod foreign;
 mod fuzz;
 mod install;
 mod instructions;
+mod kotlin;
 mod library;
 mod nightly;
 mod probe;
 mod runner;
 mod sanitize;
+mod service;
 mod sim;
 mod soak;
 mod steps;
@@ -57,12 +60,18 @@ Commands:
   build  Build the C library for other systems and compare its size to the budget
          --target T     one system, repeatable; --all: all there are
          --check        run clippy instead
+  deb    Make a Debian package of the command, below dist in the target folder; --debug
+         for the development profile
+  service   Install that package in a Debian tree that systemd runs, and look at all that a
+         service manager does with it (takes root)
   foreign   Run tests and the C example as programs of Windows, under wine, and of
          64-bit ARM Linux, under qemu
   wine PROGRAM [ARGUMENT...]   Run a Windows program in a Debian tree with wine,
          which is made below the target folder if it is not there (takes root)
   capi   Install the C library into the target folder, build programs against it
          with CMake and pkg-config, and run it under valgrind
+  kotlin Build the Kotlin and Java library, what the README shows of it and its
+         example, and test them on a Java virtual machine; takes Maven
   sanitize  The tests again under loom, Miri, AddressSanitizer, ThreadSanitizer
          --only CHECK   one of loom, miri, asan, tsan; repeatable
          --quick        what `test` runs of it
@@ -118,10 +127,13 @@ fn main() -> ExitCode {
         },
         "coverage" if options.is_empty() => coverage::run(),
         "capi" if options.is_empty() => capi::run(),
+        "kotlin" if options.is_empty() => kotlin::run(),
         "fuzz" => match fuzz::Options::parse(options) {
             Ok(options) => fuzz::run(&options),
             Err(message) => refuse(&message),
         },
+        "deb" => deb::run(options),
+        "service" if options.is_empty() => service::run(),
         "foreign" if options.is_empty() => foreign::run(),
         "wine" if !options.is_empty() => wine::run(options),
         "help" | "--help" | "-h" => {

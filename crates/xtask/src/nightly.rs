@@ -48,6 +48,7 @@ pub(crate) fn run(program: &str) -> Command {
     command.args(["run", "nightly", program]);
     // Cargo's own, for this toolchain.
     command.env_remove("CARGO").env_remove("RUSTC");
+    workspace::as_by_hand(&mut command);
     command
 }
 

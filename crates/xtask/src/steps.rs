@@ -23,6 +23,8 @@ pub(crate) enum Tier {
     Quick,
     /// When everything is asked for.
     All,
+    /// When it is named: with it, everything would take more than an hour.
+    Named,
 }
 
 /// One call of cargo.
@@ -174,11 +176,33 @@ pub(crate) const STEPS: &[Step] = &[
                     "interop_rtmpdump",
                     "--test",
                     "interop_streams",
+                    "--test",
+                    "interop_users",
                     "--",
                     "--test-threads=4",
                 ],
             },
         ],
+        environment: &[],
+    },
+    Step {
+        name: "qr",
+        what: "the server's URL as a picture, read by zbar",
+        tier: Tier::Quick,
+        minutes: 1,
+        fetches: &[],
+        runs: &[Run {
+            needs: &[Tool::Zbar],
+            cargo: &[
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--features",
+                FEATURES,
+                "--test",
+                "interop_qr",
+            ],
+        }],
         environment: &[],
     },
     Step {
@@ -203,6 +227,216 @@ pub(crate) const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "relays",
+        what: "streams passed on and fetched, through nginx with its RTMP module too, by stunnel as well",
+        tier: Tier::All,
+        minutes: 1,
+        fetches: &["a current FFmpeg from PyPI, 70 MB, which takes python3-pip"],
+        runs: &[Run {
+            needs: &[
+                Tool::Ffmpeg,
+                Tool::FfmpegCurrent,
+                Tool::Rtmpdump,
+                Tool::NginxRtmp,
+                Tool::Stunnel,
+            ],
+            cargo: &[
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--features",
+                FEATURES,
+                "--test",
+                "interop_relays",
+            ],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "callback",
+        what: "HTTP servers asked who may publish: nginx and Python's",
+        tier: Tier::All,
+        minutes: 2,
+        fetches: &["a current FFmpeg from PyPI, 70 MB, which takes python3-pip"],
+        runs: &[Run {
+            needs: &[
+                Tool::Ffmpeg,
+                Tool::FfmpegCurrent,
+                Tool::NginxRtmp,
+                Tool::Pip,
+            ],
+            cargo: &[
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--features",
+                FEATURES,
+                "--test",
+                "callback_programs",
+            ],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "proxy",
+        what: "peers behind HAProxy and stunnel, by the PROXY protocol",
+        tier: Tier::All,
+        minutes: 1,
+        fetches: &["a current FFmpeg from PyPI, 70 MB, which takes python3-pip"],
+        runs: &[Run {
+            needs: &[
+                Tool::Ffmpeg,
+                Tool::FfmpegCurrent,
+                Tool::Haproxy,
+                Tool::Stunnel,
+            ],
+            cargo: &[
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--features",
+                FEATURES,
+                "--test",
+                "interop_proxy",
+            ],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "tls",
+        what: "RTMPS with FFmpeg, GStreamer, OpenSSL, testssl.sh and sslscan",
+        tier: Tier::All,
+        minutes: 3,
+        fetches: &["a current FFmpeg from PyPI, 70 MB, which takes python3-pip"],
+        runs: &[
+            Run {
+                needs: &[
+                    Tool::Ffmpeg,
+                    Tool::FfmpegCurrent,
+                    Tool::Gstreamer,
+                    Tool::GlibNetworking,
+                    Tool::Openssl,
+                ],
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    FEATURES,
+                    "--test",
+                    "tls_programs",
+                    "--",
+                    "--test-threads=4",
+                ],
+            },
+            Run {
+                needs: &[Tool::Testssl, Tool::Sslscan],
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    FEATURES,
+                    "--test",
+                    "tls_scanners",
+                ],
+            },
+        ],
+        environment: &[],
+    },
+    Step {
+        name: "acme",
+        what: "certificates from Pebble, an authority that gives them by itself",
+        tier: Tier::All,
+        minutes: 3,
+        fetches: &[],
+        runs: &[
+            Run {
+                needs: AUTHORITY,
+                cargo: &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
+            },
+            Run {
+                needs: AUTHORITY,
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    FEATURES,
+                    "--test",
+                    "acme",
+                    "--",
+                    "--test-threads=4",
+                ],
+            },
+        ],
+        environment: &[],
+    },
+    Step {
+        name: "metrics",
+        what: "the text for Prometheus, looked at by promtool",
+        tier: Tier::All,
+        minutes: 2,
+        fetches: &[],
+        runs: &[
+            Run {
+                needs: &[Tool::Promtool],
+                cargo: &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
+            },
+            Run {
+                needs: &[Tool::Promtool],
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    FEATURES,
+                    "--test",
+                    "metrics",
+                ],
+            },
+        ],
+        environment: &[],
+    },
+    Step {
+        name: "kotlin",
+        what: "the Kotlin and Java library, on a Java virtual machine, with FFmpeg",
+        tier: Tier::Named,
+        minutes: 5,
+        fetches: &["Kotlin's compiler and libraries with Maven, 95 MB below the target folder"],
+        runs: &[Run {
+            needs: &[Tool::Jdk, Tool::Maven, Tool::Ffmpeg],
+            cargo: &["xtask", "kotlin"],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "logs",
+        what: "the log of the command, read by jq and put aside by logrotate",
+        tier: Tier::All,
+        minutes: 2,
+        fetches: &[],
+        runs: &[
+            Run {
+                needs: &[Tool::Jq, Tool::Logrotate],
+                cargo: &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
+            },
+            Run {
+                needs: &[Tool::Jq, Tool::Logrotate],
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    FEATURES,
+                    "--test",
+                    "log_programs",
+                ],
+            },
+        ],
+        environment: &[],
+    },
+    Step {
         name: "cross",
         what: "the C library's crates linted for every system",
         tier: Tier::All,
@@ -218,18 +452,23 @@ pub(crate) const STEPS: &[Step] = &[
         name: "size",
         what: "the shared library as it is shipped, against its size budget",
         tier: Tier::All,
-        minutes: 4,
+        minutes: 3,
         fetches: &[],
         runs: &[Run {
             needs: CROSS,
-            cargo: &[
-                "xtask",
-                "build",
-                "--target",
-                "x86_64-unknown-linux-gnu",
-                "--target",
-                "x86_64-pc-windows-gnu",
-            ],
+            cargo: &["xtask", "build", "--target", "x86_64-unknown-linux-gnu"],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "service",
+        what: "the Debian package under a systemd: watched, on its sockets, locked in, purged",
+        tier: Tier::Named,
+        minutes: 4,
+        fetches: &["a Debian tree with systemd, 300 MB below the target folder"],
+        runs: &[Run {
+            needs: &[Tool::Debootstrap, Tool::Nspawn],
+            cargo: &["xtask", "service"],
         }],
         environment: &[],
     },
@@ -275,6 +514,9 @@ pub(crate) const STEPS: &[Step] = &[
     },
 ];
 
+/// What gives certificates, and looks at them.
+const AUTHORITY: &[Tool] = &[Tool::Pebble, Tool::Openssl];
+
 /// What publishes and plays in the interop tests.
 const STREAMING: &[Tool] = &[
     Tool::Ffmpeg,
@@ -285,6 +527,11 @@ const STREAMING: &[Tool] = &[
 
 /// Commands of the same kind that take too long for either tier, with their minutes.
 pub(crate) const BY_HAND: &[(&str, u32, &str)] = &[
+    (
+        "cargo xtask build --all",
+        20,
+        "the shared library for every system, against its size budget",
+    ),
     (
         "cargo xtask sim --seeds 2000",
         15,
@@ -360,6 +607,6 @@ mod tests {
 
     #[test]
     fn what_always_runs_comes_first() {
-        assert!(STEPS.is_sorted_by_key(|step| step.tier == Tier::All));
+        assert!(STEPS.is_sorted_by_key(|step| step.tier != Tier::Quick));
     }
 }

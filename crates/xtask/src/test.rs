@@ -46,7 +46,7 @@ impl Options {
 
     fn wants(&self, step: &Step) -> bool {
         match self.only.as_slice() {
-            [] => self.all || step.tier == Tier::Quick,
+            [] => step.tier == Tier::Quick || self.all && step.tier == Tier::All,
             names => names.iter().any(|name| name == step.name),
         }
     }
@@ -135,8 +135,16 @@ fn list() -> String {
             "cargo xtask test --all",
             "the above and these; installs and downloads what is missing",
         ),
+        (
+            Tier::Named,
+            "cargo xtask test --all --only STEP",
+            "one of the above or these, each of which is long",
+        ),
     ] {
-        let included = |step: &&Step| step.tier == Tier::Quick || tier == Tier::All;
+        let included = |step: &&Step| match tier {
+            Tier::Quick | Tier::Named => step.tier == tier,
+            Tier::All => step.tier != Tier::Named,
+        };
         let steps = STEPS.iter().filter(included).map(|step| step.minutes);
         let installing = if tier == Tier::All { INSTALLING } else { 0 };
         let total = steps.sum::<u32>() + installing;
@@ -201,7 +209,11 @@ fn run_step(step: &Step, missing: &[Tool], install: bool) -> StepResult {
         command
             .args(run.cargo)
             .envs(step.environment.iter().copied());
-        if !install {
+        if install {
+            // Everything is built once and not again: what would speed up the next
+            // build of it is as large as what is built.
+            command.env("CARGO_INCREMENTAL", "0");
+        } else {
             command.env(tools::NO_INSTALL, "1");
         }
         outcome.add(runner::run(command).unwrap_or_else(|error| {
@@ -334,7 +346,9 @@ mod tests {
 
     #[test]
     fn steps_run_by_their_tier_unless_some_are_named() {
-        assert_eq!(wanted(&["--all"]).len(), STEPS.len());
+        let named = STEPS.iter().filter(|step| step.tier == Tier::Named);
+        assert_eq!(wanted(&["--all"]).len() + named.count(), STEPS.len());
+        assert_eq!(wanted(&["--all", "--only", "service"]), ["service"]);
         let quick = wanted(&[]);
         assert!(quick.contains(&"test") && !quick.contains(&"foreign"));
         for all in [&[][..], &["--all"]] {

@@ -19,6 +19,28 @@ pub(crate) enum Tool {
     FfmpegCurrent,
     Rtmpdump,
     Gstreamer,
+    /// nginx with its RTMP module.
+    NginxRtmp,
+    /// TLS for programs that speak none.
+    Stunnel,
+    /// TLS for GStreamer.
+    GlibNetworking,
+    Openssl,
+    /// Scanners for weaknesses of TLS.
+    Testssl,
+    Sslscan,
+    /// A proxy that says for whom it connects.
+    Haproxy,
+    /// An authority that gives certificates by itself.
+    Pebble,
+    /// What checks text for Prometheus.
+    Promtool,
+    /// Reads pictures of QR codes.
+    Zbar,
+    /// What reads JSON.
+    Jq,
+    /// What puts the files of logs aside.
+    Logrotate,
     /// Fetches and unpacks the wheel that carries the current ffmpeg.
     Pip,
     /// Compilers of C and C++, with the sanitizers.
@@ -26,13 +48,19 @@ pub(crate) enum Tool {
     Cmake,
     PkgConfig,
     Valgrind,
-    /// Makes the tree that wine runs in.
+    /// Makes the trees that wine and systemd run in.
     Debootstrap,
+    /// Boots the one of them that systemd runs in.
+    Nspawn,
     /// Linkers of other systems.
     Mingw,
     Aarch64Gcc,
     /// Runs programs of 64-bit ARM.
     Qemu,
+    /// Compiles and runs Java.
+    Jdk,
+    /// Builds the Kotlin library, and fetches what that takes.
+    Maven,
 }
 
 /// What a tool is called, what brings it, and how it is tried.
@@ -130,6 +158,66 @@ impl Tool {
                     "#,
                 ),
             ),
+            Tool::NginxRtmp => entry(
+                "nginx with its RTMP module",
+                Source::Packages(&["nginx-light", "libnginx-mod-rtmp"]),
+                Probe::Script("nginx -v && ls /usr/lib/nginx/modules/ngx_rtmp_module.so"),
+            ),
+            Tool::Stunnel => entry(
+                "stunnel",
+                Source::Packages(&["stunnel4"]),
+                Probe::Script("stunnel -version 2>&1 | grep -q OpenSSL"),
+            ),
+            Tool::GlibNetworking => entry(
+                "GStreamer's TLS",
+                Source::Packages(&["glib-networking", "ca-certificates"]),
+                Probe::Script("ls /usr/lib/*/gio/modules/libgio*tls*.so"),
+            ),
+            Tool::Openssl => entry(
+                "OpenSSL's command",
+                Source::Packages(&["openssl"]),
+                Probe::Script("openssl s_client -help 2>&1 | grep -q -e -tls1_3"),
+            ),
+            Tool::Haproxy => entry(
+                "HAProxy",
+                Source::Packages(&["haproxy"]),
+                Probe::Script("/usr/sbin/haproxy -v"),
+            ),
+            Tool::Testssl => entry(
+                "testssl.sh",
+                Source::Packages(&["testssl.sh"]),
+                Probe::Script("testssl --version | grep -q testssl"),
+            ),
+            Tool::Sslscan => entry(
+                "sslscan",
+                Source::Packages(&["sslscan"]),
+                Probe::Script("sslscan --version | grep -q OpenSSL"),
+            ),
+            Tool::Pebble => entry(
+                "Pebble",
+                Source::Packages(&["pebble"]),
+                Probe::Script("command -v pebble pebble-challtestsrv"),
+            ),
+            Tool::Promtool => entry(
+                "promtool",
+                Source::Packages(&["prometheus"]),
+                Probe::Script("echo 'up 1' | promtool check metrics || test $? = 3"),
+            ),
+            Tool::Zbar => entry(
+                "zbarimg",
+                Source::Packages(&["zbar-tools"]),
+                Probe::Script("zbarimg --version"),
+            ),
+            Tool::Jq => entry(
+                "jq",
+                Source::Packages(&["jq"]),
+                Probe::Script("echo '{\"a\": 1}' | jq -e '.a == 1'"),
+            ),
+            Tool::Logrotate => entry(
+                "logrotate",
+                Source::Packages(&["logrotate"]),
+                Probe::Script("/usr/sbin/logrotate --version"),
+            ),
             Tool::Pip => entry(
                 "pip",
                 Source::Packages(&["python3-pip", "ca-certificates"]),
@@ -148,6 +236,7 @@ impl Tool {
                     echo 'int main(void) { return 0; }' > probe.c
                     ${CC:-cc} -std=c99 -fsanitize=address,undefined probe.c -o probe_c
                     ./probe_c
+                    ${CC:-cc} -std=c99 -fsanitize=thread probe.c -o probe_t
                     echo '#include <vector>' > probe.cpp
                     echo 'int main() { return int(std::vector<int>().size()); }' >> probe.cpp
                     ${CXX:-c++} -std=c++17 -fsanitize=address,undefined probe.cpp -o probe_cpp
@@ -203,6 +292,11 @@ impl Tool {
                     "#,
                 ),
             ),
+            Tool::Nspawn => entry(
+                "systemd-nspawn",
+                Source::Packages(&["systemd-container"]),
+                Probe::Script("command -v systemd-nspawn dpkg-deb"),
+            ),
             Tool::Mingw => entry(
                 "a compiler for Windows",
                 Source::Packages(&["gcc-mingw-w64-x86-64"]),
@@ -236,6 +330,22 @@ impl Tool {
                         --list ./libc.so.6
                     "#,
                 ),
+            ),
+            Tool::Jdk => entry(
+                "a Java development kit",
+                Source::Packages(&["default-jdk-headless"]),
+                Probe::Script(
+                    r#"
+                    echo 'class Probe { public static void main(String[] a) {} }' > Probe.java
+                    javac --release 11 Probe.java
+                    java Probe
+                    "#,
+                ),
+            ),
+            Tool::Maven => entry(
+                "Maven",
+                Source::Packages(&["maven", "ca-certificates"]),
+                Probe::Script("mvn -version"),
             ),
         }
     }
@@ -457,22 +567,37 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 15] = [
+    const ALL: [Tool; 30] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
         Tool::FfmpegCurrent,
         Tool::Rtmpdump,
         Tool::Gstreamer,
+        Tool::NginxRtmp,
+        Tool::Stunnel,
+        Tool::GlibNetworking,
+        Tool::Openssl,
+        Tool::Testssl,
+        Tool::Sslscan,
+        Tool::Haproxy,
+        Tool::Pebble,
+        Tool::Promtool,
+        Tool::Zbar,
+        Tool::Jq,
+        Tool::Logrotate,
         Tool::Pip,
         Tool::Cxx,
         Tool::Cmake,
         Tool::PkgConfig,
         Tool::Valgrind,
         Tool::Debootstrap,
+        Tool::Nspawn,
         Tool::Mingw,
         Tool::Aarch64Gcc,
         Tool::Qemu,
+        Tool::Jdk,
+        Tool::Maven,
     ];
 
     #[test]

@@ -109,12 +109,12 @@ fn inside(tree: &Path, folder: &Path) -> Result<Command, String> {
     Ok(command)
 }
 
-fn as_root(words: &[&str]) -> Result<(), String> {
+pub(crate) fn as_root(words: &[&str]) -> Result<(), String> {
     let (program, arguments) = words.split_first().ok_or("no command")?;
     succeed(root_command(program)?.args(arguments))
 }
 
-fn root_command(program: &str) -> Result<Command, String> {
+pub(crate) fn root_command(program: &str) -> Result<Command, String> {
     let prefix = tools::root_prefix().ok_or("it takes root, or sudo that asks for no password")?;
     let mut words = prefix.iter().copied().chain([program]);
     let mut command = Command::new(words.next().ok_or("no command")?);

@@ -26,5 +26,18 @@ pub(crate) fn cargo() -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
     command.current_dir(root());
+    as_by_hand(&mut command);
     command
+}
+
+/// Cargo tells the programs that it runs about their package, and some build scripts are
+/// run again when that changes: a cargo within a cargo would build much anew.
+pub(crate) fn as_by_hand(cargo: &mut Command) {
+    for (name, _) in env::vars_os() {
+        let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        let text = name.to_string_lossy();
+        if of_package.iter().any(|prefix| text.starts_with(prefix)) {
+            cargo.env_remove(&name);
+        }
+    }
 }

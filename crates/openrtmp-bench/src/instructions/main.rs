@@ -177,6 +177,7 @@ impl Rig {
     fn arrive(&mut self, mode: ClientMode) -> Client {
         let url = RtmpUrl {
             tls: false,
+            credentials: None,
             host: "localhost".to_owned(),
             port: 1935,
             app: "live".to_owned(),

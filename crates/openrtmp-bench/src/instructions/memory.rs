@@ -129,6 +129,10 @@ impl Platform for Memory {
         SystemTime::UNIX_EPOCH
     }
 
+    fn local_offset(&self, _: i64) -> i32 {
+        0
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
         bytes.fill(0x5A);
         Ok(())

@@ -21,6 +21,7 @@ use crate::payload::mix;
 use crate::players::Faults;
 use crate::process::Process;
 use crate::server::Running;
+use crate::siege;
 use growth::{Growth, Sample};
 use stage::{Stage, Tally};
 
@@ -37,6 +38,9 @@ const CLOSING_PATIENCE: Duration = Duration::from_secs(40);
 /// Runs shorter than this do not judge growth: the noise of an allocator is larger
 /// than what it would grow.
 const JUDGED_FROM: Duration = Duration::from_secs(600);
+
+/// The server's limit of memory, MiB.
+const MEMORY: u64 = 256;
 
 /// MiB an hour.
 const GROWTH_LIMIT: f64 = 1.0;
@@ -67,6 +71,8 @@ pub(crate) struct SoakResult {
     /// Of the server's resident memory, after warming up.
     growth: Growth,
     growth_is_judged: bool,
+    /// The most that its resident memory grew by at all, MiB.
+    most: f64,
     descriptors: Descriptors,
     left: Left,
     /// Empty if all is well.
@@ -94,10 +100,20 @@ struct Left {
 
 /// Runs it. `progress` is told every minute.
 pub(crate) fn run(soak: &Soak, progress: impl Fn(&str)) -> io::Result<SoakResult> {
-    let workers = soak.workers.to_string();
-    let mut running = Running::start_server(&["serve", "--workers", &workers, "--grace", "3000"])?;
+    let (workers, memory) = (soak.workers.to_string(), MEMORY.to_string());
+    let mut running = Running::start_server(&[
+        "serve",
+        "--workers",
+        &workers,
+        "--grace",
+        "3000",
+        "--limits",
+        "--memory",
+        &memory,
+    ])?;
     let process = running.process();
     let before = process.descriptors();
+    let at_start = Sample::of(&process, Duration::ZERO).mebibytes;
     progress(&format!("seed {}", soak.seed));
 
     let mut stages = Vec::new();
@@ -139,6 +155,7 @@ pub(crate) fn run(soak: &Soak, progress: impl Fn(&str)) -> io::Result<SoakResult
         faults: Faults::default(),
         growth: Growth::of(&samples, warm_up(soak.duration)),
         growth_is_judged: soak.duration >= JUDGED_FROM,
+        most: samples.iter().map(|s| s.mebibytes).fold(at_start, f64::max) - at_start,
         descriptors: Descriptors {
             before,
             most: samples.iter().map(|s| s.descriptors).max().unwrap_or(0),
@@ -246,6 +263,11 @@ impl SoakResult {
             internal_errors == 0,
             format!("{internal_errors} panics were caught in the server"),
         );
+        let allowed = siege::allowed(MEMORY);
+        check(
+            self.most <= allowed,
+            format!("{:.1} MiB were held, {allowed:.1} are allowed", self.most),
+        );
         check(
             !self.growth_is_judged || self.growth.low <= GROWTH_LIMIT,
             format!("memory grows by more than {GROWTH_LIMIT} MiB/h"),
@@ -270,6 +292,12 @@ impl fmt::Display for SoakResult {
             }
         )?;
         writeln!(f, "memory   {}", self.growth)?;
+        writeln!(
+            f,
+            "         grew by {:.1} MiB at most, {:.1} allowed",
+            self.most,
+            siege::allowed(MEMORY)
+        )?;
         if !self.growth_is_judged {
             writeln!(f, "         not judged: too short a run to tell growth")?;
         }

@@ -5,9 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use openrtmp_attacks::Kind;
 use serde::Serialize;
 
 use super::strangers::Strangers;
+use crate::attackers::Attackers;
 use crate::payload::{Clock, Frames, mix};
 use crate::players::{self, Faults, Gap, Players};
 use crate::publisher::{self, Pace, Publisher};
@@ -30,6 +32,9 @@ const LONGEST_STALL: usize = 20_000;
 
 /// The longest that a player is flooding, milliseconds.
 const LONGEST_FLOOD: usize = 2_000;
+
+/// The longest that one attacks, milliseconds.
+const LONGEST_ATTACK: usize = 1_000;
 
 /// Garbage written at once.
 const FLOOD: usize = 16 * 1024;
@@ -82,6 +87,7 @@ pub(super) struct Tally {
     publishers_cut: u64,
     publishers_paused: u64,
     strangers: u64,
+    attacks: u64,
 }
 
 impl Tally {
@@ -93,6 +99,7 @@ impl Tally {
         self.publishers_cut += other.publishers_cut;
         self.publishers_paused += other.publishers_paused;
         self.strangers += other.strangers;
+        self.attacks += other.attacks;
     }
 }
 
@@ -101,14 +108,15 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} players killed, {} stalled, {} flooding; {} publishers ended, {} cut, {} paused; \
-             {} strangers",
+             {} strangers, {} attacks",
             self.players_killed,
             self.players_stalled,
             self.players_flooding,
             self.publishers_ended,
             self.publishers_cut,
             self.publishers_paused,
-            self.strangers
+            self.strangers,
+            self.attacks
         )
     }
 }
@@ -134,6 +142,9 @@ pub(super) struct Stage {
     /// What was published, connection by connection.
     publications: Vec<Publication>,
     strangers: Strangers,
+    /// Who attacks, until when.
+    attackers: Attackers,
+    attacked_until: Option<Instant>,
     /// Players that have to be replaced, and when.
     abused: Vec<Abused>,
     random: Random,
@@ -174,8 +185,10 @@ impl Stage {
         let frames = Arc::new(Frames::new(bitrate, FRAMES_PER_SECOND, GOP));
         let clock = Clock::start();
         let mut stage = Stage {
-            players: Players::new(std::slice::from_ref(target), frames.clone(), clock)?,
+            players: Players::new(std::slice::from_ref(target), None, frames.clone(), clock)?,
             strangers: Strangers::of(target.address()?),
+            attackers: Attackers::of(target.address()?, target.stream()),
+            attacked_until: None,
             publisher: On::Leave(Instant::now()),
             publications: Vec::new(),
             target: target.clone(),
@@ -209,6 +222,10 @@ impl Stage {
         self.players.run_for(TURN)?;
         self.strangers.look()?;
         let now = Instant::now();
+        match self.attacked_until {
+            Some(until) if until > now => self.attackers.press(),
+            _ => self.attackers.leave(),
+        }
         match &mut self.publisher {
             On::Leave(until) if *until <= now => self.publish()?,
             On::Air(publisher, paused) if paused.is_some_and(|until| until <= now) => {
@@ -239,6 +256,7 @@ impl Stage {
             25..35 => self.stall_player(),
             35..50 => self.flood(),
             50..54 => self.disturb_publisher(),
+            54..64 => self.attack(),
             _ => {
                 self.tally.strangers += 1;
                 self.strangers.come(&mut self.random)
@@ -288,6 +306,16 @@ impl Stage {
         let garbage = self.random.bytes(FLOOD);
         self.players.flood(player, &garbage);
         self.abuse(player, true, LONGEST_FLOOD);
+        Ok(())
+    }
+
+    /// One more attacks, beside those that do already.
+    fn attack(&mut self) -> io::Result<()> {
+        self.tally.attacks += 1;
+        let kind = Kind::ALL[self.random.below(Kind::ALL.len())];
+        self.attacked_until = Some(Instant::now() + self.random.millis(LONGEST_ATTACK));
+        // A server that has all the connections it wants refuses.
+        let _ = self.attackers.come(kind);
         Ok(())
     }
 
@@ -375,6 +403,7 @@ impl Stage {
 
     /// Lets everybody be well again.
     fn calm(&mut self) -> io::Result<()> {
+        self.attackers.leave();
         let abused = std::mem::take(&mut self.abused);
         self.replace(abused)?;
         match &mut self.publisher {

@@ -223,6 +223,65 @@ impl Seeds<'_> {
         Ok(())
     }
 
+    /// Operations of two ends, and bytes for one.
+    fn tls(&self) -> io::Result<()> {
+        let (client, server) = (0u8, 1u8);
+        let step = |what: u8, end: u8, amount: u16| {
+            let amount = amount.to_le_bytes();
+            vec![what << 1 | end, amount[0], amount[1]]
+        };
+        let write = |end: u8, text: &[u8]| {
+            let mut step = step(0, end, 0);
+            Piece::write(text, &mut step);
+            step
+        };
+        // Room on the wire, and what is on it to the other end.
+        let pass = |end: u8| [step(4, end, u16::MAX), step(5, end, u16::MAX)].concat();
+        let shake = [client, server, client, server].map(pass).concat();
+        let talk = [
+            write(client, b"from the client"),
+            pass(client),
+            write(server, &[7; 20_000]),
+            pass(server),
+        ];
+        let talk = talk.concat();
+        let bye = [step(3, client, 0), pass(client)].concat();
+        let alter = [write(client, b"altered"), step(4, client, u16::MAX)].concat();
+        let alter = [alter, step(2, client, 9), step(5, client, u16::MAX)].concat();
+        let drip: Vec<u8> = (0..40)
+            .flat_map(|n| [step(4, n % 2, 300), step(5, n % 2, 70)].concat())
+            .collect();
+        for (name, steps) in [
+            ("talks", [&shake[..], &talk, &talk].concat()),
+            ("says goodbye", [&shake[..], &talk, &bye].concat()),
+            ("altered", [&shake[..], &talk, &alter, &talk].concat()),
+            ("drips", [&drip[..], &talk].concat()),
+            (
+                "altered handshake",
+                [&step(4, client, 900)[..], &step(2, client, 70), &shake].concat(),
+            ),
+        ] {
+            self.put("tls", name, &[&[1], &steps])?;
+        }
+        for (name, bytes) in [
+            ("plain RTMP", &[3; 100][..]),
+            ("HTTP", b"GET / HTTP/1.1\r\n\r\n"),
+            ("empty records", &[22, 3, 1, 0, 0, 22, 3, 1, 0, 0]),
+            ("a long record", &[22, 3, 3, 0x41, 1, 1, 0, 0, 0]),
+            ("half a record", &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]),
+            ("an alert", &[21, 3, 3, 0, 2, 2, 40]),
+            (
+                "early data",
+                &[
+                    23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+                ],
+            ),
+        ] {
+            self.put("tls", name, &[&[0, 0, 0], bytes])?;
+        }
+        Ok(())
+    }
+
     fn texts(&self) -> io::Result<()> {
         for (number, url) in [
             "rtmp://host/live/cam",
@@ -239,6 +298,31 @@ impl Seeds<'_> {
             Piece::write(b"live/room", &mut app);
             self.put("url", &format!("url {number}"), &[&app, url.as_bytes()])?;
         }
+        for (number, (template, path, redirect)) in [
+            ("rtmp://host/{app}/{name}", "live/cam", "rtmp://other/edge"),
+            (
+                "rtmps://ann:p%40ss@host:1936/x/{name}?k={app}",
+                "a/b/cam",
+                "//other/live",
+            ),
+            (
+                "rtmp://[::1]/live/{name}-{app}",
+                "live/%3Fa%2Fb",
+                "/other/app/cam",
+            ),
+            ("rtmp://host/{name}/KEY?key=1", "cam", "rtmps://a:b@c/d?e"),
+            ("rtmp://a:{name}@host/live/x", "cam", ""),
+        ]
+        .iter()
+        .enumerate()
+        {
+            let mut both = Vec::new();
+            Piece::write(template.as_bytes(), &mut both);
+            Piece::write(path.as_bytes(), &mut both);
+            let name = format!("relay {number}");
+            self.put("relay", &name, &[&both, redirect.as_bytes()])?;
+        }
+        self.tls()?;
         let mut full = Config::mobile();
         let text = r#"{"access": {"publish_keys": ["a"]}, "record": {"directory": "d"}}"#;
         full.merge(text, Format::Json).map_err(io::Error::other)?;

@@ -350,7 +350,7 @@ impl Host {
                 let code = openrtmp_record_start(server, stream.lend(), folder.lend());
                 check(code);
             } else {
-                check(openrtmp_record_stop(server, stream.lend()));
+                check(openrtmp_record_stop(server, stream.lend(), null_mut()));
             }
         }
     }

@@ -25,6 +25,8 @@ pub mod media;
 pub mod memory;
 pub mod message;
 mod peer;
+pub mod relay;
 pub mod server_session;
 pub mod session_pair;
+pub mod tls;
 pub mod url;

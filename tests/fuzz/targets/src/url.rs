@@ -23,8 +23,8 @@ fn url(text: &str) {
         return;
     };
     assert!(!url.host.is_empty() && !url.stream.is_empty() && url.port > 0);
-    let separator = if url.app.is_empty() { "" } else { "/" };
-    let again = format!("{}{separator}{}", url.tc_url(), url.stream);
+    let again = url.reveal();
+    assert!(!url.tc_url().contains('@') || url.host.contains('@') || url.app.contains('@'));
     assert_eq!(RtmpUrl::parse(&again).as_ref(), Ok(&url), "{again:?}");
 }
 

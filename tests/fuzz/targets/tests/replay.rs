@@ -75,7 +75,9 @@ replays! {
     handshake
     media
     message
+    relay
     server_session
     session_pair
+    tls
     url
 }

@@ -94,6 +94,7 @@ impl Guest {
             on_event: (which & 1 == 0).then_some(on_event),
             on_access: (which & 2 == 0).then_some(on_access),
             on_closed: Some(on_closed),
+            on_order: None,
         }
     }
 
