@@ -55,6 +55,8 @@ pub(crate) struct Connection<S> {
     /// Its memory for unfinished messages, answers and requests, and what waits to be
     /// sent to it.
     pub(super) share: Share,
+    /// Its memory for unfinished messages, answers and requests.
+    pub(super) charge: Charge,
     pub(super) pending: Vec<Pending>,
     pub(super) session: Session,
     /// What it said beyond its slice of work: handled next, before its socket is read.
@@ -73,8 +75,6 @@ pub(crate) struct Connection<S> {
     pub(super) media_messages: u64,
     /// What workers count as their own that it was on before.
     pub(super) counted: ConnectionCounts,
-    /// Its memory for unfinished messages, answers and requests.
-    pub(super) charge: Charge,
     /// What a proxy is still saying of the peer; until then nobody knows who that is.
     pub(super) proxy_header: Option<Box<ProxyHeader>>,
     /// Until when the handshake of its transport has to be over, while it is not.

@@ -4,24 +4,24 @@
 //! queue is a number, found by halving, and each search goes on where the last of its
 //! kind ended. So every entry is looked at a few times between coming and going.
 
+mod entries;
 #[cfg(test)]
 mod tests;
 mod write;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use openrtmp_protocol::Time;
 
-use super::capacity;
 use super::gate::Gate;
 use super::packet::{COMMON_MESSAGE_STREAM, Packet, SharedPacket};
 use crate::budget::{Budget, Charge};
 use crate::config::QueueConfig;
 use crate::limit::Limit;
 use crate::steps;
+use entries::Entries;
 pub(crate) use write::{WriteEnd, Written};
 
 /// What an allocator and the count of who holds it add to the buffer of a control message.
@@ -30,7 +30,7 @@ const CONTROL_OVERHEAD: usize = 64;
 /// What waits to be sent to one connection, in order.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
-    entries: VecDeque<Entry>,
+    entries: Entries,
     /// Bytes in `entries`, of the front one what is left.
     bytes: usize,
     /// Of them, bytes of control messages: answers, which the peer causes.
@@ -112,7 +112,7 @@ struct Shed {
 impl SendQueue {
     pub(crate) fn new(budget: &Arc<Budget>) -> SendQueue {
         SendQueue {
-            entries: VecDeque::new(),
+            entries: Entries::default(),
             bytes: 0,
             control_bytes: 0,
             controls: 0,
@@ -152,12 +152,12 @@ impl SendQueue {
     /// Makes room for one more entry. False if there is no memory for it.
     #[inline]
     pub(crate) fn reserve(&mut self) -> bool {
-        self.entries.len() < self.entries.capacity() || self.grow()
+        self.entries.has_room() || self.grow()
     }
 
     #[cold]
     fn grow(&mut self) -> bool {
-        let grown = self.entries.try_reserve(1).is_ok();
+        let grown = self.entries.try_reserve();
         self.account();
         grown
     }
@@ -293,7 +293,9 @@ impl SendQueue {
         lane.swept = lane.swept.max(end);
         let (mut kept, mut freed) = (first, 0);
         for place in first..end_place {
-            let entry = &self.entries[place];
+            let Some(entry) = self.entries.get(place) else {
+                break;
+            };
             if entry.is_of(lane.message_stream) && entry.is_droppable() {
                 freed += entry.len();
             } else {
@@ -332,7 +334,7 @@ impl SendQueue {
             return;
         };
         let from = self.place(number);
-        let found = self.entries.range(from..).find(|entry| {
+        let found = self.entries.find(from, |entry| {
             steps::walk(1);
             entry.is_droppable()
         });
@@ -342,20 +344,20 @@ impl SendQueue {
     /// After a burst: a queue that stays short keeps no room for the next one.
     #[inline]
     fn give_back_room(&mut self) {
-        if capacity::is_large(&self.entries) {
+        if self.entries.is_large() {
             self.give_back_much();
         }
     }
 
     #[cold]
     fn give_back_much(&mut self) {
-        if capacity::give_back(&mut self.entries) {
+        if self.entries.give_back() {
             self.account();
         }
     }
 
     #[cold]
     fn account(&mut self) {
-        self.charge.set(capacity::charged(&self.entries));
+        self.charge.set(self.entries.charged());
     }
 }

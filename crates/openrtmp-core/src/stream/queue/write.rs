@@ -121,10 +121,7 @@ impl SendQueue {
     /// up. A plain write of it costs less than a vectored one.
     #[inline]
     fn only_slice(&self, chunk_size: u32) -> Option<&[u8]> {
-        if self.entries.len() != 1 {
-            return None;
-        }
-        match &self.entries.front()?.content {
+        match &self.entries.only()?.content {
             Content::Control(bytes) => bytes.get(self.cursor..),
             Content::Media(packet, COMMON_MESSAGE_STREAM) => {
                 packet.message.as_one_slice(chunk_size, self.cursor)
@@ -157,7 +154,7 @@ impl SendQueue {
         let mut batch = SliceBatch::new(budget);
         let mut skip = self.cursor;
         let mut own_headers = own_headers.iter();
-        for entry in &self.entries {
+        for entry in self.entries.iter() {
             let room = match &entry.content {
                 Content::Control(bytes) => batch.push_all(std::iter::once(&bytes[skip..])),
                 Content::Media(packet, COMMON_MESSAGE_STREAM) => {
@@ -181,8 +178,7 @@ impl SendQueue {
     /// The only entry went out whole.
     #[inline]
     fn take_only(&mut self, sent: &mut impl FnMut(&SharedPacket)) {
-        // From behind, so that the next entry takes the same place, which is in a cache.
-        if let Some(entry) = self.entries.pop_back()
+        if let Some(entry) = self.entries.pop_front()
             && let Content::Media(packet, _) = &entry.content
         {
             sent(packet);
@@ -214,20 +210,14 @@ impl SendQueue {
         }
         let Some(front) = self.entries.front() else {
             self.oldest_droppable = None;
-            return self.begin_again();
+            self.uncommon = false;
+            return self.give_back_room();
         };
         if let Some((oldest, _)) = self.oldest_droppable
             && oldest < front.number
         {
             self.find_oldest_droppable();
         }
-        self.give_back_room();
-    }
-
-    /// All is sent. The next entry takes the first place again.
-    fn begin_again(&mut self) {
-        self.entries.clear();
-        self.uncommon = false;
         self.give_back_room();
     }
 }
