@@ -154,6 +154,7 @@ impl From<RecordError> for Failure {
         let code = match &error {
             RecordError::Config(_) => OPENRTMP_ERROR_CONFIG,
             RecordError::Busy => OPENRTMP_ERROR_BUSY,
+            RecordError::Full(_) => OPENRTMP_ERROR_LIMIT,
             RecordError::EmptyName => OPENRTMP_ERROR_INVALID_ARGUMENT,
             RecordError::NoSuchStream => OPENRTMP_ERROR_NOT_FOUND,
             RecordError::Stopping => OPENRTMP_ERROR_STATE,

@@ -57,6 +57,9 @@ pub enum RecordError {
     /// The stream is being recorded by the host already.
     #[error("the stream is being recorded already")]
     Busy,
+    /// As many recordings as `limits.recordings` allows.
+    #[error("as many recordings as limits.recordings allows, {0}")]
+    Full(usize),
     /// The stream's name is empty.
     #[error("the stream's name is empty")]
     EmptyName,

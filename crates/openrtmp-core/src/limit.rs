@@ -62,6 +62,7 @@ limits! {
     LingerBytes = "limits.linger_bytes", |c| c.limits.linger_bytes;
     AcceptRetry = "limits.accept_retry", |c| c.limits.accept_retry;
     Challenges = "limits.challenges", |c| c.limits.challenges;
+    Recordings = "limits.recordings", |c| c.limits.recordings;
     RelayRules = "limits.relay_rules", |c| c.limits.relay_rules;
     RelayHops = "limits.relay_hops", |c| c.limits.relay_hops;
     RelayRedirects = "limits.relay_redirects", |c| c.limits.relay_redirects;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::access::{AccessRequest, KeyRing};
@@ -18,6 +18,7 @@ use crate::error::{RecordError, StartError};
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, Ids, StreamId};
 use crate::inbox::{Command, ConnectionCommand};
+use crate::limit::Limit;
 use crate::metrics::{Metrics, WorkerReport};
 use crate::mobile::{Order, Signal};
 use crate::platform::Platform;
@@ -62,6 +63,9 @@ pub struct Server {
     recordings: Mutex<HashMap<StreamName, Recording>>,
     /// One at a time.
     pub(crate) reconfiguring: Mutex<()>,
+    /// Its threads have been stopped, or it has none.
+    ended: Mutex<bool>,
+    has_ended: Condvar,
 }
 
 /// A worker did not answer within a second. What it was asked for it may still do.
@@ -183,9 +187,11 @@ impl Server {
     pub(crate) fn of(shared: Arc<Shared>, running: Option<Running>) -> Server {
         Server {
             shared,
+            ended: Mutex::new(running.is_none()),
             running: Mutex::new(running),
             recordings: Mutex::default(),
             reconfiguring: Mutex::default(),
+            has_ended: Condvar::new(),
         }
     }
 
@@ -298,8 +304,10 @@ impl Server {
         let metrics = self.metrics();
         let config = self.config();
         let limits = &config.limits;
+        let stopping = self.shared.stopping.load(Ordering::Acquire);
         let mut health = Health {
-            live: metrics.workers.len() == self.shared.inboxes.len(),
+            // Of a server that stops, those workers have ended that have nothing left.
+            live: stopping || metrics.workers.len() == self.shared.inboxes.len(),
             ready: false,
             reasons: Vec::new(),
         };
@@ -308,7 +316,6 @@ impl Server {
                 health.reasons.push(reason.to_owned());
             }
         };
-        let stopping = self.shared.stopping.load(Ordering::Acquire);
         check(stopping, "the server is stopping");
         let draining = self.shared.drain.is_on() && !stopping;
         check(draining, "the server is being drained");
@@ -396,6 +403,11 @@ impl Server {
         }
         if recordings.contains_key(&name) {
             return Err(RecordError::Busy);
+        }
+        let limit = config.limits.recordings;
+        if recordings.len() >= limit {
+            self.shared.report_limit(Limit::Recordings, None);
+            return Err(RecordError::Full(limit));
         }
         let selection = Selection::Stream(name.clone());
         let recording = self.spawn_recorder(record, selection)?;
@@ -542,7 +554,9 @@ impl Server {
 
     /// Stops: no new connections from now on; publishers and players are told and
     /// have `grace` to leave; then they are closed; recordings are completed. Zero
-    /// forces at once. A second call does nothing.
+    /// forces at once. A second call returns at once; without a grace it cuts the first
+    /// short, and returns when that has, within a second and unless called from inside a
+    /// callback.
     ///
     /// Returns when it is done, at the latest a second after the grace: a thread that
     /// has not ended by then is left to itself, see [`Summary::left_behind`]. Events that
@@ -552,6 +566,10 @@ impl Server {
     pub fn stop(&self, grace: Duration) -> Summary {
         let running = lock(&self.running).take();
         let Some(running) = running else {
+            if grace.is_zero() {
+                self.force();
+                self.wait_for_end();
+            }
             return Summary::default();
         };
         let _here = self.works_for();
@@ -635,7 +653,25 @@ impl Server {
             bytes_out: before.bytes_out,
         };
         summary.log();
+        *lock(&self.ended) = true;
+        self.has_ended.notify_all();
         summary
+    }
+
+    /// Waits for a stop in another thread, unless that waits for this one's callback.
+    fn wait_for_end(&self) {
+        let shared = &self.shared;
+        if shared.events.is_current_thread()
+            || shared.access.is_current_thread()
+            || shared.orders.is_current_thread()
+        {
+            return;
+        }
+        let ended = lock(&self.ended);
+        let over = self
+            .has_ended
+            .wait_timeout_while(ended, PATIENCE, |ended| !*ended);
+        drop(over);
     }
 
     /// Cuts a running [`Server::stop`] or [`Server::drain`] short: its deadline is now.

@@ -152,6 +152,7 @@ by_kind! {
     RecordError {
         RecordError::Config(_) => Config,
         RecordError::Busy => Busy,
+        RecordError::Full(_) => Limit,
         RecordError::EmptyName => InvalidArgument,
         RecordError::NoSuchStream => NotFound,
         RecordError::Stopping => State,

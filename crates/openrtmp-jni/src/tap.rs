@@ -81,10 +81,10 @@ static BELLS: OnceLock<Sender<i64>> = OnceLock::new();
 fn start_bells() -> Result<(), Failure> {
     if BELLS.get().is_none() {
         let (sender, receiver) = channel();
-        if BELLS.set(sender).is_ok() {
-            let ring = move || receiver.into_iter().for_each(jvm::wake);
-            spawn_thread("openrtmp-taps", Box::new(ring))?;
-        }
+        let ring = move || receiver.into_iter().for_each(jvm::wake);
+        spawn_thread("openrtmp-taps", Box::new(ring))?;
+        // Of two at once one is kept; the other's thread ends with its sender.
+        let _ = BELLS.set(sender);
     }
     Ok(())
 }

@@ -212,7 +212,7 @@ fn of_record(error: RecordError) -> Refusal {
     let code = match error {
         RecordError::Busy => Code::Conflict,
         RecordError::NoSuchStream => Code::NotFound,
-        RecordError::Stopping => Code::Unavailable,
+        RecordError::Full(_) | RecordError::Stopping => Code::Unavailable,
         RecordError::Io(_) => Code::Failed,
         _ => Code::Invalid,
     };

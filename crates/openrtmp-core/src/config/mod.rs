@@ -445,6 +445,9 @@ pub struct LimitsConfig {
     /// Challenges, of those that were given last, that count when they are answered: 64
     /// to 1,048,576. A bit each is kept.
     pub challenges: usize,
+    /// Recordings that the host may have asked for at a time, up to 4,096. Each is a thread,
+    /// also while its stream is still to come.
+    pub recordings: usize,
     /// Relays that the host may have added at a time, up to 65,536.
     pub relay_rules: usize,
     /// Servers that a relayed stream, or the wish for one, may have come through, 1 to 63.
@@ -586,6 +589,7 @@ impl Config {
                 linger_bytes: 1 << 20,
                 accept_retry: Duration::from_millis(250),
                 challenges: 65_536,
+                recordings: 256,
                 relay_rules: 1024,
                 relay_hops: 16,
                 relay_redirects: 5,

@@ -993,6 +993,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "the latest that may be answered, 64 to 1048576",
     ),
     setting(
+        "limits.recordings",
+        Number(range(0, 4096)),
+        Now,
+        "recordings that the host may have asked for, a thread each, to 4096",
+    ),
+    setting(
         "limits.relay_rules",
         Number(range(0, 65_536)),
         Now,

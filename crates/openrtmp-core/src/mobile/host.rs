@@ -103,7 +103,9 @@ impl Host<'_> {
     /// The part that does.
     pub(crate) fn finish_suspend(self, suspending: Suspending, deadline: Instant) -> SuspendReport {
         let shared = &self.0.shared;
-        let answers = answers_until(&suspending.workers, deadline);
+        // A worker that does not answer leaves recordings half of what is kept for them.
+        let workers_end = deadline.checked_sub(FOR_RECORDINGS / 2).unwrap_or(deadline);
+        let answers = answers_until(&suspending.workers, workers_end);
         let mut report = SuspendReport {
             in_time: answers.len() == suspending.expected,
             ..SuspendReport::default()

@@ -36,7 +36,7 @@ fn who_is_there_goes_on_and_is_sent_elsewhere_if_it_can_be() {
     assert_whole(&w[plain].media, &w[publisher].sent);
     assert_eq!(w.sim.listeners().len(), 1, "who comes is told");
     assert_eq!(w.server.begin_drain(&options), Err(DrainError::Busy));
-    for who in [publisher, able, plain] {
+    for who in [able, plain, publisher] {
         assert_ne!(w.shared.drain.guests(), 0);
         w.leave(who);
         w.run(ms(100));
@@ -89,6 +89,34 @@ fn who_does_nothing_is_told_and_closed() {
     assert!(w[idle].status(code::CONNECT_APP_SHUTDOWN).is_some());
     w.until("the event", |w| !w.close_reasons().is_empty());
     assert_eq!(w.close_reasons(), [CloseReason::ServerStopped]);
+    w.end();
+}
+
+#[test]
+fn who_has_nothing_left_to_wait_for_is_told_and_closed() {
+    let mut w = World::new(2);
+    let publisher = w.live("live/cam");
+    let other = w.live("live/other");
+    let mut config = w.config(ClientMode::Play, "live/cam");
+    config.capabilities.caps_ex = 0;
+    let plain = w.client_with(config);
+    let able = w.player("live/cam");
+    let waiting = w.player("live/never");
+    w.until("both play", |w| w[plain].is_ready() && w[able].is_ready());
+    w.server
+        .begin_drain(&DrainOptions::new(GRACE))
+        .expect("it is drained");
+    w.until("its end", |w| w[waiting].is_closed());
+    assert!(!w[plain].is_closed(), "its stream goes on");
+    // Nobody may publish it again: its players wait for nothing.
+    w.leave(publisher);
+    w.until("their end", |w| w[plain].is_closed() && w[able].is_closed());
+    assert!(w[plain].status(code::CONNECT_APP_SHUTDOWN).is_some());
+    // An encoder that ends its stream and keeps its connection has nothing to do either.
+    assert!(!w[other].is_closed());
+    w[other].command_on(1, "closeStream", &[]);
+    w.until("its end", |w| w[other].is_closed());
+    w.until("nobody is there", |w| w.shared.drain.guests() == 0);
     w.end();
 }
 

@@ -10,10 +10,10 @@ use super::lines::Lines;
 use super::media;
 use super::users;
 use super::world::{Setup, Who, World, ms};
-use crate::config::{PushRule, UserConfig};
+use crate::config::{PushRule, RecordConfig, UserConfig};
 use crate::events::Event;
 use crate::limit::Limit;
-use crate::{RelayError, RelayRule};
+use crate::{RecordError, RelayError, RelayRule};
 
 /// A limit, the settings that make it small, and what runs into it.
 type Case = (Limit, fn(&mut Setup), fn(&mut World));
@@ -246,6 +246,15 @@ const CASES: &[Case] = &[
                 users::challenged(w, "ann:s3cret");
             }
             w.client_with(answer);
+        },
+    ),
+    (
+        Limit::Recordings,
+        |s| s.config.limits.recordings = 0,
+        |w| {
+            let record = RecordConfig::new(std::env::temp_dir());
+            let refused = w.server.record("live/cam", record);
+            assert!(matches!(refused, Err(RecordError::Full(0))));
         },
     ),
     (

@@ -1,8 +1,11 @@
 //! Peers that are asked to leave while the server goes on: it is drained.
 
 use super::Worker;
+use super::connection::Connection;
+use super::context::Context;
 use crate::drain::Target;
 use crate::events::CloseReason;
+use crate::id::StreamId;
 use crate::platform::Platform;
 
 impl<P: Platform> Worker<P> {
@@ -22,13 +25,50 @@ impl<P: Platform> Worker<P> {
             return;
         }
         let to = to.and_then(|to| to.tc_url(connection.app.reveal()));
-        let does_nothing = connection.publishing.is_empty()
-            && connection.playing.is_empty()
-            && connection.pending.is_empty();
-        connection.session.ask_to_leave(to.as_deref(), does_nothing);
-        match does_nothing {
-            true => self.end(slot, CloseReason::ServerStopped),
+        let is_asked = connection.session.ask_to_leave(to.as_deref());
+        match is_done(connection, &self.context) {
+            true => self.see_off(slot, is_asked),
             false => self.connections.settle(&mut self.context, slot),
         }
+    }
+
+    /// Something that a peer did is over: while the server is drained nothing more comes
+    /// of a connection that does nothing else.
+    pub(super) fn leave_if_done(&mut self, slot: usize) {
+        if !self.context.shared.drain.is_on() || self.context.is_stopping() {
+            return;
+        }
+        if let Some(connection) = self.connections.get(slot)
+            && connection.is_guest()
+            && is_done(connection, &self.context)
+        {
+            self.see_off(slot, false);
+        }
+    }
+
+    /// The same for those who played a stream that is over.
+    pub(super) fn players_leave_if_done(&mut self, stream: StreamId) {
+        if self.context.shared.drain.is_on() {
+            for slot in self.players.slots_of(stream) {
+                self.leave_if_done(slot);
+            }
+        }
+    }
+
+    fn see_off(&mut self, slot: usize, is_asked: bool) {
+        if let (false, Some(connection)) = (is_asked, self.connections.get_mut(slot)) {
+            connection.session.tell_drained();
+        }
+        self.end(slot, CloseReason::ServerStopped);
+    }
+}
+
+/// True for one that publishes nothing and plays nothing that is there: nobody who is not
+/// there already will publish it.
+fn is_done<P: Platform>(connection: &Connection<P::Stream>, context: &Context<P>) -> bool {
+    connection.publishing.is_empty() && connection.pending.is_empty() && {
+        let directory = context.shared.directory.lock();
+        let mut playing = connection.playing.iter();
+        playing.all(|playing| directory.home_of(playing.stream).is_none())
     }
 }

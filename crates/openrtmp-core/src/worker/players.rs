@@ -103,6 +103,16 @@ impl Players {
         self.audiences.iter().map(|(&id, audience)| (id, audience))
     }
 
+    /// The connections that play a stream, or wait for it.
+    pub(super) fn slots_of(&self, id: StreamId) -> Vec<usize> {
+        let audience = self.audiences.get(&id);
+        let subscribers = audience.map_or(&[][..], |audience| &audience.subscribers);
+        subscribers
+            .iter()
+            .map(|subscriber| subscriber.slot)
+            .collect()
+    }
+
     /// A connection here plays a stream, live or still to come. Returns the
     /// subscription if the stream lives here; elsewhere its home was asked.
     pub(super) fn subscribe<P: Platform>(

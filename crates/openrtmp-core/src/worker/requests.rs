@@ -542,6 +542,9 @@ impl<P: Platform> Worker<P> {
     pub(super) fn notify_players(&mut self, stream: StreamId, news: StreamNews) {
         self.players
             .notify(&mut self.context, &mut self.connections, stream, news);
+        if news == StreamNews::Ended {
+            self.players_leave_if_done(stream);
+        }
     }
 
     /// A subscription of a connection here is over.

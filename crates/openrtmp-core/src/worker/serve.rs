@@ -337,6 +337,7 @@ impl<P: Platform> Worker<P> {
                     let publication = publishing.swap_remove(index);
                     self.context.work += work::REQUEST;
                     self.unpublish(&publication, Departure::Goodbye);
+                    self.leave_if_done(slot);
                 }
             }
             SessionEvent::PlayEnd { message_stream } => {
@@ -346,6 +347,7 @@ impl<P: Platform> Worker<P> {
                 if let Some(index) = playing.iter().position(of_this) {
                     let played = playing.swap_remove(index);
                     self.unsubscribe(&played);
+                    self.leave_if_done(slot);
                 }
             }
             SessionEvent::Pause {

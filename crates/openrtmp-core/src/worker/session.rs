@@ -20,6 +20,9 @@ use crate::outgoing::Errand;
 /// whatever number the other server gave it.
 pub(super) const PLAYED: u32 = 1;
 
+/// Why a server that is drained wants nobody any more.
+const DRAINED: &str = "the server is being drained";
+
 /// A session of either side, with one face.
 pub(super) enum Session {
     /// A peer connected to us.
@@ -355,14 +358,18 @@ impl Session {
     }
 
     /// The server is drained: whoever can is asked to connect again, there if that is
-    /// said. The others are told that it is over if it `is_over` for them.
-    pub(super) fn ask_to_leave(&mut self, to: Option<&str>, is_over: bool) {
-        let text = "the server is being drained";
-        let Session::Server(session) = self else {
-            return;
-        };
-        if !session.request_reconnect(to, text) && is_over {
-            session.send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, text));
+    /// said. False if it cannot be asked.
+    pub(super) fn ask_to_leave(&mut self, to: Option<&str>) -> bool {
+        match self {
+            Session::Server(session) => session.request_reconnect(to, DRAINED),
+            Session::Client(_) => false,
+        }
+    }
+
+    /// The server is drained, and it is over for this peer.
+    pub(super) fn tell_drained(&mut self) {
+        if let Session::Server(session) = self {
+            session.send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, DRAINED));
         }
     }
 
