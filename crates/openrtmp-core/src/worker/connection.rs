@@ -28,8 +28,12 @@ use crate::stream::pulse::Pulse;
 use crate::stream::queue::SendQueue;
 use crate::transport::{ProxyHeader, Transport};
 
-/// What a connection that does not publish may hold once memory is used up.
+/// What a connection may hold of unfinished messages and answers once memory is used up.
 const FAIR_SHARE: usize = 64 * 1024;
+
+/// For so long a publisher holds more than that for a message that is on its way: a key
+/// frame over a slow line. Then it is like one that does not publish.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
 /// A connected peer.
 ///
@@ -307,6 +311,7 @@ impl<S: Stream> Connection<S> {
             .chain(self.session_deadline())
             .chain(ping)
             .chain(self.silence_due(config))
+            .chain(self.hoarding_due())
             .min()
     }
 
@@ -370,7 +375,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Counts what it makes the server hold, beside what waits to be sent.
-    pub(super) fn account(&mut self) {
+    pub(super) fn account(&mut self, now: Time) {
         let pending = self.pending.iter().map(|p| p.request.attempt.held_bytes());
         let publishing = self.publishing.iter().map(|p| p.attempt.held_bytes());
         let held = self.session.buffered_bytes()
@@ -379,24 +384,25 @@ impl<S: Stream> Connection<S> {
             + self.unhandled.capacity()
             + pending.chain(publishing).sum::<usize>();
         self.charge.set(held);
-        self.note_share();
+        self.note_share(now);
     }
 
     /// Says what it keeps alive in all, and whether it gets rid of it.
     #[inline]
-    pub(super) fn note_share(&mut self) {
+    pub(super) fn note_share(&mut self, now: Time) {
         let held = self.held_bytes();
-        let is_stuck = self.io.blocked_since.is_some() || self.is_hoarding();
+        let is_stuck = self.io.blocked_since.is_some() || self.is_hoarding(now);
         self.share.note(held, is_stuck);
     }
 
-    fn held_bytes(&self) -> usize {
+    /// What it keeps alive in all, bytes.
+    pub(super) fn held_bytes(&self) -> usize {
         self.queue.footprint() + self.charge.bytes()
     }
 
     /// Holds more than its share while memory is short, and gets rid of nothing.
-    pub(super) fn is_to_give_way(&self) -> bool {
-        let is_stuck = self.io.blocked_since.is_some() || self.is_hoarding();
+    pub(super) fn is_to_give_way(&self, now: Time) -> bool {
+        let is_stuck = self.io.blocked_since.is_some() || self.is_hoarding(now);
         is_stuck && self.share.is_to_give_way(self.held_bytes())
     }
 
@@ -407,9 +413,18 @@ impl<S: Stream> Connection<S> {
         in_flight.any(|in_flight| in_flight.is_waited_for())
     }
 
-    /// Holds more than it should once others have nothing left.
-    pub(super) fn is_hoarding(&self) -> bool {
-        self.charge.bytes() > FAIR_SHARE && self.publishing.is_empty()
+    /// Holds more than it should once others have nothing left, and not for a message that
+    /// is on its way.
+    pub(super) fn is_hoarding(&self, now: Time) -> bool {
+        let mut publishing = self.publishing.iter();
+        self.charge.bytes() > FAIR_SHARE && publishing.all(|p| p.whole + ON_ITS_WAY <= now)
+    }
+
+    /// When a publisher holds so much for too long.
+    fn hoarding_due(&self) -> Option<Time> {
+        let is_new = self.charge.bytes() > FAIR_SHARE && !self.share.is_listed();
+        let newest = self.publishing.iter().map(|p| p.whole).max();
+        newest.filter(|_| is_new).map(|whole| whole + ON_ITS_WAY)
     }
 
     pub(super) fn stage(&self) -> Stage {

@@ -334,7 +334,7 @@ impl<S: Stream> Connections<S> {
         let Some(connection) = self.slab.get_mut(slot) else {
             return;
         };
-        connection.account();
+        connection.account(context.now);
         if connection.transport.wants_write() {
             connection.io.urgent = true;
             self.mark_dirty(slot);
@@ -342,7 +342,11 @@ impl<S: Stream> Connections<S> {
         let Some(connection) = self.slab.get_mut(slot) else {
             return;
         };
-        if connection.is_hoarding() && context.shared.budget.is_short() {
+        // Who publishes may go on while it is not the one that holds most.
+        if connection.publishing.is_empty()
+            && connection.is_hoarding(context.now)
+            && context.shared.budget.is_short()
+        {
             let id = connection.id;
             let reason = CloseReason::Limit(format!("{} is used up", Limit::Memory));
             connection.end.finish(reason);
@@ -399,7 +403,7 @@ impl<S: Stream> Connections<S> {
         let blocked_before = connection.io.blocked_since;
         let full = blocked_before.is_some() && !connection.io.writable;
         if full || connection.end.is_silent() {
-            return connection.note_share();
+            return connection.note_share(now);
         }
         // Who was blocked goes on at once.
         if blocked_before.is_none() && connection.is_coalescing(context.now, window, config) {
@@ -446,8 +450,8 @@ impl<S: Stream> Connections<S> {
         connection.io.blocked_since = blocked.then_some(since);
         // What waits in a transport has changed if the socket is full, or was.
         match answers > 0 || blocked || blocked_before.is_some() {
-            true => connection.account(),
-            false => connection.note_share(),
+            true => connection.account(now),
+            false => connection.note_share(now),
         }
         context.totals.bytes_out += bytes as u64;
         let outgoing = context.totals.rate_out.add(bytes, now);
@@ -508,13 +512,13 @@ impl<S: Stream> Connections<S> {
         };
         // Those who were asked are out of the sum; this one is to count again.
         connection.share.stay();
-        if !connection.is_to_give_way() {
-            return connection.note_share();
+        if !connection.is_to_give_way(context.now) {
+            return connection.note_share(context.now);
         }
-        let (id, held) = (connection.id, connection.queue.footprint());
+        let (id, held) = (connection.id, connection.held_bytes());
         context.totals.errors.too_slow += 1;
         context.report_limit(Limit::Memory, Some(id));
-        let reason = format!("{} is used up; {held} bytes not taken", Limit::Memory);
+        let reason = format!("{} is used up; it holds {held} bytes", Limit::Memory);
         self.doom(slot, CloseReason::Limit(reason));
     }
 
