@@ -41,6 +41,8 @@ const NEXT_PUBLISHER: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(super) struct Streams {
     streams: BTreeMap<StreamId, Stream>,
+    /// How many of them have a publisher.
+    published: usize,
 }
 
 impl Streams {
@@ -75,6 +77,7 @@ impl Streams {
             Some(connection) => connection.to_string(),
             None => "of the host".to_owned(),
         });
+        self.published += usize::from(!takeover);
         stream.start_publisher(grant.publisher, grant.epoch);
         for worker in grant.workers {
             stream.add_feed(worker, &context.config);
@@ -209,10 +212,11 @@ impl Streams {
             return false;
         }
         let name = stream.name.clone();
+        self.published -= 1;
         // No more streams wait than may be published: whoever publishes one name
         // after the other must not fill the memory with them.
-        let waiting = self.streams.values().filter(|s| s.publisher.is_none());
-        let crowded = waiting.count() > context.config.limits.publishers;
+        let waiting = self.streams.len() - self.published;
+        let crowded = waiting > context.config.limits.publishers;
         let grace = match context.is_stopping() || crowded {
             true => Duration::ZERO,
             false => match departure {
@@ -369,6 +373,7 @@ impl Streams {
         let Some(mut stream) = self.streams.remove(&id) else {
             return false;
         };
+        self.published -= usize::from(stream.publisher.is_some());
         context.timers.disarm(Timer::Stream(id), &mut stream.armed);
         let name = stream.name.clone();
         count_ended(context, &stream);
