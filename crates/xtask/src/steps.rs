@@ -171,6 +171,7 @@ pub(crate) const STEPS: &[Step] = &[
                     "--test",
                     "interop_openrtmp",
                     "--test",
+                    "interop_mp4",
                     "interop_recording",
                     "--test",
                     "interop_rtmpdump",

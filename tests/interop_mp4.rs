@@ -1,0 +1,317 @@
+//! MP4 made of what encoders send is what others read: ffmpeg, ffprobe, GStreamer.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use openrtmp_media::mp4::{Description, Run, Sample, Track, fragment_header, init_segment};
+use openrtmp_protocol::media::{
+    AudioCodec, AudioPacketKind, AudioTag, FrameType, VideoCodec, VideoPacketKind, VideoTag,
+};
+use openrtmp_tests::{FrameHashes, Media, Process, Tool, duration_ms, flv};
+
+/// What encoders at hand make, and the codec strings of it: those that ffprobe's profile,
+/// level, bit depth and colors of the same file come to.
+const ENCODED: [(Media, &[&str]); 15] = [
+    (Media::H264Aac, &["avc1.42c00d", "mp4a.40.2"]),
+    (Media::BFrames, &["avc1.64000d", "mp4a.40.2"]),
+    (Media::AudioOnly, &["mp4a.40.2"]),
+    (Media::Hevc, &["hvc1.1.6.L60.90", "mp4a.40.2"]),
+    (Media::Av1Opus, &["av01.0.00M.08", "opus"]),
+    (Media::Vp9, &["vp09.00.11.08", "mp4a.40.2"]),
+    (
+        Media::TwoAudioTracks,
+        &["avc1.42c00d", "mp4a.40.2", "mp4a.40.2"],
+    ),
+    (Media::SixChannels, &["avc1.42c00d", "mp4a.40.2"]),
+    (Media::Ac3, &["avc1.42c00d", "ac-3"]),
+    (Media::Eac3, &["ec-3"]),
+    (Media::Mp3, &["mp4a.40.34"]),
+    (Media::LowMp3, &["mp4a.40.34"]),
+    (Media::Flac, &["fLaC"]),
+    (Media::Hdr, &["hvc1.2.4.L60.90"]),
+    (Media::Av1Hdr, &["av01.0.00M.10.0.110.09.16.09.0"]),
+];
+
+#[test]
+fn what_encoders_make_reads_back_unaltered() {
+    let folder = tempfile::tempdir().unwrap();
+    for (media, strings) in ENCODED {
+        let file = made(media, folder.path());
+        assert_eq!(file.codec_strings, strings, "{media:?}");
+        assert_same(media, &file.path);
+        let duration = duration_ms(&file.path);
+        assert!(
+            (2990.0..3100.0).contains(&duration),
+            "{media:?}: {duration} ms"
+        );
+    }
+}
+
+/// Sizes, shapes of pixels and colors are what ffprobe reads in the file, not only in the
+/// decoder configuration: MP4 has boxes of its own for them.
+#[test]
+fn players_are_told_of_key_frames_and_of_colors_and_the_shape_of_pixels() {
+    let folder = tempfile::tempdir().unwrap();
+    for media in [Media::Hdr, Media::Av1Hdr] {
+        let file = made(media, folder.path()).path;
+        let shown = "stream=width,height,color_space,color_transfer,color_primaries";
+        assert_eq!(
+            probed(&file, shown),
+            ["320|180|bt2020nc|smpte2084|bt2020"],
+            "{media:?}"
+        );
+        let flags = probed(&file, "packet=flags");
+        let keys = (0..)
+            .zip(&flags)
+            .filter(|(_, flags)| flags.starts_with('K'));
+        let keys: Vec<usize> = keys.map(|(place, _)| place).collect();
+        assert_eq!(keys, media.keyframes(), "{media:?}");
+        assert!(keys.len() >= 6, "{media:?}");
+    }
+    let file = folder.path().join("Hdr.mp4");
+    assert_eq!(probed(&file, "stream=sample_aspect_ratio"), ["4:3"]);
+    let bytes = fs::read(&file).unwrap();
+    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    assert!(has(b"pasp\0\0\0\x04\0\0\0\x03"));
+    assert!(has(b"colrnclx\0\x09\0\x10\0\x09\0"));
+}
+
+#[test]
+fn gstreamer_reads_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for media in [Media::H264Aac, Media::BFrames] {
+        let file = made(media, folder.path()).path;
+        let read = folder.path().join("read.flv");
+        let mut command = Tool::GstLaunch.command();
+        command.args(["-q", "flvmux", "name=mux", "!", "filesink"]);
+        command.arg(format!("location={}", read.display()));
+        command
+            .arg("filesrc")
+            .arg(format!("location={}", file.display()));
+        command.args(["!", "qtdemux", "name=demux"]);
+        for (track, parser) in [("video_0", "h264parse"), ("audio_0", "aacparse")] {
+            command.args([
+                &format!("demux.{track}"),
+                "!",
+                "queue",
+                "!",
+                parser,
+                "!",
+                "mux.",
+            ]);
+        }
+        Process::start("GStreamer reading MP4", command)
+            .wait()
+            .expect_success();
+        let (source, read) = (media.hashes(), FrameHashes::of(&read));
+        for name in ["video 0", "audio 0"] {
+            let hashes = |file: &FrameHashes| -> Vec<String> {
+                file.stream(name)
+                    .iter()
+                    .map(|packet| packet.hash.clone())
+                    .collect()
+            };
+            assert_eq!(hashes(&source), hashes(&read), "{media:?} {name}");
+        }
+    }
+}
+
+/// What ffprobe says, a line for each stream or packet.
+fn probed(file: &Path, entries: &str) -> Vec<String> {
+    let mut command = Tool::Ffprobe.command();
+    command.args([
+        "-v",
+        "error",
+        "-of",
+        "compact=p=0:nk=1",
+        "-show_entries",
+        entries,
+    ]);
+    command.arg(file);
+    let finished = Process::start("ffprobe", command).wait().expect_success();
+    let lines = finished
+        .output
+        .iter()
+        .map(|line| line.trim_end_matches('|').to_owned());
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
+struct Made {
+    path: PathBuf,
+    codec_strings: Vec<String>,
+}
+
+/// The packets of both files are the same, at the same times: those of audio to a
+/// millisecond, which is what they were rounded to.
+fn assert_same(media: Media, made: &Path) {
+    let (source, made) = (media.hashes(), FrameHashes::of(made));
+    let names: Vec<&str> = source.stream_names().collect();
+    assert_eq!(names, made.stream_names().collect::<Vec<_>>(), "{media:?}");
+    for name in names {
+        let (source, made) = (source.stream(name), made.stream(name));
+        assert_eq!(source.len(), made.len(), "{media:?} {name}");
+        let inexact = i64::from(name.starts_with("audio"));
+        for (place, (before, after)) in source.iter().zip(made).enumerate() {
+            let apart = (after.dts - before.dts)
+                .abs()
+                .max((after.pts - before.pts).abs());
+            assert!(
+                before.hash == after.hash && apart <= inexact,
+                "{media:?} {name} {place}: {before:?} became {after:?}"
+            );
+        }
+    }
+}
+
+/// One track of the source.
+#[derive(Default)]
+struct Source {
+    video: Option<VideoCodec>,
+    audio: Option<AudioCodec>,
+    config: Vec<u8>,
+    frames: Vec<Frame>,
+}
+
+struct Frame {
+    dts: i64,
+    composition_time: i32,
+    is_key: bool,
+    body: Vec<u8>,
+}
+
+fn made(media: Media, folder: &Path) -> Made {
+    let sources = sources(&flv::read(&media.file()));
+    let tracks: Vec<Track> = sources
+        .iter()
+        .zip(1..)
+        .map(|(source, id)| described(source, id))
+        .collect();
+    let mut bytes = init_segment(&tracks).bytes;
+    let mut sequence = 0;
+    for start in (0..).step_by(30) {
+        let mut runs = Vec::new();
+        let mut data = Vec::new();
+        for (source, track) in sources.iter().zip(&tracks) {
+            runs.extend(run(source, track, start..start + 30, &mut data));
+        }
+        if runs.is_empty() {
+            break;
+        }
+        sequence += 1;
+        bytes.extend(fragment_header(sequence, &runs).expect("it is not that large"));
+        bytes.extend(data);
+    }
+    let path = folder.join(format!("{media:?}.mp4"));
+    fs::write(&path, bytes).unwrap();
+    Made {
+        path,
+        codec_strings: tracks
+            .iter()
+            .map(|track| track.description.codec_string.clone())
+            .collect(),
+    }
+}
+
+fn sources(tags: &[flv::Tag]) -> Vec<Source> {
+    let mut sources: BTreeMap<(u8, u8), Source> = BTreeMap::new();
+    for tag in tags {
+        let dts = i64::from(tag.time);
+        match tag.kind {
+            flv::VIDEO => {
+                let video = VideoTag::parse(&tag.body).unwrap();
+                for packet in video.packets() {
+                    let source = sources.entry((0, packet.track)).or_default();
+                    let body = tag.body[packet.body.clone()].to_vec();
+                    match packet.kind {
+                        VideoPacketKind::SequenceStart if !body.is_empty() => source.config = body,
+                        VideoPacketKind::Frame => {
+                            source.video = Some(packet.codec);
+                            source.frames.push(Frame {
+                                dts,
+                                composition_time: packet.composition_time,
+                                is_key: video.frame_type == FrameType::Key,
+                                body,
+                            });
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            flv::AUDIO => {
+                let audio = AudioTag::parse(&tag.body).unwrap();
+                for packet in audio.packets() {
+                    let source = sources.entry((1, packet.track)).or_default();
+                    let body = tag.body[packet.body.clone()].to_vec();
+                    match packet.kind {
+                        AudioPacketKind::SequenceStart => source.config = body,
+                        AudioPacketKind::Frame if !body.is_empty() => {
+                            source.audio = Some(packet.codec);
+                            source.frames.push(Frame {
+                                dts,
+                                composition_time: 0,
+                                is_key: true,
+                                body,
+                            });
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    sources
+        .into_values()
+        .filter(|source| !source.frames.is_empty())
+        .collect()
+}
+
+fn described(source: &Source, id: u32) -> Track {
+    let first = &source.frames[0].body;
+    let description = match (source.video, source.audio) {
+        (Some(codec), _) => Description::video(codec, &source.config, first),
+        (_, Some(codec)) => Description::audio(codec, &source.config, first),
+        _ => None,
+    };
+    let description = description.expect("it can be described");
+    Track {
+        id,
+        timescale: description.timescale(),
+        description,
+    }
+}
+
+fn run(
+    source: &Source,
+    track: &Track,
+    range: std::ops::Range<usize>,
+    data: &mut Vec<u8>,
+) -> Option<Run> {
+    let ticks = |milliseconds: i64| milliseconds * i64::from(track.timescale) / 1000;
+    let frames = source
+        .frames
+        .get(range.start..range.end.min(source.frames.len()))?;
+    let decode_time = ticks(frames.first()?.dts) as u64;
+    let mut samples = Vec::new();
+    for (place, frame) in (range.start..).zip(frames) {
+        let next = source.frames.get(place + 1);
+        let before = &source.frames[place.saturating_sub(1)];
+        let duration = match next {
+            Some(next) => ticks(next.dts) - ticks(frame.dts),
+            None => ticks(frame.dts) - ticks(before.dts),
+        };
+        samples.push(Sample {
+            duration: duration as u32,
+            size: frame.body.len() as u32,
+            composition_offset: ticks(frame.composition_time.into()) as i32,
+            is_sync: frame.is_key,
+        });
+        data.extend(&frame.body);
+    }
+    Some(Run {
+        track: track.id,
+        decode_time,
+        samples,
+    })
+}
