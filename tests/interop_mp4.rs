@@ -1,14 +1,18 @@
-//! MP4 made of what encoders send is what others read: ffmpeg, ffprobe, GStreamer.
+//! MP4 made of what encoders send is what others read, ffmpeg, ffprobe, GStreamer: made by
+//! the writer, and by a server that records.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use openrtmp_core::{RecordConfig, RecordFormat};
 use openrtmp_media::mp4::{Description, Run, Sample, Track, fragment_header, init_segment};
 use openrtmp_protocol::media::{
     AudioCodec, AudioPacketKind, AudioTag, FrameType, VideoCodec, VideoPacketKind, VideoTag,
 };
-use openrtmp_tests::{FrameHashes, Media, Process, Tool, duration_ms, flv};
+use openrtmp_tests::{
+    FrameHashes, Media, Process, Publisher, Server, ServerProcess, Tool, duration_ms, flv,
+};
 
 /// What encoders at hand make, and the codec strings of it: those that ffprobe's profile,
 /// level, bit depth and colors of the same file come to.
@@ -135,6 +139,175 @@ fn probed(file: &Path, entries: &str) -> Vec<String> {
         .iter()
         .map(|line| line.trim_end_matches('|').to_owned());
     lines.filter(|line| !line.is_empty()).collect()
+}
+
+/// Everything that was published, by who reads MP4 and who plays it, with an index.
+#[test]
+fn a_recording_holds_the_whole_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    for (publisher, media) in [
+        (Publisher::Ffmpeg, Media::BFrames),
+        (Publisher::Ffmpeg, Media::AudioOnly),
+        (Publisher::Ffmpeg, Media::VideoOnly),
+        (Publisher::FfmpegCurrent, Media::Hevc),
+        (Publisher::FfmpegCurrent, Media::Av1Opus),
+        (Publisher::FfmpegCurrent, Media::TwoAudioTracks),
+        (Publisher::FfmpegCurrent, Media::Ac3),
+        (Publisher::Openrtmp, Media::Vp9),
+        (Publisher::Openrtmp, Media::Mp3),
+        (Publisher::Openrtmp, Media::Eac3),
+    ] {
+        let file = record(publisher, media, &folder.path().join(format!("{media:?}")));
+        assert_same(media, &file);
+        let duration = duration_ms(&file);
+        assert!(
+            (2950.0..3150.0).contains(&duration),
+            "{media:?}: {duration} ms"
+        );
+        let fragments = boxes(&fs::read(&file).unwrap());
+        assert_eq!(
+            fragments.last().map(|(kind, ..)| *kind),
+            Some(*b"mfra"),
+            "{media:?}"
+        );
+    }
+}
+
+#[test]
+fn a_recording_can_be_sought() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = Media::BFrames;
+    let file = record(Publisher::Ffmpeg, media, folder.path());
+    let (keyframes, published) = (media.keyframes(), media.hashes());
+    // A key frame every half second: the last one before 1.7 s is the fourth.
+    let expected = &published.stream("video 0")[keyframes[3]].hash;
+    for tool in [Tool::Ffmpeg, Tool::FfmpegCurrent] {
+        let found = folder.path().join(format!("{tool:?}.found"));
+        let mut command = tool.command();
+        command
+            .args(["-nostdin", "-v", "error", "-ss", "1.7", "-i"])
+            .arg(&file);
+        command
+            .args(["-map", "0:v", "-c", "copy", "-frames:v", "1", "-f", "flv"])
+            .arg(&found);
+        let finished = Process::start("seeking ffmpeg", command)
+            .wait()
+            .expect_success();
+        assert!(
+            finished.output.is_empty(),
+            "{tool:?} complains: {:?}",
+            finished.output
+        );
+        let found = FrameHashes::of(&found);
+        assert_eq!(&found.stream("video 0")[0].hash, expected, "{tool:?}");
+    }
+}
+
+/// A file is what it holds up to its last whole fragment, wherever it breaks off.
+#[test]
+fn a_recording_that_breaks_off_plays_up_to_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = Media::H264Aac;
+    let whole = fs::read(record(Publisher::Ffmpeg, media, folder.path())).unwrap();
+    let file = folder.path().join("cut.mp4");
+    let fragments: Vec<(usize, usize)> = boxes(&whole)
+        .windows(2)
+        .filter(|pair| pair[0].0 == *b"moof")
+        .map(|pair| (pair[0].1, pair[1].2))
+        .collect();
+    assert!(
+        fragments.len() >= 4,
+        "fragments of a second at most: {fragments:?}"
+    );
+    let mut played = Vec::new();
+    for (start, end) in fragments {
+        // Behind the fragment, and in the middle of its samples: what a crash leaves.
+        fs::write(&file, &whole[..end]).unwrap();
+        let after = FrameHashes::of(&file);
+        for (before, after) in media
+            .hashes()
+            .stream("video 0")
+            .iter()
+            .zip(after.stream("video 0"))
+        {
+            assert_eq!(before, after);
+        }
+        let count = after.stream("video 0").len();
+        played.push(count);
+        fs::write(&file, &whole[..start + (end - start) / 2]).unwrap();
+        if played.len() > 1 {
+            let cut = FrameHashes::of(&file).stream("video 0").len();
+            assert!(
+                cut >= played[played.len() - 2] && cut < count,
+                "{played:?} {cut}"
+            );
+        }
+    }
+    assert!(
+        played.is_sorted_by(|before, after| before < after),
+        "{played:?}"
+    );
+    assert_eq!(played.last(), Some(&90));
+}
+
+#[test]
+fn a_recording_survives_kill_9_of_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = Media::H264Aac;
+    let settings = folder.path().join("settings.yaml");
+    fs::write(&settings, "record: {format: mp4}\n").unwrap();
+    let (settings, directory) = (settings.to_str().unwrap(), folder.path().to_str().unwrap());
+    let record = ["--config", settings, "--record", directory];
+    let server = ServerProcess::start(&record);
+    let mut publishing = Publisher::Ffmpeg.start(media, &server.url("live/crash"));
+    publishing.wait_until_sent(2500);
+    server.kill();
+    publishing.kill();
+    let recorded = FrameHashes::of(&only_file(folder.path()));
+    let last = recorded.stream("video 0").last().unwrap().dts;
+    assert!(last > 1500 - 100, "at most the last second is lost: {last}");
+}
+
+/// A server that records `media` into `folder` as MP4; the recording.
+fn record(publisher: Publisher, media: Media, folder: &Path) -> PathBuf {
+    let mut record = RecordConfig::new(folder);
+    record.format = RecordFormat::Mp4;
+    let server = Server::start_with(|config| config.record = Some(record));
+    publisher.start(media, &server.url("live/recorded")).wait();
+    server.wait_until_recorded();
+    only_file(folder)
+}
+
+/// The only MP4 file in or below `folder`.
+fn only_file(folder: &Path) -> PathBuf {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.extension().is_some_and(|is| is == "mp4") => files.push(path),
+                false => {}
+            }
+        }
+    }
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
+}
+
+/// The boxes of a file: type, start and end.
+fn boxes(file: &[u8]) -> Vec<([u8; 4], usize, usize)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < file.len() {
+        let (size, rest) = file[at..].split_first_chunk().unwrap();
+        let end = at + u32::from_be_bytes(*size) as usize;
+        found.push((*rest.first_chunk().unwrap(), at, end));
+        at = end;
+    }
+    assert_eq!(at, file.len());
+    found
 }
 
 struct Made {

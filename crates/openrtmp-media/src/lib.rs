@@ -1,5 +1,5 @@
 //! Streams in the forms that players take, without I/O: codec strings, MP4 (CMAF)
-//! headers and fragments, and the clock that their audio goes by.
+//! headers, fragments and recordings, and the clock that their audio goes by.
 //!
 //! What an Enhanced RTMP publisher sends goes in, sequence headers and frames as
 //! [`openrtmp_protocol::media`] reads them; bytes for files and HTTP come out. No clock, no
@@ -11,4 +11,7 @@
 pub mod clock;
 pub mod codecs;
 mod dolby;
+mod keyframes;
 pub mod mp4;
+
+pub use keyframes::KeyframeIndex;

@@ -172,6 +172,7 @@ pub(crate) const STEPS: &[Step] = &[
                     "interop_openrtmp",
                     "--test",
                     "interop_mp4",
+                    "--test",
                     "interop_recording",
                     "--test",
                     "interop_rtmpdump",

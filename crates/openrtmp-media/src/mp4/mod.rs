@@ -2,7 +2,8 @@
 //!
 //! A file is an [`init_segment`], then fragments: a [`fragment_header`] and the bytes of its
 //! samples, track after track. It can end behind any fragment. [`index`] is what a file that
-//! is complete ends with, so that players need not look for its key frames.
+//! is complete ends with, so that players need not look for its key frames. [`Mp4Writer`]
+//! makes all of it from frames as they come.
 //!
 //! The boxes are written here and not by a library: what publishers send as sequence headers
 //! is, byte for byte, what the boxes hold, so that there is nothing to parse and put together
@@ -18,8 +19,12 @@ mod index;
 mod init;
 #[cfg(test)]
 mod tests;
+mod writer;
+#[cfg(test)]
+mod writer_tests;
 
 pub use entry::{Description, Media};
 pub use fragment::{Run, Sample, fragment_header};
 pub use index::{Entry, index};
 pub use init::{Init, Track, init_segment};
+pub use writer::{Closing, Codec, Content, Frame, Mp4Writer, Piece, Refused, TrackName};
