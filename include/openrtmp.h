@@ -2209,7 +2209,7 @@ int32_t openrtmp_publisher_write_message(struct openrtmp_publisher *publisher,
                                          const uint8_t *OPENRTMP_NULLABLE body,
                                          size_t body_length);
 
-// Records a stream ("app/name"), live or still to come, to FLV files in a folder,
+// Records a stream ("app/name"), live or still to come, to files in a folder,
 // which is made if missing, until openrtmp_record_stop() or the end of the server.
 // Events tell the file names. Names and splitting are those of "record" in the
 // settings, where it is set.

@@ -1,5 +1,5 @@
 //! MP4 made of what encoders send is what others read, ffmpeg, ffprobe, GStreamer: made by
-//! the writer, and by a server that records.
+//! the writer, by a server that records, and by the command.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use openrtmp_protocol::media::{
     AudioCodec, AudioPacketKind, AudioTag, FrameType, VideoCodec, VideoPacketKind, VideoTag,
 };
 use openrtmp_tests::{
-    FrameHashes, Media, Process, Publisher, Server, ServerProcess, Tool, duration_ms, flv,
+    FrameHashes, Media, Process, Publisher, Server, ServerProcess, Tool, duration_ms, flv, openrtmp,
 };
 
 /// What encoders at hand make, and the codec strings of it: those that ffprobe's profile,
@@ -266,6 +266,83 @@ fn a_recording_survives_kill_9_of_the_server() {
     let recorded = FrameHashes::of(&only_file(folder.path()));
     let last = recorded.stream("video 0").last().unwrap().dts;
     assert!(last > 1500 - 100, "at most the last second is lost: {last}");
+}
+
+/// By the file's name, and where it is told.
+#[test]
+fn the_command_writes_what_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    // Building it may take longer than the stream lasts.
+    openrtmp();
+    let server = Server::start();
+    for (media, arguments, file) in [
+        (Media::BFrames, &["record"][..], "a.mp4"),
+        (
+            Media::Av1Opus,
+            &["play", "--format", "mp4", "--output"],
+            "b",
+        ),
+        (Media::TwoAudioTracks, &["play", "--output"], "c.m4v"),
+    ] {
+        let file = folder.path().join(file);
+        let path = format!("live/{media:?}");
+        let url = server.url(&path);
+        let publishing = Publisher::FfmpegCurrent.start(media, &url);
+        server.wait_until_published(&path);
+        let mut command = openrtmp();
+        command
+            .arg(arguments[0])
+            .arg(&url)
+            .args(&arguments[1..])
+            .arg(&file);
+        let receiving = Process::start(format!("openrtmp {arguments:?}"), command);
+        publishing.wait();
+        receiving.wait().expect_success();
+        assert_end_of(media, &file);
+        let fragments = boxes(&fs::read(&file).unwrap());
+        assert_eq!(
+            fragments.last().map(|(kind, ..)| *kind),
+            Some(*b"mfra"),
+            "{media:?}"
+        );
+    }
+}
+
+/// What was received is the end of what was sent, from a key frame on; times are shifted by
+/// the same, to a millisecond.
+fn assert_end_of(media: Media, received: &Path) {
+    let (source, received) = (media.hashes(), FrameHashes::of(received));
+    let names: Vec<&str> = source.stream_names().collect();
+    assert_eq!(
+        names,
+        received.stream_names().collect::<Vec<_>>(),
+        "{media:?}"
+    );
+    let shift = |name: &str| {
+        let (source, received) = (source.stream(name), received.stream(name));
+        let start = source
+            .len()
+            .checked_sub(received.len())
+            .expect("not more than was sent");
+        assert!(!received.is_empty(), "{media:?} {name}");
+        if name.starts_with("video") {
+            assert!(media.keyframes().contains(&start), "{media:?} {start}");
+        }
+        let apart = source[start].dts - received[0].dts;
+        for (before, after) in source[start..].iter().zip(received) {
+            assert_eq!(before.hash, after.hash, "{media:?} {name}");
+            for apart_here in [before.dts - after.dts, before.pts - after.pts] {
+                assert!(
+                    (apart_here - apart).abs() <= 1,
+                    "{media:?} {name} {before:?} {after:?}"
+                );
+            }
+        }
+        apart
+    };
+    let shifts: Vec<i64> = names.iter().map(|name| shift(name)).collect();
+    let (least, most) = (shifts.iter().min().unwrap(), shifts.iter().max().unwrap());
+    assert!(most - least <= 1, "{media:?} {shifts:?}");
 }
 
 /// A server that records `media` into `folder` as MP4; the recording.

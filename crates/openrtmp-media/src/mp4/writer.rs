@@ -113,9 +113,12 @@ pub enum Refused {
     /// MP4 has no place for the codec, or its sequence header is missing or cannot be read.
     #[error("MP4 cannot hold this {0}: no place for it, or no sequence header that can be read")]
     Description(&'static str),
-    /// The file has begun, without this track or with another codec on it.
+    /// The file has begun without this track.
     #[error("a track of {0} began when the file had its tracks already")]
     Track(&'static str),
+    /// The file has begun with another codec or configuration of this track.
+    #[error("a track became {0} of another kind, and a file has one of each track")]
+    Changed(&'static str),
     /// A fragment is larger than 2 GiB.
     #[error("a fragment of more than 2 GiB")]
     TooLarge,
@@ -213,11 +216,11 @@ impl<D: AsRef<[u8]>> Mp4Writer<D> {
         self.duration_at.is_none() || self.tracks.iter().any(|is| is.name == track)
     }
 
-    /// A track's sequence header. It is in force for the whole file: of a track that the
-    /// file has already it is to be the same again.
+    /// A track's sequence header. It is in force for the whole file: of a track that has
+    /// frames already it is to be the same again.
     ///
     /// # Errors
-    /// [`Refused::Track`].
+    /// [`Refused::Track`], [`Refused::Changed`].
     pub fn configure(
         &mut self,
         track: TrackName,
@@ -226,9 +229,13 @@ impl<D: AsRef<[u8]>> Mp4Writer<D> {
     ) -> Result<(), Refused> {
         let place = self.track(track, codec)?;
         let state = &mut self.tracks[place];
-        if state.layout.is_none() {
-            state.config = config.to_vec();
+        if state.config == config {
+            return Ok(());
         }
+        if state.layout.is_some() || !state.waiting.is_empty() {
+            return Err(Refused::Changed(codec.name()));
+        }
+        state.config = config.to_vec();
         Ok(())
     }
 
@@ -332,7 +339,7 @@ impl<D: AsRef<[u8]>> Mp4Writer<D> {
         let state = &mut self.tracks[place];
         if state.codec != codec {
             if state.layout.is_some() || !state.waiting.is_empty() {
-                return Err(Refused::Track(codec.name()));
+                return Err(Refused::Changed(codec.name()));
             }
             state.codec = codec;
             state.config.clear();

@@ -256,7 +256,13 @@ fn tracks_are_those_that_began_before_the_first_fragment() {
             .unwrap_err(),
         Refused::Description("AAC")
     );
+    assert_eq!(
+        writer.configure(second, PLAIN_AAC, &AAC).unwrap_err(),
+        Refused::Changed("AAC")
+    );
+    let mut writer = self::writer();
     writer.configure(second, PLAIN_AAC, &AAC).unwrap();
+    writer.push(picture(0, Content::Key, 9)).unwrap();
     writer.flush().unwrap().unwrap();
     let third = TrackName::Audio(2);
     assert!(writer.takes(second) && !writer.takes(third));
@@ -269,7 +275,7 @@ fn tracks_are_those_that_began_before_the_first_fragment() {
         codec: Codec::Audio(AudioCodec::Opus),
         ..sound(9)
     };
-    assert_eq!(writer.push(other).unwrap_err(), Refused::Track("Opus"));
+    assert_eq!(writer.push(other).unwrap_err(), Refused::Changed("Opus"));
 }
 
 #[test]
