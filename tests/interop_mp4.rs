@@ -84,8 +84,13 @@ fn players_are_told_of_key_frames_and_of_colors_and_the_shape_of_pixels() {
 #[test]
 fn gstreamer_reads_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    for media in [Media::H264Aac, Media::BFrames] {
-        let file = made(media, folder.path()).path;
+    let written = made(Media::H264Aac, folder.path()).path;
+    let recorded = record(
+        Publisher::Ffmpeg,
+        Media::BFrames,
+        &folder.path().join("recorded"),
+    );
+    for (media, file) in [(Media::H264Aac, written), (Media::BFrames, recorded)] {
         let read = folder.path().join("read.flv");
         let mut command = Tool::GstLaunch.command();
         command.args(["-q", "flvmux", "name=mux", "!", "filesink"]);

@@ -183,12 +183,21 @@ impl<F: File + Send> Muxer for Mp4File<F> {
         self.writer.bytes()
     }
 
+    /// Headers come before the frames of a track, and several in one message are rare: they
+    /// are looked into, and of a message with frames the track it goes by tells.
     fn takes(&self, packet: &SharedPacket) -> bool {
-        match packet.kind {
-            MediaKind::Video => self.writer.takes(TrackName::Video(packet.track)),
-            MediaKind::Audio => self.writer.takes(TrackName::Audio(packet.track)),
-            MediaKind::Data => true,
+        let track = match packet.kind {
+            MediaKind::Video => TrackName::Video(packet.track),
+            MediaKind::Audio => TrackName::Audio(packet.track),
+            MediaKind::Data => return true,
+        };
+        if packet.class != Class::Header {
+            return self.writer.takes(track);
         }
+        let mut frames = VecDeque::new();
+        split(&self.stream, packet, 0, 0, &mut frames);
+        let mut tracks = frames.iter().filter_map(named);
+        tracks.all(|(track, _)| self.writer.takes(track))
     }
 
     /// After a failed write what it left of a fragment is cut off. The fragments are synced

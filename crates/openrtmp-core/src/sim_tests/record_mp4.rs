@@ -241,6 +241,42 @@ fn a_track_that_comes_late_begins_a_file_with_or_without_a_header() {
 }
 
 #[test]
+fn headers_of_several_tracks_in_one_message_are_all_looked_at() {
+    let mut w = mp4(|_| {}).build();
+    let publisher = w.live("live/cam");
+    w.stream(publisher, 0..50);
+    // Enhanced RTMP v2: ManyTracks, AAC, sequence start; tracks 0 and 1, two bytes each.
+    let many = |kind: u8, body: &[u8]| {
+        let mut message = vec![0x95, 0x10 | kind];
+        message.extend(b"mp4a");
+        for track in [0, 1] {
+            message.extend([track, 0, 0, body.len() as u8]);
+            message.extend(body);
+        }
+        Bytes::from(message)
+    };
+    w.send(publisher, MediaKind::Audio, 2000, many(0, &[0x12, 0x10]));
+    for n in 50..100 {
+        w.send(publisher, MediaKind::Audio, n * 40, many(1, &[0x21; 40]));
+        let picture = media::video(n % 12 == 0, n, 300);
+        w.send(publisher, MediaKind::Video, n * 40, picture);
+        w.run(ms(40));
+    }
+    w.leave(publisher);
+    w.run(ms(100));
+    assert_eq!(w.count(|e| matches!(e, Event::RecordingFailed { .. })), 0);
+    let paths: Vec<_> = finished(&w).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths.len(), 2);
+    let file = w
+        .sim
+        .file(paths[1].to_str().expect("UTF-8"))
+        .expect("a file");
+    let entries = file.windows(4).filter(|window| *window == b"mp4a").count();
+    assert_eq!(entries, 2);
+    w.end();
+}
+
+#[test]
 fn radio_is_recorded_and_split() {
     let mut w = mp4(|record| record.split_duration = ms(2000)).build();
     let publisher = w.publisher("live/radio");
