@@ -255,6 +255,39 @@ fn a_recording_that_breaks_off_plays_up_to_there() {
     assert_eq!(played.last(), Some(&90));
 }
 
+/// A file tells of one configuration: where another comes a file ends, and nothing is lost.
+#[test]
+fn another_resolution_begins_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = Media::ResolutionChange;
+    publish_to_recorder(Publisher::Ffmpeg, media, folder.path());
+    let files = files(folder.path());
+    let sizes: Vec<String> = files
+        .iter()
+        .flat_map(|file| probed(file, "stream=width,height"))
+        .collect();
+    let sizes: Vec<&str> = sizes
+        .iter()
+        .map(String::as_str)
+        .filter(|s| s.contains('|'))
+        .collect();
+    assert_eq!(sizes, ["320|180", "640|360"]);
+    let source = media.hashes();
+    for name in ["video 0", "audio 0"] {
+        let recorded: Vec<String> = files
+            .iter()
+            .flat_map(|file| FrameHashes::of(file).stream(name).to_vec())
+            .map(|packet| packet.hash)
+            .collect();
+        let sent: Vec<String> = source
+            .stream(name)
+            .iter()
+            .map(|packet| packet.hash.clone())
+            .collect();
+        assert_eq!(recorded, sent, "{name}");
+    }
+}
+
 #[test]
 fn a_recording_survives_kill_9_of_the_server() {
     let folder = tempfile::tempdir().unwrap();
@@ -352,16 +385,26 @@ fn assert_end_of(media: Media, received: &Path) {
 
 /// A server that records `media` into `folder` as MP4; the recording.
 fn record(publisher: Publisher, media: Media, folder: &Path) -> PathBuf {
+    publish_to_recorder(publisher, media, folder);
+    only_file(folder)
+}
+
+fn publish_to_recorder(publisher: Publisher, media: Media, folder: &Path) {
     let mut record = RecordConfig::new(folder);
     record.format = RecordFormat::Mp4;
     let server = Server::start_with(|config| config.record = Some(record));
     publisher.start(media, &server.url("live/recorded")).wait();
     server.wait_until_recorded();
-    only_file(folder)
 }
 
-/// The only MP4 file in or below `folder`.
 fn only_file(folder: &Path) -> PathBuf {
+    let mut files = files(folder);
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
+}
+
+/// The MP4 files in and below `folder`, in the order in which they were begun.
+fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -374,8 +417,9 @@ fn only_file(folder: &Path) -> PathBuf {
             }
         }
     }
-    assert_eq!(files.len(), 1, "{files:?}");
-    files.remove(0)
+    // Their names without the ending: a number comes behind the time.
+    files.sort_by_key(|file| file.with_extension(""));
+    files
 }
 
 /// The boxes of a file: type, start and end.
