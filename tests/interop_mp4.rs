@@ -6,12 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use openrtmp_core::{RecordConfig, RecordFormat};
-use openrtmp_media::mp4::{Description, Run, Sample, Track, fragment_header, init_segment};
+use openrtmp_media::mp4::{
+    Codec, Content, Description, Frame, Mp4Writer, Piece, Run, Sample, Track, TrackName,
+    fragment_header, init_segment,
+};
 use openrtmp_protocol::media::{
     AudioCodec, AudioPacketKind, AudioTag, FrameType, VideoCodec, VideoPacketKind, VideoTag,
 };
 use openrtmp_tests::{
-    FrameHashes, Media, Process, Publisher, Server, ServerProcess, Tool, duration_ms, flv, openrtmp,
+    FrameHashes, Media, Packet, Process, Publisher, Server, ServerProcess, Tool, duration_ms, flv,
+    openrtmp,
 };
 
 /// What encoders at hand make, and the codec strings of it: those that ffprobe's profile,
@@ -187,25 +191,33 @@ fn a_recording_can_be_sought() {
     // A key frame every half second: the last one before 1.7 s is the fourth.
     let expected = &published.stream("video 0")[keyframes[3]].hash;
     for tool in [Tool::Ffmpeg, Tool::FfmpegCurrent] {
-        let found = folder.path().join(format!("{tool:?}.found"));
-        let mut command = tool.command();
-        command
-            .args(["-nostdin", "-v", "error", "-ss", "1.7", "-i"])
-            .arg(&file);
-        command
-            .args(["-map", "0:v", "-c", "copy", "-frames:v", "1", "-f", "flv"])
-            .arg(&found);
-        let finished = Process::start("seeking ffmpeg", command)
-            .wait()
-            .expect_success();
-        assert!(
-            finished.output.is_empty(),
-            "{tool:?} complains: {:?}",
-            finished.output
+        assert_eq!(
+            &sought(tool, &file, "1.7", folder.path()),
+            expected,
+            "{tool:?}"
         );
-        let found = FrameHashes::of(&found);
-        assert_eq!(&found.stream("video 0")[0].hash, expected, "{tool:?}");
     }
+}
+
+/// Hash of the first picture that `tool` finds when it seeks to so many seconds.
+fn sought(tool: Tool, file: &Path, seconds: &str, folder: &Path) -> String {
+    let found = folder.join(format!("{tool:?}-{seconds}.found"));
+    let mut command = tool.command();
+    command
+        .args(["-nostdin", "-v", "error", "-ss", seconds, "-i"])
+        .arg(file);
+    command
+        .args(["-map", "0:v", "-c", "copy", "-frames:v", "1", "-f", "flv"])
+        .arg(&found);
+    let finished = Process::start("seeking ffmpeg", command)
+        .wait()
+        .expect_success();
+    assert!(
+        finished.output.is_empty(),
+        "{tool:?} complains: {:?}",
+        finished.output
+    );
+    FrameHashes::of(&found).stream("video 0")[0].hash.clone()
 }
 
 /// A file is what it holds up to its last whole fragment, wherever it breaks off.
@@ -253,6 +265,115 @@ fn a_recording_that_breaks_off_plays_up_to_there() {
         "{played:?}"
     );
     assert_eq!(played.last(), Some(&90));
+}
+
+/// A clock that jumps by twenty seconds, as it does over a break of the publisher's line.
+#[test]
+fn a_gap_is_played_and_sought_over() {
+    const GAP: u32 = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    let media = Media::BFrames;
+    let mut tags = flv::read(&media.file());
+    for tag in tags.iter_mut().filter(|tag| tag.time >= 1500) {
+        tag.time += GAP;
+    }
+    let file = folder.path().join("gap.mp4");
+    fs::write(&file, recorded(&tags)).unwrap();
+    let (source, made) = (media.hashes(), FrameHashes::of(&file));
+    // FFmpeg counts from where it takes the file to begin.
+    let [begins, made_begins] = [&source, &made].map(|file| file.stream("video 0")[0].dts);
+    let jumped = |packet: &Packet| match packet.dts - begins {
+        time @ ..1500 => time,
+        time => time + i64::from(GAP),
+    };
+    for name in ["video 0", "audio 0"] {
+        assert_eq!(source.stream(name).len(), made.stream(name).len());
+        for (before, after) in source.stream(name).iter().zip(made.stream(name)) {
+            assert_eq!(before.hash, after.hash);
+            let apart = jumped(before) - (after.dts - made_begins);
+            assert!(apart.abs() <= 1, "{name} {before:?} {after:?}");
+        }
+    }
+    // The first key frame behind it, and the last before.
+    let keyframes = media.keyframes();
+    for (at, place) in [("21.7", 3), ("10", 2)] {
+        let found = sought(Tool::FfmpegCurrent, &file, at, folder.path());
+        assert_eq!(
+            found,
+            source.stream("video 0")[keyframes[place]].hash,
+            "{at} s"
+        );
+    }
+}
+
+/// A recording of these tags.
+fn recorded(tags: &[flv::Tag]) -> Vec<u8> {
+    let mut writer = Mp4Writer::new(0);
+    let mut file = Vec::new();
+    let mut append = |piece: Option<Piece<Vec<u8>>>| {
+        if let Some(Piece { header, data }) = piece {
+            file.extend(header);
+            file.extend(data.concat());
+        }
+    };
+    for tag in tags {
+        let dts = i64::from(tag.time) * 1000;
+        match tag.kind {
+            flv::VIDEO => {
+                let video = VideoTag::parse(&tag.body).unwrap();
+                let packet = video.first();
+                let (track, codec) = (TrackName::Video(0), Codec::Video(packet.codec));
+                let body = &tag.body[packet.body.clone()];
+                match packet.kind {
+                    VideoPacketKind::SequenceStart => writer.configure(track, codec, body).unwrap(),
+                    VideoPacketKind::Frame => append(
+                        writer
+                            .push(Frame {
+                                track,
+                                codec,
+                                dts,
+                                pts: dts + i64::from(packet.composition_time) * 1000,
+                                content: match video.frame_type {
+                                    FrameType::Key => Content::Key,
+                                    _ => Content::Inter,
+                                },
+                                data: body.to_vec(),
+                            })
+                            .unwrap(),
+                    ),
+                    _ => {}
+                }
+            }
+            flv::AUDIO => {
+                let audio = AudioTag::parse(&tag.body).unwrap();
+                let packet = audio.first().unwrap();
+                let (track, codec) = (TrackName::Audio(0), Codec::Audio(packet.codec));
+                let body = &tag.body[packet.body.clone()];
+                match packet.kind {
+                    AudioPacketKind::SequenceStart => writer.configure(track, codec, body).unwrap(),
+                    _ => append(
+                        writer
+                            .push(Frame {
+                                track,
+                                codec,
+                                dts,
+                                pts: dts,
+                                content: Content::Key,
+                                data: body.to_vec(),
+                            })
+                            .unwrap(),
+                    ),
+                }
+            }
+            _ => {}
+        }
+    }
+    append(writer.flush().unwrap());
+    let closing = writer.closing().unwrap();
+    let at = closing.duration_at as usize;
+    file[at..at + 8].copy_from_slice(&closing.duration);
+    file.extend(closing.index);
+    file
 }
 
 /// A file tells of one configuration: where another comes a file ends, and nothing is lost.
@@ -469,10 +590,10 @@ struct Source {
     video: Option<VideoCodec>,
     audio: Option<AudioCodec>,
     config: Vec<u8>,
-    frames: Vec<Frame>,
+    frames: Vec<Picture>,
 }
 
-struct Frame {
+struct Picture {
     dts: i64,
     composition_time: i32,
     is_key: bool,
@@ -526,7 +647,7 @@ fn sources(tags: &[flv::Tag]) -> Vec<Source> {
                         VideoPacketKind::SequenceStart if !body.is_empty() => source.config = body,
                         VideoPacketKind::Frame => {
                             source.video = Some(packet.codec);
-                            source.frames.push(Frame {
+                            source.frames.push(Picture {
                                 dts,
                                 composition_time: packet.composition_time,
                                 is_key: video.frame_type == FrameType::Key,
@@ -546,7 +667,7 @@ fn sources(tags: &[flv::Tag]) -> Vec<Source> {
                         AudioPacketKind::SequenceStart => source.config = body,
                         AudioPacketKind::Frame if !body.is_empty() => {
                             source.audio = Some(packet.codec);
-                            source.frames.push(Frame {
+                            source.frames.push(Picture {
                                 dts,
                                 composition_time: 0,
                                 is_key: true,
