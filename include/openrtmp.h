@@ -243,6 +243,7 @@
 //   access.decision_timeout [10000]: ms for on_access to be answered, 100 to 600000; 0: 10000
 //   record.directory []: folder, made if missing; naming it records, "record" null does not
 //   record.template [{app}/{name}-{date}-{time}]: file name with {app} {name} {date} {time} {index}
+//   record.format [flv]: kind of files: flv, which holds everything, or mp4, which more programs play
 //   record.time_zone [utc]: of {date} and {time}: utc, or local
 //   record.apps []: apps with commas between them; none: all
 //   record.streams [all]: all, or those whose publishers ask for it: they publish with the mode record or append
@@ -2208,7 +2209,7 @@ int32_t openrtmp_publisher_write_message(struct openrtmp_publisher *publisher,
                                          const uint8_t *OPENRTMP_NULLABLE body,
                                          size_t body_length);
 
-// Records a stream ("app/name"), live or still to come, to FLV files in a folder,
+// Records a stream ("app/name"), live or still to come, to files in a folder,
 // which is made if missing, until openrtmp_record_stop() or the end of the server.
 // Events tell the file names. Names and splitting are those of "record" in the
 // settings, where it is set.

@@ -19,6 +19,18 @@ pub struct Packet {
     pub hash: String,
 }
 
+impl Packet {
+    /// Times counted by a base in seconds, brought to the nearest millisecond.
+    fn in_milliseconds(self, (over, under): (i64, i64)) -> Packet {
+        let milliseconds = |time: i64| (time * over * 1000 + under / 2).div_euclid(under);
+        Packet {
+            dts: milliseconds(self.dts),
+            pts: milliseconds(self.pts),
+            ..self
+        }
+    }
+}
+
 /// How a publication came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -71,6 +83,7 @@ impl FrameHashes {
 
     fn parse(lines: &[String]) -> FrameHashes {
         let mut names: BTreeMap<String, String> = BTreeMap::new();
+        let mut bases: BTreeMap<String, (i64, i64)> = BTreeMap::new();
         let mut streams: BTreeMap<String, Vec<Packet>> = BTreeMap::new();
         for line in lines {
             if let Some(stream) = line.strip_prefix("#media_type ") {
@@ -80,12 +93,13 @@ impl FrameHashes {
                 streams.insert(name.clone(), Vec::new());
                 names.insert(index.to_owned(), name);
             } else if let Some(base) = line.strip_prefix("#tb ") {
-                assert!(
-                    base.ends_with(": 1/1000"),
-                    "FLV counts in milliseconds: {line}"
-                );
+                let (index, base) = base.split_once(": ").expect("index and base");
+                let (over, under) = base.split_once('/').expect("a fraction of a second");
+                let number = |text: &str| text.parse().expect("a number");
+                bases.insert(index.to_owned(), (number(over), number(under)));
             } else if !line.starts_with('#')
                 && let Some((index, packet)) = parse_packet(line)
+                && let Some(&base) = bases.get(index)
                 // ffmpeg makes an empty packet of a channel layout message.
                 && packet.size > 0
                 && let Some(name) = names.get(index)
@@ -93,7 +107,7 @@ impl FrameHashes {
                 streams
                     .get_mut(name)
                     .expect("named streams have a list")
-                    .push(packet);
+                    .push(packet.in_milliseconds(base));
             }
         }
         FrameHashes { streams }

@@ -38,11 +38,25 @@ pub enum Media {
     SixChannels,
     /// H.264 and AC-3 by Enhanced RTMP, whose sequence start has no body.
     Ac3,
+    /// E-AC-3 of six channels by Enhanced RTMP.
+    Eac3,
+    /// MP3.
+    Mp3,
+    /// MP3 at 22,050 Hz: MPEG-2, whose frames are half as long.
+    LowMp3,
+    /// FLAC of 24 bits by Enhanced RTMP.
+    Flac,
+    /// HEVC of ten bits in the colors of HDR (BT.2020, PQ), whose pixels are not square.
+    Hdr,
+    /// AV1 of ten bits in the colors of HDR, made by SVT-AV1.
+    Av1Hdr,
 }
 
 const PICTURE: &str = "-f lavfi -i testsrc2=size=320x180:rate=30";
 const SOUND: &str = "-f lavfi -i sine=frequency=440:sample_rate=48000";
 const AAC: &str = "-c:a aac -b:a 64k";
+const HDR: &str = "-pix_fmt yuv420p10le -vf setsar=4/3,setparams=color_primaries=bt2020:\
+                   color_trc=smpte2084:colorspace=bt2020nc";
 const H264: &str = "-c:v libx264 -preset ultrafast -g 15 -pix_fmt yuv420p";
 
 impl Media {
@@ -109,6 +123,16 @@ impl Media {
                 format!("{PICTURE} {SOUND} -t 3 {H264} {AAC} -af aformat=channel_layouts=5.1")
             }
             Media::Ac3 => format!("{PICTURE} {SOUND} -t 3 {H264} -c:a ac3 -b:a 96k"),
+            Media::Eac3 => format!("{SOUND} -t 3 -c:a eac3 -b:a 192k -ac 6"),
+            Media::Mp3 => format!("{SOUND} -t 3 -c:a libmp3lame -b:a 64k"),
+            Media::LowMp3 => format!("{SOUND} -t 3 -c:a libmp3lame -b:a 32k -ar 22050"),
+            Media::Flac => format!("{SOUND} -t 3 -c:a flac -sample_fmt s32"),
+            Media::Hdr => format!(
+                "{PICTURE} -t 3 -c:v libx265 -preset ultrafast -g 15 {HDR} \
+                 -x265-params log-level=error:colorprim=bt2020:transfer=smpte2084:\
+                 colormatrix=bt2020nc"
+            ),
+            Media::Av1Hdr => format!("{PICTURE} -t 3 -c:v libsvtav1 -preset 12 -g 15 {HDR}"),
             Media::TwoAudioTracks => format!(
                 "{PICTURE} {SOUND} -f lavfi -i sine=frequency=880:sample_rate=48000 -t 3 \
                  -map 0:v -map 1:a -map 2:a {H264} {AAC}"

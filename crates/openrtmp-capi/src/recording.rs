@@ -34,7 +34,7 @@ unsafe impl Versioned for OpenrtmpRecording {
     const FIRST: usize = size_of::<OpenrtmpRecording>();
 }
 
-/// Records a stream ("app/name"), live or still to come, to FLV files in a folder,
+/// Records a stream ("app/name"), live or still to come, to files in a folder,
 /// which is made if missing, until openrtmp_record_stop() or the end of the server.
 /// Events tell the file names. Names and splitting are those of "record" in the
 /// settings, where it is set.

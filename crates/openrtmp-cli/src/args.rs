@@ -40,7 +40,7 @@ enum Command {
     /// Receive a stream: to a file, to standard output, or just count it
     #[command(after_help = EXIT_CODES)]
     Play(play::Arguments),
-    /// Record a stream to an FLV file
+    /// Record a stream to an FLV or MP4 file
     #[command(after_help = EXIT_CODES)]
     Record(record::Arguments),
     /// Pass a stream on from one server to another, until Ctrl-C

@@ -7,8 +7,8 @@ use openrtmp_protocol::RtmpUrl;
 use crate::connection::{Retry, Target, Trust};
 use crate::console::say;
 use crate::exit::Failure;
-use crate::flv_file::{FlvFile, Written};
 use crate::media::is_key_frame;
+use crate::media_file::{Format, MediaFile, Written};
 use crate::progress::Progress;
 use crate::receive::{Bounds, Flow, Received, receive};
 use crate::signal::Stop;
@@ -22,9 +22,12 @@ pub(crate) struct Arguments {
     url: RtmpUrl,
     #[command(flatten)]
     trust: Trust,
-    /// Write FLV to this file, FIFO or device, or to standard output if it is -
+    /// Write to this file, FIFO or device, or to standard output if it is -
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// What to write [default: by the end of the file's name, else flv]
+    #[arg(long, requires = "output")]
+    format: Option<Format>,
     /// Overwrite the file if it exists
     #[arg(long, requires = "output")]
     force: bool,
@@ -43,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let file = arguments
         .output
         .as_ref()
-        .map(|path| FlvFile::open(path, arguments.force, stop))
+        .map(|path| MediaFile::open(path, arguments.format, arguments.force, stop))
         .transpose()?;
     let bounds = Bounds {
         retry: arguments.retry,
@@ -59,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
 /// Receives into a file, if there is one, showing how it goes.
 pub(crate) fn play(
     target: Target<'_>,
-    mut file: Option<FlvFile>,
+    mut file: Option<MediaFile>,
     bounds: Bounds,
     verb: &str,
     stop: &Stop,

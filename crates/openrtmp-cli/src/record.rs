@@ -5,7 +5,7 @@ use openrtmp_protocol::RtmpUrl;
 
 use crate::connection::{Retry, Target, Trust};
 use crate::exit::Failure;
-use crate::flv_file::FlvFile;
+use crate::media_file::{Format, MediaFile};
 use crate::play::play;
 use crate::receive::Bounds;
 use crate::signal::Stop;
@@ -19,8 +19,11 @@ pub(crate) struct Arguments {
     url: RtmpUrl,
     #[command(flatten)]
     trust: Trust,
-    /// FLV file to write, FIFO or device
+    /// File to write, FIFO or device
     file: PathBuf,
+    /// What to write [default: by the end of the file's name, else flv]
+    #[arg(long)]
+    format: Option<Format>,
     /// Stop after this much media, or as much time: 10, 10s, 1m30s [default: until the
     /// stream ends]
     #[arg(long, value_parser = parse_span)]
@@ -37,7 +40,7 @@ pub(crate) struct Arguments {
 
 /// Records the stream.
 pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
-    let file = FlvFile::open(&arguments.file, arguments.force, stop)?;
+    let file = MediaFile::open(&arguments.file, arguments.format, arguments.force, stop)?;
     let bounds = Bounds {
         retry: arguments.retry,
         ..Bounds::of(arguments.duration, Some(arguments.timeout))

@@ -232,11 +232,11 @@ fn a_device_is_written_to_without_force() {
 #[test]
 fn a_recording_says_that_it_will_be_flv() {
     let folder = Folder::new();
-    let output = openrtmp(&["record", &nobody(), &folder.path("x.mp4")]);
+    let output = openrtmp(&["record", &nobody(), &folder.path("x.mkv")]);
     let told = String::from_utf8(output.stderr).unwrap();
     let first = told.lines().next().unwrap();
     assert!(
-        first.ends_with("will be an FLV file: mp4 is not written yet"),
+        first.ends_with("will be an FLV file: mkv is not written yet"),
         "{told}"
     );
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use openrtmp_core::{Config, Format, PullStart, SecondPublisher};
+use openrtmp_core::{Config, Format, PullStart, RecordFormat, SecondPublisher};
 
 fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -195,6 +195,7 @@ fn srs_becomes_settings_and_what_is_left_is_told() {
     let record = config.record.as_ref().expect("recording");
     assert_eq!(record.directory, Path::new("/srv/dvr"));
     assert_eq!(record.template, "{app}/{name}.{date}-{time}");
+    assert_eq!(record.format, RecordFormat::Mp4);
     assert_eq!(record.split_duration.as_secs(), 60);
     assert_eq!(config.tls.certificate, None);
     for expected in [
@@ -206,7 +207,6 @@ fn srs_becomes_settings_and_what_is_left_is_told() {
         "line 28: on_publish: one URL is asked",
         "line 31: on_hls: HLS",
         "line 34: origin: a stream is fetched from one server",
-        "line 38: dvr_path: FLV",
         "line 43: exec: a hook is run for every app",
         "line 47: vhost other.example.org: there are no virtual hosts",
     ] {
@@ -244,6 +244,7 @@ fn mediamtx_becomes_settings_and_what_is_left_is_told() {
     assert_eq!(pull.idle_timeout.as_secs(), 20);
     let record = config.record.as_ref().expect("recording");
     assert_eq!(record.directory, Path::new("/srv/rec"));
+    assert_eq!(record.format, RecordFormat::Mp4);
     assert_eq!(record.split_duration.as_secs(), 1800);
     for expected in [
         "logLevel: the log goes to standard error",

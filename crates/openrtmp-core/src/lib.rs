@@ -105,9 +105,9 @@ pub use config::{
     DocumentError, EabConfig, FailedAttemptsConfig, FileError, Format, GopConfig, HooksConfig,
     HttpConfig, LimitsConfig, Listen, ListenTransport, LogConfig, LogFileConfig, LogFormat,
     LogLevel, MAX_DOCUMENT, MetricsConfig, MobileConfig, Network, NetworkPolicy, Pem, PullRule,
-    PullStart, PushRule, QueueConfig, RecordConfig, RecordStreams, RelayConfig, Roots, RtmpConfig,
-    SecondPublisher, Setting, StreamConfig, TimeZone, TlsClientConfig, TlsConfig, TlsVersion,
-    UnknownVariable, UserConfig, VariableError,
+    PullStart, PushRule, QueueConfig, RecordConfig, RecordFormat, RecordStreams, RelayConfig,
+    Roots, RtmpConfig, SecondPublisher, Setting, StreamConfig, TimeZone, TlsClientConfig,
+    TlsConfig, TlsVersion, UnknownVariable, UserConfig, VariableError,
 };
 pub use drain::{DrainError, DrainOptions};
 pub use error::{RecordError, StartError};

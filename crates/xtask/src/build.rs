@@ -89,7 +89,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 fn check(target: &Target) -> Result<Done, Refusal> {
     let (mut command, _) = library::cargo_for(target, "clippy")?;
     command
-        .args(["-p", "openrtmp-protocol", "-p", "openrtmp-core"])
+        .args([
+            "-p",
+            "openrtmp-protocol",
+            "-p",
+            "openrtmp-media",
+            "-p",
+            "openrtmp-core",
+        ])
         .args(["-p", "openrtmp-capi", "-p", "openrtmp-jni"]);
     if target.name.contains("windows") {
         command.args(["-p", "openrtmp-cli"]);

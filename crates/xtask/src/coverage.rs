@@ -16,7 +16,12 @@ use crate::{EXIT_SETUP, nightly, workspace};
 const GOALS: &[(&str, f64)] = &[("openrtmp-protocol", 95.0), ("openrtmp-core", 85.0)];
 
 /// Whose tests run.
-const TESTED: &[&str] = &["openrtmp-protocol", "openrtmp-core", "openrtmp-tests"];
+const TESTED: &[&str] = &[
+    "openrtmp-protocol",
+    "openrtmp-media",
+    "openrtmp-core",
+    "openrtmp-tests",
+];
 
 /// Exits with 1 if a goal is missed.
 pub(crate) fn run() -> ExitCode {

@@ -171,6 +171,8 @@ pub(crate) const STEPS: &[Step] = &[
                     "--test",
                     "interop_openrtmp",
                     "--test",
+                    "interop_mp4",
+                    "--test",
                     "interop_recording",
                     "--test",
                     "interop_rtmpdump",

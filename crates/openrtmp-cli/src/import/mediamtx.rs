@@ -391,9 +391,14 @@ impl Mediamtx {
             self.draft
                 .left(*line, name, "every stream of the app is recorded");
         }
+        // Fragmented MP4 is what it writes unless something else is said.
         let format = said("recordFormat");
+        let is_mp4 = format.as_ref().is_none_or(|m| m.value.text() == "fmp4");
         let (at, what) = format.map_or((*line, name.clone()), |m| (m.line, m.name));
-        self.draft.left(at, &what, "FLV is what is written");
+        self.draft.set(at, &what, "record.format", "mp4".into());
+        if !is_mp4 {
+            self.draft.left(at, &what, "MP4 is what is written");
+        }
     }
 
     /// Paths that nobody names are refused, unless all are taken.

@@ -355,7 +355,10 @@ impl Srs {
             .set(line, "dvr_path", "record.directory", directory.into());
         self.draft
             .set(line, "dvr_path", "record.template", template.into());
-        if !given.ends_with(".flv") {
+        if given.ends_with(".mp4") {
+            self.draft
+                .set(line, "dvr_path", "record.format", "mp4".into());
+        } else if !given.ends_with(".flv") {
             self.draft.left(line, "dvr_path", "FLV is what is written");
         }
         if let Some(line) = self.local_time {

@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     listen: Vec<Listening>,
     #[command(flatten)]
     tls: tls::Flags,
-    /// Record every stream to an FLV file in this folder
+    /// Record every stream to a file in this folder
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     /// A key that may publish; may be repeated [default: everybody may]

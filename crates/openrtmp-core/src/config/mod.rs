@@ -335,6 +335,19 @@ pub enum TimeZone {
     Local,
 }
 
+/// What kind of files recordings are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RecordFormat {
+    /// What publishers send, as they send it: every codec and track that RTMP has, and data.
+    #[default]
+    Flv,
+    /// Fragmented MP4, which browsers and phones play: H.264, H.265, AV1, VP8 and VP9; AAC,
+    /// MP3, Opus, FLAC, AC-3 and E-AC-3; every track. Others end the recording.
+    Mp4,
+}
+
 /// Which streams are recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -349,7 +362,7 @@ pub enum RecordStreams {
     Asked,
 }
 
-/// Recording to FLV files.
+/// Recording to files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -357,8 +370,10 @@ pub struct RecordConfig {
     /// Folder; made if missing.
     pub directory: PathBuf,
     /// File name below it: `{app}`, `{name}`, `{date}`, `{time}` and `{index}` (the
-    /// part's number) are replaced; `.flv` is added.
+    /// part's number) are replaced; `.flv` or `.mp4` is added.
     pub template: String,
+    /// What kind of files.
+    pub format: RecordFormat,
     /// Which date and time those are.
     pub time_zone: TimeZone,
     /// Apps whose streams are recorded; empty: all.
@@ -673,6 +688,7 @@ impl RecordConfig {
         RecordConfig {
             directory: directory.into(),
             template: "{app}/{name}-{date}-{time}".to_owned(),
+            format: RecordFormat::Flv,
             time_zone: TimeZone::Utc,
             apps: Vec::new(),
             streams: RecordStreams::All,

@@ -784,6 +784,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "file name with {app} {name} {date} {time} {index}",
     ),
     setting(
+        "record.format",
+        Choice(&["flv", "mp4"]),
+        Now,
+        "kind of files: flv, which holds everything, or mp4, which more programs play",
+    ),
+    setting(
         "record.time_zone",
         Choice(&["utc", "local"]),
         Now,

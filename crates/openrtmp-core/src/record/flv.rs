@@ -6,9 +6,10 @@ use std::time::Duration;
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::MediaKind;
 
-use super::flv_file::FlvFile;
+use super::flv_file::{FlvFile, FlvSummary};
 use super::muxer::{Format, Item, Muxer, Start, Summary};
 use crate::platform::File;
+use crate::stream::packet::SharedPacket;
 
 /// Messages as they came: an FLV tag's body is that of an RTMP message.
 pub(super) struct Flv;
@@ -50,16 +51,21 @@ impl<F: File + Send> Muxer for FlvFile<F> {
         self.bytes()
     }
 
-    fn takes_new_tracks(&self) -> bool {
+    fn takes(&self, _packet: &SharedPacket) -> bool {
         true
     }
 
-    fn finish(self: Box<Self>) -> io::Result<Summary> {
-        let summary = (*self).finish()?;
-        Ok(Summary {
-            duration: summary.duration,
-            bytes: summary.bytes,
-        })
+    fn finish(self: Box<Self>) -> (Summary, io::Result<()>) {
+        let so_far = Summary {
+            duration: (*self).duration(),
+            bytes: (*self).bytes(),
+        };
+        match (*self).finish() {
+            Ok(FlvSummary {
+                duration, bytes, ..
+            }) => (Summary { duration, bytes }, Ok(())),
+            Err(error) => (so_far, Err(error)),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use std::io::{self, SeekFrom, Write};
 use std::time::Duration;
 
+use openrtmp_media::KeyframeIndex;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::flv;
 use openrtmp_protocol::message::kind;
@@ -14,8 +15,7 @@ use openrtmp_protocol::message::kind;
 use crate::platform::File;
 
 /// Key frames that the index has room for: more than two hours at one every two
-/// seconds, for 72,000 bytes at the head of the file. Even, so that halving the
-/// index leaves its entries evenly apart.
+/// seconds, for 72,000 bytes at the head of the file. Even, as the index wants it.
 const INDEX_CAPACITY: usize = 4000;
 /// Bytes gathered before they go to the file unasked.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -197,7 +197,7 @@ impl<F: File> FlvFile<F> {
         Ok(FlvSummary {
             duration: Duration::from_millis(self.stored.latest),
             bytes: self.stored.bytes,
-            keyframes: self.stored.index.seen,
+            keyframes: self.stored.index.seen(),
         })
     }
 
@@ -234,7 +234,6 @@ struct BufferedTag {
 }
 
 /// What the whole tags in the file amount to.
-#[derive(Default)]
 struct Stored {
     bytes: u64,
     /// Highest time, in milliseconds.
@@ -243,7 +242,20 @@ struct Stored {
     video: bool,
     /// The last video tag is a key frame.
     ends_on_key: bool,
-    index: KeyframeIndex,
+    index: KeyframeIndex<Keyframe>,
+}
+
+impl Default for Stored {
+    fn default() -> Stored {
+        Stored {
+            bytes: 0,
+            latest: 0,
+            audio: false,
+            video: false,
+            ends_on_key: false,
+            index: KeyframeIndex::new(INDEX_CAPACITY),
+        }
+    }
 }
 
 impl Stored {
@@ -254,22 +266,15 @@ impl Stored {
             self.ends_on_key = tag.keyframe;
         }
         if tag.keyframe {
-            self.index.add(self.bytes, tag.time);
+            let keyframe = Keyframe {
+                position: self.bytes,
+                time: tag.time,
+            };
+            self.index.add(tag.time, keyframe);
         }
         self.latest = self.latest.max(tag.time);
         self.bytes += length;
     }
-}
-
-/// Where key frames are, evenly thinned out once there is no more room.
-struct KeyframeIndex {
-    entries: Vec<Keyframe>,
-    /// Key frames so far.
-    seen: u64,
-    /// Time of the last one.
-    last: Option<u64>,
-    /// One in so many is listed.
-    stride: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,44 +283,6 @@ struct Keyframe {
     position: u64,
     /// Milliseconds since the start of the file.
     time: u64,
-}
-
-impl Default for KeyframeIndex {
-    fn default() -> KeyframeIndex {
-        KeyframeIndex {
-            entries: Vec::new(),
-            seen: 0,
-            last: None,
-            stride: 1,
-        }
-    }
-}
-
-impl KeyframeIndex {
-    fn add(&mut self, position: u64, time: u64) {
-        // Players search the index by time. Of several tracks' key frames the
-        // first is where to begin.
-        if self.last.is_some_and(|last| time <= last) {
-            return;
-        }
-        self.last = Some(time);
-        let listed = self.seen.is_multiple_of(self.stride);
-        self.seen += 1;
-        if !listed {
-            return;
-        }
-        if self.entries.len() == INDEX_CAPACITY {
-            let mut keep = false;
-            self.entries.retain(|_| {
-                keep = !keep;
-                keep
-            });
-            // The capacity is even, so the present key frame is in step with
-            // the wider stride.
-            self.stride = self.stride.saturating_mul(2);
-        }
-        self.entries.push(Keyframe { position, time });
-    }
 }
 
 /// So much before the first tag a track may begin and keep its distance to the others,
@@ -347,7 +314,7 @@ impl Clock {
 /// booleans have one size, and index and spare room add up to the same count of
 /// numbers. Players read arrays of numbers everywhere, unlike long strings.
 fn metadata_payload(members: &[(String, Value)], stored: &Stored) -> Vec<u8> {
-    let keyframes = &stored.index.entries;
+    let keyframes = stored.index.entries();
     let seconds = |milliseconds: u64| Value::Number(milliseconds as f64 / 1000.0);
     let positions = keyframes.iter().map(|k| Value::Number(k.position as f64));
     let times = keyframes.iter().map(|k| seconds(k.time));

@@ -7,6 +7,7 @@
 
 mod flv;
 mod flv_file;
+mod mp4;
 mod muxer;
 mod recording;
 pub(crate) mod template;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use log::Level;
 use openrtmp_protocol::Time;
 
-use crate::config::RecordConfig;
+use crate::config::{RecordConfig, RecordFormat};
 use crate::events::Event;
 use crate::id::StreamId;
 use crate::log_limit::Cause;
@@ -31,6 +32,8 @@ use crate::shared::Shared;
 use crate::stream::tap_queue::{Bound, Loss, Selection, TapItem, TapNews, TapQueue};
 use crate::sync::lock;
 use flv::Flv;
+use mp4::Mp4;
+use muxer::Format;
 use recording::{Recording, Terms};
 
 /// What was taken from the queue reaches the file within this time (R: a crash
@@ -190,7 +193,7 @@ impl<P: Platform> Recorder<P> {
         Recorder {
             terms: Terms {
                 platform,
-                format: Box::new(Flv),
+                format: format_of::<P>(config.format),
                 config,
                 shared,
                 tap: Arc::new(RecorderTap::new(queue.clone())),
@@ -320,6 +323,13 @@ impl<P: Platform> Recorder<P> {
                 self.recordings.remove(&id);
             }
         }
+    }
+}
+
+fn format_of<P: Platform>(format: RecordFormat) -> Box<dyn Format<P::File>> {
+    match format {
+        RecordFormat::Flv => Box::new(Flv),
+        RecordFormat::Mp4 => Box::new(Mp4),
     }
 }
 

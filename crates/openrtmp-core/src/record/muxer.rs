@@ -1,9 +1,11 @@
 //! What writes one kind of file.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::stream::packet::SharedPacket;
+use crate::stream::tap_queue::TapStream;
 
 /// A kind of file: what a recorder makes its muxers by.
 pub(super) trait Format<F>: Send {
@@ -20,6 +22,8 @@ pub(super) trait Format<F>: Send {
 
 /// What is known of a stream when a file begins.
 pub(super) struct Start<'a> {
+    /// The stream.
+    pub(super) stream: &'a Arc<TapStream>,
     /// The newest `onMetaData`, if there was one.
     pub(super) metadata: Option<&'a SharedPacket>,
     /// The newest decoder configuration of each track, and what refines it: in the order
@@ -47,11 +51,12 @@ pub(super) trait Muxer: Send {
     /// finished.
     fn write(&mut self, item: &Item<'_>) -> io::Result<()>;
 
-    /// Hands everything written so far to the file, so that it is there after a crash of
-    /// this process. Called twice a second, and after every batch.
+    /// Hands what was written so far to the file, so that it is there after a crash of this
+    /// process: everything, or, where a file consists of larger parts, all but the last
+    /// second. Called twice a second, and after every batch.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// The same, and syncs the file: what was written survives a power cut.
+    /// Hands everything to the file and syncs it: what was written survives a power cut.
     fn sync(&mut self) -> io::Result<()>;
 
     /// From the first frame to the latest.
@@ -60,13 +65,13 @@ pub(super) trait Muxer: Send {
     /// Size that the file will have with what was written so far.
     fn bytes(&self) -> u64;
 
-    /// Whether a track may be added now, whose header was not among those of the start.
-    /// If not, the next file begins with it.
-    fn takes_new_tracks(&self) -> bool;
+    /// Whether the track of a message has a place in the file, or can get one now. If not,
+    /// the next file begins with it.
+    fn takes(&self, packet: &SharedPacket) -> bool;
 
-    /// Completes the file and syncs it. After an error it makes of the file what can be
-    /// made, in place and without more room.
-    fn finish(self: Box<Self>) -> io::Result<Summary>;
+    /// Completes the file and syncs it: what it holds now, and whether that worked. After
+    /// an error it makes of the file what can be made, in place and without more room.
+    fn finish(self: Box<Self>) -> (Summary, io::Result<()>);
 }
 
 /// A message to be written.

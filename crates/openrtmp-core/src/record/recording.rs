@@ -122,6 +122,11 @@ impl Recording {
             Class::Header => self.take_header(terms, packet)?,
             _ => {}
         }
+        // A track without a header, or one whose header led to nothing.
+        let has_place = |open: &OpenFile| open.muxer.takes(packet);
+        if packet.class.is_timed() && !self.file.as_ref().is_none_or(has_place) {
+            self.end_file(terms)?;
+        }
         let begins = self.may_begin(packet, time);
         if begins && self.is_full(&terms.config) {
             self.finish(terms);
@@ -203,7 +208,7 @@ impl Recording {
             Some(place) => !slot.refinement && self.headers[place].payload() != packet.payload(),
             None => {
                 let file = self.file.as_ref();
-                file.is_some_and(|open| !slot.refinement && !open.muxer.takes_new_tracks())
+                file.is_some_and(|open| !slot.refinement && !open.muxer.takes(packet))
             }
         };
         if changes {
@@ -271,6 +276,7 @@ impl Recording {
         }
         let (file, path) = self.create(terms)?;
         let start = Start {
+            stream: &self.stream,
             metadata: self.metadata.as_ref(),
             headers: &self.headers,
             time,
@@ -418,8 +424,8 @@ impl Recording {
         let Some(open) = self.file.take() else {
             return;
         };
-        let OpenFile { muxer, path, .. } = open;
-        match guarded(|| muxer.finish()) {
+        let (path, completed) = complete(terms, open);
+        match completed {
             Ok(Summary { duration, bytes }) => {
                 if may_log(&terms.shared, Level::Info) {
                     log::info!(
@@ -447,8 +453,7 @@ impl Recording {
         self.holds_key = false;
         let path = self.file.take().map(|open| {
             // The index may still fit; what is in the file plays without it too.
-            let _ = guarded(|| open.muxer.finish());
-            open.path
+            complete(terms, open).0
         });
         self.report_failure(terms, path.unwrap_or_default(), error);
     }
@@ -464,6 +469,20 @@ impl Recording {
             error: error.to_string(),
         });
     }
+}
+
+/// Completes a file. One that nothing came into is no recording, and goes.
+fn complete<P: Platform>(terms: &Terms<P>, open: OpenFile) -> (PathBuf, io::Result<Summary>) {
+    let OpenFile { muxer, path, .. } = open;
+    let completed = guarded(|| Ok(muxer.finish())).and_then(|(summary, result)| {
+        if summary.bytes > 0 {
+            return result.map(|()| summary);
+        }
+        // The error that tells is the first.
+        let _ = terms.platform.remove_file(&path);
+        result.and_then(|()| Err(io::Error::other("nothing came that the file could hold")))
+    });
+    (path, completed)
 }
 
 fn named(error: &io::Error, path: &std::path::Path) -> io::Error {

@@ -29,6 +29,7 @@ mod proxy;
 mod reconfigure;
 mod record_failures;
 mod record_files;
+mod record_mp4;
 mod recording;
 mod relay_targets;
 mod relays;

@@ -24,6 +24,7 @@ pub mod input;
 pub mod media;
 pub mod memory;
 pub mod message;
+pub mod mp4;
 mod peer;
 pub mod relay;
 pub mod server_session;

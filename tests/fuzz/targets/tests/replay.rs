@@ -75,6 +75,7 @@ replays! {
     handshake
     media
     message
+    mp4
     relay
     server_session
     session_pair

@@ -6,7 +6,8 @@ use super::bits::BitReader;
 pub(super) fn format(config: &[u8]) -> Option<AudioFormat> {
     let mut reader = BitReader::new(config);
     let mut object_type = read_object_type(&mut reader)?;
-    let mut sample_rate = read_sample_rate(&mut reader)?;
+    let core_rate = read_sample_rate(&mut reader)?;
+    let mut sample_rate = core_rate;
     let channel_configuration = reader.bits(4)?;
     // Explicit hierarchical signalling: the extension comes first, then the
     // object type of what is extended.
@@ -20,9 +21,11 @@ pub(super) fn format(config: &[u8]) -> Option<AudioFormat> {
         }
     }
     let mut channels = channels_of(channel_configuration);
+    let mut core_samples = None;
     if GENERAL_AUDIO.contains(&object_type) {
         let in_program = read_general_audio(&mut reader, object_type, channel_configuration);
-        channels = channels.or(in_program.flatten());
+        channels = channels.or(in_program.and_then(|general| general.channels));
+        core_samples = in_program.and_then(|general| general.frame_samples);
         // Explicit backward compatible signalling: the extension stands behind
         // everything else. It can only follow a readable configuration.
         if extension.is_none()
@@ -37,9 +40,17 @@ pub(super) fn format(config: &[u8]) -> Option<AudioFormat> {
         // Parametric stereo makes two channels of one.
         channels = Some(2);
     }
+    // Replication of bands makes more samples of each.
+    let frame_samples = match (core_samples, core_rate, sample_rate) {
+        (Some(samples), Some(core), Some(rate)) if rate % core == 0 => {
+            samples.checked_mul(rate / core)
+        }
+        _ => None,
+    };
     Some(AudioFormat {
         sample_rate,
         channels,
+        frame_samples,
         codec_string: Some(format!("mp4a.40.{}", extension.unwrap_or(object_type))),
     })
 }
@@ -82,14 +93,28 @@ fn channels_of(configuration: u32) -> Option<u32> {
     }
 }
 
-/// GASpecificConfig (4.4.1). `Some(None)` if it has no program_config_element.
+/// What a GASpecificConfig tells.
+#[derive(Clone, Copy)]
+struct GeneralAudio {
+    /// By its program_config_element, if it has one.
+    channels: Option<u32>,
+    /// At the rate of the core, of object types whose frames are all as long.
+    frame_samples: Option<u32>,
+}
+
+/// GASpecificConfig (4.4.1).
 fn read_general_audio(
     reader: &mut BitReader<'_>,
     object_type: u32,
     channel_configuration: u32,
-) -> Option<Option<u32>> {
+) -> Option<GeneralAudio> {
+    /// AAC Main, LC, SSR and LTP.
+    const PLAIN: [u32; 4] = [1, 2, 3, 4];
     // frameLengthFlag
-    reader.skip(1)?;
+    let is_short = reader.flag()?;
+    let frame_samples = PLAIN
+        .contains(&object_type)
+        .then_some(if is_short { 960 } else { 1024 });
     // dependsOnCoreCoder, coreCoderDelay
     if reader.flag()? {
         reader.skip(14)?;
@@ -114,7 +139,10 @@ fn read_general_audio(
         // extensionFlag3
         reader.skip(1)?;
     }
-    Some(channels)
+    Some(GeneralAudio {
+        channels,
+        frame_samples,
+    })
 }
 
 /// program_config_element (4.4.1.1): each element is one channel or a pair.

@@ -39,31 +39,35 @@ fn read_ac3(reader: &mut BitReader<'_>, bsid: u8) -> Option<AudioFormat> {
     }
     // bsid 9 and 10 mean half and a quarter of the rate (by convention).
     let rate = rate >> bsid.saturating_sub(8);
-    Some(format(rate, mode, reader.flag()?, "ac-3"))
+    Some(format(rate, SIX_BLOCKS, mode, reader.flag()?, "ac-3"))
 }
 
 fn read_eac3(reader: &mut BitReader<'_>) -> Option<AudioFormat> {
     // strmtyp, substreamid, frmsiz
     reader.skip(2 + 3 + 11)?;
-    let rate = match reader.bits(2)? {
+    let (rate, samples) = match reader.bits(2)? {
         // fscod2: half the rate
-        3 => *RATES.get(reader.bits(2)? as usize)? / 2,
+        3 => (*RATES.get(reader.bits(2)? as usize)? / 2, SIX_BLOCKS),
         code => {
-            // numblkscod
-            reader.skip(2)?;
-            RATES[code as usize]
+            // numblkscod: one, two, three or six
+            let samples = [256, 512, 768, SIX_BLOCKS][reader.bits(2)? as usize];
+            (RATES[code as usize], samples)
         }
     };
     let mode = reader.bits(3)?;
-    Some(format(rate, mode, reader.flag()?, "ec-3"))
+    Some(format(rate, samples, mode, reader.flag()?, "ec-3"))
 }
 
+/// Samples in a frame of six blocks.
+const SIX_BLOCKS: u32 = 1536;
+
 /// acmod (table 5.8) and lfeon.
-fn format(rate: u32, mode: u32, low_frequency: bool, codec: &str) -> AudioFormat {
+fn format(rate: u32, samples: u32, mode: u32, low_frequency: bool, codec: &str) -> AudioFormat {
     const FULL_CHANNELS: [u32; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
     AudioFormat {
         sample_rate: Some(rate),
         channels: Some(FULL_CHANNELS[mode as usize] + u32::from(low_frequency)),
+        frame_samples: Some(samples),
         codec_string: Some(codec.to_owned()),
     }
 }

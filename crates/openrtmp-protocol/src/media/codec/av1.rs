@@ -2,28 +2,28 @@
 //! units (AV1 bitstream specification, 5.3 to 5.9).
 
 use super::bits::BitReader;
-use super::{Picture, VideoFormat};
+use super::{Color, Picture, VideoFormat};
 
 pub(super) fn format(config: &[u8]) -> Option<VideoFormat> {
-    let (&[marker, profile_level, depth, _], units) = config.split_first_chunk()?;
+    let (&[marker, profile_level, tier_depth, _], units) = config.split_first_chunk()?;
     // marker 1, version 1
     if marker != 0x81 {
         return None;
     }
-    let in_units = format_in_units(units).unwrap_or_default();
-    Some(VideoFormat {
-        codec_string: Some(codec_string(
-            u32::from(profile_level >> 5),
-            u32::from(profile_level & 0x1F),
-            depth & 0x80 != 0,
-            match depth & 0x60 {
-                0x60 => 12,
-                0x40 => 10,
-                _ => 8,
-            },
-        )),
-        ..in_units
-    })
+    let mut format = format_in_units(units).unwrap_or_default();
+    // The sequence header knows more than the fields that were taken from it.
+    format.codec_string.get_or_insert_with(|| {
+        let profile = u32::from(profile_level >> 5);
+        let level = u32::from(profile_level & 0x1F);
+        let high_tier = tier_depth & 0x80 != 0;
+        let depth = match tier_depth & 0x60 {
+            0x60 => 12,
+            0x40 => 10,
+            _ => 8,
+        };
+        codec_string(profile, level, high_tier, depth)
+    });
+    Some(format)
 }
 
 /// The format by the sequence header among the units, if there is one.
@@ -119,13 +119,19 @@ fn read_sequence_header(header: &[u8]) -> Option<VideoFormat> {
     let height_bits = reader.bits(4)? + 1;
     let width = reader.bits(width_bits)? + 1;
     let height = reader.bits(height_bits)? + 1;
-    let depth = read_bit_depth(&mut reader, profile, reduced);
+    let samples = read_samples(&mut reader, profile, reduced);
+    let codec_string = samples.as_ref().map(|samples| {
+        let mut string = codec_string(profile, points.level, points.high_tier, samples.depth);
+        samples.add_to(&mut string);
+        string
+    });
     Some(VideoFormat {
         width: Some(width),
         height: Some(height),
         frame_rate: points.frame_rate,
-        codec_string: depth
-            .map(|depth| codec_string(profile, points.level, points.high_tier, depth)),
+        pixel_aspect: None,
+        color: samples.map(|samples| samples.color),
+        codec_string,
     })
 }
 
@@ -187,8 +193,39 @@ fn read_timing(reader: &mut BitReader<'_>) -> Option<Option<f64>> {
     Some((units > 0 && scale > 0).then_some(rate))
 }
 
-/// From frame_id_numbers_present_flag to the bit depth in color_config (5.5.2).
-fn read_bit_depth(reader: &mut BitReader<'_>, profile: u32, reduced: bool) -> Option<u32> {
+/// What color_config says (5.5.2).
+struct Samples {
+    depth: u32,
+    mono_chrome: bool,
+    /// subsampling_x, subsampling_y and chroma_sample_position.
+    chroma: [u32; 3],
+    color: Color,
+}
+
+impl Samples {
+    /// The optional part of the codecs parameter string, all of it or none: what a player
+    /// takes for granted is BT.709 in 4:2:0 with chroma wherever it is.
+    fn add_to(&self, string: &mut String) {
+        if !self.mono_chrome && self.chroma == [1, 1, 0] && self.color.is_ordinary() {
+            return;
+        }
+        let mono_chrome = u8::from(self.mono_chrome);
+        let [x, y, position] = self.chroma;
+        let Color {
+            primaries,
+            transfer,
+            matrix,
+            full_range,
+        } = self.color;
+        let full_range = u8::from(full_range);
+        string.push_str(&format!(
+            ".{mono_chrome}.{x}{y}{position}.{primaries:02}.{transfer:02}.{matrix:02}.{full_range}"
+        ));
+    }
+}
+
+/// From frame_id_numbers_present_flag to the end of color_config.
+fn read_samples(reader: &mut BitReader<'_>, profile: u32, reduced: bool) -> Option<Samples> {
     if !reduced && reader.flag()? {
         // delta_frame_id_length_minus_2, additional_frame_id_length_minus_1
         reader.skip(4 + 3)?;
@@ -214,10 +251,56 @@ fn read_bit_depth(reader: &mut BitReader<'_>, profile: u32, reduced: bool) -> Op
     }
     // Super-resolution, CDEF, loop restoration
     reader.skip(3)?;
+    read_color_config(reader, profile)
+}
+
+fn read_color_config(reader: &mut BitReader<'_>, profile: u32) -> Option<Samples> {
+    const UNSPECIFIED: u32 = 2;
+    /// BT.709 primaries, sRGB transfer and the identity matrix: RGB (6.4.2).
+    const SRGB: [u32; 3] = [1, 13, 0];
     let high_bit_depth = reader.flag()?;
-    Some(match (profile, high_bit_depth) {
+    let depth = match (profile, high_bit_depth) {
         (2, true) if reader.flag()? => 12,
         (_, true) => 10,
         (_, false) => 8,
+    };
+    let mono_chrome = profile != 1 && reader.flag()?;
+    let mut codes = [UNSPECIFIED; 3];
+    // color_description_present_flag
+    if reader.flag()? {
+        for code in &mut codes {
+            *code = reader.bits(8)?;
+        }
+    }
+    let (full_range, chroma) = if mono_chrome {
+        (reader.flag()?, [1, 1, 0])
+    } else if codes == SRGB {
+        (true, [0, 0, 0])
+    } else {
+        let full_range = reader.flag()?;
+        let (x, y) = match profile {
+            0 => (1, 1),
+            1 => (0, 0),
+            _ if depth == 12 => {
+                let x = reader.bits(1)?;
+                (x, if x == 1 { reader.bits(1)? } else { 0 })
+            }
+            _ => (1, 0),
+        };
+        // chroma_sample_position
+        let position = if (x, y) == (1, 1) { reader.bits(2)? } else { 0 };
+        (full_range, [x, y, position])
+    };
+    let [primaries, transfer, matrix] = codes.map(|code| code as u8);
+    Some(Samples {
+        depth,
+        mono_chrome,
+        chroma,
+        color: Color {
+            primaries,
+            transfer,
+            matrix,
+            full_range,
+        },
     })
 }

@@ -146,7 +146,7 @@ fn read_sps(sps: &[u8], format: &mut VideoFormat) -> Option<()> {
     format.width = Some(width);
     format.height = Some(height);
     if reader.flag()? {
-        nal::skip_vui_start(&mut reader)?;
+        nal::read_vui_start(&mut reader, format)?;
         // A tick is a field (E.2.1, DeltaTfiDivisor): two make a frame.
         format.frame_rate = nal::ticks_per_second(&mut reader).map(|ticks| ticks / 2.0);
     }

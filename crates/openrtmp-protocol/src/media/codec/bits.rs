@@ -1,6 +1,7 @@
 /// Reads bits, the most significant first, as every codec header here has them.
 /// `None` at the end of the bytes.
-pub(super) struct BitReader<'a> {
+#[derive(Debug)]
+pub struct BitReader<'a> {
     bytes: &'a [u8],
     /// Bytes taken, emulation prevention bytes included.
     at: usize,
@@ -12,7 +13,8 @@ pub(super) struct BitReader<'a> {
 }
 
 impl<'a> BitReader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> BitReader<'a> {
+    /// Reads these bytes as they are.
+    pub fn new(bytes: &'a [u8]) -> BitReader<'a> {
         BitReader {
             bytes,
             at: 0,
@@ -24,15 +26,15 @@ impl<'a> BitReader<'a> {
 
     /// Reads a NAL unit, stepping over its emulation_prevention_three_bytes
     /// (ITU-T H.264 and H.265, 7.3.1.1; H.266, 7.3.1).
-    pub(super) fn of_nal(bytes: &'a [u8]) -> BitReader<'a> {
+    pub fn of_nal(bytes: &'a [u8]) -> BitReader<'a> {
         BitReader {
             zeros: Some(0),
             ..BitReader::new(bytes)
         }
     }
 
-    /// Up to 32 bits.
-    pub(super) fn bits(&mut self, count: u32) -> Option<u32> {
+    /// Up to 32 bits as a number.
+    pub fn bits(&mut self, count: u32) -> Option<u32> {
         debug_assert!(count <= 32);
         let mut value: u64 = 0;
         let mut missing = count;
@@ -50,11 +52,13 @@ impl<'a> BitReader<'a> {
         Some(value as u32)
     }
 
-    pub(super) fn flag(&mut self) -> Option<bool> {
+    /// One bit.
+    pub fn flag(&mut self) -> Option<bool> {
         Some(self.bits(1)? == 1)
     }
 
-    pub(super) fn skip(&mut self, mut count: u32) -> Option<()> {
+    /// Steps over so many bits.
+    pub fn skip(&mut self, mut count: u32) -> Option<()> {
         while count > 0 {
             let taken = count.min(32);
             self.bits(taken)?;
@@ -64,12 +68,12 @@ impl<'a> BitReader<'a> {
     }
 
     /// Steps to the next byte boundary.
-    pub(super) fn align(&mut self) {
+    pub fn align(&mut self) {
         self.left = 0;
     }
 
     /// ue(v): unsigned Exp-Golomb (H.264, 9.1), up to 2^32 - 2.
-    pub(super) fn ue(&mut self) -> Option<u32> {
+    pub fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
             zeros += 1;
@@ -82,7 +86,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// se(v): signed Exp-Golomb (H.264, 9.1.1).
-    pub(super) fn se(&mut self) -> Option<i64> {
+    pub fn se(&mut self) -> Option<i64> {
         let code = i64::from(self.ue()?);
         Some(if code % 2 == 1 {
             code / 2 + 1

@@ -5,13 +5,15 @@ use super::bits::BitReader;
 
 pub(super) fn format(config: &[u8]) -> Option<AudioFormat> {
     let mut reader = BitReader::new(stream_info(config)?);
-    // Block sizes and frame sizes, each smallest and largest.
-    reader.skip(16 + 16 + 24 + 24)?;
+    let (smallest, largest) = (reader.bits(16)?, reader.bits(16)?);
+    // Frame sizes in bytes, smallest and largest.
+    reader.skip(24 + 24)?;
     let sample_rate = reader.bits(20)?;
     let channels = reader.bits(3)? + 1;
     Some(AudioFormat {
         sample_rate: (sample_rate > 0).then_some(sample_rate),
         channels: Some(channels),
+        frame_samples: (smallest == largest && largest > 0).then_some(largest),
         codec_string: Some("flac".to_owned()),
     })
 }

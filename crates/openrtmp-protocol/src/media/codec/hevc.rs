@@ -184,7 +184,7 @@ fn read_sps(sps: &[u8], format: &mut VideoFormat) -> Option<()> {
     format.height = Some(height);
     skip_to_vui(&mut reader, sub_layers)?;
     if reader.flag()? {
-        nal::skip_vui_start(&mut reader)?;
+        nal::read_vui_start(&mut reader, format)?;
         // Neutral chroma, field sequence and frame field information flags.
         reader.skip(3)?;
         // default_display_window

@@ -24,6 +24,7 @@ mod vpx;
 mod vvc;
 
 pub use annex_b::{annex_b_units, from_annex_b, to_annex_b};
+pub use bits::BitReader;
 pub use decoder::{audio_decoder_parts, video_config_of_sets, video_decoder_parts};
 
 use super::{AudioCodec, VideoCodec};
@@ -37,8 +38,38 @@ pub struct VideoFormat {
     pub height: Option<u32>,
     /// Frames per second, if the configuration says (VUI timing).
     pub frame_rate: Option<f64>,
+    /// Width and height of a pixel, if the configuration says: square if they are equal.
+    /// Neither is 0.
+    pub pixel_aspect: Option<(u16, u16)>,
+    /// What the samples mean, if the configuration says.
+    pub color: Option<Color>,
     /// RFC 6381 codec string, e.g. `avc1.64001f`.
     pub codec_string: Option<String>,
+}
+
+/// What samples mean, in the code points of ITU-T H.273.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Color {
+    /// ColourPrimaries: 1 is BT.709, 2 unspecified, 9 BT.2020.
+    pub primaries: u8,
+    /// TransferCharacteristics: 1 is BT.709, 2 unspecified, 16 PQ, 18 HLG.
+    pub transfer: u8,
+    /// MatrixCoefficients: 0 is RGB, 1 BT.709, 2 unspecified, 9 BT.2020.
+    pub matrix: u8,
+    /// Samples take the full range of their bits.
+    pub full_range: bool,
+}
+
+impl Color {
+    /// Whether a player that was told nothing would show these colors right: BT.709, or
+    /// whatever the player takes for it, in the limited range.
+    fn is_ordinary(&self) -> bool {
+        const BT709: u8 = 1;
+        const UNSPECIFIED: u8 = 2;
+        let codes = [self.primaries, self.transfer, self.matrix];
+        let is_ordinary = |code: &u8| matches!(*code, BT709 | UNSPECIFIED);
+        !self.full_range && codes.iter().all(is_ordinary)
+    }
 }
 
 /// What is known of an audio track.
@@ -48,6 +79,8 @@ pub struct AudioFormat {
     pub sample_rate: Option<u32>,
     /// Channels.
     pub channels: Option<u32>,
+    /// Samples of a channel in each frame, at `sample_rate`, where all frames have as many.
+    pub frame_samples: Option<u32>,
     /// RFC 6381 codec string, e.g. `mp4a.40.2`.
     pub codec_string: Option<String>,
 }
@@ -136,6 +169,7 @@ pub fn legacy_audio_format(first_byte: u8) -> AudioFormat {
     AudioFormat {
         sample_rate,
         channels,
+        frame_samples: None,
         codec_string: matches!(first_byte >> 4, 2 | 14).then(|| "mp3".to_owned()),
     }
 }

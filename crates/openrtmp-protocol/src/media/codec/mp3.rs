@@ -19,10 +19,18 @@ pub(super) fn format_of_frame(frame: &[u8]) -> Option<AudioFormat> {
         0 => base / 4,
         _ => return None,
     };
+    // Layer III of MPEG-2 has one granule in a frame (13818-3, 2.4.2.3); the field counts
+    // down from layer I.
+    let frame_samples = match (layer, sample_rate < 32_000) {
+        (3, _) => 384,
+        (1, true) => 576,
+        _ => 1152,
+    };
     const SINGLE_CHANNEL: u8 = 3;
     Some(AudioFormat {
         sample_rate: Some(sample_rate),
         channels: Some(if b3 >> 6 == SINGLE_CHANNEL { 1 } else { 2 }),
+        frame_samples: Some(frame_samples),
         codec_string: Some("mp3".to_owned()),
     })
 }

@@ -1,8 +1,8 @@
 //! What the NAL unit codecs share: units behind length fields, and the parts of
 //! the VUI that H.264 and H.265 have in common.
 
-use super::Picture;
 use super::bits::BitReader;
+use super::{Color, Picture, VideoFormat};
 
 /// What a frame says by the first of its NAL units, each behind a length of so many
 /// bytes, of which something can be said. Empty units, which some encoders write, say
@@ -70,23 +70,60 @@ pub(super) fn cropped_size(
     ))
 }
 
+/// Sample aspect ratios by their code from 1 on (H.264, table E-1; H.265, table E.1).
+const ASPECTS: [(u16, u16); 16] = [
+    (1, 1),
+    (12, 11),
+    (10, 11),
+    (16, 11),
+    (40, 33),
+    (24, 11),
+    (20, 11),
+    (32, 11),
+    (80, 33),
+    (18, 11),
+    (15, 11),
+    (64, 33),
+    (160, 99),
+    (4, 3),
+    (3, 2),
+    (2, 1),
+];
+
 /// The start of vui_parameters up to chroma_loc_info, the same in H.264 (E.1.1)
-/// and H.265 (E.2.1).
-pub(super) fn skip_vui_start(reader: &mut BitReader<'_>) -> Option<()> {
+/// and H.265 (E.2.1): the shape of pixels and what they mean.
+pub(super) fn read_vui_start(reader: &mut BitReader<'_>, format: &mut VideoFormat) -> Option<()> {
     const EXTENDED_SAR: u32 = 255;
-    if reader.flag()? && reader.bits(8)? == EXTENDED_SAR {
-        reader.skip(32)?;
+    const UNSPECIFIED: u8 = 2;
+    if reader.flag()? {
+        let aspect = match reader.bits(8)? {
+            EXTENDED_SAR => Some((reader.bits(16)? as u16, reader.bits(16)? as u16)),
+            code => ASPECTS.get((code as usize).wrapping_sub(1)).copied(),
+        };
+        format.pixel_aspect = aspect.filter(|&(width, height)| width > 0 && height > 0);
     }
     // overscan_info_present_flag, overscan_appropriate_flag
     if reader.flag()? {
         reader.skip(1)?;
     }
-    // video_signal_type_present_flag, colour_description_present_flag
+    // video_signal_type_present_flag
     if reader.flag()? {
-        reader.skip(4)?;
+        // video_format
+        reader.skip(3)?;
+        let full_range = reader.flag()?;
+        let [mut primaries, mut transfer, mut matrix] = [UNSPECIFIED; 3];
+        // colour_description_present_flag
         if reader.flag()? {
-            reader.skip(24)?;
+            for code in [&mut primaries, &mut transfer, &mut matrix] {
+                *code = reader.bits(8)? as u8;
+            }
         }
+        format.color = Some(Color {
+            primaries,
+            transfer,
+            matrix,
+            full_range,
+        });
     }
     // chroma_loc_info_present_flag
     if reader.flag()? {

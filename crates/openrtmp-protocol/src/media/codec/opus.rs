@@ -18,6 +18,8 @@ pub(super) fn format(config: &[u8]) -> Option<AudioFormat> {
         // the header is only for information.
         sample_rate: Some(48_000),
         channels,
+        // Each frame says by its first byte.
+        frame_samples: None,
         codec_string: Some("opus".to_owned()),
     })
 }

@@ -2,7 +2,7 @@
 //! put together after the syntax tables of H.264 (7.3.2.1) and H.265 (7.3.2.2). What
 //! stands after an optional part reads right only if all of the part was skipped.
 
-use super::{VideoFormat, video_format};
+use super::{Color, VideoFormat, video_format};
 use crate::media::VideoCodec;
 
 /// Bits as the syntax tables name them.
@@ -59,6 +59,17 @@ fn whole_vui_start(bits: &mut Bits) {
     bits.flag(true).u(3, 5).flag(false); // video_format, full range
     bits.flag(true).u(8, 9).u(8, 16).u(8, 9); // colour description
     bits.flag(true).ue(2).ue(2); // chroma_loc_info
+}
+
+fn assert_vui_start(format: &VideoFormat) {
+    let color = Color {
+        primaries: 9,
+        transfer: 16,
+        matrix: 9,
+        full_range: false,
+    };
+    assert_eq!(format.pixel_aspect, Some((64, 45)));
+    assert_eq!(format.color, Some(color));
 }
 
 fn timing(bits: &mut Bits, units: u64, scale: u64) {
@@ -126,6 +137,7 @@ fn assert_hevc(bits: &Bits) {
     assert_eq!((format.width, format.height), (Some(1280), Some(720)));
     let rate = format.frame_rate.expect("the timing was reached");
     assert!((rate - 59.94).abs() < 0.001, "{rate}");
+    assert_vui_start(&format);
 }
 
 #[test]
@@ -233,6 +245,7 @@ fn avc_scaling_lists_are_skipped_whether_whole_or_ended_early() {
     let format = avc(&bits);
     assert_eq!((format.width, format.height), (Some(1280), Some(720)));
     assert_eq!(format.frame_rate, Some(25.0));
+    assert_vui_start(&format);
 }
 
 #[test]
@@ -243,4 +256,56 @@ fn a_clock_without_ticks_tells_no_frame_rate() {
     avc_end(&mut bits, 0);
     let format = avc(&bits);
     assert_eq!((format.width, format.frame_rate), (Some(1280), None));
+}
+
+#[test]
+fn aspects_by_code_and_colors_left_unsaid_are_read() {
+    let with_vui = |write: &dyn Fn(&mut Bits)| {
+        let mut bits = Bits::default();
+        avc_444(&mut bits);
+        bits.flag(false).ue(0).ue(2).ue(1).flag(false);
+        bits.ue(79)
+            .ue(44)
+            .flag(true)
+            .flag(true)
+            .flag(false)
+            .flag(true);
+        write(&mut bits);
+        avc(&bits)
+    };
+    // Table E-1: 2 is 12:11, 16 is 2:1; 0 is unspecified and 17 reserved.
+    for (code, aspect) in [
+        (2, Some((12, 11))),
+        (16, Some((2, 1))),
+        (0, None),
+        (17, None),
+    ] {
+        let format = with_vui(&|bits| {
+            bits.flag(true).u(8, code).u(4, 0);
+        });
+        assert_eq!(
+            (format.pixel_aspect, format.color),
+            (aspect, None),
+            "{code}"
+        );
+    }
+    let none = with_vui(&|bits| {
+        bits.flag(true).u(8, 255).u(16, 0).u(16, 1).u(4, 0);
+    });
+    assert_eq!(none.pixel_aspect, None);
+    let range = with_vui(&|bits| {
+        bits.u(2, 0)
+            .flag(true)
+            .u(3, 5)
+            .flag(true)
+            .flag(false)
+            .flag(false);
+    });
+    let color = Color {
+        primaries: 2,
+        transfer: 2,
+        matrix: 2,
+        full_range: true,
+    };
+    assert_eq!(range.color, Some(color));
 }

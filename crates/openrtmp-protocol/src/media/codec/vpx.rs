@@ -2,7 +2,7 @@
 //! frame headers (RFC 6386, 9.1; VP9 bitstream specification, 6.2).
 
 use super::bits::BitReader;
-use super::{Picture, VideoFormat};
+use super::{Color, Picture, VideoFormat};
 
 /// The record has no size in it. `fourcc` is `vp08` or `vp09`.
 pub(super) fn format(fourcc: &str, config: &[u8]) -> Option<VideoFormat> {
@@ -22,17 +22,24 @@ pub(super) fn format(fourcc: &str, config: &[u8]) -> Option<VideoFormat> {
     ] = record.first_chunk::<RECORD_LENGTH>()?;
     let depth = depth_chroma_range >> 4;
     let chroma = depth_chroma_range >> 1 & 7;
-    let full_range = depth_chroma_range & 1;
+    let color = Color {
+        primaries,
+        transfer,
+        matrix,
+        full_range: depth_chroma_range & 1 == 1,
+    };
     let mut string = format!("{fourcc}.{profile:02}.{level:02}.{depth:02}");
-    // What a player takes for granted is 4:2:0; the fields behind the bit depth
-    // come all or none.
-    if chroma > 1 {
+    // What a player takes for granted is 4:2:0 and BT.709; the fields behind the bit
+    // depth come all or none.
+    if chroma > 1 || !color.is_ordinary() {
+        let full_range = u8::from(color.full_range);
         string.push_str(&format!(
             ".{chroma:02}.{primaries:02}.{transfer:02}.{matrix:02}.{full_range:02}"
         ));
     }
     Some(VideoFormat {
         codec_string: Some(string),
+        color: Some(color),
         ..VideoFormat::default()
     })
 }

@@ -209,7 +209,7 @@ public class OpenRtmpServer private constructor(builder: Builder) : AutoCloseabl
     /** The rules there are, those of the settings among them. */
     public fun relays(): List<Relay> = Json.list(Native.relayList(handle)).map { Relay(it) }
 
-    /** Records a stream (`app/name`), live or still to come, to FLV files in a folder. */
+    /** Records a stream (`app/name`), live or still to come, to files in a folder. */
     public fun startRecording(stream: String, folder: File): Unit = Native.recordStart(handle, stream, folder.path)
 
     /** Completes a recording of [startRecording]; waits at most 5 s for its file. */

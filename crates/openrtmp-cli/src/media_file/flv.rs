@@ -1,8 +1,5 @@
-//! Received streams as FLV, to a file or to standard output.
+//! Received streams as FLV.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,11 +9,10 @@ use openrtmp_protocol::amf::{Decoder, Encoder, Encoding, Object, Value};
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::flv;
 
-use crate::console::say;
+use super::Written;
+use super::output::Output;
 use crate::exit::Failure;
 use crate::media::{is_metadata, tag_type};
-use crate::pipe::Pipe;
-use crate::signal::Stop;
 
 /// An FLV being written.
 ///
@@ -36,48 +32,9 @@ pub(crate) struct FlvFile {
     buffer: BytesMut,
 }
 
-enum Output {
-    /// Standard output, a FIFO, a device: what is written stays as it is.
-    Pipe { pipe: Pipe, name: String },
-    File {
-        /// `None` before there is something to write: however we end, no empty file stays.
-        file: Option<BufWriter<File>>,
-        path: PathBuf,
-        overwrite: bool,
-    },
-}
-
-/// How a write went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// Well.
-    Done,
-    /// Whoever read our output has gone.
-    NoReader,
-}
-
 impl FlvFile {
-    /// Opens the file, or standard output for `-` and `/dev/stdout`. An existing file is
-    /// an error unless `overwrite`, and stays as it is until the first frame comes; a
-    /// FIFO or a device is written to. A signal ends waiting for its reader.
-    pub(crate) fn open(path: &Path, overwrite: bool, stop: &Stop) -> Result<FlvFile, Failure> {
-        let name = path.display().to_string();
-        let output = if STDOUT.contains(&name.as_str()) {
-            if io::stdout().is_terminal() {
-                return Err(Failure::Usage(
-                    "standard output is a terminal: pipe it into a player or a file".into(),
-                ));
-            }
-            Output::pipe("standard output".to_owned(), stop, || Ok(io::stdout()))?
-        } else if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
-            let path = path.to_owned();
-            let open = move || OpenOptions::new().write(true).open(path);
-            Output::pipe(name, stop, open)?
-        } else {
-            tell_format(path);
-            Output::open_file(path, overwrite)?
-        };
-        Ok(FlvFile {
+    pub(super) fn new(output: Output) -> FlvFile {
+        FlvFile {
             output,
             held: Vec::new(),
             held_bytes: 0,
@@ -86,11 +43,11 @@ impl FlvFile {
             audio: false,
             video: false,
             buffer: BytesMut::new(),
-        })
+        }
     }
 
     /// Writes a message at `position`, milliseconds since the first frame.
-    pub(crate) fn write(
+    pub(super) fn write(
         &mut self,
         media: &Media,
         position: u64,
@@ -125,9 +82,11 @@ impl FlvFile {
     }
 
     /// Completes the file: duration, and what the header says of its tracks.
-    pub(crate) fn finish(mut self, duration: Duration) -> Result<(), Failure> {
+    pub(super) fn finish(mut self, duration: Duration) -> Result<(), Failure> {
         let flags = u8::from(self.audio) << 2 | u8::from(self.video);
-        self.output.finish(self.started, flags, duration)
+        let duration = duration.as_secs_f64().to_be_bytes();
+        self.output
+            .finish(&[(FLAGS_OFFSET, &[flags]), (DURATION_OFFSET, &duration)])
     }
 
     fn start(&mut self) {
@@ -149,138 +108,6 @@ impl FlvFile {
         self.buffer
             .extend_from_slice(&flv::tag_trailer(payload.len()));
     }
-}
-
-impl Output {
-    /// A file that could be written now.
-    fn open_file(path: &Path, overwrite: bool) -> Result<Output, Failure> {
-        let existed = path.exists();
-        let opened = open(path, overwrite).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => Failure::Usage(format!(
-                "{} exists already; --force overwrites it",
-                path.display()
-            )),
-            _ => Failure::Usage(format!("cannot write {}: {e}", path.display())),
-        })?;
-        drop(opened);
-        if !existed {
-            // If it stays, the stream will find it.
-            let _ = std::fs::remove_file(path);
-        }
-        Ok(Output::File {
-            file: None,
-            path: path.to_owned(),
-            overwrite,
-        })
-    }
-
-    fn write(&mut self, buffer: &mut BytesMut) -> Result<Written, Failure> {
-        let result = match self {
-            Output::Pipe { pipe, .. } => pipe.put(buffer.split().freeze()),
-            Output::File {
-                file,
-                path,
-                overwrite,
-            } => write_to(file, path, *overwrite, buffer),
-        };
-        buffer.clear();
-        self.judge(result)
-    }
-
-    fn finish(&mut self, started: bool, flags: u8, duration: Duration) -> Result<(), Failure> {
-        let result = match self {
-            Output::Pipe { pipe, .. } => {
-                let result = pipe.finish();
-                return self.judge(result).map(|_| ());
-            }
-            Output::File {
-                file: Some(file), ..
-            } if started => complete(file, flags, duration),
-            Output::File { .. } => Ok(()),
-        };
-        result.map_err(|e| self.failed(&e))
-    }
-
-    fn pipe<W: Write>(
-        name: String,
-        stop: &Stop,
-        open: impl FnOnce() -> io::Result<W> + Send + 'static,
-    ) -> Result<Output, Failure> {
-        let pipe = Pipe::start(open)
-            .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
-        stop.on_first(pipe.abandon());
-        Ok(Output::Pipe { pipe, name })
-    }
-
-    fn judge(&self, result: io::Result<()>) -> Result<Written, Failure> {
-        match (result, self) {
-            (Ok(()), _) => Ok(Written::Done),
-            (Err(e), Output::Pipe { .. }) if e.kind() == io::ErrorKind::BrokenPipe => {
-                Ok(Written::NoReader)
-            }
-            (Err(e), output) => Err(output.failed(&e)),
-        }
-    }
-
-    fn failed(&self, error: &io::Error) -> Failure {
-        match self {
-            Output::Pipe { name, .. } => Failure::Runtime(format!("cannot write {name}: {error}")),
-            Output::File { path, .. } => {
-                Failure::Runtime(format!("cannot write {}: {error}", path.display()))
-            }
-        }
-    }
-}
-
-fn open(path: &Path, overwrite: bool) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(overwrite)
-        .create_new(!overwrite)
-        .truncate(false)
-        .open(path)
-}
-
-/// Writes to a file, which the first bytes open.
-fn write_to(
-    file: &mut Option<BufWriter<File>>,
-    path: &Path,
-    overwrite: bool,
-    bytes: &[u8],
-) -> io::Result<()> {
-    if file.is_none() {
-        *file = Some(BufWriter::new(open(path, overwrite)?));
-    }
-    file.iter_mut().try_for_each(|file| file.write_all(bytes))
-}
-
-/// Names of standard output. As a file it would be opened anew, and written from its
-/// beginning.
-const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
-
-/// Says what will be in a file whose name says otherwise.
-fn tell_format(path: &Path) {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    if let Some(other) = extension.filter(|extension| extension != "flv") {
-        let path = path.display();
-        say(&format!(
-            "openrtmp: {path} will be an FLV file: {other} is not written yet"
-        ));
-    }
-}
-
-/// Fixes what was not known at the start.
-fn complete(file: &mut BufWriter<File>, flags: u8, duration: Duration) -> io::Result<()> {
-    file.flush()?;
-    let file = file.get_mut();
-    let end = file.stream_position()?;
-    // An overwritten file may have been longer.
-    file.set_len(end)?;
-    file.seek(SeekFrom::Start(FLAGS_OFFSET))?;
-    file.write_all(&[flags])?;
-    file.seek(SeekFrom::Start(DURATION_OFFSET))?;
-    file.write_all(&duration.as_secs_f64().to_be_bytes())?;
-    file.sync_all()
 }
 
 /// TypeFlags in the file header (FLV 10.1, annex E.2).
@@ -319,9 +146,16 @@ fn metadata_with_duration(metadata: Object) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use openrtmp_protocol::flv::{FlvReader, Tag};
 
     use super::*;
+    use crate::signal::Stop;
+
+    fn opened(path: &Path, overwrite: bool) -> Result<FlvFile, Failure> {
+        Output::open(path, overwrite, &Stop::default()).map(FlvFile::new)
+    }
 
     fn media(kind: MediaKind, payload: &[u8]) -> Media {
         Media {
@@ -352,7 +186,7 @@ mod tests {
     fn the_duration_is_filled_in_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("camera.flv");
-        let mut file = FlvFile::open(&path, false, &Stop::default()).unwrap();
+        let mut file = opened(&path, false).unwrap();
         let header = media(MediaKind::Audio, &AAC_HEADER);
         let frame = media(MediaKind::Audio, &AAC_FRAME);
         let said = metadata(Object::new().with("duration", 99.0).with("width", 640.0));
@@ -384,7 +218,7 @@ mod tests {
     fn a_stream_without_metadata_still_gets_a_duration() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("camera.flv");
-        let mut file = FlvFile::open(&path, false, &Stop::default()).unwrap();
+        let mut file = opened(&path, false).unwrap();
         file.write(&media(MediaKind::Audio, &AAC_FRAME), 0, true)
             .unwrap();
         file.finish(Duration::from_secs(7)).unwrap();
@@ -398,11 +232,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("camera.flv");
         std::fs::write(&path, vec![0x1F; 10_000]).unwrap();
-        assert!(matches!(
-            FlvFile::open(&path, false, &Stop::default()),
-            Err(Failure::Usage(_))
-        ));
-        let mut file = FlvFile::open(&path, true, &Stop::default()).unwrap();
+        assert!(matches!(opened(&path, false), Err(Failure::Usage(_))));
+        let mut file = opened(&path, true).unwrap();
         file.write(&media(MediaKind::Audio, &AAC_FRAME), 0, true)
             .unwrap();
         file.finish(Duration::ZERO).unwrap();
@@ -413,7 +244,7 @@ mod tests {
     fn nothing_is_left_where_nothing_came() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("camera.flv");
-        let mut file = FlvFile::open(&path, false, &Stop::default()).unwrap();
+        let mut file = opened(&path, false).unwrap();
         file.write(&media(MediaKind::Audio, &AAC_HEADER), 0, false)
             .unwrap();
         file.finish(Duration::ZERO).unwrap();

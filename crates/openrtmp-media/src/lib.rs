@@ -1,0 +1,17 @@
+//! Streams in the forms that players take, without I/O: codec strings, MP4 (CMAF)
+//! headers, fragments and recordings, and the clock that their audio goes by.
+//!
+//! What an Enhanced RTMP publisher sends goes in, sequence headers and frames as
+//! [`openrtmp_protocol::media`] reads them; bytes for files and HTTP come out. No clock, no
+//! randomness, no thread: the same frames make the same bytes.
+
+#![forbid(unsafe_code)]
+#![deny(missing_debug_implementations)]
+
+pub mod clock;
+pub mod codecs;
+mod dolby;
+mod keyframes;
+pub mod mp4;
+
+pub use keyframes::KeyframeIndex;
