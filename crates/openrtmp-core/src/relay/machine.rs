@@ -118,6 +118,8 @@ pub(crate) enum Order {
         link: LinkKey,
         mode: ClientMode,
         url: Box<RtmpUrl>,
+        /// Another server than the rule's, which that one sent us to.
+        is_redirect: bool,
         via: Vec<u64>,
     },
     Disconnect(ConnectionId),
@@ -535,6 +537,8 @@ impl Relays {
             Err(error) => return self.failed(now, &key, error.to_string()),
         };
         let mode = kind.mode();
+        let named = self.named_url(&key);
+        let is_redirect = named.is_ok_and(|named| !named.is_same_server(&url));
         let mut via = Vec::new();
         self.change(&key, |link| {
             link.state = State::Connecting(None);
@@ -547,6 +551,7 @@ impl Relays {
             link: key,
             mode,
             url,
+            is_redirect,
             via,
         });
     }
@@ -756,6 +761,11 @@ impl Relays {
         if let Some(elsewhere) = link.and_then(|link| link.elsewhere.as_ref()) {
             return Ok(elsewhere.clone());
         }
+        self.named_url(key)
+    }
+
+    /// Where the rule of a link leads.
+    fn named_url(&self, key: &LinkKey) -> Result<RtmpUrl, String> {
         let known = self.rules.get(&key.1).ok_or("the rule is gone")?;
         let url = known.rule.url.of(key.0.reveal());
         url.map_err(|error| error.to_string())

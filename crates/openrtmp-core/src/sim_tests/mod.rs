@@ -30,6 +30,7 @@ mod reconfigure;
 mod record_failures;
 mod record_files;
 mod recording;
+mod redirects;
 mod relay_targets;
 mod relays;
 mod schemas;

@@ -37,6 +37,7 @@ struct Made {
     name: String,
     mode: ClientMode,
     url: String,
+    is_redirect: bool,
     via: Vec<u64>,
 }
 
@@ -105,6 +106,7 @@ impl Bench {
                         link,
                         mode,
                         url,
+                        is_redirect,
                         via,
                     } => {
                         self.ids += 1;
@@ -114,7 +116,8 @@ impl Bench {
                             id,
                             name: link.0.reveal().to_owned(),
                             mode,
-                            url: format!("{}/{}", url.tc_url(), url.stream),
+                            url: url.reveal(),
+                            is_redirect,
                             via,
                         });
                     }
@@ -321,6 +324,30 @@ fn redirects_are_followed_five_times() {
     assert!(b.failure().1.is_some(), "then it is a failure");
     assert!(b.advance(60 * SECOND));
     assert_eq!(b.made[6].url, "rtmp://far/live/cam", "from the beginning");
+}
+
+/// What the settings say of the rule's server holds for no other.
+#[test]
+fn a_redirect_to_another_server_is_known_as_one() {
+    let mut b = Bench::new(&[push()]);
+    b.publish("live/cam", Some(PEER));
+    for (to, is_redirect) in [
+        ("rtmp://far/edge/cam", false),
+        ("rtmps://far/edge/cam", false),
+        ("rtmp://far:7/edge/cam", true),
+        ("rtmp://other/live/cam", true),
+        // Back.
+        ("rtmp://far/live/cam", false),
+    ] {
+        let last = b.made.last().expect("one was made").id;
+        b.refuse(last, code::CONNECT_REJECTED, Some(to));
+        let made = b.made.last().expect("another was made");
+        assert_eq!((&*made.url, made.is_redirect), (to, is_redirect));
+    }
+    let last = b.made.last().expect("one was made").id;
+    b.refuse(last, code::CONNECT_REJECTED, None);
+    b.advance(60 * SECOND);
+    assert!(!b.made.last().expect("another").is_redirect);
 }
 
 #[test]
