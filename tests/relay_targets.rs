@@ -164,3 +164,29 @@ fn a_stream_beside_targets_that_do_harm_loses_nothing() {
     }
     server.stop(Duration::ZERO);
 }
+
+/// Whoever looks after an encoder sees it at the target before its first frame.
+#[test]
+fn a_stream_that_has_headers_alone_so_far_is_published_at_the_target() {
+    let (far, seen) = server(|_| {});
+    let (near, _events) = server(|_| {});
+    let to = format!("rtmp://{}/{{app}}/{{name}}", far.addresses()[0]);
+    let rule = RelayRule::Push(PushRule::new("live/*", to));
+    near.add_relay(&rule).expect("a rule");
+    let mut publisher = client(&near, ClientMode::Publish);
+    let header = b"\xAF\x00\x12\x10";
+    publisher
+        .send(MediaKind::Audio, 0, header)
+        .expect("it is taken");
+    publisher.flush().expect("it is sent");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let event = seen.recv_timeout(left).expect("it is published");
+        if matches!(event, Event::StreamPublished { name, .. } if name == "live/cam") {
+            break;
+        }
+    }
+    near.stop(Duration::ZERO);
+    far.stop(Duration::ZERO);
+}

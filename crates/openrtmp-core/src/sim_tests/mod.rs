@@ -31,6 +31,7 @@ mod record_failures;
 mod record_files;
 mod recording;
 mod redirects;
+mod relay_rings;
 mod relay_targets;
 mod relays;
 mod schemas;
