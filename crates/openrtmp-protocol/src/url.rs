@@ -105,14 +105,16 @@ impl RtmpUrl {
         if self.tls && !url.tls {
             return Err(UrlError::Downgrade);
         }
-        if self.is_same_server(&url) {
-            if url.credentials.is_none() {
-                url.credentials.clone_from(&self.credentials);
-            }
-            if query.is_empty() {
-                url.stream.push_str(own_query);
-            }
+        let is_same = self.is_same_server(&url);
+        if is_same && url.credentials.is_none() {
+            url.credentials.clone_from(&self.credentials);
         }
+        let query = match is_same && query.is_empty() {
+            true => own_query,
+            false => query,
+        };
+        // As it is here: what ends a URL may have been taken off.
+        url.stream = format!("{name}{query}");
         Ok(url)
     }
 
@@ -364,6 +366,8 @@ mod tests {
                 "{tc_url}"
             );
         }
+        let quoted = RtmpUrl::parse("rtmp://a/live/cam\"?k=1").unwrap();
+        assert_eq!(quoted.redirected("//b/live").unwrap().stream, "cam\"");
         // Back at the first, it is another redirect that asks for it.
         let first = RtmpUrl::parse("rtmp://ann:s3cret@a/live/cam?k=1").unwrap();
         let back = first.redirected("//b/live").unwrap().redirected("//a/live");
