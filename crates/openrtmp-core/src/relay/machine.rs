@@ -8,9 +8,9 @@ use openrtmp_protocol::session::ClientMode;
 use openrtmp_protocol::{RtmpUrl, Time};
 
 use super::backoff::Backoff;
-use super::circles::Circles;
 use super::settings::Settings;
 use super::told::{Ending, LinkKey, Order, Refusal, Streams};
+use super::ways::Ways;
 use super::{RelayInfo, RelayLink, RelayState, Rule, RuleKind, shown};
 use crate::access::AccessAction;
 use crate::events::Event;
@@ -37,10 +37,7 @@ pub(crate) struct Relays {
     /// Streams that we fetch ourselves, and of which nothing has come yet, with what
     /// fetches them: there is nothing to be passed on.
     awaited: BTreeMap<StreamName, ConnectionId>,
-    /// Connections of relays of other servers, and ours to them: the servers that what
-    /// they bring has come through.
-    vias: IdMap<ConnectionId, Vec<u64>>,
-    circles: Circles,
+    ways: Ways,
     random: u64,
     /// Connections that were tried, and those that failed or broke, since the start.
     attempts: u64,
@@ -105,18 +102,14 @@ impl Relays {
             orders: Vec::new(),
             promised: None,
             awaited: BTreeMap::new(),
-            vias: IdMap::default(),
-            circles: Circles::default(),
+            ways: Ways::default(),
             random: seed,
         }
     }
 
     /// Whether nothing that happens concerns them.
     pub(crate) fn is_idle(&self) -> bool {
-        self.rules.is_empty()
-            && self.of_connection.is_empty()
-            && self.vias.is_empty()
-            && self.circles.is_empty()
+        self.rules.is_empty() && self.of_connection.is_empty() && self.ways.is_empty()
     }
 
     /// Whether there is something to do before the time that [`Relays::poll`] said last.
@@ -128,29 +121,17 @@ impl Relays {
 
     /// What a connection brings has come through these servers.
     pub(crate) fn came_through(&mut self, connection: ConnectionId, via: Vec<u64>) {
-        if !via.is_empty() {
-            self.vias.insert(connection, via);
-        }
+        self.ways.came_through(connection, via);
     }
 
-    /// Whether a stream would go round if a connection of another server published or
-    /// played it: it has come through a server that fetches it from here, or wants it back.
+    /// Whether a stream would go round if a connection published or played it.
     pub(crate) fn goes_round(
         &self,
         connection: ConnectionId,
         action: AccessAction,
         name: &StreamName,
     ) -> bool {
-        let Some(via) = self.vias.get(&connection) else {
-            return false;
-        };
-        let others = match action {
-            AccessAction::Connect => return false,
-            AccessAction::Publish => self.circles.players(name),
-            AccessAction::Play => self.circles.publisher(name),
-        };
-        let mut vias = others.iter().filter_map(|other| self.vias.get(other));
-        vias.any(|other| other.iter().any(|id| via.contains(id)))
+        self.ways.goes_round(connection, action, name)
     }
 
     /// Other settings, for what is decided from now on.
@@ -254,8 +235,9 @@ impl Relays {
 
     /// A stream is there to be passed on.
     fn pass_on(&mut self, now: Time, name: &StreamName, publisher: Option<ConnectionId>) {
-        let by_a_relay = publisher.filter(|publisher| self.vias.contains_key(publisher));
-        self.circles.published(name, by_a_relay);
+        // Whoever asked at the same moment was not known of.
+        let round = self.ways.published(name, publisher).into_iter();
+        self.orders.extend(round.map(Order::Disconnect));
         for id in self.matching(name, |kind| kind == RuleKind::Push) {
             let key = (name.clone(), id);
             match self.links.get(&key).map(|link| link.state) {
@@ -284,7 +266,7 @@ impl Relays {
     /// A stream's publisher has left: what it kept from being fetched is.
     pub(crate) fn unpublished(&mut self, now: Time, name: &StreamName) {
         self.awaited.remove(name);
-        self.circles.published(name, None);
+        self.ways.published(name, None);
         for key in self.links_of(name) {
             let is_pull = self
                 .kind_of(key.1)
@@ -329,8 +311,8 @@ impl Relays {
         if self.granted(now, player, ClientMode::Publish) {
             return;
         }
-        if self.vias.contains_key(&player) {
-            self.circles.played(name, player);
+        if self.ways.played(name, player) {
+            return self.orders.push(Order::Disconnect(player));
         }
         self.lengthen(now, name, player);
         for id in self.matching(name, |kind| matches!(kind, RuleKind::PullOnDemand(_))) {
@@ -406,7 +388,7 @@ impl Relays {
     /// Somebody plays a stream no longer. Whether anybody still does is looked at when
     /// the time for it is over.
     pub(crate) fn left(&mut self, now: Time, name: &StreamName, player: ConnectionId) {
-        self.circles.left(name, player);
+        self.ways.left(name, player);
         for key in self.links_of(name) {
             if let Some(RuleKind::PullOnDemand(timeout)) = self.kind_of(key.1) {
                 self.change(&key, |link| link.idle_at = Some(now + timeout));
@@ -470,7 +452,7 @@ impl Relays {
 
     /// A connection is over, or came to nothing.
     pub(crate) fn closed(&mut self, now: Time, connection: ConnectionId, ending: Ending) {
-        self.vias.remove(&connection);
+        self.ways.closed(connection);
         let Some(key) = self.of_connection.remove(&connection) else {
             return;
         };
@@ -685,7 +667,7 @@ impl Relays {
     /// The servers that what a connection brings has come through. What we fetch ourselves
     /// may go back under another name: that is a copy, and no circle.
     fn via_of(&self, key: &LinkKey, connection: ConnectionId) -> Vec<u64> {
-        let Some(via) = self.vias.get(&connection) else {
+        let Some(via) = self.ways.of(connection) else {
             return Vec::new();
         };
         let fetched = self.of_connection.get(&connection);

@@ -8,7 +8,6 @@
 //! [`outgoing`](crate::outgoing)), so that a target that hangs holds up nobody.
 
 mod backoff;
-mod circles;
 mod control;
 mod hub;
 mod machine;
@@ -16,6 +15,7 @@ mod pattern;
 mod settings;
 mod template;
 mod told;
+mod ways;
 
 use std::time::Duration;
 

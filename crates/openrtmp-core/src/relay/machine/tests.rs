@@ -488,6 +488,17 @@ fn a_relay_is_refused_what_it_would_send_round() {
     assert!(!goes_round(&b, from, Publish));
     b.publish("live/cam", Some(from));
     assert!(goes_round(&b, to, Play) && !goes_round(&b, plain, Play));
+    // Those that came at the same moment are let go.
+    b.play("live/cam", to);
+    b.publish("live/cam", None);
+    b.relays.came_through(to, vec![9, 8]);
+    b.play("live/cam", to);
+    assert_eq!(b.dropped, [to], "nothing goes round");
+    b.publish("live/cam", Some(from));
+    assert_eq!(b.dropped, [to, to]);
+    b.leave("live/cam");
+    b.relays.left(b.now, &cam, to);
+    b.relays.came_through(to, vec![9, 8]);
     // Somebody else takes it over; then it ends.
     b.publish("live/cam", Some(plain));
     assert!(!goes_round(&b, to, Play));
