@@ -137,6 +137,19 @@ fn a_target_that_refuses_is_asked_again_and_the_stream_notices_nothing() {
 }
 
 #[test]
+fn a_target_that_wants_a_key_is_heard() {
+    let mut p = near(&[to_far()], &[]);
+    p.far.server.publish_keys().add("s3cret".to_owned());
+    let publisher = p.live(Pair::near, "live/cam");
+    p.until("a failure", |p| !failures(&p.near).is_empty());
+    let failed = failures(&p.near);
+    let (code, _, retry_in) = &failed[0];
+    assert_eq!(code, code::PUBLISH_UNAUTHORIZED);
+    assert!(retry_in.is_some() && !p.near[publisher].is_closed());
+    p.end();
+}
+
+#[test]
 fn what_is_played_is_fetched_until_nobody_plays_it() {
     let mut rule = from_far(PullStart::Demand);
     rule.idle_timeout = Duration::from_secs(4);
