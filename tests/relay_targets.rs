@@ -2,17 +2,16 @@
 //! stream and its players notice nothing, and the host is told.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use openrtmp_core::client::{Client, ClientConfig, Deadline};
-use openrtmp_core::protocol::amf::{Encoding, Object, Value};
+use openrtmp_core::protocol::RtmpUrl;
 use openrtmp_core::protocol::command::{Command, Status, code};
 use openrtmp_core::protocol::session::{ClientEvent, ClientMode, MediaKind};
-use openrtmp_core::protocol::{AmfLimits, RtmpUrl};
 use openrtmp_core::{Config, Event, PushRule, RelayRule, RelayState, Server};
+use openrtmp_tests::peer;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,78 +45,39 @@ const ALL: [Target; 7] = [
 ];
 
 impl Target {
-    /// Serves until the test is over: nobody waits for its thread.
     fn start(self) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("it is bound");
-        thread::spawn(move || {
-            for socket in listener.incoming() {
-                // Whoever is served goes away when it likes.
-                let _ = socket.and_then(|mut socket| self.serve(&mut socket, address));
-            }
-        });
-        address
+        peer::serve(move |socket, own| self.serve(socket, own))
     }
 
     fn serve(self, socket: &mut TcpStream, own: SocketAddr) -> io::Result<()> {
-        socket.set_read_timeout(Some(PATIENCE))?;
         match self {
             Target::Closes => return Ok(()),
             Target::SpeaksHttp => return socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
             _ => {}
         }
-        let mut hello = vec![0; 1537];
-        socket.read_exact(&mut hello)?;
-        let answer = [&[3][..], &[0; 1536], &hello[1..]].concat();
-        socket.write_all(&answer)?;
-        socket.read_exact(&mut hello[..1536])?;
+        peer::shake_hands(socket)?;
         if let Target::ClosesAfterHandshake = self {
             return Ok(());
         }
-        let mut connect = [0; 512];
-        socket.read_exact(&mut connect[..64])?;
-        let refusal = Status::error(code::CONNECT_REJECTED, "\x1b[2J go away\nforged");
+        peer::hear(socket)?;
         match self {
             Target::Floods => loop {
                 let status = Status::status("NetConnection.Nothing", "x");
-                socket.write_all(&message(&Command::on_status(&status)))?;
+                socket.write_all(&peer::message(&Command::on_status(&status)))?;
             },
-            Target::Refuses => socket.write_all(&message(&Command::error(1.0, &refusal)))?,
+            Target::Refuses => {
+                let refusal = Status::error(code::CONNECT_REJECTED, "\x1b[2J go away\nforged");
+                socket.write_all(&peer::message(&Command::error(1.0, &refusal)))?;
+            }
             Target::RedirectsInCircles => {
-                let ex = Object::new()
-                    .with("code", 302.0)
-                    .with("redirect", format!("rtmp://{own}/again"));
-                let mut information = refusal.to_object();
-                information = information.with("ex", Value::from(ex));
-                let error = Command {
-                    name: "_error".to_owned(),
-                    transaction: 1.0,
-                    object: Value::Null,
-                    arguments: vec![information.into()],
-                };
-                socket.write_all(&message(&error))?;
+                return peer::refuse(socket, &format!("rtmp://{own}/again"));
             }
             _ => return Ok(()),
         }
         // What it said is read before the connection is closed.
-        let _ = socket.read(&mut connect);
+        let _ = socket.read(&mut [0; 512]);
         Ok(())
     }
-}
-
-/// A command in chunks of 128 bytes (section 5.3.1).
-fn message(command: &Command) -> Vec<u8> {
-    let body = command.encode(Encoding::Amf0);
-    assert!(Command::decode(&body, &AmfLimits::default()).is_ok());
-    let length = (body.len() as u32).to_be_bytes();
-    let mut bytes = [&[3, 0, 0, 0][..], &length[1..], &[20, 0, 0, 0, 0]].concat();
-    for (index, part) in body.chunks(128).enumerate() {
-        if index > 0 {
-            bytes.push(0xC3);
-        }
-        bytes.extend(part);
-    }
-    bytes
 }
 
 fn server(change: impl FnOnce(&mut Config)) -> (Server, Receiver<Event>) {
@@ -203,4 +163,30 @@ fn a_stream_beside_targets_that_do_harm_loses_nothing() {
         );
     }
     server.stop(Duration::ZERO);
+}
+
+/// Whoever looks after an encoder sees it at the target before its first frame.
+#[test]
+fn a_stream_that_has_headers_alone_so_far_is_published_at_the_target() {
+    let (far, seen) = server(|_| {});
+    let (near, _events) = server(|_| {});
+    let to = format!("rtmp://{}/{{app}}/{{name}}", far.addresses()[0]);
+    let rule = RelayRule::Push(PushRule::new("live/*", to));
+    near.add_relay(&rule).expect("a rule");
+    let mut publisher = client(&near, ClientMode::Publish);
+    let header = b"\xAF\x00\x12\x10";
+    publisher
+        .send(MediaKind::Audio, 0, header)
+        .expect("it is taken");
+    publisher.flush().expect("it is sent");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let event = seen.recv_timeout(left).expect("it is published");
+        if matches!(event, Event::StreamPublished { name, .. } if name == "live/cam") {
+            break;
+        }
+    }
+    near.stop(Duration::ZERO);
+    far.stop(Duration::ZERO);
 }

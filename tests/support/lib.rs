@@ -8,6 +8,7 @@
 //! - [`Media`]: short files to publish.
 //! - [`FrameHashes`]: what ffmpeg says a file holds, packet by packet; comparing
 //!   two of them shows what was lost or altered on the way.
+//! - [`peer`]: a server by hand, for what no program does.
 //! - [`flv`]: the tags of an FLV file, for what ffmpeg does not show.
 //!
 //! Nothing here sleeps: tests wait for what a program or the server reports.
@@ -16,6 +17,7 @@ pub mod acme;
 pub mod flv;
 mod framehash;
 mod media;
+pub mod peer;
 mod ports;
 mod process;
 mod programs;

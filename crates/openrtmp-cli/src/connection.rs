@@ -57,7 +57,9 @@ pub(crate) struct Target<'a> {
 /// Where a server sends us, and how often in a row.
 #[derive(Clone, Debug)]
 pub(crate) struct Moves {
-    /// The stream, where it is by now.
+    /// The stream, as the user named it.
+    named: RtmpUrl,
+    /// Where it is by now.
     pub(crate) url: RtmpUrl,
     in_a_row: u32,
 }
@@ -68,6 +70,7 @@ impl Moves {
 
     pub(crate) fn new(url: &RtmpUrl) -> Moves {
         Moves {
+            named: url.clone(),
             url: url.clone(),
             in_a_row: 0,
         }
@@ -93,15 +96,24 @@ impl Moves {
         }
     }
 
-    /// Goes there, if that is what the failure says. It comes back otherwise.
+    /// Goes there, if that is what the failure says. It comes back otherwise, and the next
+    /// attempt goes where the user said.
     pub(crate) fn follow(&mut self, failure: Failure) -> Result<(), Failure> {
-        let Failure::Moved(url) = failure else {
-            return Err(failure);
+        let followed = match failure {
+            Failure::Moved(_) if self.in_a_row >= Moves::MOST => {
+                let what = format!("sent elsewhere {} times in a row", Moves::MOST);
+                Err(Failure::Lost(what))
+            }
+            Failure::Moved(url) => Ok(url),
+            other => Err(other),
         };
-        if self.in_a_row >= Moves::MOST {
-            let what = format!("sent elsewhere {} times in a row", Moves::MOST);
-            return Err(Failure::Lost(what));
-        }
+        let url = match followed {
+            Ok(url) => url,
+            Err(failure) => {
+                *self = Moves::new(&self.named);
+                return Err(failure);
+            }
+        };
         self.in_a_row += 1;
         let scheme = if url.tls { "rtmps" } else { "rtmp" };
         let (host, port) = (&url.host, url.port);
@@ -147,14 +159,18 @@ impl Retry {
 /// Connects, within the library's own time or this, whichever is less. `None` if a
 /// signal came meanwhile, which is heeded at once.
 pub(crate) fn connect(
-    target: Target<'_>,
+    moves: &Moves,
+    trust: &Trust,
     mode: ClientMode,
     within: Option<Duration>,
     stop: &Stop,
 ) -> Result<Option<Client>, Failure> {
-    let Target { url, trust } = target;
+    let url = &moves.url;
     let mut config = ClientConfig::new(url.clone(), mode);
     config.tls = trust.settings()?;
+    if !moves.named.is_same_server(url) {
+        config.tls = config.tls.for_redirect();
+    }
     let time = within.map_or(config.connect_timeout, |w| w.min(config.connect_timeout));
     config.connect_timeout = time;
     let failure = |error| Failure::of_client(error, url);

@@ -25,7 +25,8 @@ pub(crate) enum Failure {
     Runtime(String),
     /// The connection could not be had, or was lost: another may be better.
     Lost(String),
-    /// The server asks to connect again elsewhere (Enhanced RTMP v2, "Reconnect Request").
+    /// The server sends us elsewhere: it refuses with `ex.redirect`, or asks to connect
+    /// again (Enhanced RTMP v2, "Reconnect Request").
     Moved(Box<RtmpUrl>),
     /// clap's own words: an error, or the help that was asked for.
     Arguments(clap::Error),
@@ -50,9 +51,21 @@ impl Failure {
             ClientError::NoTls => Failure::Usage(error.to_string()),
             #[cfg(feature = "tls")]
             ClientError::Tls(_) => Failure::Usage(error.to_string()),
-            ClientError::Refused { code, description } => {
-                let (code, description) = (masked(code), masked(description));
-                Failure::Lost(ClientError::Refused { code, description }.to_string())
+            ClientError::Refused {
+                code,
+                description,
+                redirect,
+            } => {
+                let error = ClientError::Refused {
+                    code: masked(code),
+                    description: masked(description),
+                    redirect: None,
+                };
+                match redirect.map(|to| url.redirected(&to)) {
+                    None => Failure::Lost(error.to_string()),
+                    Some(Ok(url)) => Failure::Moved(Box::new(url)),
+                    Some(Err(why)) => Failure::Lost(format!("{error}; {why}")),
+                }
             }
             ClientError::Ended { code, description } => {
                 let (code, description) = (masked(code), masked(description));

@@ -10,7 +10,7 @@ use openrtmp_protocol::flv::Tag;
 use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{RtmpUrl, Time};
 
-use crate::connection::{self, Moves, Retry, Target, Trust, connect};
+use crate::connection::{self, Moves, Retry, Trust, connect};
 use crate::console::say;
 use crate::exit::Failure;
 use crate::media::{is_frame, is_key_frame, is_metadata, live_metadata, message_kind};
@@ -144,11 +144,14 @@ struct Headers {
 impl Publisher<'_> {
     /// Over one connection, from where the last one broke off.
     fn attempt(&mut self, listener: &Listener) -> Result<(), Failure> {
-        let target = Target {
-            url: &self.moves.url,
-            trust: self.trust,
-        };
-        let Some(mut client) = connect(target, ClientMode::Publish, None, self.stop)? else {
+        let connected = connect(
+            &self.moves,
+            self.trust,
+            ClientMode::Publish,
+            None,
+            self.stop,
+        );
+        let Some(mut client) = connected? else {
             return Ok(());
         };
         listener.is(client.waker());

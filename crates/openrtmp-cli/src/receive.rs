@@ -122,11 +122,8 @@ impl<S: FnMut(Received<'_>) -> Result<Flow, Failure>> Reception<'_, S> {
     /// Over one connection.
     fn attempt(&mut self) -> Result<Duration, Failure> {
         let within = self.timeout().left();
-        let target = Target {
-            url: &self.moves.url,
-            trust: self.trust,
-        };
-        let Some(mut client) = connect(target, ClientMode::Play, within, self.stop)? else {
+        let connected = connect(&self.moves, self.trust, ClientMode::Play, within, self.stop);
+        let Some(mut client) = connected? else {
             return Ok(self.start.elapsed());
         };
         let ready = self.start.elapsed();

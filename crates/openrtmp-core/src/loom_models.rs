@@ -17,10 +17,13 @@ use std::time::Duration;
 use openrtmp_protocol::Time;
 
 use crate::budget::{Budget, Charge};
+use crate::config::{Config, PushRule};
 use crate::dispatch::{AwaitedThread, Dispatcher};
-use crate::id::StreamId;
+use crate::events::Event;
+use crate::id::{RelayId, StreamId};
 use crate::inbox::{Command, Inbox, InboxReceiver};
 use crate::platform::Wake;
+use crate::relay::{RelayHub, RelayRule, Settings};
 use crate::secret::StreamName;
 use crate::stream::class::Class;
 use crate::stream::make_packet;
@@ -365,5 +368,41 @@ fn charges_of_several_threads_add_up_and_come_back() {
         assert_eq!(budget.used(), 5);
         drop(held);
         assert_eq!(budget.used(), 0);
+    });
+}
+
+/// A stream is entered in the directory, and told of then; meanwhile the first rule is
+/// added, with what the directory holds.
+#[test]
+fn a_rule_and_a_stream_that_come_at_once_find_one_another() {
+    loom::model(|| {
+        let settings = Settings::of(&Config::desktop());
+        let relays = Arc::new(RelayHub::new(1, 1, settings));
+        let directory = Arc::new(Mutex::new(Vec::new()));
+        let name = StreamName::plain("live/cam");
+        let publisher = {
+            let (relays, directory, name) = (relays.clone(), directory.clone(), name.clone());
+            thread::spawn(move || {
+                let entry = (name.clone(), None);
+                directory.lock().expect("never poisoned").push(entry);
+                let event = Event::StreamPublished {
+                    stream: StreamId::from_u64(1),
+                    name,
+                    takeover: false,
+                    connection: None,
+                };
+                relays.hears(&event, || Time::ZERO)
+            })
+        };
+        let rule = RelayRule::Push(PushRule::new("live/*", "rtmp://far/live/{name}"));
+        let rule = rule.check().expect("a rule");
+        let woken = relays.tell(|relays| {
+            let live = directory.lock().expect("never poisoned").clone();
+            relays.add(Time::ZERO, RelayId::from_u64(1), rule, false, live);
+        });
+        let heard = publisher.join().expect("no panic");
+        assert!(woken || heard, "worker 0 has something to do");
+        let links = relays.lock().list(Time::ZERO).remove(0).links;
+        assert_eq!((links.len(), &links[0].stream), (1, &name));
     });
 }

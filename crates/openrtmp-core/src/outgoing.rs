@@ -40,6 +40,12 @@ pub(crate) struct Errand {
     pub(crate) via: Vec<u64>,
     /// True if a relay wants it, which hears what becomes of it.
     pub(crate) is_relay: bool,
+    /// True if no rule names the server, but another one sends us there.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "it is told apart by TLS alone")
+    )]
+    pub(crate) is_redirect: bool,
     /// What the other server wants to hear of who we are.
     pub(crate) login: ClientLogin,
 }
@@ -99,6 +105,7 @@ impl Server {
             name: self.shared.host_name(name),
             via: Vec::new(),
             is_relay: false,
+            is_redirect: false,
             login: ClientLogin::default(),
         })
     }
@@ -107,17 +114,20 @@ impl Server {
 impl Shared {
     /// Whether `rtmps` can be spoken. What that takes is read here, once, so that no
     /// worker has to.
-    fn check_client_tls(&self) -> Result<(), OutgoingError> {
+    fn check_client_tls(&self, errand: &Errand) -> Result<(), OutgoingError> {
         #[cfg(feature = "tls")]
-        return Ok(self.client_tls().map(drop)?);
+        return Ok(self.client_tls(errand.is_redirect).map(drop)?);
         #[cfg(not(feature = "tls"))]
-        Err(OutgoingError::NoTls)
+        {
+            let _ = errand;
+            Err(OutgoingError::NoTls)
+        }
     }
 
     /// Begins an outgoing connection.
     pub(crate) fn go_out(&self, errand: Errand) -> Result<ConnectionId, OutgoingError> {
         if errand.url.tls {
-            self.check_client_tls()?;
+            self.check_client_tls(&errand)?;
         }
         if errand.name.is_empty() {
             return Err(OutgoingError::EmptyName);

@@ -51,9 +51,10 @@ pub(crate) struct Shared {
     /// Answers to authorities that ask whether names lead here.
     #[cfg(feature = "tls")]
     pub(crate) challenges: Mutex<Challenges>,
-    /// For connections to other servers, once there was one, and what it was made of.
+    /// For connections to other servers, once there was one, and what it was made of: for
+    /// those that are named here, and those that they send us to.
     #[cfg(feature = "tls")]
-    pub(crate) client_tls: Mutex<Option<(TlsClientConfig, ClientTls)>>,
+    pub(crate) client_tls: Mutex<Vec<(TlsClientConfig, ClientTls)>>,
     pub(crate) budget: Arc<Budget>,
     /// One per worker.
     pub(crate) inboxes: Vec<Inbox>,

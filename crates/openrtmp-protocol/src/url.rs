@@ -50,10 +50,7 @@ impl RtmpUrl {
             }
         };
         let (host, port) = split_authority(authority)?;
-        let (path, query) = match path.find('?') {
-            Some(start) => path.split_at(start),
-            None => (path, ""),
-        };
+        let (path, query) = split_query(path);
         let (app, stream) = path.rsplit_once('/').unwrap_or(("", ""));
         if stream.is_empty() {
             return Err(UrlError::Stream);
@@ -75,6 +72,11 @@ impl RtmpUrl {
     /// what of one is to be different (`//host/app`, `/app`), with or without the stream's
     /// name behind it.
     ///
+    /// A user, a password and a query that it names itself are used. Those of this URL go
+    /// along to [the same server](RtmpUrl::is_same_server) alone: they were given for it,
+    /// and no server can have them taken to another. The stream's name goes along in any
+    /// case, for without it nothing is to be had there.
+    ///
     /// # Errors
     /// If it is no RTMP URL, or leads from `rtmps` to `rtmp`: a redirect does not undo
     /// what the client chose.
@@ -92,24 +94,39 @@ impl RtmpUrl {
         } else {
             text.to_owned()
         };
-        let name = self
-            .stream
-            .split_once('?')
-            .map_or(&*self.stream, |(n, _)| n);
-        let place = text.split_once('?').map_or(&*text, |(place, _)| place);
+        let (name, own_query) = split_query(&self.stream);
+        let (place, query) = split_query(&text);
         let place = place.trim_end_matches('/');
         let named = place
             .strip_suffix(name)
             .filter(|front| front.ends_with('/') && !front.ends_with("://"));
         let front = named.map_or(place, |front| front.trim_end_matches('/'));
-        let mut url = RtmpUrl::parse(&format!("{front}/{}", self.stream))?;
-        if url.credentials.is_none() {
+        let mut url = RtmpUrl::parse(&format!("{front}/{name}{query}"))?;
+        if self.tls && !url.tls {
+            return Err(UrlError::Downgrade);
+        }
+        let is_same = self.is_same_server(&url);
+        if is_same && url.credentials.is_none() {
             url.credentials.clone_from(&self.credentials);
         }
-        match self.tls && !url.tls {
-            true => Err(UrlError::Downgrade),
-            false => Ok(url),
-        }
+        let query = match is_same && query.is_empty() {
+            true => own_query,
+            false => query,
+        };
+        // As it is here: what ends a URL may have been taken off.
+        url.stream = format!("{name}{query}");
+        Ok(url)
+    }
+
+    /// Whether what was given for the server of this URL may be shown to that of another:
+    /// host and port are the same, and TLS is not lost. From `rtmp` to `rtmps` the ports
+    /// may be the usual ones of both.
+    pub fn is_same_server(&self, other: &RtmpUrl) -> bool {
+        let host = |url: &RtmpUrl| url.host.trim_end_matches('.').to_ascii_lowercase();
+        let are_usual = [self, other].iter().all(|u| u.port == default_port(u.tls));
+        host(self) == host(other)
+            && (other.tls || !self.tls)
+            && (self.port == other.port || are_usual)
     }
 
     /// A text about this URL, such as a status of the server it leads to, with the
@@ -156,6 +173,11 @@ impl RtmpUrl {
         };
         format!("{scheme}://{userinfo}{host}{port}/{app}")
     }
+}
+
+/// A text and the query behind it, with its `?`.
+fn split_query(text: &str) -> (&str, &str) {
+    text.split_at(text.find('?').unwrap_or(text.len()))
 }
 
 /// Without leading, trailing and doubled slashes.
@@ -260,31 +282,96 @@ mod tests {
 
     #[test]
     fn a_redirect_leads_to_the_same_stream_elsewhere() {
-        let from = RtmpUrl::parse("rtmp://a:1936/live/cam?k=1").unwrap();
-        for (tc_url, host, port, app) in [
-            ("rtmp://b/edge", "b", 1935, "edge"),
-            ("rtmp://b:7/edge/", "b", 7, "edge"),
-            ("rtmp://b/edge/cam", "b", 1935, "edge"),
-            ("rtmp://b/edge/cam?x=2", "b", 1935, "edge"),
-            ("//b/live", "b", 1935, "live"),
-            ("/other/app", "a", 1936, "other/app"),
-            ("rtmps://b/live", "b", 443, "live"),
-            ("\"rtmp://cam/live\"", "cam", 1935, "live"),
-            ("rtmp://cam", "cam", 1935, ""),
+        let from = RtmpUrl::parse("rtmp://a:1936/live/cam").unwrap();
+        for (tc_url, host, port, app, stream) in [
+            ("rtmp://b/edge", "b", 1935, "edge", "cam"),
+            ("rtmp://b:7/edge/", "b", 7, "edge", "cam"),
+            ("rtmp://b/edge/cam", "b", 1935, "edge", "cam"),
+            ("rtmp://b/edge/cam?x=2", "b", 1935, "edge", "cam?x=2"),
+            ("rtmp://b/edge?x=/2", "b", 1935, "edge", "cam?x=/2"),
+            ("rtmp://b?x=2", "b", 1935, "", "cam?x=2"),
+            ("//b/live", "b", 1935, "live", "cam"),
+            ("/other/app", "a", 1936, "other/app", "cam"),
+            ("rtmps://b/live", "b", 443, "live", "cam"),
+            ("\"rtmp://cam/live\"", "cam", 1935, "live", "cam"),
+            ("rtmp://cam", "cam", 1935, "", "cam"),
         ] {
             let to = from.redirected(tc_url).unwrap();
             assert_eq!(
-                (&*to.host, to.port, &*to.app),
-                (host, port, app),
+                (&*to.host, to.port, &*to.app, &*to.stream),
+                (host, port, app, stream),
                 "{tc_url}"
             );
-            assert_eq!(to.stream, "cam?k=1", "{tc_url}");
         }
         assert_eq!(from.redirected("http://b/live"), Err(UrlError::Scheme));
         assert_eq!(from.redirected(""), Err(UrlError::Scheme));
         let from = RtmpUrl::parse("rtmps://a/live/cam").unwrap();
         assert_eq!(from.redirected("rtmp://a/live"), Err(UrlError::Downgrade));
         assert!(from.redirected("//b/live").unwrap().tls);
+    }
+
+    #[test]
+    fn what_was_given_for_one_server_is_taken_to_no_other() {
+        let own = Some("ann:s3cret");
+        for (from, tc_url, userinfo, stream) in [
+            // The same server.
+            ("rtmp://{}a/live/cam?k=1", "/edge", own, "cam?k=1"),
+            (
+                "rtmp://{}a/live/cam?k=1",
+                "rtmp://A.:1935/x",
+                own,
+                "cam?k=1",
+            ),
+            ("rtmp://{}a:7/live/cam?k=1", "//a:7/edge", own, "cam?k=1"),
+            ("rtmp://{}a/live/cam?k=1", "rtmps://a/edge", own, "cam?k=1"),
+            ("rtmp://{}a:7/live/cam?k=1", "rtmps://a:7/x", own, "cam?k=1"),
+            (
+                "rtmps://{}a/live/cam?k=1",
+                "rtmps://a:443/x",
+                own,
+                "cam?k=1",
+            ),
+            ("rtmps://{}[::1]/live/cam?k=1", "//[::1]/x", own, "cam?k=1"),
+            // Another host, or another port.
+            ("rtmp://{}a/live/cam?k=1", "rtmp://b/live", None, "cam"),
+            ("rtmp://{}a/live/cam?k=1", "//a.b/live/cam", None, "cam"),
+            ("rtmp://{}a/live/cam?k=1", "rtmp://a:7/live", None, "cam"),
+            ("rtmp://{}a:7/live/cam?k=1", "rtmps://a/live", None, "cam"),
+            ("rtmps://{}a/live/cam?k=1", "//a:444/live", None, "cam"),
+            ("rtmps://{}a/live/cam?k=1", "//a@b/live", None, ""),
+            // What it says itself.
+            (
+                "rtmp://{}a/live/cam?k=1",
+                "//bob:x@b/x?j=2",
+                Some("bob:x"),
+                "cam?j=2",
+            ),
+            (
+                "rtmp://{}a/live/cam?k=1",
+                "//bob:x@a/x",
+                Some("bob:x"),
+                "cam?k=1",
+            ),
+            ("rtmp://{}a/live/cam?k=1", "/x?j=2", own, "cam?j=2"),
+        ] {
+            let from = RtmpUrl::parse(&from.replace("{}", "ann:s3cret@")).unwrap();
+            let Ok(to) = from.redirected(tc_url) else {
+                assert_eq!(stream, "", "{tc_url}");
+                continue;
+            };
+            let found = to.credentials.map(|c| c.to_userinfo());
+            assert_eq!(
+                (found.as_deref(), &*to.stream),
+                (userinfo, stream),
+                "{tc_url}"
+            );
+        }
+        let quoted = RtmpUrl::parse("rtmp://a/live/cam\"?k=1").unwrap();
+        assert_eq!(quoted.redirected("//b/live").unwrap().stream, "cam\"");
+        // Back at the first, it is another redirect that asks for it.
+        let first = RtmpUrl::parse("rtmp://ann:s3cret@a/live/cam?k=1").unwrap();
+        let back = first.redirected("//b/live").unwrap().redirected("//a/live");
+        assert_eq!(back.unwrap().reveal(), "rtmp://a/live/cam");
     }
 
     #[test]
@@ -393,10 +480,6 @@ mod tests {
         let plain = RtmpUrl::parse("rtmp://ann:p@ss@host/live/cam").unwrap();
         assert_eq!(plain.credentials.unwrap().password.reveal(), "p@ss");
         assert_eq!(plain.host, "host");
-        let elsewhere = parsed.redirected("rtmps://b/live").unwrap();
-        assert_eq!(elsewhere.credentials, parsed.credentials);
-        let other = parsed.redirected("rtmps://bob:x@b/live").unwrap();
-        assert_eq!(other.credentials.unwrap().user, "bob");
     }
 
     #[test]
@@ -430,6 +513,23 @@ mod tests {
             if let Ok(url) = RtmpUrl::parse(&text) {
                 let again = RtmpUrl::parse(&url.reveal());
                 prop_assert_eq!(again, Ok(url));
+            }
+        }
+
+        /// However a redirect is written.
+        #[test]
+        fn no_redirect_takes_a_secret_to_another_server(
+            text in "((rtmps?:)?//)?(bob:x@)?[aAb/.:@?cam1359\\[\\]]{0,30}",
+            tls: bool,
+        ) {
+            let scheme = if tls { "rtmps" } else { "rtmp" };
+            let from = format!("{scheme}://ann:s3cret@a/live/cam?key=t0ken");
+            let from = RtmpUrl::parse(&from).unwrap();
+            if let Ok(to) = from.redirected(&text) {
+                let shown = to.reveal();
+                let same = to.host.trim_end_matches('.').eq_ignore_ascii_case("a");
+                let secret = shown.contains("s3cret") || shown.contains("t0ken");
+                prop_assert!(same && (to.tls || !tls) || !secret, "{}", shown);
             }
         }
     }

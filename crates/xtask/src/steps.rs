@@ -255,6 +255,26 @@ pub(crate) const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "obs",
+        what: "OBS Studio as publisher that shows a password, on a screen that nobody sees",
+        tier: Tier::Named,
+        minutes: 3,
+        fetches: &[],
+        runs: &[Run {
+            needs: &[Tool::Obs, Tool::Xvfb],
+            cargo: &[
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--features",
+                FEATURES,
+                "--test",
+                "interop_obs",
+            ],
+        }],
+        environment: &[],
+    },
+    Step {
         name: "callback",
         what: "HTTP servers asked who may publish: nginx and Python's",
         tier: Tier::All,

@@ -35,6 +35,10 @@ pub(crate) enum Tool {
     Pebble,
     /// What checks text for Prometheus.
     Promtool,
+    /// OBS Studio.
+    Obs,
+    /// A screen that nobody sees.
+    Xvfb,
     /// Reads pictures of QR codes.
     Zbar,
     /// What reads JSON.
@@ -162,6 +166,16 @@ impl Tool {
                 "nginx with its RTMP module",
                 Source::Packages(&["nginx-light", "libnginx-mod-rtmp"]),
                 Probe::Script("nginx -v && ls /usr/lib/nginx/modules/ngx_rtmp_module.so"),
+            ),
+            Tool::Obs => entry(
+                "OBS Studio",
+                Source::Packages(&["obs-studio"]),
+                Probe::Script("obs --version | grep -q OBS"),
+            ),
+            Tool::Xvfb => entry(
+                "Xvfb",
+                Source::Packages(&["xvfb"]),
+                Probe::Script("command -v Xvfb"),
             ),
             Tool::Stunnel => entry(
                 "stunnel",
@@ -567,7 +581,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 30] = [
+    const ALL: [Tool; 32] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -583,6 +597,8 @@ mod tests {
         Tool::Haproxy,
         Tool::Pebble,
         Tool::Promtool,
+        Tool::Obs,
+        Tool::Xvfb,
         Tool::Zbar,
         Tool::Jq,
         Tool::Logrotate,

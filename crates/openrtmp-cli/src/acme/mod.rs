@@ -87,6 +87,11 @@ impl Keeper {
         loop {
             let config = self.server.config();
             let acme = &config.tls.acme;
+            if !acme.is_on()
+                && let Err(error) = self.listen(&config)
+            {
+                log::warn!("ACME: {error}");
+            }
             let wait = acme.is_on().then(|| self.see_to_it(&config));
             match self.pause.wait(wait) {
                 Woken::Stopped => return,
@@ -127,13 +132,14 @@ impl Keeper {
         let at = folder.display().to_string();
         let here = |error: io::Error| Failure::Here(format!("{at}: {error}"));
         let storage = Storage::open(folder).map_err(here)?;
+        // Whatever there is to do: the settings may name other addresses, or none.
+        self.listen(config)
+            .map_err(|e| Failure::Here(e.to_string()))?;
         if let Some(wait) = time_left(acme) {
             // An order that was on its way is for what is there.
             storage.forget(ORDER).map_err(here)?;
             return Ok(wait.min(LONGEST_WAIT));
         }
-        self.listen(config)
-            .map_err(|e| Failure::Here(e.to_string()))?;
         log::info!(
             "ACME: asking {} for a certificate for {}",
             acme.directory,
@@ -241,7 +247,46 @@ fn rough(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{SocketAddr, TcpListener};
+    use std::time::Instant;
+
     use super::*;
+
+    /// Waits until nobody listens there, or somebody does.
+    fn wait_until_taken(address: SocketAddr, taken: bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while TcpListener::bind(address).is_err() != taken {
+            assert!(Instant::now() < deadline, "taken: {}", !taken);
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn its_port_is_given_back_when_it_is_switched_off() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = free.local_addr().expect("it is bound");
+        drop(free);
+        let mut config = Config::desktop();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.listen = vec![openrtmp_core::Listen::from(any).with_tls()];
+        let off = config.tls.acme.clone();
+        let acme = &mut config.tls.acme;
+        acme.domains = vec!["live.example.org".to_owned()];
+        // Nobody is there.
+        acme.directory = "https://127.0.0.1:1/directory".to_owned();
+        acme.storage = Some(folder.path().into());
+        acme.http_listen = vec![address];
+        config.tls.self_signed = true;
+        let server = Arc::new(Server::start(config.clone()).expect("it starts"));
+        let acme = Acme::start(&server).expect("the port is free");
+        wait_until_taken(address, true);
+        config.tls.acme = off;
+        server.reconfigure(config).expect("valid");
+        acme.look_again();
+        wait_until_taken(address, false);
+        server.stop(Duration::ZERO);
+    }
 
     #[test]
     fn times_are_told_roughly() {

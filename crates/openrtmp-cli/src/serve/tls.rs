@@ -128,6 +128,7 @@ fn state_directory() -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "tls")]
     #[test]
     fn a_name_for_an_authority_is_enough() {
         let flags = Flags {

@@ -214,7 +214,7 @@ impl Shared {
     pub(crate) fn check(&self, attempt: &Attempt) -> Result<(), Refusal> {
         self.check_address(attempt)?;
         check_connection_limits(attempt)?;
-        check_route(attempt)?;
+        self.check_route(attempt)?;
         self.check_name(attempt)?;
         self.check_user(attempt)?;
         self.check_keys(attempt)?;
@@ -477,6 +477,20 @@ impl Shared {
         })
     }
 
+    /// It is not passed on in a circle.
+    fn check_route(&self, attempt: &Attempt) -> Result<(), RejectReason> {
+        let goes_round = |connection| {
+            let (action, name) = (attempt.action, &attempt.stream);
+            let relays = self.relays.is_active().then(|| self.relays.lock());
+            relays.is_some_and(|relays| relays.goes_round(connection, action, name))
+        };
+        let is_guest = attempt.protocol != Protocol::Outgoing;
+        match attempt.is_loop || is_guest && attempt.connection.is_some_and(goes_round) {
+            false => Ok(()),
+            true => Err(RejectReason::Loop("relayed in a circle".into())),
+        }
+    }
+
     /// The server can take on more.
     fn check_capacity(&self, attempt: &Attempt) -> Result<(), RejectReason> {
         if self.stopping.load(Ordering::Acquire) {
@@ -489,14 +503,6 @@ impl Shared {
             ));
         }
         Ok(())
-    }
-}
-
-/// It is not passed on in a circle.
-fn check_route(attempt: &Attempt) -> Result<(), RejectReason> {
-    match attempt.is_loop {
-        false => Ok(()),
-        true => Err(RejectReason::Loop("relayed in a circle".into())),
     }
 }
 

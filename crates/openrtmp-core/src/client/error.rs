@@ -60,6 +60,12 @@ pub enum ClientError {
         code: String,
         /// The server's words.
         description: String,
+        /// Where it sends its clients instead (`ex.redirect`), if anywhere. Nobody goes
+        /// there by itself: [`RtmpUrl::redirected`](openrtmp_protocol::RtmpUrl::redirected)
+        /// makes a URL of it, for which
+        /// [`TlsClientConfig::for_redirect`](crate::TlsClientConfig::for_redirect) holds
+        /// if it is of another server.
+        redirect: Option<String>,
     },
     /// The server asked for a user name and a password, and did not get in.
     #[error("the server refused: {0}")]
@@ -113,8 +119,14 @@ impl From<SessionError> for ClientError {
         match error {
             SessionError::Handshake(e) => ClientError::Handshake(e),
             SessionError::Refused {
-                code, description, ..
-            } => ClientError::Refused { code, description },
+                code,
+                description,
+                redirect,
+            } => ClientError::Refused {
+                code,
+                description,
+                redirect,
+            },
             SessionError::Unauthenticated(error) => ClientError::Unauthenticated(error),
             SessionError::Timeout { stage, seconds } => ClientError::Timeout {
                 stage,

@@ -105,15 +105,30 @@ pub struct TlsClientConfig {
     /// with a pinned key needs neither an authority nor the right name (as with the
     /// records of RFC 7671 section 5.1).
     pub pins: Vec<String>,
-    /// The certificate to show to servers that ask for one.
+    /// The certificate to show to servers that ask for one, but to none that another one
+    /// sends us to (redirects).
     #[serde(with = "text_or_none")]
     pub certificate: Option<Pem>,
     /// Its private key.
     #[serde(with = "text_or_none")]
     pub key: Option<Pem>,
-    /// Believe any server, whatever it shows: for development alone. A warning is logged
-    /// for each connection.
+    /// Believe any server, whatever it shows, but for those that another one sends us to:
+    /// for development alone. A warning is logged for each connection.
     pub insecure: bool,
+}
+
+impl TlsClientConfig {
+    /// The same for a server that another one sends us to, which nobody named here: it is
+    /// shown no certificate, and `insecure` does not hold for it. Authorities and pins do:
+    /// with pins it needs a pinned key as any other.
+    pub fn for_redirect(&self) -> TlsClientConfig {
+        TlsClientConfig {
+            certificate: None,
+            key: None,
+            insecure: false,
+            ..self.clone()
+        }
+    }
 }
 
 /// Where PEM text is.

@@ -82,7 +82,7 @@ impl Shared {
     ) -> Result<RelayId, RelayError> {
         #[cfg(feature = "tls")]
         if rule.url.is_tls()
-            && let Err(error) = self.client_tls()
+            && let Err(error) = self.client_tls(false)
         {
             // Each attempt tells of it. It is read here so that no worker has to.
             log::warn!("a relay that needs TLS cannot go on: {error}");

@@ -1,13 +1,15 @@
 //! The relays of a server, as all its threads know them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::PoisonError;
 
 use openrtmp_protocol::Time;
 
-use super::machine::{Ending, Relays, Settings};
+use super::machine::Relays;
+use super::settings::Settings;
+use super::told::Ending;
 use crate::events::{CloseReason, Event};
-use crate::sync::lock;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The relays of a server. Whoever locks them may lock the directory then, not the other
 /// way round.
@@ -15,7 +17,8 @@ pub(crate) struct RelayHub {
     /// Names this server among those that a stream comes through.
     pub(crate) id: u64,
     machine: Mutex<Relays>,
-    /// False as long as nothing that happens concerns them.
+    /// False as long as nothing that happens concerns them: who tells of it need not lock
+    /// them.
     active: AtomicBool,
 }
 
@@ -30,20 +33,31 @@ impl RelayHub {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Relays> {
-        lock(&self.machine)
+        // What it guards is whole at every step.
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells them something. True if worker 0 has to carry something out.
+    ///
+    /// A change that looks something up in the directory misses nothing: what is entered
+    /// there after that is told of by somebody who has locked the directory since, and so
+    /// sees that they are active, and waits.
     pub(crate) fn tell(&self, change: impl FnOnce(&mut Relays)) -> bool {
         let mut relays = self.lock();
+        self.active.store(true, Ordering::Relaxed);
         change(&mut relays);
         self.active.store(!relays.is_idle(), Ordering::Relaxed);
         relays.wants_turn()
     }
 
+    /// Whether anything that happens concerns them.
+    pub(crate) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Relaxed)
+    }
+
     /// As [`RelayHub::tell`], of what the host hears of too.
     pub(crate) fn hears(&self, event: &Event, now: impl FnOnce() -> Time) -> bool {
-        if !self.active.load(Ordering::Relaxed) {
+        if !self.is_active() {
             return false;
         }
         let concerns = matches!(
@@ -66,11 +80,13 @@ fn hear(relays: &mut Relays, event: &Event, now: Time) {
         Event::StreamPublished {
             name, connection, ..
         } => relays.published(now, name, *connection),
-        Event::StreamTracks { name, .. } => relays.carries(name),
+        Event::StreamTracks { name, .. } => relays.carries(now, name),
         Event::StreamUnpublished { name, .. } => relays.unpublished(now, name),
         Event::StreamEnded { name, .. } => relays.ended(name),
         Event::SubscriberJoined { connection, name } => relays.played(now, name, *connection),
-        Event::SubscriberLeft { name, .. } => relays.left(now, name),
+        Event::SubscriberLeft {
+            name, connection, ..
+        } => relays.left(now, name, *connection),
         Event::ConnectionClosed {
             connection, reason, ..
         } => {

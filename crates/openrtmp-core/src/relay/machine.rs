@@ -7,42 +7,19 @@ use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::ClientMode;
 use openrtmp_protocol::{RtmpUrl, Time};
 
-use super::backoff::{Backoff, Pauses};
+use super::backoff::Backoff;
+use super::settings::Settings;
+use super::told::{Ending, LinkKey, Order, Refusal, Streams};
+use super::ways::Ways;
 use super::{RelayInfo, RelayLink, RelayState, Rule, RuleKind, shown};
-use crate::config::Config;
+use crate::access::AccessAction;
 use crate::events::Event;
 use crate::id::{ConnectionId, IdMap, RelayId};
 use crate::metrics::RelayCounts;
 use crate::secret::StreamName;
 
-/// What the settings say of all relays.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Settings {
-    pub(crate) pauses: Pauses,
-    /// Redirects that are followed in a row.
-    pub(crate) redirects: u32,
-    /// Servers that a stream may have come through.
-    pub(crate) hops: usize,
-}
-
-impl Settings {
-    pub(crate) fn of(config: &Config) -> Settings {
-        Settings {
-            pauses: Pauses {
-                shortest: config.relay.retry_min,
-                longest: config.relay.retry_max,
-            },
-            redirects: config.limits.relay_redirects,
-            hops: config.limits.relay_hops,
-        }
-    }
-}
-
 /// A connection that stood so long shows that the other server is well.
 const WELL: Duration = Duration::from_secs(10);
-
-/// One stream of one rule. By stream first: what happens to a stream concerns its own.
-pub(crate) type LinkKey = (StreamName, RelayId);
 
 /// The rules of a server and what becomes of them.
 pub(crate) struct Relays {
@@ -57,9 +34,10 @@ pub(crate) struct Relays {
     orders: Vec<Order>,
     /// When the last turn said that the next is to be.
     promised: Option<Time>,
-    /// Connections of relays of other servers, and ours to them: the servers that what
-    /// they bring has come through.
-    vias: IdMap<ConnectionId, Vec<u64>>,
+    /// Streams that we fetch ourselves, and of which nothing has come yet, with what
+    /// fetches them: there is nothing to be passed on.
+    awaited: BTreeMap<StreamName, ConnectionId>,
+    ways: Ways,
     random: u64,
     /// Connections that were tried, and those that failed or broke, since the start.
     attempts: u64,
@@ -109,46 +87,6 @@ enum State {
     Parked,
 }
 
-/// What is to be done for relays.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// To make a connection, and to tell [`Relays::connecting`] of it, or
-    /// [`Relays::failed`].
-    Connect {
-        link: LinkKey,
-        mode: ClientMode,
-        url: Box<RtmpUrl>,
-        via: Vec<u64>,
-    },
-    Disconnect(ConnectionId),
-    Emit(Box<Event>),
-}
-
-/// How a connection ended, for its relay.
-#[derive(Debug)]
-pub(crate) struct Ending {
-    pub(crate) reason: String,
-    /// What it published elsewhere is over.
-    pub(crate) is_done: bool,
-}
-
-/// What the other server said before a connection to it ended.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Refusal {
-    /// Its status code.
-    pub(crate) code: String,
-    /// Where it sent us to.
-    pub(crate) redirect: Option<RtmpUrl>,
-}
-
-/// What is asked of the directory.
-pub(crate) trait Streams {
-    /// Whether a stream has a publisher.
-    fn is_live(&self, name: &StreamName) -> bool;
-    /// Whether anybody plays it.
-    fn is_played(&self, name: &StreamName) -> bool;
-}
-
 impl Relays {
     /// `seed`: for pauses.
     pub(crate) fn new(id: u64, seed: u64, settings: Settings) -> Relays {
@@ -163,14 +101,15 @@ impl Relays {
             due: BTreeSet::new(),
             orders: Vec::new(),
             promised: None,
-            vias: IdMap::default(),
+            awaited: BTreeMap::new(),
+            ways: Ways::default(),
             random: seed,
         }
     }
 
     /// Whether nothing that happens concerns them.
     pub(crate) fn is_idle(&self) -> bool {
-        self.rules.is_empty() && self.of_connection.is_empty() && self.vias.is_empty()
+        self.rules.is_empty() && self.of_connection.is_empty() && self.ways.is_empty()
     }
 
     /// Whether there is something to do before the time that [`Relays::poll`] said last.
@@ -182,9 +121,17 @@ impl Relays {
 
     /// What a connection brings has come through these servers.
     pub(crate) fn came_through(&mut self, connection: ConnectionId, via: Vec<u64>) {
-        if !via.is_empty() {
-            self.vias.insert(connection, via);
-        }
+        self.ways.came_through(connection, via);
+    }
+
+    /// Whether a stream would go round if a connection published or played it.
+    pub(crate) fn goes_round(
+        &self,
+        connection: ConnectionId,
+        action: AccessAction,
+        name: &StreamName,
+    ) -> bool {
+        self.ways.goes_round(connection, action, name)
     }
 
     /// Other settings, for what is decided from now on.
@@ -243,9 +190,11 @@ impl Relays {
         candidates: Vec<(StreamName, Option<ConnectionId>)>,
     ) {
         let pattern = rule.pattern.clone();
+        let is_push = rule.kind == RuleKind::Push;
         self.rules.insert(id, Known { rule, configured });
         for (name, connection) in candidates {
-            if pattern.matches(name.reveal()) {
+            let comes_later = is_push && self.awaited.contains_key(&name);
+            if pattern.matches(name.reveal()) && !comes_later {
                 self.begin((name, id), now, connection);
             }
         }
@@ -273,20 +222,51 @@ impl Relays {
         name: &StreamName,
         publisher: Option<ConnectionId>,
     ) {
-        if let Some(publisher) = publisher {
-            self.granted(now, publisher, ClientMode::Play);
+        match publisher {
+            Some(publisher) if self.granted(now, publisher, ClientMode::Play) => {
+                self.awaited.insert(name.clone(), publisher);
+            }
+            _ => {
+                self.awaited.remove(name);
+                self.pass_on(now, name, publisher);
+            }
         }
+    }
+
+    /// A stream is there to be passed on.
+    fn pass_on(&mut self, now: Time, name: &StreamName, publisher: Option<ConnectionId>) {
+        // Whoever asked at the same moment was not known of.
+        let round = self.ways.published(name, publisher).into_iter();
+        self.orders.extend(round.map(Order::Disconnect));
         for id in self.matching(name, |kind| kind == RuleKind::Push) {
             let key = (name.clone(), id);
             match self.links.get(&key).map(|link| link.state) {
                 None | Some(State::Parked) => self.begin(key, now, publisher),
-                Some(_) => {}
+                Some(_) => self.comes_otherwise(&key, publisher),
             }
+        }
+    }
+
+    /// A stream that is passed on has another publisher. If it comes through other servers
+    /// than the target was told, the connection is made again to tell so: else a stream
+    /// that comes back to where it was taken over would be known there by nobody, and go
+    /// round for ever.
+    fn comes_otherwise(&mut self, key: &LinkKey, publisher: Option<ConnectionId>) {
+        let via = publisher.map_or_else(Vec::new, |id| self.via_of(key, id));
+        let Some(link) = self.links.get_mut(key).filter(|link| link.via != via) else {
+            return;
+        };
+        link.via = via;
+        if let State::Connecting(Some(connection)) | State::Running(connection, _) = link.state {
+            link.again = true;
+            self.orders.push(Order::Disconnect(connection));
         }
     }
 
     /// A stream's publisher has left: what it kept from being fetched is.
     pub(crate) fn unpublished(&mut self, now: Time, name: &StreamName) {
+        self.awaited.remove(name);
+        self.ways.published(name, None);
         for key in self.links_of(name) {
             let is_pull = self
                 .kind_of(key.1)
@@ -304,6 +284,7 @@ impl Relays {
 
     /// A stream is over: it is passed on no longer.
     pub(crate) fn ended(&mut self, name: &StreamName) {
+        self.awaited.remove(name);
         for key in self.links_of(name) {
             if self.kind_of(key.1) != Some(RuleKind::Push) {
                 continue;
@@ -330,6 +311,9 @@ impl Relays {
         if self.granted(now, player, ClientMode::Publish) {
             return;
         }
+        if self.ways.played(name, player) {
+            return self.orders.push(Order::Disconnect(player));
+        }
         self.lengthen(now, name, player);
         for id in self.matching(name, |kind| matches!(kind, RuleKind::PullOnDemand(_))) {
             let key = (name.clone(), id);
@@ -347,7 +331,10 @@ impl Relays {
     }
 
     /// Media of a stream came.
-    pub(crate) fn carries(&mut self, name: &StreamName) {
+    pub(crate) fn carries(&mut self, now: Time, name: &StreamName) {
+        if let Some(publisher) = self.awaited.remove(name) {
+            self.pass_on(now, name, Some(publisher));
+        }
         for key in self.links_of(name) {
             if let Some(link) = self.links.get_mut(&key) {
                 link.carries |= matches!(link.state, State::Running(..));
@@ -400,7 +387,8 @@ impl Relays {
 
     /// Somebody plays a stream no longer. Whether anybody still does is looked at when
     /// the time for it is over.
-    pub(crate) fn left(&mut self, now: Time, name: &StreamName) {
+    pub(crate) fn left(&mut self, now: Time, name: &StreamName, player: ConnectionId) {
+        self.ways.left(name, player);
         for key in self.links_of(name) {
             if let Some(RuleKind::PullOnDemand(timeout)) = self.kind_of(key.1) {
                 self.change(&key, |link| link.idle_at = Some(now + timeout));
@@ -464,7 +452,7 @@ impl Relays {
 
     /// A connection is over, or came to nothing.
     pub(crate) fn closed(&mut self, now: Time, connection: ConnectionId, ending: Ending) {
-        self.vias.remove(&connection);
+        self.ways.closed(connection);
         let Some(key) = self.of_connection.remove(&connection) else {
             return;
         };
@@ -535,6 +523,8 @@ impl Relays {
             Err(error) => return self.failed(now, &key, error.to_string()),
         };
         let mode = kind.mode();
+        let named = self.named_url(&key);
+        let is_redirect = named.is_ok_and(|named| !named.is_same_server(&url));
         let mut via = Vec::new();
         self.change(&key, |link| {
             link.state = State::Connecting(None);
@@ -547,6 +537,7 @@ impl Relays {
             link: key,
             mode,
             url,
+            is_redirect,
             via,
         });
     }
@@ -676,7 +667,7 @@ impl Relays {
     /// The servers that what a connection brings has come through. What we fetch ourselves
     /// may go back under another name: that is a copy, and no circle.
     fn via_of(&self, key: &LinkKey, connection: ConnectionId) -> Vec<u64> {
-        let Some(via) = self.vias.get(&connection) else {
+        let Some(via) = self.ways.of(connection) else {
             return Vec::new();
         };
         let fetched = self.of_connection.get(&connection);
@@ -756,6 +747,11 @@ impl Relays {
         if let Some(elsewhere) = link.and_then(|link| link.elsewhere.as_ref()) {
             return Ok(elsewhere.clone());
         }
+        self.named_url(key)
+    }
+
+    /// Where the rule of a link leads.
+    fn named_url(&self, key: &LinkKey) -> Result<RtmpUrl, String> {
         let known = self.rules.get(&key.1).ok_or("the rule is gone")?;
         let url = known.rule.url.of(key.0.reveal());
         url.map_err(|error| error.to_string())

@@ -12,15 +12,19 @@ mod control;
 mod hub;
 mod machine;
 mod pattern;
+mod settings;
 mod template;
+mod told;
+mod ways;
 
 use std::time::Duration;
 
 use openrtmp_protocol::session::ClientMode;
 
 pub(crate) use hub::RelayHub;
-pub(crate) use machine::{Order, Refusal, Settings, Streams};
+pub(crate) use settings::Settings;
 pub(crate) use template::UrlTemplate;
+pub(crate) use told::{Order, Refusal, Streams};
 
 use pattern::Pattern;
 use template::shown;

@@ -230,7 +230,7 @@ fn a_header_for_several_tracks_stands_for_those_of_each() {
 
 /// A default track as ever, and a second of each kind by Enhanced RTMP's multitrack, as
 /// OBS writes them.
-fn two_of_each(w: &mut World, publisher: Who, numbers: std::ops::Range<u32>) {
+pub(super) fn two_of_each(w: &mut World, publisher: Who, numbers: std::ops::Range<u32>) {
     for n in numbers {
         let key = n % 10 == 0;
         w[publisher].frame(n, 100);

@@ -31,6 +31,8 @@ mod record_failures;
 mod record_files;
 mod record_mp4;
 mod recording;
+mod redirects;
+mod relay_rings;
 mod relay_targets;
 mod relays;
 mod schemas;

@@ -4,10 +4,15 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use openrtmp_protocol::amf::{Encoding, Value};
+use openrtmp_protocol::command::{Command, Status, code};
+use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{
-    AuthDemand, RejectReason, ServerConfig, ServerEvent, ServerSession,
+    AuthDemand, Media, MediaKind, RejectReason, ServerConfig, ServerEvent, ServerSession,
+    Stage as Reached,
 };
 
+use super::encoders::two_of_each;
 use super::media::assert_whole;
 use super::world::{FRAME, World, ms};
 use crate::config::PushRule;
@@ -184,5 +189,119 @@ fn a_target_that_stops_short_at_any_stage_is_tried_again_and_costs_the_stream_no
             w.run(Duration::from_secs(1));
             w.end();
         }
+    }
+}
+
+/// A target that knows RTMP as it was: it says nothing of what it can do.
+struct Old {
+    host: SimHost,
+    /// What it sends is left out, but for the handshake.
+    peer: Option<(SimSocket, ServerSession)>,
+    media: Vec<Media>,
+}
+
+impl Old {
+    fn act(&mut self, w: &World) {
+        if let Ok((socket, _)) = self.host.accept() {
+            let config = ServerConfig::default();
+            let session = ServerSession::new(&config, w.now(), &mut |bytes| bytes.fill(5));
+            self.peer = Some((socket, session));
+        }
+        let Some((socket, session)) = &mut self.peer else {
+            return;
+        };
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = socket.read(&mut buffer) {
+            let mut bytes = &buffer[..count];
+            while !bytes.is_empty() {
+                let used = session.handle_input(w.now(), bytes).expect("RTMP");
+                bytes = &bytes[used..];
+                let shakes = session.stage() == Reached::Handshake;
+                while let Some(said) = session.poll_transmit() {
+                    if shakes {
+                        socket.write_all(&said).expect("room");
+                    }
+                }
+                while let Some(event) = session.poll_event() {
+                    match event {
+                        ServerEvent::HandshakeDone(_) => {
+                            socket.write_all(&old_words()).expect("room")
+                        }
+                        ServerEvent::Connect { request, .. }
+                        | ServerEvent::Publish { request, .. } => {
+                            session.accept(w.now(), request);
+                        }
+                        ServerEvent::Media(media) => self.media.push(media),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All that a client is told up to Publish.Start, before it asks.
+fn old_words() -> Vec<u8> {
+    let result = |transaction: f64, arguments: Vec<Value>| Command {
+        name: "_result".to_owned(),
+        transaction,
+        object: Value::Null,
+        arguments,
+    };
+    let started = Status::status(code::PUBLISH_START, "go on");
+    let words = [
+        result(1.0, Vec::new()),
+        result(4.0, vec![1.0.into()]),
+        Command::on_status(&started),
+    ];
+    let message = |command: &Command| {
+        let body = command.encode(Encoding::Amf0);
+        assert!(body.len() <= 128, "one chunk");
+        let mut bytes = vec![3, 0, 0, 0, 0, 0, body.len() as u8];
+        bytes.extend([kind::COMMAND_AMF0, 0, 0, 0, 0]);
+        bytes.extend(body);
+        bytes
+    };
+    words.iter().flat_map(message).collect()
+}
+
+#[test]
+fn a_target_that_announces_no_multitrack_gets_the_default_tracks_alone() {
+    for all in [false, true] {
+        let mut w = World::with(1, |c| c.streams.all_tracks = all);
+        let mut target = Old {
+            host: w
+                .sim
+                .host(TARGET.parse().expect("an address"))
+                .expect("free"),
+            peer: None,
+            media: Vec::new(),
+        };
+        let rule = PushRule::new("live/*", format!("rtmp://{TARGET}/app/{{name}}"));
+        w.server.add_relay(&RelayRule::Push(rule)).expect("a rule");
+        let publisher = w.live("live/cam");
+        for _ in 0..50 {
+            w.run(ms(4));
+            target.act(&w);
+        }
+        for n in 0..30 {
+            two_of_each(&mut w, publisher, n..n + 1);
+            target.act(&w);
+        }
+        let of_many = |media: &&Media| {
+            let first = media.payload.clone().into_bytes()[0];
+            match media.kind {
+                MediaKind::Video => first & 0x80 != 0,
+                MediaKind::Audio => first >> 4 == 9,
+                MediaKind::Data => false,
+            }
+        };
+        let pictures = target.media.iter().filter(|m| m.kind == MediaKind::Video);
+        assert!(pictures.count() >= 25, "{all}");
+        let seconds = target.media.iter().filter(of_many).count();
+        assert_eq!(seconds > 0, all);
+        drop(target);
+        w.run(ms(1000));
+        w.end();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::ClientMode;
 
-use super::media::{assert_whole, frames};
+use super::media::{Class, assert_whole, frames};
 use super::pair::{FAR, Pair};
 use super::world::{FRAME, World, ms};
 use crate::config::{Config, PullRule, PullStart, PushRule, SecondPublisher};
@@ -133,6 +133,19 @@ fn a_target_that_refuses_is_asked_again_and_the_stream_notices_nothing() {
     // By then the pause is 4 or 8 s, more or less.
     p.stream(publisher, 200..550);
     assert_eq!(states(&p.near), [RelayState::Running]);
+    p.end();
+}
+
+#[test]
+fn a_target_that_wants_a_key_is_heard() {
+    let mut p = near(&[to_far()], &[]);
+    p.far.server.publish_keys().add("s3cret".to_owned());
+    let publisher = p.live(Pair::near, "live/cam");
+    p.until("a failure", |p| !failures(&p.near).is_empty());
+    let failed = failures(&p.near);
+    let (code, _, retry_in) = &failed[0];
+    assert_eq!(code, code::PUBLISH_UNAUTHORIZED);
+    assert!(retry_in.is_some() && !p.near[publisher].is_closed());
     p.end();
 }
 
@@ -458,4 +471,37 @@ fn what_is_fetched_may_go_back_under_another_name() {
     assert_eq!(failures(&p.near), []);
     assert!(frames(&p.far[player].media).len() > 40);
     p.end();
+}
+
+/// A stream may begin long before its first frame: it is there, and its headers come with
+/// that, at its time, as they do for any player.
+#[test]
+fn a_stream_that_has_headers_alone_so_far_is_published_at_the_target() {
+    for is_added_late in [false, true] {
+        let rule = to_far();
+        let mut p = match is_added_late {
+            false => near(std::slice::from_ref(&rule), &[]),
+            true => near(&[], &[]),
+        };
+        let player = p.far.client(ClientMode::Play, "live/cam");
+        let publisher = p.live(Pair::near, "live/cam");
+        if is_added_late {
+            p.run(ms(1000));
+            let rule = RelayRule::Push(rule);
+            p.near.server.add_relay(&rule).expect("a rule");
+        }
+        let published = |p: &Pair| p.far.count(|e| matches!(e, Event::StreamPublished { .. })) == 1;
+        p.until("the stream", published);
+        let has = |p: &Pair, class| p.far[player].media.iter().any(|m| m.class() == class);
+        p.until("metadata", |p| has(p, Class::Metadata));
+        // Less than `streams.media_timeout`, after which a publisher is gone.
+        p.run(Duration::from_secs(8));
+        assert_eq!(states(&p.near), [RelayState::Running]);
+        assert_eq!((failures(&p.near), p.far.metrics().publishers), (vec![], 1));
+        p.stream(publisher, 0..20);
+        p.run(ms(50));
+        assert!(has(&p, Class::VideoHeader) && has(&p, Class::AudioHeader));
+        assert_whole(&p.far[player].media, &p.near[publisher].sent);
+        p.end();
+    }
 }

@@ -113,27 +113,31 @@ impl Shared {
         }
     }
 
-    /// The client's side of TLS, as the settings have it by now. Its files are read once:
-    /// the authorities of a system are many.
-    pub(crate) fn client_tls(&self) -> Result<ClientTls, TlsError> {
-        let config = self.config();
+    /// The client's side of TLS, as the settings have it by now: for a server that is named
+    /// here, or for one that another sends us to. Its files are read once: the authorities
+    /// of a system are many.
+    pub(crate) fn client_tls(&self, is_redirect: bool) -> Result<ClientTls, TlsError> {
+        let named = self.config().tls.client.clone();
+        let redirect = named.for_redirect();
+        let wanted = if is_redirect { &redirect } else { &named };
         let mut kept = lock(&self.client_tls);
-        match &*kept {
-            Some((of, tls)) if *of == config.tls.client => Ok(tls.clone()),
-            _ => {
-                let tls = ClientTls::new(&config.tls.client)?;
-                *kept = Some((config.tls.client.clone(), tls.clone()));
-                Ok(tls)
-            }
+        if let Some((_, tls)) = kept.iter().find(|(of, _)| of == wanted) {
+            return Ok(tls.clone());
         }
+        let tls = ClientTls::new(wanted)?;
+        kept.retain(|(of, _)| *of == named || *of == redirect);
+        kept.push((wanted.clone(), tls.clone()));
+        Ok(tls)
     }
 
     /// Reads its files again, if they were read.
     fn renew_client_tls(&self) -> Result<(), TlsError> {
         let mut kept = lock(&self.client_tls);
-        if let Some((config, tls)) = &mut *kept {
-            *tls = ClientTls::new(config)?;
-        }
+        let renewed: Result<Vec<_>, TlsError> = kept
+            .iter()
+            .map(|(config, _)| Ok((config.clone(), ClientTls::new(config)?)))
+            .collect();
+        *kept = renewed?;
         Ok(())
     }
 

@@ -233,7 +233,9 @@ fn give_up<P: Platform>(
 fn transport<S: Stream>(socket: S, errand: &Errand, shared: &Shared) -> io::Result<Transport<S>> {
     #[cfg(feature = "tls")]
     if errand.url.tls {
-        let tls = shared.client_tls().map_err(io::Error::other)?;
+        let tls = shared
+            .client_tls(errand.is_redirect)
+            .map_err(io::Error::other)?;
         let connection = tls.connect(&errand.url.host).map_err(io::Error::other)?;
         let stream = TlsStream::new(socket, connection, 0);
         return Ok(Transport::Tls(Box::new(stream)));

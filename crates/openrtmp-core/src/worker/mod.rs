@@ -21,7 +21,8 @@
 //!
 //! What a room works on is in its functions' arguments. The worker itself joins them:
 //! [`serve`] reads and acts on what sessions say, [`requests`] decides and carries out
-//! connect, publish and play, [`arrivals`] lets connections in and hands them over,
+//! connect, publish and play, [`errands`] does what outgoing connections are for,
+//! [`arrivals`] lets connections in and hands them over,
 //! [`report`] counts, and this file takes turns.
 
 mod arrivals;
@@ -32,6 +33,7 @@ mod connections;
 mod context;
 mod dialing;
 mod end;
+mod errands;
 mod leaving;
 mod listeners;
 mod lives;

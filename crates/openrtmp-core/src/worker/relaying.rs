@@ -52,6 +52,7 @@ impl<P: Platform> Worker<P> {
                         link,
                         mode,
                         url,
+                        is_redirect,
                         via,
                     } => {
                         let errand = Errand {
@@ -60,6 +61,7 @@ impl<P: Platform> Worker<P> {
                             name: link.0.clone(),
                             via,
                             is_relay: true,
+                            is_redirect,
                             login: ClientLogin::default(),
                         };
                         match shared.go_out(errand) {

@@ -7,9 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openrtmp_protocol::command::code;
-use openrtmp_protocol::session::{
-    AuthRequest, ClientMode, RejectReason, RequestId, SessionError, Stage,
-};
+use openrtmp_protocol::session::{AuthRequest, RejectReason, SessionError, Stage};
 use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{Secret, Time};
 
@@ -17,7 +15,7 @@ use super::Worker;
 use super::connection::{Connection, Playing, Publication, Released, stage_name};
 use super::lives;
 use super::requests::{Request, WaitsFor};
-use super::session::{PLAYED, Refused, Session, SessionEvent};
+use super::session::{Refused, Session, SessionEvent};
 use super::work;
 use crate::access::{AccessAction, Attempt, Login, Protocol};
 use crate::events::{CloseReason, Event};
@@ -25,7 +23,6 @@ use crate::inbox::Command;
 use crate::limit::Limit;
 use crate::log_limit::Cause;
 use crate::platform::{Platform, Stream};
-use crate::relay::Refusal;
 use crate::secret::StreamName;
 use crate::stream::gate::Gate;
 use crate::stream::message::{Departure, PublisherMessage};
@@ -433,59 +430,6 @@ impl<P: Platform> Worker<P> {
         Some(login)
     }
 
-    /// The other server granted what we connected for: the rest is ours to do.
-    fn begin_errand(&mut self, slot: usize) {
-        let Some(connection) = self.connections.get(slot) else {
-            return;
-        };
-        let Some(errand) = connection.session.errand() else {
-            return;
-        };
-        let (action, message_stream) = match errand.mode {
-            ClientMode::Play => (AccessAction::Publish, PLAYED),
-            ClientMode::Publish => {
-                let media_stream = connection.session.media_stream();
-                (AccessAction::Play, media_stream.unwrap_or_default())
-            }
-        };
-        // The other server may say more than once that it is ready.
-        if !connection.publishing.is_empty() || !connection.playing.is_empty() {
-            return;
-        }
-        if let Session::Client(client) = &connection.session
-            && let (ClientMode::Play, Some(id)) = (errand.mode, client.session.server_id())
-        {
-            self.context.shared.came_through(connection.id, vec![id]);
-        }
-        let attempt = attempt(connection, action, errand.name.clone());
-        self.grant(slot, Request::new(RequestId(0), message_stream, attempt));
-    }
-
-    /// The other server asks to connect again. A relay does.
-    fn reconnect(&mut self, slot: usize, tc_url: Option<&str>) {
-        let Some(connection) = self.connections.get(slot) else {
-            return;
-        };
-        let Some(errand) = connection.session.errand().filter(|e| e.is_relay) else {
-            return;
-        };
-        let url = match tc_url {
-            Some(tc_url) => errand.url.redirected(tc_url).ok(),
-            None => Some(errand.url.clone()),
-        };
-        let refusal = Refusal {
-            code: code::CONNECT_RECONNECT_REQUEST.to_owned(),
-            redirect: url,
-        };
-        self.context
-            .shared
-            .relays
-            .lock()
-            .refused(connection.id, refusal);
-        let reason = "the other server asked to connect again".to_owned();
-        self.end(slot, CloseReason::Refused(reason));
-    }
-
     /// A deadline of this connection has come, or came and went.
     pub(super) fn on_deadline(&mut self, slot: usize) {
         if self.connections.is_overdue(&mut self.context, slot) {
@@ -667,10 +611,9 @@ impl<P: Platform> Worker<P> {
             error if error.is_out_of_memory() => "limit",
             _ => "protocol",
         };
-        // The other server of an outgoing connection may repeat the key in our URL.
-        let error_text = match connection.session.errand() {
-            Some(errand) => errand.url.masked_in(&error.to_string()),
-            None => error.to_string(),
+        let (error_text, redirect) = match connection.session.errand() {
+            Some(errand) => errand.told_of(error),
+            None => (error.to_string(), None),
         };
         if self.context.may_log(Cause::Violation, log::Level::Warn) {
             log::warn!(
@@ -682,22 +625,12 @@ impl<P: Platform> Worker<P> {
             self.context.report_limit(limit, Some(connection.id));
         }
         let refused = match error {
-            SessionError::Refused { code, redirect, .. } => Some((&**code, redirect.as_ref())),
-            SessionError::Unauthenticated(_) => Some((code::CONNECT_REJECTED, None)),
+            SessionError::Refused { code, .. } => Some(&**code),
+            SessionError::Unauthenticated(_) => Some(code::CONNECT_REJECTED),
             _ => None,
         };
-        if let Some((code, redirect)) = refused {
-            if let Some(errand) = connection.session.errand().filter(|e| e.is_relay) {
-                let refusal = Refusal {
-                    code: errand.url.masked_in(&shown(code).to_string()),
-                    redirect: redirect.and_then(|to| errand.url.redirected(to).ok()),
-                };
-                self.context
-                    .shared
-                    .relays
-                    .lock()
-                    .refused(connection.id, refusal);
-            }
+        if let Some(code) = refused {
+            self.tell_relay(slot, code, redirect);
             return self.end(slot, CloseReason::Refused(error_text));
         }
         let text = format!("{stage}: {error_text}");
@@ -782,7 +715,7 @@ impl<P: Platform> Worker<P> {
 }
 
 /// What a connection asks for, without credentials.
-fn attempt<S: Stream>(
+pub(super) fn attempt<S: Stream>(
     connection: &Connection<S>,
     action: AccessAction,
     name: StreamName,

@@ -227,16 +227,13 @@ impl Session {
         }
     }
 
-    /// Whether what we send may hold several tracks. Another server passes on what it
-    /// does not know.
+    /// Whether what we send may hold several tracks, by what the peer announced.
     pub(super) fn knows_multitrack(&self) -> bool {
-        match self {
-            Session::Server(session) => {
-                let capabilities = session.capabilities();
-                capabilities.is_some_and(Capabilities::knows_multitrack)
-            }
-            Session::Client(_) => true,
-        }
+        let capabilities = match self {
+            Session::Server(session) => session.capabilities(),
+            Session::Client(client) => client.session.capabilities(),
+        };
+        capabilities.is_some_and(Capabilities::knows_multitrack)
     }
 
     /// Whether the peer takes a codec that only a FourCC names, by what it announced.

@@ -3,11 +3,12 @@
 //! - A stream's name changes neither scheme, user, host nor port, and where it fills a
 //!   segment it fills that one only.
 //! - What is shown of it holds no query, no user and no password.
-//! - A redirect leads to the same stream, and from TLS to TLS.
+//! - A redirect leads to the same stream, from TLS to TLS, and takes neither query nor
+//!   user to another server.
 
 use arbitrary::Unstructured;
 use openrtmp_core::internals::RelayUrl;
-use openrtmp_protocol::StreamName;
+use openrtmp_protocol::{RtmpUrl, StreamName};
 
 use crate::input::{Piece, take};
 
@@ -49,7 +50,24 @@ pub fn run(data: &[u8]) {
         );
     }
     if let Ok(elsewhere) = url.redirected(&redirect) {
-        assert!(elsewhere.tls || !url.tls, "{redirect}");
-        assert_eq!(elsewhere.stream, url.stream, "{redirect}");
+        leads_elsewhere(&url, &redirect, &elsewhere);
+    }
+}
+
+fn leads_elsewhere(url: &RtmpUrl, redirect: &str, elsewhere: &RtmpUrl) {
+    let parts = |url: &RtmpUrl| {
+        let (name, query) = url.stream.split_once('?').unwrap_or((&url.stream, ""));
+        (name.to_owned(), query.to_owned())
+    };
+    let ((name, _), (name_there, query_there)) = (parts(url), parts(elsewhere));
+    assert_eq!(name_there, name, "{redirect}");
+    assert!(elsewhere.tls || !url.tls, "{redirect}");
+    if !url.is_same_server(elsewhere) {
+        assert!(
+            query_there.is_empty() || redirect.contains(&query_there),
+            "{redirect}"
+        );
+        let user = elsewhere.credentials.as_ref();
+        assert!(user.is_none() || redirect.contains('@'), "{redirect}");
     }
 }

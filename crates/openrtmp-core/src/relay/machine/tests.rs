@@ -37,6 +37,7 @@ struct Made {
     name: String,
     mode: ClientMode,
     url: String,
+    is_redirect: bool,
     via: Vec<u64>,
 }
 
@@ -105,6 +106,7 @@ impl Bench {
                         link,
                         mode,
                         url,
+                        is_redirect,
                         via,
                     } => {
                         self.ids += 1;
@@ -114,7 +116,8 @@ impl Bench {
                             id,
                             name: link.0.reveal().to_owned(),
                             mode,
-                            url: format!("{}/{}", url.tc_url(), url.stream),
+                            url: url.reveal(),
+                            is_redirect,
                             via,
                         });
                     }
@@ -131,6 +134,12 @@ impl Bench {
     fn publish(&mut self, path: &str, by: Option<ConnectionId>) {
         self.streams.live.insert(path.to_owned());
         self.relays.published(self.now, &name(path), by);
+        self.turn();
+    }
+
+    /// Media of it came.
+    fn carries(&mut self, path: &str) {
+        self.relays.carries(self.now, &name(path));
         self.turn();
     }
 
@@ -154,7 +163,7 @@ impl Bench {
 
     fn leave(&mut self, path: &str) {
         self.streams.played.remove(path);
-        self.relays.left(self.now, &name(path));
+        self.relays.left(self.now, &name(path), PEER);
         self.turn();
     }
 
@@ -323,6 +332,30 @@ fn redirects_are_followed_five_times() {
     assert_eq!(b.made[6].url, "rtmp://far/live/cam", "from the beginning");
 }
 
+/// What the settings say of the rule's server holds for no other.
+#[test]
+fn a_redirect_to_another_server_is_known_as_one() {
+    let mut b = Bench::new(&[push()]);
+    b.publish("live/cam", Some(PEER));
+    for (to, is_redirect) in [
+        ("rtmp://far/edge/cam", false),
+        ("rtmps://far/edge/cam", false),
+        ("rtmp://far:7/edge/cam", true),
+        ("rtmp://other/live/cam", true),
+        // Back.
+        ("rtmp://far/live/cam", false),
+    ] {
+        let last = b.made.last().expect("one was made").id;
+        b.refuse(last, code::CONNECT_REJECTED, Some(to));
+        let made = b.made.last().expect("another was made");
+        assert_eq!((&*made.url, made.is_redirect), (to, is_redirect));
+    }
+    let last = b.made.last().expect("one was made").id;
+    b.refuse(last, code::CONNECT_REJECTED, None);
+    b.advance(60 * SECOND);
+    assert!(!b.made.last().expect("another").is_redirect);
+}
+
 #[test]
 fn a_loop_is_told_once_and_left() {
     let mut b = Bench::new(&[push()]);
@@ -398,6 +431,106 @@ fn what_is_always_fetched_is_from_the_start() {
     b.grant();
     b.advance(1000 * SECOND);
     assert_eq!(b.states(), [RelayState::Running]);
+}
+
+/// The other server may let us wait for it as long as it likes.
+#[test]
+fn what_is_fetched_is_passed_on_once_it_comes() {
+    let pushes = |b: &Bench| {
+        let made = b.made.iter();
+        made.filter(|made| made.mode == ClientMode::Publish).count()
+    };
+    let mut b = Bench::new(&[pull(PullStart::Always), push()]);
+    let pulled = b.grant();
+    b.add(
+        3,
+        &RelayRule::Push(PushRule::new("*", "rtmp://far/copy/{name}")),
+    );
+    b.advance(1000 * SECOND);
+    assert_eq!(pushes(&b), 0);
+    b.carries("live/cam");
+    assert_eq!(pushes(&b), 2);
+    // It ends there, and comes again; its tracks are told of one by one.
+    b.end("live/cam");
+    b.publish("live/cam", Some(pulled));
+    assert_eq!(pushes(&b), 2);
+    b.carries("live/cam");
+    b.carries("live/cam");
+    assert_eq!(pushes(&b), 4);
+    // Somebody else publishes at once.
+    b.end("live/cam");
+    b.publish("live/cam", Some(pulled));
+    b.publish("live/cam", Some(PEER));
+    assert_eq!(pushes(&b), 6);
+    b.carries("live/cam");
+    assert_eq!(pushes(&b), 6);
+}
+
+/// It cannot come from where it is wanted.
+#[test]
+fn a_relay_is_refused_what_it_would_send_round() {
+    use crate::access::AccessAction::{Connect, Play, Publish};
+    let mut b = Bench::new(&[]);
+    let (from, to, plain) = (PEER, ConnectionId::from_u64(2), ConnectionId::from_u64(3));
+    let cam = name("live/cam");
+    b.relays.came_through(from, vec![7, 8]);
+    b.relays.came_through(to, vec![9, 8]);
+    let goes_round = |b: &Bench, id, action| b.relays.goes_round(id, action, &cam);
+    assert!(!goes_round(&b, from, Publish));
+    b.play("live/cam", to);
+    assert!(goes_round(&b, from, Publish) && !goes_round(&b, from, Connect));
+    assert!(
+        !goes_round(&b, plain, Publish),
+        "it says nothing of its way"
+    );
+    assert!(!b.relays.goes_round(from, Publish, &name("live/other")));
+    b.relays.left(b.now, &cam, to);
+    assert!(!goes_round(&b, from, Publish));
+    b.publish("live/cam", Some(from));
+    assert!(goes_round(&b, to, Play) && !goes_round(&b, plain, Play));
+    // Those that came at the same moment are let go.
+    b.play("live/cam", to);
+    b.publish("live/cam", None);
+    b.relays.came_through(to, vec![9, 8]);
+    b.play("live/cam", to);
+    assert_eq!(b.dropped, [to], "nothing goes round");
+    b.publish("live/cam", Some(from));
+    assert_eq!(b.dropped, [to, to]);
+    b.leave("live/cam");
+    b.relays.left(b.now, &cam, to);
+    b.relays.came_through(to, vec![9, 8]);
+    // Somebody else takes it over; then it ends.
+    b.publish("live/cam", Some(plain));
+    assert!(!goes_round(&b, to, Play));
+    b.publish("live/cam", Some(from));
+    b.unpublish("live/cam");
+    assert!(!goes_round(&b, to, Play));
+    b.close(from, "left");
+    b.close(to, "left");
+    assert!(b.relays.is_idle(), "nothing is kept of them");
+}
+
+#[test]
+fn another_publisher_s_way_is_told_over_a_new_connection() {
+    let mut b = Bench::new(&[push()]);
+    b.relays.came_through(PEER, vec![7]);
+    let other = ConnectionId::from_u64(2);
+    b.publish("live/cam", Some(PEER));
+    let first = b.grant();
+    // It comes as before.
+    b.publish("live/cam", Some(PEER));
+    assert_eq!((b.dropped.len(), b.made.len()), (0, 1));
+    b.publish("live/cam", Some(other));
+    assert_eq!((&b.dropped[..], b.made.len()), (&[first][..], 2));
+    assert_eq!(b.made[1].via, [0; 0]);
+    // While one is being made, and while none is.
+    b.publish("live/cam", Some(PEER));
+    assert_eq!((b.dropped.len(), b.made.len()), (2, 3));
+    b.refuse(b.made[2].id, "", None);
+    b.publish("live/cam", Some(other));
+    assert_eq!(b.made.len(), 3, "its pause is not over");
+    b.advance(60 * SECOND);
+    assert_eq!((b.made.len(), &b.made[3].via[..]), (4, &[][..]));
 }
 
 #[test]
@@ -540,7 +673,7 @@ fn a_wish_that_comes_later_is_passed_on_if_it_began_above_all_that_were_told_of(
     }
     assert_eq!(b.made.len(), 2);
     // Once it comes, it comes from somewhere, and nothing is to interrupt it.
-    b.relays.carries(&name("live/cam"));
+    b.carries("live/cam");
     wish(&mut b, &[OWN + 20]);
     assert_eq!(b.dropped, [first]);
     b.close(second, "broken");

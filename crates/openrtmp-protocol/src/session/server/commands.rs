@@ -620,7 +620,7 @@ impl RejectReason {
             RejectReason::NotFound(_) | RejectReason::InvalidApp(_)
         );
         match (kind, self) {
-            (RequestKind::Connect, RejectReason::Loop(_)) => code::CONNECT_LOOP,
+            (_, RejectReason::Loop(_)) => code::CONNECT_LOOP,
             (RequestKind::Connect, _) if is_missing => code::CONNECT_INVALID_APP,
             (RequestKind::Connect, _) => code::CONNECT_REJECTED,
             (RequestKind::Publish, RejectReason::Unauthorized(_)) => code::PUBLISH_UNAUTHORIZED,

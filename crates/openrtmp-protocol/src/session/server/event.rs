@@ -225,8 +225,8 @@ pub enum RejectReason {
     NotFound(String),
     /// The app does not exist: Connect.InvalidApp.
     InvalidApp(String),
-    /// It has come through this server before: Connect.Loop, which only a relay of this
-    /// library gets ([`ClientConfig::via`](crate::session::ClientConfig::via)).
+    /// It would go in a circle: Connect.Loop for whatever was asked, which only a relay of
+    /// this library gets ([`ClientConfig::via`](crate::session::ClientConfig::via)).
     Loop(String),
     /// A limit is reached or the server stops: Connect.Rejected, Publish.BadName, Play.Failed.
     Unavailable(String),
