@@ -135,7 +135,7 @@ fn movie(folder: &Path) -> String {
 
 #[test]
 fn an_operator_sees_who_is_there_and_sends_them_away() {
-    let mut server = Server::start("");
+    let mut server = Server::start("workers: 1\n");
     let mut publisher = server.publisher("cam");
     let streams = server.print(&["streams"]);
     let lines: Vec<Vec<&str>> = streams
@@ -224,9 +224,33 @@ fn keys_and_settings_hold_at_once() {
     assert!(!line.contains(key.trim()));
 }
 
+/// As a full disk leaves it, or who writes a file in place and is seen half-way.
+#[test]
+fn a_file_that_was_cut_off_opens_nothing() {
+    let whole = "workers: 1\naccess:\n  publish_keys: [studio]\n";
+    let server = Server::start(whole);
+    let movie = movie(server.folder.path());
+    for cut in ["", "# all settings\n", "workers: 1\n"] {
+        fs::write(server.at("server.yaml"), cut).expect("it is written");
+        let reload = server.ctl(&["reload"]);
+        assert_eq!(reload.status.code(), Some(1), "{cut}");
+        let told = text(&reload.stderr);
+        assert!(told.contains("the settings stay as they are"), "{told}");
+    }
+    let url = format!("{}/cam", server.url);
+    let mut publish = openrtmp(&["publish", "--fast", &movie, &url]);
+    let refused = publish.output().expect("the command starts");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = "workers: 1\naccess:\n  publish_keys: []\n";
+    fs::write(server.at("server.yaml"), said).expect("it is written");
+    server.print(&["reload"]);
+    let granted = publish.output().expect("the command starts");
+    assert!(granted.status.success(), "{}", text(&granted.stderr));
+}
+
 #[test]
 fn a_drained_server_ends_when_all_have_left() {
-    let mut server = Server::start("");
+    let mut server = Server::start("workers: 1\n");
     let publisher = server.publisher("cam");
     let refused = server.ctl(&["drain", "--to", "http://b"]);
     assert_eq!(refused.status.code(), Some(1));
@@ -250,8 +274,8 @@ fn a_drained_server_ends_when_all_have_left() {
 
 #[test]
 fn who_can_goes_where_a_drain_sends_it() {
-    let mut old = Server::start("");
-    let mut new = Server::start("");
+    let mut old = Server::start("workers: 1\n");
+    let mut new = Server::start("workers: 1\n");
     let mut publisher = old.publisher("cam");
     let file = old.at("cam.flv");
     let url = format!("{}/cam", old.url);
@@ -269,7 +293,7 @@ fn who_can_goes_where_a_drain_sends_it() {
 
 #[test]
 fn a_signal_ends_the_waiting_of_a_drain() {
-    let mut server = Server::start("");
+    let mut server = Server::start("workers: 1\n");
     let _publisher = server.publisher("cam");
     server.print(&["drain", "--grace", "1h"]);
     server.wait_for("Draining: 1 connection");
@@ -299,7 +323,7 @@ fn without_a_server_it_says_where_it_looked() {
 
 #[test]
 fn a_second_server_does_not_take_the_first_ones_socket() {
-    let server = Server::start("");
+    let server = Server::start("workers: 1\n");
     let mut command = openrtmp(&["serve", "--listen", "127.0.0.1:0", "--control"]);
     let second = command.arg(server.at("ctl.sock")).output();
     let second = second.expect("the command starts");
