@@ -59,7 +59,7 @@ fn url(server: &Server, name: &StreamName) -> Option<String> {
 }
 
 /// A path as it stands in a URL (RFC 3986 section 2.1). What it keeps of escapes stays.
-fn encoded(path: &str) -> String {
+pub(super) fn encoded(path: &str) -> String {
     let mut text = String::new();
     for byte in path.bytes() {
         match byte.is_ascii_alphanumeric() || b"-._~/%".contains(&byte) {
