@@ -214,7 +214,7 @@ fn there_are_so_many_at_once_and_what_there_is_not_is_told() {
     let _publisher = server.publisher("cam");
     server.wait_for("consists of");
     let player = server.player("cam");
-    server.wait_for("hooks.on_play is not run: 1 processes");
+    server.wait_for("hooks.on_play is not run for live/cam: 1 run (hooks.processes)");
     drop(player);
     fs::write(
         server.folder.path().join("server.yaml"),
