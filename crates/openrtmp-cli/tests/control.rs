@@ -266,10 +266,84 @@ fn a_drained_server_ends_when_all_have_left() {
     let late = text(&late.expect("the command starts").stderr);
     assert!(late.contains("takes nobody new"), "{late}");
     assert_eq!(server.json(&["streams"])["streams"][0]["name"], "live/cam");
+    // Settings and keys hold as long as it takes.
+    fs::write(
+        server.at("server.yaml"),
+        "workers: 1\ngop: {max_frames: 7}\n",
+    )
+    .expect("it is written");
+    let line = server.wait_for("settings changed: ");
+    assert!(line.contains("gop.max_frames"), "{line}");
+    assert_eq!(server.json(&["reload"])["failed"], Value::Array(Vec::new()));
     drop(publisher);
     let status = server.process.wait().expect("it ends");
     assert!(status.success());
     assert!(!server.at("ctl.sock").exists());
+}
+
+#[test]
+fn what_cannot_be_done_as_the_settings_say_is_told_and_stays_as_it_was() {
+    let server = Server::start("workers: 1\n");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("it is bound");
+    for (setting, told) in [
+        (
+            format!("metrics: {{listen: ['{taken}']}}\n"),
+            "metrics are told where they were",
+        ),
+        (
+            "log: {output: [file], file: {path: /no/such/folder/a.log}}\n".to_owned(),
+            "the log stays as it is",
+        ),
+    ] {
+        let setting = format!("workers: 1\n{setting}");
+        fs::write(server.at("server.yaml"), setting).expect("it is written");
+        let reload = server.ctl(&["reload"]);
+        assert_eq!(reload.status.code(), Some(1), "{told}");
+        let error = text(&reload.stderr);
+        assert!(
+            error.contains("not done: ") && error.contains(told),
+            "{error}"
+        );
+        let reload = server.ctl(&["reload", "--json"]);
+        assert!(text(&reload.stdout).contains(told), "{reload:?}");
+    }
+    fs::write(server.at("server.yaml"), "workers: 1\n").expect("it is written");
+    server.print(&["reload"]);
+}
+
+#[test]
+fn a_socket_for_operators_that_cannot_be_had_leaves_the_old_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) = (folder.path().join("a.sock"), folder.path().join("b.sock"));
+    let file = folder.path().join("server.yaml");
+    let listen = |path: &Path, clients: usize| {
+        let path = path.display();
+        let text = format!("control: {{listen: '{path}', clients: {clients}}}\n");
+        fs::write(&file, text).expect("it is written");
+    };
+    listen(&first, 8);
+    let mut command = openrtmp(&["serve", "--listen", "127.0.0.1:0", "--config"]);
+    let process = command.arg(&file).spawn().expect("the command starts");
+    let mut process = Publisher(process);
+    let banner = BufReader::new(process.0.stdout.take().expect("a pipe"));
+    let mut lines = banner.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("Ctrl-C")));
+    let reload = |path: &Path| {
+        let mut command = openrtmp(&["ctl", "reload", "--control"]);
+        command.arg(path).output().expect("the command starts")
+    };
+    listen(Path::new("/no/such/folder/ctl.sock"), 8);
+    let told = reload(&first);
+    assert_eq!(told.status.code(), Some(1));
+    let error = text(&told.stderr);
+    assert!(error.contains("is answered where it was"), "{error}");
+    listen(&first, 9);
+    assert!(reload(&first).status.success());
+    listen(&second, 9);
+    assert!(reload(&first).status.success());
+    assert!(reload(&second).status.success());
+    assert!(!first.exists());
 }
 
 #[test]

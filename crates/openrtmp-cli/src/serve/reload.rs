@@ -53,11 +53,11 @@ impl Drop for Reloading {
 
 impl Reloading {
     /// `follow` is called whenever everything was read again, and told whether somebody
-    /// asked for that.
+    /// asked for that; it says what could not be done as the settings say.
     pub(super) fn begin(
         arguments: &Arguments,
         server: &Arc<Server>,
-        follow: impl FnMut(bool) + Send + 'static,
+        follow: impl FnMut(bool) -> Vec<String> + Send + 'static,
     ) -> Result<Reloading, Failure> {
         let (sender, wakes) = channel();
         let notify = sender.clone();
@@ -123,7 +123,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(mut self, wakes: &Receiver<Wake>, mut follow: impl FnMut(bool)) {
+    fn run(mut self, wakes: &Receiver<Wake>, mut follow: impl FnMut(bool) -> Vec<String>) {
         let mut waiting = Waiting::default();
         while let Ok(wake) = wakes.recv() {
             let mut asked = match wake {
@@ -145,10 +145,13 @@ impl Reader {
                 if !self.look(&server) && !asked {
                     break;
                 }
-                let done = reload(&server, &self.arguments);
+                let mut done = reload(&server, &self.arguments);
+                let failed = follow(asked);
+                if let Ok(reloaded) = &mut done {
+                    reloaded.failed.extend(failed);
+                }
                 log_what_came_of_it(&done, asked);
                 waiting.answer(&done);
-                follow(asked);
                 drop(server);
                 match waiting.until_quiet(wakes) {
                     Some(again) => asked = again,
@@ -237,8 +240,15 @@ fn reload(server: &Server, arguments: &Arguments) -> Answer {
             false => config,
         };
     let mut reloaded = Reloaded::default();
+    let (before, wanted) = (server.config(), config.clone());
     match server.reconfigure(config) {
         Ok(done) => reloaded.changed = done.changed,
+        // They hold, but for a worker that is busy.
+        Err(ReconfigureError::Unanswered(error)) if *server.config() == wanted => {
+            reloaded.changed = before.changes(&wanted);
+            let what = format!("{error}: the settings hold there when it can");
+            reloaded.failed.push(what);
+        }
         Err(ReconfigureError::NeedsRestart { paths }) => {
             reloaded.needs_restart = paths;
             return Ok(reloaded);
@@ -312,6 +322,11 @@ fn log_what_came_of_it(done: &Answer, asked: bool) {
         Ok(reloaded) if !reloaded.needs_restart.is_empty() => {
             let paths = reloaded.needs_restart.join(", ");
             log::error!("the settings stay as they are: only a restart changes {paths}");
+        }
+        Ok(reloaded) if !reloaded.failed.is_empty() => {
+            for what in &reloaded.failed {
+                log::error!("{what}");
+            }
         }
         // The server logs what has changed, keys included.
         Ok(reloaded) if asked && reloaded.changed.is_empty() && !reloaded.certificates => {
