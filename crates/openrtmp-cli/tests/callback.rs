@@ -10,6 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -440,6 +441,43 @@ fn what_goes_on_is_asked_about_again_and_ends_when_it_is_refused() {
         .find(|body| body["action"] != "update")
         .expect("it was told");
     assert_eq!(left["action"], "publish_done");
+}
+
+/// Until somebody is asked about this, which takes its time.
+fn asked_about(web: &Web, action: &str) -> serde_json::Value {
+    loop {
+        let asked = web.asked.recv_timeout(Duration::from_secs(60));
+        let asked = asked.unwrap_or_else(|_| panic!("nobody asks about {action}"));
+        let body: serde_json::Value = serde_json::from_str(&asked.body).expect("JSON");
+        if body["action"] == action {
+            return body;
+        }
+    }
+}
+
+#[test]
+fn what_is_called_otherwise_is_asked_about_again_and_its_consent_ends_with_a_refusal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let movie = movie(folder.path());
+    let web = Web::start(|asked| match &asked.body {
+        body if body.contains("\"action\":\"update\"") => reply("403 Forbidden", "", "over"),
+        body if body.contains("\"action\":\"publish\"") => {
+            reply("302 Found", "Location: cam5.flv\r\n", "")
+        }
+        _ => reply("200 OK", "", ""),
+    });
+    let server = Server::start(&web, &[("UPDATE_INTERVAL", "1s"), ("CACHE", "1h")]);
+    let url = format!("{}/secret", server.url);
+    for _ in 0..2 {
+        let publish = openrtmp(&["publish", "--loop", &movie, &url]).spawn();
+        let mut publish = Running(publish.expect("the command starts"));
+        asked_about(&web, "publish");
+        let again = asked_about(&web, "update");
+        assert_eq!(again["of"], "publish");
+        let done = asked_about(&web, "publish_done");
+        assert_eq!(done["stream"], "cam5", "{done}");
+        assert_eq!(publish.0.wait().expect("it ends").code(), Some(1));
+    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn movie(folder: &Path) -> String {
 
 #[test]
 fn an_operator_sees_who_is_there_and_sends_them_away() {
-    let mut server = Server::start("");
+    let mut server = Server::start("workers: 1\n");
     let mut publisher = server.publisher("cam");
     let streams = server.print(&["streams"]);
     let lines: Vec<Vec<&str>> = streams
@@ -224,9 +224,33 @@ fn keys_and_settings_hold_at_once() {
     assert!(!line.contains(key.trim()));
 }
 
+/// As a full disk leaves it, or who writes a file in place and is seen half-way.
+#[test]
+fn a_file_that_was_cut_off_opens_nothing() {
+    let whole = "workers: 1\naccess:\n  publish_keys: [studio]\n";
+    let server = Server::start(whole);
+    let movie = movie(server.folder.path());
+    for cut in ["", "# all settings\n", "workers: 1\n"] {
+        fs::write(server.at("server.yaml"), cut).expect("it is written");
+        let reload = server.ctl(&["reload"]);
+        assert_eq!(reload.status.code(), Some(1), "{cut}");
+        let told = text(&reload.stderr);
+        assert!(told.contains("the settings stay as they are"), "{told}");
+    }
+    let url = format!("{}/cam", server.url);
+    let mut publish = openrtmp(&["publish", "--fast", &movie, &url]);
+    let refused = publish.output().expect("the command starts");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = "workers: 1\naccess:\n  publish_keys: []\n";
+    fs::write(server.at("server.yaml"), said).expect("it is written");
+    server.print(&["reload"]);
+    let granted = publish.output().expect("the command starts");
+    assert!(granted.status.success(), "{}", text(&granted.stderr));
+}
+
 #[test]
 fn a_drained_server_ends_when_all_have_left() {
-    let mut server = Server::start("");
+    let mut server = Server::start("workers: 1\n");
     let publisher = server.publisher("cam");
     let refused = server.ctl(&["drain", "--to", "http://b"]);
     assert_eq!(refused.status.code(), Some(1));
@@ -242,6 +266,15 @@ fn a_drained_server_ends_when_all_have_left() {
     let late = text(&late.expect("the command starts").stderr);
     assert!(late.contains("takes nobody new"), "{late}");
     assert_eq!(server.json(&["streams"])["streams"][0]["name"], "live/cam");
+    // Settings and keys hold as long as it takes.
+    fs::write(
+        server.at("server.yaml"),
+        "workers: 1\ngop: {max_frames: 7}\n",
+    )
+    .expect("it is written");
+    let line = server.wait_for("settings changed: ");
+    assert!(line.contains("gop.max_frames"), "{line}");
+    assert_eq!(server.json(&["reload"])["failed"], Value::Array(Vec::new()));
     drop(publisher);
     let status = server.process.wait().expect("it ends");
     assert!(status.success());
@@ -249,9 +282,74 @@ fn a_drained_server_ends_when_all_have_left() {
 }
 
 #[test]
+fn what_cannot_be_done_as_the_settings_say_is_told_and_stays_as_it_was() {
+    let server = Server::start("workers: 1\n");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("it is bound");
+    for (setting, told) in [
+        (
+            format!("metrics: {{listen: ['{taken}']}}\n"),
+            "metrics are told where they were",
+        ),
+        (
+            "log: {output: [file], file: {path: /no/such/folder/a.log}}\n".to_owned(),
+            "the log stays as it is",
+        ),
+    ] {
+        let setting = format!("workers: 1\n{setting}");
+        fs::write(server.at("server.yaml"), setting).expect("it is written");
+        let reload = server.ctl(&["reload"]);
+        assert_eq!(reload.status.code(), Some(1), "{told}");
+        let error = text(&reload.stderr);
+        assert!(
+            error.contains("not done: ") && error.contains(told),
+            "{error}"
+        );
+        let reload = server.ctl(&["reload", "--json"]);
+        assert!(text(&reload.stdout).contains(told), "{reload:?}");
+    }
+    fs::write(server.at("server.yaml"), "workers: 1\n").expect("it is written");
+    server.print(&["reload"]);
+}
+
+#[test]
+fn a_socket_for_operators_that_cannot_be_had_leaves_the_old_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) = (folder.path().join("a.sock"), folder.path().join("b.sock"));
+    let file = folder.path().join("server.yaml");
+    let listen = |path: &Path, clients: usize| {
+        let path = path.display();
+        let text = format!("control: {{listen: '{path}', clients: {clients}}}\n");
+        fs::write(&file, text).expect("it is written");
+    };
+    listen(&first, 8);
+    let mut command = openrtmp(&["serve", "--listen", "127.0.0.1:0", "--config"]);
+    let process = command.arg(&file).spawn().expect("the command starts");
+    let mut process = Publisher(process);
+    let banner = BufReader::new(process.0.stdout.take().expect("a pipe"));
+    let mut lines = banner.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("Ctrl-C")));
+    let reload = |path: &Path| {
+        let mut command = openrtmp(&["ctl", "reload", "--control"]);
+        command.arg(path).output().expect("the command starts")
+    };
+    listen(Path::new("/no/such/folder/ctl.sock"), 8);
+    let told = reload(&first);
+    assert_eq!(told.status.code(), Some(1));
+    let error = text(&told.stderr);
+    assert!(error.contains("is answered where it was"), "{error}");
+    listen(&first, 9);
+    assert!(reload(&first).status.success());
+    listen(&second, 9);
+    assert!(reload(&first).status.success());
+    assert!(reload(&second).status.success());
+    assert!(!first.exists());
+}
+
+#[test]
 fn who_can_goes_where_a_drain_sends_it() {
-    let mut old = Server::start("");
-    let mut new = Server::start("");
+    let mut old = Server::start("workers: 1\n");
+    let mut new = Server::start("workers: 1\n");
     let mut publisher = old.publisher("cam");
     let file = old.at("cam.flv");
     let url = format!("{}/cam", old.url);
@@ -269,7 +367,7 @@ fn who_can_goes_where_a_drain_sends_it() {
 
 #[test]
 fn a_signal_ends_the_waiting_of_a_drain() {
-    let mut server = Server::start("");
+    let mut server = Server::start("workers: 1\n");
     let _publisher = server.publisher("cam");
     server.print(&["drain", "--grace", "1h"]);
     server.wait_for("Draining: 1 connection");
@@ -299,7 +397,7 @@ fn without_a_server_it_says_where_it_looked() {
 
 #[test]
 fn a_second_server_does_not_take_the_first_ones_socket() {
-    let server = Server::start("");
+    let server = Server::start("workers: 1\n");
     let mut command = openrtmp(&["serve", "--listen", "127.0.0.1:0", "--control"]);
     let second = command.arg(server.at("ctl.sock")).output();
     let second = second.expect("the command starts");

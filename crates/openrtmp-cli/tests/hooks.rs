@@ -115,8 +115,13 @@ fn movie(folder: &Path) -> String {
 
 fn alive(pid: &str) -> bool {
     // A zombie has ended.
-    let status = fs::read_to_string(format!("/proc/{pid}/stat"));
-    status.is_ok_and(|status| !status.contains(") Z "))
+    let mut status = Command::new("ps");
+    let status = status.args(["-o", "stat=", "-p", pid.trim()]);
+    let status = status.output().expect("there is a ps").stdout;
+    status
+        .trim_ascii()
+        .first()
+        .is_some_and(|state| *state != b'Z')
 }
 
 const TELL: &str = r#"env | grep ^OPENRTMP_ | sort | tr '\n' ' '; echo "args: $@""#;
@@ -164,6 +169,24 @@ fn programs_are_told_what_it_is_about_and_run_while_it_lasts() {
 }
 
 #[test]
+fn a_name_that_is_a_key_is_not_shown_whoever_writes_it() {
+    let mut server = Server::start(
+        &[(
+            "tell",
+            "echo \"told: $OPENRTMP_STREAM $OPENRTMP_APP/$OPENRTMP_STREAM $OPENRTMP_URL\"",
+        )],
+        "access: {secret_names: true}\nhooks: {on_publish: ['{script tell}']}\n",
+    );
+    let _publisher = server.publisher("s3%20cret");
+    let line = server.wait_for("told: ");
+    assert!(
+        line.contains("told: ***") && line.contains("live/***"),
+        "{line}"
+    );
+    assert!(!line.contains("s3") && !line.contains("cret"), "{line}");
+}
+
+#[test]
 fn what_does_not_end_is_killed_with_all_that_it_started() {
     // The child is of the same group, and heeds nothing either.
     let deaf = "trap '' TERM; sh -c \"trap '' TERM; while :; do sleep 0.1; done\" & \
@@ -191,7 +214,7 @@ fn there_are_so_many_at_once_and_what_there_is_not_is_told() {
     let _publisher = server.publisher("cam");
     server.wait_for("consists of");
     let player = server.player("cam");
-    server.wait_for("hooks.on_play is not run: 1 processes");
+    server.wait_for("hooks.on_play is not run for live/cam: 1 run (hooks.processes)");
     drop(player);
     fs::write(
         server.folder.path().join("server.yaml"),
@@ -226,7 +249,7 @@ fn a_stop_ends_them_and_runs_the_last() {
 #[test]
 fn a_stream_is_made_when_somebody_asks_for_it_and_while_somebody_plays() {
     // What is passed on to it is not played for that.
-    let mut other = Server::start(&[], "");
+    let mut other = Server::start(&[], "workers: 1\n");
     let own = env!("CARGO_BIN_EXE_openrtmp");
     let made = format!("echo made $$; exec {own} publish --loop \"$MOVIE\" \"$OPENRTMP_URL\"");
     let folder = tempfile::tempdir().expect("a folder");

@@ -247,7 +247,7 @@ fn mediamtx_becomes_settings_and_what_is_left_is_told() {
     assert_eq!(record.format, RecordFormat::Mp4);
     assert_eq!(record.split_duration.as_secs(), 1800);
     for expected in [
-        "logLevel: the log goes to standard error",
+        "logLevel: what is logged, and where to, is set by log.level",
         "path: who may do something may do it with every stream",
         "user: a password is compared",
         "passwords are asked for with authmod=adobe",

@@ -33,6 +33,9 @@ pub(crate) struct Reloaded {
     pub(crate) needs_restart: Vec<String>,
     /// Whether certificates are others.
     pub(crate) certificates: bool,
+    /// What could not be done as the settings say, and is as it was: an address that is taken,
+    /// a file that cannot be written.
+    pub(crate) failed: Vec<String>,
 }
 
 /// Carries out requests.

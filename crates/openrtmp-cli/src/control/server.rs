@@ -31,6 +31,7 @@ pub(crate) struct Control {
 
 struct Mounted {
     config: ControlConfig,
+    path: PathBuf,
     _door: Door,
 }
 
@@ -46,33 +47,50 @@ impl Control {
     /// Does as the settings say.
     ///
     /// # Errors
-    /// A socket that the settings name and that cannot be had. Then it answers nobody.
+    /// A socket that the settings name and that cannot be had. Then it answers where it did.
     pub(crate) fn follow(&self, config: &ControlConfig) -> Result<(), String> {
         let mut mounted = lock(&self.mounted);
         if mounted.as_ref().is_some_and(|it| it.config == *config) {
             return Ok(());
         }
-        // Its name is given back before it is asked for again.
-        *mounted = None;
         let (path, named) = match &config.listen {
             ControlListen::At(path) => (path.clone(), true),
             ControlListen::Auto => (PathBuf::from(ControlListen::DEFAULT), false),
-            _ => return Ok(()),
+            _ => {
+                *mounted = None;
+                return Ok(());
+            }
         };
         if !named && !is_possible(&path) {
+            *mounted = None;
             return Ok(());
         }
-        match Door::open(&path, config, self.operator.clone()) {
+        let open = |config: &ControlConfig| Door::open(&path, config, self.operator.clone());
+        // A name of its own is given back before it is asked for again.
+        let before = mounted.take_if(|it| it.path == path);
+        let before = before.map(|Mounted { config, .. }| config);
+        match open(config) {
             Ok(door) => {
                 log::info!("openrtmp ctl is answered at {}", path.display());
                 let config = config.clone();
                 *mounted = Some(Mounted {
                     config,
+                    path,
                     _door: door,
                 });
                 Ok(())
             }
             Err(error) => {
+                if let Some(config) = before
+                    && let Ok(door) = open(&config)
+                {
+                    let path = path.clone();
+                    *mounted = Some(Mounted {
+                        config,
+                        path,
+                        _door: door,
+                    });
+                }
                 let what = format!("the control socket {}: {error}", path.display());
                 match named {
                     true => Err(what),

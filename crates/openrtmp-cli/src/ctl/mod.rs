@@ -372,6 +372,9 @@ fn verdict(request: &Request, result: &Value) -> Result<(), Failure> {
                 "the settings stay as they are: only a restart changes {what}"
             )))
         }
+        Request::Reload {} if !list("failed").is_empty() => {
+            Err(Failure::Runtime(format!("not done: {}", list("failed"))))
+        }
         _ => Ok(()),
     }
 }

@@ -74,3 +74,33 @@ fn roots(ca: Option<&Pem>, setting: &str) -> Result<Vec<Certificate<'static>>, S
     let certificate = |der: &CertificateDer<'_>| Certificate::from_der(der).to_owned();
     Ok(ders.iter().map(certificate).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use openrtmp_core::Config;
+    use ureq::http::Uri;
+
+    /// Where settings say that somebody is asked is where he is asked.
+    #[test]
+    fn a_url_of_the_settings_is_one_of_the_client() {
+        let special = "http://me:p%40ss@auth_1:8080/a-._~!$&'()*+,;=:@%20/?b=/?!$&'()*+,;=:@";
+        let longest = format!("http://h:1/{}", "x".repeat(7989));
+        for (url, host, port) in [
+            (special, "auth_1", Some(8080)),
+            (&longest, "h", Some(1)),
+            ("https://h", "h", None),
+            ("http://h?x", "h", None),
+            (
+                "http://[2001:db8::1]:65535/x",
+                "[2001:db8::1]",
+                Some(65_535),
+            ),
+            ("https://[::1]", "[::1]", None),
+        ] {
+            let mut config = Config::desktop();
+            config.set("access.callback.url", url).expect(url);
+            let uri: Uri = url.parse().expect(url);
+            assert_eq!((uri.host(), uri.port_u16()), (Some(host), port), "{url}");
+        }
+    }
+}

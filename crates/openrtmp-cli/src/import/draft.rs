@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use openrtmp_core::protocol::text::shown;
-use openrtmp_core::{Config, Format};
+use openrtmp_core::{Config, Format, MAX_DOCUMENT};
 use serde_json::{Value, json};
 
 /// Elements of one list. Whoever has more makes them by a program.
@@ -22,7 +22,8 @@ const HOOKS: &str = "\n# Programs that were started there. A hook of ours is a p
 pub(super) const NO_SETTING: &str = "there is no such setting";
 pub(super) const NOT_YET: &str = "HLS and DASH are not delivered yet";
 pub(super) const RTMP_ALONE: &str = "RTMP alone is spoken";
-pub(super) const LOGS: &str = "the log goes to standard error, see --log";
+pub(super) const LOGS: &str =
+    "what is logged, and where to, is set by log.level, log.output and log.file";
 pub(super) const SERVICE: &str = "that is for whoever starts it, see openrtmp service";
 pub(super) const INCLUDE: &str = "files that are included are not read: import them, too";
 pub(super) const PROXY: &str =
@@ -39,6 +40,9 @@ pub(super) struct Draft {
     held: usize,
     /// How many say again what is taken already.
     again: usize,
+    /// What keeps people out there and cannot be taken over: the first, with its place. Without
+    /// it there are no settings.
+    opening: Option<String>,
 }
 
 /// Something of theirs, with its place.
@@ -132,7 +136,8 @@ impl Draft {
         if list.iter().any(|named| named.value == value) {
             self.again += usize::from(is_written);
         } else if list.len() >= MOST_ELEMENTS {
-            self.left(line, what, format!("more than {MOST_ELEMENTS} of {path}"));
+            let why = format!("more than {MOST_ELEMENTS} of {path}");
+            self.lose(line, what, path, why);
         } else {
             list.push(Named {
                 line,
@@ -146,6 +151,17 @@ impl Draft {
     pub(super) fn left(&mut self, line: usize, what: &str, why: impl Into<Cow<'static, str>>) {
         let (what, why) = (shown(what).to_string(), why.into());
         self.left.push(Left { line, what, why });
+    }
+
+    /// Leaves what was to be set. What keeps people out is not merely left.
+    fn lose(&mut self, line: usize, what: &str, path: &str, why: String) {
+        if path.starts_with("access.") {
+            self.opening.get_or_insert_with(|| {
+                let what = shown(what);
+                format!("line {line}: {what}: {why}; nothing is made, as others could get in")
+            });
+        }
+        self.left(line, what, why);
     }
 
     /// It is so here without anything being set.
@@ -205,7 +221,11 @@ impl Draft {
     /// prefix.
     pub(super) fn rule(&mut self, line: usize, what: &str, rule: &Rule<'_>) -> bool {
         let Some(network) = network(rule.network) else {
-            self.left(line, what, "a network such as 10.0.0.0/8 is expected");
+            let why = "a network such as 10.0.0.0/8 is expected";
+            match rule.allow {
+                true => self.left(line, what, why),
+                false => self.lose(line, what, "access.rules", why.to_owned()),
+            }
             return false;
         };
         let mut value = json!({ if rule.allow { "allow" } else { "deny" }: network });
@@ -239,6 +259,9 @@ impl Draft {
                 self.config(&base)
             }
         };
+        if let Some(why) = self.opening {
+            return Err(why);
+        }
         self.left.sort_by_key(|left| left.line);
         let left = lines(&self.left);
         let mut document = format!("# Imported from {}.\n", shown(from));
@@ -262,6 +285,14 @@ impl Draft {
                 "# {setting}: {} # {}, line {}",
                 hook.command, hook.what, hook.line
             );
+        }
+        if document.len() > MAX_DOCUMENT {
+            let (taken, told) = (self.lists.values().map(Vec::len).sum::<usize>(), left.len());
+            return Err(format!(
+                "a file of settings is at most {MAX_DOCUMENT} bytes, and this would be one of {}: \
+                 {taken} elements of lists, and comments on {told} places that are left",
+                document.len()
+            ));
         }
         let mut read = base.clone();
         let merged = read.merge(&document, Format::Yaml);
@@ -302,13 +333,13 @@ impl Draft {
             list.retain(|named| {
                 let fits = set(&mut base.clone(), std::slice::from_ref(named));
                 fits.map_err(|error| {
-                    self.left(named.line, &named.what, error.to_string());
+                    self.lose(named.line, &named.what, path, error.to_string());
                 })
                 .is_ok()
             });
             if let Err(error) = set(&mut config, list) {
                 for named in list.drain(..) {
-                    self.left(named.line, &named.what, error.to_string());
+                    self.lose(named.line, &named.what, path, error.to_string());
                 }
             }
         }
@@ -345,12 +376,12 @@ impl Draft {
     /// Leaves what was taken after all. False if nothing was.
     fn leave(&mut self, path: &str, why: String) -> bool {
         if let Some(named) = self.values.remove(path) {
-            self.left(named.line, &named.what, why);
+            self.lose(named.line, &named.what, path, why);
             return true;
         }
         let list = self.lists.remove(path).unwrap_or_default();
         for named in &list {
-            self.left(named.line, &named.what, why.clone());
+            self.lose(named.line, &named.what, path, why.clone());
         }
         !list.is_empty()
     }
@@ -427,6 +458,58 @@ mod tests {
         ] {
             assert_eq!(network(text).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn nothing_is_made_without_what_keeps_people_out() {
+        let denied = |network: String| json!({ "deny": network });
+        let mut many = Draft::default();
+        for n in 0..MOST_ELEMENTS {
+            let network = format!("10.0.{}.{}", n / 256, n % 256);
+            many.add(1, "deny", "access.rules", denied(network));
+        }
+        many.imply(2, "application", "access.rules", denied("::/0".to_owned()));
+        let mut odd = Draft::default();
+        odd.add(
+            2,
+            "deny",
+            "access.rules",
+            json!({"deny": "::/0", "app": "a%41"}),
+        );
+        let mut unread = Draft::default();
+        let rule = Rule {
+            allow: false,
+            network: "a.example",
+            app: None,
+            action: None,
+        };
+        unread.rule(2, "deny", &rule);
+        let mut asked = Draft::default();
+        asked.set(
+            2,
+            "on_publish",
+            "access.callback.url",
+            json!("http://h:99999/"),
+        );
+        for draft in [many, odd, unread, asked] {
+            let error = draft.finish("x").expect_err("it would be open");
+            assert!(error.starts_with("line 2: "), "{error}");
+            assert!(error.ends_with("as others could get in"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_said() {
+        let mut draft = Draft::default();
+        for line in 0..20_000 {
+            let what = format!("directive number {line} and so on");
+            draft.left(line, &what, format!("for reason {line}"));
+        }
+        let error = draft.finish("x").expect_err("it is too long");
+        assert!(
+            error.contains("at most 1048576 bytes") && !error.contains("a bug"),
+            "{error}"
+        );
     }
 
     #[test]

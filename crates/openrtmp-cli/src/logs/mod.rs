@@ -6,7 +6,6 @@
 
 mod entry;
 mod file;
-#[cfg(feature = "tls")]
 mod limit;
 mod old_files;
 mod panics;
@@ -24,7 +23,6 @@ use openrtmp_core::{LogConfig, LogFormat};
 
 use self::entry::{Entry, Head, Style};
 use self::file::FileOutput;
-#[cfg(feature = "tls")]
 pub(crate) use self::limit::LineLimit;
 pub(crate) use self::panics::tell_panics;
 use crate::console;
@@ -119,6 +117,22 @@ pub(crate) fn reopen() {
     if let Some(file) = &read().file {
         file.reopen();
     }
+}
+
+/// Whether this is the file of the log, or one of before that stands beside it. The path is
+/// absolute.
+pub(crate) fn is_file(path: &Path) -> bool {
+    let outputs = read();
+    let own = outputs.config.file.path.as_ref();
+    let own = own.filter(|_| outputs.file.is_some());
+    own.and_then(|own| std::path::absolute(own).ok())
+        .is_some_and(|own| is_of(path, &own))
+}
+
+fn is_of(path: &Path, own: &Path) -> bool {
+    let (path, own) = (path.as_os_str(), own.as_os_str());
+    let rest = path.as_encoded_bytes().strip_prefix(own.as_encoded_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
 }
 
 /// Lines that were not written, by where they should have gone.
@@ -266,11 +280,18 @@ fn is_journal() -> bool {
     false
 }
 
+/// Whether entries of a part of the program are written at all. What others say below `info` is
+/// about themselves; one that watches files says each change of each, and a line about a
+/// change of the log would be one.
+fn is_told(target: &str, level: Level) -> bool {
+    level <= Level::Info || target.starts_with(OURS)
+}
+
 struct Logger;
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        metadata.level() <= log::max_level() && is_told(metadata.target(), metadata.level())
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -280,4 +301,30 @@ impl Log for Logger {
     }
 
     fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_do_not_tell_their_details() {
+        let told = |target, level| is_told(target, level);
+        assert!(told("openrtmp_core::worker", Level::Trace));
+        assert!(told("openrtmp", Level::Debug));
+        assert!(told("notify::inotify", Level::Info));
+        assert!(!told("notify::inotify", Level::Debug));
+        assert!(!told("rustls::client", Level::Trace));
+    }
+
+    #[test]
+    fn the_log_and_those_of_before_are_its_files() {
+        let own = Path::new("/var/log/a.log");
+        for path in ["/var/log/a.log", "/var/log/a.log.1", "/var/log/a.log.2.gz"] {
+            assert!(is_of(Path::new(path), own), "{path}");
+        }
+        for path in ["/var/log/a.logs", "/var/log/b.log", "/var/log"] {
+            assert!(!is_of(Path::new(path), own), "{path}");
+        }
+    }
 }

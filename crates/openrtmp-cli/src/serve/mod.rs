@@ -121,20 +121,21 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         Reloading::begin(arguments, &server, move |asked| {
             #[cfg(not(feature = "tls"))]
             let _ = asked;
+            let mut failed = Vec::new();
             let Some(server) = settled.upgrade() else {
-                return;
+                return failed;
             };
             if let Some(Err(error)) = told.upgrade().map(|told| told.follow()) {
-                log::error!("metrics: {error}");
+                failed.push(format!("metrics are told where they were: {error}"));
             }
             if let Err(error) = logs::follow(&server.config().log) {
-                log::error!("the log stays as it is: {error}");
+                failed.push(format!("the log stays as it is: {error}"));
             }
             let control = control.upgrade();
             let followed = control.as_deref().and_then(OnceLock::get);
             let followed = followed.map(|it: &Control| it.follow(&server.config().control));
             if let Some(Err(error)) = followed {
-                log::error!("{error}");
+                failed.push(format!("openrtmp ctl is answered where it was: {error}"));
             }
             #[cfg(feature = "tls")]
             if let Some(acme) = acme.upgrade() {
@@ -144,6 +145,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
                     acme.look_again();
                 }
             }
+            failed
         })?
     };
     #[cfg(unix)]
@@ -174,9 +176,6 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
     notify::tell(&format!("READY=1\nSTATUS=on {}", listeners(&server)));
     watch(&server, stop);
-    drop(reloading);
-    #[cfg(feature = "tls")]
-    drop(acme);
     let summary = match wish.get().filter(|_| !stop.signalled()) {
         // Stopping has a time of its own with service managers; this takes as long as it does.
         Some(options) => {
@@ -190,6 +189,10 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
             stopping::stop(&server, arguments.stop_timeout)?
         }
     };
+    // Until here: keys and certificates may be others while a server is drained, for hours.
+    drop(reloading);
+    #[cfg(feature = "tls")]
+    drop(acme);
     audience.finish(&server.config());
     drop(watchdog);
     // Who watches it sees it stop.

@@ -2,7 +2,7 @@
 //! SIGHUP. One thread does it, one after the other.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -53,11 +53,11 @@ impl Drop for Reloading {
 
 impl Reloading {
     /// `follow` is called whenever everything was read again, and told whether somebody
-    /// asked for that.
+    /// asked for that; it says what could not be done as the settings say.
     pub(super) fn begin(
         arguments: &Arguments,
         server: &Arc<Server>,
-        follow: impl FnMut(bool) + Send + 'static,
+        follow: impl FnMut(bool) -> Vec<String> + Send + 'static,
     ) -> Result<Reloading, Failure> {
         let (sender, wakes) = channel();
         let notify = sender.clone();
@@ -123,7 +123,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(mut self, wakes: &Receiver<Wake>, mut follow: impl FnMut(bool)) {
+    fn run(mut self, wakes: &Receiver<Wake>, mut follow: impl FnMut(bool) -> Vec<String>) {
         let mut waiting = Waiting::default();
         while let Ok(wake) = wakes.recv() {
             let mut asked = match wake {
@@ -145,10 +145,13 @@ impl Reader {
                 if !self.look(&server) && !asked {
                     break;
                 }
-                let done = reload(&server, &self.arguments);
+                let mut done = reload(&server, &self.arguments);
+                let failed = follow(asked);
+                if let Ok(reloaded) = &mut done {
+                    reloaded.failed.extend(failed);
+                }
                 log_what_came_of_it(&done, asked);
                 waiting.answer(&done);
-                follow(asked);
                 drop(server);
                 match waiting.until_quiet(wakes) {
                     Some(again) => asked = again,
@@ -225,13 +228,10 @@ fn reload(server: &Server, arguments: &Arguments) -> Answer {
     let stay = |code, what: &dyn std::fmt::Display| {
         Refusal::new(code, format!("the settings stay as they are: {what}"))
     };
-    let empty = |file: &&PathBuf| std::fs::metadata(file).is_ok_and(|found| found.len() == 0);
-    if let Some(file) = arguments.config.as_ref().filter(empty) {
-        // Whoever saves it may have lost it on a full disk; by default everybody may do
-        // everything.
-        return Err(stay(Code::Invalid, &format!("{} is empty", file.display())));
-    }
     let config = effective(arguments).map_err(|e| stay(Code::Invalid, &e))?;
+    if let Some(file) = &arguments.config {
+        nothing_vanished(file, &server.config(), &config).map_err(|e| stay(Code::Invalid, &e))?;
+    }
     let no_ipv6 = server.config().listen.iter().all(|l| l.address.is_ipv4());
     let mut addresses = config.listen.iter().map(|l| l.address);
     let config =
@@ -240,8 +240,15 @@ fn reload(server: &Server, arguments: &Arguments) -> Answer {
             false => config,
         };
     let mut reloaded = Reloaded::default();
+    let (before, wanted) = (server.config(), config.clone());
     match server.reconfigure(config) {
         Ok(done) => reloaded.changed = done.changed,
+        // They hold, but for a worker that is busy.
+        Err(ReconfigureError::Unanswered(error)) if *server.config() == wanted => {
+            reloaded.changed = before.changes(&wanted);
+            let what = format!("{error}: the settings hold there when it can");
+            reloaded.failed.push(what);
+        }
         Err(ReconfigureError::NeedsRestart { paths }) => {
             reloaded.needs_restart = paths;
             return Ok(reloaded);
@@ -265,6 +272,49 @@ fn reload(server: &Server, arguments: &Arguments) -> Answer {
     Ok(reloaded)
 }
 
+/// What keeps people out, or keys secret.
+const KEEPS_OUT: [&str; 8] = [
+    "access.publish_keys",
+    "access.play_keys",
+    "access.keys_file",
+    "access.rules",
+    "access.users",
+    "access.callback.url",
+    "access.secret_names",
+    "tls.client_auth.mode",
+];
+
+/// A file that was cut off, on a full disk or by whoever writes it in place, may be right as
+/// far as it goes, and names no keys any more: by default everybody may do everything. What
+/// keeps people out is taken away by saying so.
+fn nothing_vanished(file: &Path, before: &Config, after: &Config) -> Result<(), String> {
+    let default = Config::desktop();
+    let value = |config: &Config, path| config.get(path).map_err(|e| e.to_string());
+    // What keeps people out now, and what the file says about that.
+    let mut said = Config::desktop();
+    (said.access, said.tls.client_auth) = (before.access.clone(), before.tls.client_auth.clone());
+    said.merge_file(file).map_err(|e| e.to_string())?;
+    for path in KEEPS_OUT {
+        let off = value(&default, path)?;
+        if value(after, path)? == off && value(&said, path)? != off {
+            let file = file.display();
+            return Err(format!(
+                "{file} does not name {path} any more; to be without it say so: {path} = {}",
+                shown_off(&off)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A value of a setting that is off, as a file has it.
+fn shown_off(value: &str) -> &str {
+    match value {
+        "" => "\"\"",
+        value => value,
+    }
+}
+
 /// `asked`: somebody wanted it, and there is something to say in any case.
 fn log_what_came_of_it(done: &Answer, asked: bool) {
     match done {
@@ -272,6 +322,11 @@ fn log_what_came_of_it(done: &Answer, asked: bool) {
         Ok(reloaded) if !reloaded.needs_restart.is_empty() => {
             let paths = reloaded.needs_restart.join(", ");
             log::error!("the settings stay as they are: only a restart changes {paths}");
+        }
+        Ok(reloaded) if !reloaded.failed.is_empty() => {
+            for what in &reloaded.failed {
+                log::error!("{what}");
+            }
         }
         // The server logs what has changed, keys included.
         Ok(reloaded) if asked && reloaded.changed.is_empty() && !reloaded.certificates => {
@@ -293,4 +348,57 @@ fn reload_certificates(server: &Server) -> Result<bool, String> {
 #[cfg(not(feature = "tls"))]
 fn reload_certificates(_: &Server) -> Result<bool, String> {
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use openrtmp_core::Format;
+
+    use super::*;
+
+    #[test]
+    fn what_keeps_people_out_is_taken_away_by_saying_so() {
+        let closed = "listen: [\"127.0.0.1:0\"]\naccess:\n  keys_file: keys.yaml\n  \
+                      publish_keys: [a]\n  play_keys: [b]\n  secret_names: true\n  \
+                      rules: [{allow: 10.0.0.0/8}]\n  users: [{user: ann, password: p}]\n  \
+                      callback: {url: \"http://127.0.0.1:1/\"}\n\
+                      tls: {client_auth: {mode: required, ca: ca.pem}}\n";
+        let open = "access:\n  keys_file: \"\"\n  publish_keys: []\n  play_keys: []\n  \
+                    secret_names: false\n  rules: []\n  users: []\n  callback: {url: \"\"}\n\
+                    tls: {client_auth: {mode: \"off\"}}\n";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server.yaml");
+        let read = |text: &str| {
+            let mut config = Config::desktop();
+            config.merge(text, Format::Yaml).unwrap();
+            std::fs::write(&file, text).unwrap();
+            config
+        };
+        let before = read(closed);
+        for path in KEEPS_OUT {
+            let off = Config::desktop().get(path).unwrap();
+            assert_ne!(before.get(path).unwrap(), off, "{path}");
+        }
+        // Cut off behind every line.
+        for (end, _) in closed.match_indices('\n') {
+            let cut = &closed[..=end];
+            let whole = cut == closed;
+            let mut config = Config::desktop();
+            if config.merge(cut, Format::Yaml).is_err() {
+                continue;
+            }
+            let after = read(cut);
+            let result = nothing_vanished(&file, &before, &after);
+            assert_eq!(result.is_ok(), whole, "{cut}: {result:?}");
+        }
+        let after = read(open);
+        assert_eq!(nothing_vanished(&file, &before, &after), Ok(()));
+        // What the environment or a flag says is there still.
+        let mut after = read("listen: [\"127.0.0.1:0\"]\n");
+        after.access = before.access.clone();
+        after.tls.client_auth = before.tls.client_auth.clone();
+        assert_eq!(nothing_vanished(&file, &before, &after), Ok(()));
+        let error = nothing_vanished(&file, &before, &Config::desktop()).unwrap_err();
+        assert!(error.ends_with("access.publish_keys = []"), "{error}");
+    }
 }

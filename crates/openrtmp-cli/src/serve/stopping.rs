@@ -1,7 +1,7 @@
 //! The end of a server, as people see it.
 
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,10 @@ use super::count;
 use crate::console::{self, say};
 use crate::exit::Failure;
 use crate::signal::Stop;
+
+/// How long the end of a drain may take that was under way already: longer than a server takes
+/// that gives nobody time to leave.
+const LAST_OF_A_DRAIN: Duration = Duration::from_secs(5);
 
 /// Why the waiting for peers to leave is over.
 enum Over {
@@ -45,13 +49,28 @@ pub(super) fn drain(
         .spawn(drain)
         .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
     if stop_wish.signalled() {
-        return stop(server, grace);
+        return Ok(of_the_last(stop(server, grace)?, &over));
     }
     match over.recv() {
         Ok(Over::Drained(Ok(summary))) => Ok(summary),
         Ok(Over::Drained(Err(error))) => Err(Failure::Runtime(error.to_string())),
-        Ok(Over::Signal) => stop(server, grace),
+        Ok(Over::Signal) => Ok(of_the_last(stop(server, grace)?, &over)),
         Err(_) => Err(Failure::Runtime("draining failed: a bug".to_owned())),
+    }
+}
+
+/// What a server that was being drained says at its end. The drain may have been at its own
+/// end when it was stopped: then that completes recordings, the other has done nothing, and
+/// says nothing.
+fn of_the_last(stopped: Summary, over: &Receiver<Over>) -> Summary {
+    let until = Instant::now() + LAST_OF_A_DRAIN;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match over.recv_timeout(left) {
+            Ok(Over::Signal) => {}
+            Ok(Over::Drained(Ok(drained))) if stopped == Summary::default() => return drained,
+            Ok(Over::Drained(_)) | Err(_) => return stopped,
+        }
     }
 }
 
@@ -90,5 +109,30 @@ pub(super) fn stop(server: &Arc<Server>, grace: Duration) -> Result<Summary, Fai
             let seconds = left.as_secs_f64().round();
             console::show(Some(format!("Stopping: {seconds} s left")));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_stopped_at_the_end_of_a_drain_waits_for_that() {
+        let mut full = Summary::default();
+        (full.accepted, full.uptime) = (7, Duration::from_secs(1));
+        let (sender, over) = channel();
+        sender.send(Over::Signal).expect("somebody listens");
+        let drained = full.clone();
+        let draining = thread::spawn(move || sender.send(Over::Drained(Ok(drained))));
+        assert_eq!(of_the_last(Summary::default(), &over), full);
+        draining
+            .join()
+            .expect("no panic")
+            .expect("somebody listens");
+        // Its own stop was cut short by the other.
+        let (sender, over) = channel();
+        let empty = Over::Drained(Ok(Summary::default()));
+        sender.send(empty).expect("somebody listens");
+        assert_eq!(of_the_last(full.clone(), &over), full);
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use crate::logs;
+
 /// Links that are followed on the way to a file, as many as Linux does (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
@@ -23,7 +25,12 @@ pub(super) struct Watcher {
 impl Watcher {
     pub(super) fn new(changed: impl Fn() + Send + 'static) -> notify::Result<Watcher> {
         let tell = move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
+            // A line in a log beside them is no change of theirs.
+            let is_log = |event: &Event| {
+                let mut paths = event.paths.iter();
+                !event.paths.is_empty() && paths.all(|path| logs::is_file(path))
+            };
+            if event.is_ok_and(|event| !event.kind.is_access() && !is_log(&event)) {
                 changed();
             }
         };

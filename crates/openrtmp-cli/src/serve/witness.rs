@@ -2,7 +2,7 @@
 //! and where from, which events do not repeat.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use openrtmp_core::{ConnectionId, Event, StreamId, StreamName};
@@ -96,6 +96,14 @@ impl Witness {
     fn who(&self, connection: Option<ConnectionId>) -> Who {
         let address = connection.and_then(|id| self.peers.get(&id).copied());
         (connection, address)
+    }
+}
+
+/// What one peer may have: an address, or a /64.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

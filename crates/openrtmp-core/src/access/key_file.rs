@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, SecondsFormat, Utc};
 use openrtmp_protocol::StreamName;
 use serde_json::{Map, Value, json};
 
@@ -108,7 +108,8 @@ impl KeyRecord {
 
     /// The records of a file: a list in YAML if its name ends with `.yaml` or `.yml`, else
     /// in JSON, of `{id, kind: publish|play, app, stream: NAME|*, key, expires}`. `stream`
-    /// and `expires`, a date or a time of RFC 3339, may be missing. At most 1 MiB.
+    /// and `expires`, a date or a time of RFC 3339, may be missing. At most 1 MiB. No keys are
+    /// `[]`: a file in which nothing stands, as a full disk leaves it, is an error.
     ///
     /// # Errors
     /// What is wrong with the first record that is not right, or that has the id of
@@ -118,7 +119,12 @@ impl KeyRecord {
             file: file.to_owned(),
             source,
         })?;
-        let document = parse_document(&text, Format::of(file));
+        KeyRecord::parse(file, &text)
+    }
+
+    /// What stands in a file.
+    fn parse(file: &Path, text: &str) -> Result<Vec<KeyRecord>, KeyFileError> {
+        let document = parse_document(text, Format::of(file));
         let document = document.map_err(|source| KeyFileError::Document {
             file: file.to_owned(),
             source,
@@ -129,8 +135,11 @@ impl KeyRecord {
             what,
         };
         let list = match document {
-            Value::Null => return Ok(Vec::new()),
             Value::Array(list) => list,
+            Value::Null => {
+                let what = "expected a list of records, [] for none; the file is empty";
+                return Err(wrong(1, what.to_owned()));
+            }
             _ => return Err(wrong(1, "expected a list of records".to_owned())),
         };
         let (mut records, mut ids, mut keys) = (Vec::new(), HashSet::new(), HashSet::new());
@@ -151,10 +160,22 @@ impl KeyRecord {
     /// Writes a file that [`KeyRecord::read_file`] reads, in place of what is there: whoever
     /// reads sees the one or the other. On Unix it belongs to whom the other belonged to,
     /// who alone can read it: a server that runs as its own user goes on reading it.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::InvalidData`] for what could not be read again,
+    /// as records that are together longer than a file may be. The file is as before then.
     pub fn write_file(file: &Path, records: &[KeyRecord]) -> io::Result<()> {
         let list: Value = records.iter().map(KeyRecord::written).collect();
-        let text = Format::of(file).write(&list);
-        private_file::replace(file, format!("{text}\n").as_bytes())
+        let text = format!("{}\n", Format::of(file).write(&list));
+        KeyRecord::parse(file, &text).map_err(|error| {
+            let what = match error {
+                KeyFileError::Record { number, what, .. } => format!("record {number}: {what}"),
+                KeyFileError::Document { source, .. } => source.to_string(),
+                other => other.to_string(),
+            };
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        })?;
+        private_file::replace(file, text.as_bytes())
     }
 
     /// Checks it, as reading a file does.
@@ -251,15 +272,15 @@ impl KeyRecord {
 }
 
 fn moment(text: &str) -> Option<SystemTime> {
-    let seconds = match DateTime::parse_from_rfc3339(text) {
-        Ok(time) => time.timestamp(),
-        Err(_) => text
-            .parse::<NaiveDate>()
-            .ok()?
-            .and_hms_opt(0, 0, 0)?
-            .and_utc()
-            .timestamp(),
+    let time = match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => time.to_utc(),
+        Err(_) => {
+            let day = text.parse::<NaiveDate>().ok()?;
+            day.and_hms_opt(0, 0, 0)?.and_utc()
+        }
     };
+    // A year of RFC 3339 has four digits (section 5.6).
+    let seconds = Some(time.timestamp()).filter(|_| time.year() <= 9999)?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?))
 }
 
@@ -298,7 +319,39 @@ mod tests {
         }
         let left = std::fs::read_dir(folder.path()).expect("a folder").count();
         assert_eq!(left, 2, "nothing else is left behind");
-        assert_eq!(read("empty.yaml", "# none yet\n").expect("none"), []);
+        assert_eq!(read("empty.yaml", "[]\n").expect("none"), []);
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let record = |id: String, expires| KeyRecord {
+            key: format!("{id}{}", "x".repeat(1000)),
+            id,
+            kind: KeyKind::Publish,
+            app: "live".to_owned(),
+            stream: None,
+            expires,
+        };
+        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        for name in ["keys.yaml", "keys.json"] {
+            let file = folder.path().join(name);
+            let before = [record("a".to_owned(), None)];
+            KeyRecord::write_file(&file, &before).expect("it is written");
+            let many: Vec<_> = (0..1100).map(|n| record(n.to_string(), None)).collect();
+            let late = vec![record("b".to_owned(), Some(far))];
+            let twice = vec![before[0].clone(), before[0].clone()];
+            for (records, expected) in [
+                (many, "longer than 1048576 bytes"),
+                (late, "record 1: expires"),
+                (twice, "record 2: the id a stands twice"),
+            ] {
+                let error = KeyRecord::write_file(&file, &records).expect_err(expected);
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+                assert!(error.to_string().contains(expected), "{error}");
+                assert_eq!(KeyRecord::read_file(&file).expect("as before"), before);
+            }
+        }
     }
 
     #[test]
@@ -341,6 +394,14 @@ mod tests {
                 "record 1: expires",
             ),
             (
+                "[{id: a, kind: play, app: a, key: SECRET, expires: +10000-01-01}]",
+                "expires",
+            ),
+            (
+                "[{id: a, kind: play, app: a, key: SECRET, expires: 9999-12-31T23:59:59-01:00}]",
+                "expires",
+            ),
+            (
                 "[{id: a, kind: play, app: a, key: SECRET, expires: 1899-01-01}]",
                 "expires",
             ),
@@ -353,6 +414,8 @@ mod tests {
                 "record 2: its key stands twice",
             ),
             ("[*x]", "an alias"),
+            ("# SECRET\n", "[] for none; the file is empty"),
+            ("", "the file is empty"),
         ] {
             let error = read("keys.yaml", text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");

@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use openrtmp_protocol::text;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "tls")]
 use super::tls::CertificateConfig;
 use super::tls::{Pem, text_or_none};
+use super::web_url;
 
 /// The authority that is asked if no other is named: Let's Encrypt.
 const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -170,9 +172,11 @@ impl AcmeConfig {
             let allowed = "names of hosts such as live.example.org, without wildcards";
             faults.push(("tls.acme.domains", wrong.clone(), allowed));
         }
-        if !self.directory.starts_with("https://") || self.directory.len() > LONGEST_DIRECTORY {
-            let allowed = "a URL with https://, of at most 200 characters";
-            faults.push(("tls.acme.directory", self.directory.clone(), allowed));
+        let too_long = Some("a URL of at most 200 characters");
+        let too_long = too_long.filter(|_| self.directory.len() > LONGEST_DIRECTORY);
+        if let Some(allowed) = too_long.or_else(|| web_url::fault(&self.directory, &["https"])) {
+            let shown = text::shown(&self.directory).to_string();
+            faults.push(("tls.acme.directory", shown, allowed));
         }
         if self.storage.is_none() {
             faults.push(("tls.acme.storage", "\"\"".to_owned(), "a folder"));

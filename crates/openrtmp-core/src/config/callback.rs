@@ -31,7 +31,7 @@ pub struct CallbackConfig {
     #[serde(with = "milliseconds")]
     pub cache: Duration,
     /// How often it is asked again about what is being published and played, which a refusal
-    /// ends: 1 s to 1 day; zero: never.
+    /// ends: 1 s to 1 day; zero: never. About what began while it was zero nobody asks later.
     #[serde(with = "milliseconds")]
     pub update_interval: Duration,
     /// With it each request is signed.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::Config;
 use super::document::{self, Change, DocumentError};
+use super::schema::{Kind, kind_of};
 use super::settings::SETTINGS;
 
 /// What the names of variables begin with.
@@ -63,6 +64,13 @@ pub enum VariableError {
         /// What the system said.
         source: io::Error,
     },
+    /// Nothing stands in the value, or in the file with it, of a setting that keeps somebody
+    /// out.
+    #[error("{name}: empty; for none, take the variable away or say []")]
+    Empty {
+        /// The variable.
+        name: String,
+    },
     /// A setting has two values.
     #[error("{name}: {name}_FILE is there as well")]
     Twice {
@@ -77,6 +85,10 @@ impl Config {
     /// `streams.republish_grace`. Values are as [`Config::set`] takes them. With `_FILE`
     /// behind its name a variable names the file in which the value stands, as secrets of
     /// containers do; an end of line behind it does not count.
+    ///
+    /// An empty value is none where it may be, but for secrets and what stands below `access`,
+    /// `tls.client_auth` and `tls.client`, and in files: a variable that was not filled in, or
+    /// a file on a full disk, opens nothing.
     ///
     /// The library reads no environment of its own accord: what is not passed here has
     /// no effect.
@@ -120,6 +132,9 @@ impl Config {
                 }
                 Some(text) => text.to_owned(),
             };
+            if is_empty(path, &text) && (is_file || keeps_out(path)) {
+                return Err(VariableError::Empty { name: name.clone() });
+            }
             let wrong = |source| VariableError::Value {
                 name: name.clone(),
                 source,
@@ -176,6 +191,21 @@ fn path_of(name: &str) -> Option<(&'static str, bool)> {
     }
     let setting = find(name.strip_suffix(FILE)?)?;
     Some((setting.path(), true))
+}
+
+/// Whether a text is nothing as the value of a setting: `[]` is a list without elements, and
+/// somebody meant it.
+fn is_empty(path: &str, text: &str) -> bool {
+    let is_list = kind_of(path).is_some_and(Kind::is_list);
+    text.chars()
+        .all(|c| c.is_whitespace() || (is_list && c == ','))
+}
+
+/// Whether somebody may come in, or be believed, because nothing stands at this setting.
+fn keeps_out(path: &str) -> bool {
+    let groups = ["access.", "tls.client_auth.", "tls.client."];
+    groups.iter().any(|group| path.starts_with(group))
+        || matches!(kind_of(path), Some(Kind::Key | Kind::Secret))
 }
 
 fn read(name: &str, file: &Path) -> Result<String, VariableError> {
@@ -300,6 +330,44 @@ mod tests {
             error.to_string().ends_with("longer than 1048576 bytes"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_empty_opens_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("secret");
+        let in_file = file.to_str().expect("UTF-8");
+        let mut config = Config::desktop();
+        config.access.publish_keys = vec!["kept".to_owned()];
+        config.metrics.listen = vec!["127.0.0.1:9090".parse().expect("an address")];
+        let before = config.clone();
+        for (name, text) in [
+            ("OPENRTMP_ACCESS__PUBLISH_KEYS", ""),
+            ("OPENRTMP_ACCESS__PUBLISH_KEYS", " , ,"),
+            ("OPENRTMP_ACCESS__USERS", ""),
+            ("OPENRTMP_ACCESS__RULES", "\t"),
+            ("OPENRTMP_ACCESS__CALLBACK__URL", " "),
+            ("OPENRTMP_ACCESS__KEYS_FILE", ""),
+            ("OPENRTMP_TLS__CLIENT__PINS", ""),
+            ("OPENRTMP_TLS__KEY", ""),
+            ("OPENRTMP_METRICS__LISTEN_FILE", "\n"),
+            ("OPENRTMP_ACCESS__PLAY_KEYS_FILE", "\r\n \n"),
+            ("OPENRTMP_ACCESS__PLAY_KEYS_FILE", ",\n"),
+        ] {
+            std::fs::write(&file, text).expect("a file");
+            let is_file = path_of(name).is_some_and(|(_, is_file)| is_file);
+            let value = if is_file { in_file } else { text };
+            let error = merge(&mut config, &[("OPENRTMP_WORKERS", "3"), (name, value)]);
+            let error = error.expect_err(name).to_string();
+            assert!(error.starts_with(&format!("{name}: empty")), "{error}");
+            assert_eq!(config, before, "{name}");
+        }
+        let none = [
+            ("OPENRTMP_ACCESS__PUBLISH_KEYS", "[]"),
+            ("OPENRTMP_METRICS__LISTEN", ""),
+        ];
+        merge(&mut config, &none).expect("somebody meant it");
+        assert!(config.access.publish_keys.is_empty() && config.metrics.listen.is_empty());
     }
 
     #[test]

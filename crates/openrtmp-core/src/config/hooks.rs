@@ -25,7 +25,8 @@ pub struct HooksConfig {
     /// Runs while somebody plays a stream that nobody else publishes: it is to publish it.
     /// Players wait for it, so `streams.wait_for_publisher` has to be set.
     pub on_demand: Vec<String>,
-    /// Processes at once, 1 to 65,536. Beyond them a program is not run, and the log tells.
+    /// Processes at once, 1 to 65,536. Beyond them, and beyond the share of an address, what is
+    /// told of something over waits; another program is not run, and the log tells.
     pub processes: usize,
     /// How long a program that is told of something over (`on_publish_done`,
     /// `on_record_done`) may run, 1 s to 1 day; then it is ended.

@@ -24,6 +24,7 @@ mod tls;
 mod units;
 mod users;
 mod validate;
+mod web_url;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

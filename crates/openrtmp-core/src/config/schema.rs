@@ -116,6 +116,19 @@ impl Kind {
         )
     }
 
+    /// Whether it has elements.
+    pub(super) fn is_list(self) -> bool {
+        matches!(
+            self,
+            Kind::List
+                | Kind::Command
+                | Kind::Keys
+                | Kind::Addresses
+                | Kind::Sockets
+                | Kind::Groups(_)
+        )
+    }
+
     /// The range of what is a number in documents.
     pub(super) fn range(self) -> Option<Range> {
         match self {

@@ -6,7 +6,7 @@ use super::network::Network;
 use super::pin::Pin;
 use super::schema::{Kind, kind_of};
 use super::settings::SETTINGS;
-use super::{CallbackConfig, ClientAuth, Config};
+use super::{CallbackConfig, ClientAuth, Config, web_url};
 use crate::record::template;
 use crate::relay::RelayRule;
 
@@ -93,13 +93,9 @@ pub(super) fn faults(c: &Config) -> Vec<ConfigError> {
         faults.push(wrong("access.trusted_proxies", proxy, allowed));
     }
     let callback = &c.access.callback;
-    let is_web = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-    if callback.url.as_ref().is_some_and(|url| !is_web(url)) {
-        faults.push(wrong(
-            "access.callback.url",
-            "***",
-            "a URL such as https://host/path",
-        ));
+    let url = callback.url.as_ref();
+    if let Some(allowed) = url.and_then(|url| web_url::fault(url, &["http", "https"])) {
+        faults.push(wrong("access.callback.url", "***", allowed));
     }
     let known = |event: &&String| CallbackConfig::EVENTS.contains(&event.as_str());
     if let Some(event) = callback.events.iter().find(|event| !known(event)) {

@@ -1,8 +1,10 @@
 //! A server that does not answer is left alone for a while.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::serve::witness::network;
 
 /// Failures in a row, then it is left alone.
 const FAILURES: usize = 5;
@@ -70,14 +72,6 @@ impl Breaker {
             return false;
         }
         self.open_until.replace(now + PAUSE).is_none()
-    }
-}
-
-/// What one peer may have: an address, or a /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

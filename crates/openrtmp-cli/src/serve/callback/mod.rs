@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::Instant;
 
+use openrtmp_core::protocol::StreamName;
 use openrtmp_core::{
     AccessAction, AccessRequest, CallbackConfig, CallbackFallback, Config, ConnectionId, Event,
     Protocol, Server,
@@ -85,6 +86,7 @@ struct Lines {
     lost: LineLimit,
     late: LineLimit,
     refused: LineLimit,
+    untracked: LineLimit,
 }
 
 impl Default for Lines {
@@ -94,6 +96,9 @@ impl Default for Lines {
             lost: LineLimit::new("notices to access.callback.url that are lost"),
             late: LineLimit::new("answers of access.callback.url that are late"),
             refused: LineLimit::new("refusals without access.callback.url"),
+            untracked: LineLimit::new(
+                "connections that access.callback.url is not asked about again",
+            ),
         }
     }
 }
@@ -180,7 +185,7 @@ impl Callback {
         let config = self.shared.config();
         let matter = matter(&request);
         if !is_wanted(&config, matter.event) {
-            self.shared.grant(&matter, request, None);
+            self.shared.grant(&config, &matter, request, None);
             return;
         }
         let job = Job {
@@ -308,8 +313,8 @@ impl Shared {
             return;
         };
         let in_time = match self.decide(&config, &job.matter, job.since) {
-            Verdict::Unasked => self.grant(&job.matter, request, None),
-            Verdict::Allowed(name) => self.grant(&job.matter, request, Some(name)),
+            Verdict::Unasked => self.grant(&config, &job.matter, request, None),
+            Verdict::Allowed(name) => self.grant(&config, &job.matter, request, Some(name)),
             Verdict::Refused(reason) => request.reject(reason),
             Verdict::Garbage(what) => self.fall_back(&config, &job.matter, request, &what),
         };
@@ -322,6 +327,7 @@ impl Shared {
     /// about (`None`); and asks again about it later. False if it comes too late.
     fn grant(
         &self,
+        config: &CallbackConfig,
         matter: &Matter,
         request: AccessRequest,
         consent: Option<Option<String>>,
@@ -330,11 +336,18 @@ impl Shared {
             Some(Some(name)) => Some(format!("{}/{name}", matter.app)),
             _ => None,
         };
+        // Under the name that the server makes of it, which events tell.
         let path = renamed.as_deref().unwrap_or(request.stream.reveal());
-        let key = Key::of(request.connection, matter.event, path);
+        let name = StreamName::join("", path);
+        let key = Key::of(request.connection, matter.event, name.reveal());
+        let key = key.filter(|_| updates::are_wanted(config));
         // Before it can begin.
-        if let Some(key) = key.clone() {
-            self.going.grant(key, matter);
+        if let Some(key) = key.clone()
+            && !self.going.grant(key, matter)
+            && self.may_log(&self.lines.untracked)
+        {
+            let id = request.connection.map_or(0, ConnectionId::as_u64);
+            log::warn!("access.callback.url is not asked again about connection {id}");
         }
         let in_time = match (consent, renamed) {
             (_, Some(path)) => request.accept_as(path),
@@ -356,7 +369,7 @@ impl Shared {
         what: &str,
     ) -> bool {
         match config.fallback {
-            CallbackFallback::Allow => self.grant(matter, request, None),
+            CallbackFallback::Allow => self.grant(config, matter, request, None),
             _ => {
                 if log::log_enabled!(log::Level::Debug) && self.may_log(&self.lines.refused) {
                     log::debug!("refused: {what}");
@@ -475,6 +488,11 @@ impl Shared {
         holds.then(|| Verdict::Allowed(consent.name.clone()))
     }
 
+    /// What was allowed is so no more.
+    fn forget(&self, wish: &Wish) {
+        lock(&self.cache).kept.remove(wish);
+    }
+
     fn keep(&self, wish: Wish, config: &CallbackConfig, name: Option<String>) {
         let bytes = wish.app.len() + wish.name.len() + wish.query.len() + wish.tc_url.len();
         if config.cache.is_zero() || bytes > CACHED_BYTES {
@@ -494,9 +512,10 @@ impl Shared {
 }
 
 impl Wish {
+    /// For what a question is about; one that is asked again is about what it was at first.
     fn of(matter: &Matter) -> Wish {
         Wish {
-            event: matter.event,
+            event: matter.update.map_or(matter.event, |update| update.of),
             protocol: matter.protocol,
             app: matter.app.clone(),
             name: matter.name.clone(),

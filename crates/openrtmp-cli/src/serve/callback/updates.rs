@@ -6,10 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{ConnectionId, Event};
+use openrtmp_core::{CallbackConfig, ConnectionId, Event};
 
 use super::formats::{Matter, Update, Verdict};
-use super::{Shared, is_wanted, lock};
+use super::{Shared, Wish, is_wanted, lock};
 use crate::serve::witness::{Notice, What};
 
 /// What is asked about again. Beyond that nobody asks about the newest.
@@ -51,6 +51,11 @@ struct Grant {
     has_begun: bool,
 }
 
+/// Whether it is asked again at all.
+pub(super) fn are_wanted(config: &CallbackConfig) -> bool {
+    !config.update_interval.is_zero() && is_wanted(config, "update")
+}
+
 impl Key {
     /// `None` for what does not go on.
     pub(super) fn of(
@@ -83,16 +88,12 @@ impl Drop for Updates {
 }
 
 impl Going {
-    /// Somebody may; whether it begins is told by events.
-    pub(super) fn grant(&self, key: Key, matter: &Matter) {
+    /// Somebody may; whether it begins is told by events. False if there are too many.
+    pub(super) fn grant(&self, key: Key, matter: &Matter) -> bool {
         let now = Instant::now();
         let mut state = lock(&self.state);
         if state.granted.len() >= MOST && !state.granted.contains_key(&key) {
-            log::warn!(
-                "access.callback.url is not asked again about connection {}",
-                key.connection
-            );
-            return;
+            return false;
         }
         let grant = Grant {
             matter: matter.clone(),
@@ -102,6 +103,7 @@ impl Going {
         };
         state.granted.insert(key, grant);
         self.changed.notify_one();
+        true
     }
 
     /// It came too late.
@@ -127,7 +129,7 @@ impl Going {
         let mut state = lock(&self.state);
         match event {
             Event::ConnectionClosed { connection, .. } => state.end_all(*connection),
-            Event::Lost { .. } => state.is_doubtful = true,
+            Event::Lost { .. } => state.is_doubtful = !state.granted.is_empty(),
             _ => {}
         }
     }
@@ -185,6 +187,11 @@ impl Going {
     fn run(&self, shared: &Shared) {
         while let Some(is_doubtful) = self.wait() {
             let config = shared.config();
+            if !are_wanted(&config) {
+                // Settings are others by now. Without anything to ask about nothing wakes it.
+                lock(&self.state).granted.clear();
+                continue;
+            }
             let Some(server) = shared.server() else {
                 continue;
             };
@@ -202,11 +209,7 @@ impl Going {
                     .for_each(|grant| grant.has_begun = true);
                 state.is_doubtful = false;
             }
-            let interval = config.update_interval;
-            if interval.is_zero() || !is_wanted(&config, "update") {
-                continue;
-            }
-            let due = lock(&self.state).due(interval);
+            let due = lock(&self.state).due(config.update_interval);
             for (key, matter) in due {
                 // It may be over meanwhile.
                 if !lock(&self.state).granted.contains_key(&key) {
@@ -215,6 +218,8 @@ impl Going {
                 let Verdict::Refused(reason) = shared.put(&config, &matter) else {
                     continue;
                 };
+                // Who comes again is asked about.
+                shared.forget(&Wish::of(&matter));
                 log::info!(
                     connection:% = key.connection;
                     "{} of connection {} is no longer allowed: {reason}", key.event, key.connection
@@ -240,5 +245,25 @@ impl Going {
         let waited = self.changed.wait_timeout_while(state, LOOK, goes_on);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         (!state.is_over).then_some(state.is_doubtful)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_is_to_be_asked_about_again_is_not_kept() {
+        let mut config = CallbackConfig::default();
+        config.url = Some("http://h/".to_owned());
+        assert!(!are_wanted(&config), "the default");
+        config.update_interval = Duration::from_secs(1);
+        assert!(are_wanted(&config));
+        config.events.retain(|event| event != "update");
+        assert!(!are_wanted(&config));
+        // Events that are lost are no reason to look where nothing goes on.
+        let going = Going::default();
+        going.hear(&Event::Lost { count: 1 });
+        assert!(!lock(&going.state).is_doubtful);
     }
 }

@@ -27,8 +27,9 @@ pub(super) fn command(argv: &[String], event: &str, about: &Notice, server: &Ser
         command.env(format!("{SETTINGS}{name}"), value);
     };
     set("EVENT", event.into());
-    set("APP", app.into());
-    set("STREAM", stream.into());
+    // No variable holds NUL: one in a name must not keep its program from being run.
+    set("APP", app.replace('\0', "%00").into());
+    set("STREAM", stream.replace('\0', "%00").into());
     if let Some(url) = url(server, &about.name) {
         set("URL", url.into());
     }
@@ -59,7 +60,7 @@ fn url(server: &Server, name: &StreamName) -> Option<String> {
 }
 
 /// A path as it stands in a URL (RFC 3986 section 2.1). What it keeps of escapes stays.
-fn encoded(path: &str) -> String {
+pub(super) fn encoded(path: &str) -> String {
     let mut text = String::new();
     for byte in path.bytes() {
         match byte.is_ascii_alphanumeric() || b"-._~/%".contains(&byte) {
@@ -84,5 +85,34 @@ mod tests {
         ] {
             assert_eq!(encoded(path), expected);
         }
+    }
+
+    #[test]
+    fn no_name_keeps_its_program_from_being_run() {
+        let mut config = openrtmp_core::Config::desktop();
+        config.listen = vec!["127.0.0.1:0".parse().expect("an address")];
+        let server = Server::start(config).expect("it starts");
+        let publisher = server.publish("li\0ve/a\0b").expect("it is free");
+        let name = server.stream_name(publisher.stream());
+        let about = Notice {
+            what: What::Joined,
+            name: name.expect("it is published"),
+            connection: None,
+            address: None,
+        };
+        let argv = [std::env::current_exe()
+            .expect("a name")
+            .display()
+            .to_string()];
+        let mut command = command(&argv, "on_play", &about, &server);
+        let variables: Vec<_> = command.get_envs().collect();
+        let of = |wanted: &str| {
+            let mut found = variables.iter().filter(|(name, _)| *name == wanted);
+            found.find_map(|(_, value)| value.and_then(|value| value.to_str()))
+        };
+        assert_eq!(of("OPENRTMP_APP"), Some("li%00ve"));
+        assert_eq!(of("OPENRTMP_STREAM"), Some("a%00b"));
+        let ran = command.arg("--list").output().expect("it is run");
+        assert!(ran.status.success());
     }
 }

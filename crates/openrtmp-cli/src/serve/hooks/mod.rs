@@ -3,7 +3,9 @@
 
 mod environment;
 mod output;
+mod places;
 mod process;
+mod running;
 mod supervisor;
 
 use std::io;
@@ -55,6 +57,8 @@ impl Hooks {
     /// From now on the settings of this server hold: before, none is run.
     pub(super) fn follow(&self, server: &Arc<Server>) {
         self.say(Word::Server(Arc::downgrade(server)));
+        // What has happened since it began was told to nobody.
+        self.missed();
     }
 
     /// Something happened.
@@ -88,5 +92,27 @@ impl Hooks {
     fn say(&self, word: Word) {
         // Once it is over nobody listens.
         let _ = self.words.send(word);
+    }
+}
+
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        // The thread has a sender of its own, for those that wait for processes.
+        self.say(Word::End);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_thread_ends_with_it() {
+        let hooks = Hooks::start().expect("a thread");
+        let (_, none) = channel();
+        let over = std::mem::replace(&mut *hooks.over.lock().expect("it is whole"), none);
+        drop(hooks);
+        // Never a message: its end is the sender's.
+        assert!(over.recv().is_err());
     }
 }

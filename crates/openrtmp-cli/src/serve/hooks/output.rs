@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use openrtmp_core::StreamName;
 
+use super::environment::encoded;
+
 /// Bytes of a line; a longer one is taken for several.
 const LINE: usize = 1024;
 
@@ -26,6 +28,7 @@ impl Writer {
     /// Logs what comes until nothing can come any more, or `stop` ends.
     pub(super) fn log(self, mut output: PipeReader, stop: &PipeReader) {
         let mut lines = Lines::new(self.lines);
+        let secrets = Secrets::of(&self.name);
         let mut buffer = [0; LINE];
         let mut last = LAST;
         loop {
@@ -36,20 +39,67 @@ impl Writer {
             }
             match output.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(count) => lines.take(&buffer[..count], |line| self.line(line)),
+                Ok(count) => lines.take(&buffer[..count], Instant::now(), |line| {
+                    self.line(&secrets, line)
+                }),
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) => break,
             }
         }
-        lines.finish(|line| self.line(line));
+        lines.finish(Instant::now(), |line| self.line(&secrets, line));
     }
 
-    fn line(&self, line: &str) {
-        // A name that is a key is not shown, whoever writes it.
-        let line = line.replace(self.name.reveal(), self.name.shown());
+    fn line(&self, secrets: &Secrets, line: &str) {
         let (hook, process) = (self.hook, self.process);
-        log::info!("{hook}[{process}]: {}", escaped(&line));
+        log::info!("{hook}[{process}]: {}", escaped(&secrets.masked(line)));
     }
+}
+
+/// The parts of a name that are keys, in each form in which a program is told of them or may
+/// write them, and what stands for them. They are not shown, whoever writes them.
+struct Secrets(Vec<(String, String)>);
+
+impl Secrets {
+    fn of(name: &StreamName) -> Secrets {
+        Secrets::between(name.reveal(), name.shown())
+    }
+
+    fn between(path: &str, shown: &str) -> Secrets {
+        let mut secrets = Vec::new();
+        let parts = path.split('/').zip(shown.split('/'));
+        for (part, mask) in parts.filter(|(part, mask)| part != mask && !part.is_empty()) {
+            let in_url = encoded(part);
+            for form in [
+                part.to_owned(),
+                in_url.replace('%', "%25"),
+                lower_escapes(&in_url),
+                in_url,
+            ] {
+                secrets.push((form, mask.to_owned()));
+            }
+        }
+        // One may be a part of another.
+        secrets.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
+        Secrets(secrets)
+    }
+
+    fn masked(&self, line: &str) -> String {
+        let secrets = self.0.iter();
+        secrets.fold(line.to_owned(), |line, (form, mask)| {
+            line.replace(form, mask)
+        })
+    }
+}
+
+/// Escapes of a URL with small letters, which are the same (RFC 3986 section 2.1).
+fn lower_escapes(url: &str) -> String {
+    let mut pieces = url.split('%');
+    let mut lower = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
+        lower += &format!("%{}{rest}", digits.to_ascii_lowercase());
+    }
+    lower
 }
 
 /// A line without what a terminal or a reader of logs would take for more than text.
@@ -72,7 +122,8 @@ fn escaped(line: &str) -> String {
 struct Lines {
     bytes: Vec<u8>,
     most: u32,
-    second: Instant,
+    /// When the second began by which they are counted.
+    second: Option<Instant>,
     passed: u32,
     held_back: u64,
 }
@@ -82,34 +133,37 @@ impl Lines {
         Lines {
             bytes: Vec::new(),
             most,
-            second: Instant::now(),
+            second: None,
             passed: 0,
             held_back: 0,
         }
     }
 
     /// Takes bytes in. A carriage return ends a line too: programs show progress so.
-    fn take(&mut self, bytes: &[u8], mut pass: impl FnMut(&str)) {
+    fn take(&mut self, bytes: &[u8], now: Instant, mut pass: impl FnMut(&str)) {
         for &byte in bytes {
             match byte {
-                b'\n' | b'\r' => self.end_line(&mut pass),
+                b'\n' | b'\r' => self.end_line(now, &mut pass),
                 _ => self.bytes.push(byte),
             }
             if self.bytes.len() >= LINE {
-                self.end_line(&mut pass);
+                self.end_line(now, &mut pass);
             }
         }
     }
 
-    fn end_line(&mut self, pass: &mut impl FnMut(&str)) {
+    fn end_line(&mut self, now: Instant, pass: &mut impl FnMut(&str)) {
         let bytes = std::mem::take(&mut self.bytes);
         let line = String::from_utf8_lossy(&bytes);
         if line.trim().is_empty() {
             return;
         }
-        if self.second.elapsed() >= Duration::from_secs(1) {
+        if self
+            .second
+            .is_none_or(|second| now - second >= Duration::from_secs(1))
+        {
             self.tell_held_back(pass);
-            (self.second, self.passed) = (Instant::now(), 0);
+            (self.second, self.passed) = (Some(now), 0);
         }
         if self.passed < self.most {
             self.passed += 1;
@@ -126,8 +180,8 @@ impl Lines {
         }
     }
 
-    fn finish(mut self, mut pass: impl FnMut(&str)) {
-        self.end_line(&mut pass);
+    fn finish(mut self, now: Instant, mut pass: impl FnMut(&str)) {
+        self.end_line(now, &mut pass);
         self.tell_held_back(&mut pass);
     }
 }
@@ -137,12 +191,12 @@ mod tests {
     use super::*;
 
     fn passed(most: u32, parts: &[&[u8]]) -> Vec<String> {
-        let mut seen = Vec::new();
+        let (mut seen, now) = (Vec::new(), Instant::now());
         let mut lines = Lines::new(most);
         for part in parts {
-            lines.take(part, |line| seen.push(line.to_owned()));
+            lines.take(part, now, |line| seen.push(line.to_owned()));
         }
-        lines.finish(|line| seen.push(line.to_owned()));
+        lines.finish(now, |line| seen.push(line.to_owned()));
         seen
     }
 
@@ -167,15 +221,45 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_masked_in_every_form() {
+        let secrets = Secrets::between("live/sE cret\u{e9}?/cam", "live/***1f3a/cam");
+        for (line, expected) in [
+            ("sE cret\u{e9}?", "***1f3a"),
+            ("a live/sE cret\u{e9}?/cam b", "a live/***1f3a/cam b"),
+            (
+                "rtmp://h/live/sE%20cret%C3%A9%3F/cam",
+                "rtmp://h/live/***1f3a/cam",
+            ),
+            (
+                "rtmp://h/live/sE%20cret%c3%a9%3f/cam",
+                "rtmp://h/live/***1f3a/cam",
+            ),
+            ("u=live%2FsE%2520cret%25C3%25A9%253F", "u=live%2F***1f3a"),
+            ("xsE cret\u{e9}?-2026.flv", "x***1f3a-2026.flv"),
+            ("cam, live and secret", "cam, live and secret"),
+        ] {
+            assert_eq!(secrets.masked(line), expected);
+        }
+        let longer = Secrets::between("key/key2", "***1/***2");
+        assert_eq!(longer.masked("key2 key"), "***2 ***1");
+    }
+
+    #[test]
     fn a_flood_is_counted() {
         let many = b"line\n".repeat(1000);
-        let seen = passed(3, &[&many]);
-        // A second may be over meanwhile.
-        assert!(seen.len() < 900, "{}", seen.len());
-        assert!(
-            seen.last()
-                .is_some_and(|last| last.ends_with("lines more)"))
+        assert_eq!(
+            passed(3, &[&many]),
+            ["line", "line", "line", "(997 lines more)"]
         );
         assert!(passed(0, &[&many]).is_empty());
+        let (mut lines, mut seen) = (Lines::new(1), Vec::new());
+        let begun = Instant::now();
+        for after in [0, 999, 1000, 1001] {
+            let now = begun + Duration::from_millis(after);
+            let line = format!("{after}\n");
+            lines.take(line.as_bytes(), now, |line| seen.push(line.to_owned()));
+        }
+        lines.finish(begun, |line| seen.push(line.to_owned()));
+        assert_eq!(seen, ["0", "(1 lines more)", "1000", "(1 lines more)"]);
     }
 }

@@ -2,25 +2,26 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{ConnectionId, HooksConfig, Server, StreamId, StreamName};
+use openrtmp_core::{Config, ConnectionId, HooksConfig, Metrics, Server, StreamId, StreamName};
 
 use super::super::witness::{Notice, What};
 use super::environment;
 use super::output::Writer;
+use super::places::{Holder, WAITING, Waiting, is_share};
 use super::process::Process;
+use super::running::{Output, Purpose, Running};
+use crate::logs::LineLimit;
 
 /// Before a program that is to publish, and has ended, is run again.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// How often the log says that there are too many processes.
-const SELDOM: Duration = Duration::from_secs(1);
 
 /// A year: no clock is beyond it.
 const EVER: Duration = Duration::from_secs(365 * 86_400);
@@ -46,46 +47,34 @@ pub(super) struct Supervisor {
     server: Weak<Server>,
     processes: HashMap<u64, Running>,
     started: u64,
-    /// The streams that have a publisher.
-    live: HashSet<StreamName>,
+    /// The streams that have a publisher, and which.
+    live: HashMap<StreamName, (StreamId, Option<ConnectionId>)>,
     /// Who plays which.
-    players: HashMap<StreamName, Vec<ConnectionId>>,
+    players: HashMap<StreamName, HashSet<ConnectionId>>,
     demands: HashMap<StreamName, Demand>,
-    crowded: Option<Instant>,
-    is_over: bool,
+    waiting: Waiting,
+    lines: Lines,
+    /// It is over: by then nothing runs any more.
+    over: Option<Instant>,
 }
 
-/// A program that runs.
-struct Running {
-    process: Process,
-    hook: &'static str,
-    purpose: Purpose,
-    output: Output,
-    /// When it is asked to end.
-    ask_at: Option<Instant>,
-    was_asked: bool,
-    /// When it is killed.
-    kill_at: Option<Instant>,
+/// How often lines may be written.
+struct Lines {
+    crowded: LineLimit,
+    failed: LineLimit,
+    ended: LineLimit,
+    unmade: LineLimit,
 }
 
-/// The reading of what a program writes.
-struct Output {
-    /// Its end ends the reading, once what is there was read.
-    stop: io::PipeWriter,
-    thread: JoinHandle<()>,
-}
-
-/// For how long a program runs.
-#[derive(Clone, PartialEq)]
-enum Purpose {
-    /// As long as this is published.
-    Published(StreamId),
-    /// As long as this is played.
-    Played(ConnectionId, StreamName),
-    /// As long as this is wanted.
-    Wanted(StreamName),
-    /// Until it is done.
-    Done,
+impl Default for Lines {
+    fn default() -> Lines {
+        Lines {
+            crowded: LineLimit::new("programs of hooks that are not run for want of a place"),
+            failed: LineLimit::new("programs of hooks that cannot be run"),
+            ended: LineLimit::new("programs of hooks that failed or were killed"),
+            unmade: LineLimit::new("streams that hooks.on_demand has not published"),
+        }
+    }
 }
 
 /// A stream that players wait for.
@@ -112,11 +101,12 @@ impl Supervisor {
             server: Weak::new(),
             processes: HashMap::new(),
             started: 0,
-            live: HashSet::new(),
+            live: HashMap::new(),
             players: HashMap::new(),
             demands: HashMap::new(),
-            crowded: None,
-            is_over: false,
+            waiting: Waiting::default(),
+            lines: Lines::default(),
+            over: None,
         }
     }
 
@@ -137,7 +127,8 @@ impl Supervisor {
                 self.look_again(&server);
             }
             self.meet_deadlines();
-            if self.is_over && self.processes.is_empty() {
+            self.run_waiting();
+            if self.over.is_some() && self.processes.is_empty() {
                 return;
             }
         }
@@ -147,10 +138,12 @@ impl Supervisor {
         match word {
             Word::Server(server) => self.server = server,
             Word::Ended(number) => self.ended(number),
+            // Said a second time by who goes.
+            Word::End if self.over.is_some() => {}
             Word::End => {
-                self.is_over = true;
                 self.demands.clear();
                 let config = self.config();
+                self.over = Some(Instant::now() + config.stop_timeout);
                 for running in self.processes.values_mut() {
                     let at = match running.purpose {
                         // It has just begun: as long as others may take to end.
@@ -180,27 +173,42 @@ impl Supervisor {
         let name = notice.name.clone();
         match notice.what {
             What::Published(stream) => {
-                self.live.insert(name.clone());
+                match self.live.get(&name) {
+                    // It was seen before it was told.
+                    Some(known) if *known == (stream, notice.connection) => return,
+                    Some((before, connection)) => {
+                        let replaced = Notice {
+                            what: What::Unpublished(*before),
+                            connection: *connection,
+                            address: None,
+                            ..notice.clone()
+                        };
+                        self.happened(server, replaced);
+                    }
+                    None => {}
+                }
+                self.live.insert(name.clone(), (stream, notice.connection));
                 if let Some(demand) = self.demands.get_mut(&name) {
                     (demand.publish_by, demand.run_at) = (None, None);
                 }
                 let purpose = Purpose::Published(stream);
-                self.start(
-                    server,
-                    "hooks.on_publish",
-                    &config.on_publish,
-                    &notice,
-                    purpose,
-                );
+                let argv = &config.on_publish;
+                self.start(server, "hooks.on_publish", argv, &notice, purpose);
             }
             What::Unpublished(stream) => {
+                let is_it = |(known, by): &(StreamId, Option<ConnectionId>)| {
+                    *known == stream && (notice.connection.is_none() || notice.connection == *by)
+                };
+                if !self.live.get(&name).is_some_and(is_it) {
+                    return;
+                }
                 self.live.remove(&name);
                 self.end_all(&config, |purpose| *purpose == Purpose::Published(stream));
-                let done = &config.on_publish_done;
+                let done = "hooks.on_publish_done";
                 self.start(
                     server,
-                    "hooks.on_publish_done",
                     done,
+                    &config.on_publish_done,
                     &notice,
                     Purpose::Done,
                 );
@@ -221,15 +229,20 @@ impl Supervisor {
                 if is_relay(server, connection) {
                     return;
                 }
-                self.players
+                // One that plays it twice plays it, and so does one that was seen before.
+                if !self
+                    .players
                     .entry(name.clone())
                     .or_default()
-                    .push(connection);
+                    .insert(connection)
+                {
+                    return;
+                }
                 let purpose = Purpose::Played(connection, name.clone());
                 self.start(server, "hooks.on_play", &config.on_play, &notice, purpose);
                 if let Some(demand) = self.demands.get_mut(&name) {
                     demand.idle_at = None;
-                } else if !self.live.contains(&name) {
+                } else if !self.live.contains_key(&name) {
                     self.want(server, &config, &notice);
                 }
             }
@@ -238,15 +251,9 @@ impl Supervisor {
                     return;
                 };
                 let purpose = Purpose::Played(connection, name.clone());
-                // One connection may play it twice.
-                let one = self.processes.iter().find(|(_, it)| it.purpose == purpose);
-                if let Some(number) = one.map(|(number, _)| *number) {
-                    self.end_one(&config, number);
-                }
+                self.end_all(&config, |other| *other == purpose);
                 if let Some(players) = self.players.get_mut(&name) {
-                    if let Some(at) = players.iter().position(|player| *player == connection) {
-                        players.swap_remove(at);
-                    }
+                    players.remove(&connection);
                     if players.is_empty() {
                         self.players.remove(&name);
                         if let Some(demand) = self.demands.get_mut(&name) {
@@ -262,42 +269,48 @@ impl Supervisor {
         }
     }
 
-    /// Events were lost: what there is no more is ended; what is there and was not told is
-    /// known from now on.
+    /// Events were lost: what has happened since is seen by what there is.
     fn look_again(&mut self, server: &Server) {
         let Ok(there) = server.snapshot() else {
             log::warn!("hooks: events were lost, and a worker does not answer");
+            self.missed.store(true, Ordering::Release);
             return;
         };
-        let config = server.config().hooks.clone();
-        let live: HashSet<StreamId> = there
-            .streams
+        let now = Present::of(server, &there);
+        let peers: HashMap<ConnectionId, SocketAddr> = there
+            .connections_list
             .iter()
-            .filter(|stream| stream.live)
-            .map(|stream| stream.id)
+            .map(|it| (it.id, it.peer))
             .collect();
-        self.live = there
-            .streams
-            .iter()
-            .filter(|stream| stream.live)
-            .map(|stream| stream.name.clone())
-            .collect();
-        let connections: HashSet<ConnectionId> =
-            there.connections_list.iter().map(|it| it.id).collect();
-        for players in self.players.values_mut() {
-            players.retain(|player| connections.contains(player));
-        }
-        self.players.retain(|_, players| !players.is_empty());
-        for (name, demand) in &mut self.demands {
-            if !self.players.contains_key(name) && demand.idle_at.is_none() {
-                demand.idle_at = Some(Instant::now() + config.idle_timeout);
+        let notice = |what, name: &StreamName, connection: Option<ConnectionId>| Notice {
+            what,
+            name: name.clone(),
+            connection,
+            address: connection.and_then(|id| peers.get(&id).copied()),
+        };
+        let mut news = Vec::new();
+        for (name, known) in &self.live {
+            if now.publishers.get(name) != Some(known) {
+                news.push(notice(What::Unpublished(known.0), name, known.1));
             }
         }
-        self.end_all(&config, |purpose| match purpose {
-            Purpose::Published(stream) => !live.contains(stream),
-            Purpose::Played(connection, _) => !connections.contains(connection),
-            Purpose::Wanted(_) | Purpose::Done => false,
-        });
+        for (name, known) in &self.players {
+            let there = now.players.get(name);
+            let is_there = |id: &&ConnectionId| there.is_some_and(|there| there.contains(*id));
+            let left = known.iter().filter(|id| !is_there(id));
+            news.extend(left.map(|id| notice(What::Left, name, Some(*id))));
+        }
+        for (name, (stream, connection)) in &now.publishers {
+            news.push(notice(What::Published(*stream), name, *connection));
+        }
+        for (name, there) in &now.players {
+            let there = there.iter();
+            news.extend(there.map(|id| notice(What::Joined, name, Some(*id))));
+        }
+        // What is known already is passed over.
+        for notice in news {
+            self.happened(server, notice);
+        }
     }
 
     /// A stream that nobody publishes is wanted: its program is run.
@@ -333,17 +346,23 @@ impl Supervisor {
         about: &Notice,
         purpose: Purpose,
     ) -> bool {
-        if argv.is_empty() || self.is_over {
+        if argv.is_empty() || (self.over.is_some() && purpose != Purpose::Done) {
             return true;
         }
         let config = &server.config().hooks;
-        if self.processes.len() >= config.processes {
-            if self.crowded.is_none_or(|last| last.elapsed() >= SELDOM) {
-                self.crowded = Some(Instant::now());
-                let most = config.processes;
-                log::warn!(
-                    "{hook} is not run: {most} processes are as many as hooks.processes allows"
-                );
+        let holder = Holder::of(about);
+        if !self.has_place(config.processes, &holder) {
+            // What is told of once is told later.
+            if purpose == Purpose::Done && self.waiting.add(hook, about) {
+                return true;
+            }
+            if self.may_log(&self.lines.crowded) {
+                let all = config.processes;
+                let why = match purpose {
+                    Purpose::Done => format!("{WAITING} wait, or its share of them"),
+                    _ => format!("{all} run (hooks.processes), or its share of them"),
+                };
+                log::warn!(stream:% = about.name; "{hook} is not run for {}: {why}", told(about));
             }
             return false;
         }
@@ -356,23 +375,67 @@ impl Supervisor {
                     Purpose::Done => Some(Instant::now() + config.timeout),
                     _ => None,
                 };
+                let kill_at = ask_at.map(|at| at + config.stop_timeout);
                 let running = Running {
                     process,
                     hook,
                     purpose,
+                    holder,
                     output,
-                    ask_at,
+                    ask_at: self.over.or(ask_at),
                     was_asked: false,
-                    kill_at: ask_at.map(|at| at + config.stop_timeout),
+                    kill_at: self.over.or(kill_at),
                 };
                 self.processes.insert(number, running);
                 true
             }
             Err(error) => {
-                log::error!("{hook}: cannot run {}: {error}", argv[0]);
+                if self.may_log(&self.lines.failed) {
+                    let program = &argv[0];
+                    log::error!("{hook}: cannot run {program} for {}: {error}", told(about));
+                }
                 false
             }
         }
+    }
+
+    /// Whether there is a place for one more program of this holder.
+    fn has_place(&self, all: usize, holder: &Holder) -> bool {
+        is_share(all, self.processes.values().map(|it| it.holder == *holder))
+    }
+
+    /// Runs what waits, as far as there are places.
+    fn run_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let server = self.server.upgrade();
+        let late = self.over.is_some_and(|at| at <= Instant::now());
+        let Some(server) = server.filter(|_| !late) else {
+            let count = self.waiting.clear();
+            log::warn!("hooks: {count} programs that wait are not run: the server has stopped");
+            return;
+        };
+        loop {
+            let config = &server.config().hooks;
+            let mut waiting = std::mem::take(&mut self.waiting);
+            let next = waiting.next(|holder| self.has_place(config.processes, holder));
+            self.waiting = waiting;
+            let Some(next) = next else { return };
+            let argv = match next.hook {
+                "hooks.on_record_done" => &config.on_record_done,
+                _ => &config.on_publish_done,
+            };
+            self.start(&server, next.hook, argv, &next.about, Purpose::Done);
+        }
+    }
+
+    /// Whether a line may be written now.
+    fn may_log(&self, limit: &LineLimit) -> bool {
+        let server = self.server.upgrade();
+        let default = || Config::desktop().limits.log_lines;
+        let lines = server.map_or_else(default, |server| server.config().limits.log_lines);
+        limit.admits(lines, Instant::now())
     }
 
     fn spawn(
@@ -435,7 +498,10 @@ impl Supervisor {
             Ok(status) if status.success() || was_asked => {
                 log::debug!("{hook}[{id}] has ended: {status}");
             }
-            Ok(status) => log::warn!("{hook}[{id}] has ended: {status}"),
+            Ok(status) if self.may_log(&self.lines.ended) => {
+                log::warn!("{hook}[{id}] has ended: {status}");
+            }
+            Ok(_) => {}
             Err(error) => log::warn!("{hook}[{id}]: {error}"),
         }
         // Its last lines are in the log before it is over. A panic was told where it was.
@@ -457,26 +523,31 @@ impl Supervisor {
         }
     }
 
-    fn end_one(&mut self, config: &HooksConfig, number: u64) {
-        if let Some(running) = self.processes.get_mut(&number) {
-            running.end_at(Instant::now(), config.stop_timeout);
-            // Another of the same purpose is another's.
-            running.purpose = Purpose::Done;
-        }
-    }
-
     fn next_deadline(&self) -> Option<Instant> {
         let of_processes = self.processes.values();
         let of_processes = of_processes.flat_map(|it| [it.ask_at_next(), it.kill_at]);
         let of_demands = self.demands.values();
         let of_demands = of_demands.flat_map(|it| [it.publish_by, it.idle_at, it.run_at]);
-        of_processes.chain(of_demands).flatten().min()
+        let of_waiting = self.over.filter(|_| !self.waiting.is_empty());
+        of_processes
+            .chain(of_demands)
+            .chain([of_waiting])
+            .flatten()
+            .min()
     }
 
     fn meet_deadlines(&mut self) {
         let now = Instant::now();
+        let mut killed = Vec::new();
         for running in self.processes.values_mut() {
-            running.meet_deadlines(now);
+            if running.meet_deadlines(now) {
+                killed.push((running.hook, running.process.id()));
+            }
+        }
+        for (hook, id) in killed {
+            if self.may_log(&self.lines.ended) {
+                log::warn!("{hook}[{id}] does not end, and is killed");
+            }
         }
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let late: Vec<StreamName> = self
@@ -487,6 +558,10 @@ impl Supervisor {
             .collect();
         let config = self.config();
         for name in late {
+            let idle = |demand: &Demand| due(demand.idle_at);
+            if self.demands.get(&name).is_some_and(idle) && self.is_played(&name) {
+                continue;
+            }
             let Some(demand) = self.demands.remove(&name) else {
                 continue;
             };
@@ -514,13 +589,67 @@ impl Supervisor {
         }
     }
 
+    /// Whether somebody plays it after all: a connection that played it twice, and has ended
+    /// one of them. From now on that is known.
+    fn is_played(&mut self, name: &StreamName) -> bool {
+        let there = self.server.upgrade().and_then(|server| {
+            let there = server.snapshot().ok()?;
+            Present::of(&server, &there).players.remove(name)
+        });
+        let (Some(there), Some(demand)) = (there, self.demands.get_mut(name)) else {
+            return false;
+        };
+        demand.idle_at = None;
+        self.players.insert(name.clone(), there);
+        true
+    }
+
     /// Nobody publishes what players wait for: they do not wait any longer.
     fn give_up(&mut self, server: &Server, name: &StreamName) {
-        log::warn!("hooks.on_demand: nobody publishes {name} in time");
+        if self.may_log(&self.lines.unmade) {
+            log::warn!("hooks.on_demand: nobody publishes {name} in time");
+        }
         for player in self.players.get(name).into_iter().flatten() {
             // One that is gone, or whose worker is busy, needs another occasion.
             let _ = server.disconnect(*player, "nobody publishes the stream");
         }
+    }
+}
+
+/// What a program is about, for the log.
+fn told(about: &Notice) -> String {
+    match &about.what {
+        What::Recorded(file) => format!("{} ({})", about.name, file.display()),
+        _ => about.name.to_string(),
+    }
+}
+
+/// Who is there by now, relays that play aside.
+#[derive(Default)]
+struct Present {
+    publishers: HashMap<StreamName, (StreamId, Option<ConnectionId>)>,
+    players: HashMap<StreamName, HashSet<ConnectionId>>,
+}
+
+impl Present {
+    fn of(server: &Server, there: &Metrics) -> Present {
+        let relays = server.relays();
+        let links = relays.iter().flat_map(|relay| &relay.links);
+        let relays: HashSet<ConnectionId> = links.filter_map(|link| link.connection).collect();
+        let mut present = Present::default();
+        for it in server.publishers() {
+            let by = (it.stream, it.connection);
+            present.publishers.insert(it.name, by);
+        }
+        let connections = there.connections_list.iter();
+        for connection in connections.filter(|it| !relays.contains(&it.id)) {
+            let names = connection.plays.iter();
+            for name in names.filter_map(|stream| server.stream_name(*stream)) {
+                let players = present.players.entry(name).or_default();
+                players.insert(connection.id);
+            }
+        }
+        present
     }
 }
 
@@ -531,37 +660,6 @@ fn is_relay(server: &Server, connection: ConnectionId) -> bool {
     links.any(|link| link.connection == Some(connection))
 }
 
-impl Running {
-    /// It is asked to end then, or before if that was said, and killed some time later.
-    fn end_at(&mut self, at: Instant, stop_timeout: Duration) {
-        if self.ask_at.is_none_or(|asked| at < asked) {
-            self.ask_at = Some(at);
-            self.kill_at = Some(at + stop_timeout);
-        }
-    }
-
-    /// When it is asked to end, if it was not yet.
-    fn ask_at_next(&self) -> Option<Instant> {
-        self.ask_at.filter(|_| !self.was_asked)
-    }
-
-    fn meet_deadlines(&mut self, now: Instant) {
-        if self.ask_at_next().is_some_and(|at| at <= now) {
-            self.was_asked = true;
-            self.process.ask_to_end();
-        }
-        if self.kill_at.is_some_and(|at| at <= now) {
-            self.kill_at = None;
-            log::warn!(
-                "{}[{}] does not end, and is killed",
-                self.hook,
-                self.process.id()
-            );
-            self.process.kill();
-        }
-    }
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use std::sync::mpsc::sync_channel;
@@ -570,43 +668,120 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn what_was_not_told_is_looked_for() {
+    /// A server, and who hears nothing of it but what a test says.
+    fn beginning(change: impl FnOnce(&mut Config)) -> (Arc<Server>, Supervisor) {
         let mut config = Config::desktop();
         config.listen = vec!["127.0.0.1:0".parse().expect("an address")];
         config.streams.goodbye_grace = Duration::ZERO;
-        config.hooks.on_publish = vec!["sleep".to_owned(), "1000".to_owned()];
-        let server = std::sync::Arc::new(Server::start(config).expect("it starts"));
+        change(&mut config);
+        let server = Arc::new(Server::start(config).expect("it starts"));
         let (back, words) = sync_channel(16);
-        let missed = Arc::new(AtomicBool::new(false));
-        let mut supervisor = Supervisor::new(words, back, missed);
-        supervisor.server = std::sync::Arc::downgrade(&server);
-        let publish = |name: &str| {
-            let publisher = server.publish(name).expect("it is free");
-            let name = server.stream_name(publisher.stream()).expect("it is there");
-            let notice = Notice {
-                what: What::Published(publisher.stream()),
-                name,
-                connection: None,
-                address: None,
-            };
-            (publisher, notice)
+        let mut supervisor = Supervisor::new(words, back, Arc::default());
+        supervisor.server = Arc::downgrade(&server);
+        (server, supervisor)
+    }
+
+    fn publish(server: &Server, name: &str) -> (openrtmp_core::Publisher, Notice) {
+        let publisher = server.publish(name).expect("it is free");
+        let name = server.stream_name(publisher.stream());
+        let notice = Notice {
+            what: What::Published(publisher.stream()),
+            name: name.expect("it is there"),
+            connection: None,
+            address: None,
         };
-        let (gone, told_of_gone) = publish("live/gone");
-        let (_stays, told_of_stays) = publish("live/stays");
+        (publisher, notice)
+    }
+
+    fn sleep() -> Vec<String> {
+        ["sleep", "1000"].map(str::to_owned).to_vec()
+    }
+
+    /// All that runs is ended.
+    fn end(mut supervisor: Supervisor) {
+        supervisor.hear(Word::End);
+        supervisor.run();
+    }
+
+    #[test]
+    fn what_was_not_told_is_looked_for() {
+        let (server, mut supervisor) = beginning(|config| config.hooks.on_publish = sleep());
+        let (gone, told_of_gone) = publish(&server, "live/gone");
+        let (_stays, told_of_stays) = publish(&server, "live/stays");
         supervisor.hear(Word::Happened(told_of_gone));
         supervisor.hear(Word::Happened(told_of_stays.clone()));
         assert_eq!(supervisor.processes.len(), 2);
+        let (_new, told_of_new) = publish(&server, "live/new");
         drop(gone);
-        while server.snapshot().expect("it answers").streams.len() > 1 {}
+        while server.publishers().len() > 2 {}
         supervisor.look_again(&server);
         supervisor.meet_deadlines();
-        assert_eq!(supervisor.live, HashSet::from([told_of_stays.name]));
+        let live = |told: &Notice| supervisor.live.contains_key(&told.name);
+        assert!(live(&told_of_stays) && live(&told_of_new));
+        assert_eq!(supervisor.live.len(), 2);
         let ended = supervisor.words.recv().expect("one is ended");
         supervisor.hear(ended);
+        assert_eq!(supervisor.processes.len(), 2, "one is gone, one is new");
+        // What is told late has been seen.
+        supervisor.hear(Word::Happened(told_of_new));
+        assert_eq!(supervisor.processes.len(), 2);
+        end(supervisor);
+    }
+
+    #[test]
+    fn what_is_made_goes_on_though_nobody_told_that_it_is_there() {
+        let (server, mut supervisor) = beginning(|config| config.hooks.on_demand = sleep());
+        let (made, about) = publish(&server, "live/far");
+        let joined = Notice {
+            what: What::Joined,
+            connection: Some(ConnectionId::from_u64(7)),
+            ..about
+        };
+        let name = joined.name.clone();
+        supervisor.hear(Word::Happened(joined));
+        let wanted = |supervisor: &Supervisor| supervisor.demands[&name].publish_by.is_some();
+        assert!(wanted(&supervisor), "it is run");
+        supervisor.look_again(&server);
+        assert!(!wanted(&supervisor), "it is published");
+        drop(made);
+        while !server.publishers().is_empty() {}
+        supervisor.look_again(&server);
+        assert!(wanted(&supervisor), "it is published no more");
         assert_eq!(supervisor.processes.len(), 1);
-        // Without a server, and at its end, the other goes too.
-        supervisor.hear(Word::End);
-        supervisor.run();
+        end(supervisor);
+    }
+
+    #[test]
+    fn one_address_does_not_take_the_places_of_all_and_what_is_over_waits_for_one() {
+        let (server, mut supervisor) = beginning(|config| {
+            config.hooks.on_play = sleep();
+            config.hooks.on_record_done = vec!["true".to_owned()];
+            config.hooks.processes = 4;
+        });
+        let (_made, about) = publish(&server, "live/cam");
+        let mut happens = |what: What, from: &str, connection| {
+            supervisor.hear(Word::Happened(Notice {
+                what,
+                connection: Some(ConnectionId::from_u64(connection)),
+                address: from.parse().ok(),
+                ..about.clone()
+            }));
+            supervisor.processes.len()
+        };
+        for connection in 0..10 {
+            happens(What::Joined, "192.0.2.1:1", connection);
+        }
+        assert_eq!(happens(What::Joined, "192.0.2.1:2", 10), 2);
+        assert_eq!(happens(What::Joined, "192.0.2.2:1", 11), 3);
+        let file = || What::Recorded("a.flv".into());
+        assert_eq!(happens(file(), "192.0.2.3:1", 12), 4);
+        assert_eq!(happens(file(), "192.0.2.3:1", 12), 4, "no place");
+        assert!(!supervisor.waiting.is_empty(), "it is not lost");
+        let ended = supervisor.words.recv().expect("the first recording's");
+        supervisor.hear(ended);
+        supervisor.run_waiting();
+        assert!(supervisor.waiting.is_empty());
+        assert_eq!(supervisor.processes.len(), 4);
+        end(supervisor);
     }
 }

@@ -289,6 +289,26 @@ fn an_error_in_a_file_tells_file_and_line() {
 }
 
 #[test]
+fn a_file_that_names_no_setting_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("a.yaml", ""),
+        ("a.yaml", "# access: {publish_keys: [a]}\n"),
+        ("a.yaml", "listen:\n"),
+        ("a.yaml", "access: {callback: {}}\n"),
+        ("a.json", "{}"),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let error = Config::desktop().merge_file(&file).unwrap_err().to_string();
+        assert!(error.ends_with(": it names no setting"), "{text}: {error}");
+    }
+    let file = folder.path().join("b.json");
+    std::fs::write(&file, r#"{"record": null}"#).unwrap();
+    Config::desktop().merge_file(&file).expect("it names one");
+}
+
+#[test]
 fn every_setting_says_what_it_holds() {
     let tree = Config::desktop().tree();
     let mut paths = Vec::new();
