@@ -278,6 +278,7 @@
 //   limits.linger_bytes [1048576]: bytes read and thrown away meanwhile
 //   limits.accept_retry [250]: ms after accepting failed, 10 to 60000
 //   limits.challenges [65536]: the latest that may be answered, 64 to 1048576
+//   limits.recordings [256]: recordings that the host may have asked for, a thread each, to 4096
 //   limits.relay_rules [1024]: relays that the host may have added, to 65536
 //   limits.relay_hops [16]: servers that a relayed stream may have come through, 1 to 63
 //   limits.relay_redirects [5]: that a relay follows in a row, to 100
