@@ -265,7 +265,7 @@ impl Relays {
 
     /// A stream's publisher has left: what it kept from being fetched is.
     pub(crate) fn unpublished(&mut self, now: Time, name: &StreamName) {
-        self.awaited.remove(name);
+        let had_come = self.awaited.remove(name).is_none();
         self.ways.published(name, None);
         for key in self.links_of(name) {
             let is_pull = self
@@ -277,6 +277,12 @@ impl Relays {
                     .get(&key)
                     .is_some_and(|l| l.state == State::Parked)
             {
+                // Who plays it came while there was no need to tell of them: it may be fetched
+                // from one of those now.
+                let most = self.settings.hops.saturating_sub(1);
+                if had_come && let Some(link) = self.links.get_mut(&key) {
+                    link.via = self.ways.wishes(name, &link.via, most);
+                }
                 self.change(&key, |link| link.state = State::Waiting(now));
             }
         }

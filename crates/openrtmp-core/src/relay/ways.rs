@@ -89,6 +89,20 @@ impl Ways {
         others.iter().any(|other| self.share(*other, connection))
     }
 
+    /// The servers that wishes for a stream have come through, each once, those of `first`
+    /// in front; at most so many.
+    pub(super) fn wishes(&self, name: &StreamName, first: &[u64], most: usize) -> Vec<u64> {
+        let players = self.players_of(name).into_iter();
+        let others = players.filter_map(|player| self.of(player)).flatten();
+        let mut ids = Vec::new();
+        for id in first.iter().chain(others) {
+            if ids.len() < most && !ids.contains(id) {
+                ids.push(*id);
+            }
+        }
+        ids
+    }
+
     fn players_of(&self, name: &StreamName) -> Vec<ConnectionId> {
         let first = (name.clone(), ConnectionId::from_u64(0));
         let players = self.players.range(first..);

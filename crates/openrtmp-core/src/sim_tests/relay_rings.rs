@@ -15,6 +15,8 @@ use crate::{RelayRule, RelayState};
 /// Servers of one network, each with a port of its own.
 struct Ring {
     worlds: Vec<World>,
+    /// One that does not get on, and hears late of all that happens.
+    hangs: Option<usize>,
 }
 
 fn address(index: usize) -> String {
@@ -32,13 +34,16 @@ impl Ring {
         };
         Ring {
             worlds: (0..servers).map(world).collect(),
+            hangs: None,
         }
     }
 
     fn act(&mut self) {
         // What one does may concern the others.
         for _ in 0..4 {
-            self.worlds.iter_mut().for_each(World::act);
+            let worlds = self.worlds.iter_mut().enumerate();
+            let those = worlds.filter(|(index, _)| self.hangs != Some(*index));
+            those.for_each(|(_, world)| world.act());
         }
     }
 
@@ -47,7 +52,12 @@ impl Ring {
         loop {
             self.act();
             let sim = &self.worlds[0].sim;
-            match sim.next_step().filter(|&at| at <= end) {
+            let next = match self.hangs {
+                None => sim.next_step(),
+                // No deadline that only one that hangs knows of.
+                Some(_) => sim.next_event(),
+            };
+            match next.filter(|&at| at <= end) {
                 Some(at) => sim.advance_to(at),
                 None => break,
             }
@@ -227,8 +237,12 @@ fn what_is_fetched_twice_and_pushed_back_does_not_go_round() {
 #[test]
 fn what_all_fetch_in_a_ring_does_not_go_round() {
     for start in [PullStart::Always, PullStart::Demand] {
-        // Who is there first.
-        for first in 0..3 {
+        // Who is there first, and who hears late that the stream is over.
+        let late = [None, Some(1), Some(2)];
+        for (first, late) in late
+            .iter()
+            .flat_map(|late| [0, 1, 2].map(|first| (first, *late)))
+        {
             let mut ring = Ring::new(3, |index, config| {
                 config.relay.pull = vec![pull_from((index + 2) % 3, start)];
             });
@@ -239,6 +253,9 @@ fn what_all_fetch_in_a_ring_does_not_go_round() {
                 ring.stream(0, publisher, 40 * step as u32..40 * (step as u32 + 1));
             }
             ring.worlds[0].leave(publisher);
+            ring.hangs = late;
+            ring.run(Duration::from_secs(1));
+            ring.hangs = None;
             ring.assert_still();
         }
     }
