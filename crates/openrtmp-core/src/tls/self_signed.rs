@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use super::TlsError;
 use super::identity::{Identity, Keeper};
 use super::x509::Certificate;
 use crate::private_file;
+use crate::regular_file;
 
 /// How long one is good. Browsers and Apple's systems take none of more than 398 days.
 const LIFE: Duration = Duration::from_secs(397 * 86_400);
@@ -92,9 +94,15 @@ fn new_key() -> Result<Vec<u8>, rcgen::Error> {
     KeyPair::generate().map(|key| key.serialize_der())
 }
 
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut key = Vec::new();
+    regular_file::open(file)?.read_to_end(&mut key)?;
+    Ok(key)
+}
+
 /// The key in a file, which is made if it is not there yet.
 fn kept_key(file: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(file) {
+    match read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         read => return read,
     }
@@ -105,7 +113,7 @@ fn kept_key(file: &Path) -> io::Result<Vec<u8>> {
     match private_file::create(file, &key) {
         // Another server may have been quicker: its key is the one that lasts.
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::read(file),
+        _ => read(file),
     }
 }
 
