@@ -242,7 +242,7 @@ fn relays<'de, D: Deserializer<'de>>(from: D, list: &str) -> Result<RelayConfig,
     let document = json!({ "relay": { list: Vec::from_iter(rule) } });
     let mut config = Config::desktop();
     let merged = config.merge(&document.to_string(), Format::Json);
-    merged.map_err(|error| de::Error::custom(error))?;
+    merged.map_err(de::Error::custom)?;
     Ok(config.relay)
 }
 

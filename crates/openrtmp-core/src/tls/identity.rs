@@ -206,7 +206,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn malformed(pem: &Pem, error: &PemError) -> TlsError {
-    fault(pem, &format!("is not well-formed PEM: {error:?}"))
+    fault(pem, &format!("is not well-formed PEM: {error}"))
 }
 
 fn fault(pem: &Pem, fault: &str) -> TlsError {
