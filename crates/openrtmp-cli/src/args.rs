@@ -70,6 +70,8 @@ enum Command {
 
 /// Reads the arguments and does what they say.
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    // Before anything is opened.
+    service::sockets::given();
     let stop = Stop::on_signals()?;
     let arguments = Arguments::try_parse_from(arguments).map_err(Failure::Arguments)?;
     let default = match arguments.command {
@@ -116,6 +118,8 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failu
 
 /// The same for the server alone.
 pub(crate) fn run_server(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    // Before anything is opened.
+    service::sockets::given();
     let stop = Stop::on_signals()?;
     let arguments = ServerArguments::try_parse_from(arguments).map_err(Failure::Arguments)?;
     logs::begin(arguments.log.unwrap_or(SERVER_LOG));

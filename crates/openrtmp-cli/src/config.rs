@@ -1,11 +1,10 @@
 //! `openrtmp config`: what can be set, what is in force, whether a file is right.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
-use openrtmp_core::{Config, Format, MAX_DOCUMENT, private_file};
+use openrtmp_core::{Config, Format, MAX_DOCUMENT, private_file, regular_file};
 
 use crate::console::{self, say};
 use crate::exit::Failure;
@@ -103,7 +102,7 @@ fn import(file: &Path, from: Option<import::Kind>) -> Result<String, Failure> {
     let name = file.display();
     let usage = |error: &dyn std::fmt::Display| Failure::Usage(format!("{name}: {error}"));
     let mut text = String::new();
-    let open = File::open(file).map_err(|e| usage(&e))?;
+    let open = regular_file::open(file).map_err(|e| usage(&e))?;
     let mut open = open.take(MAX_DOCUMENT as u64 + 1);
     open.read_to_string(&mut text).map_err(|e| usage(&e))?;
     if text.len() > MAX_DOCUMENT {

@@ -88,6 +88,12 @@ impl Target {
             return Err(wrong("only {app} may stand in braces"));
         }
         let place = url.trim_end_matches('/');
+        let host = url
+            .split_once("://")
+            .map(|(_, rest)| rest.trim_matches('/'));
+        if host.is_some_and(str::is_empty) {
+            return Err(wrong("it names no host: rtmp://host is expected"));
+        }
         let names_app = place
             .split_once("://")
             .is_some_and(|(_, rest)| rest.contains('/'));
@@ -254,6 +260,11 @@ mod tests {
                 panic!("{url} is taken");
             };
             assert!(!what.contains("SECRET"), "{what}");
+            assert_eq!(
+                what.contains("it names no host"),
+                url == "rtmp://",
+                "{what}"
+            );
         }
         let options = DrainOptions::new(Duration::ZERO).to("rtmp://me:SECRET@b/live");
         assert_eq!(options.check(), Ok(()));

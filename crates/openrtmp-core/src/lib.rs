@@ -78,6 +78,8 @@ mod publisher;
 mod rate;
 mod reconfigure;
 mod record;
+#[doc(hidden)]
+pub mod regular_file;
 mod relay;
 mod secret;
 mod server;

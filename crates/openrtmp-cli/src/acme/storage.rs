@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use openrtmp_core::private_file;
+use openrtmp_core::{private_file, regular_file};
 
 /// The account's key and its URL.
 pub(super) const ACCOUNT: &str = "account.json";
@@ -36,7 +36,8 @@ impl Storage {
 
     /// What stands in a file, or nothing.
     pub(super) fn read(&self, name: &str) -> io::Result<Option<String>> {
-        match fs::read_to_string(self.folder.join(name)) {
+        let text = regular_file::open(&self.folder.join(name)).and_then(io::read_to_string);
+        match text {
             Ok(text) => Ok(Some(text)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),

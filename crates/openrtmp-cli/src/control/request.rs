@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use openrtmp_core::{KeyKind, PullRule, PushRule, StreamId, StreamSelector};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use openrtmp_core::{
+    Config, Format, KeyKind, PullRule, PushRule, RelayConfig, StreamId, StreamSelector,
+};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Value, json};
 
 use super::answer::{Code, Refusal};
 
@@ -35,9 +37,17 @@ pub(crate) enum Request {
     KeysList {},
     /// Relays streams from now on: `push` or `pull`, as in the settings.
     RelayAdd {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            deserialize_with = "push",
+            skip_serializing_if = "Option::is_none"
+        )]
         push: Option<PushRule>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            deserialize_with = "pull",
+            skip_serializing_if = "Option::is_none"
+        )]
         pull: Option<PullRule>,
     },
     /// Ends a rule that was added.
@@ -215,6 +225,25 @@ impl Request {
                 | Request::Health {}
         )
     }
+}
+
+fn push<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PushRule>, D::Error> {
+    Ok(relays(from, "push")?.push.into_iter().next())
+}
+
+fn pull<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PullRule>, D::Error> {
+    Ok(relays(from, "pull")?.pull.into_iter().next())
+}
+
+/// A rule as an element of this list of the settings, read as they are: with durations that are
+/// texts, and no others than may be.
+fn relays<'de, D: Deserializer<'de>>(from: D, list: &str) -> Result<RelayConfig, D::Error> {
+    let rule: Option<Value> = Option::deserialize(from)?;
+    let document = json!({ "relay": { list: Vec::from_iter(rule) } });
+    let mut config = Config::desktop();
+    let merged = config.merge(&document.to_string(), Format::Json);
+    merged.map_err(de::Error::custom)?;
+    Ok(config.relay)
 }
 
 #[cfg(test)]

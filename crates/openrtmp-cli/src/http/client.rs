@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_core::Pem;
+use openrtmp_core::{Pem, regular_file};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// What a client is made of.
@@ -53,7 +53,9 @@ fn roots(ca: Option<&Pem>, setting: &str) -> Result<Vec<Certificate<'static>>, S
         Some(pem) => {
             let (read, name) = match pem {
                 Pem::File(file) => (
-                    CertificateDer::pem_file_iter(file).and_then(Iterator::collect),
+                    regular_file::open(file)
+                        .map_err(pem::Error::Io)
+                        .and_then(|open| CertificateDer::pem_reader_iter(open).collect()),
                     format!("{}: ", file.display()),
                 ),
                 Pem::Text(text) => (

@@ -184,8 +184,10 @@ impl Current {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            // Addresses of people are in it.
+            // Addresses of people are in it. A pipe that nobody reads is an error; who writes
+            // to one does not wait for its reader.
             options.mode(0o640);
+            options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         }
         let file = options.open(path)?;
         let metadata = file.metadata()?;
@@ -247,6 +249,16 @@ fn is_same(_: &fs::Metadata, _: &fs::Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_waits_for_who_reads_a_pipe() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("there is a mkfifo").success());
+        assert!(Current::open(&pipe).is_err());
+    }
 
     fn config(max_bytes: u64, max_age: Duration) -> LogFileConfig {
         let mut config = LogFileConfig::default();

@@ -253,6 +253,7 @@ fn start(arguments: &Arguments) -> Result<(Arc<Server>, Arc<Audience>), Failure>
     let wrong = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
     config.validate().map_err(|error| wrong(&error))?;
     logs::follow(&config.log).map_err(Failure::Usage)?;
+    crate::service::sockets::given().tell();
     if let Some(address) = listen::twice(config.listen.iter().map(|l| l.address)) {
         return Err(Failure::Usage(format!(
             "{address} is named twice among the addresses to listen on"

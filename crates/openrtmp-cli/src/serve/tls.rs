@@ -1,6 +1,6 @@
 //! Certificates of the server: where they come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use openrtmp_core::{AcmeChallenge, AcmeConfig, Config, Listen};
 
@@ -110,8 +110,8 @@ fn state_directory() -> Option<PathBuf> {
         value.map(PathBuf::from)
     };
     // systemd's, for services.
-    if let Some(directory) = variable("STATE_DIRECTORY") {
-        return Some(directory);
+    if let Some(directories) = variable("STATE_DIRECTORY") {
+        return Some(first_of(&directories));
     }
     let base = if cfg!(windows) {
         variable("LOCALAPPDATA")?
@@ -124,9 +124,27 @@ fn state_directory() -> Option<PathBuf> {
     Some(base.join("openrtmp"))
 }
 
+/// The first of the folders that a service may have, with colons between them
+/// (systemd.exec(5), `$STATE_DIRECTORY`).
+fn first_of(directories: &Path) -> PathBuf {
+    let first = directories.to_str().and_then(|text| text.split(':').next());
+    match first.filter(|_| cfg!(unix)) {
+        Some(first) => first.into(),
+        None => directories.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn of_several_folders_for_state_the_first_is_taken() {
+        for (told, first) in [("/var/lib/a:/var/lib/b", "/var/lib/a"), ("/s", "/s")] {
+            assert_eq!(first_of(Path::new(told)), Path::new(first));
+        }
+    }
 
     #[cfg(feature = "tls")]
     #[test]

@@ -1,12 +1,13 @@
 //! Where files are watched: every folder in which a change may make another file of one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use openrtmp_core::regular_file;
 
 use crate::logs;
 
@@ -74,7 +75,7 @@ pub(super) fn digests(files: Vec<PathBuf>) -> BTreeMap<PathBuf, Option<u64>> {
 
 fn digest(file: &Path) -> Option<u64> {
     let mut content = Vec::new();
-    let open = File::open(file).ok()?;
+    let open = regular_file::open(file).ok()?;
     open.take(LOOKED_AT).read_to_end(&mut content).ok()?;
     let mut hasher = DefaultHasher::new();
     hasher.write(&content);

@@ -13,6 +13,8 @@ pub(crate) struct Given {
     rtmp: Vec<(TcpListener, Listen)>,
     /// `http`.
     http: Vec<(TcpListener, SocketAddr)>,
+    /// What is wrong with the rest, for the log.
+    wrong: Vec<String>,
 }
 
 /// The first of them (SD_LISTEN_FDS_START).
@@ -23,7 +25,8 @@ const FIRST: u32 = 3;
 #[cfg(unix)]
 const MOST: u32 = 64;
 
-/// What was passed to this process. Nothing, for the most part.
+/// What was passed to this process. Nothing, for the most part. Asked for first before the
+/// process opens anything: what has one of their numbers then was passed.
 pub(crate) fn given() -> &'static Given {
     static GIVEN: OnceLock<Given> = OnceLock::new();
     GIVEN.get_or_init(|| {
@@ -36,6 +39,13 @@ pub(crate) fn given() -> &'static Given {
 }
 
 impl Given {
+    /// Logs what is wrong with what was passed.
+    pub(crate) fn tell(&self) {
+        for what in &self.wrong {
+            log::error!("{what}");
+        }
+    }
+
     /// Where RTMP is spoken on them: as `listen` says of the same address, and otherwise plain,
     /// or over TLS. Nothing if none was passed.
     pub(crate) fn listen(&self, listen: &[Listen]) -> Vec<Listen> {
@@ -69,17 +79,18 @@ impl Given {
     #[cfg(unix)]
     fn add(&mut self, socket: TcpListener, name: &str) {
         let Ok(address) = socket.local_addr() else {
-            log::error!("the socket {name} of the service manager is none of TCP");
+            let what = format!("the socket {name} of the service manager is none of TCP");
+            self.wrong.push(what);
             return;
         };
         match name {
             "rtmp" => self.rtmp.push((socket, address.into())),
             "rtmps" => self.rtmp.push((socket, Listen::from(address).with_tls())),
             "http" => self.http.push((socket, address)),
-            _ => log::error!(
+            _ => self.wrong.push(format!(
                 "the socket {address} of the service manager is called {name:?}: expected \
                  FileDescriptorName=rtmp, rtmps or http"
-            ),
+            )),
         }
     }
 }
@@ -111,6 +122,11 @@ fn take(names: &[String]) -> Given {
         let Ok(number) = RawFd::try_from(number) else {
             break;
         };
+        if !is_listener(number) {
+            let what = format!("descriptor {number} of the service manager is no listening socket");
+            given.wrong.push(what);
+            continue;
+        }
         // SAFETY: the service manager has opened these descriptors for this process
         // (LISTEN_PID names it), in which nobody else knows of them, and each is taken once:
         // there is one value of what was given.
@@ -118,9 +134,8 @@ fn take(names: &[String]) -> Given {
         let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
         // Programs that are started have no use for it.
         if let Err(error) = rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC) {
-            log::error!("the socket {name} of the service manager is none: {error}");
-            // It is not open: nobody closes it.
-            std::mem::forget(descriptor);
+            let what = format!("the socket {name} of the service manager: {error}");
+            given.wrong.push(what);
             continue;
         }
         given.add(TcpListener::from(descriptor), name);
@@ -128,9 +143,41 @@ fn take(names: &[String]) -> Given {
     given
 }
 
+/// Whether a number is that of a listening socket. More may be announced than was passed: what
+/// has such a number then is not taken, and not closed.
+#[cfg(unix)]
+fn is_listener(number: std::os::fd::RawFd) -> bool {
+    // SAFETY: it is only asked what it is, which fails for what is not open; nothing else of
+    // this process runs that could open or close it meanwhile.
+    #[allow(unsafe_code)]
+    let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
+    let socket = socket2::SockRef::from(&descriptor);
+    #[cfg(target_os = "linux")]
+    return socket.is_listener().unwrap_or(false);
+    #[cfg(not(target_os = "linux"))]
+    return socket.local_addr().is_ok();
+}
+
 #[cfg(all(test, unix))]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
+
+    #[test]
+    fn what_is_no_listening_socket_is_not_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        assert!(is_listener(listener.as_raw_fd()));
+        let (read, _write) = std::io::pipe().expect("a pipe");
+        assert!(!is_listener(read.as_raw_fd()));
+        assert!(!is_listener(9_999), "it is not open");
+        #[cfg(target_os = "linux")]
+        {
+            let address = listener.local_addr().expect("it is bound");
+            let stream = std::net::TcpStream::connect(address).expect("it listens");
+            assert!(!is_listener(stream.as_raw_fd()));
+        }
+    }
 
     #[test]
     fn what_is_passed_is_for_one_process_and_has_names() {

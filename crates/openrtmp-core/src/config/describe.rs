@@ -182,7 +182,7 @@ fn make_group(place: &mut Value, may_be_off: bool) {
 fn schema_of(kind: Kind) -> Value {
     let mut setting = match kind {
         Kind::Flag => json!({"type": "boolean"}),
-        Kind::Text | Kind::Key | Kind::Secret | Kind::Url | Kind::WebUrl => {
+        Kind::Text | Kind::TextOrOff | Kind::Key | Kind::Secret | Kind::Url | Kind::WebUrl => {
             json!({"type": "string"})
         }
         Kind::Choice(texts) => json!({"type": "string", "enum": texts}),

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::schema;
 use super::settings::SETTINGS;
 use super::{Config, RecordConfig, validate};
+use crate::regular_file;
 
 /// How a document is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -432,7 +433,7 @@ fn name_in(text: &str, name: &str) -> Option<usize> {
 /// Reads a file that is no larger than a document may be.
 pub(crate) fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let file = std::fs::File::open(file)?;
+    let file = regular_file::open(file)?;
     file.take(MAX_DOCUMENT as u64 + 1)
         .read_to_string(&mut text)?;
     Ok(text)

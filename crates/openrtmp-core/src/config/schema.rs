@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Duration(Range),
     /// A text.
     Text,
+    /// A text, of which `off` means nothing.
+    TextOrOff,
     /// One of these texts.
     Choice(&'static [&'static str]),
     /// Texts.
@@ -116,6 +118,14 @@ impl Kind {
         )
     }
 
+    /// Whether `off` is a value.
+    fn may_be_off(self) -> bool {
+        match self {
+            Kind::Choice(texts) => texts.contains(&"off"),
+            kind => kind == Kind::TextOrOff,
+        }
+    }
+
     /// Whether it has elements.
     pub(super) fn is_list(self) -> bool {
         matches!(
@@ -139,9 +149,17 @@ impl Kind {
 
     /// A value of a document as the settings have it, if it may stand here.
     pub(super) fn read(self, value: &Value) -> Option<Value> {
+        // YAML takes `off` for false.
+        let off = Value::from("off");
+        let value = match value {
+            Value::Bool(false) if self.may_be_off() => &off,
+            value => value,
+        };
         let fits = match self {
             Kind::Flag => value.is_boolean(),
-            Kind::Text | Kind::Key | Kind::Secret | Kind::Url | Kind::WebUrl => value.is_string(),
+            Kind::Text | Kind::TextOrOff | Kind::Key | Kind::Secret | Kind::Url | Kind::WebUrl => {
+                value.is_string()
+            }
             Kind::Choice(texts) => {
                 // YAML takes a version for a number.
                 let number = value.as_number().map(ToString::to_string);
@@ -261,7 +279,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Flag => f.write_str("true or false"),
-            Kind::Text => f.write_str("a text"),
+            Kind::Text | Kind::TextOrOff => f.write_str("a text"),
             Kind::Choice(texts) => write!(f, "one of {}", texts.join(", ")),
             Kind::List => f.write_str("a list of texts"),
             Kind::Command => f.write_str("a list of texts, a program and its arguments"),

@@ -7,7 +7,7 @@ use std::fmt;
 use super::Config;
 use super::schema::Kind::{
     self, Addresses, Bytes, Choice, Command, Duration as Time, Flag, Groups, Key, Keys, List,
-    Number, Secret, Sockets, Text, Url, WebUrl,
+    Number, Secret, Sockets, Text, TextOrOff, Url, WebUrl,
 };
 use super::schema::{Range, optional, required};
 
@@ -364,7 +364,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("log.file.gzip", Flag, Now, "they are compressed"),
     setting(
         "control.listen",
-        Text,
+        TextOrOff,
         Now,
         "socket of the openrtmp command for openrtmp ctl: a path, auto (/run/openrtmp/ctl.sock if that can be had; on Windows \\\\.\\pipe\\openrtmp), or off",
     ),

@@ -1,6 +1,5 @@
 //! A certificate and its key, read and checked.
 
-use std::fs;
 use std::io;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use super::TlsError;
 use super::x509::{Certificate, pin_of};
 use crate::config::{CertificateConfig, Pem};
+use crate::regular_file;
 
 /// Bytes of a file with certificates or a key: all roots of a system are a sixteenth.
 const LARGEST_FILE: u64 = 4 << 20;
@@ -200,13 +200,13 @@ pub(super) fn read(pem: &Pem) -> Result<Vec<u8>, TlsError> {
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = fs::File::open(path)?;
+    let file = regular_file::open(path)?;
     file.take(LARGEST_FILE).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn malformed(pem: &Pem, error: &PemError) -> TlsError {
-    fault(pem, &format!("is not well-formed PEM: {error:?}"))
+    fault(pem, &format!("is not well-formed PEM: {error}"))
 }
 
 fn fault(pem: &Pem, fault: &str) -> TlsError {

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use super::TlsError;
 use super::identity::{Identity, Keeper};
 use super::x509::Certificate;
 use crate::private_file;
+use crate::regular_file;
 
 /// How long one is good. Browsers and Apple's systems take none of more than 398 days.
 const LIFE: Duration = Duration::from_secs(397 * 86_400);
@@ -92,9 +94,32 @@ fn new_key() -> Result<Vec<u8>, rcgen::Error> {
     KeyPair::generate().map(|key| key.serialize_der())
 }
 
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut key = Vec::new();
+    let mut open = regular_file::open(file)?;
+    if is_open_to_others(&open.metadata()?) {
+        log::warn!(
+            "{}: others than its owner may read this key",
+            file.display()
+        );
+    }
+    open.read_to_end(&mut key)?;
+    Ok(key)
+}
+
+#[cfg(unix)]
+fn is_open_to_others(file: &fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o077 != 0
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &fs::Metadata) -> bool {
+    false
+}
+
 /// The key in a file, which is made if it is not there yet.
 fn kept_key(file: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(file) {
+    match read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         read => return read,
     }
@@ -105,13 +130,28 @@ fn kept_key(file: &Path) -> io::Result<Vec<u8>> {
     match private_file::create(file, &key) {
         // Another server may have been quicker: its key is the one that lasts.
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::read(file),
+        _ => read(file),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_is_kept_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key");
+        let key = kept_key(&file).expect("it is made");
+        let is_open = || is_open_to_others(&fs::metadata(&file).expect("it is there"));
+        assert!(!is_open());
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("it is ours");
+        assert!(is_open(), "the log tells");
+        assert_eq!(kept_key(&file).expect("it is read"), key);
+    }
 
     #[test]
     fn the_key_stays_and_the_certificate_follows_the_addresses() {

@@ -107,7 +107,8 @@ impl Client {
     }
 
     fn ask(&self, line: &str) -> Result<Value, Refusal> {
-        self.send(format!("{line}\n").as_bytes());
+        // One that is turned away has its answer, though nobody takes what it says.
+        let _ = self.0.write_all(format!("{line}\n").as_bytes(), PATIENCE);
         self.answer().expect("an answer")
     }
 }
@@ -243,8 +244,15 @@ fn relays_come_and_go_and_keys_in_them_are_not_told() {
     let wrong = json!({"match": "", "to": "rtmp://h/SECRET"});
     let wrong = bench.ask(json!({"verb": "relay_add", "push": wrong}));
     let wrong = wrong.expect_err("no pattern");
-    assert_eq!(wrong.code, Code::Invalid);
+    assert_eq!(wrong.code, Code::BadRequest);
     assert!(!wrong.message.contains("SECRET"));
+    // As an element of relay.pull, with its units and its bounds.
+    let pull = |time: Value| {
+        let from = "rtmp://127.0.0.1:1/{app}/{name}";
+        json!({"verb": "relay_add", "pull": {"match": "far/*", "from": from, "idle_timeout": time}})
+    };
+    assert_eq!(bench.refusal(pull(json!(1_u64 << 63))), Code::BadRequest);
+    assert!(bench.ask(pull(json!("2m"))).is_ok());
     assert_eq!(
         bench.refusal(json!({"verb": "relay_add"})),
         Code::BadRequest

@@ -4,11 +4,14 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+
+/// What a socket is called until it has its rights.
+const MADE: &str = "s";
 
 /// Accepts connections until it is told to end.
 pub(crate) struct Listener {
@@ -39,22 +42,35 @@ impl Listener {
     /// Makes a socket that only the process's user can open. One that is there already is
     /// replaced if nobody answers on it.
     pub(crate) fn bind(path: &Path) -> io::Result<Listener> {
-        match fs::symlink_metadata(path) {
-            Ok(there) if !there.file_type().is_socket() => {
-                let what = "there is a file of this name, which is no socket";
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
-            }
-            Ok(_) if UnixStream::connect(path).is_ok() => {
-                let what = "another process answers there";
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
-            }
-            Ok(_) | Err(_) => {}
-        }
         // Made where nobody else can reach it, until it has its rights. The name is short:
         // a socket's path is some 100 bytes at most.
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
         let folder = folder.unwrap_or(Path::new("."));
         let room = folder.join(format!(".{}", std::process::id()));
+        for name in [path, &room.join(MADE)] {
+            SocketAddr::from_pathname(name).map_err(|error| {
+                let bytes = name.as_os_str().len();
+                let what = format!("{bytes} bytes are no name of a socket: {error}");
+                io::Error::new(io::ErrorKind::InvalidInput, what)
+            })?;
+        }
+        match fs::symlink_metadata(path) {
+            Ok(there) if !there.file_type().is_socket() => {
+                let what = "there is a file of this name, which is no socket";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+            }
+            Ok(_) => match UnixStream::connect(path).map_err(|error| (error.kind(), error)) {
+                Ok(_) => {
+                    let what = "another process answers there";
+                    return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+                }
+                // Left behind, or gone by now.
+                Err((io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, _)) => {}
+                // Whose it is cannot be told.
+                Err((_, error)) => return Err(error),
+            },
+            Err(_) => {}
+        }
         match fs::remove_dir_all(&room) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
@@ -67,7 +83,7 @@ impl Listener {
     }
 
     fn bind_in(room: &Path, path: &Path) -> io::Result<Listener> {
-        let made = room.join("s");
+        let made = room.join(MADE);
         let socket = UnixListener::bind(&made)?;
         fs::set_permissions(&made, fs::Permissions::from_mode(0o600))?;
         let file = fs::symlink_metadata(&made)?;
@@ -194,5 +210,28 @@ mod tests {
         let error = Listener::bind(&path).err().expect("it is no socket");
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).expect("it is there"), b"a file");
+        // Nobody can tell whether somebody answers on it.
+        let other = folder.path().join("other.sock");
+        let _other = std::os::unix::net::UnixDatagram::bind(&other).expect("a socket");
+        assert!(Listener::bind(&other).is_err());
+        assert!(other.exists());
+    }
+
+    #[test]
+    fn a_name_that_no_socket_can_have_is_said_before_anything_is_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["x".repeat(120), format!("{}/s", "x".repeat(120))] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("it is made");
+            let error = Listener::bind(&path).err().expect("it is too long");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("name of a socket"), "{error}");
+            let folder = fs::read_dir(path.parent().expect("a folder"));
+            let left = folder.expect("it is there").filter_map(Result::ok);
+            assert!(
+                left.map(|e| e.file_name())
+                    .all(|name| !name.as_encoded_bytes().starts_with(b"."))
+            );
+        }
     }
 }

@@ -15,19 +15,19 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Why a question is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// It cannot be reached, says nothing in time, or no HTTP: whoever asks next waits, too.
-    Silent,
-    /// It said at once that it cannot answer this, asked for somebody at this address. It may
-    /// be about what was asked: one name that it stumbles over must not keep others from
-    /// being asked about, however often somebody comes with it.
-    Status(Option<IpAddr>),
+    /// It cannot be reached, whatever it is asked; or takes time for what nobody waits for.
+    Unreached,
+    /// It was asked for somebody at this address, and said that it cannot answer, or nothing in
+    /// time, or no HTTP. It may be about what was asked: one name that it stumbles over must
+    /// not keep others from being asked about, however often somebody comes with it.
+    Stumbled(Option<IpAddr>),
 }
 
 /// A circuit breaker.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    /// Since the last answer.
-    silent: usize,
+    /// Times that it was not reached since the last answer.
+    unreached: usize,
     /// Whom it could not answer about since then: IPv4 addresses, and /64 of IPv6.
     stumbled: HashSet<Option<IpAddr>>,
     open_until: Option<Instant>,
@@ -54,7 +54,7 @@ impl Breaker {
 
     /// True if it was left alone so far.
     pub(super) fn succeeded(&mut self) -> bool {
-        self.silent = 0;
+        self.unreached = 0;
         self.stumbled.clear();
         self.open_until.take().is_some()
     }
@@ -62,13 +62,13 @@ impl Breaker {
     /// True if it is left alone from now on.
     pub(super) fn failed(&mut self, now: Instant, failure: Failure) -> bool {
         match failure {
-            Failure::Silent => self.silent += 1,
-            Failure::Status(address) if self.stumbled.len() < FAILURES => {
+            Failure::Unreached => self.unreached += 1,
+            Failure::Stumbled(address) if self.stumbled.len() < FAILURES => {
                 self.stumbled.insert(address.map(network));
             }
-            Failure::Status(_) => {}
+            Failure::Stumbled(_) => {}
         }
-        if self.silent + self.stumbled.len() < FAILURES {
+        if self.unreached + self.stumbled.len() < FAILURES {
             return false;
         }
         self.open_until.replace(now + PAUSE).is_none()
@@ -83,7 +83,7 @@ mod tests {
     fn it_opens_after_failures_in_a_row_and_closes_after_a_success() {
         let mut breaker = Breaker::default();
         let now = Instant::now();
-        let fails = |breaker: &mut Breaker, now| breaker.failed(now, Failure::Silent);
+        let fails = |breaker: &mut Breaker, now| breaker.failed(now, Failure::Unreached);
         for _ in 0..FAILURES - 1 {
             assert!(breaker.admits(now) && !fails(&mut breaker, now));
         }
@@ -109,13 +109,13 @@ mod tests {
     fn one_who_makes_it_stumble_does_not_open_it_and_many_do() {
         let mut breaker = Breaker::default();
         let now = Instant::now();
-        let from = |text: &str| Failure::Status(Some(text.parse().expect("an address")));
+        let from = |text: &str| Failure::Stumbled(Some(text.parse().expect("an address")));
         for _ in 0..100 {
             assert!(!breaker.failed(now, from("192.0.2.1")));
             assert!(!breaker.failed(now, from("::ffff:192.0.2.1")));
             assert!(!breaker.failed(now, from("2001:db8::1")));
             assert!(!breaker.failed(now, from("2001:db8::2")));
-            assert!(!breaker.failed(now, Failure::Status(None)));
+            assert!(!breaker.failed(now, Failure::Stumbled(None)));
         }
         assert!(breaker.admits(now));
         assert!(!breaker.failed(now, from("192.0.2.2")));

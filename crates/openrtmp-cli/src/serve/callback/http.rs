@@ -1,6 +1,6 @@
 //! What is said to the HTTP server, and heard from it.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -37,6 +37,22 @@ pub(super) struct Answer {
     pub(super) location: Option<String>,
     pub(super) body: Vec<u8>,
 }
+
+/// Why nothing came back.
+pub(super) enum Trouble {
+    /// It was not reached, whatever it was to be asked.
+    Way(String),
+    /// It was asked, and gave no answer.
+    Answer(&'static str),
+}
+
+/// What the system says where a connection ends that there was.
+const BROKEN_OFF: [io::ErrorKind; 4] = [
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::UnexpectedEof,
+];
 
 impl Http {
     pub(super) fn new(config: &CallbackConfig) -> Result<Http, String> {
@@ -79,7 +95,7 @@ impl Http {
         url: &str,
         config: &CallbackConfig,
         body: &Body,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, Trouble> {
         let mut request = self
             .agent
             .post(url)
@@ -91,12 +107,16 @@ impl Http {
         }
         // What it says itself may quote the URL, which may hold a secret.
         let response = request.send(&body.text).map_err(|error| match error {
-            ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-            ureq::Error::Io(error) => format!("not reached: {}", error.kind()),
-            ureq::Error::HostNotFound => "its host is not found".to_owned(),
-            ureq::Error::ConnectionFailed => "not reached".to_owned(),
-            ureq::Error::Rustls(error) => format!("TLS: {error}"),
-            _ => "an answer that is no HTTP".to_owned(),
+            ureq::Error::Timeout(_) => Trouble::Answer("no answer in time"),
+            // Who breaks off has been reached.
+            ureq::Error::Io(error) if BROKEN_OFF.contains(&error.kind()) => {
+                Trouble::Answer("an answer that breaks off")
+            }
+            ureq::Error::Io(error) => Trouble::Way(format!("not reached: {}", error.kind())),
+            ureq::Error::HostNotFound => Trouble::Way("its host is not found".to_owned()),
+            ureq::Error::ConnectionFailed => Trouble::Way("not reached".to_owned()),
+            ureq::Error::Rustls(error) => Trouble::Way(format!("TLS: {error}")),
+            _ => Trouble::Answer("an answer that is no HTTP"),
         })?;
         let (parts, answered) = response.into_parts();
         let mut body = Vec::new();
@@ -104,7 +124,7 @@ impl Http {
             .into_reader()
             .take(ANSWER_BYTES)
             .read_to_end(&mut body)
-            .map_err(|_| "an answer that breaks off".to_owned())?;
+            .map_err(|_| Trouble::Answer("an answer that breaks off"))?;
         let location = parts.headers.get("location");
         Ok(Answer {
             status: parts.status.as_u16(),

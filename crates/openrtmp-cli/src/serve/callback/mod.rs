@@ -24,7 +24,7 @@ use openrtmp_core::{
 
 use self::breaker::{Breaker, Failure};
 use self::formats::{Matter, Verdict};
-use self::http::Http;
+use self::http::{Http, Trouble};
 use self::updates::{Going, Key, Updates};
 use super::metrics::CallbackStatus as Status;
 use super::witness::{Notice, What};
@@ -411,15 +411,22 @@ impl Shared {
         }
         let answered = self
             .http(config)
+            .map_err(Trouble::Way)
             .and_then(|http| http.post(url, config, &body));
+        let stumbled = Failure::Stumbled(matter.address.map(|a| a.ip()));
         let (verdict, failure) = match answered {
             Ok(answer) => {
                 let location = answer.location.as_deref();
                 let verdict =
                     formats::verdict(config.format, answer.status, location, &answer.body);
-                (verdict, Failure::Status(matter.address.map(|a| a.ip())))
+                (verdict, stumbled)
             }
-            Err(error) => (Verdict::Garbage(error), Failure::Silent),
+            // Questions wait for the thread that a notice keeps, for which nobody does.
+            Err(Trouble::Answer(what)) if matter.is_notice() => {
+                (Verdict::Garbage(what.to_owned()), Failure::Unreached)
+            }
+            Err(Trouble::Answer(what)) => (Verdict::Garbage(what.to_owned()), stumbled),
+            Err(Trouble::Way(what)) => (Verdict::Garbage(what), Failure::Unreached),
         };
         self.note(breaker, &verdict, failure);
         verdict

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::Setting;
+use crate::config::{ClientAuth, ControlListen, LogLevel, Setting};
 use crate::limit::Limit;
 
 fn path_of(error: DocumentError) -> String {
@@ -286,6 +286,24 @@ fn an_error_in_a_file_tells_file_and_line() {
     std::fs::write(&file, " ".repeat(MAX_DOCUMENT + 1)).unwrap();
     let error = Config::desktop().merge_file(&file).unwrap_err().to_string();
     assert!(error.ends_with("longer than 1048576 bytes"), "{error}");
+}
+
+#[test]
+fn off_needs_no_quotes() {
+    let mut config = Config::desktop();
+    let text = "control: {listen: off}\nlog: {level: off}\ntls: {client_auth: {mode: off}}\n";
+    config.control.listen = ControlListen::Auto;
+    config.merge(text, Format::Yaml).expect("off");
+    assert_eq!(config.control.listen, ControlListen::Off);
+    assert_eq!(config.log.level, LogLevel::Off);
+    assert_eq!(config.tls.client_auth.mode, ClientAuth::Off);
+    for wrong in [
+        "control: {listen: on}",
+        "log: {format: off}",
+        "log: {file: {path: off}}",
+    ] {
+        assert!(config.merge(wrong, Format::Yaml).is_err(), "{wrong}");
+    }
 }
 
 #[test]
