@@ -209,7 +209,7 @@ struct Parts {
 pub(crate) struct Record {
     head: OpenrtmpEvent,
     /// On the heap: moving them leaves them in place.
-    _texts: [String; 4],
+    texts: [String; 4],
 }
 
 // SAFETY: the head's pointers go to the texts, which are never changed.
@@ -237,8 +237,13 @@ impl Record {
                 text,
                 json,
             },
-            _texts: texts,
+            texts,
         })
+    }
+
+    /// Bytes that it keeps alive.
+    pub(crate) fn held_bytes(&self) -> usize {
+        size_of::<Record>() + self.texts.iter().map(String::capacity).sum::<usize>()
     }
 
     pub(crate) fn head(&self) -> &OpenrtmpEvent {

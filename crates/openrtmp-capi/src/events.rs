@@ -17,6 +17,9 @@ use crate::server::OpenrtmpServer;
 /// Events that may wait.
 const QUEUE: usize = if cfg!(miri) { 64 } else { 4096 };
 
+/// What they may keep alive together, bytes.
+const QUEUE_BYTES: usize = 4 << 20;
+
 /// A queue of a server's events.
 pub struct OpenrtmpEvents {
     queue: Arc<EventQueue>,
@@ -27,7 +30,7 @@ pub struct OpenrtmpEvents {
 
 /// Opens a queue of a server's events, for a host that fetches them: from the next start
 /// on, and through all that follow. Several may be open, beside on_event. A queue that
-/// falls 4,096 events behind loses some, and tells how many where they are missing
+/// falls 4,096 events behind, or 4 MiB of them, loses some, and tells how many where they are missing
 /// (OPENRTMP_EVENT_LOST). OPENRTMP_ERROR_STATE while the server is not stopped. Close it
 /// with openrtmp_events_close(), before or after the server is freed.
 #[unsafe(no_mangle)]
@@ -110,6 +113,8 @@ pub(crate) struct EventQueue {
 struct Waiting {
     /// Each with how many were lost just before it.
     records: VecDeque<(u64, Arc<Record>)>,
+    /// What those keep alive, as if nobody else did.
+    bytes: usize,
     /// Lost behind the last of them.
     lost: u64,
     /// No more will come.
@@ -126,11 +131,14 @@ impl Waiting {
 impl EventQueue {
     /// A full queue loses it, and counts it.
     pub(crate) fn push(&self, record: &Arc<Record>) {
+        let bytes = record.held_bytes();
         let mut state = lock(&self.state);
-        if state.records.len() >= QUEUE || state.records.try_reserve(1).is_err() {
+        let is_full = state.records.len() >= QUEUE || state.bytes + bytes > QUEUE_BYTES;
+        if is_full || state.records.try_reserve(1).is_err() {
             state.lost += 1;
         } else {
             let lost = std::mem::take(&mut state.lost);
+            state.bytes += bytes;
             state.records.push_back((lost, record.clone()));
         }
         self.tell(&state);
@@ -158,7 +166,10 @@ impl EventQueue {
                 None => std::mem::take(&mut state.lost),
             };
             let next = match lost {
-                0 => state.records.pop_front().map(|(_, record)| record),
+                0 => state.records.pop_front().map(|(_, record)| {
+                    state.bytes -= record.held_bytes();
+                    record
+                }),
                 count => Some(Record::new(Event::Lost { count })),
             };
             if let Some(record) = next {
@@ -202,9 +213,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::OPENRTMP_EVENT_LOST;
 
     fn number(record: &Record) -> (u32, u64) {
         (record.head().kind, record.head().number)
+    }
+
+    #[test]
+    fn long_events_fill_it_before_they_are_many() {
+        let queue = EventQueue::default();
+        let record = Record::new(Event::InternalError {
+            message: "x".repeat(QUEUE_BYTES / 5),
+        });
+        let fit = QUEUE_BYTES / record.held_bytes();
+        for _ in 0..fit + 2 {
+            queue.push(&record);
+        }
+        let next = || queue.next(Duration::ZERO).unwrap();
+        for _ in 0..fit {
+            assert_eq!(number(&next()), number(&record));
+        }
+        let lost = next();
+        assert_eq!(number(&lost), (OPENRTMP_EVENT_LOST, 2));
     }
 
     #[test]

@@ -86,14 +86,16 @@ impl<P: Platform> Assembly<P> {
         }
         let (events, event_inlet) = match builder.on_event {
             Some(callback) => {
+                let lost_item = |count| Event::Lost { count };
                 let (dispatcher, inlet) =
-                    Dispatcher::new(callback, Some(|count| Event::Lost { count }));
+                    Dispatcher::weighing(Event::held_bytes, callback, Some(lost_item));
                 (dispatcher, Some(inlet))
             }
             None => (Dispatcher::none(), None),
         };
         let (access, access_inlet) = match builder.on_access {
             Some(callback) => {
+                // Counted with the connections that ask.
                 let (dispatcher, inlet) = Dispatcher::new(callback, None);
                 (dispatcher, Some(inlet))
             }

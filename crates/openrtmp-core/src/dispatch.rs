@@ -16,11 +16,16 @@ use crate::threads::spawn_thread;
 /// Items that may wait for a slow callback; few enough in a model to meet the limit.
 const QUEUE: usize = if cfg!(loom) { 1 } else { 4096 };
 
+/// What they may keep alive together, bytes.
+const QUEUE_BYTES: usize = 4 << 20;
+
 /// Puts items before a callback. Never waits for it.
 pub(crate) struct Dispatcher<T>(Option<Arc<Queue<T>>>);
 
 struct Queue<T> {
     state: Mutex<QueueState<T>>,
+    /// What an item keeps alive that nothing else counts, bytes.
+    weigh: fn(&T) -> usize,
     arrived: Condvar,
     /// The thread that runs the callback.
     thread: OnceLock<ThreadId>,
@@ -29,6 +34,8 @@ struct Queue<T> {
 struct QueueState<T> {
     /// Each with how many were lost just before it.
     items: VecDeque<(u64, T)>,
+    /// What those weigh.
+    bytes: usize,
     /// Lost behind the last of them.
     lost: u64,
     closed: bool,
@@ -104,13 +111,24 @@ impl<T: Send + 'static> Dispatcher<T> {
         Dispatcher(None)
     }
 
+    /// For items that weigh nothing.
     pub(crate) fn new(
         callback: Box<dyn FnMut(T) + Send>,
         lost_item: Option<fn(u64) -> T>,
     ) -> (Dispatcher<T>, Inlet<T>) {
+        Dispatcher::weighing(|_| 0, callback, lost_item)
+    }
+
+    pub(crate) fn weighing(
+        weigh: fn(&T) -> usize,
+        callback: Box<dyn FnMut(T) + Send>,
+        lost_item: Option<fn(u64) -> T>,
+    ) -> (Dispatcher<T>, Inlet<T>) {
         let queue = Arc::new(Queue {
+            weigh,
             state: Mutex::new(QueueState {
                 items: VecDeque::new(),
+                bytes: 0,
                 lost: 0,
                 closed: false,
             }),
@@ -134,9 +152,12 @@ impl<T: Send + 'static> Dispatcher<T> {
     /// A full queue loses the item, and counts it.
     pub(crate) fn send(&self, item: T) {
         let Some(queue) = &self.0 else { return };
+        let weight = (queue.weigh)(&item);
         let mut state = queue.lock();
         // For want of memory an item is lost as for want of room.
-        let full = state.items.len() >= QUEUE || state.items.try_reserve(1).is_err();
+        let full = state.items.len() >= QUEUE
+            || state.bytes + weight > QUEUE_BYTES
+            || state.items.try_reserve(1).is_err();
         if state.closed || full {
             // Behind the end nothing is missing.
             state.lost += u64::from(!state.closed);
@@ -146,6 +167,7 @@ impl<T: Send + 'static> Dispatcher<T> {
             return;
         }
         let lost = std::mem::take(&mut state.lost);
+        state.bytes += weight;
         state.items.push_back((lost, item));
         if state.items.len() == 1 {
             queue.arrived.notify_one();
@@ -165,7 +187,7 @@ impl<T: Send + 'static> Dispatcher<T> {
         let Some(queue) = &self.0 else { return };
         let mut state = queue.lock();
         state.closed = true;
-        state.lost = 0;
+        (state.lost, state.bytes) = (0, 0);
         let dropped = std::mem::take(&mut state.items);
         drop(state);
         queue.arrived.notify_one();
@@ -247,7 +269,9 @@ impl<T: Send + 'static> Inlet<T> {
         {
             return Some(make(lost));
         }
-        state.items.pop_front().map(|(_, item)| item)
+        let (_, item) = state.items.pop_front()?;
+        state.bytes -= (self.queue.weigh)(&item);
+        Some(item)
     }
 
     fn deliver(&mut self, item: T) {
@@ -284,6 +308,26 @@ mod tests {
         let mut expected: Vec<u64> = (0..queue).collect();
         expected.extend([LOST + 5, queue + 5, LOST + 2, queue + 8]);
         assert_eq!(*seen.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn heavy_items_fill_it_before_they_are_many() {
+        let (dispatcher, mut inlet) = Dispatcher::weighing(
+            |item: &Option<usize>| item.unwrap_or_default(),
+            Box::new(|_| ()),
+            Some(|_| None),
+        );
+        for _ in 0..5 {
+            dispatcher.send(Some(QUEUE_BYTES / 4));
+        }
+        let delivered: Vec<_> = std::iter::from_fn(|| inlet.next()).collect();
+        assert_eq!(delivered.len(), 5);
+        assert_eq!(delivered[4], None, "one is missing");
+        dispatcher.send(Some(QUEUE_BYTES));
+        assert_eq!(inlet.next(), Some(Some(QUEUE_BYTES)), "there is room again");
+        dispatcher.send(Some(QUEUE_BYTES));
+        dispatcher.cut();
+        inlet.drain();
     }
 
     #[test]

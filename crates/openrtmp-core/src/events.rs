@@ -430,6 +430,48 @@ pub enum CloseReason {
     Internal,
 }
 
+/// What one track of [`Event::StreamTracks`] keeps alive, its texts included.
+const TRACK_BYTES: usize = size_of::<Track>() + 64;
+
+/// Texts of other servers and of systems are cut to some hundred characters.
+const TEXT_BYTES: usize = 512;
+
+impl Event {
+    /// What it keeps alive while it waits for the host, bytes: names that peers chose, as if
+    /// nobody else held them.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let held = match self {
+            Event::StreamTracks { name, tracks, .. } => {
+                name.held_bytes() + tracks.len() * TRACK_BYTES
+            }
+            Event::Access { target, user, .. } => {
+                target.held_bytes() + user.as_ref().map_or(0, String::len) + TEXT_BYTES
+            }
+            Event::RelayStarted { name, url, .. } | Event::RelayFailed { name, url, .. } => {
+                name.held_bytes() + url.len() + TEXT_BYTES
+            }
+            Event::StreamPublished { name, .. }
+            | Event::VideoStopped { name, .. }
+            | Event::VideoResumed { name, .. }
+            | Event::PublisherLost { name, .. }
+            | Event::StreamUnpublished { name, .. }
+            | Event::StreamEnded { name, .. }
+            | Event::SubscriberJoined { name, .. }
+            | Event::SubscriberLeft { name, .. }
+            | Event::SubscriberDropping { name, .. }
+            | Event::RelayEnded { name, .. }
+            | Event::RecordingLost { name, .. } => name.held_bytes(),
+            Event::RecordingStarted { name, .. }
+            | Event::RecordingFinished { name, .. }
+            | Event::RecordingFailed { name, .. } => name.held_bytes() + TEXT_BYTES,
+            Event::ConfigChanged { paths, .. } => paths.iter().map(String::len).sum(),
+            Event::UrlsChanged { urls, .. } => urls.iter().map(String::len).sum(),
+            _ => TEXT_BYTES,
+        };
+        size_of::<Event>() + held
+    }
+}
+
 impl CloseReason {
     /// One word for it: what the field `kind` of its JSON holds.
     pub fn kind(&self) -> &'static str {
