@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_queue_that_overflows_tells_how_many_are_missing_where_they_are() {
-        use crate::event::{OPENRTMP_EVENT_LOST, OPENRTMP_EVENT_WORKER_RESTARTED as RESTARTED};
+        use crate::event::OPENRTMP_EVENT_WORKER_RESTARTED as RESTARTED;
 
         let queue = EventQueue::default();
         let push = |numbers: std::ops::Range<usize>| {
