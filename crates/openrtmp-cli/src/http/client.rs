@@ -38,6 +38,9 @@ pub(crate) fn agent(options: &Options<'_>) -> Result<ureq::Agent, String> {
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
+        // A server may close a connection that waits for the next question at the very moment
+        // at which that is sent: each question has a connection of its own.
+        .max_idle_connections(0)
         .timeout_global(Some(options.timeout))
         .user_agent(concat!("openrtmp/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls);
