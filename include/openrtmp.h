@@ -1911,7 +1911,7 @@ int32_t openrtmp_server_drain(struct openrtmp_server *server,
 
 // Opens a queue of a server's events, for a host that fetches them: from the next start
 // on, and through all that follow. Several may be open, beside on_event. A queue that
-// falls 4,096 events behind loses some, and tells how many where they are missing
+// falls 4,096 events behind, or 4 MiB of them, loses some, and tells how many where they are missing
 // (OPENRTMP_EVENT_LOST). OPENRTMP_ERROR_STATE while the server is not stopped. Close it
 // with openrtmp_events_close(), before or after the server is freed.
 int32_t openrtmp_events_open(struct openrtmp_server *server,
