@@ -76,6 +76,10 @@ pub(crate) fn run(siege: &Siege, progress: impl Fn(&str)) -> io::Result<SiegeRes
         progress(&row.to_string());
         rows.push(row);
     }
+    if rows.is_empty() {
+        let what = format!("no kind of attack is named {}", siege.only);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
     Ok(SiegeResult {
         attackers: siege.attackers,
         seconds: siege.duration.as_secs_f64(),

@@ -16,10 +16,6 @@ use crate::sync::lock;
 /// eighth.
 const RESERVE: usize = 8;
 
-/// The part of the limit that is kept for frames of streams within their share: those who
-/// hold much may fill the rest faster than others give way.
-const KEPT_FOR_SMALL: usize = 32;
-
 /// Holders of less are not worth being asked to give way.
 const WORTH_ASKING: usize = 64 * 1024;
 
@@ -86,12 +82,6 @@ impl Budget {
     /// True once nothing more should be taken on.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.used() >= self.limit()
-    }
-
-    /// True if a holder with so much, counting what it asks for, gets no more.
-    pub(crate) fn refuses(&self, held: usize) -> bool {
-        let (used, limit) = (self.used(), self.limit());
-        used >= limit - limit / KEPT_FOR_SMALL && (used >= limit || held > self.share())
     }
 
     /// What is shared out: the limit less the reserve.
@@ -372,20 +362,6 @@ mod tests {
         assert_eq!(house.budget.share(), 10 * MIB);
         assert!(shares[0].is_to_give_way(10 * MIB + 1));
         assert!(!shares[0].is_to_give_way(10 * MIB));
-    }
-
-    #[test]
-    fn the_last_part_is_for_those_within_their_share() {
-        let mut house = House::new();
-        let _others = [(); 7].map(|()| house.connection(0, false));
-        let mut refuses = |used: usize, held: usize| {
-            house.all.set(used);
-            house.budget.refuses(held)
-        };
-        assert!(!refuses(77 * MIB, 11 * MIB));
-        assert!(refuses(78 * MIB, 11 * MIB));
-        assert!(!refuses(79 * MIB, 9 * MIB));
-        assert!(refuses(80 * MIB, 1));
     }
 
     #[test]

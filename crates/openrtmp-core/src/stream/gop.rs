@@ -149,12 +149,8 @@ impl GopCache {
         if room != self.charge.bytes() {
             self.charge.set(room);
         }
-        self.share.note(self.held_bytes(), true);
-    }
-
-    /// What it keeps alive, as if it were the only one.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.bytes + self.packets.len() * Packet::OVERHEAD + self.charge.bytes()
+        let packets = self.bytes + self.packets.len() * Packet::OVERHEAD;
+        self.share.note(packets + room, true);
     }
 
     /// Keeps the newest GOP alone.

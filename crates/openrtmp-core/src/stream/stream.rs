@@ -273,7 +273,7 @@ impl Stream {
             true => Some(Limit::HeaderBytes),
             false => self.tracks.take_overflow().then_some(Limit::Tracks),
         };
-        let admitted = !headers_full && self.admit(classified.class, payload.len(), budget);
+        let admitted = !headers_full && self.admit(classified.class, budget);
         let packet = admitted
             .then(|| Packet::new(kind, classified, timestamp, now, payload, budget))
             .flatten();
@@ -311,22 +311,21 @@ impl Stream {
 
     /// Counts a frame, and refuses it while memory is used up: from then to the
     /// next key frame that fits.
-    fn admit(&mut self, class: Class, length: usize, budget: &Budget) -> bool {
-        let is_refused = budget.refuses(self.gop.held_bytes() + length);
+    fn admit(&mut self, class: Class, budget: &Budget) -> bool {
         match class {
             Class::Key => {
                 self.stats.video_frames += 1;
                 self.stats.keyframes += 1;
-                self.starved = is_refused || self.audio_only;
+                self.starved = budget.is_exhausted() || self.audio_only;
             }
             Class::Inter => {
                 self.stats.video_frames += 1;
-                self.starved |= is_refused || self.audio_only;
+                self.starved |= budget.is_exhausted() || self.audio_only;
             }
             Class::Audio | Class::Data | Class::Prelude => {
                 self.stats.audio_frames += u64::from(class == Class::Audio);
                 let muted = self.audio_only && class == Class::Prelude;
-                let admitted = !is_refused && !muted;
+                let admitted = !budget.is_exhausted() && !muted;
                 self.refusing &= self.starved || !admitted;
                 return admitted;
             }
