@@ -1,5 +1,6 @@
 //! Streams in the forms that players take, without I/O: codec strings, MP4 (CMAF)
-//! headers, fragments and recordings, and the clock that their audio goes by.
+//! headers, fragments and recordings, the clock that their audio goes by, and streams cut into
+//! CMAF parts and segments.
 //!
 //! What an Enhanced RTMP publisher sends goes in, sequence headers and frames as
 //! [`openrtmp_protocol::media`] reads them; bytes for files and HTTP come out. No clock, no
@@ -13,5 +14,7 @@ pub mod codecs;
 mod dolby;
 mod keyframes;
 pub mod mp4;
+pub mod packager;
+mod placement;
 
 pub use keyframes::KeyframeIndex;

@@ -1,0 +1,762 @@
+//! The packager: the timeline of all tracks, and where it is cut.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::track::{Boundary, Held, STRETCH, Track};
+use super::{Event, Settings, Targets, plan};
+use crate::mp4::{Codec, Frame, TrackName};
+
+/// Where the timeline begins, in microseconds: above 0, so that tracks that lead by a little
+/// have times that are not below.
+const BASE: i64 = 10_000_000;
+/// A clock that moves by more at once has jumped, in microseconds.
+const JUMP: i64 = 1_000_000;
+/// A track may be so far behind another before it is said to have a gap, in microseconds.
+const LAG: i64 = 1_000_000;
+/// Frames are looked at for so long before the first of them is packaged, in microseconds,
+/// to know how long they are.
+const PROBE: i64 = 500_000;
+/// And for so long if there is no audio, or no video, yet.
+const WAIT: i64 = 1_000_000;
+/// A segment ends at a key frame that comes so much earlier than asked for.
+const EARLY: Duration = Duration::from_millis(100);
+/// Tracks that follow overlap the segments of the leading one by this at most; lengths are
+/// rounded to the nearest second, so that half of one is left for this and for key frames
+/// that are late.
+const OVERLAP: Duration = Duration::from_millis(200);
+/// No segment is shorter, so that every track has a frame in each.
+const LEAST_SEGMENT: Duration = Duration::from_millis(300);
+/// Frames are shown so much after they are decoded at most, in microseconds.
+const LONGEST_REORDER: i64 = 2_000_000;
+/// Frames that wait for another track: so many at most.
+const QUEUE_FRAMES: usize = 1024;
+/// And so many bytes.
+const QUEUE_BYTES: usize = 16 << 20;
+
+/// Cuts one stream; see the [module](super).
+#[derive(Debug)]
+pub struct Packager<D> {
+    settings: Settings,
+    /// The leading one is first, once it runs.
+    tracks: Vec<Track<D>>,
+    /// Frames from before it runs.
+    early: VecDeque<(Held<D>, i64)>,
+    early_bytes: usize,
+    is_running: bool,
+    has_ended: bool,
+    part: Duration,
+    /// Seconds, once it is decided.
+    target: Option<u32>,
+    /// Of the segment of the leading track that is open.
+    msn: u64,
+    discontinuities: u64,
+    /// From the publisher's time to the timeline's, in microseconds.
+    offset: i64,
+    /// Wall time in milliseconds, and the time on the timeline in microseconds that it was.
+    anchor: (i64, i64),
+    /// The publisher's clock jumped: the next key frame begins a discontinuity.
+    has_jumped: bool,
+    /// A track's coding changed; the same.
+    has_changed: bool,
+    /// A gap was listed for want of frames: time is counted on from its end.
+    is_stalled: bool,
+    /// The last key frame's time on the timeline, and how far behind the one before it was.
+    last_key: Option<(i64, Duration)>,
+}
+
+impl<D: AsRef<[u8]>> Packager<D> {
+    /// A packager of one stream.
+    pub fn new(settings: Settings) -> Packager<D> {
+        let settings = settings.within_range();
+        Packager {
+            part: settings.part_target,
+            msn: settings.first_msn,
+            settings,
+            tracks: Vec::new(),
+            early: VecDeque::new(),
+            early_bytes: 0,
+            is_running: false,
+            has_ended: false,
+            target: None,
+            discontinuities: 0,
+            offset: 0,
+            anchor: (0, BASE),
+            has_jumped: false,
+            has_changed: false,
+            is_stalled: false,
+            last_key: None,
+        }
+    }
+
+    /// A track's sequence header. Another one than before is in force from the next key frame
+    /// of the leading track on.
+    pub fn configure(&mut self, track: TrackName, codec: Codec, config: &[u8]) {
+        let place = self.track(track, codec);
+        let state = &mut self.tracks[place];
+        if (state.codec, state.config.as_slice()) != (codec, config) {
+            (state.codec, state.config) = (codec, config.to_vec());
+            (state.is_changed, state.is_unsupported) = (true, false);
+        }
+    }
+
+    /// The next frame, which came at this wall time, in milliseconds since 1970; what it
+    /// leads to is added to `out`. Empty frames, which mean silence, are left out.
+    pub fn push(&mut self, frame: Frame<D>, wall: i64, out: &mut Vec<Event>) {
+        if frame.data.as_ref().is_empty() || self.has_ended {
+            return;
+        }
+        let place = self.track(frame.track, frame.codec);
+        if self.tracks[place].codec != frame.codec {
+            self.configure(frame.track, frame.codec, &[]);
+        }
+        let Some(held) = self.tracks[place].with_prelude(frame) else {
+            return;
+        };
+        match self.is_running {
+            true => self.take(held, wall, out),
+            false => self.probe(held, wall, out),
+        }
+    }
+
+    /// No frame of any track came for the length of a part: one is listed as missing, so
+    /// that players see that the stream goes on.
+    pub fn stall(&mut self, out: &mut Vec<Event>) {
+        if !self.is_running || self.has_ended {
+            return;
+        }
+        self.lead_to(None, out);
+        for track in 1..self.tracks.len() {
+            self.follow(track, out);
+        }
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let missing = i64::try_from(self.part.as_micros()).unwrap_or(0);
+        let to = open.tick_from(open.micros(open.end).saturating_add(missing));
+        self.lead_to(Some(to), out);
+        for track in 1..self.tracks.len() {
+            self.follow_all(track, out);
+        }
+        self.is_stalled = true;
+    }
+
+    /// The publisher ended and another, or the same again, goes on with the stream: behind a
+    /// discontinuity, under sequence numbers that go on.
+    pub fn restart(&mut self, out: &mut Vec<Event>) {
+        if !self.is_running {
+            self.early.clear();
+            self.early_bytes = 0;
+            return;
+        }
+        self.lead_to(None, out);
+        self.has_jumped = true;
+        for track in 1..self.tracks.len() {
+            self.follow_and_forget(track, out);
+            self.tracks[track].is_held = true;
+        }
+    }
+
+    /// Nothing more comes.
+    pub fn end(&mut self, out: &mut Vec<Event>) {
+        if self.has_ended {
+            return;
+        }
+        if !self.is_running {
+            self.start(out);
+        }
+        self.has_ended = true;
+        if self.is_running {
+            self.lead_to(None, out);
+            self.freeze(out);
+            for track in 1..self.tracks.len() {
+                self.follow_to_the_last(track, out);
+            }
+            self.tracks[0].close(out);
+            for track in 1..self.tracks.len() {
+                self.tracks[track].settle(None, self.part, out);
+                if self.missing(track) > STRETCH.as_micros() as i64 {
+                    self.follow_all(track, out);
+                }
+                self.tracks[track].close(out);
+            }
+        }
+        out.push(Event::End);
+    }
+
+    /// Bytes of frames that are in no part yet.
+    pub fn held_bytes(&self) -> usize {
+        self.early_bytes + self.tracks.iter().map(Track::held_bytes).sum::<usize>()
+    }
+
+    fn track(&mut self, name: TrackName, codec: Codec) -> usize {
+        let place = self.tracks.iter().position(|track| track.name == name);
+        place.unwrap_or_else(|| {
+            self.tracks.push(Track::new(name, codec));
+            self.tracks.len() - 1
+        })
+    }
+}
+
+/// Before the first part.
+impl<D: AsRef<[u8]>> Packager<D> {
+    fn probe(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
+        self.early_bytes += held.bytes();
+        self.early.push_back((held, wall));
+        let is_video = |held: &Held<D>| matches!(held.frame.track, TrackName::Video(_));
+        // A clock that jumps now begins anew.
+        if let [.., (before, _), (last, _)] = self.early.make_contiguous()
+            && last.frame.dts.abs_diff(before.frame.dts) > 2 * JUMP.unsigned_abs()
+        {
+            self.forget_early(self.early.len() - 1);
+        }
+        let key = self
+            .early
+            .iter()
+            .position(|(held, _)| is_video(held) && held.is_key());
+        let has_video = self
+            .tracks
+            .iter()
+            .any(|track| matches!(track.name, TrackName::Video(_)));
+        let has_audio = self.early.iter().any(|(held, _)| !is_video(held));
+        let (Some((last, _)), Some((first, _))) =
+            (self.early.back(), self.early.get(key.unwrap_or(0)))
+        else {
+            return;
+        };
+        let seen = last.frame.dts.saturating_sub(first.frame.dts);
+        let is_full = self.early.len() >= QUEUE_FRAMES || self.early_bytes >= QUEUE_BYTES;
+        if has_video && key.is_none() {
+            // What is before the first key frame is of no use but for a little audio.
+            let is_old = |held: &Held<D>| last.frame.dts.saturating_sub(held.frame.dts) > WAIT;
+            let old = self
+                .early
+                .iter()
+                .take_while(|(held, _)| is_old(held))
+                .count();
+            self.forget_early(old.max(if is_full { self.early.len() / 2 } else { 0 }));
+        } else if is_full || seen >= WAIT || (seen >= PROBE && key.is_some() && has_audio) {
+            self.start(out);
+        }
+    }
+
+    fn forget_early(&mut self, count: usize) {
+        let forgotten = self.early.drain(..count);
+        self.early_bytes -= forgotten.map(|(held, _)| held.bytes()).sum::<usize>();
+    }
+
+    /// Decides the part target, and packages what came.
+    fn start(&mut self, out: &mut Vec<Event>) {
+        self.tracks.sort_by_key(|track| track.name);
+        let mut lengths = Vec::new();
+        let mut has_video = false;
+        for place in 0..self.tracks.len() {
+            let name = self.tracks[place].name;
+            let is_video = matches!(name, TrackName::Video(_));
+            let frames = self.early.iter().map(|(held, _)| held);
+            let mut frames = frames.filter(|held| held.frame.track == name);
+            let Some(first) = frames.find(|held| held.is_key()) else {
+                continue;
+            };
+            let state = &mut self.tracks[place];
+            if is_video && has_video {
+                state.refuse(out);
+                continue;
+            }
+            state.redescribe(first.frame.data.as_ref(), out);
+            has_video |= is_video && state.next.is_some();
+            let Some(description) = &state.next else {
+                continue;
+            };
+            let samples = description.samples_of_frame(first.frame.data.as_ref());
+            let rest: Vec<i64> = frames.map(|held| held.frame.dts).collect();
+            let mean = rest.last().map_or(0, |last| {
+                last.saturating_sub(first.frame.dts).max(0) as u64 / rest.len() as u64
+            });
+            lengths.push(match samples {
+                Some(samples) if !is_video => {
+                    u64::from(samples) * 1_000_000 / u64::from(description.timescale().max(1))
+                }
+                _ => mean,
+            });
+        }
+        // Those that can begin come first; a video track leads.
+        self.tracks
+            .sort_by_key(|track| (track.next.is_none(), track.name));
+        let Some(leader) = self.tracks.first().filter(|track| track.next.is_some()) else {
+            return self.forget_early(self.early.len());
+        };
+        let name = leader.name;
+        lengths.retain(|length| *length > 0);
+        self.part = plan::part_target(self.settings.part_target, &lengths);
+        let is_first = |held: &Held<D>| held.frame.track == name && held.is_key();
+        let Some((first, wall)) = self.early.iter().find(|(held, _)| is_first(held)) else {
+            return;
+        };
+        let reorder = reorder(first);
+        self.offset = BASE.saturating_sub(first.frame.dts).saturating_sub(reorder);
+        self.anchor = (*wall, BASE);
+        let boundary = Boundary {
+            time: BASE,
+            wall: *wall,
+            msn: self.msn,
+            is_discontinuity: false,
+            discontinuities: 0,
+            offset: self.offset,
+        };
+        let start = first.frame.dts;
+        for track in &mut self.tracks {
+            track.begin(boundary, out);
+            track.offset = self.offset;
+        }
+        self.tracks[0].set_reorder(reorder);
+        self.is_running = true;
+        self.early_bytes = 0;
+        for (held, wall) in std::mem::take(&mut self.early) {
+            if held.frame.track != name || held.frame.dts >= start {
+                self.take(held, wall, out);
+            }
+        }
+    }
+}
+
+/// From decoding to presentation of the frame, in microseconds, as far as it is credible.
+fn reorder<D>(held: &Held<D>) -> i64 {
+    let offset = held.frame.pts.saturating_sub(held.frame.dts);
+    match held.frame.track {
+        TrackName::Video(_) if (0..=LONGEST_REORDER).contains(&offset) => offset,
+        _ => 0,
+    }
+}
+
+/// The leading track.
+impl<D: AsRef<[u8]>> Packager<D> {
+    fn take(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
+        let place = self.track(held.frame.track, held.frame.codec);
+        if self.tracks[place].is_changed && held.is_key() {
+            self.change(place, held.frame.data.as_ref(), out);
+        }
+        let track = &mut self.tracks[place];
+        let is_unusable = track.is_changed || track.is_unsupported || track.open.is_none();
+        if place == 0 {
+            if !is_unusable {
+                self.lead(held, wall, out);
+                self.is_stalled = false;
+            }
+            for track in 1..self.tracks.len() {
+                self.follow(track, out);
+                self.catch_up(track, out);
+            }
+        } else if !is_unusable {
+            track.queue.push_back(held);
+            while track.queue.len() > QUEUE_FRAMES || track.queue_bytes() > QUEUE_BYTES {
+                track.queue.pop_front();
+            }
+            self.wait_no_longer(place, out);
+            self.follow(place, out);
+        }
+    }
+
+    /// A track has another configuration from this frame on.
+    fn change(&mut self, place: usize, frame: &[u8], out: &mut Vec<Event>) {
+        let is_video = matches!(self.tracks[place].name, TrackName::Video(_));
+        if place > 0 && is_video {
+            // A second picture, or one that came to what its sound cuts.
+            self.tracks[place].refuse(out);
+            return;
+        }
+        let has_begun = self.tracks[place].open.is_some();
+        if has_begun && place > 0 {
+            self.follow_and_forget(place, out);
+        }
+        let track = &mut self.tracks[place];
+        if track.redescribe(frame, out) && has_begun {
+            track.is_held = place > 0;
+            self.has_changed = true;
+        }
+    }
+
+    fn lead(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
+        let dts = held.frame.dts;
+        let track = &mut self.tracks[0];
+        let moved = track.last.map_or(0, |last| dts.saturating_sub(last));
+        self.has_jumped |= moved.saturating_abs() > JUMP;
+        if self.has_jumped || self.has_changed {
+            track.last = Some(dts);
+            if held.is_key() {
+                self.discontinue(held, wall, out);
+            }
+            return;
+        }
+        self.count_on_from_gap(&held);
+        let track = &mut self.tracks[0];
+        let is_key = held.is_key();
+        let Some(pending) = track.place(held) else {
+            return;
+        };
+        self.lead_to(Some(pending.place), out);
+        if is_key {
+            self.reach_key(out);
+        }
+        self.tracks[0].await_end(pending);
+    }
+
+    /// Moves time so that this frame is not before the end of a gap that was listed already.
+    fn count_on_from_gap(&mut self, held: &Held<D>) {
+        let time = self.tracks[0].frame_time(held);
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let end = open.micros(open.end);
+        if !open.has_pending() && time < end {
+            let by = end - time;
+            self.offset = self.offset.saturating_add(by);
+            for track in &mut self.tracks {
+                track.offset = track.offset.saturating_add(by);
+            }
+        }
+    }
+
+    /// The next frame can begin a segment.
+    fn reach_key(&mut self, out: &mut Vec<Event>) {
+        let track = &self.tracks[0];
+        let Some(open) = &track.open else { return };
+        let (now, elapsed) = (open.micros(open.end), open.elapsed());
+        let since = self.last_key.map_or(Duration::ZERO, |(last, _)| {
+            Duration::from_micros(now.saturating_sub(last).max(0) as u64)
+        });
+        self.last_key = Some((now, since));
+        let is_due = match track.name {
+            TrackName::Video(_) => elapsed + EARLY >= self.settings.segment,
+            TrackName::Audio(_) => elapsed + since > self.settings.segment,
+        };
+        let is_last = elapsed >= LEAST_SEGMENT && elapsed + since > self.longest();
+        if is_due || is_last {
+            self.cut(None, out);
+        }
+    }
+
+    /// Time, or coding, does not go on, and this is the first frame of what comes.
+    fn discontinue(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
+        let reorder = reorder(&held);
+        if self.has_jumped {
+            self.lead_to(None, out);
+            self.fill_segment(out);
+            let Some(open) = &self.tracks[0].open else {
+                return;
+            };
+            let end = open.micros(open.end);
+            self.offset = end.saturating_sub(held.frame.dts).saturating_sub(reorder);
+            self.anchor = (wall, end);
+        } else {
+            self.tracks[0].set_reorder(reorder);
+            let time = self.tracks[0].frame_time(&held);
+            let Some(open) = &self.tracks[0].open else {
+                return;
+            };
+            let to = open.tick_from(time);
+            self.lead_to(Some(to), out);
+            self.fill_segment(out);
+            self.count_on_from_gap(&held);
+        }
+        (self.has_jumped, self.has_changed) = (false, false);
+        self.discontinuities += 1;
+        self.last_key = None;
+        self.cut(Some(self.offset), out);
+        // Those that waited for it go on from here.
+        for track in 1..self.tracks.len() {
+            if self.tracks[track].is_held {
+                self.follow_all(track, out);
+            }
+        }
+        self.tracks[0].set_reorder(reorder);
+        if let Some(pending) = self.tracks[0].place(held) {
+            self.tracks[0].await_end(pending);
+        }
+    }
+
+    /// A segment that is to end now and is too short gets a gap.
+    fn fill_segment(&mut self, out: &mut Vec<Event>) {
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let least = open.tick_after(LEAST_SEGMENT);
+        self.lead_to(Some(least), out);
+    }
+
+    /// The leading track is complete up to this tick, where its next frame begins; segments
+    /// that would be too long end before.
+    fn lead_to(&mut self, to: Option<u64>, out: &mut Vec<Event>) {
+        let part = self.part;
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        if let Some(lasts) = open.lasts_until(to, part) {
+            let elapsed = open.elapsed();
+            let is_too_long = elapsed > Duration::ZERO && elapsed + lasts > self.longest();
+            if is_too_long {
+                self.cut(None, out);
+                out.push(Event::LongGop { msn: self.msn });
+            }
+        }
+        self.tracks[0].settle(to, part, out);
+        let Some(to) = to else { return };
+        while let Some(step) = self.tracks[0].gap_step(to, part) {
+            self.tracks[0].close_part(out);
+            let elapsed = self.tracks[0].open.as_ref().map(|open| open.elapsed());
+            if elapsed.is_some_and(|elapsed| elapsed + step > self.longest()) {
+                self.cut(None, out);
+            }
+            self.tracks[0].gap(to, part, out);
+        }
+    }
+
+    /// No segment is to be longer.
+    fn longest(&self) -> Duration {
+        const HALF: Duration = Duration::from_millis(500);
+        let promised = |target: u32| Duration::from_secs(u64::from(target)) + HALF - OVERLAP;
+        self.target.map_or(self.settings.longest_segment, promised)
+    }
+
+    /// Decides the target duration, if that is not done: the segment that is open ends here.
+    fn freeze(&mut self, out: &mut Vec<Event>) {
+        let Some(open) = self.tracks[0]
+            .open
+            .as_ref()
+            .filter(|_| self.target.is_none())
+        else {
+            return;
+        };
+        let segment = plan::target_duration(self.settings.segment, open.elapsed());
+        self.target = Some(segment);
+        out.push(Event::Targets(Targets {
+            part: self.part,
+            part_hold_back: plan::part_hold_back(self.settings.part_hold_back, self.part),
+            segment,
+        }));
+    }
+
+    /// A segment ends here, and the next begins: in the leading track, and in the others at
+    /// their next frame. With an offset it begins with a discontinuity.
+    fn cut(&mut self, discontinuity: Option<i64>, out: &mut Vec<Event>) {
+        self.freeze(out);
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let time = open.micros(open.end);
+        self.msn += 1;
+        let (wall, since) = self.anchor;
+        let boundary = Boundary {
+            time,
+            wall: wall.saturating_add(time.saturating_sub(since) / 1000),
+            msn: self.msn,
+            is_discontinuity: discontinuity.is_some(),
+            discontinuities: self.discontinuities,
+            offset: self.offset,
+        };
+        for (place, track) in self.tracks.iter_mut().enumerate() {
+            if place > 0 && track.open.is_some() {
+                track.boundaries.push_back(boundary);
+            } else {
+                track.begin(boundary, out);
+                track.offset = self.offset;
+            }
+        }
+    }
+}
+
+/// The tracks that follow.
+impl<D: AsRef<[u8]>> Packager<D> {
+    /// Packages what the leading track came as far as.
+    fn follow(&mut self, place: usize, out: &mut Vec<Event>) {
+        while !self.is_stalled && !self.tracks[place].is_held {
+            let reached = self.tracks[0]
+                .open
+                .as_ref()
+                .map_or(BASE, |open| open.reached());
+            let Some((time, _)) = self.next_time(place) else {
+                return;
+            };
+            if time > reached {
+                return;
+            }
+            self.follow_next(place, out);
+        }
+    }
+
+    /// The time on the timeline of the first frame that waits, and whether its clock has
+    /// jumped: then it goes by the leading track's present offset.
+    fn next_time(&mut self, place: usize) -> Option<(i64, bool)> {
+        let track = &mut self.tracks[place];
+        let next = track.queue.front()?;
+        let moved = track
+            .last
+            .map_or(0, |last| next.frame.dts.saturating_sub(last));
+        let has_jumped = moved.saturating_abs() > JUMP;
+        if has_jumped {
+            track.offset = self.offset;
+        }
+        Some((track.frame_time(track.queue.front()?), has_jumped))
+    }
+
+    /// Packages what the leading track came as far as; what is further is not to come.
+    fn follow_and_forget(&mut self, place: usize, out: &mut Vec<Event>) {
+        self.follow(place, out);
+        self.tracks[place].queue.clear();
+    }
+
+    /// Packages what waits, though the leading track does not come so far, as long as it
+    /// fits into the segment.
+    fn follow_to_the_last(&mut self, place: usize, out: &mut Vec<Event>) {
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let most = open.tick_after(self.longest().saturating_sub(OVERLAP));
+        let most = open.micros(most.max(open.end));
+        self.tracks[place].is_held = false;
+        // What jumped has nothing to go by.
+        while let Some((time, false)) = self.next_time(place)
+            && time < most
+        {
+            self.follow_next(place, out);
+        }
+        self.tracks[place].queue.clear();
+    }
+
+    fn follow_next(&mut self, place: usize, out: &mut Vec<Event>) {
+        let Some((time, _)) = self.next_time(place) else {
+            return;
+        };
+        let track = &mut self.tracks[place];
+        let Some(held) = track.queue.pop_front() else {
+            return;
+        };
+        let Some(open) = &track.open else { return };
+        let is_late = match open.has_pending() {
+            true => time.saturating_add(STRETCH.as_micros() as i64) < open.reached(),
+            false => open.tick_from(time) < open.end,
+        };
+        let due = track
+            .boundaries
+            .iter()
+            .rev()
+            .find(|boundary| boundary.is_discontinuity && boundary.time <= time);
+        // The end of what the leading track left behind it already.
+        let is_of_old = due.is_some_and(|boundary| boundary.offset != track.offset);
+        if is_late || is_of_old {
+            track.last = Some(held.frame.dts);
+            return;
+        }
+        if let Some(boundary) = due.filter(|_| track.next.is_some()) {
+            // Its ticks are others from there on.
+            let to = open.tick_from(boundary.time).max(open.whole_end());
+            self.follow_to(place, to, out);
+        }
+        let track = &mut self.tracks[place];
+        if let Some(pending) = track.place(held) {
+            self.follow_to(place, pending.place, out);
+            self.tracks[place].await_end(pending);
+        }
+    }
+
+    /// The track is complete up to this tick, where its next frame begins.
+    fn follow_to(&mut self, place: usize, to: u64, out: &mut Vec<Event>) {
+        let part = self.part;
+        let track = &mut self.tracks[place];
+        track.settle(Some(to), part, out);
+        track.begin_at(to);
+        while let Some(open) = &track.open {
+            let boundary = track.boundaries.front();
+            let boundary = boundary.map(|boundary| open.tick_from(boundary.time));
+            if boundary.is_some_and(|boundary| boundary <= open.end) {
+                let is_of_others = track.next.is_some();
+                if let Some(boundary) = track.boundaries.pop_front() {
+                    track.begin(boundary, out);
+                }
+                if is_of_others && track.next.is_none() {
+                    return;
+                }
+                track.begin_at(to);
+            } else if open.end < to {
+                track.gap(boundary.map_or(to, |boundary| boundary.min(to)), part, out);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The track is complete as far as the leading one is.
+    fn follow_all(&mut self, place: usize, out: &mut Vec<Event>) {
+        self.tracks[place].settle(None, self.part, out);
+        let Some(end) = self.tracks[0]
+            .open
+            .as_ref()
+            .map(|open| open.micros(open.end))
+        else {
+            return;
+        };
+        self.follow_until(place, end, out);
+    }
+
+    /// The track is complete up to this time, in microseconds, nothing being there.
+    fn follow_until(&mut self, place: usize, time: i64, out: &mut Vec<Event>) {
+        // Once more if its ticks became others on the way.
+        for _ in 0..=self.tracks[place].boundaries.len() {
+            let Some(open) = &self.tracks[place].open else {
+                return;
+            };
+            let to = open.tick_from(time).max(open.whole_end());
+            self.follow_to(place, to, out);
+        }
+    }
+
+    /// How far a track is behind the leading one, in microseconds.
+    fn missing(&self, place: usize) -> i64 {
+        let reached = self.tracks[0]
+            .open
+            .as_ref()
+            .map_or(BASE, |open| open.reached());
+        let end = self.tracks[place]
+            .open
+            .as_ref()
+            .map(|open| open.micros(open.whole_end()));
+        end.map_or(0, |end| reached.saturating_sub(end))
+    }
+
+    /// A track that is too far behind the leading one has a gap.
+    fn catch_up(&mut self, place: usize, out: &mut Vec<Event>) {
+        let missing = self.missing(place).saturating_sub(LAG);
+        if missing >= self.part.as_micros() as i64 {
+            let reached = self.tracks[0]
+                .open
+                .as_ref()
+                .map_or(BASE, |open| open.reached());
+            self.follow_until(place, reached - LAG, out);
+        }
+    }
+
+    /// A leading track that is too far behind another has a gap.
+    fn wait_no_longer(&mut self, place: usize, out: &mut Vec<Event>) {
+        if self.tracks[place].is_held {
+            return;
+        }
+        let Some((_, false)) = self.next_time(place) else {
+            return;
+        };
+        let track = &self.tracks[place];
+        let Some(newest) = track.queue.back() else {
+            return;
+        };
+        let time = track.frame_time(newest);
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let end = open.micros(open.whole_end());
+        let ahead = time.saturating_sub(end).saturating_sub(LAG);
+        if (self.part.as_micros() as i64..=LAG).contains(&ahead) {
+            let to = open.tick_from(time - LAG);
+            self.lead_to(Some(to), out);
+            self.is_stalled = false;
+        }
+    }
+}
