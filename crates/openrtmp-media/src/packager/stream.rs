@@ -55,9 +55,10 @@ pub struct Packager<D> {
     offset: i64,
     /// Wall time in milliseconds, and the time on the timeline in microseconds that it was.
     anchor: (i64, i64),
-    /// The publisher's clock jumped: the next key frame begins a discontinuity.
+    /// The publisher is another: its clock has nothing to do with the one before.
     has_jumped: bool,
-    /// A track's coding changed; the same.
+    /// A clock jumped, or a track's coding changed: the next key frame begins a
+    /// discontinuity.
     has_changed: bool,
     /// A gap was listed for want of frames: time is counted on from its end.
     is_stalled: bool,
@@ -380,11 +381,14 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let dts = held.frame.dts;
         let track = &mut self.tracks[0];
         let moved = track.last.map_or(0, |last| dts.saturating_sub(last));
-        self.has_jumped |= moved.saturating_abs() > JUMP;
-        if self.has_jumped || self.has_changed {
-            track.last = Some(dts);
-            if held.is_key() {
-                self.discontinue(held, wall, out);
+        if std::mem::take(&mut self.has_jumped) || moved.saturating_abs() > JUMP {
+            self.rebase(&held, wall, out);
+        }
+        if self.has_changed {
+            self.tracks[0].last = Some(dts);
+            match held.is_key() {
+                true => self.discontinue(held, out),
+                false => self.wait_for_key(&held, out),
             }
             return;
         }
@@ -436,30 +440,51 @@ impl<D: AsRef<[u8]>> Packager<D> {
         }
     }
 
-    /// Time, or coding, does not go on, and this is the first frame of what comes.
-    fn discontinue(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
-        let reorder = reorder(&held);
-        if self.has_jumped {
-            self.lead_to(None, out);
-            self.fill_segment(out);
-            let Some(open) = &self.tracks[0].open else {
-                return;
-            };
-            let end = open.micros(open.end);
-            self.offset = end.saturating_sub(held.frame.dts).saturating_sub(reorder);
-            self.anchor = (wall, end);
-        } else {
-            self.tracks[0].set_reorder(reorder);
-            let time = self.tracks[0].frame_time(&held);
-            let Some(open) = &self.tracks[0].open else {
-                return;
-            };
-            let to = open.tick_from(time);
+    /// The publisher's clock is another from this frame on: it goes on where the one before
+    /// ended.
+    fn rebase(&mut self, held: &Held<D>, wall: i64, out: &mut Vec<Event>) {
+        self.lead_to(None, out);
+        let time = match held.is_key() {
+            true => held.frame.dts.saturating_add(reorder(held)),
+            false => self.tracks[0]
+                .frame_time(held)
+                .saturating_sub(self.tracks[0].offset),
+        };
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let end = open.micros(open.end);
+        self.offset = end.saturating_sub(time);
+        self.tracks[0].offset = self.offset;
+        self.anchor = (wall, end);
+        self.has_changed = true;
+    }
+
+    /// A frame that nothing can be done with before a key frame came: there is a gap.
+    fn wait_for_key(&mut self, held: &Held<D>, out: &mut Vec<Event>) {
+        let time = self.tracks[0].frame_time(held);
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let (to, end) = (open.tick_from(time), open.micros(open.whole_end()));
+        if time.saturating_sub(end) >= self.part.as_micros() as i64 {
             self.lead_to(Some(to), out);
-            self.fill_segment(out);
-            self.count_on_from_gap(&held);
         }
-        (self.has_jumped, self.has_changed) = (false, false);
+    }
+
+    /// Time, or coding, does not go on, and this is the first frame of what comes.
+    fn discontinue(&mut self, held: Held<D>, out: &mut Vec<Event>) {
+        let reorder = reorder(&held);
+        self.tracks[0].set_reorder(reorder);
+        let time = self.tracks[0].frame_time(&held);
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let to = open.tick_from(time);
+        self.lead_to(Some(to), out);
+        self.fill_segment(out);
+        self.count_on_from_gap(&held);
+        self.has_changed = false;
         self.discontinuities += 1;
         self.last_key = None;
         self.cut(Some(self.offset), out);
