@@ -94,6 +94,21 @@ fn look(
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
+    #[test]
+    fn any_text_is_read_or_refused(
+        query in "(_HLS_(msn|part|skip)=[0-9YESv2+%.-]{0,22}&?|.{0,9}){0,4}",
+        list in "#EXTM3U\n((#EXT-X-(PART|SKIP|MAP|SERVER-CONTROL|PART-INF|PRELOAD-HINT):|#EXTINF:|[A-Z]{1,6}=|\"|,|[0-9.]{1,4}|\n){0,30})",
+    ) {
+        if let Ok(directives) = Directives::parse(&query) {
+            prop_assert!(directives.msn.is_some() || directives.part.is_none());
+        }
+        if let Ok(listed) = Listed::parse(&list) {
+            let _ = listed.merged(&listed);
+            Checker::new(None).delta(&list);
+            Checker::new(None).full(&list);
+        }
+    }
+
     /// `PROPTEST_CASES` says how many; the default is 256.
     #[test]
     fn rules_hold_for_any_stream_and_deltas_add_up(timeline in timelines::timeline()) {

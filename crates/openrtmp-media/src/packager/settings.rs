@@ -28,6 +28,9 @@ pub struct Settings {
     /// The first segment ends here at the latest, key frame or not; so no target duration is
     /// longer. Not below `segment`, 60 s at most.
     pub longest_segment: Duration,
+    /// No part has more bytes: a frame that has no room is left out, and pictures go on at
+    /// the next key frame. Above 0.
+    pub part_bytes: usize,
     /// Media sequence number of the first segment, above 0.
     pub first_msn: u64,
     /// So long a track's list is, at least, once the stream lasted that long.
@@ -55,6 +58,7 @@ impl Settings {
             part_hold_back: Duration::from_millis(part_hold_back),
             segment: Duration::from_secs(2),
             longest_segment: Duration::from_secs(12),
+            part_bytes: 8 << 20,
             first_msn: 1,
             window: Duration::from_secs(30),
             window_segments: 2000,

@@ -7,6 +7,8 @@ use super::track::{Boundary, Held, STRETCH, Track};
 use super::{Event, Settings, Targets, plan};
 use crate::mp4::{Codec, Frame, TrackName};
 
+/// Times of frames are within this, in microseconds: far from where sums overflow.
+const FARTHEST: i64 = 1 << 58;
 /// Where the timeline begins, in microseconds: above 0, so that tracks that lead by a little
 /// have times that are not below.
 const BASE: i64 = 10_000_000;
@@ -32,7 +34,13 @@ const LONGEST_REORDER: i64 = 2_000_000;
 /// Frames that wait for another track: so many at most.
 const QUEUE_FRAMES: usize = 1024;
 /// And so many bytes.
-const QUEUE_BYTES: usize = 16 << 20;
+const QUEUE_BYTES: usize = 4 << 20;
+/// Frames that wait for the first part: so many bytes at most.
+const EARLY_BYTES: usize = 16 << 20;
+/// Frames in a part, at most.
+const PART_FRAMES: usize = 4096;
+/// Tracks of a stream, at most; what is of others is left out.
+const TRACKS: usize = 16;
 
 /// Cuts one stream; see the [module](super).
 #[derive(Debug)]
@@ -93,7 +101,9 @@ impl<D: AsRef<[u8]>> Packager<D> {
     /// A track's sequence header. Another one than before is in force from the next key frame
     /// of the leading track on.
     pub fn configure(&mut self, track: TrackName, codec: Codec, config: &[u8]) {
-        let place = self.track(track, codec);
+        let Some(place) = self.track(track, codec) else {
+            return;
+        };
         let state = &mut self.tracks[place];
         if (state.codec, state.config.as_slice()) != (codec, config) {
             (state.codec, state.config) = (codec, config.to_vec());
@@ -103,11 +113,15 @@ impl<D: AsRef<[u8]>> Packager<D> {
 
     /// The next frame, which came at this wall time, in milliseconds since 1970; what it
     /// leads to is added to `out`. Empty frames, which mean silence, are left out.
-    pub fn push(&mut self, frame: Frame<D>, wall: i64, out: &mut Vec<Event>) {
+    pub fn push(&mut self, mut frame: Frame<D>, wall: i64, out: &mut Vec<Event>) {
         if frame.data.as_ref().is_empty() || self.has_ended {
             return;
         }
-        let place = self.track(frame.track, frame.codec);
+        frame.dts = frame.dts.clamp(-FARTHEST, FARTHEST);
+        frame.pts = frame.pts.clamp(-FARTHEST, FARTHEST);
+        let Some(place) = self.track(frame.track, frame.codec) else {
+            return;
+        };
         if self.tracks[place].codec != frame.codec {
             self.configure(frame.track, frame.codec, &[]);
         }
@@ -190,12 +204,14 @@ impl<D: AsRef<[u8]>> Packager<D> {
         self.early_bytes + self.tracks.iter().map(Track::held_bytes).sum::<usize>()
     }
 
-    fn track(&mut self, name: TrackName, codec: Codec) -> usize {
+    /// The place of a track among those known; none if there are too many.
+    fn track(&mut self, name: TrackName, codec: Codec) -> Option<usize> {
         let place = self.tracks.iter().position(|track| track.name == name);
-        place.unwrap_or_else(|| {
+        if place.is_none() && self.tracks.len() < TRACKS {
             self.tracks.push(Track::new(name, codec));
-            self.tracks.len() - 1
-        })
+            return Some(self.tracks.len() - 1);
+        }
+        place
     }
 }
 
@@ -226,7 +242,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             return;
         };
         let seen = last.frame.dts.saturating_sub(first.frame.dts);
-        let is_full = self.early.len() >= QUEUE_FRAMES || self.early_bytes >= QUEUE_BYTES;
+        let is_full = self.early.len() >= QUEUE_FRAMES || self.early_bytes >= EARLY_BYTES;
         if has_video && key.is_none() {
             // What is before the first key frame is of no use but for a little audio.
             let is_old = |held: &Held<D>| last.frame.dts.saturating_sub(held.frame.dts) > WAIT;
@@ -333,7 +349,9 @@ fn reorder<D>(held: &Held<D>) -> i64 {
 /// The leading track.
 impl<D: AsRef<[u8]>> Packager<D> {
     fn take(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
-        let place = self.track(held.frame.track, held.frame.codec);
+        let Some(place) = self.track(held.frame.track, held.frame.codec) else {
+            return;
+        };
         if self.tracks[place].is_changed && held.is_key() {
             self.change(place, held.frame.data.as_ref(), out);
         }
@@ -384,6 +402,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if std::mem::take(&mut self.has_jumped) || moved.saturating_abs() > JUMP {
             self.rebase(&held, wall, out);
         }
+        // What comes behind a frame that is left out cannot be decoded.
+        self.has_changed |= !self.has_room(0, &held);
         if self.has_changed {
             self.tracks[0].last = Some(dts);
             match held.is_key() {
@@ -403,6 +423,14 @@ impl<D: AsRef<[u8]>> Packager<D> {
             self.reach_key(out);
         }
         self.tracks[0].await_end(pending);
+    }
+
+    /// The part that is open has room for the frame.
+    fn has_room(&self, place: usize, held: &Held<D>) -> bool {
+        let open = self.tracks[place].open.as_ref();
+        let (bytes, frames) = open.map_or((0, 0), |open| open.in_part());
+        let bytes = bytes.saturating_add(held.bytes());
+        bytes <= self.settings.part_bytes && frames < PART_FRAMES
     }
 
     /// Moves time so that this frame is not before the end of a gap that was listed already.
@@ -652,6 +680,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let Some((time, _)) = self.next_time(place) else {
             return;
         };
+        let next = self.tracks[place].queue.front();
+        let has_room = next.is_some_and(|next| self.has_room(place, next));
         let track = &mut self.tracks[place];
         let Some(held) = track.queue.pop_front() else {
             return;
@@ -668,7 +698,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             .find(|boundary| boundary.is_discontinuity && boundary.time <= time);
         // The end of what the leading track left behind it already.
         let is_of_old = due.is_some_and(|boundary| boundary.offset != track.offset);
-        if is_late || is_of_old {
+        if is_late || is_of_old || !has_room {
             track.last = Some(held.frame.dts);
             return;
         }

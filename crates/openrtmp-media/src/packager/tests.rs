@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::timelines::*;
 use super::*;
+use crate::mp4::Frame;
 use crate::mp4::tests::{at, boxes};
 
 const fn ms(length: u64) -> Duration {
@@ -357,6 +358,39 @@ fn what_cannot_be_packaged_is_left_out_and_told_once() {
 }
 
 #[test]
+fn a_part_has_an_end_whatever_the_clock_says() {
+    let settings = Settings {
+        part_bytes: 1000,
+        ..Settings::default()
+    };
+    // A second of pictures, then a clock that stands still.
+    let mut inputs = configured(stream(0, 2000, 1000));
+    inputs.extend((0..5000).map(|_| frame(VIDEO, 2000, 0, false)));
+    inputs.extend((0..5000).map(|_| frame(AUDIO, 2000, 0, true)));
+    inputs.extend(stream(2000, 4000, 1000));
+    let mut parts = Vec::new();
+    run(settings, &inputs, |packager, events| {
+        assert!(packager.held_bytes() < 10_000, "{}", packager.held_bytes());
+        parts.extend(events.into_iter().filter_map(|event| match event {
+            Event::Part { part, .. } => Some(part),
+            _ => None,
+        }));
+    });
+    let data = |part: &Part| part.bytes.len() - at_or_empty(part);
+    assert!(parts.iter().all(|part| data(part) <= 1000));
+    // It goes on at a key frame.
+    assert!(parts.len() > 40, "{}", parts.len());
+}
+
+/// Bytes in front of the samples.
+fn at_or_empty(part: &Part) -> usize {
+    match part.is_gap {
+        true => 0,
+        false => 16 + at(&part.bytes, "moof").len(),
+    }
+}
+
+#[test]
 fn the_window_forgets_what_is_old_and_counts_what_it_keeps() {
     let settings = Settings {
         window: Duration::from_secs(14),
@@ -392,8 +426,58 @@ fn the_window_forgets_what_is_old_and_counts_what_it_keeps() {
     assert_eq!(window.held_bytes(), kept + inits as u64);
 }
 
+/// Frames with any times at all.
+fn anything() -> impl Strategy<Value = Vec<Input>> {
+    let time = prop_oneof![
+        4 => 0i64..10_000_000,
+        1 => any::<i64>(),
+        1 => Just(i64::MIN),
+        1 => Just(i64::MAX),
+    ];
+    let track = prop_oneof![
+        4 => Just(VIDEO),
+        4 => Just(AUDIO),
+        1 => any::<u8>().prop_map(TrackName::Video),
+        1 => any::<u8>().prop_map(TrackName::Audio),
+    ];
+    let push = (track, time.clone(), time, any::<bool>(), 0usize..40).prop_map(
+        |(track, dts, pts, is_key, bytes)| {
+            let Input::Push(like) = frame(track, 0, 0, is_key) else {
+                unreachable!()
+            };
+            Input::Push(Frame {
+                dts,
+                pts,
+                data: vec![1; bytes],
+                ..like
+            })
+        },
+    );
+    let input = prop_oneof![
+        20 => push,
+        1 => (0u8..4).prop_map(video_config),
+        1 => (0u8..4).prop_map(audio_config),
+        1 => Just(Input::Stall),
+        1 => Just(Input::Restart),
+    ];
+    prop::collection::vec(input, 0..200).prop_map(configured)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_times_at_all_make_a_few_parts_within_the_target(inputs in anything()) {
+        let mut parts = 0;
+        for event in events(settings(), &inputs) {
+            if let Event::Part { part, .. } = event {
+                prop_assert!(part.duration <= Duration::from_secs(2), "{part:?}");
+                parts += 1;
+            }
+        }
+        // A frame moves time by a second at most, in a few tracks of parts of a third.
+        prop_assert!(parts <= 20 * inputs.len(), "{parts}");
+    }
 
     /// The same bytes from the same frames, whole boxes, times that do not go back, nothing
     /// twice; and what is held is bounded.

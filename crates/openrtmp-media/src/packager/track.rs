@@ -174,6 +174,15 @@ impl<D: AsRef<[u8]>> Open<D> {
         !self.has_parts && self.samples.is_empty() && self.pending.is_none()
     }
 
+    /// Bytes and frames of the part that is open, the last frame included.
+    pub(super) fn in_part(&self) -> (usize, usize) {
+        let pending = self.pending.as_ref().map(|pending| &pending.held);
+        let held = self.data.iter().chain(pending);
+        held.fold((0, 0), |(bytes, frames), held| {
+            (bytes + held.bytes(), frames + 1)
+        })
+    }
+
     pub(super) fn has_pending(&self) -> bool {
         self.pending.is_some()
     }
