@@ -27,12 +27,17 @@ fn ffmpeg_plays_what_encoders_make() {
         Media::TwoAudioTracks,
         Media::Ac3,
         Media::Flac,
+        Media::Hdr,
+        Media::Av1Hdr,
     ] {
         let folder = tempfile::tempdir().unwrap();
         let master = packaged(media, folder.path());
         let played = FrameHashes::of(&master);
         assert_played(media, &played);
         assert_eq!(complaints(&master), [""; 0], "{media:?}");
+        let is_hdr = matches!(media, Media::Hdr | Media::Av1Hdr);
+        let told = fs::read_to_string(&master).unwrap();
+        assert_eq!(told.contains(",VIDEO-RANGE=PQ"), is_hdr, "{told}");
     }
 }
 

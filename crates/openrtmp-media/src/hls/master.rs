@@ -88,10 +88,25 @@ fn put_variant(
             rate / 1000,
             rate % 1000
         );
+        if let Some(range) = rendition.description()?.transfer.and_then(video_range) {
+            let _ = write!(out, ",VIDEO-RANGE={range}");
+        }
         if !audio.is_empty() {
             let _ = write!(out, ",AUDIO=\"{AUDIO_GROUP}\"");
         }
     }
     let _ = writeln!(out, "\n{}", names.playlist(rendition.track));
     Some(())
+}
+
+/// What `VIDEO-RANGE` says of transfer characteristics; of the usual ones nothing, which means
+/// SDR.
+fn video_range(transfer: u8) -> Option<&'static str> {
+    const SMPTE_ST_2084: u8 = 16;
+    const HLG: u8 = 18;
+    match transfer {
+        SMPTE_ST_2084 => Some("PQ"),
+        HLG => Some("HLG"),
+        _ => None,
+    }
 }

@@ -149,6 +149,21 @@ fn put_edge(out: &mut String, window: &Window, rendition: &Rendition, names: &Na
         true => (edge.msn + 1, 0),
         false => (edge.msn, edge.parts as usize),
     };
+    // The init segment of what began and has no part yet: players can have it by then.
+    let listed = rendition
+        .segments
+        .iter()
+        .rfind(|segment| !segment.parts.is_empty());
+    let began = rendition
+        .segments
+        .back()
+        .map(|segment| segment.beginning.init);
+    if let Some(init) = began
+        && listed.is_some_and(|listed| listed.beginning.init != init)
+    {
+        let uri = names.init(rendition.track, init);
+        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"{uri}\"");
+    }
     let uri = names.part(rendition.track, msn, part);
     let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{uri}\"");
     for other in window.renditions() {

@@ -116,24 +116,28 @@ proptest! {
     }
 }
 
-/// Ten seconds of pictures and sound and a bit, in segments of 2 s.
-fn example(has_ended: bool) -> Window {
+/// Thirteen seconds of pictures and sound in segments of 2 s; from the millisecond on that is
+/// given here the pictures have another header.
+fn example_with(changed: Option<i64>, has_ended: bool) -> Window {
     use crate::packager::{Packager, Settings};
     use timelines::{AUDIO, Input, VIDEO, audio_config, frame, video_config};
-    let mut inputs: Vec<(i64, Input)> = (0..330)
-        .map(|n| (n * 40, frame(VIDEO, n * 40, 0, n % 50 == 0)))
-        .collect();
+    let mut inputs: Vec<(i64, Input)> = vec![(0, video_config(0)), (0, audio_config(0))];
+    inputs.extend(changed.map(|time| (time, video_config(1))));
+    inputs.extend((0..330).map(|n| (n * 40, frame(VIDEO, n * 40, 0, n % 50 == 0))));
     inputs.extend((0..630).map(|n| (n * 64 / 3, frame(AUDIO, n * 64 / 3, 0, true))));
     inputs.sort_by_key(|(time, _)| *time);
     let mut packager = Packager::new(Settings::default());
     let mut window = Window::new(Settings::default());
     let mut events = Vec::new();
-    let configs = [(0, video_config(0)), (0, audio_config(0))];
-    for (time, input) in configs.into_iter().chain(inputs) {
+    for (time, input) in inputs {
         match input {
             Input::Configure(track, codec, config) => packager.configure(track, codec, &config),
             Input::Push(frame) => packager.push(frame, 1_795_970_700_000 + time, &mut events),
             _ => unreachable!(),
+        }
+        // In between, where the new header was just told.
+        if changed.is_some_and(|changed| time > changed + 100) {
+            break;
         }
     }
     if has_ended {
@@ -141,6 +145,31 @@ fn example(has_ended: bool) -> Window {
     }
     events.into_iter().for_each(|event| window.apply(event));
     window
+}
+
+fn example(has_ended: bool) -> Window {
+    example_with(None, has_ended)
+}
+
+#[test]
+fn a_header_that_comes_next_is_announced() {
+    let window = example_with(Some(10_000), false);
+    let list = |track| media_playlist(&window, track, &names(), Form::Full).unwrap();
+    let video = list(TrackName::Video(0));
+    assert_eq!(Checker::new(Some(1)).full(&video), []);
+    let (before, hints) = video.split_once("#EXT-X-PRELOAD-HINT").unwrap();
+    assert!(before.ends_with("e/v0/5.m4s\n"), "{before}");
+    assert!(hints.starts_with(
+        ":TYPE=MAP,URI=\"e/v0/init1.mp4\"\n\
+         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"e/v0/6.0.m4s\"\n"
+    ));
+    assert!(!list(TrackName::Audio(0)).contains("TYPE=MAP"));
+    // The master names both as long as both are listed.
+    let master = master_playlist(&window, &names()).unwrap();
+    assert!(
+        master.contains("CODECS=\"avc1.64000d,avc1.64000e"),
+        "{master}"
+    );
 }
 
 #[test]
