@@ -1,6 +1,7 @@
 //! Playlists of random streams keep the rules, and deltas add up to them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -10,7 +11,8 @@ use super::*;
 use crate::packager::timelines::{self, Timeline};
 use crate::packager::{Event, Window};
 
-/// Playlists that a player may have read before: so many back.
+/// Playlists that a player may have read before: so many back, of the last half of the skip
+/// boundary; who has an older one is to read the whole (6.3.7 of the draft).
 const OLDER: usize = 6;
 /// What tracks may be apart, in seconds: a frame, and what it is stretched by.
 const APART: f64 = 0.2;
@@ -21,11 +23,20 @@ fn names() -> Names {
     }
 }
 
+/// What is known of a track.
+#[derive(Default)]
+struct Followed {
+    checker: Checker,
+    /// With the length of the stream up to there.
+    older: VecDeque<(Listed, Duration)>,
+    length: Duration,
+}
+
 /// Follows the playlists of a stream.
 fn follow(timeline: &Timeline) -> Result<(), TestCaseError> {
     let settings = timelines::settings();
     let mut window = Window::new(settings.clone());
-    let mut checkers: BTreeMap<TrackName, (Checker, VecDeque<Listed>)> = BTreeMap::new();
+    let mut followed: BTreeMap<TrackName, Followed> = BTreeMap::new();
     let mut parts = 0u32;
     let mut result = Ok(());
     timelines::run(settings, &timeline.inputs(), |_, events| {
@@ -33,15 +44,16 @@ fn follow(timeline: &Timeline) -> Result<(), TestCaseError> {
         let mut is_due = events.iter().any(is_news);
         for event in events {
             // Now and then, between segments.
-            if matches!(event, Event::Part { .. }) {
+            if let Event::Part { track, part } = &event {
                 parts += 1;
                 is_due |= parts.is_multiple_of(3);
+                followed.entry(*track).or_default().length += part.duration;
             }
             is_due |= event == Event::End;
             window.apply(event);
         }
         if is_due && result.is_ok() {
-            result = look(&window, &mut checkers);
+            result = look(&window, &mut followed);
         }
     });
     result
@@ -49,7 +61,7 @@ fn follow(timeline: &Timeline) -> Result<(), TestCaseError> {
 
 fn look(
     window: &Window,
-    checkers: &mut BTreeMap<TrackName, (Checker, VecDeque<Listed>)>,
+    followed: &mut BTreeMap<TrackName, Followed>,
 ) -> Result<(), TestCaseError> {
     for rendition in window.renditions() {
         let track = rendition.track;
@@ -57,12 +69,18 @@ fn look(
             continue;
         };
         let delta = media_playlist(window, track, &names(), Form::Delta).unwrap();
-        let (checker, older) = checkers.entry(track).or_default();
+        let Followed {
+            checker,
+            older,
+            length,
+        } = followed.entry(track).or_default();
+        let boundary = Duration::from_secs(6) * window.targets().unwrap().segment;
         let broken = checker.full(&full);
         prop_assert!(broken.is_empty(), "{broken:?}\n{full}");
         let listed = checker.last().unwrap().clone();
         let delta = Listed::parse(&delta).unwrap();
-        for old in older.iter() {
+        let is_recent = |(_, then): &&(Listed, Duration)| *length - *then <= boundary / 2;
+        for (old, _) in older.iter().filter(is_recent) {
             let merged = delta.merged(old);
             // What an older list had of parts is of no use any more.
             let merged = merged.map(|mut merged| {
@@ -73,14 +91,14 @@ fn look(
             });
             prop_assert_eq!(merged.as_ref(), Some(&listed), "{}", full);
         }
-        older.push_back(listed);
+        older.push_back((listed, *length));
         if older.len() > OLDER {
             older.pop_front();
         }
     }
-    let lists: Vec<&Listed> = checkers
+    let lists: Vec<&Listed> = followed
         .values()
-        .filter_map(|(checker, _)| checker.last())
+        .filter_map(|followed| followed.checker.last())
         .collect();
     for (place, one) in lists.iter().enumerate() {
         for other in &lists[place + 1..] {
