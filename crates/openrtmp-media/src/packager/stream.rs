@@ -731,7 +731,6 @@ impl<D: AsRef<[u8]>> Packager<D> {
                 if is_of_others && track.next.is_none() {
                     return;
                 }
-                track.begin_at(to);
             } else if open.end < to {
                 track.gap(boundary.map_or(to, |boundary| boundary.min(to)), part, out);
             } else {

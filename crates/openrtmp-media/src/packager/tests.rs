@@ -299,6 +299,28 @@ fn a_hole_is_a_gap_and_a_small_one_a_longer_frame() {
 }
 
 #[test]
+fn a_track_without_frames_has_gaps_as_long_as_the_segments() {
+    // Pictures of many lengths, so that cuts are anywhere.
+    for picture in [33, 40, 47, 258] {
+        let mut inputs = configured(stream(0, 4000, 2000));
+        let rest = (0..20_000 / picture).map(|number| {
+            let is_key = number % (2000 / picture) == 0;
+            frame(VIDEO, 4000 + number * picture, 0, is_key)
+        });
+        inputs.extend(rest);
+        let (video, audio) = (segments(&inputs, VIDEO), segments(&inputs, AUDIO));
+        let mut missing = 0;
+        for (one, other) in video.iter().zip(&audio).skip(3).take(6) {
+            let apart = one.duration().abs_diff(other.duration());
+            assert!(apart < ms(1), "{picture}: {one:?} {other:?}");
+            assert!(other.is_gap());
+            missing += 1;
+        }
+        assert_eq!(missing, 6);
+    }
+}
+
+#[test]
 fn a_stall_is_listed_and_what_comes_late_goes_on_behind_it() {
     let mut inputs = configured(stream(0, 5000, 1000));
     inputs.extend([Input::Stall, Input::Stall, Input::Stall]);

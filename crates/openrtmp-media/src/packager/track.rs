@@ -99,6 +99,8 @@ pub(super) struct Open<D> {
     /// The last frame, whose end is not known.
     pending: Option<Pending<D>>,
     has_parts: bool,
+    /// It is the track's first, or begins with a discontinuity.
+    is_new: bool,
 }
 
 /// A frame whose end is not known.
@@ -331,10 +333,8 @@ impl<D: AsRef<[u8]>> Track<D> {
     pub(super) fn begin(&mut self, boundary: Boundary, out: &mut Vec<Event>) {
         self.close(out);
         let mut old = self.open.take();
-        if let Some(description) = self
-            .next
-            .take_if(|_| boundary.is_discontinuity || old.is_none())
-        {
+        let is_new = old.is_none() || boundary.is_discontinuity;
+        if let Some(description) = self.next.take_if(|_| is_new) {
             let track = Mp4Track {
                 id: ID,
                 timescale: description.timescale(),
@@ -362,12 +362,14 @@ impl<D: AsRef<[u8]>> Track<D> {
                 data: Vec::new(),
                 pending: None,
                 has_parts: false,
+                is_new,
             };
             open.end = open.tick_from(time);
             old = Some(open);
         }
         let Some(mut open) = old else { return };
-        (open.start, open.part_start, open.has_parts) = (open.end, open.end, false);
+        (open.start, open.part_start) = (open.end, open.end);
+        (open.has_parts, open.is_new) = (false, is_new);
         let into = (open.micros(open.end) - boundary.time) / 1000;
         out.push(Event::Opened {
             track: self.name,
@@ -523,9 +525,11 @@ impl<D: AsRef<[u8]>> Track<D> {
         }
     }
 
-    /// A segment that nothing is in yet begins at this tick instead, if that is near.
+    /// A segment that nothing is in yet, and that does not go on from another, begins at this
+    /// tick instead, if that is near.
     pub(super) fn begin_at(&mut self, tick: u64) {
-        let Some(open) = self.open.as_mut().filter(|open| open.is_empty()) else {
+        let open = self.open.as_mut();
+        let Some(open) = open.filter(|open| open.is_new && open.is_empty()) else {
             return;
         };
         if tick > open.end && tick - open.end <= ticks(STRETCH, open.timescale()) {
