@@ -34,7 +34,7 @@ struct Followed {
 
 /// Follows the playlists of a stream.
 fn follow(timeline: &Timeline) -> Result<(), TestCaseError> {
-    let settings = timelines::settings();
+    let settings = timeline.settings();
     let mut window = Window::new(settings.clone());
     let mut followed: BTreeMap<TrackName, Followed> = BTreeMap::new();
     let mut parts = 0u32;

@@ -507,11 +507,11 @@ proptest! {
     fn any_stream_makes_the_same_whole_parts(timeline in timeline()) {
         let inputs = timeline.inputs();
         let mut made = Vec::new();
-        run(settings(), &inputs, |packager, events| {
+        run(timeline.settings(), &inputs, |packager, events| {
             assert!(packager.held_bytes() < 100_000);
             made.extend(events);
         });
-        prop_assert_eq!(&made, &events(settings(), &inputs));
+        prop_assert_eq!(&made, &events(timeline.settings(), &inputs));
         let mut ends = std::collections::BTreeMap::new();
         for event in &made {
             let Event::Part { track, part } = event else { continue };

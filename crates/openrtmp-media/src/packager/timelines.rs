@@ -3,7 +3,7 @@
 use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 use proptest::prelude::*;
 
-use super::{Event, Packager, Settings};
+use super::{Event, Packager, Preset, Settings};
 use crate::mp4::tests::{AAC, AVC};
 use crate::mp4::{Codec, Content, Frame, TrackName};
 
@@ -88,6 +88,7 @@ pub(crate) struct Phase {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
+    preset: Preset,
     has_video: bool,
     has_audio: bool,
     /// The audio begins so many milliseconds later.
@@ -130,14 +131,21 @@ pub(crate) fn timeline() -> impl Strategy<Value = Timeline> {
     let tracks =
         prop_oneof![6 => Just((true, true)), 1 => Just((true, false)), 1 => Just((false, true))];
     let from = prop_oneof![3 => Just(0i64), 1 => 0i64..8000];
+    let preset = prop_oneof![
+        3 => Just(Preset::Balanced),
+        1 => Just(Preset::Lan),
+        1 => Just(Preset::Public),
+    ];
     (
+        preset,
         tracks,
         from,
         -300i64..800,
         prop::collection::vec(phase(), 1..9),
     )
         .prop_map(
-            |((has_video, has_audio), audio_from, audio_lead, phases)| Timeline {
+            |(preset, (has_video, has_audio), audio_from, audio_lead, phases)| Timeline {
+                preset,
                 has_video,
                 has_audio,
                 audio_from,
@@ -147,7 +155,25 @@ pub(crate) fn timeline() -> impl Strategy<Value = Timeline> {
         )
 }
 
+/// Settings with which lists turn over soon.
+pub(crate) fn settings() -> Settings {
+    brisk(Preset::Balanced)
+}
+
+fn brisk(preset: Preset) -> Settings {
+    Settings {
+        segment: std::time::Duration::from_secs(1),
+        longest_segment: std::time::Duration::from_secs(3),
+        window: std::time::Duration::from_secs(8),
+        ..Settings::new(preset)
+    }
+}
+
 impl Timeline {
+    pub(crate) fn settings(&self) -> Settings {
+        brisk(self.preset)
+    }
+
     pub(crate) fn inputs(&self) -> Vec<Input> {
         let mut inputs = Vec::new();
         let (mut video_number, mut audio_number) = (0, 0);
@@ -227,16 +253,6 @@ impl Timeline {
             }
         }
         inputs
-    }
-}
-
-/// Settings with which lists turn over soon.
-pub(crate) fn settings() -> Settings {
-    Settings {
-        segment: std::time::Duration::from_secs(1),
-        longest_segment: std::time::Duration::from_secs(3),
-        window: std::time::Duration::from_secs(8),
-        ..Settings::default()
     }
 }
 
