@@ -28,8 +28,8 @@
 //! which time goes on without a hole.
 //!
 //! A track with another configuration begins with it at the next key frame of the leading
-//! track, at a discontinuity of all. One that was not there at first joins at the next
-//! segment.
+//! track, at a discontinuity of all. Sound that was not there at first joins at the next
+//! segment; pictures that were not lead from their first key frame on.
 
 mod plan;
 mod settings;

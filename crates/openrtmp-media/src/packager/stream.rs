@@ -357,6 +357,13 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if self.tracks[place].is_changed && held.is_key() {
             self.change(place, held.frame.data.as_ref(), out);
         }
+        // It may be the leading one now.
+        let name = held.frame.track;
+        let place = if self.tracks[0].name == name {
+            0
+        } else {
+            place
+        };
         let track = &mut self.tracks[place];
         let is_unusable = track.is_changed || track.is_unsupported || track.open.is_none();
         if place == 0 {
@@ -382,8 +389,10 @@ impl<D: AsRef<[u8]>> Packager<D> {
     fn change(&mut self, place: usize, frame: &[u8], out: &mut Vec<Event>) {
         let is_video = matches!(self.tracks[place].name, TrackName::Video(_));
         if place > 0 && is_video {
-            // A second picture, or one that came to what its sound cuts.
-            self.tracks[place].refuse(out);
+            match self.tracks[0].name {
+                TrackName::Video(_) => self.tracks[place].refuse(out),
+                TrackName::Audio(_) => self.lead_with(place, frame, out),
+            }
             return;
         }
         let has_begun = self.tracks[place].open.is_some();
@@ -397,11 +406,33 @@ impl<D: AsRef<[u8]>> Packager<D> {
         }
     }
 
+    /// Pictures came to what sound alone cut: from here on they do, if they can be packaged.
+    fn lead_with(&mut self, place: usize, frame: &[u8], out: &mut Vec<Event>) {
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        // Others may have nothing in so short a segment: from the next key frame on, then.
+        let has_others = self.tracks[1..].iter().any(|track| track.open.is_some());
+        if open.is_empty() || (has_others && open.elapsed() < LEAST_SEGMENT) {
+            return;
+        }
+        if self.tracks[place].redescribe(frame, out) {
+            self.lead_to(None, out);
+            self.cut(None, out);
+            self.last_key = None;
+            self.tracks.swap(0, place);
+        }
+    }
+
     fn lead(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
         let dts = held.frame.dts;
         let track = &mut self.tracks[0];
         let moved = track.last.map_or(0, |last| dts.saturating_sub(last));
-        if std::mem::take(&mut self.has_jumped) || moved.saturating_abs() > JUMP {
+        let is_elsewhere = track.last.is_none() && {
+            let end = track.open.as_ref().map_or(BASE, |open| open.reached());
+            track.frame_time(&held).saturating_sub(end).saturating_abs() > JUMP
+        };
+        if std::mem::take(&mut self.has_jumped) || is_elsewhere || moved.saturating_abs() > JUMP {
             self.rebase(&held, wall, out);
         }
         // What comes behind a frame that is left out cannot be decoded.
@@ -417,9 +448,13 @@ impl<D: AsRef<[u8]>> Packager<D> {
         self.count_on_from_gap(&held);
         let track = &mut self.tracks[0];
         let is_key = held.is_key();
+        if track.last.is_none() {
+            track.set_reorder(reorder(&held));
+        }
         let Some(pending) = track.place(held) else {
             return;
         };
+        track.begin_at(pending.place);
         self.lead_to(Some(pending.place), out);
         if is_key {
             self.reach_key(out);

@@ -216,6 +216,32 @@ fn sound_that_comes_late_joins_at_a_segment() {
 }
 
 #[test]
+fn pictures_that_come_late_lead_from_then_on() {
+    let all = stream(0, 12_000, 2000);
+    let is_in_time = |input: &Input| match input {
+        Input::Push(frame) => frame.track == AUDIO || frame.dts >= 5_000_000,
+        _ => true,
+    };
+    let mut inputs = vec![audio_config(0)];
+    inputs.extend(all.into_iter().filter(is_in_time));
+    let is_video = |input: &Input| matches!(input, Input::Push(frame) if frame.track == VIDEO);
+    let place = inputs.iter().position(is_video).unwrap();
+    inputs.insert(place, video_config(0));
+    let (video, audio) = (segments(&inputs, VIDEO), segments(&inputs, AUDIO));
+    // Sound is cut by itself, then where pictures begin, at 6 s, and their key frames are.
+    assert_eq!(lengths(&video), [2000; 3]);
+    let msns: Vec<u64> = video.iter().map(|segment| segment.beginning.msn).collect();
+    assert_eq!(msns, [5, 6, 7]);
+    assert_eq!(audio.len(), 7);
+    assert_eq!(lengths(&audio)[..3], [1984; 3]);
+    for (one, other) in video.iter().zip(&audio[4..]) {
+        assert_eq!(one.beginning.msn, other.beginning.msn);
+        let apart = one.duration().abs_diff(other.duration());
+        assert!(apart < ms(60), "{apart:?}");
+    }
+}
+
+#[test]
 fn another_header_begins_with_a_discontinuity_of_all_tracks() {
     for config in [video_config(1), audio_config(1)] {
         let mut inputs = configured(stream(0, 4000, 2000));

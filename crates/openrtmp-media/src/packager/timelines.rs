@@ -91,6 +91,8 @@ pub(crate) struct Timeline {
     preset: Preset,
     has_video: bool,
     has_audio: bool,
+    /// The video begins so many milliseconds later.
+    video_from: i64,
     /// The audio begins so many milliseconds later.
     audio_from: i64,
     /// And comes so many before the pictures of its time.
@@ -139,18 +141,22 @@ pub(crate) fn timeline() -> impl Strategy<Value = Timeline> {
     (
         preset,
         tracks,
+        from.clone(),
         from,
         -300i64..800,
         prop::collection::vec(phase(), 1..9),
     )
         .prop_map(
-            |(preset, (has_video, has_audio), audio_from, audio_lead, phases)| Timeline {
-                preset,
-                has_video,
-                has_audio,
-                audio_from,
-                audio_lead,
-                phases,
+            |(preset, (has_video, has_audio), video_from, audio_from, audio_lead, phases)| {
+                Timeline {
+                    preset,
+                    has_video,
+                    has_audio,
+                    video_from,
+                    audio_from,
+                    audio_lead,
+                    phases,
+                }
             },
         )
 }
@@ -177,9 +183,7 @@ impl Timeline {
     pub(crate) fn inputs(&self) -> Vec<Input> {
         let mut inputs = Vec::new();
         let (mut video_number, mut audio_number) = (0, 0);
-        if self.has_video {
-            inputs.push(video_config(0));
-        }
+        let mut is_video_told = false;
         let mut clock = 50_000;
         let mut is_audio_told = false;
         let mut played = 0;
@@ -195,6 +199,10 @@ impl Timeline {
                 let mut at = video_from;
                 let mut number = 0;
                 while at < phase.length {
+                    if played + at < self.video_from {
+                        at += phase.picture;
+                        continue;
+                    }
                     // Back and forth by what the place tells: the same each time.
                     let moved = if number % 3 == 1 { phase.jitter } else { 0 };
                     let is_key = number % phase.gop == 0;
@@ -223,6 +231,10 @@ impl Timeline {
             }
             frames.sort_by_key(|(at, _)| *at);
             for (_, input) in frames {
+                if !is_video_told && matches!(&input, Input::Push(frame) if frame.track == VIDEO) {
+                    is_video_told = true;
+                    inputs.push(video_config(0));
+                }
                 if !is_audio_told && matches!(&input, Input::Push(frame) if frame.track == AUDIO) {
                     is_audio_told = true;
                     inputs.push(audio_config(0));
@@ -237,7 +249,7 @@ impl Timeline {
                     inputs.extend((0..parts).map(|_| Input::Stall));
                     clock += by;
                 }
-                Turn::VideoConfig if self.has_video => {
+                Turn::VideoConfig if is_video_told => {
                     video_number += 1;
                     inputs.push(video_config(video_number % 3));
                 }

@@ -156,7 +156,7 @@ impl Window {
         self.has_ended
     }
 
-    /// The tracks, in the order in which they began: the leading one first.
+    /// The tracks, in the order in which they began.
     pub fn renditions(&self) -> &[Rendition] {
         &self.renditions
     }
