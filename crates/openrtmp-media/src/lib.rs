@@ -1,5 +1,6 @@
 //! Streams in the forms that players take, without I/O: codec strings, MP4 (CMAF)
-//! headers, fragments and recordings, and the clock that their audio goes by.
+//! headers, fragments and recordings, the clock that their audio goes by, streams cut into
+//! CMAF parts and segments, and the HLS playlists of those.
 //!
 //! What an Enhanced RTMP publisher sends goes in, sequence headers and frames as
 //! [`openrtmp_protocol::media`] reads them; bytes for files and HTTP come out. No clock, no
@@ -11,7 +12,10 @@
 pub mod clock;
 pub mod codecs;
 mod dolby;
+pub mod hls;
 mod keyframes;
 pub mod mp4;
+pub mod packager;
+mod placement;
 
 pub use keyframes::KeyframeIndex;

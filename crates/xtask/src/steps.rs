@@ -173,6 +173,8 @@ pub(crate) const STEPS: &[Step] = &[
                     "--test",
                     "interop_mp4",
                     "--test",
+                    "interop_hls",
+                    "--test",
                     "interop_recording",
                     "--test",
                     "interop_rtmpdump",

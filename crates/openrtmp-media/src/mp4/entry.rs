@@ -17,6 +17,9 @@ pub struct Description {
     pub media: Media,
     /// RFC 6381 codec string.
     pub codec_string: String,
+    /// How numbers of a picture become light, by its code point (ITU-T H.273, table 3), if
+    /// the stream tells.
+    pub transfer: Option<u8>,
     /// The sample entry box.
     pub(super) entry: Vec<u8>,
     frame: FrameLength,
@@ -98,6 +101,7 @@ impl Description {
                 pixel_aspect: format.pixel_aspect.unwrap_or((1, 1)),
             },
             codec_string: codecs::video_string(codec, config, key_frame)?,
+            transfer: format.color.map(|color| color.transfer),
             entry,
             frame: FrameLength::Unknown,
         })
@@ -141,6 +145,7 @@ impl Description {
                 channels,
             },
             codec_string: codecs::audio_string(codec, config, frame)?,
+            transfer: None,
             entry,
             frame: match (codec, frame_samples) {
                 (AudioCodec::Opus, _) => FrameLength::OfOpus,

@@ -18,7 +18,7 @@ mod fragment;
 mod index;
 mod init;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 #[cfg(test)]
 mod writer_tests;

@@ -4,13 +4,13 @@ use super::*;
 use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 
 /// x264: High, level 1.3, 320x180.
-pub(super) const AVC: [u8; 45] = [
+pub(crate) const AVC: [u8; 45] = [
     1, 0x64, 0, 0x0D, 0xFF, 0xE1, 0, 0x1A, 0x67, 0x64, 0, 0x0D, 0xAC, 0xD9, 0x41, 0x41, 0x9F, 0x9F,
     1, 0x10, 0, 0, 3, 0, 0x10, 0, 0, 3, 3, 0xC0, 0xF1, 0x42, 0x99, 0x60, 1, 0, 4, 0x68, 0xEF, 0x8F,
     0xCB, 0xFD, 0xF8, 0xF8, 0,
 ];
 /// FFmpeg: AAC-LC, 48 kHz, mono.
-pub(super) const AAC: [u8; 5] = [0x11, 0x88, 0x56, 0xE5, 0];
+pub(crate) const AAC: [u8; 5] = [0x11, 0x88, 0x56, 0xE5, 0];
 
 fn track(id: u32, description: Option<Description>) -> Track {
     let description = description.expect("it can be described");
@@ -30,7 +30,7 @@ fn aac(id: u32) -> Track {
 }
 
 /// The boxes side by side in there, by type.
-pub(super) fn boxes(mut bytes: &[u8]) -> Vec<(&[u8], &[u8])> {
+pub(crate) fn boxes(mut bytes: &[u8]) -> Vec<(&[u8], &[u8])> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let size = u32::from_be_bytes(*bytes.first_chunk().expect("a whole size")) as usize;
@@ -42,7 +42,7 @@ pub(super) fn boxes(mut bytes: &[u8]) -> Vec<(&[u8], &[u8])> {
 }
 
 /// The content of the box at this path, the first of each type.
-pub(super) fn at<'a>(mut bytes: &'a [u8], path: &str) -> &'a [u8] {
+pub(crate) fn at<'a>(mut bytes: &'a [u8], path: &str) -> &'a [u8] {
     for kind in path.split('/') {
         let found = boxes(bytes)
             .into_iter()

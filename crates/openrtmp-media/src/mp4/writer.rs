@@ -6,7 +6,7 @@ use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 
 use super::{Description, Entry, Init, Run, Sample, Track, fragment_header, index, init_segment};
 use crate::KeyframeIndex;
-use crate::clock::SampleClock;
+use crate::placement::Placement;
 
 /// A fragment ends at the first frame so far behind its first, in microseconds. With that
 /// frame's length it is a second at most, from ten frames a second on.
@@ -26,10 +26,6 @@ const EARLY: i64 = 10_000_000;
 /// Key frames that the index has room for: more than an hour of one a second, for 112,000
 /// bytes at the end of the file.
 const INDEX_CAPACITY: usize = 4000;
-/// A picture's length where nothing tells: 30 a second.
-const PICTURES_PER_SECOND: u32 = 30;
-/// An audio frame's, in samples.
-const SAMPLES_PER_FRAME: u32 = 1024;
 
 /// Which track of a publisher's: those of video and audio are numbered apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,12 +163,8 @@ struct TrackState<D> {
 #[derive(Debug)]
 struct Layout {
     track: Track,
-    clock: SampleClock,
-    /// Where the last frame that was placed is, in ticks.
-    last: Option<u64>,
-    /// How long the last one that was written lasts.
-    duration: Option<u32>,
-    /// Where that ends.
+    placement: Placement,
+    /// Where the last frame that was written ends.
     end: u64,
 }
 
@@ -411,14 +403,12 @@ impl<D: AsRef<[u8]>> Mp4Writer<D> {
         }
         for (place, description) in described {
             self.tracks[place].layout = Some(Layout {
-                clock: SampleClock::new(description.timescale()),
+                placement: Placement::new(&description),
                 track: Track {
                     id: 0,
                     timescale: description.timescale(),
                     description,
                 },
-                last: None,
-                duration: None,
                 end: 0,
             });
         }
@@ -468,7 +458,10 @@ impl<D: AsRef<[u8]>> TrackState<D> {
         let layout = self.layout.as_mut()?;
         for frame in &mut self.waiting {
             frame.place.get_or_insert_with(|| {
-                layout.place(frame.dts.saturating_sub(base), frame.data.as_ref())
+                let samples = layout.samples(frame.data.as_ref());
+                layout
+                    .placement
+                    .place(frame.dts.saturating_sub(base), samples)
             });
         }
         let places: Vec<u64> = self
@@ -482,14 +475,17 @@ impl<D: AsRef<[u8]>> TrackState<D> {
             let place = places[number];
             let duration = match places.get(number + 1) {
                 Some(next) => u32::try_from(next - place).unwrap_or(u32::MAX),
-                None => layout.usual_duration(frame.data.as_ref()),
+                None => {
+                    let samples = layout.samples(frame.data.as_ref());
+                    layout.placement.usual(samples)
+                }
             };
-            let shown = layout.ticks(frame.pts.saturating_sub(base));
-            let offset = match layout.is_video() {
+            let shown = layout.placement.ticks(frame.pts.saturating_sub(base));
+            let offset = match layout.placement.is_video() {
                 true => shown.saturating_sub(i64::try_from(place).unwrap_or(i64::MAX)),
                 false => 0,
             };
-            layout.duration = Some(duration);
+            layout.placement.lasted(duration);
             layout.end = place.saturating_add(u64::from(duration));
             samples.push(Sample {
                 duration,
@@ -507,45 +503,8 @@ impl<D: AsRef<[u8]>> TrackState<D> {
 }
 
 impl Layout {
-    fn is_video(&self) -> bool {
-        matches!(self.track.description.media, super::Media::Video { .. })
-    }
-
-    /// Microseconds in ticks, to the nearest.
-    fn ticks(&self, micros: i64) -> i64 {
-        let ticks = i128::from(micros) * i128::from(self.track.timescale) + 500_000;
-        i64::try_from(ticks.div_euclid(1_000_000)).unwrap_or(0)
-    }
-
-    /// Where a frame is, by its time in microseconds: behind all before it.
-    fn place(&mut self, micros: i64, frame: &[u8]) -> u64 {
-        let told = match self.is_video() {
-            true => self.ticks(micros),
-            false => {
-                let samples = self.track.description.samples_of_frame(frame);
-                self.clock.place(micros, samples)
-            }
-        };
-        let least = self.last.map_or(0, |last| last.saturating_add(1));
-        let place = u64::try_from(told).unwrap_or(0).max(least);
-        self.last = Some(place);
-        place
-    }
-
-    /// How long a frame lasts that nothing follows yet.
-    fn usual_duration(&self, frame: &[u8]) -> u32 {
-        let of_frame = || match self.is_video() {
-            true => self.track.timescale / PICTURES_PER_SECOND,
-            false => {
-                let samples = self.track.description.samples_of_frame(frame);
-                samples.unwrap_or(SAMPLES_PER_FRAME)
-            }
-        };
-        match self.duration {
-            // Not that of one before a gap.
-            Some(duration) if duration < self.track.timescale => duration,
-            _ => of_frame(),
-        }
+    fn samples(&self, frame: &[u8]) -> Option<u32> {
+        self.track.description.samples_of_frame(frame)
     }
 }
 

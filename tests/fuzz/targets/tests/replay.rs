@@ -73,9 +73,11 @@ replays! {
     config
     flv
     handshake
+    hls
     media
     message
     mp4
+    packager
     relay
     server_session
     session_pair

@@ -1,0 +1,112 @@
+//! The master playlist (multivariant playlist).
+
+use std::fmt::Write;
+
+use super::{Names, short};
+use crate::mp4::{Media, TrackName};
+use crate::packager::{Rendition, Window};
+
+/// Rates are told with so many hundredths more than were measured: what comes may not be
+/// more than what was told.
+const HEADROOM: u64 = 110;
+/// The one group of audio tracks.
+const AUDIO_GROUP: &str = "audio";
+
+/// The master playlist: the video track with every audio track to choose from, or the audio
+/// track alone. `None` as long as not every rendition can be played.
+pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
+    if !window.is_playable() {
+        return None;
+    }
+    let (video, audio): (Vec<&Rendition>, Vec<&Rendition>) = window
+        .renditions()
+        .iter()
+        .partition(|rendition| matches!(rendition.track, TrackName::Video(_)));
+    let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
+    if video.is_empty() {
+        // Without pictures a variant for each: players choose among them by rate.
+        for rendition in audio {
+            put_variant(&mut out, rendition, &[], names)?;
+        }
+        return Some(out);
+    }
+    for (number, rendition) in audio.iter().enumerate() {
+        put_audio(&mut out, rendition, number == 0, names);
+    }
+    for rendition in video {
+        put_variant(&mut out, rendition, &audio, names)?;
+    }
+    Some(out)
+}
+
+fn put_audio(out: &mut String, rendition: &Rendition, is_default: bool, names: &Names) {
+    let (name, uri) = (short(rendition.track), names.playlist(rendition.track));
+    let is_default = if is_default { "YES" } else { "NO" };
+    let _ = write!(
+        out,
+        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{name}\",\
+         LANGUAGE=\"und\",DEFAULT={is_default},AUTOSELECT=YES,URI=\"{uri}\""
+    );
+    if let Some(Media::Audio { channels, .. }) = rendition.description().map(|is| is.media) {
+        let _ = write!(out, ",CHANNELS=\"{channels}\"");
+    }
+    out.push('\n');
+}
+
+fn put_variant(
+    out: &mut String,
+    rendition: &Rendition,
+    audio: &[&Rendition],
+    names: &Names,
+) -> Option<()> {
+    let rates = rendition.rates();
+    let others = audio.iter().map(|rendition| rendition.rates());
+    let peak = rates.peak + others.clone().map(|rates| rates.peak).max().unwrap_or(0);
+    let average = rates.average + others.map(|rates| rates.average).max().unwrap_or(0);
+    // A player divides by them.
+    let told = |rate: u64| (rate.saturating_mul(HEADROOM) / 100).max(1);
+    let (peak, average) = (told(peak.max(average)), told(average));
+    // Of every configuration that a listed segment needs, or the newest.
+    let mut codecs: Vec<&str> = Vec::new();
+    for rendition in [&rendition].into_iter().chain(audio) {
+        for (_, description, _) in &rendition.inits {
+            if !codecs.contains(&description.codec_string.as_str()) {
+                codecs.push(&description.codec_string);
+            }
+        }
+    }
+    let _ = write!(
+        out,
+        "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\"",
+        codecs.join(",")
+    );
+    if let Media::Video { width, height, .. } = rendition.description()?.media {
+        let rate = rendition.frame_rate();
+        let _ = write!(
+            out,
+            ",RESOLUTION={width}x{height},FRAME-RATE={}.{:03}",
+            rate / 1000,
+            rate % 1000
+        );
+        if let Some(range) = rendition.description()?.transfer.and_then(video_range) {
+            let _ = write!(out, ",VIDEO-RANGE={range}");
+        }
+        if !audio.is_empty() {
+            let _ = write!(out, ",AUDIO=\"{AUDIO_GROUP}\"");
+        }
+    }
+    let _ = writeln!(out, "\n{}", names.playlist(rendition.track));
+    Some(())
+}
+
+/// What `VIDEO-RANGE` says of transfer characteristics; of the usual ones nothing, which means
+/// SDR.
+fn video_range(transfer: u8) -> Option<&'static str> {
+    const SMPTE_ST_2084: u8 = 16;
+    const HLG: u8 = 18;
+    match transfer {
+        SMPTE_ST_2084 => Some("PQ"),
+        HLG => Some("HLG"),
+        _ => None,
+    }
+}

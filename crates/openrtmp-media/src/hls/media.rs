@@ -1,0 +1,254 @@
+//! Media playlists.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::{Edge, Names};
+use crate::mp4::TrackName;
+use crate::packager::{Part, Rendition, Segment, Targets, Window};
+
+/// Parts are listed of segments that end less than so many target durations before the end.
+const PARTS_FOR: u32 = 3;
+/// So many target durations before the end, and further, segments can be skipped.
+const SKIP_BOUNDARY: u32 = 6;
+/// The least version of the protocol that has `EXT-X-SKIP`.
+const VERSION: u32 = 9;
+
+/// How much a playlist tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Everything.
+    Full,
+    /// Without old segments, for who read them before. It is [`Form::Full`] if there are
+    /// none to be left out.
+    Delta,
+}
+
+/// The media playlist of a track. `None` if there is no such track, nothing complete of it,
+/// or nothing may be listed yet.
+pub fn media_playlist(
+    window: &Window,
+    track: TrackName,
+    names: &Names,
+    form: Form,
+) -> Option<String> {
+    let (targets, rendition) = (window.targets()?, window.rendition(track)?);
+    let first = rendition
+        .segments
+        .front()
+        .filter(|segment| segment.is_complete)?;
+    let target = Duration::from_secs(u64::from(targets.segment));
+    let mut out = String::from("#EXTM3U\n");
+    put_header(&mut out, &targets);
+    let msn = first.beginning.msn;
+    let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{msn}");
+    // Of what is listed the first segment's own tag counts one more.
+    let before = first.beginning.discontinuities - u64::from(first.beginning.is_discontinuity);
+    let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{before}");
+
+    let ends = distances(rendition);
+    let skipped = match form {
+        Form::Full => 0,
+        Form::Delta => {
+            let is_old = |distance: &&Duration| **distance >= target * SKIP_BOUNDARY;
+            ends.iter().take_while(is_old).count()
+        }
+    };
+    if skipped > 0 {
+        let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
+    }
+    let mut init = None;
+    let listed = rendition.segments.iter().zip(&ends).skip(skipped);
+    for (segment, distance) in listed.filter(|(segment, _)| !segment.parts.is_empty()) {
+        let has_parts = !window.has_ended() && *distance < target * PARTS_FOR;
+        put_segment(&mut out, segment, track, names, &mut init, has_parts);
+    }
+    match window.has_ended() {
+        true => out.push_str("#EXT-X-ENDLIST\n"),
+        false => put_edge(&mut out, window, rendition, names),
+    }
+    Some(out)
+}
+
+fn put_header(out: &mut String, targets: &Targets) {
+    let target = targets.segment;
+    let _ = writeln!(
+        out,
+        "#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target}"
+    );
+    let (hold_back, part) = (seconds(targets.part_hold_back), seconds(targets.part));
+    let skip = target * SKIP_BOUNDARY;
+    let _ = writeln!(
+        out,
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={hold_back},\
+         HOLD-BACK={}.0,CAN-SKIP-UNTIL={skip}.0",
+        target * 3
+    );
+    let _ = writeln!(out, "#EXT-X-PART-INF:PART-TARGET={part}");
+}
+
+/// How far before the end of the playlist each segment ends.
+fn distances(rendition: &Rendition) -> Vec<Duration> {
+    let mut distance = Duration::ZERO;
+    let mut distances = Vec::with_capacity(rendition.segments.len());
+    for segment in rendition.segments.iter().rev() {
+        distances.push(distance);
+        distance += segment.duration();
+    }
+    distances.reverse();
+    distances
+}
+
+fn put_segment(
+    out: &mut String,
+    segment: &Segment,
+    track: TrackName,
+    names: &Names,
+    init: &mut Option<u32>,
+    has_parts: bool,
+) {
+    let beginning = segment.beginning;
+    if beginning.is_discontinuity {
+        out.push_str("#EXT-X-DISCONTINUITY\n");
+    }
+    if init.replace(beginning.init) != Some(beginning.init) {
+        let uri = names.init(track, beginning.init);
+        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{uri}\"");
+    }
+    let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(beginning.wall));
+    if has_parts || !segment.is_complete {
+        for (number, part) in segment.parts.iter().enumerate() {
+            put_part(out, part, &names.part(track, beginning.msn, number));
+        }
+    }
+    if segment.is_complete {
+        if segment.is_gap() {
+            out.push_str("#EXT-X-GAP\n");
+        }
+        let (length, uri) = (
+            seconds(segment.duration()),
+            names.segment(track, beginning.msn),
+        );
+        let _ = writeln!(out, "#EXTINF:{length},\n{uri}");
+    }
+}
+
+fn put_part(out: &mut String, part: &Part, uri: &str) {
+    let length = seconds(part.duration);
+    let _ = write!(out, "#EXT-X-PART:DURATION={length},URI=\"{uri}\"");
+    if part.is_independent {
+        out.push_str(",INDEPENDENT=YES");
+    }
+    out.push_str(if part.is_gap { ",GAP=YES\n" } else { "\n" });
+}
+
+/// What comes next, and how far the other tracks are.
+fn put_edge(out: &mut String, window: &Window, rendition: &Rendition, names: &Names) {
+    let edge = Edge::of(rendition, window);
+    let (msn, part) = match edge.is_complete {
+        true => (edge.msn + 1, 0),
+        false => (edge.msn, edge.parts as usize),
+    };
+    // The init segment of what began and has no part yet: players can have it by then.
+    let listed = rendition
+        .segments
+        .iter()
+        .rfind(|segment| !segment.parts.is_empty());
+    let began = rendition
+        .segments
+        .back()
+        .map(|segment| segment.beginning.init);
+    if let Some(init) = began
+        && listed.is_some_and(|listed| listed.beginning.init != init)
+    {
+        let uri = names.init(rendition.track, init);
+        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"{uri}\"");
+    }
+    let uri = names.part(rendition.track, msn, part);
+    let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{uri}\"");
+    for other in window.renditions() {
+        let edge = Edge::of(other, window);
+        if other.track != rendition.track && edge.parts > 0 {
+            let _ = writeln!(
+                out,
+                "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={},LAST-PART={}",
+                names.playlist(other.track),
+                edge.msn,
+                edge.parts - 1
+            );
+        }
+    }
+}
+
+/// Seconds with five decimals, to the nearest, without the zeros at the end.
+fn seconds(duration: Duration) -> String {
+    let units = (duration.as_nanos() + 5000) / 10_000;
+    let text = format!("{}.{:05}", units / 100_000, units % 100_000);
+    let short = text.trim_end_matches('0');
+    match short.ends_with('.') {
+        true => format!("{short}0"),
+        false => short.to_owned(),
+    }
+}
+
+/// Milliseconds since 1970 as ISO 8601 has them, in UTC: `2026-11-29T16:45:00.000Z`.
+fn date(wall: i64) -> String {
+    const DAY: i64 = 86_400_000;
+    // Years begin in March, so that a leap day is their last: eras of 400 years, from
+    // March 1 of year 0 on.
+    const ERA_DAYS: i64 = 146_097;
+    const TO_1970: i64 = 719_468;
+    // Four digits are there for a year.
+    const LAST: i64 = 253_402_300_799_999;
+    let wall = wall.clamp(0, LAST);
+    let days = wall / DAY + TO_1970;
+    let (era, day) = (days / ERA_DAYS, days % ERA_DAYS);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // Months of 31, 30, 31, 30 and 31 days, again and again.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + i64::from(month <= 2);
+    let ms = wall % DAY;
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        ms / 3_600_000,
+        ms / 60_000 % 60,
+        ms / 1000 % 60,
+        ms % 1000
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        // Of `date -u -d @... +%FT%T`.
+        for (wall, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_123, "2000-02-29T00:00:00.123Z"),
+            (1_795_970_700_000, "2026-11-29T16:45:00.000Z"),
+            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (-1, "1970-01-01T00:00:00.000Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(date(wall), text);
+        }
+    }
+
+    #[test]
+    fn lengths_have_the_decimals_that_they_need() {
+        for (nanos, text) in [
+            (334_000_000, "0.334"),
+            (333_666_666, "0.33367"),
+            (2_000_000_000, "2.0"),
+            (4_999, "0.0"),
+        ] {
+            assert_eq!(seconds(Duration::from_nanos(nanos)), text);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! HLS playlists (RFC 8216 and draft-pantos-hls-rfc8216bis), with low latency: text of a
+//! [`Window`](crate::packager::Window), and what is answered to a request for one.
+//!
+//! [`media_playlist`] and [`master_playlist`] are the same for all viewers, so each is made
+//! once for each state of the stream. [`Directives`] are what a request adds: that it is to
+//! wait for what comes ([`Directives::answer`]), and that what the player knows may be left
+//! out ([`Form::Delta`]).
+//!
+//! Every rendition has its playlist beside the master's, and its media in a folder below:
+//! [`Names`]. [`check`] reads playlists back and says which rules they break.
+//!
+//! Promised is what is kept: segments are not said to be independent, since the GOPs of a
+//! stream that is passed on may be longer than promised; and parts are listed only with
+//! blocking reloads, without which players stall.
+
+pub mod check;
+mod directives;
+mod master;
+mod media;
+pub mod read;
+#[cfg(test)]
+mod tests;
+
+pub use directives::{Answer, BadRequest, Directives, Edge};
+pub use master::master_playlist;
+pub use media::{Form, media_playlist};
+
+use crate::mp4::TrackName;
+
+/// Where the parts of a stream are, relative to its master playlist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The folder of the media: another for each run of a server, so that no cache mixes two
+    /// runs up. Of letters, digits, `-` and `_`.
+    pub epoch: String,
+}
+
+impl Names {
+    /// A media playlist: `v0.m3u8`, `a1.m3u8`.
+    pub fn playlist(&self, track: TrackName) -> String {
+        format!("{}.m3u8", short(track))
+    }
+
+    /// An init segment.
+    pub fn init(&self, track: TrackName, number: u32) -> String {
+        format!("{}/{}/init{number}.mp4", self.epoch, short(track))
+    }
+
+    /// A segment.
+    pub fn segment(&self, track: TrackName, msn: u64) -> String {
+        format!("{}/{}/{msn}.m4s", self.epoch, short(track))
+    }
+
+    /// A part of a segment, counted from 0.
+    pub fn part(&self, track: TrackName, msn: u64, part: usize) -> String {
+        format!("{}/{}/{msn}.{part}.m4s", self.epoch, short(track))
+    }
+}
+
+/// `v0`, `a1`.
+fn short(track: TrackName) -> String {
+    match track {
+        TrackName::Video(id) => format!("v{id}"),
+        TrackName::Audio(id) => format!("a{id}"),
+    }
+}

@@ -1,0 +1,128 @@
+//! Streams cut into CMAF parts and segments, as HLS and DASH deliver them.
+//!
+//! [`Packager`] takes the frames of one stream as they come and gives [`Event`]s: what begins
+//! and ends, with the bytes. It is a pure function of its frames: no clock, no randomness.
+//! The same frames make the same bytes, so that a second server with the same stream can go
+//! on where one ended. Wall time comes with a frame and goes to `EXT-X-PROGRAM-DATE-TIME`
+//! alone. [`Window`] keeps what of it can be fetched.
+//!
+//! **Tracks** are apart: the first video track and every audio track is a rendition with
+//! segments of its own. The video track leads, or the first audio track where there is no
+//! video: it alone decides where a segment ends, and the others end theirs at their first
+//! frame from there on. So all have the same media sequence numbers and discontinuities.
+//!
+//! **Targets** are decided once: the part target before the first part, by the lengths of
+//! the frames seen until then; the target duration when the first segment ends, by its
+//! length. Players take them as promised for the life of a playlist, and die of a change.
+//! Nothing is to be listed before [`Event::Targets`].
+//!
+//! **Segments** end at a key frame. If none comes in time, one ends without ([`Event::LongGop`]),
+//! as it may not be longer than the target duration; a stream passed on is therefore never
+//! promised to have independent segments.
+//!
+//! **Pictures out of order** have no edit list: decoding times are moved to where the first
+//! key frame is shown, and composition offsets have a sign.
+//!
+//! **Holes** that fit into a part are bridged by the frame before. A longer one is listed as
+//! parts with `GAP`; a clock that jumps by more than a second is a discontinuity, behind
+//! which time goes on without a hole.
+//!
+//! A track with another configuration begins with it at the next key frame of the leading
+//! track, at a discontinuity of all. Sound that was not there at first joins at the next
+//! segment; pictures that were not lead from their first key frame on.
+
+mod plan;
+mod settings;
+mod stream;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod timelines;
+mod track;
+mod window;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use settings::{Preset, Settings};
+pub use stream::Packager;
+pub use window::{Part, Rates, Rendition, Segment, Window};
+
+use crate::mp4::{Description, TrackName};
+
+/// What playlists promise, for as long as they live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Targets {
+    /// No part is longer.
+    pub part: Duration,
+    /// So far behind the newest part players stay.
+    pub part_hold_back: Duration,
+    /// Seconds. No segment is longer, rounded to the nearest.
+    pub segment: u32,
+}
+
+/// Where a segment begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// Media sequence number, 1 or more, the same in all tracks.
+    pub msn: u64,
+    /// Time does not go on, or the coding changed.
+    pub is_discontinuity: bool,
+    /// Discontinuities of the stream up to here, this one included.
+    pub discontinuities: u64,
+    /// Which init segment of the track it needs, counted from 0.
+    pub init: u32,
+    /// Wall time of its first frame in milliseconds since 1970.
+    pub wall: i64,
+}
+
+/// What became of the frames.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Media can be listed from now on.
+    Targets(Targets),
+    /// An init segment of a track, which its next segments need.
+    Init {
+        /// Whose.
+        track: TrackName,
+        /// Counted from 0.
+        number: u32,
+        /// Codec string, size, channels.
+        description: Description,
+        /// `ftyp` and `moov`.
+        bytes: Bytes,
+    },
+    /// A segment begins.
+    Opened {
+        /// Whose.
+        track: TrackName,
+        /// Where.
+        beginning: Beginning,
+    },
+    /// The next part of the segment that is open.
+    Part {
+        /// Whose.
+        track: TrackName,
+        /// The part; one that is a gap has no bytes.
+        part: Part,
+    },
+    /// The open segment is complete.
+    Closed {
+        /// Whose.
+        track: TrackName,
+    },
+    /// A segment ended without a key frame, for there was none within the target duration.
+    LongGop {
+        /// The segment that begins without one.
+        msn: u64,
+    },
+    /// A track that MP4 has no place for, or without a header that can be read, is left out.
+    Unsupported {
+        /// Which.
+        track: TrackName,
+    },
+    /// Nothing more comes.
+    End,
+}

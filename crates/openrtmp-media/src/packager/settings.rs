@@ -1,0 +1,85 @@
+//! How a stream is cut, and how much of it is kept.
+
+use std::time::Duration;
+
+/// Lengths that suit a kind of network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// Parts of 0.2 s, for a network of one's own.
+    Lan,
+    /// Parts of 0.334 s: the smallest that the common frame rates and audio frames fill to
+    /// 85 % at least, as HLS demands. Latency of 1.2 to 1.5 s.
+    #[default]
+    Balanced,
+    /// Parts of 1 s, for networks one knows nothing of.
+    Public,
+}
+
+/// How a stream is cut, and how much of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Least part target: it is the smallest from here on, in steps of 5 ms, that frames of
+    /// the stream fill to 85 %. 50 ms to 2 s.
+    pub part_target: Duration,
+    /// Least distance of players from the newest part; never less than three part targets.
+    pub part_hold_back: Duration,
+    /// A segment ends at the first key frame so far behind its start. 1 to 10 s.
+    pub segment: Duration,
+    /// The first segment ends here at the latest, key frame or not; so no target duration is
+    /// longer. Not below `segment`, 60 s at most.
+    pub longest_segment: Duration,
+    /// No part has more bytes: a frame that has no room is left out, and pictures go on at
+    /// the next key frame. Above 0.
+    pub part_bytes: usize,
+    /// Media sequence number of the first segment, above 0.
+    pub first_msn: u64,
+    /// So long a track's list is, at least, once the stream lasted that long.
+    pub window: Duration,
+    /// Nor has it more segments than this; [`Settings::LEAST_SEGMENTS`] at least.
+    pub window_segments: usize,
+    /// Nor more bytes, in each track, as long as [`Settings::LEAST_SEGMENTS`] are left.
+    pub window_bytes: u64,
+}
+
+impl Settings {
+    /// So many segments are kept in any case (HLS Authoring Specification for Apple Devices,
+    /// 8.22).
+    pub const LEAST_SEGMENTS: usize = 6;
+
+    /// Settings of a preset: segments of 2 s, a window of 30 s.
+    pub fn new(preset: Preset) -> Settings {
+        let (part_target, part_hold_back) = match preset {
+            Preset::Lan => (200, 600),
+            Preset::Balanced => (334, 1010),
+            Preset::Public => (1000, 3000),
+        };
+        Settings {
+            part_target: Duration::from_millis(part_target),
+            part_hold_back: Duration::from_millis(part_hold_back),
+            segment: Duration::from_secs(2),
+            longest_segment: Duration::from_secs(12),
+            part_bytes: 8 << 20,
+            first_msn: 1,
+            window: Duration::from_secs(30),
+            window_segments: 2000,
+            window_bytes: 256 << 20,
+        }
+    }
+
+    /// The same with everything within its range.
+    pub(super) fn within_range(mut self) -> Settings {
+        let ms = Duration::from_millis;
+        self.part_target = self.part_target.clamp(ms(50), ms(2000));
+        self.segment = self.segment.clamp(ms(1000), ms(10_000));
+        self.longest_segment = self.longest_segment.clamp(self.segment, ms(60_000));
+        self.first_msn = self.first_msn.max(1);
+        self.window_segments = self.window_segments.max(Settings::LEAST_SEGMENTS);
+        self
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings::new(Preset::default())
+    }
+}

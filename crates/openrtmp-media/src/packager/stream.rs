@@ -1,0 +1,656 @@
+//! The packager: the timeline of all tracks, and where it is cut.
+
+mod follow;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::track::{Boundary, Held, STRETCH, Track};
+use super::{Event, Settings, Targets, plan};
+use crate::mp4::{Codec, Frame, TrackName};
+
+/// Times of frames are within this, in microseconds: far from where sums overflow.
+const FARTHEST: i64 = 1 << 58;
+/// Where the timeline begins, in microseconds: above 0, so that tracks that lead by a little
+/// have times that are not below.
+const BASE: i64 = 10_000_000;
+/// A clock that moves by more at once has jumped, in microseconds.
+const JUMP: i64 = 1_000_000;
+/// A track may be so far behind another before it is said to have a gap, in microseconds.
+const LAG: i64 = 1_000_000;
+/// Frames are looked at for so long before the first of them is packaged, in microseconds,
+/// to know how long they are.
+const PROBE: i64 = 500_000;
+/// And for so long if there is no audio, or no video, yet.
+const WAIT: i64 = 1_000_000;
+/// A segment ends at a key frame that comes so much earlier than asked for.
+const EARLY: Duration = Duration::from_millis(100);
+/// Tracks that follow overlap the segments of the leading one by this at most; lengths are
+/// rounded to the nearest second, so that half of one is left for this and for key frames
+/// that are late.
+const OVERLAP: Duration = Duration::from_millis(200);
+/// No segment is shorter, so that every track has a frame in each.
+const LEAST_SEGMENT: Duration = Duration::from_millis(300);
+/// Frames are shown so much after they are decoded at most, in microseconds.
+const LONGEST_REORDER: i64 = 2_000_000;
+/// Frames that wait for another track: so many at most.
+const QUEUE_FRAMES: usize = 1024;
+/// And so many bytes.
+const QUEUE_BYTES: usize = 4 << 20;
+/// Frames that wait for the first part: so many bytes at most.
+const EARLY_BYTES: usize = 16 << 20;
+/// Frames in a part, at most.
+const PART_FRAMES: usize = 4096;
+/// Tracks of a stream, at most; what is of others is left out.
+const TRACKS: usize = 16;
+
+/// Cuts one stream; see the [module](super).
+#[derive(Debug)]
+pub struct Packager<D> {
+    settings: Settings,
+    /// The leading one is first, once it runs.
+    tracks: Vec<Track<D>>,
+    /// Frames from before it runs.
+    early: VecDeque<(Held<D>, i64)>,
+    early_bytes: usize,
+    is_running: bool,
+    has_ended: bool,
+    part: Duration,
+    /// Seconds, once it is decided.
+    target: Option<u32>,
+    /// Of the segment of the leading track that is open.
+    msn: u64,
+    discontinuities: u64,
+    /// From the publisher's time to the timeline's, in microseconds.
+    offset: i64,
+    /// Wall time in milliseconds, and the time on the timeline in microseconds that it was.
+    anchor: (i64, i64),
+    /// The publisher is another: its clock has nothing to do with the one before.
+    has_jumped: bool,
+    /// A clock jumped, or a track's coding changed: the next key frame begins a
+    /// discontinuity.
+    has_changed: bool,
+    /// A gap was listed for want of frames: time is counted on from its end.
+    is_stalled: bool,
+    /// The last key frame's time on the timeline, and how far behind the one before it was.
+    last_key: Option<(i64, Duration)>,
+}
+
+impl<D: AsRef<[u8]>> Packager<D> {
+    /// A packager of one stream.
+    pub fn new(settings: Settings) -> Packager<D> {
+        let settings = settings.within_range();
+        Packager {
+            part: settings.part_target,
+            msn: settings.first_msn,
+            settings,
+            tracks: Vec::new(),
+            early: VecDeque::new(),
+            early_bytes: 0,
+            is_running: false,
+            has_ended: false,
+            target: None,
+            discontinuities: 0,
+            offset: 0,
+            anchor: (0, BASE),
+            has_jumped: false,
+            has_changed: false,
+            is_stalled: false,
+            last_key: None,
+        }
+    }
+
+    /// A track's sequence header. Another one than before is in force from the next key frame
+    /// of the leading track on.
+    pub fn configure(&mut self, track: TrackName, codec: Codec, config: &[u8]) {
+        let Some(place) = self.track(track, codec) else {
+            return;
+        };
+        let state = &mut self.tracks[place];
+        if (state.codec, state.config.as_slice()) != (codec, config) {
+            (state.codec, state.config) = (codec, config.to_vec());
+            (state.is_changed, state.is_unsupported) = (true, false);
+        }
+    }
+
+    /// The next frame, which came at this wall time, in milliseconds since 1970; what it
+    /// leads to is added to `out`. Empty frames, which mean silence, are left out.
+    pub fn push(&mut self, mut frame: Frame<D>, wall: i64, out: &mut Vec<Event>) {
+        if frame.data.as_ref().is_empty() || self.has_ended {
+            return;
+        }
+        frame.dts = frame.dts.clamp(-FARTHEST, FARTHEST);
+        frame.pts = frame.pts.clamp(-FARTHEST, FARTHEST);
+        let Some(place) = self.track(frame.track, frame.codec) else {
+            return;
+        };
+        if self.tracks[place].codec != frame.codec {
+            self.configure(frame.track, frame.codec, &[]);
+        }
+        let Some(held) = self.tracks[place].with_prelude(frame) else {
+            return;
+        };
+        match self.is_running {
+            true => self.take(held, wall, out),
+            false => self.probe(held, wall, out),
+        }
+    }
+
+    /// No frame of any track came for the length of a part: one is listed as missing, so
+    /// that players see that the stream goes on.
+    pub fn stall(&mut self, out: &mut Vec<Event>) {
+        if !self.is_running || self.has_ended {
+            return;
+        }
+        self.lead_to(None, out);
+        for track in 1..self.tracks.len() {
+            self.follow(track, out);
+        }
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let missing = i64::try_from(self.part.as_micros()).unwrap_or(0);
+        let to = open.tick_from(open.micros(open.end).saturating_add(missing));
+        self.lead_to(Some(to), out);
+        for track in 1..self.tracks.len() {
+            self.follow_all(track, out);
+        }
+        self.is_stalled = true;
+    }
+
+    /// The publisher ended and another, or the same again, goes on with the stream: behind a
+    /// discontinuity, under sequence numbers that go on.
+    pub fn restart(&mut self, out: &mut Vec<Event>) {
+        if !self.is_running {
+            self.early.clear();
+            self.early_bytes = 0;
+            return;
+        }
+        self.lead_to(None, out);
+        self.has_jumped = true;
+        for track in 1..self.tracks.len() {
+            self.follow_and_forget(track, out);
+            self.tracks[track].is_held = true;
+        }
+    }
+
+    /// Nothing more comes.
+    pub fn end(&mut self, out: &mut Vec<Event>) {
+        if self.has_ended {
+            return;
+        }
+        if !self.is_running {
+            self.start(out);
+        }
+        self.has_ended = true;
+        if self.is_running {
+            self.lead_to(None, out);
+            self.freeze(out);
+            for track in 1..self.tracks.len() {
+                self.follow_to_the_last(track, out);
+            }
+            self.tracks[0].close(out);
+            for track in 1..self.tracks.len() {
+                self.tracks[track].settle(None, self.part, out);
+                if self.missing(track) > STRETCH.as_micros() as i64 {
+                    self.follow_all(track, out);
+                }
+                self.tracks[track].close(out);
+            }
+        }
+        out.push(Event::End);
+    }
+
+    /// Bytes of frames that are in no part yet.
+    pub fn held_bytes(&self) -> usize {
+        self.early_bytes + self.tracks.iter().map(Track::held_bytes).sum::<usize>()
+    }
+
+    /// The place of a track among those known; none if there are too many.
+    fn track(&mut self, name: TrackName, codec: Codec) -> Option<usize> {
+        let place = self.tracks.iter().position(|track| track.name == name);
+        if place.is_none() && self.tracks.len() < TRACKS {
+            self.tracks.push(Track::new(name, codec));
+            return Some(self.tracks.len() - 1);
+        }
+        place
+    }
+}
+
+/// Before the first part.
+impl<D: AsRef<[u8]>> Packager<D> {
+    fn probe(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
+        self.early_bytes += held.bytes();
+        self.early.push_back((held, wall));
+        let is_video = |held: &Held<D>| matches!(held.frame.track, TrackName::Video(_));
+        // A clock that jumps now begins anew.
+        if let [.., (before, _), (last, _)] = self.early.make_contiguous()
+            && last.frame.dts.abs_diff(before.frame.dts) > 2 * JUMP.unsigned_abs()
+        {
+            self.forget_early(self.early.len() - 1);
+        }
+        let key = self
+            .early
+            .iter()
+            .position(|(held, _)| is_video(held) && held.is_key());
+        let has_video = self
+            .tracks
+            .iter()
+            .any(|track| matches!(track.name, TrackName::Video(_)));
+        let has_audio = self.early.iter().any(|(held, _)| !is_video(held));
+        let (Some((last, _)), Some((first, _))) =
+            (self.early.back(), self.early.get(key.unwrap_or(0)))
+        else {
+            return;
+        };
+        let seen = last.frame.dts.saturating_sub(first.frame.dts);
+        let is_full = self.early.len() >= QUEUE_FRAMES || self.early_bytes >= EARLY_BYTES;
+        if has_video && key.is_none() {
+            // What is before the first key frame is of no use but for a little audio.
+            let is_old = |held: &Held<D>| last.frame.dts.saturating_sub(held.frame.dts) > WAIT;
+            let old = self
+                .early
+                .iter()
+                .take_while(|(held, _)| is_old(held))
+                .count();
+            self.forget_early(old.max(if is_full { self.early.len() / 2 } else { 0 }));
+        } else if is_full || seen >= WAIT || (seen >= PROBE && key.is_some() && has_audio) {
+            self.start(out);
+        }
+    }
+
+    fn forget_early(&mut self, count: usize) {
+        let forgotten = self.early.drain(..count);
+        self.early_bytes -= forgotten.map(|(held, _)| held.bytes()).sum::<usize>();
+    }
+
+    /// Decides the part target, and packages what came.
+    fn start(&mut self, out: &mut Vec<Event>) {
+        self.tracks.sort_by_key(|track| track.name);
+        let mut lengths = Vec::new();
+        let mut has_video = false;
+        for place in 0..self.tracks.len() {
+            let name = self.tracks[place].name;
+            let is_video = matches!(name, TrackName::Video(_));
+            let frames = self.early.iter().map(|(held, _)| held);
+            let mut frames = frames.filter(|held| held.frame.track == name);
+            let Some(first) = frames.find(|held| held.is_key()) else {
+                continue;
+            };
+            let state = &mut self.tracks[place];
+            if is_video && has_video {
+                state.refuse(out);
+                continue;
+            }
+            state.redescribe(first.frame.data.as_ref(), out);
+            has_video |= is_video && state.next.is_some();
+            let Some(description) = &state.next else {
+                continue;
+            };
+            let samples = description.samples_of_frame(first.frame.data.as_ref());
+            let rest: Vec<i64> = frames.map(|held| held.frame.dts).collect();
+            let mean = rest.last().map_or(0, |last| {
+                last.saturating_sub(first.frame.dts).max(0) as u64 / rest.len() as u64
+            });
+            lengths.push(match samples {
+                Some(samples) if !is_video => {
+                    u64::from(samples) * 1_000_000 / u64::from(description.timescale().max(1))
+                }
+                _ => mean,
+            });
+        }
+        // Those that can begin come first; a video track leads.
+        self.tracks
+            .sort_by_key(|track| (track.next.is_none(), track.name));
+        let Some(leader) = self.tracks.first().filter(|track| track.next.is_some()) else {
+            return self.forget_early(self.early.len());
+        };
+        let name = leader.name;
+        lengths.retain(|length| *length > 0);
+        self.part = plan::part_target(self.settings.part_target, &lengths);
+        let is_first = |held: &Held<D>| held.frame.track == name && held.is_key();
+        let Some((first, wall)) = self.early.iter().find(|(held, _)| is_first(held)) else {
+            return;
+        };
+        let reorder = reorder(first);
+        self.offset = BASE.saturating_sub(first.frame.dts).saturating_sub(reorder);
+        self.anchor = (*wall, BASE);
+        let boundary = Boundary {
+            time: BASE,
+            wall: *wall,
+            msn: self.msn,
+            is_discontinuity: false,
+            discontinuities: 0,
+            offset: self.offset,
+        };
+        let start = first.frame.dts;
+        for track in &mut self.tracks {
+            track.begin(boundary, out);
+            track.offset = self.offset;
+        }
+        self.tracks[0].set_reorder(reorder);
+        self.is_running = true;
+        self.early_bytes = 0;
+        for (held, wall) in std::mem::take(&mut self.early) {
+            if held.frame.track != name || held.frame.dts >= start {
+                self.take(held, wall, out);
+            }
+        }
+    }
+}
+
+/// From decoding to presentation of the frame, in microseconds, as far as it is credible.
+fn reorder<D>(held: &Held<D>) -> i64 {
+    let offset = held.frame.pts.saturating_sub(held.frame.dts);
+    match held.frame.track {
+        TrackName::Video(_) if (0..=LONGEST_REORDER).contains(&offset) => offset,
+        _ => 0,
+    }
+}
+
+/// The leading track.
+impl<D: AsRef<[u8]>> Packager<D> {
+    fn take(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
+        let Some(place) = self.track(held.frame.track, held.frame.codec) else {
+            return;
+        };
+        if self.tracks[place].is_changed && held.is_key() {
+            self.change(place, held.frame.data.as_ref(), out);
+        }
+        // It may be the leading one now.
+        let name = held.frame.track;
+        let place = if self.tracks[0].name == name {
+            0
+        } else {
+            place
+        };
+        let track = &mut self.tracks[place];
+        let is_unusable = track.is_changed || track.is_unsupported || track.open.is_none();
+        if place == 0 {
+            if !is_unusable {
+                self.lead(held, wall, out);
+                self.is_stalled = false;
+            }
+            for track in 1..self.tracks.len() {
+                self.follow(track, out);
+                self.catch_up(track, out);
+            }
+        } else if !is_unusable {
+            track.queue.push_back(held);
+            while track.queue.len() > QUEUE_FRAMES || track.queue_bytes() > QUEUE_BYTES {
+                track.queue.pop_front();
+            }
+            self.wait_no_longer(place, out);
+            self.follow(place, out);
+        }
+    }
+
+    /// A track has another configuration from this frame on.
+    fn change(&mut self, place: usize, frame: &[u8], out: &mut Vec<Event>) {
+        let is_video = matches!(self.tracks[place].name, TrackName::Video(_));
+        if place > 0 && is_video {
+            match self.tracks[0].name {
+                TrackName::Video(_) => self.tracks[place].refuse(out),
+                TrackName::Audio(_) => self.lead_with(place, frame, out),
+            }
+            return;
+        }
+        let has_begun = self.tracks[place].open.is_some();
+        if has_begun && place > 0 {
+            self.follow_and_forget(place, out);
+        }
+        let track = &mut self.tracks[place];
+        if track.redescribe(frame, out) && has_begun {
+            track.is_held = place > 0;
+            self.has_changed = true;
+        }
+    }
+
+    /// Pictures came to what sound alone cut: from here on they do, if they can be packaged.
+    fn lead_with(&mut self, place: usize, frame: &[u8], out: &mut Vec<Event>) {
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        // Others may have nothing in so short a segment: from the next key frame on, then.
+        let has_others = self.tracks[1..].iter().any(|track| track.open.is_some());
+        if open.is_empty() || (has_others && open.elapsed() < LEAST_SEGMENT) {
+            return;
+        }
+        if self.tracks[place].redescribe(frame, out) {
+            self.lead_to(None, out);
+            self.cut(None, out);
+            self.last_key = None;
+            self.tracks.swap(0, place);
+        }
+    }
+
+    fn lead(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
+        let dts = held.frame.dts;
+        let track = &mut self.tracks[0];
+        let moved = track.last.map_or(0, |last| dts.saturating_sub(last));
+        let is_elsewhere = track.last.is_none() && {
+            let end = track.open.as_ref().map_or(BASE, |open| open.reached());
+            track.frame_time(&held).saturating_sub(end).saturating_abs() > JUMP
+        };
+        if std::mem::take(&mut self.has_jumped) || is_elsewhere || moved.saturating_abs() > JUMP {
+            self.rebase(&held, wall, out);
+        }
+        // What comes behind a frame that is left out cannot be decoded.
+        self.has_changed |= !self.has_room(0, &held);
+        if self.has_changed {
+            self.tracks[0].last = Some(dts);
+            match held.is_key() {
+                true => self.discontinue(held, out),
+                false => self.wait_for_key(&held, out),
+            }
+            return;
+        }
+        self.count_on_from_gap(&held);
+        let track = &mut self.tracks[0];
+        let is_key = held.is_key();
+        if track.last.is_none() {
+            track.set_reorder(reorder(&held));
+        }
+        let Some(pending) = track.place(held) else {
+            return;
+        };
+        track.begin_at(pending.place);
+        self.lead_to(Some(pending.place), out);
+        if is_key {
+            self.reach_key(out);
+        }
+        self.tracks[0].await_end(pending);
+    }
+
+    /// The part that is open has room for the frame.
+    fn has_room(&self, place: usize, held: &Held<D>) -> bool {
+        let open = self.tracks[place].open.as_ref();
+        let (bytes, frames) = open.map_or((0, 0), |open| open.in_part());
+        let bytes = bytes.saturating_add(held.bytes());
+        bytes <= self.settings.part_bytes && frames < PART_FRAMES
+    }
+
+    /// Moves time so that this frame is not before the end of a gap that was listed already.
+    fn count_on_from_gap(&mut self, held: &Held<D>) {
+        let time = self.tracks[0].frame_time(held);
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let end = open.micros(open.end);
+        if !open.has_pending() && time < end {
+            let by = end - time;
+            self.offset = self.offset.saturating_add(by);
+            for track in &mut self.tracks {
+                track.offset = track.offset.saturating_add(by);
+            }
+        }
+    }
+
+    /// The next frame can begin a segment.
+    fn reach_key(&mut self, out: &mut Vec<Event>) {
+        let track = &self.tracks[0];
+        let Some(open) = &track.open else { return };
+        let (now, elapsed) = (open.micros(open.end), open.elapsed());
+        let since = self.last_key.map_or(Duration::ZERO, |(last, _)| {
+            Duration::from_micros(now.saturating_sub(last).max(0) as u64)
+        });
+        self.last_key = Some((now, since));
+        let is_due = match track.name {
+            TrackName::Video(_) => elapsed + EARLY >= self.settings.segment,
+            TrackName::Audio(_) => elapsed + since > self.settings.segment,
+        };
+        let is_last = elapsed >= LEAST_SEGMENT && elapsed + since > self.longest();
+        if is_due || is_last {
+            self.cut(None, out);
+        }
+    }
+
+    /// The publisher's clock is another from this frame on: it goes on where the one before
+    /// ended.
+    fn rebase(&mut self, held: &Held<D>, wall: i64, out: &mut Vec<Event>) {
+        self.lead_to(None, out);
+        let time = match held.is_key() {
+            true => held.frame.dts.saturating_add(reorder(held)),
+            false => self.tracks[0]
+                .frame_time(held)
+                .saturating_sub(self.tracks[0].offset),
+        };
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let end = open.micros(open.end);
+        self.offset = end.saturating_sub(time);
+        self.tracks[0].offset = self.offset;
+        self.anchor = (wall, end);
+        self.has_changed = true;
+    }
+
+    /// A frame that nothing can be done with before a key frame came: there is a gap.
+    fn wait_for_key(&mut self, held: &Held<D>, out: &mut Vec<Event>) {
+        let time = self.tracks[0].frame_time(held);
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let (to, end) = (open.tick_from(time), open.micros(open.whole_end()));
+        if time.saturating_sub(end) >= self.part.as_micros() as i64 {
+            self.lead_to(Some(to), out);
+        }
+    }
+
+    /// Time, or coding, does not go on, and this is the first frame of what comes.
+    fn discontinue(&mut self, held: Held<D>, out: &mut Vec<Event>) {
+        let reorder = reorder(&held);
+        self.tracks[0].set_reorder(reorder);
+        let time = self.tracks[0].frame_time(&held);
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let to = open.tick_from(time);
+        self.lead_to(Some(to), out);
+        self.fill_segment(out);
+        self.count_on_from_gap(&held);
+        self.has_changed = false;
+        self.discontinuities += 1;
+        self.last_key = None;
+        self.cut(Some(self.offset), out);
+        // Those that waited for it go on from here.
+        for track in 1..self.tracks.len() {
+            if self.tracks[track].is_held {
+                self.follow_all(track, out);
+            }
+        }
+        self.tracks[0].set_reorder(reorder);
+        if let Some(pending) = self.tracks[0].place(held) {
+            self.tracks[0].await_end(pending);
+        }
+    }
+
+    /// A segment that is to end now and is too short gets a gap.
+    fn fill_segment(&mut self, out: &mut Vec<Event>) {
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let least = open.tick_after(LEAST_SEGMENT);
+        self.lead_to(Some(least), out);
+    }
+
+    /// The leading track is complete up to this tick, where its next frame begins; segments
+    /// that would be too long end before.
+    fn lead_to(&mut self, to: Option<u64>, out: &mut Vec<Event>) {
+        let part = self.part;
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        if let Some(lasts) = open.lasts_until(to, part) {
+            let elapsed = open.elapsed();
+            let is_too_long = elapsed > Duration::ZERO && elapsed + lasts > self.longest();
+            if is_too_long {
+                self.cut(None, out);
+                out.push(Event::LongGop { msn: self.msn });
+            }
+        }
+        self.tracks[0].settle(to, part, out);
+        let Some(to) = to else { return };
+        while let Some(step) = self.tracks[0].gap_step(to, part) {
+            self.tracks[0].close_part(out);
+            let elapsed = self.tracks[0].open.as_ref().map(|open| open.elapsed());
+            if elapsed.is_some_and(|elapsed| elapsed + step > self.longest()) {
+                self.cut(None, out);
+            }
+            self.tracks[0].gap(to, part, out);
+        }
+    }
+
+    /// No segment is to be longer.
+    fn longest(&self) -> Duration {
+        const HALF: Duration = Duration::from_millis(500);
+        let promised = |target: u32| Duration::from_secs(u64::from(target)) + HALF - OVERLAP;
+        self.target.map_or(self.settings.longest_segment, promised)
+    }
+
+    /// Decides the target duration, if that is not done: the segment that is open ends here.
+    fn freeze(&mut self, out: &mut Vec<Event>) {
+        let Some(open) = self.tracks[0]
+            .open
+            .as_ref()
+            .filter(|_| self.target.is_none())
+        else {
+            return;
+        };
+        let segment = plan::target_duration(self.settings.segment, open.elapsed());
+        self.target = Some(segment);
+        out.push(Event::Targets(Targets {
+            part: self.part,
+            part_hold_back: plan::part_hold_back(self.settings.part_hold_back, self.part),
+            segment,
+        }));
+    }
+
+    /// A segment ends here, and the next begins: in the leading track, and in the others at
+    /// their next frame. With an offset it begins with a discontinuity.
+    fn cut(&mut self, discontinuity: Option<i64>, out: &mut Vec<Event>) {
+        self.freeze(out);
+        let Some(open) = &self.tracks[0].open else {
+            return;
+        };
+        let time = open.micros(open.end);
+        self.msn += 1;
+        let (wall, since) = self.anchor;
+        let boundary = Boundary {
+            time,
+            wall: wall.saturating_add(time.saturating_sub(since) / 1000),
+            msn: self.msn,
+            is_discontinuity: discontinuity.is_some(),
+            discontinuities: self.discontinuities,
+            offset: self.offset,
+        };
+        for (place, track) in self.tracks.iter_mut().enumerate() {
+            if place > 0 && track.open.is_some() {
+                track.boundaries.push_back(boundary);
+            } else {
+                track.begin(boundary, out);
+                track.offset = self.offset;
+            }
+        }
+    }
+}

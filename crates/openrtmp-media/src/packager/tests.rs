@@ -1,0 +1,558 @@
+//! What becomes of streams of all kinds.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::timelines::*;
+use super::*;
+use crate::mp4::Frame;
+use crate::mp4::tests::{at, boxes};
+
+const fn ms(length: u64) -> Duration {
+    Duration::from_millis(length)
+}
+
+/// Pictures every 40 ms, a key frame every `gop`, with AAC, for so many milliseconds from
+/// `start` on.
+fn stream(start: i64, length: i64, gop: i64) -> Vec<Input> {
+    let pictures = (0..length / 40).map(|number| {
+        let time = start + number * 40;
+        (time, frame(VIDEO, time, 0, number % (gop / 40) == 0))
+    });
+    let sounds = (0..length * 3 / 64).map(|number| {
+        let time = start + number * 64 / 3;
+        (time, frame(AUDIO, time, 0, true))
+    });
+    let mut frames: Vec<(i64, Input)> = pictures.chain(sounds).collect();
+    frames.sort_by_key(|(time, _)| *time);
+    frames.into_iter().map(|(_, input)| input).collect()
+}
+
+fn configured(frames: Vec<Input>) -> Vec<Input> {
+    [vec![video_config(0), audio_config(0)], frames].concat()
+}
+
+/// Segments of a track as a window that forgets nothing has them.
+fn segments(inputs: &[Input], track: TrackName) -> Vec<Segment> {
+    let settings = Settings {
+        window: Duration::from_secs(3600),
+        ..Settings::default()
+    };
+    let mut window = Window::new(settings.clone());
+    for event in events(settings, inputs) {
+        window.apply(event);
+    }
+    let rendition = window.rendition(track).expect("the track");
+    rendition.segments.iter().cloned().collect()
+}
+
+fn lengths(segments: &[Segment]) -> Vec<u64> {
+    segments
+        .iter()
+        .map(|segment| segment.duration().as_millis() as u64)
+        .collect()
+}
+
+fn targets(inputs: &[Input]) -> Option<Targets> {
+    events(Settings::default(), inputs)
+        .into_iter()
+        .find_map(|event| match event {
+            Event::Targets(targets) => Some(targets),
+            _ => None,
+        })
+}
+
+/// Start and samples of the first run of a part.
+fn run_of(part: &Part) -> (u64, u32) {
+    let moof = at(&part.bytes, "moof/traf");
+    let time = u64::from_be_bytes(at(moof, "tfdt")[4..].try_into().unwrap());
+    let count = u32::from_be_bytes(at(moof, "trun")[4..8].try_into().unwrap());
+    (time, count)
+}
+
+#[test]
+fn segments_end_at_key_frames_and_sound_follows_the_picture() {
+    let inputs = configured(stream(500, 10_000, 1000));
+    let video = segments(&inputs, VIDEO);
+    assert_eq!(lengths(&video), [2000; 5]);
+    assert_eq!(
+        targets(&inputs),
+        Some(Targets {
+            part: ms(334),
+            part_hold_back: ms(1010),
+            segment: 2
+        })
+    );
+    let msns: Vec<u64> = video.iter().map(|segment| segment.beginning.msn).collect();
+    assert_eq!(msns, [1, 2, 3, 4, 5]);
+    for segment in &video {
+        // Eight pictures are 320 ms; the last two are 80.
+        let parts: Vec<u32> = segment.parts.iter().map(|part| part.frames).collect();
+        assert_eq!(parts, [8, 8, 8, 8, 8, 8, 2]);
+        let independent = segment.parts.iter().map(|part| part.is_independent);
+        assert_eq!(independent.filter(|is| *is).count(), 1);
+        assert!(segment.parts[0].is_independent);
+    }
+    // 2 s are 93.75 frames of AAC: each segment ends at the first frame from the cut on.
+    let audio = segments(&inputs, AUDIO);
+    let frames = |segment: &Segment| segment.parts.iter().map(|part| part.frames).sum::<u32>();
+    let frames: Vec<u32> = audio.iter().map(frames).collect();
+    assert_eq!(frames, [94, 94, 94, 93, 93]);
+    // Decoding times go on without holes, in both.
+    for (segments, scale) in [(&video, 90_000), (&audio, 48_000)] {
+        let mut end = None;
+        for part in segments.iter().flat_map(|segment| &segment.parts) {
+            let (start, count) = run_of(part);
+            assert_eq!(count, part.frames);
+            assert!(end.is_none_or(|end| end == start));
+            let ticks = part.duration.as_nanos() * scale;
+            end = Some(start + ((ticks + 500_000_000) / 1_000_000_000) as u64);
+        }
+    }
+}
+
+#[test]
+fn the_first_segment_decides_the_target_and_a_longer_gop_is_cut() {
+    let mut inputs = configured(stream(0, 6000, 3000));
+    inputs.extend(stream(6000, 8000, 8000));
+    assert_eq!(targets(&inputs).unwrap().segment, 3);
+    let events = events(Settings::default(), &inputs);
+    let cut: Vec<u64> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::LongGop { msn } => Some(*msn),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(cut, [4, 5]);
+    let video = segments(&inputs, VIDEO);
+    // The last is open at the end.
+    assert_eq!(lengths(&video), [3000, 3000, 3280, 3280, 1440]);
+    assert!(!video[3].parts[0].is_independent);
+}
+
+#[test]
+fn pictures_out_of_order_begin_where_they_are_shown() {
+    let inputs: Vec<Input> = [video_config(0)]
+        .into_iter()
+        .chain((0..60).map(|number| {
+            let later = [80, 200, 80, 0, 40][number as usize % 5];
+            frame(VIDEO, number * 40, later, number % 25 == 0)
+        }))
+        .collect();
+    let video = segments(&inputs, VIDEO);
+    let first = &video[0].parts[0];
+    // 10 s, where the timeline begins; shown then too.
+    assert_eq!(run_of(first).0, 900_000);
+    let run = at(&first.bytes, "moof/traf/trun");
+    let offsets: Vec<i32> = run[12..]
+        .chunks(8)
+        .map(|sample| i32::from_be_bytes(sample[4..].try_into().unwrap()))
+        .collect();
+    // Flags and offsets; all are 40 ms long and eight bytes.
+    assert_eq!(run[..4], [1, 0, 0x0C, 1]);
+    let expected = [0, 10_800, 0, -7200, -3600, 0, 10_800, 0];
+    assert_eq!(offsets, expected);
+}
+
+#[test]
+fn sound_alone_is_cut_by_time_and_pictures_do_without_sound() {
+    let sounds = (0..500).map(|number| frame(AUDIO, number * 64 / 3, 0, true));
+    let inputs: Vec<Input> = [audio_config(0)].into_iter().chain(sounds).collect();
+    let audio = segments(&inputs, AUDIO);
+    // 93 frames are 1.984 s.
+    assert_eq!(lengths(&audio)[..5], [1984; 5]);
+    assert_eq!(targets(&inputs).unwrap().segment, 2);
+    assert!(
+        audio
+            .iter()
+            .flat_map(|segment| &segment.parts)
+            .all(|part| part.is_independent)
+    );
+
+    let is_video = |input: &Input| match input {
+        Input::Push(frame) => frame.track == VIDEO,
+        Input::Configure(track, ..) => *track == VIDEO,
+        _ => true,
+    };
+    let inputs = configured(stream(0, 6000, 2000))
+        .into_iter()
+        .filter(is_video)
+        .collect::<Vec<_>>();
+    assert_eq!(lengths(&segments(&inputs, VIDEO)), [2000; 3]);
+    let tracks = events(Settings::default(), &inputs)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Init { track, .. } => Some(track),
+            _ => None,
+        });
+    assert_eq!(tracks.collect::<Vec<_>>(), [VIDEO]);
+}
+
+#[test]
+fn sound_that_comes_late_joins_at_a_segment() {
+    let all = stream(0, 8000, 2000);
+    let is_in_time = |input: &Input| match input {
+        Input::Push(frame) => frame.track == VIDEO || frame.dts >= 3_000_000,
+        _ => true,
+    };
+    let mut inputs = vec![video_config(0)];
+    inputs.extend(all.into_iter().filter(is_in_time));
+    let place = inputs
+        .iter()
+        .position(|input| matches!(input, Input::Push(frame) if frame.track == AUDIO))
+        .unwrap();
+    inputs.insert(place, audio_config(0));
+    let audio = segments(&inputs, AUDIO);
+    let msns: Vec<u64> = audio.iter().map(|segment| segment.beginning.msn).collect();
+    assert_eq!(msns, [3, 4]);
+    assert_eq!(lengths(&segments(&inputs, VIDEO)), [2000; 4]);
+    assert!(
+        audio
+            .iter()
+            .all(|segment| !segment.beginning.is_discontinuity)
+    );
+}
+
+#[test]
+fn pictures_that_come_late_lead_from_then_on() {
+    let all = stream(0, 12_000, 2000);
+    let is_in_time = |input: &Input| match input {
+        Input::Push(frame) => frame.track == AUDIO || frame.dts >= 5_000_000,
+        _ => true,
+    };
+    let mut inputs = vec![audio_config(0)];
+    inputs.extend(all.into_iter().filter(is_in_time));
+    let is_video = |input: &Input| matches!(input, Input::Push(frame) if frame.track == VIDEO);
+    let place = inputs.iter().position(is_video).unwrap();
+    inputs.insert(place, video_config(0));
+    let (video, audio) = (segments(&inputs, VIDEO), segments(&inputs, AUDIO));
+    // Sound is cut by itself, then where pictures begin, at 6 s, and their key frames are.
+    assert_eq!(lengths(&video), [2000; 3]);
+    let msns: Vec<u64> = video.iter().map(|segment| segment.beginning.msn).collect();
+    assert_eq!(msns, [5, 6, 7]);
+    assert_eq!(audio.len(), 7);
+    assert_eq!(lengths(&audio)[..3], [1984; 3]);
+    for (one, other) in video.iter().zip(&audio[4..]) {
+        assert_eq!(one.beginning.msn, other.beginning.msn);
+        let apart = one.duration().abs_diff(other.duration());
+        assert!(apart < ms(60), "{apart:?}");
+    }
+}
+
+#[test]
+fn another_header_begins_with_a_discontinuity_of_all_tracks() {
+    for config in [video_config(1), audio_config(1)] {
+        let mut inputs = configured(stream(0, 4000, 2000));
+        let is_video = matches!(config, Input::Configure(VIDEO, ..));
+        inputs.push(config);
+        inputs.extend(stream(4000, 4000, 2000));
+        let (video, audio) = (segments(&inputs, VIDEO), segments(&inputs, AUDIO));
+        for (track, has_changed) in [(&video, is_video), (&audio, !is_video)] {
+            let tags: Vec<u64> = track
+                .iter()
+                .filter(|segment| segment.beginning.is_discontinuity)
+                .map(|segment| segment.beginning.msn)
+                .collect();
+            assert_eq!(tags.len(), 1);
+            let place = track
+                .iter()
+                .position(|segment| segment.beginning.is_discontinuity);
+            let after = &track[place.unwrap()..];
+            let init = u32::from(has_changed);
+            assert!(after.iter().all(|segment| segment.beginning.init == init));
+            assert!(
+                track[..place.unwrap()]
+                    .iter()
+                    .all(|segment| segment.beginning.init == 0)
+            );
+        }
+        // The picture begins anew with the key frame of its header at once; sound has to
+        // wait for the next.
+        let place = video
+            .iter()
+            .position(|segment| segment.beginning.is_discontinuity);
+        assert_eq!(place, Some(if is_video { 2 } else { 3 }));
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_goes_on_behind_a_discontinuity() {
+    for jump in [-3_600_000, 3_600_000, 1500] {
+        let mut inputs = configured(stream(4_000_000, 4000, 2000));
+        inputs.extend(stream(4_004_000 + jump, 4000, 2000));
+        let video = segments(&inputs, VIDEO);
+        assert_eq!(lengths(&video), [2000; 4], "{jump}");
+        let tags: Vec<bool> = video
+            .iter()
+            .map(|segment| segment.beginning.is_discontinuity)
+            .collect();
+        assert_eq!(tags, [false, false, true, false]);
+        assert_eq!(run_of(&video[2].parts[0]).0, 14 * 90_000);
+        let audio = segments(&inputs, AUDIO);
+        assert!(audio[2].beginning.is_discontinuity);
+        assert_eq!(audio.len(), 4);
+        let lost: u32 = audio
+            .iter()
+            .flat_map(|segment| &segment.parts)
+            .map(|p| p.frames)
+            .sum();
+        // But for a frame at the seam at most.
+        assert!((373..=375).contains(&lost), "{lost}");
+    }
+}
+
+#[test]
+fn a_hole_is_a_gap_and_a_small_one_a_longer_frame() {
+    for (hole, gaps) in [(200, 0), (900, 3)] {
+        let mut inputs = configured(stream(0, 4000, 2000));
+        inputs.extend(stream(4000 + hole, 4000, 2000));
+        let video = segments(&inputs, VIDEO);
+        let missing = video
+            .iter()
+            .flat_map(|segment| &segment.parts)
+            .filter(|part| part.is_gap);
+        assert_eq!(missing.count(), gaps, "{hole}");
+        assert!(
+            video
+                .iter()
+                .all(|segment| !segment.beginning.is_discontinuity)
+        );
+        let whole: u64 = lengths(&video).iter().sum();
+        assert_eq!(whole, 8000 + hole as u64);
+    }
+}
+
+#[test]
+fn a_track_without_frames_has_gaps_as_long_as_the_segments() {
+    // Pictures of many lengths, so that cuts are anywhere.
+    for picture in [33, 40, 47, 258] {
+        let mut inputs = configured(stream(0, 4000, 2000));
+        let rest = (0..20_000 / picture).map(|number| {
+            let is_key = number % (2000 / picture) == 0;
+            frame(VIDEO, 4000 + number * picture, 0, is_key)
+        });
+        inputs.extend(rest);
+        let (video, audio) = (segments(&inputs, VIDEO), segments(&inputs, AUDIO));
+        let mut missing = 0;
+        for (one, other) in video.iter().zip(&audio).skip(3).take(6) {
+            let apart = one.duration().abs_diff(other.duration());
+            assert!(apart < ms(1), "{picture}: {one:?} {other:?}");
+            assert!(other.is_gap());
+            missing += 1;
+        }
+        assert_eq!(missing, 6);
+    }
+}
+
+#[test]
+fn a_stall_is_listed_and_what_comes_late_goes_on_behind_it() {
+    let mut inputs = configured(stream(0, 5000, 1000));
+    inputs.extend([Input::Stall, Input::Stall, Input::Stall]);
+    // As if nothing had happened: the line was slow.
+    inputs.extend(stream(5000, 3000, 1000));
+    let video = segments(&inputs, VIDEO);
+    let parts: Vec<&Part> = video.iter().flat_map(|segment| &segment.parts).collect();
+    let gaps: Vec<Duration> = parts
+        .iter()
+        .filter(|part| part.is_gap)
+        .map(|part| part.duration)
+        .collect();
+    assert_eq!(gaps, [ms(334); 3]);
+    assert_eq!(parts.iter().map(|part| part.frames).sum::<u32>(), 200);
+    assert_eq!(lengths(&video).iter().sum::<u64>(), 9002);
+}
+
+#[test]
+fn another_encoder_goes_on_under_the_same_numbers() {
+    let mut inputs = configured(stream(90_000, 4000, 2000));
+    inputs.push(Input::Restart);
+    inputs.extend([video_config(2), audio_config(0)]);
+    inputs.extend(stream(0, 4000, 2000));
+    for track in [VIDEO, AUDIO] {
+        let segments = segments(&inputs, track);
+        let told: Vec<(u64, bool, u64)> = segments
+            .iter()
+            .map(|segment| segment.beginning)
+            .map(|is| (is.msn, is.is_discontinuity, is.discontinuities))
+            .collect();
+        assert_eq!(
+            told,
+            [(1, false, 0), (2, false, 0), (3, true, 1), (4, false, 1)]
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_packaged_is_left_out_and_told_once() {
+    let mut inputs = configured(stream(0, 4000, 2000));
+    inputs[1] = Input::Configure(AUDIO, PLAIN_AAC, vec![0]);
+    let events = events(Settings::default(), &inputs);
+    let told = events
+        .iter()
+        .filter(|event| **event == Event::Unsupported { track: AUDIO });
+    assert_eq!(told.count(), 1);
+    assert_eq!(lengths(&segments(&inputs, VIDEO)), [2000; 2]);
+    // No header, no key frame: nothing, and little memory.
+    let inputs: Vec<Input> = [video_config(0)]
+        .into_iter()
+        .chain((0..5000).map(|number| frame(VIDEO, number * 40, 0, false)))
+        .collect();
+    run(Settings::default(), &inputs, |packager, events| {
+        assert!(packager.held_bytes() < 1000);
+        assert!(events.iter().all(|event| *event == Event::End));
+    });
+}
+
+#[test]
+fn a_part_has_an_end_whatever_the_clock_says() {
+    let settings = Settings {
+        part_bytes: 1000,
+        ..Settings::default()
+    };
+    // A second of pictures, then a clock that stands still.
+    let mut inputs = configured(stream(0, 2000, 1000));
+    inputs.extend((0..5000).map(|_| frame(VIDEO, 2000, 0, false)));
+    inputs.extend((0..5000).map(|_| frame(AUDIO, 2000, 0, true)));
+    inputs.extend(stream(2000, 4000, 1000));
+    let mut parts = Vec::new();
+    run(settings, &inputs, |packager, events| {
+        assert!(packager.held_bytes() < 10_000, "{}", packager.held_bytes());
+        parts.extend(events.into_iter().filter_map(|event| match event {
+            Event::Part { part, .. } => Some(part),
+            _ => None,
+        }));
+    });
+    let data = |part: &Part| part.bytes.len() - at_or_empty(part);
+    assert!(parts.iter().all(|part| data(part) <= 1000));
+    // It goes on at a key frame.
+    assert!(parts.len() > 40, "{}", parts.len());
+}
+
+/// Bytes in front of the samples.
+fn at_or_empty(part: &Part) -> usize {
+    match part.is_gap {
+        true => 0,
+        false => 16 + at(&part.bytes, "moof").len(),
+    }
+}
+
+#[test]
+fn the_window_forgets_what_is_old_and_counts_what_it_keeps() {
+    let settings = Settings {
+        window: Duration::from_secs(14),
+        ..Settings::default()
+    };
+    let mut window = Window::new(settings.clone());
+    let mut inputs = configured(stream(0, 30_000, 2000));
+    inputs.push(video_config(1));
+    inputs.extend(stream(30_000, 30_000, 2000));
+    for event in events(settings, &inputs) {
+        window.apply(event);
+    }
+    let video = window.rendition(VIDEO).unwrap();
+    let msns: Vec<u64> = video
+        .segments
+        .iter()
+        .map(|segment| segment.beginning.msn)
+        .collect();
+    assert_eq!(msns, [24, 25, 26, 27, 28, 29, 30]);
+    // Three target durations longer.
+    assert!(video.segment(20).is_none());
+    assert!(video.segment(21).is_some());
+    assert!(video.init(0).is_none() && video.init(1).is_some());
+    let audio = window.rendition(AUDIO).unwrap();
+    // Seven of its segments are a little less than 14 s here.
+    assert_eq!(audio.segments.front().unwrap().beginning.msn, 23);
+    let kept: u64 = [video, audio]
+        .iter()
+        .flat_map(|track| (1..=30).filter_map(|msn| track.segment(msn)))
+        .map(Segment::bytes)
+        .sum();
+    let inits = video.init(1).unwrap().len() + audio.init(0).unwrap().len();
+    assert_eq!(window.held_bytes(), kept + inits as u64);
+}
+
+/// Frames with any times at all.
+fn anything() -> impl Strategy<Value = Vec<Input>> {
+    let time = prop_oneof![
+        4 => 0i64..10_000_000,
+        1 => any::<i64>(),
+        1 => Just(i64::MIN),
+        1 => Just(i64::MAX),
+    ];
+    let track = prop_oneof![
+        4 => Just(VIDEO),
+        4 => Just(AUDIO),
+        1 => any::<u8>().prop_map(TrackName::Video),
+        1 => any::<u8>().prop_map(TrackName::Audio),
+    ];
+    let push = (track, time.clone(), time, any::<bool>(), 0usize..40).prop_map(
+        |(track, dts, pts, is_key, bytes)| {
+            let Input::Push(like) = frame(track, 0, 0, is_key) else {
+                unreachable!()
+            };
+            Input::Push(Frame {
+                dts,
+                pts,
+                data: vec![1; bytes],
+                ..like
+            })
+        },
+    );
+    let input = prop_oneof![
+        20 => push,
+        1 => (0u8..4).prop_map(video_config),
+        1 => (0u8..4).prop_map(audio_config),
+        1 => Just(Input::Stall),
+        1 => Just(Input::Restart),
+    ];
+    prop::collection::vec(input, 0..200).prop_map(configured)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_times_at_all_make_a_few_parts_within_the_target(inputs in anything()) {
+        let mut parts = 0;
+        for event in events(settings(), &inputs) {
+            if let Event::Part { part, .. } = event {
+                prop_assert!(part.duration <= Duration::from_secs(2), "{part:?}");
+                parts += 1;
+            }
+        }
+        // A frame moves time by a second at most, in a few tracks of parts of a third.
+        prop_assert!(parts <= 20 * inputs.len(), "{parts}");
+    }
+
+    /// The same bytes from the same frames, whole boxes, times that do not go back, nothing
+    /// twice; and what is held is bounded.
+    #[test]
+    fn any_stream_makes_the_same_whole_parts(timeline in timeline()) {
+        let inputs = timeline.inputs();
+        let mut made = Vec::new();
+        run(timeline.settings(), &inputs, |packager, events| {
+            assert!(packager.held_bytes() < 100_000);
+            made.extend(events);
+        });
+        prop_assert_eq!(&made, &events(timeline.settings(), &inputs));
+        let mut ends = std::collections::BTreeMap::new();
+        for event in &made {
+            let Event::Part { track, part } = event else { continue };
+            if part.is_gap {
+                prop_assert!(part.bytes.is_empty() && part.frames == 0);
+                continue;
+            }
+            let kinds: Vec<&[u8]> = boxes(&part.bytes).iter().map(|(kind, _)| *kind).collect();
+            prop_assert_eq!(kinds, [&b"moof"[..], b"mdat"]);
+            let (start, count) = run_of(part);
+            prop_assert_eq!(count, part.frames);
+            let scale = if *track == VIDEO { 90_000.0 } else { 44_100.0 };
+            let before = ends.insert(*track, start);
+            // Its ticks may become others.
+            prop_assert!(before.is_none_or(|before| start as f64 > before as f64 * scale / 96_000.0));
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Streams as encoders, lines and chance make them, for tests.
+
+use openrtmp_protocol::media::{AudioCodec, VideoCodec};
+use proptest::prelude::*;
+
+use super::{Event, Packager, Preset, Settings};
+use crate::mp4::tests::{AAC, AVC};
+use crate::mp4::{Codec, Content, Frame, TrackName};
+
+pub(crate) const VIDEO: TrackName = TrackName::Video(0);
+pub(crate) const AUDIO: TrackName = TrackName::Audio(0);
+pub(crate) const H264: Codec = Codec::Video(VideoCodec::Avc);
+pub(crate) const PLAIN_AAC: Codec = Codec::Audio(AudioCodec::Aac);
+
+/// What a packager is given.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    Configure(TrackName, Codec, Vec<u8>),
+    Push(Frame<Vec<u8>>),
+    Stall,
+    Restart,
+}
+
+/// A frame at this millisecond; pictures are shown `later` milliseconds later.
+pub(crate) fn frame(track: TrackName, time: i64, later: i64, is_key: bool) -> Input {
+    let codec = match track {
+        TrackName::Video(_) => H264,
+        TrackName::Audio(_) => PLAIN_AAC,
+    };
+    Input::Push(Frame {
+        track,
+        codec,
+        dts: time * 1000,
+        pts: (time + later) * 1000,
+        content: if is_key { Content::Key } else { Content::Inter },
+        // Of a few bytes, that differ.
+        data: time.to_be_bytes()[(time as usize % 4)..].to_vec(),
+    })
+}
+
+/// Sequence headers; those of other numbers are other ones.
+pub(crate) fn video_config(number: u8) -> Input {
+    let mut config = AVC.to_vec();
+    config[3] += number;
+    Input::Configure(VIDEO, H264, config)
+}
+
+pub(crate) fn audio_config(number: u8) -> Input {
+    let config = match number % 2 {
+        0 => AAC.to_vec(),
+        // 44.1 kHz.
+        _ => vec![0x12, 0x10],
+    };
+    Input::Configure(AUDIO, PLAIN_AAC, config)
+}
+
+/// What happens when a phase is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Turn {
+    None,
+    /// The clock jumps by so many milliseconds, with what it shows or without.
+    Jump(i64),
+    /// No frame comes for so many parts; the clock goes on by so many milliseconds.
+    Stall(u8, i64),
+    VideoConfig,
+    AudioConfig,
+    /// Another encoder goes on, with a clock from 0.
+    Restart,
+    /// One track has no frames for so many milliseconds.
+    VideoGap(i64),
+    AudioGap(i64),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Phase {
+    /// Milliseconds from picture to picture.
+    picture: i64,
+    /// Pictures are earlier or later by up to so many.
+    jitter: i64,
+    /// Pictures from key frame to key frame.
+    gop: usize,
+    /// Pictures are shown up to so many pictures later.
+    reorder: i64,
+    /// Milliseconds.
+    length: i64,
+    turn: Turn,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Timeline {
+    preset: Preset,
+    has_video: bool,
+    has_audio: bool,
+    /// The video begins so many milliseconds later.
+    video_from: i64,
+    /// The audio begins so many milliseconds later.
+    audio_from: i64,
+    /// And comes so many before the pictures of its time.
+    audio_lead: i64,
+    phases: Vec<Phase>,
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        4 => Just(Turn::None),
+        1 => (-20_000i64..20_000).prop_map(Turn::Jump),
+        1 => (-1_500i64..1_500).prop_map(Turn::Jump),
+        1 => (1u8..9, 0i64..3000).prop_map(|(parts, ms)| Turn::Stall(parts, ms)),
+        1 => Just(Turn::VideoConfig),
+        1 => Just(Turn::AudioConfig),
+        1 => Just(Turn::Restart),
+        1 => (100i64..5000).prop_map(Turn::VideoGap),
+        1 => (100i64..5000).prop_map(Turn::AudioGap),
+    ]
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    let picture = prop_oneof![Just(40i64), Just(33), Just(100), 17i64..400];
+    (picture, 0i64..40, 1usize..80, 0i64..3, 100i64..9000, turn()).prop_map(
+        |(picture, jitter, gop, reorder, length, turn)| Phase {
+            picture,
+            jitter: jitter.min(picture / 2),
+            gop,
+            reorder,
+            length,
+            turn,
+        },
+    )
+}
+
+/// Streams of some seconds up to a minute.
+pub(crate) fn timeline() -> impl Strategy<Value = Timeline> {
+    let tracks =
+        prop_oneof![6 => Just((true, true)), 1 => Just((true, false)), 1 => Just((false, true))];
+    let from = prop_oneof![3 => Just(0i64), 1 => 0i64..8000];
+    let preset = prop_oneof![
+        3 => Just(Preset::Balanced),
+        1 => Just(Preset::Lan),
+        1 => Just(Preset::Public),
+    ];
+    (
+        preset,
+        tracks,
+        from.clone(),
+        from,
+        -300i64..800,
+        prop::collection::vec(phase(), 1..9),
+    )
+        .prop_map(
+            |(preset, (has_video, has_audio), video_from, audio_from, audio_lead, phases)| {
+                Timeline {
+                    preset,
+                    has_video,
+                    has_audio,
+                    video_from,
+                    audio_from,
+                    audio_lead,
+                    phases,
+                }
+            },
+        )
+}
+
+/// Settings with which lists turn over soon.
+pub(crate) fn settings() -> Settings {
+    brisk(Preset::Balanced)
+}
+
+fn brisk(preset: Preset) -> Settings {
+    Settings {
+        segment: std::time::Duration::from_secs(1),
+        longest_segment: std::time::Duration::from_secs(3),
+        window: std::time::Duration::from_secs(8),
+        ..Settings::new(preset)
+    }
+}
+
+impl Timeline {
+    pub(crate) fn settings(&self) -> Settings {
+        brisk(self.preset)
+    }
+
+    pub(crate) fn inputs(&self) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        let (mut video_number, mut audio_number) = (0, 0);
+        let mut is_video_told = false;
+        let mut clock = 50_000;
+        let mut is_audio_told = false;
+        let mut played = 0;
+        for phase in &self.phases {
+            let mut frames = Vec::new();
+            let (mut video_from, mut audio_from) = (0, 0);
+            match phase.turn {
+                Turn::VideoGap(ms) => video_from = ms.min(phase.length),
+                Turn::AudioGap(ms) => audio_from = ms.min(phase.length),
+                _ => {}
+            }
+            if self.has_video {
+                let mut at = video_from;
+                let mut number = 0;
+                while at < phase.length {
+                    if played + at < self.video_from {
+                        at += phase.picture;
+                        continue;
+                    }
+                    // Back and forth by what the place tells: the same each time.
+                    let moved = if number % 3 == 1 { phase.jitter } else { 0 };
+                    let is_key = number % phase.gop == 0;
+                    let later = phase.reorder * phase.picture * (1 + (number % 2) as i64) / 2;
+                    let later = if is_key {
+                        phase.reorder * phase.picture
+                    } else {
+                        later
+                    };
+                    frames.push((at, frame(VIDEO, clock + at + moved, later, is_key)));
+                    at += phase.picture;
+                    number += 1;
+                }
+            }
+            if self.has_audio {
+                for number in 0.. {
+                    let at = audio_from + number * 64 / 3;
+                    if at >= phase.length {
+                        break;
+                    }
+                    if played + at < self.audio_from {
+                        continue;
+                    }
+                    frames.push((at - self.audio_lead, frame(AUDIO, clock + at, 0, true)));
+                }
+            }
+            frames.sort_by_key(|(at, _)| *at);
+            for (_, input) in frames {
+                if !is_video_told && matches!(&input, Input::Push(frame) if frame.track == VIDEO) {
+                    is_video_told = true;
+                    inputs.push(video_config(0));
+                }
+                if !is_audio_told && matches!(&input, Input::Push(frame) if frame.track == AUDIO) {
+                    is_audio_told = true;
+                    inputs.push(audio_config(0));
+                }
+                inputs.push(input);
+            }
+            clock += phase.length;
+            played += phase.length;
+            match phase.turn {
+                Turn::Jump(by) => clock += by,
+                Turn::Stall(parts, by) => {
+                    inputs.extend((0..parts).map(|_| Input::Stall));
+                    clock += by;
+                }
+                Turn::VideoConfig if is_video_told => {
+                    video_number += 1;
+                    inputs.push(video_config(video_number % 3));
+                }
+                Turn::AudioConfig if is_audio_told => {
+                    audio_number += 1;
+                    inputs.push(audio_config(audio_number));
+                }
+                Turn::Restart => {
+                    inputs.push(Input::Restart);
+                    clock = 0;
+                }
+                _ => {}
+            }
+        }
+        inputs
+    }
+}
+
+/// Gives a packager what is there, what came of each to `seen`.
+pub(crate) fn run(
+    settings: Settings,
+    inputs: &[Input],
+    mut seen: impl FnMut(&Packager<Vec<u8>>, Vec<Event>),
+) {
+    let mut packager = Packager::new(settings);
+    let mut wall = 1_795_970_700_000;
+    for input in inputs {
+        let mut events = Vec::new();
+        match input {
+            Input::Configure(track, codec, config) => packager.configure(*track, *codec, config),
+            Input::Push(frame) => {
+                wall += 7;
+                packager.push(frame.clone(), wall, &mut events);
+            }
+            Input::Stall => packager.stall(&mut events),
+            Input::Restart => packager.restart(&mut events),
+        }
+        seen(&packager, events);
+    }
+    let mut events = Vec::new();
+    packager.end(&mut events);
+    seen(&packager, events);
+}
+
+pub(crate) fn events(settings: Settings, inputs: &[Input]) -> Vec<Event> {
+    let mut all = Vec::new();
+    run(settings, inputs, |_, events| all.extend(events));
+    all
+}

@@ -1,0 +1,554 @@
+//! One track: its frames on the stream's timeline, its open part and segment.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::plan::LEAST_FILL;
+use super::{Beginning, Event, Part};
+use crate::mp4::{
+    Codec, Content, Description, Frame, Run, Sample, Track as Mp4Track, TrackName, fragment_header,
+    init_segment,
+};
+use crate::placement::Placement;
+
+/// A frame of audio is stretched by so much at most to reach the next.
+pub(super) const STRETCH: Duration = Duration::from_millis(60);
+/// So many bytes are kept for the frame that they belong to, parameter sets and the like.
+const PRELUDE_BYTES: usize = 64 << 10;
+/// The track's id in its files: it is alone in them.
+const ID: u32 = 1;
+
+/// A track of a stream.
+#[derive(Debug)]
+pub(super) struct Track<D> {
+    pub(super) name: TrackName,
+    pub(super) codec: Codec,
+    pub(super) config: Vec<u8>,
+    /// What the next segment that begins with a discontinuity is to be described by; of a
+    /// track that did not begin, its first segment.
+    pub(super) next: Option<Description>,
+    /// Its header is another since `next`, or what is in force, was made.
+    pub(super) is_changed: bool,
+    /// It cannot be packaged, which was told.
+    pub(super) is_unsupported: bool,
+    /// Frames that wait for the leading track to come so far.
+    pub(super) queue: VecDeque<Held<D>>,
+    /// Frames wait for the next discontinuity.
+    pub(super) is_held: bool,
+    /// From the publisher's time to the timeline's, in microseconds.
+    pub(super) offset: i64,
+    /// The publisher's time of the last frame, in microseconds.
+    pub(super) last: Option<i64>,
+    /// Segment boundaries of the leading track that this one did not reach.
+    pub(super) boundaries: VecDeque<Boundary>,
+    prelude: Vec<D>,
+    pub(super) open: Option<Open<D>>,
+    inits: u32,
+    fragments: u32,
+}
+
+/// A frame with what belongs in front of it.
+#[derive(Debug)]
+pub(super) struct Held<D> {
+    pub(super) prelude: Vec<D>,
+    pub(super) frame: Frame<D>,
+}
+
+impl<D: AsRef<[u8]>> Held<D> {
+    pub(super) fn bytes(&self) -> usize {
+        let parts = self.prelude.iter().chain([&self.frame.data]);
+        parts.map(|part| part.as_ref().len()).sum()
+    }
+
+    pub(super) fn is_key(&self) -> bool {
+        self.frame.content == Content::Key
+    }
+}
+
+/// Where a segment ends and the next begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Boundary {
+    /// On the timeline, in microseconds.
+    pub(super) time: i64,
+    /// Wall time there, in milliseconds.
+    pub(super) wall: i64,
+    pub(super) msn: u64,
+    pub(super) is_discontinuity: bool,
+    pub(super) discontinuities: u64,
+    /// The offset of the publisher's time from here on.
+    pub(super) offset: i64,
+}
+
+/// A segment that is open.
+#[derive(Debug)]
+pub(super) struct Open<D> {
+    description: Description,
+    placement: Placement,
+    /// From decoding times to those that the first key frame is shown at, in microseconds.
+    pub(super) reorder: i64,
+    /// Ticks.
+    start: u64,
+    /// Where what is in samples and gaps ends, in ticks.
+    pub(super) end: u64,
+    /// The part's first sample is at this tick.
+    part_start: u64,
+    samples: Vec<Sample>,
+    data: Vec<Held<D>>,
+    /// The last frame, whose end is not known.
+    pending: Option<Pending<D>>,
+    has_parts: bool,
+    /// It is the track's first, or begins with a discontinuity.
+    is_new: bool,
+}
+
+/// A frame whose end is not known.
+#[derive(Debug)]
+pub(super) struct Pending<D> {
+    held: Held<D>,
+    /// Ticks.
+    pub(super) place: u64,
+    shown: i64,
+    samples: Option<u32>,
+}
+
+/// Ticks of a duration, rounded down.
+fn ticks(duration: Duration, timescale: u32) -> u64 {
+    (duration.as_micros() * u128::from(timescale) / 1_000_000) as u64
+}
+
+fn duration(ticks: u64, timescale: u32) -> Duration {
+    let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(timescale.max(1));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// A part so long may end, wherever it is.
+fn is_full(filled: u64, target: u64) -> bool {
+    u128::from(filled) * 100 >= u128::from(target) * u128::from(LEAST_FILL)
+}
+
+impl<D: AsRef<[u8]>> Open<D> {
+    fn timescale(&self) -> u32 {
+        self.description.timescale()
+    }
+
+    /// The first tick at or behind this time.
+    pub(super) fn tick_from(&self, micros: i64) -> u64 {
+        let ticks = i128::from(micros) * i128::from(self.timescale());
+        u64::try_from((ticks + 999_999).div_euclid(1_000_000)).unwrap_or(0)
+    }
+
+    pub(super) fn micros(&self, ticks: u64) -> i64 {
+        let micros = u128::from(ticks) * 1_000_000 / u128::from(self.timescale().max(1));
+        i64::try_from(micros).unwrap_or(i64::MAX)
+    }
+
+    /// Where the last frame begins, or what is in parts ends: microseconds.
+    pub(super) fn reached(&self) -> i64 {
+        let pending = self.pending.as_ref().map(|pending| pending.place);
+        self.micros(pending.unwrap_or(self.end))
+    }
+
+    /// Where everything ends, in ticks, the last frame being as long as usual.
+    pub(super) fn whole_end(&self) -> u64 {
+        let usual =
+            |pending: &Pending<D>| pending.place + u64::from(self.placement.usual(pending.samples));
+        self.pending.as_ref().map_or(self.end, usual)
+    }
+
+    /// From the segment's start to the last frame, or to the end of what is in parts.
+    pub(super) fn elapsed(&self) -> Duration {
+        let pending = self.pending.as_ref().map(|pending| pending.place);
+        duration(
+            pending.unwrap_or(self.end).saturating_sub(self.start),
+            self.timescale(),
+        )
+    }
+
+    /// The tick so far behind the segment's start.
+    pub(super) fn tick_after(&self, length: Duration) -> u64 {
+        self.start + ticks(length, self.timescale())
+    }
+
+    /// Nothing is in the segment and nothing waits for it.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.has_parts && self.samples.is_empty() && self.pending.is_none()
+    }
+
+    /// Bytes and frames of the part that is open, the last frame included.
+    pub(super) fn in_part(&self) -> (usize, usize) {
+        let pending = self.pending.as_ref().map(|pending| &pending.held);
+        let held = self.data.iter().chain(pending);
+        held.fold((0, 0), |(bytes, frames), held| {
+            (bytes + held.bytes(), frames + 1)
+        })
+    }
+
+    pub(super) fn has_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// How long the last frame lasts if the next is at this tick.
+    pub(super) fn lasts_until(&self, next: Option<u64>, part: Duration) -> Option<Duration> {
+        let pending = self.pending.as_ref()?;
+        Some(duration(self.lasts(pending, next, part), self.timescale()))
+    }
+
+    /// Until the next frame; or less, if that is so far that a hole is to be told of.
+    fn lasts(&self, pending: &Pending<D>, next: Option<u64>, part: Duration) -> u64 {
+        let part = ticks(part, self.timescale());
+        let usual = u64::from(self.placement.usual(pending.samples));
+        let most = match self.placement.is_video() {
+            true => part,
+            false => (usual + ticks(STRETCH, self.timescale())).min(part),
+        };
+        let span = next.map(|next| next.saturating_sub(pending.place));
+        let span = span.filter(|span| *span <= most).unwrap_or(usual.min(part));
+        // A part that others depend on is too short to end here, and the frame too long for
+        // it: what is missing makes a part of its own.
+        let filled = self.end - self.part_start;
+        let is_short = filled > 0 && !is_full(filled, part) && !self.is_independent();
+        let lasts = if is_short {
+            span.min(part - filled)
+        } else {
+            span
+        };
+        lasts.max(1)
+    }
+
+    /// Decoding can start at the part.
+    fn is_independent(&self) -> bool {
+        self.samples.first().is_some_and(|sample| sample.is_sync)
+    }
+
+    fn place(&mut self, held: Held<D>, offset: i64) -> Pending<D> {
+        let samples = self.description.samples_of_frame(held.frame.data.as_ref());
+        let time = held
+            .frame
+            .dts
+            .saturating_add(offset)
+            .saturating_add(self.reorder);
+        let least = self.pending.as_ref().map_or(0, |pending| pending.place + 1);
+        let place = self.placement.place(time, samples).max(self.end).max(least);
+        let shown = match self.placement.is_video() {
+            true => self.placement.ticks(held.frame.pts.saturating_add(offset)),
+            false => i64::try_from(place).unwrap_or(i64::MAX),
+        };
+        Pending {
+            held,
+            place,
+            shown,
+            samples,
+        }
+    }
+}
+
+impl<D: AsRef<[u8]>> Track<D> {
+    pub(super) fn new(name: TrackName, codec: Codec) -> Track<D> {
+        Track {
+            name,
+            codec,
+            config: Vec::new(),
+            next: None,
+            is_changed: true,
+            is_unsupported: false,
+            queue: VecDeque::new(),
+            is_held: false,
+            offset: 0,
+            last: None,
+            boundaries: VecDeque::new(),
+            prelude: Vec::new(),
+            open: None,
+            inits: 0,
+            fragments: 0,
+        }
+    }
+
+    /// Bytes of frames that are not in a part yet.
+    pub(super) fn held_bytes(&self) -> usize {
+        let prelude: usize = self.prelude.iter().map(|part| part.as_ref().len()).sum();
+        let open = self.open.as_ref().map_or(0, |open| {
+            let pending = open
+                .pending
+                .as_ref()
+                .map_or(0, |pending| pending.held.bytes());
+            pending + open.data.iter().map(Held::bytes).sum::<usize>()
+        });
+        prelude + self.queue_bytes() + open
+    }
+
+    /// What is told of the track's samples, by its configuration and a frame.
+    fn describe(&self, frame: &[u8]) -> Option<Description> {
+        match self.codec {
+            Codec::Video(codec) => Description::video(codec, &self.config, frame),
+            Codec::Audio(codec) => Description::audio(codec, &self.config, frame),
+        }
+    }
+
+    /// Makes what is told of the track by the configuration that came and a frame. Whether
+    /// that is another than before.
+    pub(super) fn redescribe(&mut self, frame: &[u8], out: &mut Vec<Event>) -> bool {
+        let description = self.describe(frame);
+        if description.is_none() {
+            self.refuse(out);
+            return false;
+        }
+        self.is_changed = false;
+        let present = self.open.as_ref().map(|open| &open.description);
+        let is_other = description.as_ref() != present;
+        self.next = description.filter(|_| is_other);
+        is_other
+    }
+
+    /// The track is left out until it has another configuration.
+    pub(super) fn refuse(&mut self, out: &mut Vec<Event>) {
+        self.is_changed = false;
+        if !std::mem::replace(&mut self.is_unsupported, true) {
+            out.push(Event::Unsupported { track: self.name });
+        }
+    }
+
+    pub(super) fn queue_bytes(&self) -> usize {
+        self.queue.iter().map(Held::bytes).sum()
+    }
+
+    /// The frame with what came for it; nothing if it is itself for the next.
+    pub(super) fn with_prelude(&mut self, frame: Frame<D>) -> Option<Held<D>> {
+        if frame.content == Content::Prelude {
+            let held: usize = self.prelude.iter().map(|part| part.as_ref().len()).sum();
+            if held + frame.data.as_ref().len() > PRELUDE_BYTES {
+                self.prelude.clear();
+            }
+            self.prelude.push(frame.data);
+            return None;
+        }
+        Some(Held {
+            prelude: std::mem::take(&mut self.prelude),
+            frame,
+        })
+    }
+
+    /// Ends the segment that is open, at what is in it, and begins the next one there.
+    pub(super) fn begin(&mut self, boundary: Boundary, out: &mut Vec<Event>) {
+        self.close(out);
+        let mut old = self.open.take();
+        let is_new = old.is_none() || boundary.is_discontinuity;
+        if let Some(description) = self.next.take_if(|_| is_new) {
+            let track = Mp4Track {
+                id: ID,
+                timescale: description.timescale(),
+                description: description.clone(),
+            };
+            out.push(Event::Init {
+                track: self.name,
+                number: self.inits,
+                description: description.clone(),
+                bytes: init_segment(&[track]).bytes.into(),
+            });
+            self.inits += 1;
+            let time = old
+                .as_ref()
+                .map_or(boundary.time, |old| old.micros(old.end));
+            let placement = Placement::new(&description);
+            let mut open = Open {
+                description,
+                placement,
+                reorder: 0,
+                start: 0,
+                end: 0,
+                part_start: 0,
+                samples: Vec::new(),
+                data: Vec::new(),
+                pending: None,
+                has_parts: false,
+                is_new,
+            };
+            open.end = open.tick_from(time);
+            old = Some(open);
+        }
+        let Some(mut open) = old else { return };
+        (open.start, open.part_start) = (open.end, open.end);
+        (open.has_parts, open.is_new) = (false, is_new);
+        let into = (open.micros(open.end) - boundary.time) / 1000;
+        out.push(Event::Opened {
+            track: self.name,
+            beginning: Beginning {
+                msn: boundary.msn,
+                is_discontinuity: boundary.is_discontinuity,
+                discontinuities: boundary.discontinuities,
+                init: self.inits - 1,
+                wall: boundary.wall.saturating_add(into),
+            },
+        });
+        self.open = Some(open);
+        if boundary.is_discontinuity {
+            self.offset = boundary.offset;
+            if std::mem::take(&mut self.is_held) {
+                self.last = None;
+            }
+        }
+    }
+
+    /// Ends the segment that is open.
+    pub(super) fn close(&mut self, out: &mut Vec<Event>) {
+        self.close_part(out);
+        if self.open.is_some() {
+            out.push(Event::Closed { track: self.name });
+        }
+    }
+
+    /// Ends the part that is open, if anything is in it.
+    pub(super) fn close_part(&mut self, out: &mut Vec<Event>) {
+        let Some(open) = self.open.as_mut().filter(|open| !open.samples.is_empty()) else {
+            return;
+        };
+        let is_independent = open.is_independent();
+        let run = Run {
+            track: ID,
+            decode_time: open.part_start,
+            samples: std::mem::take(&mut open.samples),
+        };
+        self.fragments = self.fragments.wrapping_add(1);
+        let length = duration(open.end - open.part_start, open.timescale());
+        let data = std::mem::take(&mut open.data);
+        open.part_start = open.end;
+        open.has_parts = true;
+        // Parts have no 2 GiB: `Packager` takes no frame for which there is no room.
+        let mut bytes = fragment_header(self.fragments, &[run]).unwrap_or_default();
+        bytes.reserve_exact(data.iter().map(Held::bytes).sum());
+        for held in &data {
+            for part in held.prelude.iter().chain([&held.frame.data]) {
+                bytes.extend_from_slice(part.as_ref());
+            }
+        }
+        let part = Part {
+            duration: length,
+            is_independent,
+            is_gap: false,
+            frames: data.len() as u32,
+            bytes: bytes.into(),
+        };
+        out.push(Event::Part {
+            track: self.name,
+            part,
+        });
+    }
+
+    /// The last frame ends where the next begins, at this tick, or as usual if that is too
+    /// far or not known.
+    pub(super) fn settle(&mut self, next: Option<u64>, part: Duration, out: &mut Vec<Event>) {
+        let Some(open) = self.open.as_mut() else {
+            return;
+        };
+        let Some(pending) = open.pending.take() else {
+            return;
+        };
+        let lasts = open.lasts(&pending, next, part);
+        let target = ticks(part, open.timescale());
+        if open.end + lasts - open.part_start > target {
+            self.close_part(out);
+        }
+        let Some(open) = self.open.as_mut() else {
+            return;
+        };
+        if open.samples.is_empty() {
+            open.part_start = pending.place;
+        }
+        let lasts_ticks = u32::try_from(lasts).unwrap_or(u32::MAX);
+        let place = i64::try_from(pending.place).unwrap_or(i64::MAX);
+        open.placement.lasted(lasts_ticks);
+        open.samples.push(Sample {
+            duration: lasts_ticks,
+            size: u32::try_from(pending.held.bytes()).unwrap_or(u32::MAX),
+            composition_offset: i32::try_from(pending.shown.saturating_sub(place)).unwrap_or(0),
+            is_sync: pending.held.is_key(),
+        });
+        open.data.push(pending.held);
+        open.end = pending.place + lasts;
+        // It ends at once if another frame of this length would not fit.
+        let filled = open.end - open.part_start;
+        if is_full(filled, target) && filled + lasts > target {
+            self.close_part(out);
+        }
+    }
+
+    /// How long the part is that would be listed as missing up to this tick: a whole one at
+    /// most. `None` if nothing is missing.
+    pub(super) fn gap_step(&self, to: u64, part: Duration) -> Option<Duration> {
+        let open = self.open.as_ref()?;
+        let step = to
+            .saturating_sub(open.end)
+            .min(ticks(part, open.timescale()));
+        (step > 0).then(|| duration(step, open.timescale()))
+    }
+
+    /// Lists that part as missing.
+    pub(super) fn gap(&mut self, to: u64, part: Duration, out: &mut Vec<Event>) {
+        self.close_part(out);
+        let Some(open) = self.open.as_mut() else {
+            return;
+        };
+        let step = to
+            .saturating_sub(open.end)
+            .min(ticks(part, open.timescale()));
+        if step == 0 {
+            return;
+        }
+        open.end += step;
+        open.part_start = open.end;
+        open.has_parts = true;
+        open.placement.restart();
+        let part = Part {
+            duration: duration(step, open.timescale()),
+            is_independent: false,
+            is_gap: true,
+            frames: 0,
+            bytes: Bytes::new(),
+        };
+        out.push(Event::Part {
+            track: self.name,
+            part,
+        });
+    }
+
+    /// Where a frame begins that comes behind all before; it ends where the next one begins.
+    pub(super) fn place(&mut self, held: Held<D>) -> Option<Pending<D>> {
+        self.last = Some(held.frame.dts);
+        Some(self.open.as_mut()?.place(held, self.offset))
+    }
+
+    /// The frame that comes next, once the one before is settled.
+    pub(super) fn await_end(&mut self, pending: Pending<D>) {
+        if let Some(open) = &mut self.open {
+            open.pending = Some(pending);
+        }
+    }
+
+    /// A segment that nothing is in yet, and that does not go on from another, begins at this
+    /// tick instead, if that is near.
+    pub(super) fn begin_at(&mut self, tick: u64) {
+        let open = self.open.as_mut();
+        let Some(open) = open.filter(|open| open.is_new && open.is_empty()) else {
+            return;
+        };
+        if tick > open.end && tick - open.end <= ticks(STRETCH, open.timescale()) {
+            (open.start, open.end, open.part_start) = (tick, tick, tick);
+        }
+    }
+
+    /// Keeps the order in which pictures are shown when time was moved.
+    pub(super) fn set_reorder(&mut self, reorder: i64) {
+        if let Some(open) = &mut self.open {
+            open.reorder = reorder;
+        }
+    }
+
+    pub(super) fn frame_time(&self, held: &Held<D>) -> i64 {
+        let reorder = self.open.as_ref().map_or(0, |open| open.reorder);
+        held.frame
+            .dts
+            .saturating_add(self.offset)
+            .saturating_add(reorder)
+    }
+}

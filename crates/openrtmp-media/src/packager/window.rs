@@ -1,0 +1,338 @@
+//! What can be fetched of a stream: the newest segments of each track, and their parts.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Beginning, Event, Settings, Targets};
+use crate::mp4::{Description, TrackName};
+
+/// Segments that left the list can be fetched for so many target durations more.
+const GRACE: u32 = 3;
+
+/// A CMAF chunk, `moof` and `mdat`; or one that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its length.
+    pub duration: Duration,
+    /// Decoding can start at its first frame.
+    pub is_independent: bool,
+    /// There is nothing to be fetched.
+    pub is_gap: bool,
+    /// Frames in it.
+    pub frames: u32,
+    /// The chunk; empty if it is a gap.
+    pub bytes: Bytes,
+}
+
+/// A segment: the bytes of its parts, one behind the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it begins.
+    pub beginning: Beginning,
+    /// Its parts so far.
+    pub parts: Vec<Part>,
+    /// No part comes any more.
+    pub is_complete: bool,
+}
+
+impl Segment {
+    /// Length of its parts.
+    pub fn duration(&self) -> Duration {
+        self.parts.iter().map(|part| part.duration).sum()
+    }
+
+    /// Bytes of its parts.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.bytes.len() as u64).sum()
+    }
+
+    /// There is nothing to be fetched.
+    pub fn is_gap(&self) -> bool {
+        self.parts.iter().all(|part| part.is_gap)
+    }
+}
+
+/// How many bits per second a rendition has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// The highest of segments that last half a target duration together, or more.
+    pub peak: u64,
+    /// Of everything so far.
+    pub average: u64,
+}
+
+/// One track of a stream, as far as it can be fetched.
+#[derive(Clone, Debug)]
+pub struct Rendition {
+    /// Which.
+    pub track: TrackName,
+    /// Its init segments that are still of use, by their number.
+    pub inits: VecDeque<(u32, Description, Bytes)>,
+    /// Those that are listed, the oldest first.
+    pub segments: VecDeque<Segment>,
+    /// Those that left the list and can be fetched for a while, with the length of what
+    /// came since.
+    retired: VecDeque<(Segment, Duration)>,
+    total: (u64, Duration),
+    /// Frames, and how long they are.
+    frames: (u64, Duration),
+    peak: u64,
+}
+
+/// The tracks of a stream, as far as they can be fetched: what its events add up to.
+#[derive(Clone, Debug)]
+pub struct Window {
+    settings: Settings,
+    targets: Option<Targets>,
+    renditions: Vec<Rendition>,
+    has_ended: bool,
+}
+
+impl Window {
+    /// Nothing yet. Of the settings it is those of the window that count.
+    pub fn new(settings: Settings) -> Window {
+        Window {
+            settings: settings.within_range(),
+            targets: None,
+            renditions: Vec::new(),
+            has_ended: false,
+        }
+    }
+
+    /// What happened to the stream.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Targets(targets) => self.targets = Some(targets),
+            Event::Init {
+                track,
+                number,
+                description,
+                bytes,
+            } => {
+                let rendition = self.rendition_mut(track);
+                rendition.inits.push_back((number, description, bytes));
+            }
+            Event::Opened { track, beginning } => {
+                let segment = Segment {
+                    beginning,
+                    parts: Vec::new(),
+                    is_complete: false,
+                };
+                self.rendition_mut(track).segments.push_back(segment);
+            }
+            Event::Part { track, part } => {
+                let rendition = self.rendition_mut(track);
+                rendition.frames.0 += u64::from(part.frames);
+                if !part.is_gap {
+                    rendition.frames.1 += part.duration;
+                }
+                if let Some(segment) = rendition.segments.back_mut() {
+                    segment.parts.push(part);
+                }
+            }
+            Event::Closed { track } => self.close(track),
+            Event::End => {
+                self.has_ended = true;
+                for rendition in &mut self.renditions {
+                    // What is open now has no end and nothing in it.
+                    rendition
+                        .segments
+                        .retain(|segment| !segment.parts.is_empty());
+                }
+            }
+            Event::LongGop { .. } | Event::Unsupported { .. } => {}
+        }
+    }
+
+    /// What playlists promise; nothing may be listed before.
+    pub fn targets(&self) -> Option<Targets> {
+        self.targets
+    }
+
+    /// Nothing more comes.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The tracks, in the order in which they began.
+    pub fn renditions(&self) -> &[Rendition] {
+        &self.renditions
+    }
+
+    /// One track.
+    pub fn rendition(&self, track: TrackName) -> Option<&Rendition> {
+        self.renditions
+            .iter()
+            .find(|rendition| rendition.track == track)
+    }
+
+    /// Every rendition can be played: it has a whole segment, and parts for the hold-back.
+    /// Only then a master playlist may name them; some players take what comes a moment too
+    /// early for an error for good.
+    pub fn is_playable(&self) -> bool {
+        let Some(targets) = self.targets else {
+            return false;
+        };
+        let is_playable = |rendition: &Rendition| {
+            let length: Duration = rendition.segments.iter().map(Segment::duration).sum();
+            let has_whole = rendition.segments.iter().any(|segment| segment.is_complete);
+            has_whole && (self.has_ended || length >= targets.part_hold_back)
+        };
+        !self.renditions.is_empty() && self.renditions.iter().all(is_playable)
+    }
+
+    /// Bytes of everything that can be fetched.
+    pub fn held_bytes(&self) -> u64 {
+        self.renditions.iter().map(Rendition::held_bytes).sum()
+    }
+
+    fn rendition_mut(&mut self, track: TrackName) -> &mut Rendition {
+        let place = self
+            .renditions
+            .iter()
+            .position(|rendition| rendition.track == track);
+        let place = place.unwrap_or_else(|| {
+            self.renditions.push(Rendition {
+                track,
+                inits: VecDeque::new(),
+                segments: VecDeque::new(),
+                retired: VecDeque::new(),
+                total: (0, Duration::ZERO),
+                frames: (0, Duration::ZERO),
+                peak: 0,
+            });
+            self.renditions.len() - 1
+        });
+        &mut self.renditions[place]
+    }
+
+    fn close(&mut self, track: TrackName) {
+        let settings = self.settings.clone();
+        let target = self.targets.map_or(settings.segment, |targets| {
+            Duration::from_secs(u64::from(targets.segment))
+        });
+        let rendition = self.rendition_mut(track);
+        let Some(closed) = rendition.segments.back_mut() else {
+            return;
+        };
+        closed.is_complete = true;
+        // A track that followed may have had no frame in it.
+        if closed.parts.is_empty() {
+            return;
+        }
+        let duration = closed.duration();
+        rendition.count(target);
+        for (_, since) in &mut rendition.retired {
+            *since += duration;
+        }
+        while rendition.has_room_for_less(&settings, target) {
+            if let Some(segment) = rendition.segments.pop_front() {
+                rendition.retired.push_back((segment, Duration::ZERO));
+            }
+        }
+        let is_over = |(_, since): &(Segment, Duration)| *since >= target * GRACE;
+        while rendition.retired.front().is_some_and(is_over) {
+            rendition.retired.pop_front();
+        }
+        let needed = rendition.retired.iter().map(|(segment, _)| segment);
+        let needed = needed
+            .chain(&rendition.segments)
+            .map(|segment| segment.beginning.init);
+        let needed = needed.min().unwrap_or(0);
+        rendition.inits.retain(|(number, ..)| *number >= needed);
+    }
+}
+
+impl Rendition {
+    /// What its samples are now.
+    pub fn description(&self) -> Option<&Description> {
+        self.inits.back().map(|(_, description, _)| description)
+    }
+
+    /// An init segment by its number.
+    pub fn init(&self, number: u32) -> Option<&Bytes> {
+        self.inits
+            .iter()
+            .find(|(is, ..)| *is == number)
+            .map(|(.., bytes)| bytes)
+    }
+
+    /// A segment by its media sequence number, for as long as it can be fetched.
+    pub fn segment(&self, msn: u64) -> Option<&Segment> {
+        let retired = self.retired.iter().map(|(segment, _)| segment);
+        retired
+            .chain(&self.segments)
+            .find(|segment| segment.beginning.msn == msn)
+    }
+
+    /// The rates that were measured; nothing before the first segment is complete.
+    pub fn rates(&self) -> Rates {
+        Rates {
+            peak: self.peak,
+            average: rate(self.total.0, self.total.1),
+        }
+    }
+
+    /// Frames in a thousand seconds, on average.
+    pub fn frame_rate(&self) -> u64 {
+        let micros = self.frames.1.as_micros().max(1);
+        let rate = (u128::from(self.frames.0) * 1_000_000_000 + micros / 2) / micros;
+        u64::try_from(rate).unwrap_or(u64::MAX)
+    }
+
+    fn held_bytes(&self) -> u64 {
+        let inits: u64 = self
+            .inits
+            .iter()
+            .map(|(.., bytes)| bytes.len() as u64)
+            .sum();
+        let retired = self.retired.iter().map(|(segment, _)| segment);
+        inits
+            + retired
+                .chain(&self.segments)
+                .map(Segment::bytes)
+                .sum::<u64>()
+    }
+
+    /// The newest segment is complete.
+    fn count(&mut self, target: Duration) {
+        let (mut bytes, mut length) = (0, Duration::ZERO);
+        if let Some(newest) = self.segments.back() {
+            self.total.0 += newest.bytes();
+            self.total.1 += newest.duration();
+        }
+        // Shorter ones do not count alone (RFC 8216, 4.3.4.2).
+        for segment in self.segments.iter().rev() {
+            bytes += segment.bytes();
+            length += segment.duration();
+            if length * 2 >= target {
+                break;
+            }
+        }
+        self.peak = self.peak.max(rate(bytes, length));
+    }
+
+    /// The list would be long enough without its oldest segment, or is too long with it.
+    fn has_room_for_less(&self, settings: &Settings, target: Duration) -> bool {
+        if self.segments.len() <= Settings::LEAST_SEGMENTS {
+            return false;
+        }
+        let whole = settings
+            .window
+            .max(target * Settings::LEAST_SEGMENTS as u32);
+        let rest: Duration = self.segments.iter().skip(1).map(Segment::duration).sum();
+        let bytes: u64 = self.segments.iter().map(Segment::bytes).sum();
+        rest >= whole
+            || self.segments.len() > settings.window_segments
+            || bytes > settings.window_bytes
+    }
+}
+
+/// Bits per second.
+fn rate(bytes: u64, length: Duration) -> u64 {
+    let micros = length.as_micros().max(1);
+    let rate = u128::from(bytes) * 8 * 1_000_000 / micros;
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
