@@ -18,7 +18,7 @@ use crate::server::OpenrtmpServer;
 const QUEUE: usize = if cfg!(miri) { 64 } else { 4096 };
 
 /// What they may keep alive together, bytes.
-const QUEUE_BYTES: usize = 4 << 20;
+const QUEUE_BYTES: usize = if cfg!(miri) { 64 << 10 } else { 4 << 20 };
 
 /// A queue of a server's events.
 pub struct OpenrtmpEvents {
