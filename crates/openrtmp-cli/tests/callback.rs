@@ -145,13 +145,15 @@ impl Web {
                 let Some(request) = read(&mut stream) else {
                     continue;
                 };
-                match answer(&request) {
+                let reply = answer(&request);
+                // Before it is answered: who has an answer has asked.
+                if sender.send(request).is_err() {
+                    return;
+                }
+                match reply {
                     // Whoever asked may have had enough.
                     Reply::Bytes(bytes) => drop(stream.write_all(&bytes)),
                     Reply::Nothing => silent.push(stream),
-                }
-                if sender.send(request).is_err() {
-                    return;
                 }
             }
         });
