@@ -166,7 +166,7 @@ fn logrotate_loses_nothing_whether_or_not_it_tells() {
 }
 
 impl Logged {
-    /// Waits until as many were told of that they left as that they came.
+    /// Waits until no more have come for a moment.
     fn wait_for_quiet(&self) {
         let came = || read(&self.log()).matches("connection accepted").count();
         let mut seen = usize::MAX;

@@ -35,7 +35,9 @@
 //!
 //! A few workers, each with its own poller and connections; a stream lives on
 //! one of them. One thread for event callbacks, one for access callbacks, one for
-//! recording, each only if asked for. Host code never runs on a worker.
+//! recording, each only if asked for. Host code never runs on a worker, but for two things
+//! that must not wait: the waker of a tap, and the logger of the `log` crate, which is also
+//! called with locks held: it must not call the server.
 
 #![deny(missing_debug_implementations)]
 
