@@ -132,15 +132,10 @@ impl Config {
     /// does not go with the others. What it clashes with may be named later: a value that
     /// the document does not name is left to [`Config::validate`].
     pub fn merge(&mut self, text: &str, format: Format) -> Result<(), DocumentError> {
-        self.take_over(text, format).map(drop)
-    }
-
-    /// [`Config::merge`]; true if the document names anything.
-    fn take_over(&mut self, text: &str, format: Format) -> Result<bool, DocumentError> {
         let document = parse(text, format)?;
         let members = match &document {
             // Empty YAML.
-            Value::Null => return Ok(false),
+            Value::Null => return Ok(()),
             Value::Object(members) => members,
             other => {
                 let what = format!("expected a map of names and values, not {}", kind(other));
@@ -151,29 +146,19 @@ impl Config {
         for (name, member) in members {
             change.apply(name, member).map_err(|e| e.at(text))?;
         }
-        let names_something = change.names_something;
         *self = change.finish().map_err(|e| e.at(text))?;
-        Ok(names_something)
+        Ok(())
     }
 
     /// [`Config::merge`] of a file: YAML if its name ends with `.yaml` or `.yml`, else JSON.
-    /// Whoever names a file means it: one that names no setting, as when the disk was full, is
-    /// an error.
     pub fn merge_file(&mut self, file: &Path) -> Result<(), FileError> {
         let file = file.to_owned();
         let text = match read(&file) {
             Ok(text) => text,
             Err(source) => return Err(FileError::Io { file, source }),
         };
-        let source = match self.take_over(&text, Format::of(&file)) {
-            Ok(true) => return Ok(()),
-            Ok(false) => DocumentError::Syntax {
-                line: None,
-                what: "it names no setting".to_owned(),
-            },
-            Err(source) => source,
-        };
-        Err(FileError::Document { file, source })
+        self.merge(&text, Format::of(&file))
+            .map_err(|source| FileError::Document { file, source })
     }
 
     /// Sets one value by its dotted path, for example `rtmp.chunk_size`. The text
@@ -281,8 +266,6 @@ pub(super) struct Change {
     records: bool,
     /// What was named.
     paths: Vec<String>,
-    /// That, and groups that are to be off.
-    names_something: bool,
 }
 
 impl Change {
@@ -291,7 +274,6 @@ impl Change {
             tree: config.tree(),
             records: config.record.is_some(),
             paths: Vec::new(),
-            names_something: false,
         }
     }
 
@@ -323,7 +305,6 @@ impl Change {
             (_, Value::Null) => {
                 if path == "record" {
                     self.records = false;
-                    self.names_something = true;
                 }
                 return Ok(());
             }
@@ -353,7 +334,6 @@ impl Change {
             *slot = read;
         }
         self.paths.push(path.to_owned());
-        self.names_something = true;
         Ok(())
     }
 
