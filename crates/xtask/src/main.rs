@@ -28,6 +28,7 @@ mod service;
 mod sim;
 mod soak;
 mod steps;
+mod swift;
 mod test;
 mod tools;
 mod wine;
@@ -72,6 +73,9 @@ Commands:
          with CMake and pkg-config, and run it under valgrind
   kotlin Build the Kotlin and Java library, what the README shows of it and its
          example, and test them on a Java virtual machine; takes Maven
+  swift  Build the Swift package, what the README shows of it and its example, and test
+         them in a Debian tree with Swift, which is made below the target folder if it is
+         not there (takes root); --tsan: under ThreadSanitizer
   sanitize  The tests again under loom, Miri, AddressSanitizer, ThreadSanitizer
          --only CHECK   one of loom, miri, asan, tsan; repeatable
          --quick        what `test` runs of it
@@ -128,6 +132,7 @@ fn main() -> ExitCode {
         "coverage" if options.is_empty() => coverage::run(),
         "capi" if options.is_empty() => capi::run(),
         "kotlin" if options.is_empty() => kotlin::run(),
+        "swift" => swift::run(options),
         "fuzz" => match fuzz::Options::parse(options) {
             Ok(options) => fuzz::run(&options),
             Err(message) => refuse(&message),
