@@ -33,6 +33,7 @@ mod test;
 mod tools;
 mod wine;
 mod workspace;
+mod xcframework;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,9 @@ Commands:
   swift  Build the Swift package, what the README shows of it and its example, and test
          them in a Debian tree with Swift, which is made below the target folder if it is
          not there (takes root); --tsan: under ThreadSanitizer
+  xcframework  The Swift package for Xcode, with the library for iOS, its simulator and
+         macOS in it, as far as that can be made and looked at here: target/dist/swift;
+         --debug for the development profile
   sanitize  The tests again under loom, Miri, AddressSanitizer, ThreadSanitizer
          --only CHECK   one of loom, miri, asan, tsan; repeatable
          --quick        what `test` runs of it
@@ -133,6 +137,7 @@ fn main() -> ExitCode {
         "capi" if options.is_empty() => capi::run(),
         "kotlin" if options.is_empty() => kotlin::run(),
         "swift" => swift::run(options),
+        "xcframework" => xcframework::run(options),
         "fuzz" => match fuzz::Options::parse(options) {
             Ok(options) => fuzz::run(&options),
             Err(message) => refuse(&message),

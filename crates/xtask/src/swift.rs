@@ -56,6 +56,26 @@ const ENTER: &str = r#"
 /// The chapter of the README whose code is compiled.
 const CHAPTER: &str = "## In your iPad app\n";
 
+/// Makes the documentation: of the module as the first command built it, and the articles.
+/// What it warns of is an error. Takes the folder of the build, one for what is written.
+const DOCUMENT: &str = r#"
+    set -e
+    build=$1 out=$2
+    rm -rf "$out" && mkdir -p "$out/symbols"
+    maps=
+    for name in COpenRTMP CDNSSD; do
+        maps="$maps -Xcc -fmodule-map-file=$PWD/Sources/$name/module.modulemap"
+    done
+    # shellcheck disable=SC2086
+    /usr/libexec/swift/bin/swift-symbolgraph-extract -module-name OpenRTMP $maps \
+        -I "$build/debug/Modules" -target x86_64-pc-linux-gnu -minimum-access-level public \
+        -output-dir "$out/symbols"
+    /usr/libexec/swift/bin/docc convert Sources/OpenRTMP/OpenRTMP.docc \
+        --fallback-display-name OpenRTMP --fallback-bundle-identifier org.openrtmp \
+        --fallback-bundle-version 1 --additional-symbol-graph-dir "$out/symbols" \
+        --output-dir "$out/archive" --warnings-as-errors
+"#;
+
 /// Both programs, in a package of their own.
 const PROGRAMS: &str = r#"// swift-tools-version: 6.0
 import PackageDescription
@@ -199,6 +219,14 @@ fn check(tree: &Path, sanitize: bool) -> Result<Tally, String> {
     }
     if !success && tally.failed == 0 {
         return Err("swift test failed".to_owned());
+    }
+    if !sanitize {
+        let mut document = inside(tree, &package)?;
+        document.args(["sh", "-c", DOCUMENT, "sh"]);
+        document.arg(folder.join("build")).arg(folder.join("docs"));
+        if !runner::run(document).map_err(said)?.success {
+            return Err("the documentation has faults".to_owned());
+        }
     }
     Ok(tally)
 }

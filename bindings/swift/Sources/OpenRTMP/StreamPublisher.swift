@@ -29,6 +29,7 @@ public final class StreamPublisher: Sendable {
     /// Adds a track, or changes its configuration, before the first frame of it.
     ///
     /// - Parameters:
+    ///   - configuration: what its decoder is told.
     ///   - track: 0 to 255; 0 is the default track, the only one many players know.
     ///   - time: decoding time of the first frame that it is for.
     public func configure(
@@ -52,10 +53,12 @@ public final class StreamPublisher: Sendable {
     /// Writes a frame, which is copied.
     ///
     /// - Parameters:
+    ///   - kind: sound or pictures.
     ///   - bytes: the codec's: H.264 and H.265 as NAL units behind lengths, AAC without ADTS.
     ///   - time: decoding time, 0 or later. RTMP carries milliseconds.
     ///   - presentation: `nil`: the same.
     ///   - isKey: a decoder can start there; always so for sound.
+    ///   - track: one that was configured.
     public func write(
         _ kind: MediaKind, _ bytes: some ContiguousBytes, at time: Duration,
         presentation: Duration? = nil, isKey: Bool, track: UInt8 = 0
@@ -71,7 +74,12 @@ public final class StreamPublisher: Sendable {
     /// Writes a frame that `fill` puts into the library's own memory: nothing is copied.
     ///
     /// - Parameters:
+    ///   - kind: sound or pictures.
     ///   - capacity: bytes that `fill` may write.
+    ///   - time: decoding time, 0 or later. RTMP carries milliseconds.
+    ///   - presentation: `nil`: the same.
+    ///   - isKey: a decoder can start there; always so for sound.
+    ///   - track: one that was configured.
     ///   - fill: returns how many it has written; throws if there is to be no frame.
     public func write(
         _ kind: MediaKind, capacity: Int, at time: Duration, presentation: Duration? = nil,

@@ -147,10 +147,12 @@ final class Program: @unchecked Sendable {
 }
 
 enum Ffmpeg {
+    private static let path = ProcessInfo.processInfo.environment["OPENRTMP_FFMPEG"] ?? "/usr/bin/ffmpeg"
+
     static func run(_ arguments: String...) throws -> Program { try run(arguments) }
 
     static func run(_ arguments: [String]) throws -> Program {
-        try Program("/usr/bin/ffmpeg", ["-nostdin", "-v", "error", "-y"] + arguments)
+        try Program(path, ["-nostdin", "-v", "error", "-y"] + arguments)
     }
 
     /// Publishes a test picture and tone, so many seconds of it, as fast as time goes.

@@ -44,6 +44,7 @@ public final class BonjourService: Sendable {
 
     /// - Parameters:
     ///   - name: empty: the device's.
+    ///   - port: where the server listens.
     ///   - text: pairs with spaces between them, such as "v=1 app=live". Never a key: everybody
     ///     reads it.
     ///   - tell: on a queue of its own.

@@ -1,5 +1,5 @@
 /// The device that a server is on: what its system says, and what it is to do. For Apple's
-/// systems there is ``AppleDeviceSystem``; a program may bring its own, and tests do.
+/// systems there is `AppleDeviceSystem`; a program may bring its own, and tests do.
 public protocol DeviceSystem: Sendable {
     /// What happens from now on. Ends with the task that reads it.
     func signals() -> AsyncStream<DeviceSignal>
