@@ -436,10 +436,10 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "swift",
-        what: "the Swift package, its example and the README's code, with FFmpeg and Avahi",
+        what: "the Swift package, its example and the README's code, with FFmpeg",
         tier: Tier::Named,
         minutes: 8,
-        fetches: &["a Debian 13 tree with Swift, 900 MB, 4 GB below the target folder"],
+        fetches: &["a Debian 13 tree with Swift, 690 MB, 4 GB below the target folder"],
         runs: &[Run {
             needs: &[Tool::Debootstrap],
             cargo: &["xtask", "swift"],

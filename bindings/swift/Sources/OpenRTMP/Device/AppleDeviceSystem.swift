@@ -35,7 +35,7 @@ public final class AppleDeviceSystem: DeviceSystem {
     }
 
     private struct State {
-        var observers: [any NSObjectProtocol] = []
+        var observers: [(NotificationCenter, any NSObjectProtocol)] = []
         var paths: NWPathMonitor?
         var pressure: (any DispatchSourceMemoryPressure)?
         /// When the program went away, by the clock on the wall.
@@ -65,9 +65,7 @@ public final class AppleDeviceSystem: DeviceSystem {
 
     deinit {
         state.withLock { state in
-            for observer in state.observers {
-                NotificationCenter.default.removeObserver(observer)
-            }
+            for (center, observer) in state.observers { center.removeObserver(observer) }
             state.paths?.cancel()
             state.pressure?.cancel()
             state.bonjour?.stop()
@@ -91,7 +89,13 @@ public final class AppleDeviceSystem: DeviceSystem {
             #endif
         case .backgroundTask(let isOn):
             #if canImport(UIKit)
-            isOn ? await beginTask() : endTask()
+            if isOn {
+                await beginTask()
+            } else {
+                // The main thread may be waiting for just that: first this, then its turn.
+                givenBack.signal()
+                await endTask()
+            }
             #endif
         case .advertise(let advertisement):
             advertise(advertisement)
@@ -119,7 +123,7 @@ public final class AppleDeviceSystem: DeviceSystem {
         let observer = NotificationCenter.default.addObserver(forName: name, object: nil, queue: nil) { _ in
             body()
         }
-        state.withLock { $0.observers.append(observer) }
+        state.withLock { $0.observers.append((NotificationCenter.default, observer)) }
     }
 
     @MainActor
@@ -151,7 +155,7 @@ public final class AppleDeviceSystem: DeviceSystem {
                     self?.heard.send(.foreground)
                 }
             }
-            state.withLock { $0.observers.append(observer) }
+            state.withLock { $0.observers.append((center, observer)) }
         }
         #endif
     }
@@ -278,12 +282,16 @@ public final class AppleDeviceSystem: DeviceSystem {
 
     /// Called by the system, on the main thread, about a second before it is over. When this
     /// returns everything has to be done.
+    @MainActor
     private func timeIsOver() {
+        // What was given back before is of no interest.
+        while givenBack.wait(timeout: .now()) == .success {}
         heard.send(.suspend(within: .milliseconds(600)))
         _ = givenBack.wait(timeout: .now() + .milliseconds(850))
         endTask()
     }
 
+    @MainActor
     private func endTask() {
         let task = state.withLock { state in
             defer { state.task = .invalid }
@@ -291,7 +299,6 @@ public final class AppleDeviceSystem: DeviceSystem {
         }
         guard task != .invalid else { return }
         UIApplication.shared.endBackgroundTask(task)
-        givenBack.signal()
     }
     #endif
 

@@ -1,0 +1,5 @@
+@_exported import Foundation
+
+public class AVAudioSession: NSObject {
+    public class var interruptionNotification: Notification.Name { Notification.Name("e") }
+}
