@@ -69,6 +69,24 @@ pub(crate) const TARGETS: &[Target] = &[
     },
 ];
 
+/// The oldest of Apple's systems that the library is for, as the Swift package names them.
+const OLDEST_APPLE: [(&str, &str); 2] = [
+    ("IPHONEOS_DEPLOYMENT_TARGET", "16.0"),
+    ("MACOSX_DEPLOYMENT_TARGET", "13.0"),
+];
+
+/// The other halves of Apple's fat libraries: for the processors of older Macs.
+pub(crate) const APPLE_INTEL: [Target; 2] = [
+    Target {
+        name: "x86_64-apple-ios",
+        shared: APPLE,
+    },
+    Target {
+        name: "x86_64-apple-darwin",
+        shared: APPLE,
+    },
+];
+
 /// The target of this name.
 pub(crate) fn target(name: &str) -> Result<&'static Target, String> {
     TARGETS.iter().find(|t| t.name == name).ok_or_else(|| {
@@ -170,7 +188,11 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
     cargo.args([command, "--target", target.name]);
     // Nobody debugs these here.
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    if target.shared == APPLE {
+        cargo.envs(OLDEST_APPLE);
+    }
     match target.shared {
+        APPLE if cfg!(target_os = "macos") => {}
         // TLS has parts in C and assembly, and these systems' compilers come with their
         // makers' kits.
         Shared::Ndk(_) | APPLE => {

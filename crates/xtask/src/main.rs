@@ -28,10 +28,12 @@ mod service;
 mod sim;
 mod soak;
 mod steps;
+mod swift;
 mod test;
 mod tools;
 mod wine;
 mod workspace;
+mod xcframework;
 
 use std::process::ExitCode;
 
@@ -72,6 +74,12 @@ Commands:
          with CMake and pkg-config, and run it under valgrind
   kotlin Build the Kotlin and Java library, what the README shows of it and its
          example, and test them on a Java virtual machine; takes Maven
+  swift  Build the Swift package, what the README shows of it and its example, and test
+         them in a Debian tree with Swift, which is made below the target folder if it is
+         not there (takes root); --tsan: under ThreadSanitizer
+  xcframework  The Swift package for Xcode, with the library for iOS, its simulator and
+         macOS in it, as far as that can be made and looked at here: target/dist/swift;
+         --debug for the development profile
   sanitize  The tests again under loom, Miri, AddressSanitizer, ThreadSanitizer
          --only CHECK   one of loom, miri, asan, tsan; repeatable
          --quick        what `test` runs of it
@@ -128,6 +136,8 @@ fn main() -> ExitCode {
         "coverage" if options.is_empty() => coverage::run(),
         "capi" if options.is_empty() => capi::run(),
         "kotlin" if options.is_empty() => kotlin::run(),
+        "swift" => swift::run(options),
+        "xcframework" => xcframework::run(options),
         "fuzz" => match fuzz::Options::parse(options) {
             Ok(options) => fuzz::run(&options),
             Err(message) => refuse(&message),

@@ -435,6 +435,18 @@ pub(crate) const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "swift",
+        what: "the Swift package, its example and the README's code, with FFmpeg and Avahi",
+        tier: Tier::Named,
+        minutes: 8,
+        fetches: &["a Debian 13 tree with Swift, 900 MB, 4 GB below the target folder"],
+        runs: &[Run {
+            needs: &[Tool::Debootstrap],
+            cargo: &["xtask", "swift"],
+        }],
+        environment: &[],
+    },
+    Step {
         name: "logs",
         what: "the log of the command, read by jq and put aside by logrotate",
         tier: Tier::All,

@@ -59,6 +59,8 @@ pub(crate) enum Tool {
     /// Linkers of other systems.
     Mingw,
     Aarch64Gcc,
+    /// Makes and reads libraries of Apple's systems.
+    Llvm,
     /// Runs programs of 64-bit ARM.
     Qemu,
     /// Compiles and runs Java.
@@ -333,6 +335,11 @@ impl Tool {
                     "#,
                 ),
             ),
+            Tool::Llvm => entry(
+                "LLVM's tools for object files",
+                Source::Packages(&["llvm-19"]),
+                Probe::Script("command -v llvm-lipo-19 llvm-nm-19"),
+            ),
             Tool::Qemu => entry(
                 "qemu",
                 Source::Packages(&["qemu-user", "libc6-arm64-cross"]),
@@ -581,7 +588,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 32] = [
+    const ALL: [Tool; 33] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -611,6 +618,7 @@ mod tests {
         Tool::Nspawn,
         Tool::Mingw,
         Tool::Aarch64Gcc,
+        Tool::Llvm,
         Tool::Qemu,
         Tool::Jdk,
         Tool::Maven,
