@@ -9,6 +9,7 @@
     reason = "a command line program reports on standard output"
 )]
 
+mod android;
 mod bench;
 mod build;
 mod capi;
@@ -20,6 +21,7 @@ mod install;
 mod instructions;
 mod kotlin;
 mod library;
+mod maven;
 mod nightly;
 mod probe;
 mod runner;
@@ -72,6 +74,8 @@ Commands:
          with CMake and pkg-config, and run it under valgrind
   kotlin Build the Kotlin and Java library, what the README shows of it and its
          example, and test them on a Java virtual machine; takes Maven
+  android  Compile its part for Android, with manifest and resources, and test that
+         with Robolectric on a Java virtual machine; after kotlin
   sanitize  The tests again under loom, Miri, AddressSanitizer, ThreadSanitizer
          --only CHECK   one of loom, miri, asan, tsan; repeatable
          --quick        what `test` runs of it
@@ -128,6 +132,7 @@ fn main() -> ExitCode {
         "coverage" if options.is_empty() => coverage::run(),
         "capi" if options.is_empty() => capi::run(),
         "kotlin" if options.is_empty() => kotlin::run(),
+        "android" if options.is_empty() => android::run(),
         "fuzz" => match fuzz::Options::parse(options) {
             Ok(options) => fuzz::run(&options),
             Err(message) => refuse(&message),

@@ -16,7 +16,7 @@ internal val logger: Logger = Logger.getLogger("org.openrtmp")
 @Suppress("LongParameterList", "TooManyFunctions")
 internal object Native {
     init {
-        System.loadLibrary("openrtmp_jni")
+        NativeLibrary.load()
     }
 
     private val taps = ConcurrentHashMap<Long, Tap>()
