@@ -435,6 +435,21 @@ pub(crate) const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "android",
+        what: "its part for Android, over Android's classes in Robolectric, with FFmpeg",
+        tier: Tier::Named,
+        minutes: 8,
+        fetches: &[
+            "Kotlin's compiler and libraries with Maven, 95 MB below the target folder",
+            "Robolectric and Android's classes with Maven, 1.3 GB below the target folder",
+        ],
+        runs: &[Run {
+            needs: &[Tool::Jdk, Tool::Maven, Tool::Ffmpeg, Tool::Aapt],
+            cargo: &["xtask", "android"],
+        }],
+        environment: &[],
+    },
+    Step {
         name: "swift",
         what: "the Swift package, its example and the README's code, with FFmpeg and Avahi",
         tier: Tier::Named,

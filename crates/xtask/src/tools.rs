@@ -67,6 +67,8 @@ pub(crate) enum Tool {
     Jdk,
     /// Builds the Kotlin library, and fetches what that takes.
     Maven,
+    /// Compiles manifests and resources of Android.
+    Aapt,
 }
 
 /// What a tool is called, what brings it, and how it is tried.
@@ -362,6 +364,11 @@ impl Tool {
                     java Probe
                     "#,
                 ),
+            ),
+            Tool::Aapt => entry(
+                "aapt2",
+                Source::Packages(&["aapt"]),
+                Probe::Script("aapt2 version"),
             ),
             Tool::Maven => entry(
                 "Maven",
