@@ -66,6 +66,11 @@ impl Settings {
         }
     }
 
+    /// How long lists are to be with this target duration.
+    pub(super) fn window_of(&self, target: Duration) -> Duration {
+        self.window.max(target * Settings::LEAST_SEGMENTS as u32)
+    }
+
     /// The same with everything within its range.
     pub(super) fn within_range(mut self) -> Settings {
         let ms = Duration::from_millis;

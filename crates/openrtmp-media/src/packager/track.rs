@@ -379,6 +379,7 @@ impl<D: AsRef<[u8]>> Track<D> {
                 discontinuities: boundary.discontinuities,
                 init: self.inits - 1,
                 wall: boundary.wall.saturating_add(into),
+                time: boundary.time,
             },
         });
         self.open = Some(open);
@@ -410,7 +411,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             samples: std::mem::take(&mut open.samples),
         };
         self.fragments = self.fragments.wrapping_add(1);
-        let length = duration(open.end - open.part_start, open.timescale());
+        let (start, ticks) = (open.part_start, open.end - open.part_start);
+        let length = duration(ticks, open.timescale());
         let data = std::mem::take(&mut open.data);
         open.part_start = open.end;
         open.has_parts = true;
@@ -423,6 +425,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             }
         }
         let part = Part {
+            start,
+            ticks,
             duration: length,
             is_independent,
             is_gap: false,
@@ -495,11 +499,14 @@ impl<D: AsRef<[u8]>> Track<D> {
         if step == 0 {
             return;
         }
+        let start = open.end;
         open.end += step;
         open.part_start = open.end;
         open.has_parts = true;
         open.placement.restart();
         let part = Part {
+            start,
+            ticks: step,
             duration: duration(step, open.timescale()),
             is_independent: false,
             is_gap: true,
