@@ -74,6 +74,10 @@ pub enum Broken {
     /// A segment name that tells neither number nor time.
     #[error("segments of {0} have no names")]
     Names(String),
+    /// Segments that can be had before they are complete, and not all that belongs to that
+    /// (DASH-IF IOP, part 6): what is missing.
+    #[error("low latency without {0}")]
+    LowLatency(&'static str),
     /// What was at its end went on.
     #[error("the manifest went on behind its end")]
     BehindEnd,
@@ -100,6 +104,7 @@ impl Checker {
         let mut broken = Vec::new();
         check_head(&listed, &mut broken);
         check_periods(&listed, &mut broken);
+        check_low_latency(&listed, &mut broken);
         if let Some(last) = &self.last {
             check_change(last, &listed, &mut broken);
         }
@@ -284,6 +289,64 @@ fn check_template(
         if let Some(behind) = behind.filter(|behind| *behind > OVERLAP) {
             broken.push(Broken::Late(name.to_owned(), start, behind));
         }
+    }
+}
+
+/// Players that see half of it do without, or stall.
+fn check_low_latency(listed: &Listed, broken: &mut Vec<Broken>) {
+    let early = |is: &Representation| is.template.as_ref().is_some_and(|it| it.early.is_some());
+    let Some(last) = listed.periods.last() else {
+        return;
+    };
+    if !last.representations.iter().any(early) {
+        return;
+    }
+    let mut need = |what, is_there: bool| {
+        if !is_there && !broken.contains(&Broken::LowLatency(what)) {
+            broken.push(Broken::LowLatency(what));
+        }
+    };
+    let service = listed.root.all("ServiceDescription").next();
+    let latency = service.and_then(|service| service.all("Latency").next());
+    let number = |name| latency.and_then(|it| it.get(name)?.parse::<u64>().ok());
+    need("Latency@target", number("target").is_some());
+    let is_ordered = number("min") <= number("target") && number("target") <= number("max");
+    need("Latency@min below and @max above @target", is_ordered);
+    let rate = service.and_then(|service| service.all("PlaybackRate").next());
+    need("PlaybackRate", rate.is_some());
+    if let Some(period) = listed.root.all("Period").last() {
+        for set in period.all("AdaptationSet") {
+            let reference = set.all("ProducerReferenceTime").next();
+            need("ProducerReferenceTime", reference.is_some());
+            let clock = reference.and_then(|it| it.all("UTCTiming").next());
+            need("a clock of ProducerReferenceTime", clock.is_some());
+            let id = reference.and_then(|it| it.get("id"));
+            let is_meant = latency.and_then(|it| it.get("referenceId")) == id;
+            need("the reference that Latency means", is_meant);
+            let mut points = set.all("Resync");
+            let is_found = points.any(|point| matches!(point.get("type"), Some("1" | "2")));
+            need("Resync of type 1 or 2", is_found);
+        }
+    }
+    for template in last
+        .representations
+        .iter()
+        .filter_map(|is| is.template.as_ref())
+    {
+        need("availabilityTimeOffset", template.early.is_some());
+        let is_told = template.is_early_whole == Some(false);
+        need("availabilityTimeComplete=\"false\"", is_told);
+        let length = template.duration.unwrap_or(0) as f64 / template.timescale.max(1) as f64;
+        let is_within = template.early.is_none_or(|early| early < length);
+        need(
+            "an availabilityTimeOffset below the segment's length",
+            is_within,
+        );
+        let is_numbered = template
+            .media
+            .as_ref()
+            .is_some_and(|it| it.contains("$Number"));
+        need("segments by number", is_numbered);
     }
 }
 

@@ -1,15 +1,25 @@
 //! The manifest (MPD).
 
+use std::time::Duration;
+
 use super::xml::Xml;
 use crate::date::date;
 use crate::hls::{Names, short};
 use crate::mp4::{Description, Media, TrackName};
-use crate::packager::{Period, Rendition, Segment, Window};
+use crate::packager::{Addressing, Period, Rendition, Segment, Targets, Window};
 
 const NAMESPACE: &str = "urn:mpeg:dash:schema:mpd:2011";
 const PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
 /// Rates are told with so many hundredths more than were measured.
 const HEADROOM: u64 = 110;
+/// What a manifest with low latency keeps to besides (DASH-IF IOP, part 6).
+const LOW_LATENCY_PROFILE: &str = "http://www.dashif.org/guidelines/low-latency-live-v5";
+/// The one reference between media and wall time, in all sets.
+const REFERENCE: u32 = 0;
+/// Players are not asked to be nearer than this: they stall.
+const LEAST_LATENCY: Duration = Duration::from_millis(1500);
+const DIRECT: &str = "urn:mpeg:dash:utc:direct:2014";
+const HTTP_ISO: &str = "urn:mpeg:dash:utc:http-iso:2014";
 /// Players read the manifest again after so many seconds at most.
 const LONGEST_UPDATE: u32 = 2;
 /// Players stay so many target durations behind.
@@ -27,7 +37,8 @@ pub struct Clock<'a> {
 }
 
 /// The manifest of a stream, with every complete segment that is listed. `None` as long as
-/// not every rendition can be played.
+/// not every rendition can be played, or it is not known yet how segments are to be told of
+/// ([`Addressing`]).
 ///
 /// Times of its media are as old as the clock of the publisher that counted them:
 /// `availabilityStartTime` is when the first frame came, and does not change.
@@ -37,12 +48,26 @@ pub fn manifest(window: &Window, names: &Names, clock: &Clock<'_>) -> Option<Str
         return None;
     }
     let periods = listed(window);
-    let first = periods.first()?;
+    let (first, last) = (periods.first()?, periods.last()?);
+    if last.period.addressing == Addressing::Undecided {
+        return None;
+    }
+    let writing = Writing {
+        targets,
+        has_ended: window.has_ended(),
+        names,
+        clock,
+    };
     let target = targets.segment;
+    let is_low_latency = matches!(last.period.addressing, Addressing::Numbers(_));
+    let latency = (targets.part_hold_back * 2).max(LEAST_LATENCY);
     let mut xml = Xml::new();
     xml.open("MPD");
     xml.attribute("xmlns", NAMESPACE);
-    xml.attribute("profiles", PROFILES);
+    match is_low_latency {
+        true => xml.attribute("profiles", format_args!("{PROFILES},{LOW_LATENCY_PROFILE}")),
+        false => xml.attribute("profiles", PROFILES),
+    }
     let kind = if window.has_ended() {
         "static"
     } else {
@@ -57,27 +82,67 @@ pub fn manifest(window: &Window, names: &Names, clock: &Clock<'_>) -> Option<Str
     } else {
         let update = target.min(LONGEST_UPDATE);
         xml.attribute("minimumUpdatePeriod", format_args!("PT{update}S"));
-        let depth = depth(window, i64::try_from(length.as_micros()).ok()?, target);
+        let depth = depth(window, micros(length), target);
         xml.attribute("timeShiftBufferDepth", span(depth));
-        let delay = target.saturating_mul(DELAY);
-        xml.attribute("suggestedPresentationDelay", format_args!("PT{delay}S"));
+        let delay = match is_low_latency {
+            true => micros(latency),
+            false => i64::from(target.saturating_mul(DELAY)) * 1_000_000,
+        };
+        xml.attribute("suggestedPresentationDelay", span(delay));
     }
-    xml.attribute("minBufferTime", format_args!("PT{target}S"));
+    let buffer = match is_low_latency {
+        true => micros(targets.part_hold_back),
+        false => i64::from(target) * 1_000_000,
+    };
+    xml.attribute("minBufferTime", span(buffer));
     // Lengths are rounded to the target duration.
     xml.attribute("maxSegmentDuration", format_args!("PT{target}.5S"));
+    if is_low_latency {
+        put_service(&mut xml, latency);
+    }
     for (number, listed) in periods.iter().enumerate() {
         let before = number.checked_sub(1).map(|before| &periods[before]);
-        listed.put(&mut xml, before, window.has_ended(), names)?;
+        listed.put(&mut xml, before, &writing)?;
     }
     if !window.has_ended() {
-        for (scheme, value) in [
-            ("urn:mpeg:dash:utc:direct:2014", date(clock.now).as_str()),
-            ("urn:mpeg:dash:utc:http-iso:2014", clock.url),
-        ] {
-            xml.empty("UTCTiming", &[("schemeIdUri", &scheme), ("value", &value)]);
-        }
+        put_clock(&mut xml, DIRECT, &date(clock.now));
+        put_clock(&mut xml, HTTP_ISO, clock.url);
     }
     Some(xml.finish())
+}
+
+/// What all of a manifest's elements go by.
+struct Writing<'a> {
+    targets: Targets,
+    has_ended: bool,
+    names: &'a Names,
+    clock: &'a Clock<'a>,
+}
+
+fn micros(length: Duration) -> i64 {
+    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn put_clock(xml: &mut Xml, scheme: &str, value: &str) {
+    xml.empty("UTCTiming", &[("schemeIdUri", &scheme), ("value", &value)]);
+}
+
+/// How far behind players are to be, and how much faster and slower they may play to get there.
+fn put_service(xml: &mut Xml, latency: Duration) {
+    let target = latency.as_millis();
+    xml.open("ServiceDescription");
+    xml.attribute("id", 0);
+    xml.empty(
+        "Latency",
+        &[
+            ("referenceId", &REFERENCE),
+            ("target", &target),
+            ("min", &(target * 3 / 4)),
+            ("max", &(target * 2)),
+        ],
+    );
+    xml.empty("PlaybackRate", &[("min", &"0.96"), ("max", &"1.04")]);
+    xml.close();
 }
 
 /// Microseconds as XML Schema has durations, in seconds.
@@ -217,17 +282,11 @@ impl Listed<'_> {
         }
     }
 
-    fn put(
-        &self,
-        xml: &mut Xml,
-        before: Option<&Listed<'_>>,
-        has_ended: bool,
-        names: &Names,
-    ) -> Option<()> {
+    fn put(&self, xml: &mut Xml, before: Option<&Listed<'_>>, writing: &Writing<'_>) -> Option<()> {
         xml.open("Period");
         xml.attribute("id", self.period.number);
         xml.attribute("start", span(self.period.start));
-        if let Some(length) = self.length(has_ended) {
+        if let Some(length) = self.length(writing.has_ended) {
             xml.attribute("duration", span(length));
         }
         let mut rest: Vec<&Part<'_>> = self.renditions.iter().collect();
@@ -235,7 +294,7 @@ impl Listed<'_> {
             let family = first.family();
             let (set, others) = rest.into_iter().partition(|part| part.family() == family);
             rest = others;
-            self.put_set(xml, &set, before, names)?;
+            self.put_set(xml, &set, before, writing)?;
         }
         xml.close();
         Some(())
@@ -247,7 +306,7 @@ impl Listed<'_> {
         xml: &mut Xml,
         set: &[&Part<'_>],
         before: Option<&Listed<'_>>,
-        names: &Names,
+        writing: &Writing<'_>,
     ) -> Option<()> {
         let first = set.first()?;
         let (id, kind) = match first.rendition.track {
@@ -274,15 +333,37 @@ impl Listed<'_> {
                 &[("schemeIdUri", &scheme), ("value", &value)],
             );
         }
+        if let Addressing::Numbers(length) = self.period.addressing {
+            self.put_reference(xml, writing.clock);
+            // Decoding can start at each segment of pictures, and at each part of sound.
+            let apart = match first.rendition.track {
+                TrackName::Video(_) => length,
+                TrackName::Audio(_) => writing.targets.part,
+            };
+            xml.empty("Resync", &[("type", &2), ("dT", &apart.as_micros())]);
+        }
         let is_first = self.is_first_of_its_kind(first.rendition.track);
         let role = if is_first { "main" } else { "alternate" };
         let scheme = "urn:mpeg:dash:role:2011";
         xml.empty("Role", &[("schemeIdUri", &scheme), ("value", &role)]);
         for part in set {
-            self.put_representation(xml, part, names);
+            self.put_representation(xml, part, writing);
         }
         xml.close();
         Some(())
+    }
+
+    /// The wall time of the beginning, which `prft` tells in each part too.
+    fn put_reference(&self, xml: &mut Xml, clock: &Clock<'_>) {
+        let wall = self.period.origin.saturating_add(self.period.start / 1000);
+        xml.open("ProducerReferenceTime");
+        xml.attribute("id", REFERENCE);
+        xml.attribute("inband", "true");
+        xml.attribute("type", "encoder");
+        xml.attribute("wallClockTime", date(wall));
+        xml.attribute("presentationTime", self.period.time.max(0));
+        put_clock(xml, HTTP_ISO, clock.url);
+        xml.close();
     }
 
     /// This is the period before, and media and wall time go on.
@@ -303,7 +384,7 @@ impl Listed<'_> {
             .is_some_and(|first| first.rendition.track == track)
     }
 
-    fn put_representation(&self, xml: &mut Xml, part: &Part<'_>, names: &Names) {
+    fn put_representation(&self, xml: &mut Xml, part: &Part<'_>, writing: &Writing<'_>) {
         let (track, description) = (part.rendition.track, part.description);
         let rates = part.rendition.rates();
         let bandwidth = rates.peak.max(rates.average).saturating_mul(HEADROOM) / 100;
@@ -337,11 +418,30 @@ impl Listed<'_> {
             }
         }
         xml.open("SegmentTemplate");
-        xml.attribute("timescale", description.timescale());
-        xml.attribute("presentationTimeOffset", part.offset(self.period));
-        xml.attribute("initialization", names.init(track, part.init));
-        xml.attribute("media", names.segment_template(track));
-        put_timeline(xml, &part.segments);
+        let init = writing.names.init(track, part.init);
+        match self.period.addressing {
+            Addressing::Numbers(length) => {
+                // In microseconds, which lengths are in.
+                xml.attribute("timescale", 1_000_000);
+                xml.attribute("presentationTimeOffset", self.period.time.max(0));
+                xml.attribute("initialization", init);
+                xml.attribute("media", writing.names.number_template(track));
+                xml.attribute("startNumber", self.period.msn);
+                xml.attribute("duration", length.as_micros());
+                // As soon as its first part is there.
+                let early = micros(length.saturating_sub(writing.targets.part));
+                let early = format!("{}.{:06}", early / 1_000_000, early % 1_000_000);
+                xml.attribute("availabilityTimeOffset", early);
+                xml.attribute("availabilityTimeComplete", "false");
+            }
+            Addressing::Timeline | Addressing::Undecided => {
+                xml.attribute("timescale", description.timescale());
+                xml.attribute("presentationTimeOffset", part.offset(self.period));
+                xml.attribute("initialization", init);
+                xml.attribute("media", writing.names.time_template(track));
+                put_timeline(xml, &part.segments);
+            }
+        }
         xml.close();
         xml.close();
     }

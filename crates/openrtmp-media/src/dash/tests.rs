@@ -8,8 +8,10 @@ use super::*;
 use crate::hls::{self, Form, Names, media_playlist};
 use crate::mp4::tests::at;
 use crate::packager::timelines::{self, AUDIO, Input, Timeline, VIDEO, frame};
-use crate::packager::{Event, Packager, Settings, Window};
+use crate::packager::{Addressing, Event, Packager, Rendition, Settings, Window};
 
+/// What tracks may be apart, in seconds: a frame, and what it is stretched by.
+const APART: f64 = 0.3;
 const CLOCK: Clock<'_> = Clock {
     now: 1_795_970_900_000,
     published: 1_795_970_900_000,
@@ -23,8 +25,11 @@ fn names() -> Names {
 }
 
 /// Follows the manifest of a stream; how many there were.
-fn follow(timeline: &Timeline) -> Result<usize, TestCaseError> {
-    let settings = timeline.settings();
+fn follow(timeline: &Timeline, low_latency_dash: bool) -> Result<usize, TestCaseError> {
+    let settings = Settings {
+        low_latency_dash,
+        ..timeline.settings()
+    };
     let mut window = Window::new(settings.clone());
     let mut checker = Checker::default();
     let (mut parts, mut seen) = (0u32, 0);
@@ -64,6 +69,7 @@ fn compare(window: &Window, listed: &Listed) -> Result<(), TestCaseError> {
     for rendition in window.renditions() {
         let track = rendition.track;
         let (mut found, mut before) = (0, None);
+        numbered(window, rendition, listed)?;
         for representation in of_track(listed, &hls::short(track)) {
             let template = representation.template.as_ref().unwrap();
             let scale = u128::from(template.timescale);
@@ -90,7 +96,9 @@ fn compare(window: &Window, listed: &Listed) -> Result<(), TestCaseError> {
         let list = list.map(|list| hls::read::Listed::parse(&list).unwrap());
         let is_present = |msn: u64| {
             let period = window.periods().iter().rfind(|period| period.msn <= msn);
-            !rendition.is_absent(period.unwrap().number)
+            let period = period.unwrap();
+            let is_listed = !matches!(period.addressing, Addressing::Numbers(_));
+            is_listed && !rendition.is_absent(period.number)
         };
         let complete = list.iter().flat_map(|list| list.numbered());
         let complete = complete
@@ -103,6 +111,52 @@ fn compare(window: &Window, listed: &Listed) -> Result<(), TestCaseError> {
         );
     }
     Ok(())
+}
+
+/// What is told of by numbers is where those have it.
+fn numbered(window: &Window, rendition: &Rendition, listed: &Listed) -> Result<(), TestCaseError> {
+    for (number, period) in window.periods().iter().enumerate() {
+        let Addressing::Numbers(length) = period.addressing else {
+            continue;
+        };
+        let id = period.number.to_string();
+        let found = listed.periods.iter().find(|is| is.id.as_ref() == Some(&id));
+        let mut found = found.iter().flat_map(|found| &found.representations);
+        let Some(found) = found.find(|is| is.id == hls::short(rendition.track)) else {
+            continue;
+        };
+        let template = found.template.as_ref().unwrap();
+        prop_assert_eq!(template.duration, Some(length.as_micros() as u64));
+        prop_assert_eq!(template.start_number, period.msn);
+        let next = window.periods().get(number + 1);
+        let ends = next.map_or(u64::MAX, |next| next.msn);
+        let segments = rendition.segments.iter().filter(|is| is.is_complete);
+        let inside = segments.filter(|is| (period.msn..ends).contains(&is.beginning.msn));
+        for segment in inside {
+            let msn = segment.beginning.msn;
+            let name = template.name(found, msn, 0);
+            prop_assert_eq!(name, Some(names().segment(rendition.track, msn)));
+            // The last one may be what another period begins for.
+            let Some(first) = segment.parts.first().filter(|_| msn + 2 < ends) else {
+                continue;
+            };
+            let init = segment.beginning.init;
+            let mut inits = rendition.inits.iter();
+            let (_, description, _) = inits.find(|(number, ..)| *number == init).unwrap();
+            let at = first.start as f64 / f64::from(description.timescale());
+            let told = period.nominal(msn, length) as f64 / 1_000_000.0;
+            // A frame, and what tracks are apart.
+            let tolerance = segment.frame().as_secs_f64() + APART;
+            prop_assert!((at - told).abs() < tolerance, "{msn}: {at} {told}");
+            prop_assert!(first.is_gap || at_box(&first.bytes, b"prft"));
+        }
+    }
+    Ok(())
+}
+
+/// The first box is of this kind.
+fn at_box(bytes: &[u8], kind: &[u8; 4]) -> bool {
+    bytes.get(4..8) == Some(kind)
 }
 
 proptest! {
@@ -119,20 +173,33 @@ proptest! {
 
     /// `PROPTEST_CASES` says how many; the default is 256.
     #[test]
-    fn rules_hold_for_any_stream(timeline in timelines::timeline()) {
-        follow(&timeline)?;
+    fn rules_hold_for_any_stream(timeline in timelines::timeline(), is_near in any::<bool>()) {
+        follow(&timeline, is_near)?;
     }
 }
 
-/// Twelve seconds of pictures and sound in segments of 2 s. A clock jumps by so many
+/// Thirteen seconds of pictures and sound in segments of 2 s. A clock jumps by so many
 /// milliseconds at 4 s, which wall time has as `away`.
 fn example_with(jump: i64, away: i64, has_ended: bool) -> Window {
+    example_of(Settings::default(), 50, 13_200, jump, away, has_ended)
+}
+
+/// The same, of these settings and lengths: the third group of pictures is so long.
+fn example_of(
+    settings: Settings,
+    gop: i64,
+    length: i64,
+    jump: i64,
+    away: i64,
+    has_ended: bool,
+) -> Window {
+    let is_key = |n: i64| n <= 100 && n % 50 == 0 || n > 100 && (n - 100 - gop) % 50 == 0;
     let mut inputs: Vec<(i64, Input)> = Vec::new();
-    inputs.extend((0..330).map(|n| (n * 40, frame(VIDEO, n * 40, 0, n % 50 == 0))));
-    inputs.extend((0..620).map(|n| (n * 64 / 3, frame(AUDIO, n * 64 / 3, 0, true))));
+    inputs.extend((0..length / 40).map(|n| (n * 40, frame(VIDEO, n * 40, 0, is_key(n)))));
+    inputs.extend((0..length * 3 / 64).map(|n| (n * 64 / 3, frame(AUDIO, n * 64 / 3, 0, true))));
     inputs.sort_by_key(|(time, _)| *time);
-    let mut packager = Packager::new(Settings::default());
-    let mut window = Window::new(Settings::default());
+    let mut packager = Packager::new(settings.clone());
+    let mut window = Window::new(settings);
     let mut events = Vec::new();
     let configs = [timelines::video_config(0), timelines::audio_config(0)];
     for config in configs {
@@ -436,4 +503,149 @@ fn what_became_wrong_is_found() {
         1,
     );
     assert_eq!(checker.read(&shorter), []);
+}
+
+fn near() -> Settings {
+    Settings {
+        low_latency_dash: true,
+        ..Settings::default()
+    }
+}
+
+/// All of what low latency consists of, or nothing.
+#[test]
+fn segments_that_are_equally_long_can_be_had_before_they_are_complete() {
+    // Two are not enough to know.
+    let window = example_of(near(), 50, 5000, 0, 0, false);
+    assert!(window.is_playable());
+    assert_eq!(manifest(&window, &names(), &CLOCK), None);
+
+    let window = example_of(near(), 50, 13_200, 0, 0, false);
+    let text = manifest(&window, &names(), &CLOCK).unwrap();
+    assert_eq!(Checker::default().read(&text), []);
+    for part in [
+        "low-latency-live-v5\"",
+        "suggestedPresentationDelay=\"PT2.02S\"",
+        "minBufferTime=\"PT1.01S\"",
+        "<Latency referenceId=\"0\" target=\"2020\" min=\"1515\" max=\"4040\"/>",
+        "<PlaybackRate min=\"0.96\" max=\"1.04\"/>",
+        "<ProducerReferenceTime id=\"0\" inband=\"true\" type=\"encoder\" \
+         wallClockTime=\"2026-11-29T16:45:00.000Z\" presentationTime=\"10000000\">",
+        "<Resync type=\"2\" dT=\"2000000\"/>",
+        "<Resync type=\"2\" dT=\"334000\"/>",
+        "<SegmentTemplate timescale=\"1000000\" presentationTimeOffset=\"10000000\" \
+         initialization=\"e/v0/init0.mp4\" media=\"e/v0/$Number$.m4s\" startNumber=\"1\" \
+         duration=\"2000000\" availabilityTimeOffset=\"1.666000\" \
+         availabilityTimeComplete=\"false\"/>",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    // What each part tells in front: 16:45:02 at the second segment.
+    let segment = window.rendition(VIDEO).unwrap().segment(2).unwrap();
+    let told = at(&segment.parts[0].bytes, "prft");
+    let number = |from: usize| u64::from_be_bytes(told[from..from + 8].try_into().unwrap());
+    assert_eq!(&told[..8], [1, 0, 0, 1, 0, 0, 0, 1]);
+    assert_eq!(number(8), (1_795_970_702 + 2_208_988_800) << 32);
+    assert_eq!(number(16), 12 * 90_000);
+
+    for (from, to, found) in [
+        ("<PlaybackRate", "<x", "without PlaybackRate"),
+        ("<Latency", "<x", "without Latency@target"),
+        ("max=\"4040\"", "max=\"1\"", "@max above"),
+        ("<Resync", "<x", "without Resync"),
+        (
+            "referenceId=\"0\"",
+            "referenceId=\"1\"",
+            "the reference that Latency means",
+        ),
+        (
+            "availabilityTimeComplete=\"false\"",
+            "",
+            "availabilityTimeComplete",
+        ),
+        (
+            "availabilityTimeOffset=\"1.6",
+            "availabilityTimeOffset=\"2.6",
+            "below the segment",
+        ),
+        (
+            "availabilityTimeOffset=\"1.666000\"",
+            "",
+            "without availabilityTimeOffset",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let broken = Checker::default().read(&text.replacen(from, to, 1));
+        assert!(
+            broken.iter().any(|is| is.to_string().contains(found)),
+            "{found}: {broken:?}"
+        );
+    }
+    let open = "<ProducerReferenceTime id=\"0\"";
+    let other = text.replace(open, "<ProducerReferenceTime x=\"0\"");
+    assert_eq!(Checker::default().read(&other).len(), 1);
+}
+
+#[test]
+fn lengths_that_are_no_longer_equal_begin_another_period() {
+    // The third is 2.4 s, which shows when it is complete.
+    let window = example_of(near(), 60, 13_200, 0, 0, false);
+    let text = manifest(&window, &names(), &CLOCK).unwrap();
+    assert_eq!(Checker::default().read(&text), []);
+    assert!(
+        text.contains("$Time$") && !text.contains("availabilityTimeOffset"),
+        "{text}"
+    );
+    // It was equal, then was not.
+    let mut checker = Checker::default();
+    let mut lengths = Vec::new();
+    for length in [7000, 13_200] {
+        let window = example_with_late(length);
+        let text = manifest(&window, &names(), &CLOCK).unwrap();
+        assert_eq!(checker.read(&text), [], "{text}");
+        let periods = &checker.last().unwrap().periods;
+        let told = periods.iter().map(|is| {
+            let template = is.representations[0].template.as_ref().unwrap();
+            (template.start_number, template.duration, is.duration)
+        });
+        lengths.push(told.collect::<Vec<_>>());
+    }
+    assert_eq!(
+        lengths,
+        [
+            vec![(1, Some(2_000_000), None)],
+            vec![(1, Some(2_000_000), Some(8.28)), (1, None, None)],
+        ]
+    );
+}
+
+/// So long, the fifth group of pictures being of 2.4 s: its segment ends at 2.28, as none may
+/// be longer than the target duration, rounded.
+fn example_with_late(length: i64) -> Window {
+    let mut window = Window::new(near());
+    let mut packager = Packager::new(near());
+    let mut events = Vec::new();
+    for config in [timelines::video_config(0), timelines::audio_config(0)] {
+        if let Input::Configure(track, codec, config) = config {
+            packager.configure(track, codec, &config);
+        }
+    }
+    for time in 0..length {
+        let n = time / 40;
+        let is_key = n % 50 == 0 && n < 200 || n >= 210 && (n - 210) % 50 == 0;
+        let mut inputs = Vec::new();
+        if time % 40 == 0 {
+            inputs.push(frame(VIDEO, time, 0, is_key));
+        }
+        if time * 3 % 64 < 3 {
+            inputs.push(frame(AUDIO, time, 0, true));
+        }
+        for input in inputs {
+            if let Input::Push(frame) = input {
+                packager.push(frame, 1_795_970_700_000 + time, &mut events);
+            }
+        }
+    }
+    events.into_iter().for_each(|event| window.apply(event));
+    window
 }

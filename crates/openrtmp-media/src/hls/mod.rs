@@ -59,8 +59,13 @@ impl Names {
     }
 
     /// The same with `$Time$` where the tick stands.
-    pub(crate) fn segment_template(&self, track: TrackName) -> String {
+    pub(crate) fn time_template(&self, track: TrackName) -> String {
         format!("{}/{}/t$Time$.m4s", self.epoch, short(track))
+    }
+
+    /// [`segment`](Names::segment) with `$Number$` where the number stands.
+    pub(crate) fn number_template(&self, track: TrackName) -> String {
+        format!("{}/{}/$Number$.m4s", self.epoch, short(track))
     }
 
     /// A part of a segment, counted from 0.

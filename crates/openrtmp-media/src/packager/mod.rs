@@ -21,7 +21,9 @@
 //! promised to have independent segments.
 //!
 //! **Pictures out of order** have no edit list: decoding times are moved to where the first
-//! key frame is shown, and composition offsets have a sign.
+//! key frame is shown, and composition offsets have a sign. Sound is moved as far, so that it
+//! stays with its pictures. FFmpeg and GStreamer take the least of those offsets for a delay of
+//! all pictures, which it is not, and show them later by that.
 //!
 //! **Holes** that fit into a part are bridged by the frame before. A longer one is listed as
 //! parts with `GAP`; a clock that jumps by more than a second is a discontinuity, behind
@@ -46,7 +48,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use periods::Period;
+pub use periods::{Addressing, Period};
 pub use settings::{Preset, Settings};
 pub use stream::Packager;
 pub use window::{Part, Rates, Rendition, Segment, Window};

@@ -1,7 +1,26 @@
 //! Stretches of a stream within which tracks and configurations are the same, and where wall
 //! time has them: what DASH calls periods.
 
-use super::Beginning;
+use std::time::Duration;
+
+use super::{Beginning, Segment};
+
+/// As many segments have to be equally long before they are counted on to be.
+const AGREEING: usize = 3;
+/// Their mean length is that of so many at most.
+const MEASURED: usize = 16;
+
+/// How a manifest tells of a period's segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressing {
+    /// Not known yet: nothing is to be said before.
+    Undecided,
+    /// Each is listed once it is complete.
+    Timeline,
+    /// By their numbers and this length of them all, whole microseconds: also those that are
+    /// not complete. None differs by more than a frame from where that has it.
+    Numbers(Duration),
+}
 
 /// A stretch of a stream. It begins at a discontinuity, or where a track joins, and ends where
 /// the next one begins.
@@ -22,6 +41,19 @@ pub struct Period {
     pub origin: i64,
     /// Time does not go on from the one before, or the coding changed.
     pub is_discontinuity: bool,
+    /// How its segments are told of. It does not change once it is decided.
+    pub addressing: Addressing,
+}
+
+impl Period {
+    /// Where a segment begins, by its number and how long all are, in microseconds on the
+    /// timeline.
+    pub(crate) fn nominal(&self, msn: u64, length: Duration) -> i64 {
+        let before = i128::from(msn.saturating_sub(self.msn));
+        let since = before.saturating_mul(length.as_micros().try_into().unwrap_or(i128::MAX));
+        let at = since.saturating_add(i128::from(self.time));
+        i64::try_from(at).unwrap_or(i64::MAX)
+    }
 }
 
 /// Those of a stream.
@@ -35,8 +67,8 @@ impl Periods {
         &self.list
     }
 
-    /// A segment begins; a track joins there, or none.
-    pub(super) fn opened(&mut self, at: Beginning, joins: bool) {
+    /// A segment begins; what came is another stretch than before, or goes on.
+    pub(super) fn opened(&mut self, at: Beginning, is_other: bool, addressing: Addressing) {
         let Some(last) = self.list.last() else {
             self.list.push(Period {
                 number: 0,
@@ -45,11 +77,12 @@ impl Periods {
                 start: 0,
                 origin: at.wall,
                 is_discontinuity: at.is_discontinuity,
+                addressing,
             });
             return;
         };
         // The leading track is the first to begin a segment; others begin those that are known.
-        if at.msn <= last.msn || !(at.is_discontinuity || joins) {
+        if at.msn <= last.msn || !(at.is_discontinuity || is_other) {
             return;
         }
         let told = at.wall.saturating_sub(last.origin).saturating_mul(1000);
@@ -61,8 +94,21 @@ impl Periods {
             start: told.max(last.start.saturating_add(lasted)),
             origin: last.origin,
             is_discontinuity: at.is_discontinuity,
+            addressing,
         };
         self.list.push(next);
+    }
+
+    /// It is known now how segments are told of: those of the newest period, which goes on.
+    pub(super) fn decide(&mut self, addressing: Addressing) {
+        let is_open = |period: &&mut Period| period.addressing == Addressing::Undecided;
+        let mut open = self.list.iter_mut().rev().filter(is_open);
+        if let Some(newest) = open.next() {
+            newest.addressing = addressing;
+        }
+        for older in open {
+            older.addressing = Addressing::Timeline;
+        }
     }
 
     /// Nothing is left of what is before this segment.
@@ -70,5 +116,31 @@ impl Periods {
         let gone = self.list.iter().skip(1).take_while(|next| next.msn <= msn);
         let gone = gone.count();
         self.list.drain(..gone);
+    }
+}
+
+/// How segments are told of that follow these of the leading track, the newest of which is
+/// last: if as many are equally long, to a frame, by numbers.
+pub(super) fn addressing<'a>(complete: impl DoubleEndedIterator<Item = &'a Segment>) -> Addressing {
+    let mut lengths: Vec<Duration> = Vec::new();
+    let mut seen = 0;
+    for segment in complete.rev().take(MEASURED) {
+        seen += 1;
+        let length = segment.duration();
+        let newest = *lengths.first().unwrap_or(&length);
+        let is_alike = !segment.has_gaps() && length.abs_diff(newest) <= segment.frame();
+        if !is_alike {
+            break;
+        }
+        lengths.push(length);
+    }
+    let sum: Duration = lengths.iter().sum();
+    match lengths.len() {
+        _ if seen < AGREEING && seen == lengths.len() => Addressing::Undecided,
+        count if count < AGREEING => Addressing::Timeline,
+        count => {
+            let micros = (sum.as_micros() + count as u128 / 2) / count as u128;
+            Addressing::Numbers(Duration::from_micros(micros as u64))
+        }
     }
 }

@@ -39,6 +39,10 @@ pub struct Settings {
     pub window_segments: usize,
     /// Nor more bytes, in each track, as long as [`Settings::LEAST_SEGMENTS`] are left.
     pub window_bytes: u64,
+    /// DASH with low latency: parts tell what wall time they are of (`prft`), and manifests
+    /// tell of segments that are not complete, as long as all are equally long to a frame.
+    /// There is no manifest before three segments are complete.
+    pub low_latency_dash: bool,
 }
 
 impl Settings {
@@ -63,6 +67,7 @@ impl Settings {
             window: Duration::from_secs(30),
             window_segments: 2000,
             window_bytes: 256 << 20,
+            low_latency_dash: false,
         }
     }
 

@@ -9,7 +9,7 @@ use super::plan::LEAST_FILL;
 use super::{Beginning, Event, Part};
 use crate::mp4::{
     Codec, Content, Description, Frame, Run, Sample, Track as Mp4Track, TrackName, fragment_header,
-    init_segment,
+    init_segment, producer_reference,
 };
 use crate::placement::Placement;
 
@@ -47,6 +47,9 @@ pub(super) struct Track<D> {
     pub(super) open: Option<Open<D>>,
     inits: u32,
     fragments: u32,
+    /// Parts tell wall time: in milliseconds, and the time on the timeline that it was.
+    reference: Option<(i64, i64)>,
+    has_references: bool,
 }
 
 /// A frame with what belongs in front of it.
@@ -245,7 +248,8 @@ impl<D: AsRef<[u8]>> Open<D> {
 }
 
 impl<D: AsRef<[u8]>> Track<D> {
-    pub(super) fn new(name: TrackName, codec: Codec) -> Track<D> {
+    /// A track; its parts tell wall time, or do not.
+    pub(super) fn new(name: TrackName, codec: Codec, has_references: bool) -> Track<D> {
         Track {
             name,
             codec,
@@ -262,6 +266,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             open: None,
             inits: 0,
             fragments: 0,
+            reference: None,
+            has_references,
         }
     }
 
@@ -382,6 +388,9 @@ impl<D: AsRef<[u8]>> Track<D> {
                 time: boundary.time,
             },
         });
+        self.reference = self
+            .has_references
+            .then_some((boundary.wall, boundary.time));
         self.open = Some(open);
         if boundary.is_discontinuity {
             self.offset = boundary.offset;
@@ -417,7 +426,14 @@ impl<D: AsRef<[u8]>> Track<D> {
         open.part_start = open.end;
         open.has_parts = true;
         // Parts have no 2 GiB: `Packager` takes no frame for which there is no room.
-        let mut bytes = fragment_header(self.fragments, &[run]).unwrap_or_default();
+        let mut bytes = match self.reference {
+            None => Vec::new(),
+            Some((wall, time)) => {
+                let since = open.micros(start).saturating_sub(time);
+                producer_reference(ID, wall.saturating_mul(1000).saturating_add(since), start)
+            }
+        };
+        bytes.extend(fragment_header(self.fragments, &[run]).unwrap_or_default());
         bytes.reserve_exact(data.iter().map(Held::bytes).sum());
         for held in &data {
             for part in held.prelude.iter().chain([&held.frame.data]) {

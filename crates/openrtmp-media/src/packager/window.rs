@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::periods::{Period, Periods};
+use super::periods::{self, Addressing, Period, Periods};
 use super::{Beginning, Event, Settings, Targets};
 use crate::mp4::{Description, TrackName};
 
@@ -63,6 +63,17 @@ impl Segment {
         self.parts.iter().all(|part| part.is_gap)
     }
 
+    /// Something of it is missing.
+    pub(super) fn has_gaps(&self) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|part| part.is_gap)
+    }
+
+    /// The mean length of its frames.
+    pub(crate) fn frame(&self) -> Duration {
+        let frames: u32 = self.parts.iter().map(|part| part.frames).sum();
+        self.duration() / frames.max(1)
+    }
+
     /// What there is to be fetched begins and ends at these ticks of its track.
     pub fn span(&self) -> Option<(u64, u64)> {
         let mut parts = self.parts.iter().filter(|part| !part.is_gap);
@@ -110,6 +121,10 @@ pub struct Window {
     targets: Option<Targets>,
     renditions: Vec<Rendition>,
     periods: Periods,
+    /// The track that was the first to begin the newest segment.
+    leader: Option<TrackName>,
+    /// What the newest period says of segments is no longer so: the next begins another.
+    is_period_due: bool,
     has_ended: bool,
 }
 
@@ -121,6 +136,8 @@ impl Window {
             targets: None,
             renditions: Vec::new(),
             periods: Periods::default(),
+            leader: None,
+            is_period_due: false,
             has_ended: false,
         }
     }
@@ -148,8 +165,12 @@ impl Window {
                 let newest = |rendition: &Rendition| rendition.segments.back().map(Segment::msn);
                 let newest = self.renditions.iter().filter_map(newest).max();
                 let leads = newest.is_none_or(|newest| newest < beginning.msn);
-                let joins = is_new || (leads && self.renditions.iter().any(is_back));
-                self.periods.opened(beginning, joins);
+                if leads {
+                    self.leader = Some(track);
+                }
+                let is_due = leads && std::mem::take(&mut self.is_period_due);
+                let is_other = is_new || is_due || (leads && self.renditions.iter().any(is_back));
+                self.periods.opened(beginning, is_other, self.addressing());
                 let segment = Segment {
                     beginning,
                     parts: Vec::new(),
@@ -170,6 +191,7 @@ impl Window {
             Event::Closed { track } => self.close(track),
             Event::End => {
                 self.has_ended = true;
+                self.periods.decide(Addressing::Timeline);
                 for rendition in &mut self.renditions {
                     // What is open now has no end and nothing in it.
                     rendition
@@ -284,6 +306,7 @@ impl Window {
             }
         }
         rendition.look_for_absence(&periods);
+        let is_kept = rendition.keeps_to(periods.last());
         let is_over = |(_, since): &(Segment, Duration)| *since >= target * GRACE;
         while rendition.retired.front().is_some_and(is_over) {
             rendition.retired.pop_front();
@@ -294,12 +317,33 @@ impl Window {
             .map(|segment| segment.beginning.init);
         let needed = needed.min().unwrap_or(0);
         rendition.inits.retain(|(number, ..)| *number >= needed);
+        self.is_period_due |= !is_kept;
+        if self.leader == Some(track) {
+            match self.addressing() {
+                Addressing::Undecided => {}
+                decided => self.periods.decide(decided),
+            }
+        }
         let oldest = self.renditions.iter().filter_map(Rendition::oldest).min();
         self.periods.forget_before(oldest.unwrap_or(0));
         let first = self.periods.list().first().map_or(0, |first| first.number);
         for rendition in &mut self.renditions {
             rendition.absent.retain(|number| *number >= first);
         }
+    }
+}
+
+/// Addressing of periods.
+impl Window {
+    /// How segments would be told of that come now.
+    fn addressing(&self) -> Addressing {
+        if !self.settings.low_latency_dash {
+            return Addressing::Timeline;
+        }
+        let Some(leader) = self.leader.and_then(|leader| self.rendition(leader)) else {
+            return Addressing::Undecided;
+        };
+        periods::addressing(leader.segments.iter().filter(|is| is.is_complete))
     }
 }
 
@@ -359,6 +403,24 @@ impl Rendition {
             self.absent.push(period.number);
         }
         self.is_absent_now = self.absent.contains(&period.number);
+    }
+
+    /// The segment that was completed last is where its number has it, if its period, the
+    /// newest, says so; and has no gaps.
+    fn keeps_to(&self, period: Option<&Period>) -> bool {
+        let closed = self.segments.iter().rfind(|is| is.is_complete);
+        let (Some(closed), Some(period)) = (closed, period) else {
+            return true;
+        };
+        let Addressing::Numbers(length) = period.addressing else {
+            return true;
+        };
+        let msn = closed.beginning.msn;
+        // The time of the cut, which others are up to a frame behind.
+        let apart = period.nominal(msn, length).abs_diff(closed.beginning.time);
+        let is_in_place = u128::from(apart) <= closed.frame().as_micros();
+        let is_as_long = closed.duration().abs_diff(length) <= closed.frame() * 2;
+        msn < period.msn || (is_in_place && is_as_long && !closed.has_gaps())
     }
 
     /// Segments left the list.
