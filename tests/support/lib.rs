@@ -9,6 +9,8 @@
 //! - [`FrameHashes`]: what ffmpeg says a file holds, packet by packet; comparing
 //!   two of them shows what was lost or altered on the way.
 //! - [`peer`]: a server by hand, for what no program does.
+//! - [`packaged`]: a folder of segments, playlists and a manifest made of such a file, and
+//!   [`played`]: what players make of it.
 //! - [`flv`]: the tags of an FLV file, for what ffmpeg does not show.
 //!
 //! Nothing here sleeps: tests wait for what a program or the server reports.
@@ -17,7 +19,9 @@ pub mod acme;
 pub mod flv;
 mod framehash;
 mod media;
+pub mod packaged;
 pub mod peer;
+pub mod played;
 mod ports;
 mod process;
 mod programs;

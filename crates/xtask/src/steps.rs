@@ -175,6 +175,8 @@ pub(crate) const STEPS: &[Step] = &[
                     "--test",
                     "interop_hls",
                     "--test",
+                    "interop_dash",
+                    "--test",
                     "interop_recording",
                     "--test",
                     "interop_rtmpdump",

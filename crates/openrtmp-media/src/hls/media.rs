@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Edge, Names};
+use crate::date::date;
 use crate::mp4::TrackName;
 use crate::packager::{Part, Rendition, Segment, Targets, Window};
 
@@ -191,54 +192,9 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
-/// Milliseconds since 1970 as ISO 8601 has them, in UTC: `2026-11-29T16:45:00.000Z`.
-fn date(wall: i64) -> String {
-    const DAY: i64 = 86_400_000;
-    // Years begin in March, so that a leap day is their last: eras of 400 years, from
-    // March 1 of year 0 on.
-    const ERA_DAYS: i64 = 146_097;
-    const TO_1970: i64 = 719_468;
-    // Four digits are there for a year.
-    const LAST: i64 = 253_402_300_799_999;
-    let wall = wall.clamp(0, LAST);
-    let days = wall / DAY + TO_1970;
-    let (era, day) = (days / ERA_DAYS, days % ERA_DAYS);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    // Months of 31, 30, 31, 30 and 31 days, again and again.
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + i64::from(month <= 2);
-    let ms = wall % DAY;
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        ms / 3_600_000,
-        ms / 60_000 % 60,
-        ms / 1000 % 60,
-        ms % 1000
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        // Of `date -u -d @... +%FT%T`.
-        for (wall, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400_123, "2000-02-29T00:00:00.123Z"),
-            (1_795_970_700_000, "2026-11-29T16:45:00.000Z"),
-            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
-            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-            (-1, "1970-01-01T00:00:00.000Z"),
-            (i64::MAX, "9999-12-31T23:59:59.999Z"),
-        ] {
-            assert_eq!(date(wall), text);
-        }
-    }
 
     #[test]
     fn lengths_have_the_decimals_that_they_need() {

@@ -51,6 +51,23 @@ impl Names {
         format!("{}/{}/{msn}.m4s", self.epoch, short(track))
     }
 
+    /// A segment by the tick at which it begins ([`Segment::span`]), as DASH names it.
+    ///
+    /// [`Segment::span`]: crate::packager::Segment::span
+    pub fn segment_at(&self, track: TrackName, tick: u64) -> String {
+        format!("{}/{}/t{tick}.m4s", self.epoch, short(track))
+    }
+
+    /// The same with `$Time$` where the tick stands.
+    pub(crate) fn time_template(&self, track: TrackName) -> String {
+        format!("{}/{}/t$Time$.m4s", self.epoch, short(track))
+    }
+
+    /// [`segment`](Names::segment) with `$Number$` where the number stands.
+    pub(crate) fn number_template(&self, track: TrackName) -> String {
+        format!("{}/{}/$Number$.m4s", self.epoch, short(track))
+    }
+
     /// A part of a segment, counted from 0.
     pub fn part(&self, track: TrackName, msn: u64, part: usize) -> String {
         format!("{}/{}/{msn}.{part}.m4s", self.epoch, short(track))
@@ -58,7 +75,7 @@ impl Names {
 }
 
 /// `v0`, `a1`.
-fn short(track: TrackName) -> String {
+pub(crate) fn short(track: TrackName) -> String {
     match track {
         TrackName::Video(id) => format!("v{id}"),
         TrackName::Audio(id) => format!("a{id}"),

@@ -210,7 +210,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
     fn track(&mut self, name: TrackName, codec: Codec) -> Option<usize> {
         let place = self.tracks.iter().position(|track| track.name == name);
         if place.is_none() && self.tracks.len() < TRACKS {
-            self.tracks.push(Track::new(name, codec));
+            let track = Track::new(name, codec, self.settings.low_latency_dash);
+            self.tracks.push(track);
             return Some(self.tracks.len() - 1);
         }
         place

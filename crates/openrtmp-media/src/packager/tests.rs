@@ -112,6 +112,88 @@ fn segments_end_at_key_frames_and_sound_follows_the_picture() {
     }
 }
 
+/// When the frames of a part are shown, in microseconds: decoding times and composition
+/// offsets added up (ISO/IEC 14496-12, 8.8.8 and 8.8.12).
+fn shown(part: &Part, scale: i64) -> Vec<i64> {
+    let moof = at(&part.bytes, "moof/traf");
+    let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (tfhd, trun) = (at(moof, "tfhd"), at(moof, "trun"));
+    let flags = word(trun, 0);
+    let for_all = (word(tfhd, 0) & 8 != 0).then(|| word(tfhd, 8));
+    let (mut time, mut from) = (i64::try_from(run_of(part).0).unwrap(), 12);
+    let mut times = Vec::new();
+    for _ in 0..word(trun, 4) {
+        let mut next = |flag: u32| {
+            let found = (flags & flag != 0).then(|| word(trun, from));
+            from += if found.is_some() { 4 } else { 0 };
+            found
+        };
+        let length = next(0x100).or(for_all).unwrap();
+        let (_size, _flags) = (next(0x200), next(0x400));
+        let offset = next(0x800).unwrap_or(0) as i32;
+        times.push((time + i64::from(offset)) * 1_000_000 / scale);
+        time += i64::from(length);
+    }
+    times
+}
+
+#[test]
+fn pictures_out_of_order_stay_with_the_sound_of_their_time() {
+    // Shown two pictures later, then four, one and none: what x264 makes of three B-frames.
+    let later = |number: i64| match number % 4 {
+        _ if number % 48 == 0 => 80,
+        1 => 160,
+        2 => 80,
+        3 => 0,
+        _ => 40,
+    };
+    let mut frames: Vec<(i64, Input)> = Vec::new();
+    for number in 0..150 {
+        let time = number * 40;
+        frames.push((time, frame(VIDEO, time, later(number), number % 48 == 0)));
+    }
+    // 21.3 ms as RTMP rounds it.
+    for number in 0..281 {
+        let time = number * 64 / 3;
+        frames.push((time, frame(AUDIO, time, 0, true)));
+    }
+    frames.sort_by_key(|(time, _)| *time);
+    let sent = frames.clone();
+    let inputs = configured(frames.into_iter().map(|(_, input)| input).collect());
+    let all = |track, scale| -> Vec<i64> {
+        let segments = segments(&inputs, track);
+        let parts = segments.iter().flat_map(|segment| &segment.parts);
+        let parts = parts.filter(|part| !part.is_gap);
+        parts.flat_map(|part| shown(part, scale)).collect()
+    };
+    let (video, audio) = (all(VIDEO, 90_000), all(AUDIO, 48_000));
+    let pts = |track| -> Vec<i64> {
+        let of_track = sent.iter().filter_map(|(_, input)| match input {
+            Input::Push(frame) if frame.track == track => Some(frame.pts),
+            _ => None,
+        });
+        of_track.collect()
+    };
+    // The first picture is shown where the timeline begins, at 10 s; sound of before is left
+    // out, and counted in samples, a third of a millisecond from where its times are.
+    let moved = 10_000_000 - 80_000;
+    let pictures: Vec<i64> = pts(VIDEO).iter().map(|pts| pts + moved).collect();
+    assert_eq!(video, pictures);
+    let sounds = pts(AUDIO);
+    let sounds = &sounds[sounds.len() - audio.len()..];
+    assert!(audio.len() >= 276, "{}", audio.len());
+    for (told, found) in sounds.iter().zip(&audio) {
+        let apart = (told + moved).abs_diff(*found);
+        assert!(apart < 1000, "{told} {found}");
+    }
+    // A segment begins to be shown where it is said to.
+    for segment in segments(&inputs, VIDEO) {
+        let times = segment.parts.iter().flat_map(|part| shown(part, 90_000));
+        let first = segment.parts[0].start as i64 * 100 / 9;
+        assert!(times.min().unwrap() >= first);
+    }
+}
+
 #[test]
 fn the_first_segment_decides_the_target_and_a_longer_gop_is_cut() {
     let mut inputs = configured(stream(0, 6000, 3000));

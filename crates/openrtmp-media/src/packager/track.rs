@@ -9,7 +9,7 @@ use super::plan::LEAST_FILL;
 use super::{Beginning, Event, Part};
 use crate::mp4::{
     Codec, Content, Description, Frame, Run, Sample, Track as Mp4Track, TrackName, fragment_header,
-    init_segment,
+    init_segment, producer_reference,
 };
 use crate::placement::Placement;
 
@@ -47,6 +47,9 @@ pub(super) struct Track<D> {
     pub(super) open: Option<Open<D>>,
     inits: u32,
     fragments: u32,
+    /// Parts tell wall time: in milliseconds, and the time on the timeline that it was.
+    reference: Option<(i64, i64)>,
+    has_references: bool,
 }
 
 /// A frame with what belongs in front of it.
@@ -245,7 +248,8 @@ impl<D: AsRef<[u8]>> Open<D> {
 }
 
 impl<D: AsRef<[u8]>> Track<D> {
-    pub(super) fn new(name: TrackName, codec: Codec) -> Track<D> {
+    /// A track; its parts tell wall time, or do not.
+    pub(super) fn new(name: TrackName, codec: Codec, has_references: bool) -> Track<D> {
         Track {
             name,
             codec,
@@ -262,6 +266,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             open: None,
             inits: 0,
             fragments: 0,
+            reference: None,
+            has_references,
         }
     }
 
@@ -379,8 +385,12 @@ impl<D: AsRef<[u8]>> Track<D> {
                 discontinuities: boundary.discontinuities,
                 init: self.inits - 1,
                 wall: boundary.wall.saturating_add(into),
+                time: boundary.time,
             },
         });
+        self.reference = self
+            .has_references
+            .then_some((boundary.wall, boundary.time));
         self.open = Some(open);
         if boundary.is_discontinuity {
             self.offset = boundary.offset;
@@ -410,12 +420,20 @@ impl<D: AsRef<[u8]>> Track<D> {
             samples: std::mem::take(&mut open.samples),
         };
         self.fragments = self.fragments.wrapping_add(1);
-        let length = duration(open.end - open.part_start, open.timescale());
+        let (start, ticks) = (open.part_start, open.end - open.part_start);
+        let length = duration(ticks, open.timescale());
         let data = std::mem::take(&mut open.data);
         open.part_start = open.end;
         open.has_parts = true;
         // Parts have no 2 GiB: `Packager` takes no frame for which there is no room.
-        let mut bytes = fragment_header(self.fragments, &[run]).unwrap_or_default();
+        let mut bytes = match self.reference {
+            None => Vec::new(),
+            Some((wall, time)) => {
+                let since = open.micros(start).saturating_sub(time);
+                producer_reference(ID, wall.saturating_mul(1000).saturating_add(since), start)
+            }
+        };
+        bytes.extend(fragment_header(self.fragments, &[run]).unwrap_or_default());
         bytes.reserve_exact(data.iter().map(Held::bytes).sum());
         for held in &data {
             for part in held.prelude.iter().chain([&held.frame.data]) {
@@ -423,6 +441,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             }
         }
         let part = Part {
+            start,
+            ticks,
             duration: length,
             is_independent,
             is_gap: false,
@@ -495,11 +515,14 @@ impl<D: AsRef<[u8]>> Track<D> {
         if step == 0 {
             return;
         }
+        let start = open.end;
         open.end += step;
         open.part_start = open.end;
         open.has_parts = true;
         open.placement.restart();
         let part = Part {
+            start,
+            ticks: step,
             duration: duration(step, open.timescale()),
             is_independent: false,
             is_gap: true,
