@@ -41,6 +41,8 @@ pub(crate) enum Tool {
     Xvfb,
     /// Reads pictures of QR codes.
     Zbar,
+    /// A client of HTTP/2.
+    Curl,
     /// What reads JSON.
     Jq,
     /// What puts the files of logs aside.
@@ -221,6 +223,11 @@ impl Tool {
                 "zbarimg",
                 Source::Packages(&["zbar-tools"]),
                 Probe::Script("zbarimg --version"),
+            ),
+            Tool::Curl => entry(
+                "curl",
+                Source::Packages(&["curl"]),
+                Probe::Script("curl --version | grep -q HTTP2"),
             ),
             Tool::Jq => entry(
                 "jq",
@@ -600,6 +607,7 @@ mod tests {
         Tool::Obs,
         Tool::Xvfb,
         Tool::Zbar,
+        Tool::Curl,
         Tool::Jq,
         Tool::Logrotate,
         Tool::Pip,

@@ -194,8 +194,9 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
-/// Milliseconds since 1970 as ISO 8601 has them, in UTC: `2026-11-29T16:45:00.000Z`.
-fn date(wall: i64) -> String {
+/// Milliseconds since 1970 as ISO 8601 has them, in UTC: `2026-11-29T16:45:00.000Z`. What is
+/// before 1970, or behind year 9999, is the nearest that is not.
+pub fn date(wall: i64) -> String {
     const DAY: i64 = 86_400_000;
     // Years begin in March, so that a leap day is their last: eras of 400 years, from
     // March 1 of year 0 on.

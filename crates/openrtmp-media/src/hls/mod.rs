@@ -23,7 +23,7 @@ mod tests;
 
 pub use directives::{Answer, BadRequest, Directives, Edge};
 pub use master::master_playlist;
-pub use media::{Form, media_playlist};
+pub use media::{Form, date, media_playlist};
 
 use crate::mp4::TrackName;
 
