@@ -3,7 +3,17 @@
 use std::io::Read;
 use std::net::TcpStream;
 
-use openrtmp_tests::{Delivered, Media, Publisher, Publishing, Web};
+use openrtmp_core::{Event, Limit};
+use openrtmp_tests::{Delivered, Media, Process, Publisher, Publishing, Tool, Web};
+
+/// 20 Mbit/s for as long as a test takes.
+fn looped(delivered: &Delivered, path: &str) -> Process {
+    let mut command = Tool::Ffmpeg.command();
+    command.args(["-nostdin", "-v", "error", "-re", "-stream_loop", "20", "-i"]);
+    command.arg(Media::TwentyMegabits.file());
+    command.args(["-c", "copy", "-f", "flv", &delivered.server().url(path)]);
+    Process::start("ffmpeg publishing", command)
+}
 
 /// A stream that is being delivered, and one of its media playlists.
 fn playing(delivered: &Delivered) -> (Publishing, String) {
@@ -230,6 +240,119 @@ fn heads_that_are_slow_or_long_end_their_connections() {
         web.answer(false).map(|answer| answer.status).unwrap_or(431),
         431
     );
+}
+
+#[test]
+fn who_takes_nothing_is_cut_off_and_others_are_served() {
+    let delivered = Delivered::start(|config| {
+        config.http.answer_timeout = std::time::Duration::from_secs(1);
+    });
+    let publishing = looped(&delivered, "live/noise");
+    delivered.server().wait_until_published("live/noise");
+    delivered.master("live/noise");
+    // Reads the head and nothing more.
+    let mut slow = Web::connect(delivered.address());
+    slow.send(b"GET /live/noise.flv HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    while delivered.delivery().connections() > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        Web::fetch(delivered.address(), "/live/noise/index.m3u8").status,
+        200
+    );
+    publishing.kill();
+}
+
+#[test]
+fn a_full_memory_takes_no_more_streams() {
+    let delivered = Delivered::start(|config| config.http.memory = 16 << 20);
+    let publishing = looped(&delivered, "live/large");
+    delivered.server().wait_until_published("live/large");
+    let master = delivered.master("live/large");
+    let playlist = format!("/live/large/{}", master.lines().last().unwrap());
+    // At 20 Mbit/s the fourth segment makes it more.
+    let mut web = Web::connect(delivered.address());
+    for msn in 2..=5 {
+        let answer = web.get(&format!("{playlist}?_HLS_msn={msn}&_HLS_part=0"), &[]);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let next = Publisher::Ffmpeg.start(Media::H264Aac, &delivered.server().url("live/next"));
+    delivered
+        .server()
+        .wait_until_told("the limit of memory", |event| {
+            matches!(
+                event,
+                Event::LimitReached {
+                    limit: Limit::Memory,
+                    ..
+                }
+            )
+        });
+    next.wait();
+    assert_eq!(web.get("/live/next/index.m3u8", &[]).status, 404);
+    assert_eq!(
+        web.get(&playlist, &[]).status,
+        200,
+        "what is there is served"
+    );
+    publishing.kill();
+}
+
+#[test]
+fn an_app_with_a_reserved_name_is_not_delivered() {
+    let delivered = Delivered::start(|_| ());
+    let publishing = Publisher::Ffmpeg.start(Media::H264Aac, &delivered.server().url("play/cam"));
+    delivered.server().wait_until_published("play/cam");
+    publishing.wait();
+    let mut web = Web::connect(delivered.address());
+    for path in ["/play/cam/index.m3u8", "/play/cam.flv"] {
+        assert_eq!(web.get(path, &[]).status, 404);
+    }
+}
+
+#[test]
+fn streams_are_listed_if_that_is_wanted_and_keys_are_not() {
+    let delivered = Delivered::start(|config| config.http.list = true);
+    let (publishing, _) = playing(&delivered);
+    let listed = Web::fetch(delivered.address(), "/api/streams");
+    let listed: serde_json::Value = serde_json::from_slice(&listed.body).unwrap();
+    assert_eq!(listed[0]["hls"], "/live/cam/index.m3u8");
+    assert_eq!(listed[0]["live"], true);
+    publishing.kill();
+    let silent = Delivered::start(|_| ());
+    assert_eq!(Web::fetch(silent.address(), "/api/streams").status, 404);
+}
+
+#[test]
+fn flv_comes_over_a_websocket_too() {
+    let delivered = Delivered::start(|_| ());
+    let (publishing, _) = playing(&delivered);
+    let mut web = Web::connect(delivered.address());
+    let answer = web.get(
+        "/live/cam.flv",
+        &[
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            // The key of RFC 6455, 1.3, and what it comes to.
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ],
+    );
+    assert_eq!(answer.status, 101, "{}", answer.text());
+    let accepted = answer.header("sec-websocket-accept");
+    assert_eq!(accepted, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    let frames = web.rest().unwrap();
+    assert_eq!(frames[0], 0x82, "a whole binary message");
+    let header = match frames[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    assert_eq!(&frames[header..header + 4], b"FLV\x01");
+    // The stream ended, and so did this.
+    assert_eq!(&frames[frames.len() - 2..], b"\x88\0");
+    publishing.wait();
 }
 
 #[test]

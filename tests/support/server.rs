@@ -142,6 +142,12 @@ impl Server {
         });
     }
 
+    /// Waits until something was told.
+    pub fn wait_until_told(&self, what: &str, is_it: impl Fn(&Event) -> bool) {
+        self.events
+            .wait_for(what, |events| events.iter().any(&is_it));
+    }
+
     /// How many publishers a stream has had.
     pub fn publications(&self, path: &str) -> usize {
         count(&self.events.lock(), |event| is_published(event, path))

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openrtmp_core::{HttpListen, Server};
 use tokio::runtime::Runtime;
@@ -17,8 +17,6 @@ use crate::store::{Budget, Directory};
 const BACKLOG: i32 = 1024;
 /// What is still going on at the end of a stop has so long to notice.
 const LAST: Duration = Duration::from_millis(500);
-/// Whether all viewers have left is looked at so often, once they are asked to.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -126,10 +124,9 @@ impl Delivery {
         };
         self.begin_stop();
         feed.stop();
-        let until = Instant::now() + grace;
-        while self.connections() > 0 && Instant::now() < until {
-            std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
-        }
+        let left = async { tokio::time::timeout(grace, self.counts.none()).await };
+        // Whoever has not left is cut off.
+        let _ = runtime.block_on(left);
         runtime.shutdown_timeout(LAST);
     }
 }

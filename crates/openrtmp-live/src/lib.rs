@@ -18,3 +18,4 @@ mod http;
 mod store;
 
 pub use delivery::{Delivery, ListenError};
+pub use http::Proxies;

@@ -207,6 +207,8 @@ pub(crate) const STEPS: &[Step] = &[
                 "delivery",
                 "--test",
                 "delivery_peers",
+                "--test",
+                "delivery_h2",
                 "--",
                 "--test-threads=4",
             ],
@@ -571,6 +573,7 @@ const DELIVERY: &[Tool] = &[
     Tool::FfmpegCurrent,
     Tool::Gstreamer,
     Tool::Curl,
+    Tool::Openssl,
 ];
 
 /// What publishes and plays in the interop tests.

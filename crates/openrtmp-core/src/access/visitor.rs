@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -88,6 +89,11 @@ impl Server {
         let rules = !self.config().access.rules.is_empty();
         let keys = !shared.play_keys.is_open() || shared.key_records.asks_for_key(KeyKind::Play);
         rules || keys || shared.users.demands(false) || !shared.access.is_none()
+    }
+
+    /// Whether somebody new is taken: it is not being drained, nor stopped.
+    pub fn takes_players(&self) -> bool {
+        !self.shared.drain.is_on() && !self.shared.stopping.load(Ordering::Acquire)
     }
 
     /// Decides whether somebody may play who comes without an RTMP connection, by the same

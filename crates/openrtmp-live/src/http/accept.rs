@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use openrtmp_core::{Config, Server};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tower_service::Service;
 
 use super::peer::{Due, Peer};
@@ -54,7 +54,7 @@ pub(crate) struct Acceptor {
 
 /// Connections that there are.
 #[derive(Debug, Default)]
-pub(crate) struct Counts(Mutex<Numbers>);
+pub(crate) struct Counts(Mutex<Numbers>, Notify);
 
 #[derive(Debug, Default)]
 struct Numbers {
@@ -81,6 +81,17 @@ impl Counts {
         Some(Counted(self.clone(), address))
     }
 
+    /// Waits until there are none.
+    pub(crate) async fn none(&self) {
+        loop {
+            let changed = self.1.notified();
+            if self.all() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// How many there are.
     pub(crate) fn all(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).all
@@ -98,6 +109,8 @@ impl Drop for Counted {
                 numbers.by_address.remove(address);
             }
         }
+        drop(numbers);
+        counts.1.notify_waiters();
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn answer(
         None => {
             let asking = Asking {
                 protocol: Protocol::Flv,
-                address: asked.peer.address,
+                address: asked.address,
                 is_tls: asked.peer.is_tls,
                 path,
                 query: &asked.query,

@@ -54,11 +54,17 @@ pub(super) async fn master(
             }
             (path.to_owned(), Some(format!("/v/{token}")))
         }
-        None if !app.server.asks_players() => (path.to_owned(), None),
+        None if !app.server.asks_players() => {
+            if !app.server.takes_players() {
+                let text = "the server takes nobody new";
+                return Err(status(StatusCode::SERVICE_UNAVAILABLE, text));
+            }
+            (path.to_owned(), None)
+        }
         None => {
             let asking = Asking {
                 protocol: Protocol::Hls,
-                address: asked.peer.address,
+                address: asked.address,
                 is_tls: asked.peer.is_tls,
                 path,
                 query: &asked.query,

@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod cors;
 mod flv;
+mod forwarded;
 mod hls;
 mod path;
 mod peer;
@@ -13,6 +14,7 @@ mod range;
 mod token;
 mod waiting;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,6 +29,7 @@ use tokio::sync::watch;
 pub(crate) use accept::{Acceptor, Counts, serve};
 use access::Access;
 use answer::status;
+pub use forwarded::Proxies;
 use hls::Viewer;
 use path::{NoRoute, Route, What};
 pub(crate) use path::{encoded, is_reserved};
@@ -75,6 +78,8 @@ struct Asked {
     headers: HeaderMap,
     query: String,
     peer: Arc<Peer>,
+    /// Where it comes from, behind proxies.
+    address: SocketAddr,
 }
 
 /// Answers a request.
@@ -141,7 +146,8 @@ async fn answer_to(
             "a body is not taken",
         )));
     }
-    if app.server.is_blocked(peer.address.ip()) {
+    let address = origin(app, peer, headers);
+    if app.server.is_blocked(address.ip()) {
         return Err(status(
             StatusCode::FORBIDDEN,
             "your address is blocked for a while",
@@ -175,6 +181,7 @@ async fn answer_to(
         headers: headers.clone(),
         query: request.uri().query().unwrap_or("").to_owned(),
         peer: peer.clone(),
+        address,
     };
     match what {
         What::Master => whole(hls::master(app, &asked, &path, token.as_deref()).await?),
@@ -212,6 +219,20 @@ async fn answer_to(
             whole(hls::file(app, viewer, &stream, file).await?)
         }
     }
+}
+
+/// Where a request comes from. Behind a proxy that is trusted it is who that asks for, with
+/// the port of its connection.
+fn origin(app: &App, peer: &Peer, headers: &HeaderMap) -> SocketAddr {
+    let config = app.server.config();
+    let mut address = peer.address;
+    if !config.access.trusted_proxies.is_empty() {
+        let fields = headers.get_all("x-forwarded-for").iter();
+        let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
+        let proxies = Proxies::new(&config.access);
+        address.set_ip(proxies.origin(address.ip(), fields.into_iter()));
+    }
+    address
 }
 
 /// The connection ends with it.
