@@ -1,7 +1,7 @@
 //! Dates as playlists have them.
 
 /// Milliseconds since 1970 as ISO 8601 has them, in UTC: `2026-11-29T16:45:00.000Z`.
-pub(crate) fn date(wall: i64) -> String {
+pub fn date(wall: i64) -> String {
     const DAY: i64 = 86_400_000;
     // Years begin in March, so that a leap day is their last: eras of 400 years, from
     // March 1 of year 0 on.

@@ -20,4 +20,5 @@ pub mod mp4;
 pub mod packager;
 mod placement;
 
+pub use date::date;
 pub use keyframes::KeyframeIndex;

@@ -192,6 +192,32 @@ pub(crate) const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "delivery",
+        what: "streams over HTTP, to FFmpeg, GStreamer, curl, and peers that are none",
+        tier: Tier::Quick,
+        minutes: 3,
+        fetches: &[],
+        runs: &[Run {
+            needs: DELIVERY,
+            cargo: &[
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--features",
+                FEATURES,
+                "--test",
+                "delivery",
+                "--test",
+                "delivery_peers",
+                "--test",
+                "delivery_h2",
+                "--",
+                "--test-threads=4",
+            ],
+        }],
+        environment: &[],
+    },
+    Step {
         name: "qr",
         what: "the server's URL as a picture, read by zbar",
         tier: Tier::Quick,
@@ -569,6 +595,15 @@ pub(crate) const STEPS: &[Step] = &[
 
 /// What gives certificates, and looks at them.
 const AUTHORITY: &[Tool] = &[Tool::Pebble, Tool::Openssl];
+
+/// What publishes and plays over HTTP.
+const DELIVERY: &[Tool] = &[
+    Tool::Ffmpeg,
+    Tool::FfmpegCurrent,
+    Tool::Gstreamer,
+    Tool::Curl,
+    Tool::Openssl,
+];
 
 /// What publishes and plays in the interop tests.
 const STREAMING: &[Tool] = &[

@@ -41,6 +41,8 @@ pub(crate) enum Tool {
     Xvfb,
     /// Reads pictures of QR codes.
     Zbar,
+    /// A client of HTTP/2.
+    Curl,
     /// What reads JSON.
     Jq,
     /// What puts the files of logs aside.
@@ -225,6 +227,11 @@ impl Tool {
                 "zbarimg",
                 Source::Packages(&["zbar-tools"]),
                 Probe::Script("zbarimg --version"),
+            ),
+            Tool::Curl => entry(
+                "curl",
+                Source::Packages(&["curl"]),
+                Probe::Script("curl --version | grep -q HTTP2"),
             ),
             Tool::Jq => entry(
                 "jq",
@@ -595,7 +602,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 33] = [
+    const ALL: [Tool; 35] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -614,6 +621,7 @@ mod tests {
         Tool::Obs,
         Tool::Xvfb,
         Tool::Zbar,
+        Tool::Curl,
         Tool::Jq,
         Tool::Logrotate,
         Tool::Pip,
@@ -629,6 +637,7 @@ mod tests {
         Tool::Qemu,
         Tool::Jdk,
         Tool::Maven,
+        Tool::Aapt,
     ];
 
     #[test]

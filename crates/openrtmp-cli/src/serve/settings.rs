@@ -42,6 +42,7 @@ fn merged(
         config.listen = listeners;
     }
     arguments.tls.apply(&mut config);
+    arguments.delivery.apply(&mut config);
     arguments.log.apply(&mut config.log);
     if !arguments.metrics.is_empty() {
         let addresses = arguments.metrics.iter().flat_map(|m| &m.addresses);

@@ -135,7 +135,7 @@ impl Packet {
     /// What those get who know one track only: made once, for all of them. `None` if
     /// there is nothing for them, or no memory for it.
     #[cold]
-    pub(crate) fn plain_form<'a>(self: &'a SharedPacket) -> Option<&'a SharedPacket> {
+    pub(crate) fn plain_form(self: &Arc<Self>) -> Option<&SharedPacket> {
         match self.form {
             PlainForm::Same => return Some(self),
             PlainForm::Omitted => return None,

@@ -114,22 +114,23 @@ fn put_segment(
     }
     if init.replace(beginning.init) != Some(beginning.init) {
         let uri = names.init(track, beginning.init);
+        let uri = names.in_playlist(&uri);
         let _ = writeln!(out, "#EXT-X-MAP:URI=\"{uri}\"");
     }
     let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(beginning.wall));
     if has_parts || !segment.is_complete {
         for (number, part) in segment.parts.iter().enumerate() {
-            put_part(out, part, &names.part(track, beginning.msn, number));
+            let uri = names.part(track, beginning.msn, number);
+            put_part(out, part, names.in_playlist(&uri));
         }
     }
     if segment.is_complete {
         if segment.is_gap() {
             out.push_str("#EXT-X-GAP\n");
         }
-        let (length, uri) = (
-            seconds(segment.duration()),
-            names.segment(track, beginning.msn),
-        );
+        let length = seconds(segment.duration());
+        let uri = names.segment(track, beginning.msn);
+        let uri = names.in_playlist(&uri);
         let _ = writeln!(out, "#EXTINF:{length},\n{uri}");
     }
 }
@@ -163,9 +164,11 @@ fn put_edge(out: &mut String, window: &Window, rendition: &Rendition, names: &Na
         && listed.is_some_and(|listed| listed.beginning.init != init)
     {
         let uri = names.init(rendition.track, init);
+        let uri = names.in_playlist(&uri);
         let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"{uri}\"");
     }
     let uri = names.part(rendition.track, msn, part);
+    let uri = names.in_playlist(&uri);
     let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{uri}\"");
     for other in window.renditions() {
         let edge = Edge::of(other, window);
@@ -173,7 +176,7 @@ fn put_edge(out: &mut String, window: &Window, rendition: &Rendition, names: &Na
             let _ = writeln!(
                 out,
                 "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={},LAST-PART={}",
-                names.playlist(other.track),
+                names.in_playlist(&names.playlist(other.track)),
                 edge.msn,
                 edge.parts - 1
             );

@@ -142,6 +142,12 @@ impl Window {
         }
     }
 
+    /// Keeps another length of the stream from the next segment on, in place of
+    /// [`Settings::window`]; as always not less than [`Settings::LEAST_SEGMENTS`] allow.
+    pub fn keep(&mut self, window: Duration) {
+        self.settings.window = window;
+    }
+
     /// What happened to the stream.
     pub fn apply(&mut self, event: Event) {
         match event {

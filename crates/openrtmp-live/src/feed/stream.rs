@@ -1,0 +1,229 @@
+//! One stream on its way to viewers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use openrtmp_core::{Config, Frame, FrameContent, HttpPreset, Message, StreamName};
+use openrtmp_media::hls::Names;
+use openrtmp_media::mp4::{self, Codec, Content, TrackName};
+use openrtmp_media::packager::{Event, Packager, Preset, Settings, Window};
+use openrtmp_protocol::media::{AudioCodec, AudioTag, VideoCodec, VideoTag};
+use openrtmp_protocol::session::MediaKind;
+
+use crate::store::ring::Role;
+use crate::store::{Budget, Charge, Photographer, Stream};
+
+/// The packager of a stream and what comes of it.
+pub(super) struct Feeding {
+    stream: Arc<Stream>,
+    packager: Packager<Bytes>,
+    window: Window,
+    settings: Settings,
+    photographer: Photographer,
+    events: Vec<Event>,
+    charge: Charge,
+    /// When the last frame came, or a gap was listed in place of one.
+    last: Instant,
+    is_stalled: bool,
+    has_ended: bool,
+    keeps_least: bool,
+}
+
+impl Feeding {
+    pub(super) fn new(name: StreamName, config: &Config, budget: &Arc<Budget>) -> Feeding {
+        let settings = settings(config);
+        let names = Names { epoch: epoch() };
+        Feeding {
+            stream: Arc::new(Stream::new(name, names)),
+            packager: Packager::new(settings.clone()),
+            window: Window::new(settings.clone()),
+            settings,
+            photographer: Photographer::default(),
+            events: Vec::new(),
+            charge: Charge::new(budget),
+            last: Instant::now(),
+            is_stalled: false,
+            has_ended: false,
+            keeps_least: false,
+        }
+    }
+
+    pub(super) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// The next message of the publisher.
+    pub(super) fn message(&mut self, message: &Message) {
+        self.push_tag(message);
+        self.last = Instant::now();
+        self.is_stalled = false;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let wall = now.map_or(0, |since| since.as_millis() as i64);
+        for frame in message.frames() {
+            self.push_frame(frame, message.is_prelude(), wall);
+        }
+    }
+
+    fn push_frame(&mut self, frame: Frame, is_prelude: bool, wall: i64) {
+        let Some((track, codec)) = named(&frame) else {
+            return;
+        };
+        let content = match frame.content {
+            FrameContent::Header => {
+                return self.packager.configure(track, codec, &frame.payload);
+            }
+            FrameContent::Key => Content::Key,
+            FrameContent::Inter if is_prelude => Content::Prelude,
+            FrameContent::Inter => Content::Inter,
+            _ => return,
+        };
+        let frame = mp4::Frame {
+            track,
+            codec,
+            dts: frame.dts_micros,
+            pts: frame.pts_micros,
+            content,
+            data: frame.payload,
+        };
+        self.packager.push(frame, wall, &mut self.events);
+    }
+
+    /// Players of FLV know one track of each kind.
+    fn push_tag(&mut self, message: &Message) {
+        let payload = &message.payload[..];
+        // Headers are of as many kinds as packets are.
+        let (is_plain, of) = match message.kind {
+            MediaKind::Video => VideoTag::parse(payload).map_or((false, 0), |tag| {
+                let is_plain = tag.packets().map(|packet| packet.track).eq([0]);
+                (is_plain, tag.first().kind as u8)
+            }),
+            MediaKind::Audio => AudioTag::parse(payload).map_or((false, 0), |tag| {
+                let is_plain = tag.packets().map(|packet| packet.track).eq([0]);
+                (is_plain, tag.first().map_or(0, |first| first.kind as u8))
+            }),
+            MediaKind::Data => (true, 0),
+        };
+        let role = match (message.kind, message.content) {
+            (_, FrameContent::Header) => Role::Header(of),
+            (_, FrameContent::Metadata) => Role::Header(of),
+            (_, FrameContent::Key) => Role::Key,
+            _ => Role::Other,
+        };
+        if is_plain {
+            let time = message.time_micros / 1000;
+            self.stream.ring.push(message.kind, role, time, payload);
+        }
+    }
+
+    /// Another publisher goes on with it.
+    pub(super) fn restart(&mut self) {
+        self.packager.restart(&mut self.events);
+        self.stream.ring.restart();
+    }
+
+    /// Nothing more comes.
+    pub(super) fn end(&mut self) {
+        self.has_ended = true;
+        self.packager.end(&mut self.events);
+        self.stream.ring.end();
+    }
+
+    /// When players are to be told that nothing comes: after a target duration of silence,
+    /// and then a part after the other. Lines hiccup, and a gap that is listed is one for
+    /// good, so that it is not said at the first moment.
+    pub(super) fn stalls_at(&self) -> Option<Instant> {
+        let targets = self.window.targets().filter(|_| !self.has_ended)?;
+        let patience = match self.is_stalled {
+            true => targets.part,
+            false => Duration::from_secs(u64::from(targets.segment)),
+        };
+        self.last.checked_add(patience)
+    }
+
+    /// Shows what came.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if self.stalls_at().is_some_and(|at| at <= now) {
+            self.packager.stall(&mut self.events);
+            self.is_stalled = true;
+            self.last = now;
+        }
+        if self.events.is_empty() {
+            return;
+        }
+        let mut has_closed = false;
+        for event in self.events.drain(..) {
+            match &event {
+                Event::LongGop { msn } => {
+                    let name = &self.stream.name;
+                    log::debug!(stream:% = name, msn; "no key frame within the target duration");
+                }
+                Event::Unsupported { track } => {
+                    let name = &self.stream.name;
+                    log::warn!(stream:% = name, track:? = track; "a track of {name} is not delivered in HLS: MP4 has no place for it");
+                }
+                Event::Closed { .. } | Event::End => has_closed = true,
+                _ => {}
+            }
+            self.window.apply(event);
+        }
+        self.stream
+            .show(self.photographer.take(&self.window, &self.stream.names));
+        if has_closed {
+            let frames = self.packager.held_bytes() as u64;
+            let ring = self.stream.ring.held_bytes();
+            self.charge.set(self.window.held_bytes() + frames + ring);
+        }
+    }
+
+    /// Keeps as little as may be, or as much as asked for again; from the next segment on.
+    pub(super) fn keep_least(&mut self, least: bool) {
+        if std::mem::replace(&mut self.keeps_least, least) != least {
+            let window = match least {
+                true => Duration::ZERO,
+                false => self.settings.window,
+            };
+            self.window.keep(window);
+            let (name, window) = (&self.stream.name, window.as_secs());
+            log::warn!(stream:% = name, window; "{name}: viewers can go back another time from now on, as http.memory has room");
+        }
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let preset = match config.http.preset {
+        HttpPreset::Lan => Preset::Lan,
+        HttpPreset::Public => Preset::Public,
+        _ => Preset::Balanced,
+    };
+    Settings {
+        window: config.http.window,
+        ..Settings::new(preset)
+    }
+}
+
+/// A name that no other run of a stream has, nor had: by the time, and by count within it.
+fn epoch() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = now.map_or(0, |since| since.as_millis() as u64);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{seconds:x}-{count:x}")
+}
+
+/// The track of a frame, and how it is coded.
+fn named(frame: &Frame) -> Option<(TrackName, Codec)> {
+    let codec = frame.codec?;
+    match frame.kind {
+        MediaKind::Video => {
+            let codec = Codec::Video(VideoCodec::from(codec));
+            Some((TrackName::Video(frame.track), codec))
+        }
+        MediaKind::Audio => {
+            let codec = Codec::Audio(AudioCodec::from(codec));
+            Some((TrackName::Audio(frame.track), codec))
+        }
+        MediaKind::Data => None,
+    }
+}

@@ -1,0 +1,71 @@
+//! Which pages of other sites may read answers (the Fetch standard, 3.2).
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderName, HeaderValue,
+    ORIGIN, VARY,
+};
+use openrtmp_core::CorsConfig;
+
+const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
+
+/// Says in an answer who may read it.
+pub(super) fn allow(config: &CorsConfig, request: &HeaderMap, answer: &mut HeaderMap) {
+    let is_for_all = config.origins.iter().any(|origin| origin == "*");
+    let allowed = match is_for_all {
+        true => Some(HeaderValue::from_static("*")),
+        false => {
+            // Another origin is told something else.
+            answer.append(VARY, HeaderValue::from_static("Origin"));
+            let origin = request.get(ORIGIN);
+            let text = origin.and_then(|origin| origin.to_str().ok());
+            let is_named = |text| config.origins.iter().any(|origin| origin == text);
+            origin.filter(|_| text.is_some_and(is_named)).cloned()
+        }
+    };
+    let Some(allowed) = allowed else { return };
+    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed.clone());
+    answer.insert(TIMING_ALLOW_ORIGIN, allowed);
+    let exposed = "Content-Length, Content-Range, Date, Age, ETag, Server-Timing";
+    let exposed = HeaderValue::from_static(exposed);
+    answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+}
+
+/// Says what may be asked for, to who asks that.
+pub(super) fn preflight(answer: &mut HeaderMap) {
+    let allowed = "Range, Authorization, Content-Type, If-None-Match, If-Range, CMCD-Object, \
+                   CMCD-Request, CMCD-Session, CMCD-Status";
+    for (name, text) in [
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, allowed),
+        (ACCESS_CONTROL_MAX_AGE, "7200"),
+    ] {
+        answer.insert(name, HeaderValue::from_static(text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_a_named_site_may_read_and_no_other() {
+        let allowed = |origins: &[&str], origin: &'static str| {
+            let mut config = CorsConfig::default();
+            config.origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+            let (mut request, mut answer) = (HeaderMap::new(), HeaderMap::new());
+            request.insert(ORIGIN, HeaderValue::from_static(origin));
+            allow(&config, &request, &mut answer);
+            let varies = answer.get(VARY).is_some_and(|vary| vary == "Origin");
+            let origin = answer.get(ACCESS_CONTROL_ALLOW_ORIGIN);
+            (origin.map(|is| is.to_str().unwrap().to_owned()), varies)
+        };
+        let (own, other) = ("https://own.example", "https://own.example.other");
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(allowed(&["*"], other), (some("*"), false));
+        assert_eq!(allowed(&[own], own), (some(own), true));
+        assert_eq!(allowed(&[own], other), (None, true));
+        assert_eq!(allowed(&[own], "null"), (None, true));
+        assert_eq!(allowed(&[], own), (None, true));
+    }
+}
