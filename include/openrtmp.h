@@ -154,6 +154,21 @@
 //   tls.client.certificate []: PEM of the certificate to show to servers
 //   tls.client.key []: PEM of its private key
 //   tls.client.insecure [false]: believe any server; for development alone
+//   http.listen [auto]: where the openrtmp command delivers streams to viewers: http://ADDRESS:PORT, https://ADDRESS:PORT, with commas between them; auto: port 8080 of the addresses of listen, if it is free; none: nowhere
+//   http.preset [balanced]: how far behind viewers are to be: lan (parts of 0.2 s), balanced (0.334 s) or public (1 s)
+//   http.window [30000]: ms of a stream that viewers can go back, 10000 to 21600000
+//   http.base_url []: where they fetch media, in front of its path, for example https://cdn.example.org; none: where the master playlist was
+//   http.cors.origins [*]: pages of other sites that may use it, such as https://www.example.org; *: all
+//   http.list [false]: tell whoever asks which streams there are, at /api/streams
+//   http.memory [0]: of streams that are kept for viewers, all together; 0: half of limits.memory
+//   http.viewers.connections [10000]: of viewers at once, 1 to 1000000
+//   http.viewers.connections_per_address [0]: of one address, 1 to 1000000; 0: as many as there may be
+//   http.viewers.requests [256]: of one HTTP/2 connection at once, 8 to 1024
+//   http.viewers.waiting [64]: requests of one connection that wait for what comes, 4 to 1024
+//   http.viewers.waiting_per_stream [40000]: the same of one stream, 16 to 10000000
+//   http.viewers.least_rate [16384]: per second that a viewer takes of an answer, 0 to 1073741824
+//   http.tokens.keys [[]]: secrets that tokens of viewers are signed with, 16 bytes or more, the first signs; none: one that is made at the start
+//   http.tokens.life [21600000]: ms that a token of a viewer is good, 60000 to 2592000000
 //   http.connections [256]: of the openrtmp command's HTTP server, 1 to 65536, then the silent are closed
 //   http.requests [1000]: of one connection, then it is closed, 1 or more
 //   http.header_bytes [8192]: of a request's head, 1024 to 65536

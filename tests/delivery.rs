@@ -270,10 +270,15 @@ fn an_encoder_that_comes_back_goes_on_with_the_same_playlist() {
     let playlist = delivered.playlists("live/cam").pop().unwrap();
     let before = Web::fetch(delivered.address(), &playlist);
     let before = Listed::parse(before.text()).unwrap();
+    let (address, followed) = (delivered.address(), playlist.clone());
+    let player = thread::spawn(move || follow(address, &followed, 1));
     first.kill();
     let again = live(6, &delivered.server().url("live/cam"));
     let after = delivered.ended(&playlist);
     again.wait().expect_success();
+    // Gaps and discontinuity break no rule either.
+    let (checker, _) = player.join().unwrap();
+    assert!(checker.last().is_some_and(|last| last.has_ended));
     assert!(after.msn >= before.msn);
     let (last, _) = after.numbered().last().unwrap();
     let (was, _) = before.numbered().last().unwrap();

@@ -193,6 +193,10 @@ fn every_setting_is_written_and_read_back_and_no_other_changes() {
                 let addresses = ["127.0.0.1:1936", "[::1]:0"];
                 (addresses.join(", "), addresses.to_vec().into())
             }
+            Value::Array(_) if path == "http.listen" => {
+                let addresses = ["http://127.0.0.1:8081", "https://[::1]:0"];
+                (addresses.join(", "), addresses.to_vec().into())
+            }
             Value::Array(_) if path == "tls.certificates" => {
                 let list = r#"[{"certificate":"other.pem","key":"other.key"}]"#;
                 (list.to_owned(), serde_json::from_str(list).unwrap())

@@ -1,9 +1,9 @@
 //! Streams of an [`openrtmp_core::Server`], delivered to viewers over HTTP: HLS with low
 //! latency, and FLV over HTTP or a WebSocket.
 //!
-//! Media goes one way. A few threads take messages from taps of the server ([`feed`], no
+//! Media goes one way. A few threads take messages from taps of the server (`feed`, no
 //! task, no runtime), cut them into CMAF parts, and put what can be fetched by now into a
-//! [`store`] as a snapshot that never changes; whoever serves a request takes the newest one,
+//! `store` as a snapshot that never changes; whoever serves a request takes the newest one,
 //! or waits for the one that has what was asked for. So a playlist is written once for each
 //! state of its stream, whoever asks, and no lock is held while anybody waits.
 //!

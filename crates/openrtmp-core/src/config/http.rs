@@ -31,8 +31,7 @@ pub struct HttpConfig {
     pub cors: CorsConfig,
     /// Whoever asks is told which streams there are, at `/api/streams`.
     pub list: bool,
-    /// Bytes of streams that are kept for viewers, 16 MiB or more; 0 is half of
-    /// `limits.memory`. With more, less is kept of each, then streams that begin are not
+    /// Bytes of streams that are kept for viewers, all together; 0 is half of `limits.memory`. With more, less is kept of each, then streams that begin are not
     /// delivered.
     pub memory: u64,
     /// What viewers may make it hold.

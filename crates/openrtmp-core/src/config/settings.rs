@@ -297,12 +297,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting(
         "http.memory",
-        Bytes(Range {
-            or_zero: true,
-            ..least(16 * MIB)
-        }),
+        Bytes(HELD),
         Now,
-        "of streams that are kept for viewers, 16777216 or more; 0: half of limits.memory",
+        "of streams that are kept for viewers, all together; 0: half of limits.memory",
     ),
     setting(
         "http.viewers.connections",
