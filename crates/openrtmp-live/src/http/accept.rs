@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -63,7 +63,8 @@ struct Numbers {
 }
 
 /// A connection that is counted.
-struct Counted(Arc<Counts>, IpAddr);
+#[derive(Debug)]
+pub(super) struct Counted(Arc<Counts>, IpAddr);
 
 impl Counts {
     /// One more, if there may be.
@@ -132,8 +133,8 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                 };
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    acceptor.connection(socket, address, is_tls, config).await;
-                    drop(counted);
+                    let peer = Arc::new(Peer::new(address, is_tls, counted));
+                    acceptor.connection(socket, peer, config).await;
                 });
             }
             Err(error) => {
@@ -145,21 +146,15 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
 }
 
 impl Acceptor {
-    async fn connection(
-        &self,
-        socket: TcpStream,
-        address: SocketAddr,
-        is_tls: bool,
-        config: Arc<Config>,
-    ) {
+    async fn connection(&self, socket: TcpStream, peer: Arc<Peer>, config: Arc<Config>) {
         // Parts are to leave at once. A socket that cannot serves all the same.
         let _ = socket.set_nodelay(true);
-        let peer = Arc::new(Peer::new(address, is_tls));
-        if !is_tls {
+        if !peer.is_tls {
             return self.speak(socket, false, peer, config).await;
         }
         #[cfg(feature = "tls")]
         {
+            let address = peer.address;
             let Some(tls) = self.server.tls_for(PROTOCOLS) else {
                 return;
             };
