@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -63,8 +63,7 @@ struct Numbers {
 }
 
 /// A connection that is counted.
-#[derive(Debug)]
-pub(super) struct Counted(Arc<Counts>, IpAddr);
+struct Counted(Arc<Counts>, IpAddr);
 
 impl Counts {
     /// One more, if there may be.
@@ -133,8 +132,8 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                 };
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    let peer = Arc::new(Peer::new(address, is_tls, counted));
-                    acceptor.connection(socket, peer, config).await;
+                    acceptor.connection(socket, address, is_tls, config).await;
+                    drop(counted);
                 });
             }
             Err(error) => {
@@ -146,15 +145,21 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
 }
 
 impl Acceptor {
-    async fn connection(&self, socket: TcpStream, peer: Arc<Peer>, config: Arc<Config>) {
+    async fn connection(
+        &self,
+        socket: TcpStream,
+        address: SocketAddr,
+        is_tls: bool,
+        config: Arc<Config>,
+    ) {
         // Parts are to leave at once. A socket that cannot serves all the same.
         let _ = socket.set_nodelay(true);
-        if !peer.is_tls {
+        let peer = Arc::new(Peer::new(address, is_tls));
+        if !is_tls {
             return self.speak(socket, false, peer, config).await;
         }
         #[cfg(feature = "tls")]
         {
-            let address = peer.address;
             let Some(tls) = self.server.tls_for(PROTOCOLS) else {
                 return;
             };

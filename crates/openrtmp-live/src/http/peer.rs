@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::accept::Counted;
-
 /// A connection, as those who answer its requests see it.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -19,8 +17,6 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// It is over TLS.
     pub(super) is_tls: bool,
-    /// As long as anything is left of it, a WebSocket too.
-    _counted: Counted,
     begun: Instant,
     requests: AtomicUsize,
     answered: AtomicUsize,
@@ -54,11 +50,10 @@ pub(super) enum Due {
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, is_tls: bool, counted: Counted) -> Peer {
+    pub(super) fn new(address: SocketAddr, is_tls: bool) -> Peer {
         Peer {
             address,
             is_tls,
-            _counted: counted,
             begun: Instant::now(),
             requests: AtomicUsize::new(0),
             answered: AtomicUsize::new(0),
