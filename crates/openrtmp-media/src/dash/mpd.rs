@@ -309,9 +309,14 @@ impl Listed<'_> {
         writing: &Writing<'_>,
     ) -> Option<()> {
         let first = set.first()?;
-        let (id, kind) = match first.rendition.track {
-            TrackName::Video(id) => (u32::from(id) * 2 + 1, "video"),
-            TrackName::Audio(id) => (u32::from(id) * 2 + 2, "audio"),
+        // The same whichever of its renditions are there.
+        let (id, kind) = match (first.rendition.track, first.family().0) {
+            (TrackName::Audio(id), _) => (u32::from(id) * 2 + 2, "audio"),
+            (_, "avc1") => (1, "video"),
+            (_, "hvc1") => (3, "video"),
+            (_, "av01") => (5, "video"),
+            (_, "vp09") => (7, "video"),
+            _ => (9, "video"),
         };
         xml.open("AdaptationSet");
         xml.attribute("id", id);
