@@ -151,7 +151,8 @@ pub enum TapEvent {
     Ended(Arc<TapStream>),
 }
 
-/// A message of a stream, as published, on the stream's clock.
+/// A message of a stream, as published, on the stream's clock. As long as it is there, its
+/// bytes count in `limits.memory`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Message {

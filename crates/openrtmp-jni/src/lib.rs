@@ -18,6 +18,9 @@
     reason = "native methods take plain values, and the machine's two besides"
 )]
 
+#[cfg(all(target_os = "android", feature = "own-unwinder"))]
+extern crate unwinding as _;
+
 mod codec;
 mod failure;
 mod handles;

@@ -26,12 +26,19 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn check() -> Result<Tally, String> {
-    let command = build()?;
+    let (command, _) = build()?;
     maven::test(command, &output().join("surefire-reports"))
 }
 
-/// The call that compiles, tests and packs it.
-fn build() -> Result<Command, String> {
+/// Builds it untested; where its resources are.
+pub(crate) fn package() -> Result<PathBuf, String> {
+    let (mut command, resources) = build()?;
+    succeed(command.arg("-Dmaven.test.skip=true"))?;
+    Ok(resources)
+}
+
+/// The call that compiles, tests and packs it, and its resources.
+fn build() -> Result<(Command, PathBuf), String> {
     let library = kotlin::native_library()?;
     let compiled = compile_resources()?;
     install_library(&library)?;
@@ -48,15 +55,15 @@ fn build() -> Result<Command, String> {
             workspace::target().join("kotlin/runtime"),
         ))
         .arg("package");
-    Ok(command)
+    Ok((command, compiled))
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     workspace::root().join("bindings/kotlin/android")
 }
 
 /// Where Maven puts its jar.
-fn output() -> PathBuf {
+pub(crate) fn output() -> PathBuf {
     workspace::target().join("kotlin/android")
 }
 

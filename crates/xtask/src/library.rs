@@ -105,14 +105,14 @@ pub(crate) enum Profile {
 }
 
 impl Profile {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Profile::Dev => "dev",
             Profile::Dist => "dist",
         }
     }
 
-    fn folder(self) -> &'static str {
+    pub(crate) fn folder(self) -> &'static str {
         match self {
             Profile::Dev => "debug",
             Profile::Dist => "dist",
@@ -205,15 +205,7 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
         }
         Shared::Native | Shared::Program(..) => {}
     }
-    match provide(target).map_err(Refusal::Unavailable)? {
-        Std::Installed => {}
-        Std::Source => {
-            // Stable cargo builds the standard library only when told to behave like
-            // a nightly one. Compiler and source are of one version either way.
-            cargo.env("RUSTC_BOOTSTRAP", "1");
-            cargo.arg("-Zbuild-std=std,panic_unwind");
-        }
-    }
+    provide_std(&mut cargo, target.name).map_err(Refusal::Unavailable)?;
     let linker = linker(target).map_err(Refusal::Unavailable)?;
     if let Linker::Program(path) = &linker {
         let variable = target.name.to_uppercase().replace('-', "_");
@@ -222,14 +214,24 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
     Ok((cargo, linker))
 }
 
+/// Sees to it that a call of cargo's for a target has its standard library.
+pub(crate) fn provide_std(cargo: &mut Command, target: &str) -> Result<(), String> {
+    if let Std::Source = provide(target)? {
+        // Stable cargo builds the standard library only when told to behave like
+        // a nightly one. Compiler and source are of one version either way.
+        cargo.env("RUSTC_BOOTSTRAP", "1");
+        cargo.arg("-Zbuild-std=std,panic_unwind");
+    }
+    Ok(())
+}
+
 /// Where a target's standard library comes from.
 enum Std {
     Installed,
     Source,
 }
 
-fn provide(target: &Target) -> Result<Std, String> {
-    let name = target.name;
+fn provide(name: &str) -> Result<Std, String> {
     if has(&["target", "list", "--installed"], name) {
         return Ok(Std::Installed);
     }
@@ -283,7 +285,8 @@ fn linker(target: &Target) -> Result<Linker, String> {
     }
 }
 
-fn ndk_program(ndk: impl AsRef<Path>, name: &str) -> PathBuf {
+/// A program of an NDK's.
+pub(crate) fn ndk_program(ndk: impl AsRef<Path>, name: &str) -> PathBuf {
     let system = if cfg!(target_os = "macos") {
         "darwin-x86_64"
     } else {

@@ -9,6 +9,7 @@
     reason = "a command line program reports on standard output"
 )]
 
+mod aar;
 mod android;
 mod bench;
 mod build;
@@ -78,6 +79,10 @@ Commands:
          example, and test them on a Java virtual machine; takes Maven
   android  Compile its part for Android, with manifest and resources, and test that
          with Robolectric on a Java virtual machine; after kotlin
+  aar    The Kotlin library as a Maven repository, below dist in the target folder, with
+         the native ones for Android's processors; checked by its headers, by a
+         project that uses it, after ProGuard, and on an Android's C library; --debug
+         for the development profile
   swift  Build the Swift package, what the README shows of it and its example, and test
          them in a Debian tree with Swift, which is made below the target folder if it is
          not there (takes root); --tsan: under ThreadSanitizer
@@ -141,6 +146,8 @@ fn main() -> ExitCode {
         "capi" if options.is_empty() => capi::run(),
         "kotlin" if options.is_empty() => kotlin::run(),
         "android" if options.is_empty() => android::run(),
+        "aar" if options.is_empty() => aar::run(library::Profile::Dist),
+        "aar" if options == ["--debug"] => aar::run(library::Profile::Dev),
         "swift" => swift::run(options),
         "xcframework" => xcframework::run(options),
         "fuzz" => match fuzz::Options::parse(options) {

@@ -15,7 +15,6 @@ const COMPLAINTS: [&str; 3] = [
     "WARNING: JNI",
 ];
 
-#[cfg(test)]
 /// The Kotlin library's, which names group and version for all.
 pub(crate) const POM: &str = "bindings/kotlin/pom.xml";
 
@@ -69,7 +68,6 @@ pub(crate) fn fetch(artifact: &str, to: &Path) -> Result<(), String> {
     succeed(&mut command)
 }
 
-#[cfg(test)]
 /// What stands in the first element of this name: `version` of a POM is its project's.
 pub(crate) fn element<'a>(pom: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = pom.split_once(&format!("<{name}>"))?;

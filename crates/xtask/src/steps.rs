@@ -469,11 +469,27 @@ pub(crate) const STEPS: &[Step] = &[
         minutes: 8,
         fetches: &[
             "Kotlin's compiler and libraries with Maven, 95 MB below the target folder",
-            "Robolectric and Android's classes with Maven, 1.3 GB below the target folder",
+            "Robolectric and Android's classes with Maven, 1.1 GB below the target folder",
         ],
         runs: &[Run {
             needs: &[Tool::Jdk, Tool::Maven, Tool::Ffmpeg, Tool::Aapt],
             cargo: &["xtask", "android"],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "aar",
+        what: "what is published for Android: linked, checked, resolved, shrunk, loaded",
+        tier: Tier::Named,
+        minutes: 20,
+        fetches: &[
+            "all that the step android fetches",
+            "ProGuard and an emulator with Maven, 60 MB below the target folder",
+            "Rust's standard library for three systems with rustup",
+        ],
+        runs: &[Run {
+            needs: &[Tool::Cxx, Tool::Jdk, Tool::Maven, Tool::Ffmpeg, Tool::Aapt],
+            cargo: &["xtask", "aar"],
         }],
         environment: &[],
     },
