@@ -108,7 +108,8 @@
 //      OPENRTMP_ERROR_MEMORY, OPENRTMP_ERROR_TIMEOUT. TLS: "tls" and rtmps:// in "listen",
 //      openrtmp_tls_set_certificate(), openrtmp_tls_reload(), openrtmp_tls_pin(),
 //      openrtmp_tls_set_challenge(), openrtmp_server_metrics_text(),
-//      OPENRTMP_EVENT_CERTIFICATE_EXPIRES; openrtmp_access_request.tls and what follows it.
+//      OPENRTMP_EVENT_CERTIFICATE_EXPIRES; openrtmp_access_request.tls and what follows it;
+//      openrtmp_request_accept_as(), _pass() and _fail().
 //      Since 1 also: openrtmp_server_end_stream_id(), openrtmp_server_stream_name(),
 //      openrtmp_server_set_write_coalesce(), openrtmp_server_set_background(),
 //      openrtmp_server_reconfigure(), openrtmp_server_config(),
@@ -181,7 +182,7 @@
 //   metrics.streams [1000]: streams with series of their own in openrtmp_server_metrics_text(), to 100000
 //   log.level [info]: what the openrtmp command logs: off, error, warn, info, debug or trace
 //   log.format [text]: of its lines: text, or a JSON object each
-//   log.output [stderr]: where they go: stderr, file and syslog, as many as there are to be; none: nowhere
+//   log.output [stderr]: where they go: stderr, file, syslog (Unix) and eventlog (Windows; a service's default), as many as there are to be; none: nowhere
 //   log.file.path []: the file, in a folder that is there
 //   log.file.max_bytes [104857600]: bytes, 4096 or more, then a new file; 0: never
 //   log.file.max_age [0]: ms, 1000 or more, then a new file; 0: never
@@ -963,7 +964,7 @@ typedef struct openrtmp_access_request {
     uint32_t struct_size;
     // OPENRTMP_ACCESS_*.
     uint32_t action;
-    // For openrtmp_request_accept() and openrtmp_request_reject().
+    // For openrtmp_request_accept() and the other answers.
     uint64_t request_id;
     // Which connection asks.
     uint64_t connection_id;
@@ -991,6 +992,12 @@ typedef struct openrtmp_access_request {
     openrtmp_str certificate_pin;
     // The user that the peer showed to be ("access.users"); empty if nobody asked.
     openrtmp_str user;
+    // What the peer gave as the app's URL when it connected (tcUrl), query included: it may
+    // hold keys. Empty if it gave none, or one that is too long.
+    openrtmp_str tc_url;
+    // The software that the peer says it is (flashVer), fit to be shown; empty if it says
+    // nothing.
+    openrtmp_str client;
 } openrtmp_access_request;
 
 // What the host of a server on a phone is to do. Which members mean something stands at
@@ -1953,6 +1960,26 @@ void openrtmp_events_close(struct openrtmp_events *OPENRTMP_NULLABLE events);
 int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
 
 // Says that the last segment of the name in a request is a key: it is not shown in
+// Grants a request under another name: the stream is published, or played, as this path
+// ("app/name"), and the one that was asked for is shown no more; it may have been a key. A
+// path that names nothing is OPENRTMP_ERROR_INVALID_ARGUMENT, and the request still waits.
+// Of OPENRTMP_ACCESS_CONNECT it changes nothing. Fails else as openrtmp_request_accept().
+int32_t openrtmp_request_accept_as(struct openrtmp_server *server,
+                                   uint64_t request_id,
+                                   openrtmp_str path);
+
+// Leaves a request to the rules of the settings, which have nothing against it: it is granted,
+// and says nothing of who asks ("access.failed_attempts"), where openrtmp_request_accept()
+// makes earlier failures of that address forgotten. Fails as openrtmp_request_accept().
+int32_t openrtmp_request_pass(struct openrtmp_server *server, uint64_t request_id);
+
+// Refuses a request because it cannot be decided at the moment, which is not held against who
+// asks ("access.failed_attempts"); the peer sees the reason. Fails as
+// openrtmp_request_accept().
+int32_t openrtmp_request_fail(struct openrtmp_server *server,
+                              uint64_t request_id,
+                              openrtmp_str reason);
+
 // logs, events, numbers and file names, as long as the server knows of the stream. To be
 // called before the answer, whatever that is. "access.secret_names" says so of all.
 // OPENRTMP_ERROR_NOT_FOUND if the request was answered, or its time is over.
