@@ -165,8 +165,8 @@ enum Answer {
 }
 
 /// Whether the address is blocked after these answers, each to a peer of its own.
-fn is_blocked_after(answers: &[Answer]) -> bool {
-    let mut next = answers.to_vec().into_iter();
+fn is_blocked_after(answers: &'static [Answer]) -> bool {
+    let mut next = answers.iter().copied();
     let limit = ("access.failed_attempts.limit", "2");
     let host = Asking::start(&[limit], move |server, asked, id| {
         let answer = match asked.action {
@@ -189,7 +189,7 @@ fn is_blocked_after(answers: &[Answer]) -> bool {
         match answer {
             Answer::Accept | Answer::Pass => drop(peer.expect("it may play")),
             Answer::Reject | Answer::Fail => {
-                let refusal = peer.err().expect("it may not").to_string();
+                let refusal = peer.expect_err("it may not").to_string();
                 assert!(refusal.contains("not you"), "{refusal}");
             }
         }
