@@ -656,8 +656,8 @@ static inline openrtmp_str openrtmp_str_from(const char *OPENRTMP_NULLABLE text)
 // that the other server refused with, and the pause.
 #define OPENRTMP_EVENT_RELAY_FAILED 43
 
-// A stream is relayed no longer: it is over, or nobody plays it any more. stream, number:
-// the relay.
+// A stream is relayed no longer: it is over, nobody plays it any more, or the rule is gone.
+// stream, number: the relay.
 #define OPENRTMP_EVENT_RELAY_ENDED 44
 
 // A certificate of the server comes to its end: told 30, 7 and 1 days before, as far as it
@@ -1945,7 +1945,6 @@ void openrtmp_events_close(struct openrtmp_events *OPENRTMP_NULLABLE events);
 // peer has left.
 int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
 
-// Says that the last segment of the name in a request is a key: it is not shown in
 // Grants a request under another name: the stream is published, or played, as this path
 // ("app/name"), and the one that was asked for is shown no more; it may have been a key. A
 // path that names nothing is OPENRTMP_ERROR_INVALID_ARGUMENT, and the request still waits.
@@ -1966,6 +1965,7 @@ int32_t openrtmp_request_fail(struct openrtmp_server *server,
                               uint64_t request_id,
                               openrtmp_str reason);
 
+// Says that the last segment of the name in a request is a key: it is not shown in
 // logs, events, numbers and file names, as long as the server knows of the stream. To be
 // called before the answer, whatever that is. "access.secret_names" says so of all.
 // OPENRTMP_ERROR_NOT_FOUND if the request was answered, or its time is over.
