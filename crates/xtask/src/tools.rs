@@ -59,6 +59,8 @@ pub(crate) enum Tool {
     /// Linkers of other systems.
     Mingw,
     Aarch64Gcc,
+    /// Compiles for Windows on ARM.
+    ArmWindows,
     /// Runs programs of 64-bit ARM.
     Qemu,
     /// Compiles and runs Java.
@@ -319,6 +321,19 @@ impl Tool {
                     echo '#include <winsock2.h>' > probe.c
                     echo 'int main(void) { return WSACleanup() == 0; }' >> probe.c
                     x86_64-w64-mingw32-gcc probe.c -o probe.exe -lws2_32
+                    "#,
+                ),
+            ),
+            Tool::ArmWindows => entry(
+                "a compiler for Windows on ARM",
+                Source::Packages(&["clang", "llvm", "mingw-w64-common"]),
+                Probe::Script(
+                    r#"
+                    echo '#include <stdlib.h>' > probe.c
+                    echo 'void *probe(void) { return malloc(1); }' >> probe.c
+                    clang --target=aarch64-w64-windows-gnu -c probe.c -o probe.o \
+                        -isystem /usr/share/mingw-w64/include
+                    llvm-ar rc probe.a probe.o
                     "#,
                 ),
             ),
@@ -611,6 +626,7 @@ mod tests {
         Tool::Nspawn,
         Tool::Mingw,
         Tool::Aarch64Gcc,
+        Tool::ArmWindows,
         Tool::Qemu,
         Tool::Jdk,
         Tool::Maven,
