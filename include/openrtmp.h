@@ -671,8 +671,8 @@ static inline openrtmp_str openrtmp_str_from(const char *OPENRTMP_NULLABLE text)
 // that the other server refused with, and the pause.
 #define OPENRTMP_EVENT_RELAY_FAILED 43
 
-// A stream is relayed no longer: it is over, or nobody plays it any more. stream, number:
-// the relay.
+// A stream is relayed no longer: it is over, nobody plays it any more, or the rule is gone.
+// stream, number: the relay.
 #define OPENRTMP_EVENT_RELAY_ENDED 44
 
 // A certificate of the server comes to its end: told 30, 7 and 1 days before, as far as it
@@ -1917,7 +1917,8 @@ int32_t openrtmp_server_power_stats(const struct openrtmp_server *server,
 
 // Goes out of service and stops, without cutting anybody off before grace_ms are over.
 // Nobody new is taken: who connects, or asks to publish or play, is refused and told that
-// the server is being drained. Peers that announced that they know it are asked to
+// the server is being drained, and, where "to" names a server, to go there (ex.redirect of
+// NetConnection.Connect.Rejected). Peers that announced that they know it are asked to
 // connect again (Enhanced RTMP v2), where "to" says: the URL of an app,
 // "rtmp://host/app", in which "{app}" stands for the app that a peer is in, or of a server
 // alone, which leads to the same app; empty: at the address that they know. All others go
@@ -1959,7 +1960,6 @@ void openrtmp_events_close(struct openrtmp_events *OPENRTMP_NULLABLE events);
 // peer has left.
 int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
 
-// Says that the last segment of the name in a request is a key: it is not shown in
 // Grants a request under another name: the stream is published, or played, as this path
 // ("app/name"), and the one that was asked for is shown no more; it may have been a key. A
 // path that names nothing is OPENRTMP_ERROR_INVALID_ARGUMENT, and the request still waits.
@@ -1971,7 +1971,8 @@ int32_t openrtmp_request_accept_as(struct openrtmp_server *server,
 // Leaves a request to the rules of the settings, which have nothing against it: it is granted,
 // and says nothing of who asks ("access.failed_attempts"), where openrtmp_request_accept()
 // makes earlier failures of that address forgotten. Fails as openrtmp_request_accept().
-int32_t openrtmp_request_pass(struct openrtmp_server *server, uint64_t request_id);
+int32_t openrtmp_request_pass(struct openrtmp_server *server,
+                              uint64_t request_id);
 
 // Refuses a request because it cannot be decided at the moment, which is not held against who
 // asks ("access.failed_attempts"); the peer sees the reason. Fails as
@@ -1980,6 +1981,7 @@ int32_t openrtmp_request_fail(struct openrtmp_server *server,
                               uint64_t request_id,
                               openrtmp_str reason);
 
+// Says that the last segment of the name in a request is a key: it is not shown in
 // logs, events, numbers and file names, as long as the server knows of the stream. To be
 // called before the answer, whatever that is. "access.secret_names" says so of all.
 // OPENRTMP_ERROR_NOT_FOUND if the request was answered, or its time is over.

@@ -30,6 +30,13 @@ enum Shared {
 
 const APPLE: Shared = Shared::Nothing("it takes Apple's linker");
 
+/// Its C parts are compiled by clang, with the headers of mingw-w64.
+const ARM_WINDOWS: Shared =
+    Shared::Nothing("Debian has no C library of Windows on ARM to link with");
+
+/// Where mingw-w64 has its headers, which are those of every processor.
+const WINDOWS_HEADERS: &str = "/usr/share/mingw-w64/include";
+
 pub(crate) const TARGETS: &[Target] = &[
     Target {
         name: "x86_64-unknown-linux-gnu",
@@ -46,6 +53,10 @@ pub(crate) const TARGETS: &[Target] = &[
     Target {
         name: "x86_64-pc-windows-gnu",
         shared: Shared::Program("x86_64-w64-mingw32-gcc", Tool::Mingw),
+    },
+    Target {
+        name: "aarch64-pc-windows-gnullvm",
+        shared: ARM_WINDOWS,
     },
     Target {
         name: "aarch64-linux-android",
@@ -197,6 +208,16 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
         // makers' kits.
         Shared::Ndk(_) | APPLE => {
             cargo.arg("--no-default-features");
+        }
+        ARM_WINDOWS => {
+            Tool::ArmWindows
+                .try_out()
+                .map_err(|why| Refusal::Unavailable(format!("clang does not work here: {why}")))?;
+            let variable = target.name.replace('-', "_");
+            cargo.env(format!("CC_{variable}"), "clang");
+            cargo.env(format!("AR_{variable}"), "llvm-ar");
+            let headers = format!("-isystem {WINDOWS_HEADERS}");
+            cargo.env(format!("CFLAGS_{variable}"), headers);
         }
         // What those parts need of a C library is declared by any.
         Shared::Nothing(_) => {

@@ -56,7 +56,12 @@ pub(crate) const INSTALLING: u32 = 4;
 /// What the tests with other programs stand behind.
 const FEATURES: &str = "openrtmp-tests/interop,openrtmp-capi/interop";
 
-const CROSS: &[Tool] = &[Tool::Clippy, Tool::Mingw, Tool::Aarch64Gcc];
+const CROSS: &[Tool] = &[
+    Tool::Clippy,
+    Tool::Mingw,
+    Tool::Aarch64Gcc,
+    Tool::ArmWindows,
+];
 
 pub(crate) const STEPS: &[Step] = &[
     Step {
@@ -536,7 +541,7 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the C library's crates linted for every system",
         tier: Tier::All,
         minutes: 5,
-        fetches: &["Rust's standard library for eight systems, or its source, with rustup"],
+        fetches: &["Rust's standard library for nine systems, or its source, with rustup"],
         runs: &[Run {
             needs: CROSS,
             cargo: &["xtask", "build", "--all", "--check"],

@@ -63,6 +63,8 @@ pub(crate) enum Tool {
     Aarch64Gcc,
     /// Makes and reads libraries of Apple's systems.
     Llvm,
+    /// Compiles for Windows on ARM.
+    ArmWindows,
     /// Runs programs of 64-bit ARM.
     Qemu,
     /// Compiles and runs Java.
@@ -330,6 +332,19 @@ impl Tool {
                     echo '#include <winsock2.h>' > probe.c
                     echo 'int main(void) { return WSACleanup() == 0; }' >> probe.c
                     x86_64-w64-mingw32-gcc probe.c -o probe.exe -lws2_32
+                    "#,
+                ),
+            ),
+            Tool::ArmWindows => entry(
+                "a compiler for Windows on ARM",
+                Source::Packages(&["clang", "llvm", "mingw-w64-common"]),
+                Probe::Script(
+                    r#"
+                    echo '#include <stdlib.h>' > probe.c
+                    echo 'void *probe(void) { return malloc(1); }' >> probe.c
+                    clang --target=aarch64-w64-windows-gnu -c probe.c -o probe.o \
+                        -isystem /usr/share/mingw-w64/include
+                    llvm-ar rc probe.a probe.o
                     "#,
                 ),
             ),
@@ -602,7 +617,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 35] = [
+    const ALL: [Tool; 36] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -634,6 +649,7 @@ mod tests {
         Tool::Mingw,
         Tool::Aarch64Gcc,
         Tool::Llvm,
+        Tool::ArmWindows,
         Tool::Qemu,
         Tool::Jdk,
         Tool::Maven,
