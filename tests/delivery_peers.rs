@@ -6,11 +6,11 @@ use std::net::TcpStream;
 use openrtmp_core::{Event, Limit};
 use openrtmp_tests::{Delivered, Media, Process, Publisher, Publishing, Tool, Web};
 
-/// 20 Mbit/s for as long as a test takes.
-fn looped(delivered: &Delivered, path: &str) -> Process {
+/// A stream for as long as a test takes.
+fn looped(delivered: &Delivered, path: &str, media: Media) -> Process {
     let mut command = Tool::Ffmpeg.command();
     command.args(["-nostdin", "-v", "error", "-re", "-stream_loop", "20", "-i"]);
-    command.arg(Media::TwentyMegabits.file());
+    command.arg(media.file());
     command.args(["-c", "copy", "-f", "flv", &delivered.server().url(path)]);
     Process::start("ffmpeg publishing", command)
 }
@@ -247,7 +247,7 @@ fn who_takes_nothing_is_cut_off_and_others_are_served() {
     let delivered = Delivered::start(|config| {
         config.http.answer_timeout = std::time::Duration::from_secs(1);
     });
-    let publishing = looped(&delivered, "live/noise");
+    let publishing = looped(&delivered, "live/noise", Media::TwentyMegabits);
     delivered.server().wait_until_published("live/noise");
     delivered.master("live/noise");
     // Reads the head and nothing more.
@@ -267,7 +267,7 @@ fn who_takes_nothing_is_cut_off_and_others_are_served() {
 #[test]
 fn a_full_memory_takes_no_more_streams() {
     let delivered = Delivered::start(|config| config.http.memory = 16 << 20);
-    let publishing = looped(&delivered, "live/large");
+    let publishing = looped(&delivered, "live/large", Media::TwentyMegabits);
     delivered.server().wait_until_published("live/large");
     let master = delivered.master("live/large");
     let playlist = format!("/live/large/{}", master.lines().last().unwrap());
@@ -324,21 +324,64 @@ fn streams_are_listed_if_that_is_wanted_and_keys_are_not() {
     assert_eq!(Web::fetch(silent.address(), "/api/streams").status, 404);
 }
 
+/// What opens a WebSocket, with the key of RFC 6455, 1.3.
+const WEBSOCKET: [(&str, &str); 4] = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
+#[test]
+fn websockets_count_as_long_as_they_last_and_pages_of_others_open_none() {
+    let delivered = Delivered::start(|config| {
+        config.http.viewers.connections_per_address = 2;
+        config.http.cors.origins = vec!["https://own.example".to_owned()];
+    });
+    let publishing = looped(&delivered, "live/cam", Media::H264Aac);
+    delivered.server().wait_until_published("live/cam");
+    let open = |origin| {
+        let mut web = Web::connect(delivered.address());
+        let headers = [&WEBSOCKET[..], &[("Origin", origin)]].concat();
+        let status = web.get("/live/cam.flv", &headers).status;
+        (web, status)
+    };
+    let (mut refused, status) = open("https://other.example");
+    assert_eq!(status, 403);
+    // It is the same connection's still.
+    assert_eq!(refused.get("/time", &[]).status, 200);
+    drop(refused);
+    let mut sockets = Vec::new();
+    while sockets.len() < 2 {
+        // The place of the one before is free when its end was seen.
+        let mut web = Web::connect(delivered.address());
+        let headers = [&WEBSOCKET[..], &[("Origin", "https://own.example")]].concat();
+        match web.ask_if_taken("GET", "/live/cam.flv", &headers) {
+            Some(answer) => {
+                assert_eq!(answer.status, 101);
+                sockets.push(web);
+            }
+            None => continue,
+        }
+    }
+    let mut third = Web::connect(delivered.address());
+    assert!(third.ask_if_taken("GET", "/time", &[]).is_none());
+    sockets.pop();
+    loop {
+        let mut third = Web::connect(delivered.address());
+        if let Some(answer) = third.ask_if_taken("GET", "/time", &[]) {
+            break assert_eq!(answer.status, 200);
+        }
+    }
+    publishing.kill();
+}
+
 #[test]
 fn flv_comes_over_a_websocket_too() {
     let delivered = Delivered::start(|_| ());
     let (publishing, _) = playing(&delivered);
     let mut web = Web::connect(delivered.address());
-    let answer = web.get(
-        "/live/cam.flv",
-        &[
-            ("Connection", "Upgrade"),
-            ("Upgrade", "websocket"),
-            ("Sec-WebSocket-Version", "13"),
-            // The key of RFC 6455, 1.3, and what it comes to.
-            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ],
-    );
+    let answer = web.get("/live/cam.flv", &WEBSOCKET);
     assert_eq!(answer.status, 101, "{}", answer.text());
     let accepted = answer.header("sec-websocket-accept");
     assert_eq!(accepted, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
@@ -361,7 +404,7 @@ fn a_stream_with_keys_is_played_by_who_has_one_as_long_as_it_is_one() {
         config.access.play_keys = vec!["first-key".to_owned(), "other-key".to_owned()];
         config.access.failed_attempts.limit = 0;
     });
-    let publishing = Publisher::Ffmpeg.start(Media::H264Aac, &delivered.server().url("live/cam"));
+    let publishing = looped(&delivered, "live/cam", Media::H264Aac);
     delivered.server().wait_until_published("live/cam");
     for query in ["", "?key=wrong", "?key="] {
         let refused = Web::fetch(delivered.address(), &format!("/live/cam/index.m3u8{query}"));
@@ -397,6 +440,13 @@ fn a_stream_with_keys_is_played_by_who_has_one_as_long_as_it_is_one() {
     assert_eq!(web.get(&elsewhere, &[]).status, 403, "for another stream");
     let forged = playlist.replacen(token, &token.to_uppercase(), 1);
     assert_eq!(web.get(&forged, &[]).status, 403);
+    let mut flv = Web::connect(delivered.address());
+    let head = flv.ask("HEAD", "/live/cam.flv?key=first-key", &[]);
+    assert_eq!((head.status, head.header("content-length")), (200, None));
+    flv.send(
+        b"GET /live/cam.flv?key=first-key HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n",
+    )
+    .unwrap();
     let core = delivered.server().core();
     core.play_keys().remove("other-key");
     assert!(matches!(web.get(playlist, &[]).status, 200));
@@ -404,5 +454,9 @@ fn a_stream_with_keys_is_played_by_who_has_one_as_long_as_it_is_one() {
     // What keys there are is looked at once in a second.
     while web.get(playlist, &[]).status == 200 {}
     assert_eq!(web.get(playlist, &[]).status, 403);
+    // It goes on while its publisher does, and ends with its key.
+    let media = flv.rest().unwrap();
+    assert!(media.windows(4).any(|bytes| bytes == b"FLV\x01"));
+    assert!(media.ends_with(b"0\r\n\r\n"), "ended as it should");
     publishing.kill();
 }

@@ -75,13 +75,20 @@ impl Web {
     /// # Panics
     /// If there is no answer.
     pub fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n");
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        self.send((head + "\r\n").as_bytes())
+        self.send(head(method, path, headers).as_bytes())
             .expect("it can be asked");
         self.answer(method == "HEAD").expect("an answer")
+    }
+
+    /// Asks. `None`: the connection was not taken.
+    pub fn ask_if_taken(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Option<Answer> {
+        self.send(head(method, path, headers).as_bytes()).ok()?;
+        self.answer(method == "HEAD").ok()
     }
 
     /// Sends bytes as they are.
@@ -134,4 +141,12 @@ impl Web {
         self.stream.read_to_end(&mut rest)?;
         Ok(rest)
     }
+}
+
+fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head + "\r\n"
 }

@@ -1,11 +1,11 @@
 //! Connections of viewers: accepted, counted, spoken to, and ended.
 //!
-//! Over TLS what is spoken is agreed on (ALPN): HTTP/2, or HTTP/1.1. Without it that is
-//! HTTP/1.1; no browser speaks the other there.
+//! Over TLS what is spoken is agreed on (ALPN): HTTP/2, or HTTP/1.1. Without it no browser
+//! speaks HTTP/2; programs that begin with it are served all the same.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -62,8 +62,9 @@ struct Numbers {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// A connection that is counted.
-struct Counted(Arc<Counts>, IpAddr);
+/// A connection that is counted, as long as this is there.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<Counts>, IpAddr);
 
 impl Counts {
     /// One more, if there may be.
@@ -132,8 +133,9 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                 };
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    acceptor.connection(socket, address, is_tls, config).await;
-                    drop(counted);
+                    // A WebSocket goes on when the connection's end was seen here.
+                    let peer = Arc::new(Peer::new(address, is_tls, counted));
+                    acceptor.connection(socket, peer, config).await;
                 });
             }
             Err(error) => {
@@ -145,18 +147,11 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
 }
 
 impl Acceptor {
-    async fn connection(
-        &self,
-        socket: TcpStream,
-        address: SocketAddr,
-        is_tls: bool,
-        config: Arc<Config>,
-    ) {
+    async fn connection(&self, socket: TcpStream, peer: Arc<Peer>, config: Arc<Config>) {
         // Parts are to leave at once. A socket that cannot serves all the same.
         let _ = socket.set_nodelay(true);
-        let peer = Arc::new(Peer::new(address, is_tls));
-        if !is_tls {
-            return self.speak(socket, false, peer, config).await;
+        if !peer.is_tls {
+            return self.speak(socket, peer, config).await;
         }
         #[cfg(feature = "tls")]
         {
@@ -164,11 +159,10 @@ impl Acceptor {
                 return;
             };
             let accepting = tokio_rustls::TlsAcceptor::from(tls).accept(socket);
-            let within = config.tls.handshake_timeout;
+            let (within, address) = (config.tls.handshake_timeout, peer.address);
             match tokio::time::timeout(within, accepting).await {
                 Ok(Ok(stream)) => {
-                    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    self.speak(stream, is_h2, peer, config).await;
+                    self.speak(stream, peer, config).await;
                 }
                 Ok(Err(error)) => log::debug!(peer:% = address, error:%; "no TLS with a viewer"),
                 Err(_) => log::debug!(peer:% = address; "no TLS with a viewer in time"),
@@ -176,7 +170,7 @@ impl Acceptor {
         }
     }
 
-    async fn speak<S>(&self, stream: S, is_h2: bool, peer: Arc<Peer>, config: Arc<Config>)
+    async fn speak<S>(&self, stream: S, peer: Arc<Peer>, config: Arc<Config>)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
@@ -191,7 +185,7 @@ impl Acceptor {
             let mut router = router.clone();
             async move { router.call(request.map(Body::new)).await }
         });
-        let builder = builder(is_h2, &config);
+        let builder = builder(&config);
         let connection = builder.serve_connection_with_upgrades(io, service);
         let mut connection = std::pin::pin!(connection);
         let mut stopping = self.stopping.clone();
@@ -230,21 +224,17 @@ impl Acceptor {
     }
 }
 
-/// How a connection is spoken to.
-fn builder(is_h2: bool, config: &Config) -> auto::Builder<TokioExecutor> {
+/// How a connection is spoken to. Its first bytes show whether that is HTTP/1.1 or HTTP/2,
+/// whatever was agreed on: both have their bounds.
+fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
     let http = &config.http;
-    let builder = auto::Builder::new(TokioExecutor::new());
-    if !is_h2 {
-        let mut builder = builder.http1_only();
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(http.request_timeout)
-            .max_headers(http.headers)
-            .max_buf_size(http.header_bytes.max(LEAST_HEAD));
-        return builder;
-    }
-    let mut builder = builder.http2_only();
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(http.request_timeout)
+        .max_headers(http.headers)
+        .max_buf_size(http.header_bytes.max(LEAST_HEAD));
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -57,9 +57,26 @@ impl Access {
         let Some(pass) = pass.filter(|pass| pass.path == path) else {
             return false;
         };
+        self.is_open(server, pass.key)
+    }
+
+    /// What somebody who was granted a stream plays it by.
+    pub(super) fn right(&self, granted: &PlayGranted) -> Right {
+        Right::Granted(granted.key_tag(self.secrets.naming()))
+    }
+
+    /// Whether somebody may go on to play a stream.
+    pub(super) fn holds(&self, server: &Server, right: &Right, path: &str) -> bool {
+        match right {
+            Right::Token(token) => self.opens(server, token, path, Duration::ZERO),
+            Right::Granted(key) => self.is_open(server, *key),
+        }
+    }
+
+    /// Whether a key opens still what it opened, or none was asked for.
+    fn is_open(&self, server: &Server, key: Option<[u8; KEY_TAG]>) -> bool {
         let revokes = server.config().access.revoke_ends_play;
-        pass.key
-            .filter(|_| revokes)
+        key.filter(|_| revokes)
             .is_none_or(|key| self.is_there(server, key))
     }
 
@@ -75,6 +92,15 @@ impl Access {
         let (_, found) = keys.insert((now, found.into_iter().collect()));
         found.contains(&key)
     }
+}
+
+/// What somebody plays by, for as long as it does.
+#[derive(Debug)]
+pub(super) enum Right {
+    /// A token.
+    Token(String),
+    /// What was decided when it came, and the key that it came with.
+    Granted(Option<[u8; KEY_TAG]>),
 }
 
 /// What somebody who wants to play says of itself.

@@ -31,6 +31,17 @@ pub(super) fn allow(config: &CorsConfig, request: &HeaderMap, answer: &mut Heade
     answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
+/// Whether a WebSocket may be opened by who asks for it: by no page, or by one of a site that
+/// may read answers (RFC 6455, 10.2).
+pub(super) fn may_open(config: &CorsConfig, request: &HeaderMap) -> bool {
+    let may = |origin: &HeaderValue| {
+        let named = config.origins.iter();
+        let mut named = named.filter(|it| *it == "*" || it.as_bytes() == origin.as_bytes());
+        named.next().is_some()
+    };
+    request.get(ORIGIN).is_none_or(may)
+}
+
 /// Says what may be asked for, to who asks that.
 pub(super) fn preflight(answer: &mut HeaderMap) {
     let allowed = "Range, Authorization, Content-Type, If-None-Match, If-Range, CMCD-Object, \
@@ -67,5 +78,21 @@ mod tests {
         assert_eq!(allowed(&[own], other), (None, true));
         assert_eq!(allowed(&[own], "null"), (None, true));
         assert_eq!(allowed(&[], own), (None, true));
+    }
+
+    #[test]
+    fn a_page_of_another_site_opens_no_websocket() {
+        let may = |origins: &[&str], origin: Option<&'static str>| {
+            let mut config = CorsConfig::default();
+            config.origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+            let mut request = HeaderMap::new();
+            request.extend(origin.map(|it| (ORIGIN, HeaderValue::from_static(it))));
+            may_open(&config, &request)
+        };
+        assert!(may(&["*"], Some("https://a.example")));
+        assert!(may(&["https://a.example"], Some("https://a.example")));
+        assert!(!may(&["https://a.example"], Some("https://b.example")));
+        assert!(!may(&[], Some("null")));
+        assert!(may(&[], None), "no page");
     }
 }

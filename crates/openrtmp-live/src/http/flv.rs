@@ -1,7 +1,7 @@
 //! FLV over HTTP and over WebSockets, each tag made once for all.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -12,10 +12,10 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use openrtmp_core::Protocol;
 use tokio::sync::watch;
 
-use super::access::{self, Asking};
+use super::access::{self, Asking, Right};
 use super::answer::status;
 use super::peer::{InProgress, Kind};
-use super::{App, Asked};
+use super::{App, Asked, cors};
 use crate::store::Stream;
 use crate::store::ring::{Cursor, Taken};
 
@@ -23,6 +23,8 @@ use crate::store::ring::{Cursor, Taken};
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// A WebSocket is asked so often whether it is there.
 const PING: Duration = Duration::from_secs(20);
+/// Whether somebody still may play is looked at so often.
+const LOOK: Duration = Duration::from_secs(1);
 /// Bytes of a message over a WebSocket, but for a single tag that is longer.
 const BATCH: usize = 256 << 10;
 /// Bytes that a viewer may send in a message.
@@ -36,12 +38,19 @@ pub(super) async fn answer(
     token: Option<&str>,
     request: Request,
 ) -> Result<(Response<Body>, Kind), Response<Body>> {
-    let path = match token {
+    let is_socket = asked.headers.contains_key(UPGRADE);
+    if is_socket && !cors::may_open(&app.server.config().http.cors, &asked.headers) {
+        // What protects answers from other sites' pages does not look at WebSockets.
+        let refusal = "pages of that site may not (http.cors.origins)";
+        return Err(status(StatusCode::FORBIDDEN, refusal));
+    }
+    let (path, right) = match token {
         Some(token) => {
-            if !app.access.opens(&app.server, token, path, Duration::ZERO) {
+            let right = Right::Token(token.to_owned());
+            if !app.access.holds(&app.server, &right, path) {
                 return Err(super::hls::forbidden());
             }
-            path.to_owned()
+            (path.to_owned(), right)
         }
         None => {
             let asking = Asking {
@@ -53,7 +62,8 @@ pub(super) async fn answer(
                 headers: &asked.headers,
             };
             let granted = access::ask(&app.server, asking).await?;
-            granted.stream.reveal().to_owned()
+            let right = app.access.right(&granted);
+            (granted.stream.reveal().to_owned(), right)
         }
     };
     let stream = app.directory.newest(&path);
@@ -61,8 +71,17 @@ pub(super) async fn answer(
     let stream = stream
         .filter(|stream| !stream.snapshot().has_ended)
         .ok_or_else(missing)?;
-    let following = Following::new(stream, app.stopping.clone());
-    if asked.headers.contains_key(UPGRADE) {
+    let following = Following {
+        news: stream.ring.follow(),
+        stream,
+        cursor: Cursor::default(),
+        stopping: app.stopping.clone(),
+        app: app.clone(),
+        path,
+        right,
+        looked: Instant::now(),
+    };
+    if is_socket {
         let (mut parts, _) = request.into_parts();
         let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
         let upgrade = upgrade.map_err(|error| {
@@ -83,7 +102,10 @@ pub(super) async fn answer(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("video/x-flv"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if request.method() == Method::HEAD {
-        return Ok((response, Kind::Whole));
+        // Nothing, but of a length that nobody knows.
+        let nothing = futures_util::stream::empty::<Result<Bytes, std::convert::Infallible>>();
+        *response.body_mut() = Body::from_stream(nothing);
+        return Ok((response, Kind::Endless));
     }
     let tags = unfold(following, |mut following| async move {
         let bytes = following.next().await?;
@@ -99,21 +121,31 @@ struct Following {
     cursor: Cursor,
     news: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
+    app: Arc<App>,
+    /// The stream's.
+    path: String,
+    right: Right,
+    /// When it was last looked at whether that still holds.
+    looked: Instant,
 }
 
 impl Following {
-    fn new(stream: Arc<Stream>, stopping: watch::Receiver<bool>) -> Following {
-        Following {
-            news: stream.ring.follow(),
-            stream,
-            cursor: Cursor::default(),
-            stopping,
+    /// Whether it may go on: keys are revoked, and tokens end.
+    fn may_go_on(&mut self) -> bool {
+        if self.looked.elapsed() < LOOK {
+            return true;
         }
+        self.looked = Instant::now();
+        let app = &self.app;
+        app.access.holds(&app.server, &self.right, &self.path)
     }
 
     /// What comes next; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if !self.may_go_on() {
+                return None;
+            }
             self.news.mark_unchanged();
             match self.stream.ring.take(&mut self.cursor) {
                 Taken::Bytes(bytes) => return Some(bytes),

@@ -225,8 +225,9 @@ async fn playlist(
     let track = snapshot.track(name).ok_or_else(not_found)?;
     let playlists = track.playlists.as_ref().ok_or_else(not_found)?;
     let target = snapshot.target.map_or(1, |target| target.as_secs());
-    let is_directed = directives != Directives::default();
-    let seconds = match is_directed || snapshot.has_ended {
+    // Who did not say which state it wants gets the newest, which is another soon.
+    let is_named = directives.msn.is_some();
+    let seconds = match is_named || snapshot.has_ended {
         true => target * 6,
         false => (target / 2).max(1),
     };

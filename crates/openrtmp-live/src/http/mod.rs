@@ -98,6 +98,9 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
     };
     cors::allow(&config.http.cors, &headers, response.headers_mut());
     if kind == Kind::Endless {
+        if is_head {
+            return response;
+        }
         let within = flv::PATIENCE;
         return response.map(|body| peer.watched(body, Some(within), progress, kind));
     }
@@ -147,16 +150,25 @@ async fn answer_to(
         )));
     }
     let address = origin(app, peer, headers);
-    if app.server.is_blocked(address.ip()) {
+    let route = Route::parse(request.uri().path()).map_err(|error| match error {
+        NoRoute::Bad => status(StatusCode::BAD_REQUEST, "no path"),
+        NoRoute::Unknown => status(StatusCode::NOT_FOUND, "there is no such thing"),
+    })?;
+    // Others guess behind the same address; who has a token does not.
+    let has_token = match &route {
+        Route::Stream {
+            token: Some(token),
+            path,
+            ..
+        } => app.access.opens(&app.server, token, path, Duration::ZERO),
+        _ => false,
+    };
+    if !has_token && app.server.is_blocked(address.ip()) {
         return Err(status(
             StatusCode::FORBIDDEN,
             "your address is blocked for a while",
         ));
     }
-    let route = Route::parse(request.uri().path()).map_err(|error| match error {
-        NoRoute::Bad => status(StatusCode::BAD_REQUEST, "no path"),
-        NoRoute::Unknown => status(StatusCode::NOT_FOUND, "there is no such thing"),
-    })?;
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => {

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::accept::Counted;
+
 /// A connection, as those who answer its requests see it.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -17,6 +19,8 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// It is over TLS.
     pub(super) is_tls: bool,
+    /// Its place among those that there may be.
+    _place: Counted,
     begun: Instant,
     requests: AtomicUsize,
     answered: AtomicUsize,
@@ -50,10 +54,11 @@ pub(super) enum Due {
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, is_tls: bool) -> Peer {
+    pub(super) fn new(address: SocketAddr, is_tls: bool, place: Counted) -> Peer {
         Peer {
             address,
             is_tls,
+            _place: place,
             begun: Instant::now(),
             requests: AtomicUsize::new(0),
             answered: AtomicUsize::new(0),

@@ -125,6 +125,7 @@ impl Ring {
         let mut state = self.lock();
         state.headers.clear();
         state.key = None;
+        (state.has_video, state.has_audio) = (false, false);
     }
 
     /// Nothing more comes.
