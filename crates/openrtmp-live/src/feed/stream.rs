@@ -24,9 +24,7 @@ pub(super) struct Feeding {
     photographer: Photographer,
     events: Vec<Event>,
     charge: Charge,
-    /// When the last frame came, or a gap was listed in place of one.
-    last: Instant,
-    is_stalled: bool,
+    patience: Patience,
     has_ended: bool,
     keeps_least: bool,
 }
@@ -43,8 +41,7 @@ impl Feeding {
             photographer: Photographer::default(),
             events: Vec::new(),
             charge: Charge::new(budget),
-            last: Instant::now(),
-            is_stalled: false,
+            patience: Patience::new(Instant::now()),
             has_ended: false,
             keeps_least: false,
         }
@@ -57,8 +54,7 @@ impl Feeding {
     /// The next message of the publisher.
     pub(super) fn message(&mut self, message: &Message) {
         self.push_tag(message);
-        self.last = Instant::now();
-        self.is_stalled = false;
+        self.patience.heard(Instant::now());
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let wall = now.map_or(0, |since| since.as_millis() as i64);
         for frame in message.frames() {
@@ -130,24 +126,31 @@ impl Feeding {
         self.stream.ring.end();
     }
 
-    /// When players are to be told that nothing comes: after a target duration of silence,
-    /// and then a part after the other. Lines hiccup, and a gap that is listed is one for
-    /// good, so that it is not said at the first moment.
+    /// When players are to be told that nothing comes.
     pub(super) fn stalls_at(&self) -> Option<Instant> {
         let targets = self.window.targets().filter(|_| !self.has_ended)?;
-        let patience = match self.is_stalled {
-            true => targets.part,
-            false => Duration::from_secs(u64::from(targets.segment)),
-        };
-        self.last.checked_add(patience)
+        // The packager makes something of what comes, late at most by this and as much as
+        // tracks may be apart and a part lasts, which is less.
+        let barren = 2 * self.packager.longest_wait();
+        self.patience.ends_at(targets.part, self.segment(), barren)
+    }
+
+    /// The target duration.
+    fn segment(&self) -> Duration {
+        let targets = self.window.targets();
+        targets.map_or(self.settings.segment, |targets| {
+            Duration::from_secs(u64::from(targets.segment))
+        })
     }
 
     /// Shows what came.
     pub(super) fn settle(&mut self, now: Instant) {
+        if self.events.iter().any(is_progress) {
+            self.patience.listed(now);
+        }
         if self.stalls_at().is_some_and(|at| at <= now) {
             self.packager.stall(&mut self.events);
-            self.is_stalled = true;
-            self.last = now;
+            self.patience.stalled(now, self.segment());
         }
         if self.events.is_empty() {
             return;
@@ -191,6 +194,69 @@ impl Feeding {
     }
 }
 
+/// Players have more to play, or to step over.
+fn is_progress(event: &Event) -> bool {
+    matches!(event, Event::Part { .. } | Event::Opened { .. })
+}
+
+/// How long nothing may be listed: for want of messages, or as nothing comes of them.
+#[derive(Debug)]
+struct Patience {
+    /// When the last message came, or a gap was listed in place of one.
+    heard: Instant,
+    /// When anything was listed.
+    listed: Instant,
+    /// A gap was the last that was listed, and no message came since.
+    is_silent: bool,
+    /// It was though messages came, and nothing came of them since.
+    is_barren: bool,
+}
+
+impl Patience {
+    fn new(now: Instant) -> Patience {
+        Patience {
+            heard: now,
+            listed: now,
+            is_silent: false,
+            is_barren: false,
+        }
+    }
+
+    /// A message came.
+    fn heard(&mut self, now: Instant) {
+        // Nothing was to be listed while none came.
+        if std::mem::take(&mut self.is_silent) {
+            self.listed = now;
+        }
+        self.heard = now;
+    }
+
+    /// Something came of them.
+    fn listed(&mut self, now: Instant) {
+        (self.listed, self.is_barren) = (now, false);
+    }
+
+    /// When a gap is to be listed: after a target duration of silence, and then a part after
+    /// the other. Lines hiccup, and a gap that is listed is one for good, so that it is not
+    /// said at the first moment. And where messages come and nothing comes of them, so late
+    /// that this is for no good reason.
+    fn ends_at(&self, part: Duration, segment: Duration, barren: Duration) -> Option<Instant> {
+        let silence = if self.is_silent { part } else { segment };
+        let barren = if self.is_barren { part } else { barren };
+        let silence = self.heard.checked_add(silence);
+        let barren = self.listed.checked_add(barren);
+        silence.into_iter().chain(barren).min()
+    }
+
+    /// A gap was listed; the last message came within this, or it did not.
+    fn stalled(&mut self, now: Instant, segment: Duration) {
+        let is_silent = self.is_silent || now.saturating_duration_since(self.heard) >= segment;
+        self.is_barren |= !is_silent;
+        self.is_silent = true;
+        (self.heard, self.listed) = (now, now);
+    }
+}
+
 fn settings(config: &Config) -> Settings {
     let preset = match config.http.preset {
         HttpPreset::Lan => Preset::Lan,
@@ -225,5 +291,41 @@ fn named(frame: &Frame) -> Option<(TrackName, Codec)> {
             Some((TrackName::Audio(frame.track), codec))
         }
         MediaKind::Data => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn players_are_told_of_silence_and_of_messages_that_nothing_comes_of() {
+        let ms = Duration::from_millis;
+        let start = Instant::now();
+        let mut patience = Patience::new(start);
+        let due = |patience: &Patience| {
+            let at = patience.ends_at(ms(300), ms(2000), ms(6000)).unwrap();
+            at.duration_since(start).as_millis()
+        };
+        // Silence: after a target duration, then part after part.
+        assert_eq!(due(&patience), 2000);
+        patience.stalled(start + ms(2000), ms(2000));
+        assert_eq!(due(&patience), 2300);
+        patience.stalled(start + ms(2300), ms(2000));
+        assert_eq!(due(&patience), 2600);
+        // Messages come again, and nothing of them: what counts is what is listed.
+        for at in (2500..=8400).step_by(100) {
+            patience.heard(start + ms(at));
+        }
+        assert_eq!(due(&patience), 8500);
+        patience.stalled(start + ms(8500), ms(2000));
+        // It stays so: no message puts it off for longer than a part.
+        patience.heard(start + ms(8600));
+        assert_eq!(due(&patience), 8900);
+        patience.heard(start + ms(8800));
+        assert_eq!(due(&patience), 8900);
+        // Until something comes of them.
+        patience.listed(start + ms(8850));
+        assert_eq!(due(&patience), 10_800);
     }
 }

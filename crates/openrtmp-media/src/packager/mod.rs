@@ -32,6 +32,11 @@
 //! A track with another configuration begins with it at the next key frame of the leading
 //! track, at a discontinuity of all. Sound that was not there at first joins at the next
 //! segment; pictures that were not lead from their first key frame on.
+//!
+//! **No track waits** for what does not come: not for the next key frame, nor for the first
+//! picture of an encoder that has none. After [`Packager::longest_wait`], counted by its own
+//! frames, a track goes on at a discontinuity of all, and the leading one has a gap until its
+//! next key frame, which begins a discontinuity again.
 
 mod periods;
 mod plan;

@@ -1,13 +1,14 @@
 //! What becomes of streams of all kinds.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::timelines::*;
 use super::*;
-use crate::mp4::Frame;
 use crate::mp4::tests::{at, boxes};
+use crate::mp4::{Content, Frame};
 
 const fn ms(length: u64) -> Duration {
     Duration::from_millis(length)
@@ -466,6 +467,113 @@ fn another_encoder_goes_on_under_the_same_numbers() {
     }
 }
 
+/// Frames of a track with these times, as they come.
+fn alone(track: TrackName, start: i64, length: i64) -> Vec<Input> {
+    let is_it = |input: &Input| matches!(input, Input::Push(frame) if frame.track == track);
+    let all = stream(start, length, 2000).into_iter();
+    all.filter(is_it).collect()
+}
+
+/// Frames of sound in parts, from the `skip`th segment on.
+fn sounds_from(inputs: &[Input], skip: usize) -> u32 {
+    let audio = segments(inputs, AUDIO);
+    let parts = audio.iter().skip(skip).flat_map(|segment| &segment.parts);
+    parts.map(|part| part.frames).sum()
+}
+
+#[test]
+fn sound_goes_on_if_the_next_encoder_has_no_pictures() {
+    let mut inputs = configured(stream(90_000, 4000, 2000));
+    inputs.extend([Input::Restart, audio_config(0)]);
+    inputs.extend(alone(AUDIO, 0, 20_000));
+    let (video, audio) = (segments(&inputs, VIDEO), segments(&inputs, AUDIO));
+    let beginnings = |of: &[Segment]| -> Vec<(u64, bool, u64)> {
+        let of = of.iter().map(|segment| segment.beginning);
+        of.map(|is| (is.msn, is.is_discontinuity, is.discontinuities))
+            .collect()
+    };
+    assert_eq!(beginnings(&video), beginnings(&audio));
+    assert_eq!(beginnings(&video)[2], (3, true, 1));
+    assert!(video[2..].iter().all(|segment| segment.is_gap()));
+    // All of it but for the end, which pictures might have come for.
+    let listed = sounds_from(&inputs, 2);
+    assert!(listed >= 937 - 70, "{listed}");
+    // Pictures of that encoder go on at their first key frame, with the sound of their time.
+    inputs.extend([video_config(2)]);
+    inputs.extend(stream(20_000, 8000, 2000));
+    let video = segments(&inputs, VIDEO);
+    let last = video.last().unwrap();
+    assert_eq!((last.beginning.discontinuities, last.is_gap()), (2, false));
+    assert_eq!(beginnings(&video), beginnings(&segments(&inputs, AUDIO)));
+    let listed = sounds_from(&inputs, 2);
+    assert!(listed >= 937 + 375 - 10, "{listed}");
+}
+
+#[test]
+fn sound_of_another_header_waits_for_a_key_frame_no_longer_than_may_be() {
+    // Pictures that stopped, and pictures without a key frame.
+    for is_silent in [true, false] {
+        let mut inputs = configured(stream(0, 4000, 2000));
+        inputs.push(audio_config(1));
+        match is_silent {
+            true => inputs.extend(alone(AUDIO, 4000, 20_000)),
+            false => inputs.extend(
+                stream(4040, 20_000, 40_000)
+                    .into_iter()
+                    .filter(|input| !matches!(input, Input::Push(frame) if frame.track == VIDEO && frame.content == Content::Key)),
+            ),
+        }
+        let audio = segments(&inputs, AUDIO);
+        let begun = audio
+            .iter()
+            .position(|segment| segment.beginning.is_discontinuity);
+        let begun = begun.expect("a discontinuity");
+        assert_eq!(audio[begun].beginning.init, 1);
+        let listed = sounds_from(&inputs, begun);
+        let lost = if is_silent { 70 } else { 937 / 20 * 4 };
+        assert!(listed >= 937 - lost, "{is_silent} {listed}");
+    }
+}
+
+#[test]
+fn sound_that_begins_anew_while_pictures_are_away_goes_on() {
+    for jump in [-100_000, 100_000, 3000] {
+        let mut inputs = configured(stream(200_000, 4000, 2000));
+        inputs.extend(alone(AUDIO, 204_000, 6000));
+        inputs.extend(alone(AUDIO, 210_000 + jump, 14_000));
+        let listed = sounds_from(&inputs, 0);
+        // But for what came while that was not known.
+        assert!(listed >= 17 * 1000 * 3 / 64, "{jump} {listed}");
+    }
+}
+
+#[test]
+fn pictures_go_on_if_the_next_encoder_has_no_sound() {
+    let mut inputs = configured(alone(AUDIO, 90_000, 4000));
+    inputs.remove(0);
+    inputs.extend([Input::Restart, video_config(0)]);
+    inputs.extend(alone(VIDEO, 0, 8000));
+    let video = segments(&inputs, VIDEO);
+    let frames = video.iter().flat_map(|segment| &segment.parts);
+    assert!(frames.map(|part| part.frames).sum::<u32>() >= 125);
+}
+
+#[test]
+fn pictures_that_are_announced_and_never_come_are_not_waited_for() {
+    // Of this encoder, and of one before it.
+    let first = configured(stream(0, 200, 2000));
+    for before in [vec![], [first, vec![Input::Restart]].concat()] {
+        let mut inputs = before;
+        if inputs.is_empty() {
+            inputs.push(video_config(0));
+        }
+        inputs.push(audio_config(0));
+        inputs.extend(alone(AUDIO, 0, 10_000));
+        let listed = sounds_from(&inputs, 0);
+        assert!(listed >= 6 * 1000 * 3 / 64, "{listed}");
+    }
+}
+
 #[test]
 fn what_cannot_be_packaged_is_left_out_and_told_once() {
     let mut inputs = configured(stream(0, 4000, 2000));
@@ -593,6 +701,44 @@ fn anything() -> impl Strategy<Value = Vec<Input>> {
     prop::collection::vec(input, 0..200).prop_map(configured)
 }
 
+/// How long frames of any track came while nothing came of a track.
+#[derive(Default)]
+struct Edges {
+    /// By the track that frames came of.
+    heard: BTreeMap<TrackName, i64>,
+    /// In microseconds, by that track and the one that nothing came of.
+    still: BTreeMap<(TrackName, TrackName), i64>,
+    opened: BTreeSet<TrackName>,
+    is_listed: bool,
+}
+
+impl Edges {
+    /// While frames of any track come, all tracks go on: nobody who plays one is to wait.
+    fn follow(&mut self, input: Option<&Input>, most: Duration, events: &[Event]) {
+        if let Some(Input::Push(frame)) = input {
+            let moved = self.heard.insert(frame.track, frame.dts);
+            let moved = moved.map_or(0, |before| (frame.dts - before).clamp(0, 1_000_000));
+            for track in &self.opened {
+                *self.still.entry((frame.track, *track)).or_default() += moved;
+            }
+        }
+        for event in events {
+            match event {
+                Event::Opened { track, .. } => {
+                    self.opened.insert(*track);
+                }
+                Event::Part { track, .. } => self.still.retain(|(_, of), _| of != track),
+                Event::Targets(_) => self.is_listed = true,
+                _ => {}
+            }
+        }
+        let longest = self.still.values().max().copied().unwrap_or(0);
+        // Then others may be late, and a part is to be filled.
+        let most = most.as_micros() as i64 + 2_500_000;
+        assert!(!self.is_listed || longest <= most, "{:?}", self.still);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -614,13 +760,15 @@ proptest! {
     #[test]
     fn any_stream_makes_the_same_whole_parts(timeline in timeline()) {
         let inputs = timeline.inputs();
-        let mut made = Vec::new();
+        let (mut made, mut edges, mut number) = (Vec::new(), Edges::default(), 0);
         run(timeline.settings(), &inputs, |packager, events| {
             assert!(packager.held_bytes() < 100_000);
+            edges.follow(inputs.get(number), packager.longest_wait(), &events);
+            number += 1;
             made.extend(events);
         });
         prop_assert_eq!(&made, &events(timeline.settings(), &inputs));
-        let mut ends = std::collections::BTreeMap::new();
+        let mut ends = BTreeMap::new();
         for event in &made {
             let Event::Part { track, part } = event else { continue };
             if part.is_gap {

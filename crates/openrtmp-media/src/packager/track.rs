@@ -37,6 +37,11 @@ pub(super) struct Track<D> {
     pub(super) queue: VecDeque<Held<D>>,
     /// Frames wait for the next discontinuity.
     pub(super) is_held: bool,
+    /// So long frames came, by their own times in microseconds, since one was packaged or,
+    /// if none is held, the leading track went on.
+    pub(super) waited: i64,
+    /// The publisher's time of the newest frame, packaged or not, in microseconds.
+    heard: Option<i64>,
     /// From the publisher's time to the timeline's, in microseconds.
     pub(super) offset: i64,
     /// The publisher's time of the last frame, in microseconds.
@@ -259,6 +264,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             is_unsupported: false,
             queue: VecDeque::new(),
             is_held: false,
+            waited: 0,
+            heard: None,
             offset: 0,
             last: None,
             boundaries: VecDeque::new(),
@@ -313,6 +320,27 @@ impl<D: AsRef<[u8]>> Track<D> {
         if !std::mem::replace(&mut self.is_unsupported, true) {
             out.push(Event::Unsupported { track: self.name });
         }
+    }
+
+    /// A frame of this time came. A clock that jumps tells no more than this.
+    pub(super) fn count_wait(&mut self, dts: i64, jump: i64) {
+        let moved = self.heard.map_or(0, |heard| dts.saturating_sub(heard));
+        self.heard = Some(dts);
+        self.waited = self.waited.saturating_add(moved.clamp(0, jump));
+    }
+
+    /// The publisher's time of the last frame that waits and is of the first one's clock, in
+    /// microseconds, and whether it is the last of all: no clock moves by more than `jump`.
+    pub(super) fn newest(&self, jump: i64) -> Option<(i64, bool)> {
+        let mut times = self.queue.iter().map(|held| held.frame.dts);
+        let mut newest = times.next()?;
+        for dts in times {
+            if dts.saturating_sub(newest).saturating_abs() > jump {
+                return Some((newest, false));
+            }
+            newest = dts;
+        }
+        Some((newest, true))
     }
 
     pub(super) fn queue_bytes(&self) -> usize {
@@ -538,6 +566,7 @@ impl<D: AsRef<[u8]>> Track<D> {
     /// Where a frame begins that comes behind all before; it ends where the next one begins.
     pub(super) fn place(&mut self, held: Held<D>) -> Option<Pending<D>> {
         self.last = Some(held.frame.dts);
+        self.waited = 0;
         Some(self.open.as_mut()?.place(held, self.offset))
     }
 
