@@ -6,6 +6,7 @@
 mod stream;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -132,23 +133,39 @@ impl Shard {
         match event {
             TapEvent::Started(stream) => self.begin(&stream),
             TapEvent::Message(message) => {
-                if let Some(feeding) = self.streams.get_mut(&message.stream.id) {
-                    feeding.message(&message);
-                }
+                self.guarded(message.stream.id, |feeding| feeding.message(&message));
             }
             TapEvent::Republished(stream) => {
-                if let Some(feeding) = self.streams.get_mut(&stream.id) {
-                    feeding.restart();
-                }
+                self.guarded(stream.id, Feeding::restart);
             }
             TapEvent::Ended(stream) => {
-                if let Some(mut feeding) = self.streams.remove(&stream.id) {
+                self.guarded(stream.id, |feeding| {
                     feeding.end();
+                    feeding.settle(Instant::now());
+                });
+                if let Some(feeding) = self.streams.remove(&stream.id) {
                     self.ended.push((Instant::now() + ENDED_FOR, feeding));
                 }
             }
             // A gap is seen by the times of what follows.
             _ => {}
+        }
+    }
+
+    /// Does something for a stream. A bug of ours ends its delivery, and nothing else.
+    fn guarded(&mut self, stream: StreamId, act: impl FnOnce(&mut Feeding)) {
+        let Some(feeding) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        if catch_unwind(AssertUnwindSafe(|| act(feeding))).is_ok() {
+            return;
+        }
+        if let Some(feeding) = self.streams.remove(&stream) {
+            let stream = feeding.stream();
+            let name = &stream.name;
+            log::error!(stream:% = name; "{name} is not delivered over HTTP any longer, for a bug");
+            stream.ring.end();
+            self.directory.remove(stream);
         }
     }
 
@@ -176,20 +193,18 @@ impl Shard {
     fn settle(&mut self, now: Instant) {
         let most = memory(&self.server.config());
         let is_tight = self.budget.held() > most;
-        // Not back and forth.
-        let is_easy = self.budget.held() < most / 4 * 3;
-        for feeding in self.streams.values_mut() {
-            feeding.settle(now);
-            if is_tight || is_easy {
-                feeding.keep_least(is_tight);
-            }
+        let streams: Vec<StreamId> = self.streams.keys().copied().collect();
+        for stream in streams {
+            self.guarded(stream, |feeding| {
+                feeding.settle(now);
+                if is_tight {
+                    feeding.keep_least();
+                }
+            });
         }
-        for (until, feeding) in &mut self.ended {
-            feeding.settle(now);
-            // The oldest go first where there is too little room.
-            if is_tight {
-                *until = now;
-            }
+        // Those that are over go first where there is too little room.
+        for (until, _) in self.ended.iter_mut().filter(|_| is_tight) {
+            *until = now;
         }
         let directory = &self.directory;
         self.ended.retain(|(until, feeding)| {

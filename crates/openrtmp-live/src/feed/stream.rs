@@ -27,6 +27,8 @@ pub(super) struct Feeding {
     patience: Patience,
     has_ended: bool,
     keeps_least: bool,
+    /// Bytes of the window.
+    listed: u64,
 }
 
 impl Feeding {
@@ -44,6 +46,7 @@ impl Feeding {
             patience: Patience::new(Instant::now()),
             has_ended: false,
             keeps_least: false,
+            listed: 0,
         }
     }
 
@@ -153,7 +156,7 @@ impl Feeding {
             self.patience.stalled(now, self.segment());
         }
         if self.events.is_empty() {
-            return;
+            return self.count();
         }
         let mut has_closed = false;
         for event in self.events.drain(..) {
@@ -174,22 +177,24 @@ impl Feeding {
         self.stream
             .show(self.photographer.take(&self.window, &self.stream.names));
         if has_closed {
-            let frames = self.packager.held_bytes() as u64;
-            let ring = self.stream.ring.held_bytes();
-            self.charge.set(self.window.held_bytes() + frames + ring);
+            self.listed = self.window.held_bytes();
         }
+        self.count();
     }
 
-    /// Keeps as little as may be, or as much as asked for again; from the next segment on.
-    pub(super) fn keep_least(&mut self, least: bool) {
-        if std::mem::replace(&mut self.keeps_least, least) != least {
-            let window = match least {
-                true => Duration::ZERO,
-                false => self.settings.window,
-            };
-            self.window.keep(window);
-            let (name, window) = (&self.stream.name, window.as_secs());
-            log::warn!(stream:% = name, window; "{name}: viewers can go back another time from now on, as http.memory has room");
+    /// Counts what it keeps.
+    fn count(&mut self) {
+        let frames = self.packager.held_bytes() as u64;
+        let ring = self.stream.ring.held_bytes();
+        self.charge.set(self.listed + frames + ring);
+    }
+
+    /// Keeps as little as may be, from the next segment on, as long as it lasts.
+    pub(super) fn keep_least(&mut self) {
+        if !std::mem::replace(&mut self.keeps_least, true) {
+            self.window.keep(Duration::ZERO);
+            let name = &self.stream.name;
+            log::warn!(stream:% = name; "viewers of {name} can go back less from now on: http.memory is full");
         }
     }
 }

@@ -138,12 +138,23 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                     acceptor.connection(socket, peer, config).await;
                 });
             }
+            // Who gave up while it waited.
+            Err(error) if is_of_one(&error) => {}
             Err(error) => {
                 log::warn!(error:%; "a viewer could not be accepted");
                 tokio::time::sleep(RETRY).await;
             }
         }
     }
+}
+
+/// Errors of one connection: the next may be fine.
+fn is_of_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 impl Acceptor {
@@ -231,8 +242,8 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(http.request_timeout)
+        // A head that does not come to its end is no request: see `Peer::due`.
+        .header_read_timeout(None)
         .max_headers(http.headers)
         .max_buf_size(http.header_bytes.max(LEAST_HEAD));
     builder

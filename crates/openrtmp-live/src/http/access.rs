@@ -88,8 +88,9 @@ impl Access {
         if let Some((_, keys)) = keys.as_mut().filter(is_fresh) {
             return keys.contains(&key);
         }
-        let found = server.play_key_tags(self.secrets.naming());
-        let (_, found) = keys.insert((now, found.into_iter().collect()));
+        // As tokens of each of the secrets name them.
+        let found = self.secrets.all().flat_map(|it| server.play_key_tags(it));
+        let (_, found) = keys.insert((now, found.collect()));
         found.contains(&key)
     }
 }

@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderName, HeaderValue,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HOST, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, VARY,
 };
 use openrtmp_core::CorsConfig;
 
@@ -31,10 +31,16 @@ pub(super) fn allow(config: &CorsConfig, request: &HeaderMap, answer: &mut Heade
     answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
-/// Whether a WebSocket may be opened by who asks for it: by no page, or by one of a site that
-/// may read answers (RFC 6455, 10.2).
+/// Whether a WebSocket may be opened by who asks for it: by no page, by one of the same host,
+/// or by one of a site that may read answers (RFC 6455, 10.2).
 pub(super) fn may_open(config: &CorsConfig, request: &HeaderMap) -> bool {
+    let host = request.get(HOST).map(HeaderValue::as_bytes);
     let may = |origin: &HeaderValue| {
+        let schemes = [&b"http://"[..], b"https://"];
+        let mut of_host = schemes.iter().map(|it| origin.as_bytes().strip_prefix(*it));
+        if host.is_some() && of_host.any(|it| it == host) {
+            return true;
+        }
         let named = config.origins.iter();
         let mut named = named.filter(|it| *it == "*" || it.as_bytes() == origin.as_bytes());
         named.next().is_some()
@@ -87,12 +93,15 @@ mod tests {
             config.origins = origins.iter().map(|&origin| origin.to_owned()).collect();
             let mut request = HeaderMap::new();
             request.extend(origin.map(|it| (ORIGIN, HeaderValue::from_static(it))));
+            request.insert(HOST, HeaderValue::from_static("own.example:8080"));
             may_open(&config, &request)
         };
         assert!(may(&["*"], Some("https://a.example")));
         assert!(may(&["https://a.example"], Some("https://a.example")));
         assert!(!may(&["https://a.example"], Some("https://b.example")));
         assert!(!may(&[], Some("null")));
+        assert!(may(&[], Some("http://own.example:8080")), "its own");
+        assert!(!may(&[], Some("http://own.example")));
         assert!(may(&[], None), "no page");
     }
 }

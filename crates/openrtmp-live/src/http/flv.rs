@@ -38,7 +38,9 @@ pub(super) async fn answer(
     token: Option<&str>,
     request: Request,
 ) -> Result<(Response<Body>, Kind), Response<Body>> {
-    let is_socket = asked.headers.contains_key(UPGRADE);
+    // To what else somebody would change is passed over (RFC 9110, 7.8).
+    let upgrade = asked.headers.get(UPGRADE).map(HeaderValue::as_bytes);
+    let is_socket = upgrade.is_some_and(|to| to.eq_ignore_ascii_case(b"websocket"));
     if is_socket && !cors::may_open(&app.server.config().http.cors, &asked.headers) {
         // What protects answers from other sites' pages does not look at WebSockets.
         let refusal = "pages of that site may not (http.cors.origins)";

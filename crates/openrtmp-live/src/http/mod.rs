@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::{Router, http::Response};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use openrtmp_core::Server;
 use tokio::sync::watch;
@@ -155,7 +155,7 @@ async fn answer_to(
         NoRoute::Unknown => status(StatusCode::NOT_FOUND, "there is no such thing"),
     })?;
     // Others guess behind the same address; who has a token does not.
-    let has_token = match &route {
+    let has_token = || match &route {
         Route::Stream {
             token: Some(token),
             path,
@@ -163,7 +163,7 @@ async fn answer_to(
         } => app.access.opens(&app.server, token, path, Duration::ZERO),
         _ => false,
     };
-    if !has_token && app.server.is_blocked(address.ip()) {
+    if app.server.is_blocked(address.ip()) && !has_token() {
         return Err(status(
             StatusCode::FORBIDDEN,
             "your address is blocked for a while",
@@ -189,8 +189,14 @@ async fn answer_to(
         Route::Streams => return whole(streams(app)?),
         Route::Stream { token, path, what } => (token, path, what),
     };
+    let mut headers = headers.clone();
+    // HTTP/2 has the host with the path (RFC 9113, 8.3.1).
+    let authority = request.uri().authority().map(|it| it.as_str());
+    if let Some(Ok(host)) = authority.map(HeaderValue::from_str) {
+        headers.insert(HOST, host);
+    }
     let asked = Asked {
-        headers: headers.clone(),
+        headers,
         query: request.uri().query().unwrap_or("").to_owned(),
         peer: peer.clone(),
         address,

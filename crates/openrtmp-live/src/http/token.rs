@@ -59,6 +59,11 @@ impl Secrets {
         self.0.first().map_or(&[], |secret| secret)
     }
 
+    /// Each of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+
     /// The token.
     pub(super) fn sign(&self, pass: &Pass) -> String {
         let payload = pass.write();

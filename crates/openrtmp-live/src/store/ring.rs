@@ -19,6 +19,8 @@ const MOST_BYTES: usize = 8 << 20;
 const MOST_KEPT: usize = 64 << 20;
 /// Kinds of headers that are kept: of so many tracks.
 const MOST_HEADERS: usize = 8;
+/// What a tag takes beside its bytes, with what an allocator adds.
+const TAG_ROOM: usize = size_of::<Tag>() + 64;
 /// Header of a tag, and what stands behind it (FLV 10.1, E.4.1).
 const TAG_HEADER: usize = 11;
 
@@ -40,6 +42,8 @@ struct Tag {
     bytes: Bytes,
     /// Milliseconds.
     time: i64,
+    /// Bytes of all before it.
+    behind: u64,
 }
 
 /// The newest tags of a stream.
@@ -65,6 +69,8 @@ struct State {
     /// The number of the first of them.
     first: u64,
     bytes: usize,
+    /// Bytes of all that came.
+    all: u64,
     /// The newest where playing can begin.
     key: Option<u64>,
     /// By kind; and how often they became others.
@@ -112,8 +118,14 @@ impl Ring {
         if is_key {
             state.key = Some(state.next());
         }
-        state.bytes += bytes.len();
-        state.tags.push_back(Tag { bytes, time });
+        let (length, behind) = (bytes.len(), state.all);
+        state.bytes += length + TAG_ROOM;
+        state.all += length as u64;
+        state.tags.push_back(Tag {
+            bytes,
+            time,
+            behind,
+        });
         state.trim();
         let next = state.next();
         drop(state);
@@ -223,8 +235,8 @@ impl State {
             return false;
         };
         let is_far = || {
-            let waiting = self.tags.iter().skip(place).map(|tag| tag.bytes.len());
-            newest.time - tag.time > MOST_BEHIND || waiting.sum::<usize>() > MOST_BYTES
+            let waiting = self.all - tag.behind;
+            newest.time - tag.time > MOST_BEHIND || waiting > MOST_BYTES as u64
         };
         self.key.is_some_and(|key| key > next) && is_far()
     }
@@ -241,7 +253,7 @@ impl State {
             if is_needed {
                 self.key = None;
             }
-            self.bytes -= oldest.bytes.len();
+            self.bytes -= oldest.bytes.len() + TAG_ROOM;
             self.tags.pop_front();
             self.first += 1;
         }
