@@ -733,8 +733,9 @@ impl Edges {
             }
         }
         let longest = self.still.values().max().copied().unwrap_or(0);
-        // Then others may be late, and a part is to be filled.
-        let most = most.as_micros() as i64 + 2_500_000;
+        // What is late behind a gap is left out for as long first; then others may be late,
+        // and a part is to be filled.
+        let most = 2 * most.as_micros() as i64 + 1_500_000;
         assert!(!self.is_listed || longest <= most, "{:?}", self.still);
     }
 }
