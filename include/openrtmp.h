@@ -108,7 +108,8 @@
 //      OPENRTMP_ERROR_MEMORY, OPENRTMP_ERROR_TIMEOUT. TLS: "tls" and rtmps:// in "listen",
 //      openrtmp_tls_set_certificate(), openrtmp_tls_reload(), openrtmp_tls_pin(),
 //      openrtmp_tls_set_challenge(), openrtmp_server_metrics_text(),
-//      OPENRTMP_EVENT_CERTIFICATE_EXPIRES; openrtmp_access_request.tls and what follows it.
+//      OPENRTMP_EVENT_CERTIFICATE_EXPIRES; openrtmp_access_request.tls and what follows it;
+//      openrtmp_request_accept_as(), _pass() and _fail().
 //      Since 1 also: openrtmp_server_end_stream_id(), openrtmp_server_stream_name(),
 //      openrtmp_server_set_write_coalesce(), openrtmp_server_set_background(),
 //      openrtmp_server_reconfigure(), openrtmp_server_config(),
@@ -154,6 +155,21 @@
 //   tls.client.certificate []: PEM of the certificate to show to servers
 //   tls.client.key []: PEM of its private key
 //   tls.client.insecure [false]: believe any server; for development alone
+//   http.listen [auto]: where the openrtmp command delivers streams to viewers: http://ADDRESS:PORT, https://ADDRESS:PORT, with commas between them; auto: port 8080 of the addresses of listen, if it is free; none: nowhere
+//   http.preset [balanced]: how far behind viewers are to be: lan (parts of 0.2 s), balanced (0.334 s) or public (1 s)
+//   http.window [30000]: ms of a stream that viewers can go back, 10000 to 21600000
+//   http.base_url []: where they fetch media, in front of its path, for example https://cdn.example.org; none: where the master playlist was
+//   http.cors.origins [*]: pages of other sites that may use it, such as https://www.example.org; *: all
+//   http.list [false]: tell whoever asks which streams there are, at /api/streams
+//   http.memory [0]: of streams that are kept for viewers, all together; 0: half of limits.memory
+//   http.viewers.connections [10000]: of viewers at once, 1 to 1000000
+//   http.viewers.connections_per_address [0]: of one address, 1 to 1000000; 0: as many as there may be
+//   http.viewers.requests [256]: of one HTTP/2 connection at once, 8 to 1024
+//   http.viewers.waiting [64]: requests of one connection that wait for what comes, 4 to 1024
+//   http.viewers.waiting_per_stream [40000]: the same of one stream, 16 to 10000000
+//   http.viewers.least_rate [16384]: per second that a viewer takes of an answer, 0 to 1073741824
+//   http.tokens.keys [[]]: secrets that tokens of viewers are signed with, 16 bytes or more, the first signs; none: one that is made at the start
+//   http.tokens.life [21600000]: ms that a token of a viewer is good, 60000 to 2592000000
 //   http.connections [256]: of the openrtmp command's HTTP server, 1 to 65536, then the silent are closed
 //   http.requests [1000]: of one connection, then it is closed, 1 or more
 //   http.header_bytes [8192]: of a request's head, 1024 to 65536
@@ -166,7 +182,7 @@
 //   metrics.streams [1000]: streams with series of their own in openrtmp_server_metrics_text(), to 100000
 //   log.level [info]: what the openrtmp command logs: off, error, warn, info, debug or trace
 //   log.format [text]: of its lines: text, or a JSON object each
-//   log.output [stderr]: where they go: stderr, file and syslog, as many as there are to be; none: nowhere
+//   log.output [stderr]: where they go: stderr, file, syslog (Unix) and eventlog (Windows; a service's default), as many as there are to be; none: nowhere
 //   log.file.path []: the file, in a folder that is there
 //   log.file.max_bytes [104857600]: bytes, 4096 or more, then a new file; 0: never
 //   log.file.max_age [0]: ms, 1000 or more, then a new file; 0: never
@@ -655,8 +671,8 @@ static inline openrtmp_str openrtmp_str_from(const char *OPENRTMP_NULLABLE text)
 // that the other server refused with, and the pause.
 #define OPENRTMP_EVENT_RELAY_FAILED 43
 
-// A stream is relayed no longer: it is over, or nobody plays it any more. stream, number:
-// the relay.
+// A stream is relayed no longer: it is over, nobody plays it any more, or the rule is gone.
+// stream, number: the relay.
 #define OPENRTMP_EVENT_RELAY_ENDED 44
 
 // A certificate of the server comes to its end: told 30, 7 and 1 days before, as far as it
@@ -948,7 +964,7 @@ typedef struct openrtmp_access_request {
     uint32_t struct_size;
     // OPENRTMP_ACCESS_*.
     uint32_t action;
-    // For openrtmp_request_accept() and openrtmp_request_reject().
+    // For openrtmp_request_accept() and the other answers.
     uint64_t request_id;
     // Which connection asks.
     uint64_t connection_id;
@@ -976,6 +992,12 @@ typedef struct openrtmp_access_request {
     openrtmp_str certificate_pin;
     // The user that the peer showed to be ("access.users"); empty if nobody asked.
     openrtmp_str user;
+    // What the peer gave as the app's URL when it connected (tcUrl), query included: it may
+    // hold keys. Empty if it gave none, or one that is too long.
+    openrtmp_str tc_url;
+    // The software that the peer says it is (flashVer), fit to be shown; empty if it says
+    // nothing.
+    openrtmp_str client;
 } openrtmp_access_request;
 
 // What the host of a server on a phone is to do. Which members mean something stands at
@@ -1895,7 +1917,8 @@ int32_t openrtmp_server_power_stats(const struct openrtmp_server *server,
 
 // Goes out of service and stops, without cutting anybody off before grace_ms are over.
 // Nobody new is taken: who connects, or asks to publish or play, is refused and told that
-// the server is being drained. Peers that announced that they know it are asked to
+// the server is being drained, and, where "to" names a server, to go there (ex.redirect of
+// NetConnection.Connect.Rejected). Peers that announced that they know it are asked to
 // connect again (Enhanced RTMP v2), where "to" says: the URL of an app,
 // "rtmp://host/app", in which "{app}" stands for the app that a peer is in, or of a server
 // alone, which leads to the same app; empty: at the address that they know. All others go
@@ -1936,6 +1959,27 @@ void openrtmp_events_close(struct openrtmp_events *OPENRTMP_NULLABLE events);
 // Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, its time is over, or the
 // peer has left.
 int32_t openrtmp_request_accept(struct openrtmp_server *server, uint64_t request_id);
+
+// Grants a request under another name: the stream is published, or played, as this path
+// ("app/name"), and the one that was asked for is shown no more; it may have been a key. A
+// path that names nothing is OPENRTMP_ERROR_INVALID_ARGUMENT, and the request still waits.
+// Of OPENRTMP_ACCESS_CONNECT it changes nothing. Fails else as openrtmp_request_accept().
+int32_t openrtmp_request_accept_as(struct openrtmp_server *server,
+                                   uint64_t request_id,
+                                   openrtmp_str path);
+
+// Leaves a request to the rules of the settings, which have nothing against it: it is granted,
+// and says nothing of who asks ("access.failed_attempts"), where openrtmp_request_accept()
+// makes earlier failures of that address forgotten. Fails as openrtmp_request_accept().
+int32_t openrtmp_request_pass(struct openrtmp_server *server,
+                              uint64_t request_id);
+
+// Refuses a request because it cannot be decided at the moment, which is not held against who
+// asks ("access.failed_attempts"); the peer sees the reason. Fails as
+// openrtmp_request_accept().
+int32_t openrtmp_request_fail(struct openrtmp_server *server,
+                              uint64_t request_id,
+                              openrtmp_str reason);
 
 // Says that the last segment of the name in a request is a key: it is not shown in
 // logs, events, numbers and file names, as long as the server knows of the stream. To be

@@ -421,6 +421,18 @@ public:
     Result accept(std::uint64_t request_id) {
         return Result(openrtmp_request_accept(get(), request_id));
     }
+    /// The same under another name, "app/name".
+    Result accept_as(std::uint64_t request_id, std::string_view path) {
+        return Result(openrtmp_request_accept_as(get(), request_id, str(path)));
+    }
+    /// Leaves it to the rules of the settings.
+    Result pass(std::uint64_t request_id) {
+        return Result(openrtmp_request_pass(get(), request_id));
+    }
+    /// Refuses it because it cannot be decided at the moment.
+    Result fail(std::uint64_t request_id, std::string_view reason) {
+        return Result(openrtmp_request_fail(get(), request_id, str(reason)));
+    }
     Result reject(std::uint64_t request_id, std::string_view reason) {
         return Result(openrtmp_request_reject(get(), request_id, str(reason)));
     }

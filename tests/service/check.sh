@@ -82,6 +82,36 @@ echo 'metrics: {listen: ["127.0.0.1:9090"]}' > /etc/openrtmp/openrtmp.yaml
 check "it is reloaded" systemctl reload openrtmp.service
 check "what it was reloaded for is in force" until_so http 9090
 
+# The journal.
+# priorities FORMAT: the journal has each line with the priority of its level, and without what
+# told it: as text, or as a JSON object
+priorities() {
+    journalctl --sync
+    lines() { journalctl -u openrtmp.service _COMM=openrtmp -o cat --no-pager "$@"; }
+    lines | grep -q '^<' && return 1
+    for pair in ERROR:3 WARN:4 INFO:6; do
+        case $1 in
+            text) line="^${pair%:*} " ;;
+            json) line="^{.*\"level\":\"${pair%:*}\"" ;;
+        esac
+        with=$(lines PRIORITY="${pair#*:}" | grep -ci "$line")
+        [ "$with" -gt 0 ] && [ "$with" = "$(lines | grep -ci "$line")" ] || return 1
+    done
+}
+# One that is refused is a warning, settings that are not right are an error.
+for format in text json; do
+    settings="metrics: {listen: ['127.0.0.1:9090']}, log: {format: $format}"
+    echo "{$settings, access: {play_keys: [a-key]}}" > /etc/openrtmp/openrtmp.yaml
+    systemctl reload openrtmp.service
+    refused() { timeout 5 openrtmp play "rtmp://127.0.0.1/live/$format" 2>&1 | says refused; }
+    check "who has no key is refused" until_so refused
+    echo "{$settings, workers: -1}" > /etc/openrtmp/openrtmp.yaml
+    systemctl reload openrtmp.service
+    check "lines of the journal have their priorities ($format)" until_so priorities "$format"
+done
+echo "metrics: {listen: ['127.0.0.1:9090']}" > /etc/openrtmp/openrtmp.yaml
+systemctl reload openrtmp.service
+
 # The watchdog.
 mkdir -p /run/systemd/system/openrtmp.service.d
 printf '[Service]\nWatchdogSec=2\n' > /run/systemd/system/openrtmp.service.d/watchdog.conf

@@ -2,29 +2,38 @@
 //!
 //! - [`Server`]: the server under test, on a port of its own, in this process;
 //!   [`ServerProcess`]: as a program, which can be killed.
+//! - [`Delivered`]: the same, with its streams delivered over HTTP.
 //! - [`Publisher`], [`Player`]: programs we did not write, sending to it and
 //!   receiving from it.
 //! - [`Process`]: a program that is killed when its guard goes, with a deadline.
 //! - [`Media`]: short files to publish.
 //! - [`FrameHashes`]: what ffmpeg says a file holds, packet by packet; comparing
 //!   two of them shows what was lost or altered on the way.
+//! - [`Web`]: a client of HTTP by hand.
 //! - [`peer`]: a server by hand, for what no program does.
+//! - [`packaged`]: a folder of segments, playlists and a manifest made of such a file, and
+//!   [`played`]: what players make of it.
 //! - [`flv`]: the tags of an FLV file, for what ffmpeg does not show.
 //!
 //! Nothing here sleeps: tests wait for what a program or the server reports.
 
 pub mod acme;
+mod delivered;
 pub mod flv;
 mod framehash;
 mod media;
+pub mod packaged;
 pub mod peer;
+pub mod played;
 mod ports;
 mod process;
 mod programs;
 mod server;
 pub mod tls;
 mod tools;
+mod web;
 
+pub use delivered::Delivered;
 pub use framehash::{Ending, FrameHashes, Packet};
 pub use media::Media;
 pub use ports::free_ports;
@@ -35,3 +44,4 @@ pub use programs::{
 };
 pub use server::{Server, ServerProcess, openrtmp};
 pub use tools::Tool;
+pub use web::{Answer, Web};

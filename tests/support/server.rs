@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
-    _running: openrtmp_core::Server,
+    running: Arc<openrtmp_core::Server>,
     address: SocketAddr,
     scheme: &'static str,
     events: Arc<Events>,
@@ -54,7 +54,7 @@ impl Server {
             _ => "rtmps",
         };
         Server {
-            _running: running,
+            running: Arc::new(running),
             address: listener.address,
             scheme,
             events,
@@ -64,6 +64,11 @@ impl Server {
     /// URL of a stream, for example of the path `live/main`.
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}/{path}", self.scheme, self.address)
+    }
+
+    /// The server itself.
+    pub fn core(&self) -> &Arc<openrtmp_core::Server> {
+        &self.running
     }
 
     /// Where it listens.
@@ -135,6 +140,12 @@ impl Server {
                 .iter()
                 .any(|event| matches!(event, Event::RecordingFinished { .. }))
         });
+    }
+
+    /// Waits until something was told.
+    pub fn wait_until_told(&self, what: &str, is_it: impl Fn(&Event) -> bool) {
+        self.events
+            .wait_for(what, |events| events.iter().any(&is_it));
     }
 
     /// How many publishers a stream has had.

@@ -17,6 +17,8 @@ pub enum Tool {
     Rtmpdump,
     /// GStreamer's pipeline runner.
     GstLaunch,
+    /// curl, which speaks HTTP/2.
+    Curl,
     /// The command of OpenSSL.
     Openssl,
     /// testssl.sh.
@@ -51,6 +53,7 @@ impl Tool {
             Tool::FfmpegCurrent => Command::new(ffmpeg_current()),
             Tool::Rtmpdump => Command::new("rtmpdump"),
             Tool::GstLaunch => Command::new("gst-launch-1.0"),
+            Tool::Curl => Command::new("curl"),
             Tool::Openssl => Command::new("openssl"),
             Tool::Testssl => Command::new("testssl"),
             Tool::Sslscan => Command::new("sslscan"),

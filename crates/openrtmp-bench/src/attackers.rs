@@ -16,6 +16,8 @@ pub(crate) struct Attackers {
     /// Attackers that came so far.
     came: u32,
     present: Vec<Attacker>,
+    /// Those who were sent away, and come again.
+    away: Vec<Kind>,
 }
 
 struct Attacker {
@@ -42,6 +44,7 @@ impl Attackers {
             victim: victim.to_owned(),
             came: 0,
             present: Vec::new(),
+            away: Vec::new(),
         }
     }
 
@@ -74,7 +77,7 @@ impl Attackers {
     /// Everybody says what the network takes, and a bounded part of it. Whoever was
     /// sent away comes again, or tries to.
     pub(crate) fn press(&mut self) {
-        let mut gone = Vec::new();
+        let mut away = std::mem::take(&mut self.away);
         self.present.retain_mut(|attacker| {
             for player in &mut attacker.players {
                 // What its players are told is not its concern.
@@ -83,14 +86,14 @@ impl Attackers {
             let stays = attacker.line.press().is_ok()
                 && !(attacker.leaves && attacker.line.said >= attacker.line.first.len());
             if !stays {
-                gone.push(attacker.kind);
+                away.push(attacker.kind);
             }
             stays
         });
-        for kind in gone {
+        for kind in away {
             // A server that takes nobody at the moment is asked again at the next turn.
             if self.come(kind).is_err() {
-                self.came += 1;
+                self.away.push(kind);
             }
         }
     }
@@ -98,6 +101,7 @@ impl Attackers {
     /// All go.
     pub(crate) fn leave(&mut self) {
         self.present.clear();
+        self.away.clear();
     }
 }
 

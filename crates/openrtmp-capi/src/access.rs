@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use openrtmp_core::protocol::StreamName;
 use openrtmp_core::{AccessAction, AccessRequest, Protocol};
 
 use crate::boundary;
@@ -28,7 +29,7 @@ pub struct OpenrtmpAccessRequest {
     pub struct_size: u32,
     /// OPENRTMP_ACCESS_*.
     pub action: u32,
-    /// For openrtmp_request_accept() and openrtmp_request_reject().
+    /// For openrtmp_request_accept() and the other answers.
     pub request_id: u64,
     /// Which connection asks.
     pub connection_id: u64,
@@ -56,6 +57,12 @@ pub struct OpenrtmpAccessRequest {
     pub certificate_pin: OpenrtmpStr,
     /// The user that the peer showed to be ("access.users"); empty if nobody asked.
     pub user: OpenrtmpStr,
+    /// What the peer gave as the app's URL when it connected (tcUrl), query included: it may
+    /// hold keys. Empty if it gave none, or one that is too long.
+    pub tc_url: OpenrtmpStr,
+    /// The software that the peer says it is (flashVer), fit to be shown; empty if it says
+    /// nothing.
+    pub client: OpenrtmpStr,
 }
 
 /// Grants a request. OPENRTMP_ERROR_NOT_FOUND if it was answered, its time is over, or the
@@ -70,6 +77,61 @@ pub unsafe extern "C" fn openrtmp_request_accept(
         let server = unsafe { borrow(server)? };
         let request = server.pending()?.take(request_id)?;
         in_time(request.accept(), request_id)
+    })
+}
+
+/// Grants a request under another name: the stream is published, or played, as this path
+/// ("app/name"), and the one that was asked for is shown no more; it may have been a key. A
+/// path that names nothing is OPENRTMP_ERROR_INVALID_ARGUMENT, and the request still waits.
+/// Of OPENRTMP_ACCESS_CONNECT it changes nothing. Fails else as openrtmp_request_accept().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_request_accept_as(
+    server: *mut OpenrtmpServer,
+    request_id: u64,
+    path: OpenrtmpStr,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, path) = unsafe { (borrow(server)?, text(path)?) };
+        let pending = server.pending()?;
+        if StreamName::join("", path).reveal().is_empty() {
+            return Err(Failure::argument("the path names no stream"));
+        }
+        let request = pending.take(request_id)?;
+        in_time(request.accept_as(path), request_id)
+    })
+}
+
+/// Leaves a request to the rules of the settings, which have nothing against it: it is granted,
+/// and says nothing of who asks ("access.failed_attempts"), where openrtmp_request_accept()
+/// makes earlier failures of that address forgotten. Fails as openrtmp_request_accept().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_request_pass(
+    server: *mut OpenrtmpServer,
+    request_id: u64,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let server = unsafe { borrow(server)? };
+        let request = server.pending()?.take(request_id)?;
+        in_time(request.pass(), request_id)
+    })
+}
+
+/// Refuses a request because it cannot be decided at the moment, which is not held against who
+/// asks ("access.failed_attempts"); the peer sees the reason. Fails as
+/// openrtmp_request_accept().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_request_fail(
+    server: *mut OpenrtmpServer,
+    request_id: u64,
+    reason: OpenrtmpStr,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, reason) = unsafe { (borrow(server)?, text(reason)?) };
+        let request = server.pending()?.take(request_id)?;
+        in_time(request.fail(reason), request_id)
     })
 }
 
@@ -140,6 +202,7 @@ impl Pending {
         let names = certificate.map(|c| c.names.join("\n")).unwrap_or_default();
         let pin = certificate.map(|c| c.pin.as_str());
         let user = request.user.clone();
+        let (tc_url, client) = (request.tc_url.clone(), request.client.clone());
         let (request_id, expired) = self.keep(request);
         drop(expired);
         show(&OpenrtmpAccessRequest {
@@ -158,6 +221,8 @@ impl Pending {
             certificate_names: OpenrtmpStr::new(&names),
             certificate_pin: OpenrtmpStr::new(pin.unwrap_or_default()),
             user: OpenrtmpStr::new(user.as_deref().unwrap_or_default()),
+            tc_url: OpenrtmpStr::new(tc_url.reveal()),
+            client: OpenrtmpStr::new(&client),
         });
     }
 

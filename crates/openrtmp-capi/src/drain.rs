@@ -9,7 +9,8 @@ use crate::server::{OpenrtmpServer, OpenrtmpSummary, fill_summary, grace};
 
 /// Goes out of service and stops, without cutting anybody off before grace_ms are over.
 /// Nobody new is taken: who connects, or asks to publish or play, is refused and told that
-/// the server is being drained. Peers that announced that they know it are asked to
+/// the server is being drained, and, where "to" names a server, to go there (ex.redirect of
+/// NetConnection.Connect.Rejected). Peers that announced that they know it are asked to
 /// connect again (Enhanced RTMP v2), where "to" says: the URL of an app,
 /// "rtmp://host/app", in which "{app}" stands for the app that a peer is in, or of a server
 /// alone, which leads to the same app; empty: at the address that they know. All others go

@@ -81,8 +81,8 @@ pub const OPENRTMP_EVENT_RELAY_STARTED: u32 = 42;
 /// text: what happened, flag: 1 if it is tried again. The JSON has the URL, the status code
 /// that the other server refused with, and the pause.
 pub const OPENRTMP_EVENT_RELAY_FAILED: u32 = 43;
-/// A stream is relayed no longer: it is over, or nobody plays it any more. stream, number:
-/// the relay.
+/// A stream is relayed no longer: it is over, nobody plays it any more, or the rule is gone.
+/// stream, number: the relay.
 pub const OPENRTMP_EVENT_RELAY_ENDED: u32 = 44;
 /// A certificate of the server comes to its end: told 30, 7 and 1 days before, as far as it
 /// lives more than four times as long, else when a sixth of its life is left; and when it has

@@ -87,7 +87,7 @@ impl Parameter {
             "remaining_ms" | "away_ms" | "within_ms" | "low_power" | "device_idle" | "thermal"
             | "level" | "active" | "flags" => named("0"),
             "permission" | "state" if !self.is_pointer() => named("1"),
-            "path" => named("S(\"workers\")"),
+            "path" if function.starts_with("openrtmp_config") => named("S(\"workers\")"),
             "to" => named("S(\"rtmp://host\")"),
             "visit" => {
                 let info = text.find("struct openrtmp_").map(|at| &text[at + 16..]);
@@ -218,9 +218,9 @@ fn every_wrong_argument_of_every_function_is_refused() {
         }
     }
     assert!(nulls > 70, "{nulls}");
-    let of_ids = "disconnect, accept, reject, set_write_coalesce, mark_secret, \
-                  stream_name, end_stream_id, relay_remove";
-    assert_eq!(ids, 8, "{of_ids}");
+    let of_ids = "disconnect, accept, accept_as, pass, fail, reject, set_write_coalesce, \
+                  mark_secret, stream_name, end_stream_id, relay_remove";
+    assert_eq!(ids, 11, "{of_ids}");
 
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("cases.inc"), cases).unwrap();

@@ -193,6 +193,10 @@ fn every_setting_is_written_and_read_back_and_no_other_changes() {
                 let addresses = ["127.0.0.1:1936", "[::1]:0"];
                 (addresses.join(", "), addresses.to_vec().into())
             }
+            Value::Array(_) if path == "http.listen" => {
+                let addresses = ["http://127.0.0.1:8081", "http://[::1]:0"];
+                (addresses.join(", "), addresses.to_vec().into())
+            }
             Value::Array(_) if path == "tls.certificates" => {
                 let list = r#"[{"certificate":"other.pem","key":"other.key"}]"#;
                 (list.to_owned(), serde_json::from_str(list).unwrap())
@@ -237,8 +241,18 @@ fn every_setting_is_written_and_read_back_and_no_other_changes() {
                 let pin = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
                 (pin.to_owned(), vec![pin].into())
             }
+            Value::Array(_) if path == "http.cors.origins" => {
+                let origin = "https://page.example";
+                (origin.to_owned(), vec![origin].into())
+            }
+            Value::Array(_) if path == "http.tokens.keys" => {
+                let key = "sixteen-and-more-bytes";
+                (key.to_owned(), vec![key].into())
+            }
             Value::Array(_) => ("one,two".to_owned(), vec!["one", "two"].into()),
-            _ if path == "access.callback.url" => ("http://h/".into(), "http://h/".into()),
+            _ if path == "access.callback.url" || path == "http.base_url" => {
+                ("http://h/".into(), "http://h/".into())
+            }
             _ if path == "tls.acme.directory" => ("https://h/".into(), "https://h/".into()),
             _ if path == "tls.acme.email" => ("a@b.example".into(), "a@b.example".into()),
             _ if choices(path).is_some() => {

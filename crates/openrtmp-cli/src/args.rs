@@ -84,9 +84,8 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failu
     match &arguments.command {
         #[cfg(windows)]
         Command::ServiceMain(service) => {
-            let level = level.unwrap_or(default);
-            let begun = service::event_log::EventLog::begin(&service.service_name, level);
-            begun.map_err(|e| Failure::Runtime(format!("the event log is not to be had: {e}")))?;
+            let begun = logs::begin_service(&service.service_name, level.unwrap_or(default));
+            begun.map_err(Failure::Runtime)?;
         }
         _ => logs::begin(level.unwrap_or(default)),
     }

@@ -65,6 +65,11 @@ impl Server {
         self.folder.path().join(name)
     }
 
+    fn address(&self) -> &str {
+        let url = self.url.strip_prefix("rtmp://").expect("RTMP");
+        url.split('/').next().expect("an address")
+    }
+
     fn ctl(&self, arguments: &[&str]) -> Output {
         let mut command = openrtmp(&["ctl", "--control"]);
         let output = command.arg(self.at("ctl.sock")).args(arguments).output();
@@ -348,7 +353,7 @@ fn a_socket_for_operators_that_cannot_be_had_leaves_the_old_one() {
 
 #[test]
 fn who_can_goes_where_a_drain_sends_it() {
-    let mut old = Server::start("workers: 1\n");
+    let mut old = Server::start("workers: 1\nrtmp: {handshake_timeout: 10m}\n");
     let mut new = Server::start("workers: 1\n");
     let mut publisher = old.publisher("cam");
     let file = old.at("cam.flv");
@@ -357,8 +362,16 @@ fn who_can_goes_where_a_drain_sends_it() {
     let mut player = Publisher(play.arg(&file).spawn().expect("the command starts"));
     old.wait_for("play live/cam");
     let there = new.url.strip_suffix("/live").expect("the app").to_owned();
+    // One that says nothing keeps the old server from ending.
+    let silent = std::net::TcpStream::connect(old.address()).expect("it listens");
     old.print(&["drain", "--to", &there, "--grace", "1h"]);
     new.wait_for("published");
+    let late = old.at("late.flv");
+    let mut play = openrtmp(&["record", "--duration", "1s", &url]);
+    let late_play = play.arg(&late).status().expect("the command starts");
+    assert!(late_play.success());
+    assert!(fs::metadata(&late).expect("it is there").len() > 1000);
+    drop(silent);
     assert!(old.process.wait().expect("it ends").success());
     assert!(player.0.wait().expect("it ends").success());
     assert!(fs::metadata(&file).expect("it is there").len() > 1000);

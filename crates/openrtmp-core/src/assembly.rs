@@ -64,7 +64,7 @@ impl<P: Platform> Assembly<P> {
         }
 
         #[cfg(feature = "tls")]
-        let tls = match config.listen.iter().any(|listen| listen.is_tls()) {
+        let tls = match config.speaks_tls() {
             true => {
                 let interfaces = platform.interfaces().unwrap_or_default();
                 let here = Surroundings {

@@ -16,6 +16,10 @@ use crate::sync::lock;
 /// eighth.
 const RESERVE: usize = 8;
 
+/// The part of the limit that is left to streams that hold less than their share, a
+/// sixteenth: those who give way take a moment, in which others go on filling.
+const LAST: usize = 16;
+
 /// Holders of less are not worth being asked to give way.
 const WORTH_ASKING: usize = 64 * 1024;
 
@@ -26,6 +30,8 @@ pub(crate) struct Budget {
     limit: AtomicUsize,
     /// Holders, large and small.
     present: AtomicUsize,
+    /// Streams, published or not.
+    streams: AtomicUsize,
     /// What those hold who were asked to give way and have not yet.
     leaving: AtomicUsize,
     serials: AtomicU64,
@@ -61,6 +67,7 @@ impl Budget {
             used: AtomicUsize::new(0),
             limit: AtomicUsize::new(limit),
             present: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
             leaving: AtomicUsize::new(0),
             serials: AtomicU64::new(0),
             large: Mutex::default(),
@@ -259,6 +266,69 @@ impl Drop for Charge {
     }
 }
 
+/// What all packets of one stream take, whoever holds them.
+#[derive(Debug)]
+pub(crate) struct StreamMemory {
+    budget: Arc<Budget>,
+    bytes: AtomicUsize,
+}
+
+impl StreamMemory {
+    pub(crate) fn new(budget: &Arc<Budget>) -> Arc<StreamMemory> {
+        budget.streams.fetch_add(1, Ordering::Relaxed);
+        Arc::new(StreamMemory {
+            budget: budget.clone(),
+            bytes: AtomicUsize::new(0),
+        })
+    }
+
+    /// The stream is to have no more: memory is used up, or nearly, and it has more than
+    /// its share, what is shared out divided among all streams.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        let (used, limit) = (self.budget.used(), self.budget.limit());
+        if used < limit - limit / LAST {
+            return false;
+        }
+        let streams = self.budget.streams.load(Ordering::Relaxed).max(1);
+        let share = self.budget.shared_out() / streams;
+        used >= limit || self.bytes.load(Ordering::Relaxed) > share
+    }
+}
+
+impl Drop for StreamMemory {
+    fn drop(&mut self) {
+        self.budget.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of one packet, counted for its stream and for all, given back on drop.
+#[derive(Debug)]
+pub(crate) struct PacketCharge {
+    pub(crate) stream: Arc<StreamMemory>,
+    bytes: usize,
+}
+
+impl PacketCharge {
+    pub(crate) fn new(stream: &Arc<StreamMemory>, bytes: usize) -> PacketCharge {
+        stream.budget.used.fetch_add(bytes, Ordering::Relaxed);
+        stream.bytes.fetch_add(bytes, Ordering::Relaxed);
+        PacketCharge {
+            stream: stream.clone(),
+            bytes,
+        }
+    }
+}
+
+impl Drop for PacketCharge {
+    fn drop(&mut self) {
+        self.stream
+            .budget
+            .used
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+        self.stream.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -275,6 +345,26 @@ mod tests {
         assert_eq!(budget.used(), 10);
         drop(a);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn the_last_of_the_memory_is_for_streams_within_their_share() {
+        let budget = Budget::new(1600);
+        let (large, small) = (StreamMemory::new(&budget), StreamMemory::new(&budget));
+        let of_large = PacketCharge::new(&large, 701);
+        let _of_small = PacketCharge::new(&small, 700);
+        let mut others = Charge::new(&budget, 98);
+        assert!(!large.is_exhausted() && !small.is_exhausted());
+        others.set(99);
+        assert!(
+            large.is_exhausted(),
+            "1400 of 1600 are shared out among two"
+        );
+        assert!(!small.is_exhausted());
+        others.set(199);
+        assert!(small.is_exhausted(), "nothing is left");
+        drop(of_large);
+        assert!(!large.is_exhausted() && !small.is_exhausted());
     }
 
     const MIB: usize = 1 << 20;

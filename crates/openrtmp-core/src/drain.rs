@@ -16,10 +16,10 @@ use crate::sync::lock;
 pub struct DrainOptions {
     /// How long peers may take to leave. Zero stops at once.
     pub grace: Duration,
-    /// Where those go that can be asked to: the URL of an app, `rtmp://host/app` or
+    /// Where those go that can be asked to, and those who come meanwhile: the URL of an app, `rtmp://host/app` or
     /// `rtmps://host/app`, in which `{app}` stands for the app that a peer is in; a URL
     /// without a path leads to the same app. `None`: they come back to the address that
-    /// they know.
+    /// they know, and who comes is told of no other.
     pub to: Option<String>,
 }
 
@@ -118,6 +118,8 @@ impl Target {
 pub(crate) struct Drain {
     /// Nobody new is taken.
     is_on: AtomicBool,
+    /// Where everybody is sent; said before it is on for anybody who asks for it.
+    to: Mutex<Option<Target>>,
     /// Connections that peers made.
     guests: AtomicUsize,
     /// Of who waits for them to leave: do not wait any longer.
@@ -128,6 +130,22 @@ pub(crate) struct Drain {
 impl Drain {
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.load(Ordering::SeqCst)
+    }
+
+    /// Begins. False if it has begun before.
+    fn begin(&self, to: Option<Target>) -> bool {
+        let mut told = lock(&self.to);
+        if self.is_on.swap(true, Ordering::SeqCst) {
+            return false;
+        }
+        *told = to;
+        true
+    }
+
+    /// The `tcUrl` for somebody who comes and wants into this app.
+    pub(crate) fn tc_url(&self, app: &str) -> Option<String> {
+        let to = lock(&self.to).clone();
+        to.and_then(|to| to.tc_url(app))
     }
 
     /// A peer has connected.
@@ -175,7 +193,8 @@ impl Server {
     /// over. From now on:
     ///
     /// - who connects, or asks to publish or play, is refused and told that the server is
-    ///   being drained; connections that do nothing are closed; it goes on listening, and
+    ///   being drained, and who connects, where to go (`ex.redirect`), if
+    ///   [`DrainOptions::to`] is set; connections that do nothing are closed; it goes on listening, and
     ///   [`Health::ready`](crate::Health::ready) is false;
     /// - peers that announced that they know it (`capsEx` of Enhanced RTMP v2) are asked
     ///   to connect again, at [`DrainOptions::to`] if that is set: a player or an encoder
@@ -206,7 +225,7 @@ impl Server {
         if shared.stopping.load(Ordering::Acquire) {
             return Err(DrainError::Stopping);
         }
-        if shared.drain.is_on.swap(true, Ordering::SeqCst) {
+        if !shared.drain.begin(to.clone()) {
             return Err(DrainError::Busy);
         }
         let _here = self.works_for();

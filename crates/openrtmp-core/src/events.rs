@@ -259,7 +259,8 @@ pub enum Event {
         /// When it is tried again; `None` if it is not, for it would go in a circle.
         retry_in: Option<Duration>,
     },
-    /// A stream is relayed no longer: it is over, or nobody plays it any more.
+    /// A stream is relayed no longer: it is over, nobody plays it any more, or the rule is
+    /// gone.
     RelayEnded {
         /// The rule.
         relay: RelayId,

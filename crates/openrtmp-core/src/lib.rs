@@ -100,18 +100,19 @@ mod worker;
 
 pub use access::{
     AccessAction, AccessRequest, KeyFileError, KeyKind, KeyRecord, KeyRing, PeerCertificate,
-    Protocol,
+    PlayGranted, PlayQuestion, PlayRefused, PlayRequest, Protocol,
 };
 pub use config::{
     AccessConfig, AcmeChallenge, AcmeConfig, AddressRule, Applies, Authenticate, BackgroundPolicy,
     CallbackConfig, CallbackFallback, CallbackFormat, CertificateConfig, ClientAuth,
-    ClientAuthConfig, Config, ConfigError, ControlConfig, ControlListen, DEFAULT_PORT,
+    ClientAuthConfig, Config, ConfigError, ControlConfig, ControlListen, CorsConfig, DEFAULT_PORT,
     DocumentError, EabConfig, FailedAttemptsConfig, FileError, Format, GopConfig, HooksConfig,
-    HttpConfig, LimitsConfig, Listen, ListenTransport, LogConfig, LogFileConfig, LogFormat,
-    LogLevel, MAX_DOCUMENT, MetricsConfig, MobileConfig, Network, NetworkPolicy, Pem, PullRule,
-    PullStart, PushRule, QueueConfig, RecordConfig, RecordFormat, RecordStreams, RelayConfig,
-    Roots, RtmpConfig, SecondPublisher, Setting, StreamConfig, TimeZone, TlsClientConfig,
-    TlsConfig, TlsVersion, UnknownVariable, UserConfig, VariableError,
+    HttpConfig, HttpListen, HttpPreset, LimitsConfig, Listen, ListenTransport, LogConfig,
+    LogFileConfig, LogFormat, LogLevel, MAX_DOCUMENT, MetricsConfig, MobileConfig, Network,
+    NetworkPolicy, Pem, PullRule, PullStart, PushRule, QueueConfig, RecordConfig, RecordFormat,
+    RecordStreams, RelayConfig, Roots, RtmpConfig, SecondPublisher, Setting, StreamConfig,
+    TimeZone, TlsClientConfig, TlsConfig, TlsVersion, TokensConfig, UnknownVariable, UserConfig,
+    VariableError, ViewersConfig,
 };
 pub use drain::{DrainError, DrainOptions};
 pub use error::{RecordError, StartError};

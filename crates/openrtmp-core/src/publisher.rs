@@ -294,14 +294,7 @@ impl fmt::Debug for Publisher {
 impl Drop for Publisher {
     /// When it returns the name may be published again, and the seat is free.
     fn drop(&mut self) {
-        let (stream, epoch) = (self.stream, self.epoch);
-        let mut directory = self.shared.directory.lock();
-        directory.release(stream, epoch);
-        // With the lock held: the next publisher's grant must not overtake it.
-        self.shared.inboxes[self.home].send(Command::Unpublish {
-            stream,
-            epoch,
-            departure: Departure::Goodbye,
-        });
+        self.shared
+            .publisher_leaves(self.home, self.stream, self.epoch, Departure::Goodbye);
     }
 }

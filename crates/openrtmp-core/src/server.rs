@@ -298,6 +298,13 @@ impl Server {
         self.shared.masked(text)
     }
 
+    /// Tells that a limit was reached which is looked after outside of this crate.
+    #[doc(hidden)]
+    pub fn report_limit(&self, limit: Limit) {
+        let _here = self.works_for();
+        self.shared.report_limit(limit, None);
+    }
+
     /// Whether it works, and whether it would take another peer now. Asks
     /// each worker, as [`Server::metrics`] does.
     pub fn health(&self) -> Health {

@@ -16,7 +16,7 @@ use crate::config::{Config, Listen};
 use crate::dispatch::Dispatcher;
 use crate::drain::Drain;
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, Ids, PublisherId};
+use crate::id::{ConnectionId, Ids, PublisherId, StreamId};
 use crate::inbox::{Command, ConnectionCommand, Inbox};
 use crate::limit::Limit;
 use crate::locations::Locations;
@@ -32,6 +32,7 @@ use crate::record::RecordingLosses;
 use crate::relay::RelayHub;
 use crate::secret::{Masks, StreamName};
 use crate::stream::directory::Directory;
+use crate::stream::message::Departure;
 use crate::stream::tap_queue::{Bound, Selection, StreamSelector, TapQueue, TapStreams};
 use crate::sync::lock;
 #[cfg(feature = "tls")]
@@ -189,6 +190,26 @@ impl Shared {
                 ConnectionCommand::StopPublishing { stream, reason },
             );
         }
+    }
+
+    /// Tells the home of a stream that its publisher of this epoch, which is elsewhere,
+    /// leaves. When this returns the name may be published again, and the seat is free: an
+    /// encoder that comes back at once is not to wait for a home that is busy.
+    pub(crate) fn publisher_leaves(
+        &self,
+        home: usize,
+        stream: StreamId,
+        epoch: u32,
+        departure: Departure,
+    ) {
+        let mut directory = self.directory.lock();
+        directory.release(stream, epoch);
+        // With the lock held: the next publisher's grant must not overtake it.
+        self.inboxes[home].send(Command::Unpublish {
+            stream,
+            epoch,
+            departure,
+        });
     }
 
     /// Asks those who hold most to give way, as long as memory is short.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use openrtmp_protocol::session::MediaKind;
 
 use crate::shared::Shared;
+use crate::stream::class::Class;
 use crate::stream::frame::{self, Frame, FrameContent};
 use crate::stream::packet::SharedPacket;
 use crate::stream::tap_queue::{Bound, Loss, TapItem, TapNews, TapQueue, TapStream, TapStreams};
@@ -150,7 +151,8 @@ pub enum TapEvent {
     Ended(Arc<TapStream>),
 }
 
-/// A message of a stream, as published, on the stream's clock.
+/// A message of a stream, as published, on the stream's clock. As long as it is there, its
+/// bytes count in `limits.memory`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Message {
@@ -170,9 +172,23 @@ pub struct Message {
     pub payload: Bytes,
     /// As [`Frame::dropped`].
     pub dropped: u64,
+    packet: SharedPacket,
 }
 
 impl Message {
+    /// The frames in it, as a tap on frames yields them; one at least.
+    pub fn frames(&self) -> impl Iterator<Item = Frame> + use<> {
+        let (time, mut frames) = (self.time_micros / 1000, VecDeque::new());
+        frame::split(&self.stream, &self.packet, time, self.dropped, &mut frames);
+        frames.into_iter()
+    }
+
+    /// It is no picture, but what the next one needs: parameter sets in a message of their
+    /// own. Its frame says that it needs earlier ones.
+    pub fn is_prelude(&self) -> bool {
+        self.packet.class == Class::Prelude
+    }
+
     fn new(stream: Arc<TapStream>, packet: &SharedPacket, time: i64, dropped: u64) -> Message {
         Message {
             stream,
@@ -182,6 +198,7 @@ impl Message {
             time_micros: time * 1000,
             payload: packet.message.payload_slice(0..packet.len()),
             dropped,
+            packet: packet.clone(),
         }
     }
 }

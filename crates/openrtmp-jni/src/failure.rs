@@ -5,7 +5,7 @@ use std::any::Any;
 use jni::Env;
 use jni::errors::ErrorPolicy;
 use openrtmp_core::{
-    CoalesceError, ConfigError, DocumentError, FileError, KeyFileError, PublishError,
+    CoalesceError, ConfigError, DocumentError, DrainError, FileError, KeyFileError, PublishError,
     ReconfigureError, RecordError, RelayError, StartError, Unanswered,
 };
 
@@ -182,6 +182,15 @@ impl From<ReconfigureError> for Failure {
             ReconfigureError::NeedsRestart { .. } => {
                 Failure::new(Code::NeedsRestart, error.to_string())
             }
+            _ => Failure::state(error.to_string()),
+        }
+    }
+}
+
+impl From<DrainError> for Failure {
+    fn from(error: DrainError) -> Failure {
+        match error {
+            DrainError::Url(_) => Failure::argument(error.to_string()),
             _ => Failure::state(error.to_string()),
         }
     }

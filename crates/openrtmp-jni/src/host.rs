@@ -8,7 +8,9 @@ use jni::errors::Error;
 use jni::objects::JObject;
 use jni::refs::Global;
 use jni::sys::jvalue;
-use openrtmp_core::{AccessRequest, Config, Event, Pem, Protocol, Server, Summary, next_server_id};
+use openrtmp_core::{
+    AccessRequest, Config, Event, Order, Pem, Protocol, Server, Summary, next_server_id,
+};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -71,6 +73,8 @@ impl Host {
         let host = self.clone();
         let mut builder = Server::builder(config).id(self.id);
         builder = builder.on_event(move |event| host.tell(&event));
+        let host = self.clone();
+        builder = builder.on_order(move |order| host.order(&order));
         if self.asks {
             let host = self.clone();
             builder = builder.on_access(move |request| host.ask(request));
@@ -97,8 +101,13 @@ impl Host {
         }
     }
 
-    /// Stops; a second call without grace cuts the first short.
-    pub(crate) fn stop(&self, grace: Duration) -> Result<Summary, Failure> {
+    /// Ends it as `how` says, after whose failure it goes on. If it is ending, no grace cuts
+    /// that short.
+    pub(crate) fn end(
+        &self,
+        grace: Duration,
+        how: impl FnOnce(&Server) -> Result<Summary, Failure>,
+    ) -> Result<Summary, Failure> {
         let mut state = lock(&self.state);
         let server = match &*state {
             State::Running(server) => server.clone(),
@@ -112,13 +121,18 @@ impl Host {
         };
         *state = State::Stopping(server.clone());
         drop(state);
-        let summary = server.stop(grace);
-        self.forget_requests();
+        let ended = how(&server);
+        if ended.is_ok() {
+            self.forget_requests();
+        }
         let mut state = lock(&self.state);
         if let State::Stopping(_) = *state {
-            *state = State::Stopped;
+            *state = match ended {
+                Ok(_) => State::Stopped,
+                Err(_) => State::Running(server),
+            };
         }
-        Ok(summary)
+        ended
     }
 
     /// Ends it for good.
@@ -180,6 +194,19 @@ impl Host {
             let arguments = [jvalue { l: text.as_raw() }];
             // SAFETY: the arguments of ServerCallbacks.event.
             unsafe { jvm::call_back(env, &self.callbacks, ids.event, &arguments) }
+        });
+    }
+
+    fn order(&self, order: &Order) {
+        let Ok(text) = serde_json::to_string(order) else {
+            return;
+        };
+        let failed = |error: &Error| log::error!("giving Java an order: {error}");
+        jvm::call(failed, |env, ids| {
+            let text = env.new_string(text)?;
+            let arguments = [jvalue { l: text.as_raw() }];
+            // SAFETY: the arguments of ServerCallbacks.order.
+            unsafe { jvm::call_back(env, &self.callbacks, ids.order, &arguments) }
         });
     }
 

@@ -12,7 +12,7 @@ use jni::signature::{Primitive, ReturnType};
 use jni::sys::jvalue;
 use jni::{AttachConfig, Env, JavaVM, jni_sig, jni_str};
 
-use crate::{codec, logging, publisher, server, tap};
+use crate::{codec, logging, phone, publisher, server, tap};
 
 /// What native code calls. Ids are valid while their classes are held; threads of the
 /// server could not look them up, for they see the system's class loader only.
@@ -22,6 +22,7 @@ pub(crate) struct Ids {
     log: JStaticMethodID,
     _callbacks: Global<JClass<'static>>,
     pub(crate) event: JMethodID,
+    pub(crate) order: JMethodID,
     pub(crate) access: JMethodID,
     pub(crate) frame: Global<JClass<'static>>,
     pub(crate) new_frame: JMethodID,
@@ -49,6 +50,7 @@ pub(crate) unsafe fn load(machine: *mut jni::sys::JavaVM) -> Result<()> {
             publisher::METHODS,
             codec::METHODS,
             logging::METHODS,
+            phone::METHODS,
         ];
         for methods in methods {
             // SAFETY: the macro that made them has checked functions against signatures.
@@ -67,6 +69,11 @@ pub(crate) unsafe fn load(machine: *mut jni::sys::JavaVM) -> Result<()> {
             event: env.get_method_id(
                 &callbacks,
                 jni_str!("event"),
+                jni_sig!((java.lang.String) -> void),
+            )?,
+            order: env.get_method_id(
+                &callbacks,
+                jni_str!("order"),
                 jni_sig!((java.lang.String) -> void),
             )?,
             access: env.get_method_id(

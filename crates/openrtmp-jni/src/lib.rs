@@ -6,7 +6,7 @@
 //! - `failure`: errors and panics as exceptions.
 //! - `handles`: what Java names by a number.
 //! - `host`: a server and what it calls back.
-//! - `server`, `tap`, `publisher`, `codec`, `logging`: the methods.
+//! - `server`, `phone`, `tap`, `publisher`, `codec`, `logging`: the methods.
 //!
 //! Lists and structures go to Kotlin as JSON, frames as direct buffers.
 #![allow(
@@ -18,12 +18,16 @@
     reason = "native methods take plain values, and the machine's two besides"
 )]
 
+#[cfg(all(target_os = "android", feature = "own-unwinder"))]
+extern crate unwinding as _;
+
 mod codec;
 mod failure;
 mod handles;
 mod host;
 mod jvm;
 mod logging;
+mod phone;
 mod publisher;
 mod server;
 mod tap;

@@ -8,9 +8,9 @@ use jni::objects::{JClass, JObject, JObjectArray, JString};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, NativeMethod, native_method};
 use openrtmp_core::{
-    Config, ConnectionId, Format, KeyRing, Listen, ListenTransport, PullRule, PullStart, PushRule,
-    RecordConfig, RelayDirection, RelayId, RelayRule, RelayState, Server, StreamId,
-    reachable_hosts,
+    Config, ConnectionId, DrainOptions, Format, KeyRing, Listen, ListenTransport, PullRule,
+    PullStart, PushRule, RecordConfig, RelayDirection, RelayId, RelayRule, RelayState, Server,
+    StreamId, Summary, reachable_hosts,
 };
 use serde_json::{Value, json};
 
@@ -36,6 +36,10 @@ pub(crate) const METHODS: &[NativeMethod] = &[
     native_method! {
         static fn server_stop(server: jlong, grace_ms: jlong) -> java.lang.String,
         fn = server_stop, error_policy = Throw
+    },
+    native_method! {
+        static fn server_drain(server: jlong, grace_ms: jlong, to: java.lang.String)
+            -> java.lang.String, fn = server_drain, error_policy = Throw
     },
     native_method! {
         static fn server_state(server: jlong) -> jint, fn = server_state, error_policy = Throw
@@ -86,10 +90,6 @@ pub(crate) const METHODS: &[NativeMethod] = &[
     native_method! {
         static fn set_background(server: jlong, on: jboolean),
         fn = set_background, error_policy = Throw
-    },
-    native_method! {
-        static fn check_listeners(server: jlong) -> java.lang.String,
-        fn = check_listeners, error_policy = Throw
     },
     native_method! {
         static fn disconnect(server: jlong, connection: jlong, reason: java.lang.String)
@@ -175,19 +175,19 @@ pub(crate) const METHODS: &[NativeMethod] = &[
     },
 ];
 
-type Text<'l> = Result<JString<'l>, Failure>;
-type Done = Result<(), Failure>;
+pub(crate) type Text<'l> = Result<JString<'l>, Failure>;
+pub(crate) type Done = Result<(), Failure>;
 type Answer = Result<jboolean, Failure>;
 
-fn running(server: jlong) -> Result<Arc<Server>, Failure> {
+pub(crate) fn running(server: jlong) -> Result<Arc<Server>, Failure> {
     HOSTS.get(server)?.running()
 }
 
-fn text(env: &Env<'_>, text: &JString<'_>) -> Result<String, Failure> {
+pub(crate) fn text(env: &Env<'_>, text: &JString<'_>) -> Result<String, Failure> {
     Ok(text.try_to_string(env)?)
 }
 
-fn json_text<'l>(env: &mut Env<'l>, value: &Value) -> Text<'l> {
+pub(crate) fn json_text<'l>(env: &mut Env<'l>, value: &Value) -> Text<'l> {
     Ok(env.new_string(value.to_string())?)
 }
 
@@ -251,8 +251,32 @@ fn server_start<'l>(_: &mut Env<'l>, _: JClass<'l>, server: jlong) -> Done {
 
 fn server_stop<'l>(env: &mut Env<'l>, _: JClass<'l>, server: jlong, grace_ms: jlong) -> Text<'l> {
     let grace = duration(grace_ms)?;
-    let summary = HOSTS.get(server)?.stop(grace)?;
-    let summary = json!({
+    let stopped = HOSTS
+        .get(server)?
+        .end(grace, |server| Ok(server.stop(grace)));
+    json_text(env, &summary(&stopped?))
+}
+
+/// An empty address: where peers are already.
+fn server_drain<'l>(
+    env: &mut Env<'l>,
+    _: JClass<'l>,
+    server: jlong,
+    grace_ms: jlong,
+    to: JString<'l>,
+) -> Text<'l> {
+    let (grace, to) = (duration(grace_ms)?, text(env, &to)?);
+    let mut options = DrainOptions::new(grace);
+    if !to.is_empty() {
+        options = options.to(to);
+    }
+    let drain = |server: &Server| Ok(server.drain(&options)?);
+    let drained = HOSTS.get(server)?.end(grace, drain)?;
+    json_text(env, &summary(&drained))
+}
+
+fn summary(summary: &Summary) -> Value {
+    json!({
         "uptime_ms": millis(summary.uptime),
         "connections": summary.connections,
         "publishers": summary.publishers,
@@ -263,8 +287,7 @@ fn server_stop<'l>(env: &mut Env<'l>, _: JClass<'l>, server: jlong, grace_ms: jl
         "accepted": summary.accepted,
         "bytes_in": summary.bytes_in,
         "bytes_out": summary.bytes_out,
-    });
-    json_text(env, &summary)
+    })
 }
 
 fn server_state<'l>(_: &mut Env<'l>, _: JClass<'l>, server: jlong) -> Result<jint, Failure> {
@@ -369,11 +392,6 @@ fn server_publishers<'l>(env: &mut Env<'l>, _: JClass<'l>, server: jlong) -> Tex
 fn set_background<'l>(_: &mut Env<'l>, _: JClass<'l>, server: jlong, on: jboolean) -> Done {
     running(server)?.set_background(on);
     Ok(())
-}
-
-fn check_listeners<'l>(env: &mut Env<'l>, _: JClass<'l>, server: jlong) -> Text<'l> {
-    let lost = running(server)?.check_listeners()?;
-    json_text(env, &json!(lost))
 }
 
 fn disconnect<'l>(
@@ -701,12 +719,12 @@ pub(crate) fn stream_id(id: jlong) -> StreamId {
     StreamId::from_u64(id as u64)
 }
 
-fn duration(millis: jlong) -> Result<Duration, Failure> {
+pub(crate) fn duration(millis: jlong) -> Result<Duration, Failure> {
     let millis = u64::try_from(millis);
     let millis = millis.map_err(|_| Failure::new(Code::InvalidArgument, "a time is before 0"))?;
     Ok(Duration::from_millis(millis))
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 //! Streams in the forms that players take, without I/O: codec strings, MP4 (CMAF)
 //! headers, fragments and recordings, the clock that their audio goes by, streams cut into
-//! CMAF parts and segments, and the HLS playlists of those.
+//! CMAF parts and segments, and the HLS playlists and DASH manifests of those.
 //!
 //! What an Enhanced RTMP publisher sends goes in, sequence headers and frames as
 //! [`openrtmp_protocol::media`] reads them; bytes for files and HTTP come out. No clock, no
@@ -11,6 +11,8 @@
 
 pub mod clock;
 pub mod codecs;
+pub mod dash;
+mod date;
 mod dolby;
 pub mod hls;
 mod keyframes;
@@ -18,4 +20,5 @@ pub mod mp4;
 pub mod packager;
 mod placement;
 
+pub use date::date;
 pub use keyframes::KeyframeIndex;

@@ -97,11 +97,16 @@ impl Command {
 
     /// `_error` of a transaction with a status object.
     pub fn error(transaction: f64, status: &Status) -> Command {
+        Command::error_with(transaction, status.to_object())
+    }
+
+    /// The same with more in it than a status.
+    pub(crate) fn error_with(transaction: f64, information: Object) -> Command {
         Command {
             name: "_error".into(),
             transaction,
             object: Value::Null,
-            arguments: vec![status.to_object().into()],
+            arguments: vec![information.into()],
         }
     }
 

@@ -5,24 +5,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::runner::{self, Tally};
-use crate::{tools, workspace};
+use crate::maven::{self, define};
+use crate::runner::Tally;
+use crate::workspace;
 
 /// The chapter of the README whose code is compiled.
 const CHAPTER: &str = "## In your Android app\n";
-
-/// What the virtual machine says of calls that break its rules, under `-Xcheck:jni`.
-const COMPLAINTS: [&str; 3] = [
-    "WARNING in native method",
-    "FATAL ERROR in native method",
-    "WARNING: JNI",
-];
 
 /// The only symbol that the native library gives away.
 const SYMBOL: &str = "JNI_OnLoad";
 
 pub(crate) fn run() -> ExitCode {
-    match check() {
+    exit(check())
+}
+
+/// Builds the native library for this machine; the folder that it is in.
+pub(crate) fn native_library() -> Result<PathBuf, String> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--package", "openrtmp-jni"]);
+    if !cargo.status().map_err(|error| error.to_string())?.success() {
+        return Err("the native library does not build".to_owned());
+    }
+    Ok(workspace::target().join("debug"))
+}
+
+/// Tells what was counted, or what went wrong.
+pub(crate) fn exit(done: Result<Tally, String>) -> ExitCode {
+    match done {
         Ok(tally) => {
             println!("{tally}");
             match tally.failed {
@@ -39,12 +48,7 @@ pub(crate) fn run() -> ExitCode {
 
 fn check() -> Result<Tally, String> {
     let said = |error: std::io::Error| error.to_string();
-    let mut cargo = workspace::cargo();
-    cargo.args(["build", "--package", "openrtmp-jni"]);
-    if !cargo.status().map_err(said)?.success() {
-        return Err("the native library does not build".to_owned());
-    }
-    let library = workspace::target().join("debug");
+    let library = native_library()?;
     #[cfg(target_os = "linux")]
     check_symbols(&library.join("libopenrtmp_jni.so"))?;
 
@@ -62,38 +66,13 @@ fn check() -> Result<Tally, String> {
     )
     .map_err(said)?;
 
-    let outcome = runner::run(maven(&library, &output)).map_err(said)?;
-    let tally = count(&reports).map_err(said)?;
-    if let Some(complaint) = complaint(&reports).map_err(said)? {
-        return Err(format!("the virtual machine complains: {complaint}"));
-    }
-    if !outcome.success && tally.failed == 0 {
-        return Err("Maven failed".to_owned());
-    }
-    if tally.passed == 0 {
-        return Err("no test was run".to_owned());
-    }
-    Ok(tally)
-}
-
-fn maven(library: &Path, output: &Path) -> Command {
-    let repository = workspace::target().join("kotlin/repository");
-    let mut maven = Command::new("mvn");
-    maven
-        .current_dir(workspace::root().join("bindings/kotlin"))
-        .args(["--batch-mode", "--quiet", "--no-transfer-progress"])
-        .arg(define("maven.repo.local", &repository))
-        .arg(define("native.folder", library))
-        .arg(define("output.folder", output));
-    if !tools::may_install() {
-        maven.arg("--offline");
-    }
-    maven.arg("package");
-    maven
-}
-
-fn define(name: &str, value: &Path) -> String {
-    format!("-D{name}={}", value.display())
+    let mut command = maven::maven(&workspace::root().join("bindings/kotlin"));
+    command
+        .arg(define("native.folder", &library))
+        .arg(define("output.folder", &output))
+        // For what is built upon it: cargo xtask android.
+        .arg("install");
+    maven::test(command, &reports)
 }
 
 /// The first Kotlin of the chapter.
@@ -119,60 +98,6 @@ fn check_symbols(library: &Path) -> Result<(), String> {
     }
 }
 
-/// What Maven's reports count.
-fn count(reports: &Path) -> std::io::Result<Tally> {
-    let mut tally = Tally::default();
-    for path in files(reports)? {
-        let name = path.file_name().map(|name| name.to_string_lossy());
-        if name.is_some_and(|name| name.starts_with("TEST-") && name.ends_with(".xml")) {
-            tally.add(suite(&fs::read_to_string(path)?));
-        }
-    }
-    Ok(tally)
-}
-
-/// The numbers in a report's first element.
-fn suite(report: &str) -> Tally {
-    let element = report.split_once("<testsuite").map_or("", |(_, rest)| rest);
-    let element = element.split('>').next().unwrap_or_default();
-    let number = |name: &str| -> u64 {
-        let value = element.split_once(&format!(" {name}=\""));
-        let value = value.and_then(|(_, rest)| rest.split('"').next());
-        value.and_then(|value| value.parse().ok()).unwrap_or(0)
-    };
-    let failed = number("errors") + number("failures");
-    let skipped = number("skipped");
-    Tally {
-        passed: number("tests").saturating_sub(failed + skipped),
-        failed,
-        skipped,
-    }
-}
-
-/// What the virtual machine said against a native method, in whatever file it stands.
-fn complaint(reports: &Path) -> std::io::Result<Option<String>> {
-    for path in files(reports)? {
-        let text = fs::read(&path)?;
-        let text = String::from_utf8_lossy(&text);
-        let line = text
-            .lines()
-            .find(|line| COMPLAINTS.iter().any(|complaint| line.contains(complaint)));
-        if let Some(line) = line {
-            return Ok(Some(format!("{line} ({})", path.display())));
-        }
-    }
-    Ok(None)
-}
-
-fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if !folder.exists() {
-        return Ok(Vec::new());
-    }
-    fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,18 +106,5 @@ mod tests {
     fn the_readme_has_code_for_android() {
         let readme = fs::read_to_string(workspace::root().join("README.md")).unwrap();
         assert!(code_of(&readme).is_some_and(|code| code.contains("OpenRtmpServer")));
-    }
-
-    #[test]
-    fn reports_are_counted() {
-        let report = "<?xml version=\"1.0\"?>\n<testsuite xmlns:x=\"tests\" name=\"a.B\" \
-            time=\"1.2\" tests=\"9\" errors=\"1\" skipped=\"2\" failures=\"3\">\n<testcase/>";
-        let tally = Tally {
-            passed: 3,
-            failed: 4,
-            skipped: 2,
-        };
-        assert_eq!(suite(report), tally);
-        assert_eq!(suite(""), Tally::default());
     }
 }

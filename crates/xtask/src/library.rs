@@ -30,6 +30,13 @@ enum Shared {
 
 const APPLE: Shared = Shared::Nothing("it takes Apple's linker");
 
+/// Its C parts are compiled by clang, with the headers of mingw-w64.
+const ARM_WINDOWS: Shared =
+    Shared::Nothing("Debian has no C library of Windows on ARM to link with");
+
+/// Where mingw-w64 has its headers, which are those of every processor.
+const WINDOWS_HEADERS: &str = "/usr/share/mingw-w64/include";
+
 pub(crate) const TARGETS: &[Target] = &[
     Target {
         name: "x86_64-unknown-linux-gnu",
@@ -46,6 +53,10 @@ pub(crate) const TARGETS: &[Target] = &[
     Target {
         name: "x86_64-pc-windows-gnu",
         shared: Shared::Program("x86_64-w64-mingw32-gcc", Tool::Mingw),
+    },
+    Target {
+        name: "aarch64-pc-windows-gnullvm",
+        shared: ARM_WINDOWS,
     },
     Target {
         name: "aarch64-linux-android",
@@ -105,14 +116,14 @@ pub(crate) enum Profile {
 }
 
 impl Profile {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Profile::Dev => "dev",
             Profile::Dist => "dist",
         }
     }
 
-    fn folder(self) -> &'static str {
+    pub(crate) fn folder(self) -> &'static str {
         match self {
             Profile::Dev => "debug",
             Profile::Dist => "dist",
@@ -198,6 +209,16 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
         Shared::Ndk(_) | APPLE => {
             cargo.arg("--no-default-features");
         }
+        ARM_WINDOWS => {
+            Tool::ArmWindows
+                .try_out()
+                .map_err(|why| Refusal::Unavailable(format!("clang does not work here: {why}")))?;
+            let variable = target.name.replace('-', "_");
+            cargo.env(format!("CC_{variable}"), "clang");
+            cargo.env(format!("AR_{variable}"), "llvm-ar");
+            let headers = format!("-isystem {WINDOWS_HEADERS}");
+            cargo.env(format!("CFLAGS_{variable}"), headers);
+        }
         // What those parts need of a C library is declared by any.
         Shared::Nothing(_) => {
             let variable = target.name.replace('-', "_");
@@ -205,15 +226,7 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
         }
         Shared::Native | Shared::Program(..) => {}
     }
-    match provide(target).map_err(Refusal::Unavailable)? {
-        Std::Installed => {}
-        Std::Source => {
-            // Stable cargo builds the standard library only when told to behave like
-            // a nightly one. Compiler and source are of one version either way.
-            cargo.env("RUSTC_BOOTSTRAP", "1");
-            cargo.arg("-Zbuild-std=std,panic_unwind");
-        }
-    }
+    provide_std(&mut cargo, target.name).map_err(Refusal::Unavailable)?;
     let linker = linker(target).map_err(Refusal::Unavailable)?;
     if let Linker::Program(path) = &linker {
         let variable = target.name.to_uppercase().replace('-', "_");
@@ -222,14 +235,24 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
     Ok((cargo, linker))
 }
 
+/// Sees to it that a call of cargo's for a target has its standard library.
+pub(crate) fn provide_std(cargo: &mut Command, target: &str) -> Result<(), String> {
+    if let Std::Source = provide(target)? {
+        // Stable cargo builds the standard library only when told to behave like
+        // a nightly one. Compiler and source are of one version either way.
+        cargo.env("RUSTC_BOOTSTRAP", "1");
+        cargo.arg("-Zbuild-std=std,panic_unwind");
+    }
+    Ok(())
+}
+
 /// Where a target's standard library comes from.
 enum Std {
     Installed,
     Source,
 }
 
-fn provide(target: &Target) -> Result<Std, String> {
-    let name = target.name;
+fn provide(name: &str) -> Result<Std, String> {
     if has(&["target", "list", "--installed"], name) {
         return Ok(Std::Installed);
     }
@@ -283,7 +306,8 @@ fn linker(target: &Target) -> Result<Linker, String> {
     }
 }
 
-fn ndk_program(ndk: impl AsRef<Path>, name: &str) -> PathBuf {
+/// A program of an NDK's.
+pub(crate) fn ndk_program(ndk: impl AsRef<Path>, name: &str) -> PathBuf {
     let system = if cfg!(target_os = "macos") {
         "darwin-x86_64"
     } else {

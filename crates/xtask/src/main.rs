@@ -9,6 +9,8 @@
     reason = "a command line program reports on standard output"
 )]
 
+mod aar;
+mod android;
 mod bench;
 mod build;
 mod capi;
@@ -20,6 +22,7 @@ mod install;
 mod instructions;
 mod kotlin;
 mod library;
+mod maven;
 mod nightly;
 mod probe;
 mod runner;
@@ -74,6 +77,12 @@ Commands:
          with CMake and pkg-config, and run it under valgrind
   kotlin Build the Kotlin and Java library, what the README shows of it and its
          example, and test them on a Java virtual machine; takes Maven
+  android  Compile its part for Android, with manifest and resources, and test that
+         with Robolectric on a Java virtual machine; after kotlin
+  aar    The Kotlin library as a Maven repository, below dist in the target folder, with
+         the native ones for Android's processors; checked by its headers, by a
+         project that uses it, after ProGuard, and on an Android's C library; --debug
+         for the development profile
   swift  Build the Swift package, what the README shows of it and its example, and test
          them in a Debian tree with Swift, which is made below the target folder if it is
          not there (takes root); --tsan: under ThreadSanitizer
@@ -136,6 +145,9 @@ fn main() -> ExitCode {
         "coverage" if options.is_empty() => coverage::run(),
         "capi" if options.is_empty() => capi::run(),
         "kotlin" if options.is_empty() => kotlin::run(),
+        "android" if options.is_empty() => android::run(),
+        "aar" if options.is_empty() => aar::run(library::Profile::Dist),
+        "aar" if options == ["--debug"] => aar::run(library::Profile::Dev),
         "swift" => swift::run(options),
         "xcframework" => xcframework::run(options),
         "fuzz" => match fuzz::Options::parse(options) {

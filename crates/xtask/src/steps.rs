@@ -56,7 +56,12 @@ pub(crate) const INSTALLING: u32 = 4;
 /// What the tests with other programs stand behind.
 const FEATURES: &str = "openrtmp-tests/interop,openrtmp-capi/interop";
 
-const CROSS: &[Tool] = &[Tool::Clippy, Tool::Mingw, Tool::Aarch64Gcc];
+const CROSS: &[Tool] = &[
+    Tool::Clippy,
+    Tool::Mingw,
+    Tool::Aarch64Gcc,
+    Tool::ArmWindows,
+];
 
 pub(crate) const STEPS: &[Step] = &[
     Step {
@@ -175,6 +180,8 @@ pub(crate) const STEPS: &[Step] = &[
                     "--test",
                     "interop_hls",
                     "--test",
+                    "interop_dash",
+                    "--test",
                     "interop_recording",
                     "--test",
                     "interop_rtmpdump",
@@ -187,6 +194,32 @@ pub(crate) const STEPS: &[Step] = &[
                 ],
             },
         ],
+        environment: &[],
+    },
+    Step {
+        name: "delivery",
+        what: "streams over HTTP, to FFmpeg, GStreamer, curl, and peers that are none",
+        tier: Tier::Quick,
+        minutes: 3,
+        fetches: &[],
+        runs: &[Run {
+            needs: DELIVERY,
+            cargo: &[
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--features",
+                FEATURES,
+                "--test",
+                "delivery",
+                "--test",
+                "delivery_peers",
+                "--test",
+                "delivery_h2",
+                "--",
+                "--test-threads=4",
+            ],
+        }],
         environment: &[],
     },
     Step {
@@ -435,6 +468,37 @@ pub(crate) const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "android",
+        what: "its part for Android, over Android's classes in Robolectric, with FFmpeg",
+        tier: Tier::Named,
+        minutes: 8,
+        fetches: &[
+            "Kotlin's compiler and libraries with Maven, 95 MB below the target folder",
+            "Robolectric and Android's classes with Maven, 1.1 GB below the target folder",
+        ],
+        runs: &[Run {
+            needs: &[Tool::Jdk, Tool::Maven, Tool::Ffmpeg, Tool::Aapt],
+            cargo: &["xtask", "android"],
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "aar",
+        what: "what is published for Android: linked, checked, resolved, shrunk, loaded",
+        tier: Tier::Named,
+        minutes: 20,
+        fetches: &[
+            "all that the step android fetches",
+            "ProGuard and an emulator with Maven, 60 MB below the target folder",
+            "Rust's standard library for three systems with rustup",
+        ],
+        runs: &[Run {
+            needs: &[Tool::Cxx, Tool::Jdk, Tool::Maven, Tool::Ffmpeg, Tool::Aapt],
+            cargo: &["xtask", "aar"],
+        }],
+        environment: &[],
+    },
+    Step {
         name: "swift",
         what: "the Swift package, its example and the README's code, with FFmpeg",
         tier: Tier::Named,
@@ -477,7 +541,7 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the C library's crates linted for every system",
         tier: Tier::All,
         minutes: 5,
-        fetches: &["Rust's standard library for eight systems, or its source, with rustup"],
+        fetches: &["Rust's standard library for nine systems, or its source, with rustup"],
         runs: &[Run {
             needs: CROSS,
             cargo: &["xtask", "build", "--all", "--check"],
@@ -552,6 +616,15 @@ pub(crate) const STEPS: &[Step] = &[
 
 /// What gives certificates, and looks at them.
 const AUTHORITY: &[Tool] = &[Tool::Pebble, Tool::Openssl];
+
+/// What publishes and plays over HTTP.
+const DELIVERY: &[Tool] = &[
+    Tool::Ffmpeg,
+    Tool::FfmpegCurrent,
+    Tool::Gstreamer,
+    Tool::Curl,
+    Tool::Openssl,
+];
 
 /// What publishes and plays in the interop tests.
 const STREAMING: &[Tool] = &[

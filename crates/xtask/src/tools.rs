@@ -41,6 +41,8 @@ pub(crate) enum Tool {
     Xvfb,
     /// Reads pictures of QR codes.
     Zbar,
+    /// A client of HTTP/2.
+    Curl,
     /// What reads JSON.
     Jq,
     /// What puts the files of logs aside.
@@ -61,12 +63,16 @@ pub(crate) enum Tool {
     Aarch64Gcc,
     /// Makes and reads libraries of Apple's systems.
     Llvm,
+    /// Compiles for Windows on ARM.
+    ArmWindows,
     /// Runs programs of 64-bit ARM.
     Qemu,
     /// Compiles and runs Java.
     Jdk,
     /// Builds the Kotlin library, and fetches what that takes.
     Maven,
+    /// Compiles manifests and resources of Android.
+    Aapt,
 }
 
 /// What a tool is called, what brings it, and how it is tried.
@@ -224,6 +230,11 @@ impl Tool {
                 Source::Packages(&["zbar-tools"]),
                 Probe::Script("zbarimg --version"),
             ),
+            Tool::Curl => entry(
+                "curl",
+                Source::Packages(&["curl"]),
+                Probe::Script("curl --version | grep -q HTTP2"),
+            ),
             Tool::Jq => entry(
                 "jq",
                 Source::Packages(&["jq"]),
@@ -324,6 +335,19 @@ impl Tool {
                     "#,
                 ),
             ),
+            Tool::ArmWindows => entry(
+                "a compiler for Windows on ARM",
+                Source::Packages(&["clang", "llvm", "mingw-w64-common"]),
+                Probe::Script(
+                    r#"
+                    echo '#include <stdlib.h>' > probe.c
+                    echo 'void *probe(void) { return malloc(1); }' >> probe.c
+                    clang --target=aarch64-w64-windows-gnu -c probe.c -o probe.o \
+                        -isystem /usr/share/mingw-w64/include
+                    llvm-ar rc probe.a probe.o
+                    "#,
+                ),
+            ),
             Tool::Aarch64Gcc => entry(
                 "a compiler for 64-bit ARM",
                 Source::Packages(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
@@ -362,6 +386,11 @@ impl Tool {
                     java Probe
                     "#,
                 ),
+            ),
+            Tool::Aapt => entry(
+                "aapt2",
+                Source::Packages(&["aapt"]),
+                Probe::Script("aapt2 version"),
             ),
             Tool::Maven => entry(
                 "Maven",
@@ -588,7 +617,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 33] = [
+    const ALL: [Tool; 36] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -607,6 +636,7 @@ mod tests {
         Tool::Obs,
         Tool::Xvfb,
         Tool::Zbar,
+        Tool::Curl,
         Tool::Jq,
         Tool::Logrotate,
         Tool::Pip,
@@ -619,9 +649,11 @@ mod tests {
         Tool::Mingw,
         Tool::Aarch64Gcc,
         Tool::Llvm,
+        Tool::ArmWindows,
         Tool::Qemu,
         Tool::Jdk,
         Tool::Maven,
+        Tool::Aapt,
     ];
 
     #[test]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openrtmp_attacks::Kind;
+use openrtmp_protocol::command::code;
+use openrtmp_protocol::session::SessionError;
 use serde::Serialize;
 
 use super::strangers::Strangers;
@@ -366,13 +368,24 @@ impl Stage {
         // The first frame of a connection is a key frame.
         let last = self.publications.last();
         let first = last.map_or(0, |last| last.end.next_multiple_of(GOP));
-        let publisher = Publisher::start_at(
-            &self.target,
-            self.frames.clone(),
-            self.clock,
-            Pace::RealTime(FRAMES_PER_SECOND),
-            first,
-        )?;
+        let was_reset = last.is_some_and(|last| !last.whole);
+        let patience = Instant::now() + PATIENCE;
+        let publisher = loop {
+            let started = Publisher::start_at(
+                &self.target,
+                self.frames.clone(),
+                self.clock,
+                Pace::RealTime(FRAMES_PER_SECOND),
+                first,
+            );
+            match started {
+                // Nobody hears when a reset is noticed: as encoders do, ask again.
+                Err(e) if was_reset && is_taken(&e) && Instant::now() < patience => {
+                    self.players.run_for(TURN)?;
+                }
+                started => break started?,
+            }
+        };
         self.publications.push(Publication {
             first,
             end: u64::MAX,
@@ -444,6 +457,12 @@ impl Stage {
             complaints,
         })
     }
+}
+
+/// Whether a publisher was refused because its stream has one.
+fn is_taken(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|e| e.downcast_ref());
+    matches!(error, Some(SessionError::Refused { code, .. }) if &**code == code::PUBLISH_BAD_NAME)
 }
 
 /// A publisher that comes back begins with the next multiple of a GOP; only what

@@ -148,22 +148,8 @@ impl Host {
         Publisher::open(self.server, name)
     }
 
-    /// The first address that it listens on.
     pub(crate) fn address(&self) -> String {
-        let (mut text, mut length) = ([0u8; 64], 0);
-        // SAFETY: the handle lives, and there is room for any address.
-        unsafe {
-            let room = text.len();
-            let text = text.as_mut_ptr().cast();
-            ok(openrtmp_server_address(
-                self.server,
-                0,
-                text,
-                room,
-                &mut length,
-            ));
-        }
-        String::from_utf8_lossy(&text[..length]).into_owned()
+        address(self.server)
     }
 
     /// Frees it and waits until nothing of it is left.
@@ -176,6 +162,18 @@ impl Host {
         // SAFETY: freed once, or where the header allows more.
         unsafe { openrtmp_server_free(self.server) }
     }
+}
+
+/// The first address that a server listens on.
+pub(crate) fn address(server: *mut OpenrtmpServer) -> String {
+    let (mut text, mut length) = ([0u8; 64], 0);
+    // SAFETY: the handle lives, and there is room for any address.
+    unsafe {
+        let room = text.len();
+        let text = text.as_mut_ptr().cast();
+        ok(openrtmp_server_address(server, 0, text, room, &mut length));
+    }
+    String::from_utf8_lossy(&text[..length]).into_owned()
 }
 
 /// A server without callbacks.

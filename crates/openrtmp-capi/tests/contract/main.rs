@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "it calls the library as C does")]
 
+mod access;
 mod arguments;
 mod events;
 #[cfg(unix)]

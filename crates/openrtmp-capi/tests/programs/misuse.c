@@ -188,6 +188,10 @@ static void states_and_stale_ids(void) {
     CHECK(openrtmp_server_disconnect(server, 0xDEADBEEF, S("")) == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(openrtmp_server_end_stream(server, S("a/b"), S("")) == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(openrtmp_request_accept(server, 1) == OPENRTMP_ERROR_NOT_FOUND);
+    CHECK(openrtmp_request_accept_as(server, 1, S("a/b")) == OPENRTMP_ERROR_NOT_FOUND);
+    CHECK(openrtmp_request_accept_as(server, 1, S("?k")) == OPENRTMP_ERROR_INVALID_ARGUMENT);
+    CHECK(openrtmp_request_pass(server, 1) == OPENRTMP_ERROR_NOT_FOUND);
+    CHECK(openrtmp_request_fail(server, 1, S("")) == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(openrtmp_request_mark_secret(server, 1) == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(openrtmp_server_end_stream_id(server, 1, S("x")) == OPENRTMP_ERROR_NOT_FOUND);
     CHECK(openrtmp_server_stream_name(server, 1, NULL, 0, NULL) == OPENRTMP_ERROR_NOT_FOUND);

@@ -11,7 +11,6 @@
 #[cfg(feature = "tls")]
 pub(crate) mod client;
 mod connection;
-mod forwarded;
 mod mount;
 mod request;
 mod server;
@@ -146,7 +145,7 @@ mod tests {
             include_str!("connection/tests.rs"),
             include_str!("server/tests.rs"),
             include_str!("request.rs"),
-            include_str!("forwarded.rs"),
+            include_str!("../../../openrtmp-live/src/http/forwarded.rs"),
         ];
         let quoted = section
             .expect("it is told of")

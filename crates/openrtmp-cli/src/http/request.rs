@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use httparse::{Error, Header};
 
 use super::Status;
-use super::forwarded::Proxies;
+use openrtmp_live::Proxies;
 
 /// A request for something: its head, as far as anybody asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

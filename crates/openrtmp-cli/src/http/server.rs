@@ -14,8 +14,8 @@ use openrtmp_core::{Config, HttpConfig};
 
 use super::Routes;
 use super::connection::{Connection, Socket, Surroundings, Turn};
-use super::forwarded::Proxies;
 use crate::service::sockets;
+use openrtmp_live::Proxies;
 
 /// What peers may cost.
 #[derive(Clone, Debug)]

@@ -1,10 +1,12 @@
 //! The log of the command: entries of the `log` facade, written to standard error, to a file
-//! and to syslog.
+//! and to the log that the system keeps: syslog, on Windows the event log.
 //!
 //! Nobody who has something to tell waits for a place where it is written ([`crate::output`]).
 //! One that fails is told of through another, once, and what it lost when it works again.
 
 mod entry;
+#[cfg(windows)]
+mod event_log;
 mod file;
 mod limit;
 mod old_files;
@@ -22,11 +24,14 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use openrtmp_core::{LogConfig, LogFormat};
 
 use self::entry::{Entry, Head, Style};
+#[cfg(windows)]
+use self::event_log as system;
 use self::file::FileOutput;
 pub(crate) use self::limit::LineLimit;
 pub(crate) use self::panics::tell_panics;
-use crate::console;
 #[cfg(unix)]
+use self::syslog as system;
+use crate::console;
 use crate::output::QueuedWriter;
 
 /// What the command's own entries are called by.
@@ -44,21 +49,20 @@ static OUTPUTS: LazyLock<RwLock<Outputs>> = LazyLock::new(|| {
         format: config.format,
         stderr: true,
         file: None,
-        #[cfg(unix)]
-        syslog: None,
+        system: None,
         config,
     })
 });
 
-/// Lines that were lost by what is written no longer: files, and syslog.
+/// Lines that were lost by what is written no longer: files, and the system's log.
 static LOST_BEFORE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
 struct Outputs {
     format: LogFormat,
     stderr: bool,
     file: Option<FileOutput>,
-    #[cfg(unix)]
-    syslog: Option<QueuedWriter>,
+    /// The log that the system keeps.
+    system: Option<QueuedWriter>,
     /// What it was made of.
     config: LogConfig,
 }
@@ -68,6 +72,26 @@ pub(crate) fn begin(level: LevelFilter) {
     // A process has one command, and that begins once.
     let _ = log::set_logger(&LOGGER);
     log::set_max_level(level);
+}
+
+/// Begins with the event log alone, as a service that is called so. The error is one line.
+#[cfg(windows)]
+pub(crate) fn begin_service(name: &str, level: LevelFilter) -> Result<(), String> {
+    event_log::is_default_of(name);
+    begin(level);
+    let mut config = LogConfig::default();
+    config.output = default_output();
+    config.level = level.into();
+    follow(&config)
+}
+
+/// Where entries go, unless the settings say it.
+pub(crate) fn default_output() -> Vec<String> {
+    #[cfg(windows)]
+    if event_log::is_default() {
+        return vec![event_log::NAME.to_owned()];
+    }
+    LogConfig::default().output
 }
 
 /// Does as the settings say from now on. The error names what cannot be had, and nothing has
@@ -84,21 +108,18 @@ pub(crate) fn follow(config: &LogConfig) -> Result<(), String> {
         }
         None => None,
     };
-    #[cfg(unix)]
-    let syslog = match config.goes_to("syslog") {
-        true => {
-            let sink = syslog::Syslog::open(Path::new(syslog::SOCKET), config.format);
-            let sink = sink.map_err(|e| format!("syslog at {}: {e}", syslog::SOCKET))?;
-            Some(QueuedWriter::start("syslog", sink))
-        }
+    let system = match config.goes_to(system::NAME) {
+        true => Some(QueuedWriter::start(
+            system::NAME,
+            system::open(config.format)?,
+        )),
         false => None,
     };
     let outputs = Outputs {
         format: config.format,
         stderr: config.goes_to("stderr"),
         file,
-        #[cfg(unix)]
-        syslog,
+        system,
         config: config.clone(),
     };
     let mut current = OUTPUTS.write().unwrap_or_else(PoisonError::into_inner);
@@ -137,12 +158,12 @@ fn is_of(path: &Path, own: &Path) -> bool {
 
 /// Lines that were not written, by where they should have gone.
 pub(crate) fn lost() -> [(&'static str, u64); 3] {
-    let [file, syslog] = read().lost();
-    let [file_before, syslog_before] = &LOST_BEFORE;
+    let [file, system] = read().lost();
+    let [file_before, system_before] = &LOST_BEFORE;
     [
         ("stderr", console::lost()),
         ("file", file + file_before.load(Ordering::Relaxed)),
-        ("syslog", syslog + syslog_before.load(Ordering::Relaxed)),
+        (system::NAME, system + system_before.load(Ordering::Relaxed)),
     ]
 }
 
@@ -165,9 +186,8 @@ pub(crate) fn finish() {
     if let Some(file) = &outputs.file {
         file.finish(until);
     }
-    #[cfg(unix)]
-    if let Some(syslog) = &outputs.syslog {
-        syslog.finish(until);
+    if let Some(system) = &outputs.system {
+        system.finish(until);
     }
     drop(outputs);
     console::finish(until);
@@ -207,9 +227,12 @@ pub(crate) fn stderr_works_again(lost: u64) {
     read().write_elsewhere(&Entry::new(Level::Warn, OURS, message));
 }
 
-/// Told on standard error, whether or not entries go there else: it is the last resort.
+/// Told on standard error, whether or not entries go there else: it is the last resort. A
+/// service, which has none, tells its event log.
 fn tell_on_stderr(level: Level, message: String) {
     let entry = Entry::new(level, OURS, message);
+    #[cfg(windows)]
+    event_log::tell_of_service(&entry);
     console::log(entry.written(read().stderr_style()));
 }
 
@@ -231,20 +254,16 @@ impl Outputs {
         if let Some(file) = &self.file {
             file.put(entry.written(Style::plain(self.format)));
         }
-        #[cfg(unix)]
-        if let Some(syslog) = &self.syslog {
-            syslog.put(entry.written(syslog::style(self.format)));
+        if let Some(system) = &self.system {
+            system.put(entry.written(system::style(self.format)));
         }
     }
 
-    /// Lines that were not written to the file, and to syslog.
+    /// Lines that were not written to the file, and to the system's log.
     fn lost(&self) -> [u64; 2] {
         let file = self.file.as_ref().map_or(0, FileOutput::lost);
-        #[cfg(unix)]
-        let syslog = self.syslog.as_ref().map_or(0, QueuedWriter::lost);
-        #[cfg(not(unix))]
-        let syslog = 0;
-        [file, syslog]
+        let system = self.system.as_ref().map_or(0, QueuedWriter::lost);
+        [file, system]
     }
 
     fn stderr_style(&self) -> Style {

@@ -12,7 +12,10 @@ use super::{OURS, missing, tell_on_stderr};
 use crate::output::Sink;
 
 /// Where it listens.
-pub(super) const SOCKET: &str = "/dev/log";
+const SOCKET: &str = "/dev/log";
+
+/// What settings call it.
+pub(super) const NAME: &str = "syslog";
 
 /// How lines are written there.
 pub(super) fn style(format: LogFormat) -> Style {
@@ -22,6 +25,11 @@ pub(super) fn style(format: LogFormat) -> Style {
     }
 }
 
+/// The error is that nobody listens there.
+pub(super) fn open(format: LogFormat) -> Result<Syslog, String> {
+    Syslog::open(Path::new(SOCKET), format).map_err(|e| format!("syslog at {SOCKET}: {e}"))
+}
+
 pub(super) struct Syslog {
     path: PathBuf,
     format: LogFormat,
@@ -29,8 +37,7 @@ pub(super) struct Syslog {
 }
 
 impl Syslog {
-    /// The error is that nobody listens there.
-    pub(super) fn open(path: &Path, format: LogFormat) -> io::Result<Syslog> {
+    fn open(path: &Path, format: LogFormat) -> io::Result<Syslog> {
         Ok(Syslog {
             path: path.to_owned(),
             format,

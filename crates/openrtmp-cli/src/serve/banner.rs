@@ -25,9 +25,11 @@ pub(super) fn base(host: &str, listen: Listen) -> String {
 }
 
 /// The whole text. `reachable` is the beginning of the URLs of every interface, the one
-/// that other machines most likely reach first; `pin` that of the certificate's key.
+/// that other machines most likely reach first, `web` the same of what is delivered over
+/// HTTP; `pin` that of the certificate's key.
 pub(super) fn text(
     reachable: &[String],
+    web: &[String],
     listen: &[Listen],
     pin: Option<&str>,
     publish_keys: &[String],
@@ -69,6 +71,14 @@ pub(super) fn text(
             lines.add(format_args!("  {host}/{APP}/{stream}"));
         }
     }
+    if !web.is_empty() {
+        lines.add(format_args!("\nPlay in browsers and phones (HLS)"));
+    }
+    for host in web {
+        for key in with_keys_behind(play_keys) {
+            lines.add(format_args!("  {host}/{APP}/{STREAM}/index.m3u8{key}"));
+        }
+    }
     lines.add(format_args!("\nCtrl-C stops the server.\n"));
     lines.0
 }
@@ -81,6 +91,14 @@ fn with_keys(keys: &[String]) -> Vec<String> {
     keys.iter()
         .map(|key| format!("{STREAM}?key={key}"))
         .collect()
+}
+
+/// What stands behind a path, with each of the keys.
+fn with_keys_behind(keys: &[String]) -> Vec<String> {
+    if keys.is_empty() {
+        return vec![String::new()];
+    }
+    keys.iter().map(|key| format!("?key={key}")).collect()
 }
 
 struct Lines(String);
@@ -103,7 +121,8 @@ mod tests {
     #[test]
     fn an_open_server_is_told_in_what_obs_asks_for() {
         let reachable = ["rtmp://192.168.1.5", "rtmp://127.0.0.1"].map(str::to_owned);
-        let text = text(&reachable, &listen(), None, &[], &[], None);
+        let web = ["http://192.168.1.5:8080".to_owned()];
+        let text = text(&reachable, &web, &listen(), None, &[], &[], None);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].ends_with("listening on 0.0.0.0:1935"), "{text}");
         assert!(
@@ -116,6 +135,8 @@ mod tests {
             "{text}"
         );
         assert!(lines.contains(&"  rtmp://127.0.0.1/live/stream"), "{text}");
+        let hls = "  http://192.168.1.5:8080/live/stream/index.m3u8";
+        assert!(lines.contains(&hls), "{text}");
         assert!(!text.contains("Recording"), "{text}");
     }
 
@@ -124,7 +145,8 @@ mod tests {
         let keys = ["one".to_owned(), "two".to_owned()];
         let folder = Path::new("films");
         let host = ["rtmp://[::1]:1936".to_owned()];
-        let text = |play: &[String]| super::text(&host, &listen(), None, &keys, play, Some(folder));
+        let text =
+            |play: &[String]| super::text(&host, &[], &listen(), None, &keys, play, Some(folder));
         let lines = text(&["guest".to_owned()]);
         let url = "  rtmp://[::1]:1936/live/stream?key=guest";
         assert!(lines.lines().any(|line| line == url), "{lines}");

@@ -1,6 +1,7 @@
 mod banner;
 #[cfg(feature = "tls")]
 mod callback;
+mod delivery;
 mod hooks;
 mod host;
 mod listen;
@@ -19,10 +20,11 @@ use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openrtmp_core::{Config, Metrics, Server, StartError, Summary, reachable_hosts};
 
+use self::delivery::Delivering;
 use self::host::Audience;
 use self::listen::Listening;
 use self::operating::Wish;
@@ -53,6 +55,8 @@ pub(crate) struct Arguments {
     listen: Vec<Listening>,
     #[command(flatten)]
     tls: tls::Flags,
+    #[command(flatten)]
+    delivery: delivery::Viewing,
     /// Record every stream to a file in this folder
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -111,6 +115,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let told = Arc::new(metrics::Told::start(&server, own).map_err(Failure::Usage)?);
     #[cfg(feature = "tls")]
     let acme = Arc::new(Acme::start(&server).map_err(Failure::Usage)?);
+    let delivering = Delivering::start(&server).map_err(Failure::Usage)?;
     let control = Arc::new(OnceLock::new());
     let reloading = {
         let told = Arc::downgrade(&told);
@@ -163,6 +168,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let config = server.config();
     print(&banner::text(
         &reachable(&server),
+        &delivering.urls(),
         &server.listeners(),
         pin(&server).as_deref(),
         &shown_keys(&config.access.publish_keys),
@@ -176,19 +182,25 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
     notify::tell(&format!("READY=1\nSTATUS=on {}", listeners(&server)));
     watch(&server, stop);
+    let begun = Instant::now();
     let summary = match wish.get().filter(|_| !stop.signalled()) {
         // Stopping has a time of its own with service managers; this takes as long as it does.
         Some(options) => {
             notify::tell("STATUS=draining");
             let summary = stopping::drain(&server, &options, stop, arguments.stop_timeout)?;
             notify::tell("STOPPING=1");
+            delivering.begin_stop();
             summary
         }
         None => {
             notify::tell("STOPPING=1");
+            delivering.begin_stop();
             stopping::stop(&server, arguments.stop_timeout)?
         }
     };
+    // Both have one time.
+    let left = arguments.stop_timeout.saturating_sub(begun.elapsed());
+    delivering.stop(left);
     // Until here: keys and certificates may be others while a server is drained, for hours.
     drop(reloading);
     #[cfg(feature = "tls")]
@@ -381,6 +393,7 @@ pub(super) mod tests {
             config: None,
             listen: Vec::new(),
             tls: tls::Flags::default(),
+            delivery: delivery::Viewing::default(),
             record: None,
             publish_keys: Vec::new(),
             play_keys: Vec::new(),

@@ -4,6 +4,7 @@ use openrtmp_core::{Config, RecordConfig, UnknownVariable};
 
 use super::Arguments;
 use super::listen::Listening;
+use crate::logs;
 use crate::service::sockets;
 
 /// The settings, or one line on what is wrong with them.
@@ -26,6 +27,7 @@ fn merged(
     environment: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
 ) -> Result<Config, String> {
     let mut config = Config::desktop();
+    config.log.output = logs::default_output();
     if let Some(file) = &arguments.config {
         config.merge_file(file).map_err(|e| e.to_string())?;
     }
@@ -42,6 +44,7 @@ fn merged(
         config.listen = listeners;
     }
     arguments.tls.apply(&mut config);
+    arguments.delivery.apply(&mut config);
     arguments.log.apply(&mut config.log);
     if !arguments.metrics.is_empty() {
         let addresses = arguments.metrics.iter().flat_map(|m| &m.addresses);

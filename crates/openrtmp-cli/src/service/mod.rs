@@ -3,8 +3,6 @@
 //! What is done is a list of steps, made of the files in `platforms/`, so that it can be shown
 //! before it is done, also for another system than this.
 
-#[cfg(windows)]
-pub(crate) mod event_log;
 mod linux;
 mod macos;
 pub(crate) mod notify;

@@ -15,8 +15,8 @@ use windows_service::service_control_handler::{
 use windows_service::{define_windows_service, service_dispatcher};
 
 use crate::exit::Failure;
-use crate::serve;
 use crate::signal::Stop;
+use crate::{logs, serve};
 
 /// Flags of `openrtmp service-main`, as `openrtmp service install` writes them.
 #[derive(Clone, Debug, clap::Args)]
@@ -87,6 +87,8 @@ fn service_main(_: Vec<OsString>) {
             ServiceExitCode::ServiceSpecific(code.into())
         }
     };
+    // The process may end with that.
+    logs::finish();
     report(ServiceState::Stopped, code);
 }
 

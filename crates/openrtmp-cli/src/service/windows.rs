@@ -30,7 +30,7 @@ pub(super) fn plan(action: Action, service: &Service) -> Vec<Step> {
     match action {
         Action::Install => install(service, &name, &source, &rule),
         Action::Uninstall => vec![
-            attempt(&["sc.exe", "stop", &name]),
+            attempt(&["net.exe", "stop", &name]),
             run(&["sc.exe", "delete", &name]),
             attempt(&[
                 "netsh.exe",
@@ -42,8 +42,9 @@ pub(super) fn plan(action: Action, service: &Service) -> Vec<Step> {
             ]),
             attempt(&["reg.exe", "delete", &source, "/f"]),
         ],
-        Action::Start => vec![run(&["sc.exe", "start", &name])],
-        Action::Stop => vec![run(&["sc.exe", "stop", &name])],
+        // These wait until it serves, and until it has ended; sc.exe asks and returns.
+        Action::Start => vec![run(&["net.exe", "start", &name])],
+        Action::Stop => vec![run(&["net.exe", "stop", &name])],
         Action::Status => vec![run(&["sc.exe", "query", &name])],
     }
 }

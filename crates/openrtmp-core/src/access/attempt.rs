@@ -470,10 +470,14 @@ impl Shared {
         if attempt.protocol == Protocol::Outgoing || !self.drain.is_on() {
             return Ok(());
         }
-        let reason = "the server is being drained: it takes nobody new";
+        let text = "the server is being drained: it takes nobody new".to_owned();
+        let reason = match self.drain.tc_url(attempt.app_asked_for()) {
+            Some(to) => RejectReason::Moved { text, to },
+            None => RejectReason::Unavailable(text),
+        };
         Err(Refusal {
             closes: true,
-            ..RejectReason::Unavailable(reason.into()).into()
+            ..reason.into()
         })
     }
 
@@ -524,6 +528,7 @@ fn reason_text(reason: &RejectReason) -> &str {
         | RejectReason::NotFound(text)
         | RejectReason::InvalidApp(text)
         | RejectReason::Loop(text)
-        | RejectReason::Unavailable(text) => text,
+        | RejectReason::Unavailable(text)
+        | RejectReason::Moved { text, .. } => text,
     }
 }

@@ -103,6 +103,14 @@ impl KeyStore {
         self.holds(record) && record.expires.is_none_or(|end| now < end)
     }
 
+    /// The keys that open something for this now.
+    pub(crate) fn open_keys(&self, kind: KeyKind, now: SystemTime) -> Vec<String> {
+        let stored = self.read();
+        let records = stored.records.values();
+        let good = records.filter(|it| it.kind == kind && it.expires.is_none_or(|end| now < end));
+        good.map(|record| record.key.clone()).collect()
+    }
+
     /// True if this is or was one of the keys.
     pub(crate) fn remembers(&self, text: &str) -> bool {
         self.read().ever.contains(text)

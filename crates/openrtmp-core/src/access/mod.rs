@@ -14,6 +14,7 @@ mod key_store;
 mod keys;
 mod request;
 mod users;
+mod visitor;
 
 pub(crate) use addresses::{AddressRules, FailedAttempts};
 pub(crate) use attempt::{Attempt, Decision, Refusal};
@@ -24,3 +25,4 @@ pub use keys::KeyRing;
 pub use request::{AccessAction, AccessRequest, Protocol};
 pub(crate) use request::{Answer, Asked};
 pub(crate) use users::{Login, Users};
+pub use visitor::{PlayGranted, PlayQuestion, PlayRefused, PlayRequest};

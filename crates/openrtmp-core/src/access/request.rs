@@ -53,6 +53,10 @@ pub enum Protocol {
     Rtmp,
     /// RTMP over TLS.
     Rtmps,
+    /// HLS over HTTP: a viewer, once for what it plays.
+    Hls,
+    /// FLV over HTTP or a WebSocket.
+    Flv,
     /// A connection that this server made to another, by the host's wish. No callback
     /// is asked about it.
     Outgoing,

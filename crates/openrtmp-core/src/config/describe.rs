@@ -186,7 +186,7 @@ fn schema_of(kind: Kind) -> Value {
             json!({"type": "string"})
         }
         Kind::Choice(texts) => json!({"type": "string", "enum": texts}),
-        Kind::List | Kind::Keys | Kind::Command | Kind::Sockets => {
+        Kind::List | Kind::Keys | Kind::Command | Kind::Sockets | Kind::WebAddresses => {
             json!({"type": "array", "items": {"type": "string"}})
         }
         Kind::Addresses => {

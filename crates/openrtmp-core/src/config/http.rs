@@ -1,19 +1,43 @@
-//! The small HTTP server of the `openrtmp` command.
+//! HTTP: the delivery of streams, and the small server of the `openrtmp` command.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::{CorsConfig, HttpListen, HttpPreset, TokensConfig, ViewersConfig};
 use super::document::milliseconds;
 
-/// The HTTP server of the `openrtmp` command, which answers authorities (HTTP-01 of
-/// [`AcmeConfig`](super::AcmeConfig)) and those who watch it
-/// ([`MetricsConfig`](super::MetricsConfig)): what peers may cost it, at each of the two. The
-/// library has none.
+/// HTTP, as the `openrtmp` command speaks it; the library does not. Streams are delivered to
+/// viewers ([`HttpConfig::listen`]). Another server, a small one, answers authorities (HTTP-01
+/// of [`AcmeConfig`](super::AcmeConfig)) and those who watch it
+/// ([`MetricsConfig`](super::MetricsConfig)): what peers may cost it, at each of the two, is
+/// told by `connections`, `requests` and `answer_bytes`; what is told of heads and times holds
+/// for viewers too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HttpConfig {
+    /// Where streams are delivered to viewers: HLS, HTTP-FLV, WebSocket-FLV. None: nowhere.
+    pub listen: Vec<HttpListen>,
+    /// How far behind the publisher they are to be.
+    pub preset: HttpPreset,
+    /// So much of a stream can be gone back in HLS, 10 s to 6 h.
+    #[serde(with = "milliseconds")]
+    pub window: Duration,
+    /// Where media playlists and media are fetched, in front of their paths, such as
+    /// `https://cdn.example.org`. Empty: where the master playlist was.
+    pub base_url: String,
+    /// Which pages may use it.
+    pub cors: CorsConfig,
+    /// Whoever asks is told which streams there are, at `/api/streams`.
+    pub list: bool,
+    /// Bytes of streams that are kept for viewers, all together; 0 is half of `limits.memory`. With more, less is kept of each, then streams that begin are not
+    /// delivered.
+    pub memory: u64,
+    /// What viewers may make it hold.
+    pub viewers: ViewersConfig,
+    /// Tokens of viewers of streams that are not public.
+    pub tokens: TokensConfig,
     /// Connections at once, 1 to 65,536. Beyond, the one that is silent longest is closed.
     pub connections: usize,
     /// Requests of one connection, after which it is closed, 1 or more.
@@ -39,6 +63,15 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
         HttpConfig {
+            listen: vec![HttpListen::Auto],
+            preset: HttpPreset::default(),
+            window: Duration::from_secs(30),
+            base_url: String::new(),
+            cors: CorsConfig::default(),
+            list: false,
+            memory: 0,
+            viewers: ViewersConfig::default(),
+            tokens: TokensConfig::default(),
             connections: 256,
             requests: 1000,
             header_bytes: 8 << 10,

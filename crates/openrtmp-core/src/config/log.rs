@@ -77,7 +77,7 @@ pub struct LogFileConfig {
 
 impl LogConfig {
     /// What [`LogConfig::output`] may name.
-    pub const OUTPUTS: [&'static str; 3] = ["stderr", "file", "syslog"];
+    pub const OUTPUTS: [&'static str; 4] = ["stderr", "file", "syslog", "eventlog"];
 
     /// Whether lines go there.
     pub fn goes_to(&self, output: &str) -> bool {
@@ -95,6 +95,10 @@ impl LogConfig {
         if cfg!(not(unix)) && self.goes_to("syslog") {
             let allowed = "others: this system has no syslog".to_owned();
             faults.push(("log.output", "syslog".to_owned(), allowed));
+        }
+        if cfg!(not(windows)) && self.goes_to("eventlog") {
+            let allowed = "others: the event log is one of Windows".to_owned();
+            faults.push(("log.output", "eventlog".to_owned(), allowed));
         }
         if self.goes_to("file") && self.file.path.is_none() {
             let allowed = "a file's name, because log.output has file".to_owned();
@@ -169,7 +173,20 @@ mod tests {
         let error = config.validate().expect_err("there is none").to_string();
         assert_eq!(
             error,
-            "log.output = journal: expected names among stderr, file, syslog"
+            "log.output = journal: expected names among stderr, file, syslog, eventlog"
         );
+    }
+
+    #[test]
+    fn an_output_of_another_system_is_refused() {
+        let mut config = Config::desktop();
+        for (output, is_here) in [("syslog", cfg!(unix)), ("eventlog", cfg!(windows))] {
+            config.log.output = vec![output.to_owned()];
+            let error = config.validate().err();
+            assert_eq!(error.is_none(), is_here, "{output}: {error:?}");
+            if let Some(error) = error {
+                assert_eq!((error.path, &*error.value), ("log.output", output));
+            }
+        }
     }
 }

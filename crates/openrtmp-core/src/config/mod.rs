@@ -5,6 +5,7 @@ mod acme;
 mod addresses;
 mod callback;
 mod control;
+mod delivery;
 mod describe;
 mod document;
 mod environment;
@@ -40,6 +41,7 @@ pub use acme::{AcmeChallenge, AcmeConfig, EabConfig};
 pub use addresses::{AddressRule, FailedAttemptsConfig};
 pub use callback::{CallbackConfig, CallbackFallback, CallbackFormat};
 pub use control::{ControlConfig, ControlListen};
+pub use delivery::{CorsConfig, HttpListen, HttpPreset, TokensConfig, ViewersConfig};
 pub use document::{DocumentError, FileError, Format, MAX_DOCUMENT};
 pub(crate) use document::{parse as parse_document, read as read_document};
 pub use environment::{UnknownVariable, VariableError};
@@ -74,7 +76,7 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// What is shown and asked for where TLS is spoken.
     pub tls: TlsConfig,
-    /// The HTTP server of the `openrtmp` command.
+    /// HTTP, which the `openrtmp` command speaks.
     pub http: HttpConfig,
     /// Who is told numbers.
     pub metrics: MetricsConfig,
@@ -641,6 +643,13 @@ impl Config {
             .into_iter()
             .next()
             .map_or(Ok(()), Err)
+    }
+
+    /// Somewhere TLS is spoken.
+    #[cfg(feature = "tls")]
+    pub(crate) fn speaks_tls(&self) -> bool {
+        let delivers = self.http.listen.iter().any(HttpListen::is_tls);
+        delivers || self.listen.iter().any(Listen::is_tls)
     }
 
     /// Workers after 0 was replaced by the number of cores.

@@ -8,7 +8,7 @@ use openrtmp_protocol::text;
 use serde_json::Value;
 
 use super::settings::SETTINGS;
-use super::{Listen, Pem, callback, relay, units};
+use super::{HttpListen, Listen, Pem, callback, relay, units};
 
 /// What stands for a key.
 const MASK: &str = "***";
@@ -46,6 +46,8 @@ pub(super) enum Kind {
     WebUrl,
     /// Addresses with ports to listen on for RTMP.
     Addresses,
+    /// Addresses with ports to deliver streams on.
+    WebAddresses,
     /// Addresses with ports.
     Sockets,
     /// Groups of settings of their own, that may hold keys.
@@ -134,6 +136,7 @@ impl Kind {
                 | Kind::Command
                 | Kind::Keys
                 | Kind::Addresses
+                | Kind::WebAddresses
                 | Kind::Sockets
                 | Kind::Groups(_)
         )
@@ -176,6 +179,7 @@ impl Kind {
                 items.map(read).all(|socket| socket.is_some())
             }
             Kind::Addresses => serde_json::from_value::<Vec<Listen>>(value.clone()).is_ok(),
+            Kind::WebAddresses => serde_json::from_value::<Vec<HttpListen>>(value.clone()).is_ok(),
             Kind::Groups(members) => {
                 let groups = value.as_array()?.iter();
                 return groups.map(|group| read_group(members, group)).collect();
@@ -292,6 +296,9 @@ impl fmt::Display for Kind {
             Kind::Addresses => {
                 f.write_str("a list of addresses such as 0.0.0.0:1935 or rtmps://0.0.0.0:1936")
             }
+            Kind::WebAddresses => f.write_str(
+                "a list of addresses such as http://0.0.0.0:8080 or https://0.0.0.0:8443, or auto",
+            ),
             Kind::Groups(members) => {
                 f.write_str("a list of groups")?;
                 for (index, member) in members.iter().enumerate() {

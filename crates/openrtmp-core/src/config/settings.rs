@@ -7,7 +7,7 @@ use std::fmt;
 use super::Config;
 use super::schema::Kind::{
     self, Addresses, Bytes, Choice, Command, Duration as Time, Flag, Groups, Key, Keys, List,
-    Number, Secret, Sockets, Text, TextOrOff, Url, WebUrl,
+    Number, Secret, Sockets, Text, TextOrOff, Url, WebAddresses, WebUrl,
 };
 use super::schema::{Range, optional, required};
 
@@ -260,6 +260,96 @@ pub(super) const SETTINGS: &[Setting] = &[
         "believe any server; for development alone",
     ),
     setting(
+        "http.listen",
+        WebAddresses,
+        Restart,
+        "where the openrtmp command delivers streams to viewers: http://ADDRESS:PORT, https://ADDRESS:PORT, with commas between them; auto: port 8080 of the addresses of listen, if it is free; none: nowhere",
+    ),
+    setting(
+        "http.preset",
+        Choice(&["lan", "balanced", "public"]),
+        New,
+        "how far behind viewers are to be: lan (parts of 0.2 s), balanced (0.334 s) or public (1 s)",
+    ),
+    setting(
+        "http.window",
+        Time(range(10_000, 6 * 60 * MINUTE)),
+        New,
+        "ms of a stream that viewers can go back, 10000 to 21600000",
+    ),
+    setting(
+        "http.base_url",
+        Text,
+        Now,
+        "where they fetch media, in front of its path, for example https://cdn.example.org; none: where the master playlist was",
+    ),
+    setting(
+        "http.cors.origins",
+        List,
+        Now,
+        "pages of other sites that may use it, such as https://www.example.org; *: all",
+    ),
+    setting(
+        "http.list",
+        Flag,
+        Now,
+        "tell whoever asks which streams there are, at /api/streams",
+    ),
+    setting(
+        "http.memory",
+        Bytes(HELD),
+        Now,
+        "of streams that are kept for viewers, all together; 0: half of limits.memory",
+    ),
+    setting(
+        "http.viewers.connections",
+        Number(range(1, 1_000_000)),
+        Now,
+        "of viewers at once, 1 to 1000000",
+    ),
+    setting(
+        "http.viewers.connections_per_address",
+        Number(off_or(1, 1_000_000)),
+        Now,
+        "of one address, 1 to 1000000; 0: as many as there may be",
+    ),
+    setting(
+        "http.viewers.requests",
+        Number(range(8, 1024)),
+        New,
+        "of one HTTP/2 connection at once, 8 to 1024",
+    ),
+    setting(
+        "http.viewers.waiting",
+        Number(range(4, 1024)),
+        Now,
+        "requests of one connection that wait for what comes, 4 to 1024",
+    ),
+    setting(
+        "http.viewers.waiting_per_stream",
+        Number(range(16, 10_000_000)),
+        Now,
+        "the same of one stream, 16 to 10000000",
+    ),
+    setting(
+        "http.viewers.least_rate",
+        Bytes(range(0, 1 << 30)),
+        Now,
+        "per second that a viewer takes of an answer, 0 to 1073741824",
+    ),
+    setting(
+        "http.tokens.keys",
+        Keys,
+        Restart,
+        "secrets that tokens of viewers are signed with, 16 bytes or more, the first signs; none: one that is made at the start",
+    ),
+    setting(
+        "http.tokens.life",
+        Time(range(MINUTE, 30 * DAY)),
+        New,
+        "ms that a token of a viewer is good, 60000 to 2592000000",
+    ),
+    setting(
         "http.connections",
         Number(range(1, 65_536)),
         Now,
@@ -335,7 +425,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "log.output",
         List,
         Now,
-        "where they go: stderr, file and syslog, as many as there are to be; none: nowhere",
+        "where they go: stderr, file, syslog (Unix) and eventlog (Windows; a service's default), as many as there are to be; none: nowhere",
     ),
     setting(
         "log.file.path",

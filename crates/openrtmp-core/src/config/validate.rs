@@ -49,6 +49,13 @@ pub(super) fn faults(c: &Config) -> Vec<ConfigError> {
         let allowed = "a plain address: built without TLS";
         faults.push(wrong("listen", listen.to_string(), allowed));
     }
+    if cfg!(not(feature = "tls"))
+        && let Some(listen) = c.http.listen.iter().find(|listen| listen.is_tls())
+    {
+        let allowed = "a plain address: built without TLS";
+        faults.push(wrong("http.listen", listen.to_string(), allowed));
+    }
+    http_faults(c, &mut faults);
     tls_faults(c, &mut faults);
     let log = c.log.faults().into_iter();
     faults.extend(log.map(|(path, value, allowed)| wrong(path, value, allowed)));
@@ -178,6 +185,28 @@ fn user_faults(c: &Config, faults: &mut Vec<ConfigError>) {
 }
 
 /// What of `tls` can be told without looking at files.
+/// Of the delivery of streams.
+fn http_faults(c: &Config, faults: &mut Vec<ConfigError>) {
+    let base = c.http.base_url.as_str();
+    if !base.is_empty()
+        && let Some(allowed) = web_url::fault(base, &["http", "https"])
+    {
+        faults.push(wrong("http.base_url", base, allowed));
+    }
+    let is_origin = |origin: &&String| {
+        let (scheme, host) = origin.split_once("://").unwrap_or_default();
+        let is_plain = |c: char| c.is_ascii_graphic() && !"/?#@,;\"".contains(c);
+        *origin == "*" || (!scheme.is_empty() && !host.is_empty() && host.chars().all(is_plain))
+    };
+    if let Some(origin) = c.http.cors.origins.iter().find(|o| !is_origin(o)) {
+        let allowed = "origins such as https://www.example.org, without a path, or *";
+        faults.push(wrong("http.cors.origins", origin, allowed));
+    }
+    if c.http.tokens.keys.iter().any(|key| key.len() < 16) {
+        faults.push(wrong("http.tokens.keys", "***", "keys of 16 bytes or more"));
+    }
+}
+
 fn tls_faults(c: &Config, faults: &mut Vec<ConfigError>) {
     let (auth, client) = (&c.tls.client_auth, &c.tls.client);
     let lists = [

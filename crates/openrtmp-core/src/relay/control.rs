@@ -58,12 +58,7 @@ impl Server {
 
     /// Ends a rule that the host added, and its connections. False if there is none such.
     pub fn remove_relay(&self, relay: RelayId) -> bool {
-        let shared = &self.shared;
-        if !shared.relays.lock().is_added(relay) {
-            return false;
-        }
-        shared.end_relay(relay);
-        true
+        self.shared.end_relay(relay, Relays::is_added)
     }
 
     /// The rules, those of the settings among them, and what becomes of each stream.
@@ -105,11 +100,15 @@ impl Shared {
         begun
     }
 
-    fn end_relay(&self, relay: RelayId) {
+    /// Ends a rule, if `may` says so of those that there are. False if it does not.
+    fn end_relay(&self, relay: RelayId, may: impl FnOnce(&Relays, RelayId) -> bool) -> bool {
+        let mut ended = false;
+        // Looked up and removed under one lock: of two who end it, one does.
         let woken = self.relays.tell(|relays| {
-            relays.remove(relay);
+            ended = may(relays, relay) && relays.remove(relay);
         });
         self.wake_relays(woken);
+        ended
     }
 
     fn candidates(&self, rule: &Rule) -> Vec<(StreamName, Option<ConnectionId>)> {
@@ -156,7 +155,9 @@ impl Shared {
                 Some(same) => {
                     wanted.swap_remove(same);
                 }
-                None => self.end_relay(id),
+                None => {
+                    self.end_relay(id, |_, _| true);
+                }
             }
         }
         for rule in wanted {

@@ -205,6 +205,10 @@ impl Relays {
         let keys = self.links.keys().filter(|key| key.1 == id);
         for key in keys.cloned().collect::<Vec<_>>() {
             self.drop_link(&key);
+            self.emit(Event::RelayEnded {
+                relay: key.1,
+                name: key.0,
+            });
         }
         self.rules.remove(&id).is_some()
     }

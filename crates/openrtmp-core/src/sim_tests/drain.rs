@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::command::code;
-use openrtmp_protocol::session::{ClientEvent, ClientMode};
+use openrtmp_protocol::session::{ClientEvent, ClientMode, SessionError};
 
 use super::media::assert_whole;
 use super::world::{ADDRESS, World, ms};
@@ -71,6 +71,35 @@ fn nobody_new_is_taken_and_all_are_told() {
     let refused = |event: &Event| matches!(event, Event::Access { granted: false, reason, .. } if *reason == why);
     assert_eq!(w.count(refused), 3);
     w.end();
+}
+
+#[test]
+fn who_comes_is_told_where_to_go_if_there_is_such_a_place() {
+    for (to, expected) in [
+        (None, None),
+        (Some("rtmp://other:1936"), Some("rtmp://other:1936/live")),
+        (
+            Some("rtmps://ann:s3cret@other/x-{app}"),
+            Some("rtmps://other/x-live"),
+        ),
+    ] {
+        let mut w = World::new(2);
+        let publisher = w.live("live/cam");
+        let mut options = DrainOptions::new(GRACE);
+        options.to = to.map(str::to_owned);
+        w.server.begin_drain(&options).expect("it is drained");
+        for mode in [ClientMode::Publish, ClientMode::Play] {
+            let who = w.client(mode, "live/new?key=t0ken");
+            w.until("its end", |w| w[who].is_closed());
+            let Some(SessionError::Refused { code, redirect, .. }) = &w[who].failure else {
+                panic!("{:?}", w[who].failure);
+            };
+            assert_eq!(code, code::CONNECT_REJECTED);
+            assert_eq!(redirect.as_deref(), expected, "{to:?}");
+        }
+        assert!(!w[publisher].is_closed());
+        w.end();
+    }
 }
 
 #[test]

@@ -11,9 +11,11 @@ use super::hostile::connect_command;
 use super::lines::Lines;
 use super::media::{self, assert_whole};
 use super::world::{Setup, Who, World, ms};
+use crate::budget::Charge;
 use crate::events::{CloseReason, Event};
 use crate::limit::Limit;
 use crate::steps;
+use crate::tap::TapOptions;
 
 /// A server with small buffers in its network, whose memory is looked at.
 fn small(workers: usize, memory: usize) -> Setup {
@@ -293,6 +295,38 @@ fn cached_frames_go_before_a_frame_is_refused() {
     let dropped = "the cached frames are dropped for want of memory";
     assert!(Lines::count(&lines.take(), dropped) > 0);
     assert_whole(&w[player].media, &w[publisher].sent);
+    w.end();
+}
+
+/// Memory is nearly used up, and nobody can be asked for any: who has most of it gets no more,
+/// and the others what is left.
+#[test]
+fn a_stream_beyond_its_share_is_refused_frames_before_one_within() {
+    const LIMIT: usize = 1600 << 10;
+    let mut w = small(1, LIMIT).build();
+    let large = w.live("live/large");
+    let mut tap = w.server.tap_with(TapOptions::new("live/large").messages());
+    w.stream_of(large, 0..8, 100_000);
+    // What the host keeps is the stream's.
+    let kept: Vec<_> = std::iter::from_fn(|| tap.try_recv()).collect();
+    drop(tap);
+    let within = w.live("live/within");
+    let player = w.player("live/within");
+    let rest = LIMIT - LIMIT / 32 - w.shared.budget.used();
+    let others = Charge::new(&w.shared.budget, rest);
+    for n in 0..20 {
+        w[large].frame(n, 1000);
+        w[within].frame(n, 1000);
+        w.run(ms(40));
+    }
+    assert_whole(&w[player].media, &w[within].sent);
+    let metrics = w.metrics();
+    let mut refused: Vec<_> = metrics.streams.iter().map(|s| s.starved_frames).collect();
+    refused.sort_unstable();
+    assert_eq!(refused[0], 0);
+    assert!(refused[1] >= 20, "{refused:?}");
+    assert_eq!(told(&w, Limit::Memory), 1);
+    drop((kept, others));
     w.end();
 }
 

@@ -305,6 +305,8 @@ fn rules_come_and_go_at_run_time() {
     assert!(p.near.server.remove_relay(relay));
     assert!(!p.near.server.remove_relay(relay), "once");
     p.run(ms(100));
+    let of_the_rule = |e: &Event| matches!(e, Event::RelayEnded { relay: of, .. } if *of == relay);
+    assert_eq!(p.near.count(of_the_rule), 1, "told once");
     let list = p.near.server.relays();
     assert_eq!((list.len(), list[0].configured), (1, true));
     assert!(!p.near.server.remove_relay(list[0].id), "the settings' own");
@@ -343,7 +345,13 @@ fn rules_are_counted_and_told_apart_while_they_are_added() {
     let urls: std::collections::BTreeSet<_> = list.iter().map(|info| &info.url).collect();
     assert!(urls.len() <= 2, "the rest is masked");
     let known = PushRule::new("none/*", "rtmp://127.0.0.2/x/{name}");
-    assert!(server.remove_relay(list[0].id));
+    let removed = std::thread::scope(|scope| {
+        let remove = || server.remove_relay(list[0].id);
+        let removers: Vec<_> = (0..4).map(|_| scope.spawn(remove)).collect();
+        let removed = removers.into_iter().map(|r| r.join().expect("no panic"));
+        removed.filter(|removed| *removed).count()
+    });
+    assert_eq!(removed, 1, "of several one removes it");
     let first = server
         .add_relay(&RelayRule::Push(known.clone()))
         .expect("room");

@@ -29,6 +29,33 @@ fn reject_keeps_the_first_and_closes_the_second() {
     }
 }
 
+/// The stream lives on one worker, its publishers come to another: the name is free as soon
+/// as that one has seen the publisher leave, however busy the home is.
+#[test]
+fn one_that_comes_back_does_not_wait_for_a_busy_home() {
+    for ends in [World::leave, World::kill] {
+        let mut w = world(2, SecondPublisher::Reject);
+        // Round robin: the founder is the second, and comes to worker 1.
+        w.raw();
+        let founder = w.live("live/cam");
+        w.kill(founder);
+        w.until("the end", |w| w.shared.directory.lock().publishers() == 0);
+        let first = w.live("live/cam");
+        let player = w.player("live/cam");
+        w.stream(first, 0..5);
+        ends(&mut w, first);
+        w.run_without(1, ms(20));
+        let back = w.client(ClientMode::Publish, "live/cam");
+        w.run_without(1, ms(100));
+        assert!(w[back].is_ready(), "{:?}", w[back].refusal());
+        let before = w[player].media.len();
+        w.headers(back);
+        w.stream(back, 10..25);
+        assert_whole(&w[player].media[before..], &w[back].sent);
+        w.end();
+    }
+}
+
 #[test]
 fn takeover_closes_the_first_and_players_stay() {
     for workers in 1..=3 {

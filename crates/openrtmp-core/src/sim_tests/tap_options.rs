@@ -133,7 +133,7 @@ fn messages_come_as_they_were_published() {
         };
         assert_eq!(got.content, content);
     }
-    drop(tap);
+    drop((tap, got));
     w.end();
 }
 

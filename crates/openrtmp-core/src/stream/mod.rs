@@ -60,7 +60,7 @@ pub(crate) fn make_packet(
         timestamp,
         openrtmp_protocol::Time::ZERO,
         vec![0u8; length].into(),
-        &crate::budget::Budget::new(usize::MAX),
+        &crate::budget::StreamMemory::new(&crate::budget::Budget::new(usize::MAX)),
     )
     .expect("memory")
 }

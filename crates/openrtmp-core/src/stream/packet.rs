@@ -8,7 +8,7 @@ use openrtmp_protocol::media::{
 use openrtmp_protocol::session::MediaKind;
 
 use super::class::{Class, Classified, HeaderSlot};
-use crate::budget::{Budget, Charge};
+use crate::budget::{PacketCharge, StreamMemory};
 
 /// The message stream id nearly every player has: the first it created. Headers
 /// are made for it once per packet; players with another id get their own copy.
@@ -34,7 +34,7 @@ pub(crate) struct Packet {
     pub(crate) received: Time,
     /// As it goes out on [`COMMON_MESSAGE_STREAM`].
     pub(crate) message: WireMessage,
-    _charge: Charge,
+    charge: PacketCharge,
     /// The one whose buffer this is, and whose charge goes on as long as that is held.
     origin: Option<SharedPacket>,
 }
@@ -54,11 +54,11 @@ impl Packet {
         timestamp: u32,
         received: Time,
         payload: Payload,
-        budget: &Arc<Budget>,
+        memory: &Arc<StreamMemory>,
     ) -> Option<SharedPacket> {
         // A small part of what came must not keep all of it.
         let payload = payload.try_compact()?;
-        let charge = Charge::new(budget, payload.held_bytes() + Packet::OVERHEAD);
+        let charge = PacketCharge::new(memory, payload.held_bytes() + Packet::OVERHEAD);
         let message = WireMessage::new(
             kind.chunk_stream(),
             kind.message_kind(),
@@ -77,7 +77,7 @@ impl Packet {
             timestamp,
             received,
             message,
-            _charge: charge,
+            charge,
             origin: None,
         }))
     }
@@ -89,7 +89,6 @@ impl Packet {
         classified: Classified,
         timestamp: u32,
         received: Time,
-        budget: &Arc<Budget>,
     ) -> SharedPacket {
         Arc::new(Packet {
             kind: self.kind,
@@ -102,17 +101,13 @@ impl Packet {
             timestamp,
             received,
             message: self.message.with_timestamp(timestamp),
-            _charge: Charge::new(budget, Packet::OVERHEAD),
+            charge: PacketCharge::new(&self.charge.stream, Packet::OVERHEAD),
             origin: Some(self.origin.as_ref().unwrap_or(self).clone()),
         })
     }
 
     /// The same packet with another payload. `None` if there is no memory for it.
-    pub(crate) fn with_payload(
-        &self,
-        payload: Payload,
-        budget: &Arc<Budget>,
-    ) -> Option<SharedPacket> {
+    pub(crate) fn with_payload(&self, payload: Payload) -> Option<SharedPacket> {
         let classified = Classified {
             class: self.class,
             track: self.track,
@@ -121,7 +116,14 @@ impl Packet {
             slot: self.slot,
         };
         let (time, received) = (self.timestamp, self.received);
-        Packet::new(self.kind, classified, time, received, payload, budget)
+        Packet::new(
+            self.kind,
+            classified,
+            time,
+            received,
+            payload,
+            &self.charge.stream,
+        )
     }
 
     /// Whether everybody gets it as it is.
@@ -133,10 +135,7 @@ impl Packet {
     /// What those get who know one track only: made once, for all of them. `None` if
     /// there is nothing for them, or no memory for it.
     #[cold]
-    pub(crate) fn plain_form<'a>(
-        self: &'a SharedPacket,
-        budget: &Arc<Budget>,
-    ) -> Option<&'a SharedPacket> {
+    pub(crate) fn plain_form(self: &Arc<Self>) -> Option<&SharedPacket> {
         match self.form {
             PlainForm::Same => return Some(self),
             PlainForm::Omitted => return None,
@@ -155,8 +154,8 @@ impl Packet {
                 |origin: &&SharedPacket| (origin.form, origin.track) == (self.form, self.track);
             let plain = match self.origin.as_ref().filter(of_this_track) {
                 Some(origin) => {
-                    let plain = origin.plain_form(budget)?;
-                    Some(plain.restamped(classified, time, received, budget))
+                    let plain = origin.plain_form()?;
+                    Some(plain.restamped(classified, time, received))
                 }
                 None => {
                     let payload = match self.kind {
@@ -164,7 +163,14 @@ impl Packet {
                         _ => write_plain_video(self.payload(), self.track),
                     }?;
                     let payload = payload.into();
-                    Packet::new(self.kind, classified, time, received, payload, budget)
+                    Packet::new(
+                        self.kind,
+                        classified,
+                        time,
+                        received,
+                        payload,
+                        &self.charge.stream,
+                    )
                 }
             };
             // Another worker may have been quicker: then its own is as good.

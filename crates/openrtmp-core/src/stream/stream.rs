@@ -11,7 +11,7 @@ use super::gop::GopCache;
 use super::packet::{Packet, SharedPacket};
 use super::picture::{Picture, PictureNews};
 use super::tracks::{Doubt, Tracks, track_ids};
-use crate::budget::Budget;
+use crate::budget::{Budget, StreamMemory};
 use crate::config::Config;
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::limit::Limit;
@@ -58,6 +58,8 @@ pub(crate) struct Stream {
     joining: Option<JoinHeaders>,
     /// Memory ran out: no frames until the next key frame.
     starved: bool,
+    /// What its packets take.
+    memory: Arc<StreamMemory>,
     /// Its video is dropped: from here on until a key frame comes without this.
     pub(crate) audio_only: bool,
     /// Frames are refused for want of memory, and that was told.
@@ -128,6 +130,7 @@ impl Stream {
             tracks: Tracks::default(),
             metadata: None,
             headers: Vec::new(),
+            memory: StreamMemory::new(budget),
             gop: GopCache::new(id, budget),
             picture: Picture::default(),
             joining: None,
@@ -202,7 +205,6 @@ impl Stream {
         payload: Payload,
         now: Time,
         config: &Config,
-        budget: &Arc<Budget>,
     ) -> Ingested {
         self.stats.bytes += payload.len() as u64;
         let rate = self.stats.rate.add(payload.len(), now);
@@ -256,11 +258,11 @@ impl Stream {
                 self.joining = None;
             }
             if !was_running {
-                headers = self.headers_at(timestamp, now, budget, |_| true);
+                headers = self.headers_at(timestamp, now, |_| true);
             } else if default != default_before {
                 // Who gets one track only has not been given this one's.
                 let is_new = |slot: &HeaderSlot| slot.kind == kind;
-                headers = self.headers_at(timestamp, now, budget, is_new);
+                headers = self.headers_at(timestamp, now, is_new);
             }
         }
         let mut tracks_changed = self.tracks.list().len() != tracks_before;
@@ -273,9 +275,9 @@ impl Stream {
             true => Some(Limit::HeaderBytes),
             false => self.tracks.take_overflow().then_some(Limit::Tracks),
         };
-        let admitted = !headers_full && self.admit(classified.class, budget);
+        let admitted = !headers_full && self.admit(classified.class);
         let packet = admitted
-            .then(|| Packet::new(kind, classified, timestamp, now, payload, budget))
+            .then(|| Packet::new(kind, classified, timestamp, now, payload, &self.memory))
             .flatten();
         let packet = match packet {
             None if headers_full || (self.audio_only && kind == MediaKind::Video) => None,
@@ -311,21 +313,21 @@ impl Stream {
 
     /// Counts a frame, and refuses it while memory is used up: from then to the
     /// next key frame that fits.
-    fn admit(&mut self, class: Class, budget: &Budget) -> bool {
+    fn admit(&mut self, class: Class) -> bool {
         match class {
             Class::Key => {
                 self.stats.video_frames += 1;
                 self.stats.keyframes += 1;
-                self.starved = budget.is_exhausted() || self.audio_only;
+                self.starved = self.memory.is_exhausted() || self.audio_only;
             }
             Class::Inter => {
                 self.stats.video_frames += 1;
-                self.starved |= budget.is_exhausted() || self.audio_only;
+                self.starved |= self.memory.is_exhausted() || self.audio_only;
             }
             Class::Audio | Class::Data | Class::Prelude => {
                 self.stats.audio_frames += u64::from(class == Class::Audio);
                 let muted = self.audio_only && class == Class::Prelude;
-                let admitted = !budget.is_exhausted() && !muted;
+                let admitted = !self.memory.is_exhausted() && !muted;
                 self.refusing &= self.starved || !admitted;
                 return admitted;
             }
@@ -398,7 +400,6 @@ impl Stream {
         &self,
         timestamp: u32,
         now: Time,
-        budget: &Arc<Budget>,
         fits: impl Fn(&HeaderSlot) -> bool,
     ) -> Vec<SharedPacket> {
         let mut headers = Vec::with_capacity(self.headers.len());
@@ -415,7 +416,7 @@ impl Stream {
                     form: self.tracks.header_form(p.kind, p.payload()),
                     slot: Some(*slot),
                 };
-                p.restamped(classified, timestamp, now, budget)
+                p.restamped(classified, timestamp, now)
             }));
         }
         headers
@@ -425,8 +426,8 @@ impl Stream {
     /// the frames from the newest key frame on. Headers carry the time of the
     /// first frame that follows, not of when they came; those of a publisher that has
     /// sent no frame yet come with its first.
-    pub(crate) fn snapshot(&mut self, budget: &Arc<Budget>, now: Time) -> Vec<SharedPacket> {
-        let headers = self.headers_for_joiners(budget, now).len();
+    pub(crate) fn snapshot(&mut self, now: Time) -> Vec<SharedPacket> {
+        let headers = self.headers_for_joiners(now).len();
         let frames = self.gop.newest();
         let mut packets = Vec::with_capacity(headers + frames.size_hint().0);
         if let Some(joining) = &self.joining {
@@ -438,11 +439,7 @@ impl Stream {
 
     /// Metadata and every header: the same packets for all who join between two key
     /// frames.
-    pub(crate) fn headers_for_joiners(
-        &mut self,
-        budget: &Arc<Budget>,
-        now: Time,
-    ) -> &[SharedPacket] {
+    pub(crate) fn headers_for_joiners(&mut self, now: Time) -> &[SharedPacket] {
         let start = self.clock.is_running().then(|| {
             let first = self.gop.newest().next();
             first.map_or(self.clock.newest() as u32, |first| first.timestamp)
@@ -451,18 +448,13 @@ impl Stream {
             Some(joining) if joining.start == start => joining,
             _ => JoinHeaders {
                 start,
-                packets: self.headers_from(start, budget, now),
+                packets: self.headers_from(start, now),
             },
         };
         &self.joining.insert(joining).packets
     }
 
-    fn headers_from(
-        &self,
-        start: Option<u32>,
-        budget: &Arc<Budget>,
-        now: Time,
-    ) -> Vec<SharedPacket> {
+    fn headers_from(&self, start: Option<u32>, now: Time) -> Vec<SharedPacket> {
         let mut packets = Vec::with_capacity(1 + self.headers.len());
         match &self.metadata {
             Some(metadata) => packets.push(metadata.clone()),
@@ -475,13 +467,13 @@ impl Stream {
                     0,
                     now,
                     payload,
-                    budget,
+                    &self.memory,
                 ));
             }
             None => {}
         }
         if let Some(start) = start {
-            packets.extend(self.headers_at(start, now, budget, |_| true));
+            packets.extend(self.headers_at(start, now, |_| true));
         }
         packets
     }

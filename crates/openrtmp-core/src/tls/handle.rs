@@ -73,6 +73,16 @@ impl Server {
         lock(&self.shared.tls).as_ref()?.fingerprint()
     }
 
+    /// What rustls needs to speak TLS on connections of another protocol, with the
+    /// certificates of this server as they are now; to be asked for each. `protocols`: what
+    /// can be spoken, the best first (ALPN). `None` if nobody said that TLS is spoken
+    /// (`listen`, `http.listen`).
+    #[doc(hidden)]
+    pub fn tls_for(&self, protocols: &[&[u8]]) -> Option<Arc<rustls::ServerConfig>> {
+        let tls = lock(&self.shared.tls).clone()?;
+        Some(tls.for_protocols(protocols))
+    }
+
     /// The pin of the key of that certificate, `sha256//BASE64`: what clients may be given
     /// in place of an authority. It stays the same when the certificate is renewed with
     /// the same key. `None` as above.
@@ -92,7 +102,7 @@ impl Server {
         before: &Config,
         config: &Config,
     ) -> Result<Option<Arc<ServerTls>>, TlsError> {
-        if !config.listen.iter().any(|listen| listen.is_tls()) {
+        if !config.speaks_tls() {
             return Ok(None);
         }
         let current = lock(&self.shared.tls).clone();

@@ -142,6 +142,13 @@ impl ServerTls {
         Ok(connection.into())
     }
 
+    /// The same certificates for other protocols than RTMP.
+    pub(super) fn for_protocols(&self, protocols: &[&[u8]]) -> Arc<rustls::ServerConfig> {
+        let mut config = rustls::ServerConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    }
+
     /// Work of the signature of one handshake, by the most expensive of the keys (the
     /// unit is that of the workers).
     pub(crate) fn handshake_work(&self) -> u64 {
@@ -233,7 +240,7 @@ pub(super) fn files(config: &TlsConfig) -> Vec<PathBuf> {
 pub(crate) fn check_files(config: &Config) -> Result<(), TlsError> {
     let tls = &config.tls;
     let provider = Arc::new(provider(tls)?);
-    let speaks_tls = config.listen.iter().any(|listen| listen.is_tls());
+    let speaks_tls = config.speaks_tls();
     for named in named(tls) {
         Identity::load(&named, &provider, SystemTime::now())?;
     }

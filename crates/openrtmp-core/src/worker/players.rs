@@ -291,7 +291,7 @@ impl Players {
                 }
                 let packet = match is_plain || subscriber.all_tracks {
                     true => packet,
-                    false => match packet.plain_form(&context.shared.budget) {
+                    false => match packet.plain_form() {
                         Some(plain) => plain,
                         None => return,
                     },
@@ -483,14 +483,13 @@ fn leave<P: Platform>(context: &mut Context<P>, id: StreamId) -> bool {
 /// Stream metadata as a publisher sends it, if the connection publishes the stream
 /// elsewhere; `None`: as it is.
 #[cold]
-fn as_published<P: Platform>(
-    context: &Context<P>,
-    connection: &Connection<P::Stream>,
+fn as_published<S: Stream>(
+    connection: &Connection<S>,
     packet: &SharedPacket,
 ) -> Option<SharedPacket> {
     connection.session.errand()?;
     let payload = published(packet.kind, packet.payload()).into_owned();
-    packet.with_payload(payload.into(), &context.shared.budget)
+    packet.with_payload(payload.into())
 }
 
 impl Subscriber {
@@ -507,7 +506,7 @@ impl Subscriber {
         crate::sim_tests::panic_over(connection.peer, packet.payload());
         let mut announced = None;
         if packet.class == Class::Metadata {
-            announced = as_published(context, connection, packet);
+            announced = as_published(connection, packet);
         } else if packet.class == Class::Header && self.refuses(connection, packet, context.now) {
             return 0;
         }
@@ -564,7 +563,7 @@ impl Subscriber {
         for packet in packets {
             let packet = match self.all_tracks {
                 true => packet,
-                false => match packet.plain_form(&context.shared.budget) {
+                false => match packet.plain_form() {
                     Some(plain) => plain,
                     None => continue,
                 },
@@ -578,7 +577,7 @@ impl Subscriber {
                 }
                 let mut announced = None;
                 if packet.class == Class::Metadata {
-                    announced = as_published(context, connection, packet);
+                    announced = as_published(connection, packet);
                 }
                 let packet = announced.as_ref().unwrap_or(packet);
                 let queue = &mut connection.queue;

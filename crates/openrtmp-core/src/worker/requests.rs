@@ -520,12 +520,8 @@ impl<P: Platform> Worker<P> {
         if publication.home == self.context.index {
             self.publisher_left(stream, epoch, departure);
         } else {
-            let over = Command::Unpublish {
-                stream,
-                epoch,
-                departure,
-            };
-            self.context.send(publication.home, over);
+            let shared = &self.context.shared;
+            shared.publisher_leaves(publication.home, stream, epoch, departure);
         }
     }
 

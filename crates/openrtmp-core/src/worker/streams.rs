@@ -144,14 +144,7 @@ impl Streams {
             return;
         }
         stream.audio_only = context.conditions.audio_only;
-        let ingested = stream.ingest(
-            kind,
-            timestamp,
-            payload,
-            now,
-            &context.config,
-            &shared.budget,
-        );
+        let ingested = stream.ingest(kind, timestamp, payload, now, &context.config);
         if let Some(odd) = ingested.odd {
             report_irregularity(context, stream, odd);
         }
@@ -394,7 +387,7 @@ impl Streams {
     ) -> Option<Vec<SharedPacket>> {
         let stream = self.streams.get_mut(&id)?;
         stream.add_feed(worker, &context.config);
-        let packets = stream.snapshot(&context.shared.budget, context.now);
+        let packets = stream.snapshot(context.now);
         context.work += work::DELIVERY * packets.len() as u64;
         if worker == context.index {
             return Some(packets);
@@ -454,7 +447,7 @@ impl Streams {
         if !tap.wants(&stream.name, stream.asked) || stream.taps.iter().any(|t| t.is_of(&tap)) {
             return;
         }
-        let snapshot = stream.snapshot(&context.shared.budget, context.now);
+        let snapshot = stream.snapshot(context.now);
         let start = stream.tap_start(&snapshot);
         stream.taps.push(TapSink::attach(tap, start, context.now));
     }
@@ -519,9 +512,7 @@ fn feed_others<P: Platform>(context: &mut Context<P>, stream: &mut Stream, packe
     let shared = context.shared.clone();
     let mut headers = Vec::new();
     if stream.feeds.iter().any(Feed::wants_headers) {
-        headers = stream
-            .headers_for_joiners(&shared.budget, context.now)
-            .to_vec();
+        headers = stream.headers_for_joiners(context.now).to_vec();
     }
     for feed in &mut stream.feeds {
         if feed.worker == context.index {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Edge, Names};
+use crate::date::date;
 use crate::mp4::TrackName;
 use crate::packager::{Part, Rendition, Segment, Targets, Window};
 
@@ -113,22 +114,23 @@ fn put_segment(
     }
     if init.replace(beginning.init) != Some(beginning.init) {
         let uri = names.init(track, beginning.init);
+        let uri = names.in_playlist(&uri);
         let _ = writeln!(out, "#EXT-X-MAP:URI=\"{uri}\"");
     }
     let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(beginning.wall));
     if has_parts || !segment.is_complete {
         for (number, part) in segment.parts.iter().enumerate() {
-            put_part(out, part, &names.part(track, beginning.msn, number));
+            let uri = names.part(track, beginning.msn, number);
+            put_part(out, part, names.in_playlist(&uri));
         }
     }
     if segment.is_complete {
         if segment.is_gap() {
             out.push_str("#EXT-X-GAP\n");
         }
-        let (length, uri) = (
-            seconds(segment.duration()),
-            names.segment(track, beginning.msn),
-        );
+        let length = seconds(segment.duration());
+        let uri = names.segment(track, beginning.msn);
+        let uri = names.in_playlist(&uri);
         let _ = writeln!(out, "#EXTINF:{length},\n{uri}");
     }
 }
@@ -162,9 +164,11 @@ fn put_edge(out: &mut String, window: &Window, rendition: &Rendition, names: &Na
         && listed.is_some_and(|listed| listed.beginning.init != init)
     {
         let uri = names.init(rendition.track, init);
+        let uri = names.in_playlist(&uri);
         let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"{uri}\"");
     }
     let uri = names.part(rendition.track, msn, part);
+    let uri = names.in_playlist(&uri);
     let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{uri}\"");
     for other in window.renditions() {
         let edge = Edge::of(other, window);
@@ -172,7 +176,7 @@ fn put_edge(out: &mut String, window: &Window, rendition: &Rendition, names: &Na
             let _ = writeln!(
                 out,
                 "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={},LAST-PART={}",
-                names.playlist(other.track),
+                names.in_playlist(&names.playlist(other.track)),
                 edge.msn,
                 edge.parts - 1
             );
@@ -191,54 +195,9 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
-/// Milliseconds since 1970 as ISO 8601 has them, in UTC: `2026-11-29T16:45:00.000Z`.
-fn date(wall: i64) -> String {
-    const DAY: i64 = 86_400_000;
-    // Years begin in March, so that a leap day is their last: eras of 400 years, from
-    // March 1 of year 0 on.
-    const ERA_DAYS: i64 = 146_097;
-    const TO_1970: i64 = 719_468;
-    // Four digits are there for a year.
-    const LAST: i64 = 253_402_300_799_999;
-    let wall = wall.clamp(0, LAST);
-    let days = wall / DAY + TO_1970;
-    let (era, day) = (days / ERA_DAYS, days % ERA_DAYS);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    // Months of 31, 30, 31, 30 and 31 days, again and again.
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + i64::from(month <= 2);
-    let ms = wall % DAY;
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        ms / 3_600_000,
-        ms / 60_000 % 60,
-        ms / 1000 % 60,
-        ms % 1000
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        // Of `date -u -d @... +%FT%T`.
-        for (wall, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400_123, "2000-02-29T00:00:00.123Z"),
-            (1_795_970_700_000, "2026-11-29T16:45:00.000Z"),
-            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
-            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-            (-1, "1970-01-01T00:00:00.000Z"),
-            (i64::MAX, "9999-12-31T23:59:59.999Z"),
-        ] {
-            assert_eq!(date(wall), text);
-        }
-    }
 
     #[test]
     fn lengths_have_the_decimals_that_they_need() {

@@ -6,8 +6,8 @@
 //! wait for what comes ([`Directives::answer`]), and that what the player knows may be left
 //! out ([`Form::Delta`]).
 //!
-//! Every rendition has its playlist beside the master's, and its media in a folder below:
-//! [`Names`]. [`check`] reads playlists back and says which rules they break.
+//! Every rendition has its playlist in a folder below the master's, and its media in a folder
+//! below that: [`Names`]. [`check`] reads playlists back and says which rules they break.
 //!
 //! Promised is what is kept: segments are not said to be independent, since the GOPs of a
 //! stream that is passed on may be longer than promised; and parts are listed only with
@@ -30,15 +30,17 @@ use crate::mp4::TrackName;
 /// Where the parts of a stream are, relative to its master playlist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    /// The folder of the media: another for each run of a server, so that no cache mixes two
-    /// runs up. Of letters, digits, `-` and `_`.
+    /// The folder of media playlists and media: another for each run of a stream, so that no
+    /// cache mixes two runs up. Of letters, digits, `-` and `_`. With a path or a URL in front
+    /// of it the master playlist can be elsewhere.
     pub epoch: String,
 }
 
 impl Names {
-    /// A media playlist: `v0.m3u8`, `a1.m3u8`.
+    /// A media playlist: `v0.m3u8`, `a1.m3u8` in the folder. It is there as well: what caches
+    /// keep of the playlists of two runs is not the same.
     pub fn playlist(&self, track: TrackName) -> String {
-        format!("{}.m3u8", short(track))
+        format!("{}/{}.m3u8", self.epoch, short(track))
     }
 
     /// An init segment.
@@ -51,14 +53,41 @@ impl Names {
         format!("{}/{}/{msn}.m4s", self.epoch, short(track))
     }
 
+    /// A segment by the tick at which it begins ([`Segment::span`]), as DASH names it.
+    ///
+    /// [`Segment::span`]: crate::packager::Segment::span
+    pub fn segment_at(&self, track: TrackName, tick: u64) -> String {
+        format!("{}/{}/t{tick}.m4s", self.epoch, short(track))
+    }
+
+    /// The same with `$Time$` where the tick stands.
+    pub(crate) fn time_template(&self, track: TrackName) -> String {
+        format!("{}/{}/t$Time$.m4s", self.epoch, short(track))
+    }
+
+    /// [`segment`](Names::segment) with `$Number$` where the number stands.
+    pub(crate) fn number_template(&self, track: TrackName) -> String {
+        format!("{}/{}/$Number$.m4s", self.epoch, short(track))
+    }
+
     /// A part of a segment, counted from 0.
     pub fn part(&self, track: TrackName, msn: u64, part: usize) -> String {
         format!("{}/{}/{msn}.{part}.m4s", self.epoch, short(track))
     }
 }
 
+impl Names {
+    /// One of these names as a media playlist has it, which is in the folder itself.
+    fn in_playlist<'a>(&self, name: &'a str) -> &'a str {
+        let below = name.strip_prefix(self.epoch.as_str());
+        below
+            .and_then(|name| name.strip_prefix('/'))
+            .unwrap_or(name)
+    }
+}
+
 /// `v0`, `a1`.
-fn short(track: TrackName) -> String {
+pub(crate) fn short(track: TrackName) -> String {
     match track {
         TrackName::Video(id) => format!("v{id}"),
         TrackName::Audio(id) => format!("a{id}"),

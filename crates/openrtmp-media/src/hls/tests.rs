@@ -176,10 +176,10 @@ fn a_header_that_comes_next_is_announced() {
     let video = list(TrackName::Video(0));
     assert_eq!(Checker::new(Some(1)).full(&video), []);
     let (before, hints) = video.split_once("#EXT-X-PRELOAD-HINT").unwrap();
-    assert!(before.ends_with("e/v0/5.m4s\n"), "{before}");
+    assert!(before.ends_with("v0/5.m4s\n"), "{before}");
     assert!(hints.starts_with(
-        ":TYPE=MAP,URI=\"e/v0/init1.mp4\"\n\
-         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"e/v0/6.0.m4s\"\n"
+        ":TYPE=MAP,URI=\"v0/init1.mp4\"\n\
+         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"v0/6.0.m4s\"\n"
     ));
     assert!(!list(TrackName::Audio(0)).contains("TYPE=MAP"));
     // The master names both as long as both are listed.
@@ -201,17 +201,17 @@ fn a_live_playlist_says_what_it_is_to_say() {
          #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.01,HOLD-BACK=6.0,\
          CAN-SKIP-UNTIL=12.0\n\
          #EXT-X-PART-INF:PART-TARGET=0.334\n#EXT-X-MEDIA-SEQUENCE:1\n\
-         #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-MAP:URI=\"e/v0/init0.mp4\"\n"
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-MAP:URI=\"v0/init0.mp4\"\n"
     );
-    assert!(rest.starts_with("-DATE-TIME:2026-11-29T16:45:00.000Z\n#EXTINF:2.0,\ne/v0/1.m4s\n"));
-    let (_, tail) = rest.split_once("e/v0/6.m4s\n").unwrap();
+    assert!(rest.starts_with("-DATE-TIME:2026-11-29T16:45:00.000Z\n#EXTINF:2.0,\nv0/1.m4s\n"));
+    let (_, tail) = rest.split_once("v0/6.m4s\n").unwrap();
     assert_eq!(
         tail,
         "#EXT-X-PROGRAM-DATE-TIME:2026-11-29T16:45:12.000Z\n\
-         #EXT-X-PART:DURATION=0.32,URI=\"e/v0/7.0.m4s\",INDEPENDENT=YES\n\
-         #EXT-X-PART:DURATION=0.32,URI=\"e/v0/7.1.m4s\"\n\
-         #EXT-X-PART:DURATION=0.32,URI=\"e/v0/7.2.m4s\"\n\
-         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"e/v0/7.3.m4s\"\n\
+         #EXT-X-PART:DURATION=0.32,URI=\"v0/7.0.m4s\",INDEPENDENT=YES\n\
+         #EXT-X-PART:DURATION=0.32,URI=\"v0/7.1.m4s\"\n\
+         #EXT-X-PART:DURATION=0.32,URI=\"v0/7.2.m4s\"\n\
+         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"v0/7.3.m4s\"\n\
          #EXT-X-RENDITION-REPORT:URI=\"a0.m3u8\",LAST-MSN=7,LAST-PART=2\n"
     );
     // 0.96 s of the seventh, and five whole ones, are not 12 s.
@@ -248,7 +248,7 @@ fn a_master_playlist_names_every_rendition_once_all_can_be_played() {
     assert_eq!(
         before,
         "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"a0\",\
-         LANGUAGE=\"und\",DEFAULT=YES,AUTOSELECT=YES,URI=\"a0.m3u8\",CHANNELS=\"1\"\n\
+         LANGUAGE=\"und\",DEFAULT=YES,AUTOSELECT=YES,URI=\"e/a0.m3u8\",CHANNELS=\"1\"\n\
          #EXT-X-STREAM-INF:"
     );
     let (rates, rest) = rest.split_once(",CODECS").unwrap();
@@ -269,7 +269,7 @@ fn a_master_playlist_names_every_rendition_once_all_can_be_played() {
     assert!(rate(average) <= rate(peak));
     assert_eq!(
         rest,
-        "=\"avc1.64000d,mp4a.40.2\",RESOLUTION=320x180,FRAME-RATE=25.000,AUDIO=\"audio\"\nv0.m3u8\n"
+        "=\"avc1.64000d,mp4a.40.2\",RESOLUTION=320x180,FRAME-RATE=25.000,AUDIO=\"audio\"\ne/v0.m3u8\n"
     );
 }
 
@@ -306,27 +306,23 @@ fn what_is_wrong_is_found() {
         ),
         ("VERSION:9", "VERSION:5", "version 5"),
         (
-            "DURATION=0.32,URI=\"e/v0/7.1",
-            "DURATION=0.335,URI=\"e/v0/7.1",
+            "DURATION=0.32,URI=\"v0/7.1",
+            "DURATION=0.335,URI=\"v0/7.1",
             "part 1 of segment 7",
         ),
         (
-            "DURATION=0.32,URI=\"e/v0/7.1",
-            "DURATION=0.2,URI=\"e/v0/7.1",
+            "DURATION=0.32,URI=\"v0/7.1",
+            "DURATION=0.2,URI=\"v0/7.1",
             "part 1 of segment 7",
         ),
         (
-            "EXTINF:2.0,\ne/v0/1.",
-            "EXTINF:2.6,\ne/v0/1.",
+            "EXTINF:2.0,\nv0/1.",
+            "EXTINF:2.6,\nv0/1.",
             "segment 1 has 2.6",
         ),
+        ("EXTINF:2.0,\nv0/6.", "EXTINF:1.9,\nv0/6.", "do not add up"),
         (
-            "EXTINF:2.0,\ne/v0/6.",
-            "EXTINF:1.9,\ne/v0/6.",
-            "do not add up",
-        ),
-        (
-            "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"e/v0/7.3.m4s\"\n",
+            "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"v0/7.3.m4s\"\n",
             "",
             "0 preload hints",
         ),
@@ -342,7 +338,7 @@ fn what_is_wrong_is_found() {
             "DISCONTINUITY-SEQUENCE is missing",
         ),
         (
-            "#EXT-X-MAP:URI=\"e/v0/init0.mp4\"\n",
+            "#EXT-X-MAP:URI=\"v0/init0.mp4\"\n",
             "",
             "EXT-X-MAP is missing",
         ),
@@ -352,8 +348,8 @@ fn what_is_wrong_is_found() {
             "DATE-TIME is missing",
         ),
         (
-            "#EXTINF:2.0,\ne/v0/1.",
-            "#EXT-X-PART:DURATION=2.0,URI=\"x\",INDEPENDENT=YES\n#EXTINF:2.0,\ne/v0/1.",
+            "#EXTINF:2.0,\nv0/1.",
+            "#EXT-X-PART:DURATION=2.0,URI=\"x\",INDEPENDENT=YES\n#EXTINF:2.0,\nv0/1.",
             "parts of segment 1 are listed",
         ),
     ] {
@@ -370,13 +366,13 @@ fn what_is_wrong_is_found() {
 fn what_became_wrong_is_found() {
     let good = media_playlist(&example(false), TrackName::Video(0), &names(), Form::Full).unwrap();
     let later = good.replacen(
-        "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"e/v0/7.3",
-        "#EXT-X-PART:DURATION=0.32,URI=\"e/v0/7.3.m4s\"\n\
-         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"e/v0/7.4",
+        "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"v0/7.3",
+        "#EXT-X-PART:DURATION=0.32,URI=\"v0/7.3.m4s\"\n\
+         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"v0/7.4",
         1,
     );
     let without_first = good.replacen("SEQUENCE:1", "SEQUENCE:2", 1).replacen(
-        "#EXT-X-PROGRAM-DATE-TIME:2026-11-29T16:45:00.000Z\n#EXTINF:2.0,\ne/v0/1.m4s\n",
+        "#EXT-X-PROGRAM-DATE-TIME:2026-11-29T16:45:00.000Z\n#EXTINF:2.0,\nv0/1.m4s\n",
         "",
         1,
     );
@@ -413,23 +409,18 @@ fn what_became_wrong_is_found() {
         (&without_first, "", "", "went back to 1"),
         (
             &good,
-            "e/v0/3.m4s",
-            "e/v0/other.m4s",
+            "v0/3.m4s",
+            "v0/other.m4s",
             "segment 3 is not what it was",
         ),
         (
             &good,
-            "#EXTINF:2.0,\ne/v0/3.m4s",
-            "#EXTINF:1.99,\ne/v0/3.m4s",
+            "#EXTINF:2.0,\nv0/3.m4s",
+            "#EXTINF:1.99,\nv0/3.m4s",
             "segment 3 is not",
         ),
-        (&good, "e/v0/7.1.m4s", "e/v0/x.m4s", "segment 7 is not"),
-        (
-            &good,
-            "e/v0/7.3.m4s",
-            "e/v0/x.m4s",
-            "e/v0/7.3.m4s was announced",
-        ),
+        (&good, "v0/7.1.m4s", "v0/x.m4s", "segment 7 is not"),
+        (&good, "v0/7.3.m4s", "v0/x.m4s", "v0/7.3.m4s was announced"),
         (
             &good,
             "DISCONTINUITY-SEQUENCE:0",

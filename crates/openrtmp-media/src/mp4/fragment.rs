@@ -71,6 +71,27 @@ pub fn fragment_header(sequence: u32, runs: &[Run]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// `prft` (ISO/IEC 14496-12, 8.16.5), which goes in front of a fragment: the wall time, in
+/// microseconds since 1970, at which the encoder gave out what is shown at this time of the
+/// track, in ticks.
+pub fn producer_reference(track: u32, wall: i64, time: u64) -> Vec<u8> {
+    /// The time that the encoder's output has.
+    const ENCODER_OUTPUT: u32 = 1;
+    /// NTP counts from 1900 (RFC 5905, 6).
+    const TO_1970: u64 = 2_208_988_800;
+    let wall = u64::try_from(wall).unwrap_or(0);
+    // The era is left out, as NTP does.
+    let seconds = (wall / 1_000_000 + TO_1970) as u32;
+    let fraction = ((wall % 1_000_000) << 32) / 1_000_000;
+    let mut out = Vec::new();
+    put_full(&mut out, b"prft", 1, ENCODER_OUTPUT, |out| {
+        put_u32(out, track);
+        put_u64(out, u64::from(seconds) << 32 | fraction);
+        put_u64(out, time);
+    });
+    out
+}
+
 // sample_flags (ISO/IEC 14496-12, 8.8.3.1).
 /// sample_depends_on 2: on none.
 const SYNC: u32 = 0x0200_0000;

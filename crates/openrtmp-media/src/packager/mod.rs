@@ -3,8 +3,8 @@
 //! [`Packager`] takes the frames of one stream as they come and gives [`Event`]s: what begins
 //! and ends, with the bytes. It is a pure function of its frames: no clock, no randomness.
 //! The same frames make the same bytes, so that a second server with the same stream can go
-//! on where one ended. Wall time comes with a frame and goes to `EXT-X-PROGRAM-DATE-TIME`
-//! alone. [`Window`] keeps what of it can be fetched.
+//! on where one ended. Wall time comes with a frame and goes to `EXT-X-PROGRAM-DATE-TIME` and
+//! the starts of [`Period`]s alone. [`Window`] keeps what of it can be fetched.
 //!
 //! **Tracks** are apart: the first video track and every audio track is a rendition with
 //! segments of its own. The video track leads, or the first audio track where there is no
@@ -21,7 +21,9 @@
 //! promised to have independent segments.
 //!
 //! **Pictures out of order** have no edit list: decoding times are moved to where the first
-//! key frame is shown, and composition offsets have a sign.
+//! key frame is shown, and composition offsets have a sign. Sound is moved as far, so that it
+//! stays with its pictures. FFmpeg and GStreamer take the least of those offsets for a delay of
+//! all pictures, which it is not, and show them later by that.
 //!
 //! **Holes** that fit into a part are bridged by the frame before. A longer one is listed as
 //! parts with `GAP`; a clock that jumps by more than a second is a discontinuity, behind
@@ -30,7 +32,13 @@
 //! A track with another configuration begins with it at the next key frame of the leading
 //! track, at a discontinuity of all. Sound that was not there at first joins at the next
 //! segment; pictures that were not lead from their first key frame on.
+//!
+//! **No track waits** for what does not come: not for the next key frame, nor for the first
+//! picture of an encoder that has none. After [`Packager::longest_wait`], counted by its own
+//! frames, a track goes on at a discontinuity of all, and the leading one has a gap until its
+//! next key frame, which begins a discontinuity again.
 
+mod periods;
 mod plan;
 mod settings;
 mod stream;
@@ -45,6 +53,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use periods::{Addressing, Period};
 pub use settings::{Preset, Settings};
 pub use stream::Packager;
 pub use window::{Part, Rates, Rendition, Segment, Window};
@@ -75,6 +84,9 @@ pub struct Beginning {
     pub init: u32,
     /// Wall time of its first frame in milliseconds since 1970.
     pub wall: i64,
+    /// Where the leading track's segment begins on the timeline that all tracks share, in
+    /// microseconds: the same in all of them, and no other begins before.
+    pub time: i64,
 }
 
 /// What became of the frames.

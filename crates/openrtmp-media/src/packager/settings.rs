@@ -39,6 +39,10 @@ pub struct Settings {
     pub window_segments: usize,
     /// Nor more bytes, in each track, as long as [`Settings::LEAST_SEGMENTS`] are left.
     pub window_bytes: u64,
+    /// DASH with low latency: parts tell what wall time they are of (`prft`), and manifests
+    /// tell of segments that are not complete, as long as all are equally long to a frame.
+    /// There is no manifest before three segments are complete.
+    pub low_latency_dash: bool,
 }
 
 impl Settings {
@@ -63,7 +67,13 @@ impl Settings {
             window: Duration::from_secs(30),
             window_segments: 2000,
             window_bytes: 256 << 20,
+            low_latency_dash: false,
         }
+    }
+
+    /// How long lists are to be with this target duration.
+    pub(super) fn window_of(&self, target: Duration) -> Duration {
+        self.window.max(target * Settings::LEAST_SEGMENTS as u32)
     }
 
     /// The same with everything within its range.

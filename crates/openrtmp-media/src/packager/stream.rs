@@ -127,6 +127,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if self.tracks[place].codec != frame.codec {
             self.configure(frame.track, frame.codec, &[]);
         }
+        self.tracks[place].count_wait(frame.dts, JUMP);
         let Some(held) = self.tracks[place].with_prelude(frame) else {
             return;
         };
@@ -164,6 +165,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if !self.is_running {
             self.early.clear();
             self.early_bytes = 0;
+            // The next publisher may have others.
+            self.tracks.clear();
             return;
         }
         self.lead_to(None, out);
@@ -201,6 +204,14 @@ impl<D: AsRef<[u8]>> Packager<D> {
         out.push(Event::End);
     }
 
+    /// Frames of a track that come one after the other are listed after so long at the
+    /// latest, in the time that they tell, whatever becomes of the leading track: a key frame
+    /// is to come within a target duration, and any track may be late.
+    pub fn longest_wait(&self) -> Duration {
+        let segment = self.target.map(|target| Duration::from_secs(target.into()));
+        segment.unwrap_or(self.settings.segment) + Duration::from_micros(LAG as u64)
+    }
+
     /// Bytes of frames that are in no part yet.
     pub fn held_bytes(&self) -> usize {
         self.early_bytes + self.tracks.iter().map(Track::held_bytes).sum::<usize>()
@@ -210,7 +221,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
     fn track(&mut self, name: TrackName, codec: Codec) -> Option<usize> {
         let place = self.tracks.iter().position(|track| track.name == name);
         if place.is_none() && self.tracks.len() < TRACKS {
-            self.tracks.push(Track::new(name, codec));
+            let track = Track::new(name, codec, self.settings.low_latency_dash);
+            self.tracks.push(track);
             return Some(self.tracks.len() - 1);
         }
         place
@@ -245,7 +257,14 @@ impl<D: AsRef<[u8]>> Packager<D> {
         };
         let seen = last.frame.dts.saturating_sub(first.frame.dts);
         let is_full = self.early.len() >= QUEUE_FRAMES || self.early_bytes >= EARLY_BYTES;
-        if has_video && key.is_none() {
+        // Pictures that are announced and do not come are not waited for any longer than later.
+        let longest = match self.early.iter().any(|(held, _)| is_video(held)) {
+            true => self.settings.longest_segment,
+            false => self.longest_wait(),
+        };
+        let longest = longest.as_micros() as i64;
+        let is_patient = self.tracks.iter().all(|track| track.waited < longest);
+        if has_video && key.is_none() && (!has_audio || is_patient) {
             // What is before the first key frame is of no use but for a little audio.
             let is_old = |held: &Held<D>| last.frame.dts.saturating_sub(held.frame.dts) > WAIT;
             let old = self
@@ -364,8 +383,12 @@ impl<D: AsRef<[u8]>> Packager<D> {
         } else {
             place
         };
+        let has_waited = place > 0 && self.has_waited(place);
         let track = &mut self.tracks[place];
-        let is_unusable = track.is_changed || track.is_unsupported || track.open.is_none();
+        // One that is to join at the next segment joins at once where none comes.
+        let is_to_join = has_waited && track.next.is_some();
+        let is_apart = track.open.is_none() && !is_to_join;
+        let is_unusable = track.is_changed || track.is_unsupported || is_apart;
         if place == 0 {
             if !is_unusable {
                 self.lead(held, wall, out);
@@ -380,9 +403,21 @@ impl<D: AsRef<[u8]>> Packager<D> {
             while track.queue.len() > QUEUE_FRAMES || track.queue_bytes() > QUEUE_BYTES {
                 track.queue.pop_front();
             }
-            self.wait_no_longer(place, out);
-            self.follow(place, out);
+            match has_waited {
+                true => self.go_on_without(place, wall, out),
+                false => self.wait_no_longer(place, out),
+            }
+            // Others are not to be behind what came of it.
+            for track in 1..self.tracks.len() {
+                self.follow(track, out);
+                self.catch_up(track, out);
+            }
         }
+    }
+
+    /// Frames of this track came for as long as any is to wait.
+    fn has_waited(&self, place: usize) -> bool {
+        self.tracks[place].waited >= self.longest_wait().as_micros() as i64
     }
 
     /// A track has another configuration from this frame on.
@@ -412,12 +447,17 @@ impl<D: AsRef<[u8]>> Packager<D> {
             return;
         };
         // Others may have nothing in so short a segment: from the next key frame on, then.
+        // If nothing more comes of the sound, it has a gap.
         let has_others = self.tracks[1..].iter().any(|track| track.open.is_some());
-        if open.is_empty() || (has_others && open.elapsed() < LEAST_SEGMENT) {
+        let is_short = open.is_empty() || (has_others && open.elapsed() < LEAST_SEGMENT);
+        if is_short && !self.has_waited(place) {
             return;
         }
         if self.tracks[place].redescribe(frame, out) {
             self.lead_to(None, out);
+            if is_short {
+                self.fill_segment(out);
+            }
             self.cut(None, out);
             self.last_key = None;
             self.tracks.swap(0, place);
@@ -428,9 +468,11 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let dts = held.frame.dts;
         let track = &mut self.tracks[0];
         let moved = track.last.map_or(0, |last| dts.saturating_sub(last));
+        // It may be behind others by so much that went on without it.
         let is_elsewhere = track.last.is_none() && {
             let end = track.open.as_ref().map_or(BASE, |open| open.reached());
-            track.frame_time(&held).saturating_sub(end).saturating_abs() > JUMP
+            let ahead = track.frame_time(&held).saturating_sub(end);
+            !(-JUMP..=LAG + JUMP).contains(&ahead)
         };
         if std::mem::take(&mut self.has_jumped) || is_elsewhere || moved.saturating_abs() > JUMP {
             self.rebase(&held, wall, out);
@@ -460,6 +502,9 @@ impl<D: AsRef<[u8]>> Packager<D> {
             self.reach_key(out);
         }
         self.tracks[0].await_end(pending);
+        for track in self.tracks.iter_mut().filter(|track| !track.is_held) {
+            track.waited = 0;
+        }
     }
 
     /// The part that is open has room for the frame.

@@ -1,13 +1,14 @@
 //! What becomes of streams of all kinds.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::timelines::*;
 use super::*;
-use crate::mp4::Frame;
 use crate::mp4::tests::{at, boxes};
+use crate::mp4::{Content, Frame};
 
 const fn ms(length: u64) -> Duration {
     Duration::from_millis(length)
@@ -109,6 +110,88 @@ fn segments_end_at_key_frames_and_sound_follows_the_picture() {
             let ticks = part.duration.as_nanos() * scale;
             end = Some(start + ((ticks + 500_000_000) / 1_000_000_000) as u64);
         }
+    }
+}
+
+/// When the frames of a part are shown, in microseconds: decoding times and composition
+/// offsets added up (ISO/IEC 14496-12, 8.8.8 and 8.8.12).
+fn shown(part: &Part, scale: i64) -> Vec<i64> {
+    let moof = at(&part.bytes, "moof/traf");
+    let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (tfhd, trun) = (at(moof, "tfhd"), at(moof, "trun"));
+    let flags = word(trun, 0);
+    let for_all = (word(tfhd, 0) & 8 != 0).then(|| word(tfhd, 8));
+    let (mut time, mut from) = (i64::try_from(run_of(part).0).unwrap(), 12);
+    let mut times = Vec::new();
+    for _ in 0..word(trun, 4) {
+        let mut next = |flag: u32| {
+            let found = (flags & flag != 0).then(|| word(trun, from));
+            from += if found.is_some() { 4 } else { 0 };
+            found
+        };
+        let length = next(0x100).or(for_all).unwrap();
+        let (_size, _flags) = (next(0x200), next(0x400));
+        let offset = next(0x800).unwrap_or(0) as i32;
+        times.push((time + i64::from(offset)) * 1_000_000 / scale);
+        time += i64::from(length);
+    }
+    times
+}
+
+#[test]
+fn pictures_out_of_order_stay_with_the_sound_of_their_time() {
+    // Shown two pictures later, then four, one and none: what x264 makes of three B-frames.
+    let later = |number: i64| match number % 4 {
+        _ if number % 48 == 0 => 80,
+        1 => 160,
+        2 => 80,
+        3 => 0,
+        _ => 40,
+    };
+    let mut frames: Vec<(i64, Input)> = Vec::new();
+    for number in 0..150 {
+        let time = number * 40;
+        frames.push((time, frame(VIDEO, time, later(number), number % 48 == 0)));
+    }
+    // 21.3 ms as RTMP rounds it.
+    for number in 0..281 {
+        let time = number * 64 / 3;
+        frames.push((time, frame(AUDIO, time, 0, true)));
+    }
+    frames.sort_by_key(|(time, _)| *time);
+    let sent = frames.clone();
+    let inputs = configured(frames.into_iter().map(|(_, input)| input).collect());
+    let all = |track, scale| -> Vec<i64> {
+        let segments = segments(&inputs, track);
+        let parts = segments.iter().flat_map(|segment| &segment.parts);
+        let parts = parts.filter(|part| !part.is_gap);
+        parts.flat_map(|part| shown(part, scale)).collect()
+    };
+    let (video, audio) = (all(VIDEO, 90_000), all(AUDIO, 48_000));
+    let pts = |track| -> Vec<i64> {
+        let of_track = sent.iter().filter_map(|(_, input)| match input {
+            Input::Push(frame) if frame.track == track => Some(frame.pts),
+            _ => None,
+        });
+        of_track.collect()
+    };
+    // The first picture is shown where the timeline begins, at 10 s; sound of before is left
+    // out, and counted in samples, a third of a millisecond from where its times are.
+    let moved = 10_000_000 - 80_000;
+    let pictures: Vec<i64> = pts(VIDEO).iter().map(|pts| pts + moved).collect();
+    assert_eq!(video, pictures);
+    let sounds = pts(AUDIO);
+    let sounds = &sounds[sounds.len() - audio.len()..];
+    assert!(audio.len() >= 276, "{}", audio.len());
+    for (told, found) in sounds.iter().zip(&audio) {
+        let apart = (told + moved).abs_diff(*found);
+        assert!(apart < 1000, "{told} {found}");
+    }
+    // A segment begins to be shown where it is said to.
+    for segment in segments(&inputs, VIDEO) {
+        let times = segment.parts.iter().flat_map(|part| shown(part, 90_000));
+        let first = segment.parts[0].start as i64 * 100 / 9;
+        assert!(times.min().unwrap() >= first);
     }
 }
 
@@ -384,6 +467,113 @@ fn another_encoder_goes_on_under_the_same_numbers() {
     }
 }
 
+/// Frames of a track with these times, as they come.
+fn alone(track: TrackName, start: i64, length: i64) -> Vec<Input> {
+    let is_it = |input: &Input| matches!(input, Input::Push(frame) if frame.track == track);
+    let all = stream(start, length, 2000).into_iter();
+    all.filter(is_it).collect()
+}
+
+/// Frames of sound in parts, from the `skip`th segment on.
+fn sounds_from(inputs: &[Input], skip: usize) -> u32 {
+    let audio = segments(inputs, AUDIO);
+    let parts = audio.iter().skip(skip).flat_map(|segment| &segment.parts);
+    parts.map(|part| part.frames).sum()
+}
+
+#[test]
+fn sound_goes_on_if_the_next_encoder_has_no_pictures() {
+    let mut inputs = configured(stream(90_000, 4000, 2000));
+    inputs.extend([Input::Restart, audio_config(0)]);
+    inputs.extend(alone(AUDIO, 0, 20_000));
+    let (video, audio) = (segments(&inputs, VIDEO), segments(&inputs, AUDIO));
+    let beginnings = |of: &[Segment]| -> Vec<(u64, bool, u64)> {
+        let of = of.iter().map(|segment| segment.beginning);
+        of.map(|is| (is.msn, is.is_discontinuity, is.discontinuities))
+            .collect()
+    };
+    assert_eq!(beginnings(&video), beginnings(&audio));
+    assert_eq!(beginnings(&video)[2], (3, true, 1));
+    assert!(video[2..].iter().all(|segment| segment.is_gap()));
+    // All of it but for the end, which pictures might have come for.
+    let listed = sounds_from(&inputs, 2);
+    assert!(listed >= 937 - 70, "{listed}");
+    // Pictures of that encoder go on at their first key frame, with the sound of their time.
+    inputs.extend([video_config(2)]);
+    inputs.extend(stream(20_000, 8000, 2000));
+    let video = segments(&inputs, VIDEO);
+    let last = video.last().unwrap();
+    assert_eq!((last.beginning.discontinuities, last.is_gap()), (2, false));
+    assert_eq!(beginnings(&video), beginnings(&segments(&inputs, AUDIO)));
+    let listed = sounds_from(&inputs, 2);
+    assert!(listed >= 937 + 375 - 10, "{listed}");
+}
+
+#[test]
+fn sound_of_another_header_waits_for_a_key_frame_no_longer_than_may_be() {
+    // Pictures that stopped, and pictures without a key frame.
+    for is_silent in [true, false] {
+        let mut inputs = configured(stream(0, 4000, 2000));
+        inputs.push(audio_config(1));
+        match is_silent {
+            true => inputs.extend(alone(AUDIO, 4000, 20_000)),
+            false => inputs.extend(
+                stream(4040, 20_000, 40_000)
+                    .into_iter()
+                    .filter(|input| !matches!(input, Input::Push(frame) if frame.track == VIDEO && frame.content == Content::Key)),
+            ),
+        }
+        let audio = segments(&inputs, AUDIO);
+        let begun = audio
+            .iter()
+            .position(|segment| segment.beginning.is_discontinuity);
+        let begun = begun.expect("a discontinuity");
+        assert_eq!(audio[begun].beginning.init, 1);
+        let listed = sounds_from(&inputs, begun);
+        let lost = if is_silent { 70 } else { 937 / 20 * 4 };
+        assert!(listed >= 937 - lost, "{is_silent} {listed}");
+    }
+}
+
+#[test]
+fn sound_that_begins_anew_while_pictures_are_away_goes_on() {
+    for jump in [-100_000, 100_000, 3000] {
+        let mut inputs = configured(stream(200_000, 4000, 2000));
+        inputs.extend(alone(AUDIO, 204_000, 6000));
+        inputs.extend(alone(AUDIO, 210_000 + jump, 14_000));
+        let listed = sounds_from(&inputs, 0);
+        // But for what came while that was not known.
+        assert!(listed >= 17 * 1000 * 3 / 64, "{jump} {listed}");
+    }
+}
+
+#[test]
+fn pictures_go_on_if_the_next_encoder_has_no_sound() {
+    let mut inputs = configured(alone(AUDIO, 90_000, 4000));
+    inputs.remove(0);
+    inputs.extend([Input::Restart, video_config(0)]);
+    inputs.extend(alone(VIDEO, 0, 8000));
+    let video = segments(&inputs, VIDEO);
+    let frames = video.iter().flat_map(|segment| &segment.parts);
+    assert!(frames.map(|part| part.frames).sum::<u32>() >= 125);
+}
+
+#[test]
+fn pictures_that_are_announced_and_never_come_are_not_waited_for() {
+    // Of this encoder, and of one before it.
+    let first = configured(stream(0, 200, 2000));
+    for before in [vec![], [first, vec![Input::Restart]].concat()] {
+        let mut inputs = before;
+        if inputs.is_empty() {
+            inputs.push(video_config(0));
+        }
+        inputs.push(audio_config(0));
+        inputs.extend(alone(AUDIO, 0, 10_000));
+        let listed = sounds_from(&inputs, 0);
+        assert!(listed >= 6 * 1000 * 3 / 64, "{listed}");
+    }
+}
+
 #[test]
 fn what_cannot_be_packaged_is_left_out_and_told_once() {
     let mut inputs = configured(stream(0, 4000, 2000));
@@ -511,6 +701,45 @@ fn anything() -> impl Strategy<Value = Vec<Input>> {
     prop::collection::vec(input, 0..200).prop_map(configured)
 }
 
+/// How long frames of any track came while nothing came of a track.
+#[derive(Default)]
+struct Edges {
+    /// By the track that frames came of.
+    heard: BTreeMap<TrackName, i64>,
+    /// In microseconds, by that track and the one that nothing came of.
+    still: BTreeMap<(TrackName, TrackName), i64>,
+    opened: BTreeSet<TrackName>,
+    is_listed: bool,
+}
+
+impl Edges {
+    /// While frames of any track come, all tracks go on: nobody who plays one is to wait.
+    fn follow(&mut self, input: Option<&Input>, most: Duration, events: &[Event]) {
+        if let Some(Input::Push(frame)) = input {
+            let moved = self.heard.insert(frame.track, frame.dts);
+            let moved = moved.map_or(0, |before| (frame.dts - before).clamp(0, 1_000_000));
+            for track in &self.opened {
+                *self.still.entry((frame.track, *track)).or_default() += moved;
+            }
+        }
+        for event in events {
+            match event {
+                Event::Opened { track, .. } => {
+                    self.opened.insert(*track);
+                }
+                Event::Part { track, .. } => self.still.retain(|(_, of), _| of != track),
+                Event::Targets(_) => self.is_listed = true,
+                _ => {}
+            }
+        }
+        let longest = self.still.values().max().copied().unwrap_or(0);
+        // What is late behind a gap is left out for as long first; then others may be late,
+        // and a part is to be filled.
+        let most = 2 * most.as_micros() as i64 + 1_500_000;
+        assert!(!self.is_listed || longest <= most, "{:?}", self.still);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -532,13 +761,15 @@ proptest! {
     #[test]
     fn any_stream_makes_the_same_whole_parts(timeline in timeline()) {
         let inputs = timeline.inputs();
-        let mut made = Vec::new();
+        let (mut made, mut edges, mut number) = (Vec::new(), Edges::default(), 0);
         run(timeline.settings(), &inputs, |packager, events| {
             assert!(packager.held_bytes() < 100_000);
+            edges.follow(inputs.get(number), packager.longest_wait(), &events);
+            number += 1;
             made.extend(events);
         });
         prop_assert_eq!(&made, &events(timeline.settings(), &inputs));
-        let mut ends = std::collections::BTreeMap::new();
+        let mut ends = BTreeMap::new();
         for event in &made {
             let Event::Part { track, part } = event else { continue };
             if part.is_gap {

@@ -69,6 +69,11 @@ pub(crate) enum Turn {
     /// One track has no frames for so many milliseconds.
     VideoGap(i64),
     AudioGap(i64),
+    /// One track has no frames from here on, until it is back or another encoder comes.
+    Ends(TrackName),
+    Back,
+    /// Another encoder goes on, with a clock from 0, that has not got this track.
+    RestartWithout(TrackName),
 }
 
 #[derive(Clone, Debug)]
@@ -111,6 +116,11 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Turn::Restart),
         1 => (100i64..5000).prop_map(Turn::VideoGap),
         1 => (100i64..5000).prop_map(Turn::AudioGap),
+        1 => Just(Turn::Ends(VIDEO)),
+        1 => Just(Turn::Ends(AUDIO)),
+        1 => Just(Turn::Back),
+        1 => Just(Turn::RestartWithout(VIDEO)),
+        1 => Just(Turn::RestartWithout(AUDIO)),
     ]
 }
 
@@ -187,6 +197,7 @@ impl Timeline {
         let mut clock = 50_000;
         let mut is_audio_told = false;
         let mut played = 0;
+        let mut absent = None;
         for phase in &self.phases {
             let mut frames = Vec::new();
             let (mut video_from, mut audio_from) = (0, 0);
@@ -195,7 +206,7 @@ impl Timeline {
                 Turn::AudioGap(ms) => audio_from = ms.min(phase.length),
                 _ => {}
             }
-            if self.has_video {
+            if self.has_video && absent != Some(VIDEO) {
                 let mut at = video_from;
                 let mut number = 0;
                 while at < phase.length {
@@ -217,7 +228,7 @@ impl Timeline {
                     number += 1;
                 }
             }
-            if self.has_audio {
+            if self.has_audio && absent != Some(AUDIO) {
                 for number in 0.. {
                     let at = audio_from + number * 64 / 3;
                     if at >= phase.length {
@@ -259,8 +270,16 @@ impl Timeline {
                 }
                 Turn::Restart => {
                     inputs.push(Input::Restart);
-                    clock = 0;
+                    (clock, absent) = (0, None);
+                    (is_video_told, is_audio_told) = (false, false);
                 }
+                Turn::RestartWithout(track) => {
+                    inputs.push(Input::Restart);
+                    (clock, absent) = (0, Some(track));
+                    (is_video_told, is_audio_told) = (false, false);
+                }
+                Turn::Ends(track) => absent = Some(track),
+                Turn::Back => absent = None,
                 _ => {}
             }
         }

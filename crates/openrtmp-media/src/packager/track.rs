@@ -9,7 +9,7 @@ use super::plan::LEAST_FILL;
 use super::{Beginning, Event, Part};
 use crate::mp4::{
     Codec, Content, Description, Frame, Run, Sample, Track as Mp4Track, TrackName, fragment_header,
-    init_segment,
+    init_segment, producer_reference,
 };
 use crate::placement::Placement;
 
@@ -37,6 +37,11 @@ pub(super) struct Track<D> {
     pub(super) queue: VecDeque<Held<D>>,
     /// Frames wait for the next discontinuity.
     pub(super) is_held: bool,
+    /// So long frames came, by their own times in microseconds, since one was packaged or,
+    /// if none is held, the leading track went on.
+    pub(super) waited: i64,
+    /// The publisher's time of the newest frame, packaged or not, in microseconds.
+    heard: Option<i64>,
     /// From the publisher's time to the timeline's, in microseconds.
     pub(super) offset: i64,
     /// The publisher's time of the last frame, in microseconds.
@@ -47,6 +52,9 @@ pub(super) struct Track<D> {
     pub(super) open: Option<Open<D>>,
     inits: u32,
     fragments: u32,
+    /// Parts tell wall time: in milliseconds, and the time on the timeline that it was.
+    reference: Option<(i64, i64)>,
+    has_references: bool,
 }
 
 /// A frame with what belongs in front of it.
@@ -245,7 +253,8 @@ impl<D: AsRef<[u8]>> Open<D> {
 }
 
 impl<D: AsRef<[u8]>> Track<D> {
-    pub(super) fn new(name: TrackName, codec: Codec) -> Track<D> {
+    /// A track; its parts tell wall time, or do not.
+    pub(super) fn new(name: TrackName, codec: Codec, has_references: bool) -> Track<D> {
         Track {
             name,
             codec,
@@ -255,6 +264,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             is_unsupported: false,
             queue: VecDeque::new(),
             is_held: false,
+            waited: 0,
+            heard: None,
             offset: 0,
             last: None,
             boundaries: VecDeque::new(),
@@ -262,6 +273,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             open: None,
             inits: 0,
             fragments: 0,
+            reference: None,
+            has_references,
         }
     }
 
@@ -307,6 +320,27 @@ impl<D: AsRef<[u8]>> Track<D> {
         if !std::mem::replace(&mut self.is_unsupported, true) {
             out.push(Event::Unsupported { track: self.name });
         }
+    }
+
+    /// A frame of this time came. A clock that jumps tells no more than this.
+    pub(super) fn count_wait(&mut self, dts: i64, jump: i64) {
+        let moved = self.heard.map_or(0, |heard| dts.saturating_sub(heard));
+        self.heard = Some(dts);
+        self.waited = self.waited.saturating_add(moved.clamp(0, jump));
+    }
+
+    /// The publisher's time of the last frame that waits and is of the first one's clock, in
+    /// microseconds, and whether it is the last of all: no clock moves by more than `jump`.
+    pub(super) fn newest(&self, jump: i64) -> Option<(i64, bool)> {
+        let mut times = self.queue.iter().map(|held| held.frame.dts);
+        let mut newest = times.next()?;
+        for dts in times {
+            if dts.saturating_sub(newest).saturating_abs() > jump {
+                return Some((newest, false));
+            }
+            newest = dts;
+        }
+        Some((newest, true))
     }
 
     pub(super) fn queue_bytes(&self) -> usize {
@@ -379,8 +413,12 @@ impl<D: AsRef<[u8]>> Track<D> {
                 discontinuities: boundary.discontinuities,
                 init: self.inits - 1,
                 wall: boundary.wall.saturating_add(into),
+                time: boundary.time,
             },
         });
+        self.reference = self
+            .has_references
+            .then_some((boundary.wall, boundary.time));
         self.open = Some(open);
         if boundary.is_discontinuity {
             self.offset = boundary.offset;
@@ -410,12 +448,20 @@ impl<D: AsRef<[u8]>> Track<D> {
             samples: std::mem::take(&mut open.samples),
         };
         self.fragments = self.fragments.wrapping_add(1);
-        let length = duration(open.end - open.part_start, open.timescale());
+        let (start, ticks) = (open.part_start, open.end - open.part_start);
+        let length = duration(ticks, open.timescale());
         let data = std::mem::take(&mut open.data);
         open.part_start = open.end;
         open.has_parts = true;
         // Parts have no 2 GiB: `Packager` takes no frame for which there is no room.
-        let mut bytes = fragment_header(self.fragments, &[run]).unwrap_or_default();
+        let mut bytes = match self.reference {
+            None => Vec::new(),
+            Some((wall, time)) => {
+                let since = open.micros(start).saturating_sub(time);
+                producer_reference(ID, wall.saturating_mul(1000).saturating_add(since), start)
+            }
+        };
+        bytes.extend(fragment_header(self.fragments, &[run]).unwrap_or_default());
         bytes.reserve_exact(data.iter().map(Held::bytes).sum());
         for held in &data {
             for part in held.prelude.iter().chain([&held.frame.data]) {
@@ -423,6 +469,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             }
         }
         let part = Part {
+            start,
+            ticks,
             duration: length,
             is_independent,
             is_gap: false,
@@ -495,11 +543,14 @@ impl<D: AsRef<[u8]>> Track<D> {
         if step == 0 {
             return;
         }
+        let start = open.end;
         open.end += step;
         open.part_start = open.end;
         open.has_parts = true;
         open.placement.restart();
         let part = Part {
+            start,
+            ticks: step,
             duration: duration(step, open.timescale()),
             is_independent: false,
             is_gap: true,
@@ -515,6 +566,7 @@ impl<D: AsRef<[u8]>> Track<D> {
     /// Where a frame begins that comes behind all before; it ends where the next one begins.
     pub(super) fn place(&mut self, held: Held<D>) -> Option<Pending<D>> {
         self.last = Some(held.frame.dts);
+        self.waited = 0;
         Some(self.open.as_mut()?.place(held, self.offset))
     }
 

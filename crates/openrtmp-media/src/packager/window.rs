@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::periods::{self, Addressing, Period, Periods};
 use super::{Beginning, Event, Settings, Targets};
 use crate::mp4::{Description, TrackName};
 
@@ -14,6 +15,11 @@ const GRACE: u32 = 3;
 /// A CMAF chunk, `moof` and `mdat`; or one that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
+    /// Where it begins on the timeline, in ticks of its track: the decoding time of its
+    /// first frame.
+    pub start: u64,
+    /// Its length in ticks.
+    pub ticks: u64,
     /// Its length.
     pub duration: Duration,
     /// Decoding can start at its first frame.
@@ -38,6 +44,10 @@ pub struct Segment {
 }
 
 impl Segment {
+    fn msn(&self) -> u64 {
+        self.beginning.msn
+    }
+
     /// Length of its parts.
     pub fn duration(&self) -> Duration {
         self.parts.iter().map(|part| part.duration).sum()
@@ -51,6 +61,25 @@ impl Segment {
     /// There is nothing to be fetched.
     pub fn is_gap(&self) -> bool {
         self.parts.iter().all(|part| part.is_gap)
+    }
+
+    /// Something of it is missing.
+    pub(super) fn has_gaps(&self) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|part| part.is_gap)
+    }
+
+    /// The mean length of its frames.
+    pub(crate) fn frame(&self) -> Duration {
+        let frames: u32 = self.parts.iter().map(|part| part.frames).sum();
+        self.duration() / frames.max(1)
+    }
+
+    /// What there is to be fetched begins and ends at these ticks of its track.
+    pub fn span(&self) -> Option<(u64, u64)> {
+        let mut parts = self.parts.iter().filter(|part| !part.is_gap);
+        let first = parts.next()?;
+        let last = parts.next_back().unwrap_or(first);
+        Some((first.start, last.start + last.ticks))
     }
 }
 
@@ -75,6 +104,10 @@ pub struct Rendition {
     /// Those that left the list and can be fetched for a while, with the length of what
     /// came since.
     retired: VecDeque<(Segment, Duration)>,
+    /// The periods, by their numbers, that it is left out of.
+    absent: Vec<u64>,
+    /// The newest complete segment is in one of those.
+    is_absent_now: bool,
     total: (u64, Duration),
     /// Frames, and how long they are.
     frames: (u64, Duration),
@@ -87,6 +120,11 @@ pub struct Window {
     settings: Settings,
     targets: Option<Targets>,
     renditions: Vec<Rendition>,
+    periods: Periods,
+    /// The track that was the first to begin the newest segment.
+    leader: Option<TrackName>,
+    /// What the newest period says of segments is no longer so: the next begins another.
+    is_period_due: bool,
     has_ended: bool,
 }
 
@@ -97,8 +135,17 @@ impl Window {
             settings: settings.within_range(),
             targets: None,
             renditions: Vec::new(),
+            periods: Periods::default(),
+            leader: None,
+            is_period_due: false,
             has_ended: false,
         }
+    }
+
+    /// Keeps another length of the stream from the next segment on, in place of
+    /// [`Settings::window`]; as always not less than [`Settings::LEAST_SEGMENTS`] allow.
+    pub fn keep(&mut self, window: Duration) {
+        self.settings.window = window;
     }
 
     /// What happened to the stream.
@@ -115,6 +162,21 @@ impl Window {
                 rendition.inits.push_back((number, description, bytes));
             }
             Event::Opened { track, beginning } => {
+                let is_new = self.rendition(track).is_none_or(|is| !is.has_begun());
+                let is_back = |rendition: &Rendition| {
+                    let newest = rendition.segments.back();
+                    rendition.is_absent_now && newest.is_some_and(|newest| !newest.is_gap())
+                };
+                // The leading track is the first to begin a segment.
+                let newest = |rendition: &Rendition| rendition.segments.back().map(Segment::msn);
+                let newest = self.renditions.iter().filter_map(newest).max();
+                let leads = newest.is_none_or(|newest| newest < beginning.msn);
+                if leads {
+                    self.leader = Some(track);
+                }
+                let is_due = leads && std::mem::take(&mut self.is_period_due);
+                let is_other = is_new || is_due || (leads && self.renditions.iter().any(is_back));
+                self.periods.opened(beginning, is_other, self.addressing());
                 let segment = Segment {
                     beginning,
                     parts: Vec::new(),
@@ -135,6 +197,7 @@ impl Window {
             Event::Closed { track } => self.close(track),
             Event::End => {
                 self.has_ended = true;
+                self.periods.decide(Addressing::Timeline);
                 for rendition in &mut self.renditions {
                     // What is open now has no end and nothing in it.
                     rendition
@@ -168,6 +231,19 @@ impl Window {
             .find(|rendition| rendition.track == track)
     }
 
+    /// How long lists are, once the stream lasted so long; `None` before nothing may be
+    /// listed.
+    pub fn length(&self) -> Option<Duration> {
+        let target = Duration::from_secs(u64::from(self.targets?.segment));
+        Some(self.settings.window_of(target))
+    }
+
+    /// Stretches of the stream with the same tracks and configurations, the oldest that
+    /// something is left of first.
+    pub fn periods(&self) -> &[Period] {
+        self.periods.list()
+    }
+
     /// Every rendition can be played: it has a whole segment, and parts for the hold-back.
     /// Only then a master playlist may name them; some players take what comes a moment too
     /// early for an error for good.
@@ -199,6 +275,8 @@ impl Window {
                 inits: VecDeque::new(),
                 segments: VecDeque::new(),
                 retired: VecDeque::new(),
+                absent: Vec::new(),
+                is_absent_now: false,
                 total: (0, Duration::ZERO),
                 frames: (0, Duration::ZERO),
                 peak: 0,
@@ -213,6 +291,7 @@ impl Window {
         let target = self.targets.map_or(settings.segment, |targets| {
             Duration::from_secs(u64::from(targets.segment))
         });
+        let periods = self.periods.list().to_vec();
         let rendition = self.rendition_mut(track);
         let Some(closed) = rendition.segments.back_mut() else {
             return;
@@ -232,6 +311,8 @@ impl Window {
                 rendition.retired.push_back((segment, Duration::ZERO));
             }
         }
+        rendition.look_for_absence(&periods);
+        let is_kept = rendition.keeps_to(periods.last());
         let is_over = |(_, since): &(Segment, Duration)| *since >= target * GRACE;
         while rendition.retired.front().is_some_and(is_over) {
             rendition.retired.pop_front();
@@ -242,6 +323,33 @@ impl Window {
             .map(|segment| segment.beginning.init);
         let needed = needed.min().unwrap_or(0);
         rendition.inits.retain(|(number, ..)| *number >= needed);
+        self.is_period_due |= !is_kept;
+        if self.leader == Some(track) {
+            match self.addressing() {
+                Addressing::Undecided => {}
+                decided => self.periods.decide(decided),
+            }
+        }
+        let oldest = self.renditions.iter().filter_map(Rendition::oldest).min();
+        self.periods.forget_before(oldest.unwrap_or(0));
+        let first = self.periods.list().first().map_or(0, |first| first.number);
+        for rendition in &mut self.renditions {
+            rendition.absent.retain(|number| *number >= first);
+        }
+    }
+}
+
+/// Addressing of periods.
+impl Window {
+    /// How segments would be told of that come now.
+    fn addressing(&self) -> Addressing {
+        if !self.settings.low_latency_dash {
+            return Addressing::Timeline;
+        }
+        let Some(leader) = self.leader.and_then(|leader| self.rendition(leader)) else {
+            return Addressing::Undecided;
+        };
+        periods::addressing(leader.segments.iter().filter(|is| is.is_complete))
     }
 }
 
@@ -265,6 +373,72 @@ impl Rendition {
         retired
             .chain(&self.segments)
             .find(|segment| segment.beginning.msn == msn)
+    }
+
+    /// A complete segment by the tick at which what there is of it begins, for as long as it
+    /// can be fetched.
+    pub fn segment_at(&self, tick: u64) -> Option<&Segment> {
+        let retired = self.retired.iter().map(|(segment, _)| segment);
+        let mut all = retired
+            .chain(&self.segments)
+            .filter(|segment| segment.is_complete);
+        all.find(|segment| segment.span().is_some_and(|(start, _)| start == tick))
+    }
+
+    fn has_begun(&self) -> bool {
+        self.oldest().is_some()
+    }
+
+    /// There was nothing listed of it in this period, once.
+    pub(crate) fn is_absent(&self, period: u64) -> bool {
+        self.absent.contains(&period)
+    }
+
+    /// Whether it is in the period of the segment that was completed last: where there is
+    /// nothing to be listed of it, it is left out for good, as what a period consists of
+    /// is not to change.
+    fn look_for_absence(&mut self, periods: &[Period]) {
+        let complete = self.segments.iter().rev().filter(|is| is.is_complete);
+        let mut complete = complete.filter(|is| !is.parts.is_empty()).peekable();
+        let newest = complete.peek().map_or(0, |newest| newest.beginning.msn);
+        let Some(period) = periods.iter().rfind(|period| period.msn <= newest) else {
+            return;
+        };
+        let mut inside = complete.take_while(|is| is.beginning.msn >= period.msn);
+        if inside.all(Segment::is_gap) && !self.absent.contains(&period.number) {
+            self.absent.push(period.number);
+        }
+        self.is_absent_now = self.absent.contains(&period.number);
+    }
+
+    /// The segment that was completed last is where its number has it, if its period, the
+    /// newest, says so; and has no gaps.
+    fn keeps_to(&self, period: Option<&Period>) -> bool {
+        let closed = self.segments.iter().rfind(|is| is.is_complete);
+        let (Some(closed), Some(period)) = (closed, period) else {
+            return true;
+        };
+        let Addressing::Numbers(length) = period.addressing else {
+            return true;
+        };
+        let msn = closed.beginning.msn;
+        // The time of the cut, which others are up to a frame behind.
+        let apart = period.nominal(msn, length).abs_diff(closed.beginning.time);
+        let is_in_place = u128::from(apart) <= closed.frame().as_micros();
+        let is_as_long = closed.duration().abs_diff(length) <= closed.frame() * 2;
+        msn < period.msn || (is_in_place && is_as_long && !closed.has_gaps())
+    }
+
+    /// Segments left the list.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    /// The oldest segment that can be fetched.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        let retired = self.retired.front().map(|(segment, _)| segment);
+        let oldest = retired.or(self.segments.front())?;
+        Some(oldest.beginning.msn)
     }
 
     /// The rates that were measured; nothing before the first segment is complete.
@@ -319,9 +493,7 @@ impl Rendition {
         if self.segments.len() <= Settings::LEAST_SEGMENTS {
             return false;
         }
-        let whole = settings
-            .window
-            .max(target * Settings::LEAST_SEGMENTS as u32);
+        let whole = settings.window_of(target);
         let rest: Duration = self.segments.iter().skip(1).map(Segment::duration).sum();
         let bytes: u64 = self.segments.iter().map(Segment::bytes).sum();
         rest >= whole

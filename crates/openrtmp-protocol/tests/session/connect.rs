@@ -71,6 +71,32 @@ fn accepted_with_window_bandwidth_chunk_size_and_result() {
     assert_eq!(peer.sent(), []);
 }
 
+#[test]
+fn a_refusal_may_lead_elsewhere() {
+    let reason = RejectReason::Moved {
+        text: "not here".to_owned(),
+        to: "rtmp://b/live".to_owned(),
+    };
+    assert_eq!(reason.code(RequestKind::Publish), code::PUBLISH_BAD_NAME);
+    assert_eq!(reason.code(RequestKind::Play), code::PLAY_FAILED);
+    let mut peer = Peer::greeted();
+    let (request, _) = peer.connect(&[]);
+    assert!(peer.session.reject(peer.now, request, &reason));
+    let (name, _, arguments) = peer.answer();
+    assert_eq!(name, "_error");
+    let status = Status::from_value(&arguments[0]);
+    assert_eq!(status, Status::error(code::CONNECT_REJECTED, "not here"));
+    let information = arguments[0].as_object().expect("information");
+    let ex = information.get("ex").and_then(Value::as_object);
+    let ex = ex.expect("it leads elsewhere");
+    assert_eq!(ex.get("code").and_then(Value::as_f64), Some(302.0));
+    assert_eq!(
+        ex.get("redirect").and_then(Value::as_str),
+        Some("rtmp://b/live")
+    );
+    assert_eq!(peer.session.stage(), Stage::Closed);
+}
+
 /// App and tcUrl as odd clients write them: quotes, queries, slashes, `tcurl`,
 /// no app at all.
 #[test]

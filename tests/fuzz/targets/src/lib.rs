@@ -18,6 +18,7 @@ pub mod chunk_read;
 pub mod chunk_write;
 pub mod client_session;
 pub mod config;
+pub mod dash;
 pub mod flv;
 pub mod handshake;
 pub mod hls;

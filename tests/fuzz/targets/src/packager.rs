@@ -1,14 +1,15 @@
-//! Streams cut for HLS: any tracks, configurations, frames and times.
+//! Streams cut for HLS and DASH: any tracks, configurations, frames and times.
 //!
 //! - A part is whole boxes, `moof` and `mdat`, or a gap of nothing.
 //! - The same steps make the same events.
-//! - Every playlist on the way keeps the rules that the checker knows, and a delta is the
-//!   whole for who read the one before.
+//! - Every playlist and manifest on the way keeps the rules that the checkers know, and a delta
+//!   is the whole for who read the one before.
 //! - What waits is bounded.
 
 use std::collections::BTreeMap;
 
 use arbitrary::Unstructured;
+use openrtmp_media::dash;
 use openrtmp_media::hls::check::Checker;
 use openrtmp_media::hls::read::Listed;
 use openrtmp_media::hls::{Form, Names, master_playlist, media_playlist};
@@ -95,6 +96,7 @@ fn package(data: &[u8], mut seen: impl FnMut(&Packager<Vec<u8>>, &[Event])) -> V
 #[derive(Default)]
 struct Playlists {
     checkers: BTreeMap<TrackName, Checker>,
+    manifests: dash::check::Checker,
 }
 
 impl Playlists {
@@ -106,6 +108,15 @@ impl Playlists {
             master_playlist(window, &names).is_some(),
             window.is_playable()
         );
+        let clock = dash::Clock {
+            now: 0,
+            published: 0,
+            url: "/time",
+        };
+        if let Some(manifest) = dash::manifest(window, &names, &clock) {
+            let broken = self.manifests.read(&manifest);
+            assert!(broken.is_empty(), "{broken:?}\n{manifest}");
+        }
         for rendition in window.renditions() {
             let list = |form| media_playlist(window, rendition.track, &names, form);
             let (Some(full), Some(delta)) = (list(Form::Full), list(Form::Delta)) else {

@@ -74,6 +74,7 @@ replays! {
     flv
     handshake
     hls
+    dash
     media
     message
     mp4

@@ -562,6 +562,8 @@ fn matter(request: &AccessRequest) -> Matter {
         event,
         protocol: match request.protocol {
             Protocol::Rtmps => "rtmps",
+            Protocol::Hls => "hls",
+            Protocol::Flv => "flv",
             _ => "rtmp",
         },
         connection: request.connection.map(ConnectionId::as_u64),

@@ -544,6 +544,7 @@ fn a_rule_that_is_gone_takes_its_connections_along() {
         b.turn();
     }
     assert_eq!(b.dropped.len(), ids.len());
+    assert_eq!(b.ended(), ids.len());
     assert!(b.relays.is_idle());
     b.publish("live/third", Some(PEER));
     assert_eq!(b.made.len(), ids.len());

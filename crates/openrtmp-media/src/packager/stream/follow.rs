@@ -179,23 +179,85 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if self.tracks[place].is_held {
             return;
         }
-        let Some((_, false)) = self.next_time(place) else {
+        let Some((_, has_jumped)) = self.next_time(place) else {
             return;
         };
         let track = &self.tracks[place];
-        let Some(newest) = track.queue.back() else {
+        // Nothing comes of the leading track: its clock is not to jump before.
+        let is_alone = track.waited > LAG;
+        if has_jumped && !is_alone {
+            return;
+        }
+        let newest = track.queue.back().map(|newest| (newest.frame.dts, true));
+        let newest = if is_alone { track.newest(JUMP) } else { newest };
+        let (Some((newest, is_last)), Some(open)) = (newest, &self.tracks[0].open) else {
             return;
         };
-        let time = track.frame_time(newest);
-        let Some(open) = &self.tracks[0].open else {
-            return;
-        };
+        let time = newest.saturating_add(track.offset);
+        // No more comes of a clock that jumped.
+        let lag = if is_last { LAG } else { 0 };
         let end = open.micros(open.whole_end());
-        let ahead = time.saturating_sub(end).saturating_sub(LAG);
-        if (self.part.as_micros() as i64..=LAG).contains(&ahead) {
-            let to = open.tick_from(time - LAG);
+        let ahead = time.saturating_sub(end).saturating_sub(lag);
+        let most = if is_alone { 3 * LAG } else { LAG };
+        let least = if is_last {
+            self.part.as_micros() as i64
+        } else {
+            1
+        };
+        if (least..=most).contains(&ahead) {
+            let to = open.tick_from(time - lag);
             self.lead_to(Some(to), out);
             self.is_stalled = false;
         }
+    }
+
+    /// Frames of this track came for as long as any is to wait, and nothing came of them: the
+    /// leading track says nothing, or nothing to begin with. What was to begin with its next
+    /// key frame begins here, at a discontinuity of all tracks. The leading one has a gap
+    /// until that key frame, which is a discontinuity again.
+    pub(super) fn go_on_without(&mut self, place: usize, wall: i64, out: &mut Vec<Event>) {
+        self.lead_to(None, out);
+        self.fill_segment(out);
+        let track = &self.tracks[place];
+        let (Some(first), Some(open)) = (track.queue.front(), &self.tracks[0].open) else {
+            return;
+        };
+        let first = first.frame.dts;
+        let (newest, is_last) = track.newest(JUMP).unwrap_or((first, true));
+        let end = open.micros(open.end);
+        let time = |dts: i64| dts.saturating_add(self.offset);
+        let goes_on = time(newest) >= end - JUMP && time(first) <= end + JUMP;
+        if std::mem::take(&mut self.has_jumped) || !goes_on {
+            let ago = newest.saturating_sub(first).max(0) / 1000;
+            self.offset = end.saturating_sub(first);
+            self.anchor = (wall.saturating_sub(ago), end);
+        }
+        let (first, newest) = (
+            first.saturating_add(self.offset),
+            newest.saturating_add(self.offset),
+        );
+        let to = self.tracks[0]
+            .open
+            .as_ref()
+            .map(|open| open.tick_from(first));
+        self.lead_to(to, out);
+        self.discontinuities += 1;
+        (self.tracks[place].is_held, self.tracks[place].waited) = (true, 0);
+        self.cut(Some(self.offset), out);
+        self.tracks[0].last = None;
+        self.last_key = None;
+        self.has_changed = true;
+        self.is_stalled = false;
+        for track in 1..self.tracks.len() {
+            if self.tracks[track].is_held {
+                self.follow_all(track, out);
+            }
+        }
+        // The others of them follow as if the leading track had stopped now.
+        let to = self.tracks[0]
+            .open
+            .as_ref()
+            .map(|open| open.tick_from(if is_last { newest - LAG } else { newest }));
+        self.lead_to(to, out);
     }
 }

@@ -18,6 +18,9 @@ use crate::{Secret, StreamName};
 /// Limit type "dynamic" of Set Peer Bandwidth (section 5.4.5).
 const DYNAMIC: u8 = 2;
 
+/// `ex.code` of a refusal that leads to another server.
+const REDIRECTED: f64 = 302.0;
+
 /// Said of an app or a name beyond [`Limits::name_bytes`](crate::Limits).
 const TOO_LONG: &str = "The name is too long.";
 
@@ -167,10 +170,15 @@ impl ServerSession {
             return false;
         };
         let code = reason.code(RequestKind::Connect);
-        let error = Command::error(
-            pending.call.transaction,
-            &Status::error(code, reason.description()),
-        );
+        let mut information = Status::error(code, reason.description()).to_object();
+        if let RejectReason::Moved { to, .. } = reason {
+            let ex = Object::new()
+                .with("code", REDIRECTED)
+                .with("redirect", to.as_str());
+            information = information.with("ex", Value::from(ex));
+        }
+        let transaction = pending.call.transaction;
+        let error = Command::error_with(transaction, information);
         self.link
             .send_command(pending.call.stream, &error, pending.call.encoding);
         self.close();
@@ -609,7 +617,8 @@ impl RejectReason {
             | RejectReason::NotFound(text)
             | RejectReason::InvalidApp(text)
             | RejectReason::Loop(text)
-            | RejectReason::Unavailable(text) => text,
+            | RejectReason::Unavailable(text)
+            | RejectReason::Moved { text, .. } => text,
         }
     }
 

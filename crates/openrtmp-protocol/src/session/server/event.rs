@@ -230,6 +230,14 @@ pub enum RejectReason {
     Loop(String),
     /// A limit is reached or the server stops: Connect.Rejected, Publish.BadName, Play.Failed.
     Unavailable(String),
+    /// Not here, but there: as `Unavailable`, and an answer to `connect` leads to the other
+    /// server (`ex.redirect` with `ex.code` 302), which this library's client follows.
+    Moved {
+        /// What people read.
+        text: String,
+        /// The `tcUrl` of the other server.
+        to: String,
+    },
 }
 
 impl MediaEvent for ServerEvent {

@@ -14,8 +14,11 @@ internal class EventHub {
     @Volatile
     private var closed = false
 
-    fun add(executor: Executor, listener: EventListener) {
-        listeners.add(executor to listener)
+    /** Until what it returns is closed. */
+    fun add(executor: Executor, listener: EventListener): AutoCloseable {
+        val entry = executor to listener
+        listeners.add(entry)
+        return AutoCloseable { listeners.removeIf { it === entry } }
     }
 
     fun tell(event: ServerEvent) {

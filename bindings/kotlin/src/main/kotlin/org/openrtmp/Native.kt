@@ -16,7 +16,7 @@ internal val logger: Logger = Logger.getLogger("org.openrtmp")
 @Suppress("LongParameterList", "TooManyFunctions")
 internal object Native {
     init {
-        System.loadLibrary("openrtmp_jni")
+        NativeLibrary.load()
     }
 
     private val taps = ConcurrentHashMap<Long, Tap>()
@@ -55,6 +55,7 @@ internal object Native {
     @JvmStatic external fun serverClose(server: Long)
     @JvmStatic external fun serverStart(server: Long)
     @JvmStatic external fun serverStop(server: Long, graceMs: Long): String
+    @JvmStatic external fun serverDrain(server: Long, graceMs: Long, to: String): String
     @JvmStatic external fun serverState(server: Long): Int
     @JvmStatic external fun serverId(server: Long): Long
     @JvmStatic external fun serverReconfigure(server: Long, steps: Array<String>): String
@@ -68,13 +69,30 @@ internal object Native {
     @JvmStatic external fun serverTaps(server: Long): String
     @JvmStatic external fun serverPublishers(server: Long): String
     @JvmStatic external fun setBackground(server: Long, on: Boolean)
-    @JvmStatic external fun checkListeners(server: Long): String
     @JvmStatic external fun disconnect(server: Long, connection: Long, reason: String): Boolean
     @JvmStatic external fun setWriteCoalesce(server: Long, connection: Long, millis: Long): Boolean
     @JvmStatic external fun endStream(server: Long, stream: String, reason: String): Boolean
     @JvmStatic external fun endStreamId(server: Long, stream: Long, reason: String): Boolean
     @JvmStatic external fun streamName(server: Long, stream: Long): String?
     @JvmStatic external fun answer(server: Long, request: Long, kind: Int, text: String): Boolean
+
+    @JvmStatic external fun hostBackground(server: Long, remainingMs: Long)
+    @JvmStatic external fun hostRemainingTime(server: Long, remainingMs: Long)
+    @JvmStatic external fun hostSuspend(server: Long, withinMs: Long): String
+    @JvmStatic external fun hostResume(server: Long, awayMs: Long): String
+    @JvmStatic external fun hostForeground(server: Long)
+    @JvmStatic external fun hostNetwork(server: Long, words: Array<String>)
+    @JvmStatic external fun hostPermission(server: Long, permission: Int, state: Int)
+    @JvmStatic external fun hostPower(server: Long, lowPower: Boolean, deviceIdle: Boolean, thermal: Int)
+    @JvmStatic external fun hostMemory(server: Long, level: Int)
+    @JvmStatic external fun hostAudio(server: Long, active: Boolean)
+    @JvmStatic external fun hostService(server: Long, state: Int)
+    @JvmStatic external fun checkListeners(server: Long): String
+    @JvmStatic external fun powerStats(server: Long): String
+
+    @JvmStatic external fun reachable(
+        server: Long, stream: String, cellular: Boolean, vpn: Boolean, loopback: Boolean,
+    ): String
 
     @JvmStatic external fun keyAdd(server: Long, publish: Boolean, key: String)
     @JvmStatic external fun keyRevoke(server: Long, publish: Boolean, key: String): Boolean

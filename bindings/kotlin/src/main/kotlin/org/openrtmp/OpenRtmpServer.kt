@@ -39,6 +39,20 @@ public enum class ServerState {
 public class OpenRtmpServer private constructor(builder: Builder) : AutoCloseable {
     private val hub = builder.hub
     private val handle: Long
+    private val callbacks = ServerCallbacks(hub, builder.handler)
+
+    /** Where the program of a phone tells what its system tells it. */
+    public val device: Device
+
+    /**
+     * Does what the server wants of a phone's program; the shell of Android sets it. Orders
+     * that come while there is none are lost.
+     */
+    public var orderListener: OrderListener?
+        get() = callbacks.orders
+        set(listener) {
+            callbacks.orders = listener
+        }
 
     /** Keys that may publish. */
     public val publishKeys: KeyRing
@@ -47,10 +61,10 @@ public class OpenRtmpServer private constructor(builder: Builder) : AutoCloseabl
     public val playKeys: KeyRing
 
     init {
-        val callbacks = ServerCallbacks(hub, builder.handler)
         val mobile = builder.profile == Profile.MOBILE
         handle = Native.serverNew(mobile, builder.steps.toTypedArray(), callbacks, builder.handler != null)
         callbacks.server = handle
+        device = Device(handle)
         publishKeys = KeyRing(handle, true)
         playKeys = KeyRing(handle, false)
     }
@@ -77,6 +91,10 @@ public class OpenRtmpServer private constructor(builder: Builder) : AutoCloseabl
      */
     public val events: Flow<ServerEvent> = hub.events(EVENT_QUEUE)
 
+    /** Tells a listener of events from now on, until what this returns is closed. */
+    public fun addEventListener(executor: Executor, listener: EventListener): AutoCloseable =
+        hub.add(executor, listener)
+
     /** Binds, and starts its threads. On failure nothing is left running. */
     public fun start(): Unit = Native.serverStart(handle)
 
@@ -93,6 +111,22 @@ public class OpenRtmpServer private constructor(builder: Builder) : AutoCloseabl
     /** [stop], on a thread that may wait. Cancelled, it is finished all the same. */
     public suspend fun awaitStop(graceMillis: Long = DEFAULT_GRACE): StopSummary =
         withContext(Dispatchers.IO) { stop(graceMillis) }
+
+    /**
+     * Goes out of service and stops, without cutting anybody off before [graceMillis] are
+     * over: nobody new is taken, and peers that announced that they know it are asked to
+     * connect again, where [to] says: the URL of an app (`rtmp://host/app`, in which `{app}`
+     * stands for the app that a peer is in) or of a server; empty: the address that they
+     * know. Returns when all have left, at the latest a second after the grace; [stop] with
+     * 0 from another thread cuts it short.
+     */
+    @JvmOverloads
+    public fun drain(graceMillis: Long, to: String = ""): StopSummary =
+        StopSummary(Json.fields(Native.serverDrain(handle, graceMillis, to)))
+
+    /** [drain], on a thread that may wait. Cancelled, it is finished all the same. */
+    public suspend fun awaitDrain(graceMillis: Long, to: String = ""): StopSummary =
+        withContext(Dispatchers.IO) { drain(graceMillis, to) }
 
     /** Stops at once, and frees everything. A second time does nothing. */
     override fun close() {
@@ -117,6 +151,20 @@ public class OpenRtmpServer private constructor(builder: Builder) : AutoCloseabl
     /** URLs under which other devices, then this one, reach a stream, or the server itself. */
     @JvmOverloads
     public fun urls(stream: String = ""): List<String> = Json.texts(Native.serverUrls(handle, stream))
+
+    /**
+     * URLs under which others reach a stream, or the server itself, best first; with those of
+     * mobile operators' networks, of tunnels and of this device itself only if they are
+     * wanted. Lists addresses each time: ask again every few seconds while URLs are shown, for
+     * nothing tells that a hotspot was opened.
+     */
+    @JvmOverloads
+    public fun reachableUrls(
+        stream: String = "",
+        cellular: Boolean = false,
+        vpn: Boolean = false,
+        loopback: Boolean = false,
+    ): List<ReachableUrl> = Json.list(Native.reachable(handle, stream, cellular, vpn, loopback)).map { ReachableUrl(it) }
 
     /** Whether it works. Waits at most a second for its workers. */
     public fun health(): Health = Health(Json.fields(Native.serverHealth(handle)))

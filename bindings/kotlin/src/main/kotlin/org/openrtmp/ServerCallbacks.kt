@@ -6,6 +6,14 @@ internal class ServerCallbacks(private val hub: EventHub, private val handler: A
     @Volatile
     var server: Long = 0
 
+    /** Does what the server wants of a phone's program. */
+    @Volatile
+    var orders: OrderListener? = null
+
+    fun order(text: String) = guarded("an order listener") {
+        orders?.onOrder(orderOf(Json.fields(text)))
+    }
+
     fun event(text: String) = guarded("the library's event") {
         hub.tell(ServerEvent(Json.fields(text)))
     }

@@ -34,6 +34,28 @@ class HeaderTest {
     }
 
     @Test
+    fun `what phones tell and are told has the numbers of the header`() {
+        fun <E : Enum<E>> numbers(all: List<E>, number: (E) -> Int) = all.associate { it.name to number(it).toLong() }
+        val networks = numbers(NetworkKind.entries) { it.ordinal }
+        assertEquals(networks, defined("OPENRTMP_NETWORK_(\\w+)").filterKeys { it in networks })
+        val permissions = numbers(Permission.entries) { it.number }
+        val states = numbers(PermissionState.entries) { it.ordinal }
+        assertEquals(permissions + states, defined("OPENRTMP_PERMISSION_(\\w+)"))
+        assertEquals(numbers(ThermalState.entries) { it.ordinal }, defined("OPENRTMP_THERMAL_(\\w+)"))
+        assertEquals(numbers(MemoryLevel.entries) { it.ordinal }, defined("OPENRTMP_MEMORY_(\\w+)"))
+        val services = numbers(ServiceState.entries) { it.number }
+        assertEquals(services, defined("OPENRTMP_SERVICE_(\\w+)").filterKeys { it in services })
+        assertEquals(numbers(ServiceAction.entries) { it.number }, defined("OPENRTMP_SERVICE_ORDER_(\\w+)"))
+        val orders = HostOrder::class.sealedNames() - "OTHER"
+        assertEquals(defined("OPENRTMP_ORDER_(\\w+)").keys, orders.toSet())
+    }
+
+    /** Of its cases, as the header writes them. */
+    private fun kotlin.reflect.KClass<HostOrder>.sealedNames() = java.declaredClasses.map {
+        it.simpleName.replace(Regex("(?<=.)[A-Z]"), "_$0").uppercase()
+    }
+
+    @Test
     fun `every function of the header is here, or has a reason not to be`() {
         val declared = Regex("^[a-z].*?\\b(openrtmp_\\w+)\\(", RegexOption.MULTILINE).findAll(header)
             .filter { !it.value.startsWith("static") && !it.value.startsWith("typedef") }

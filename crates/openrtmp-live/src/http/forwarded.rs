@@ -9,10 +9,11 @@ const MOST_HOPS: usize = 32;
 
 /// The proxies that may say for whom they ask (`access.trusted_proxies`).
 #[derive(Clone, Debug, Default)]
-pub(super) struct Proxies(Vec<Network>);
+pub struct Proxies(Vec<Network>);
 
 impl Proxies {
-    pub(super) fn new(config: &AccessConfig) -> Proxies {
+    /// Those of the settings.
+    pub fn new(config: &AccessConfig) -> Proxies {
         let networks = config.trusted_proxies.iter();
         Proxies(networks.filter_map(|text| Network::parse(text)).collect())
     }
@@ -24,7 +25,7 @@ impl Proxies {
     /// Who asks: the peer itself, or the last of the addresses in `X-Forwarded-For` that is
     /// none of these proxies. Everything in front of that may be made up. `fields`: the values
     /// of all such fields, in order.
-    pub(super) fn origin<'a>(
+    pub fn origin<'a>(
         &self,
         peer: IpAddr,
         fields: impl DoubleEndedIterator<Item = &'a [u8]>,

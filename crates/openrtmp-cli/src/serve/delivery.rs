@@ -1,0 +1,144 @@
+//! Streams for viewers over HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openrtmp_core::{Config, HttpListen, Server, reachable_hosts};
+use openrtmp_live::Delivery;
+
+use super::listen::Listening;
+
+/// Viewing about it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Viewing {
+    /// Deliver streams to viewers over HTTP, as HLS and FLV, at this address, written as
+    /// with --listen; may be repeated [default: port 8080 of the addresses of --listen, if
+    /// it is free]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse)]
+    http: Vec<Listening>,
+    /// The same over HTTPS, with the certificate of --tls-certificate and the like
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse)]
+    https: Vec<Listening>,
+    /// Deliver nothing over HTTP
+    #[arg(long, conflicts_with_all = ["http", "https"])]
+    no_http: bool,
+}
+
+/// Reads an address; what is spoken there is in the flag's name, and may be said again.
+fn parse(text: &str) -> Result<Listening, String> {
+    let bare = text
+        .strip_prefix("http://")
+        .or(text.strip_prefix("https://"));
+    let bare = bare.map_or(text, |bare| bare.trim_end_matches('/'));
+    match bare.contains("://") {
+        true => Err("streams are delivered at an address such as 127.0.0.1:8080".to_owned()),
+        false => Listening::parse(bare),
+    }
+}
+
+impl Viewing {
+    /// Puts what was said in the settings.
+    pub(super) fn apply(&self, config: &mut Config) {
+        let at = |listening: &[Listening], tls| -> Vec<HttpListen> {
+            let addresses = listening.iter().flat_map(|listening| &listening.addresses);
+            addresses
+                .map(|&address| HttpListen::At { address, tls })
+                .collect()
+        };
+        if self.no_http {
+            config.http.listen.clear();
+        } else if !self.http.is_empty() || !self.https.is_empty() {
+            config.http.listen = at(&self.http, false);
+            config.http.listen.extend(at(&self.https, true));
+        }
+    }
+}
+
+/// The delivery of a server's streams, if there is any.
+pub(super) struct Delivering(Option<Delivery>);
+
+impl Delivering {
+    /// Begins. The error is an address that was asked for and cannot be had.
+    pub(super) fn start(server: &Arc<Server>) -> Result<Delivering, String> {
+        let delivery = Delivery::start(server, &server.config().http.listen);
+        let delivery = delivery.map_err(|error| error.to_string())?;
+        Ok(Delivering(delivery))
+    }
+
+    /// URLs, without a path, of everything that reaches it, best first.
+    pub(super) fn urls(&self) -> Vec<String> {
+        let listeners = self.0.iter().flat_map(Delivery::listeners);
+        let url = |listen: &HttpListen| {
+            let &HttpListen::At { address, tls } = listen else {
+                return Vec::new();
+            };
+            let hosts = reachable_hosts(address).into_iter();
+            hosts.map(|host| base(&host, address.port(), tls)).collect()
+        };
+        listeners.flat_map(url).collect()
+    }
+
+    /// Nobody new is taken; who is there is asked to leave.
+    pub(super) fn begin_stop(&self) {
+        if let Some(delivery) = &self.0 {
+            delivery.begin_stop();
+        }
+    }
+
+    /// Who has not left by then is cut off.
+    pub(super) fn stop(&self, grace: Duration) {
+        if let Some(delivery) = &self.0 {
+            delivery.stop(grace);
+        }
+    }
+}
+
+fn base(host: &str, port: u16, tls: bool) -> String {
+    match (tls, port) {
+        (true, 443) => format!("https://{host}"),
+        (true, port) => format!("https://{host}:{port}"),
+        (false, 80) => format!("http://{host}"),
+        (false, port) => format!("http://{host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(flags: &Viewing) -> Vec<String> {
+        let mut config = Config::desktop();
+        flags.apply(&mut config);
+        config.http.listen.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn flags_say_where_and_whether() {
+        let mut flags = Viewing::default();
+        assert_eq!(applied(&flags), ["auto"]);
+        flags.http = vec![
+            parse("127.0.0.1:8080").unwrap(),
+            parse("http://[::1]:80/").unwrap(),
+        ];
+        flags.https = vec![parse("8443").unwrap()];
+        let both = [
+            "http://127.0.0.1:8080",
+            "http://[::1]:80",
+            "https://0.0.0.0:8443",
+            "https://[::]:8443",
+        ];
+        assert_eq!(applied(&flags), both);
+        flags = Viewing::default();
+        flags.no_http = true;
+        assert_eq!(applied(&flags), [""; 0]);
+        assert!(parse("rtmp://127.0.0.1:1").is_err() && parse("127.0.0.1").is_err());
+    }
+
+    #[test]
+    fn only_an_unusual_port_is_named() {
+        assert_eq!(base("a", 80, false), "http://a");
+        assert_eq!(base("[::1]", 8080, false), "http://[::1]:8080");
+        assert_eq!(base("a", 443, true), "https://a");
+        assert_eq!(base("a", 80, true), "https://a:80");
+    }
+}

@@ -1,0 +1,212 @@
+//! The whole of the delivery, as its host has it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openrtmp_core::{HttpListen, Server};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::feed::Feed;
+use crate::http::{self, Acceptor, App};
+use crate::store::{Budget, Directory};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// What is still going on at the end of a stop has so long to notice.
+const LAST: Duration = Duration::from_millis(500);
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct ListenError {
+    /// Which; port 0 if it is not about one.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Streams of a server on their way to viewers, until it is stopped or dropped. All methods
+/// may be called from any thread that is not of a runtime of tokio's.
+#[derive(Debug)]
+pub struct Delivery {
+    running: Mutex<Option<Running>>,
+    listeners: Vec<HttpListen>,
+    counts: Arc<http::Counts>,
+    stopping: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Running {
+    runtime: Runtime,
+    feed: Feed,
+}
+
+impl Delivery {
+    /// Delivers the streams of a server on these addresses, as its settings say
+    /// ([`openrtmp_core::HttpConfig`]). What [`HttpListen::Auto`] stands for is told in the
+    /// log if it cannot be had. `None` if there is no address to deliver on.
+    ///
+    /// # Errors
+    /// An address that cannot be had, or a system without threads to give.
+    pub fn start(
+        server: &Arc<Server>,
+        listen: &[HttpListen],
+    ) -> Result<Option<Delivery>, ListenError> {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let failed = |address| move |source| ListenError { address, source };
+        let sockets = bound(server, listen)?;
+        if sockets.is_empty() {
+            return Ok(None);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("openrtmp-http")
+            .enable_all()
+            .build()
+            .map_err(failed(nowhere))?;
+        let (stopping, stops) = watch::channel(false);
+        let directory = Arc::new(Directory::default());
+        let budget = Arc::new(Budget::default());
+        let app = App::new(server.clone(), directory.clone(), stops.clone());
+        let acceptor = Acceptor {
+            server: server.clone(),
+            router: http::router(Arc::new(app.map_err(failed(nowhere))?)),
+            stopping: stops,
+            counts: Arc::default(),
+        };
+        let counts = acceptor.counts.clone();
+        let feed = Feed::start(server, &directory, &budget).map_err(failed(nowhere))?;
+        let mut listeners = Vec::new();
+        let entered = runtime.enter();
+        for (socket, tls) in sockets {
+            let address = socket.local_addr().map_err(failed(nowhere))?;
+            let listener = tokio::net::TcpListener::from_std(socket).map_err(failed(address))?;
+            runtime.spawn(http::serve(listener, tls, acceptor.clone()));
+            listeners.push(HttpListen::At { address, tls });
+        }
+        drop(entered);
+        Ok(Some(Delivery {
+            running: Mutex::new(Some(Running { runtime, feed })),
+            listeners,
+            counts,
+            stopping,
+        }))
+    }
+
+    /// Where it listens, with the real ports.
+    pub fn listeners(&self) -> &[HttpListen] {
+        &self.listeners
+    }
+
+    /// Viewers' connections that there are.
+    pub fn connections(&self) -> usize {
+        self.counts.all()
+    }
+
+    /// Takes nobody new and asks viewers to leave: what waits is answered, what is being
+    /// sent is sent, connections are closed. Playlists are not ended: the streams may be, or
+    /// be again, elsewhere. Returns at once.
+    pub fn begin_stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Stops: [`Delivery::begin_stop`], and after `grace` at the latest by force.
+    pub fn stop(&self, grace: Duration) {
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(Running { runtime, mut feed }) = running else {
+            return;
+        };
+        self.begin_stop();
+        feed.stop();
+        let left = async { tokio::time::timeout(grace, self.counts.none()).await };
+        // Whoever has not left is cut off.
+        let _ = runtime.block_on(left);
+        runtime.shutdown_timeout(LAST);
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+/// Sockets for these addresses, and whether TLS is spoken there.
+fn bound(server: &Server, listen: &[HttpListen]) -> Result<Vec<(TcpListener, bool)>, ListenError> {
+    let mut sockets = Vec::new();
+    for &listener in listen {
+        let HttpListen::At { address, tls } = listener else {
+            sockets.extend(automatic(server).into_iter().map(|socket| (socket, false)));
+            continue;
+        };
+        match bind(address) {
+            Ok(socket) => sockets.push((socket, tls)),
+            // Not every machine has IPv6.
+            Err(error) if is_dispensable(address, &error, listen) => {
+                log::warn!("HTTP over IPv4 only: cannot listen on {address}: {error}");
+            }
+            Err(source) => return Err(ListenError { address, source }),
+        }
+    }
+    Ok(sockets)
+}
+
+/// True for every interface of IPv6 on a machine without, where those of IPv4 are asked for
+/// too.
+fn is_dispensable(address: SocketAddr, error: &io::Error, listen: &[HttpListen]) -> bool {
+    let is_taken = matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    );
+    let is_v4 = |is: &HttpListen| matches!(is, HttpListen::At { address, .. } if address.is_ipv4());
+    address.is_ipv6() && address.ip().is_unspecified() && !is_taken && listen.iter().any(is_v4)
+}
+
+/// What nobody asked for by itself: the usual port where RTMP is spoken. Where that is on
+/// any free port, a fixed one would surprise.
+fn automatic(server: &Server) -> Vec<TcpListener> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for mut address in server.config().listen.iter().map(|listen| listen.address) {
+        let takes_any = address.port() == 0;
+        address.set_port(HttpListen::DEFAULT_PORT);
+        if !takes_any && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    let bound = addresses.into_iter().filter_map(|address| match bind(address) {
+        Ok(socket) => Some(socket),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            log::warn!("nothing is delivered over HTTP on {address}: {error} (http.listen says where, or that it is not wanted)");
+            None
+        }
+        Err(error) => {
+            log::info!("nothing is delivered over HTTP on {address}: {error}");
+            None
+        }
+    });
+    bound.collect()
+}
+
+/// IPv6 sockets are IPv6 only, so that both families can be asked for.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // On Windows it would let another program have the port as well.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

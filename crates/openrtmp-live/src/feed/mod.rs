@@ -1,0 +1,226 @@
+//! Threads that take streams from the server and cut them.
+//!
+//! Each has a share of all streams, by their names, and a tap on it. It waits in the tap; no
+//! task and no runtime is between a message and the part that it goes to.
+
+mod stream;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use openrtmp_core::{
+    Limit, Server, StreamId, TapCloser, TapEvent, TapOptions, TapStream, TapStreams,
+};
+
+use crate::http::is_reserved;
+use crate::store::{Budget, Directory};
+use stream::Feeding;
+
+/// An ended stream can be fetched for so long: who plays it is behind.
+const ENDED_FOR: Duration = Duration::from_secs(60);
+/// What is never to happen is looked for so often.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// Threads, at most.
+const MOST_THREADS: usize = 8;
+
+/// The threads.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    threads: Vec<JoinHandle<()>>,
+    closers: Vec<TapCloser>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Feed {
+    /// Begins to take all streams of a server.
+    pub(crate) fn start(
+        server: &Arc<Server>,
+        directory: &Arc<Directory>,
+        budget: &Arc<Budget>,
+    ) -> std::io::Result<Feed> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = cores.div_ceil(2).min(MOST_THREADS) as u32;
+        let mut feed = Feed {
+            threads: Vec::new(),
+            closers: Vec::new(),
+            stopping: Arc::default(),
+        };
+        for index in 0..count {
+            let streams = TapStreams::Shard { index, count };
+            let tap = server.tap_with(TapOptions::new(streams).messages());
+            feed.closers.push(tap.closer());
+            let shard = Shard {
+                server: server.clone(),
+                directory: directory.clone(),
+                budget: budget.clone(),
+                streams: HashMap::new(),
+                ended: Vec::new(),
+                stopping: feed.stopping.clone(),
+            };
+            let thread = std::thread::Builder::new().name(format!("openrtmp-feed-{index}"));
+            feed.threads.push(thread.spawn(move || shard.run(tap))?);
+        }
+        Ok(feed)
+    }
+
+    /// Ends the threads. Streams stay as they are: they have not ended.
+    pub(crate) fn stop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        for closer in &self.closers {
+            closer.close();
+        }
+        for thread in self.threads.drain(..) {
+            // It has told its panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// One thread's share.
+struct Shard {
+    server: Arc<Server>,
+    directory: Arc<Directory>,
+    budget: Arc<Budget>,
+    streams: HashMap<StreamId, Feeding>,
+    /// Streams that ended, and until when they can be fetched.
+    ended: Vec<(Instant, Feeding)>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Shard {
+    fn run(mut self, mut tap: openrtmp_core::Tap) {
+        loop {
+            let event = tap.recv(self.patience());
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            match event {
+                Some(event) => self.take(event),
+                None if tap.is_closed() => return,
+                None => {}
+            }
+            // What waits belongs to the same moment: one snapshot is enough for it.
+            let mut more = 0;
+            while let Some(event) = (more < 256).then(|| tap.try_recv()).flatten() {
+                self.take(event);
+                more += 1;
+            }
+            self.settle(Instant::now());
+        }
+    }
+
+    /// Until something is due.
+    fn patience(&self) -> Duration {
+        let streams = self.streams.values().filter_map(Feeding::stalls_at);
+        let ended = self.ended.iter().map(|(until, _)| *until);
+        let next = streams.chain(ended).min();
+        next.map_or(LONGEST_WAIT, |at| {
+            at.saturating_duration_since(Instant::now())
+        })
+    }
+
+    fn take(&mut self, event: TapEvent) {
+        match event {
+            TapEvent::Started(stream) => self.begin(&stream),
+            TapEvent::Message(message) => {
+                self.guarded(message.stream.id, |feeding| feeding.message(&message));
+            }
+            TapEvent::Republished(stream) => {
+                self.guarded(stream.id, Feeding::restart);
+            }
+            TapEvent::Ended(stream) => {
+                self.guarded(stream.id, |feeding| {
+                    feeding.end();
+                    feeding.settle(Instant::now());
+                });
+                if let Some(feeding) = self.streams.remove(&stream.id) {
+                    self.ended.push((Instant::now() + ENDED_FOR, feeding));
+                }
+            }
+            // A gap is seen by the times of what follows.
+            _ => {}
+        }
+    }
+
+    /// Does something for a stream. A bug of ours ends its delivery, and nothing else.
+    fn guarded(&mut self, stream: StreamId, act: impl FnOnce(&mut Feeding)) {
+        let Some(feeding) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        if catch_unwind(AssertUnwindSafe(|| act(feeding))).is_ok() {
+            return;
+        }
+        if let Some(feeding) = self.streams.remove(&stream) {
+            let stream = feeding.stream();
+            let name = &stream.name;
+            log::error!(stream:% = name; "{name} is not delivered over HTTP any longer, for a bug");
+            stream.ring.end();
+            self.directory.remove(stream);
+        }
+    }
+
+    fn begin(&mut self, stream: &Arc<TapStream>) {
+        let path = stream.name.reveal();
+        if is_reserved(path) {
+            let name = &stream.name;
+            log::warn!(stream:% = name; "{name} is not delivered over HTTP: its app's name is reserved there");
+            return;
+        }
+        let config = self.server.config();
+        let most = memory(&config);
+        if self.budget.held() > most {
+            let (name, held) = (&stream.name, self.budget.held());
+            self.server.report_limit(Limit::Memory);
+            log::warn!(stream:% = name, held, limit = most; "{name} is not delivered over HTTP: http.memory is full");
+            return;
+        }
+        let feeding = Feeding::new(stream.name.clone(), &config, &self.budget);
+        self.directory.add(feeding.stream().clone());
+        self.streams.insert(stream.id, feeding);
+    }
+
+    /// Shows what came, and does what is due.
+    fn settle(&mut self, now: Instant) {
+        let most = memory(&self.server.config());
+        let is_tight = self.budget.held() > most;
+        let streams: Vec<StreamId> = self.streams.keys().copied().collect();
+        for stream in streams {
+            self.guarded(stream, |feeding| {
+                feeding.settle(now);
+                if is_tight {
+                    feeding.keep_least();
+                }
+            });
+        }
+        // Those that are over go first where there is too little room.
+        for (until, _) in self.ended.iter_mut().filter(|_| is_tight) {
+            *until = now;
+        }
+        let directory = &self.directory;
+        self.ended.retain(|(until, feeding)| {
+            let stays = *until > now;
+            if !stays {
+                directory.remove(feeding.stream());
+            }
+            stays
+        });
+    }
+}
+
+/// Bytes that may be kept of all streams.
+fn memory(config: &openrtmp_core::Config) -> u64 {
+    match config.http.memory {
+        0 => config.limits.memory as u64 / 2,
+        bytes => bytes,
+    }
+}

@@ -1,0 +1,336 @@
+//! One stream on its way to viewers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use openrtmp_core::{Config, Frame, FrameContent, HttpPreset, Message, StreamName};
+use openrtmp_media::hls::Names;
+use openrtmp_media::mp4::{self, Codec, Content, TrackName};
+use openrtmp_media::packager::{Event, Packager, Preset, Settings, Window};
+use openrtmp_protocol::media::{AudioCodec, AudioTag, VideoCodec, VideoTag};
+use openrtmp_protocol::session::MediaKind;
+
+use crate::store::ring::Role;
+use crate::store::{Budget, Charge, Photographer, Stream};
+
+/// The packager of a stream and what comes of it.
+pub(super) struct Feeding {
+    stream: Arc<Stream>,
+    packager: Packager<Bytes>,
+    window: Window,
+    settings: Settings,
+    photographer: Photographer,
+    events: Vec<Event>,
+    charge: Charge,
+    patience: Patience,
+    has_ended: bool,
+    keeps_least: bool,
+    /// Bytes of the window.
+    listed: u64,
+}
+
+impl Feeding {
+    pub(super) fn new(name: StreamName, config: &Config, budget: &Arc<Budget>) -> Feeding {
+        let settings = settings(config);
+        let names = Names { epoch: epoch() };
+        Feeding {
+            stream: Arc::new(Stream::new(name, names)),
+            packager: Packager::new(settings.clone()),
+            window: Window::new(settings.clone()),
+            settings,
+            photographer: Photographer::default(),
+            events: Vec::new(),
+            charge: Charge::new(budget),
+            patience: Patience::new(Instant::now()),
+            has_ended: false,
+            keeps_least: false,
+            listed: 0,
+        }
+    }
+
+    pub(super) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// The next message of the publisher.
+    pub(super) fn message(&mut self, message: &Message) {
+        self.push_tag(message);
+        self.patience.heard(Instant::now());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let wall = now.map_or(0, |since| since.as_millis() as i64);
+        for frame in message.frames() {
+            self.push_frame(frame, message.is_prelude(), wall);
+        }
+    }
+
+    fn push_frame(&mut self, frame: Frame, is_prelude: bool, wall: i64) {
+        let Some((track, codec)) = named(&frame) else {
+            return;
+        };
+        let content = match frame.content {
+            FrameContent::Header => {
+                return self.packager.configure(track, codec, &frame.payload);
+            }
+            FrameContent::Key => Content::Key,
+            FrameContent::Inter if is_prelude => Content::Prelude,
+            FrameContent::Inter => Content::Inter,
+            _ => return,
+        };
+        let frame = mp4::Frame {
+            track,
+            codec,
+            dts: frame.dts_micros,
+            pts: frame.pts_micros,
+            content,
+            data: frame.payload,
+        };
+        self.packager.push(frame, wall, &mut self.events);
+    }
+
+    /// Players of FLV know one track of each kind.
+    fn push_tag(&mut self, message: &Message) {
+        let payload = &message.payload[..];
+        // Headers are of as many kinds as packets are.
+        let (is_plain, of) = match message.kind {
+            MediaKind::Video => VideoTag::parse(payload).map_or((false, 0), |tag| {
+                let is_plain = tag.packets().map(|packet| packet.track).eq([0]);
+                (is_plain, tag.first().kind as u8)
+            }),
+            MediaKind::Audio => AudioTag::parse(payload).map_or((false, 0), |tag| {
+                let is_plain = tag.packets().map(|packet| packet.track).eq([0]);
+                (is_plain, tag.first().map_or(0, |first| first.kind as u8))
+            }),
+            MediaKind::Data => (true, 0),
+        };
+        let role = match (message.kind, message.content) {
+            (_, FrameContent::Header) => Role::Header(of),
+            (_, FrameContent::Metadata) => Role::Header(of),
+            (_, FrameContent::Key) => Role::Key,
+            _ => Role::Other,
+        };
+        if is_plain {
+            let time = message.time_micros / 1000;
+            self.stream.ring.push(message.kind, role, time, payload);
+        }
+    }
+
+    /// Another publisher goes on with it.
+    pub(super) fn restart(&mut self) {
+        self.packager.restart(&mut self.events);
+        self.stream.ring.restart();
+    }
+
+    /// Nothing more comes.
+    pub(super) fn end(&mut self) {
+        self.has_ended = true;
+        self.packager.end(&mut self.events);
+        self.stream.ring.end();
+    }
+
+    /// When players are to be told that nothing comes.
+    pub(super) fn stalls_at(&self) -> Option<Instant> {
+        let targets = self.window.targets().filter(|_| !self.has_ended)?;
+        // The packager makes something of what comes, late at most by this and as much as
+        // tracks may be apart and a part lasts, which is less.
+        let barren = 2 * self.packager.longest_wait();
+        self.patience.ends_at(targets.part, self.segment(), barren)
+    }
+
+    /// The target duration.
+    fn segment(&self) -> Duration {
+        let targets = self.window.targets();
+        targets.map_or(self.settings.segment, |targets| {
+            Duration::from_secs(u64::from(targets.segment))
+        })
+    }
+
+    /// Shows what came.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if self.events.iter().any(is_progress) {
+            self.patience.listed(now);
+        }
+        if self.stalls_at().is_some_and(|at| at <= now) {
+            self.packager.stall(&mut self.events);
+            self.patience.stalled(now, self.segment());
+        }
+        if self.events.is_empty() {
+            return self.count();
+        }
+        let mut has_closed = false;
+        for event in self.events.drain(..) {
+            match &event {
+                Event::LongGop { msn } => {
+                    let name = &self.stream.name;
+                    log::debug!(stream:% = name, msn; "no key frame within the target duration");
+                }
+                Event::Unsupported { track } => {
+                    let name = &self.stream.name;
+                    log::warn!(stream:% = name, track:? = track; "a track of {name} is not delivered in HLS: MP4 has no place for it");
+                }
+                Event::Closed { .. } | Event::End => has_closed = true,
+                _ => {}
+            }
+            self.window.apply(event);
+        }
+        self.stream
+            .show(self.photographer.take(&self.window, &self.stream.names));
+        if has_closed {
+            self.listed = self.window.held_bytes();
+        }
+        self.count();
+    }
+
+    /// Counts what it keeps.
+    fn count(&mut self) {
+        let frames = self.packager.held_bytes() as u64;
+        let ring = self.stream.ring.held_bytes();
+        self.charge.set(self.listed + frames + ring);
+    }
+
+    /// Keeps as little as may be, from the next segment on, as long as it lasts.
+    pub(super) fn keep_least(&mut self) {
+        if !std::mem::replace(&mut self.keeps_least, true) {
+            self.window.keep(Duration::ZERO);
+            let name = &self.stream.name;
+            log::warn!(stream:% = name; "viewers of {name} can go back less from now on: http.memory is full");
+        }
+    }
+}
+
+/// Players have more to play, or to step over.
+fn is_progress(event: &Event) -> bool {
+    matches!(event, Event::Part { .. } | Event::Opened { .. })
+}
+
+/// How long nothing may be listed: for want of messages, or as nothing comes of them.
+#[derive(Debug)]
+struct Patience {
+    /// When the last message came, or a gap was listed in place of one.
+    heard: Instant,
+    /// When anything was listed.
+    listed: Instant,
+    /// A gap was the last that was listed, and no message came since.
+    is_silent: bool,
+    /// It was though messages came, and nothing came of them since.
+    is_barren: bool,
+}
+
+impl Patience {
+    fn new(now: Instant) -> Patience {
+        Patience {
+            heard: now,
+            listed: now,
+            is_silent: false,
+            is_barren: false,
+        }
+    }
+
+    /// A message came.
+    fn heard(&mut self, now: Instant) {
+        // Nothing was to be listed while none came.
+        if std::mem::take(&mut self.is_silent) {
+            self.listed = now;
+        }
+        self.heard = now;
+    }
+
+    /// Something came of them.
+    fn listed(&mut self, now: Instant) {
+        (self.listed, self.is_barren) = (now, false);
+    }
+
+    /// When a gap is to be listed: after a target duration of silence, and then a part after
+    /// the other. Lines hiccup, and a gap that is listed is one for good, so that it is not
+    /// said at the first moment. And where messages come and nothing comes of them, so late
+    /// that this is for no good reason.
+    fn ends_at(&self, part: Duration, segment: Duration, barren: Duration) -> Option<Instant> {
+        let silence = if self.is_silent { part } else { segment };
+        let barren = if self.is_barren { part } else { barren };
+        let silence = self.heard.checked_add(silence);
+        let barren = self.listed.checked_add(barren);
+        silence.into_iter().chain(barren).min()
+    }
+
+    /// A gap was listed; the last message came within this, or it did not.
+    fn stalled(&mut self, now: Instant, segment: Duration) {
+        let is_silent = self.is_silent || now.saturating_duration_since(self.heard) >= segment;
+        self.is_barren |= !is_silent;
+        self.is_silent = true;
+        (self.heard, self.listed) = (now, now);
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let preset = match config.http.preset {
+        HttpPreset::Lan => Preset::Lan,
+        HttpPreset::Public => Preset::Public,
+        _ => Preset::Balanced,
+    };
+    Settings {
+        window: config.http.window,
+        ..Settings::new(preset)
+    }
+}
+
+/// A name that no other run of a stream has, nor had: by the time, and by count within it.
+fn epoch() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = now.map_or(0, |since| since.as_millis() as u64);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{seconds:x}-{count:x}")
+}
+
+/// The track of a frame, and how it is coded.
+fn named(frame: &Frame) -> Option<(TrackName, Codec)> {
+    let codec = frame.codec?;
+    match frame.kind {
+        MediaKind::Video => {
+            let codec = Codec::Video(VideoCodec::from(codec));
+            Some((TrackName::Video(frame.track), codec))
+        }
+        MediaKind::Audio => {
+            let codec = Codec::Audio(AudioCodec::from(codec));
+            Some((TrackName::Audio(frame.track), codec))
+        }
+        MediaKind::Data => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn players_are_told_of_silence_and_of_messages_that_nothing_comes_of() {
+        let ms = Duration::from_millis;
+        let start = Instant::now();
+        let mut patience = Patience::new(start);
+        let due = |patience: &Patience| {
+            let at = patience.ends_at(ms(300), ms(2000), ms(6000)).unwrap();
+            at.duration_since(start).as_millis()
+        };
+        // Silence: after a target duration, then part after part.
+        assert_eq!(due(&patience), 2000);
+        patience.stalled(start + ms(2000), ms(2000));
+        assert_eq!(due(&patience), 2300);
+        patience.stalled(start + ms(2300), ms(2000));
+        assert_eq!(due(&patience), 2600);
+        // Messages come again, and nothing of them: what counts is what is listed.
+        for at in (2500..=8400).step_by(100) {
+            patience.heard(start + ms(at));
+        }
+        assert_eq!(due(&patience), 8500);
+        patience.stalled(start + ms(8500), ms(2000));
+        // It stays so: no message puts it off for longer than a part.
+        patience.heard(start + ms(8600));
+        assert_eq!(due(&patience), 8900);
+        patience.heard(start + ms(8800));
+        assert_eq!(due(&patience), 8900);
+        // Until something comes of them.
+        patience.listed(start + ms(8850));
+        assert_eq!(due(&patience), 10_800);
+    }
+}

@@ -1,0 +1,324 @@
+//! Connections of viewers: accepted, counted, spoken to, and ended.
+//!
+//! Over TLS what is spoken is agreed on (ALPN): HTTP/2, or HTTP/1.1. Without it no browser
+//! speaks HTTP/2; programs that begin with it are served all the same.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use openrtmp_core::{Config, Server};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tower_service::Service;
+
+use super::peer::{Due, Peer};
+
+/// After an error of the listening socket (no more descriptors, say).
+const RETRY: Duration = Duration::from_millis(250);
+/// A connection that is to end may say what is left for so long.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Bytes of frames of HTTP/2 that wait for the peer, of each stream; a part and more.
+const SEND_BUFFER: usize = 1 << 20;
+/// A connection with HTTP/2 is asked so often whether it is there, and waited for.
+const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
+/// Streams that a peer reset and that are not forgotten yet, at most (CVE-2023-44487).
+const RESETS: usize = 20;
+/// Streams that were reset for what the peer did, at most: then the connection ends.
+const OWN_RESETS: usize = 128;
+/// The least that hyper takes for the head of a request.
+const LEAST_HEAD: usize = 8 << 10;
+/// What is agreed on in TLS, the best first.
+#[cfg(feature = "tls")]
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+/// What connections are served with.
+#[derive(Clone, Debug)]
+pub(crate) struct Acceptor {
+    pub(crate) server: Arc<Server>,
+    pub(crate) router: Router,
+    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) counts: Arc<Counts>,
+}
+
+/// Connections that there are.
+#[derive(Debug, Default)]
+pub(crate) struct Counts(Mutex<Numbers>, Notify);
+
+#[derive(Debug, Default)]
+struct Numbers {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// A connection that is counted, as long as this is there.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<Counts>, IpAddr);
+
+impl Counts {
+    /// One more, if there may be.
+    fn count(self: &Arc<Counts>, address: IpAddr, config: &Config) -> Option<Counted> {
+        let viewers = &config.http.viewers;
+        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_address = numbers.by_address.get(&address).copied().unwrap_or(0);
+        let per_address = viewers.connections_per_address;
+        let is_full = numbers.all >= viewers.connections;
+        if is_full || (per_address > 0 && of_address >= per_address) {
+            return None;
+        }
+        numbers.all += 1;
+        numbers.by_address.insert(address, of_address + 1);
+        Some(Counted(self.clone(), address))
+    }
+
+    /// Waits until there are none.
+    pub(crate) async fn none(&self) {
+        loop {
+            let changed = self.1.notified();
+            if self.all() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn all(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let Counted(counts, address) = self;
+        let mut numbers = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.all -= 1;
+        if let Some(count) = numbers.by_address.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                numbers.by_address.remove(address);
+            }
+        }
+        drop(numbers);
+        counts.1.notify_waiters();
+    }
+}
+
+/// Accepts connections until the server stops.
+pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Acceptor) {
+    let mut stopping = acceptor.stopping.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        match accepted {
+            Ok((socket, address)) => {
+                let config = acceptor.server.config();
+                let ip = address.ip();
+                let Some(counted) = acceptor.counts.count(ip, &config) else {
+                    log::debug!(peer:% = address; "a viewer is turned away: http.viewers.connections");
+                    continue;
+                };
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    // A WebSocket goes on when the connection's end was seen here.
+                    let peer = Arc::new(Peer::new(address, is_tls, counted));
+                    acceptor.connection(socket, peer, config).await;
+                });
+            }
+            // Who gave up while it waited.
+            Err(error) if is_of_one(&error) => {}
+            Err(error) => {
+                log::warn!(error:%; "a viewer could not be accepted");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// Errors of one connection: the next may be fine.
+fn is_of_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+impl Acceptor {
+    async fn connection(&self, socket: TcpStream, peer: Arc<Peer>, config: Arc<Config>) {
+        // Parts are to leave at once. A socket that cannot serves all the same.
+        let _ = socket.set_nodelay(true);
+        if !peer.is_tls {
+            return self.speak(socket, peer, config).await;
+        }
+        #[cfg(feature = "tls")]
+        {
+            let Some(tls) = self.server.tls_for(PROTOCOLS) else {
+                return;
+            };
+            let accepting = tokio_rustls::TlsAcceptor::from(tls).accept(socket);
+            let (within, address) = (config.tls.handshake_timeout, peer.address);
+            match tokio::time::timeout(within, accepting).await {
+                Ok(Ok(stream)) => {
+                    self.speak(stream, peer, config).await;
+                }
+                Ok(Err(error)) => log::debug!(peer:% = address, error:%; "no TLS with a viewer"),
+                Err(_) => log::debug!(peer:% = address; "no TLS with a viewer in time"),
+            }
+        }
+    }
+
+    async fn speak<S>(&self, stream: S, peer: Arc<Peer>, config: Arc<Config>)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
+        let io = Noted {
+            io: TokioIo::new(stream),
+            peer: peer.clone(),
+        };
+        let router = self.router.clone();
+        let told = peer.clone();
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(told.clone());
+            let mut router = router.clone();
+            async move { router.call(request.map(Body::new)).await }
+        });
+        let builder = builder(&config);
+        let connection = builder.serve_connection_with_upgrades(io, service);
+        let mut connection = std::pin::pin!(connection);
+        let mut stopping = self.stopping.clone();
+        let (first, idle) = (config.http.request_timeout, config.http.idle_timeout);
+        let stalled = config.http.answer_timeout;
+        loop {
+            let until = match peer.due(first, idle, stalled) {
+                Due::At(until) => until,
+                Due::Idle => break,
+                Due::Slow => {
+                    log::debug!(peer:% = peer.address; "a viewer is cut off: it takes too little");
+                    return;
+                }
+            };
+            // Deadlines that come meanwhile are seen in time.
+            let until = until.max(Instant::now() + Duration::from_millis(50));
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        log::debug!(peer:% = peer.address, error:%; "a viewer's connection ended");
+                    }
+                    return;
+                }
+                () = tokio::time::sleep_until(until.into()) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => break,
+            }
+        }
+        // GOAWAY, or the end behind the answer that is under way.
+        connection.as_mut().graceful_shutdown();
+        let farewell = match *self.stopping.borrow() {
+            true => idle.max(FAREWELL),
+            false => FAREWELL,
+        };
+        // Beyond that it ends here.
+        let _ = tokio::time::timeout(farewell, connection).await;
+    }
+}
+
+/// How a connection is spoken to. Its first bytes show whether that is HTTP/1.1 or HTTP/2,
+/// whatever was agreed on: both have their bounds.
+fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+    let http = &config.http;
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        // A head that does not come to its end is no request: see `Peer::due`.
+        .header_read_timeout(None)
+        .max_headers(http.headers)
+        .max_buf_size(http.header_bytes.max(LEAST_HEAD));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(http.viewers.requests)
+        // Beyond, a request is answered with 431; of what continues it no more is read than
+        // fits (CVE-2024-27316).
+        .max_header_list_size(http.header_bytes as u32)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(OWN_RESETS)
+        .max_send_buf_size(SEND_BUFFER)
+        // Bodies of requests are not taken.
+        .initial_stream_window_size(64 << 10)
+        .initial_connection_window_size(64 << 10)
+        .keep_alive_interval(PING.0)
+        .keep_alive_timeout(PING.1);
+    builder
+}
+
+/// A connection whose writing is looked at.
+struct Noted<T> {
+    io: T,
+    peer: Arc<Peer>,
+}
+
+impl<T: Read + Unpin> Read for Noted<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl<T: Write + Unpin> Noted<T> {
+    fn note<R>(&self, polled: Poll<R>) -> Poll<R> {
+        self.peer.wrote(polled.is_ready());
+        polled
+    }
+}
+
+impl<T: Write + Unpin> Write for Noted<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.note(polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.io).poll_flush(context);
+        match polled.is_pending() {
+            true => self.note(polled),
+            false => polled,
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write_vectored(context, pieces);
+        self.note(polled)
+    }
+}

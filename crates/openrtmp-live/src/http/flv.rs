@@ -1,0 +1,213 @@
+//! FLV over HTTP and over WebSockets, each tag made once for all.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Request};
+use futures_util::stream::unfold;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
+use http::{HeaderValue, Method, Response, StatusCode};
+use openrtmp_core::Protocol;
+use tokio::sync::watch;
+
+use super::access::{self, Asking, Right};
+use super::answer::status;
+use super::peer::{InProgress, Kind};
+use super::{App, Asked, cors};
+use crate::store::Stream;
+use crate::store::ring::{Cursor, Taken};
+
+/// Who takes nothing for so long, with something there, is cut off.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// A WebSocket is asked so often whether it is there.
+const PING: Duration = Duration::from_secs(20);
+/// Whether somebody still may play is looked at so often.
+const LOOK: Duration = Duration::from_secs(1);
+/// Bytes of a message over a WebSocket, but for a single tag that is longer.
+const BATCH: usize = 256 << 10;
+/// Bytes that a viewer may send in a message.
+const MOST_SAID: usize = 1 << 10;
+
+/// A stream as FLV, from its newest key frame on. Everybody who comes is asked about.
+pub(super) async fn answer(
+    app: &Arc<App>,
+    asked: Asked,
+    path: &str,
+    token: Option<&str>,
+    request: Request,
+) -> Result<(Response<Body>, Kind), Response<Body>> {
+    // To what else somebody would change is passed over (RFC 9110, 7.8).
+    let upgrade = asked.headers.get(UPGRADE).map(HeaderValue::as_bytes);
+    let is_socket = upgrade.is_some_and(|to| to.eq_ignore_ascii_case(b"websocket"));
+    if is_socket && !cors::may_open(&app.server.config().http.cors, &asked.headers) {
+        // What protects answers from other sites' pages does not look at WebSockets.
+        let refusal = "pages of that site may not (http.cors.origins)";
+        return Err(status(StatusCode::FORBIDDEN, refusal));
+    }
+    let (path, right) = match token {
+        Some(token) => {
+            let right = Right::Token(token.to_owned());
+            if !app.access.holds(&app.server, &right, path) {
+                return Err(super::hls::forbidden());
+            }
+            (path.to_owned(), right)
+        }
+        None => {
+            let asking = Asking {
+                protocol: Protocol::Flv,
+                address: asked.address,
+                is_tls: asked.peer.is_tls,
+                path,
+                query: &asked.query,
+                headers: &asked.headers,
+            };
+            let granted = access::ask(&app.server, asking).await?;
+            let right = app.access.right(&granted);
+            (granted.stream.reveal().to_owned(), right)
+        }
+    };
+    let stream = app.directory.newest(&path);
+    let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
+    let stream = stream
+        .filter(|stream| !stream.snapshot().has_ended)
+        .ok_or_else(missing)?;
+    let following = Following {
+        news: stream.ring.follow(),
+        stream,
+        cursor: Cursor::default(),
+        stopping: app.stopping.clone(),
+        app: app.clone(),
+        path,
+        right,
+        looked: Instant::now(),
+    };
+    if is_socket {
+        let (mut parts, _) = request.into_parts();
+        let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
+        let upgrade = upgrade.map_err(|error| {
+            status(
+                error.status(),
+                "a WebSocket is opened with GET and version 13 over HTTP/1.1",
+            )
+        })?;
+        let progress = asked.peer.request();
+        let upgrade = upgrade
+            .max_message_size(MOST_SAID)
+            .max_frame_size(MOST_SAID);
+        let response = upgrade.on_upgrade(move |socket| speak(socket, following, progress));
+        return Ok((response, Kind::Whole));
+    }
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("video/x-flv"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if request.method() == Method::HEAD {
+        // Nothing, but of a length that nobody knows.
+        let nothing = futures_util::stream::empty::<Result<Bytes, std::convert::Infallible>>();
+        *response.body_mut() = Body::from_stream(nothing);
+        return Ok((response, Kind::Endless));
+    }
+    let tags = unfold(following, |mut following| async move {
+        let bytes = following.next().await?;
+        Some((Ok::<Bytes, std::convert::Infallible>(bytes), following))
+    });
+    *response.body_mut() = Body::from_stream(tags);
+    Ok((response, Kind::Endless))
+}
+
+/// Somebody who follows a stream.
+struct Following {
+    stream: Arc<Stream>,
+    cursor: Cursor,
+    news: watch::Receiver<u64>,
+    stopping: watch::Receiver<bool>,
+    app: Arc<App>,
+    /// The stream's.
+    path: String,
+    right: Right,
+    /// When it was last looked at whether that still holds.
+    looked: Instant,
+}
+
+impl Following {
+    /// Whether it may go on: keys are revoked, and tokens end.
+    fn may_go_on(&mut self) -> bool {
+        if self.looked.elapsed() < LOOK {
+            return true;
+        }
+        self.looked = Instant::now();
+        let app = &self.app;
+        app.access.holds(&app.server, &self.right, &self.path)
+    }
+
+    /// What comes next; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if !self.may_go_on() {
+                return None;
+            }
+            self.news.mark_unchanged();
+            match self.stream.ring.take(&mut self.cursor) {
+                Taken::Bytes(bytes) => return Some(bytes),
+                Taken::End => return None,
+                Taken::Nothing => {}
+            }
+            tokio::select! {
+                changed = self.news.changed() => changed.ok()?,
+                _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+            }
+        }
+    }
+
+    /// What comes next and is there already, up to a bound.
+    async fn batch(&mut self) -> Option<Bytes> {
+        let first = self.next().await?;
+        let mut all: Option<Vec<u8>> = None;
+        let mut length = first.len();
+        while length < BATCH {
+            let Taken::Bytes(bytes) = self.stream.ring.take(&mut self.cursor) else {
+                break;
+            };
+            length += bytes.len();
+            all.get_or_insert_with(|| first.to_vec())
+                .extend_from_slice(&bytes);
+        }
+        Some(all.map_or(first, Bytes::from))
+    }
+}
+
+/// Sends a stream over a WebSocket until one of the two ends.
+async fn speak(mut socket: WebSocket, mut following: Following, _progress: InProgress) {
+    let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
+    let mut is_heard = true;
+    loop {
+        let message = tokio::select! {
+            bytes = following.batch() => match bytes {
+                Some(bytes) => Message::Binary(bytes),
+                None => break,
+            },
+            said = socket.recv() => match said {
+                // What viewers say is of no use, but that they are there.
+                Some(Ok(message)) if !matches!(message, Message::Close(_)) => {
+                    is_heard = true;
+                    continue;
+                }
+                _ => return,
+            },
+            _ = ping.tick() => {
+                if !std::mem::replace(&mut is_heard, false) {
+                    return;
+                }
+                Message::Ping(Bytes::new())
+            }
+        };
+        let sent = tokio::time::timeout(PATIENCE, socket.send(message)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+    // Whoever does not hear of the end sees it.
+    let _ = tokio::time::timeout(PATIENCE, socket.send(Message::Close(None))).await;
+}

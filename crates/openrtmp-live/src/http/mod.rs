@@ -1,0 +1,304 @@
+//! What is served over HTTP, and to whom.
+
+mod accept;
+mod access;
+mod answer;
+mod body;
+mod cors;
+mod flv;
+mod forwarded;
+mod hls;
+mod path;
+mod peer;
+mod range;
+mod token;
+mod waiting;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::{Router, http::Response};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use openrtmp_core::Server;
+use tokio::sync::watch;
+
+pub(crate) use accept::{Acceptor, Counts, serve};
+use access::Access;
+use answer::status;
+pub use forwarded::Proxies;
+use hls::Viewer;
+use path::{NoRoute, Route, What};
+pub(crate) use path::{encoded, is_reserved};
+use peer::{Kind, Peer};
+use token::Secrets;
+
+use crate::store::Directory;
+
+/// Answers take no longer than this many segments, or `http.answer_timeout`.
+const SEGMENTS: u32 = 3;
+
+/// What all requests are answered from.
+#[derive(Debug)]
+pub(crate) struct App {
+    server: Arc<Server>,
+    directory: Arc<Directory>,
+    access: Access,
+    stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    pub(crate) fn new(
+        server: Arc<Server>,
+        directory: Arc<Directory>,
+        stopping: watch::Receiver<bool>,
+    ) -> std::io::Result<App> {
+        let secrets = Secrets::new(&server.config().http.tokens.keys)?;
+        Ok(App {
+            server,
+            directory,
+            access: Access::new(secrets),
+            stopping,
+        })
+    }
+}
+
+/// Everything that is served. Other services are merged in here, under the first segments
+/// of paths that are reserved for them.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new().fallback(respond).with_state(app)
+}
+
+/// A request, as far as answers depend on it.
+#[derive(Debug)]
+struct Asked {
+    headers: HeaderMap,
+    query: String,
+    peer: Arc<Peer>,
+    /// Where it comes from, behind proxies.
+    address: SocketAddr,
+}
+
+/// Answers a request.
+async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let Some(peer) = request.extensions().get::<Arc<Peer>>().cloned() else {
+        return status(StatusCode::INTERNAL_SERVER_ERROR, "a request of nobody");
+    };
+    let progress = peer.request();
+    let config = app.server.config();
+    let headers = request.headers().clone();
+    let is_head = request.method() == Method::HEAD;
+    let answered = answer_to(&app, &peer, request).await;
+    let (mut response, kind) = match answered {
+        Ok(answered) => answered,
+        Err(refusal) => (refusal, Kind::Whole),
+    };
+    cors::allow(&config.http.cors, &headers, response.headers_mut());
+    if kind == Kind::Endless {
+        if is_head {
+            return response;
+        }
+        let within = flv::PATIENCE;
+        return response.map(|body| peer.watched(body, Some(within), progress, kind));
+    }
+    // Its length is told, and then there is nothing to be taken.
+    let length = http_body::Body::size_hint(response.body()).exact();
+    let is_empty = [
+        StatusCode::SWITCHING_PROTOCOLS,
+        StatusCode::NO_CONTENT,
+        StatusCode::NOT_MODIFIED,
+    ];
+    if let Some(length) = length.filter(|_| !is_empty.contains(&response.status())) {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    if is_head {
+        return response.map(|_| Body::empty());
+    }
+    let within = time_for(&config, length.unwrap_or(0));
+    response.map(|body| peer.watched(body, Some(within), progress, kind))
+}
+
+/// How long an answer of so many bytes may take.
+fn time_for(config: &openrtmp_core::Config, bytes: u64) -> Duration {
+    let least = Duration::from_secs(10).max(config.http.answer_timeout);
+    let segments = Duration::from_secs(2) * SEGMENTS;
+    let by_rate = match config.http.viewers.least_rate {
+        0 => Duration::ZERO,
+        rate => Duration::from_secs(bytes / rate),
+    };
+    least.max(segments).max(by_rate)
+}
+
+async fn answer_to(
+    app: &Arc<App>,
+    peer: &Arc<Peer>,
+    request: Request,
+) -> Result<(Response<Body>, Kind), Response<Body>> {
+    let whole = |response| Ok((response, Kind::Whole));
+    let headers = request.headers();
+    // What stands behind the head is nothing that is waited for.
+    let is_empty = |length: &HeaderValue| length == "0";
+    let has_body = headers.contains_key(TRANSFER_ENCODING)
+        || !headers.get_all(CONTENT_LENGTH).iter().all(is_empty);
+    if has_body {
+        return Err(closing(status(
+            StatusCode::BAD_REQUEST,
+            "a body is not taken",
+        )));
+    }
+    let address = origin(app, peer, headers);
+    let route = Route::parse(request.uri().path()).map_err(|error| match error {
+        NoRoute::Bad => status(StatusCode::BAD_REQUEST, "no path"),
+        NoRoute::Unknown => status(StatusCode::NOT_FOUND, "there is no such thing"),
+    })?;
+    // Others guess behind the same address; who has a token does not.
+    let has_token = || match &route {
+        Route::Stream {
+            token: Some(token),
+            path,
+            ..
+        } => app.access.opens(&app.server, token, path, Duration::ZERO),
+        _ => false,
+    };
+    if app.server.is_blocked(address.ip()) && !has_token() {
+        return Err(status(
+            StatusCode::FORBIDDEN,
+            "your address is blocked for a while",
+        ));
+    }
+    match *request.method() {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            cors::preflight(response.headers_mut());
+            return whole(response);
+        }
+        _ => {
+            let mut refusal = status(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD or OPTIONS");
+            let allowed = HeaderValue::from_static("GET, HEAD, OPTIONS");
+            refusal.headers_mut().insert(ALLOW, allowed);
+            return Err(refusal);
+        }
+    }
+    let (token, path, what) = match route {
+        Route::Time => return whole(time()),
+        Route::Streams => return whole(streams(app)?),
+        Route::Stream { token, path, what } => (token, path, what),
+    };
+    let mut headers = headers.clone();
+    // HTTP/2 has the host with the path (RFC 9113, 8.3.1).
+    let authority = request.uri().authority().map(|it| it.as_str());
+    if let Some(Ok(host)) = authority.map(HeaderValue::from_str) {
+        headers.insert(HOST, host);
+    }
+    let asked = Asked {
+        headers,
+        query: request.uri().query().unwrap_or("").to_owned(),
+        peer: peer.clone(),
+        address,
+    };
+    match what {
+        What::Master => whole(hls::master(app, &asked, &path, token.as_deref()).await?),
+        What::Flv => flv::answer(app, asked, &path, token.as_deref(), request).await,
+        What::Run { epoch, file } => {
+            let is_private = token.is_some();
+            let stream = app.directory.run(&path, &epoch);
+            let missing = || {
+                status(
+                    StatusCode::NOT_FOUND,
+                    "there is no such stream, or no longer",
+                )
+            };
+            let may = match &token {
+                Some(token) => {
+                    // Playlists end with the token, what they listed a little later.
+                    let late = match file {
+                        path::File::Playlist(_) => Duration::ZERO,
+                        _ => stream.as_ref().map_or(Duration::ZERO, |stream| {
+                            stream.snapshot().target.unwrap_or_default() * 3
+                        }),
+                    };
+                    app.access.opens(&app.server, token, &path, late)
+                }
+                None => !app.server.asks_players(),
+            };
+            if !may {
+                return Err(hls::forbidden());
+            }
+            let stream = stream.ok_or_else(missing)?;
+            let viewer = Viewer {
+                asked: &asked,
+                is_private,
+            };
+            whole(hls::file(app, viewer, &stream, file).await?)
+        }
+    }
+}
+
+/// Where a request comes from. Behind a proxy that is trusted it is who that asks for, with
+/// the port of its connection.
+fn origin(app: &App, peer: &Peer, headers: &HeaderMap) -> SocketAddr {
+    let config = app.server.config();
+    let mut address = peer.address;
+    if !config.access.trusted_proxies.is_empty() {
+        let fields = headers.get_all("x-forwarded-for").iter();
+        let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
+        let proxies = Proxies::new(&config.access);
+        address.set_ip(proxies.origin(address.ip(), fields.into_iter()));
+    }
+    address
+}
+
+/// The connection ends with it.
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    let close = HeaderValue::from_static("close");
+    response
+        .headers_mut()
+        .insert(http::header::CONNECTION, close);
+    response
+}
+
+/// The time of this server, for players that count by it (DASH-IF IOP, 4.7: `http-iso`).
+fn time() -> Response<Body> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let wall = now.map_or(0, |since| since.as_millis() as i64);
+    let mut response = status(StatusCode::OK, "");
+    *response.body_mut() = Body::from(openrtmp_media::date(wall));
+    response
+}
+
+/// The streams that there are, if people are to be told.
+fn streams(app: &App) -> Result<Response<Body>, Response<Body>> {
+    if !app.server.config().http.list {
+        return Err(status(
+            StatusCode::NOT_FOUND,
+            "streams are not listed (http.list)",
+        ));
+    }
+    let mut streams: Vec<serde_json::Value> = Vec::new();
+    for stream in app.directory.list() {
+        // Whoever knows that name can play it.
+        if stream.name.is_secret() {
+            continue;
+        }
+        let snapshot = stream.snapshot();
+        let path = encoded(stream.name.reveal());
+        streams.push(serde_json::json!({
+            "name": stream.name.shown(),
+            "hls": format!("/{path}/index.m3u8"),
+            "flv": format!("/{path}.flv"),
+            "live": !snapshot.has_ended,
+            "playable": snapshot.master.is_some(),
+        }));
+    }
+    streams.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    let mut response = status(StatusCode::OK, "");
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    *response.body_mut() = Body::from(serde_json::Value::from(streams).to_string());
+    Ok(response)
+}

@@ -1,0 +1,246 @@
+//! One connection of a viewer: what it may make the server hold, and for how long.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::accept::Counted;
+
+/// A connection, as those who answer its requests see it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Where it comes from.
+    pub(super) address: SocketAddr,
+    /// It is over TLS.
+    pub(super) is_tls: bool,
+    /// Its place among those that there may be.
+    _place: Counted,
+    begun: Instant,
+    requests: AtomicUsize,
+    answered: AtomicUsize,
+    waiting: AtomicUsize,
+    /// When the last answer was over, in milliseconds since it began.
+    idle_since: AtomicU64,
+    /// Until when each of the answers under way is to go on; milliseconds.
+    answers: Mutex<Vec<(u64, Option<u64>)>>,
+    numbers: AtomicU64,
+    /// Since when the system takes no more bytes, in milliseconds; `u64::MAX` if it does.
+    blocked: AtomicU64,
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct InProgress(Arc<Peer>);
+
+/// A request that waits for what comes.
+#[derive(Debug)]
+pub(super) struct Parked(Arc<Peer>);
+
+/// How long a connection may go on as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It is to be looked at again then.
+    At(Instant),
+    /// Nothing is asked for.
+    Idle,
+    /// An answer is not taken.
+    Slow,
+}
+
+impl Peer {
+    pub(super) fn new(address: SocketAddr, is_tls: bool, place: Counted) -> Peer {
+        Peer {
+            address,
+            is_tls,
+            _place: place,
+            begun: Instant::now(),
+            requests: AtomicUsize::new(0),
+            answered: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(0),
+            answers: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            blocked: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// A request came.
+    pub(super) fn request(self: &Arc<Peer>) -> InProgress {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        InProgress(self.clone())
+    }
+
+    /// One waits, if there are fewer than this.
+    pub(super) fn park(self: &Arc<Peer>, most: usize) -> Option<Parked> {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= most {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Parked(self.clone()))
+    }
+
+    /// What is to become of the connection: one that asks for nothing ends after a while,
+    /// the first time sooner, as does one of which the system takes nothing for `stalled`.
+    pub(super) fn due(&self, first: Duration, idle: Duration, stalled: Duration) -> Due {
+        let now = Instant::now();
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let slowest = answers.iter().filter_map(|(_, until)| *until).min();
+        drop(answers);
+        // What hyper holds is no answer any more, and still to be taken.
+        let blocked = match self.blocked.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            since => Some(since + stalled.as_millis() as u64),
+        };
+        let slowest = slowest.into_iter().chain(blocked).min();
+        let at = |millis: u64| self.begun + Duration::from_millis(millis);
+        if let Some(slowest) = slowest.map(at)
+            && slowest <= now
+        {
+            return Due::Slow;
+        }
+        let patience = match self.answered.load(Ordering::Relaxed) {
+            0 => first,
+            _ => idle,
+        };
+        let is_idle = self.requests.load(Ordering::Relaxed) == 0;
+        let ends = at(self.idle_since.load(Ordering::Relaxed)) + patience;
+        match is_idle {
+            true if ends <= now => Due::Idle,
+            true => Due::At(ends),
+            // An answer may begin with a time to be taken in.
+            false => Due::At(slowest.map(at).unwrap_or(now + first).min(now + first)),
+        }
+    }
+
+    /// A body that is to be taken within this time from when something of it is ready;
+    /// `None`: whenever.
+    pub(super) fn watched(
+        self: &Arc<Peer>,
+        body: Body,
+        within: Option<Duration>,
+        progress: InProgress,
+        kind: Kind,
+    ) -> Body {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let until = match kind {
+            Kind::Whole => within.map(|within| self.millis(within)),
+            Kind::Endless => None,
+        };
+        self.change(|answers| answers.push((number, until)));
+        Body::new(Watched {
+            body,
+            peer: self.clone(),
+            number,
+            within,
+            kind,
+            _progress: progress,
+        })
+    }
+
+    /// Bytes were written, or could not be.
+    pub(super) fn wrote(&self, has_room: bool) {
+        match has_room {
+            true => self.blocked.store(u64::MAX, Ordering::Relaxed),
+            false => {
+                let now = self.millis(Duration::ZERO);
+                // Since the first of them.
+                let _ = self.blocked.compare_exchange(
+                    u64::MAX,
+                    now,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+            }
+        }
+    }
+
+    fn millis(&self, within: Duration) -> u64 {
+        (self.begun.elapsed() + within).as_millis() as u64
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<(u64, Option<u64>)>)) {
+        change(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        let peer = &self.0;
+        peer.answered.fetch_add(1, Ordering::Relaxed);
+        peer.idle_since
+            .store(peer.millis(Duration::ZERO), Ordering::Relaxed);
+        peer.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What an answer's time is counted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Its beginning: it has an end.
+    Whole,
+    /// The last of it that was taken while more was there.
+    Endless,
+}
+
+/// A body whose progress is looked at.
+struct Watched {
+    body: Body,
+    peer: Arc<Peer>,
+    number: u64,
+    within: Option<Duration>,
+    kind: Kind,
+    _progress: InProgress,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if self.kind == Kind::Endless {
+            let (number, within) = (self.number, self.within);
+            let until = match polled {
+                Poll::Pending => None,
+                Poll::Ready(_) => within.map(|within| self.peer.millis(within)),
+            };
+            self.peer.change(|answers| {
+                if let Some(answer) = answers.iter_mut().find(|(is, _)| *is == number) {
+                    answer.1 = until;
+                }
+            });
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let number = self.number;
+        self.peer
+            .change(|answers| answers.retain(|(is, _)| *is != number));
+    }
+}

@@ -1,0 +1,139 @@
+//! What can be fetched, of all streams.
+
+mod budget;
+pub(crate) mod ring;
+mod snapshot;
+mod text;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use openrtmp_core::StreamName;
+use openrtmp_media::hls::Names;
+use tokio::sync::watch;
+
+pub(crate) use budget::{Budget, Charge};
+use ring::Ring;
+pub(crate) use snapshot::{Photographer, Snapshot, Track};
+pub(crate) use text::Text;
+
+/// One run of a stream, from its first publisher to the end of its last.
+pub(crate) struct Stream {
+    pub(crate) name: StreamName,
+    pub(crate) names: Names,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Its messages as FLV tags.
+    pub(crate) ring: Ring,
+    waiting: AtomicUsize,
+}
+
+impl Stream {
+    pub(crate) fn new(name: StreamName, names: Names) -> Stream {
+        Stream {
+            name,
+            names,
+            snapshot: watch::Sender::new(Arc::default()),
+            ring: Ring::default(),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// What can be fetched from now on.
+    pub(crate) fn show(&self, snapshot: Snapshot) {
+        self.snapshot.send_replace(Arc::new(snapshot));
+    }
+
+    /// What can be fetched now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// For who waits for what comes.
+    pub(crate) fn follow(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
+    /// Somebody waits, if there are fewer than this.
+    pub(crate) fn wait(self: &Arc<Stream>, most: usize) -> Option<Waiting> {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= most {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Waiting(self.clone()))
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("name", &self.name)
+            .field("names", &self.names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Somebody who waits for a stream.
+#[derive(Debug)]
+pub(crate) struct Waiting(Arc<Stream>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The streams that can be fetched, by their paths.
+#[derive(Debug, Default)]
+pub(crate) struct Directory(RwLock<HashMap<String, Runs>>);
+
+/// The runs of a stream, the newest last.
+type Runs = Vec<Arc<Stream>>;
+
+impl Directory {
+    /// The newest run of a stream.
+    pub(crate) fn newest(&self, path: &str) -> Option<Arc<Stream>> {
+        self.read().get(path)?.last().cloned()
+    }
+
+    /// The run of a stream with this name.
+    pub(crate) fn run(&self, path: &str, epoch: &str) -> Option<Arc<Stream>> {
+        let streams = self.read();
+        let mut runs = streams.get(path)?.iter().rev();
+        runs.find(|run| run.names.epoch == epoch).cloned()
+    }
+
+    /// All that there are, the newest run of each.
+    pub(crate) fn list(&self) -> Vec<Arc<Stream>> {
+        let streams = self.read();
+        streams
+            .values()
+            .filter_map(|runs| runs.last().cloned())
+            .collect()
+    }
+
+    pub(crate) fn add(&self, stream: Arc<Stream>) {
+        let path = stream.name.reveal().to_owned();
+        self.write().entry(path).or_default().push(stream);
+    }
+
+    pub(crate) fn remove(&self, stream: &Arc<Stream>) {
+        let mut streams = self.write();
+        let path = stream.name.reveal();
+        if let Some(runs) = streams.get_mut(path) {
+            runs.retain(|run| !Arc::ptr_eq(run, stream));
+            if runs.is_empty() {
+                streams.remove(path);
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Runs>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Runs>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

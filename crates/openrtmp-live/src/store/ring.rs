@@ -1,0 +1,389 @@
+//! A stream's messages as FLV tags, each made once for all who take them.
+//!
+//! Who joins begins at the newest key frame, with the headers that it needs. Who is too far
+//! behind goes on at the newest key frame: what is live is worth more than what was. The
+//! clock is the stream's, the same for all, so that tags are.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use openrtmp_protocol::session::MediaKind;
+use tokio::sync::watch;
+
+/// Who is so many milliseconds behind goes on at the newest key frame.
+const MOST_BEHIND: i64 = 3000;
+/// And who is so many bytes behind.
+const MOST_BYTES: usize = 8 << 20;
+/// What is kept for who joins has no more bytes; with a longer GOP they wait for the next.
+const MOST_KEPT: usize = 64 << 20;
+/// Kinds of headers that are kept: of so many tracks.
+const MOST_HEADERS: usize = 8;
+/// What a tag takes beside its bytes, with what an allocator adds.
+const TAG_ROOM: usize = size_of::<Tag>() + 64;
+/// Header of a tag, and what stands behind it (FLV 10.1, E.4.1).
+const TAG_HEADER: usize = 11;
+
+/// What a tag is to who joins or jumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A header that frames need, of one of several kinds: what is of the same kind takes
+    /// its place.
+    Header(u8),
+    /// Playing can begin here.
+    Key,
+    /// It needs what came before.
+    Other,
+}
+
+/// A tag as it is sent, with the size that follows it.
+#[derive(Clone, Debug)]
+struct Tag {
+    bytes: Bytes,
+    /// Milliseconds.
+    time: i64,
+    /// Bytes of all before it.
+    behind: u64,
+}
+
+/// The newest tags of a stream.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    state: Mutex<State>,
+    /// The number of the tag that comes next.
+    next: watch::Sender<u64>,
+}
+
+impl Default for Ring {
+    fn default() -> Ring {
+        Ring {
+            state: Mutex::default(),
+            next: watch::Sender::new(0),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tags: VecDeque<Tag>,
+    /// The number of the first of them.
+    first: u64,
+    bytes: usize,
+    /// Bytes of all that came.
+    all: u64,
+    /// The newest where playing can begin.
+    key: Option<u64>,
+    /// By kind; and how often they became others.
+    headers: Vec<(MediaKind, u8, Bytes)>,
+    changes: u64,
+    /// Pictures were seen: sound alone is no place to begin at.
+    has_video: bool,
+    has_audio: bool,
+    has_ended: bool,
+}
+
+/// How far somebody is.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    next: Option<u64>,
+    changes: u64,
+}
+
+/// What there is for somebody.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Bytes(Bytes),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing any more.
+    End,
+}
+
+impl Ring {
+    /// The next message of the stream, at this time on its clock in milliseconds.
+    pub(crate) fn push(&self, kind: MediaKind, role: Role, time: i64, payload: &[u8]) {
+        let Some(bytes) = tag(kind, time, payload) else {
+            return;
+        };
+        let mut state = self.lock();
+        if let Role::Header(of) = role {
+            state.set_header(kind, of, payload);
+        }
+        match kind {
+            MediaKind::Video => state.has_video = true,
+            MediaKind::Audio => state.has_audio = true,
+            MediaKind::Data => {}
+        }
+        let is_key = role == Role::Key && (kind == MediaKind::Video || !state.has_video);
+        if is_key {
+            state.key = Some(state.next());
+        }
+        let (length, behind) = (bytes.len(), state.all);
+        state.bytes += length + TAG_ROOM;
+        state.all += length as u64;
+        state.tags.push_back(Tag {
+            bytes,
+            time,
+            behind,
+        });
+        state.trim();
+        let next = state.next();
+        drop(state);
+        self.next.send_replace(next);
+    }
+
+    /// Another publisher goes on, whose headers come.
+    pub(crate) fn restart(&self) {
+        let mut state = self.lock();
+        state.headers.clear();
+        state.key = None;
+        (state.has_video, state.has_audio) = (false, false);
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.has_ended = true;
+        let next = state.next();
+        drop(state);
+        self.next.send_replace(next);
+    }
+
+    /// Bytes that it keeps.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.lock().bytes as u64
+    }
+
+    /// Wakes when there may be more.
+    pub(crate) fn follow(&self) -> watch::Receiver<u64> {
+        self.next.subscribe()
+    }
+
+    /// What comes next for somebody.
+    pub(crate) fn take(&self, cursor: &mut Cursor) -> Taken {
+        let state = self.lock();
+        let end = match state.has_ended {
+            true => Taken::End,
+            false => Taken::Nothing,
+        };
+        let is_first = cursor.next.is_none();
+        let next = match cursor.next {
+            Some(next) if !state.is_behind(next) => next,
+            Some(_) | None => match state.key {
+                Some(key) => key,
+                None => return end,
+            },
+        };
+        let has_jumped = cursor.next != Some(next);
+        let place = usize::try_from(next.wrapping_sub(state.first)).unwrap_or(usize::MAX);
+        let Some(tag) = state.tags.get(place) else {
+            return end;
+        };
+        cursor.next = Some(next + 1);
+        if !has_jumped || (!is_first && cursor.changes == state.changes) {
+            return Taken::Bytes(tag.bytes.clone());
+        }
+        cursor.changes = state.changes;
+        let mut bytes = BytesMut::new();
+        if is_first {
+            bytes.extend_from_slice(&state.file_header());
+        }
+        for (kind, _, payload) in &state.headers {
+            if let Some(header) = self::tag(*kind, tag.time, payload) {
+                bytes.extend_from_slice(&header);
+            }
+        }
+        bytes.extend_from_slice(&tag.bytes);
+        Taken::Bytes(bytes.freeze())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The number of the tag that comes next.
+    fn next(&self) -> u64 {
+        self.first + self.tags.len() as u64
+    }
+
+    /// Data first, then pictures and sound: what metadata is about follows it.
+    fn set_header(&mut self, kind: MediaKind, of: u8, payload: &[u8]) {
+        let is_it = |(is, n, _): &(MediaKind, u8, Bytes)| (*is, *n) == (kind, of);
+        match self.headers.iter().position(is_it) {
+            Some(place) if self.headers[place].2 == payload => return,
+            Some(place) => self.headers[place].2 = Bytes::copy_from_slice(payload),
+            None if self.headers.len() < MOST_HEADERS => {
+                let header = (kind, of, Bytes::copy_from_slice(payload));
+                self.headers.push(header);
+                self.headers
+                    .sort_by_key(|(kind, ..)| *kind != MediaKind::Data);
+            }
+            None => return,
+        }
+        self.changes += 1;
+    }
+
+    /// Whether who is there is to go on at the newest key frame.
+    fn is_behind(&self, next: u64) -> bool {
+        if next < self.first {
+            return true;
+        }
+        let place = usize::try_from(next - self.first).unwrap_or(usize::MAX);
+        let (Some(tag), Some(newest)) = (self.tags.get(place), self.tags.back()) else {
+            return false;
+        };
+        let is_far = || {
+            let waiting = self.all - tag.behind;
+            newest.time - tag.time > MOST_BEHIND || waiting > MOST_BYTES as u64
+        };
+        self.key.is_some_and(|key| key > next) && is_far()
+    }
+
+    /// Keeps what who joins needs, and what those who are not too far behind do.
+    fn trim(&mut self) {
+        let newest = self.tags.back().map_or(0, |tag| tag.time);
+        while let Some(oldest) = self.tags.front() {
+            let is_needed = self.key.is_some_and(|key| key <= self.first);
+            let is_recent = newest - oldest.time <= MOST_BEHIND && self.bytes <= MOST_BYTES;
+            if self.bytes <= MOST_KEPT && (is_needed || is_recent) {
+                break;
+            }
+            if is_needed {
+                self.key = None;
+            }
+            self.bytes -= oldest.bytes.len() + TAG_ROOM;
+            self.tags.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// What a file begins with (FLV 10.1, E.2), and the size of the tag before the first.
+    fn file_header(&self) -> [u8; 13] {
+        let flags = u8::from(self.has_video) | u8::from(self.has_audio) << 2;
+        [b'F', b'L', b'V', 1, flags, 0, 0, 0, 9, 0, 0, 0, 0]
+    }
+}
+
+/// A message as a tag; none if it is longer than a tag can be.
+fn tag(kind: MediaKind, time: i64, payload: &[u8]) -> Option<Bytes> {
+    let kind = match kind {
+        MediaKind::Audio => 8,
+        MediaKind::Video => 9,
+        MediaKind::Data => 18,
+    };
+    let length = u32::try_from(payload.len())
+        .ok()
+        .filter(|length| *length < 1 << 24)?;
+    // The highest byte stands apart; the clock wraps as RTMP's does.
+    let time = time as u32;
+    let mut tag = BytesMut::with_capacity(TAG_HEADER + payload.len() + 4);
+    tag.put_u8(kind);
+    tag.put_uint(u64::from(length), 3);
+    tag.put_uint(u64::from(time & 0xff_ffff), 3);
+    tag.put_u8((time >> 24) as u8);
+    tag.put_uint(0, 3);
+    tag.put_slice(payload);
+    tag.put_u32(length + TAG_HEADER as u32);
+    Some(tag.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(ring: &Ring, cursor: &mut Cursor) -> Vec<Bytes> {
+        std::iter::from_fn(|| match ring.take(cursor) {
+            Taken::Bytes(bytes) => Some(bytes),
+            Taken::Nothing | Taken::End => None,
+        })
+        .collect()
+    }
+
+    /// Headers, then pictures each 100 ms with a key frame each second.
+    fn filled(until: i64) -> Ring {
+        let ring = Ring::default();
+        ring.push(MediaKind::Audio, Role::Header(0), 0, b"sound");
+        ring.push(MediaKind::Video, Role::Header(0), 0, b"pictures");
+        ring.push(MediaKind::Data, Role::Header(0), 0, b"data");
+        for time in (0..until).step_by(100) {
+            let role = if time % 1000 == 0 {
+                Role::Key
+            } else {
+                Role::Other
+            };
+            ring.push(MediaKind::Video, role, time, &[time as u8; 100]);
+        }
+        ring
+    }
+
+    #[test]
+    fn who_joins_begins_at_the_newest_key_frame_with_the_headers_before_it() {
+        let ring = filled(2500);
+        let mut cursor = Cursor::default();
+        let all = taken(&ring, &mut cursor);
+        assert_eq!(all.len(), 5, "from 2000 on");
+        assert_eq!(&all[0][..13], b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
+        // Metadata first, at the time of the key frame.
+        assert_eq!(&all[0][13..28], b"\x12\0\0\x04\0\x07\xd0\0\0\0\0data");
+        assert_eq!(&all[1][..11], b"\x09\0\0\x64\0\x08\x34\0\0\0\0");
+        assert_eq!(&all[1][111..], [0, 0, 0, 111]);
+        assert!(matches!(ring.take(&mut cursor), Taken::Nothing));
+        ring.end();
+        assert!(matches!(ring.take(&mut cursor), Taken::End));
+    }
+
+    #[test]
+    fn who_is_too_far_behind_goes_on_at_the_newest_key_frame() {
+        let ring = filled(1000);
+        let mut cursor = Cursor::default();
+        ring.take(&mut cursor);
+        for time in (1000..6500).step_by(100) {
+            let role = if time % 1000 == 0 {
+                Role::Key
+            } else {
+                Role::Other
+            };
+            ring.push(MediaKind::Video, role, time, b"x");
+        }
+        let rest = taken(&ring, &mut cursor);
+        assert_eq!(rest.len(), 5);
+        assert_eq!(
+            &rest[0][4..7],
+            [0, 0x17, 0x70],
+            "6000, without headers that it has"
+        );
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_whatever_comes() {
+        let ring = Ring::default();
+        let frame = vec![0; 1 << 20];
+        ring.push(MediaKind::Video, Role::Key, 0, &frame);
+        for time in 0..200 {
+            ring.push(MediaKind::Video, Role::Other, time, &frame);
+            assert!(ring.held_bytes() <= MOST_KEPT as u64);
+        }
+        let mut cursor = Cursor::default();
+        assert!(
+            matches!(ring.take(&mut cursor), Taken::Nothing),
+            "no key frame is left"
+        );
+        ring.push(MediaKind::Video, Role::Key, 300, &frame);
+        assert!(matches!(ring.take(&mut cursor), Taken::Bytes(_)));
+        assert!(ring.held_bytes() <= MOST_KEPT as u64);
+    }
+
+    #[test]
+    fn sound_alone_can_begin_anywhere() {
+        let ring = Ring::default();
+        ring.push(MediaKind::Audio, Role::Header(0), 0, b"sound");
+        for time in 0..500 {
+            ring.push(MediaKind::Audio, Role::Key, time * 20, b"x");
+        }
+        let all = taken(&ring, &mut Cursor::default());
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0][4], 4, "no pictures");
+    }
+}

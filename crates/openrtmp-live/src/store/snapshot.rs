@@ -1,0 +1,196 @@
+//! What can be fetched of a stream at one moment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openrtmp_media::hls::{Edge, Form, Names, master_playlist, media_playlist};
+use openrtmp_media::mp4::TrackName;
+use openrtmp_media::packager::{Part, Rendition, Segment, Window};
+
+use super::text::Text;
+
+/// All of a stream that can be fetched at one moment. It never changes.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    /// Counts the states of a stream.
+    pub(crate) version: u64,
+    /// The master playlist, once every rendition in it can be played.
+    pub(crate) master: Option<Text>,
+    /// The renditions, in the order in which they began.
+    pub(crate) tracks: Vec<Track>,
+    /// Target duration, once something can be listed.
+    pub(crate) target: Option<Duration>,
+    /// Nothing more comes.
+    pub(crate) has_ended: bool,
+}
+
+/// One rendition.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) name: TrackName,
+    /// How far its playlist is.
+    pub(crate) edge: Edge,
+    /// Its playlist, once there is one.
+    pub(crate) playlists: Option<Playlists>,
+    /// Init segments by number.
+    inits: Vec<(u32, Bytes)>,
+    /// Complete segments, the oldest first; shared with the snapshots before and after.
+    complete: Arc<VecDeque<Arc<Kept>>>,
+    /// The segment that is open, with its parts so far.
+    open: Option<Kept>,
+}
+
+/// A playlist in both of its forms.
+#[derive(Debug)]
+pub(crate) struct Playlists {
+    pub(crate) full: Text,
+    pub(crate) delta: Text,
+}
+
+/// A segment that can be fetched, or whose parts can be.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) msn: u64,
+    pub(crate) parts: Vec<Bytes>,
+}
+
+impl Snapshot {
+    pub(crate) fn track(&self, name: TrackName) -> Option<&Track> {
+        self.tracks.iter().find(|track| track.name == name)
+    }
+}
+
+impl Track {
+    /// An init segment.
+    pub(crate) fn init(&self, number: u32) -> Option<&Bytes> {
+        let found = self.inits.iter().find(|(is, _)| *is == number);
+        found.map(|(_, bytes)| bytes)
+    }
+
+    /// A complete segment.
+    pub(crate) fn segment(&self, msn: u64) -> Option<&Arc<Kept>> {
+        let first = self.complete.front()?.msn;
+        // Sequence numbers have no holes but where a track had nothing in a segment.
+        let place = usize::try_from(msn.checked_sub(first)?).ok()?;
+        match self.complete.get(place).filter(|kept| kept.msn == msn) {
+            Some(kept) => Some(kept),
+            None => self.complete.iter().find(|kept| kept.msn == msn),
+        }
+    }
+
+    /// A part that is there; empty if it is a gap.
+    pub(crate) fn part(&self, msn: u64, number: usize) -> Option<&Bytes> {
+        let open = self.open.as_ref().filter(|open| open.msn == msn);
+        let kept = open.or_else(|| self.segment(msn).map(Arc::as_ref))?;
+        kept.parts.get(number)
+    }
+
+    /// Whether this may be what comes next.
+    pub(crate) fn may_come(&self, msn: u64, part: usize) -> bool {
+        let edge = &self.edge;
+        let is_next = match edge.is_complete {
+            true => msn == edge.msn + 1 && part == 0,
+            false => msn == edge.msn && part as u64 == edge.parts,
+        };
+        // The one that is open may end without another part.
+        let is_next_but_one = !edge.is_complete && msn == edge.msn + 1 && part == 0;
+        !edge.has_ended && (is_next || is_next_but_one)
+    }
+
+    /// Whether this segment is the one that is open, or the next.
+    pub(crate) fn may_complete(&self, msn: u64) -> bool {
+        !self.edge.has_ended && self.segment(msn).is_none() && {
+            let edge = &self.edge;
+            msn == edge.msn + 1 || (msn == edge.msn && !edge.is_complete)
+        }
+    }
+}
+
+impl Kept {
+    fn of(segment: &Segment) -> Kept {
+        let bytes = |part: &Part| part.bytes.clone();
+        Kept {
+            msn: segment.beginning.msn,
+            parts: segment.parts.iter().map(bytes).collect(),
+        }
+    }
+
+    /// Bytes of the whole.
+    pub(crate) fn len(&self) -> u64 {
+        self.parts.iter().map(|part| part.len() as u64).sum()
+    }
+}
+
+/// Makes the snapshots of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct Photographer {
+    version: u64,
+    complete: Vec<(TrackName, Arc<VecDeque<Arc<Kept>>>)>,
+}
+
+impl Photographer {
+    /// The stream as it is now.
+    pub(crate) fn take(&mut self, window: &Window, names: &Names) -> Snapshot {
+        self.version += 1;
+        let target = window.targets().map(|targets| targets.segment);
+        Snapshot {
+            version: self.version,
+            master: master_playlist(window, names).map(Text::new),
+            tracks: window
+                .renditions()
+                .iter()
+                .map(|rendition| self.track(rendition, window, names))
+                .collect(),
+            target: target.map(|target| Duration::from_secs(u64::from(target))),
+            has_ended: window.has_ended(),
+        }
+    }
+
+    fn track(&mut self, rendition: &Rendition, window: &Window, names: &Names) -> Track {
+        let name = rendition.track;
+        let list = |form| media_playlist(window, name, names, form);
+        let playlists = list(Form::Full).zip(list(Form::Delta));
+        let open = rendition.segments.back();
+        let open = open.filter(|segment| !segment.is_complete).map(Kept::of);
+        Track {
+            name,
+            edge: Edge::of(rendition, window),
+            playlists: playlists.map(|(full, delta)| Playlists {
+                full: Text::new(full),
+                delta: Text::new(delta),
+            }),
+            inits: rendition
+                .inits
+                .iter()
+                .map(|(number, _, bytes)| (*number, bytes.clone()))
+                .collect(),
+            complete: self.complete(rendition),
+            open,
+        }
+    }
+
+    /// The complete segments: those of before, unless one came or left.
+    fn complete(&mut self, rendition: &Rendition) -> Arc<VecDeque<Arc<Kept>>> {
+        let name = rendition.track;
+        let place = self.complete.iter().position(|(is, _)| *is == name);
+        let place = place.unwrap_or_else(|| {
+            self.complete.push((name, Arc::default()));
+            self.complete.len() - 1
+        });
+        let kept = &mut self.complete[place].1;
+        let last = kept.back().map_or(0, |kept| kept.msn);
+        let is_new = |segment: &&Segment| segment.is_complete && segment.beginning.msn > last;
+        let mut new = rendition.segments.iter().filter(is_new).peekable();
+        let is_gone = |kept: &Arc<Kept>| rendition.segment(kept.msn).is_none();
+        if new.peek().is_some() || kept.front().is_some_and(is_gone) {
+            let kept = Arc::make_mut(kept);
+            kept.extend(new.map(|segment| Arc::new(Kept::of(segment))));
+            while kept.front().is_some_and(is_gone) {
+                kept.pop_front();
+            }
+        }
+        kept.clone()
+    }
+}

@@ -1,0 +1,29 @@
+//! DASH manifests (ISO/IEC 23009-1): text of a [`Window`](crate::packager::Window), beside
+//! the HLS playlists of the same media.
+//!
+//! [`manifest`] is the same for all viewers but for the time that it tells, so it is made once
+//! for each state of the stream. Its segments are named by where they begin, in a timeline
+//! that lists those that are complete: what encoders send has GOPs of any length.
+//!
+//! **Low latency** is for who asks for it ([`low_latency_dash`]) and sends segments that are
+//! equally long: those are named by their numbers, as HLS names them, and can be asked for
+//! as soon as their first part is there. The server is then to send what is there of a
+//! segment, and the rest as it comes. A manifest has all that belongs to that, or nothing of
+//! it. When lengths are no longer equal, another period begins that has a timeline.
+//!
+//! [`low_latency_dash`]: crate::packager::Settings::low_latency_dash
+//!
+//! A [`Period`](crate::packager::Period) begins with each discontinuity and wherever a track
+//! joins. Media time goes on through all of them, and `presentationTimeOffset` says where in
+//! it each begins; what wall time a publisher was away for lies between two.
+//!
+//! [`check`] reads manifests back and says which rules they break.
+
+pub mod check;
+mod mpd;
+pub mod read;
+#[cfg(test)]
+mod tests;
+mod xml;
+
+pub use mpd::{Clock, manifest};

@@ -1,0 +1,206 @@
+//! `libopenrtmp_jni.so` for Android: with an NDK, if ANDROID_NDK_HOME names one; else linked
+//! against stand-ins for the system's libraries that hold the names they would have, which
+//! shows that everything is found, and says so.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::install::succeed;
+use crate::library::{self, Profile};
+use crate::workspace;
+
+/// A kind of processor.
+pub(crate) struct Abi {
+    /// As Android calls it.
+    pub(crate) name: &'static str,
+    target: &'static str,
+    /// The crate `unwinding` knows it; what unwinds on others comes with an NDK only.
+    unwinds: bool,
+    /// The NDK's compiler for the oldest Android that the library is for.
+    clang: &'static str,
+}
+
+/// Phones and tablets, emulators, and boxes with systems of 32 bits.
+pub(crate) const ABIS: &[Abi] = &[
+    Abi {
+        name: "arm64-v8a",
+        target: "aarch64-linux-android",
+        unwinds: true,
+        clang: "aarch64-linux-android24-clang",
+    },
+    Abi {
+        name: "x86_64",
+        target: "x86_64-linux-android",
+        unwinds: true,
+        clang: "x86_64-linux-android24-clang",
+    },
+    Abi {
+        name: "armeabi-v7a",
+        target: "armv7-linux-androideabi",
+        unwinds: false,
+        clang: "armv7a-linux-androideabi24-clang",
+    },
+];
+
+pub(crate) const LIBRARY: &str = "libopenrtmp_jni.so";
+
+/// What may be asked of the system, with its library and its API level.
+pub(crate) const SYMBOLS: &str = include_str!("../../../openrtmp-jni/android-symbols.txt");
+
+/// Lines of [`SYMBOLS`]: library, name, level.
+pub(crate) fn symbols() -> impl Iterator<Item = (&'static str, &'static str, u32)> {
+    let lines = SYMBOLS.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [library, name, level] = words[..] else {
+            return None;
+        };
+        Some((library, name, level.parse().ok()?))
+    })
+}
+
+/// The NDK, if there is one.
+pub(crate) fn ndk() -> Option<PathBuf> {
+    env::var_os("ANDROID_NDK_HOME").map(PathBuf::from)
+}
+
+impl Abi {
+    /// Whether the library can be linked for it on this machine.
+    pub(crate) fn can_be_linked(&self) -> bool {
+        self.unwinds || ndk().is_some()
+    }
+}
+
+/// Builds the library as it is shipped, or for development; its path.
+pub(crate) fn build(abi: &Abi, profile: Profile) -> Result<PathBuf, String> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["rustc", "--package", "openrtmp-jni", "--lib"]);
+    cargo.args(["--profile", profile.name(), "--target", abi.target]);
+    library::provide_std(&mut cargo, abi.target)?;
+    let variable = abi.target.to_uppercase().replace('-', "_");
+    let linker = format!("CARGO_TARGET_{variable}_LINKER");
+    match ndk() {
+        Some(ndk) => {
+            let compiler = library::ndk_program(&ndk, abi.clang);
+            let under = abi.target.replace('-', "_");
+            cargo.env(format!("CC_{under}"), &compiler);
+            cargo.env(format!("AR_{under}"), library::ndk_program(&ndk, "llvm-ar"));
+            cargo.env(linker, compiler).arg("--");
+            cargo.args(["-Clink-arg=-Wl,-z,max-page-size=16384"]);
+            cargo.arg(format!("-Clink-arg=-Wl,-soname,{LIBRARY}"));
+        }
+        None => {
+            let stubs = stubs(abi)?;
+            let linker_script = linker_script(&stubs)?;
+            // TLS has parts in C, for which headers of Android's are missing, too.
+            cargo.args(["--no-default-features", "--features", "own-unwinder"]);
+            cargo.env(linker, linker_script).arg("--");
+            cargo.args(["-Clinker-flavor=ld.lld", "-Clink-arg=-zdefs"]);
+            cargo.args(["-Clink-arg=-zmax-page-size=16384"]);
+            cargo.arg(format!("-Clink-arg=-soname={LIBRARY}"));
+            cargo.arg(format!("-Lnative={}", stubs.display()));
+        }
+    }
+    if !cargo.status().map_err(|error| error.to_string())?.success() {
+        return Err(format!("the library does not build for {}", abi.name));
+    }
+    let folder = workspace::target().join(abi.target).join(profile.folder());
+    Ok(folder.join(LIBRARY))
+}
+
+/// Makes libraries that have the names of [`SYMBOLS`], and nothing behind them.
+fn stubs(abi: &Abi) -> Result<PathBuf, String> {
+    let said = |error: std::io::Error| error.to_string();
+    let folder = workspace::target().join("android-stubs").join(abi.name);
+    fs::create_dir_all(&folder).map_err(said)?;
+    let lld = rust_lld()?;
+    for library in ["libc.so", "libm.so", "libdl.so", "liblog.so"] {
+        let stem = library.trim_end_matches(".so");
+        let (source, object) = (
+            folder.join(format!("{stem}.rs")),
+            folder.join(format!("{stem}.o")),
+        );
+        let mut text = String::from(
+            "#![no_std]\ncore::arch::global_asm!(\".text\", \"stand_in:\", \".byte 0\",\n",
+        );
+        for (_, name, _) in symbols().filter(|(of, _, _)| *of == library) {
+            text += &format!(
+                "\".globl {name}\", \".type {name}, %function\", \".set {name}, stand_in\",\n"
+            );
+        }
+        text += ");\n";
+        fs::write(&source, text).map_err(said)?;
+        succeed(
+            Command::new("rustc")
+                .args([
+                    "--edition=2024",
+                    "--crate-type=rlib",
+                    "--emit=obj",
+                    "-Cpanic=abort",
+                ])
+                .args(["--target", abi.target, "-o"])
+                .args([&object, &source]),
+        )?;
+        succeed(
+            Command::new(&lld)
+                .args([
+                    "-flavor",
+                    "gnu",
+                    "-shared",
+                    "--no-gc-sections",
+                    "-soname",
+                    library,
+                    "-o",
+                ])
+                .args([&folder.join(library), &object]),
+        )?;
+    }
+    // Asked for by the standard library; the crate `unwinding` is in its place.
+    fs::write(folder.join("libunwind.a"), "!<arch>\n").map_err(said)?;
+    Ok(folder)
+}
+
+/// The linker, which leaves out of what rustc would export the functions that unwind: they are
+/// for this library alone, and others of the same names may be in the process.
+fn linker_script(folder: &Path) -> Result<PathBuf, String> {
+    let said = |error: std::io::Error| error.to_string();
+    let path = folder.join("rust-lld");
+    let text = format!(
+        "#!/bin/sh\nfor argument; do\n    case $argument in\n    --version-script=*) \
+         sed -i '/_Unwind_/d' \"${{argument#*=}}\" ;;\n    esac\ndone\nexec '{}' \"$@\"\n",
+        rust_lld()?.display()
+    );
+    fs::write(&path, text).map_err(said)?;
+    succeed(Command::new("chmod").arg("+x").arg(&path))?;
+    Ok(path)
+}
+
+/// The linker that comes with the compiler.
+fn rust_lld() -> Result<PathBuf, String> {
+    let output = Command::new("rustc")
+        .args(["--print", "target-libdir"])
+        .output();
+    let output = output.map_err(|error| format!("rustc: {error}"))?;
+    let libraries = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let linker = Path::new(&libraries)
+        .parent()
+        .map(|folder| folder.join("bin/rust-lld"));
+    let linker = linker.filter(|path| path.is_file());
+    linker.ok_or_else(|| format!("no rust-lld beside {libraries}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_asked_of_a_newer_android() {
+        assert!(symbols().count() > 50);
+        for (library, name, level) in symbols() {
+            assert!(level <= 24, "{name}");
+            assert!(["libc.so", "libdl.so"].contains(&library), "{name}");
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! Streams that encoders publish are delivered over HTTP: to FFmpeg, GStreamer and curl, and
+//! to a player by hand that checks everything it is told.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use openrtmp_media::hls::check::{Checker, aligned};
+use openrtmp_media::hls::read::Listed;
+use openrtmp_tests::{Delivered, FrameHashes, Media, Packet, Process, Publisher, Tool, Web};
+
+/// What a player learns of a stream.
+trait Looks {
+    fn playlists(&self, path: &str) -> Vec<String>;
+    fn ended(&self, playlist: &str) -> Listed;
+}
+
+impl Looks for Delivered {
+    /// The media playlists of a master playlist.
+    fn playlists(&self, path: &str) -> Vec<String> {
+        let master = self.master(path);
+        let uri = |line: &str| match line.split_once(",URI=\"") {
+            Some((_, rest)) => rest.split('"').next().map(str::to_owned),
+            None => (!line.starts_with('#')).then(|| line.to_owned()),
+        };
+        let uris = master.lines().filter_map(uri);
+        uris.map(|uri| format!("/{path}/{uri}")).collect()
+    }
+
+    /// The last state of a playlist.
+    fn ended(&self, playlist: &str) -> Listed {
+        let mut web = Web::connect(self.address());
+        let mut next = String::new();
+        loop {
+            let answer = web.get(&format!("{playlist}{next}"), &[]);
+            assert!(matches!(answer.status, 200 | 503), "{}", answer.status);
+            if answer.status == 200 {
+                let listed = Listed::parse(answer.text()).unwrap();
+                if listed.has_ended {
+                    return listed;
+                }
+                let (msn, part) = beyond(&listed);
+                next = format!("?_HLS_msn={msn}&_HLS_part={part}");
+            }
+        }
+    }
+}
+
+/// What comes behind the last that is listed.
+fn beyond(listed: &Listed) -> (u64, usize) {
+    let (msn, last) = listed.numbered().last().unwrap();
+    match last.uri {
+        Some(_) => (msn + 1, 0),
+        None => (msn, last.parts.len()),
+    }
+}
+
+/// A picture and a sound for so many seconds, in real time.
+fn live(seconds: u32, url: &str) -> Process {
+    let mut command = Tool::Ffmpeg.command();
+    let arguments = format!(
+        "-nostdin -v error -re -f lavfi -i testsrc2=size=320x180:rate=30 -f lavfi -i \
+         sine=frequency=440:sample_rate=48000 -t {seconds} -c:v libx264 -preset ultrafast \
+         -g 30 -pix_fmt yuv420p -c:a aac -b:a 64k -f flv {url}"
+    );
+    command.args(arguments.split(' ').filter(|word| !word.is_empty()));
+    Process::start("ffmpeg publishing", command)
+}
+
+/// A player that follows one playlist to its end, as one with low latency does: it reloads
+/// with directives, every second time what it knows may be left out, and fetches every part
+/// once it is listed, or before.
+fn follow(address: SocketAddr, playlist: &str, others: usize) -> (Checker, usize) {
+    let folder = playlist.rsplit_once('/').unwrap().0;
+    let mut web = Web::connect(address);
+    let mut checker = Checker::new(Some(others));
+    let first = web.get(playlist, &[("Accept-Encoding", "gzip;q=0")]);
+    assert_eq!(first.status, 200);
+    let broken = checker.full(first.text());
+    assert!(broken.is_empty(), "{broken:?}\n{}", first.text());
+    let mut reloads = 0;
+    let mut fetched: Vec<String> = Vec::new();
+    loop {
+        let listed = checker.last().unwrap().clone();
+        for (_, segment) in listed.numbered() {
+            for part in &segment.parts {
+                if !part.is_gap && !fetched.contains(&part.uri) {
+                    let answer = web.get(&format!("{folder}/{}", part.uri), &[]);
+                    assert_eq!(answer.status, 200, "{}", part.uri);
+                    assert!(answer.body.len() > 100, "{}", part.uri);
+                    fetched.push(part.uri.clone());
+                }
+            }
+        }
+        if listed.has_ended {
+            return (checker, reloads);
+        }
+        // What is announced comes, unless the stream ends.
+        if reloads % 3 == 2 {
+            let hint = listed.hints.last().unwrap();
+            let answer = web.get(&format!("{folder}/{hint}"), &[]);
+            assert!(
+                matches!(answer.status, 200 | 404),
+                "{hint}: {}",
+                answer.status
+            );
+            if answer.status == 200 {
+                fetched.push(hint.clone());
+            }
+        }
+        let (msn, part) = beyond(&listed);
+        let skip = if reloads % 2 == 1 {
+            "&_HLS_skip=YES"
+        } else {
+            ""
+        };
+        let directed = format!("{playlist}?_HLS_msn={msn}&_HLS_part={part}{skip}");
+        let answer = web.get(&directed, &[]);
+        // A publisher that is gone may be back until its grace is over.
+        if answer.status == 503 {
+            continue;
+        }
+        assert_eq!(answer.status, 200, "{directed}: {}", answer.text());
+        let broken = match skip.is_empty() {
+            true => checker.full(answer.text()),
+            false => checker.delta(answer.text()),
+        };
+        assert!(
+            broken.is_empty(),
+            "{directed}: {broken:?}\n{}",
+            answer.text()
+        );
+        reloads += 1;
+    }
+}
+
+#[test]
+fn a_session_of_blocking_reloads_breaks_no_rule() {
+    let delivered = Delivered::start(|_| ());
+    let publishing = live(12, &delivered.server().url("live/cam"));
+    delivered.server().wait_until_published("live/cam");
+    let playlists = delivered.playlists("live/cam");
+    assert_eq!(playlists.len(), 2);
+    let address = delivered.address();
+    let players: Vec<_> = playlists
+        .into_iter()
+        .map(|playlist| thread::spawn(move || follow(address, &playlist, 1)))
+        .collect();
+    let followed: Vec<(Checker, usize)> = players
+        .into_iter()
+        .map(|player| player.join().unwrap())
+        .collect();
+    publishing.wait().expect_success();
+    for (_, reloads) in &followed {
+        // Parts of a third of a second, for most of twelve seconds.
+        assert!(*reloads >= 20, "{reloads}");
+    }
+    let lists: Vec<&Listed> = followed.iter().filter_map(|(is, _)| is.last()).collect();
+    assert_eq!(aligned(lists[0], lists[1], 0.1), []);
+    assert!(lists[0].has_ended);
+}
+
+#[test]
+fn what_encoders_publish_is_played_unaltered() {
+    for media in [
+        Media::H264Aac,
+        Media::BFrames,
+        Media::AudioOnly,
+        Media::VideoOnly,
+        Media::Hevc,
+        Media::Av1Opus,
+    ] {
+        let publisher = match media {
+            Media::Hevc | Media::Av1Opus => Publisher::FfmpegCurrent,
+            _ => Publisher::Ffmpeg,
+        };
+        let delivered = Delivered::start(|_| ());
+        let publishing = publisher.start(media, &delivered.server().url("live/cam"));
+        delivered.server().wait_until_published("live/cam");
+        let playlists = delivered.playlists("live/cam");
+        for playlist in &playlists {
+            assert!(delivered.ended(playlist).has_ended);
+        }
+        publishing.wait();
+        let url = delivered.url("/live/cam/index.m3u8");
+        let played = FrameHashes::of(Path::new(&url));
+        let source = media.hashes();
+        let first = source
+            .stream("video 0")
+            .first()
+            .map_or(0, |packet| packet.pts);
+        for name in source.stream_names() {
+            assert_is_the_end_of(&source, &played, name, first, media);
+        }
+    }
+}
+
+/// Everything from the first picture on was played, as it was.
+fn assert_is_the_end_of(
+    source: &FrameHashes,
+    played: &FrameHashes,
+    name: &str,
+    first: i64,
+    media: Media,
+) {
+    let hashes = |packets: &[Packet]| -> Vec<String> {
+        packets.iter().map(|packet| packet.hash.clone()).collect()
+    };
+    let (sent, got) = (source.stream(name), played.stream(name));
+    let missing = sent.len().checked_sub(got.len()).expect("nothing twice");
+    let early = sent[..missing].iter().all(|packet| packet.pts < first);
+    assert!(
+        early,
+        "{media:?} {name}: {missing} of {} missing",
+        sent.len()
+    );
+    assert_eq!(hashes(&sent[missing..]), hashes(got), "{media:?} {name}");
+}
+
+#[test]
+fn flv_over_http_is_what_was_published() {
+    for (media, publisher) in [
+        (Media::H264Aac, Publisher::Ffmpeg),
+        (Media::AudioOnly, Publisher::Ffmpeg),
+        (Media::Hevc, Publisher::FfmpegCurrent),
+        (Media::Av1Opus, Publisher::FfmpegCurrent),
+    ] {
+        let delivered = Delivered::start(|_| ());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("played.flv");
+        let publishing = publisher.start(media, &delivered.server().url("live/cam"));
+        delivered.server().wait_until_published("live/cam");
+        let mut command = Tool::Curl.command();
+        // The stream may begin a moment after its publisher.
+        command.args(["-sS", "--fail", "--retry", "20", "--retry-delay", "0"]);
+        command.args(["--retry-all-errors", "--output"]).arg(&file);
+        command.arg(delivered.url("/live/cam.flv"));
+        Process::start("curl playing", command)
+            .wait()
+            .expect_success();
+        publishing.wait();
+        let (source, played) = (media.hashes(), FrameHashes::of(&file));
+        for name in source.stream_names() {
+            let hashes = |hashes: &FrameHashes| -> Vec<String> {
+                let packets = hashes.stream(name).iter();
+                packets.map(|packet| packet.hash.clone()).collect()
+            };
+            let (sent, got) = (hashes(&source), hashes(&played));
+            assert!(
+                got.len() * 2 > sent.len(),
+                "{media:?} {name}: {}",
+                got.len()
+            );
+            assert!(
+                sent.ends_with(&got),
+                "{media:?} {name}: {} of {}",
+                got.len(),
+                sent.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn an_encoder_that_comes_back_goes_on_with_the_same_playlist() {
+    let delivered = Delivered::start(|_| ());
+    let first = live(60, &delivered.server().url("live/cam"));
+    delivered.server().wait_until_published("live/cam");
+    let playlist = delivered.playlists("live/cam").pop().unwrap();
+    let before = Web::fetch(delivered.address(), &playlist);
+    let before = Listed::parse(before.text()).unwrap();
+    let (address, followed) = (delivered.address(), playlist.clone());
+    let player = thread::spawn(move || follow(address, &followed, 1));
+    first.kill();
+    let again = live(6, &delivered.server().url("live/cam"));
+    let after = delivered.ended(&playlist);
+    again.wait().expect_success();
+    // Gaps and discontinuity break no rule either.
+    let (checker, _) = player.join().unwrap();
+    assert!(checker.last().is_some_and(|last| last.has_ended));
+    assert!(after.msn >= before.msn);
+    let (last, _) = after.numbered().last().unwrap();
+    let (was, _) = before.numbered().last().unwrap();
+    assert!(last > was + 1, "{was} to {last}");
+    let discontinuities = after.segments.iter().filter(|is| is.is_discontinuity);
+    assert_eq!(discontinuities.count(), 1, "{after:#?}");
+    // One that has ended begins anew, elsewhere.
+    let later = live(6, &delivered.server().url("live/cam"));
+    let other = loop {
+        let found = delivered.playlists("live/cam").pop().unwrap();
+        if found != playlist {
+            break found;
+        }
+    };
+    assert!(delivered.ended(&other).has_ended);
+    later.wait().expect_success();
+    let gone = Web::fetch(delivered.address(), &playlist);
+    assert_eq!(gone.status, 200, "who plays it is behind");
+}
+
+#[test]
+fn gstreamer_plays_it() {
+    let delivered = Delivered::start(|_| ());
+    let publishing = live(12, &delivered.server().url("live/cam"));
+    delivered.server().wait_until_published("live/cam");
+    delivered.master("live/cam");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("played.flv");
+    let mut command = Tool::GstLaunch.command();
+    command.args([
+        "-q",
+        "flvmux",
+        "name=mux",
+        "streamable=true",
+        "!",
+        "filesink",
+    ]);
+    command.arg(format!("location={}", file.display()));
+    command.arg("uridecodebin3");
+    command.arg(format!("uri={}", delivered.url("/live/cam/index.m3u8")));
+    command.args(["caps=video/x-h264;audio/mpeg", "name=streams"]);
+    command.args([
+        "streams.video_0",
+        "!",
+        "queue",
+        "!",
+        "h264parse",
+        "!",
+        "mux.",
+    ]);
+    command.args([
+        "streams.audio_0",
+        "!",
+        "queue",
+        "!",
+        "aacparse",
+        "!",
+        "mux.",
+    ]);
+    Process::start("GStreamer playing", command)
+        .wait()
+        .expect_success();
+    publishing.wait().expect_success();
+    let played = FrameHashes::of(&file);
+    // From where it began, which is what lies three segments back or less, to the end.
+    assert!(
+        played.stream("video 0").len() >= 150,
+        "{}",
+        played.stream("video 0").len()
+    );
+    assert!(
+        played.stream("audio 0").len() >= 230,
+        "{}",
+        played.stream("audio 0").len()
+    );
+}
+
+#[test]
+fn curl_has_it_over_http_2_compressed_once_and_not_twice() {
+    let delivered = Delivered::speaking("https://127.0.0.1:0", |config| {
+        config.tls.self_signed = true;
+    });
+    let publishing = live(8, &delivered.server().url("live/cam"));
+    delivered.server().wait_until_published("live/cam");
+    let url = format!("https://{}/live/cam/index.m3u8", delivered.address());
+    let curl = |arguments: &[&str], url: &str| -> Vec<String> {
+        let mut command: Command = Tool::Curl.command();
+        command.args([
+            "-sSk",
+            "--retry",
+            "20",
+            "--retry-delay",
+            "0",
+            "--retry-all-errors",
+        ]);
+        command.args(["--fail", "-D", "-"]).args(arguments).arg(url);
+        let finished = Process::start("curl", command).wait().expect_success();
+        finished.output
+    };
+    let has = |lines: &[String], text: &str| {
+        assert!(
+            lines.iter().any(|line| line.trim_end() == text),
+            "{text} in {lines:#?}"
+        );
+    };
+    let plain = curl(&[], &url);
+    has(&plain, "HTTP/2 200");
+    has(&plain, "cache-control: public, max-age=1");
+    has(&plain, "content-type: application/vnd.apple.mpegurl");
+    has(&plain, "access-control-allow-origin: *");
+    let media = plain.iter().rfind(|line| line.ends_with(".m3u8")).unwrap();
+    let media = url.replace("index.m3u8", media);
+    let compressed = curl(&["--compressed"], &media);
+    has(&compressed, "HTTP/2 200");
+    has(&compressed, "content-encoding: gzip");
+    has(&compressed, "vary: Accept-Encoding");
+    has(&compressed, "#EXTM3U");
+    let directed = curl(
+        &["--compressed"],
+        &format!("{media}?_HLS_msn=1&_HLS_skip=YES"),
+    );
+    has(&directed, "cache-control: public, max-age=12");
+    let old = curl(&["--http1.1", "-I"], &media);
+    has(&old, "HTTP/1.1 200 OK");
+    let map = compressed
+        .iter()
+        .find(|line| line.starts_with("#EXT-X-MAP"))
+        .unwrap();
+    let init = map.split('"').nth(1).unwrap();
+    let init = format!("{}/{init}", media.rsplit_once('/').unwrap().0);
+    let part = curl(&["-r", "4-7", "-o", "/dev/null"], &init);
+    has(&part, "HTTP/2 206");
+    has(&part, "content-length: 4");
+    has(&part, "cache-control: public, max-age=31536000, immutable");
+    publishing.wait().expect_success();
+    assert!(delivered.delivery().connections() < 10);
+}

@@ -1,0 +1,96 @@
+//! A server under test whose streams are delivered over HTTP.
+
+use std::net::SocketAddr;
+use std::thread;
+
+use openrtmp_core::{Config, HttpListen};
+use openrtmp_live::Delivery;
+
+use crate::{Server, Web};
+
+/// A server whose streams are delivered on a free port of the loopback interface.
+#[derive(Debug)]
+pub struct Delivered {
+    // Ends before the server.
+    delivery: Delivery,
+    server: Server,
+    address: SocketAddr,
+}
+
+impl Delivered {
+    /// Starts one whose settings `change` has changed.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(change: impl FnOnce(&mut Config)) -> Delivered {
+        Delivered::speaking("http://127.0.0.1:0", change)
+    }
+
+    /// The same at this address, `https://127.0.0.1:0` for example.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn speaking(listen: &str, change: impl FnOnce(&mut Config)) -> Delivered {
+        let listen: HttpListen = listen.parse().expect("an address");
+        let server = Server::start_with(|config| {
+            config.http.listen = vec![listen];
+            change(config);
+        });
+        let delivery = Delivery::start(server.core(), &[listen])
+            .expect("it can listen")
+            .expect("it was told where");
+        let HttpListen::At { address, .. } = delivery.listeners()[0] else {
+            panic!("an address");
+        };
+        Delivered {
+            server,
+            delivery,
+            address,
+        }
+    }
+
+    /// URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Where streams are delivered.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The delivery.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// The master playlist, once there is one.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn master(&self, path: &str) -> String {
+        self.master_for(path, "")
+    }
+
+    /// The same with a query.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn master_for(&self, path: &str, query: &str) -> String {
+        let mut web = Web::connect(self.address);
+        loop {
+            let answer = web.get(&format!("/{path}/index.m3u8{query}"), &[]);
+            match answer.status {
+                200 => return answer.text().to_owned(),
+                // Nothing is known of it yet; each answer is an event of the server's.
+                404 | 503 => thread::yield_now(),
+                status => panic!("{status}: {}", answer.text()),
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A client of HTTP/1.1 by hand: what is sent is what a test says, byte for byte.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// No answer takes longer.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A connection, kept open between requests.
+#[derive(Debug)]
+pub struct Web {
+    stream: BufReader<TcpStream>,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header, if it is there.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self
+            .headers
+            .iter()
+            .find(|(is, _)| is.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+}
+
+impl Web {
+    /// Connects.
+    ///
+    /// # Panics
+    /// If nobody listens.
+    pub fn connect(address: SocketAddr) -> Web {
+        let stream = TcpStream::connect(address).expect("somebody listens");
+        stream
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a time is set");
+        Web {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    /// One request on a connection of its own.
+    pub fn fetch(address: SocketAddr, path: &str) -> Answer {
+        Web::connect(address).get(path, &[])
+    }
+
+    /// Asks with GET.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask("GET", path, headers)
+    }
+
+    /// Asks.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(head(method, path, headers).as_bytes())
+            .expect("it can be asked");
+        self.answer(method == "HEAD").expect("an answer")
+    }
+
+    /// Asks. `None`: the connection was not taken.
+    pub fn ask_if_taken(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Option<Answer> {
+        self.send(head(method, path, headers).as_bytes()).ok()?;
+        self.answer(method == "HEAD").ok()
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// The connection's, or its end.
+    pub fn answer(&mut self, is_head: bool) -> io::Result<Answer> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let status = line.split(' ').nth(1).and_then(|text| text.parse().ok());
+        let mut answer = Answer {
+            status: status.ok_or(io::ErrorKind::InvalidData)?,
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line)?;
+            match line.trim_end().split_once(": ") {
+                Some((name, value)) => answer.headers.push((name.to_owned(), value.to_owned())),
+                None => break,
+            }
+        }
+        let length = answer
+            .header("content-length")
+            .and_then(|text| text.parse().ok());
+        if !is_head && !matches!(answer.status, 101 | 204 | 304) {
+            answer.body = vec![0; length.unwrap_or(0)];
+            self.stream.read_exact(&mut answer.body)?;
+        }
+        Ok(answer)
+    }
+
+    /// Reads until the other side ends.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest)?;
+        Ok(rest)
+    }
+}
+
+fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head + "\r\n"
+}
