@@ -40,6 +40,10 @@ public struct AccessRequest: Sendable, Equatable {
     public let certificate: Certificate?
     /// The user that the peer showed to be (`access.users`).
     public let user: String?
+    /// The URL of the app that it gave when it connected, with its query, which may hold keys.
+    public let tcURL: String?
+    /// The program that it says that it is.
+    public let client: String?
 
     let id: UInt64
 
@@ -59,26 +63,53 @@ public struct AccessRequest: Sendable, Equatable {
             pin: pin
         )
         user = String(request.user).nonEmpty
+        tcURL = String(request.tc_url).nonEmpty
+        client = String(request.client).nonEmpty
         id = request.request_id
     }
 }
 
 /// An answer to an ``AccessRequest``.
 public struct AccessDecision: Sendable, Equatable {
-    /// `nil`: granted.
-    let refusal: String?
+    enum Answer: Sendable, Equatable {
+        case accept, pass
+        case acceptAs(String), reject(String), fail(String)
+    }
+
+    let answer: Answer
     let hidesName: Bool
 
-    public static let accept = AccessDecision(refusal: nil, hidesName: false)
+    private init(_ answer: Answer, hidesName: Bool = false) {
+        (self.answer, self.hidesName) = (answer, hidesName)
+    }
+
+    public static let accept = AccessDecision(.accept)
+
+    /// The rules of the settings have nothing against it: it is granted, and says nothing of
+    /// who asks (`access.failed_attempts`), where ``accept`` makes earlier failures of that
+    /// address forgotten.
+    public static let pass = AccessDecision(.pass)
+
+    /// Granted under another name: the stream is published, or played, as this path
+    /// ("app/name"), and the one that was asked for is shown no more. What names nothing is
+    /// a refusal.
+    public static func accept(as path: String) -> AccessDecision {
+        AccessDecision(.acceptAs(path))
+    }
 
     /// The peer sees the reason.
     public static func reject(_ reason: String) -> AccessDecision {
-        AccessDecision(refusal: reason, hidesName: false)
+        AccessDecision(.reject(reason))
+    }
+
+    /// It cannot be decided: refused, and no guess of who asks.
+    public static func fail(_ reason: String) -> AccessDecision {
+        AccessDecision(.fail(reason))
     }
 
     /// The same, and the last segment of the stream's name is a key: it is not shown in logs,
     /// events, numbers and file names.
-    public var hidingName: AccessDecision { AccessDecision(refusal: refusal, hidesName: true) }
+    public var hidingName: AccessDecision { AccessDecision(answer, hidesName: true) }
 }
 
 /// Decides who may connect, publish and play. Each request runs in a task of its own, which

@@ -49,10 +49,17 @@ final class ServerCore: Sendable {
     func answer(_ request: UInt64, _ decision: AccessDecision) {
         // Who is late, or whose peer has left, has nobody to tell.
         if decision.hidesName { openrtmp_request_mark_secret(pointer, request) }
-        if let refusal = decision.refusal {
-            _ = refusal.withC { openrtmp_request_reject(pointer, request, $0) }
-        } else {
-            openrtmp_request_accept(pointer, request)
+        switch decision.answer {
+        case .accept: openrtmp_request_accept(pointer, request)
+        case .pass: openrtmp_request_pass(pointer, request)
+        case .reject(let why): _ = why.withC { openrtmp_request_reject(pointer, request, $0) }
+        case .fail(let why): _ = why.withC { openrtmp_request_fail(pointer, request, $0) }
+        case .acceptAs(let path):
+            let code = path.withC { openrtmp_request_accept_as(pointer, request, $0) }
+            if code == OPENRTMP_ERROR_INVALID_ARGUMENT {
+                let why = "the name that it was given is none"
+                _ = why.withC { openrtmp_request_fail(pointer, request, $0) }
+            }
         }
     }
 }

@@ -103,6 +103,35 @@ final class ServerTests: XCTestCase {
         }
     }
 
+    func testAStreamCanBeGivenAnotherNameOrNoDecision() async throws {
+        let asked = Locked<[AccessRequest]>([])
+        try await served(access: { request in
+            asked.withLock { $0.append(request) }
+            switch (request.action, request.stream) {
+            case (.publish, "live/key"): return .accept(as: "live/cam")
+            case (.publish, "live/odd"): return .accept(as: "/")
+            case (.publish, _): return .fail("not now")
+            default: return .pass
+            }
+        }) { server in
+            let events = server.events()
+            for (name, reason) in [("odd", "the name that it was given is none"), ("x", "not now")] {
+                let refused = try Ffmpeg.publish(server.url("live/\(name)"), seconds: 1)
+                let no = try await events.next(.access) { $0.number == 2 }
+                XCTAssertFalse(no.flag)
+                XCTAssertEqual(no.text, reason)
+                try await refused.finish(checked: false)
+            }
+            let granted = try Ffmpeg.publish(server.url("live/key"), seconds: 1)
+            let published = try await events.next(.streamPublished)
+            XCTAssertEqual(published.stream, "live/cam")
+            try await granted.finish()
+            let requests = asked.withLock { $0 }
+            XCTAssertTrue(requests.allSatisfy { $0.tcURL?.hasSuffix("/live") == true })
+            XCTAssertTrue(requests.contains { $0.client?.isEmpty == false })
+        }
+    }
+
     func testAnAnswerThatNeverComesIsARefusal() async throws {
         let cancelled = AsyncStream.makeStream(of: Void.self)
         try await served(settings(["access.decision_timeout": 200]), access: { request in
