@@ -138,6 +138,9 @@ fn ranges_cost_no_more_than_the_whole() {
         (200, Some("bytes"))
     );
     let length = whole.body.len();
+    let head = web.ask("HEAD", &segment, &[("Range", "bytes=0-3")]);
+    let told = head.header("content-length").map(str::to_owned);
+    assert_eq!((head.status, told), (200, Some(length.to_string())));
     let bomb = format!("bytes={}0-", "0-,".repeat(1300));
     for (range, status, expected) in [
         ("bytes=0-3", 206, &whole.body[..4]),

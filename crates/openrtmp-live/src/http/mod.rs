@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::{Router, http::Response};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use openrtmp_core::Server;
 use tokio::sync::watch;
@@ -194,6 +194,10 @@ async fn answer_to(
     let authority = request.uri().authority().map(|it| it.as_str());
     if let Some(Ok(host)) = authority.map(HeaderValue::from_str) {
         headers.insert(HOST, host);
+    }
+    // Ranges are GET's (RFC 9110, 14.2).
+    if request.method() == Method::HEAD {
+        headers.remove(RANGE);
     }
     let asked = Asked {
         headers,
