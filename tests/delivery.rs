@@ -241,6 +241,8 @@ fn flv_over_http_is_what_was_published() {
             .expect_success();
         publishing.wait();
         let (source, played) = (media.hashes(), FrameHashes::of(&file));
+        // Nor does metadata become a track of its own.
+        assert!(played.stream_names().eq(source.stream_names()), "{media:?}");
         for name in source.stream_names() {
             let hashes = |hashes: &FrameHashes| -> Vec<String> {
                 let packets = hashes.stream(name).iter();

@@ -132,6 +132,25 @@ impl Web {
         Ok(answer)
     }
 
+    /// Reads until these bytes came, and what came with them; no more than a player would
+    /// look through for its beginning.
+    ///
+    /// # Errors
+    /// The connection's, its end, or that they do not stand in the first MiB.
+    pub fn read_until(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut read = Vec::new();
+        while !read.windows(bytes.len()).any(|window| window == bytes) {
+            let buffered = self.stream.fill_buf()?;
+            let length = buffered.len();
+            if length == 0 || read.len() > 1 << 20 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            read.extend_from_slice(buffered);
+            self.stream.consume(length);
+        }
+        Ok(read)
+    }
+
     /// Reads until the other side ends.
     ///
     /// # Errors

@@ -189,7 +189,13 @@ impl Ring {
             bytes.extend_from_slice(&state.file_header());
         }
         for (kind, _, payload) in &state.headers {
-            if let Some(header) = self::tag(*kind, tag.time, payload) {
+            // Metadata stands at the beginning of a file (FLV 10.1, E.5). FFmpeg takes what
+            // comes later for a track of text.
+            let time = match kind {
+                MediaKind::Data => 0,
+                MediaKind::Video | MediaKind::Audio => tag.time,
+            };
+            if let Some(header) = self::tag(*kind, time, payload) {
                 bytes.extend_from_slice(&header);
             }
         }
@@ -325,8 +331,9 @@ mod tests {
         let all = taken(&ring, &mut cursor);
         assert_eq!(all.len(), 5, "from 2000 on");
         assert_eq!(&all[0][..13], b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
-        // Metadata first, at the time of the key frame.
-        assert_eq!(&all[0][13..28], b"\x12\0\0\x04\0\x07\xd0\0\0\0\0data");
+        // Metadata first, at the beginning; then what pictures need, at the key frame.
+        assert_eq!(&all[0][13..28], b"\x12\0\0\x04\0\0\0\0\0\0\0data");
+        assert_eq!(&all[0][32..43], b"\x09\0\0\x08\0\x07\xd0\0\0\0\0");
         assert_eq!(&all[1][..11], b"\x09\0\0\x64\0\x08\x34\0\0\0\0");
         assert_eq!(&all[1][111..], [0, 0, 0, 111]);
         assert!(matches!(ring.take(&mut cursor), Taken::Nothing));
