@@ -5,10 +5,11 @@
 //! holder keeps alive, in full, whoever else does: the measure of who gives way when
 //! memory runs short.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
-use crate::id::{ConnectionId, StreamId};
+use crate::id::{ConnectionId, IdMap, StreamId};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::lock;
 
@@ -44,7 +45,7 @@ struct Large {
     stuck: BTreeMap<Rank, ConnectionId>,
     caches: BTreeMap<Rank, StreamId>,
     /// Those who were asked, and what they held.
-    asked: HashMap<u64, usize>,
+    asked: IdMap<u64, usize>,
 }
 
 /// Bytes, then the order in which holders came.
@@ -135,13 +136,16 @@ impl Budget {
 }
 
 /// What one holder keeps alive, in full.
+///
+/// What each frame to a player looks at comes first, beside what a [`Charge`] ends with.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Share {
+    /// The bytes it is listed with.
+    listed: Option<NonZeroUsize>,
     budget: Arc<Budget>,
     holder: Holder,
     serial: u64,
-    /// The bytes it is listed with.
-    listed: Option<usize>,
 }
 
 impl Share {
@@ -161,7 +165,7 @@ impl Share {
     pub(crate) fn note(&mut self, held: usize, may_be_asked: bool) {
         let listed = match held < WORTH_ASKING || !may_be_asked {
             true => None,
-            false => Some(coarse(held)),
+            false => NonZeroUsize::new(coarse(held)),
         };
         if listed != self.listed {
             self.list(listed);
@@ -169,8 +173,9 @@ impl Share {
     }
 
     #[cold]
-    fn list(&mut self, listed: Option<usize>) {
+    fn list(&mut self, listed: Option<NonZeroUsize>) {
         let (serial, before) = (self.serial, std::mem::replace(&mut self.listed, listed));
+        let (before, listed) = (before.map(NonZeroUsize::get), listed.map(NonZeroUsize::get));
         let mut large = lock(&self.budget.large);
         if let Some(bytes) = before {
             match self.holder {
@@ -227,6 +232,7 @@ fn coarse(bytes: usize) -> usize {
 
 /// Bytes taken from a [`Budget`], given back on drop.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Charge {
     budget: Arc<Budget>,
     bytes: usize,

@@ -52,7 +52,7 @@ impl Remembered {
     }
 
     pub(super) fn contains(&self, text: &str) -> bool {
-        self.hashes.contains(&self.hasher.hash_one(text))
+        !self.hashes.is_empty() && self.hashes.contains(&self.hasher.hash_one(text))
     }
 }
 

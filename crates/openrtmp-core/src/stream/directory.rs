@@ -1,7 +1,7 @@
 //! Where each stream lives. Locked by publish, play and their ends; never per
 //! frame.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use openrtmp_protocol::Time;
 use openrtmp_protocol::session::RequestId;
 
 use crate::config::{Config, SecondPublisher};
-use crate::id::{ConnectionId, Ids, PublisherId, StreamId};
+use crate::id::{ConnectionId, IdMap, Ids, PublisherId, StreamId};
 use crate::lists::PublisherInfo;
 use crate::secret::{Secrecy, StreamName};
 use crate::stream::pulse::Pulse;
@@ -26,7 +26,7 @@ pub(crate) struct Directory {
 pub(crate) struct Inner {
     ids: Arc<Ids>,
     streams: BTreeMap<StreamName, Entry>,
-    names: HashMap<StreamId, StreamName>,
+    names: IdMap<StreamId, StreamName>,
     /// Taps on more than one stream.
     taps: Vec<Arc<TapQueue>>,
     /// Tickets handed out.
@@ -154,7 +154,7 @@ impl Directory {
             inner: Mutex::new(Inner {
                 ids,
                 streams: BTreeMap::new(),
-                names: HashMap::new(),
+                names: IdMap::default(),
                 taps: Vec::new(),
                 tickets: 0,
                 live: BTreeSet::new(),

@@ -61,13 +61,13 @@ impl<S: Stream> Transport<S> {
         header.read(self.socket_mut())
     }
 
-    /// True if bytes that were taken over are not with the system yet: it wants to
-    /// write, whether or not the session has something to say.
     /// The system has its socket still, as far as it tells.
     pub(crate) fn is_connected(&self) -> bool {
         matches!(self.socket().connected(), Ok(true))
     }
 
+    /// True if bytes that were taken over are not with the system yet: it wants to
+    /// write, whether or not the session has something to say.
     pub(crate) fn wants_write(&self) -> bool {
         match self {
             Transport::Plain(_) => false,

@@ -39,28 +39,28 @@ const ON_ITS_WAY: Duration = Duration::from_secs(2);
 ///
 /// What each frame to a player needs comes first, in this order, and close together:
 /// with hundreds of players, all of it has left the caches from one frame to the next,
-/// and each cache line of it is a wait for memory.
-#[repr(C)]
+/// and each cache line of it is a wait for memory. So it also begins where a line does.
+#[repr(C, align(64))]
 pub(crate) struct Connection<S> {
-    pub(super) id: ConnectionId,
-    pub(super) transport: Transport<S>,
     /// What waits to be sent.
     pub(super) queue: SendQueue,
-    pub(super) io: IoState,
+    pub(super) transport: Transport<S>,
     /// Whether it ends, and what is still owed then.
     pub(super) end: End,
+    pub(super) io: IoState,
     /// In place of `queue.write_coalesce`.
     pub(super) write_coalesce: Option<Duration>,
-    pub(super) bytes_out: u64,
     /// Of players only.
     pub(super) delay: Option<DelayMeter>,
+    pub(super) bytes_out: u64,
     /// Into which chunks the session cuts what it sends by now.
     pub(super) chunk_size: u32,
+    /// Its memory for unfinished messages, answers and requests.
+    pub(super) charge: Charge,
     /// Its memory for unfinished messages, answers and requests, and what waits to be
     /// sent to it.
     pub(super) share: Share,
-    /// Its memory for unfinished messages, answers and requests.
-    pub(super) charge: Charge,
+    pub(super) id: ConnectionId,
     pub(super) pending: Vec<Pending>,
     pub(super) session: Session,
     /// What it said beyond its slice of work: handled next, before its socket is read.
@@ -492,5 +492,23 @@ pub(super) fn stage_name(stage: Stage) -> &'static str {
         Stage::Publishing => "publishing",
         Stage::Playing => "playing",
         Stage::Closed => "closed",
+    }
+}
+// A socket of Windows takes a word more.
+#[cfg(all(test, unix))]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+    use crate::platform::native::NativeStream;
+
+    #[test]
+    fn what_a_frame_needs_lies_in_five_cache_lines() {
+        type Usual = Connection<NativeStream>;
+        const LINE: usize = 64;
+        // One word of the share is looked at; the rest of it is behind that.
+        let end = offset_of!(Usual, share) + size_of::<usize>();
+        assert!(end <= 5 * LINE, "{end} bytes");
+        assert_eq!(align_of::<Usual>(), LINE);
     }
 }

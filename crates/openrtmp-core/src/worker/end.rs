@@ -5,18 +5,20 @@ use openrtmp_protocol::Time;
 use crate::events::CloseReason;
 
 /// What a connection that ends still owes its peer, and until when.
+///
+/// The usual connection goes on, and each frame to it asks whether: two words of memory.
 #[derive(Debug, Default)]
 pub(super) enum End {
     /// It goes on.
     #[default]
     Open,
     /// What waits is sent, until then.
-    Sending(Ending),
+    Sending(Box<Ending>),
     /// Everything was sent, and the peer may read it until then. We read on, so that it
     /// is not lost to a reset.
-    Lingering(Ending),
+    Lingering(Box<Ending>),
     /// Nothing is owed: it is closed as soon as its turn is over.
-    Due(CloseReason),
+    Due(Box<CloseReason>),
 }
 
 /// An end that takes time.
@@ -33,24 +35,25 @@ impl End {
     /// What waits is still to be sent, until `until`. The first reason stays.
     pub(super) fn begin(&mut self, reason: CloseReason, until: Time) {
         if let End::Open = self {
-            *self = End::Sending(Ending {
+            *self = End::Sending(Box::new(Ending {
                 reason,
                 until,
                 discarded: 0,
-            });
+            }));
         }
     }
 
     /// Everything is sent: the peer has until `until` to read it.
     pub(super) fn linger(&mut self, until: Time) {
-        if let End::Sending(ending) = std::mem::take(self) {
-            *self = End::Lingering(Ending { until, ..ending });
+        if let End::Sending(mut ending) = std::mem::take(self) {
+            ending.until = until;
+            *self = End::Lingering(ending);
         }
     }
 
     /// It is over, whatever is still owed. The first reason stays.
     pub(super) fn finish(&mut self, reason: CloseReason) {
-        *self = End::Due(std::mem::take(self).into_reason(reason));
+        *self = End::Due(Box::new(std::mem::take(self).into_reason(reason)));
     }
 
     /// Why it ends, if it does.
@@ -67,7 +70,7 @@ impl End {
         match self {
             End::Open => reason,
             End::Sending(ending) | End::Lingering(ending) => ending.reason,
-            End::Due(first) => first,
+            End::Due(first) => *first,
         }
     }
 

@@ -558,6 +558,20 @@ impl<P: Platform> Worker<P> {
     /// Runs the work of one connection. Its panic is its end, nobody else's. What the
     /// work decided about its end, or about where it goes on, happens behind it.
     fn guarded(&mut self, slot: usize, work: impl FnOnce(&mut Worker<P>, usize)) {
+        self.contained(slot, work);
+        if let Some(connection) = self.connections.get(slot)
+            && !connection.pending.is_empty()
+            && let Some(worker) = self.next_worker_of(connection)
+        {
+            match worker == self.context.index {
+                true => self.guarded(slot, Self::carry_out_placed),
+                false => self.hand_over(slot, worker),
+            }
+        }
+    }
+
+    /// The same for work that answers no requests, as writing does: they are not looked at.
+    fn contained(&mut self, slot: usize, work: impl FnOnce(&mut Worker<P>, usize)) {
         if self.connections.get(slot).is_none() {
             return;
         }
@@ -565,18 +579,9 @@ impl<P: Platform> Worker<P> {
             self.context.report_panic();
             self.connections.doom(slot, CloseReason::Internal);
         }
-        let Some(connection) = self.connections.get(slot) else {
-            return;
-        };
-        if connection.end.is_due() {
+        let connection = self.connections.get(slot);
+        if connection.is_some_and(|connection| connection.end.is_due()) {
             self.close(slot, CloseReason::Peer);
-        } else if !connection.pending.is_empty()
-            && let Some(worker) = self.next_worker_of(connection)
-        {
-            match worker == self.context.index {
-                true => self.guarded(slot, Self::carry_out_placed),
-                false => self.hand_over(slot, worker),
-            }
         }
     }
 
@@ -622,7 +627,7 @@ impl<P: Platform> Worker<P> {
                         break 'written;
                     }
                     done += 1;
-                    self.guarded(slot, |worker, slot| {
+                    self.contained(slot, |worker, slot| {
                         let connections = &mut worker.connections;
                         connections.flush_small(&mut worker.context, slot, now);
                     });
@@ -638,7 +643,7 @@ impl<P: Platform> Worker<P> {
                 break;
             }
             if let Some(slot) = self.connections.next_unwritten() {
-                self.guarded(slot, |worker, slot| {
+                self.contained(slot, |worker, slot| {
                     let now = worker.context.platform.now();
                     worker.connections.flush(&mut worker.context, slot, now);
                 });

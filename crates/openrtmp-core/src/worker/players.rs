@@ -1,6 +1,6 @@
 //! The players of this worker's connections, by stream, wherever it lives.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,7 +14,7 @@ use super::requests::Request;
 use super::session::Session;
 use super::work;
 use crate::events::{CloseReason, Event};
-use crate::id::{ConnectionId, StreamId};
+use crate::id::{ConnectionId, IdMap, StreamId};
 use crate::inbox::{Command, JoinId};
 use crate::limit::Limit;
 use crate::log_limit::Cause;
@@ -43,7 +43,7 @@ pub(super) struct Audience {
     /// Close together, for each frame goes to all of them.
     pub(super) subscribers: Vec<Subscriber>,
     /// Where each is, for what concerns one.
-    places: HashMap<JoinId, usize>,
+    places: IdMap<JoinId, usize>,
     /// The stream's home was asked for a snapshot.
     asked: Option<Asked>,
 }
@@ -136,7 +136,7 @@ impl Players {
         let audience = self.audiences.entry(id).or_insert_with(|| Audience {
             name,
             subscribers: Vec::new(),
-            places: HashMap::new(),
+            places: IdMap::default(),
             asked: None,
         });
         let joining = home.and_then(|home| audience.ask(context, id, home, join));
@@ -560,6 +560,10 @@ impl Subscriber {
         if let Some(delay) = &mut connection.delay {
             delay.join(context.now);
         }
+        let most = packets.size_hint().1.unwrap_or(0);
+        if !connection.queue.reserve_for(most) {
+            return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
+        }
         for packet in packets {
             let packet = match self.all_tracks {
                 true => packet,
@@ -572,9 +576,6 @@ impl Subscriber {
                 continue;
             }
             if self.gate.admit(packet) {
-                if !connection.queue.reserve() {
-                    return Err(CloseReason::Limit(NO_MEMORY.to_owned()));
-                }
                 let mut announced = None;
                 if packet.class == Class::Metadata {
                     announced = as_published(connection, packet);

@@ -24,6 +24,10 @@ pub(super) const PLAYED: u32 = 1;
 const DRAINED: &str = "the server is being drained";
 
 /// A session of either side, with one face.
+///
+/// Which side takes one byte: what says that a place for a connection is taken is then in the
+/// connection's `end`, which each frame to a player looks at, and not out here.
+#[repr(u8)]
 pub(super) enum Session {
     /// A peer connected to us.
     Server(Box<ServerSession>),

@@ -331,9 +331,9 @@ mod tests {
         let all = taken(&ring, &mut cursor);
         assert_eq!(all.len(), 5, "from 2000 on");
         assert_eq!(&all[0][..13], b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
-        // Metadata first, at the beginning; then what pictures need, at the key frame.
+        // Metadata first, at the beginning; then what the others need, at the key frame.
         assert_eq!(&all[0][13..28], b"\x12\0\0\x04\0\0\0\0\0\0\0data");
-        assert_eq!(&all[0][32..43], b"\x09\0\0\x08\0\x07\xd0\0\0\0\0");
+        assert_eq!(&all[0][32..43], b"\x08\0\0\x05\0\x07\xd0\0\0\0\0");
         assert_eq!(&all[1][..11], b"\x09\0\0\x64\0\x08\x34\0\0\0\0");
         assert_eq!(&all[1][111..], [0, 0, 0, 111]);
         assert!(matches!(ring.take(&mut cursor), Taken::Nothing));

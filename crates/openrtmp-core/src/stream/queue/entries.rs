@@ -81,9 +81,9 @@ impl Entries {
         self.first.is_none() || self.others.len() < self.others.capacity()
     }
 
-    /// Makes room for one more. False if there is no memory for it.
-    pub(super) fn try_reserve(&mut self) -> bool {
-        self.others.try_reserve(1).is_ok()
+    /// Makes room for so many more. False if there is no memory for it.
+    pub(super) fn try_reserve(&mut self, more: usize) -> bool {
+        self.others.try_reserve(more).is_ok()
     }
 
     #[inline]

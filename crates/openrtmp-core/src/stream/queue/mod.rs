@@ -36,7 +36,7 @@ pub(crate) struct SendQueue {
     /// Of them, bytes of control messages: answers, which the peer causes.
     control_bytes: usize,
     /// Control messages waiting.
-    controls: usize,
+    controls: u32,
     /// Bytes of the front entry that are sent.
     cursor: usize,
     /// The number of the next entry.
@@ -61,8 +61,9 @@ struct Entry {
 
 #[derive(Debug)]
 enum Content {
-    /// A message that the session wrote, chunked already.
-    Control(Bytes),
+    /// A message that the session wrote, chunked already. Elsewhere, for most are packets,
+    /// and a packet needs half the room.
+    Control(Box<Bytes>),
     /// A packet of a stream, and the message stream it goes out on.
     Media(SharedPacket, u32),
 }
@@ -152,12 +153,14 @@ impl SendQueue {
     /// Makes room for one more entry. False if there is no memory for it.
     #[inline]
     pub(crate) fn reserve(&mut self) -> bool {
-        self.entries.has_room() || self.grow()
+        self.entries.has_room() || self.reserve_for(1)
     }
 
+    /// Makes room for so many more, which are there already. False if there is no memory
+    /// for it.
     #[cold]
-    fn grow(&mut self) -> bool {
-        let grown = self.entries.try_reserve();
+    pub(crate) fn reserve_for(&mut self, more: usize) -> bool {
+        let grown = self.entries.try_reserve(more);
         self.account();
         grown
     }
@@ -188,7 +191,7 @@ impl SendQueue {
 
     /// What control messages take: their buffers grew to up to twice their length.
     pub(crate) fn control_footprint(&self) -> usize {
-        2 * self.control_bytes + self.controls * CONTROL_OVERHEAD
+        2 * self.control_bytes + self.controls as usize * CONTROL_OVERHEAD
     }
 
     /// Entries waiting.
@@ -212,7 +215,7 @@ impl SendQueue {
         self.control_bytes += bytes.len();
         self.controls += 1;
         let room = self.entries.capacity();
-        self.push(Content::Control(bytes), now);
+        self.push(Content::Control(Box::new(bytes)), now);
         if self.entries.capacity() != room {
             self.account();
         }
