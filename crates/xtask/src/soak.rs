@@ -1,14 +1,15 @@
 //! `cargo xtask soak`: load with faults over real sockets, see `openrtmp-bench soak`.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
+use crate::steps::FEATURES;
 use crate::{EXIT_SETUP, workspace};
 
 /// What the user asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     seconds: u64,
-    /// The development profile, which the tests have built already.
+    /// The development profile, as the tests have built it.
     development: bool,
     /// Options of `openrtmp-bench soak`.
     others: Vec<String>,
@@ -44,26 +45,34 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut command = workspace::cargo();
-    command.args([
-        "run",
-        "--package",
-        "openrtmp-bench",
-        "--bin",
-        "openrtmp-bench",
-    ]);
-    if !options.development {
-        command.arg("--release");
-    }
-    command.args(["--", "soak", "--seconds", &options.seconds.to_string()]);
-    match command.args(&options.others).status() {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: cargo could not be run: {error}");
-            ExitCode::from(EXIT_SETUP)
+    let mut build = workspace::cargo();
+    build.args(["build", "--bin", "openrtmp-bench"]);
+    let folder = match options.development {
+        // With the features of all the others, as the tests have built it.
+        true => {
+            build.args(["--workspace", "--features", FEATURES]);
+            "debug"
+        }
+        false => {
+            build.args(["--package", "openrtmp-bench", "--release"]);
+            "release"
+        }
+    };
+    let name = format!("openrtmp-bench{}", std::env::consts::EXE_SUFFIX);
+    let mut soak = Command::new(workspace::target().join(folder).join(name));
+    soak.args(["soak", "--seconds", &options.seconds.to_string()]);
+    soak.args(&options.others);
+    for (name, command) in [("cargo", &mut build), ("openrtmp-bench", &mut soak)] {
+        match command.status() {
+            Ok(status) if status.success() => {}
+            Ok(_) => return ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("error: {name} could not be run: {error}");
+                return ExitCode::from(EXIT_SETUP);
+            }
         }
     }
+    ExitCode::SUCCESS
 }
 
 #[cfg(test)]

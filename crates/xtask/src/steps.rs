@@ -54,7 +54,18 @@ const fn run(cargo: &'static [&'static str]) -> Run {
 pub(crate) const INSTALLING: u32 = 4;
 
 /// What the tests with other programs stand behind.
-const FEATURES: &str = "openrtmp-tests/interop,openrtmp-capi/interop";
+pub(crate) const FEATURES: &str = "openrtmp-tests/interop,openrtmp-capi/interop";
+
+/// Some tests start it, and cargo builds a package's programs for the tests of that package
+/// only. With the features of all the others, so that nothing is built once more.
+const THE_COMMAND: &[&str] = &[
+    "build",
+    "--workspace",
+    "--bin",
+    "openrtmp",
+    "--features",
+    FEATURES,
+];
 
 const CROSS: &[Tool] = &[
     Tool::Clippy,
@@ -152,11 +163,9 @@ pub(crate) const STEPS: &[Step] = &[
                     "interop_live",
                 ],
             },
-            // Some of the next start it, and cargo builds a package's programs for the
-            // tests of that package only.
             Run {
                 needs: STREAMING,
-                cargo: &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
+                cargo: THE_COMMAND,
             },
             // Live streams mostly wait for the clock: four at a time suit two cores.
             Run {
@@ -410,7 +419,7 @@ pub(crate) const STEPS: &[Step] = &[
         runs: &[
             Run {
                 needs: AUTHORITY,
-                cargo: &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
+                cargo: THE_COMMAND,
             },
             Run {
                 needs: AUTHORITY,
@@ -438,7 +447,7 @@ pub(crate) const STEPS: &[Step] = &[
         runs: &[
             Run {
                 needs: &[Tool::Promtool],
-                cargo: &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
+                cargo: THE_COMMAND,
             },
             Run {
                 needs: &[Tool::Promtool],
@@ -519,7 +528,7 @@ pub(crate) const STEPS: &[Step] = &[
         runs: &[
             Run {
                 needs: &[Tool::Jq, Tool::Logrotate],
-                cargo: &["build", "--package", "openrtmp-cli", "--bin", "openrtmp"],
+                cargo: THE_COMMAND,
             },
             Run {
                 needs: &[Tool::Jq, Tool::Logrotate],
@@ -589,7 +598,11 @@ pub(crate) const STEPS: &[Step] = &[
             ],
             cargo: &["xtask", "foreign"],
         }],
-        environment: &[],
+        // Building takes most of its time: what runs for seconds is not worth optimising.
+        environment: &[
+            ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
+            ("CARGO_PROFILE_DEV_DEBUG", "false"),
+        ],
     },
     Step {
         name: "instructions",

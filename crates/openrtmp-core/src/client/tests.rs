@@ -10,8 +10,8 @@ use openrtmp_protocol::command::{Status, code};
 use openrtmp_protocol::session::{RejectReason, ServerConfig, ServerEvent, ServerSession, Stage};
 
 use super::{
-    Client, ClientConfig, ClientError, ClientEvent, ClientMode, Connecting, Deadline, EVENTS,
-    Media, MediaKind,
+    Client, ClientConfig, ClientError, ClientEvent, ClientMode, Connecting, Deadline, Media,
+    MediaKind,
 };
 
 /// One server session over a socket, on a thread.
@@ -229,7 +229,7 @@ fn a_write_that_fails_before_the_last_words_are_reported_does_not_hide_them() {
 #[cfg(unix)]
 #[test]
 fn whatever_the_server_said_before_a_reset_is_told() {
-    const WORDS: usize = EVENTS * 3;
+    const WORDS: usize = super::EVENTS * 3;
     let (sent, unread) = channel();
     let (config, server) = serve(ClientMode::Publish, move |socket| {
         let mut peer = Peer::new(socket);

@@ -191,10 +191,10 @@ impl StreamClock {
         from_zero: bool,
         now: Time,
     ) -> (i64, Option<Oddity>) {
+        let time_in = i64::from(timestamp as i32);
+        let mut odd = self.believe_suspects(timestamp).map(Oddity::Rebased);
         let current = self.tracks.get(self.current).and_then(|track| track.source);
         let running = current.or_else(|| self.tracks.iter().find_map(|track| track.source));
-        let time_in = i64::from(timestamp as i32);
-        let mut odd = None;
         let mut out = match (running, self.newest) {
             // Nearest, so that tracks on both sides of the wrap at 2^32 are not apart.
             (Some(source), Some(newest)) => {
@@ -231,6 +231,25 @@ impl StreamClock {
             suspect: None,
         });
         (out, odd)
+    }
+
+    /// A track begins. If its time is nearer to the others' by what one of them seems to
+    /// have been set by, that was no stray: by how much it was set.
+    fn believe_suspects(&mut self, timestamp: u32) -> Option<i64> {
+        let newest = self.newest?;
+        let apart = |offset: i64| {
+            let out = nearest(newest, timestamp.wrapping_add(offset as u32));
+            (out - newest).abs()
+        };
+        let sources = self.tracks.iter_mut().filter_map(|t| t.source.as_mut());
+        for source in sources {
+            if let Some(suspect) = source.suspect
+                && apart(suspect.offset()) < apart(source.offset)
+            {
+                return Some(source.believe(suspect));
+            }
+        }
+        None
     }
 
     /// Moves all that the present publisher sends on by so much.
@@ -299,7 +318,7 @@ impl StreamClock {
                 source.suspect = Some(suspect);
                 return None;
             }
-            let off = suspect.time_in + source.offset - suspect.out;
+            let off = source.off(suspect);
             let covered = suspect.out - source.last_in - source.offset;
             let since = passed + covered.max(0);
             if source.is_ordinary(step, since) {
@@ -310,8 +329,7 @@ impl StreamClock {
             let time_in = nearest(suspect.time_in, timestamp);
             let step = time_in - suspect.time_in;
             if source.is_ordinary(step, passed) {
-                source.offset = suspect.offset();
-                source.last_in = suspect.time_in;
+                source.believe(suspect);
                 source.follow(time_in, passed);
                 return Some(Oddity::Rebased(off));
             }
@@ -372,9 +390,7 @@ impl StreamClock {
             if let Some(suspect) = source.suspect
                 && fits(suspect.offset())
             {
-                source.offset = suspect.offset();
-                source.last_in = suspect.time_in;
-                source.suspect = None;
+                source.believe(suspect);
                 return Some((source.offset, true));
             }
             if fits(source.offset) {
@@ -396,6 +412,20 @@ impl StreamClock {
 }
 
 impl Source {
+    /// How far a suspect message is from its turn.
+    fn off(&self, suspect: Suspect) -> i64 {
+        suspect.time_in + self.offset - suspect.out
+    }
+
+    /// The clock was set: the track goes on from there. By how much it was.
+    fn believe(&mut self, suspect: Suspect) -> i64 {
+        let off = self.off(suspect);
+        self.offset = suspect.offset();
+        self.last_in = suspect.time_in;
+        self.suspect = None;
+        off
+    }
+
     /// Takes a time that follows from the one before.
     fn follow(&mut self, time_in: i64, passed: i64) {
         let step = time_in - self.last_in;

@@ -417,3 +417,25 @@ fn frames_that_were_sent_at_one_time_stay_so() {
     let times = [0, 0, 40, 40, 40, 80].map(|t| encoder.send(Video, t, t as u64));
     assert_eq!(times, [0, 0, 40, 40, 40, 80]);
 }
+
+#[test]
+fn a_clock_that_is_set_when_another_track_begins_keeps_them_together() {
+    let steps = [1_000, 1_028, 1_500, 9_000, 30_000, -20_000];
+    // The audio that is there alone is set so many messages before the video begins.
+    let cases = steps.into_iter().flat_map(|by| [(by, 0), (by, 1), (by, 2)]);
+    for (by, before) in cases {
+        let mut encoder = Encoder::new();
+        let time = |n: i64| 100_000 + n * 33 + if n < 20 - before { 0 } else { by };
+        for n in 0..20 {
+            encoder.send(Audio, time(n) + 4, n as u64 * 33);
+        }
+        let mut shifts = Vec::new();
+        for n in 20..40 {
+            let now = n as u64 * 33;
+            shifts.push(i64::from(encoder.send(Video, time(n), now)) - time(n));
+            shifts.push(i64::from(encoder.send(Audio, time(n) + 4, now)) - time(n) - 4);
+        }
+        let (odd, together) = (&encoder.odd, shifts.windows(2).all(|w| w[0] == w[1]));
+        assert!(together, "{by}, {before} before: {shifts:?} {odd:?}");
+    }
+}
