@@ -35,7 +35,18 @@ pub struct Delivery {
     running: Mutex<Option<Running>>,
     listeners: Vec<HttpListen>,
     counts: Arc<http::Counts>,
+    budget: Arc<Budget>,
     stopping: watch::Sender<bool>,
+}
+
+/// What a delivery keeps, in bytes; see `http.memory`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Held {
+    /// What can be fetched of streams, or comes to be.
+    pub streams: u64,
+    /// What is listed no longer, and there for answers that have not been taken.
+    pub answers: u64,
 }
 
 #[derive(Debug)]
@@ -69,7 +80,12 @@ impl Delivery {
         let (stopping, stops) = watch::channel(false);
         let directory = Arc::new(Directory::default());
         let budget = Arc::new(Budget::default());
-        let app = App::new(server.clone(), directory.clone(), stops.clone());
+        let app = App::new(
+            server.clone(),
+            directory.clone(),
+            budget.clone(),
+            stops.clone(),
+        );
         let acceptor = Acceptor {
             server: server.clone(),
             router: http::router(Arc::new(app.map_err(failed(nowhere))?)),
@@ -80,6 +96,11 @@ impl Delivery {
         let feed = Feed::start(server, &directory, &budget).map_err(failed(nowhere))?;
         let mut listeners = Vec::new();
         let entered = runtime.enter();
+        runtime.spawn(http::relieve(
+            server.clone(),
+            budget.clone(),
+            counts.clone(),
+        ));
         for (socket, tls) in sockets {
             let address = socket.local_addr().map_err(failed(nowhere))?;
             let listener = tokio::net::TcpListener::from_std(socket).map_err(failed(address))?;
@@ -91,6 +112,7 @@ impl Delivery {
             running: Mutex::new(Some(Running { runtime, feed })),
             listeners,
             counts,
+            budget,
             stopping,
         }))
     }
@@ -103,6 +125,14 @@ impl Delivery {
     /// Viewers' connections that there are.
     pub fn connections(&self) -> usize {
         self.counts.all()
+    }
+
+    /// What it keeps now.
+    pub fn held(&self) -> Held {
+        Held {
+            streams: self.budget.held(),
+            answers: self.budget.outlived(),
+        }
     }
 
     /// Takes nobody new and asks viewers to leave: what waits is answered, what is being

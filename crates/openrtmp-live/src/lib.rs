@@ -19,5 +19,5 @@ mod feed;
 mod http;
 mod store;
 
-pub use delivery::{Delivery, ListenError};
+pub use delivery::{Delivery, Held, ListenError};
 pub use http::Proxies;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -60,11 +60,14 @@ pub(crate) struct Counts(Mutex<Numbers>, Notify);
 struct Numbers {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
+    /// By numbers of their own.
+    peers: HashMap<u64, Weak<Peer>>,
+    next: u64,
 }
 
 /// A connection that is counted, as long as this is there.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Counts>, IpAddr);
+pub(super) struct Counted(Arc<Counts>, IpAddr, u64);
 
 impl Counts {
     /// One more, if there may be.
@@ -79,7 +82,25 @@ impl Counts {
         }
         numbers.all += 1;
         numbers.by_address.insert(address, of_address + 1);
-        Some(Counted(self.clone(), address))
+        numbers.next += 1;
+        Some(Counted(self.clone(), address, numbers.next))
+    }
+
+    /// The connection that has this place, to be found as long as it is there.
+    fn know(&self, place: u64, peer: &Arc<Peer>) {
+        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.peers.insert(place, Arc::downgrade(peer));
+    }
+
+    /// All of them.
+    pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
+        let numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.peers.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Waits until one has ended.
+    pub(super) async fn changed(&self) {
+        self.1.notified().await;
     }
 
     /// Waits until there are none.
@@ -101,9 +122,10 @@ impl Counts {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let Counted(counts, address) = self;
+        let Counted(counts, address, place) = self;
         let mut numbers = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
         numbers.all -= 1;
+        numbers.peers.remove(place);
         if let Some(count) = numbers.by_address.get_mut(address) {
             *count -= 1;
             if *count == 0 {
@@ -132,9 +154,11 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                     continue;
                 };
                 let acceptor = acceptor.clone();
+                let place = counted.2;
+                // A WebSocket goes on when the connection's end was seen here.
+                let peer = Arc::new(Peer::new(address, is_tls, counted));
+                acceptor.counts.know(place, &peer);
                 tokio::spawn(async move {
-                    // A WebSocket goes on when the connection's end was seen here.
-                    let peer = Arc::new(Peer::new(address, is_tls, counted));
                     acceptor.connection(socket, peer, config).await;
                 });
             }
@@ -221,6 +245,7 @@ impl Acceptor {
                     return;
                 }
                 () = tokio::time::sleep_until(until.into()) => {}
+                () = peer.is_cut_off() => return,
                 _ = stopping.wait_for(|stopping| *stopping) => break,
             }
         }

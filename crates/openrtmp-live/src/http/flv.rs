@@ -14,10 +14,10 @@ use tokio::sync::watch;
 
 use super::access::{self, Asking, Right};
 use super::answer::status;
-use super::peer::{InProgress, Kind};
-use super::{App, Asked, cors};
-use crate::store::Stream;
+use super::peer::{InProgress, Kind, Peer};
+use super::{App, Asked, cors, relief};
 use crate::store::ring::{Cursor, Taken};
+use crate::store::{Holding, Stream};
 
 /// Who takes nothing for so long, with something there, is cut off.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,6 +68,7 @@ pub(super) async fn answer(
             (granted.stream.reveal().to_owned(), right)
         }
     };
+    relief::room(&app.server, &app.budget)?;
     let stream = app.directory.newest(&path);
     let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
     let stream = stream
@@ -93,10 +94,16 @@ pub(super) async fn answer(
             )
         })?;
         let progress = asked.peer.request();
+        let peer = asked.peer.clone();
         let upgrade = upgrade
             .max_message_size(MOST_SAID)
             .max_frame_size(MOST_SAID);
-        let response = upgrade.on_upgrade(move |socket| speak(socket, following, progress));
+        let response = upgrade.on_upgrade(move |socket| async move {
+            tokio::select! {
+                () = speak(socket, following, peer.clone(), progress) => {}
+                () = peer.is_cut_off() => {}
+            }
+        });
         return Ok((response, Kind::Whole));
     }
     let mut response = Response::new(Body::empty());
@@ -114,6 +121,7 @@ pub(super) async fn answer(
         Some((Ok::<Bytes, std::convert::Infallible>(bytes), following))
     });
     *response.body_mut() = Body::from_stream(tags);
+    response.extensions_mut().insert(Holding::Tags);
     Ok((response, Kind::Endless))
 }
 
@@ -174,12 +182,18 @@ impl Following {
             all.get_or_insert_with(|| first.to_vec())
                 .extend_from_slice(&bytes);
         }
-        Some(all.map_or(first, Bytes::from))
+        let budget = &self.app.budget;
+        Some(all.map_or(first, |all| budget.counted(all.into(), length)))
     }
 }
 
 /// Sends a stream over a WebSocket until one of the two ends.
-async fn speak(mut socket: WebSocket, mut following: Following, _progress: InProgress) {
+async fn speak(
+    mut socket: WebSocket,
+    mut following: Following,
+    peer: Arc<Peer>,
+    _progress: InProgress,
+) {
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
     let mut is_heard = true;
     loop {
@@ -203,6 +217,7 @@ async fn speak(mut socket: WebSocket, mut following: Following, _progress: InPro
                 Message::Ping(Bytes::new())
             }
         };
+        let _under_way = peer.under_way(None, Some(Holding::Tags));
         let sent = tokio::time::timeout(PATIENCE, socket.send(message)).await;
         if !matches!(sent, Ok(Ok(()))) {
             return;

@@ -12,8 +12,8 @@ use openrtmp_media::mp4::TrackName;
 use super::access::{self, Asking};
 use super::answer::{self, Keep, status};
 use super::path::{File, encoded};
-use super::{App, Asked, waiting};
-use crate::store::{Snapshot, Stream, Text, Track};
+use super::{App, Asked, relief, waiting};
+use crate::store::{Holding, Snapshot, Stream, Text, Track};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
@@ -130,6 +130,9 @@ pub(super) async fn file(
     stream: &Arc<Stream>,
     file: File,
 ) -> Result<Response<Body>, Response<Body>> {
+    if !matches!(file, File::Playlist(_)) {
+        relief::room(&app.server, &app.budget)?;
+    }
     match file {
         File::Playlist(track) => playlist(app, viewer, stream, track).await,
         File::Init(track, number) => {
@@ -147,7 +150,9 @@ pub(super) async fn file(
             };
             let kept = find(app, viewer, stream, track, look).await?;
             let kept = kept.filter(|kept| kept.len() > 0).ok_or_else(not_found)?;
-            Ok(media(viewer, stream, track, &kept.parts, &msn.to_string()))
+            let answer = media(viewer, stream, track, &kept.parts, &msn.to_string());
+            let holding = Holding::Segment(stream.clone(), track, msn);
+            Ok(holding_on(answer, holding))
         }
         File::Part(track, msn, number) => {
             let look = |is: &Track| match is.part(msn, number) {
@@ -160,7 +165,9 @@ pub(super) async fn file(
                 .filter(|bytes| !bytes.is_empty())
                 .ok_or_else(not_found)?;
             let tag = format!("{msn}.{number}");
-            Ok(media(viewer, stream, track, &[bytes], &tag))
+            let answer = media(viewer, stream, track, &[bytes], &tag);
+            let holding = Holding::Segment(stream.clone(), track, msn);
+            Ok(holding_on(answer, holding))
         }
     }
 }
@@ -238,7 +245,15 @@ async fn playlist(
     let tag = format!("{}-{name:?}-{}{form}", stream.names.epoch, snapshot.version);
     let tag = tag.replace(['(', ')'], "");
     let keep = Keep::for_seconds(seconds, viewer.is_private);
-    Ok(answer::text(viewer.headers(), text, PLAYLIST, &tag, keep))
+    let answer = answer::text(viewer.headers(), text, PLAYLIST, &tag, keep);
+    let holding = Holding::Playlist(stream.clone(), snapshot.version);
+    Ok(holding_on(answer, holding))
+}
+
+/// An answer that keeps something from being freed.
+fn holding_on(mut answer: Response<Body>, holding: Holding) -> Response<Body> {
+    answer.extensions_mut().insert(holding);
+    answer
 }
 
 #[cfg(test)]

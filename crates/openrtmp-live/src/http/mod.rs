@@ -11,6 +11,7 @@ mod hls;
 mod path;
 mod peer;
 mod range;
+mod relief;
 mod token;
 mod waiting;
 
@@ -34,9 +35,10 @@ use hls::Viewer;
 use path::{NoRoute, Route, What};
 pub(crate) use path::{encoded, is_reserved};
 use peer::{Kind, Peer};
+pub(crate) use relief::relieve;
 use token::Secrets;
 
-use crate::store::Directory;
+use crate::store::{Budget, Directory, Holding};
 
 /// Answers take no longer than this many segments, or `http.answer_timeout`.
 const SEGMENTS: u32 = 3;
@@ -46,6 +48,7 @@ const SEGMENTS: u32 = 3;
 pub(crate) struct App {
     server: Arc<Server>,
     directory: Arc<Directory>,
+    budget: Arc<Budget>,
     access: Access,
     stopping: watch::Receiver<bool>,
 }
@@ -54,12 +57,14 @@ impl App {
     pub(crate) fn new(
         server: Arc<Server>,
         directory: Arc<Directory>,
+        budget: Arc<Budget>,
         stopping: watch::Receiver<bool>,
     ) -> std::io::Result<App> {
         let secrets = Secrets::new(&server.config().http.tokens.keys)?;
         Ok(App {
             server,
             directory,
+            budget,
             access: Access::new(secrets),
             stopping,
         })
@@ -97,12 +102,13 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
         Err(refusal) => (refusal, Kind::Whole),
     };
     cors::allow(&config.http.cors, &headers, response.headers_mut());
+    let holding = response.extensions_mut().remove::<Holding>();
     if kind == Kind::Endless {
         if is_head {
             return response;
         }
         let within = flv::PATIENCE;
-        return response.map(|body| peer.watched(body, Some(within), progress, kind));
+        return response.map(|body| peer.watched(body, Some(within), progress, kind, holding));
     }
     // Its length is told, and then there is nothing to be taken.
     let length = http_body::Body::size_hint(response.body()).exact();
@@ -118,7 +124,7 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
         return response.map(|_| Body::empty());
     }
     let within = time_for(&config, length.unwrap_or(0));
-    response.map(|body| peer.watched(body, Some(within), progress, kind))
+    response.map(|body| peer.watched(body, Some(within), progress, kind, holding))
 }
 
 /// How long an answer of so many bytes may take.

@@ -1,6 +1,7 @@
 //! What can be fetched, of all streams.
 
 mod budget;
+mod holding;
 pub(crate) mod ring;
 mod snapshot;
 mod text;
@@ -14,7 +15,8 @@ use openrtmp_core::StreamName;
 use openrtmp_media::hls::Names;
 use tokio::sync::watch;
 
-pub(crate) use budget::{Budget, Charge};
+pub(crate) use budget::{Budget, Charge, Shares};
+pub(crate) use holding::Holding;
 use ring::Ring;
 pub(crate) use snapshot::{Photographer, Snapshot, Track};
 pub(crate) use text::Text;
@@ -30,12 +32,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(name: StreamName, names: Names) -> Stream {
+    pub(crate) fn new(name: StreamName, names: Names, budget: &Arc<Budget>) -> Stream {
         Stream {
             name,
             names,
             snapshot: watch::Sender::new(Arc::default()),
-            ring: Ring::default(),
+            ring: Ring::new(budget),
             waiting: AtomicUsize::new(0),
         }
     }
