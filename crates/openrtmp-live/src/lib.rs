@@ -20,4 +20,3 @@ mod http;
 mod store;
 
 pub use delivery::{Delivery, Held, ListenError};
-pub use http::Proxies;

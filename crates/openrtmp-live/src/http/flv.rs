@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::access::{self, Asking, Right};
 use super::answer::status;
 use super::peer::{InProgress, Kind, Peer};
-use super::{App, Asked, cors, relief};
+use super::{App, Asked, audience, cors, relief, waiting};
 use crate::store::ring::{Cursor, Taken};
 use crate::store::{Holding, Stream};
 
@@ -46,13 +46,16 @@ pub(super) async fn answer(
         let refusal = "pages of that site may not (http.cors.origins)";
         return Err(status(StatusCode::FORBIDDEN, refusal));
     }
-    let (path, right) = match token {
+    relief::room(&app.server, &app.budget)?;
+    let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
+    let (stream, right) = match token {
         Some(token) => {
             let right = Right::Token(token.to_owned());
             if !app.access.holds(&app.server, &right, path) {
                 return Err(super::hls::forbidden());
             }
-            (path.to_owned(), right)
+            app.audience.seen(path);
+            (app.directory.newest(path).ok_or_else(missing)?, right)
         }
         None => {
             let asking = Asking {
@@ -65,22 +68,21 @@ pub(super) async fn answer(
             };
             let granted = access::ask(&app.server, asking).await?;
             let right = app.access.right(&granted);
-            (granted.stream.reveal().to_owned(), right)
+            (audience::stream(app, &asked, &granted.stream).await?, right)
         }
     };
-    relief::room(&app.server, &app.budget)?;
-    let stream = app.directory.newest(&path);
-    let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
-    let stream = stream
-        .filter(|stream| !stream.snapshot().has_ended)
-        .ok_or_else(missing)?;
+    // One that was begun for somebody may come to nothing.
+    let mut news = stream.ring.follow();
+    let comes = tokio::time::timeout(waiting::LONGEST, news.wait_for(|next| *next > 0));
+    if stream.snapshot().has_ended || !matches!(comes.await, Ok(Ok(_))) {
+        return Err(missing());
+    }
     let following = Following {
-        news: stream.ring.follow(),
+        news,
         stream,
         cursor: Cursor::default(),
         stopping: app.stopping.clone(),
         app: app.clone(),
-        path,
         right,
         looked: Instant::now(),
     };
@@ -132,8 +134,6 @@ struct Following {
     news: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     app: Arc<App>,
-    /// The stream's.
-    path: String,
     right: Right,
     /// When it was last looked at whether that still holds.
     looked: Instant,
@@ -146,8 +146,9 @@ impl Following {
             return true;
         }
         self.looked = Instant::now();
-        let app = &self.app;
-        app.access.holds(&app.server, &self.right, &self.path)
+        let (app, name) = (&self.app, &self.stream.name);
+        audience::want(app, name);
+        app.access.holds(&app.server, &self.right, name.reveal())
     }
 
     /// What comes next; `None` at the end.

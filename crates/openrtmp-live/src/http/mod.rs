@@ -3,10 +3,10 @@
 mod accept;
 mod access;
 mod answer;
+mod audience;
 mod body;
 mod cors;
 mod flv;
-mod forwarded;
 mod hls;
 mod path;
 mod peer;
@@ -30,7 +30,7 @@ use tokio::sync::watch;
 pub(crate) use accept::{Acceptor, Counts, serve};
 use access::Access;
 use answer::status;
-pub use forwarded::Proxies;
+use audience::Audience;
 use hls::Viewer;
 use path::{NoRoute, Route, What};
 pub(crate) use path::{encoded, is_reserved};
@@ -49,6 +49,7 @@ pub(crate) struct App {
     server: Arc<Server>,
     directory: Arc<Directory>,
     budget: Arc<Budget>,
+    audience: Audience,
     access: Access,
     stopping: watch::Receiver<bool>,
 }
@@ -65,6 +66,7 @@ impl App {
             server,
             directory,
             budget,
+            audience: Audience::default(),
             access: Access::new(secrets),
             stopping,
         })
@@ -216,6 +218,7 @@ async fn answer_to(
         What::Flv => flv::answer(app, asked, &path, token.as_deref(), request).await,
         What::Run { epoch, file } => {
             let is_private = token.is_some();
+            app.audience.seen(&path);
             let stream = app.directory.run(&path, &epoch);
             let missing = || {
                 status(
@@ -252,13 +255,11 @@ async fn answer_to(
 /// Where a request comes from. Behind a proxy that is trusted it is who that asks for, with
 /// the port of its connection.
 fn origin(app: &App, peer: &Peer, headers: &HeaderMap) -> SocketAddr {
-    let config = app.server.config();
     let mut address = peer.address;
-    if !config.access.trusted_proxies.is_empty() {
-        let fields = headers.get_all("x-forwarded-for").iter();
-        let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
-        let proxies = Proxies::new(&config.access);
-        address.set_ip(proxies.origin(address.ip(), fields.into_iter()));
+    let fields = headers.get_all("x-forwarded-for").iter();
+    let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
+    if !fields.is_empty() {
+        address.set_ip(app.server.origin(address.ip(), fields.into_iter()));
     }
     address
 }

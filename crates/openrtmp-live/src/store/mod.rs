@@ -88,7 +88,11 @@ impl Drop for Waiting {
 
 /// The streams that can be fetched, by their paths.
 #[derive(Debug, Default)]
-pub(crate) struct Directory(RwLock<HashMap<String, Runs>>);
+pub(crate) struct Directory {
+    streams: RwLock<HashMap<String, Runs>>,
+    /// How many there have been.
+    begun: watch::Sender<u64>,
+}
 
 /// The runs of a stream, the newest last.
 type Runs = Vec<Arc<Stream>>;
@@ -118,6 +122,12 @@ impl Directory {
     pub(crate) fn add(&self, stream: Arc<Stream>) {
         let path = stream.name.reveal().to_owned();
         self.write().entry(path).or_default().push(stream);
+        self.begun.send_modify(|begun| *begun += 1);
+    }
+
+    /// For who waits for one that is not there.
+    pub(crate) fn follow(&self) -> watch::Receiver<u64> {
+        self.begun.subscribe()
     }
 
     pub(crate) fn remove(&self, stream: &Arc<Stream>) {
@@ -132,10 +142,10 @@ impl Directory {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Runs>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.streams.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Runs>> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.streams.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
