@@ -605,7 +605,8 @@ static inline openrtmp_str openrtmp_str_from(const char *OPENRTMP_NULLABLE text)
 // A stream is over and its players were told. stream_id, stream.
 #define OPENRTMP_EVENT_STREAM_ENDED 10
 
-// A player was attached to a stream. connection_id, stream.
+// A player was attached to a stream. connection_id, stream. All who want a stream over HTTP
+// that may be begun for them are one, whose id no connection has.
 #define OPENRTMP_EVENT_SUBSCRIBER_JOINED 11
 
 // A player left a stream. connection_id, stream, number: frames it did not get.
@@ -614,8 +615,9 @@ static inline openrtmp_str openrtmp_str_from(const char *OPENRTMP_NULLABLE text)
 // A player is too slow. connection_id, stream, number: frames dropped just now.
 #define OPENRTMP_EVENT_SUBSCRIBER_DROPPING 13
 
-// A request was decided. connection_id, peer, stream: the app or the stream, text: why
-// not, flag: granted, number: OPENRTMP_ACCESS_*; in json also "user" ("access.users").
+// A request was decided. connection_id (0 over HTTP), peer, stream: the app or the stream,
+// text: why not, flag: granted, number: OPENRTMP_ACCESS_*; in json also "user"
+// ("access.users") and "protocol".
 #define OPENRTMP_EVENT_ACCESS 14
 
 // A limit was reached. connection_id if it is one connection's, text: which, by its

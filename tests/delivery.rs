@@ -6,9 +6,12 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use openrtmp_core::PullRule;
 use openrtmp_media::hls::check::{Checker, aligned};
 use openrtmp_media::hls::read::Listed;
-use openrtmp_tests::{Delivered, FrameHashes, Media, Packet, Process, Publisher, Tool, Web};
+use openrtmp_tests::{
+    Delivered, FrameHashes, Media, Packet, Process, Publisher, Server, Tool, Web,
+};
 
 /// What a player learns of a stream.
 trait Looks {
@@ -417,4 +420,75 @@ fn curl_has_it_over_http_2_compressed_once_and_not_twice() {
     has(&part, "cache-control: public, max-age=31536000, immutable");
     publishing.wait().expect_success();
     assert!(delivered.delivery().connections() < 10);
+}
+
+#[test]
+fn an_encoder_that_comes_back_without_pictures_goes_on_with_its_sound() {
+    let delivered = Delivered::start(|_| ());
+    let first = live(60, &delivered.server().url("live/cam"));
+    delivered.server().wait_until_published("live/cam");
+    let playlists = delivered.playlists("live/cam");
+    let [sound, pictures] = &playlists[..] else {
+        panic!("{playlists:?}");
+    };
+    assert!(sound.ends_with("a0.m3u8") && pictures.ends_with("v0.m3u8"));
+    let address = delivered.address();
+    let players = [sound.clone(), pictures.clone()];
+    let players = players.map(|playlist| thread::spawn(move || follow(address, &playlist, 1)));
+    first.kill();
+    let mut command = Tool::Ffmpeg.command();
+    let arguments = format!(
+        "-nostdin -v error -re -f lavfi -i sine=frequency=440:sample_rate=48000 -t 8 -c:a aac \
+         -b:a 64k -f flv {}",
+        delivered.server().url("live/cam")
+    );
+    command.args(arguments.split(' '));
+    let again = Process::start("ffmpeg publishing", command);
+    // Neither breaks a rule, to the end.
+    let [sound, pictures] = players.map(|player| player.join().unwrap().0);
+    again.wait().expect_success();
+    let (sound, pictures) = (sound.last().unwrap(), pictures.last().unwrap());
+    assert!(sound.has_ended && pictures.has_ended);
+    // What came behind the discontinuity can be heard, and there is nothing to be seen.
+    let behind = |listed: &Listed| {
+        let segments = listed.segments.iter();
+        let behind = segments.skip_while(|segment| !segment.is_discontinuity);
+        behind.cloned().collect::<Vec<_>>()
+    };
+    let (heard, seen) = (behind(sound), behind(pictures));
+    let length: f64 = heard
+        .iter()
+        .filter(|is| !is.is_gap)
+        .filter_map(|is| is.duration)
+        .sum();
+    assert!(length > 6.0, "{heard:#?}");
+    assert!(seen.iter().all(|segment| segment.is_gap), "{seen:#?}");
+    assert_eq!(aligned(sound, pictures, 0.1), []);
+}
+
+#[test]
+fn what_somebody_asks_for_over_http_is_fetched() {
+    let origin = Server::start();
+    let from = origin.url("");
+    let from = format!("{}/{{app}}/{{name}}", from.trim_end_matches('/'));
+    let delivered = Delivered::start(|config| {
+        config.relay.pull = vec![PullRule::new("live/*", from)];
+    });
+    let publishing = live(40, &origin.url("live/cam"));
+    origin.wait_until_published("live/cam");
+    let mut web = Web::connect(delivered.address());
+    // No rule is about it.
+    assert_eq!(web.get("/other/cam/index.m3u8", &[]).status, 404);
+    assert!(delivered.server().core().visits().is_empty());
+    // The answer is one that can be played, and the first.
+    let master = web.get("/live/cam/index.m3u8", &[]);
+    assert_eq!(master.status, 200, "{}", master.text());
+    assert!(master.text().contains("v0.m3u8"), "{}", master.text());
+    let publishers = delivered.server().core().publishers();
+    assert_eq!(publishers.len(), 1, "{publishers:?}");
+    // What the other server has not either is waited for, and then is not there.
+    let begun = std::time::Instant::now();
+    assert_eq!(web.get("/live/nothing.flv", &[]).status, 404);
+    assert!(begun.elapsed() > std::time::Duration::from_secs(5));
+    publishing.kill();
 }

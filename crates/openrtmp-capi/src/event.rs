@@ -33,14 +33,16 @@ pub const OPENRTMP_EVENT_STREAM_TRACKS: u32 = 8;
 pub const OPENRTMP_EVENT_STREAM_UNPUBLISHED: u32 = 9;
 /// A stream is over and its players were told. stream_id, stream.
 pub const OPENRTMP_EVENT_STREAM_ENDED: u32 = 10;
-/// A player was attached to a stream. connection_id, stream.
+/// A player was attached to a stream. connection_id, stream. All who want a stream over HTTP
+/// that may be begun for them are one, whose id no connection has.
 pub const OPENRTMP_EVENT_SUBSCRIBER_JOINED: u32 = 11;
 /// A player left a stream. connection_id, stream, number: frames it did not get.
 pub const OPENRTMP_EVENT_SUBSCRIBER_LEFT: u32 = 12;
 /// A player is too slow. connection_id, stream, number: frames dropped just now.
 pub const OPENRTMP_EVENT_SUBSCRIBER_DROPPING: u32 = 13;
-/// A request was decided. connection_id, peer, stream: the app or the stream, text: why
-/// not, flag: granted, number: OPENRTMP_ACCESS_*; in json also "user" ("access.users").
+/// A request was decided. connection_id (0 over HTTP), peer, stream: the app or the stream,
+/// text: why not, flag: granted, number: OPENRTMP_ACCESS_*; in json also "user"
+/// ("access.users") and "protocol".
 pub const OPENRTMP_EVENT_ACCESS: u32 = 14;
 /// A limit was reached. connection_id if it is one connection's, text: which, by its
 /// setting's path, number: its value, durations in ms.
@@ -394,15 +396,13 @@ fn parts(event: Event) -> Parts {
             reason,
             ..
         } => Parts {
+            connection_id: connection.map_or(0, |connection| connection.as_u64()),
+            stream: target.shown().to_owned(),
             peer: peer.to_string(),
             flag: granted,
             text: reason,
-            ..of_player(
-                OPENRTMP_EVENT_ACCESS,
-                connection,
-                target,
-                access::action(action).into(),
-            )
+            number: access::action(action).into(),
+            ..of(OPENRTMP_EVENT_ACCESS)
         },
         Event::OutgoingFailed {
             connection, error, ..

@@ -88,7 +88,47 @@ fn an_address_that_was_asked_for_and_is_taken_ends_it_with_2() {
     let taken = taken.local_addr().expect("it is bound").to_string();
     let mut server = Server::start(&["--listen", "127.0.0.1:0", "--http", &taken]);
     assert_eq!(server.0.wait().expect("it ends").code(), Some(2));
-    server.logs(&format!("cannot listen on {taken}"));
+    let line = server.logs(&format!("cannot listen on {taken}"));
+    assert!(
+        line.contains("the port is taken by another program"),
+        "{line}"
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn viewers_leave_descriptors_for_rtmp() {
+    // Some are the server's own.
+    const LIMIT: usize = 160;
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {LIMIT} && exec \"$0\" \"$@\"")]);
+    command.arg(env!("CARGO_BIN_EXE_openrtmp")).arg("serve");
+    command.args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut server = Server(command.stderr(Stdio::null()).spawn().expect("a shell"));
+    let banner = server.banner();
+    let at = |url: &str| {
+        let (_, rest) = url.split_once("://").expect("a URL");
+        rest.split('/').next().expect("an address").to_owned()
+    };
+    let viewed = at(told(&banner).expect("it delivers"));
+    let published = banner.iter().find(|line| line.contains("rtmp://"));
+    let published = published.expect("it listens");
+    let published = at(&published[published.find("rtmp://").expect("a URL")..]);
+    let viewers: Vec<TcpStream> = (0..LIMIT)
+        .map(|_| TcpStream::connect(&viewed).expect("it listens"))
+        .collect();
+    // The last of them was turned away, so that all of them were seen.
+    let mut last = viewers.last().expect("many");
+    assert_eq!(last.read(&mut [0; 1]).unwrap_or(0), 0);
+    // C0 and C1 (RTMP 5.2): S0 comes back.
+    let mut publisher = TcpStream::connect(published).expect("it listens");
+    let mut hello = vec![0; 1537];
+    hello[0] = 3;
+    publisher.write_all(&hello).expect("it is taken");
+    let mut answer = [0; 1];
+    publisher.read_exact(&mut answer).expect("an answer");
+    assert_eq!(answer, [3]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -33,6 +34,8 @@ struct Server {
     process: Running,
     log: Lines<BufReader<ChildStderr>>,
     url: String,
+    /// Where streams are played over HTTP, if they are.
+    watched: Option<String>,
     folder: tempfile::TempDir,
 }
 
@@ -60,12 +63,24 @@ impl Server {
         let mut process = command.arg(&file).spawn().expect("the command starts");
         let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
         let mut lines = stdout.lines().map_while(Result::ok);
-        let url = lines.find_map(|line| Some(line.trim().strip_prefix("Server      ")?.to_owned()));
+        let mut told = lines
+            .by_ref()
+            .take_while(|line| !line.starts_with("Ctrl-C"));
+        let (mut url, mut watched) = (None, None);
+        for line in told.by_ref().map(|line| line.trim().to_owned()) {
+            if let Some(at) = line.strip_prefix("Server      ") {
+                url.get_or_insert(at.to_owned());
+            }
+            if line.ends_with("/index.m3u8") {
+                watched.get_or_insert(line);
+            }
+        }
         let stderr = process.stderr.take().expect("a pipe");
         Server {
             process: Running(process),
             log: BufReader::new(stderr).lines(),
             url: url.expect("it tells where to publish"),
+            watched,
             folder,
         }
     }
@@ -279,6 +294,28 @@ fn a_stream_is_made_when_somebody_asks_for_it_and_while_somebody_plays() {
     server.wait_for("unpublished");
     while alive(pid.trim()) {}
     record("second.flv");
+    server.wait_for("made ");
+}
+
+#[test]
+fn a_stream_is_made_when_somebody_asks_for_it_over_http() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (own, movie) = (env!("CARGO_BIN_EXE_openrtmp"), movie(folder.path()));
+    let made = format!("echo made $$; exec {own} publish --loop {movie} \"$OPENRTMP_URL\"");
+    let mut server = Server::start(
+        &[("made", &made)],
+        "http: {listen: ['http://127.0.0.1:0']}\nhooks: {on_demand: ['{script made}']}\n",
+    );
+    let told = server.watched.clone().expect("it tells where to watch");
+    let rest = told.strip_prefix("http://").expect("plain");
+    let (address, _) = rest.split_once('/').expect("a path");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream
+        .write_all(b"GET /live/far.flv HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect("it listens");
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).expect("an answer");
+    assert_eq!(&head, b"HTTP/1.1 200");
     server.wait_for("made ");
 }
 

@@ -19,7 +19,10 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),
     /// An address could not be listened on.
-    #[error("cannot listen on {address}: {}", explain(source))]
+    #[error(
+        "cannot listen on {address}: {}",
+        crate::listening::explain_listening(source)
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -69,15 +72,4 @@ pub enum RecordError {
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
-}
-
-fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "the port is taken by another program".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "not permitted (ports below 1024 need special rights)".to_owned()
-        }
-        io::ErrorKind::AddrNotAvailable => "no interface here has this address".to_owned(),
-        _ => error.to_string(),
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::access::AccessAction;
+use crate::access::{AccessAction, Protocol};
 use crate::config::BackgroundPolicy;
 use crate::id::{ConnectionId, RelayId, StreamId};
 use crate::limit::Limit;
@@ -214,12 +214,14 @@ pub enum Event {
         /// Frames dropped just now.
         dropped: u64,
     },
-    /// An attempt to connect, publish or play was decided.
+    /// An attempt to connect, publish or play was decided: over HTTP once for each viewer.
     Access {
+        /// How it came.
+        protocol: Protocol,
         /// What was asked for.
         action: AccessAction,
-        /// Who asked.
-        connection: ConnectionId,
+        /// Who asked; `None` if it came without a connection of ours, over HTTP.
+        connection: Option<ConnectionId>,
         /// From where.
         peer: SocketAddr,
         /// The app (connect) or the stream's path.

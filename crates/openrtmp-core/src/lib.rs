@@ -61,6 +61,7 @@ mod interfaces;
 #[doc(hidden)]
 pub mod internals;
 mod limit;
+mod listening;
 mod lists;
 mod locations;
 mod log_limit;
@@ -96,11 +97,12 @@ mod threads;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod visit;
 mod worker;
 
 pub use access::{
     AccessAction, AccessRequest, KeyFileError, KeyKind, KeyRecord, KeyRing, PeerCertificate,
-    PlayGranted, PlayQuestion, PlayRefused, PlayRequest, Protocol,
+    PlayGranted, PlayQuestion, PlayRefused, PlayRequest, Protocol, Proxies,
 };
 pub use config::{
     AccessConfig, AcmeChallenge, AcmeConfig, AddressRule, Applies, Authenticate, BackgroundPolicy,
@@ -120,6 +122,7 @@ pub use events::{CloseReason, Event};
 pub use id::{ConnectionId, RelayId, StreamId, next_server_id};
 pub use interfaces::reachable_hosts;
 pub use limit::Limit;
+pub use listening::{explain_listening, goes_without_saying};
 pub use lists::{PublisherInfo, TapInfo};
 pub use metrics::{
     CertificateMetrics, ConnectionMetrics, DelayPercentiles, ErrorCounts, IgnoredCounts, Metrics,
@@ -147,3 +150,4 @@ pub use threads::spawn_thread;
 pub use threads::{THREAD_STACK, clear_thread_hooks, current_server, set_thread_hooks};
 #[cfg(feature = "tls")]
 pub use tls::{CertificateInfo, TlsError};
+pub use visit::Visit;

@@ -481,6 +481,16 @@ impl Server {
         self.shared.is_blocked(address)
     }
 
+    /// Who asks over HTTP: the peer itself, or who it asks for, if that is a proxy that may
+    /// say so (`access.trusted_proxies`); see [`Proxies::origin`](crate::Proxies::origin).
+    pub fn origin<'a>(
+        &self,
+        peer: IpAddr,
+        fields: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> IpAddr {
+        self.shared.address_rules.origin(peer, fields)
+    }
+
     /// How long to collect packets for one player before writing them together, 0
     /// to 350 ms, in place of [`QueueConfig::write_coalesce`](crate::config::QueueConfig);
     /// `None` goes back to that. It may be set as soon as the connection is there,

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openrtmp_core::{HttpListen, Server};
+use openrtmp_core::{HttpListen, Server, explain_listening, goes_without_saying};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -20,7 +20,7 @@ const LAST: Duration = Duration::from_millis(500);
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
+#[error("cannot listen on {address}: {}", explain_listening(source))]
 pub struct ListenError {
     /// Which; port 0 if it is not about one.
     pub address: SocketAddr,
@@ -35,7 +35,18 @@ pub struct Delivery {
     running: Mutex<Option<Running>>,
     listeners: Vec<HttpListen>,
     counts: Arc<http::Counts>,
+    budget: Arc<Budget>,
     stopping: watch::Sender<bool>,
+}
+
+/// What a delivery keeps, in bytes; see `http.memory`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Held {
+    /// What can be fetched of streams, or comes to be.
+    pub streams: u64,
+    /// What is listed no longer, and there for answers that have not been taken.
+    pub answers: u64,
 }
 
 #[derive(Debug)]
@@ -69,17 +80,27 @@ impl Delivery {
         let (stopping, stops) = watch::channel(false);
         let directory = Arc::new(Directory::default());
         let budget = Arc::new(Budget::default());
-        let app = App::new(server.clone(), directory.clone(), stops.clone());
+        let app = App::new(
+            server.clone(),
+            directory.clone(),
+            budget.clone(),
+            stops.clone(),
+        );
         let acceptor = Acceptor {
             server: server.clone(),
             router: http::router(Arc::new(app.map_err(failed(nowhere))?)),
             stopping: stops,
-            counts: Arc::default(),
+            counts: Arc::new(http::Counts::new()),
         };
         let counts = acceptor.counts.clone();
         let feed = Feed::start(server, &directory, &budget).map_err(failed(nowhere))?;
         let mut listeners = Vec::new();
         let entered = runtime.enter();
+        runtime.spawn(http::relieve(
+            server.clone(),
+            budget.clone(),
+            counts.clone(),
+        ));
         for (socket, tls) in sockets {
             let address = socket.local_addr().map_err(failed(nowhere))?;
             let listener = tokio::net::TcpListener::from_std(socket).map_err(failed(address))?;
@@ -91,6 +112,7 @@ impl Delivery {
             running: Mutex::new(Some(Running { runtime, feed })),
             listeners,
             counts,
+            budget,
             stopping,
         }))
     }
@@ -103,6 +125,14 @@ impl Delivery {
     /// Viewers' connections that there are.
     pub fn connections(&self) -> usize {
         self.counts.all()
+    }
+
+    /// What it keeps now.
+    pub fn held(&self) -> Held {
+        Held {
+            streams: self.budget.held(),
+            answers: self.budget.outlived(),
+        }
     }
 
     /// Takes nobody new and asks viewers to leave: what waits is answered, what is being
@@ -140,6 +170,12 @@ impl Drop for Delivery {
 /// Sockets for these addresses, and whether TLS is spoken there.
 fn bound(server: &Server, listen: &[HttpListen]) -> Result<Vec<(TcpListener, bool)>, ListenError> {
     let mut sockets = Vec::new();
+    let asked = || {
+        listen.iter().filter_map(|listen| match listen {
+            HttpListen::At { address, .. } => Some(*address),
+            _ => None,
+        })
+    };
     for &listener in listen {
         let HttpListen::At { address, tls } = listener else {
             sockets.extend(automatic(server).into_iter().map(|socket| (socket, false)));
@@ -148,24 +184,14 @@ fn bound(server: &Server, listen: &[HttpListen]) -> Result<Vec<(TcpListener, boo
         match bind(address) {
             Ok(socket) => sockets.push((socket, tls)),
             // Not every machine has IPv6.
-            Err(error) if is_dispensable(address, &error, listen) => {
-                log::warn!("HTTP over IPv4 only: cannot listen on {address}: {error}");
+            Err(error) if goes_without_saying(address, &error, asked()) => {
+                let why = explain_listening(&error);
+                log::warn!("HTTP over IPv4 only: cannot listen on {address}: {why}");
             }
             Err(source) => return Err(ListenError { address, source }),
         }
     }
     Ok(sockets)
-}
-
-/// True for every interface of IPv6 on a machine without, where those of IPv4 are asked for
-/// too.
-fn is_dispensable(address: SocketAddr, error: &io::Error, listen: &[HttpListen]) -> bool {
-    let is_taken = matches!(
-        error.kind(),
-        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
-    );
-    let is_v4 = |is: &HttpListen| matches!(is, HttpListen::At { address, .. } if address.is_ipv4());
-    address.is_ipv6() && address.ip().is_unspecified() && !is_taken && listen.iter().any(is_v4)
 }
 
 /// What nobody asked for by itself: the usual port where RTMP is spoken. Where that is on
@@ -182,11 +208,13 @@ fn automatic(server: &Server) -> Vec<TcpListener> {
     let bound = addresses.into_iter().filter_map(|address| match bind(address) {
         Ok(socket) => Some(socket),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            log::warn!("nothing is delivered over HTTP on {address}: {error} (http.listen says where, or that it is not wanted)");
+            let why = explain_listening(&error);
+            log::warn!("nothing is delivered over HTTP on {address}: {why} (http.listen says where, or that it is not wanted)");
             None
         }
         Err(error) => {
-            log::info!("nothing is delivered over HTTP on {address}: {error}");
+            let why = explain_listening(&error);
+            log::info!("nothing is delivered over HTTP on {address}: {why}");
             None
         }
     });

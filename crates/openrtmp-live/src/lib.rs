@@ -19,5 +19,4 @@ mod feed;
 mod http;
 mod store;
 
-pub use delivery::{Delivery, ListenError};
-pub use http::Proxies;
+pub use delivery::{Delivery, Held, ListenError};

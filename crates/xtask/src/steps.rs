@@ -225,6 +225,8 @@ pub(crate) const STEPS: &[Step] = &[
                 "delivery_peers",
                 "--test",
                 "delivery_h2",
+                "--test",
+                "delivery_siege",
                 "--",
                 "--test-threads=4",
             ],

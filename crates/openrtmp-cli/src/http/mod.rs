@@ -145,7 +145,7 @@ mod tests {
             include_str!("connection/tests.rs"),
             include_str!("server/tests.rs"),
             include_str!("request.rs"),
-            include_str!("../../../openrtmp-live/src/http/forwarded.rs"),
+            include_str!("../../../openrtmp-core/src/access/proxies.rs"),
         ];
         let quoted = section
             .expect("it is told of")

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use openrtmp_core::{Config, HttpConfig};
+use openrtmp_core::{Config, HttpConfig, goes_without_saying};
 
 use super::Routes;
 use super::server::{BindError, HttpServer, Limits};
@@ -86,7 +86,9 @@ fn start(
     limits: &Limits,
 ) -> Result<HttpServer, BindError> {
     match HttpServer::start(addresses, routes.clone(), limits.clone()) {
-        Err(error) if is_dispensable(&error, addresses) => {
+        Err(error)
+            if goes_without_saying(error.address, &error.source, addresses.iter().copied()) =>
+        {
             log::warn!("IPv4 only: {error}");
             let ipv4 = addresses.iter().filter(|address| address.is_ipv4());
             let ipv4: Vec<SocketAddr> = ipv4.copied().collect();
@@ -94,18 +96,6 @@ fn start(
         }
         started => started,
     }
-}
-
-/// True for an address that goes without saying: every interface, where those of IPv4 are
-/// asked for too.
-fn is_dispensable(error: &BindError, addresses: &[SocketAddr]) -> bool {
-    error.address.is_ipv6()
-        && error.address.ip().is_unspecified()
-        && !matches!(
-            error.source.kind(),
-            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
-        )
-        && addresses.iter().any(SocketAddr::is_ipv4)
 }
 
 #[cfg(test)]
@@ -159,25 +149,5 @@ mod tests {
         set(&mut other, &[], &config).expect("nothing to do");
         assert!(set(&mut mount, &both, &config).expect("they are free"));
         assert_eq!(mount.addresses(), both);
-    }
-
-    #[test]
-    fn only_what_goes_without_saying_is_given_up() {
-        let v4: SocketAddr = "0.0.0.0:80".parse().expect("an address");
-        let v6: SocketAddr = "[::]:80".parse().expect("an address");
-        let error = |address, kind: io::ErrorKind| BindError {
-            address,
-            source: kind.into(),
-        };
-        let missing = io::ErrorKind::AddrNotAvailable;
-        assert!(is_dispensable(&error(v6, missing), &[v4, v6]));
-        assert!(!is_dispensable(&error(v6, missing), &[v6]));
-        assert!(!is_dispensable(&error(v4, missing), &[v4, v6]));
-        assert!(!is_dispensable(
-            &error(v6, io::ErrorKind::AddrInUse),
-            &[v4, v6]
-        ));
-        let one: SocketAddr = "[::1]:80".parse().expect("an address");
-        assert!(!is_dispensable(&error(one, missing), &[v4, one]));
     }
 }

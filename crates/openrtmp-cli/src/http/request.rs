@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use httparse::{Error, Header};
+use openrtmp_core::Proxies;
 
 use super::Status;
-use openrtmp_live::Proxies;
 
 /// A request for something: its head, as far as anybody asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use openrtmp_core::{Config, HttpConfig};
+use openrtmp_core::{Config, HttpConfig, Proxies, explain_listening};
 
 use super::Routes;
 use super::connection::{Connection, Socket, Surroundings, Turn};
 use crate::service::sockets;
-use openrtmp_live::Proxies;
 
 /// What peers may cost.
 #[derive(Clone, Debug)]
@@ -52,7 +51,7 @@ pub(crate) struct HttpServer {
 
 /// Why it does not serve: an address, and what the system said.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for HTTP on {address}: {source}")]
+#[error("cannot listen for HTTP on {address}: {}", explain_listening(source))]
 pub(crate) struct BindError {
     pub(crate) address: SocketAddr,
     pub(crate) source: io::Error,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use openrtmp_protocol::Time;
 
+use super::proxies::Proxies;
 use super::request::AccessAction;
 use crate::addresses::counted_as;
 use crate::config::{AccessConfig, FailedAttemptsConfig, Network};
@@ -23,7 +24,7 @@ pub(crate) struct AddressRules(RwLock<Read>);
 #[derive(Default)]
 struct Read {
     rules: Vec<Rule>,
-    trusted: Vec<Network>,
+    proxies: Proxies,
 }
 
 struct Rule {
@@ -51,10 +52,9 @@ impl AddressRules {
                 action: rule.action,
             })
         });
-        let trusted = config.trusted_proxies.iter();
         let read = Read {
             rules: rules.collect(),
-            trusted: trusted.filter_map(|text| Network::parse(text)).collect(),
+            proxies: Proxies::new(config),
         };
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = read;
     }
@@ -76,8 +76,16 @@ impl AddressRules {
 
     /// Whether what comes from there may say from where it really comes.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        let read = self.read();
-        read.trusted.iter().any(|network| network.contains(address))
+        self.read().proxies.trusts(address)
+    }
+
+    /// Who asks, behind these proxies.
+    pub(crate) fn origin<'a>(
+        &self,
+        peer: IpAddr,
+        fields: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> IpAddr {
+        self.read().proxies.origin(peer, fields)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Read> {

@@ -73,9 +73,14 @@ impl Attempt {
         }
     }
 
-    /// The one credential it comes with.
-    fn credential(&self) -> &str {
-        key_in(self.query.reveal()).unwrap_or_else(|| self.asked_for().name())
+    /// The one credential it comes with. Over RTMP the name may be one, as encoders have it;
+    /// over HTTP it is none.
+    fn credential(&self) -> Option<&str> {
+        let name = || {
+            let is_one = !self.protocol.is_http();
+            is_one.then(|| self.asked_for().name())
+        };
+        key_in(self.query.reveal()).or_else(name)
     }
 
     /// The stream as the peer called it.
@@ -117,7 +122,7 @@ impl Attempt {
 
     /// True if it comes with this very key.
     pub(crate) fn carries(&self, key: &str) -> bool {
-        is_equal(self.credential(), key)
+        self.credential().is_some_and(|own| is_equal(own, key))
     }
 }
 
@@ -152,6 +157,17 @@ impl From<RejectReason> for Refusal {
             asks: false,
         }
     }
+}
+
+/// What of an attempt opens what is asked for.
+#[derive(Clone, Debug)]
+pub(crate) enum OpenedBy {
+    /// Nothing: no key is asked for.
+    Nobody,
+    /// A key of the settings, or of the host.
+    Key(Secret),
+    /// A key on record.
+    Record(Arc<KeyRecord>),
 }
 
 /// What is decided of an attempt.
@@ -244,6 +260,7 @@ impl Shared {
     /// anybody learns.
     pub(crate) fn requested(
         &self,
+        protocol: Protocol,
         action: AccessAction,
         path: &str,
         query: &str,
@@ -254,7 +271,10 @@ impl Shared {
             AccessAction::Connect => return (self.peer_name(path, query), None),
         };
         let (app, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let credential = key_in(query).unwrap_or(name);
+        let credential = match key_in(query) {
+            None if protocol.is_http() => return (self.peer_name(path, query), None),
+            credential => credential.unwrap_or(name),
+        };
         let record = self.key_records.find(kind, app, credential);
         let stream = match &record {
             Some(record) if is_equal(name, &record.key) => {
@@ -432,10 +452,30 @@ impl Shared {
     }
 
     fn check_keys(&self, attempt: &Attempt) -> Result<(), Refusal> {
+        let reason = match self.opened_by(attempt) {
+            Ok(_) => return Ok(()),
+            Err(reason) => reason,
+        };
+        // Who brings nothing guesses nothing.
+        let is_guess = attempt.credential().is_some();
+        if is_guess {
+            self.wrong_keys.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(Refusal {
+            reason: RejectReason::Unauthorized(reason.into()),
+            closes: true,
+            is_guess,
+            said: None,
+            asks: false,
+        })
+    }
+
+    /// What of an attempt opens what is asked for; the error is why nothing does.
+    pub(crate) fn opened_by(&self, attempt: &Attempt) -> Result<OpenedBy, &'static str> {
         let (ring, kind) = match attempt.action {
             // The host's own wish.
-            _ if attempt.protocol == Protocol::Outgoing => return Ok(()),
-            AccessAction::Connect => return Ok(()),
+            _ if attempt.protocol == Protocol::Outgoing => return Ok(OpenedBy::Nobody),
+            AccessAction::Connect => return Ok(OpenedBy::Nobody),
             AccessAction::Publish => (&self.publish_keys, KeyKind::Publish),
             AccessAction::Play => (&self.play_keys, KeyKind::Play),
         };
@@ -444,24 +484,21 @@ impl Shared {
             let stream = record.stream.as_deref();
             let is_for_it = stream.is_none_or(|stream| stream == attempt.asked_for().name());
             match self.key_records.opens(record, self.time_of_day()) {
-                true if is_for_it => return Ok(()),
+                true if is_for_it => return Ok(OpenedBy::Record(record.clone())),
                 true => reason = "the key is not for this stream",
                 false if self.key_records.holds(record) => reason = "the key has expired",
                 false => {}
             }
         }
-        let is_open = ring.is_open() && !self.key_records.asks_for_key(kind);
-        if is_open || !ring.is_open() && ring.allows(attempt.credential()) {
-            return Ok(());
+        let credential = attempt.credential();
+        match credential {
+            _ if ring.is_open() && !self.key_records.asks_for_key(kind) => Ok(OpenedBy::Nobody),
+            Some(key) if !ring.is_open() && ring.allows(key) => {
+                Ok(OpenedBy::Key(Secret::from(key.to_owned())))
+            }
+            Some(_) => Err(reason),
+            None => Err("a key is needed"),
         }
-        self.wrong_keys.fetch_add(1, Ordering::Relaxed);
-        Err(Refusal {
-            reason: RejectReason::Unauthorized(reason.into()),
-            closes: true,
-            is_guess: true,
-            said: None,
-            asks: false,
-        })
     }
 
     /// Somebody new is taken.

@@ -103,12 +103,11 @@ impl KeyStore {
         self.holds(record) && record.expires.is_none_or(|end| now < end)
     }
 
-    /// The keys that open something for this now.
-    pub(crate) fn open_keys(&self, kind: KeyKind, now: SystemTime) -> Vec<String> {
+    /// The records with which somebody may go on that came for this.
+    pub(crate) fn of_kind(&self, kind: KeyKind) -> Vec<Arc<KeyRecord>> {
         let stored = self.read();
         let records = stored.records.values();
-        let good = records.filter(|it| it.kind == kind && it.expires.is_none_or(|end| now < end));
-        good.map(|record| record.key.clone()).collect()
+        records.filter(|it| it.kind == kind).cloned().collect()
     }
 
     /// True if this is or was one of the keys.
@@ -123,8 +122,14 @@ impl KeyStore {
 
 /// Whether a record lets in whom the other did; when it ends is another matter.
 fn opens_the_same(record: &KeyRecord, other: &KeyRecord) -> bool {
-    let same_place = record.app == other.app && record.stream == other.stream;
-    record.kind == other.kind && same_place && is_equal(&record.key, &other.key)
+    what_it_opens(record) == what_it_opens(other) && is_equal(&record.key, &other.key)
+}
+
+/// What has to stay the same beside the key for who came with a record to go on.
+pub(super) fn what_it_opens(record: &KeyRecord) -> [&str; 3] {
+    // No stream is called so: it has no slash.
+    let stream = record.stream.as_deref().unwrap_or("/");
+    [record.kind.as_str(), &record.app, stream]
 }
 
 #[cfg(test)]

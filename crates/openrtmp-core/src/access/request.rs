@@ -62,6 +62,13 @@ pub enum Protocol {
     Outgoing,
 }
 
+impl Protocol {
+    /// Without an RTMP connection.
+    pub(crate) fn is_http(self) -> bool {
+        matches!(self, Protocol::Hls | Protocol::Flv)
+    }
+}
+
 /// A question to the host. Answer it with [`accept`](AccessRequest::accept)
 /// or [`reject`](AccessRequest::reject), in the callback or later, from any
 /// thread. Dropped unanswered, it is refused.

@@ -4,28 +4,25 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use openrtmp_protocol::Secret;
 use openrtmp_protocol::session::RejectReason;
 use sha2::Sha256;
 
-use super::attempt::{Attempt, Decision, Refusal};
-use super::keys::key_in;
+use super::KeyKind;
+use super::attempt::{Attempt, Decision, OpenedBy, Refusal};
+use super::key_store::what_it_opens;
 use super::request::{AccessAction, Answer, Asked, Protocol};
 use super::users::Login;
-use super::{KeyKind, KeyRecord};
+use crate::events::Event;
 use crate::log_limit::Cause;
 use crate::secret::StreamName;
 use crate::server::Server;
 use crate::shared::Shared;
 
-/// Used when `access.decision_timeout` is zero.
-const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// What somebody wants to play.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PlayRequest {
     /// What it comes over.
     pub protocol: Protocol,
@@ -46,7 +43,7 @@ pub struct PlayRequest {
 pub struct PlayGranted {
     /// The stream that it gets, which the host may have named.
     pub stream: StreamName,
-    key: Option<Secret>,
+    by: OpenedBy,
 }
 
 /// It may not.
@@ -62,14 +59,39 @@ pub struct PlayRefused {
 #[derive(Debug)]
 pub struct PlayQuestion(#[expect(dead_code, reason = "dropped")] Option<Asked>);
 
-/// Bytes of [`PlayGranted::key_tag`].
+/// Bytes of [`PlayGranted::tag`].
 const TAG: usize = 12;
 
+/// What it asks for may hold a key.
+impl fmt::Debug for PlayRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlayRequest")
+            .field("protocol", &self.protocol)
+            .field("peer", &self.peer)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
 impl PlayGranted {
-    /// What names the key that it was granted by without telling it, if there was one; to
-    /// be found among [`Server::play_key_tags`] with the same secret.
-    pub fn key_tag(&self, secret: &[u8]) -> Option<[u8; TAG]> {
-        self.key.as_ref().map(|key| tag(key.reveal(), secret))
+    /// What names the key that it was granted by without telling it, if there was one: among
+    /// [`Server::standing_grants`] with the same secret as long as who came with it may go on.
+    pub fn tag(&self, secret: &[u8]) -> Option<[u8; TAG]> {
+        self.by.tag(secret)
+    }
+}
+
+impl OpenedBy {
+    fn tag(&self, secret: &[u8]) -> Option<[u8; TAG]> {
+        match self {
+            OpenedBy::Nobody => None,
+            OpenedBy::Key(key) => Some(tag(secret, &["key", key.reveal()])),
+            OpenedBy::Record(record) => {
+                let [kind, app, stream] = what_it_opens(record);
+                let all = ["record", &record.id, kind, app, stream, &record.key];
+                Some(tag(secret, &all))
+            }
+        }
     }
 }
 
@@ -111,10 +133,10 @@ impl Server {
         let shared = &self.shared;
         let _here = self.works_for();
         let (path, query) = (request.path.as_str(), request.query.as_str());
-        let (stream, record) = shared.requested(AccessAction::Play, path, query);
-        let key = presented(shared, path, query, record.as_deref());
+        let protocol = request.protocol;
+        let (stream, record) = shared.requested(protocol, AccessAction::Play, path, query);
         let attempt = Attempt {
-            protocol: request.protocol,
+            protocol,
             action: AccessAction::Play,
             peer: request.peer,
             connection: None,
@@ -135,7 +157,6 @@ impl Server {
         let answerer = Answerer {
             shared: Arc::downgrade(shared),
             attempt: attempt.clone(),
-            key,
         };
         let (direct, late) = once(answer);
         let respond = {
@@ -146,10 +167,7 @@ impl Server {
                 }
             }
         };
-        let timeout = match self.config().access.decision_timeout {
-            Duration::ZERO => DECISION_TIMEOUT,
-            timeout => timeout,
-        };
+        let timeout = self.config().access.patience();
         let decision = match shared.decide(&attempt, timeout, Box::new(respond)) {
             Decision::Pending(asked) => return PlayQuestion(Some(asked)),
             Decision::Granted => Ok(answerer.granted()),
@@ -161,40 +179,37 @@ impl Server {
         PlayQuestion(None)
     }
 
-    /// What names each of the keys that open streams for players now.
-    pub fn play_key_tags(&self, secret: &[u8]) -> Vec<[u8; TAG]> {
+    /// What names each of the keys with which somebody may go on who was granted to play by
+    /// it ([`PlayGranted::tag`]); `None`: everybody may, whatever he came with. It is the rule
+    /// of those who play over RTMP: a key on record that ended lets nobody begin and everybody
+    /// go on, one that is gone or is for something else ends what it began
+    /// (`access.revoke_ends_play`).
+    pub fn standing_grants(&self, secret: &[u8]) -> Option<Vec<[u8; TAG]>> {
         let shared = &self.shared;
-        let mut keys = shared.play_keys.list();
-        keys.extend(
-            shared
-                .key_records
-                .open_keys(KeyKind::Play, shared.time_of_day()),
-        );
-        keys.iter().map(|key| tag(key, secret)).collect()
+        let (ring, records) = (&shared.play_keys, &shared.key_records);
+        let is_open = ring.is_open() && !records.asks_for_key(KeyKind::Play);
+        if is_open || !self.config().access.revoke_ends_play {
+            return None;
+        }
+        let keys = ring.list().into_iter().map(Secret::from).map(OpenedBy::Key);
+        let records = records.of_kind(KeyKind::Play).into_iter();
+        let all = keys.chain(records.map(OpenedBy::Record));
+        Some(all.filter_map(|by| by.tag(secret)).collect())
     }
 }
 
-fn tag(key: &str, secret: &[u8]) -> [u8; TAG] {
+/// Names something without telling it.
+fn tag(secret: &[u8], texts: &[&str]) -> [u8; TAG] {
     let mut tag = [0; TAG];
     // Every length of key is one for HMAC.
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) {
-        mac.update(key.as_bytes());
+        for text in texts {
+            mac.update(&(text.len() as u64).to_be_bytes());
+            mac.update(text.as_bytes());
+        }
         tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG]);
     }
     tag
-}
-
-/// The key that somebody comes with, if keys are asked for.
-fn presented(
-    shared: &Shared,
-    path: &str,
-    query: &str,
-    record: Option<&KeyRecord>,
-) -> Option<Secret> {
-    let is_open = shared.play_keys.is_open() && !shared.key_records.asks_for_key(KeyKind::Play);
-    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-    let key = record.map_or_else(|| key_in(query).unwrap_or(name), |record| &record.key);
-    (!is_open).then(|| Secret::from(key.to_owned()))
 }
 
 /// One of two may take it, once.
@@ -210,7 +225,6 @@ fn once<T>(value: T) -> (impl FnOnce() -> Option<T>, impl FnOnce() -> Option<T>)
 struct Answerer {
     shared: Weak<Shared>,
     attempt: Attempt,
-    key: Option<Secret>,
 }
 
 impl Answerer {
@@ -248,8 +262,13 @@ impl Answerer {
 
     fn granted(&self) -> PlayGranted {
         let stream = self.attempt.stream.clone();
+        let mut by = OpenedBy::Nobody;
         if let Some(shared) = self.shared.upgrade() {
+            // It was granted a moment ago. A key that is gone since is none that stands.
+            let gone = |_| OpenedBy::Key(Secret::default());
+            by = shared.opened_by(&self.attempt).unwrap_or_else(gone);
             shared.note_success(&self.attempt);
+            shared.emit(self.told(stream.clone(), ""));
             if shared.log_limit.admits(Cause::Granted, shared.now()) {
                 let (peer, client) = (self.attempt.peer, &*self.attempt.client);
                 log::info!(
@@ -258,9 +277,20 @@ impl Answerer {
                 );
             }
         }
-        PlayGranted {
-            stream,
-            key: self.key.clone(),
+        PlayGranted { stream, by }
+    }
+
+    /// The event of a decision.
+    fn told(&self, target: StreamName, reason: &str) -> Event {
+        Event::Access {
+            protocol: self.attempt.protocol,
+            action: self.attempt.action,
+            connection: None,
+            peer: self.attempt.peer,
+            target,
+            user: self.attempt.claimed_user().map(str::to_owned),
+            granted: reason.is_empty(),
+            reason: reason.to_owned(),
         }
     }
 
@@ -270,8 +300,9 @@ impl Answerer {
             if refusal.is_guess {
                 shared.note_failure(&self.attempt);
             }
+            let stream = shared.directory.lock().known(self.attempt.target());
+            shared.emit(self.told(stream.clone(), &reason));
             if shared.log_limit.admits(Cause::Refused, shared.now()) {
-                let stream = shared.directory.lock().known(self.attempt.target());
                 let (peer, client) = (self.attempt.peer, &*self.attempt.client);
                 log::warn!(
                     peer:%, action = "play", stream:%, software = client, outcome = "refused",
@@ -281,7 +312,10 @@ impl Answerer {
             }
         }
         PlayRefused {
-            is_passing: matches!(refusal.reason, RejectReason::Unavailable(_)),
+            is_passing: matches!(
+                refusal.reason,
+                RejectReason::Unavailable(_) | RejectReason::Moved { .. }
+            ),
             reason,
         }
     }

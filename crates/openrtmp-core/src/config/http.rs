@@ -31,8 +31,10 @@ pub struct HttpConfig {
     pub cors: CorsConfig,
     /// Whoever asks is told which streams there are, at `/api/streams`.
     pub list: bool,
-    /// Bytes of streams that are kept for viewers, all together; 0 is half of `limits.memory`. With more, less is kept of each, then streams that begin are not
-    /// delivered.
+    /// Bytes that are kept for viewers, all together; 0 is half of `limits.memory`. Streams
+    /// have three quarters: with more, less is kept of each, then streams that begin are not
+    /// delivered. The rest is for what viewers have not taken of what is listed no longer:
+    /// with more, those that wait longest are cut off.
     pub memory: u64,
     /// What viewers may make it hold.
     pub viewers: ViewersConfig,

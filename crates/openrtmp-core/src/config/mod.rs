@@ -306,6 +306,17 @@ pub struct AccessConfig {
 }
 
 /// Keys are not shown.
+impl AccessConfig {
+    /// How long a decision is waited for: [`AccessConfig::decision_timeout`], and 10 s where
+    /// that is zero.
+    pub fn patience(&self) -> Duration {
+        match self.decision_timeout {
+            Duration::ZERO => Duration::from_secs(10),
+            timeout => timeout,
+        }
+    }
+}
+
 impl fmt::Debug for AccessConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessConfig")

@@ -316,6 +316,12 @@ impl Relays {
         }
     }
 
+    /// Whether a rule fetches this stream when somebody plays it.
+    pub(crate) fn fetches(&self, name: &StreamName) -> bool {
+        let is_fetched = |kind| matches!(kind, RuleKind::PullOnDemand(_));
+        !self.matching(name, is_fetched).is_empty()
+    }
+
     /// Somebody plays a stream, or waits for it.
     pub(crate) fn played(&mut self, now: Time, name: &StreamName, player: ConnectionId) {
         if self.granted(now, player, ClientMode::Publish) {

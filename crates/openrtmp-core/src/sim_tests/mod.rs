@@ -49,6 +49,7 @@ pub(crate) mod tls;
 mod tls_records;
 mod torture;
 mod users;
+mod visitors;
 mod work;
 mod world;
 mod worlds;

@@ -177,6 +177,33 @@ fn what_is_played_is_fetched_until_nobody_plays_it() {
 }
 
 #[test]
+fn what_is_wanted_over_http_is_fetched_until_nobody_wants_it() {
+    let mut rule = from_far(PullStart::Demand);
+    rule.idle_timeout = Duration::from_secs(4);
+    let mut p = near(&[], &[rule]);
+    let publisher = p.live(Pair::far, "live/cam");
+    let name = |path| p.near.shared.host_name(path);
+    let (cam, other) = (name("live/cam"), name("other/cam"));
+    assert!(p.near.server.visit(&other).is_none(), "no rule is about it");
+    let visit = p.near.server.visit(&cam).expect("a rule is");
+    p.until("the relay", |p| states(&p.near) == [RelayState::Running]);
+    for n in 0..150 {
+        p.far[publisher].frame(n, 1000);
+        p.run(ms(FRAME));
+    }
+    assert_eq!(states(&p.near), [RelayState::Running]);
+    assert_eq!(p.near.server.visits().len(), 1);
+    drop(visit);
+    p.run(ms(3900));
+    assert_eq!(states(&p.near), [RelayState::Running]);
+    p.run(ms(500));
+    assert_eq!(states(&p.near), []);
+    assert!(p.near.server.visits().is_empty());
+    assert!(!p.far[publisher].is_closed());
+    p.end();
+}
+
+#[test]
 fn what_is_always_fetched_waits_for_the_other_server() {
     let mut p = near(&[], &[from_far(PullStart::Always)]);
     p.run(ms(500));

@@ -11,7 +11,7 @@ use openrtmp_protocol::session::ClientMode;
 use serde_json::{Map, Value, json};
 
 use super::world::World;
-use crate::access::AccessAction;
+use crate::access::{AccessAction, Protocol};
 use crate::config::BackgroundPolicy;
 use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, RelayId, StreamId};
@@ -202,7 +202,8 @@ fn samples() -> Vec<Event> {
         takeover: false,
         connection,
     };
-    let access = |user| Event::Access {
+    let access = |connection, user| Event::Access {
+        protocol: Protocol::Rtmp,
         action: AccessAction::Publish,
         connection,
         peer,
@@ -310,8 +311,8 @@ fn samples() -> Vec<Event> {
             name,
             dropped,
         }),
-        access(None),
-        access(Some(text())),
+        access(None, None),
+        access(Some(connection), Some(text())),
         Event::RelayStarted {
             relay,
             connection,

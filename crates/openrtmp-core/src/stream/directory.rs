@@ -49,6 +49,8 @@ struct Entry {
     asked: bool,
     /// Workers with subscribers.
     workers: Vec<usize>,
+    /// Those that play it and have no worker.
+    visits: Vec<ConnectionId>,
     /// Taps on this stream alone.
     taps: Vec<Arc<TapQueue>>,
     /// Publishers that wait for the present one to leave.
@@ -56,6 +58,10 @@ struct Entry {
 }
 
 impl Entry {
+    fn is_played(&self) -> bool {
+        !self.workers.is_empty() || !self.visits.is_empty()
+    }
+
     fn next_waiting(&mut self) -> Option<(ConnectionId, RequestId)> {
         Some(self.waiting.pop_first()?.1)
     }
@@ -182,6 +188,7 @@ impl Inner {
                 home: None,
                 asked: false,
                 workers: Vec::new(),
+                visits: Vec::new(),
                 taps: Vec::new(),
                 waiting: BTreeMap::new(),
             }
@@ -197,6 +204,7 @@ impl Inner {
         let Some(entry) = self.by_id(id) else { return };
         if entry.home.is_none()
             && entry.workers.is_empty()
+            && entry.visits.is_empty()
             && entry.taps.is_empty()
             && entry.waiting.is_empty()
             && let Some(name) = self.names.remove(&id)
@@ -226,9 +234,7 @@ impl Inner {
 
     /// Whether a stream has subscribers, or had a moment ago.
     pub(crate) fn is_played(&self, name: &StreamName) -> bool {
-        self.streams
-            .get(name)
-            .is_some_and(|entry| !entry.workers.is_empty())
+        self.streams.get(name).is_some_and(Entry::is_played)
     }
 
     /// The streams that have a publisher, with the connection that publishes.
@@ -248,11 +254,33 @@ impl Inner {
 
     /// The streams that have subscribers.
     pub(crate) fn played(&self) -> Vec<StreamName> {
-        let entries = self
-            .streams
-            .values()
-            .filter(|entry| !entry.workers.is_empty());
+        let entries = self.streams.values().filter(|entry| entry.is_played());
         entries.map(|entry| entry.name.clone()).collect()
+    }
+
+    /// A stream is played by somebody who has no worker.
+    pub(crate) fn visit(&mut self, name: &StreamName, visitor: ConnectionId) -> Attached {
+        let attached = self.attached(name);
+        self.entry(name).visits.push(visitor);
+        attached
+    }
+
+    /// It is no longer.
+    pub(crate) fn leave(&mut self, id: StreamId, visitor: ConnectionId) {
+        if let Some(entry) = self.by_id(id) {
+            entry.visits.retain(|is| *is != visitor);
+        }
+        self.forget_if_unused(id);
+    }
+
+    /// Who plays so, and what.
+    pub(crate) fn visits(&self) -> Vec<(ConnectionId, StreamName)> {
+        let of = |entry: &Entry| {
+            let name = entry.name.clone();
+            let each = entry.visits.clone().into_iter();
+            each.map(move |visitor| (visitor, name.clone()))
+        };
+        self.streams.values().flat_map(of).collect()
     }
 
     pub(crate) fn name_of(&self, id: StreamId) -> Option<StreamName> {
@@ -273,6 +301,11 @@ impl Inner {
         if !entry.workers.contains(&worker) {
             entry.workers.push(worker);
         }
+        self.attached(name)
+    }
+
+    fn attached(&mut self, name: &StreamName) -> Attached {
+        let entry = self.entry(name);
         // Of a stream that is live, its publisher said what its name is.
         let is_live = entry.home.is_some();
         if !is_live || name.secrecy() == Secrecy::Secret {

@@ -25,9 +25,6 @@ use crate::secret::StreamName;
 use crate::stream::directory::{Claim, ClaimRules, Grant, Ticket};
 use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 
-/// Used when `access.decision_timeout` is zero.
-const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// A request of a peer.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
@@ -75,10 +72,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let timeout = match self.context.config.access.decision_timeout {
-            Duration::ZERO => DECISION_TIMEOUT,
-            timeout => timeout,
-        };
+        let timeout = self.context.config.access.patience();
         let (id, request_id, shared) = (connection.id, request.id, self.context.shared.clone());
         let answer = move |decision| {
             let request = request_id;
@@ -470,8 +464,9 @@ impl<P: Platform> Worker<P> {
         }
         let (reason, _) = refused.unwrap_or_default();
         self.context.emit(Event::Access {
+            protocol: attempt.protocol,
             action: attempt.action,
-            connection: connection.id,
+            connection: Some(connection.id),
             peer: connection.peer,
             target: target.clone(),
             user: attempt.claimed_user().map(str::to_owned),

@@ -302,7 +302,9 @@ impl<P: Platform> Worker<P> {
                     return;
                 };
                 let (name, record) = match &wish.name {
-                    Some(name) => shared.requested(wish.action, name.reveal(), query),
+                    Some(name) => {
+                        shared.requested(Protocol::Rtmp, wish.action, name.reveal(), query)
+                    }
                     None => (shared.host_name(""), None),
                 };
                 let (duration, is_recorded) = (wish.duration, wish.record);

@@ -17,7 +17,7 @@ use openrtmp_core::{
 };
 
 use crate::http::is_reserved;
-use crate::store::{Budget, Directory};
+use crate::store::{Budget, Directory, Shares};
 use stream::Feeding;
 
 /// An ended stream can be fetched for so long: who plays it is behind.
@@ -177,7 +177,7 @@ impl Shard {
             return;
         }
         let config = self.server.config();
-        let most = memory(&config);
+        let most = Shares::of(&config).streams;
         if self.budget.held() > most {
             let (name, held) = (&stream.name, self.budget.held());
             self.server.report_limit(Limit::Memory);
@@ -191,8 +191,8 @@ impl Shard {
 
     /// Shows what came, and does what is due.
     fn settle(&mut self, now: Instant) {
-        let most = memory(&self.server.config());
-        let is_tight = self.budget.held() > most;
+        let shares = Shares::of(&self.server.config());
+        let is_tight = self.budget.held() > shares.streams;
         let streams: Vec<StreamId> = self.streams.keys().copied().collect();
         for stream in streams {
             self.guarded(stream, |feeding| {
@@ -214,13 +214,6 @@ impl Shard {
             }
             stays
         });
-    }
-}
-
-/// Bytes that may be kept of all streams.
-fn memory(config: &openrtmp_core::Config) -> u64 {
-    match config.http.memory {
-        0 => config.limits.memory as u64 / 2,
-        bytes => bytes,
+        self.budget.look(shares);
     }
 }

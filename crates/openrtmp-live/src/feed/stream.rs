@@ -23,12 +23,14 @@ pub(super) struct Feeding {
     settings: Settings,
     photographer: Photographer,
     events: Vec<Event>,
+    budget: Arc<Budget>,
     charge: Charge,
     patience: Patience,
     has_ended: bool,
     keeps_least: bool,
-    /// Bytes of the window.
+    /// Bytes of the window, and of what is shown of it.
     listed: u64,
+    shown: u64,
 }
 
 impl Feeding {
@@ -36,17 +38,19 @@ impl Feeding {
         let settings = settings(config);
         let names = Names { epoch: epoch() };
         Feeding {
-            stream: Arc::new(Stream::new(name, names)),
+            stream: Arc::new(Stream::new(name, names, budget)),
             packager: Packager::new(settings.clone()),
             window: Window::new(settings.clone()),
             settings,
-            photographer: Photographer::default(),
+            photographer: Photographer::new(budget),
+            budget: budget.clone(),
             events: Vec::new(),
             charge: Charge::new(budget),
             patience: Patience::new(Instant::now()),
             has_ended: false,
             keeps_least: false,
             listed: 0,
+            shown: 0,
         }
     }
 
@@ -159,11 +163,15 @@ impl Feeding {
             return self.count();
         }
         let mut has_closed = false;
-        for event in self.events.drain(..) {
-            match &event {
+        let mut events = std::mem::take(&mut self.events);
+        for mut event in events.drain(..) {
+            match &mut event {
+                // What is listed is counted first, so that it never seems to be left over.
+                Event::Part { part, .. } => part.bytes = self.counted(&part.bytes),
+                Event::Init { bytes, .. } => *bytes = self.counted(bytes),
                 Event::LongGop { msn } => {
                     let name = &self.stream.name;
-                    log::debug!(stream:% = name, msn; "no key frame within the target duration");
+                    log::debug!(stream:% = name, msn = *msn; "no key frame within the target duration");
                 }
                 Event::Unsupported { track } => {
                     let name = &self.stream.name;
@@ -174,8 +182,10 @@ impl Feeding {
             }
             self.window.apply(event);
         }
-        self.stream
-            .show(self.photographer.take(&self.window, &self.stream.names));
+        self.events = events;
+        let snapshot = self.photographer.take(&self.window, &self.stream.names);
+        self.shown = snapshot.text_bytes();
+        self.stream.show(snapshot);
         if has_closed {
             self.listed = self.window.held_bytes();
         }
@@ -186,7 +196,14 @@ impl Feeding {
     fn count(&mut self) {
         let frames = self.packager.held_bytes() as u64;
         let ring = self.stream.ring.held_bytes();
-        self.charge.set(self.listed + frames + ring);
+        self.charge.set(self.listed + self.shown + ring, frames);
+    }
+
+    /// Bytes that can be fetched from now on, counted as long as anybody has them.
+    fn counted(&mut self, bytes: &Bytes) -> Bytes {
+        self.listed += bytes.len() as u64;
+        self.count();
+        self.budget.counted(bytes.clone(), bytes.len())
     }
 
     /// Keeps as little as may be, from the next segment on, as long as it lasts.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -53,39 +53,81 @@ pub(crate) struct Acceptor {
 }
 
 /// Connections that there are.
-#[derive(Debug, Default)]
-pub(crate) struct Counts(Mutex<Numbers>, Notify);
+#[derive(Debug)]
+pub(crate) struct Counts {
+    numbers: Mutex<Numbers>,
+    /// One ended.
+    ended: Notify,
+    /// As many as the system's limits leave room for.
+    most: usize,
+}
 
 #[derive(Debug, Default)]
 struct Numbers {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
+    /// By numbers of their own.
+    peers: HashMap<u64, Weak<Peer>>,
+    next: u64,
 }
 
 /// A connection that is counted, as long as this is there.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Counts>, IpAddr);
+pub(super) struct Counted(Arc<Counts>, IpAddr, u64);
 
 impl Counts {
+    /// None yet, of as many as this process may have: half of its descriptors stay for
+    /// everything else, RTMP above all.
+    pub(crate) fn new() -> Counts {
+        Counts {
+            numbers: Mutex::default(),
+            ended: Notify::new(),
+            most: descriptors().map_or(usize::MAX, |all| all / 2),
+        }
+    }
+
+    /// Locks the numbers.
+    fn lock(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// One more, if there may be.
     fn count(self: &Arc<Counts>, address: IpAddr, config: &Config) -> Option<Counted> {
         let viewers = &config.http.viewers;
-        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut numbers = self.lock();
         let of_address = numbers.by_address.get(&address).copied().unwrap_or(0);
         let per_address = viewers.connections_per_address;
-        let is_full = numbers.all >= viewers.connections;
+        let is_full = numbers.all >= viewers.connections.min(self.most);
         if is_full || (per_address > 0 && of_address >= per_address) {
             return None;
         }
         numbers.all += 1;
         numbers.by_address.insert(address, of_address + 1);
-        Some(Counted(self.clone(), address))
+        numbers.next += 1;
+        Some(Counted(self.clone(), address, numbers.next))
+    }
+
+    /// The connection that has this place, to be found as long as it is there.
+    fn know(&self, place: u64, peer: &Arc<Peer>) {
+        let mut numbers = self.lock();
+        numbers.peers.insert(place, Arc::downgrade(peer));
+    }
+
+    /// All of them.
+    pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
+        let numbers = self.lock();
+        numbers.peers.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Waits until one has ended.
+    pub(super) async fn changed(&self) {
+        self.ended.notified().await;
     }
 
     /// Waits until there are none.
     pub(crate) async fn none(&self) {
         loop {
-            let changed = self.1.notified();
+            let changed = self.ended.notified();
             if self.all() == 0 {
                 return;
             }
@@ -95,15 +137,16 @@ impl Counts {
 
     /// How many there are.
     pub(crate) fn all(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).all
+        self.lock().all
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let Counted(counts, address) = self;
-        let mut numbers = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Counted(counts, address, place) = self;
+        let mut numbers = counts.lock();
         numbers.all -= 1;
+        numbers.peers.remove(place);
         if let Some(count) = numbers.by_address.get_mut(address) {
             *count -= 1;
             if *count == 0 {
@@ -111,8 +154,22 @@ impl Drop for Counted {
             }
         }
         drop(numbers);
-        counts.1.notify_waiters();
+        counts.ended.notify_waiters();
     }
+}
+
+/// Files and sockets that this process may have open, if there is a limit.
+#[cfg(unix)]
+fn descriptors() -> Option<usize> {
+    use rustix::process::{Resource, getrlimit};
+
+    let limit = getrlimit(Resource::Nofile).current?;
+    usize::try_from(limit).ok()
+}
+
+#[cfg(not(unix))]
+fn descriptors() -> Option<usize> {
+    None
 }
 
 /// Accepts connections until the server stops.
@@ -132,9 +189,11 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                     continue;
                 };
                 let acceptor = acceptor.clone();
+                let place = counted.2;
+                // A WebSocket goes on when the connection's end was seen here.
+                let peer = Arc::new(Peer::new(address, is_tls, counted));
+                acceptor.counts.know(place, &peer);
                 tokio::spawn(async move {
-                    // A WebSocket goes on when the connection's end was seen here.
-                    let peer = Arc::new(Peer::new(address, is_tls, counted));
                     acceptor.connection(socket, peer, config).await;
                 });
             }
@@ -221,6 +280,7 @@ impl Acceptor {
                     return;
                 }
                 () = tokio::time::sleep_until(until.into()) => {}
+                () = peer.is_cut_off() => return,
                 _ = stopping.wait_for(|stopping| *stopping) => break,
             }
         }

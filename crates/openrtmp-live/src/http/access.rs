@@ -15,8 +15,6 @@ use super::token::{KEY_TAG, Pass, Secrets};
 
 /// So long what keys there are is taken to be so: less than a segment.
 const GOOD_FOR: Duration = Duration::from_secs(1);
-/// Used when `access.decision_timeout` is zero.
-const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of what a viewer says that it is that are told on.
 const LONGEST_CLIENT: usize = 256;
 
@@ -24,14 +22,17 @@ const LONGEST_CLIENT: usize = 256;
 #[derive(Debug)]
 pub(super) struct Access {
     pub(super) secrets: Secrets,
-    keys: Mutex<Option<(Instant, HashSet<[u8; KEY_TAG]>)>>,
+    standing: Mutex<Option<(Instant, Standing)>>,
 }
+
+/// What names the keys that still open what they opened; `None`: all do.
+type Standing = Option<HashSet<[u8; KEY_TAG]>>;
 
 impl Access {
     pub(super) fn new(secrets: Secrets) -> Access {
         Access {
             secrets,
-            keys: Mutex::default(),
+            standing: Mutex::default(),
         }
     }
 
@@ -45,7 +46,7 @@ impl Access {
             path: granted.stream.reveal().to_owned(),
             expires: (now.unwrap_or_default() + life).as_secs(),
             viewer: u64::from_be_bytes(viewer),
-            key: granted.key_tag(self.secrets.naming()),
+            key: granted.tag(self.secrets.naming()),
         };
         self.secrets.sign(&pass)
     }
@@ -62,7 +63,7 @@ impl Access {
 
     /// What somebody who was granted a stream plays it by.
     pub(super) fn right(&self, granted: &PlayGranted) -> Right {
-        Right::Granted(granted.key_tag(self.secrets.naming()))
+        Right::Granted(granted.tag(self.secrets.naming()))
     }
 
     /// Whether somebody may go on to play a stream.
@@ -73,25 +74,24 @@ impl Access {
         }
     }
 
-    /// Whether a key opens still what it opened, or none was asked for.
+    /// Whether who came with this key may go on, or none was asked for. The rule is the
+    /// server's; what it says is good for a moment.
     fn is_open(&self, server: &Server, key: Option<[u8; KEY_TAG]>) -> bool {
-        let revokes = server.config().access.revoke_ends_play;
-        key.filter(|_| revokes)
-            .is_none_or(|key| self.is_there(server, key))
-    }
-
-    /// Whether a key is still one.
-    fn is_there(&self, server: &Server, key: [u8; KEY_TAG]) -> bool {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(key) = key else {
+            return true;
+        };
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let is_fresh = |(at, _): &&mut (Instant, _)| now.duration_since(*at) < GOOD_FOR;
-        if let Some((_, keys)) = keys.as_mut().filter(is_fresh) {
-            return keys.contains(&key);
+        let opens = |keys: &Standing| keys.as_ref().is_none_or(|keys| keys.contains(&key));
+        if let Some((_, keys)) = standing.as_mut().filter(is_fresh) {
+            return opens(keys);
         }
         // As tokens of each of the secrets name them.
-        let found = self.secrets.all().flat_map(|it| server.play_key_tags(it));
-        let (_, found) = keys.insert((now, found.collect()));
-        found.contains(&key)
+        let each = self.secrets.all().map(|it| server.standing_grants(it));
+        let keys = each.collect::<Option<Vec<_>>>();
+        let keys = keys.map(|keys| keys.into_iter().flatten().collect());
+        opens(&standing.insert((now, keys)).1)
     }
 }
 
@@ -138,11 +138,8 @@ pub(super) async fn ask(
     };
     let (sender, answer) = oneshot::channel();
     let question = server.decide_play(request, move |decision| drop(sender.send(decision)));
-    let timeout = match server.config().access.decision_timeout {
-        Duration::ZERO => DECISION_TIMEOUT,
-        timeout => timeout,
-    };
-    let decision = tokio::time::timeout(timeout, answer).await;
+    let patience = server.config().access.patience();
+    let decision = tokio::time::timeout(patience, answer).await;
     drop(question);
     match decision {
         Ok(Ok(Ok(granted))) => Ok(granted),

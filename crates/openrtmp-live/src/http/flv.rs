@@ -14,10 +14,10 @@ use tokio::sync::watch;
 
 use super::access::{self, Asking, Right};
 use super::answer::status;
-use super::peer::{InProgress, Kind};
-use super::{App, Asked, cors};
-use crate::store::Stream;
+use super::peer::{InProgress, Kind, Peer};
+use super::{App, Asked, audience, cors, relief, waiting};
 use crate::store::ring::{Cursor, Taken};
+use crate::store::{Holding, Stream};
 
 /// Who takes nothing for so long, with something there, is cut off.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,13 +46,16 @@ pub(super) async fn answer(
         let refusal = "pages of that site may not (http.cors.origins)";
         return Err(status(StatusCode::FORBIDDEN, refusal));
     }
-    let (path, right) = match token {
+    relief::room(&app.server, &app.budget)?;
+    let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
+    let (stream, right) = match token {
         Some(token) => {
             let right = Right::Token(token.to_owned());
             if !app.access.holds(&app.server, &right, path) {
                 return Err(super::hls::forbidden());
             }
-            (path.to_owned(), right)
+            app.audience.seen(path);
+            (app.directory.newest(path).ok_or_else(missing)?, right)
         }
         None => {
             let asking = Asking {
@@ -65,21 +68,21 @@ pub(super) async fn answer(
             };
             let granted = access::ask(&app.server, asking).await?;
             let right = app.access.right(&granted);
-            (granted.stream.reveal().to_owned(), right)
+            (audience::stream(app, &asked, &granted.stream).await?, right)
         }
     };
-    let stream = app.directory.newest(&path);
-    let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
-    let stream = stream
-        .filter(|stream| !stream.snapshot().has_ended)
-        .ok_or_else(missing)?;
+    // One that was begun for somebody may come to nothing.
+    let mut news = stream.ring.follow();
+    let comes = tokio::time::timeout(waiting::LONGEST, news.wait_for(|next| *next > 0));
+    if stream.snapshot().has_ended || !matches!(comes.await, Ok(Ok(_))) {
+        return Err(missing());
+    }
     let following = Following {
-        news: stream.ring.follow(),
+        news,
         stream,
         cursor: Cursor::default(),
         stopping: app.stopping.clone(),
         app: app.clone(),
-        path,
         right,
         looked: Instant::now(),
     };
@@ -93,10 +96,16 @@ pub(super) async fn answer(
             )
         })?;
         let progress = asked.peer.request();
+        let peer = asked.peer.clone();
         let upgrade = upgrade
             .max_message_size(MOST_SAID)
             .max_frame_size(MOST_SAID);
-        let response = upgrade.on_upgrade(move |socket| speak(socket, following, progress));
+        let response = upgrade.on_upgrade(move |socket| async move {
+            tokio::select! {
+                () = speak(socket, following, peer.clone(), progress) => {}
+                () = peer.is_cut_off() => {}
+            }
+        });
         return Ok((response, Kind::Whole));
     }
     let mut response = Response::new(Body::empty());
@@ -114,6 +123,7 @@ pub(super) async fn answer(
         Some((Ok::<Bytes, std::convert::Infallible>(bytes), following))
     });
     *response.body_mut() = Body::from_stream(tags);
+    response.extensions_mut().insert(Holding::Tags);
     Ok((response, Kind::Endless))
 }
 
@@ -124,8 +134,6 @@ struct Following {
     news: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     app: Arc<App>,
-    /// The stream's.
-    path: String,
     right: Right,
     /// When it was last looked at whether that still holds.
     looked: Instant,
@@ -138,8 +146,9 @@ impl Following {
             return true;
         }
         self.looked = Instant::now();
-        let app = &self.app;
-        app.access.holds(&app.server, &self.right, &self.path)
+        let (app, name) = (&self.app, &self.stream.name);
+        audience::want(app, name);
+        app.access.holds(&app.server, &self.right, name.reveal())
     }
 
     /// What comes next; `None` at the end.
@@ -174,12 +183,18 @@ impl Following {
             all.get_or_insert_with(|| first.to_vec())
                 .extend_from_slice(&bytes);
         }
-        Some(all.map_or(first, Bytes::from))
+        let budget = &self.app.budget;
+        Some(all.map_or(first, |all| budget.counted(all.into(), length)))
     }
 }
 
 /// Sends a stream over a WebSocket until one of the two ends.
-async fn speak(mut socket: WebSocket, mut following: Following, _progress: InProgress) {
+async fn speak(
+    mut socket: WebSocket,
+    mut following: Following,
+    peer: Arc<Peer>,
+    _progress: InProgress,
+) {
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
     let mut is_heard = true;
     loop {
@@ -203,6 +218,7 @@ async fn speak(mut socket: WebSocket, mut following: Following, _progress: InPro
                 Message::Ping(Bytes::new())
             }
         };
+        let _under_way = peer.under_way(None, Some(Holding::Tags));
         let sent = tokio::time::timeout(PATIENCE, socket.send(message)).await;
         if !matches!(sent, Ok(Ok(()))) {
             return;

@@ -12,8 +12,8 @@ use openrtmp_media::mp4::TrackName;
 use super::access::{self, Asking};
 use super::answer::{self, Keep, status};
 use super::path::{File, encoded};
-use super::{App, Asked, waiting};
-use crate::store::{Snapshot, Stream, Text, Track};
+use super::{App, Asked, audience, relief, waiting};
+use crate::store::{Holding, Snapshot, Stream, Text, Track};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
@@ -41,27 +41,24 @@ fn not_found() -> Response<Body> {
 /// The master playlist. Who asks is asked here whether it may play, unless it brings a token
 /// or everybody may.
 pub(super) async fn master(
-    app: &App,
+    app: &Arc<App>,
     asked: &Asked,
     path: &str,
     token: Option<&str>,
 ) -> Result<Response<Body>, Response<Body>> {
     let config = app.server.config();
-    let (path, prefix) = match token {
+    let (stream, prefix) = match token {
         Some(token) => {
             if !app.access.opens(&app.server, token, path, Duration::ZERO) {
                 return Err(forbidden());
             }
-            (path.to_owned(), Some(format!("/v/{token}")))
-        }
-        None if !app.server.asks_players() => {
-            if !app.server.takes_players() {
-                let text = "the server takes nobody new";
-                return Err(status(StatusCode::SERVICE_UNAVAILABLE, text));
-            }
-            (path.to_owned(), None)
+            app.audience.seen(path);
+            let stream = app.directory.newest(path).ok_or_else(not_found)?;
+            (stream, Some(format!("/v/{token}")))
         }
         None => {
+            // Where everybody may play there is nothing to carry on.
+            let asks = app.server.asks_players();
             let asking = Asking {
                 protocol: Protocol::Hls,
                 address: asked.address,
@@ -71,12 +68,11 @@ pub(super) async fn master(
                 headers: &asked.headers,
             };
             let granted = access::ask(&app.server, asking).await?;
-            let token = app.access.token(&granted, config.http.tokens.life);
-            let path = granted.stream.reveal().to_owned();
-            (path, Some(format!("/v/{token}")))
+            let token = asks.then(|| app.access.token(&granted, config.http.tokens.life));
+            let stream = audience::stream(app, asked, &granted.stream).await?;
+            (stream, token.map(|token| format!("/v/{token}")))
         }
     };
-    let stream = app.directory.newest(&path).ok_or_else(not_found)?;
     let viewers = &config.http.viewers;
     let look = |snapshot: &Arc<Snapshot>| snapshot.master.is_some().then(|| snapshot.clone());
     let snapshot = waiting::until(&stream, &asked.peer, viewers, &app.stopping, look).await?;
@@ -90,7 +86,8 @@ pub(super) async fn master(
         let keep = Keep::for_seconds(1, is_private);
         return Ok(answer::text(&asked.headers, text, PLAYLIST, &tag, keep));
     }
-    let folder = format!("{base}{}/{}/", prefix.unwrap_or_default(), encoded(&path));
+    let path = encoded(stream.name.reveal());
+    let folder = format!("{base}{}/{path}/", prefix.unwrap_or_default());
     let text = Text::new(moved(text, &folder));
     let keep = match is_private {
         true => Keep::NOT,
@@ -130,6 +127,9 @@ pub(super) async fn file(
     stream: &Arc<Stream>,
     file: File,
 ) -> Result<Response<Body>, Response<Body>> {
+    if !matches!(file, File::Playlist(_)) {
+        relief::room(&app.server, &app.budget)?;
+    }
     match file {
         File::Playlist(track) => playlist(app, viewer, stream, track).await,
         File::Init(track, number) => {
@@ -147,7 +147,9 @@ pub(super) async fn file(
             };
             let kept = find(app, viewer, stream, track, look).await?;
             let kept = kept.filter(|kept| kept.len() > 0).ok_or_else(not_found)?;
-            Ok(media(viewer, stream, track, &kept.parts, &msn.to_string()))
+            let answer = media(viewer, stream, track, &kept.parts, &msn.to_string());
+            let holding = Holding::Segment(stream.clone(), track, msn);
+            Ok(holding_on(answer, holding))
         }
         File::Part(track, msn, number) => {
             let look = |is: &Track| match is.part(msn, number) {
@@ -160,7 +162,9 @@ pub(super) async fn file(
                 .filter(|bytes| !bytes.is_empty())
                 .ok_or_else(not_found)?;
             let tag = format!("{msn}.{number}");
-            Ok(media(viewer, stream, track, &[bytes], &tag))
+            let answer = media(viewer, stream, track, &[bytes], &tag);
+            let holding = Holding::Segment(stream.clone(), track, msn);
+            Ok(holding_on(answer, holding))
         }
     }
 }
@@ -189,11 +193,11 @@ fn media(
     pieces: &[Bytes],
     tag: &str,
 ) -> Response<Body> {
-    let (content_type, kind, id) = match track {
-        TrackName::Video(id) => ("video/mp4", 'v', id),
-        TrackName::Audio(id) => ("audio/mp4", 'a', id),
+    let content_type = match track {
+        TrackName::Video(_) => "video/mp4",
+        TrackName::Audio(_) => "audio/mp4",
     };
-    let tag = format!("{}-{kind}{id}-{tag}", stream.names.epoch);
+    let tag = format!("{}-{track}-{tag}", stream.names.epoch);
     let keep = Keep::always(viewer.is_private);
     answer::media(viewer.headers(), pieces, content_type, &tag, keep)
 }
@@ -235,10 +239,17 @@ async fn playlist(
         true => (&playlists.delta, "d"),
         false => (&playlists.full, "f"),
     };
-    let tag = format!("{}-{name:?}-{}{form}", stream.names.epoch, snapshot.version);
-    let tag = tag.replace(['(', ')'], "");
+    let tag = format!("{}-{name}-{}{form}", stream.names.epoch, snapshot.version);
     let keep = Keep::for_seconds(seconds, viewer.is_private);
-    Ok(answer::text(viewer.headers(), text, PLAYLIST, &tag, keep))
+    let answer = answer::text(viewer.headers(), text, PLAYLIST, &tag, keep);
+    let holding = Holding::Playlist(stream.clone(), snapshot.version);
+    Ok(holding_on(answer, holding))
+}
+
+/// An answer that keeps something from being freed.
+fn holding_on(mut answer: Response<Body>, holding: Holding) -> Response<Body> {
+    answer.extensions_mut().insert(holding);
+    answer
 }
 
 #[cfg(test)]

@@ -3,14 +3,15 @@
 mod accept;
 mod access;
 mod answer;
+mod audience;
 mod body;
 mod cors;
 mod flv;
-mod forwarded;
 mod hls;
 mod path;
 mod peer;
 mod range;
+mod relief;
 mod token;
 mod waiting;
 
@@ -29,14 +30,15 @@ use tokio::sync::watch;
 pub(crate) use accept::{Acceptor, Counts, serve};
 use access::Access;
 use answer::status;
-pub use forwarded::Proxies;
+use audience::Audience;
 use hls::Viewer;
 use path::{NoRoute, Route, What};
 pub(crate) use path::{encoded, is_reserved};
 use peer::{Kind, Peer};
+pub(crate) use relief::relieve;
 use token::Secrets;
 
-use crate::store::Directory;
+use crate::store::{Budget, Directory, Holding};
 
 /// Answers take no longer than this many segments, or `http.answer_timeout`.
 const SEGMENTS: u32 = 3;
@@ -46,6 +48,8 @@ const SEGMENTS: u32 = 3;
 pub(crate) struct App {
     server: Arc<Server>,
     directory: Arc<Directory>,
+    budget: Arc<Budget>,
+    audience: Audience,
     access: Access,
     stopping: watch::Receiver<bool>,
 }
@@ -54,12 +58,15 @@ impl App {
     pub(crate) fn new(
         server: Arc<Server>,
         directory: Arc<Directory>,
+        budget: Arc<Budget>,
         stopping: watch::Receiver<bool>,
     ) -> std::io::Result<App> {
         let secrets = Secrets::new(&server.config().http.tokens.keys)?;
         Ok(App {
             server,
             directory,
+            budget,
+            audience: Audience::default(),
             access: Access::new(secrets),
             stopping,
         })
@@ -97,12 +104,13 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
         Err(refusal) => (refusal, Kind::Whole),
     };
     cors::allow(&config.http.cors, &headers, response.headers_mut());
+    let holding = response.extensions_mut().remove::<Holding>();
     if kind == Kind::Endless {
         if is_head {
             return response;
         }
         let within = flv::PATIENCE;
-        return response.map(|body| peer.watched(body, Some(within), progress, kind));
+        return response.map(|body| peer.watched(body, Some(within), progress, kind, holding));
     }
     // Its length is told, and then there is nothing to be taken.
     let length = http_body::Body::size_hint(response.body()).exact();
@@ -118,7 +126,7 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
         return response.map(|_| Body::empty());
     }
     let within = time_for(&config, length.unwrap_or(0));
-    response.map(|body| peer.watched(body, Some(within), progress, kind))
+    response.map(|body| peer.watched(body, Some(within), progress, kind, holding))
 }
 
 /// How long an answer of so many bytes may take.
@@ -210,6 +218,7 @@ async fn answer_to(
         What::Flv => flv::answer(app, asked, &path, token.as_deref(), request).await,
         What::Run { epoch, file } => {
             let is_private = token.is_some();
+            app.audience.seen(&path);
             let stream = app.directory.run(&path, &epoch);
             let missing = || {
                 status(
@@ -246,13 +255,11 @@ async fn answer_to(
 /// Where a request comes from. Behind a proxy that is trusted it is who that asks for, with
 /// the port of its connection.
 fn origin(app: &App, peer: &Peer, headers: &HeaderMap) -> SocketAddr {
-    let config = app.server.config();
     let mut address = peer.address;
-    if !config.access.trusted_proxies.is_empty() {
-        let fields = headers.get_all("x-forwarded-for").iter();
-        let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
-        let proxies = Proxies::new(&config.access);
-        address.set_ip(proxies.origin(address.ip(), fields.into_iter()));
+    let fields = headers.get_all("x-forwarded-for").iter();
+    let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
+    if !fields.is_empty() {
+        address.set_ip(app.server.origin(address.ip(), fields.into_iter()));
     }
     address
 }

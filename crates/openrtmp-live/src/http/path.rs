@@ -110,7 +110,7 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     if last == "index.m3u8" {
         return Some((joined(before)?, What::Master));
     }
-    if let Some(track) = last.strip_suffix(".m3u8").and_then(track) {
+    if let Some(track) = last.strip_suffix(".m3u8").and_then(TrackName::parse) {
         let (epoch, before) = before.split_last()?;
         let file = File::Playlist(track);
         let epoch = epoch.clone();
@@ -124,7 +124,7 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     }
     let (folder, before) = before.split_last()?;
     let (epoch, before) = before.split_last()?;
-    let file = media(track(folder)?, last)?;
+    let file = media(TrackName::parse(folder)?, last)?;
     let epoch = epoch.clone();
     Some((joined(before)?, What::Run { epoch, file }))
 }
@@ -143,16 +143,6 @@ fn media(track: TrackName, name: &str) -> Option<File> {
             File::Part(track, number_of(msn)?, part)
         }
     })
-}
-
-/// `v0`, `a12`.
-fn track(name: &str) -> Option<TrackName> {
-    let number = |text: &str| u8::try_from(number_of(text)?).ok();
-    match name.split_at_checked(1)? {
-        ("v", id) => Some(TrackName::Video(number(id)?)),
-        ("a", id) => Some(TrackName::Audio(number(id)?)),
-        _ => None,
-    }
 }
 
 /// A number written in the one way that it is written here.

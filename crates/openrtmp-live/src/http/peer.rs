@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::watch;
 
 use super::accept::Counted;
+use crate::store::Holding;
 
 /// A connection, as those who answer its requests see it.
 #[derive(Debug)]
@@ -27,11 +29,31 @@ pub(super) struct Peer {
     waiting: AtomicUsize,
     /// When the last answer was over, in milliseconds since it began.
     idle_since: AtomicU64,
-    /// Until when each of the answers under way is to go on; milliseconds.
-    answers: Mutex<Vec<(u64, Option<u64>)>>,
+    answers: Mutex<Vec<Answer>>,
     numbers: AtomicU64,
     /// Since when the system takes no more bytes, in milliseconds; `u64::MAX` if it does.
     blocked: AtomicU64,
+    /// It is to end now.
+    cut: watch::Sender<bool>,
+}
+
+/// An answer of which something is not taken. Times are in milliseconds since the connection
+/// began.
+#[derive(Debug)]
+struct Answer {
+    number: u64,
+    /// Since when its bytes wait to be taken.
+    since: u64,
+    /// Until when they are to be.
+    until: Option<u64>,
+    holding: Option<Holding>,
+}
+
+/// An answer is under way as long as one of these is there.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    peer: Arc<Peer>,
+    number: u64,
 }
 
 /// A request that is being answered.
@@ -67,6 +89,7 @@ impl Peer {
             answers: Mutex::default(),
             numbers: AtomicU64::new(0),
             blocked: AtomicU64::new(u64::MAX),
+            cut: watch::Sender::new(false),
         }
     }
 
@@ -90,7 +113,7 @@ impl Peer {
     pub(super) fn due(&self, first: Duration, idle: Duration, stalled: Duration) -> Due {
         let now = Instant::now();
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let slowest = answers.iter().filter_map(|(_, until)| *until).min();
+        let slowest = answers.iter().filter_map(|answer| answer.until).min();
         drop(answers);
         // What hyper holds is no answer any more, and still to be taken.
         let blocked = match self.blocked.load(Ordering::Relaxed) {
@@ -119,28 +142,67 @@ impl Peer {
     }
 
     /// A body that is to be taken within this time from when something of it is ready;
-    /// `None`: whenever.
+    /// `None`: whenever. `holding`: what it keeps from being freed.
     pub(super) fn watched(
         self: &Arc<Peer>,
         body: Body,
         within: Option<Duration>,
         progress: InProgress,
         kind: Kind,
+        holding: Option<Holding>,
     ) -> Body {
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let until = match kind {
-            Kind::Whole => within.map(|within| self.millis(within)),
-            Kind::Endless => None,
-        };
-        self.change(|answers| answers.push((number, until)));
+        let within_now = within.filter(|_| kind == Kind::Whole);
         Body::new(Watched {
             body,
-            peer: self.clone(),
-            number,
+            under_way: self.under_way(within_now, holding),
             within,
             kind,
             _progress: progress,
         })
+    }
+
+    /// An answer begins that is to be taken within this time.
+    pub(super) fn under_way(
+        self: &Arc<Peer>,
+        within: Option<Duration>,
+        holding: Option<Holding>,
+    ) -> Arc<UnderWay> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let answer = Answer {
+            number,
+            since: self.millis(Duration::ZERO),
+            until: within.map(|within| self.millis(within)),
+            holding,
+        };
+        self.change(|answers| answers.push(answer));
+        Arc::new(UnderWay {
+            peer: self.clone(),
+            number,
+        })
+    }
+
+    /// Since when it does not take what nobody else needs any more, if it holds such.
+    pub(super) fn holds_outlived(&self) -> Option<Instant> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.millis(Duration::ZERO);
+        let is_outlived = |answer: &&Answer| {
+            let age = Duration::from_millis(now.saturating_sub(answer.since));
+            let holding = answer.holding.as_ref();
+            holding.is_some_and(|holding| holding.is_outlived(age))
+        };
+        let first = answers.iter().filter(is_outlived).map(|it| it.since).min();
+        first.map(|since| self.begun + Duration::from_millis(since))
+    }
+
+    /// Ends the connection, whatever is under way.
+    pub(super) fn cut_off(&self) {
+        self.cut.send_replace(true);
+    }
+
+    /// Waits until that is done.
+    pub(super) async fn is_cut_off(&self) {
+        // It cannot fail: the sender is here.
+        let _ = self.cut.subscribe().wait_for(|is_cut| *is_cut).await;
     }
 
     /// Bytes were written, or could not be.
@@ -164,7 +226,7 @@ impl Peer {
         (self.begun.elapsed() + within).as_millis() as u64
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<(u64, Option<u64>)>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<Answer>)) {
         change(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -194,14 +256,40 @@ pub(super) enum Kind {
     Endless,
 }
 
-/// A body whose progress is looked at.
+/// A body whose progress is looked at. What it has given is under way until it is let go,
+/// wherever it waits.
 struct Watched {
     body: Body,
-    peer: Arc<Peer>,
-    number: u64,
+    under_way: Arc<UnderWay>,
     within: Option<Duration>,
     kind: Kind,
     _progress: InProgress,
+}
+
+/// Bytes of an answer.
+struct Given {
+    bytes: Bytes,
+    _of: Arc<UnderWay>,
+}
+
+impl AsRef<[u8]> for Given {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl UnderWay {
+    /// Something of it is ready, to be taken within this time; or nothing is.
+    fn is_ready(&self, within: Option<Duration>) {
+        let peer = &self.peer;
+        let now = peer.millis(Duration::ZERO);
+        peer.change(|answers| {
+            if let Some(answer) = answers.iter_mut().find(|it| it.number == self.number) {
+                answer.since = now;
+                answer.until = within.map(|within| peer.millis(within));
+            }
+        });
+    }
 }
 
 impl HttpBody for Watched {
@@ -214,18 +302,15 @@ impl HttpBody for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if self.kind == Kind::Endless {
-            let (number, within) = (self.number, self.within);
-            let until = match polled {
-                Poll::Pending => None,
-                Poll::Ready(_) => within.map(|within| self.peer.millis(within)),
-            };
-            self.peer.change(|answers| {
-                if let Some(answer) = answers.iter_mut().find(|(is, _)| *is == number) {
-                    answer.1 = until;
-                }
-            });
+            let within = self.within.filter(|_| polled.is_ready());
+            self.under_way.is_ready(within);
         }
-        polled
+        polled.map_ok(|frame| {
+            frame.map_data(|bytes| {
+                let of = self.under_way.clone();
+                Bytes::from_owner(Given { bytes, _of: of })
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -237,10 +322,10 @@ impl HttpBody for Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         let number = self.number;
         self.peer
-            .change(|answers| answers.retain(|(is, _)| *is != number));
+            .change(|answers| answers.retain(|answer| answer.number != number));
     }
 }

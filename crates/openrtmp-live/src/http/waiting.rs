@@ -13,7 +13,7 @@ use super::peer::Peer;
 use crate::store::{Snapshot, Stream};
 
 /// Nothing is waited for any longer: players give up at 10 s without a byte.
-const LONGEST: Duration = Duration::from_secs(9);
+pub(super) const LONGEST: Duration = Duration::from_secs(9);
 
 /// Three target durations (6.2.5.2 of the draft), as far as players wait.
 pub(super) fn patience(snapshot: &Snapshot) -> Duration {

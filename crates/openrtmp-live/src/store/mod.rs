@@ -1,6 +1,7 @@
 //! What can be fetched, of all streams.
 
 mod budget;
+mod holding;
 pub(crate) mod ring;
 mod snapshot;
 mod text;
@@ -14,7 +15,8 @@ use openrtmp_core::StreamName;
 use openrtmp_media::hls::Names;
 use tokio::sync::watch;
 
-pub(crate) use budget::{Budget, Charge};
+pub(crate) use budget::{Budget, Charge, Shares};
+pub(crate) use holding::Holding;
 use ring::Ring;
 pub(crate) use snapshot::{Photographer, Snapshot, Track};
 pub(crate) use text::Text;
@@ -30,12 +32,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(name: StreamName, names: Names) -> Stream {
+    pub(crate) fn new(name: StreamName, names: Names, budget: &Arc<Budget>) -> Stream {
         Stream {
             name,
             names,
             snapshot: watch::Sender::new(Arc::default()),
-            ring: Ring::default(),
+            ring: Ring::new(budget),
             waiting: AtomicUsize::new(0),
         }
     }
@@ -86,7 +88,11 @@ impl Drop for Waiting {
 
 /// The streams that can be fetched, by their paths.
 #[derive(Debug, Default)]
-pub(crate) struct Directory(RwLock<HashMap<String, Runs>>);
+pub(crate) struct Directory {
+    streams: RwLock<HashMap<String, Runs>>,
+    /// How many there have been.
+    begun: watch::Sender<u64>,
+}
 
 /// The runs of a stream, the newest last.
 type Runs = Vec<Arc<Stream>>;
@@ -116,6 +122,12 @@ impl Directory {
     pub(crate) fn add(&self, stream: Arc<Stream>) {
         let path = stream.name.reveal().to_owned();
         self.write().entry(path).or_default().push(stream);
+        self.begun.send_modify(|begun| *begun += 1);
+    }
+
+    /// For who waits for one that is not there.
+    pub(crate) fn follow(&self) -> watch::Receiver<u64> {
+        self.begun.subscribe()
     }
 
     pub(crate) fn remove(&self, stream: &Arc<Stream>) {
@@ -130,10 +142,10 @@ impl Directory {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Runs>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.streams.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Runs>> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.streams.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

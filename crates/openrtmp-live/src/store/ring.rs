@@ -5,14 +5,16 @@
 //! clock is the stream's, the same for all, so that tags are.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use openrtmp_protocol::session::MediaKind;
 use tokio::sync::watch;
 
+use super::Budget;
+
 /// Who is so many milliseconds behind goes on at the newest key frame.
-const MOST_BEHIND: i64 = 3000;
+pub(super) const MOST_BEHIND: i64 = 3000;
 /// And who is so many bytes behind.
 const MOST_BYTES: usize = 8 << 20;
 /// What is kept for who joins has no more bytes; with a longer GOP they wait for the next.
@@ -49,18 +51,11 @@ struct Tag {
 /// The newest tags of a stream.
 #[derive(Debug)]
 pub(crate) struct Ring {
+    /// Where its tags are counted.
+    budget: Arc<Budget>,
     state: Mutex<State>,
     /// The number of the tag that comes next.
     next: watch::Sender<u64>,
-}
-
-impl Default for Ring {
-    fn default() -> Ring {
-        Ring {
-            state: Mutex::default(),
-            next: watch::Sender::new(0),
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -100,6 +95,15 @@ pub(crate) enum Taken {
 }
 
 impl Ring {
+    /// One that counts its tags there.
+    pub(crate) fn new(budget: &Arc<Budget>) -> Ring {
+        Ring {
+            budget: budget.clone(),
+            state: Mutex::default(),
+            next: watch::Sender::new(0),
+        }
+    }
+
     /// The next message of the stream, at this time on its clock in milliseconds.
     pub(crate) fn push(&self, kind: MediaKind, role: Role, time: i64, payload: &[u8]) {
         let Some(bytes) = tag(kind, time, payload) else {
@@ -119,6 +123,7 @@ impl Ring {
             state.key = Some(state.next());
         }
         let (length, behind) = (bytes.len(), state.all);
+        let bytes = self.budget.counted(bytes, length + TAG_ROOM);
         state.bytes += length + TAG_ROOM;
         state.all += length as u64;
         state.tags.push_back(Tag {
@@ -200,7 +205,8 @@ impl Ring {
             }
         }
         bytes.extend_from_slice(&tag.bytes);
-        Taken::Bytes(bytes.freeze())
+        let size = bytes.len();
+        Taken::Bytes(self.budget.counted(bytes.freeze(), size))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -309,7 +315,7 @@ mod tests {
 
     /// Headers, then pictures each 100 ms with a key frame each second.
     fn filled(until: i64) -> Ring {
-        let ring = Ring::default();
+        let ring = Ring::new(&Arc::default());
         ring.push(MediaKind::Audio, Role::Header(0), 0, b"sound");
         ring.push(MediaKind::Video, Role::Header(0), 0, b"pictures");
         ring.push(MediaKind::Data, Role::Header(0), 0, b"data");
@@ -365,7 +371,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_whatever_comes() {
-        let ring = Ring::default();
+        let ring = Ring::new(&Arc::default());
         let frame = vec![0; 1 << 20];
         ring.push(MediaKind::Video, Role::Key, 0, &frame);
         for time in 0..200 {
@@ -384,7 +390,7 @@ mod tests {
 
     #[test]
     fn sound_alone_can_begin_anywhere() {
-        let ring = Ring::default();
+        let ring = Ring::new(&Arc::default());
         ring.push(MediaKind::Audio, Role::Header(0), 0, b"sound");
         for time in 0..500 {
             ring.push(MediaKind::Audio, Role::Key, time * 20, b"x");

@@ -9,6 +9,7 @@ use openrtmp_media::hls::{Edge, Form, Names, master_playlist, media_playlist};
 use openrtmp_media::mp4::TrackName;
 use openrtmp_media::packager::{Part, Rendition, Segment, Window};
 
+use super::Budget;
 use super::text::Text;
 
 /// All of a stream that can be fetched at one moment. It never changes.
@@ -60,6 +61,14 @@ impl Snapshot {
     pub(crate) fn track(&self, name: TrackName) -> Option<&Track> {
         self.tracks.iter().find(|track| track.name == name)
     }
+
+    /// Bytes of its playlists.
+    pub(crate) fn text_bytes(&self) -> u64 {
+        let both = |lists: &Playlists| lists.full.len() + lists.delta.len();
+        let playlists = self.tracks.iter().filter_map(|it| it.playlists.as_ref());
+        let media: usize = playlists.map(both).sum();
+        (media + self.master.as_ref().map_or(0, Text::len)) as u64
+    }
 }
 
 impl Track {
@@ -85,6 +94,11 @@ impl Track {
         let open = self.open.as_ref().filter(|open| open.msn == msn);
         let kept = open.or_else(|| self.segment(msn).map(Arc::as_ref))?;
         kept.parts.get(number)
+    }
+
+    /// Whether this segment can be fetched, or parts of it.
+    pub(crate) fn has(&self, msn: u64) -> bool {
+        self.open.as_ref().is_some_and(|open| open.msn == msn) || self.segment(msn).is_some()
     }
 
     /// Whether this may be what comes next.
@@ -124,20 +138,30 @@ impl Kept {
 }
 
 /// Makes the snapshots of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Photographer {
+    budget: Arc<Budget>,
     version: u64,
     complete: Vec<(TrackName, Arc<VecDeque<Arc<Kept>>>)>,
 }
 
 impl Photographer {
+    /// One that counts what it makes there.
+    pub(crate) fn new(budget: &Arc<Budget>) -> Photographer {
+        Photographer {
+            budget: budget.clone(),
+            version: 0,
+            complete: Vec::new(),
+        }
+    }
+
     /// The stream as it is now.
     pub(crate) fn take(&mut self, window: &Window, names: &Names) -> Snapshot {
         self.version += 1;
         let target = window.targets().map(|targets| targets.segment);
         Snapshot {
             version: self.version,
-            master: master_playlist(window, names).map(Text::new),
+            master: master_playlist(window, names).map(|text| self.text(text)),
             tracks: window
                 .renditions()
                 .iter()
@@ -146,6 +170,10 @@ impl Photographer {
             target: target.map(|target| Duration::from_secs(u64::from(target))),
             has_ended: window.has_ended(),
         }
+    }
+
+    fn text(&self, text: String) -> Text {
+        Text::counted(text, &self.budget)
     }
 
     fn track(&mut self, rendition: &Rendition, window: &Window, names: &Names) -> Track {
@@ -158,8 +186,8 @@ impl Photographer {
             name,
             edge: Edge::of(rendition, window),
             playlists: playlists.map(|(full, delta)| Playlists {
-                full: Text::new(full),
-                delta: Text::new(delta),
+                full: self.text(full),
+                delta: self.text(delta),
             }),
             inits: rendition
                 .inits

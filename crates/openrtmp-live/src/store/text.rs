@@ -1,11 +1,13 @@
 //! Text that many are told.
 
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+
+use super::Budget;
 
 /// How hard it is compressed: beyond, little is won.
 const LEVEL: u32 = 5;
@@ -15,14 +17,33 @@ const LEVEL: u32 = 5;
 pub(crate) struct Text {
     plain: Bytes,
     gzip: OnceLock<Bytes>,
+    /// Where it is counted.
+    budget: Option<Arc<Budget>>,
 }
 
 impl Text {
+    /// One for a single answer.
     pub(crate) fn new(text: String) -> Text {
         Text {
             plain: text.into(),
             gzip: OnceLock::new(),
+            budget: None,
         }
+    }
+
+    /// One that is kept, and counted as long as somebody has it.
+    pub(crate) fn counted(text: String, budget: &Arc<Budget>) -> Text {
+        let size = text.len();
+        Text {
+            plain: budget.counted(text.into(), size),
+            gzip: OnceLock::new(),
+            budget: Some(budget.clone()),
+        }
+    }
+
+    /// Bytes of it.
+    pub(crate) fn len(&self) -> usize {
+        self.plain.len()
     }
 
     /// As it is.
@@ -36,7 +57,12 @@ impl Text {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::new(LEVEL));
             // Writing to memory cannot fail.
             let _ = encoder.write_all(&self.plain);
-            encoder.finish().unwrap_or_default().into()
+            let bytes = Bytes::from(encoder.finish().unwrap_or_default());
+            let size = bytes.len();
+            match &self.budget {
+                Some(budget) => budget.counted(bytes, size),
+                None => bytes,
+            }
         });
         compressed.clone()
     }

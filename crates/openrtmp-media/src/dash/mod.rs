@@ -17,10 +17,13 @@
 //! joins. Media time goes on through all of them, and `presentationTimeOffset` says where in
 //! it each begins; what wall time a publisher was away for lies between two.
 //!
-//! [`check`] reads manifests back and says which rules they break.
+//! With the feature `check`, which no server needs, `check` reads manifests back and says which
+//! rules they break.
 
+#[cfg(any(test, feature = "check"))]
 pub mod check;
 mod mpd;
+#[cfg(any(test, feature = "check"))]
 pub mod read;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::xml::Xml;
 use crate::date::date;
-use crate::hls::{Names, short};
+use crate::hls::Names;
 use crate::mp4::{Description, Media, TrackName};
 use crate::packager::{Addressing, Period, Rendition, Segment, Targets, Window};
 
@@ -394,7 +394,7 @@ impl Listed<'_> {
         let rates = part.rendition.rates();
         let bandwidth = rates.peak.max(rates.average).saturating_mul(HEADROOM) / 100;
         xml.open("Representation");
-        xml.attribute("id", short(track));
+        xml.attribute("id", track);
         xml.attribute("bandwidth", bandwidth.clamp(1, u64::from(u32::MAX)));
         xml.attribute("codecs", &description.codec_string);
         match description.media {

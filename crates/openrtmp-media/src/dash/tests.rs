@@ -70,7 +70,7 @@ fn compare(window: &Window, listed: &Listed) -> Result<(), TestCaseError> {
         let track = rendition.track;
         let (mut found, mut before) = (0, None);
         numbered(window, rendition, listed)?;
-        for representation in of_track(listed, &hls::short(track)) {
+        for representation in of_track(listed, &track.to_string()) {
             let template = representation.template.as_ref().unwrap();
             let scale = u128::from(template.timescale);
             for &(start, length) in template.timeline.iter().flatten() {
@@ -122,7 +122,7 @@ fn numbered(window: &Window, rendition: &Rendition, listed: &Listed) -> Result<(
         let id = period.number.to_string();
         let found = listed.periods.iter().find(|is| is.id.as_ref() == Some(&id));
         let mut found = found.iter().flat_map(|found| &found.representations);
-        let Some(found) = found.find(|is| is.id == hls::short(rendition.track)) else {
+        let Some(found) = found.find(|is| is.id == rendition.track.to_string()) else {
             continue;
         };
         let template = found.template.as_ref().unwrap();

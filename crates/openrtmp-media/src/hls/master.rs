@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Names, short};
+use super::Names;
 use crate::mp4::{Media, TrackName};
 use crate::packager::{Rendition, Window};
 
@@ -40,7 +40,7 @@ pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
 }
 
 fn put_audio(out: &mut String, rendition: &Rendition, is_default: bool, names: &Names) {
-    let (name, uri) = (short(rendition.track), names.playlist(rendition.track));
+    let (name, uri) = (rendition.track.to_string(), names.playlist(rendition.track));
     let is_default = if is_default { "YES" } else { "NO" };
     let _ = write!(
         out,

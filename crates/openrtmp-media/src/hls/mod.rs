@@ -7,16 +7,19 @@
 //! out ([`Form::Delta`]).
 //!
 //! Every rendition has its playlist in a folder below the master's, and its media in a folder
-//! below that: [`Names`]. [`check`] reads playlists back and says which rules they break.
+//! below that: [`Names`]. With the feature `check`, which no server needs, `check` reads playlists
+//! back and says which rules they break.
 //!
 //! Promised is what is kept: segments are not said to be independent, since the GOPs of a
 //! stream that is passed on may be longer than promised; and parts are listed only with
 //! blocking reloads, without which players stall.
 
+#[cfg(any(test, feature = "check"))]
 pub mod check;
 mod directives;
 mod master;
 mod media;
+#[cfg(any(test, feature = "check"))]
 pub mod read;
 #[cfg(test)]
 mod tests;
@@ -40,39 +43,39 @@ impl Names {
     /// A media playlist: `v0.m3u8`, `a1.m3u8` in the folder. It is there as well: what caches
     /// keep of the playlists of two runs is not the same.
     pub fn playlist(&self, track: TrackName) -> String {
-        format!("{}/{}.m3u8", self.epoch, short(track))
+        format!("{}/{}.m3u8", self.epoch, track)
     }
 
     /// An init segment.
     pub fn init(&self, track: TrackName, number: u32) -> String {
-        format!("{}/{}/init{number}.mp4", self.epoch, short(track))
+        format!("{}/{}/init{number}.mp4", self.epoch, track)
     }
 
     /// A segment.
     pub fn segment(&self, track: TrackName, msn: u64) -> String {
-        format!("{}/{}/{msn}.m4s", self.epoch, short(track))
+        format!("{}/{}/{msn}.m4s", self.epoch, track)
     }
 
     /// A segment by the tick at which it begins ([`Segment::span`]), as DASH names it.
     ///
     /// [`Segment::span`]: crate::packager::Segment::span
     pub fn segment_at(&self, track: TrackName, tick: u64) -> String {
-        format!("{}/{}/t{tick}.m4s", self.epoch, short(track))
+        format!("{}/{}/t{tick}.m4s", self.epoch, track)
     }
 
     /// The same with `$Time$` where the tick stands.
     pub(crate) fn time_template(&self, track: TrackName) -> String {
-        format!("{}/{}/t$Time$.m4s", self.epoch, short(track))
+        format!("{}/{}/t$Time$.m4s", self.epoch, track)
     }
 
     /// [`segment`](Names::segment) with `$Number$` where the number stands.
     pub(crate) fn number_template(&self, track: TrackName) -> String {
-        format!("{}/{}/$Number$.m4s", self.epoch, short(track))
+        format!("{}/{}/$Number$.m4s", self.epoch, track)
     }
 
     /// A part of a segment, counted from 0.
     pub fn part(&self, track: TrackName, msn: u64, part: usize) -> String {
-        format!("{}/{}/{msn}.{part}.m4s", self.epoch, short(track))
+        format!("{}/{}/{msn}.{part}.m4s", self.epoch, track)
     }
 }
 
@@ -83,13 +86,5 @@ impl Names {
         below
             .and_then(|name| name.strip_prefix('/'))
             .unwrap_or(name)
-    }
-}
-
-/// `v0`, `a1`.
-pub(crate) fn short(track: TrackName) -> String {
-    match track {
-        TrackName::Video(id) => format!("v{id}"),
-        TrackName::Audio(id) => format!("a{id}"),
     }
 }

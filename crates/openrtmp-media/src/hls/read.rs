@@ -221,7 +221,7 @@ fn decimal(text: &str) -> Option<f64> {
 }
 
 /// `NAME=value,NAME="value"`. Names are there once.
-fn attributes(text: &str) -> Option<HashMap<String, String>> {
+pub(super) fn attributes(text: &str) -> Option<HashMap<String, String>> {
     let mut found = HashMap::new();
     let mut rest = text;
     while !rest.is_empty() {

@@ -1,5 +1,6 @@
 //! A recording: frames of several tracks as they come, and what to write of them.
 
+use std::fmt;
 use std::time::Duration;
 
 use openrtmp_protocol::media::{AudioCodec, VideoCodec};
@@ -34,6 +35,31 @@ pub enum TrackName {
     Video(u8),
     /// Audio, the same.
     Audio(u8),
+}
+
+impl TrackName {
+    /// The track of a text such as `v0`, `a12`, as it is written.
+    pub fn parse(text: &str) -> Option<TrackName> {
+        let (kind, number) = text.split_at_checked(1)?;
+        let number: u8 = number.parse().ok()?;
+        let name = match kind {
+            "v" => TrackName::Video(number),
+            "a" => TrackName::Audio(number),
+            _ => return None,
+        };
+        // Each has one name.
+        (name.to_string() == text).then_some(name)
+    }
+}
+
+/// `v0`, `a12`.
+impl fmt::Display for TrackName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TrackName::Video(id) => write!(f, "v{id}"),
+            TrackName::Audio(id) => write!(f, "a{id}"),
+        }
+    }
 }
 
 /// How a track is coded.

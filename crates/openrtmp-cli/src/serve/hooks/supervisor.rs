@@ -649,6 +649,9 @@ impl Present {
                 players.insert(connection.id);
             }
         }
+        for (visitor, name) in server.visits() {
+            present.players.entry(name).or_default().insert(visitor);
+        }
         present
     }
 }

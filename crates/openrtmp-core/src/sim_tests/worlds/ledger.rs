@@ -180,6 +180,7 @@ impl Ledger {
                 self.dropped.entry(*connection).or_default().push(*dropped);
             }
             Event::Access { connection, .. } => {
+                let connection = connection.as_ref().ok_or("an attempt without connection")?;
                 require(self.open.contains_key(connection), "decided for nobody")?;
                 *self.decided.entry(*connection).or_default() += 1;
             }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use openrtmp_core::{AccessConfig, Network};
+use crate::config::{AccessConfig, Network};
 
 /// Proxies on the way that are looked at. What they say is as long as a head may be.
 const MOST_HOPS: usize = 32;
@@ -18,7 +18,8 @@ impl Proxies {
         Proxies(networks.filter_map(|text| Network::parse(text)).collect())
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this is one of them.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 

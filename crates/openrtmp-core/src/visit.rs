@@ -1,0 +1,73 @@
+//! Those who want a stream and have no RTMP connection.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::events::Event;
+use crate::id::{ConnectionId, StreamId};
+use crate::secret::StreamName;
+use crate::server::Server;
+use crate::shared::Shared;
+
+/// Somebody wants a stream who has no RTMP connection, until this is dropped. To relays
+/// (`relay.pull`) and to those who hear events ([`Event::SubscriberJoined`],
+/// [`Event::SubscriberLeft`]) it is a player, by an id that no connection has; one may stand
+/// for many.
+pub struct Visit {
+    shared: Arc<Shared>,
+    stream: StreamId,
+    name: StreamName,
+    visitor: ConnectionId,
+}
+
+impl Server {
+    /// Wants a stream that may be begun when somebody plays it: one that `relay.pull` fetches
+    /// on demand, or that `hooks.on_demand` may publish. `None`: nobody would.
+    pub fn visit(&self, name: &StreamName) -> Option<Visit> {
+        let shared = &self.shared;
+        let _here = self.works_for();
+        let is_fetched = shared.relays.is_active() && shared.relays.lock().fetches(name);
+        if !is_fetched && self.config().hooks.on_demand.is_empty() {
+            return None;
+        }
+        let visitor = shared.ids.connection();
+        let attached = shared.directory.lock().visit(name, visitor);
+        shared.emit(Event::SubscriberJoined {
+            connection: visitor,
+            name: attached.name.clone(),
+        });
+        Some(Visit {
+            shared: shared.clone(),
+            stream: attached.stream,
+            name: attached.name,
+            visitor,
+        })
+    }
+
+    /// The visits that there are: whose, and of what.
+    pub fn visits(&self) -> Vec<(ConnectionId, StreamName)> {
+        self.shared.directory.lock().visits()
+    }
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit")
+            .field("visitor", &self.visitor)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let mut directory = self.shared.directory.lock();
+        directory.leave(self.stream, self.visitor);
+        drop(directory);
+        self.shared.emit(Event::SubscriberLeft {
+            connection: self.visitor,
+            name: self.name.clone(),
+            dropped: 0,
+        });
+    }
+}

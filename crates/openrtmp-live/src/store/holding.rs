@@ -1,0 +1,34 @@
+//! What an answer under way holds on to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openrtmp_media::mp4::TrackName;
+
+use super::{Stream, ring};
+
+/// What an answer under way holds on to, so that it is not freed.
+#[derive(Clone, Debug)]
+pub(crate) enum Holding {
+    /// A segment, or parts of it, by its sequence number.
+    Segment(Arc<Stream>, TrackName, u64),
+    /// A playlist, of a snapshot with this version.
+    Playlist(Arc<Stream>, u64),
+    /// FLV tags.
+    Tags,
+}
+
+impl Holding {
+    /// Whether nobody else needs it: the stream has other things by now. `age`: since when
+    /// it is not taken.
+    pub(crate) fn is_outlived(&self, age: Duration) -> bool {
+        match self {
+            Holding::Segment(stream, track, msn) => {
+                let snapshot = stream.snapshot();
+                snapshot.track(*track).is_none_or(|track| !track.has(*msn))
+            }
+            Holding::Playlist(stream, version) => stream.snapshot().version != *version,
+            Holding::Tags => age.as_millis() > ring::MOST_BEHIND as u128,
+        }
+    }
+}
