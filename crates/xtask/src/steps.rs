@@ -229,7 +229,7 @@ pub(crate) const STEPS: &[Step] = &[
         minutes: 1,
         fetches: &[],
         runs: &[Run {
-            needs: &[Tool::Zbar],
+            needs: &[Tool::Zbar, Tool::Ffmpeg],
             cargo: &[
                 "test",
                 "--workspace",
