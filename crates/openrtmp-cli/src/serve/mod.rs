@@ -5,6 +5,7 @@ mod delivery;
 mod hooks;
 mod host;
 mod listen;
+mod lives;
 mod log_flags;
 mod metrics;
 mod operating;
@@ -14,7 +15,6 @@ mod settings;
 mod stopping;
 mod tls;
 mod watch;
-mod witness;
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
