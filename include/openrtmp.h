@@ -96,7 +96,10 @@
 //      OPENRTMP_CLOSE_SUSPENDED and _SOCKET_LOST;
 //      openrtmp_events_open() and its kin, openrtmp_tap_next() and
 //      openrtmp_tap_descriptor(), openrtmp_publisher_lend(), openrtmp_server_id(),
-//      openrtmp_server_log_set(), openrtmp_thread_hooks(), openrtmp_record_list(),
+//      openrtmp_server_log_set(), openrtmp_log_to_system(), openrtmp_thread_hooks(),
+//      openrtmp_annex_b_of_frame(), openrtmp_annex_b_to_frame(),
+//      openrtmp_decoder_config_format() and its kin,
+//      openrtmp_record_list(),
 //      openrtmp_tap_list(), openrtmp_publisher_list(); OPENRTMP_EVENT_PUBLISHER_LOST;
 //      openrtmp_server_drain(), openrtmp_summary.streams; OPENRTMP_EVENT_VIDEO_STOPPED,
 //      OPENRTMP_EVENT_VIDEO_RESUMED;
@@ -1585,6 +1588,24 @@ typedef struct openrtmp_tap_item {
     const struct openrtmp_loss *OPENRTMP_NULLABLE loss;
 } openrtmp_tap_item;
 
+// What a decoder configuration says. What it does not say is 0.
+typedef struct openrtmp_media_format {
+    // sizeof(openrtmp_media_format).
+    uint32_t struct_size;
+    // Bytes of the length before each NAL unit of a frame: 1, 2 or 4; 0 for codecs without.
+    uint32_t length_size;
+    // Pixels, cropping applied.
+    uint32_t width;
+    // The same.
+    uint32_t height;
+    // Frames per second.
+    double frame_rate;
+    // Samples per second, as they are heard.
+    uint32_t sample_rate;
+    // Channels.
+    uint32_t channels;
+} openrtmp_media_format;
+
 // A track and its decoder configuration.
 typedef struct openrtmp_track {
     // sizeof(openrtmp_track).
@@ -2008,6 +2029,14 @@ int32_t openrtmp_log_set(const struct openrtmp_log_callbacks *OPENRTMP_NULLABLE 
 int32_t openrtmp_server_log_set(struct openrtmp_server *server,
                                 const struct openrtmp_log_callbacks *OPENRTMP_NULLABLE callbacks);
 
+// Sends the log records of all servers of the process to the system's log, up to a level
+// (OPENRTMP_LOG_*; 0: none from now on), besides any callback: os_log on Apple's systems, in
+// the subsystem "org.openrtmp" and all of it public, Logcat on Android's, under the tag
+// "OpenRTMP". OPENRTMP_ERROR_STATE if there is none on this system, if the library was built
+// without it (features "oslog" and "android_logger"), or if the program, written in Rust, has
+// a logger.
+int32_t openrtmp_log_to_system(uint32_t max_level);
+
 // Visits the streams, on the calling thread, before it returns. All of them:
 // OPENRTMP_ERROR_TIMEOUT, and no visit, if a worker thread is busy for more than 1 s.
 int32_t openrtmp_server_streams(const struct openrtmp_server *server,
@@ -2215,6 +2244,70 @@ int32_t openrtmp_tap_next(struct openrtmp_tap *tap,
 // called until it is OPENRTMP_ERROR_TIMEOUT. It belongs to the tap.
 int32_t openrtmp_tap_descriptor(struct openrtmp_tap *tap, ptrdiff_t *out_descriptor);
 
+// Writes a frame of H.264, H.265 or H.266 with start codes (Annex B), as many decoders take
+// them, in place of the lengths of so many bytes (1 to 4) that openrtmp_frame.payload has:
+// openrtmp_decoder_config_format() tells how many. At most 16 MiB - 1. Writes bytes as others
+// write text, but without a NUL. OPENRTMP_ERROR_INVALID_ARGUMENT if the bytes are no such units.
+int32_t openrtmp_annex_b_of_frame(const uint8_t *OPENRTMP_NULLABLE body,
+                                  size_t body_length,
+                                  uint32_t length_size,
+                                  uint8_t *OPENRTMP_NULLABLE buffer,
+                                  size_t capacity,
+                                  size_t *OPENRTMP_NULLABLE out_length);
+
+// The other way: units behind start codes, as many encoders give them, with lengths of 4
+// bytes in their place, as openrtmp_media.payload has them. OPENRTMP_ERROR_INVALID_ARGUMENT
+// if the bytes do not begin with a start code.
+int32_t openrtmp_annex_b_to_frame(const uint8_t *OPENRTMP_NULLABLE body,
+                                  size_t body_length,
+                                  uint8_t *OPENRTMP_NULLABLE buffer,
+                                  size_t capacity,
+                                  size_t *OPENRTMP_NULLABLE out_length);
+
+// What a decoder configuration says: that of a frame with OPENRTMP_FRAME_CONFIG, by its kind
+// and codec. OPENRTMP_ERROR_INVALID_ARGUMENT if it cannot be read.
+int32_t openrtmp_decoder_config_format(uint32_t kind,
+                                       uint32_t codec,
+                                       const uint8_t *OPENRTMP_NULLABLE body,
+                                       size_t body_length,
+                                       struct openrtmp_media_format *out_format);
+
+// Writes what RFC 6381 calls the codec, such as "avc1.640028" or "mp4a.40.2"; an empty text if
+// the configuration does not say it. OPENRTMP_ERROR_INVALID_ARGUMENT if it cannot be read.
+int32_t openrtmp_decoder_config_codec_string(uint32_t kind,
+                                             uint32_t codec,
+                                             const uint8_t *OPENRTMP_NULLABLE body,
+                                             size_t body_length,
+                                             char *OPENRTMP_NULLABLE buffer,
+                                             size_t capacity,
+                                             size_t *OPENRTMP_NULLABLE out_length);
+
+// Writes one of the parts of a decoder configuration that Android's MediaCodec calls csd-0,
+// csd-1 and so on: of H.264 the sequence parameter sets, then the picture parameter sets, of
+// H.265 all sets in one, with start codes; of AAC the AudioSpecificConfig; of Opus its
+// identification header and two numbers; of others the configuration itself.
+// OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_INVALID_ARGUMENT if it cannot be
+// read. Writes bytes as others write text, but without a NUL.
+int32_t openrtmp_decoder_config_part(uint32_t kind,
+                                     uint32_t codec,
+                                     const uint8_t *OPENRTMP_NULLABLE body,
+                                     size_t body_length,
+                                     size_t index,
+                                     uint8_t *OPENRTMP_NULLABLE buffer,
+                                     size_t capacity,
+                                     size_t *OPENRTMP_NULLABLE out_length);
+
+// Writes the decoder configuration for parameter sets with start codes, as encoders give
+// them, in any order: what openrtmp_track.config takes. For H.264 and H.265; frames have
+// lengths of 4 bytes then, as openrtmp_annex_b_to_frame() writes them.
+// OPENRTMP_ERROR_INVALID_ARGUMENT if a set is missing or cannot be read, and for other codecs.
+int32_t openrtmp_decoder_config_of_sets(uint32_t codec,
+                                        const uint8_t *OPENRTMP_NULLABLE body,
+                                        size_t body_length,
+                                        uint8_t *OPENRTMP_NULLABLE buffer,
+                                        size_t capacity,
+                                        size_t *OPENRTMP_NULLABLE out_length);
+
 // Opens a stream ("app/name") for publishing. OPENRTMP_ERROR_BUSY if it has a
 // publisher. Free it with openrtmp_publisher_free(), which ends the stream.
 int32_t openrtmp_publisher_open(struct openrtmp_server *server,
@@ -2323,6 +2416,8 @@ int32_t openrtmp_thread_hooks(const struct openrtmp_thread_hooks_table *OPENRTMP
       NULL }
 #define OPENRTMP_TAP_ITEM_INIT \
     { (uint32_t) sizeof(openrtmp_tap_item), 0, 0, { NULL, 0 }, NULL, NULL }
+#define OPENRTMP_MEDIA_FORMAT_INIT \
+    { (uint32_t) sizeof(openrtmp_media_format), 0, 0, 0, 0, 0, 0 }
 #define OPENRTMP_TRACK_INIT \
     { (uint32_t) sizeof(openrtmp_track), 0, 0, 0, NULL, 0, 0 }
 #define OPENRTMP_MEDIA_INIT \

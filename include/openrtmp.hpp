@@ -95,6 +95,20 @@ Result read_text(std::string &out, Write write) {
     return Result(code);
 }
 
+/// The same for one that writes bytes.
+template <typename Write>
+Result read_bytes(std::vector<std::uint8_t> &out, Write write) {
+    std::size_t length = 0;
+    std::int32_t code = write(nullptr, 0, &length);
+    std::vector<std::uint8_t> buffer;
+    if (code == OPENRTMP_OK) {
+        buffer.resize(length);
+        code = write(buffer.data(), buffer.size(), &length);
+        if (code == OPENRTMP_OK) out = std::move(buffer);
+    }
+    return Result(code);
+}
+
 inline void collect_text(void *user_data, openrtmp_str text) noexcept {
     static_cast<std::vector<std::string> *>(user_data)->emplace_back(view(text));
 }
@@ -671,6 +685,69 @@ inline Result set_thread_hooks(const openrtmp_thread_hooks_table &hooks) {
 
 /// Sends them to nobody.
 inline Result clear_log() { return Result(openrtmp_log_set(nullptr)); }
+
+/// Sends them to the system's log (os_log, Logcat) as well, up to a level; 0: not any more.
+inline Result log_to_system(std::uint32_t max_level) {
+    return Result(openrtmp_log_to_system(max_level));
+}
+
+/// A frame with start codes in place of lengths of so many bytes.
+inline Result annex_b_of_frame(const std::uint8_t *frame, std::size_t size,
+                               std::uint32_t length_size, std::vector<std::uint8_t> &out) {
+    return detail::read_bytes(
+        out, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+            return openrtmp_annex_b_of_frame(frame, size, length_size, buffer, capacity, length);
+        });
+}
+
+/// A frame with lengths of 4 bytes in place of start codes.
+inline Result annex_b_to_frame(const std::uint8_t *stream, std::size_t size,
+                               std::vector<std::uint8_t> &out) {
+    return detail::read_bytes(
+        out, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+            return openrtmp_annex_b_to_frame(stream, size, buffer, capacity, length);
+        });
+}
+
+/// A decoder configuration, whose bytes are another's, and of which media it is.
+class DecoderConfig {
+public:
+    DecoderConfig(std::uint32_t kind, std::uint32_t codec, const std::uint8_t *data,
+                  std::size_t size)
+        : kind_(kind), codec_(codec), data_(data), size_(size) {}
+    Result format(openrtmp_media_format &out) const {
+        return Result(openrtmp_decoder_config_format(kind_, codec_, data_, size_, &out));
+    }
+    /// As RFC 6381 has it.
+    Result codec_string(std::string &out) const {
+        return detail::read_text(out, [&](char *buffer, std::size_t room, std::size_t *length) {
+            return openrtmp_decoder_config_codec_string(kind_, codec_, data_, size_, buffer, room,
+                                                        length);
+        });
+    }
+    /// csd-0 and so on; OPENRTMP_ERROR_NOT_FOUND beyond the last.
+    Result part(std::size_t index, std::vector<std::uint8_t> &out) const {
+        return detail::read_bytes(
+            out, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+                return openrtmp_decoder_config_part(kind_, codec_, data_, size_, index, buffer,
+                                                    capacity, length);
+            });
+    }
+    /// One for parameter sets with start codes, of H.264 or H.265.
+    static Result of_sets(std::uint32_t codec, const std::uint8_t *sets, std::size_t size,
+                          std::vector<std::uint8_t> &out) {
+        return detail::read_bytes(
+            out, [&](std::uint8_t *buffer, std::size_t capacity, std::size_t *length) {
+                return openrtmp_decoder_config_of_sets(codec, sets, size, buffer, capacity,
+                                                       length);
+            });
+    }
+
+private:
+    std::uint32_t kind_, codec_;
+    const std::uint8_t *data_;
+    std::size_t size_;
+};
 
 /// A new key of 128 random bits.
 inline Result generate_key(std::string &out) {

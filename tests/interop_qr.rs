@@ -48,13 +48,45 @@ fn read(flags: &[&str]) -> (String, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("code.pgm");
     fs::write(&file, image(&lines)).expect("it is written");
-    let mut reader = Command::new("zbarimg");
-    reader.args(["--quiet", "--raw"]).arg(&file);
-    let read = Process::start("zbarimg", reader).wait().expect_success();
     let words = url.trim_start_matches("Scan ").to_owned();
+    (scan(&file), words)
+}
+
+/// What zbarimg reads in a file.
+fn scan(file: &std::path::Path) -> String {
+    let mut reader = Command::new("zbarimg");
+    reader.args(["--quiet", "--raw"]).arg(file);
+    let read = Process::start("zbarimg", reader).wait().expect_success();
     // It may have something to say of a bus that it does not find.
     let code = read.output.iter().find(|line| line.starts_with("rtmp"));
-    (code.cloned().unwrap_or_default(), words)
+    code.cloned().unwrap_or_default()
+}
+
+#[test]
+fn a_camera_reads_the_url_in_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["code.png", "code.svg"] {
+        let file = folder.path().join(name);
+        let mut command = openrtmp();
+        command.args(["serve", "--listen=127.0.0.1:0", "--qr", "--qr-file"]);
+        command.arg(&file);
+        let mut server = Process::start("openrtmp serve", command);
+        let url = server.wait_for("the URL in words", |line| line.starts_with("Scan "));
+        server.wait_for("the file", |line| line.starts_with("QR code in "));
+        let url = url.trim_start_matches("Scan ").to_owned();
+        server.kill();
+        let left = fs::read_dir(folder.path()).expect("it is there").count();
+        assert_eq!(left, 1, "nothing is left beside it");
+        // zbarimg's own way to draw knows little of drawings.
+        let pixels = folder.path().join("pixels.png");
+        let mut draw = Command::new("ffmpeg");
+        draw.args(["-nostdin", "-v", "error", "-i"]).arg(&file);
+        draw.args(["-frames:v", "1"]).arg(&pixels);
+        Process::start("ffmpeg", draw).wait().expect_success();
+        assert_eq!(scan(&pixels), url, "{name}");
+        fs::remove_file(pixels).expect("it is there");
+        fs::remove_file(file).expect("it is there");
+    }
 }
 
 #[test]

@@ -268,6 +268,35 @@ pub(crate) unsafe fn copy_out(
     Ok(())
 }
 
+/// Copies bytes into the caller's buffer, as [`copy_out`] does a text, but without a NUL.
+///
+/// # Safety
+/// As for [`copy_out`].
+pub(crate) unsafe fn copy_bytes_out(
+    content: &[u8],
+    buffer: *mut u8,
+    capacity: usize,
+    length: *mut usize,
+) -> Result<(), Failure> {
+    check_buffer(buffer.cast(), capacity)?;
+    if !length.is_null() {
+        // SAFETY: not NULL; the caller's promise.
+        unsafe { length.write(content.len()) };
+    }
+    if buffer.is_null() && !length.is_null() {
+        return Ok(());
+    }
+    if content.len() > capacity {
+        let message = format!("{} bytes do not fit into {capacity}", content.len());
+        return Err(Failure::new(OPENRTMP_ERROR_BUFFER_TOO_SMALL, message));
+    }
+    if !content.is_empty() {
+        // SAFETY: they fit, which was just checked, so the buffer is not NULL.
+        unsafe { std::ptr::copy_nonoverlapping(content.as_ptr(), buffer, content.len()) };
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 
 use openrtmp_core::{
     CoalesceError, ConfigError, DocumentError, FileError, KeyFileError, PublishError,
-    ReconfigureError, RecordError, StartError, Unanswered,
+    ReconfigureError, RecordError, StartError, SystemLogError, Unanswered,
 };
 
 use crate::boundary;
@@ -126,6 +126,12 @@ impl From<ReconfigureError> for Failure {
 impl From<Unanswered> for Failure {
     fn from(error: Unanswered) -> Failure {
         Failure::new(OPENRTMP_ERROR_TIMEOUT, error.to_string())
+    }
+}
+
+impl From<SystemLogError> for Failure {
+    fn from(error: SystemLogError) -> Failure {
+        Failure::state(error.to_string())
     }
 }
 

@@ -59,6 +59,8 @@ pub mod tap;
 
 pub mod fetch;
 
+pub mod codec;
+
 pub mod publisher;
 
 pub mod recording;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use openrtmp_core::{current_server, spawn_thread};
+use openrtmp_core::{SystemLog, SystemLogError, current_server, spawn_thread};
 use serde_json::Map;
 
 use crate::boundary;
@@ -102,6 +102,29 @@ pub unsafe extern "C" fn openrtmp_server_log_set(
     })
 }
 
+/// Sends the log records of all servers of the process to the system's log, up to a level
+/// (OPENRTMP_LOG_*; 0: none from now on), besides any callback: os_log on Apple's systems, in
+/// the subsystem "org.openrtmp" and all of it public, Logcat on Android's, under the tag
+/// "OpenRTMP". OPENRTMP_ERROR_STATE if there is none on this system, if the library was built
+/// without it (features "oslog" and "android_logger"), or if the program, written in Rust, has
+/// a logger.
+#[unsafe(no_mangle)]
+pub extern "C" fn openrtmp_log_to_system(max_level: u32) -> i32 {
+    boundary::status(|| {
+        let level = match max_level {
+            0 => None,
+            level => Some(filter(level)?),
+        };
+        let system = level.map(|level| Ok::<_, SystemLogError>((level, SystemLog::open()?)));
+        let system = system.transpose()?;
+        LOGGER.install()?;
+        let mut sinks = LOGGER.lock();
+        sinks.system = system;
+        sinks.follow();
+        Ok(())
+    })
+}
+
 /// # Safety
 /// `callbacks` is NULL or a table.
 unsafe fn set(server: u64, callbacks: *const OpenrtmpLogCallbacks) -> Result<(), Failure> {
@@ -130,14 +153,35 @@ const ALL: u64 = 0;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static LOGGER: Logger = Logger {
-    sinks: Mutex::new(Vec::new()),
+    sinks: Mutex::new(Sinks {
+        callbacks: Vec::new(),
+        system: None,
+    }),
     process: AtomicU32::new(0),
 };
 
 struct Logger {
-    sinks: Mutex<Vec<LogSink>>,
+    sinks: Mutex<Sinks>,
     /// That has the threads of the sinks; 0: there was none yet.
     process: AtomicU32,
+}
+
+/// Who takes records.
+#[derive(Default)]
+struct Sinks {
+    callbacks: Vec<LogSink>,
+    /// The system's log, and up to which level.
+    system: Option<(LevelFilter, SystemLog)>,
+}
+
+impl Sinks {
+    /// No record is made that nobody takes.
+    fn follow(&self) {
+        let of_callbacks = self.callbacks.iter().map(|sink| sink.level);
+        let of_system = self.system.iter().map(|(level, _)| *level);
+        let level = of_callbacks.chain(of_system).max();
+        log::set_max_level(level.unwrap_or(LevelFilter::Off));
+    }
 }
 
 struct LogSink {
@@ -178,9 +222,7 @@ impl Logger {
                 ));
             };
             // Their threads are the parent's.
-            std::mem::take(&mut *sinks)
-                .into_iter()
-                .for_each(std::mem::forget);
+            std::mem::forget(std::mem::take(&mut *sinks));
             self.process.store(std::process::id(), Ordering::Relaxed);
         }
         static INSTALLED: Mutex<bool> = Mutex::new(false);
@@ -203,11 +245,10 @@ impl Logger {
             return Ok(());
         }
         let mut sinks = self.lock();
-        let place = sinks.iter().position(|o| o.server == server);
-        let old = place.map(|place| sinks.swap_remove(place));
-        sinks.extend(sink);
-        let level = sinks.iter().map(|o| o.level).max();
-        log::set_max_level(level.unwrap_or(LevelFilter::Off));
+        let place = sinks.callbacks.iter().position(|o| o.server == server);
+        let old = place.map(|place| sinks.callbacks.swap_remove(place));
+        sinks.callbacks.extend(sink);
+        sinks.follow();
         drop(sinks);
         let Some(LogSink { sender, ended, .. }) = old else {
             return Ok(());
@@ -225,7 +266,7 @@ impl Logger {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<LogSink>> {
+    fn lock(&self) -> MutexGuard<'_, Sinks> {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -239,6 +280,15 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) || !self.is_here() {
             return;
         }
+        let mut sinks = self.lock();
+        if let Some((level, system)) = &sinks.system
+            && record.level() <= *level
+        {
+            system.log(record);
+        }
+        if sinks.callbacks.is_empty() {
+            return;
+        }
         let owned = Arc::new(Owned {
             level: record.level(),
             target: record.target().to_owned(),
@@ -246,7 +296,7 @@ impl Log for Logger {
             fields: fields(record),
             server: current_server(),
         });
-        for sink in &mut *self.lock() {
+        for sink in &mut sinks.callbacks {
             let wanted = sink.server == ALL || sink.server == owned.server;
             if !wanted || owned.level > sink.level {
                 continue;
@@ -264,14 +314,7 @@ impl Log for Logger {
 
 impl LogSink {
     fn spawn(server: u64, callbacks: OpenrtmpLogCallbacks) -> Result<LogSink, Failure> {
-        let level = match callbacks.max_level {
-            OPENRTMP_LOG_ERROR => LevelFilter::Error,
-            OPENRTMP_LOG_WARN => LevelFilter::Warn,
-            OPENRTMP_LOG_INFO => LevelFilter::Info,
-            OPENRTMP_LOG_DEBUG => LevelFilter::Debug,
-            OPENRTMP_LOG_TRACE => LevelFilter::Trace,
-            other => return Err(Failure::argument(format!("no log level {other}"))),
-        };
+        let level = filter(callbacks.max_level)?;
         let on_record = required(callbacks.on_record)?;
         let (user_data, on_closed) = (UserData(callbacks.user_data), callbacks.on_closed);
         let (sender, receiver) = sync_channel(QUEUE);
@@ -299,6 +342,18 @@ impl LogSink {
             ended,
         })
     }
+}
+
+/// OPENRTMP_LOG_*, as the log has it.
+fn filter(level: u32) -> Result<LevelFilter, Failure> {
+    Ok(match level {
+        OPENRTMP_LOG_ERROR => LevelFilter::Error,
+        OPENRTMP_LOG_WARN => LevelFilter::Warn,
+        OPENRTMP_LOG_INFO => LevelFilter::Info,
+        OPENRTMP_LOG_DEBUG => LevelFilter::Debug,
+        OPENRTMP_LOG_TRACE => LevelFilter::Trace,
+        other => return Err(Failure::argument(format!("no log level {other}"))),
+    })
 }
 
 fn deliver(receiver: &Receiver<(Arc<Owned>, u64)>, mut call: impl FnMut(&OpenrtmpLogRecord)) {

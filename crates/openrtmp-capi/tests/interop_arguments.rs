@@ -71,7 +71,11 @@ impl Parameter {
         let named = |name: &str| name.to_owned();
         match self.name.as_str() {
             "user_data" => named("NULL"),
+            "buffer" if text.contains("uint8_t ") => named("(uint8_t *) buffer"),
             "buffer" | "body" => self.name.clone(),
+            "codec" => named("OPENRTMP_FOURCC_AAC"),
+            "length_size" => named("4"),
+            "out_format" => named("&format"),
             "capacity" => named("sizeof buffer"),
             "body_length" => named("sizeof body"),
             "out_length" => named("&length"),
@@ -85,7 +89,7 @@ impl Parameter {
             "networks" => named("&network"),
             "count" => named("1"),
             "remaining_ms" | "away_ms" | "within_ms" | "low_power" | "device_idle" | "thermal"
-            | "level" | "active" | "flags" => named("0"),
+            | "level" | "max_level" | "active" | "flags" => named("0"),
             "permission" | "state" if !self.is_pointer() => named("1"),
             "path" if function.starts_with("openrtmp_config") => named("S(\"workers\")"),
             "to" => named("S(\"rtmp://host\")"),

@@ -37,6 +37,13 @@ fn misuse_from_c_is_told_and_a_thousand_cycles_leak_nothing() {
 }
 
 #[test]
+fn frames_and_configurations_are_put_into_the_forms_of_decoders_from_c() {
+    let (_folder, program) = program("codec.c", &[SANITIZE, MISUSE].concat());
+    let output = run(&mut timed(&program));
+    assert!(output.stdout.ends_with(b"ok\n"));
+}
+
+#[test]
 fn misuse_from_c_is_clean_under_sanitizers() {
     let (_folder, program) = program("misuse.c", &[SANITIZE, MISUSE].concat());
     run(timed(&program).arg("200"));

@@ -33,7 +33,7 @@ struct ServerArguments {
 enum Command {
     /// Run a server
     #[command(after_help = EXIT_CODES)]
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
     /// Send an FLV file to a server
     #[command(after_help = EXIT_CODES)]
     Publish(publish::Arguments),
@@ -58,7 +58,7 @@ enum Command {
     /// What the service control manager starts
     #[cfg(windows)]
     #[command(hide = true)]
-    ServiceMain(service::scm::MainArguments),
+    ServiceMain(Box<service::scm::MainArguments>),
     /// Operate a running server: see what is there, end it, change it
     #[command(after_help = EXIT_CODES)]
     Ctl(ctl::Arguments),

@@ -92,6 +92,7 @@ mod sim_tests;
 mod steps;
 mod stream;
 mod sync;
+mod system_log;
 mod tap;
 mod threads;
 #[cfg(feature = "tls")]
@@ -144,6 +145,7 @@ pub use server::{CoalesceError, Health, Server, ServerBuilder, Summary, Unanswer
 pub use stream::frame::{Frame, FrameContent};
 pub use stream::tap_queue::{Loss, StreamSelector, TapStream, TapStreams, shard_of};
 pub use stream::tracks::Track;
+pub use system_log::{SystemLog, SystemLogError, log_to_system};
 pub use tap::{Message, Tap, TapCloser, TapEvent, TapForm, TapOptions};
 #[doc(hidden)]
 pub use threads::spawn_thread;

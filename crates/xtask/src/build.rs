@@ -85,32 +85,64 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
 }
 
-/// Lints the library's crates for a target, and the command for Windows.
+/// The library's crates.
+const LIBRARY: [&str; 5] = [
+    "openrtmp-protocol",
+    "openrtmp-media",
+    "openrtmp-core",
+    "openrtmp-capi",
+    "openrtmp-jni",
+];
+
+/// The command.
+const COMMAND: &str = "openrtmp-cli";
+
+/// Lints the library's crates for a target, with the log of its system; for Windows, macOS
+/// and Android (Termux) the command; and what the command tests on Windows alone.
 fn check(target: &Target) -> Result<Done, Refusal> {
+    let mut packages = LIBRARY.to_vec();
+    let has_command = ["windows", "android", "darwin"];
+    if has_command.iter().any(|name| target.name.contains(name)) {
+        packages.push(COMMAND);
+    }
+    lint(target, &packages, &[])?;
+    if target.name == "x86_64-pc-windows-gnu" {
+        lint(target, &[COMMAND], &["--tests"])?;
+    }
+    Ok(Done {
+        what: "clippy is content".to_owned(),
+        without: None,
+    })
+}
+
+fn lint(target: &Target, packages: &[&str], options: &[&str]) -> Result<(), Refusal> {
     let (mut command, _) = library::cargo_for(target, "clippy")?;
-    command
-        .args([
-            "-p",
-            "openrtmp-protocol",
-            "-p",
-            "openrtmp-media",
-            "-p",
-            "openrtmp-core",
-        ])
-        .args(["-p", "openrtmp-capi", "-p", "openrtmp-jni"]);
-    if target.name.contains("windows") {
-        command.args(["-p", "openrtmp-cli"]);
+    command.args(options);
+    for package in packages {
+        command.args(["-p", package]);
+    }
+    if let Some(feature) = system_log(target.name) {
+        let packages = packages.iter().filter(|package| has_system_log(package));
+        let features: Vec<String> = packages.map(|name| format!("{name}/{feature}")).collect();
+        command.args(["--features", &features.join(",")]);
     }
     command.args(["--", "-D", "warnings"]);
     if target.name.contains("android") {
         // It does not see the `const` in what the macro expands to there.
         command.args(["-A", "clippy::missing-const-for-thread-local"]);
     }
-    succeed(&mut command).map_err(Refusal::Failed)?;
-    Ok(Done {
-        what: "clippy is content".to_owned(),
-        without: None,
-    })
+    succeed(&mut command).map_err(Refusal::Failed)
+}
+
+/// The feature with which the system's log is written to.
+fn system_log(target: &str) -> Option<&'static str> {
+    let systems = [("apple", "oslog"), ("android", "android_logger")];
+    let mut systems = systems.iter().filter(|(system, _)| target.contains(system));
+    systems.next().map(|(_, feature)| *feature)
+}
+
+fn has_system_log(package: &str) -> bool {
+    ["openrtmp-core", "openrtmp-capi", COMMAND].contains(&package)
 }
 
 fn build(target: &Target) -> Result<Done, Refusal> {

@@ -206,16 +206,22 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
         APPLE if cfg!(target_os = "macos") => {}
         // TLS has parts in C and assembly, and these systems' compilers come with their
         // makers' kits.
-        Shared::Ndk(_) | APPLE => {
+        Shared::Ndk(_) => {
             cargo.arg("--no-default-features");
+        }
+        APPLE => {
+            cargo.arg("--no-default-features");
+            // Only the feature `oslog` has a part in C: it is looked at with a stand-in for
+            // the one header of Apple's that it takes.
+            use_clang(&mut cargo, target);
+            cargo.env("SDKROOT", workspace::root().join("crates/xtask/apple"));
         }
         ARM_WINDOWS => {
             Tool::ArmWindows
                 .try_out()
                 .map_err(|why| Refusal::Unavailable(format!("clang does not work here: {why}")))?;
+            use_clang(&mut cargo, target);
             let variable = target.name.replace('-', "_");
-            cargo.env(format!("CC_{variable}"), "clang");
-            cargo.env(format!("AR_{variable}"), "llvm-ar");
             let headers = format!("-isystem {WINDOWS_HEADERS}");
             cargo.env(format!("CFLAGS_{variable}"), headers);
         }
@@ -233,6 +239,13 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
         cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), path);
     }
     Ok((cargo, linker))
+}
+
+/// Parts in C are compiled by clang, which knows all systems.
+fn use_clang(cargo: &mut Command, target: &Target) {
+    let variable = target.name.replace('-', "_");
+    cargo.env(format!("CC_{variable}"), "clang");
+    cargo.env(format!("AR_{variable}"), "llvm-ar");
 }
 
 /// Sees to it that a call of cargo's for a target has its standard library.

@@ -240,7 +240,7 @@ pub(crate) const STEPS: &[Step] = &[
         minutes: 1,
         fetches: &[],
         runs: &[Run {
-            needs: &[Tool::Zbar],
+            needs: &[Tool::Zbar, Tool::Ffmpeg],
             cargo: &[
                 "test",
                 "--workspace",

@@ -4,10 +4,12 @@ use std::ffi::c_void;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use openrtmp::OpenrtmpStr;
-use openrtmp::error::OPENRTMP_OK;
+use openrtmp::error::{
+    OPENRTMP_ERROR_INVALID_ARGUMENT, OPENRTMP_ERROR_STATE, OPENRTMP_OK, openrtmp_last_error_message,
+};
 use openrtmp::logging::{
     OPENRTMP_LOG_INFO, OpenrtmpLogCallbacks, OpenrtmpLogRecord, openrtmp_log_set,
-    openrtmp_server_log_set,
+    openrtmp_log_to_system, openrtmp_server_log_set,
 };
 use openrtmp::server::openrtmp_server_id;
 use openrtmp::threads::{OpenrtmpThreadHooks, openrtmp_thread_hooks};
@@ -76,6 +78,27 @@ fn a_server_has_a_log_of_its_own_and_records_name_their_server() {
         let published = |(of, message): &&Record| *of == id && message == "published";
         assert_eq!(of_all.iter().filter(published).count(), 1, "{of_all:?}");
     }
+}
+
+#[test]
+fn a_system_without_a_log_says_so_and_levels_are_checked() {
+    assert_eq!(openrtmp_log_to_system(6), OPENRTMP_ERROR_INVALID_ARGUMENT);
+    let has_one = cfg!(any(
+        all(target_vendor = "apple", feature = "oslog"),
+        all(target_os = "android", feature = "android_logger")
+    ));
+    match openrtmp_log_to_system(OPENRTMP_LOG_INFO) {
+        OPENRTMP_OK => assert!(has_one),
+        status => {
+            assert!(!has_one);
+            assert_eq!(status, OPENRTMP_ERROR_STATE);
+            // SAFETY: of this thread, and no other call comes between.
+            let why = unsafe { std::ffi::CStr::from_ptr(openrtmp_last_error_message()) };
+            let why = why.to_str().unwrap();
+            assert!(why.contains("os_log") || why.contains("feature"), "{why}");
+        }
+    }
+    ok(openrtmp_log_to_system(0));
 }
 
 unsafe extern "C" fn on_begin(user_data: *mut c_void, name: OpenrtmpStr) {

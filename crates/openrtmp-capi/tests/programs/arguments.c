@@ -90,6 +90,7 @@ int main(void) {
     openrtmp_suspend_report suspended = OPENRTMP_SUSPEND_REPORT_INIT;
     openrtmp_resume_report resumed = OPENRTMP_RESUME_REPORT_INIT;
     openrtmp_power_stats power = OPENRTMP_POWER_STATS_INIT;
+    openrtmp_media_format format = OPENRTMP_MEDIA_FORMAT_INIT;
     openrtmp_recording recording = OPENRTMP_RECORDING_INIT;
     uint32_t state = OPENRTMP_STATE_STOPPED, number = 77;
     const uint8_t body[4] = {0xAF, 1, 0, 0};
@@ -129,7 +130,7 @@ int main(void) {
     FINE(openrtmp_server_state(server, &state) == OPENRTMP_OK);
     FINE(state == OPENRTMP_STATE_RUNNING);
     FINE(openrtmp_publisher_write(publisher, &media) == OPENRTMP_OK);
-    FINE(suspended.closed == 0 && resumed.alive == 0 && power.wake_ups == 0);
+    FINE(suspended.closed == 0 && resumed.alive == 0 && power.wake_ups == 0 && format.channels == 0);
     (void) callbacks;
     (void) network;
     (void) log_callbacks;

@@ -98,8 +98,32 @@ void fetched(const openrtmp::Config &config) {
     CHECK(server.stop(0));
 }
 
+/// Bytes that the library writes.
+void codecs() {
+    const std::uint8_t frame[] = {0, 2, 0x65, 7};
+    const std::vector<std::uint8_t> stream = {0, 0, 0, 1, 0x65, 7};
+    std::vector<std::uint8_t> made;
+    CHECK(openrtmp::annex_b_of_frame(frame, sizeof frame, 2, made) && made == stream);
+    CHECK(openrtmp::annex_b_to_frame(stream.data(), stream.size(), made));
+    CHECK(made == std::vector<std::uint8_t>({0, 0, 0, 2, 0x65, 7}));
+    const auto wrong = openrtmp::annex_b_to_frame(frame, sizeof frame, made);
+    CHECK(wrong.code() == OPENRTMP_ERROR_INVALID_ARGUMENT && made.size() == 6);
+
+    const std::vector<std::uint8_t> aac = {0x12, 0x10};
+    const openrtmp::DecoderConfig config(OPENRTMP_MEDIA_AUDIO, OPENRTMP_FOURCC_AAC, aac.data(),
+                                         aac.size());
+    openrtmp_media_format format = OPENRTMP_MEDIA_FORMAT_INIT;
+    std::string name;
+    CHECK(config.format(format) && format.sample_rate == 44100);
+    CHECK(config.codec_string(name) && name == "mp4a.40.2");
+    CHECK(config.part(0, made) && made == aac);
+    CHECK(config.part(1, made).code() == OPENRTMP_ERROR_NOT_FOUND);
+    CHECK(!openrtmp::DecoderConfig::of_sets(OPENRTMP_FOURCC_AVC, stream.data(), stream.size(), made));
+}
+
 int main() {
     CHECK(openrtmp::abi_matches());
+    codecs();
 
     openrtmp::Config config(OPENRTMP_PROFILE_MOBILE);
     CHECK(config.set("listen", "127.0.0.1:0"));

@@ -59,7 +59,14 @@ pub(super) enum Head {
     /// Its priority: for the journal (sd-daemon(3)), which has times of its own.
     Priority,
     /// Priority, facility and who says it: for syslog (RFC 3164), which has them too.
-    #[cfg_attr(not(unix), expect(dead_code))]
+    #[cfg_attr(
+        any(
+            not(unix),
+            all(target_vendor = "apple", feature = "oslog"),
+            all(target_os = "android", feature = "android_logger")
+        ),
+        expect(dead_code)
+    )]
     Syslog,
 }
 
@@ -240,6 +247,19 @@ fn priority(level: Level) -> u8 {
     }
 }
 
+/// A line that [`Head::Priority`] begins: its priority, and what follows.
+#[cfg(any(
+    test,
+    windows,
+    all(target_vendor = "apple", feature = "oslog"),
+    all(target_os = "android", feature = "android_logger")
+))]
+pub(super) fn split_priority(line: &str) -> (Option<u8>, &str) {
+    let split = line.strip_prefix('<').and_then(|line| line.split_once('>'));
+    let split = split.and_then(|(head, rest)| Some((head.parse().ok()?, rest)));
+    split.map_or((None, line), |(priority, rest)| (Some(priority), rest))
+}
+
 /// The beginning of a colour (ECMA-48 section 8.3.117).
 fn colour(level: Level) -> &'static str {
     match level {
@@ -328,5 +348,7 @@ mod tests {
             "{text}"
         );
         assert_eq!(lines[1..], ["<4>    0: main", "<4>    1: start"]);
+        assert_eq!(split_priority(lines[1]), (Some(4), "    0: main"));
+        assert_eq!(split_priority("<it> fails"), (None, "<it> fails"));
     }
 }

@@ -12,7 +12,7 @@ use windows_sys::Win32::System::EventLog::{
     REPORT_EVENT_TYPE, RegisterEventSourceW, ReportEventW,
 };
 
-use super::entry::{Entry, Head, Style};
+use super::entry::{Entry, Head, Style, split_priority};
 use super::{OURS, missing, tell_on_stderr};
 use crate::output::Sink;
 
@@ -127,11 +127,8 @@ impl Event {
         let mut priority = None;
         let mut text = String::with_capacity(written.len());
         for line in written.lines() {
-            let (head, rest) = line
-                .strip_prefix('<')
-                .and_then(|line| line.split_once('>'))
-                .unwrap_or(("", line));
-            priority = priority.or_else(|| head.parse::<u8>().ok());
+            let (of_line, rest) = split_priority(line);
+            priority = priority.or(of_line);
             if !text.is_empty() {
                 text.push_str("\r\n");
             }

@@ -1,5 +1,6 @@
 //! The log of the command: entries of the `log` facade, written to standard error, to a file
-//! and to the log that the system keeps: syslog, on Windows the event log.
+//! and to the log that the system keeps: syslog, on Windows the event log, on macOS os_log and
+//! on Android Logcat where these are compiled in.
 //!
 //! Nobody who has something to tell waits for a place where it is written ([`crate::output`]).
 //! One that fails is told of through another, once, and what it lost when it works again.
@@ -11,8 +12,19 @@ mod file;
 mod limit;
 mod old_files;
 mod panics;
-#[cfg(unix)]
+#[cfg(all(
+    unix,
+    not(any(
+        all(target_vendor = "apple", feature = "oslog"),
+        all(target_os = "android", feature = "android_logger")
+    ))
+))]
 mod syslog;
+#[cfg(any(
+    all(target_vendor = "apple", feature = "oslog"),
+    all(target_os = "android", feature = "android_logger")
+))]
+mod system_log;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -29,8 +41,19 @@ use self::event_log as system;
 use self::file::FileOutput;
 pub(crate) use self::limit::LineLimit;
 pub(crate) use self::panics::tell_panics;
-#[cfg(unix)]
+#[cfg(all(
+    unix,
+    not(any(
+        all(target_vendor = "apple", feature = "oslog"),
+        all(target_os = "android", feature = "android_logger")
+    ))
+))]
 use self::syslog as system;
+#[cfg(any(
+    all(target_vendor = "apple", feature = "oslog"),
+    all(target_os = "android", feature = "android_logger")
+))]
+use self::system_log as system;
 use crate::console;
 use crate::output::QueuedWriter;
 

@@ -1,14 +1,16 @@
 //! A server, and all that hear of it in this process.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
+#[cfg(feature = "tls")]
+use std::time::Instant;
 
 use openrtmp_core::{Config, Event, Server, StartError};
 
 #[cfg(feature = "tls")]
 use super::callback::Callback;
 use super::hooks::Hooks;
+use super::lives::{Lives, Notice};
 use super::metrics::CallbackStatus;
-use super::witness::{Notice, Witness};
 use crate::service::sockets;
 
 /// Who hears of what happens.
@@ -16,17 +18,52 @@ pub(super) struct Audience {
     #[cfg(feature = "tls")]
     callback: Option<Callback>,
     hooks: Hooks,
+    /// Once it has started.
+    server: OnceLock<Weak<Server>>,
+}
+
+/// Who publishes and plays, on the thread of events.
+#[derive(Default)]
+struct Hearing {
+    lives: Lives,
+    /// Events were lost, and nobody has looked yet what there is.
+    is_behind: bool,
 }
 
 impl Audience {
-    fn hear(&self, event: &Event, notices: Vec<Notice>) {
-        if let Event::Lost { .. } = event {
-            self.hooks.missed();
+    fn hear(&self, hearing: &mut Hearing, event: &Event) {
+        let server = self.server.get().and_then(Weak::upgrade);
+        hearing.is_behind |= matches!(event, Event::Lost { .. });
+        if hearing.is_behind
+            && let Some(server) = &server
+        {
+            self.look(hearing, server);
         }
         #[cfg(feature = "tls")]
         if let Some(callback) = &self.callback {
             callback.hear(event);
         }
+        self.tell(hearing.lives.hear(event, server.as_deref()));
+    }
+
+    /// What has happened since is seen by what there is.
+    fn look(&self, hearing: &mut Hearing, server: &Server) {
+        #[cfg(feature = "tls")]
+        let begun = Instant::now();
+        let Ok(now) = Lives::of(server) else {
+            log::warn!("events were lost, and a worker does not answer");
+            // Looked for with the next event.
+            return;
+        };
+        hearing.is_behind = false;
+        #[cfg(feature = "tls")]
+        if let Some(callback) = &self.callback {
+            callback.looked(&now, begun);
+        }
+        self.tell(hearing.lives.follow(now));
+    }
+
+    fn tell(&self, notices: Vec<Notice>) {
         for notice in notices {
             #[cfg(feature = "tls")]
             if let Some(callback) = &self.callback {
@@ -76,14 +113,12 @@ pub(super) fn start(config: Config) -> Result<(Arc<Server>, Arc<Audience>), Star
         #[cfg(feature = "tls")]
         callback,
         hooks: Hooks::start().map_err(system)?,
+        server: OnceLock::new(),
     });
-    let hearing = audience.clone();
-    let mut witness = Witness::default();
+    let who = audience.clone();
+    let mut hearing = Hearing::default();
     let builder = Server::builder(config).sockets(sockets);
-    let builder = builder.on_event(move |event| {
-        let notices = witness.hear(&event);
-        hearing.hear(&event, notices);
-    });
+    let builder = builder.on_event(move |event| who.hear(&mut hearing, &event));
     #[cfg(feature = "tls")]
     let builder = match audience.callback {
         None => builder,
@@ -98,6 +133,8 @@ pub(super) fn start(config: Config) -> Result<(Arc<Server>, Arc<Audience>), Star
         }
     };
     let server = Arc::new(builder.start()?);
+    // Nobody else sets it.
+    let _ = audience.server.set(Arc::downgrade(&server));
     #[cfg(feature = "tls")]
     if let Some(callback) = &audience.callback {
         callback.follow(&server);

@@ -5,6 +5,7 @@ mod delivery;
 mod hooks;
 mod host;
 mod listen;
+mod lives;
 mod log_flags;
 mod metrics;
 mod operating;
@@ -14,7 +15,6 @@ mod settings;
 mod stopping;
 mod tls;
 mod watch;
-mod witness;
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
@@ -85,6 +85,9 @@ pub(crate) struct Arguments {
     /// Show the URL that others most likely reach as a QR code too, without any key
     #[arg(long)]
     qr: bool,
+    /// Write that QR code to a file, as its name ends: .png or .svg
+    #[arg(long, value_name = "FILE", value_parser = qr::File::parse)]
+    qr_file: Option<qr::File>,
     #[command(flatten)]
     log: log_flags::Logging,
 }
@@ -177,6 +180,17 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     ));
     if arguments.qr {
         print(&qr::text(&server, io::stdout().is_terminal()));
+    }
+    if let Some(file) = &arguments.qr_file {
+        match file.write(&server) {
+            Ok(Some(path)) => print(&format!("\nQR code in {}\n", path.display())),
+            Ok(None) => print(qr::NO_NETWORK),
+            Err(error) => {
+                return Err(Failure::Runtime(format!(
+                    "the QR code cannot be written: {error}"
+                )));
+            }
+        }
     }
     let watchdog = Watchdog::start(&server)
         .map_err(|e| Failure::Runtime(format!("cannot start a thread: {e}")))?;
@@ -402,6 +416,7 @@ pub(super) mod tests {
             control: None,
             workers: None,
             qr: false,
+            qr_file: None,
             log: log_flags::Logging::default(),
         }
     }

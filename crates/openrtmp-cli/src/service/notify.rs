@@ -34,7 +34,8 @@ fn send(socket: &OsStr, state: &str) -> io::Result<()> {
 
     let sender = UnixDatagram::unbound()?;
     let sent = match socket.as_bytes().strip_prefix(b"@") {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        // Where there is such a manager.
+        #[cfg(target_os = "linux")]
         Some(name) => {
             use std::os::linux::net::SocketAddrExt;
             use std::os::unix::net::SocketAddr;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::milliseconds;
 use super::tls::text_or_none;
+use crate::system_log::{IS_BUILT_IN, MISSING, SystemLog};
 
 /// The log of the `openrtmp` command. The library writes to the `log` facade, and its host
 /// decides where that goes.
@@ -77,7 +78,8 @@ pub struct LogFileConfig {
 
 impl LogConfig {
     /// What [`LogConfig::output`] may name.
-    pub const OUTPUTS: [&'static str; 4] = ["stderr", "file", "syslog", "eventlog"];
+    pub const OUTPUTS: [&'static str; 6] =
+        ["stderr", "file", "syslog", "eventlog", "oslog", "logcat"];
 
     /// Whether lines go there.
     pub fn goes_to(&self, output: &str) -> bool {
@@ -92,13 +94,21 @@ impl LogConfig {
             let allowed = format!("names among {}", LogConfig::OUTPUTS.join(", "));
             faults.push(("log.output", output.clone(), allowed));
         }
-        if cfg!(not(unix)) && self.goes_to("syslog") {
-            let allowed = "others: this system has no syslog".to_owned();
-            faults.push(("log.output", "syslog".to_owned(), allowed));
-        }
-        if cfg!(not(windows)) && self.goes_to("eventlog") {
-            let allowed = "others: the event log is one of Windows".to_owned();
-            faults.push(("log.output", "eventlog".to_owned(), allowed));
+        // A build has one log that the system keeps.
+        let is_own = |name| IS_BUILT_IN && name == SystemLog::NAME;
+        for (name, is_here, why) in [
+            (
+                "syslog",
+                cfg!(unix) && !IS_BUILT_IN,
+                "this system has no syslog",
+            ),
+            ("eventlog", cfg!(windows), "the event log is one of Windows"),
+            ("oslog", is_own("oslog"), MISSING),
+            ("logcat", is_own("logcat"), MISSING),
+        ] {
+            if !is_here && self.goes_to(name) {
+                faults.push(("log.output", name.to_owned(), format!("others: {why}")));
+            }
         }
         if self.goes_to("file") && self.file.path.is_none() {
             let allowed = "a file's name, because log.output has file".to_owned();
@@ -160,6 +170,7 @@ impl From<log::LevelFilter> for LogLevel {
 #[cfg(test)]
 mod tests {
     use super::super::Config;
+    use super::IS_BUILT_IN;
 
     #[test]
     fn a_file_has_a_name_and_an_output_is_one_that_there_is() {
@@ -173,14 +184,19 @@ mod tests {
         let error = config.validate().expect_err("there is none").to_string();
         assert_eq!(
             error,
-            "log.output = journal: expected names among stderr, file, syslog, eventlog"
+            "log.output = journal: expected names among stderr, file, syslog, eventlog, oslog, logcat"
         );
     }
 
     #[test]
     fn an_output_of_another_system_is_refused() {
         let mut config = Config::desktop();
-        for (output, is_here) in [("syslog", cfg!(unix)), ("eventlog", cfg!(windows))] {
+        for (output, is_here) in [
+            ("syslog", cfg!(unix) && !IS_BUILT_IN),
+            ("eventlog", cfg!(windows)),
+            ("oslog", IS_BUILT_IN && cfg!(target_vendor = "apple")),
+            ("logcat", IS_BUILT_IN && cfg!(target_os = "android")),
+        ] {
             config.log.output = vec![output.to_owned()];
             let error = config.validate().err();
             assert_eq!(error.is_none(), is_here, "{output}: {error:?}");

@@ -425,7 +425,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "log.output",
         List,
         Now,
-        "where they go: stderr, file, syslog (Unix) and eventlog (Windows; a service's default), as many as there are to be; none: nowhere",
+        "where they go: stderr, file, syslog (Unix), eventlog (Windows; a service's default), oslog (macOS) and logcat (Android), as many as there are to be; none: nowhere",
     ),
     setting(
         "log.file.path",

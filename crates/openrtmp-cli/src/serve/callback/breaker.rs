@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::serve::witness::network;
+use crate::serve::lives::network;
 
 /// Failures in a row, then it is left alone.
 const FAILURES: usize = 5;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 /// Something to ask about or to tell of.
 #[derive(Clone, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Matter {
     /// One of [`CallbackConfig::EVENTS`](openrtmp_core::CallbackConfig::EVENTS).
     pub(super) event: &'static str,

@@ -26,8 +26,8 @@ use self::breaker::{Breaker, Failure};
 use self::formats::{Matter, Verdict};
 use self::http::{Http, Trouble};
 use self::updates::{Going, Key, Updates};
+use super::lives::{Lives, Notice, What};
 use super::metrics::CallbackStatus as Status;
-use super::witness::{Notice, What};
 use crate::logs::LineLimit;
 
 /// Questions at once.
@@ -220,6 +220,11 @@ impl Callback {
     /// Hears of what no notice is made of.
     pub(super) fn hear(&self, event: &Event) {
         self.shared.going.hear(event);
+    }
+
+    /// Events were lost before then: this is what there is.
+    pub(super) fn looked(&self, there: &Lives, then: Instant) {
+        self.shared.going.looked(there, then);
     }
 
     /// Tells of what is over.

@@ -1,7 +1,7 @@
 //! Asks again about what goes on (`access.callback.update_interval`), one after the other on
 //! a thread of its own. A refusal ends the connection; without an answer it goes on.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use openrtmp_core::{CallbackConfig, ConnectionId, Event};
 
 use super::formats::{Matter, Update, Verdict};
 use super::{Shared, Wish, is_wanted, lock};
-use crate::serve::witness::{Notice, What};
+use crate::serve::lives::{Lives, Notice, What};
 
 /// What is asked about again. Beyond that nobody asks about the newest.
 const MOST: usize = 16_384;
@@ -31,8 +31,6 @@ pub(super) struct Going {
 #[derive(Default)]
 struct State {
     granted: BTreeMap<Key, Grant>,
-    /// Events were lost: what is over is not known.
-    is_doubtful: bool,
     is_over: bool,
 }
 
@@ -124,14 +122,20 @@ impl Going {
         }
     }
 
-    /// A connection is over, with all that it did; or nobody knows what is.
+    /// A connection is over, with all that it did.
     pub(super) fn hear(&self, event: &Event) {
-        let mut state = lock(&self.state);
-        match event {
-            Event::ConnectionClosed { connection, .. } => state.end_all(*connection),
-            Event::Lost { .. } => state.is_doubtful = !state.granted.is_empty(),
-            _ => {}
+        if let Event::ConnectionClosed { connection, .. } = event {
+            lock(&self.state).end_all(*connection);
         }
+    }
+
+    /// Of connections that are not there, some may have gone untold. Who came since then may
+    /// not have been seen; what began and ended is told in notices.
+    pub(super) fn looked(&self, there: &Lives, then: Instant) {
+        let mut state = lock(&self.state);
+        state
+            .granted
+            .retain(|key, grant| grant.since >= then || there.is_open(key.connection));
     }
 }
 
@@ -185,7 +189,7 @@ impl State {
 
 impl Going {
     fn run(&self, shared: &Shared) {
-        while let Some(is_doubtful) = self.wait() {
+        while self.wait() {
             let config = shared.config();
             if !are_wanted(&config) {
                 // Settings are others by now. Without anything to ask about nothing wakes it.
@@ -195,20 +199,6 @@ impl Going {
             let Some(server) = shared.server() else {
                 continue;
             };
-            if is_doubtful {
-                let there = server.snapshot().map(|metrics| metrics.connections_list);
-                let Ok(there) = there else { continue };
-                let there: HashSet<ConnectionId> = there.iter().map(|c| c.id).collect();
-                let mut state = lock(&self.state);
-                state
-                    .granted
-                    .retain(|key, _| there.contains(&key.connection));
-                state
-                    .granted
-                    .values_mut()
-                    .for_each(|grant| grant.has_begun = true);
-                state.is_doubtful = false;
-            }
             let due = lock(&self.state).due(config.update_interval);
             for (key, matter) in due {
                 // It may be over meanwhile.
@@ -234,9 +224,8 @@ impl Going {
         }
     }
 
-    /// Waits until something may be due; `None` if it is over. True if it is doubtful what
-    /// goes on.
-    fn wait(&self) -> Option<bool> {
+    /// Waits until something may be due; false if it is over.
+    fn wait(&self) -> bool {
         let state = lock(&self.state);
         let idle = |state: &mut State| state.granted.is_empty() && !state.is_over;
         let state = self.changed.wait_while(state, idle);
@@ -244,7 +233,7 @@ impl Going {
         let goes_on = |state: &mut State| !state.is_over;
         let waited = self.changed.wait_timeout_while(state, LOOK, goes_on);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        (!state.is_over).then_some(state.is_doubtful)
+        !state.is_over
     }
 }
 
@@ -261,9 +250,25 @@ mod tests {
         assert!(are_wanted(&config));
         config.events.retain(|event| event != "update");
         assert!(!are_wanted(&config));
-        // Events that are lost are no reason to look where nothing goes on.
+    }
+
+    #[test]
+    fn what_went_untold_is_not_asked_about_again() {
         let going = Going::default();
-        going.hear(&Event::Lost { count: 1 });
-        assert!(!lock(&going.state).is_doubtful);
+        let matter = Matter::default();
+        let key = |connection, path| {
+            let connection = Some(ConnectionId::from_u64(connection));
+            Key::of(connection, "play", path).expect("it goes on")
+        };
+        assert!(going.grant(key(1, "live/a"), &matter));
+        let then = Instant::now();
+        assert!(going.grant(key(2, "live/a"), &matter));
+        // Nobody is there by now; the second came after that was seen.
+        going.looked(&Lives::default(), then);
+        let state = lock(&going.state);
+        assert_eq!(
+            state.granted.keys().collect::<Vec<_>>(),
+            [&key(2, "live/a")]
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use openrtmp_core::{Listen, ListenTransport, Server, StreamName};
 
-use super::super::witness::{Notice, What};
+use super::super::lives::{Notice, What};
 
 /// What the server's own settings begin with: keys may be in them.
 const SETTINGS: &str = "OPENRTMP_";

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use openrtmp_core::Server;
 
 use self::supervisor::{Supervisor, Word};
-use super::witness::Notice;
+use super::lives::Notice;
 
 /// How long after the last program should have ended its thread is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);

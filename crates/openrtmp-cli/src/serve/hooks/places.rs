@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use openrtmp_core::StreamName;
 
-use super::super::witness::{Notice, network};
+use super::super::lives::{Notice, network};
 
 /// Programs that wait for a place. Beyond them one is lost.
 pub(super) const WAITING: usize = 1024;

@@ -1,8 +1,7 @@
 //! The thread that starts programs and ends them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -10,9 +9,9 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{Config, ConnectionId, HooksConfig, Metrics, Server, StreamId, StreamName};
+use openrtmp_core::{Config, HooksConfig, Server, StreamName};
 
-use super::super::witness::{Notice, What};
+use super::super::lives::{Lives, Notice, What};
 use super::environment;
 use super::output::Writer;
 use super::places::{Holder, WAITING, Waiting, is_share};
@@ -47,10 +46,8 @@ pub(super) struct Supervisor {
     server: Weak<Server>,
     processes: HashMap<u64, Running>,
     started: u64,
-    /// The streams that have a publisher, and which.
-    live: HashMap<StreamName, (StreamId, Option<ConnectionId>)>,
-    /// Who plays which.
-    players: HashMap<StreamName, HashSet<ConnectionId>>,
+    /// For whom programs were run so far: it comes behind what there is.
+    lives: Lives,
     demands: HashMap<StreamName, Demand>,
     waiting: Waiting,
     lines: Lines,
@@ -101,8 +98,7 @@ impl Supervisor {
             server: Weak::new(),
             processes: HashMap::new(),
             started: 0,
-            live: HashMap::new(),
-            players: HashMap::new(),
+            lives: Lives::default(),
             demands: HashMap::new(),
             waiting: Waiting::default(),
             lines: Lines::default(),
@@ -169,81 +165,60 @@ impl Supervisor {
     }
 
     fn happened(&mut self, server: &Server, notice: Notice) {
+        for news in self.lives.take(notice) {
+            self.act(server, &news);
+        }
+    }
+
+    /// Events were lost: what has happened since is seen by what there is.
+    fn look_again(&mut self, server: &Server) {
+        let Ok(now) = Lives::of(server) else {
+            log::warn!("hooks: events were lost, and a worker does not answer");
+            self.missed.store(true, Ordering::Release);
+            return;
+        };
+        for news in self.lives.follow(now) {
+            self.act(server, &news);
+        }
+    }
+
+    /// Does what the settings say when this happens.
+    fn act(&mut self, server: &Server, notice: &Notice) {
         let config = server.config().hooks.clone();
-        let name = notice.name.clone();
+        let name = &notice.name;
         match notice.what {
             What::Published(stream) => {
-                match self.live.get(&name) {
-                    // It was seen before it was told.
-                    Some(known) if *known == (stream, notice.connection) => return,
-                    Some((before, connection)) => {
-                        let replaced = Notice {
-                            what: What::Unpublished(*before),
-                            connection: *connection,
-                            address: None,
-                            ..notice.clone()
-                        };
-                        self.happened(server, replaced);
-                    }
-                    None => {}
-                }
-                self.live.insert(name.clone(), (stream, notice.connection));
-                if let Some(demand) = self.demands.get_mut(&name) {
+                if let Some(demand) = self.demands.get_mut(name) {
                     (demand.publish_by, demand.run_at) = (None, None);
                 }
                 let purpose = Purpose::Published(stream);
                 let argv = &config.on_publish;
-                self.start(server, "hooks.on_publish", argv, &notice, purpose);
+                self.start(server, "hooks.on_publish", argv, notice, purpose);
             }
             What::Unpublished(stream) => {
-                let is_it = |(known, by): &(StreamId, Option<ConnectionId>)| {
-                    *known == stream && (notice.connection.is_none() || notice.connection == *by)
-                };
-                if !self.live.get(&name).is_some_and(is_it) {
-                    return;
-                }
-                self.live.remove(&name);
                 self.end_all(&config, |purpose| *purpose == Purpose::Published(stream));
-                let done = "hooks.on_publish_done";
-                self.start(
-                    server,
-                    done,
-                    &config.on_publish_done,
-                    &notice,
-                    Purpose::Done,
-                );
-                if let Some(demand) = self.demands.get_mut(&name) {
+                let (done, argv) = ("hooks.on_publish_done", &config.on_publish_done);
+                self.start(server, done, argv, notice, Purpose::Done);
+                if let Some(demand) = self.demands.get_mut(name) {
                     demand.publish_by = Some(Instant::now() + config.demand_timeout);
                     let is_run = Purpose::Wanted(name.clone());
                     if !self.processes.values().any(|it| it.purpose == is_run) {
                         demand.run_at = Some(Instant::now() + AGAIN);
                     }
-                } else if self.players.contains_key(&name) {
-                    self.want(server, &config, &notice);
+                } else if self.lives.is_played(name) && !self.lives.is_published(name) {
+                    self.want(server, &config, notice);
                 }
             }
             What::Joined => {
                 let Some(connection) = notice.connection else {
                     return;
                 };
-                if is_relay(server, connection) {
-                    return;
-                }
-                // One that plays it twice plays it, and so does one that was seen before.
-                if !self
-                    .players
-                    .entry(name.clone())
-                    .or_default()
-                    .insert(connection)
-                {
-                    return;
-                }
                 let purpose = Purpose::Played(connection, name.clone());
-                self.start(server, "hooks.on_play", &config.on_play, &notice, purpose);
-                if let Some(demand) = self.demands.get_mut(&name) {
+                self.start(server, "hooks.on_play", &config.on_play, notice, purpose);
+                if let Some(demand) = self.demands.get_mut(name) {
                     demand.idle_at = None;
-                } else if !self.live.contains_key(&name) {
-                    self.want(server, &config, &notice);
+                } else if !self.lives.is_published(name) {
+                    self.want(server, &config, notice);
                 }
             }
             What::Left => {
@@ -252,64 +227,16 @@ impl Supervisor {
                 };
                 let purpose = Purpose::Played(connection, name.clone());
                 self.end_all(&config, |other| *other == purpose);
-                if let Some(players) = self.players.get_mut(&name) {
-                    players.remove(&connection);
-                    if players.is_empty() {
-                        self.players.remove(&name);
-                        if let Some(demand) = self.demands.get_mut(&name) {
-                            demand.idle_at = Some(Instant::now() + config.idle_timeout);
-                        }
-                    }
+                if !self.lives.is_played(name)
+                    && let Some(demand) = self.demands.get_mut(name)
+                {
+                    demand.idle_at = Some(Instant::now() + config.idle_timeout);
                 }
             }
             What::Recorded(_) => {
                 let done = &config.on_record_done;
-                self.start(server, "hooks.on_record_done", done, &notice, Purpose::Done);
+                self.start(server, "hooks.on_record_done", done, notice, Purpose::Done);
             }
-        }
-    }
-
-    /// Events were lost: what has happened since is seen by what there is.
-    fn look_again(&mut self, server: &Server) {
-        let Ok(there) = server.snapshot() else {
-            log::warn!("hooks: events were lost, and a worker does not answer");
-            self.missed.store(true, Ordering::Release);
-            return;
-        };
-        let now = Present::of(server, &there);
-        let peers: HashMap<ConnectionId, SocketAddr> = there
-            .connections_list
-            .iter()
-            .map(|it| (it.id, it.peer))
-            .collect();
-        let notice = |what, name: &StreamName, connection: Option<ConnectionId>| Notice {
-            what,
-            name: name.clone(),
-            connection,
-            address: connection.and_then(|id| peers.get(&id).copied()),
-        };
-        let mut news = Vec::new();
-        for (name, known) in &self.live {
-            if now.publishers.get(name) != Some(known) {
-                news.push(notice(What::Unpublished(known.0), name, known.1));
-            }
-        }
-        for (name, known) in &self.players {
-            let there = now.players.get(name);
-            let is_there = |id: &&ConnectionId| there.is_some_and(|there| there.contains(*id));
-            let left = known.iter().filter(|id| !is_there(id));
-            news.extend(left.map(|id| notice(What::Left, name, Some(*id))));
-        }
-        for (name, (stream, connection)) in &now.publishers {
-            news.push(notice(What::Published(*stream), name, *connection));
-        }
-        for (name, there) in &now.players {
-            let there = there.iter();
-            news.extend(there.map(|id| notice(What::Joined, name, Some(*id))));
-        }
-        // What is known already is passed over.
-        for notice in news {
-            self.happened(server, notice);
         }
     }
 
@@ -592,15 +519,14 @@ impl Supervisor {
     /// Whether somebody plays it after all: a connection that played it twice, and has ended
     /// one of them. From now on that is known.
     fn is_played(&mut self, name: &StreamName) -> bool {
-        let there = self.server.upgrade().and_then(|server| {
-            let there = server.snapshot().ok()?;
-            Present::of(&server, &there).players.remove(name)
-        });
-        let (Some(there), Some(demand)) = (there, self.demands.get_mut(name)) else {
+        let server = self.server.upgrade();
+        let now = server.and_then(|server| Lives::of(&server).ok());
+        let now = now.filter(|now| now.is_played(name));
+        let (Some(now), Some(demand)) = (now, self.demands.get_mut(name)) else {
             return false;
         };
         demand.idle_at = None;
-        self.players.insert(name.clone(), there);
+        self.lives.follow_players(name, now);
         true
     }
 
@@ -609,9 +535,9 @@ impl Supervisor {
         if self.may_log(&self.lines.unmade) {
             log::warn!("hooks.on_demand: nobody publishes {name} in time");
         }
-        for player in self.players.get(name).into_iter().flatten() {
+        for player in self.lives.players(name) {
             // One that is gone, or whose worker is busy, needs another occasion.
-            let _ = server.disconnect(*player, "nobody publishes the stream");
+            let _ = server.disconnect(player, "nobody publishes the stream");
         }
     }
 }
@@ -624,50 +550,11 @@ fn told(about: &Notice) -> String {
     }
 }
 
-/// Who is there by now, relays that play aside.
-#[derive(Default)]
-struct Present {
-    publishers: HashMap<StreamName, (StreamId, Option<ConnectionId>)>,
-    players: HashMap<StreamName, HashSet<ConnectionId>>,
-}
-
-impl Present {
-    fn of(server: &Server, there: &Metrics) -> Present {
-        let relays = server.relays();
-        let links = relays.iter().flat_map(|relay| &relay.links);
-        let relays: HashSet<ConnectionId> = links.filter_map(|link| link.connection).collect();
-        let mut present = Present::default();
-        for it in server.publishers() {
-            let by = (it.stream, it.connection);
-            present.publishers.insert(it.name, by);
-        }
-        let connections = there.connections_list.iter();
-        for connection in connections.filter(|it| !relays.contains(&it.id)) {
-            let names = connection.plays.iter();
-            for name in names.filter_map(|stream| server.stream_name(*stream)) {
-                let players = present.players.entry(name).or_default();
-                players.insert(connection.id);
-            }
-        }
-        for (visitor, name) in server.visits() {
-            present.players.entry(name).or_default().insert(visitor);
-        }
-        present
-    }
-}
-
-/// Whether a connection passes a stream on to another server: nobody plays it for that.
-fn is_relay(server: &Server, connection: ConnectionId) -> bool {
-    let relays = server.relays();
-    let mut links = relays.iter().flat_map(|relay| &relay.links);
-    links.any(|link| link.connection == Some(connection))
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use std::sync::mpsc::sync_channel;
 
-    use openrtmp_core::Config;
+    use openrtmp_core::{Config, ConnectionId};
 
     use super::*;
 
@@ -711,7 +598,7 @@ mod tests {
         let (server, mut supervisor) = beginning(|config| config.hooks.on_publish = sleep());
         let (gone, told_of_gone) = publish(&server, "live/gone");
         let (_stays, told_of_stays) = publish(&server, "live/stays");
-        supervisor.hear(Word::Happened(told_of_gone));
+        supervisor.hear(Word::Happened(told_of_gone.clone()));
         supervisor.hear(Word::Happened(told_of_stays.clone()));
         assert_eq!(supervisor.processes.len(), 2);
         let (_new, told_of_new) = publish(&server, "live/new");
@@ -719,9 +606,9 @@ mod tests {
         while server.publishers().len() > 2 {}
         supervisor.look_again(&server);
         supervisor.meet_deadlines();
-        let live = |told: &Notice| supervisor.live.contains_key(&told.name);
+        let live = |told: &Notice| supervisor.lives.is_published(&told.name);
         assert!(live(&told_of_stays) && live(&told_of_new));
-        assert_eq!(supervisor.live.len(), 2);
+        assert!(!live(&told_of_gone));
         let ended = supervisor.words.recv().expect("one is ended");
         supervisor.hear(ended);
         assert_eq!(supervisor.processes.len(), 2, "one is gone, one is new");
