@@ -10,7 +10,7 @@ use openrtmp_protocol::session::{AuthDemand, RejectReason};
 
 use super::certificate::PeerCertificate;
 use super::key_file::{KeyKind, KeyRecord};
-use super::keys::{is_equal, key_in};
+use super::keys::{KeyRing, is_equal, key_in};
 use super::request::{AccessAction, AccessRequest, Asked, Protocol, Question, Responder};
 use super::users::{Login, Why};
 use crate::config::FailedAttemptsConfig;
@@ -225,10 +225,15 @@ impl Shared {
     /// The name under which a peer asks for a stream or an app. Its last segment may be
     /// a key unless one came in the query.
     pub(crate) fn peer_name(&self, path: &str, query: &str) -> StreamName {
+        self.peer_name_among(path, query, self.asks_for_keys())
+    }
+
+    /// The same where keys are asked for, or where they are not.
+    fn peer_name_among(&self, path: &str, query: &str, asks: bool) -> StreamName {
         let key = key_in(query);
         let secrecy = if self.secret_names.load(Ordering::Relaxed) {
             Secrecy::Secret
-        } else if key.is_none() && self.asks_for_keys() {
+        } else if key.is_none() && asks {
             Secrecy::Suspected
         } else {
             Secrecy::Public
@@ -259,6 +264,11 @@ impl Shared {
         let stream = match &record {
             Some(record) if is_equal(name, &record.key) => {
                 self.name(&record.public_path(), Secrecy::Public)
+            }
+            // Where publishing takes no key, a publisher's name is none.
+            _ if kind == KeyKind::Publish => {
+                let is_open = self.publish_keys.is_open() && !self.key_records.asks_for_key(kind);
+                self.peer_name_among(path, query, !is_open)
             }
             _ => self.peer_name(path, query),
         };
@@ -439,6 +449,26 @@ impl Shared {
             AccessAction::Publish => (&self.publish_keys, KeyKind::Publish),
             AccessAction::Play => (&self.play_keys, KeyKind::Play),
         };
+        let Err(reason) = self.try_keys(attempt, ring, kind) else {
+            return Ok(());
+        };
+        self.wrong_keys.fetch_add(1, Ordering::Relaxed);
+        Err(Refusal {
+            reason: RejectReason::Unauthorized(reason.into()),
+            closes: true,
+            is_guess: true,
+            said: None,
+            asks: false,
+        })
+    }
+
+    /// The same, or why not; nothing is counted.
+    fn try_keys(
+        &self,
+        attempt: &Attempt,
+        ring: &KeyRing,
+        kind: KeyKind,
+    ) -> Result<(), &'static str> {
         let mut reason = "the key is not valid";
         if let Some(record) = &attempt.record {
             let stream = record.stream.as_deref();
@@ -451,17 +481,19 @@ impl Shared {
             }
         }
         let is_open = ring.is_open() && !self.key_records.asks_for_key(kind);
-        if is_open || !ring.is_open() && ring.allows(attempt.credential()) {
-            return Ok(());
+        match is_open || !ring.is_open() && ring.allows(attempt.credential()) {
+            true => Ok(()),
+            false => Err(reason),
         }
-        self.wrong_keys.fetch_add(1, Ordering::Relaxed);
-        Err(Refusal {
-            reason: RejectReason::Unauthorized(reason.into()),
-            closes: true,
-            is_guess: true,
-            said: None,
-            asks: false,
-        })
+    }
+
+    /// Whether it may play what is there, as far as rules and keys say; nothing is counted.
+    pub(crate) fn would_play(&self, attempt: &Attempt) -> bool {
+        self.check_address(attempt).is_ok()
+            && !self.users.demands(false)
+            && self
+                .try_keys(attempt, &self.play_keys, KeyKind::Play)
+                .is_ok()
     }
 
     /// Somebody new is taken.

@@ -46,7 +46,7 @@ pub struct PlayRequest {
 pub struct PlayGranted {
     /// The stream that it gets, which the host may have named.
     pub stream: StreamName,
-    key: Option<Secret>,
+    pub(super) key: Option<Secret>,
 }
 
 /// It may not.
@@ -113,25 +113,7 @@ impl Server {
         let (path, query) = (request.path.as_str(), request.query.as_str());
         let (stream, record) = shared.requested(AccessAction::Play, path, query);
         let key = presented(shared, path, query, record.as_deref());
-        let attempt = Attempt {
-            protocol: request.protocol,
-            action: AccessAction::Play,
-            peer: request.peer,
-            connection: None,
-            app: shared.host_name(""),
-            stream,
-            asked_as: Some(shared.peer_name(path, query)),
-            query: Secret::from(request.query),
-            record,
-            tc_url: Arc::new(Secret::from(request.url)),
-            client: request.client.into(),
-            certificate: None,
-            login: Login::Unasked,
-            will_publish: false,
-            was_decided: false,
-            is_loop: false,
-            over_limit: None,
-        };
+        let attempt = attempt(shared, &request, stream, record);
         let answerer = Answerer {
             shared: Arc::downgrade(shared),
             attempt: attempt.clone(),
@@ -184,8 +166,36 @@ fn tag(key: &str, secret: &[u8]) -> [u8; TAG] {
     tag
 }
 
+/// What somebody wants who comes without a connection of RTMP.
+pub(super) fn attempt(
+    shared: &Shared,
+    request: &PlayRequest,
+    stream: StreamName,
+    record: Option<Arc<KeyRecord>>,
+) -> Attempt {
+    Attempt {
+        protocol: request.protocol,
+        action: AccessAction::Play,
+        peer: request.peer,
+        connection: None,
+        app: shared.host_name(""),
+        stream,
+        asked_as: Some(shared.peer_name(&request.path, &request.query)),
+        query: Secret::from(request.query.clone()),
+        record,
+        tc_url: Arc::new(Secret::from(request.url.clone())),
+        client: request.client.as_str().into(),
+        certificate: None,
+        login: Login::Unasked,
+        will_publish: false,
+        was_decided: false,
+        is_loop: false,
+        over_limit: None,
+    }
+}
+
 /// The key that somebody comes with, if keys are asked for.
-fn presented(
+pub(super) fn presented(
     shared: &Shared,
     path: &str,
     query: &str,

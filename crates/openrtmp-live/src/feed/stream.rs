@@ -71,6 +71,8 @@ impl Feeding {
         };
         let content = match frame.content {
             FrameContent::Header => {
+                let pictures = &self.stream.pictures;
+                pictures.configure(track, codec, &frame.payload);
                 return self.packager.configure(track, codec, &frame.payload);
             }
             FrameContent::Key => Content::Key,
@@ -86,6 +88,7 @@ impl Feeding {
             content,
             data: frame.payload,
         };
+        self.stream.pictures.push(&frame);
         self.packager.push(frame, wall, &mut self.events);
     }
 
@@ -120,6 +123,7 @@ impl Feeding {
     pub(super) fn restart(&mut self) {
         self.packager.restart(&mut self.events);
         self.stream.ring.restart();
+        self.stream.pictures.restart();
     }
 
     /// Nothing more comes.
@@ -186,7 +190,8 @@ impl Feeding {
     fn count(&mut self) {
         let frames = self.packager.held_bytes() as u64;
         let ring = self.stream.ring.held_bytes();
-        self.charge.set(self.listed + frames + ring);
+        let picture = self.stream.pictures.held_bytes();
+        self.charge.set(self.listed + frames + ring + picture);
     }
 
     /// Keeps as little as may be, from the next segment on, as long as it lasts.

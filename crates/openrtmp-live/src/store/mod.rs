@@ -1,6 +1,7 @@
 //! What can be fetched, of all streams.
 
 mod budget;
+mod picture;
 pub(crate) mod ring;
 mod snapshot;
 mod text;
@@ -9,12 +10,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::SystemTime;
 
 use openrtmp_core::StreamName;
 use openrtmp_media::hls::Names;
 use tokio::sync::watch;
 
 pub(crate) use budget::{Budget, Charge};
+use picture::Pictures;
 use ring::Ring;
 pub(crate) use snapshot::{Photographer, Snapshot, Track};
 pub(crate) use text::Text;
@@ -26,6 +29,10 @@ pub(crate) struct Stream {
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// Its messages as FLV tags.
     pub(crate) ring: Ring,
+    /// Its newest picture.
+    pub(crate) pictures: Pictures,
+    /// When it began.
+    pub(crate) began: SystemTime,
     waiting: AtomicUsize,
 }
 
@@ -36,6 +43,8 @@ impl Stream {
             names,
             snapshot: watch::Sender::new(Arc::default()),
             ring: Ring::default(),
+            pictures: Pictures::default(),
+            began: SystemTime::now(),
             waiting: AtomicUsize::new(0),
         }
     }
