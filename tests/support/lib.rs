@@ -43,5 +43,5 @@ pub use programs::{
     publish_and_ask, publish_and_play, publish_and_probe,
 };
 pub use server::{Server, ServerProcess, openrtmp};
-pub use tools::Tool;
+pub use tools::{Tool, browser_packages};
 pub use web::{Answer, Web};

@@ -1,7 +1,7 @@
 //! A child process that cannot outlive its test.
 
-use std::io::{BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub struct Process {
     name: String,
     child: Child,
+    /// Of one that is told something.
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
     output: Vec<String>,
     deadline: Instant,
@@ -45,10 +47,21 @@ impl Process {
     ///
     /// # Panics
     /// If it cannot be started.
-    pub fn start_within(name: impl Into<String>, mut command: Command, limit: Duration) -> Process {
-        let name = name.into();
+    pub fn start_within(name: impl Into<String>, command: Command, limit: Duration) -> Process {
+        Process::spawn(name.into(), command, limit, Stdio::null())
+    }
+
+    /// The same for one that is told something ([`Process::tell`]).
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_told(name: impl Into<String>, command: Command, limit: Duration) -> Process {
+        Process::spawn(name.into(), command, limit, Stdio::piped())
+    }
+
+    fn spawn(name: String, mut command: Command, limit: Duration, input: Stdio) -> Process {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -61,6 +74,7 @@ impl Process {
         thread::spawn(move || send_lines(stderr, &sender));
         Process {
             name,
+            input: child.stdin.take(),
             child,
             lines,
             output: Vec::new(),
@@ -84,6 +98,15 @@ impl Process {
             self.name,
             self.output.join("\n")
         );
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Panics
+    /// If it does not listen.
+    pub fn tell(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("it was started to be told");
+        writeln!(input, "{line}").expect("it listens");
     }
 
     /// Waits for the program to end by itself.

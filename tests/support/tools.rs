@@ -39,6 +39,8 @@ pub enum Tool {
     Pebble,
     /// The name server that comes with it.
     PebbleNames,
+    /// What runs JavaScript.
+    Node,
 }
 
 impl Tool {
@@ -65,6 +67,7 @@ impl Tool {
             Tool::Logrotate => Command::new("/usr/sbin/logrotate"),
             Tool::Pebble => Command::new("pebble"),
             Tool::PebbleNames => Command::new("pebble-challtestsrv"),
+            Tool::Node => Command::new("node"),
         }
     }
 }
@@ -80,6 +83,21 @@ fn ffmpeg_current() -> PathBuf {
         program.display()
     );
     program
+}
+
+/// The folder of the packages that browsers are driven with, fetched by
+/// `cargo xtask test --all`.
+///
+/// # Panics
+/// If they have not been fetched.
+pub fn browser_packages() -> PathBuf {
+    let folder = target_folder().join("tools").join("browsers");
+    assert!(
+        folder.join("node_modules").is_dir(),
+        "{} is missing: `cargo xtask test --all --only browsers` fetches it",
+        folder.display()
+    );
+    folder
 }
 
 /// Cargo's target folder: the one this test was built in.

@@ -103,14 +103,14 @@ mod worker;
 
 pub use access::{
     AccessAction, AccessRequest, KeyFileError, KeyKind, KeyRecord, KeyRing, PeerCertificate,
-    PlayGranted, PlayQuestion, PlayRefused, PlayRequest, Protocol, Proxies,
+    PlayGranted, PlayQuestion, PlayRefused, PlayRequest, Protocol, Proxies, WrongKey,
 };
 pub use config::{
     AccessConfig, AcmeChallenge, AcmeConfig, AddressRule, Applies, Authenticate, BackgroundPolicy,
     CallbackConfig, CallbackFallback, CallbackFormat, CertificateConfig, ClientAuth,
     ClientAuthConfig, Config, ConfigError, ControlConfig, ControlListen, CorsConfig, DEFAULT_PORT,
     DocumentError, EabConfig, FailedAttemptsConfig, FileError, Format, GopConfig, HooksConfig,
-    HttpConfig, HttpListen, HttpPreset, LimitsConfig, Listen, ListenTransport, LogConfig,
+    HttpConfig, HttpList, HttpListen, HttpPreset, LimitsConfig, Listen, ListenTransport, LogConfig,
     LogFileConfig, LogFormat, LogLevel, MAX_DOCUMENT, MetricsConfig, MobileConfig, Network,
     NetworkPolicy, Pem, PullRule, PullStart, PushRule, QueueConfig, RecordConfig, RecordFormat,
     RecordStreams, RelayConfig, Roots, RtmpConfig, SecondPublisher, Setting, StreamConfig,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::tools::FFMPEG_WHEEL;
+use crate::tools::{BROWSER_PACKAGES, FFMPEG_WHEEL};
 use crate::workspace;
 
 /// A little work, done in an empty folder.
@@ -19,7 +19,7 @@ pub(crate) enum Probe {
     /// A program and its arguments; its standard input is empty.
     Program(&'static [&'static str]),
     /// Commands of a POSIX shell, each of which has to succeed. `$TOOLS` is the folder
-    /// of what was fetched, `$FFMPEG_WHEEL` what is to be in it.
+    /// of what was fetched, `$FFMPEG_WHEEL` and `$BROWSER_PACKAGES` what is to be in it.
     Script(&'static str),
 }
 
@@ -61,6 +61,7 @@ impl Probe {
             .env("PATH", path())
             .env("TOOLS", fetched())
             .env("FFMPEG_WHEEL", FFMPEG_WHEEL)
+            .env("BROWSER_PACKAGES", BROWSER_PACKAGES.join(" "))
             .stdin(Stdio::null());
         command
     }

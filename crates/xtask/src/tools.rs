@@ -73,6 +73,12 @@ pub(crate) enum Tool {
     Maven,
     /// Compiles manifests and resources of Android.
     Aapt,
+    /// Runs JavaScript, and fetches packages of it.
+    Node,
+    Chromium,
+    Firefox,
+    /// Packages that drive browsers, and players for them to run.
+    BrowserPackages,
 }
 
 /// What a tool is called, what brings it, and how it is tried.
@@ -91,11 +97,22 @@ enum Source {
     Packages(&'static [&'static str]),
     /// The wheel below.
     Wheel,
+    /// The packages below that.
+    Npm,
 }
 
 /// The wheel that carries a current static ffmpeg. The version is fixed so that
 /// a new ffmpeg is met when somebody means to, not when CI happens to run.
 pub(crate) const FFMPEG_WHEEL: &str = "imageio-ffmpeg==0.8.1";
+
+/// What browsers are driven with, and the players of others that are tried in them. Those that
+/// the page has are in the project.
+pub(crate) const BROWSER_PACKAGES: &[&str] = &[
+    "puppeteer-core@24.43.1",
+    "hls.js@1.7.4",
+    "shaka-player@5.2.12",
+    "video.js@8.24.1",
+];
 
 /// Set for the chores of a test command that may not install.
 pub(crate) const NO_INSTALL: &str = "OPENRTMP_NO_INSTALL";
@@ -387,6 +404,39 @@ impl Tool {
                     "#,
                 ),
             ),
+            Tool::Node => entry(
+                "Node.js with npm",
+                Source::Packages(&["nodejs", "npm"]),
+                Probe::Script(
+                    r#"
+                    node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18)'
+                    npm --version
+                    "#,
+                ),
+            ),
+            Tool::Chromium => entry(
+                "Chromium",
+                Source::Packages(&["chromium", "fonts-dejavu-core"]),
+                Probe::Script(
+                    r#"
+                    chromium --headless --no-sandbox --disable-gpu --dump-dom \
+                        --user-data-dir="$PWD/profile" 'data:text/html,<p id=probe>' | grep -q probe
+                    "#,
+                ),
+            ),
+            // It plays H.264 with the library of FFmpeg that it finds.
+            Tool::Firefox => entry(
+                "Firefox",
+                Source::Packages(&["firefox-esr", "libavcodec59", "fonts-dejavu-core"]),
+                Probe::Script("firefox-esr --version && ls /usr/lib/*/libavcodec.so.*"),
+            ),
+            Tool::BrowserPackages => entry(
+                "packages for browsers",
+                Source::Npm,
+                Probe::Script(
+                    r#"test "$(cat "$TOOLS/browsers/packages.txt")" = "$BROWSER_PACKAGES""#,
+                ),
+            ),
             Tool::Aapt => entry(
                 "aapt2",
                 Source::Packages(&["aapt"]),
@@ -409,7 +459,7 @@ impl Tool {
     pub(crate) fn packages(self) -> &'static [&'static str] {
         match self.entry().source {
             Source::Packages(packages) => packages,
-            Source::Component(_) | Source::Wheel => &[],
+            Source::Component(_) | Source::Wheel | Source::Npm => &[],
         }
     }
 
@@ -434,6 +484,9 @@ pub(crate) fn missing(tools: &[Tool]) -> Vec<Tool> {
     if missing.contains(&Tool::FfmpegCurrent) && !missing.contains(&Tool::Pip) {
         missing.extend(Some(Tool::Pip).filter(|pip| !pip.is_there()));
     }
+    if missing.contains(&Tool::BrowserPackages) && !missing.contains(&Tool::Node) {
+        missing.extend(Some(Tool::Node).filter(|node| !node.is_there()));
+    }
     missing
 }
 
@@ -451,6 +504,11 @@ pub(crate) fn provide(needed: &[Tool], install: bool) -> Result<(), String> {
             println!("\n=== fetching {FFMPEG_WHEEL}");
             let error = fetch_ffmpeg().err();
             lines.extend(error.map(|error| format!("{FFMPEG_WHEEL}: {error}")));
+        }
+        if missing.contains(&Tool::BrowserPackages) {
+            println!("\n=== fetching {}", BROWSER_PACKAGES.join(" "));
+            let error = fetch_browser_packages().err();
+            lines.extend(error.map(|error| format!("packages for browsers: {error}")));
         }
     }
     let mut still = Vec::new();
@@ -496,6 +554,12 @@ pub(crate) fn remedies(tools: &[Tool]) -> Vec<String> {
     if tools.contains(&Tool::FfmpegCurrent) {
         lines.push(format!(
             "cargo xtask test --all --only interop    (fetches {FFMPEG_WHEEL})"
+        ));
+    }
+    if tools.contains(&Tool::BrowserPackages) {
+        let packages = BROWSER_PACKAGES.join(" ");
+        lines.push(format!(
+            "cargo xtask test --all --only browsers    (fetches {packages})"
         ));
     }
     lines
@@ -573,6 +637,25 @@ fn fetch_ffmpeg() -> io::Result<()> {
     fs::write(folder.join("wheel.txt"), FFMPEG_WHEEL)
 }
 
+/// Puts the packages where the tests look for them. No script of theirs is run.
+fn fetch_browser_packages() -> io::Result<()> {
+    let folder = probe::fetched().join("browsers");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-save", "--ignore-scripts", "--no-audit"])
+        .args(["--no-fund", "--omit=optional", "--prefix"])
+        .arg(&folder)
+        .args(BROWSER_PACKAGES)
+        .stdin(Stdio::null());
+    if !succeeds(&mut npm) {
+        return Err(io::Error::other("npm failed"));
+    }
+    fs::write(folder.join("packages.txt"), BROWSER_PACKAGES.join(" "))
+}
+
 fn run_python(arguments: &[&str]) -> io::Result<()> {
     if succeeds(Command::new("python3").args(arguments).stdin(Stdio::null())) {
         Ok(())
@@ -617,7 +700,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 36] = [
+    const ALL: [Tool; 40] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -654,6 +737,10 @@ mod tests {
         Tool::Jdk,
         Tool::Maven,
         Tool::Aapt,
+        Tool::Node,
+        Tool::Chromium,
+        Tool::Firefox,
+        Tool::BrowserPackages,
     ];
 
     #[test]

@@ -72,7 +72,15 @@ pub(super) fn text(
         }
     }
     if !web.is_empty() {
-        lines.add(format_args!("\nPlay in browsers and phones (HLS)"));
+        lines.add(format_args!("\nWatch in a browser"));
+    }
+    for host in web {
+        for key in with_keys_behind(play_keys) {
+            lines.add(format_args!("  {host}/{key}"));
+        }
+    }
+    if !web.is_empty() {
+        lines.add(format_args!("\nPlay with what knows HLS"));
     }
     for host in web {
         for key in with_keys_behind(play_keys) {
@@ -135,6 +143,8 @@ mod tests {
             "{text}"
         );
         assert!(lines.contains(&"  rtmp://127.0.0.1/live/stream"), "{text}");
+        let page = "  http://192.168.1.5:8080/";
+        assert!(lines.contains(&page), "{text}");
         let hls = "  http://192.168.1.5:8080/live/stream/index.m3u8";
         assert!(lines.contains(&hls), "{text}");
         assert!(!text.contains("Recording"), "{text}");

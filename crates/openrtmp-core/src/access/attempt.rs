@@ -10,7 +10,7 @@ use openrtmp_protocol::session::{AuthDemand, RejectReason};
 
 use super::certificate::PeerCertificate;
 use super::key_file::{KeyKind, KeyRecord};
-use super::keys::{is_equal, key_in};
+use super::keys::{KeyRing, is_equal, key_in};
 use super::request::{AccessAction, AccessRequest, Asked, Protocol, Question, Responder};
 use super::users::{Login, Why};
 use crate::config::FailedAttemptsConfig;
@@ -241,10 +241,15 @@ impl Shared {
     /// The name under which a peer asks for a stream or an app. Its last segment may be
     /// a key unless one came in the query.
     pub(crate) fn peer_name(&self, path: &str, query: &str) -> StreamName {
+        self.peer_name_among(path, query, self.asks_for_keys())
+    }
+
+    /// The same where keys are asked for, or where they are not.
+    fn peer_name_among(&self, path: &str, query: &str, asks: bool) -> StreamName {
         let key = key_in(query);
         let secrecy = if self.secret_names.load(Ordering::Relaxed) {
             Secrecy::Secret
-        } else if key.is_none() && self.asks_for_keys() {
+        } else if key.is_none() && asks {
             Secrecy::Suspected
         } else {
             Secrecy::Public
@@ -279,6 +284,11 @@ impl Shared {
         let stream = match &record {
             Some(record) if is_equal(name, &record.key) => {
                 self.name(&record.public_path(), Secrecy::Public)
+            }
+            // Where publishing takes no key, a publisher's name is none.
+            _ if kind == KeyKind::Publish => {
+                let is_open = self.publish_keys.is_open() && !self.key_records.asks_for_key(kind);
+                self.peer_name_among(path, query, !is_open)
             }
             _ => self.peer_name(path, query),
         };
@@ -499,6 +509,13 @@ impl Shared {
             Some(_) => Err(reason),
             None => Err("a key is needed"),
         }
+    }
+
+    /// What would open what is there for somebody who wants to play, as far as rules and keys
+    /// say; nothing is counted.
+    pub(crate) fn would_play(&self, attempt: &Attempt) -> Option<OpenedBy> {
+        let may = self.check_address(attempt).is_ok() && !self.users.demands(false);
+        may.then(|| self.opened_by(attempt).ok()).flatten()
     }
 
     /// Somebody new is taken.

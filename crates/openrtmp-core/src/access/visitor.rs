@@ -43,7 +43,7 @@ pub struct PlayRequest {
 pub struct PlayGranted {
     /// The stream that it gets, which the host may have named.
     pub stream: StreamName,
-    by: OpenedBy,
+    pub(super) by: OpenedBy,
 }
 
 /// It may not.
@@ -135,25 +135,7 @@ impl Server {
         let (path, query) = (request.path.as_str(), request.query.as_str());
         let protocol = request.protocol;
         let (stream, record) = shared.requested(protocol, AccessAction::Play, path, query);
-        let attempt = Attempt {
-            protocol,
-            action: AccessAction::Play,
-            peer: request.peer,
-            connection: None,
-            app: shared.host_name(""),
-            stream,
-            asked_as: Some(shared.peer_name(path, query)),
-            query: Secret::from(request.query),
-            record,
-            tc_url: Arc::new(Secret::from(request.url)),
-            client: request.client.into(),
-            certificate: None,
-            login: Login::Unasked,
-            will_publish: false,
-            was_decided: false,
-            is_loop: false,
-            over_limit: None,
-        };
+        let attempt = attempt(shared, &request, stream, record);
         let answerer = Answerer {
             shared: Arc::downgrade(shared),
             attempt: attempt.clone(),
@@ -210,6 +192,34 @@ fn tag(secret: &[u8], texts: &[&str]) -> [u8; TAG] {
         tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG]);
     }
     tag
+}
+
+/// What somebody wants who comes without a connection of RTMP.
+pub(super) fn attempt(
+    shared: &Shared,
+    request: &PlayRequest,
+    stream: StreamName,
+    record: Option<Arc<KeyRecord>>,
+) -> Attempt {
+    Attempt {
+        protocol: request.protocol,
+        action: AccessAction::Play,
+        peer: request.peer,
+        connection: None,
+        app: shared.host_name(""),
+        stream,
+        asked_as: Some(shared.peer_name(&request.path, &request.query)),
+        query: Secret::from(request.query.clone()),
+        record,
+        tc_url: Arc::new(Secret::from(request.url.clone())),
+        client: request.client.as_str().into(),
+        certificate: None,
+        login: Login::Unasked,
+        will_publish: false,
+        was_decided: false,
+        is_loop: false,
+        over_limit: None,
+    }
 }
 
 /// One of two may take it, once.

@@ -99,6 +99,22 @@ pub enum HttpPreset {
     Public,
 }
 
+/// Who is told which streams there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HttpList {
+    /// Everybody, of every stream, also where playing it takes a key.
+    All,
+    /// Everybody, of the streams that it may play: of all where nobody is asked for anything;
+    /// with play keys, of those that the key of the request opens; of none where the host
+    /// decides, whom a list does not ask.
+    #[default]
+    Allowed,
+    /// Nobody.
+    None,
+}
+
 /// Which pages of other sites may use what is delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

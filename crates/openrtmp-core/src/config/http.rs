@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{CorsConfig, HttpListen, HttpPreset, TokensConfig, ViewersConfig};
+use super::delivery::{CorsConfig, HttpList, HttpListen, HttpPreset, TokensConfig, ViewersConfig};
 use super::document::milliseconds;
 
 /// HTTP, as the `openrtmp` command speaks it; the library does not. Streams are delivered to
@@ -29,8 +29,9 @@ pub struct HttpConfig {
     pub base_url: String,
     /// Which pages may use it.
     pub cors: CorsConfig,
-    /// Whoever asks is told which streams there are, at `/api/streams`.
-    pub list: bool,
+    /// Who is told which streams there are, at `/` and `/api/streams`. Streams whose names are
+    /// secret are never listed.
+    pub list: HttpList,
     /// Bytes that are kept for viewers, all together; 0 is half of `limits.memory`. Streams
     /// have three quarters: with more, less is kept of each, then streams that begin are not
     /// delivered. The rest is for what viewers have not taken of what is listed no longer:
@@ -70,7 +71,7 @@ impl Default for HttpConfig {
             window: Duration::from_secs(30),
             base_url: String::new(),
             cors: CorsConfig::default(),
-            list: false,
+            list: HttpList::default(),
             memory: 0,
             viewers: ViewersConfig::default(),
             tokens: TokensConfig::default(),

@@ -291,9 +291,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting(
         "http.list",
-        Flag,
+        Choice(&["all", "allowed", "none"]),
         Now,
-        "tell whoever asks which streams there are, at /api/streams",
+        "which streams are listed, at / and /api/streams: all, allowed (those that who asks may play), or none",
     ),
     setting(
         "http.memory",

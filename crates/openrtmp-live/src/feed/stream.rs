@@ -75,6 +75,8 @@ impl Feeding {
         };
         let content = match frame.content {
             FrameContent::Header => {
+                let pictures = &self.stream.pictures;
+                pictures.configure(track, codec, &frame.payload);
                 return self.packager.configure(track, codec, &frame.payload);
             }
             FrameContent::Key => Content::Key,
@@ -90,6 +92,7 @@ impl Feeding {
             content,
             data: frame.payload,
         };
+        self.stream.pictures.push(&frame);
         self.packager.push(frame, wall, &mut self.events);
     }
 
@@ -124,6 +127,7 @@ impl Feeding {
     pub(super) fn restart(&mut self) {
         self.packager.restart(&mut self.events);
         self.stream.ring.restart();
+        self.stream.pictures.restart();
     }
 
     /// Nothing more comes.
@@ -196,7 +200,8 @@ impl Feeding {
     fn count(&mut self) {
         let frames = self.packager.held_bytes() as u64;
         let ring = self.stream.ring.held_bytes();
-        self.charge.set(self.listed + self.shown + ring, frames);
+        let picture = self.stream.pictures.held_bytes();
+        self.charge.set(self.listed + self.shown + ring + picture, frames);
     }
 
     /// Bytes that can be fetched from now on, counted as long as anybody has them.

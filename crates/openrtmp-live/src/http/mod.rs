@@ -8,6 +8,8 @@ mod body;
 mod cors;
 mod flv;
 mod hls;
+mod listed;
+mod page;
 mod path;
 mod peer;
 mod range;
@@ -22,7 +24,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::{Router, http::Response};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONTENT_LENGTH, HOST, RANGE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use openrtmp_core::Server;
 use tokio::sync::watch;
@@ -32,8 +34,9 @@ use access::Access;
 use answer::status;
 use audience::Audience;
 use hls::Viewer;
+use listed::Listed;
+pub(crate) use path::is_reserved;
 use path::{NoRoute, Route, What};
-pub(crate) use path::{encoded, is_reserved};
 use peer::{Kind, Peer};
 pub(crate) use relief::relieve;
 use token::Secrets;
@@ -168,7 +171,11 @@ async fn answer_to(
             token: Some(token),
             path,
             ..
-        } => app.access.opens(&app.server, token, path, Duration::ZERO),
+        }
+        | Route::Listed(Listed::One {
+            token: Some(token),
+            path,
+        }) => app.access.opens(&app.server, token, path, Duration::ZERO),
         _ => false,
     };
     if app.server.is_blocked(address.ip()) && !has_token() {
@@ -192,11 +199,6 @@ async fn answer_to(
             return Err(refusal);
         }
     }
-    let (token, path, what) = match route {
-        Route::Time => return whole(time()),
-        Route::Streams => return whole(streams(app)?),
-        Route::Stream { token, path, what } => (token, path, what),
-    };
     let mut headers = headers.clone();
     // HTTP/2 has the host with the path (RFC 9113, 8.3.1).
     let authority = request.uri().authority().map(|it| it.as_str());
@@ -213,9 +215,16 @@ async fn answer_to(
         peer: peer.clone(),
         address,
     };
+    let (token, path, what) = match route {
+        Route::Time => return whole(time()),
+        Route::Page(wanted) => return whole(page::answer(app, &asked, &wanted)?),
+        Route::Listed(wanted) => return whole(listed::answer(app, &asked, wanted).await?),
+        Route::Stream { token, path, what } => (token, path, what),
+    };
     match what {
         What::Master => whole(hls::master(app, &asked, &path, token.as_deref()).await?),
         What::Flv => flv::answer(app, asked, &path, token.as_deref(), request).await,
+        What::Picture => whole(listed::picture(app, &asked, &path, token.as_deref())?),
         What::Run { epoch, file } => {
             let is_private = token.is_some();
             app.audience.seen(&path);
@@ -280,36 +289,4 @@ fn time() -> Response<Body> {
     let mut response = status(StatusCode::OK, "");
     *response.body_mut() = Body::from(openrtmp_media::date(wall));
     response
-}
-
-/// The streams that there are, if people are to be told.
-fn streams(app: &App) -> Result<Response<Body>, Response<Body>> {
-    if !app.server.config().http.list {
-        return Err(status(
-            StatusCode::NOT_FOUND,
-            "streams are not listed (http.list)",
-        ));
-    }
-    let mut streams: Vec<serde_json::Value> = Vec::new();
-    for stream in app.directory.list() {
-        // Whoever knows that name can play it.
-        if stream.name.is_secret() {
-            continue;
-        }
-        let snapshot = stream.snapshot();
-        let path = encoded(stream.name.reveal());
-        streams.push(serde_json::json!({
-            "name": stream.name.shown(),
-            "hls": format!("/{path}/index.m3u8"),
-            "flv": format!("/{path}.flv"),
-            "live": !snapshot.has_ended,
-            "playable": snapshot.master.is_some(),
-        }));
-    }
-    streams.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
-    let mut response = status(StatusCode::OK, "");
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    *response.body_mut() = Body::from(serde_json::Value::from(streams).to_string());
-    Ok(response)
 }

@@ -5,6 +5,9 @@
 
 use openrtmp_media::mp4::TrackName;
 
+use super::listed::Listed;
+use super::page::Page;
+
 /// First segments of paths that are not apps: they are, or will be, something else.
 const RESERVED: [&str; 9] = [
     "play", "v", "api", "ws", "assets", "time", "metrics", "healthz", "readyz",
@@ -23,8 +26,10 @@ pub(crate) fn is_reserved(stream: &str) -> bool {
 pub(super) enum Route {
     /// What time it is.
     Time,
-    /// Which streams there are.
-    Streams,
+    /// What people see.
+    Page(Page),
+    /// What is told of streams.
+    Listed(Listed),
     /// Something of a stream.
     Stream {
         /// Of a path that begins with it.
@@ -42,6 +47,8 @@ pub(super) enum What {
     Master,
     /// All of it, as FLV.
     Flv,
+    /// Its newest picture.
+    Picture,
     /// What belongs to one run of it.
     Run { epoch: String, file: File },
 }
@@ -75,14 +82,19 @@ impl Route {
         if path.len() > LONGEST {
             return Err(NoRoute::Bad);
         }
+        if rest.is_empty() {
+            return Ok(Route::Page(Page::Streams));
+        }
         let mut segments = Vec::new();
         for segment in rest.split('/') {
             segments.push(decoded(segment).ok_or(NoRoute::Bad)?);
         }
         match &segments[..] {
             [name] if name == "time" => return Ok(Route::Time),
-            [api, name] if api == "api" && name == "streams" => return Ok(Route::Streams),
             _ => {}
+        }
+        if let Some(page) = Page::of(&segments) {
+            return Ok(Route::Page(page));
         }
         let token = match &segments[..] {
             [v, _, ..] if v == "v" => {
@@ -92,6 +104,13 @@ impl Route {
             }
             _ => None,
         };
+        if let [api, streams, path @ ..] = &segments[..]
+            && api == "api"
+            && streams == "streams"
+        {
+            let listed = Listed::of(token, path).ok_or(NoRoute::Unknown)?;
+            return Ok(Route::Listed(listed));
+        }
         if segments
             .first()
             .is_none_or(|first| RESERVED.contains(&first.as_str()))
@@ -109,6 +128,9 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     let joined = |segments: &[String]| (!segments.is_empty()).then(|| segments.join("/"));
     if last == "index.m3u8" {
         return Some((joined(before)?, What::Master));
+    }
+    if last == "picture.mp4" {
+        return Some((joined(before)?, What::Picture));
     }
     if let Some(track) = last.strip_suffix(".m3u8").and_then(TrackName::parse) {
         let (epoch, before) = before.split_last()?;
@@ -204,12 +226,26 @@ mod tests {
         stream(path, What::Run { epoch, file })
     }
 
+    fn listed(token: Option<&str>, path: Option<&str>) -> Result<Route, NoRoute> {
+        let token = token.map(str::to_owned);
+        Ok(Route::Listed(match path.map(str::to_owned) {
+            Some(path) => Listed::One { token, path },
+            None => Listed::All,
+        }))
+    }
+
     #[test]
     fn a_path_names_one_thing() {
         let (v0, a1) = (TrackName::Video(0), TrackName::Audio(1));
         for (path, route) in [
             ("/time", Ok(Route::Time)),
-            ("/api/streams", Ok(Route::Streams)),
+            ("/", Ok(Route::Page(Page::Streams))),
+            ("/play/live/cam", Ok(Route::Page(Page::Player))),
+            ("/play/a", Ok(Route::Page(Page::Player))),
+            ("/api/streams", listed(None, None)),
+            ("/api/streams/live/cam", listed(None, Some("live/cam"))),
+            ("/v/t/api/streams/a", listed(Some("t"), Some("a"))),
+            ("/live/cam/picture.mp4", stream("live/cam", What::Picture)),
             ("/live/cam/index.m3u8", stream("live/cam", What::Master)),
             ("/cam/index.m3u8", stream("cam", What::Master)),
             ("/a/b/c/index.m3u8", stream("a/b/c", What::Master)),
@@ -249,6 +285,8 @@ mod tests {
     fn what_could_be_another_path_to_somebody_else_is_refused() {
         for path in [
             "",
+            "/play/",
+            "/play//cam",
             "live/cam.flv",
             "//live/cam.flv",
             "/live//cam.flv",
@@ -305,6 +343,14 @@ mod tests {
             "/metrics",
             "/assets/x/y.flv",
             "/api/other",
+            "/api/qr/other",
+            "/v/token/api/streams",
+            "/v/token/play/cam",
+            "/play",
+            "/play/live/cam/index.m3u8",
+            "/play/live/cam/manifest.mpd",
+            "/assets",
+            "/picture.mp4",
         ] {
             assert_eq!(Route::parse(path), Err(NoRoute::Unknown), "{path}");
         }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod holding;
+mod picture;
 pub(crate) mod ring;
 mod snapshot;
 mod text;
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::SystemTime;
 
 use openrtmp_core::StreamName;
 use openrtmp_media::hls::Names;
@@ -17,6 +19,7 @@ use tokio::sync::watch;
 
 pub(crate) use budget::{Budget, Charge, Shares};
 pub(crate) use holding::Holding;
+use picture::Pictures;
 use ring::Ring;
 pub(crate) use snapshot::{Photographer, Snapshot, Track};
 pub(crate) use text::Text;
@@ -28,6 +31,10 @@ pub(crate) struct Stream {
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// Its messages as FLV tags.
     pub(crate) ring: Ring,
+    /// Its newest picture.
+    pub(crate) pictures: Pictures,
+    /// When it began.
+    pub(crate) began: SystemTime,
     waiting: AtomicUsize,
 }
 
@@ -38,6 +45,8 @@ impl Stream {
             names,
             snapshot: watch::Sender::new(Arc::default()),
             ring: Ring::new(budget),
+            pictures: Pictures::default(),
+            began: SystemTime::now(),
             waiting: AtomicUsize::new(0),
         }
     }

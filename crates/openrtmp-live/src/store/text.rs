@@ -1,10 +1,11 @@
 //! Text that many are told.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::Budget;
@@ -12,10 +13,10 @@ use super::Budget;
 /// How hard it is compressed: beyond, little is won.
 const LEVEL: u32 = 5;
 
-/// A text, compressed once for all who take it so.
+/// A text, compressed once for all who take it so, or as it is the same way.
 #[derive(Debug)]
 pub(crate) struct Text {
-    plain: Bytes,
+    plain: OnceLock<Bytes>,
     gzip: OnceLock<Bytes>,
     /// Where it is counted.
     budget: Option<Arc<Budget>>,
@@ -25,7 +26,7 @@ impl Text {
     /// One for a single answer.
     pub(crate) fn new(text: String) -> Text {
         Text {
-            plain: text.into(),
+            plain: OnceLock::from(Bytes::from(text)),
             gzip: OnceLock::new(),
             budget: None,
         }
@@ -35,7 +36,7 @@ impl Text {
     pub(crate) fn counted(text: String, budget: &Arc<Budget>) -> Text {
         let size = text.len();
         Text {
-            plain: budget.counted(text.into(), size),
+            plain: OnceLock::from(budget.counted(text.into(), size)),
             gzip: OnceLock::new(),
             budget: Some(budget.clone()),
         }
@@ -43,12 +44,28 @@ impl Text {
 
     /// Bytes of it.
     pub(crate) fn len(&self) -> usize {
-        self.plain.len()
+        self.plain.get().map_or(0, Bytes::len)
+    }
+
+    /// Of what is compressed already.
+    pub(crate) fn compressed(gzip: &'static [u8]) -> Text {
+        Text {
+            plain: OnceLock::new(),
+            gzip: OnceLock::from(Bytes::from_static(gzip)),
+            budget: None,
+        }
     }
 
     /// As it is.
     pub(crate) fn plain(&self) -> Bytes {
-        self.plain.clone()
+        let plain = self.plain.get_or_init(|| {
+            let gzip = self.gzip.get().map_or(&[][..], |gzip| gzip);
+            let mut plain = Vec::new();
+            // What was compressed here can be read.
+            let _ = GzDecoder::new(gzip).read_to_end(&mut plain);
+            plain.into()
+        });
+        plain.clone()
     }
 
     /// Compressed (RFC 1952).
@@ -56,7 +73,7 @@ impl Text {
         let compressed = self.gzip.get_or_init(|| {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::new(LEVEL));
             // Writing to memory cannot fail.
-            let _ = encoder.write_all(&self.plain);
+            let _ = encoder.write_all(&self.plain());
             let bytes = Bytes::from(encoder.finish().unwrap_or_default());
             let size = bytes.len();
             match &self.budget {

@@ -1,0 +1,367 @@
+// Ways to play a stream. Each engine has the same face:
+//
+//   start(video, stream, on) -> playing
+//
+// `stream` is what the server told of it. `on.ended()`: nothing more comes;
+// `on.failed(reason)`: it goes on no longer; `on.changed()`: there are other choices.
+// A playing engine has
+//   stop()
+//   latency()       seconds behind the server, or null
+//   toLive()        plays the newest that can be played
+//   qualities(), quality(), setQuality(id)    ids and labels; id -1 is by itself
+//   audios(), audio(), setAudio(id)
+//   details()       lines for the statistics
+
+import { serverNow } from './clock.js';
+
+const FOLDER = new URL('../vendor/', import.meta.url);
+
+const scripts = new Map();
+
+/** Loads one of the players, once. */
+function load(name) {
+  if (!scripts.has(name)) {
+    const loaded = new Promise((resolve, reject) => {
+      const script = document.createElement('script');
+      script.src = new URL(name, FOLDER);
+      script.onload = resolve;
+      script.onerror = () => {
+        scripts.delete(name);
+        reject(new Error('the player could not be loaded'));
+      };
+      document.head.append(script);
+    });
+    scripts.set(name, loaded);
+  }
+  return scripts.get(name);
+}
+
+const hasSources = () => 'MediaSource' in window || 'ManagedMediaSource' in window;
+const bufferEnd = (video) => {
+  const { buffered } = video;
+  return buffered.length ? buffered.end(buffered.length - 1) : null;
+};
+/** Seconds that are there and not played yet: so late it is at least. */
+const behindBuffer = (video) => {
+  const end = bufferEnd(video);
+  return end === null ? null : end - video.currentTime;
+};
+const megabits = (bits) => `${(bits / 1e6).toFixed(bits < 1e7 ? 1 : 0)} Mbit/s`;
+
+const none = {
+  qualities: () => [],
+  quality: () => -1,
+  setQuality: () => {},
+  audios: () => [],
+  audio: () => -1,
+  setAudio: () => {},
+  details: () => [],
+};
+
+const hls = {
+  id: 'hls',
+  label: 'HLS, low latency',
+  works: hasSources,
+  async start(video, stream, on) {
+    await load('hls.min.js');
+    const { Hls } = window;
+    if (!Hls.isSupported()) {
+      throw new Error('this browser cannot play HLS by a script');
+    }
+    const player = new Hls({
+      lowLatencyMode: true,
+      // What is MP4 already is no work worth a thread.
+      enableWorker: false,
+      liveDurationInfinity: true,
+      backBufferLength: 90,
+      // Who has fallen behind catches up, slowly enough not to be heard.
+      maxLiveSyncPlaybackRate: 1.08,
+      // The server holds requests back until there is something, or 9 s.
+      playlistLoadPolicy: policy(12000),
+      fragLoadPolicy: policy(20000),
+    });
+    let recovered = 0;
+    let isStopped = false;
+    const retry = (act, after) => setTimeout(() => isStopped || act(), after);
+    player.on(Hls.Events.ERROR, (_, error) => {
+      if (!error.fatal) {
+        return;
+      }
+      const code = error.response?.code ?? 0;
+      if (error.type === Hls.ErrorTypes.MEDIA_ERROR && recovered < 3) {
+        recovered += 1;
+        retry(() => player.recoverMediaError(), 100);
+      } else {
+        on.failed(code ? `${error.details} (${code})` : error.details);
+      }
+    });
+    for (const event of ['MANIFEST_PARSED', 'LEVEL_SWITCHED', 'AUDIO_TRACKS_UPDATED',
+      'AUDIO_TRACK_SWITCHED']) {
+      player.on(Hls.Events[event], () => on.changed());
+    }
+    player.on(Hls.Events.FRAG_BUFFERED, () => {
+      recovered = 0;
+    });
+    const onEnded = () => on.ended();
+    video.addEventListener('ended', onEnded);
+    player.loadSource(stream.hls);
+    player.attachMedia(video);
+    const level = () => player.levels[player.currentLevel] ?? player.levels[player.loadLevel];
+    return {
+      ...none,
+      stop() {
+        isStopped = true;
+        video.removeEventListener('ended', onEnded);
+        player.destroy();
+      },
+      latency() {
+        const now = serverNow();
+        const shown = player.playingDate;
+        // By the clock that stands in the playlist, where that can be.
+        return now !== null && shown ? (now - shown.getTime()) / 1000 : player.latency || null;
+      },
+      toLive() {
+        if (player.liveSyncPosition) {
+          video.currentTime = player.liveSyncPosition;
+        }
+      },
+      qualities: () => player.levels.map((it, id) => ({
+        id,
+        label: it.height ? `${it.height}p, ${megabits(it.bitrate)}` : megabits(it.bitrate),
+      })),
+      quality: () => (player.autoLevelEnabled ? -1 : player.currentLevel),
+      setQuality(id) {
+        player.nextLevel = id;
+      },
+      audios: () => player.audioTracks.map((it, id) => ({ id, label: it.name || it.lang })),
+      audio: () => player.audioTrack,
+      setAudio(id) {
+        player.audioTrack = id;
+      },
+      details() {
+        const is = level();
+        const codecs = [is?.videoCodec, is?.audioCodec].filter(Boolean).join(', ');
+        const details = is?.details;
+        const target = player.targetLatency;
+        return [
+          ['Codecs', codecs],
+          ['Declared', is ? megabits(is.bitrate) : ''],
+          ['Measured', megabits(player.bandwidthEstimate || 0)],
+          ['Parts', details?.partTarget ? `${details.partTarget.toFixed(3)} s` : 'none'],
+          ['Goal', target ? `${target.toFixed(2)} s behind the playlist` : ''],
+        ];
+      },
+    };
+  },
+};
+
+/** Retries of hls.js, with this time until the first byte. */
+function policy(first) {
+  const retry = { maxNumRetry: 4, retryDelayMs: 500, maxRetryDelayMs: 3000 };
+  return {
+    default: {
+      maxTimeToFirstByteMs: first,
+      maxLoadTimeMs: 30000,
+      timeoutRetry: { maxNumRetry: 2, retryDelayMs: 0, maxRetryDelayMs: 0 },
+      errorRetry: retry,
+    },
+  };
+}
+
+const flv = {
+  id: 'flv',
+  label: 'FLV',
+  works: () => hasSources() && 'ReadableStream' in window,
+  async start(video, stream, on) {
+    await load('mpegts.min.js');
+    const { mpegts } = window;
+    if (!mpegts.getFeatureList().mseLivePlayback) {
+      throw new Error('this browser cannot play FLV by a script');
+    }
+    mpegts.LoggingControl.enableAll = false;
+    const source = { type: 'flv', isLive: true, url: new URL(stream.flv, location.href).href };
+    // A track that is announced and never comes is waited for without end.
+    if (stream.playable) {
+      source.hasVideo = stream.video;
+      source.hasAudio = stream.audio;
+    }
+    const player = mpegts.createPlayer(source, {
+      enableWorker: false,
+      enableStashBuffer: false,
+      lazyLoad: false,
+      autoCleanupSourceBuffer: true,
+      autoCleanupMaxBackwardDuration: 60,
+      autoCleanupMinBackwardDuration: 30,
+      // It begins at a key frame of a while ago: then by a jump to what is new, later by speed.
+      liveBufferLatencyChasing: true,
+      liveBufferLatencyMaxLatency: 1.0,
+      liveBufferLatencyMinRemain: 0.25,
+      liveSync: true,
+      liveSyncMaxLatency: 0.5,
+      liveSyncTargetLatency: 0.3,
+      liveSyncPlaybackRate: 1.1,
+    });
+    let info = {};
+    player.on(mpegts.Events.MEDIA_INFO, (it) => {
+      info = it;
+      on.changed();
+    });
+    let speed = 0;
+    player.on(mpegts.Events.STATISTICS_INFO, (it) => {
+      speed = it.speed || speed;
+    });
+    player.on(mpegts.Events.LOADING_COMPLETE, () => on.ended());
+    player.on(mpegts.Events.ERROR, (type, detail, more) => {
+      const code = more?.code > 0 ? ` (${more.code})` : '';
+      on.failed(`${type}: ${detail}${code}`);
+    });
+    player.attachMediaElement(video);
+    player.load();
+    return {
+      ...none,
+      stop() {
+        player.destroy();
+      },
+      latency: () => behindBuffer(video),
+      toLive() {
+        const end = bufferEnd(video);
+        if (end !== null) {
+          video.currentTime = Math.max(0, end - 0.25);
+        }
+      },
+      details: () => [
+        ['Codecs', [info.videoCodec, info.audioCodec].filter(Boolean).join(', ')],
+        ['Coming in', speed ? megabits(speed * 8192) : ''],
+      ],
+    };
+  },
+};
+
+const dash = {
+  id: 'dash',
+  label: 'DASH',
+  works: hasSources,
+  async start(video, stream, on) {
+    await load('dash.min.js');
+    const { dashjs } = window;
+    const player = dashjs.MediaPlayer().create();
+    player.updateSettings({
+      debug: { logLevel: dashjs.Debug.LOG_LEVEL_NONE },
+      streaming: {
+        buffer: { bufferTimeAtTopQuality: 12, bufferTimeDefault: 12 },
+        liveCatchup: { enabled: true },
+        // Otherwise a server of somebody else would be asked.
+        utcSynchronization: {
+          defaultTimingSource: {
+            scheme: 'urn:mpeg:dash:utc:http-iso:2014',
+            value: new URL('/time', location.href).href,
+          },
+        },
+      },
+    });
+    player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => {
+      on.failed(`${error?.message ?? error}`.slice(0, 120));
+    });
+    player.on(dashjs.MediaPlayer.events.PLAYBACK_ENDED, () => on.ended());
+    for (const event of ['STREAM_INITIALIZED', 'QUALITY_CHANGE_RENDERED', 'TRACK_CHANGE_RENDERED']) {
+      player.on(dashjs.MediaPlayer.events[event], () => on.changed());
+    }
+    player.initialize(video, stream.dash, false);
+    const safely = (look, otherwise) => {
+      // It throws as long as no manifest is there.
+      try {
+        return look() ?? otherwise;
+      } catch {
+        return otherwise;
+      }
+    };
+    const videos = () => safely(() => player.getRepresentationsByType('video'), []);
+    const tracks = () => safely(() => player.getTracksFor('audio'), []);
+    const now = (type) => safely(() => player.getCurrentRepresentationForType(type), null);
+    let isByItself = true;
+    return {
+      ...none,
+      stop() {
+        player.destroy();
+      },
+      latency: () => {
+        const behind = safely(() => player.getCurrentLiveLatency(), NaN);
+        return Number.isFinite(behind) && behind > 0 ? behind : null;
+      },
+      toLive() {
+        safely(() => player.seekToOriginalLive());
+      },
+      qualities: () => videos().map((it) => ({
+        id: it.id,
+        label: `${it.height}p, ${megabits(it.bandwidth)}`,
+      })),
+      quality: () => (isByItself ? -1 : now('video')?.id),
+      setQuality(id) {
+        isByItself = id === -1;
+        player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: isByItself } } } });
+        if (!isByItself) {
+          player.setRepresentationForTypeById('video', id, true);
+        }
+      },
+      audios: () => tracks().map((it, id) => ({ id, label: it.labels?.[0]?.text || it.lang || `Track ${id + 1}` })),
+      audio: () => tracks().findIndex((it) => it.id === player.getCurrentTrackFor('audio')?.id),
+      setAudio(id) {
+        player.setCurrentTrack(tracks()[id]);
+      },
+      details: () => [
+        ['Codecs', [now('video')?.codecs, now('audio')?.codecs].filter(Boolean).join(', ')],
+        ['Declared', now('video') ? megabits(now('video').bandwidth) : ''],
+        ['Goal', `${safely(() => player.getTargetLiveDelay(), 0).toFixed(2)} s behind`],
+      ],
+    };
+  },
+};
+
+const native = {
+  id: 'native',
+  label: "HLS, the browser's own",
+  works: () => Boolean(document.createElement('video').canPlayType('application/vnd.apple.mpegurl')),
+  async start(video, stream, on) {
+    const onEnded = () => on.ended();
+    const onError = () => on.failed(video.error?.message || 'the browser cannot play it');
+    video.addEventListener('ended', onEnded);
+    video.addEventListener('error', onError);
+    video.src = stream.hls;
+    const began = () => video.getStartDate?.()?.getTime() ?? NaN;
+    return {
+      ...none,
+      stop() {
+        video.removeEventListener('ended', onEnded);
+        video.removeEventListener('error', onError);
+        video.removeAttribute('src');
+        video.load();
+      },
+      latency() {
+        const behind = (serverNow() ?? NaN) - began() - video.currentTime * 1000;
+        return Number.isNaN(behind) ? null : behind / 1000;
+      },
+      toLive() {
+        const { seekable } = video;
+        if (seekable.length) {
+          video.currentTime = seekable.end(seekable.length - 1);
+        }
+      },
+      audios: () => [...(video.audioTracks ?? [])].map((it, id) => ({ id, label: it.label || it.language || `Track ${id + 1}` })),
+      audio: () => [...(video.audioTracks ?? [])].findIndex((it) => it.enabled),
+      setAudio(id) {
+        [...(video.audioTracks ?? [])].forEach((it, place) => {
+          it.enabled = place === id;
+        });
+      },
+    };
+  },
+};
+
+/** Safari plays HLS with low latency better by itself. */
+const isSafari = 'WebKitPlaybackTargetAvailabilityEvent' in window;
+
+/** All engines that may work here, the best first. */
+export const engines = (isSafari ? [native, hls, flv, dash] : [hls, flv, dash, native])
+  .filter((engine) => engine.works());
+
+export { behindBuffer, bufferEnd };

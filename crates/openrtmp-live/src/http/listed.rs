@@ -1,0 +1,222 @@
+//! What is told of streams: which there are, and where each is played from.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use openrtmp_core::{HttpList, PlayRequest, Protocol};
+use openrtmp_media::mp4::TrackName;
+use serde_json::{Value, json};
+
+use super::access::{self, Asking};
+use super::answer::{self, Keep, status};
+use super::path::encoded;
+use super::{App, Asked, hls};
+use crate::store::Stream;
+
+/// What somebody wants to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// Which streams there are.
+    All,
+    /// How it is with one, and where its forms are.
+    One {
+        /// Of a path that begins with it.
+        token: Option<String>,
+        /// The stream's.
+        path: String,
+    },
+}
+
+impl Listed {
+    /// What stands behind `/api/streams`.
+    pub(super) fn of(token: Option<String>, path: &[String]) -> Option<Listed> {
+        match (token, path) {
+            (None, []) => Some(Listed::All),
+            (Some(_), []) => None,
+            (token, path) => Some(Listed::One {
+                token,
+                path: path.join("/"),
+            }),
+        }
+    }
+}
+
+/// Tells it, as JSON.
+pub(super) async fn answer(
+    app: &App,
+    asked: &Asked,
+    wanted: Listed,
+) -> Result<Response<Body>, Response<Body>> {
+    let told = match wanted {
+        Listed::All => all(app, asked)?,
+        Listed::One { token, path } => one(app, asked, token, &path).await?,
+    };
+    let mut response = status(StatusCode::OK, "");
+    for (name, text) in [
+        (CONTENT_TYPE, "application/json"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        let text = HeaderValue::from_static(text);
+        response.headers_mut().insert(name, text);
+    }
+    *response.body_mut() = Body::from(told.to_string());
+    Ok(response)
+}
+
+/// The streams that who asks is told of (`http.list`).
+fn all(app: &App, asked: &Asked) -> Result<Value, Response<Body>> {
+    let config = app.server.config();
+    let mut streams = app.directory.list();
+    // A name in which a key stands, or may, is told to nobody.
+    streams.retain(|stream| stream.name.shown() == stream.name.reveal());
+    streams.sort_by(|a, b| a.name.cmp(&b.name));
+    let untold = || status(StatusCode::NOT_FOUND, "streams are not listed (http.list)");
+    let is_open = !app.server.asks_players();
+    let described = |(stream, token): (&Stream, Option<&str>)| told(stream, token);
+    let list: Vec<Value> = match config.http.list {
+        HttpList::All => streams.iter().map(|it| described((it, None))).collect(),
+        HttpList::Allowed if is_open => streams.iter().map(|it| described((it, None))).collect(),
+        HttpList::Allowed => {
+            let names: Vec<_> = streams.iter().map(|it| it.name.clone()).collect();
+            let request = PlayRequest {
+                protocol: Protocol::Hls,
+                peer: asked.address,
+                path: String::new(),
+                query: asked.query.clone(),
+                url: String::new(),
+                client: String::new(),
+            };
+            let granted = app.server.playable(&request, &names);
+            let wrong = |_| status(StatusCode::FORBIDDEN, "the key is not valid");
+            let granted = granted.map_err(wrong)?;
+            let life = config.http.tokens.life;
+            let mut granted = granted.iter().peekable();
+            let mut told = Vec::new();
+            for stream in &streams {
+                if let Some(granted) = granted.next_if(|granted| granted.stream == stream.name) {
+                    let token = app.access.token(granted, life);
+                    told.push(described((stream, Some(&token))));
+                }
+            }
+            told
+        }
+        _ => return Err(untold()),
+    };
+    Ok(Value::from(list))
+}
+
+/// One stream, whether it is there or not. Who asks is asked here whether it may play, unless
+/// it brings a token or everybody may.
+async fn one(
+    app: &App,
+    asked: &Asked,
+    token: Option<String>,
+    path: &str,
+) -> Result<Value, Response<Body>> {
+    let (path, token, name) = match token {
+        Some(token) => {
+            if !app.access.opens(&app.server, &token, path, Duration::ZERO) {
+                return Err(hls::forbidden());
+            }
+            (path.to_owned(), Some(token), None)
+        }
+        None if !app.server.asks_players() => (path.to_owned(), None, None),
+        None => {
+            let asking = Asking {
+                protocol: Protocol::Hls,
+                address: asked.address,
+                is_tls: asked.peer.is_tls,
+                path,
+                query: &asked.query,
+                headers: &asked.headers,
+            };
+            let granted = access::ask(&app.server, asking).await?;
+            let life = app.server.config().http.tokens.life;
+            let token = app.access.token(&granted, life);
+            let stream = granted.stream;
+            let name = stream.shown().to_owned();
+            (stream.reveal().to_owned(), Some(token), Some(name))
+        }
+    };
+    if let Some(stream) = app.directory.newest(&path) {
+        return Ok(told(&stream, token.as_deref()));
+    }
+    let mut told = places(&path, token.as_deref());
+    told["name"] = Value::from(name.unwrap_or(path));
+    told["live"] = Value::from(false);
+    told["playable"] = Value::from(false);
+    Ok(told)
+}
+
+/// A stream that is there.
+fn told(stream: &Stream, token: Option<&str>) -> Value {
+    let snapshot = stream.snapshot();
+    let has = |is_it: fn(TrackName) -> bool| snapshot.tracks.iter().any(|it| is_it(it.name));
+    let mut told = places(stream.name.reveal(), token);
+    told["name"] = Value::from(stream.name.shown());
+    told["live"] = Value::from(!snapshot.has_ended);
+    told["playable"] = Value::from(snapshot.master.is_some());
+    told["video"] = Value::from(has(|it| matches!(it, TrackName::Video(_))));
+    told["audio"] = Value::from(has(|it| matches!(it, TrackName::Audio(_))));
+    told["seconds"] = Value::from(stream.began.elapsed().unwrap_or_default().as_secs());
+    // Another URL for another picture: each is fetched once.
+    told["picture"] = match stream.pictures.number() {
+        Some(number) => {
+            let folder = folder(stream.name.reveal(), token);
+            Value::from(format!("{folder}/picture.mp4?{number}"))
+        }
+        None => Value::Null,
+    };
+    told
+}
+
+/// Where a stream's forms are.
+fn places(path: &str, token: Option<&str>) -> Value {
+    let folder = folder(path, token);
+    let prefix = token.map_or(String::new(), |token| format!("/v/{token}"));
+    json!({
+        "page": format!("/play/{}", encoded(path)),
+        "self": format!("{prefix}/api/streams/{}", encoded(path)),
+        "hls": format!("{folder}/index.m3u8"),
+        "dash": format!("{folder}/manifest.mpd"),
+        "flv": format!("{folder}.flv"),
+    })
+}
+
+fn folder(path: &str, token: Option<&str>) -> String {
+    match token {
+        Some(token) => format!("/v/{token}/{}", encoded(path)),
+        None => format!("/{}", encoded(path)),
+    }
+}
+
+/// The newest picture of a stream, as an MP4 file of one sample.
+pub(super) fn picture(
+    app: &App,
+    asked: &Asked,
+    path: &str,
+    token: Option<&str>,
+) -> Result<Response<Body>, Response<Body>> {
+    let may = match token {
+        Some(token) => app.access.opens(&app.server, token, path, Duration::ZERO),
+        None => !app.server.asks_players(),
+    };
+    if !may {
+        return Err(hls::forbidden());
+    }
+    let missing = || {
+        status(
+            StatusCode::NOT_FOUND,
+            "there is no picture of such a stream",
+        )
+    };
+    let stream = app.directory.newest(path).ok_or_else(missing)?;
+    let picture = stream.pictures.newest().ok_or_else(missing)?;
+    let tag = format!("{}-p{}", stream.names.epoch, picture.number);
+    let keep = Keep::for_seconds(1, token.is_some());
+    let headers: &HeaderMap = &asked.headers;
+    let pieces = &picture.pieces;
+    Ok(answer::media(headers, pieces, "video/mp4", &tag, keep))
+}

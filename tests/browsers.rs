@@ -1,0 +1,464 @@
+//! The page as people have it: in Chromium and in Firefox, played from a publisher that
+//! paints the time in every frame, so that what is seen tells how late it is.
+//!
+//! How late, and how soon the first picture is there, is printed and judged by nobody here:
+//! it is the machine's as much as ours. What is asserted is what happened.
+
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use openrtmp_core::HttpPreset;
+use openrtmp_tests::{Delivered, Finished, Media, Process, Tool, browser_packages};
+use serde_json::Value;
+
+/// No scene takes longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Pixels of a block's side, and bits of the time in milliseconds that is painted.
+const BLOCK: u32 = 20;
+const BITS: u32 = 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Browser {
+    Chromium,
+    Firefox,
+}
+
+use Browser::{Chromium, Firefox};
+
+/// A scene that is going on in a browser.
+struct Scene(Process);
+
+impl Browser {
+    fn begin(self, scene: &str, url: &str, options: &[(&str, &str)]) -> Scene {
+        let name = format!("{self:?}").to_lowercase();
+        let mut command: Command = Tool::Node.command();
+        let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/browsers/drive.mjs");
+        command.arg(driver).args([&name, scene, url]);
+        let options = options
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        command.args(options).env("MODULES", browser_packages());
+        let name = format!("{name}: {scene}");
+        Scene(Process::start_told(name, command, PATIENCE))
+    }
+
+    /// Goes through a scene; what came of it.
+    fn run(self, scene: &str, url: &str, options: &[(&str, &str)]) -> Value {
+        self.begin(scene, url, options).outcome()
+    }
+}
+
+impl Scene {
+    /// Waits for an event of it.
+    fn wait_for(&mut self, event: &str) {
+        let line = serde_json::json!({ "event": event }).to_string();
+        self.0
+            .wait_for(event, |said| said == line || said.starts_with("{\"failed"));
+    }
+
+    /// What was asked for has been done.
+    fn go_on(&mut self) {
+        self.0.tell("done");
+    }
+
+    /// What came of it. Nothing went wrong in the page, and nothing came from elsewhere.
+    fn outcome(self) -> Value {
+        let Finished { name, output, .. } = self.0.wait();
+        let last = output.iter().rfind(|line| line.starts_with('{'));
+        let told: Value = last
+            .and_then(|line| serde_json::from_str(line).ok())
+            .unwrap_or_default();
+        let said = output.join("\n");
+        assert!(told["outcome"] != Value::Null, "{name}\n{said}");
+        assert_eq!(told["faults"], serde_json::json!([]), "{name}\n{said}");
+        assert_eq!(told["elsewhere"], serde_json::json!([]), "{name}\n{said}");
+        told["outcome"].clone()
+    }
+}
+
+/// Milliseconds since 1970 that painted times count from.
+fn base() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+/// What ffmpeg paints: a row of blocks, light for 1, with the milliseconds since `base` when
+/// the frame came by, and blocks around them by which it is known again.
+fn painted(base: u64) -> String {
+    let count = BITS + 4;
+    let block = |place: u32, colour: &str| {
+        let x = place * BLOCK;
+        format!("drawbox=x={x}:y=0:w={BLOCK}:h={BLOCK}:color={colour}:t=fill")
+    };
+    let mut filters = vec![
+        format!("settb=1/1000,setpts='RTCTIME/1000-{base}'"),
+        format!(
+            "drawbox=x=0:y=0:w={}:h={BLOCK}:color=black:t=fill",
+            count * BLOCK
+        ),
+        block(0, "white"),
+        block(count - 2, "white"),
+    ];
+    for bit in 0..BITS {
+        let value = 1u64 << bit;
+        let is_set = format!("gte(mod(floor((t*1000+0.5)/{value}),2),1)");
+        filters.push(format!("{}:enable='{is_set}'", block(bit + 2, "white")));
+    }
+    filters.push("settb=1/30,setpts=N".to_owned());
+    filters.join(",")
+}
+
+/// An encoder as a live one is set: no frame waits for another.
+fn publish(url: &str, base: u64, seconds: u32) -> Process {
+    let mut command = Tool::Ffmpeg.command();
+    command.args(["-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i"]);
+    command.arg("testsrc2=size=640x360:rate=30");
+    command.args([
+        "-re",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=frequency=440:sample_rate=48000",
+    ]);
+    command.args(["-t", &seconds.to_string(), "-vf", &painted(base)]);
+    command.args([
+        "-vsync",
+        "passthrough",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+    ]);
+    command.args(["-tune", "zerolatency", "-g", "30", "-pix_fmt", "yuv420p"]);
+    command.args([
+        "-c:a",
+        "aac",
+        "-b:a",
+        "96k",
+        "-flush_packets",
+        "1",
+        "-f",
+        "flv",
+        url,
+    ]);
+    let limit = Duration::from_secs(u64::from(seconds) + 60);
+    Process::start_within("ffmpeg publishing", command, limit)
+}
+
+/// A server with a stream that tells the time.
+struct Live {
+    delivered: Delivered,
+    publishing: Process,
+    base: u64,
+}
+
+impl Live {
+    fn start(change: impl FnOnce(&mut openrtmp_core::Config)) -> Live {
+        let delivered = Delivered::start(change);
+        let base = base();
+        let publishing = publish(&delivered.server().url("live/cam"), base, 110);
+        delivered.server().wait_until_published("live/cam");
+        Live {
+            delivered,
+            publishing,
+            base,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        self.delivered.url(path)
+    }
+}
+
+/// Shows figures, and checks what happened: it was played throughout.
+fn judge(what: &str, played: &Value, seconds: f64) {
+    let number = |name: &str| played[name].as_f64().unwrap_or(f64::NAN);
+    println!(
+        "{what}: first picture {} ms of the page's, {} ms of the player's; latency p5 {} p50 {} \
+         p95 {} ms; {} frames, longest {} ms; {} waits; {}",
+        number("first"),
+        number_of(&played["state"]["first"]),
+        number("p5"),
+        number("p50"),
+        number("p95"),
+        number("frames"),
+        number("longest"),
+        number("waits"),
+        played["spoken"],
+    );
+    assert_eq!(played["waits"], 0, "{what}: {played}");
+    assert!(number("played") > seconds * 0.9, "{what}: {played}");
+    assert!(number("frames") > seconds * 10.0, "{what}: {played}");
+    assert!(number("p50") < 15_000.0, "the time is read: {played}");
+}
+
+fn number_of(value: &Value) -> i64 {
+    value.as_f64().map_or(-1, |value| value.round() as i64)
+}
+
+/// Plays the page's stream with an engine for so many seconds.
+fn play(browser: Browser, preset: HttpPreset, engine: &str, seconds: u32) {
+    let live = Live::start(|config| config.http.preset = preset);
+    let url = live.url(&format!("/play/live/cam?muted=1&engine={engine}"));
+    let (long, base) = (seconds.to_string(), live.base.to_string());
+    let options = [
+        ("seconds", long.as_str()),
+        ("base", base.as_str()),
+        ("settle", "6"),
+    ];
+    let played = browser.run("play", &url, &options);
+    let what = format!("{browser:?}, {engine}, {preset:?}");
+    judge(&what, &played, f64::from(seconds));
+    assert_eq!(played["state"]["engine"], engine, "{what}");
+    assert_eq!(played["state"]["stalls"], 0, "{what}");
+    // What the page says is what is seen, but for FLV, whose buffer alone it knows.
+    if engine == "hls" {
+        let said = played["state"]["latency"].as_f64().unwrap() * 1000.0;
+        let seen = played["p50"].as_f64().unwrap();
+        assert!((said - seen).abs() < 400.0, "{what}: {said} {seen}");
+    }
+    live.publishing.kill();
+}
+
+#[test]
+fn chromium_plays_hls() {
+    play(Chromium, HttpPreset::Balanced, "hls", 30);
+}
+
+#[test]
+fn chromium_plays_hls_on_a_network_of_one_s_own() {
+    play(Chromium, HttpPreset::Lan, "hls", 30);
+}
+
+#[test]
+fn chromium_plays_flv() {
+    play(Chromium, HttpPreset::Balanced, "flv", 30);
+}
+
+#[test]
+fn firefox_plays_hls() {
+    play(Firefox, HttpPreset::Balanced, "hls", 30);
+}
+
+#[test]
+fn firefox_plays_flv() {
+    play(Firefox, HttpPreset::Balanced, "flv", 30);
+}
+
+#[test]
+fn streams_are_shown_with_their_pictures_and_their_names_as_they_are() {
+    let odd = r#"live/<img/src=x/onerror=alert(1)>"'&"#;
+    let live = Live::start(|_| ());
+    let mut command = Tool::Ffmpeg.command();
+    command.args(["-nostdin", "-v", "error", "-re", "-stream_loop", "60", "-i"]);
+    command.arg(Media::H264Aac.file());
+    command.args(["-c", "copy", "-f", "flv", &live.delivered.server().url(odd)]);
+    let other = Process::start_within("ffmpeg publishing", command, PATIENCE);
+    for browser in [Chromium, Firefox] {
+        let seen = browser.run("streams", &live.url("/"), &[("count", "2")]);
+        let titles = [&seen[0]["title"], &seen[1]["title"]];
+        assert!(
+            titles.contains(&&odd.into()) && titles.contains(&&"live/cam".into()),
+            "{seen}"
+        );
+        for card in seen.as_array().unwrap() {
+            assert_eq!(card["state"], "LIVE");
+            assert!(card["href"].as_str().unwrap().starts_with("/play/live/"));
+            // A picture, and no empty canvas.
+            assert!(card["colours"].as_u64().unwrap() > 8, "{card}");
+        }
+        assert!(seen.to_string().contains("640×360"), "{seen}");
+        // Its page plays it, and runs nothing of its name.
+        let href = seen
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|card| card["title"] == odd);
+        let href = href.unwrap()["href"].as_str().unwrap();
+        let options = [("seconds", "2"), ("base", "0"), ("settle", "0")];
+        let played = browser.run("play", &live.url(&format!("{href}?muted=1")), &options);
+        assert!(played["frames"].as_u64().unwrap() > 20, "{played}");
+    }
+    other.kill();
+    live.publishing.kill();
+}
+
+#[test]
+fn an_encoder_that_is_started_again_is_gone_on_with() {
+    for (browser, engine) in [(Chromium, "hls"), (Chromium, "flv"), (Firefox, "hls")] {
+        let live = Live::start(|_| ());
+        let url = live.url(&format!("/play/live/cam?muted=1&engine={engine}"));
+        let base = live.base.to_string();
+        let options = [("seconds", "8"), ("base", base.as_str())];
+        let mut scene = browser.begin("restart", &url, &options);
+        scene.wait_for("playing");
+        live.publishing.kill();
+        let again = publish(&live.delivered.server().url("live/cam"), live.base, 60);
+        scene.go_on();
+        let played = scene.outcome();
+        let what = format!("{browser:?}, {engine}, another encoder");
+        let after = &played["after"];
+        assert!(after["played"].as_f64().unwrap() > 6.0, "{what}: {played}");
+        assert!(
+            after["p50"].as_f64().unwrap() < 10_000.0,
+            "{what}: {played}"
+        );
+        println!(
+            "{what}: latency p50 {} ms before, {} after",
+            played["before"]["p50"], after["p50"]
+        );
+        again.kill();
+    }
+}
+
+#[test]
+fn a_page_waits_for_its_stream_and_for_the_next_of_its_name() {
+    for (browser, engine) in [(Chromium, "hls"), (Chromium, "flv")] {
+        let delivered = Delivered::start(|_| ());
+        let url = delivered.url(&format!("/play/live/cam?muted=1&engine={engine}"));
+        let mut scene = browser.begin("wait", &url, &[]);
+        scene.wait_for("waiting");
+        let rtmp = delivered.server().url("live/cam");
+        // It says goodbye at its end.
+        let first = publish(&rtmp, base(), 14);
+        scene.go_on();
+        scene.wait_for("playing");
+        first.wait().expect_success();
+        scene.go_on();
+        scene.wait_for("ended");
+        let second = publish(&rtmp, base(), 60);
+        scene.go_on();
+        let state = scene.outcome();
+        assert_eq!(state["engine"], engine, "{state}");
+        second.kill();
+    }
+}
+
+#[test]
+fn sound_alone_is_played_and_shown_as_such() {
+    let delivered = Delivered::start(|_| ());
+    let mut command = Tool::Ffmpeg.command();
+    command.args(["-nostdin", "-v", "error", "-re", "-stream_loop", "60", "-i"]);
+    command.arg(Media::AudioOnly.file());
+    command.args([
+        "-c",
+        "copy",
+        "-f",
+        "flv",
+        &delivered.server().url("live/radio"),
+    ]);
+    let publishing = Process::start_within("ffmpeg publishing", command, PATIENCE);
+    for (browser, engine) in [(Chromium, "hls"), (Chromium, "flv"), (Firefox, "hls")] {
+        let url = delivered.url(&format!("/play/live/radio?muted=1&engine={engine}"));
+        let heard = browser.run("sound", &url, &[]);
+        assert_eq!(heard["shown"], true, "{browser:?} {engine}: {heard}");
+    }
+    publishing.kill();
+}
+
+#[test]
+fn pages_of_others_can_have_it_within() {
+    let live = Live::start(|_| ());
+    let url = live.url("/play/live/cam?muted=1&embed=1");
+    for browser in [Chromium, Firefox] {
+        let seen = browser.run("embedded", &url, &[]);
+        assert_eq!(seen["bar"], "none", "{seen}");
+        assert_eq!(seen["out"], "/play/live/cam", "{seen}");
+        assert_eq!(seen["height"], 360, "{seen}");
+    }
+    live.publishing.kill();
+}
+
+#[test]
+fn keys_do_what_buttons_do() {
+    let live = Live::start(|_| ());
+    let url = live.url("/play/live/cam?muted=1");
+    for browser in [Chromium, Firefox] {
+        let seen = browser.run("keyboard", &url, &[]);
+        let steps = &seen["steps"];
+        assert_eq!(steps["sound on"]["muted"], false, "{seen}");
+        assert_eq!(steps["quieter"]["volume"], 0.9, "{seen}");
+        assert_eq!(steps["sound off"]["muted"], true, "{seen}");
+        assert_eq!(steps["pause"]["paused"], true, "{seen}");
+        assert_eq!(steps["play"]["paused"], false, "{seen}");
+        assert_eq!(steps["statistics"]["stats"], true, "{seen}");
+        assert!(steps["statistics"]["lines"].as_u64().unwrap() > 8, "{seen}");
+        assert_eq!(steps["help"]["help"], true, "{seen}");
+        assert_eq!(steps["closed"]["help"], false, "{seen}");
+        assert!(seen["wentBack"].as_f64().unwrap() > 3.0, "{seen}");
+        assert!(seen["wentOn"].as_f64().unwrap() > 2.0, "{seen}");
+        let order = ["play", "mute", "volume", "live"];
+        assert_eq!(
+            seen["order"].as_array().unwrap()[..4],
+            order.map(Value::from),
+            "{seen}"
+        );
+    }
+    live.publishing.kill();
+}
+
+#[test]
+fn a_page_asks_for_a_key_and_keeps_it_to_itself() {
+    let live = Live::start(|config| {
+        config.access.play_keys = vec!["s3cret-key".to_owned()];
+        config.access.failed_attempts.limit = 0;
+    });
+    let options = [("key", "s3cret-key")];
+    let seen = Chromium.run("key", &live.url("/play/live/cam"), &options);
+    assert_eq!(seen["asked"], "This stream takes a key");
+    assert_eq!(seen["has"], false, "{seen}");
+    let nothing = Chromium.run("nothing", &live.url("/"), &[]);
+    assert_eq!(
+        (&nothing["cards"], &nothing["title"]),
+        (&0.into(), &"Nothing is live".into())
+    );
+    let count = [("count", "1")];
+    let some = Chromium.run("streams", &live.url("/?key=s3cret-key"), &count);
+    assert_eq!(
+        some[0]["href"], "/play/live/cam?key=s3cret-key",
+        "it stays with who has it"
+    );
+    // Nor does a link have it, unless that is wanted.
+    let shared = Chromium.run("share", &live.url("/play/live/cam?key=s3cret-key"), &[]);
+    assert_eq!(shared["link"], live.url("/play/live/cam"));
+    live.publishing.kill();
+}
+
+#[test]
+fn what_it_is_played_by_and_which_sound_can_be_chosen() {
+    let delivered = Delivered::start(|_| ());
+    let mut command = Tool::FfmpegCurrent.command();
+    command.args(["-nostdin", "-v", "error", "-re", "-stream_loop", "60", "-i"]);
+    command.arg(Media::TwoAudioTracks.file());
+    command.args(["-map", "0", "-c", "copy", "-f", "flv"]);
+    command.arg(delivered.server().url("live/two"));
+    let publishing = Process::start_within("ffmpeg publishing", command, PATIENCE);
+    let url = delivered.url("/play/live/two?muted=1");
+    for browser in [Chromium, Firefox] {
+        let seen = browser.run("menu", &url, &[("choose", "FLV")]);
+        let groups = seen["groups"].as_array().unwrap();
+        let sound = groups.iter().find(|group| group["title"] == "Sound");
+        let items = sound.map(|group| group["items"].as_array().unwrap().len());
+        assert_eq!(items, Some(2), "{seen}");
+        assert_eq!(seen["chosen"], true, "{seen}");
+        assert_eq!(seen["state"]["engine"], "flv", "{seen}");
+    }
+    publishing.kill();
+}
+
+#[test]
+fn players_of_others_play_it() {
+    let live = Live::start(|_| ());
+    let url = live.url("/live/cam/index.m3u8");
+    let base = live.base.to_string();
+    for player in ["hls.js", "shaka", "video.js"] {
+        let options = [
+            ("player", player),
+            ("seconds", "15"),
+            ("base", base.as_str()),
+        ];
+        let played = Chromium.run("bare", &url, &options);
+        judge(&format!("Chromium, {player} by itself"), &played, 15.0);
+    }
+    live.publishing.kill();
+}

@@ -1,0 +1,434 @@
+// Drives a browser through one scene, as `tests/browsers.rs` tells it:
+//
+//   node drive.mjs BROWSER SCENE URL [NAME=VALUE...]
+//
+// BROWSER is chromium or firefox; MODULES is the folder whose node_modules has puppeteer-core. Each event is
+// a line of JSON on standard output, the last one the scene's outcome; a line on standard
+// input tells that something has been done that was asked for.
+
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+
+const require = createRequire(`${process.env.MODULES}/`);
+const { default: puppeteer } = await import(require.resolve('puppeteer-core'));
+
+const [browserName, scene, url, ...rest] = process.argv.slice(2);
+const options = Object.fromEntries(rest.map((it) => it.split(/=(.*)/s).slice(0, 2)));
+const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+const LAUNCH = {
+  chromium: {
+    browser: 'chrome',
+    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      '--autoplay-policy=no-user-gesture-required', '--mute-audio', '--ignore-certificate-errors'],
+  },
+  firefox: {
+    browser: 'firefox',
+    executablePath: process.env.FIREFOX || '/usr/bin/firefox-esr',
+    extraPrefsFirefox: {
+      'media.autoplay.default': 0,
+      'media.autoplay.blocking_policy': 0,
+      'network.captive-portal-service.enabled': false,
+      'network.connectivity-service.enabled': false,
+      'app.update.enabled': false,
+      'media.gmp-manager.updateEnabled': false,
+    },
+  },
+};
+
+const browser = await puppeteer.launch({ headless: true, acceptInsecureCerts: true, ...LAUNCH[browserName] });
+const page = await browser.newPage();
+await page.setViewport({
+  width: Number(options.width ?? 1280),
+  height: Number(options.height ?? 800),
+  deviceScaleFactor: Number(options.scale ?? 1),
+});
+if (options.dark) {
+  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+}
+
+// What goes wrong in a page, and what is asked for from elsewhere.
+const origin = new URL(url).origin;
+const faults = [];
+const elsewhere = [];
+page.on('dialog', async (dialog) => {
+  faults.push(`dialog: ${dialog.message()}`);
+  await dialog.dismiss();
+});
+page.on('pageerror', (error) => faults.push(`error: ${error?.message ?? error}`));
+page.on('console', (message) => {
+  if (/Content.Security.Policy|violates/i.test(message.text())) {
+    faults.push(`policy: ${message.text()}`);
+  }
+});
+page.on('request', (request) => {
+  const asked = request.url();
+  if (!/^(blob|data|about):/.test(asked) && !asked.startsWith(origin)) {
+    elsewhere.push(asked);
+  }
+});
+
+const until = (look, ...args) => page.waitForFunction(look, { timeout: 40000, polling: 100 }, ...args);
+const playing = () => until(() => {
+  const video = document.querySelector('video');
+  return video && !video.paused && video.readyState > 2 && video.currentTime > 0;
+});
+
+/** Reads the time that the publisher painted in each frame, for so many seconds. */
+function watch(seconds, base) {
+  return page.evaluate(async (seconds, base) => {
+    const video = document.querySelector('video');
+    const canvas = document.createElement('canvas');
+    const [blocks, side] = [24, 20];
+    canvas.width = blocks;
+    canvas.height = 1;
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    const latencies = [];
+    const rates = [];
+    let unread = 0;
+    let waits = 0;
+    let frames = 0;
+    let longest = 0;
+    let last = performance.now();
+    const read = () => {
+      // The middle of each block.
+      context.drawImage(video, 0, side / 2 - 1, blocks * side, 2, 0, 0, blocks, 1);
+      const { data } = context.getImageData(0, 0, blocks, 1);
+      const bits = Array.from({ length: blocks }, (_, place) => data[place * 4 + 1] > 127);
+      const [on, off, ...others] = bits;
+      const end = others.splice(-2);
+      if (!on || off || !end[0] || end[1]) {
+        return null;
+      }
+      return others.reduce((sum, bit, place) => sum + (bit ? 2 ** place : 0), 0);
+    };
+    const onWait = () => {
+      waits += 1;
+    };
+    video.addEventListener('waiting', onWait);
+    const began = performance.now();
+    const from = video.currentTime;
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1000 + 5000);
+      const look = () => {
+        const now = performance.now();
+        longest = Math.max(longest, now - last);
+        last = now;
+        frames += 1;
+        const painted = read();
+        if (painted === null) {
+          unread += 1;
+        } else {
+          const range = 2 ** 20;
+          latencies.push(((Date.now() - base) % range + range - painted) % range);
+          rates.push(video.playbackRate);
+        }
+        if (now - began < seconds * 1000) {
+          video.requestVideoFrameCallback(look);
+        } else {
+          clearTimeout(timer);
+          resolve();
+        }
+      };
+      video.requestVideoFrameCallback(look);
+    });
+    video.removeEventListener('waiting', onWait);
+    latencies.sort((a, b) => a - b);
+    const at = (part) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * part))] ?? null;
+    return {
+      seconds: (performance.now() - began) / 1000,
+      played: video.currentTime - from,
+      frames,
+      unread,
+      waits,
+      longest: Math.round(longest),
+      p5: at(0.05),
+      p50: at(0.5),
+      p95: at(0.95),
+      spoken: performance.getEntriesByType('resource').at(-1)?.nextHopProtocol,
+      state: window.openrtmp?.state,
+    };
+  }, seconds, base);
+}
+
+const scenes = {
+  /** The streams that there are, with their pictures. */
+  async streams() {
+    await page.goto(url);
+    const count = Number(options.count);
+    await until((count) => document.querySelectorAll('canvas.picture:not([hidden])').length >= count, count);
+    return page.evaluate(() => [...document.querySelectorAll('.card')].map((card) => {
+      const canvas = card.querySelector('canvas');
+      const { width, height } = canvas;
+      const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+      const colours = new Set();
+      for (let place = 0; place < data.length; place += 4 * 97) {
+        colours.add(`${data[place] >> 5},${data[place + 1] >> 5},${data[place + 2] >> 5}`);
+      }
+      return {
+        title: card.querySelector('.title').textContent,
+        href: card.getAttribute('href'),
+        state: card.querySelector('.state').textContent,
+        size: canvas.dataset.size,
+        colours: colours.size,
+      };
+    }));
+  },
+
+  /** A list without any. */
+  async nothing() {
+    await page.goto(url);
+    await until(() => document.body.dataset.looked);
+    return page.evaluate(() => ({
+      title: document.getElementById('empty-title').textContent,
+      cards: document.querySelectorAll('.card').length,
+    }));
+  },
+
+  /** Plays for a while. */
+  async play() {
+    const asked = Date.now();
+    await page.goto(url);
+    await playing();
+    const first = Date.now() - asked;
+    await new Promise((resolve) => setTimeout(resolve, Number(options.settle ?? 3) * 1000));
+    return { first, ...await watch(Number(options.seconds), Number(options.base)) };
+  },
+
+  /** Plays, tells it, and goes on when the encoder is another. */
+  async restart() {
+    await page.goto(url);
+    await playing();
+    const before = await watch(2, Number(options.base));
+    say({ event: 'playing' });
+    await lines.next();
+    await until((time) => {
+      const video = document.querySelector('video');
+      return !video.paused && video.readyState > 2 && video.currentTime > time + 1;
+    }, await page.evaluate(() => document.querySelector('video').currentTime));
+    const after = await watch(Number(options.seconds), Number(options.base));
+    return { before, after };
+  },
+
+  /** Waits for a stream that is not there, and plays it when it is; and when it is again. */
+  async wait() {
+    await page.goto(url);
+    await until(() => window.openrtmp?.state.cover === 'Not live yet');
+    say({ event: 'waiting' });
+    await lines.next();
+    await playing();
+    say({ event: 'playing' });
+    await lines.next();
+    await until(() => window.openrtmp.state.cover === 'The stream has ended');
+    say({ event: 'ended' });
+    await lines.next();
+    await until(() => window.openrtmp.state.cover === null);
+    await playing();
+    return page.evaluate(() => window.openrtmp.state);
+  },
+
+  /** Sound without a picture. */
+  async sound() {
+    await page.goto(url);
+    await playing();
+    const from = await page.evaluate(() => document.querySelector('video').currentTime);
+    await until((from) => document.querySelector('video').currentTime > from + 4, from);
+    return page.evaluate(() => ({
+      shown: !document.getElementById('sound').hidden,
+      state: window.openrtmp.state,
+    }));
+  },
+
+  /** In a page of another site. */
+  async embedded() {
+    const site = createServer((_, answer) => {
+      answer.setHeader('Content-Type', 'text/html');
+      answer.end(`<!doctype html><iframe src="${url}" width="640" height="360" allow="autoplay"></iframe>`);
+    });
+    await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
+    const address = `http://127.0.0.1:${site.address().port}`;
+    await page.goto(`${address}/`);
+    const handle = await page.waitForSelector('iframe');
+    const frame = await handle.contentFrame();
+    await frame.waitForFunction(() => document.querySelector('video')?.currentTime > 2, { timeout: 40000, polling: 100 });
+    const seen = await frame.evaluate(() => ({
+      bar: getComputedStyle(document.querySelector('.bar')).display,
+      out: document.getElementById('out').getAttribute('href'),
+      height: document.getElementById('player').clientHeight,
+    }));
+    site.close();
+    elsewhere.splice(0, elsewhere.length, ...elsewhere.filter((it) => !it.startsWith(address)));
+    return seen;
+  },
+
+  /** By keys alone. */
+  async keyboard() {
+    await page.goto(url);
+    await playing();
+    const look = () => page.evaluate(() => {
+      const video = document.querySelector('video');
+      return {
+        paused: video.paused,
+        muted: video.muted,
+        volume: Math.round(video.volume * 10) / 10,
+        stats: !document.getElementById('stats').hidden,
+        help: document.getElementById('help').open,
+        lines: document.querySelectorAll('#stats dt').length,
+      };
+    });
+    const steps = {};
+    const press = async (key, name = key) => {
+      await page.keyboard.press(key);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      steps[name] = await look();
+    };
+    await press('m', 'sound on');
+    await press('ArrowDown', 'quieter');
+    await press('m', 'sound off');
+    await press('k', 'pause');
+    await press('Space', 'play');
+    await press('i', 'statistics');
+    await press('?', 'help');
+    await press('Escape', 'closed');
+    await new Promise((resolve) => setTimeout(resolve, 6000));
+    const before = await page.evaluate(() => document.querySelector('video').currentTime);
+    await press('ArrowLeft', 'back');
+    const back = await page.evaluate(() => document.querySelector('video').currentTime);
+    await press('l', 'live');
+    await playing();
+    const live = await page.evaluate(() => document.querySelector('video').currentTime);
+    // The order in which the tabulator goes over what can be pressed.
+    const order = [];
+    await page.focus('#play');
+    for (let turn = 0; turn < 6; turn += 1) {
+      order.push(await page.evaluate(() => document.activeElement.id));
+      await page.keyboard.press('Tab');
+    }
+    return { steps, wentBack: before - back, wentOn: live - back, order };
+  },
+
+  /** Asks for a key, takes one, and plays. */
+  async key() {
+    await page.goto(url);
+    await until(() => !document.getElementById('key-form').hidden);
+    const asked = await page.evaluate(() => document.getElementById('cover-title').textContent);
+    await page.type('#key', options.key);
+    await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
+    await playing();
+    const html = await page.evaluate(() => document.documentElement.outerHTML);
+    return { asked, has: html.includes(options.key) };
+  },
+
+  /** What can be chosen in the menu. */
+  async menu() {
+    await page.goto(url);
+    await playing();
+    await page.click('#menu-button');
+    const groups = await page.evaluate(() => [...document.querySelectorAll('#menu fieldset')].map((group) => ({
+      title: group.querySelector('legend').textContent,
+      items: [...group.querySelectorAll('label')].map((it) => it.textContent),
+    })));
+    const chosen = await page.evaluate((wanted) => {
+      const labels = [...document.querySelectorAll('#menu label')];
+      const label = labels.find((it) => it.textContent === wanted);
+      label?.querySelector('input').click();
+      return Boolean(label);
+    }, options.choose);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await playing();
+    const from = await page.evaluate(() => document.querySelector('video').currentTime);
+    await until((from) => {
+      const at = document.querySelector('video').currentTime;
+      return at > from + 3 || at + 2 < from;
+    }, from);
+    return { groups, chosen, state: await page.evaluate(() => window.openrtmp.state) };
+  },
+
+  /** The window with links, and its code as pixels. */
+  async share() {
+    await page.goto(url);
+    await until(() => window.openrtmp);
+    await page.click('#share-button');
+    await until(() => document.getElementById('code').complete && document.getElementById('code').naturalWidth > 0);
+    return page.evaluate(() => ({
+      link: document.getElementById('link').value,
+      frame: document.getElementById('frame').value,
+    }));
+  },
+
+  /** A player of somebody else's in a page of its own. */
+  async bare() {
+    const modules = process.env.MODULES;
+    const { html, scripts } = BARE[options.player];
+    const site = createServer(async (request, answer) => {
+      const script = scripts[request.url];
+      answer.setHeader('Content-Type', script ? 'text/javascript' : 'text/html');
+      answer.end(script ? await readFile(`${modules}/node_modules/${script}`) : html(url));
+    });
+    await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
+    const address = `http://127.0.0.1:${site.address().port}`;
+    await page.goto(`${address}/`);
+    await playing();
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const seen = await watch(Number(options.seconds), Number(options.base));
+    elsewhere.splice(0, elsewhere.length, ...elsewhere.filter((it) => !it.startsWith(address)));
+    site.close();
+    return seen;
+  },
+
+  /** A picture of the page, for eyes. */
+  async picture() {
+    await page.goto(url);
+    if (options.plays) {
+      await playing();
+    }
+    if (options.cards) {
+      await until((count) => document.querySelectorAll('canvas.picture:not([hidden])').length >= count, Number(options.cards));
+    }
+    await new Promise((resolve) => setTimeout(resolve, Number(options.settle ?? 1) * 1000));
+    for (const id of (options.click ?? '').split(',').filter(Boolean)) {
+      await page.mouse.move(400 + Math.random() * 9, 300);
+      await page.click(id);
+      await new Promise((resolve) => setTimeout(resolve, 1200));
+    }
+    await page.screenshot({ path: options.file });
+    return {};
+  },
+};
+
+const VIDEO = '<!doctype html><video id="v" muted autoplay playsinline controls width="640" height="360"></video>';
+const BARE = {
+  'hls.js': {
+    scripts: { '/p.js': 'hls.js/dist/hls.min.js' },
+    html: (it) => `${VIDEO}<script src="/p.js"></script><script>const h = new Hls(); h.loadSource(${JSON.stringify(it)}); h.attachMedia(v);</script>`,
+  },
+  shaka: {
+    scripts: { '/p.js': 'shaka-player/dist/shaka-player.compiled.js' },
+    html: (it) => `${VIDEO}<script src="/p.js"></script><script>(async () => { shaka.polyfill.installAll(); const p = new shaka.Player(); await p.attach(v); p.configure('streaming.lowLatencyMode', true); await p.load(${JSON.stringify(it)}); v.play(); })();</script>`,
+  },
+  'video.js': {
+    scripts: { '/p.js': 'video.js/dist/video.min.js' },
+    html: (it) => `${VIDEO}<script src="/p.js"></script><script>const p = videojs(v, { liveui: true, html5: { vhs: { llhls: true } } }); p.src({ src: ${JSON.stringify(it)}, type: 'application/x-mpegURL' }); p.ready(() => p.play());</script>`,
+  },
+};
+
+try {
+  const outcome = await scenes[scene]();
+  say({ outcome, faults, elsewhere });
+} catch (error) {
+  const shown = await page.evaluate(() => ({
+    text: document.body.innerText.slice(0, 600),
+    state: window.openrtmp?.state,
+    error: document.querySelector('video')?.error?.message,
+  })).catch(() => null);
+  say({ failed: `${error}`, shown, faults, elsewhere });
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+  process.exit();
+}
