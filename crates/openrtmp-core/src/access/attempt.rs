@@ -10,7 +10,7 @@ use openrtmp_protocol::session::{AuthDemand, RejectReason};
 
 use super::certificate::PeerCertificate;
 use super::key_file::{KeyKind, KeyRecord};
-use super::keys::{KeyRing, is_equal, key_in};
+use super::keys::{is_equal, key_in};
 use super::request::{AccessAction, AccessRequest, Asked, Protocol, Question, Responder};
 use super::users::{Login, Why};
 use crate::config::FailedAttemptsConfig;

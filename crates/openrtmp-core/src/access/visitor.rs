@@ -10,11 +10,11 @@ use openrtmp_protocol::Secret;
 use openrtmp_protocol::session::RejectReason;
 use sha2::Sha256;
 
-use super::KeyKind;
 use super::attempt::{Attempt, Decision, OpenedBy, Refusal};
 use super::key_store::what_it_opens;
 use super::request::{AccessAction, Answer, Asked, Protocol};
 use super::users::Login;
+use super::{KeyKind, KeyRecord};
 use crate::events::Event;
 use crate::log_limit::Cause;
 use crate::secret::StreamName;

@@ -201,7 +201,8 @@ impl Feeding {
         let frames = self.packager.held_bytes() as u64;
         let ring = self.stream.ring.held_bytes();
         let picture = self.stream.pictures.held_bytes();
-        self.charge.set(self.listed + self.shown + ring + picture, frames);
+        self.charge
+            .set(self.listed + self.shown + ring + picture, frames);
     }
 
     /// Bytes that can be fetched from now on, counted as long as anybody has them.
