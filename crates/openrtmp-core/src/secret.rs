@@ -83,6 +83,11 @@ impl StreamName {
         }))
     }
 
+    /// The path without the keys that are known to be some, whatever is suspected of the rest.
+    pub(crate) fn without_keys(&self) -> &str {
+        &self.0.public
+    }
+
     fn masked(&self) -> &str {
         self.0.masked.get_or_init(|| {
             let (public, part) = (&self.0.public, self.name());

@@ -241,15 +241,10 @@ impl Shared {
     /// The name under which a peer asks for a stream or an app. Its last segment may be
     /// a key unless one came in the query.
     pub(crate) fn peer_name(&self, path: &str, query: &str) -> StreamName {
-        self.peer_name_among(path, query, self.asks_for_keys())
-    }
-
-    /// The same where keys are asked for, or where they are not.
-    fn peer_name_among(&self, path: &str, query: &str, asks: bool) -> StreamName {
         let key = key_in(query);
         let secrecy = if self.secret_names.load(Ordering::Relaxed) {
             Secrecy::Secret
-        } else if key.is_none() && asks {
+        } else if key.is_none() && self.asks_for_keys() {
             Secrecy::Suspected
         } else {
             Secrecy::Public
@@ -284,11 +279,6 @@ impl Shared {
         let stream = match &record {
             Some(record) if is_equal(name, &record.key) => {
                 self.name(&record.public_path(), Secrecy::Public)
-            }
-            // Where publishing takes no key, a publisher's name is none.
-            _ if kind == KeyKind::Publish => {
-                let is_open = self.publish_keys.is_open() && !self.key_records.asks_for_key(kind);
-                self.peer_name_among(path, query, !is_open)
             }
             _ => self.peer_name(path, query),
         };

@@ -14,6 +14,21 @@ use crate::server::Server;
 pub struct WrongKey;
 
 impl Server {
+    /// A stream's name as a list may have it. `None`: a key stands in it, or may. Where
+    /// publishing takes no key the name of a stream is none, though log lines mask it as long
+    /// as playing takes one.
+    pub fn listed_name<'a>(&self, stream: &'a StreamName) -> Option<&'a str> {
+        let shared = &self.shared;
+        let takes_key =
+            !shared.publish_keys.is_open() || shared.key_records.asks_for_key(KeyKind::Publish);
+        let may_be_key = takes_key || shared.secret_names.load(Ordering::Relaxed);
+        let shown = match may_be_key {
+            true => stream.shown(),
+            false => stream.without_keys(),
+        };
+        (shown == stream.reveal()).then_some(shown)
+    }
+
     /// Of these streams, those that somebody may play, as far as that is known without asking
     /// the host: none where a host is asked, nor where users log in. `request` says who it is
     /// and has its key in the query; its path is of no meaning.

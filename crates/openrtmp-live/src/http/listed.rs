@@ -70,11 +70,11 @@ fn all(app: &App, asked: &Asked) -> Result<Value, Response<Body>> {
     let config = app.server.config();
     let mut streams = app.directory.list();
     // A name in which a key stands, or may, is told to nobody.
-    streams.retain(|stream| stream.name.shown() == stream.name.reveal());
+    streams.retain(|stream| app.server.listed_name(&stream.name).is_some());
     streams.sort_by(|a, b| a.name.cmp(&b.name));
     let untold = || status(StatusCode::NOT_FOUND, "streams are not listed (http.list)");
     let is_open = !app.server.asks_players();
-    let described = |(stream, token): (&Stream, Option<&str>)| told(stream, token);
+    let described = |(stream, token): (&Stream, Option<&str>)| told(app, stream, token);
     let list: Vec<Value> = match config.http.list {
         HttpList::All => streams.iter().map(|it| described((it, None))).collect(),
         HttpList::Allowed if is_open => streams.iter().map(|it| described((it, None))).collect(),
@@ -141,7 +141,7 @@ async fn one(
         }
     };
     if let Some(stream) = app.directory.newest(&path) {
-        return Ok(told(&stream, token.as_deref()));
+        return Ok(told(app, &stream, token.as_deref()));
     }
     let mut told = places(&path, token.as_deref());
     told["name"] = Value::from(name.unwrap_or(path));
@@ -151,11 +151,12 @@ async fn one(
 }
 
 /// A stream that is there.
-fn told(stream: &Stream, token: Option<&str>) -> Value {
+fn told(app: &App, stream: &Stream, token: Option<&str>) -> Value {
     let snapshot = stream.snapshot();
     let has = |is_it: fn(TrackName) -> bool| snapshot.tracks.iter().any(|it| is_it(it.name));
     let mut told = places(stream.name.reveal(), token);
-    told["name"] = Value::from(stream.name.shown());
+    let name = app.server.listed_name(&stream.name);
+    told["name"] = Value::from(name.unwrap_or(stream.name.shown()));
     told["live"] = Value::from(!snapshot.has_ended);
     told["playable"] = Value::from(snapshot.master.is_some());
     told["video"] = Value::from(has(|it| matches!(it, TrackName::Video(_))));

@@ -341,7 +341,6 @@ mod tests {
             "/v/token",
             "/v/token/api/cam.flv",
             "/metrics",
-            "/assets/x/y.flv",
             "/api/other",
             "/api/qr/other",
             "/v/token/api/streams",
