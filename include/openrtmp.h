@@ -163,7 +163,7 @@
 //   http.window [30000]: ms of a stream that viewers can go back, 10000 to 21600000
 //   http.base_url []: where they fetch media, in front of its path, for example https://cdn.example.org; none: where the master playlist was
 //   http.cors.origins [*]: pages of other sites that may use it, such as https://www.example.org; *: all
-//   http.list [false]: tell whoever asks which streams there are, at /api/streams
+//   http.list [allowed]: which streams are listed, at / and /api/streams: all, allowed (those that who asks may play), or none
 //   http.memory [0]: of streams that are kept for viewers, all together; 0: half of limits.memory
 //   http.viewers.connections [10000]: of viewers at once, 1 to 1000000
 //   http.viewers.connections_per_address [0]: of one address, 1 to 1000000; 0: as many as there may be

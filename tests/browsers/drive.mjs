@@ -42,6 +42,12 @@ const LAUNCH = {
 };
 
 const browser = await puppeteer.launch({ headless: true, acceptInsecureCerts: true, ...LAUNCH[browserName] });
+// Whoever waits for this ends it without a word: no browser stays behind it.
+setTimeout(async () => {
+  say({ failed: 'it took too long' });
+  await browser.close();
+  process.exit(1);
+}, 100000);
 const page = await browser.newPage();
 await page.setViewport({
   width: Number(options.width ?? 1280),
@@ -107,6 +113,14 @@ function watch(seconds, base) {
       }
       return others.reduce((sum, bit, place) => sum + (bit ? 2 ** place : 0), 0);
     };
+    // How long the machine had no time for the page: what else it does is not ours.
+    let away = 0;
+    let ticked = performance.now();
+    const ticking = setInterval(() => {
+      const now = performance.now();
+      away = Math.max(away, now - ticked - 50);
+      ticked = now;
+    }, 50);
     const onWait = () => {
       waits += 1;
     };
@@ -137,6 +151,7 @@ function watch(seconds, base) {
       };
       video.requestVideoFrameCallback(look);
     });
+    clearInterval(ticking);
     video.removeEventListener('waiting', onWait);
     latencies.sort((a, b) => a - b);
     const at = (part) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * part))] ?? null;
@@ -146,6 +161,7 @@ function watch(seconds, base) {
       frames,
       unread,
       waits,
+      away: Math.round(away),
       longest: Math.round(longest),
       p5: at(0.05),
       p50: at(0.5),
@@ -291,7 +307,7 @@ const scenes = {
     await press('ArrowDown', 'quieter');
     await press('m', 'sound off');
     await press('k', 'pause');
-    await press('Space', 'play');
+    await press(' ', 'play');
     await press('i', 'statistics');
     await press('?', 'help');
     await press('Escape', 'closed');
@@ -320,8 +336,8 @@ const scenes = {
     await page.type('#key', options.key);
     await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
     await playing();
-    const html = await page.evaluate(() => document.documentElement.outerHTML);
-    return { asked, has: html.includes(options.key) };
+    const seen = await page.evaluate(() => document.body.innerText);
+    return { asked, shows: seen.includes(options.key) };
   },
 
   /** What can be chosen in the menu. */

@@ -13,7 +13,14 @@ export function setUpControls(player) {
   const frame = $('player');
   const isTyping = (target) => target.matches?.('input:not([type=range]), textarea, select');
 
-  const toggle = () => (video.paused ? player.play() : video.pause());
+  const toggle = () => {
+    if (video.paused) {
+      player.play();
+    } else {
+      player.goBack();
+      video.pause();
+    }
+  };
   const setMuted = (is) => {
     video.muted = is;
     if (!is && video.volume === 0) {
@@ -27,6 +34,7 @@ export function setUpControls(player) {
   const step = (seconds) => {
     const range = player.range();
     if (range) {
+      player.goBack();
       video.currentTime = Math.min(range.end, Math.max(range.start, video.currentTime + seconds));
     }
   };
@@ -109,6 +117,7 @@ export function setUpControls(player) {
   const place = () => {
     const range = player.range();
     if (range) {
+      player.goBack();
       video.currentTime = range.start + ((range.end - range.start) * seek.value) / 1000;
     }
   };

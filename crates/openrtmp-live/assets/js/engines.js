@@ -1,9 +1,11 @@
 // Ways to play a stream. Each engine has the same face:
 //
+//   prepare()       loads what it takes, while something else goes on
 //   start(video, stream, on) -> playing
 //
 // `stream` is what the server told of it. `on.ended()`: nothing more comes;
-// `on.failed(reason)`: it goes on no longer; `on.changed()`: there are other choices.
+// `on.failed(reason)`: it goes on no longer; `on.changed()`: there are other choices;
+// `on.keepsUp()`: whether what is newest is wanted, and nobody has gone back.
 // A playing engine has
 //   stop()
 //   latency()       seconds behind the server, or null
@@ -48,6 +50,43 @@ const behindBuffer = (video) => {
 };
 const megabits = (bits) => `${(bits / 1e6).toFixed(bits < 1e7 ? 1 : 0)} Mbit/s`;
 
+/** Seconds from which on a jump is better than to hurry for longer than ten times as much. */
+const FAR = 2;
+
+/** So much further behind than it might be it stays, for what comes late. */
+const EASE = 0.12;
+
+/** Keeps a player at its distance: `excess` tells by how many seconds it is further behind. */
+function keepUp(video, on, excess) {
+  let isNew = true;
+  const look = () => {
+    const [beyond, ahead] = [excess(), behindBuffer(video)];
+    const late = beyond - EASE;
+    if (beyond === null || ahead === null || video.paused || video.seeking || video.readyState < 3) {
+      return;
+    }
+    if (!on.keepsUp()) {
+      video.playbackRate = 1;
+    } else if (isNew && late > 0.3 && ahead - late > 0.15) {
+      // What was loaded meanwhile is there: nothing has to be waited for.
+      video.currentTime += late;
+    } else if (late > FAR) {
+      video.currentTime += late;
+    } else if (late > 0.1 && ahead > 0.3) {
+      // Slowly enough not to be heard.
+      video.playbackRate = 1 + Math.min(0.1, Math.max(0.02, late / 5));
+    } else if (video.playbackRate > 1 && (late < 0.03 || ahead < 0.2)) {
+      video.playbackRate = 1;
+    }
+    isNew = false;
+  };
+  const timer = setInterval(look, 100);
+  return () => {
+    clearInterval(timer);
+    video.playbackRate = 1;
+  };
+}
+
 const none = {
   qualities: () => [],
   quality: () => -1,
@@ -62,8 +101,9 @@ const hls = {
   id: 'hls',
   label: 'HLS, low latency',
   works: hasSources,
+  prepare: () => load('hls.min.js'),
   async start(video, stream, on) {
-    await load('hls.min.js');
+    await this.prepare();
     const { Hls } = window;
     if (!Hls.isSupported()) {
       throw new Error('this browser cannot play HLS by a script');
@@ -74,8 +114,10 @@ const hls = {
       enableWorker: false,
       liveDurationInfinity: true,
       backBufferLength: 90,
-      // Who has fallen behind catches up, slowly enough not to be heard.
-      maxLiveSyncPlaybackRate: 1.08,
+      // That waits for more than a second in the buffer: with short parts there never is.
+      maxLiveSyncPlaybackRate: 1,
+      // After a stall it keeps so many seconds more behind.
+      liveSyncOnStallIncrease: 0.3,
       // The server holds requests back until there is something, or 9 s.
       playlistLoadPolicy: policy(12000),
       fragLoadPolicy: policy(20000),
@@ -106,11 +148,16 @@ const hls = {
     video.addEventListener('ended', onEnded);
     player.loadSource(stream.hls);
     player.attachMedia(video);
+    const stopKeeping = keepUp(video, on, () => {
+      const [latency, target] = [player.latency, player.targetLatency];
+      return latency && target ? latency - target : null;
+    });
     const level = () => player.levels[player.currentLevel] ?? player.levels[player.loadLevel];
     return {
       ...none,
       stop() {
         isStopped = true;
+        stopKeeping();
         video.removeEventListener('ended', onEnded);
         player.destroy();
       },
@@ -172,8 +219,9 @@ const flv = {
   id: 'flv',
   label: 'FLV',
   works: () => hasSources() && 'ReadableStream' in window,
+  prepare: () => load('mpegts.min.js'),
   async start(video, stream, on) {
-    await load('mpegts.min.js');
+    await this.prepare();
     const { mpegts } = window;
     if (!mpegts.getFeatureList().mseLivePlayback) {
       throw new Error('this browser cannot play FLV by a script');
@@ -241,8 +289,9 @@ const dash = {
   id: 'dash',
   label: 'DASH',
   works: hasSources,
+  prepare: () => load('dash.min.js'),
   async start(video, stream, on) {
-    await load('dash.min.js');
+    await this.prepare();
     const { dashjs } = window;
     const player = dashjs.MediaPlayer().create();
     player.updateSettings({
@@ -321,6 +370,7 @@ const native = {
   id: 'native',
   label: "HLS, the browser's own",
   works: () => Boolean(document.createElement('video').canPlayType('application/vnd.apple.mpegurl')),
+  prepare: async () => {},
   async start(video, stream, on) {
     const onEnded = () => on.ended();
     const onError = () => on.failed(video.error?.message || 'the browser cannot play it');

@@ -31,6 +31,8 @@ let turn = 0;
 let failures = 0;
 let silenced = false;
 let statistics = false;
+/** Somebody wants to see what was before, or has paused. */
+let isBack = false;
 
 function kept(name) {
   try {
@@ -77,6 +79,8 @@ async function begin() {
     cover('This browser cannot play streams', 'It has neither media sources for scripts nor HLS.');
     return;
   }
+  // If it fails, it is said when it is needed.
+  engine.prepare().catch(() => {});
   for (let looks = 0; ; looks += 1) {
     try {
       stream = await ask(source ?? `/api/streams/${path}${streamQuery()}`);
@@ -136,11 +140,13 @@ function refuse(refused, looks) {
 
 async function start(mine) {
   counter.reset();
+  isBack = false;
   const isMine = () => mine === turn;
   const on = {
     ended: () => isMine() && begin(),
     failed: (reason) => isMine() && fail(reason),
     changed: () => isMine() && changed(),
+    keepsUp: () => !isBack,
   };
   let started;
   try {
@@ -214,7 +220,8 @@ function describe() {
   }
   facts.push(engine?.label ?? '');
   $('facts').textContent = facts.filter(Boolean).join(' · ');
-  $('sound').hidden = !(stream?.live && stream.playable && !stream.video && stream.audio);
+  // What there is is told by what is played: at first the server may not know.
+  $('sound').hidden = !(playing && video.readyState > 1 && !video.videoWidth);
 }
 
 /** What can be gone to. */
@@ -250,7 +257,11 @@ async function choose(id) {
 const controls = setUpControls({
   video,
   play: () => (playing ? play() : begin()),
+  goBack: () => {
+    isBack = true;
+  },
   toLive: () => {
+    isBack = false;
     playing?.toLive();
     play();
   },
