@@ -218,6 +218,8 @@ pub(crate) const STEPS: &[Step] = &[
                 "delivery_h2",
                 "--test",
                 "delivery_siege",
+                "--test",
+                "interop_probe",
                 "--",
                 "--test-threads=4",
             ],
@@ -626,6 +628,7 @@ const DELIVERY: &[Tool] = &[
     Tool::Gstreamer,
     Tool::Curl,
     Tool::Openssl,
+    Tool::NginxRtmp,
 ];
 
 /// What publishes and plays in the interop tests.
