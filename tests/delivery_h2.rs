@@ -10,7 +10,9 @@ use openrtmp_tests::{Delivered, Tool};
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 /// The flags of HEADERS.
 const END_STREAM: u8 = 1;
@@ -55,21 +57,35 @@ impl H2 {
         self.out.write_all(&frame)
     }
 
+    /// The next frame: its kind and payload; none if the connection is closed.
+    fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut header = [0; 9];
+        self.answers.read_exact(&mut header).ok()?;
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+        let mut payload = vec![0; length as usize];
+        self.answers.read_exact(&mut payload).ok()?;
+        Some((header[3], payload))
+    }
+
     /// Reads frames until the connection is closed: the code of GOAWAY, if one came.
     fn end(mut self) -> Option<u32> {
         let mut code = None;
-        let mut header = [0; 9];
-        while self.answers.read_exact(&mut header).is_ok() {
-            let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-            let mut payload = vec![0; length as usize];
-            if self.answers.read_exact(&mut payload).is_err() {
-                break;
-            }
-            if header[3] == GOAWAY {
+        while let Some((kind, payload)) = self.frame() {
+            if kind == GOAWAY {
                 code = Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
             }
         }
         code
+    }
+
+    /// The head of the next answer, compressed (RFC 7541).
+    fn head(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let (kind, payload) = self.frame()?;
+            if kind == HEADERS {
+                return Some(payload);
+            }
+        }
     }
 }
 
@@ -143,4 +159,57 @@ fn settings_that_nobody_reads_the_answers_of_end_the_connection() {
         sent += 15;
     }
     assert!(sent < 1 << 30);
+}
+
+/// `:status: 200`, as it is in the static table (RFC 7541, A).
+const OK: u8 = 0x88;
+
+#[test]
+fn a_head_that_is_small_until_it_is_read_is_refused_and_others_are_answered() {
+    let delivered = delivered(10_000);
+    let mut peer = H2::connect(&delivered);
+    // A field of 3,000 bytes that is remembered (RFC 7541, 6.2.1), and then is meant by one
+    // byte, a thousand times: three megabytes.
+    let mut bomb = REQUEST.to_vec();
+    bomb.extend_from_slice(b"\x40\x01x\x7f\xb9\x16");
+    bomb.extend_from_slice(&[b'y'; 3000]);
+    bomb.extend_from_slice(&[0xbe; 1000]);
+    peer.send(HEADERS, END_STREAM | END_HEADERS, 1, &bomb).unwrap();
+    let refused = peer.head();
+    assert!(refused.is_none_or(|head| head[0] != OK), "it is answered");
+    let mut innocent = H2::connect(&delivered);
+    let sent = innocent.send(HEADERS, END_STREAM | END_HEADERS, 1, REQUEST);
+    sent.unwrap();
+    assert_eq!(innocent.head().unwrap()[0], OK);
+    // The same field once is within the limit.
+    let mut fair = REQUEST.to_vec();
+    fair.extend_from_slice(b"\x40\x01x\x7f\xb9\x16");
+    fair.extend_from_slice(&[b'y'; 3000]);
+    innocent.send(HEADERS, END_STREAM | END_HEADERS, 3, &fair).unwrap();
+    assert_eq!(innocent.head().unwrap()[0], OK);
+}
+
+#[test]
+fn pings_that_nobody_reads_the_answers_of_end_the_connection() {
+    let delivered = delivered(300);
+    let mut peer = H2::connect(&delivered);
+    let mut sent = 0u64;
+    while peer.send(PING, 0, 0, &[7; 8]).is_ok() && sent < 1 << 30 {
+        sent += 17;
+    }
+    assert!(sent < 1 << 30);
+}
+
+#[test]
+fn windows_that_become_too_large_end_the_connection() {
+    const FLOW_CONTROL_ERROR: u32 = 3;
+    let delivered = delivered(10_000);
+    let mut peer = H2::connect(&delivered);
+    for _ in 0..3 {
+        let most = 0x7fff_ffffu32.to_be_bytes();
+        if peer.send(WINDOW_UPDATE, 0, 0, &most).is_err() {
+            break;
+        }
+    }
+    assert_eq!(peer.end(), Some(FLOW_CONTROL_ERROR));
 }

@@ -21,7 +21,8 @@ const HURRIED_GOODBYE: Duration = Duration::from_millis(300);
 /// Flags of those who connect with TLS.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Trust {
-    /// For rtmps://: PEM file with the authorities to believe, in place of the system's
+    /// For rtmps:// and https://: PEM file with the authorities to believe, in place of the
+    /// system's
     #[arg(long = "tls-ca", value_name = "FILE")]
     ca: Option<PathBuf>,
     /// For rtmps://: believe the server with this key, sha256//BASE64, and no other;
@@ -34,6 +35,19 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
+    /// The authorities that servers of HTTP are believed by, if not the system's. Nothing
+    /// else can be said of those.
+    #[cfg(feature = "tls")]
+    pub(crate) fn authorities(&self) -> Result<Option<openrtmp_core::Pem>, Failure> {
+        match self.insecure || !self.pins.is_empty() {
+            false => Ok(self.ca.clone().map(Into::into)),
+            true => {
+                let text = "--pin and --insecure are for rtmps://; --tls-ca is for https:// too";
+                Err(Failure::Usage(text.to_owned()))
+            }
+        }
+    }
+
     pub(crate) fn settings(&self) -> Result<TlsClientConfig, Failure> {
         let mut all = Config::default();
         let tls = &mut all.tls.client;

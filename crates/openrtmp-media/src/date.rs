@@ -31,7 +31,8 @@ pub fn date(wall: i64) -> String {
 
 /// Milliseconds since 1970 of a date in UTC, with or without a fraction: what [`date`] makes,
 /// and what others do.
-pub(crate) fn parse(text: &str) -> Option<i64> {
+#[cfg(any(test, feature = "check"))]
+pub fn parse(text: &str) -> Option<i64> {
     let text = text.strip_suffix('Z')?;
     let (day, time) = text.split_once('T')?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, ""));

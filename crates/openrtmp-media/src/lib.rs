@@ -21,4 +21,6 @@ pub mod packager;
 mod placement;
 
 pub use date::date;
+#[cfg(any(test, feature = "check"))]
+pub use date::parse as parse_date;
 pub use keyframes::KeyframeIndex;

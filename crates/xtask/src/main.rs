@@ -18,6 +18,7 @@ mod coverage;
 mod deb;
 mod foreign;
 mod fuzz;
+mod hls_check;
 mod install;
 mod instructions;
 mod kotlin;
@@ -96,6 +97,8 @@ Commands:
   soak   A server under hundreds of players while some, and its publishers, are
          killed, stalled and flooded; --minutes N (10), --seconds N, --players N,
          --publishers N, --bitrate N, --workers N, --seed N; --dev: not optimised
+  hls-check URL|DIR   Hold the playlists of a stream against the rules of HLS, for 10 s or
+         as long as --duration TIME says; --save DIR keeps them, for another time
   coverage  Lines and branches of protocol and core that the tests reach, by file
   fuzz   Run the fuzz targets of tests/fuzz in turn, with the nightly compiler
          --seconds N    how long each runs, by default 60
@@ -142,6 +145,7 @@ fn main() -> ExitCode {
             Ok(options) => soak::run(&options),
             Err(message) => refuse(&message),
         },
+        "hls-check" if !options.is_empty() => hls_check::run(options),
         "coverage" if options.is_empty() => coverage::run(),
         "capi" if options.is_empty() => capi::run(),
         "kotlin" if options.is_empty() => kotlin::run(),

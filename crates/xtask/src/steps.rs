@@ -229,6 +229,8 @@ pub(crate) const STEPS: &[Step] = &[
                 "delivery_page",
                 "--test",
                 "delivery_siege",
+                "--test",
+                "interop_probe",
                 "--",
                 "--test-threads=4",
             ],
@@ -674,6 +676,7 @@ const DELIVERY: &[Tool] = &[
     Tool::Gstreamer,
     Tool::Curl,
     Tool::Openssl,
+    Tool::NginxRtmp,
 ];
 
 /// What publishes and plays in the interop tests.

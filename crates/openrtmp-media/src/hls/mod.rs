@@ -21,6 +21,8 @@ mod master;
 mod media;
 #[cfg(any(test, feature = "check"))]
 pub mod read;
+#[cfg(any(test, feature = "check"))]
+pub mod session;
 #[cfg(test)]
 mod tests;
 

@@ -1,4 +1,8 @@
+#[cfg(feature = "tls")]
+mod viewing;
+
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use openrtmp_protocol::RtmpUrl;
@@ -16,9 +20,10 @@ use crate::units::{bit_rate, bits_per_second, parse_span};
 /// Flags of `openrtmp probe`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to look at: rtmp://host[:port]/app/stream[?query], or rtmps://
-    #[arg(value_parser = RtmpUrl::parse)]
-    url: RtmpUrl,
+    /// What to look at: rtmp://host[:port]/app/stream[?query], or rtmps://; an HLS playlist or
+    /// a DASH manifest, http:// or https://; or a folder that --save filled
+    #[arg(value_parser = Probed::parse)]
+    url: Probed,
     #[command(flatten)]
     trust: Trust,
     /// Print JSON
@@ -28,19 +33,82 @@ pub(crate) struct Arguments {
     /// about 5s]
     #[arg(long, value_parser = parse_span)]
     duration: Option<Duration>,
-    /// Fail if no picture or sound comes for this long
+    /// Fail if no picture or sound, or over HTTP no answer, comes for this long
     #[arg(long, value_parser = parse_span, default_value = "10s")]
     timeout: Duration,
+    /// Over HTTP: fail if a rule of HLS or DASH is broken
+    #[arg(long)]
+    check: bool,
+    /// Over HTTP: keep the HLS playlists that came in this folder
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+}
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+enum Probed {
+    Rtmp(RtmpUrl),
+    /// A playlist or a manifest.
+    Http(String),
+    /// Answers that were kept.
+    Kept(PathBuf),
+}
+
+impl Probed {
+    fn parse(text: &str) -> Result<Probed, String> {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Ok(Probed::Http(text.to_owned()));
+        }
+        if Path::new(text).is_dir() {
+            return Ok(Probed::Kept(text.into()));
+        }
+        RtmpUrl::parse(text)
+            .map(Probed::Rtmp)
+            .map_err(|error| error.to_string())
+    }
 }
 
 /// Looks at the stream and prints what it is made of.
 pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
+    match &arguments.url {
+        Probed::Rtmp(url) => watch(arguments, url, stop),
+        #[cfg(feature = "tls")]
+        Probed::Http(url) => view(arguments, stop, || viewing::look(arguments, url, stop)),
+        #[cfg(feature = "tls")]
+        Probed::Kept(folder) => view(arguments, stop, || viewing::look_at_kept(folder)),
+        #[cfg(not(feature = "tls"))]
+        Probed::Http(_) | Probed::Kept(_) => {
+            let _ = (&arguments.check, &arguments.save);
+            let text = "this build asks no HTTP servers: it is without TLS";
+            Err(Failure::Usage(text.to_owned()))
+        }
+    }
+}
+
+/// Looks at what is delivered over HTTP.
+#[cfg(feature = "tls")]
+fn view(
+    arguments: &Arguments,
+    stop: &Stop,
+    look: impl FnOnce() -> Result<viewing::Report, Failure>,
+) -> Result<(), Failure> {
+    let report = look()?;
+    write(arguments, stop, &report, || report.text())?;
+    match report.violations() {
+        broken if broken > 0 && arguments.check => {
+            Err(Failure::Runtime(format!("{broken} rules are broken")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn watch(arguments: &Arguments, url: &RtmpUrl, stop: &Stop) -> Result<(), Failure> {
     let mut analysis = Analysis::default();
     let mut bounds = Bounds::of(arguments.duration, Some(arguments.timeout));
     // A clock that does not move never tells that it was enough.
     bounds.time.get_or_insert(LONGEST);
     let target = Target {
-        url: &arguments.url,
+        url,
         trust: &arguments.trust,
     };
     let result = receive(target, bounds, stop, |received| {
@@ -55,12 +123,26 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         ));
     }
     let report = Report::new(&analysis, ready);
+    write(arguments, stop, &report, || report.text())
+}
+
+/// Prints a report, as text or as JSON.
+fn write(
+    arguments: &Arguments,
+    stop: &Stop,
+    report: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
     let text = if arguments.json {
-        let json = serde_json::to_string_pretty(&report)
+        let json = serde_json::to_string_pretty(report)
             .map_err(|e| Failure::Runtime(format!("cannot write JSON: {e}")))?;
         escaped(&json) + "\n"
     } else {
-        report.text()
+        // What a server said drives no terminal.
+        text()
+            .lines()
+            .map(|line| shown(line).to_string() + "\n")
+            .collect()
     };
     // Nothing is left to finish: a signal ends a write to nobody.
     stop.handle(Vec::new());

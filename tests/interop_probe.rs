@@ -1,0 +1,176 @@
+//! `openrtmp probe` of what is delivered over HTTP: by our own server, and what nginx serves
+//! that no player should get.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread;
+
+use openrtmp_tests::tls::file;
+use openrtmp_tests::{Delivered, Media, Process, Tool, free_ports, openrtmp};
+
+/// Runs `openrtmp probe`.
+fn probe(arguments: &[&str]) -> Output {
+    let mut command = openrtmp();
+    command.arg("probe").args(arguments);
+    command.output().expect("it runs")
+}
+
+/// What it found.
+fn report(output: &Output) -> serde_json::Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|error| {
+        let told = String::from_utf8_lossy(&output.stderr);
+        panic!("{error}: {text}\n{told}")
+    })
+}
+
+#[test]
+fn our_own_playlists_break_no_rule_and_kept_ones_can_be_looked_at_again() {
+    // Building it may take longer than the stream lasts.
+    openrtmp();
+    let delivered = Delivered::start(|config| {
+        config.access.play_keys = vec!["watch-key".to_owned()];
+    });
+    let mut command = Tool::Ffmpeg.command();
+    command.args(["-nostdin", "-v", "error", "-re", "-stream_loop", "20", "-i"]);
+    command.arg(Media::H264Aac.file());
+    let url = delivered.server().url("live/cam");
+    command.args(["-c", "copy", "-f", "flv", &url]);
+    let publishing = Process::start("ffmpeg publishing", command);
+    delivered.server().wait_until_published("live/cam");
+    delivered.master_for("live/cam", "?key=watch-key");
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().to_str().unwrap();
+    let url = delivered.url("/live/cam/index.m3u8?key=watch-key");
+    let probed = probe(&[
+        "--json",
+        "--check",
+        "--duration",
+        "4s",
+        "--save",
+        kept,
+        &url,
+    ]);
+    let found = report(&probed);
+    assert!(probed.status.success(), "{found:#}");
+    assert_eq!(found["violations"], serde_json::json!([]), "{found:#}");
+    assert!(
+        !found.to_string().contains("/v/"),
+        "no token is shown: {found:#}"
+    );
+    let renditions = found["renditions"].as_array().unwrap();
+    assert_eq!(renditions.len(), 2, "{found:#}");
+    for rendition in renditions {
+        assert_eq!(rendition["is_low_latency"], true, "{rendition:#}");
+        assert_eq!(rendition["part_target_s"], 0.334, "{rendition:#}");
+        assert!(rendition["parts"].as_u64() > Some(8), "{rendition:#}");
+        // On one machine the end of the list is what came just now.
+        let behind = rendition["behind_s"][1].as_f64().unwrap();
+        assert!((0.0..3.0).contains(&behind), "{rendition:#}");
+    }
+    let video = renditions.iter().find(|it| it["kind"] == "").unwrap();
+    assert!(video["codecs"].as_str().unwrap().starts_with("avc1."));
+    assert!(video["bit_rate"].as_f64() > Some(0.0), "{video:#}");
+    publishing.kill();
+    // The same again, without anybody to ask.
+    let again = probe(&["--check", kept]);
+    let told = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(
+        again.status.success() && told.contains("no rule is broken"),
+        "{told}"
+    );
+    let first_media = folder.path().join("000001");
+    let text = fs::read_to_string(&first_media).unwrap();
+    let changed = text.replace("PART-HOLD-BACK=1.0", "PART-HOLD-BACK=0.5");
+    assert_ne!(text, changed, "{text}");
+    fs::write(first_media, changed).unwrap();
+    let again = probe(&["--check", kept]);
+    let told = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert_eq!(again.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("broken: ") && told.contains("PART-HOLD-BACK of 0.5"),
+        "{told}"
+    );
+}
+
+/// nginx with the files of a folder.
+fn nginx(folder: &Path) -> (Process, String) {
+    let address = format!("127.0.0.1:{}", free_ports::<1>()[0]);
+    let config = format!(
+        "daemon off; pid {0}/pid; error_log stderr;\n\
+         events {{}}\n\
+         http {{ access_log off; client_body_temp_path {0}/body; proxy_temp_path {0}/proxy;\n\
+         fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;\n\
+         server {{ listen {address}; root {0}/root; }} }}\n",
+        folder.display(),
+    );
+    let config = file(folder, "nginx.conf", &config);
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(folder).arg("-c").arg(config);
+    let process = Process::start("nginx", command);
+    while TcpStream::connect(&address).is_err() {
+        thread::yield_now();
+    }
+    (process, format!("http://{address}"))
+}
+
+#[test]
+fn what_is_broken_at_another_server_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    fs::create_dir(&root).unwrap();
+    let write = |name: &str, text: &str| fs::write(root.join(name), text).unwrap();
+    write(
+        "index.m3u8",
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000,CODECS=\"hev1.1.6.L93.B0\",\
+         RESOLUTION=320x180,FRAME-RATE=30\nv0.m3u8\n",
+    );
+    write(
+        "v0.m3u8",
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-MAP:URI=\"init.mp4\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n#EXTINF:2.0,\n7.m4s\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:02.000Z\n#EXTINF:3.7,\n8.m4s\n\
+         #EXT-X-ENDLIST\n",
+    );
+    write("8.m4s", "there");
+    write(
+        "manifest.mpd",
+        "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" \
+         mediaPresentationDuration=\"PT1S\" minBufferTime=\"PT1S\"></MPD>",
+    );
+    let (_nginx, base) = nginx(folder.path());
+    let all = |path: &str| {
+        let output = probe(&["--json", "--check", &format!("{base}/{path}")]);
+        assert_eq!(output.status.code(), Some(1), "{}", report(&output));
+        let report = report(&output);
+        let violations = report["violations"].as_array().unwrap().clone();
+        let what = |it: &serde_json::Value| it["what"].as_str().unwrap().to_owned();
+        violations.iter().map(what).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        all("index.m3u8"),
+        [
+            "v0.m3u8 of the master playlist has no AVERAGE-BANDWIDTH",
+            "v0.m3u8 is coded as hev1",
+            "v0.m3u8: segment 8 has 3.7 s",
+            "v0.m3u8: init.mp4: answered with 404",
+        ]
+    );
+    let manifest = all("manifest.mpd");
+    assert!(
+        manifest.contains(&"profiles is missing".to_owned()),
+        "{manifest:?}"
+    );
+    assert!(
+        manifest.contains(&"Period is missing".to_owned()),
+        "{manifest:?}"
+    );
+    // What is not there at all is no playlist that breaks rules.
+    let nothing = probe(&[&format!("{base}/nothing.m3u8")]);
+    assert_eq!(nothing.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&nothing.stderr);
+    assert!(told.contains("nothing.m3u8: answered with 404"), "{told}");
+}
