@@ -383,12 +383,12 @@ mod tests {
             address: None,
         };
         let [first, second] = [one, other].map(|id| notice(What::Joined, id));
-        assert_eq!(lives.take(first.clone()), [first.clone()]);
-        assert_eq!(lives.take(first.clone()), []);
+        assert_eq!(lives.take(first.clone()), std::slice::from_ref(&first));
+        assert_eq!(lives.take(first), []);
         assert_eq!(lives.take(second.clone()), [second]);
         assert_eq!(lives.players(&name).count(), 2);
         let left = notice(What::Left, one);
-        assert_eq!(lives.take(left.clone()), [left.clone()]);
+        assert_eq!(lives.take(left.clone()), std::slice::from_ref(&left));
         assert_eq!(lives.take(left), []);
         assert!(lives.is_played(&name));
         let last = notice(What::Left, other);
