@@ -7,6 +7,7 @@ mod floor;
 mod handshakes;
 mod measure;
 mod payload;
+mod phone;
 mod players;
 mod process;
 mod publisher;
@@ -158,6 +159,15 @@ enum Command {
         /// Of each.
         #[arg(long, default_value_t = 5)]
         seconds: u64,
+    },
+    /// Our server as on a phone: what it costs idle, and with one publisher and one player in
+    /// front and in the background, and how soon it is back after a suspension.
+    Phone {
+        /// Of each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        #[arg(long, default_value_t = 100)]
+        suspensions: usize,
     },
     /// Our server, until standard input ends; then it prints its numbers.
     Serve {
@@ -399,6 +409,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         } => {
             let (targets, duration) = (usize::from(targets), Duration::from_secs(seconds));
             show(json, &relays::run(targets, rounds, duration, progress)?)
+        }
+        Command::Phone {
+            seconds,
+            suspensions,
+        } => {
+            let duration = Duration::from_secs(seconds);
+            show(json, &phone::run(duration, suspensions, progress)?)
         }
         Command::Serve {
             listen,

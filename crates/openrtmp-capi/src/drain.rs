@@ -1,10 +1,9 @@
 //! Going out of service without cutting anybody off.
 
-use openrtmp_core::{DrainError, DrainOptions, Server};
+use openrtmp_core::{DrainOptions, Server};
 
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, fillable, text};
-use crate::error::Failure;
 use crate::server::{OpenrtmpServer, OpenrtmpSummary, fill_summary, grace};
 
 /// Goes out of service and stops, without cutting anybody off before grace_ms are over.
@@ -42,13 +41,4 @@ pub unsafe extern "C" fn openrtmp_server_drain(
         // SAFETY: the contract of the header.
         unsafe { fill_summary(out_summary, &summary) }
     })
-}
-
-impl From<DrainError> for Failure {
-    fn from(error: DrainError) -> Failure {
-        match error {
-            DrainError::Url(_) => Failure::argument(error.to_string()),
-            _ => Failure::state(error.to_string()),
-        }
-    }
 }

@@ -3,10 +3,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::c_char;
 
-use openrtmp_core::{
-    CoalesceError, ConfigError, DocumentError, FileError, KeyFileError, PublishError,
-    ReconfigureError, RecordError, StartError, SystemLogError, Unanswered,
-};
+use openrtmp_core::ErrorCode;
 
 use crate::boundary;
 
@@ -80,110 +77,9 @@ impl Failure {
     }
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Failure {
-        Failure::new(OPENRTMP_ERROR_CONFIG, error.to_string())
-    }
-}
-
-impl From<DocumentError> for Failure {
-    fn from(error: DocumentError) -> Failure {
-        Failure::new(OPENRTMP_ERROR_CONFIG, error.to_string())
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Failure {
-        Failure::new(OPENRTMP_ERROR_IO, error.to_string())
-    }
-}
-
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Failure {
-        let code = match &error {
-            StartError::Config(_) => OPENRTMP_ERROR_CONFIG,
-            StartError::Keys(KeyFileError::Io { .. }) => OPENRTMP_ERROR_IO,
-            StartError::Keys(_) => OPENRTMP_ERROR_CONFIG,
-            StartError::Listen { .. } => OPENRTMP_ERROR_LISTEN,
-            _ => OPENRTMP_ERROR_IO,
-        };
-        Failure::new(code, error.to_string())
-    }
-}
-
-impl From<ReconfigureError> for Failure {
-    fn from(error: ReconfigureError) -> Failure {
-        let code = match error {
-            ReconfigureError::Start(error) => return error.into(),
-            ReconfigureError::NeedsRestart { .. } => OPENRTMP_ERROR_NEEDS_RESTART,
-            ReconfigureError::Unanswered(error) => return error.into(),
-            _ => OPENRTMP_ERROR_STATE,
-        };
-        Failure::new(code, error.to_string())
-    }
-}
-
-impl From<Unanswered> for Failure {
-    fn from(error: Unanswered) -> Failure {
-        Failure::new(OPENRTMP_ERROR_TIMEOUT, error.to_string())
-    }
-}
-
-impl From<SystemLogError> for Failure {
-    fn from(error: SystemLogError) -> Failure {
-        Failure::state(error.to_string())
-    }
-}
-
-impl From<CoalesceError> for Failure {
-    fn from(error: CoalesceError) -> Failure {
-        match error {
-            CoalesceError::Window(error) => error.into(),
-            CoalesceError::Unanswered(error) => error.into(),
-            error => Failure::argument(error.to_string()),
-        }
-    }
-}
-
-impl From<FileError> for Failure {
-    fn from(error: FileError) -> Failure {
-        let code = match &error {
-            FileError::Io { .. } => OPENRTMP_ERROR_IO,
-            _ => OPENRTMP_ERROR_CONFIG,
-        };
-        Failure::new(code, error.to_string())
-    }
-}
-
-impl From<RecordError> for Failure {
-    fn from(error: RecordError) -> Failure {
-        let code = match &error {
-            RecordError::Config(_) => OPENRTMP_ERROR_CONFIG,
-            RecordError::Busy => OPENRTMP_ERROR_BUSY,
-            RecordError::Full(_) => OPENRTMP_ERROR_LIMIT,
-            RecordError::EmptyName => OPENRTMP_ERROR_INVALID_ARGUMENT,
-            RecordError::NoSuchStream => OPENRTMP_ERROR_NOT_FOUND,
-            RecordError::Stopping => OPENRTMP_ERROR_STATE,
-            _ => OPENRTMP_ERROR_IO,
-        };
-        Failure::new(code, error.to_string())
-    }
-}
-
-impl From<PublishError> for Failure {
-    fn from(error: PublishError) -> Failure {
-        let code = match &error {
-            PublishError::Busy => OPENRTMP_ERROR_BUSY,
-            PublishError::Limit => OPENRTMP_ERROR_LIMIT,
-            PublishError::Stopping => OPENRTMP_ERROR_STATE,
-            PublishError::Full => OPENRTMP_ERROR_WOULD_BLOCK,
-            PublishError::Memory => OPENRTMP_ERROR_MEMORY,
-            PublishError::TakenOver | PublishError::Ended => OPENRTMP_ERROR_GONE,
-            _ => OPENRTMP_ERROR_INVALID_ARGUMENT,
-        };
-        Failure::new(code, error.to_string())
-    }
-}
+openrtmp_core::failures_of_errors! { Failure, |code: ErrorCode, message| {
+    Failure::new(code as i32, message)
+}}
 
 /// Bytes that a message may have, its NUL included. A longer one is cut.
 const MESSAGE: usize = 1024;
@@ -252,4 +148,31 @@ pub extern "C" fn openrtmp_last_error_message() -> *const c_char {
     boundary::value(c"".as_ptr(), || {
         LAST.with(|last| last.get().cast::<c_char>().cast_const())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_that_all_bindings_have() {
+        for (here, there) in [
+            (OPENRTMP_ERROR_INVALID_ARGUMENT, ErrorCode::InvalidArgument),
+            (OPENRTMP_ERROR_NOT_FOUND, ErrorCode::NotFound),
+            (OPENRTMP_ERROR_STATE, ErrorCode::State),
+            (OPENRTMP_ERROR_CONFIG, ErrorCode::Config),
+            (OPENRTMP_ERROR_LISTEN, ErrorCode::Listen),
+            (OPENRTMP_ERROR_IO, ErrorCode::Io),
+            (OPENRTMP_ERROR_BUSY, ErrorCode::Busy),
+            (OPENRTMP_ERROR_LIMIT, ErrorCode::Limit),
+            (OPENRTMP_ERROR_WOULD_BLOCK, ErrorCode::WouldBlock),
+            (OPENRTMP_ERROR_PANIC, ErrorCode::Panic),
+            (OPENRTMP_ERROR_GONE, ErrorCode::Gone),
+            (OPENRTMP_ERROR_NEEDS_RESTART, ErrorCode::NeedsRestart),
+            (OPENRTMP_ERROR_MEMORY, ErrorCode::Memory),
+            (OPENRTMP_ERROR_TIMEOUT, ErrorCode::Timeout),
+        ] {
+            assert_eq!(here, there as i32, "{there:?}");
+        }
+    }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_core::{CloseReason, Event, PermissionState, RelayId, StreamName, ThermalState};
+use openrtmp_core::{
+    CloseReason, Event, Numbered, PermissionState, RelayId, StreamName, ThermalState,
+};
 
 use crate::access;
 use crate::convert::OpenrtmpStr;
-use crate::host;
 
 /// An event of a newer library; its JSON tells.
 pub const OPENRTMP_EVENT_OTHER: u32 = 0;
@@ -528,7 +529,7 @@ fn of_phone(event: Event) -> Parts {
         Event::NetworkBack => of(OPENRTMP_EVENT_NETWORK_BACK),
         Event::CellularUsed => of(OPENRTMP_EVENT_CELLULAR_USED),
         Event::Permission { state, .. } => Parts {
-            number: host::permission_state_number(state).into(),
+            number: state.number().into(),
             flag: state == PermissionState::Granted,
             text,
             ..of(OPENRTMP_EVENT_PERMISSION)
@@ -538,11 +539,11 @@ fn of_phone(event: Event) -> Parts {
             ..of(OPENRTMP_EVENT_POWER)
         },
         Event::Memory { level } => Parts {
-            number: host::memory_number(level).into(),
+            number: level.number().into(),
             ..of(OPENRTMP_EVENT_MEMORY)
         },
         Event::Service { state } => Parts {
-            number: host::service_number(state).into(),
+            number: state.number().into(),
             ..of(OPENRTMP_EVENT_SERVICE)
         },
         _ => of(OPENRTMP_EVENT_OTHER),

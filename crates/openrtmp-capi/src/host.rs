@@ -4,10 +4,7 @@ use std::ffi::c_void;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use openrtmp_core::{
-    DeviceNetwork, MemoryLevel, NetworkKind, Order, Permission, PermissionState, Power, Reachable,
-    ServiceOrder, ServiceState, ThermalState,
-};
+use openrtmp_core::{DeviceNetwork, Numbered, Order, Power, Reachable, ServiceOrder};
 
 use crate::boundary;
 use crate::convert::{
@@ -271,11 +268,7 @@ impl OpenrtmpOrder {
                 connections,
             } => {
                 told.kind = OPENRTMP_ORDER_SERVICE;
-                told.action = match action {
-                    ServiceOrder::Start => OPENRTMP_SERVICE_ORDER_START,
-                    ServiceOrder::Update => OPENRTMP_SERVICE_ORDER_UPDATE,
-                    _ => OPENRTMP_SERVICE_ORDER_STOP,
-                };
+                told.action = action.number();
                 told.on = (*action != ServiceOrder::Stop).into();
                 (told.streams, told.connections) = (*streams as u64, *connections as u64);
             }
@@ -291,7 +284,7 @@ impl OpenrtmpOrder {
             }
             Order::AskPermission { permission } => {
                 told.kind = OPENRTMP_ORDER_ASK_PERMISSION;
-                told.permission = permission_number(*permission);
+                told.permission = permission.number();
             }
             Order::SuspendNow => told.kind = OPENRTMP_ORDER_SUSPEND_NOW,
             // One of a newer core has no kind.
@@ -301,61 +294,9 @@ impl OpenrtmpOrder {
     }
 }
 
-pub(crate) fn permission_number(permission: Permission) -> u32 {
-    match permission {
-        Permission::LocalNetwork => OPENRTMP_PERMISSION_LOCAL_NETWORK,
-        _ => OPENRTMP_PERMISSION_NOTIFICATIONS,
-    }
-}
-
-pub(crate) fn permission_state_number(state: PermissionState) -> u32 {
-    match state {
-        PermissionState::Granted => OPENRTMP_PERMISSION_GRANTED,
-        PermissionState::Denied => OPENRTMP_PERMISSION_DENIED,
-        _ => OPENRTMP_PERMISSION_UNKNOWN,
-    }
-}
-
-pub(crate) fn memory_number(level: MemoryLevel) -> u32 {
-    match level {
-        MemoryLevel::Moderate => OPENRTMP_MEMORY_MODERATE,
-        MemoryLevel::Critical => OPENRTMP_MEMORY_CRITICAL,
-        _ => OPENRTMP_MEMORY_NORMAL,
-    }
-}
-
-pub(crate) fn service_number(state: ServiceState) -> u32 {
-    match state {
-        ServiceState::Started => OPENRTMP_SERVICE_STARTED,
-        ServiceState::Refused => OPENRTMP_SERVICE_REFUSED,
-        ServiceState::TimedOut => OPENRTMP_SERVICE_TIMED_OUT,
-        _ => OPENRTMP_SERVICE_STOPPED,
-    }
-}
-
-fn kind_number(kind: NetworkKind) -> u32 {
-    match kind {
-        NetworkKind::Wifi => OPENRTMP_NETWORK_WIFI,
-        NetworkKind::Ethernet => OPENRTMP_NETWORK_ETHERNET,
-        NetworkKind::Cellular => OPENRTMP_NETWORK_CELLULAR,
-        NetworkKind::Hotspot => OPENRTMP_NETWORK_HOTSPOT,
-        NetworkKind::Usb => OPENRTMP_NETWORK_USB,
-        NetworkKind::Vpn => OPENRTMP_NETWORK_VPN,
-        _ => OPENRTMP_NETWORK_OTHER,
-    }
-}
-
-fn kind_of(number: u32) -> Result<NetworkKind, Failure> {
-    Ok(match number {
-        OPENRTMP_NETWORK_OTHER => NetworkKind::Other,
-        OPENRTMP_NETWORK_WIFI => NetworkKind::Wifi,
-        OPENRTMP_NETWORK_ETHERNET => NetworkKind::Ethernet,
-        OPENRTMP_NETWORK_CELLULAR => NetworkKind::Cellular,
-        OPENRTMP_NETWORK_HOTSPOT => NetworkKind::Hotspot,
-        OPENRTMP_NETWORK_USB => NetworkKind::Usb,
-        OPENRTMP_NETWORK_VPN => NetworkKind::Vpn,
-        other => return Err(unknown(other, "kind of network")),
-    })
+/// What a program gave as a number.
+fn numbered<T: Numbered>(number: u32) -> Result<T, Failure> {
+    T::from_number(number).ok_or_else(|| unknown(number, T::WHAT))
 }
 
 fn unknown(number: u32, what: &str) -> Failure {
@@ -412,7 +353,7 @@ unsafe fn network_of(told: &OpenrtmpNetwork) -> Result<DeviceNetwork, Failure> {
     }
     // SAFETY: the caller's promise.
     let (name, addresses) = unsafe { (text(told.name)?, text(told.addresses)?) };
-    let mut network = DeviceNetwork::new(name, kind_of(told.kind)?);
+    let mut network = DeviceNetwork::new(name, numbered(told.kind)?);
     let is_set = |flag| told.flags & flag != 0;
     network.metered = is_set(OPENRTMP_NETWORK_METERED);
     network.constrained = is_set(OPENRTMP_NETWORK_CONSTRAINED);
@@ -582,17 +523,8 @@ pub unsafe extern "C" fn openrtmp_host_permission(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? };
-        let permission = match permission {
-            OPENRTMP_PERMISSION_LOCAL_NETWORK => Permission::LocalNetwork,
-            OPENRTMP_PERMISSION_NOTIFICATIONS => Permission::Notifications,
-            other => return Err(unknown(other, "permission")),
-        };
-        let state = match state {
-            OPENRTMP_PERMISSION_UNKNOWN => PermissionState::Unknown,
-            OPENRTMP_PERMISSION_GRANTED => PermissionState::Granted,
-            OPENRTMP_PERMISSION_DENIED => PermissionState::Denied,
-            other => return Err(unknown(other, "state of a permission")),
-        };
+        let permission = numbered(permission)?;
+        let state = numbered(state)?;
         server.running()?.host().permission(permission, state);
         Ok(())
     })
@@ -611,13 +543,7 @@ pub unsafe extern "C" fn openrtmp_host_power(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? };
-        let thermal = match thermal {
-            OPENRTMP_THERMAL_NOMINAL => ThermalState::Nominal,
-            OPENRTMP_THERMAL_FAIR => ThermalState::Fair,
-            OPENRTMP_THERMAL_SERIOUS => ThermalState::Serious,
-            OPENRTMP_THERMAL_CRITICAL => ThermalState::Critical,
-            other => return Err(unknown(other, "thermal state")),
-        };
+        let thermal = numbered(thermal)?;
         let power = Power::new(flag(low_power)?, flag(device_idle)?, thermal);
         server.running()?.host().power(power);
         Ok(())
@@ -630,12 +556,7 @@ pub unsafe extern "C" fn openrtmp_host_memory(server: *mut OpenrtmpServer, level
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? };
-        let level = match level {
-            OPENRTMP_MEMORY_NORMAL => MemoryLevel::Normal,
-            OPENRTMP_MEMORY_MODERATE => MemoryLevel::Moderate,
-            OPENRTMP_MEMORY_CRITICAL => MemoryLevel::Critical,
-            other => return Err(unknown(other, "level of memory")),
-        };
+        let level = numbered(level)?;
         server.running()?.host().memory(level);
         Ok(())
     })
@@ -662,13 +583,7 @@ pub unsafe extern "C" fn openrtmp_host_service(server: *mut OpenrtmpServer, stat
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? };
-        let state = match state {
-            OPENRTMP_SERVICE_STARTED => ServiceState::Started,
-            OPENRTMP_SERVICE_REFUSED => ServiceState::Refused,
-            OPENRTMP_SERVICE_TIMED_OUT => ServiceState::TimedOut,
-            OPENRTMP_SERVICE_STOPPED => ServiceState::Stopped,
-            other => return Err(unknown(other, "state of a service")),
-        };
+        let state = numbered(state)?;
         server.running()?.host().service(state);
         Ok(())
     })
@@ -736,7 +651,7 @@ pub unsafe extern "C" fn openrtmp_server_reachable(
         for found in server.running()?.reachable(stream, wanted) {
             let info = OpenrtmpReachableInfo {
                 struct_size: size_of::<OpenrtmpReachableInfo>() as u32,
-                kind: kind_number(found.kind),
+                kind: found.kind.number(),
                 rank: found.rank as u32,
                 metered: found.metered.into(),
                 url: OpenrtmpStr::new(&found.url),
@@ -773,4 +688,67 @@ pub unsafe extern "C" fn openrtmp_server_power_stats(
         // SAFETY: the contract of the header.
         unsafe { fill(out_stats, &filled) }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_that_all_bindings_have() {
+        use openrtmp_core::{
+            MemoryLevel, NetworkKind, Permission, PermissionState, ServiceState, ThermalState,
+        };
+
+        fn same<T: Numbered + PartialEq + std::fmt::Debug>(pairs: &[(u32, T)]) {
+            for (number, value) in pairs {
+                assert_eq!(
+                    (value.number(), T::from_number(*number)),
+                    (*number, Some(*value))
+                );
+            }
+            let beyond = pairs.iter().map(|(number, _)| number + 1).max();
+            assert_eq!(beyond.and_then(T::from_number), None);
+        }
+        same(&[
+            (OPENRTMP_NETWORK_OTHER, NetworkKind::Other),
+            (OPENRTMP_NETWORK_WIFI, NetworkKind::Wifi),
+            (OPENRTMP_NETWORK_ETHERNET, NetworkKind::Ethernet),
+            (OPENRTMP_NETWORK_CELLULAR, NetworkKind::Cellular),
+            (OPENRTMP_NETWORK_HOTSPOT, NetworkKind::Hotspot),
+            (OPENRTMP_NETWORK_USB, NetworkKind::Usb),
+            (OPENRTMP_NETWORK_VPN, NetworkKind::Vpn),
+        ]);
+        same(&[
+            (OPENRTMP_PERMISSION_LOCAL_NETWORK, Permission::LocalNetwork),
+            (OPENRTMP_PERMISSION_NOTIFICATIONS, Permission::Notifications),
+        ]);
+        same(&[
+            (OPENRTMP_PERMISSION_UNKNOWN, PermissionState::Unknown),
+            (OPENRTMP_PERMISSION_GRANTED, PermissionState::Granted),
+            (OPENRTMP_PERMISSION_DENIED, PermissionState::Denied),
+        ]);
+        same(&[
+            (OPENRTMP_THERMAL_NOMINAL, ThermalState::Nominal),
+            (OPENRTMP_THERMAL_FAIR, ThermalState::Fair),
+            (OPENRTMP_THERMAL_SERIOUS, ThermalState::Serious),
+            (OPENRTMP_THERMAL_CRITICAL, ThermalState::Critical),
+        ]);
+        same(&[
+            (OPENRTMP_MEMORY_NORMAL, MemoryLevel::Normal),
+            (OPENRTMP_MEMORY_MODERATE, MemoryLevel::Moderate),
+            (OPENRTMP_MEMORY_CRITICAL, MemoryLevel::Critical),
+        ]);
+        same(&[
+            (OPENRTMP_SERVICE_STARTED, ServiceState::Started),
+            (OPENRTMP_SERVICE_REFUSED, ServiceState::Refused),
+            (OPENRTMP_SERVICE_TIMED_OUT, ServiceState::TimedOut),
+            (OPENRTMP_SERVICE_STOPPED, ServiceState::Stopped),
+        ]);
+        same(&[
+            (OPENRTMP_SERVICE_ORDER_START, ServiceOrder::Start),
+            (OPENRTMP_SERVICE_ORDER_UPDATE, ServiceOrder::Update),
+            (OPENRTMP_SERVICE_ORDER_STOP, ServiceOrder::Stop),
+        ]);
+    }
 }

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::time::Duration;
 
 use openrtmp_core::{
-    PullRule, PullStart, PushRule, RelayDirection, RelayError, RelayId, RelayRule, RelayState,
+    PullRule, PullStart, PushRule, RelayDirection, RelayId, RelayRule, RelayState,
 };
 
 use crate::boundary;
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn openrtmp_relay_add(
             }
             kind => return Err(Failure::argument(format!("{kind} is no kind of relay"))),
         };
-        id.write(server.add_relay(&rule).map_err(failure)?.as_u64());
+        id.write(server.add_relay(&rule)?.as_u64());
         Ok(())
     })
 }
@@ -195,13 +195,5 @@ fn state(state: RelayState) -> (u32, Duration) {
         RelayState::Connecting => (OPENRTMP_RELAY_CONNECTING, Duration::ZERO),
         RelayState::Running => (OPENRTMP_RELAY_RUNNING, Duration::ZERO),
         _ => (OPENRTMP_RELAY_PARKED, Duration::ZERO),
-    }
-}
-
-fn failure(error: RelayError) -> Failure {
-    match error {
-        RelayError::Stopping => Failure::state(error.to_string()),
-        RelayError::Full(_) => Failure::new(crate::error::OPENRTMP_ERROR_LIMIT, error.to_string()),
-        _ => Failure::argument(error.to_string()),
     }
 }

@@ -126,9 +126,6 @@ fn pin(_: &openrtmp_core::Server) -> Result<String, Failure> {
 #[cfg(feature = "tls")]
 impl From<openrtmp_core::TlsError> for Failure {
     fn from(error: openrtmp_core::TlsError) -> Failure {
-        match error {
-            openrtmp_core::TlsError::NotSpoken => Failure::state(error.to_string()),
-            error => Failure::new(crate::error::OPENRTMP_ERROR_IO, error.to_string()),
-        }
+        Failure::new(openrtmp_core::Coded::code(&error) as i32, error.to_string())
     }
 }

@@ -53,6 +53,7 @@ mod dial;
 mod dispatch;
 mod drain;
 mod error;
+mod error_code;
 mod events;
 mod id;
 mod inbox;
@@ -119,6 +120,8 @@ pub use config::{
 };
 pub use drain::{DrainError, DrainOptions};
 pub use error::{RecordError, StartError};
+#[doc(hidden)]
+pub use error_code::{Coded, ErrorCode};
 pub use events::{CloseReason, Event};
 pub use id::{ConnectionId, RelayId, StreamId, next_server_id};
 pub use interfaces::reachable_hosts;
@@ -129,6 +132,8 @@ pub use metrics::{
     CertificateMetrics, ConnectionMetrics, DelayPercentiles, ErrorCounts, IgnoredCounts, Metrics,
     RelayCounts, StreamMetrics, SubscriberMetrics, WorkerMetrics,
 };
+#[doc(hidden)]
+pub use mobile::Numbered;
 pub use mobile::{
     DeviceNetwork, Host, MemoryLevel, NetworkKind, Order, Permission, PermissionState, Power,
     PowerStats, Reachable, ReachableUrl, ResumeReport, ServiceOrder, ServiceState, SuspendReport,

@@ -4,32 +4,9 @@ use std::any::Any;
 
 use jni::Env;
 use jni::errors::ErrorPolicy;
-use openrtmp_core::{
-    CoalesceError, ConfigError, DocumentError, DrainError, FileError, KeyFileError, PublishError,
-    ReconfigureError, RecordError, RelayError, StartError, Unanswered,
-};
+pub(crate) use openrtmp_core::ErrorCode as Code;
 
 use crate::jvm;
-
-/// The codes of `openrtmp.h` that this library uses, without their `OPENRTMP_ERROR_`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub(crate) enum Code {
-    InvalidArgument = -1,
-    NotFound = -5,
-    State = -6,
-    Config = -8,
-    Listen = -9,
-    Io = -10,
-    Busy = -11,
-    Limit = -12,
-    WouldBlock = -13,
-    Panic = -14,
-    Gone = -15,
-    NeedsRestart = -16,
-    Memory = -17,
-    Timeout = -18,
-}
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -105,114 +82,12 @@ impl From<jni::errors::Error> for Failure {
     }
 }
 
-/// The same code for every error of these types.
-macro_rules! always {
-    ($($error:ty => $code:ident,)*) => {
-        $(impl From<$error> for Failure {
-            fn from(error: $error) -> Failure {
-                Failure::new(Code::$code, error.to_string())
-            }
-        })*
-    };
-}
-
-always! {
-    ConfigError => Config,
-    DocumentError => Config,
-    std::io::Error => Io,
-    Unanswered => Timeout,
-}
-
-/// A code by what the error is.
-macro_rules! by_kind {
-    ($($error:ident { $($kind:pat => $code:ident,)* })*) => {
-        $(impl From<$error> for Failure {
-            fn from(error: $error) -> Failure {
-                let code = match &error {
-                    $($kind => Code::$code,)*
-                };
-                Failure::new(code, error.to_string())
-            }
-        })*
-    };
-}
-
-by_kind! {
-    StartError {
-        StartError::Config(_) => Config,
-        StartError::Keys(KeyFileError::Io { .. }) => Io,
-        StartError::Keys(_) => Config,
-        StartError::Listen { .. } => Listen,
-        _ => Io,
-    }
-    FileError {
-        FileError::Io { .. } => Io,
-        _ => Config,
-    }
-    RecordError {
-        RecordError::Config(_) => Config,
-        RecordError::Busy => Busy,
-        RecordError::Full(_) => Limit,
-        RecordError::EmptyName => InvalidArgument,
-        RecordError::NoSuchStream => NotFound,
-        RecordError::Stopping => State,
-        _ => Io,
-    }
-    PublishError {
-        PublishError::Busy => Busy,
-        PublishError::Limit => Limit,
-        PublishError::Stopping => State,
-        PublishError::Full => WouldBlock,
-        PublishError::Memory => Memory,
-        PublishError::TakenOver | PublishError::Ended => Gone,
-        _ => InvalidArgument,
-    }
-    RelayError {
-        RelayError::Stopping => State,
-        RelayError::Full(_) => Limit,
-        _ => InvalidArgument,
-    }
-}
-
-impl From<ReconfigureError> for Failure {
-    fn from(error: ReconfigureError) -> Failure {
-        match error {
-            ReconfigureError::Start(error) => error.into(),
-            ReconfigureError::Unanswered(error) => error.into(),
-            ReconfigureError::NeedsRestart { .. } => {
-                Failure::new(Code::NeedsRestart, error.to_string())
-            }
-            _ => Failure::state(error.to_string()),
-        }
-    }
-}
-
-impl From<DrainError> for Failure {
-    fn from(error: DrainError) -> Failure {
-        match error {
-            DrainError::Url(_) => Failure::argument(error.to_string()),
-            _ => Failure::state(error.to_string()),
-        }
-    }
-}
-
-impl From<CoalesceError> for Failure {
-    fn from(error: CoalesceError) -> Failure {
-        match error {
-            CoalesceError::Window(error) => error.into(),
-            CoalesceError::Unanswered(error) => error.into(),
-            error => Failure::argument(error.to_string()),
-        }
-    }
-}
+openrtmp_core::failures_of_errors! { Failure, Failure::new }
 
 #[cfg(feature = "tls")]
 impl From<openrtmp_core::TlsError> for Failure {
     fn from(error: openrtmp_core::TlsError) -> Failure {
-        match error {
-            openrtmp_core::TlsError::NotSpoken => Failure::state(error.to_string()),
-            error => Failure::new(Code::Io, error.to_string()),
-        }
+        Failure::new(openrtmp_core::Coded::code(&error), error.to_string())
     }
 }
 

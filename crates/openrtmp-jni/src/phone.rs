@@ -7,10 +7,7 @@ use std::time::Duration;
 use jni::objects::{JClass, JObjectArray, JString};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, NativeMethod, native_method};
-use openrtmp_core::{
-    DeviceNetwork, MemoryLevel, NetworkKind, Permission, PermissionState, Power, Reachable,
-    ServiceState, ThermalState,
-};
+use openrtmp_core::{DeviceNetwork, NetworkKind, Numbered, Power, Reachable};
 use serde_json::json;
 
 use crate::failure::{Failure, Throw};
@@ -168,7 +165,6 @@ fn addresses_of(list: &str) -> Result<Vec<IpAddr>, Failure> {
     addresses.collect()
 }
 
-/// The numbers are those of the header, here and below.
 fn permission<'l>(
     _: &mut Env<'l>,
     _: JClass<'l>,
@@ -176,17 +172,8 @@ fn permission<'l>(
     permission: jint,
     state: jint,
 ) -> Done {
-    let permission = match permission {
-        1 => Permission::LocalNetwork,
-        2 => Permission::Notifications,
-        other => return Err(unknown(other, "permission")),
-    };
-    let state = match state {
-        0 => PermissionState::Unknown,
-        1 => PermissionState::Granted,
-        2 => PermissionState::Denied,
-        other => return Err(unknown(other, "state of a permission")),
-    };
+    let permission = numbered(permission)?;
+    let state = numbered(state)?;
     running(server)?.host().permission(permission, state);
     Ok(())
 }
@@ -199,25 +186,14 @@ fn power<'l>(
     device_idle: jboolean,
     thermal: jint,
 ) -> Done {
-    let thermal = match thermal {
-        0 => ThermalState::Nominal,
-        1 => ThermalState::Fair,
-        2 => ThermalState::Serious,
-        3 => ThermalState::Critical,
-        other => return Err(unknown(other, "thermal state")),
-    };
+    let thermal = numbered(thermal)?;
     let power = Power::new(low_power, device_idle, thermal);
     running(server)?.host().power(power);
     Ok(())
 }
 
 fn memory<'l>(_: &mut Env<'l>, _: JClass<'l>, server: jlong, level: jint) -> Done {
-    let level = match level {
-        0 => MemoryLevel::Normal,
-        1 => MemoryLevel::Moderate,
-        2 => MemoryLevel::Critical,
-        other => return Err(unknown(other, "level of memory")),
-    };
+    let level = numbered(level)?;
     running(server)?.host().memory(level);
     Ok(())
 }
@@ -228,19 +204,15 @@ fn audio<'l>(_: &mut Env<'l>, _: JClass<'l>, server: jlong, active: jboolean) ->
 }
 
 fn service<'l>(_: &mut Env<'l>, _: JClass<'l>, server: jlong, state: jint) -> Done {
-    let state = match state {
-        1 => ServiceState::Started,
-        2 => ServiceState::Refused,
-        3 => ServiceState::TimedOut,
-        4 => ServiceState::Stopped,
-        other => return Err(unknown(other, "state of a service")),
-    };
+    let state = numbered(state)?;
     running(server)?.host().service(state);
     Ok(())
 }
 
-fn unknown(number: jint, what: &str) -> Failure {
-    Failure::argument(format!("{number} is no {what}"))
+/// What Kotlin gave as a number: that of the header.
+fn numbered<T: Numbered>(number: jint) -> Result<T, Failure> {
+    let found = u32::try_from(number).ok().and_then(T::from_number);
+    found.ok_or_else(|| Failure::argument(format!("{number} is no {}", T::WHAT)))
 }
 
 /// The addresses that were lost.

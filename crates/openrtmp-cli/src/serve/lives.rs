@@ -387,7 +387,7 @@ mod tests {
         };
         let [first, second] = [one, other].map(|id| notice(What::Joined, id));
         assert_eq!(lives.take(first.clone()), std::slice::from_ref(&first));
-        assert_eq!(lives.take(first.clone()), []);
+        assert_eq!(lives.take(first), []);
         assert_eq!(lives.take(second.clone()), [second]);
         assert_eq!(lives.players(&name).count(), 2);
         let left = notice(What::Left, one);

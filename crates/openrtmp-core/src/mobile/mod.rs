@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`terms`] | what the host tells and is told |
 //! | [`machine`] | what follows from that: `(signal, now)` to orders and events, without I/O |
+//! | [`numbers`] | what bindings in other languages call it |
 //! | [`conditions`] | what of it changes how workers serve |
 //! | [`urls`] | under which URLs others reach the server, best first |
 //! | [`host`] | the handle of the host program, and what drives the machine |
@@ -16,6 +17,7 @@
 mod conditions;
 mod host;
 mod machine;
+mod numbers;
 mod terms;
 mod urls;
 
@@ -23,6 +25,8 @@ pub(crate) use conditions::Conditions;
 pub use host::Host;
 pub(crate) use host::LiveLoad;
 pub(crate) use machine::Machine;
+#[doc(hidden)]
+pub use numbers::Numbered;
 pub use terms::{
     DeviceNetwork, MemoryLevel, NetworkKind, Order, Permission, PermissionState, Power, PowerStats,
     ResumeReport, ServiceOrder, ServiceState, SuspendReport, ThermalState,
