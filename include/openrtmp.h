@@ -185,7 +185,7 @@
 //   metrics.streams [1000]: streams with series of their own in openrtmp_server_metrics_text(), to 100000
 //   log.level [info]: what the openrtmp command logs: off, error, warn, info, debug or trace
 //   log.format [text]: of its lines: text, or a JSON object each
-//   log.output [stderr]: where they go: stderr, file, syslog (Unix) and eventlog (Windows; a service's default), as many as there are to be; none: nowhere
+//   log.output [stderr]: where they go: stderr, file, syslog (Unix), eventlog (Windows; a service's default), oslog (macOS) and logcat (Android), as many as there are to be; none: nowhere
 //   log.file.path []: the file, in a folder that is there
 //   log.file.max_bytes [104857600]: bytes, 4096 or more, then a new file; 0: never
 //   log.file.max_age [0]: ms, 1000 or more, then a new file; 0: never
