@@ -49,6 +49,7 @@ impl Drop for Running {
 
 /// A server.
 struct Server {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "held"))]
     process: Running,
     #[cfg_attr(not(unix), expect(dead_code))]
     stdout: BufReader<ChildStdout>,

@@ -54,8 +54,9 @@ impl Drop for AddressSlot {
     }
 }
 
-/// An IPv6 subscriber has a whole /64 (RFC 6177): it counts as one address.
-pub(crate) fn counted_as(peer: IpAddr) -> IpAddr {
+/// What an address counts as where there are limits for each: an IPv6 subscriber has a whole
+/// /64 (RFC 6177), and one of IPv4 has the same as an IPv6 address.
+pub fn counted_as(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => {
             let prefix = u128::from(v6) & !u128::from(u64::MAX);

@@ -106,6 +106,7 @@ pub use access::{
     AccessAction, AccessRequest, KeyFileError, KeyKind, KeyRecord, KeyRing, PeerCertificate,
     PlayGranted, PlayQuestion, PlayRefused, PlayRequest, Protocol, Proxies, WrongKey,
 };
+pub use addresses::counted_as;
 pub use config::{
     AccessConfig, AcmeChallenge, AcmeConfig, AddressRule, Applies, Authenticate, BackgroundPolicy,
     CallbackConfig, CallbackFallback, CallbackFormat, CertificateConfig, ClientAuth,

@@ -1,6 +1,7 @@
 //! Those who want a stream and have no RTMP connection.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::events::Event;
@@ -22,8 +23,9 @@ pub struct Visit {
 
 impl Server {
     /// Wants a stream that may be begun when somebody plays it: one that `relay.pull` fetches
-    /// on demand, or that `hooks.on_demand` may publish. `None`: nobody would.
-    pub fn visit(&self, name: &StreamName) -> Option<Visit> {
+    /// on demand, or that `hooks.on_demand` may publish. `None`: nobody would. `from`: where
+    /// who wants it is.
+    pub fn visit(&self, name: &StreamName, from: SocketAddr) -> Option<Visit> {
         let shared = &self.shared;
         let _here = self.works_for();
         let is_fetched = shared.relays.is_active() && shared.relays.lock().fetches(name);
@@ -31,7 +33,7 @@ impl Server {
             return None;
         }
         let visitor = shared.ids.connection();
-        let attached = shared.directory.lock().visit(name, visitor);
+        let attached = shared.directory.lock().visit(name, visitor, from);
         shared.emit(Event::SubscriberJoined {
             connection: visitor,
             name: attached.name.clone(),
@@ -44,10 +46,38 @@ impl Server {
         })
     }
 
-    /// The visits that there are: whose, and of what.
-    pub fn visits(&self) -> Vec<(ConnectionId, StreamName)> {
+    /// The visits that there are: whose, from where, and of what.
+    pub fn visits(&self) -> Vec<(ConnectionId, SocketAddr, StreamName)> {
         self.shared.directory.lock().visits()
     }
+
+    /// Ends a visit, as [`Server::disconnect`] does a connection: who still wants the stream
+    /// has to visit it again. False if there is none such, or no longer.
+    pub fn end_visit(&self, visitor: ConnectionId) -> bool {
+        let visited = self.shared.directory.lock().visited_by(visitor);
+        visited.is_some_and(|(stream, name)| leave(&self.shared, stream, &name, visitor))
+    }
+}
+
+impl Visit {
+    /// Nobody has ended it ([`Server::end_visit`]).
+    pub fn goes_on(&self) -> bool {
+        let directory = self.shared.directory.lock();
+        directory.is_visited(self.stream, self.visitor)
+    }
+}
+
+/// Ends a visit. False if it has been ended.
+fn leave(shared: &Shared, stream: StreamId, name: &StreamName, visitor: ConnectionId) -> bool {
+    let was_there = shared.directory.lock().leave(stream, visitor);
+    if was_there {
+        shared.emit(Event::SubscriberLeft {
+            connection: visitor,
+            name: name.clone(),
+            dropped: 0,
+        });
+    }
+    was_there
 }
 
 impl fmt::Debug for Visit {
@@ -61,13 +91,6 @@ impl fmt::Debug for Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let mut directory = self.shared.directory.lock();
-        directory.leave(self.stream, self.visitor);
-        drop(directory);
-        self.shared.emit(Event::SubscriberLeft {
-            connection: self.visitor,
-            name: self.name.clone(),
-            dropped: 0,
-        });
+        leave(&self.shared, self.stream, &self.name, self.visitor);
     }
 }

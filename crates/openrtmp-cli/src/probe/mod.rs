@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Look at this much media, or for as much time [default: two groups of pictures, or
-    /// about 5s]
+    /// about 5s; over HTTP 10s]
     #[arg(long, value_parser = parse_span)]
     duration: Option<Duration>,
     /// Fail if no picture or sound, or over HTTP no answer, comes for this long
@@ -49,18 +49,25 @@ pub(crate) struct Arguments {
 enum Probed {
     Rtmp(RtmpUrl),
     /// A playlist or a manifest.
+    #[cfg(feature = "tls")]
     Http(String),
     /// Answers that were kept.
+    #[cfg(feature = "tls")]
     Kept(PathBuf),
 }
 
 impl Probed {
     fn parse(text: &str) -> Result<Probed, String> {
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Ok(Probed::Http(text.to_owned()));
+        let is_http = text.starts_with("http://") || text.starts_with("https://");
+        #[cfg(feature = "tls")]
+        match is_http {
+            true => return Ok(Probed::Http(text.to_owned())),
+            false if Path::new(text).is_dir() => return Ok(Probed::Kept(text.into())),
+            false => {}
         }
-        if Path::new(text).is_dir() {
-            return Ok(Probed::Kept(text.into()));
+        #[cfg(not(feature = "tls"))]
+        if is_http || Path::new(text).is_dir() {
+            return Err("this build looks at nothing over HTTP: it is without `tls`".to_owned());
         }
         RtmpUrl::parse(text)
             .map(Probed::Rtmp)
@@ -76,12 +83,6 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         Probed::Http(url) => view(arguments, stop, || viewing::look(arguments, url, stop)),
         #[cfg(feature = "tls")]
         Probed::Kept(folder) => view(arguments, stop, || viewing::look_at_kept(folder)),
-        #[cfg(not(feature = "tls"))]
-        Probed::Http(_) | Probed::Kept(_) => {
-            let _ = (&arguments.check, &arguments.save);
-            let text = "this build asks no HTTP servers: it is without TLS";
-            Err(Failure::Usage(text.to_owned()))
-        }
     }
 }
 

@@ -2,7 +2,9 @@
 //! player does, and held against the rules.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,6 +28,10 @@ const SPAN: Duration = Duration::from_secs(10);
 const MOST: u64 = 64 << 20;
 /// So many answers in a row may be none before a playlist is given up.
 const TRIES: usize = 3;
+/// Variants are followed by a thread each.
+const VARIANTS: usize = 64;
+/// After a reload with nothing new so much time passes.
+const UNCHANGED: Duration = Duration::from_millis(200);
 /// Segments may be listed so many seconds early: clocks differ.
 const CLOCKS: f64 = 0.5;
 /// What a folder of kept answers is told by.
@@ -76,10 +82,7 @@ pub(super) fn look_at_kept(folder: &Path) -> Result<Report, Failure> {
         }
     }
     let mut report = Report::new("hls");
-    let known = variants
-        .iter()
-        .map(|variant| (named(&variant.uri), variant));
-    for (name, variant) in known {
+    for (name, variant) in names(&variants).into_iter().zip(&variants) {
         if let Some(listed) = session.last(&name) {
             report
                 .renditions
@@ -104,25 +107,28 @@ struct Kept {
 struct Saved {
     folder: PathBuf,
     begun: Instant,
-    lines: Mutex<Vec<String>>,
+    count: AtomicUsize,
+    index: Mutex<fs::File>,
 }
 
 impl Saved {
     fn new(folder: &Path) -> Result<Saved, Failure> {
         fs::create_dir_all(folder)
             .map_err(|error| Failure::Usage(format!("{}: {error}", folder.display())))?;
+        let index = fs::File::create(folder.join(INDEX))
+            .map_err(|error| Failure::Usage(format!("{}: {error}", folder.display())))?;
         Ok(Saved {
             folder: folder.to_owned(),
             begun: Instant::now(),
-            lines: Mutex::default(),
+            count: AtomicUsize::new(0),
+            index: Mutex::new(index),
         })
     }
 
     fn add(&self, name: &str, answer: &Answer) -> Result<(), Failure> {
         let failed =
             |error: std::io::Error| Failure::Runtime(format!("{}: {error}", self.folder.display()));
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = format!("{:06}", lines.len());
+        let file = format!("{:06}", self.count.fetch_add(1, Ordering::Relaxed));
         fs::write(self.folder.join(&file), &answer.body).map_err(failed)?;
         let kept = Kept {
             ms: self.begun.elapsed().as_millis() as u64,
@@ -130,8 +136,9 @@ impl Saved {
             status: answer.status,
             file,
         };
-        lines.push(serde_json::to_string(&kept).unwrap_or_default());
-        fs::write(self.folder.join(INDEX), lines.join("\n") + "\n").map_err(failed)
+        let line = serde_json::to_string(&kept).unwrap_or_default();
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(index, "{line}").map_err(failed)
     }
 }
 
@@ -183,6 +190,12 @@ impl Viewer<'_> {
         })
     }
 
+    /// Waits, as long as there is time.
+    fn pause(&self, time: Duration) {
+        let left = self.until.saturating_duration_since(Instant::now());
+        self.stop.wait(Some(time.min(left)));
+    }
+
     fn is_over(&self) -> bool {
         self.stop.requested() || Instant::now() >= self.until
     }
@@ -202,14 +215,19 @@ impl Viewer<'_> {
             saved.add(&named(url), &answer)?;
         }
         let variants = master.as_ref().map_or(&alone[..], |it| &it.variants);
+        if variants.len() > VARIANTS {
+            let text = format!("the master playlist has more than {VARIANTS} variants");
+            return Err(Failure::Runtime(text));
+        }
+        let names = names(variants);
         let session = Mutex::new(Session::new(master.as_ref()));
         let followed: Vec<Result<Followed, Failure>> = thread::scope(|scope| {
             let session = &session;
-            let follow = |variant: &Variant| {
-                let (name, at) = (named(&variant.uri), resolved(url, &variant.uri));
+            let follow = |(name, variant): (&'_ String, &Variant)| {
+                let (name, at) = (name.clone(), resolved(url, &variant.uri));
                 scope.spawn(move || self.follow(&name, &at, session))
             };
-            let threads: Vec<_> = variants.iter().map(follow).collect();
+            let threads: Vec<_> = names.iter().zip(variants).map(follow).collect();
             let bug = |_| Err(Failure::Runtime("a bug".to_owned()));
             threads
                 .into_iter()
@@ -219,8 +237,8 @@ impl Viewer<'_> {
         let session = session.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = Report::new("hls");
         report.answer_ms = Some(millis(took));
-        for (variant, followed) in variants.iter().zip(followed) {
-            let (name, followed) = (named(&variant.uri), followed?);
+        for ((name, variant), followed) in names.into_iter().zip(variants).zip(followed) {
+            let followed = followed?;
             if let Some(listed) = session.last(&name) {
                 let rendition = Rendition::of(name, variant, listed, &followed);
                 report.renditions.push(rendition);
@@ -256,7 +274,13 @@ impl Viewer<'_> {
                 return Ok(followed);
             };
             followed.reloads += 1;
+            let before = known;
             followed.see(&listed, &mut known);
+            // A server that blocks answers with more; one that does not is not to be asked
+            // without end.
+            if known == before {
+                self.pause(UNCHANGED);
+            }
             if listed.has_ended || self.is_over() {
                 self.fetch(name, url, &listed, &mut followed, &session)?;
                 return Ok(followed);
@@ -266,7 +290,7 @@ impl Viewer<'_> {
                 None => {
                     // Half a target duration (6.3.4).
                     let target = listed.target.unwrap_or(1).max(1);
-                    self.stop.wait(Some(Duration::from_millis(target * 500)));
+                    self.pause(Duration::from_millis(target.saturating_mul(500)));
                     url.to_owned()
                 }
             };
@@ -293,7 +317,8 @@ impl Viewer<'_> {
             if answer.status != 200 {
                 session().status(&format!("{name}: {}", named(uri)), answer.status);
             } else if Some(uri) == newest.uri.as_ref() {
-                let long = Duration::from_secs_f64(newest.duration.unwrap_or(0.0));
+                let long = Duration::try_from_secs_f64(newest.duration.unwrap_or(0.0));
+                let long = long.unwrap_or_default();
                 followed.rate = Some(bits_per_second(answer.body.len() as u64, long));
             }
         }
@@ -376,7 +401,7 @@ fn edge(listed: &Listed) -> Option<i64> {
     let last = listed.segments.last()?;
     let begun = parse_date(last.date.as_deref()?)?;
     let parts = last.parts.iter().map(|part| part.duration).sum();
-    Some(begun + (last.duration.unwrap_or(parts) * 1000.0) as i64)
+    Some(begun.saturating_add((last.duration.unwrap_or(parts) * 1000.0) as i64))
 }
 
 /// The directives of the next reload, if the server blocks.
@@ -567,6 +592,23 @@ fn named(url: &str) -> String {
     let mut last: Vec<&str> = path.rsplit('/').take(2).collect();
     last.reverse();
     last.join("/")
+}
+
+/// What variants are called, each in its own way.
+fn names(variants: &[Variant]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for variant in variants {
+        let name = named(&variant.uri);
+        let before = names
+            .iter()
+            .filter(|it| it.split(' ').next() == Some(&name));
+        let name = match before.count() {
+            0 => name,
+            others => format!("{name} ({})", others + 1),
+        };
+        names.push(name);
+    }
+    names
 }
 
 /// A URI as it is meant where this URL was (RFC 3986, 5.2, as far as playlists need it).

@@ -1,8 +1,7 @@
 //! A server, and all that hear of it in this process.
 
 use std::sync::{Arc, OnceLock, Weak};
-#[cfg(feature = "tls")]
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openrtmp_core::{Config, Event, Server, StartError};
 
@@ -12,6 +11,9 @@ use super::hooks::Hooks;
 use super::lives::{Lives, Notice};
 use super::metrics::CallbackStatus;
 use crate::service::sockets;
+
+/// What there is is looked at no sooner again: events wait meanwhile.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Who hears of what happens.
 pub(super) struct Audience {
@@ -28,16 +30,21 @@ struct Hearing {
     lives: Lives,
     /// Events were lost, and nobody has looked yet what there is.
     is_behind: bool,
+    /// It was tried last.
+    looked: Option<Instant>,
 }
 
 impl Audience {
     fn hear(&self, hearing: &mut Hearing, event: &Event) {
         let server = self.server.get().and_then(Weak::upgrade);
         hearing.is_behind |= matches!(event, Event::Lost { .. });
+        let is_time = |looked: &Option<Instant>| looked.is_none_or(|it| it.elapsed() >= AGAIN);
         if hearing.is_behind
+            && is_time(&hearing.looked)
             && let Some(server) = &server
         {
             self.look(hearing, server);
+            hearing.looked = Some(Instant::now());
         }
         #[cfg(feature = "tls")]
         if let Some(callback) = &self.callback {
@@ -52,7 +59,7 @@ impl Audience {
         let begun = Instant::now();
         let Ok(now) = Lives::of(server) else {
             log::warn!("events were lost, and a worker does not answer");
-            // Looked for with the next event.
+            // It is looked again with an event a little later.
             return;
         };
         hearing.is_behind = false;

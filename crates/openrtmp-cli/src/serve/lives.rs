@@ -2,7 +2,7 @@
 //! which events do not repeat, and without what they know already.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use openrtmp_core::{ConnectionId, Event, Server, StreamId, StreamName, Unanswered};
@@ -97,8 +97,9 @@ impl Lives {
                 players.insert(it.id, Some(it.peer));
             }
         }
-        for (visitor, name) in server.visits() {
-            lives.players.entry(name).or_default().insert(visitor, None);
+        for (visitor, from, name) in server.visits() {
+            let players = lives.players.entry(name).or_default();
+            players.insert(visitor, Some(from));
         }
         Ok(lives)
     }
@@ -135,7 +136,14 @@ impl Lives {
             }
             _ => return Vec::new(),
         };
-        let (connection, address) = self.who(connection);
+        let (connection, mut address) = self.who(connection);
+        // A viewer over HTTP has no connection that was told of.
+        if what == What::Joined && address.is_none() {
+            let visits = server.map(Server::visits).unwrap_or_default();
+            let mut visits = visits.into_iter();
+            let found = visits.find(|(visitor, ..)| Some(*visitor) == connection);
+            address = found.map(|(_, from, _)| from);
+        }
         self.take(Notice {
             what,
             name: name.clone(),
@@ -290,13 +298,6 @@ fn is_relay(server: &Server, connection: ConnectionId) -> bool {
     let relays = server.relays();
     let mut links = relays.iter().flat_map(|relay| &relay.links);
     links.any(|link| link.connection == Some(connection))
-}
-/// What one peer may have: an address, or a /64.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-        v4 @ IpAddr::V4(_) => v4,
-    }
 }
 
 #[cfg(test)]

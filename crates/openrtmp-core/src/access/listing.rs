@@ -30,7 +30,8 @@ impl Server {
     }
 
     /// Of these streams, those that somebody may play, as far as that is known without asking
-    /// the host: none where a host is asked, nor where users log in. `request` says who it is
+    /// the host: none where a host is asked, nor where users log in, nor while nobody new is
+    /// taken ([`Server::takes_players`]). `request` says who it is
     /// and has its key in the query; its path is of no meaning.
     ///
     /// Nothing is written in the log, and who may play is not taken for somebody who does:
@@ -45,7 +46,8 @@ impl Server {
         streams: &[StreamName],
     ) -> Result<Vec<PlayGranted>, WrongKey> {
         let shared = &self.shared;
-        if !shared.access.is_none() || shared.users.demands(false) {
+        let asks_others = !shared.access.is_none() || shared.users.demands(false);
+        if asks_others || !self.takes_players() {
             return Ok(Vec::new());
         }
         let _here = self.works_for();

@@ -148,8 +148,11 @@ pub struct ViewersConfig {
     pub waiting: usize,
     /// The same of all viewers of one stream, 16 to 10,000,000.
     pub waiting_per_stream: usize,
+    /// Streams that are begun because viewers want them, or kept for them, at once, 1 to
+    /// 1,000,000; beyond, 503. One address (of IPv6: a /64) has no more of them than are free.
+    pub wanted: usize,
     /// An answer takes at least so many bytes per second, 0 to 1 GiB: whoever is slower is
-    /// cut off after `http.answer_timeout`, or three segments if that is longer.
+    /// cut off after `http.answer_timeout`, or 10 s if that is longer.
     pub least_rate: u64,
 }
 
@@ -161,6 +164,7 @@ impl Default for ViewersConfig {
             requests: 256,
             waiting: 64,
             waiting_per_stream: 40_000,
+            wanted: 256,
             least_rate: 16 << 10,
         }
     }

@@ -305,7 +305,6 @@ pub struct AccessConfig {
     pub decision_timeout: Duration,
 }
 
-/// Keys are not shown.
 impl AccessConfig {
     /// How long a decision is waited for: [`AccessConfig::decision_timeout`], and 10 s where
     /// that is zero.
@@ -317,6 +316,7 @@ impl AccessConfig {
     }
 }
 
+/// Keys are not shown.
 impl fmt::Debug for AccessConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessConfig")

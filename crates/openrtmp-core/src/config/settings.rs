@@ -332,6 +332,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "the same of one stream, 16 to 10000000",
     ),
     setting(
+        "http.viewers.wanted",
+        Number(range(1, 1_000_000)),
+        Now,
+        "streams that are begun for viewers or kept for them at once, 1 to 1000000; an address has no more than are free",
+    ),
+    setting(
         "http.viewers.least_rate",
         Bytes(range(0, 1 << 30)),
         Now,

@@ -184,8 +184,12 @@ fn what_is_wanted_over_http_is_fetched_until_nobody_wants_it() {
     let publisher = p.live(Pair::far, "live/cam");
     let name = |path| p.near.shared.host_name(path);
     let (cam, other) = (name("live/cam"), name("other/cam"));
-    assert!(p.near.server.visit(&other).is_none(), "no rule is about it");
-    let visit = p.near.server.visit(&cam).expect("a rule is");
+    let from = "192.0.2.1:1".parse().unwrap();
+    assert!(
+        p.near.server.visit(&other, from).is_none(),
+        "no rule is about it"
+    );
+    let visit = p.near.server.visit(&cam, from).expect("a rule is");
     p.until("the relay", |p| states(&p.near) == [RelayState::Running]);
     for n in 0..150 {
         p.far[publisher].frame(n, 1000);
@@ -193,6 +197,7 @@ fn what_is_wanted_over_http_is_fetched_until_nobody_wants_it() {
     }
     assert_eq!(states(&p.near), [RelayState::Running]);
     assert_eq!(p.near.server.visits().len(), 1);
+    assert!(visit.goes_on());
     drop(visit);
     p.run(ms(3900));
     assert_eq!(states(&p.near), [RelayState::Running]);

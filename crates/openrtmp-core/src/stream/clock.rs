@@ -144,8 +144,11 @@ impl StreamClock {
         now: Time,
     ) -> (u32, Option<Irregularity>) {
         let index = self.place(kind, track);
-        let (out, what) = match self.tracks[index].source {
-            Some(source) => self.go_on(index, source, timestamp, now),
+        let (out, odd) = match self.tracks[index].source {
+            Some(source) => {
+                let (out, what) = self.go_on(index, source, timestamp, now);
+                (out, what.map(|what| Irregularity { kind, track, what }))
+            }
             None => self.begin(index, timestamp, from_zero, now),
         };
         self.tracks[index].last = Some(out);
@@ -154,7 +157,6 @@ impl StreamClock {
             self.newest = Some(out);
             self.newest_at = now;
         }
-        let odd = what.map(|what| Irregularity { kind, track, what });
         (wire(out), odd)
     }
 
@@ -183,16 +185,16 @@ impl StreamClock {
         })
     }
 
-    /// A publisher's first message on a track.
+    /// A publisher's first message on a track. What was odd may be another track's.
     fn begin(
         &mut self,
         index: usize,
         timestamp: u32,
         from_zero: bool,
         now: Time,
-    ) -> (i64, Option<Oddity>) {
+    ) -> (i64, Option<Irregularity>) {
         let time_in = i64::from(timestamp as i32);
-        let mut odd = self.believe_suspects(timestamp).map(Oddity::Rebased);
+        let mut odd = self.believe_suspect(timestamp);
         let current = self.tracks.get(self.current).and_then(|track| track.source);
         let running = current.or_else(|| self.tracks.iter().find_map(|track| track.source));
         let mut out = match (running, self.newest) {
@@ -201,7 +203,9 @@ impl StreamClock {
                 let out = nearest(newest, timestamp.wrapping_add(source.offset as u32));
                 let apart = out - newest;
                 if apart.abs() > APART {
-                    odd = Some(Oddity::Apart(apart));
+                    let (kind, track) = (self.tracks[index].kind, self.tracks[index].id);
+                    let what = Oddity::Apart(apart);
+                    odd = Some(Irregularity { kind, track, what });
                     newest
                 } else {
                     out
@@ -233,23 +237,25 @@ impl StreamClock {
         (out, odd)
     }
 
-    /// A track begins. If its time is nearer to the others' by what one of them seems to
-    /// have been set by, that was no stray: by how much it was set.
-    fn believe_suspects(&mut self, timestamp: u32) -> Option<i64> {
+    /// A track begins. If its time is near the others' by what the clock of one of them seems
+    /// to have been set by, and nearer than without, that was no stray.
+    fn believe_suspect(&mut self, timestamp: u32) -> Option<Irregularity> {
         let newest = self.newest?;
         let apart = |offset: i64| {
             let out = nearest(newest, timestamp.wrapping_add(offset as u32));
             (out - newest).abs()
         };
-        let sources = self.tracks.iter_mut().filter_map(|t| t.source.as_mut());
-        for source in sources {
-            if let Some(suspect) = source.suspect
-                && apart(suspect.offset()) < apart(source.offset)
-            {
-                return Some(source.believe(suspect));
-            }
-        }
-        None
+        self.tracks.iter_mut().find_map(|track| {
+            let source = track.source.as_mut()?;
+            let suspect = source.suspect?;
+            let by_it = apart(suspect.offset());
+            let is_right = by_it <= APART && by_it < apart(source.offset);
+            is_right.then(|| Irregularity {
+                kind: track.kind,
+                track: track.id,
+                what: Oddity::Rebased(source.believe(suspect)),
+            })
+        })
     }
 
     /// Moves all that the present publisher sends on by so much.

@@ -2,6 +2,7 @@
 //! frame.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,7 +51,7 @@ struct Entry {
     /// Workers with subscribers.
     workers: Vec<usize>,
     /// Those that play it and have no worker.
-    visits: Vec<ConnectionId>,
+    visits: Vec<(ConnectionId, SocketAddr)>,
     /// Taps on this stream alone.
     taps: Vec<Arc<TapQueue>>,
     /// Publishers that wait for the present one to leave.
@@ -259,28 +260,50 @@ impl Inner {
     }
 
     /// A stream is played by somebody who has no worker.
-    pub(crate) fn visit(&mut self, name: &StreamName, visitor: ConnectionId) -> Attached {
+    pub(crate) fn visit(
+        &mut self,
+        name: &StreamName,
+        visitor: ConnectionId,
+        from: SocketAddr,
+    ) -> Attached {
         let attached = self.attached(name);
-        self.entry(name).visits.push(visitor);
+        self.entry(name).visits.push((visitor, from));
         attached
     }
 
-    /// It is no longer.
-    pub(crate) fn leave(&mut self, id: StreamId, visitor: ConnectionId) {
+    /// It is no longer. False if it was not.
+    pub(crate) fn leave(&mut self, id: StreamId, visitor: ConnectionId) -> bool {
+        let mut was_there = false;
         if let Some(entry) = self.by_id(id) {
-            entry.visits.retain(|is| *is != visitor);
+            let before = entry.visits.len();
+            entry.visits.retain(|(is, _)| *is != visitor);
+            was_there = entry.visits.len() < before;
         }
         self.forget_if_unused(id);
+        was_there
     }
 
-    /// Who plays so, and what.
-    pub(crate) fn visits(&self) -> Vec<(ConnectionId, StreamName)> {
+    /// Who plays so, from where, and what.
+    pub(crate) fn visits(&self) -> Vec<(ConnectionId, SocketAddr, StreamName)> {
         let of = |entry: &Entry| {
             let name = entry.name.clone();
             let each = entry.visits.clone().into_iter();
-            each.map(move |visitor| (visitor, name.clone()))
+            each.map(move |(visitor, from)| (visitor, from, name.clone()))
         };
         self.streams.values().flat_map(of).collect()
+    }
+
+    /// What somebody plays so.
+    pub(crate) fn visited_by(&self, visitor: ConnectionId) -> Option<(StreamId, StreamName)> {
+        let mut entries = self.streams.values();
+        let entry = entries.find(|entry| entry.visits.iter().any(|(id, _)| *id == visitor))?;
+        Some((entry.id, entry.name.clone()))
+    }
+
+    /// Whether somebody plays a stream so.
+    pub(crate) fn is_visited(&self, id: StreamId, visitor: ConnectionId) -> bool {
+        let entry = self.names.get(&id).and_then(|name| self.streams.get(name));
+        entry.is_some_and(|entry| entry.visits.iter().any(|(id, _)| *id == visitor))
     }
 
     pub(crate) fn name_of(&self, id: StreamId) -> Option<StreamName> {

@@ -92,7 +92,7 @@ impl Feeding {
             content,
             data: frame.payload,
         };
-        self.stream.pictures.push(&frame);
+        self.stream.pictures.push(&frame, &self.budget);
         self.packager.push(frame, wall, &mut self.events);
     }
 

@@ -119,11 +119,6 @@ impl Counts {
         numbers.peers.values().filter_map(Weak::upgrade).collect()
     }
 
-    /// Waits until one has ended.
-    pub(super) async fn changed(&self) {
-        self.ended.notified().await;
-    }
-
     /// Waits until there are none.
     pub(crate) async fn none(&self) {
         loop {

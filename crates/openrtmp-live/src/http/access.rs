@@ -80,23 +80,26 @@ impl Access {
         let Some(key) = key else {
             return true;
         };
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = || self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let is_fresh = |(at, _): &&mut (Instant, _)| now.duration_since(*at) < GOOD_FOR;
         let opens = |keys: &Standing| keys.as_ref().is_none_or(|keys| keys.contains(&key));
-        if let Some((_, keys)) = standing.as_mut().filter(is_fresh) {
-            return opens(keys);
+        if let Some((at, keys)) = &mut *standing() {
+            let is_fresh = now.duration_since(*at) < GOOD_FOR;
+            // Of many keys it takes a while: the others go by what was, meanwhile.
+            *at = if is_fresh { *at } else { now };
+            if is_fresh {
+                return opens(keys);
+            }
         }
         // As tokens of each of the secrets name them.
         let each = self.secrets.all().map(|it| server.standing_grants(it));
         let keys = each.collect::<Option<Vec<_>>>();
         let keys = keys.map(|keys| keys.into_iter().flatten().collect());
-        opens(&standing.insert((now, keys)).1)
+        opens(&standing().insert((now, keys)).1)
     }
 }
 
 /// What somebody plays by, for as long as it does.
-#[derive(Debug)]
 pub(super) enum Right {
     /// A token.
     Token(String),
@@ -105,7 +108,6 @@ pub(super) enum Right {
 }
 
 /// What somebody who wants to play says of itself.
-#[derive(Debug)]
 pub(super) struct Asking<'a> {
     pub(super) protocol: Protocol,
     pub(super) address: SocketAddr,

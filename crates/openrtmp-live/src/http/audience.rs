@@ -4,18 +4,19 @@
 //! any of them asks for something.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Response, StatusCode};
-use openrtmp_core::{StreamName, Visit};
+use openrtmp_core::{StreamName, Visit, counted_as};
 
 use super::answer::status;
 use super::{App, Asked, waiting};
 use crate::store::Stream;
 
-/// Who asks for nothing for so long plays no longer: longer than a target duration, or than
+/// Who asks for nothing for so long plays no longer: longer than a target duration, and than
 /// anything is waited for.
 const GONE: Duration = Duration::from_secs(15);
 
@@ -26,7 +27,9 @@ pub(super) struct Audience(Mutex<HashMap<String, Wanted>>);
 #[derive(Debug)]
 struct Wanted {
     until: Instant,
-    _visit: Visit,
+    visit: Visit,
+    /// Who wanted it first.
+    network: IpAddr,
 }
 
 impl Audience {
@@ -61,23 +64,19 @@ pub(super) async fn stream(
     app: &Arc<App>,
     asked: &Asked,
     name: &StreamName,
+    deadline: Instant,
 ) -> Result<Arc<Stream>, Response<Body>> {
     let path = name.reveal();
     let look = || app.directory.newest(path);
     let goes_on = |stream: &Arc<Stream>| !stream.snapshot().has_ended;
+    let is_wanted = want(app, name, asked.address);
     if let Some(stream) = look().filter(goes_on) {
-        want(app, name);
         return Ok(stream);
     }
     let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
-    if !want(app, name) {
+    if !is_wanted? {
         return look().ok_or_else(missing);
     }
-    let limits = &app.server.config().http.viewers;
-    let _parked = asked.peer.park(limits.waiting).ok_or_else(|| {
-        let text = "too many requests of this connection wait";
-        status(StatusCode::SERVICE_UNAVAILABLE, text)
-    })?;
     let mut begun = app.directory.follow();
     let wait = async {
         loop {
@@ -88,38 +87,62 @@ pub(super) async fn stream(
             begun.changed().await.ok()?;
         }
     };
-    let mut stopping = app.stopping.clone();
-    tokio::select! {
-        found = wait => found.ok_or_else(missing),
-        () = tokio::time::sleep(waiting::LONGEST) => look().ok_or_else(missing),
-        _ = stopping.wait_for(|stopping| *stopping) => Err(missing()),
-    }
+    let found = waiting::parked(app, &asked.peer, deadline, wait).await?;
+    found.or_else(look).ok_or_else(missing)
 }
 
-/// Wants a stream from now on, if that may begin it, or keeps it going.
-pub(super) fn want(app: &Arc<App>, name: &StreamName) -> bool {
+/// Wants a stream from now on, if that may begin it, or keeps it going. False if nobody would
+/// begin it.
+///
+/// # Errors
+/// The answer to who asked, where there are as many as there may be (`http.viewers.wanted`).
+pub(super) fn want(
+    app: &Arc<App>,
+    name: &StreamName,
+    from: SocketAddr,
+) -> Result<bool, Response<Body>> {
     let path = name.reveal();
+    let network = counted_as(from.ip());
     let mut wanted = app
         .audience
         .0
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    if let Some(wanted) = wanted.get_mut(path) {
-        wanted.until = Instant::now() + GONE;
-        return true;
-    }
-    let Some(visit) = app.server.visit(name) else {
-        return false;
-    };
     let until = Instant::now() + GONE;
+    match wanted.get_mut(path) {
+        Some(wanted) if wanted.visit.goes_on() => {
+            wanted.until = until;
+            return Ok(true);
+        }
+        // It came to nothing, and is tried again.
+        Some(wanted) => {
+            let Some(visit) = app.server.visit(name, from) else {
+                return Ok(false);
+            };
+            (wanted.visit, wanted.until) = (visit, until);
+            return Ok(true);
+        }
+        None => {}
+    }
+    // Whoever takes all that he can get leaves as many to the others.
+    let most = app.server.config().http.viewers.wanted;
+    let own = wanted.values().filter(|it| it.network == network).count();
+    if own >= most.saturating_sub(wanted.len()) {
+        let text = "too many streams are begun for viewers";
+        return Err(status(StatusCode::SERVICE_UNAVAILABLE, text));
+    }
+    let Some(visit) = app.server.visit(name, from) else {
+        return Ok(false);
+    };
     let of = Wanted {
         until,
-        _visit: visit,
+        visit,
+        network,
     };
     wanted.insert(path.to_owned(), of);
     drop(wanted);
     tokio::spawn(leave(Arc::downgrade(app), path.to_owned(), until));
-    true
+    Ok(true)
 }
 
 /// Waits until nobody wants a stream any longer.

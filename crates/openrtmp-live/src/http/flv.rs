@@ -1,5 +1,6 @@
 //! FLV over HTTP and over WebSockets, each tag made once for all.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,7 @@ pub(super) async fn answer(
     }
     relief::room(&app.server, &app.budget)?;
     let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
+    let deadline = waiting::deadline();
     let (stream, right) = match token {
         Some(token) => {
             let right = Right::Token(token.to_owned());
@@ -68,13 +70,15 @@ pub(super) async fn answer(
             };
             let granted = access::ask(&app.server, asking).await?;
             let right = app.access.right(&granted);
-            (audience::stream(app, &asked, &granted.stream).await?, right)
+            let stream = audience::stream(app, &asked, &granted.stream, deadline).await?;
+            (stream, right)
         }
     };
     // One that was begun for somebody may come to nothing.
     let mut news = stream.ring.follow();
-    let comes = tokio::time::timeout(waiting::LONGEST, news.wait_for(|next| *next > 0));
-    if stream.snapshot().has_ended || !matches!(comes.await, Ok(Ok(_))) {
+    let comes = async { news.wait_for(|next| *next > 0).await.is_ok().then_some(()) };
+    let comes = waiting::parked(app, &asked.peer, deadline, comes).await?;
+    if stream.snapshot().has_ended || comes.is_none() {
         return Err(missing());
     }
     let following = Following {
@@ -84,6 +88,7 @@ pub(super) async fn answer(
         stopping: app.stopping.clone(),
         app: app.clone(),
         right,
+        from: asked.address,
         looked: Instant::now(),
     };
     if is_socket {
@@ -123,7 +128,7 @@ pub(super) async fn answer(
         Some((Ok::<Bytes, std::convert::Infallible>(bytes), following))
     });
     *response.body_mut() = Body::from_stream(tags);
-    response.extensions_mut().insert(Holding::Tags);
+    response.extensions_mut().insert(Holding::Passing);
     Ok((response, Kind::Endless))
 }
 
@@ -135,6 +140,8 @@ struct Following {
     stopping: watch::Receiver<bool>,
     app: Arc<App>,
     right: Right,
+    /// Where it is.
+    from: SocketAddr,
     /// When it was last looked at whether that still holds.
     looked: Instant,
 }
@@ -147,7 +154,8 @@ impl Following {
         }
         self.looked = Instant::now();
         let (app, name) = (&self.app, &self.stream.name);
-        audience::want(app, name);
+        // It plays on, whether or not the stream would be begun for it.
+        let _ = audience::want(app, name, self.from);
         app.access.holds(&app.server, &self.right, name.reveal())
     }
 
@@ -165,6 +173,8 @@ impl Following {
             }
             tokio::select! {
                 changed = self.news.changed() => changed.ok()?,
+                // Also while nothing comes.
+                () = tokio::time::sleep(LOOK) => {}
                 _ = self.stopping.wait_for(|stopping| *stopping) => return None,
             }
         }
@@ -218,7 +228,7 @@ async fn speak(
                 Message::Ping(Bytes::new())
             }
         };
-        let _under_way = peer.under_way(None, Some(Holding::Tags));
+        let _under_way = peer.under_way(None, Some(Holding::Passing));
         let sent = tokio::time::timeout(PATIENCE, socket.send(message)).await;
         if !matches!(sent, Ok(Ok(()))) {
             return;

@@ -18,7 +18,7 @@ use crate::store::{Holding, Snapshot, Stream, Text, Track};
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// What a request for a file of a run comes with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Viewer<'a> {
     pub(super) asked: &'a Asked,
     /// It came with a token.
@@ -47,6 +47,7 @@ pub(super) async fn master(
     token: Option<&str>,
 ) -> Result<Response<Body>, Response<Body>> {
     let config = app.server.config();
+    let deadline = waiting::deadline();
     let (stream, prefix) = match token {
         Some(token) => {
             if !app.access.opens(&app.server, token, path, Duration::ZERO) {
@@ -69,13 +70,12 @@ pub(super) async fn master(
             };
             let granted = access::ask(&app.server, asking).await?;
             let token = asks.then(|| app.access.token(&granted, config.http.tokens.life));
-            let stream = audience::stream(app, asked, &granted.stream).await?;
+            let stream = audience::stream(app, asked, &granted.stream, deadline).await?;
             (stream, token.map(|token| format!("/v/{token}")))
         }
     };
-    let viewers = &config.http.viewers;
     let look = |snapshot: &Arc<Snapshot>| snapshot.master.is_some().then(|| snapshot.clone());
-    let snapshot = waiting::until(&stream, &asked.peer, viewers, &app.stopping, look).await?;
+    let snapshot = waiting::until(app, &stream, &asked.peer, deadline, look).await?;
     let text = snapshot.master.as_ref().ok_or_else(not_found)?;
     let (epoch, version) = (&stream.names.epoch, snapshot.version);
     let base = config.http.base_url.trim_end_matches('/');
@@ -148,7 +148,7 @@ pub(super) async fn file(
             let kept = find(app, viewer, stream, track, look).await?;
             let kept = kept.filter(|kept| kept.len() > 0).ok_or_else(not_found)?;
             let answer = media(viewer, stream, track, &kept.parts, &msn.to_string());
-            let holding = Holding::Segment(stream.clone(), track, msn);
+            let holding = Holding::Segment(Arc::downgrade(stream), track, msn);
             Ok(holding_on(answer, holding))
         }
         File::Part(track, msn, number) => {
@@ -163,7 +163,7 @@ pub(super) async fn file(
                 .ok_or_else(not_found)?;
             let tag = format!("{msn}.{number}");
             let answer = media(viewer, stream, track, &[bytes], &tag);
-            let holding = Holding::Segment(stream.clone(), track, msn);
+            let holding = Holding::Segment(Arc::downgrade(stream), track, msn);
             Ok(holding_on(answer, holding))
         }
     }
@@ -177,13 +177,12 @@ async fn find<T>(
     name: TrackName,
     look: impl Fn(&Track) -> Option<Option<T>>,
 ) -> Result<Option<T>, Response<Body>> {
-    let config = app.server.config();
-    let viewers = &config.http.viewers;
     let look = |snapshot: &Arc<Snapshot>| match snapshot.track(name) {
         Some(track) => look(track),
         None => Some(None),
     };
-    waiting::until(stream, &viewer.asked.peer, viewers, &app.stopping, look).await
+    let (peer, deadline) = (&viewer.asked.peer, waiting::deadline());
+    waiting::until(app, stream, peer, deadline, look).await
 }
 
 fn media(
@@ -222,10 +221,8 @@ async fn playlist(
             Ok(Answer::Now) => track.playlists.is_some().then(|| Ok(snapshot.clone())),
         }
     };
-    let config = app.server.config();
-    let viewers = &config.http.viewers;
-    let peer = &viewer.asked.peer;
-    let snapshot = waiting::until(stream, peer, viewers, &app.stopping, look).await??;
+    let (peer, deadline) = (&viewer.asked.peer, waiting::deadline());
+    let snapshot = waiting::until(app, stream, peer, deadline, look).await??;
     let track = snapshot.track(name).ok_or_else(not_found)?;
     let playlists = track.playlists.as_ref().ok_or_else(not_found)?;
     let target = snapshot.target.map_or(1, |target| target.as_secs());
@@ -242,7 +239,7 @@ async fn playlist(
     let tag = format!("{}-{name}-{}{form}", stream.names.epoch, snapshot.version);
     let keep = Keep::for_seconds(seconds, viewer.is_private);
     let answer = answer::text(viewer.headers(), text, PLAYLIST, &tag, keep);
-    let holding = Holding::Playlist(stream.clone(), snapshot.version);
+    let holding = Holding::Playlist(Arc::downgrade(stream), snapshot.version);
     Ok(holding_on(answer, holding))
 }
 

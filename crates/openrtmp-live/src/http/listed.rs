@@ -1,5 +1,6 @@
 //! What is told of streams: which there are, and where each is played from.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,8 +13,8 @@ use serde_json::{Value, json};
 use super::access::{self, Asking};
 use super::answer::{self, Keep, status};
 use super::path::encoded;
-use super::{App, Asked, hls};
-use crate::store::Stream;
+use super::{App, Asked, audience, hls, relief};
+use crate::store::{Holding, Stream};
 
 /// What somebody wants to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Listed {
 
 /// Tells it, as JSON.
 pub(super) async fn answer(
-    app: &App,
+    app: &Arc<App>,
     asked: &Asked,
     wanted: Listed,
 ) -> Result<Response<Body>, Response<Body>> {
@@ -110,7 +111,7 @@ fn all(app: &App, asked: &Asked) -> Result<Value, Response<Body>> {
 /// One stream, whether it is there or not. Who asks is asked here whether it may play, unless
 /// it brings a token or everybody may.
 async fn one(
-    app: &App,
+    app: &Arc<App>,
     asked: &Asked,
     token: Option<String>,
     path: &str,
@@ -135,6 +136,7 @@ async fn one(
             let granted = access::ask(&app.server, asking).await?;
             let life = app.server.config().http.tokens.life;
             let token = app.access.token(&granted, life);
+            audience::want(app, &granted.stream, asked.address)?;
             let stream = granted.stream;
             let name = stream.shown().to_owned();
             (stream.reveal().to_owned(), Some(token), Some(name))
@@ -207,6 +209,7 @@ pub(super) fn picture(
     if !may {
         return Err(hls::forbidden());
     }
+    relief::room(&app.server, &app.budget)?;
     let missing = || {
         status(
             StatusCode::NOT_FOUND,
@@ -219,5 +222,7 @@ pub(super) fn picture(
     let keep = Keep::for_seconds(1, token.is_some());
     let headers: &HeaderMap = &asked.headers;
     let pieces = &picture.pieces;
-    Ok(answer::media(headers, pieces, "video/mp4", &tag, keep))
+    let mut response = answer::media(headers, pieces, "video/mp4", &tag, keep);
+    response.extensions_mut().insert(Holding::Passing);
+    Ok(response)
 }

@@ -43,9 +43,6 @@ use token::Secrets;
 
 use crate::store::{Budget, Directory, Holding};
 
-/// Answers take no longer than this many segments, or `http.answer_timeout`.
-const SEGMENTS: u32 = 3;
-
 /// What all requests are answered from.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -83,7 +80,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// A request, as far as answers depend on it.
-#[derive(Debug)]
 struct Asked {
     headers: HeaderMap,
     query: String,
@@ -135,12 +131,11 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
 /// How long an answer of so many bytes may take.
 fn time_for(config: &openrtmp_core::Config, bytes: u64) -> Duration {
     let least = Duration::from_secs(10).max(config.http.answer_timeout);
-    let segments = Duration::from_secs(2) * SEGMENTS;
     let by_rate = match config.http.viewers.least_rate {
         0 => Duration::ZERO,
         rate => Duration::from_secs(bytes / rate),
     };
-    least.max(segments).max(by_rate)
+    least.max(by_rate)
 }
 
 async fn answer_to(
@@ -227,7 +222,6 @@ async fn answer_to(
         What::Picture => whole(listed::picture(app, &asked, &path, token.as_deref())?),
         What::Run { epoch, file } => {
             let is_private = token.is_some();
-            app.audience.seen(&path);
             let stream = app.directory.run(&path, &epoch);
             let missing = || {
                 status(
@@ -251,6 +245,7 @@ async fn answer_to(
             if !may {
                 return Err(hls::forbidden());
             }
+            app.audience.seen(&path);
             let stream = stream.ok_or_else(missing)?;
             let viewer = Viewer {
                 asked: &asked,

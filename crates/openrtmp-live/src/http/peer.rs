@@ -42,7 +42,7 @@ pub(super) struct Peer {
 #[derive(Debug)]
 struct Answer {
     number: u64,
-    /// Since when its bytes wait to be taken.
+    /// Since when its bytes wait to be taken; `u64::MAX`: there are none.
     since: u64,
     /// Until when they are to be.
     until: Option<u64>,
@@ -183,6 +183,10 @@ impl Peer {
 
     /// Since when it does not take what nobody else needs any more, if it holds such.
     pub(super) fn holds_outlived(&self) -> Option<Instant> {
+        // One that was cut off is on its way.
+        if *self.cut.borrow() {
+            return None;
+        }
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.millis(Duration::ZERO);
         let is_outlived = |answer: &&Answer| {
@@ -285,7 +289,8 @@ impl UnderWay {
         let now = peer.millis(Duration::ZERO);
         peer.change(|answers| {
             if let Some(answer) = answers.iter_mut().find(|it| it.number == self.number) {
-                answer.since = now;
+                // What is not there yet holds nothing.
+                answer.since = within.map_or(u64::MAX, |_| now);
                 answer.until = within.map(|within| peer.millis(within));
             }
         });

@@ -1,19 +1,23 @@
 //! Requests that wait for what comes, within a time and a number.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Response, StatusCode};
-use openrtmp_core::ViewersConfig;
-use tokio::sync::watch;
 
+use super::App;
 use super::answer::status;
 use super::peer::Peer;
 use crate::store::{Snapshot, Stream};
 
 /// Nothing is waited for any longer: players give up at 10 s without a byte.
 pub(super) const LONGEST: Duration = Duration::from_secs(9);
+
+/// When the last thing that a request waits for has to be there.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + LONGEST
+}
 
 /// Three target durations (6.2.5.2 of the draft), as far as players wait.
 pub(super) fn patience(snapshot: &Snapshot) -> Duration {
@@ -22,15 +26,41 @@ pub(super) fn patience(snapshot: &Snapshot) -> Duration {
         .map_or(LONGEST, |target| (target * 3).min(LONGEST))
 }
 
-/// Looks at the stream until there is an answer.
+/// Waits for something, as one of those that wait on this connection. `None`: it was not
+/// there by then.
+///
+/// # Errors
+/// The answer to who cannot wait, or no longer.
+pub(super) async fn parked<T>(
+    app: &App,
+    peer: &Arc<Peer>,
+    deadline: Instant,
+    wait: impl Future<Output = Option<T>>,
+) -> Result<Option<T>, Response<Body>> {
+    let busy = |text| status(StatusCode::SERVICE_UNAVAILABLE, text);
+    let most = app.server.config().http.viewers.waiting;
+    let _parked = peer
+        .park(most)
+        .ok_or_else(|| busy("too many requests of this connection wait"))?;
+    let mut stopping = app.stopping.clone();
+    tokio::select! {
+        // What is there already is not waited for.
+        biased;
+        found = wait => Ok(found),
+        () = tokio::time::sleep_until(deadline.into()) => Ok(None),
+        _ = stopping.wait_for(|stopping| *stopping) => Err(busy("the server is stopping")),
+    }
+}
+
+/// Looks at the stream until there is an answer, or until then.
 ///
 /// # Errors
 /// The answer to who cannot wait, or waited long enough.
 pub(super) async fn until<T>(
+    app: &App,
     stream: &Arc<Stream>,
     peer: &Arc<Peer>,
-    limits: &ViewersConfig,
-    stopping: &watch::Receiver<bool>,
+    deadline: Instant,
     mut look: impl FnMut(&Arc<Snapshot>) -> Option<T>,
 ) -> Result<T, Response<Body>> {
     // Most find what they ask for: it costs no more than a look.
@@ -39,29 +69,24 @@ pub(super) async fn until<T>(
         return Ok(found);
     }
     let busy = |text| status(StatusCode::SERVICE_UNAVAILABLE, text);
-    let _parked = peer
-        .park(limits.waiting)
-        .ok_or_else(|| busy("too many requests of this connection wait"))?;
+    let most = app.server.config().http.viewers.waiting_per_stream;
     let _waiting = stream
-        .wait(limits.waiting_per_stream)
+        .wait(most)
         .ok_or_else(|| busy("too many requests wait for this stream"))?;
+    let deadline = deadline.min(Instant::now() + patience(&snapshot));
     let mut snapshots = stream.follow();
-    let mut stopping = stopping.clone();
     let wait = async {
         loop {
             let snapshot = snapshots.borrow_and_update().clone();
             if let Some(found) = look(&snapshot) {
-                return Some(found);
+                return Some(Ok(found));
             }
             drop(snapshot);
             if snapshots.changed().await.is_err() {
-                return None;
+                return Some(Err(busy("the stream is gone")));
             }
         }
     };
-    tokio::select! {
-        found = wait => found.ok_or_else(|| busy("the stream is gone")),
-        () = tokio::time::sleep(patience(&snapshot)) => Err(busy("it did not come in time")),
-        _ = stopping.wait_for(|stopping| *stopping) => Err(busy("the server is stopping")),
-    }
+    let found = parked(app, peer, deadline, wait).await?;
+    found.unwrap_or_else(|| Err(busy("it did not come in time")))
 }

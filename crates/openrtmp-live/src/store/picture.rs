@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use openrtmp_media::mp4::{Codec, Content, Frame, Mp4Writer, TrackName};
 
+use super::Budget;
+
 /// The newest key frame of a stream's first video track.
 #[derive(Debug, Default)]
 pub(crate) struct Pictures(Mutex<State>);
@@ -44,8 +46,9 @@ impl Pictures {
         }
     }
 
-    /// A frame at which decoding can start. No byte is copied.
-    pub(crate) fn push(&self, frame: &Frame<Bytes>) {
+    /// A frame at which decoding can start. No byte is copied; they are counted as long as
+    /// anybody has them.
+    pub(crate) fn push(&self, frame: &Frame<Bytes>, budget: &Arc<Budget>) {
         let mut state = self.lock();
         // AV1 and the like may have their headers in the key frame, and no other.
         let is_of_it = match &state.header {
@@ -56,7 +59,9 @@ impl Pictures {
             if state.header.is_none() {
                 state.header = Some((frame.track, frame.codec, Bytes::new()));
             }
-            state.key = Some(frame.clone());
+            let mut key = frame.clone();
+            key.data = budget.counted(key.data, frame.data.len());
+            state.key = Some(key);
             state.made = None;
             state.count += 1;
         }

@@ -184,10 +184,14 @@ impl Ring {
         let Some(tag) = state.tags.get(place) else {
             return end;
         };
-        cursor.next = Some(next + 1);
-        if !has_jumped || (!is_first && cursor.changes == state.changes) {
+        let has_headers =
+            !is_first && (cursor.changes == state.changes || state.headers.is_empty());
+        if !has_jumped || has_headers {
+            cursor.next = Some(next + 1);
             return Taken::Bytes(tag.bytes.clone());
         }
+        // What stands in front of it: the tag itself comes next, as all have it.
+        cursor.next = Some(next);
         cursor.changes = state.changes;
         let mut bytes = BytesMut::new();
         if is_first {
@@ -204,7 +208,6 @@ impl Ring {
                 bytes.extend_from_slice(&header);
             }
         }
-        bytes.extend_from_slice(&tag.bytes);
         let size = bytes.len();
         Taken::Bytes(self.budget.counted(bytes.freeze(), size))
     }
@@ -335,13 +338,15 @@ mod tests {
         let ring = filled(2500);
         let mut cursor = Cursor::default();
         let all = taken(&ring, &mut cursor);
-        assert_eq!(all.len(), 5, "from 2000 on");
+        assert_eq!(all.len(), 6, "from 2000 on");
         assert_eq!(&all[0][..13], b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
         // Metadata first, at the beginning; then what the others need, at the key frame.
         assert_eq!(&all[0][13..28], b"\x12\0\0\x04\0\0\0\0\0\0\0data");
         assert_eq!(&all[0][32..43], b"\x08\0\0\x05\0\x07\xd0\0\0\0\0");
-        assert_eq!(&all[1][..11], b"\x09\0\0\x64\0\x08\x34\0\0\0\0");
-        assert_eq!(&all[1][111..], [0, 0, 0, 111]);
+        // The frame is the one that all others have.
+        assert_eq!(&all[1][..11], b"\x09\0\0\x64\0\x07\xd0\0\0\0\0");
+        assert_eq!(&all[2][..11], b"\x09\0\0\x64\0\x08\x34\0\0\0\0");
+        assert_eq!(&all[2][111..], [0, 0, 0, 111]);
         assert!(matches!(ring.take(&mut cursor), Taken::Nothing));
         ring.end();
         assert!(matches!(ring.take(&mut cursor), Taken::End));

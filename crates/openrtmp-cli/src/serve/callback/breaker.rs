@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::serve::lives::network;
+use openrtmp_core::counted_as;
 
 /// Failures in a row, then it is left alone.
 const FAILURES: usize = 5;
@@ -64,7 +64,7 @@ impl Breaker {
         match failure {
             Failure::Unreached => self.unreached += 1,
             Failure::Stumbled(address) if self.stumbled.len() < FAILURES => {
-                self.stumbled.insert(address.map(network));
+                self.stumbled.insert(address.map(counted_as));
             }
             Failure::Stumbled(_) => {}
         }

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use openrtmp_core::StreamName;
+use openrtmp_core::{StreamName, counted_as};
 
-use super::super::lives::{Notice, network};
+use super::super::lives::Notice;
 
 /// Programs that wait for a place. Beyond them one is lost.
 pub(super) const WAITING: usize = 1024;
@@ -21,7 +21,7 @@ pub(super) enum Holder {
 impl Holder {
     pub(super) fn of(about: &Notice) -> Holder {
         match about.address {
-            Some(address) => Holder::Network(network(address.ip())),
+            Some(address) => Holder::Network(counted_as(address.ip())),
             None => Holder::Stream(about.name.clone()),
         }
     }

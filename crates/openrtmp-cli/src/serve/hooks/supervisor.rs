@@ -537,7 +537,10 @@ impl Supervisor {
         }
         for player in self.lives.players(name) {
             // One that is gone, or whose worker is busy, needs another occasion.
-            let _ = server.disconnect(player, "nobody publishes the stream");
+            // Viewers over HTTP have a visit; the next of them begins it anew.
+            if !server.end_visit(player) {
+                let _ = server.disconnect(player, "nobody publishes the stream");
+            }
         }
     }
 }
