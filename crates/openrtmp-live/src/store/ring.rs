@@ -401,7 +401,7 @@ mod tests {
             ring.push(MediaKind::Audio, Role::Key, time * 20, b"x");
         }
         let all = taken(&ring, &mut Cursor::default());
-        assert_eq!(all.len(), 1);
+        assert_eq!(all.len(), 2, "headers, and the newest frame");
         assert_eq!(all[0][4], 4, "no pictures");
     }
 }
