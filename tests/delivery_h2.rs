@@ -174,7 +174,8 @@ fn a_head_that_is_small_until_it_is_read_is_refused_and_others_are_answered() {
     bomb.extend_from_slice(b"\x40\x01x\x7f\xb9\x16");
     bomb.extend_from_slice(&[b'y'; 3000]);
     bomb.extend_from_slice(&[0xbe; 1000]);
-    peer.send(HEADERS, END_STREAM | END_HEADERS, 1, &bomb).unwrap();
+    peer.send(HEADERS, END_STREAM | END_HEADERS, 1, &bomb)
+        .unwrap();
     let refused = peer.head();
     assert!(refused.is_none_or(|head| head[0] != OK), "it is answered");
     let mut innocent = H2::connect(&delivered);
@@ -185,7 +186,9 @@ fn a_head_that_is_small_until_it_is_read_is_refused_and_others_are_answered() {
     let mut fair = REQUEST.to_vec();
     fair.extend_from_slice(b"\x40\x01x\x7f\xb9\x16");
     fair.extend_from_slice(&[b'y'; 3000]);
-    innocent.send(HEADERS, END_STREAM | END_HEADERS, 3, &fair).unwrap();
+    innocent
+        .send(HEADERS, END_STREAM | END_HEADERS, 3, &fair)
+        .unwrap();
     assert_eq!(innocent.head().unwrap()[0], OK);
 }
 

@@ -64,8 +64,10 @@ mod tests {
 
     #[test]
     fn the_last_address_that_is_no_trusted_proxy_is_who_asks() {
-        let mut config = AccessConfig::default();
-        config.trusted_proxies = vec!["10.0.0.0/8".into(), "2001:db8::/32".into()];
+        let config = AccessConfig {
+            trusted_proxies: vec!["10.0.0.0/8".into(), "2001:db8::/32".into()],
+            ..AccessConfig::default()
+        };
         let proxies = Proxies::new(&config);
         for (peer, fields, expected) in [
             // Nobody else is heard.
