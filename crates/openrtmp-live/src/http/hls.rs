@@ -148,7 +148,7 @@ pub(super) async fn file(
             let kept = find(app, viewer, stream, track, look).await?;
             let kept = kept.filter(|kept| kept.len() > 0).ok_or_else(not_found)?;
             let answer = media(viewer, stream, track, &kept.parts, &msn.to_string());
-            let holding = Holding::Segment(stream.clone(), track, msn);
+            let holding = Holding::Segment(Arc::downgrade(stream), track, msn);
             Ok(holding_on(answer, holding))
         }
         File::Part(track, msn, number) => {
@@ -163,7 +163,7 @@ pub(super) async fn file(
                 .ok_or_else(not_found)?;
             let tag = format!("{msn}.{number}");
             let answer = media(viewer, stream, track, &[bytes], &tag);
-            let holding = Holding::Segment(stream.clone(), track, msn);
+            let holding = Holding::Segment(Arc::downgrade(stream), track, msn);
             Ok(holding_on(answer, holding))
         }
     }
@@ -242,7 +242,7 @@ async fn playlist(
     let tag = format!("{}-{name}-{}{form}", stream.names.epoch, snapshot.version);
     let keep = Keep::for_seconds(seconds, viewer.is_private);
     let answer = answer::text(viewer.headers(), text, PLAYLIST, &tag, keep);
-    let holding = Holding::Playlist(stream.clone(), snapshot.version);
+    let holding = Holding::Playlist(Arc::downgrade(stream), snapshot.version);
     Ok(holding_on(answer, holding))
 }
 
