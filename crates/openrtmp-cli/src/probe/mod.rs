@@ -2,6 +2,7 @@
 mod viewing;
 
 use std::io::{self, Write};
+#[cfg(feature = "tls")]
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,9 +38,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_parser = parse_span, default_value = "10s")]
     timeout: Duration,
     /// Over HTTP: fail if a rule of HLS or DASH is broken
+    #[cfg(feature = "tls")]
     #[arg(long)]
     check: bool,
     /// Over HTTP: keep the HLS playlists that came in this folder
+    #[cfg(feature = "tls")]
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
 }
@@ -49,16 +52,20 @@ pub(crate) struct Arguments {
 enum Probed {
     Rtmp(RtmpUrl),
     /// A playlist or a manifest.
+    #[cfg(feature = "tls")]
     Http(String),
     /// Answers that were kept.
+    #[cfg(feature = "tls")]
     Kept(PathBuf),
 }
 
 impl Probed {
     fn parse(text: &str) -> Result<Probed, String> {
+        #[cfg(feature = "tls")]
         if text.starts_with("http://") || text.starts_with("https://") {
             return Ok(Probed::Http(text.to_owned()));
         }
+        #[cfg(feature = "tls")]
         if Path::new(text).is_dir() {
             return Ok(Probed::Kept(text.into()));
         }
@@ -76,12 +83,6 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         Probed::Http(url) => view(arguments, stop, || viewing::look(arguments, url, stop)),
         #[cfg(feature = "tls")]
         Probed::Kept(folder) => view(arguments, stop, || viewing::look_at_kept(folder)),
-        #[cfg(not(feature = "tls"))]
-        Probed::Http(_) | Probed::Kept(_) => {
-            let _ = (&arguments.check, &arguments.save);
-            let text = "this build asks no HTTP servers: it is without TLS";
-            Err(Failure::Usage(text.to_owned()))
-        }
     }
 }
 
