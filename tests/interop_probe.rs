@@ -157,6 +157,8 @@ fn what_is_broken_at_another_server_is_told() {
             "v0.m3u8 is coded as hev1",
             "v0.m3u8: segment 8 has 3.7 s",
             "v0.m3u8: init.mp4: answered with 404",
+            "v0.m3u8 is said to be text/plain",
+            "v0.m3u8 is not compressed",
         ]
     );
     let manifest = all("manifest.mpd");

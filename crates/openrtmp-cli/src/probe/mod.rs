@@ -2,6 +2,7 @@
 mod viewing;
 
 use std::io::{self, Write};
+#[cfg(feature = "tls")]
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,9 +38,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_parser = parse_span, default_value = "10s")]
     timeout: Duration,
     /// Over HTTP: fail if a rule of HLS or DASH is broken
+    #[cfg(feature = "tls")]
     #[arg(long)]
     check: bool,
     /// Over HTTP: keep the HLS playlists that came in this folder
+    #[cfg(feature = "tls")]
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
 }

@@ -283,6 +283,7 @@ impl Viewer<'_> {
             }
             if listed.has_ended || self.is_over() {
                 self.fetch(name, url, &listed, &mut followed, &session)?;
+                self.try_rules(name, url, &listed, &session)?;
                 return Ok(followed);
             }
             asked = match next(&listed, followed.reloads) {
@@ -321,6 +322,37 @@ impl Viewer<'_> {
                 let long = long.unwrap_or_default();
                 followed.rate = Some(bits_per_second(answer.body.len() as u64, long));
             }
+        }
+        Ok(())
+    }
+
+    /// What is asked for in ways that players do not, or seldom.
+    fn try_rules<'s>(
+        &self,
+        name: &str,
+        url: &str,
+        listed: &Listed,
+        session: &dyn Fn() -> std::sync::MutexGuard<'s, Session>,
+    ) -> Result<(), Failure> {
+        let failed = |error: ureq::Error| Failure::Runtime(format!("{name}: {error}"));
+        let head = self.agent.head(url).header("accept-encoding", "gzip");
+        let head = head.call().map_err(failed)?;
+        let header = |name| head.headers().get(name).and_then(|it| it.to_str().ok());
+        let is_compressed = header("content-encoding") == Some("gzip");
+        let content_type = header("content-type").unwrap_or("");
+        session().sent(name, content_type, is_compressed);
+        if listed.has_ended || next(listed, 0).is_none() {
+            return Ok(());
+        }
+        // What was is answered at once, what is too far ahead and a part of nothing not.
+        let last = listed.numbered().last().map_or(0, |(msn, _)| msn);
+        for (directives, due) in [
+            (format!("_HLS_msn={}", listed.msn), 200),
+            (format!("_HLS_msn={}", last + 100), 400),
+            ("_HLS_part=0".to_owned(), 400),
+        ] {
+            let answer = self.get(&with_query(url, &directives))?;
+            session().directives(name, &directives, answer.status, due);
         }
         Ok(())
     }

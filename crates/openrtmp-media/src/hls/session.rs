@@ -51,6 +51,18 @@ pub enum Wrong {
     /// An answer that should have been another.
     #[error("{0}: answered with {1}")]
     Status(String, u16),
+    /// Delivery directives were answered in another way than they are to be (6.2.5.2).
+    #[error("{0}?{1}: answered with {2}, not {3}")]
+    Directives(String, String, u16, u16),
+    /// It is not said to be a playlist (section 4).
+    #[error("{0} is said to be {1}")]
+    ContentType(String, String),
+    /// It is not sent compressed to who takes it so (Apple, 10.1).
+    #[error("{0} is not compressed")]
+    Plain(String),
+    /// Two media playlists have other target durations (Apple, 8.2).
+    #[error("{0} and {1} have other target durations")]
+    Targets(String, String),
 }
 
 /// A playlist that names others.
@@ -175,6 +187,27 @@ impl Session {
         self.note(Wrong::Status(name.to_owned(), status));
     }
 
+    /// What a playlist is said to be, and how it is sent to who takes gzip.
+    pub fn sent(&mut self, name: &str, content_type: &str, is_compressed: bool) {
+        // Parameters do not matter.
+        let kind = content_type.split(';').next().unwrap_or("").trim();
+        let kind = kind.to_ascii_lowercase();
+        if !matches!(&*kind, "application/vnd.apple.mpegurl" | "audio/mpegurl") {
+            self.note(Wrong::ContentType(name.to_owned(), kind));
+        }
+        if !is_compressed {
+            self.note(Wrong::Plain(name.to_owned()));
+        }
+    }
+
+    /// Directives that are to be answered with a status were answered with another.
+    pub fn directives(&mut self, name: &str, directives: &str, status: u16, due: u16) {
+        if status != due {
+            let (name, directives) = (name.to_owned(), directives.to_owned());
+            self.note(Wrong::Directives(name, directives, status, due));
+        }
+    }
+
     /// What is known of a playlist.
     pub fn last(&self, name: &str) -> Option<&Listed> {
         self.playlists.get(name)?.last()
@@ -184,11 +217,16 @@ impl Session {
     /// Whether renditions are aligned is looked at by what is listed last.
     pub fn wrong(&self) -> Vec<(Wrong, u64)> {
         let mut wrong = self.wrong.clone();
-        let mut lists = self.playlists.iter();
-        let first = lists.next().and_then(|(_, checker)| checker.last());
-        for (name, checker) in lists {
-            let pair = first.zip(checker.last());
-            for broken in pair.map_or(Vec::new(), |(one, other)| aligned(one, other, APART)) {
+        let lists = self.playlists.iter();
+        let mut lists = lists.filter_map(|(name, checker)| Some((name, checker.last()?)));
+        let Some((first, one)) = lists.next() else {
+            return wrong;
+        };
+        for (name, other) in lists {
+            if one.target != other.target {
+                wrong.push((Wrong::Targets(first.clone(), name.clone()), 1));
+            }
+            for broken in aligned(one, other, APART) {
                 wrong.push((Wrong::Media(name.clone(), broken), 1));
             }
         }
@@ -260,6 +298,12 @@ mod tests {
         session.playlist("v0.m3u8", &list(7));
         session.playlist("v0.m3u8", &list(7));
         session.status("7.m4s", 404);
+        session.sent(
+            "v0.m3u8",
+            "application/vnd.apple.mpegurl; charset=utf-8",
+            true,
+        );
+        session.directives("v0.m3u8", "_HLS_part=1", 400, 400);
         let wrong = session.wrong();
         assert_eq!(
             wrong,
@@ -272,5 +316,23 @@ mod tests {
             ]
         );
         assert_eq!(session.last("v0.m3u8").unwrap().msn, 7);
+        session.sent("v0.m3u8", "text/plain", false);
+        session.directives("v0.m3u8", "_HLS_part=1", 200, 400);
+        session.playlist("a0.m3u8", &list(7).replace("DURATION:2", "DURATION:4"));
+        let told: Vec<String> = session
+            .wrong()
+            .iter()
+            .skip(2)
+            .map(|(wrong, _)| wrong.to_string())
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "v0.m3u8 is said to be text/plain",
+                "v0.m3u8 is not compressed",
+                "v0.m3u8?_HLS_part=1: answered with 200, not 400",
+                "a0.m3u8 and v0.m3u8 have other target durations",
+            ]
+        );
     }
 }
