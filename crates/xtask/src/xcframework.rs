@@ -173,7 +173,7 @@ fn make(profile: Profile) -> Result<Tally, Refusal> {
     Ok(look_at(&package, &framework))
 }
 
-/// One file of the libraries for several processors (<mach-o/fat.h>). What would do that,
+/// One file of the libraries for several processors (`mach-o/fat.h`). What would do that,
 /// llvm-lipo, reads the bitcode that Rust's own libraries for iOS have in them, and understands
 /// that of its own version alone.
 fn write_library(parts: &[(&str, PathBuf)], to: &Path) -> Result<(), String> {
