@@ -82,8 +82,8 @@ Commands:
          with Robolectric on a Java virtual machine; after kotlin
   aar    The Kotlin library as a Maven repository, below dist in the target folder, with
          the native ones for Android's processors; checked by its headers, by a
-         project that uses it, after ProGuard, and on an Android's C library; --debug
-         for the development profile
+         project that uses it, after ProGuard, and on an Android's C library; --link
+         [ABI]: the native ones alone; --debug for the development profile
   swift  Build the Swift package, what the README shows of it and its example, and test
          them in a Debian tree with Swift, which is made below the target folder if it is
          not there (takes root); --tsan: under ThreadSanitizer
@@ -150,8 +150,7 @@ fn main() -> ExitCode {
         "capi" if options.is_empty() => capi::run(),
         "kotlin" if options.is_empty() => kotlin::run(),
         "android" if options.is_empty() => android::run(),
-        "aar" if options.is_empty() => aar::run(library::Profile::Dist),
-        "aar" if options == ["--debug"] => aar::run(library::Profile::Dev),
+        "aar" => aar::run(options),
         "swift" => swift::run(options),
         "xcframework" => xcframework::run(options),
         "fuzz" => match fuzz::Options::parse(options) {

@@ -379,7 +379,7 @@ impl Tool {
             Tool::Llvm => entry(
                 "LLVM's tools for object files",
                 Source::Packages(&["llvm-19"]),
-                Probe::Script("command -v llvm-lipo-19 llvm-nm-19"),
+                Probe::Script("command -v llvm-objdump-19 llvm-nm-19"),
             ),
             Tool::Qemu => entry(
                 "qemu",

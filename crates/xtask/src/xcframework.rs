@@ -151,9 +151,9 @@ fn make(profile: Profile) -> Result<Tally, Refusal> {
             archives.push(archive);
             linked = needs;
         }
-        let mut lipo = Command::new("llvm-lipo-19");
-        lipo.arg("-create").args(&archives).arg("-output");
-        succeed(lipo.arg(folder.join(LIBRARY))).map_err(Refusal::Failed)?;
+        let processors = slice.parts.iter().map(|(processor, _)| *processor);
+        let parts: Vec<_> = processors.zip(archives).collect();
+        write_library(&parts, &folder.join(LIBRARY)).map_err(Refusal::Failed)?;
         let headers = folder.join(HEADERS);
         let header = workspace::root().join("include/openrtmp.h");
         fs::copy(header, headers.join("openrtmp.h")).map_err(failed)?;
@@ -171,6 +171,52 @@ fn make(profile: Profile) -> Result<Tally, Refusal> {
     let checksum = zip(&package, &dist).map_err(Refusal::Failed)?;
     println!("{}\nchecksum {checksum}", package.display());
     Ok(look_at(&package, &framework))
+}
+
+/// One file of the libraries for several processors (`mach-o/fat.h`). What would do that,
+/// llvm-lipo, reads the bitcode that Rust's own libraries for iOS have in them, and understands
+/// that of its own version alone.
+fn write_library(parts: &[(&str, PathBuf)], to: &Path) -> Result<(), String> {
+    let mut all = Vec::new();
+    for (processor, archive) in parts {
+        let bytes = fs::read(archive).map_err(|e| format!("{}: {e}", archive.display()))?;
+        all.push((*processor, bytes));
+    }
+    let bytes = match all.as_slice() {
+        [(_, alone)] => alone.clone(),
+        several => fat(several)?,
+    };
+    fs::write(to, bytes).map_err(|e| format!("{}: {e}", to.display()))
+}
+
+/// All numbers are big-endian.
+fn fat(parts: &[(&str, Vec<u8>)]) -> Result<Vec<u8>, String> {
+    /// The part begins at a multiple of 2 to this power.
+    const ALIGNED: u32 = 3;
+    let too_large = |_| "the library is larger than 4 GiB".to_owned();
+    let mut at = 8 + 20 * parts.len();
+    let (mut head, mut body) = (Vec::new(), Vec::new());
+    head.extend(0xCAFE_BABE_u32.to_be_bytes());
+    head.extend((parts.len() as u32).to_be_bytes());
+    for (processor, bytes) in parts {
+        // The type of the processor, its 64-bit bit included, and all of that type.
+        let (kind, of_it): (u32, u32) = match *processor {
+            "arm64" => (0x0100_000C, 0),
+            "x86_64" => (0x0100_0007, 3),
+            other => return Err(format!("no number for {other}")),
+        };
+        let begin = at.next_multiple_of(1 << ALIGNED);
+        body.resize(body.len() + begin - at, 0);
+        body.extend(bytes);
+        at = begin + bytes.len();
+        let begin = u32::try_from(begin).map_err(too_large)?;
+        let length = u32::try_from(bytes.len()).map_err(too_large)?;
+        for number in [kind, of_it, begin, length, ALIGNED] {
+            head.extend(number.to_be_bytes());
+        }
+    }
+    head.extend(body);
+    Ok(head)
 }
 
 /// The static library of a target, and what has to be linked beside it.
@@ -342,10 +388,25 @@ fn look_at(package: &Path, framework: &Path) -> Tally {
 }
 
 fn processors(slice: &Slice, library: &Path) -> Result<(), String> {
-    let said = output(Command::new("llvm-lipo-19").arg(library).arg("-archs"))?;
-    let mut found: Vec<&str> = said.split_whitespace().collect();
+    let mut headers = Command::new("llvm-objdump-19");
+    headers.args(["--macho", "--universal-headers"]);
+    let said = output(headers.arg(library))?;
+    let lines = said.lines().map(str::trim);
+    let mut found: Vec<&str> = lines
+        .filter_map(|line| line.strip_prefix("cputype "))
+        .collect();
     found.sort_unstable();
-    let mut wanted: Vec<&str> = slice.parts.iter().map(|(name, _)| *name).collect();
+    let mut wanted: Vec<&str> = match slice.parts {
+        // It has no such header.
+        [_] => Vec::new(),
+        parts => parts
+            .iter()
+            .map(|(name, _)| match *name {
+                "arm64" => "CPU_TYPE_ARM64",
+                _ => "CPU_TYPE_X86_64",
+            })
+            .collect(),
+    };
     wanted.sort_unstable();
     match found == wanted {
         true => Ok(()),
@@ -481,6 +542,21 @@ mod tests {
         ];
         assert_eq!(settings(native), expected);
         assert!(settings("-lSystem -framework").is_empty());
+    }
+
+    #[test]
+    fn libraries_for_two_processors_stand_in_one_file() {
+        let parts = [("arm64", vec![1; 13]), ("x86_64", vec![2; 5])];
+        let file = fat(&parts).unwrap();
+        let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+        assert_eq!((number(0), number(4)), (0xCAFE_BABE, 2));
+        for (index, (_, bytes)) in parts.iter().enumerate() {
+            let entry = 8 + 20 * index;
+            let (begin, length) = (number(entry + 8) as usize, number(entry + 12) as usize);
+            assert!(begin.is_multiple_of(8));
+            assert_eq!(file[begin..begin + length], bytes[..]);
+        }
+        assert!(fat(&[("pdp11", Vec::new())]).is_err());
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub(crate) struct Abi {
     /// As Android calls it.
     pub(crate) name: &'static str,
     target: &'static str,
-    /// The crate `unwinding` knows it; what unwinds on others comes with an NDK only.
+    /// The crate `unwinding` knows it; what unwinds on others comes with an NDK only, and has
+    /// stand-ins without one.
     unwinds: bool,
     /// The NDK's compiler for the oldest Android that the library is for.
     clang: &'static str,
@@ -66,9 +67,27 @@ pub(crate) fn ndk() -> Option<PathBuf> {
     env::var_os("ANDROID_NDK_HOME").map(PathBuf::from)
 }
 
+/// What the standard library asks of whatever unwinds on 32-bit ARM (Exception Handling ABI
+/// for the Arm Architecture, sections 7 to 9, and what compilers add to it).
+const UNWINDER: [&str; 12] = [
+    "_Unwind_Backtrace",
+    "_Unwind_DeleteException",
+    "_Unwind_GetDataRelBase",
+    "_Unwind_GetLanguageSpecificData",
+    "_Unwind_GetRegionStart",
+    "_Unwind_GetTextRelBase",
+    "_Unwind_RaiseException",
+    "_Unwind_Resume",
+    "_Unwind_VRS_Get",
+    "_Unwind_VRS_Set",
+    "__aeabi_unwind_cpp_pr0",
+    "__gnu_unwind_frame",
+];
+
 impl Abi {
-    /// Whether the library can be linked for it on this machine.
-    pub(crate) fn can_be_linked(&self) -> bool {
+    /// Whether all of the library is there, as it is built on this machine. Without that it is
+    /// for looking at alone.
+    pub(crate) fn is_whole(&self) -> bool {
         self.unwinds || ndk().is_some()
     }
 }
@@ -95,8 +114,15 @@ pub(crate) fn build(abi: &Abi, profile: Profile) -> Result<PathBuf, String> {
             let stubs = stubs(abi)?;
             let linker_script = linker_script(&stubs)?;
             // TLS has parts in C, for which headers of Android's are missing, too.
-            cargo.args(["--no-default-features", "--features", "own-unwinder"]);
+            cargo.arg("--no-default-features");
+            if abi.unwinds {
+                cargo.args(["--features", "own-unwinder"]);
+            }
             cargo.env(linker, linker_script).arg("--");
+            if !abi.unwinds {
+                let unwinder = stand_ins(abi, &stubs, "unwinder", UNWINDER)?;
+                cargo.arg(format!("-Clink-arg={}", unwinder.display()));
+            }
             cargo.args(["-Clinker-flavor=ld.lld", "-Clink-arg=-zdefs"]);
             cargo.args(["-Clink-arg=-zmax-page-size=16384"]);
             cargo.arg(format!("-Clink-arg=-soname={LIBRARY}"));
@@ -118,31 +144,8 @@ fn stubs(abi: &Abi) -> Result<PathBuf, String> {
     let lld = rust_lld()?;
     for library in ["libc.so", "libm.so", "libdl.so", "liblog.so"] {
         let stem = library.trim_end_matches(".so");
-        let (source, object) = (
-            folder.join(format!("{stem}.rs")),
-            folder.join(format!("{stem}.o")),
-        );
-        let mut text = String::from(
-            "#![no_std]\ncore::arch::global_asm!(\".text\", \"stand_in:\", \".byte 0\",\n",
-        );
-        for (_, name, _) in symbols().filter(|(of, _, _)| *of == library) {
-            text += &format!(
-                "\".globl {name}\", \".type {name}, %function\", \".set {name}, stand_in\",\n"
-            );
-        }
-        text += ");\n";
-        fs::write(&source, text).map_err(said)?;
-        succeed(
-            Command::new("rustc")
-                .args([
-                    "--edition=2024",
-                    "--crate-type=rlib",
-                    "--emit=obj",
-                    "-Cpanic=abort",
-                ])
-                .args(["--target", abi.target, "-o"])
-                .args([&object, &source]),
-        )?;
+        let names = symbols().filter(|(of, _, _)| *of == library);
+        let object = stand_ins(abi, &folder, stem, names.map(|(_, name, _)| name))?;
         succeed(
             Command::new(&lld)
                 .args([
@@ -160,6 +163,41 @@ fn stubs(abi: &Abi) -> Result<PathBuf, String> {
     // Asked for by the standard library; the crate `unwinding` is in its place.
     fs::write(folder.join("libunwind.a"), "!<arch>\n").map_err(said)?;
     Ok(folder)
+}
+
+/// An object that has these functions, and nothing behind them.
+fn stand_ins(
+    abi: &Abi,
+    folder: &Path,
+    stem: &str,
+    names: impl IntoIterator<Item = &'static str>,
+) -> Result<PathBuf, String> {
+    let (source, object) = (
+        folder.join(format!("{stem}.rs")),
+        folder.join(format!("{stem}.o")),
+    );
+    let mut text = String::from(
+        "#![no_std]\ncore::arch::global_asm!(\".text\", \"stand_in:\", \".byte 0\",\n",
+    );
+    for name in names {
+        text += &format!(
+            "\".globl {name}\", \".type {name}, %function\", \".set {name}, stand_in\",\n"
+        );
+    }
+    text += ");\n";
+    fs::write(&source, text).map_err(|error| error.to_string())?;
+    succeed(
+        Command::new("rustc")
+            .args([
+                "--edition=2024",
+                "--crate-type=rlib",
+                "--emit=obj",
+                "-Cpanic=abort",
+            ])
+            .args(["--target", abi.target, "-o"])
+            .args([&object, &source]),
+    )?;
+    Ok(object)
 }
 
 /// The linker, which leaves out of what rustc would export the functions that unwind: they are

@@ -22,29 +22,55 @@ use std::process::ExitCode;
 use self::link::{ABIS, LIBRARY};
 use crate::library::Profile;
 use crate::runner::{SKIPPED, Tally};
-use crate::{kotlin, workspace};
+use crate::{EXIT_SETUP, kotlin, workspace};
 
 /// What the native library gives away.
 const EXPORT: &str = "JNI_OnLoad";
 
-pub(crate) fn run(profile: Profile) -> ExitCode {
-    kotlin::exit(make(profile))
+pub(crate) fn run(options: &[String]) -> ExitCode {
+    let (mut profile, mut alone) = (Profile::Dist, None);
+    for option in options {
+        match option.as_str() {
+            "--debug" => profile = Profile::Dev,
+            "--link" => alone = Some(ABIS.iter().collect()),
+            other => match ABIS.iter().find(|abi| abi.name == other) {
+                Some(abi) if alone.is_some() => alone = Some(vec![abi]),
+                _ => {
+                    eprintln!("error: aar takes --debug, --link, and with that a processor");
+                    return ExitCode::from(EXIT_SETUP);
+                }
+            },
+        }
+    }
+    kotlin::exit(match alone {
+        Some(abis) => {
+            let mut tally = Tally::default();
+            link_all(profile, &abis, &mut tally).map(|_| tally)
+        }
+        None => make(profile),
+    })
 }
 
-fn make(profile: Profile) -> Result<Tally, String> {
-    let mut tally = Tally::default();
-    let mut count = |what: &str, wrong: Vec<String>| {
-        match wrong.is_empty() {
-            true => tally.passed += 1,
-            false => tally.failed += 1,
-        }
-        let verdict = if wrong.is_empty() {
-            "ok".to_owned()
-        } else {
-            wrong.join("; ")
-        };
-        println!("{what}: {verdict}");
+/// Prints what was looked at, and counts it.
+fn count(tally: &mut Tally, what: &str, wrong: &[String]) {
+    match wrong.is_empty() {
+        true => tally.passed += 1,
+        false => tally.failed += 1,
+    }
+    let verdict = if wrong.is_empty() {
+        "ok".to_owned()
+    } else {
+        wrong.join("; ")
     };
+    println!("{what}: {verdict}");
+}
+
+/// The libraries that an AAR may have, with their kinds of processors, each looked at.
+fn link_all(
+    profile: Profile,
+    abis: &[&'static link::Abi],
+    tally: &mut Tally,
+) -> Result<Vec<(&'static str, PathBuf)>, String> {
     if link::ndk().is_none() {
         println!(
             "{SKIPPED}a release build: ANDROID_NDK_HOME names no NDK; linked against stand-ins, \
@@ -53,18 +79,17 @@ fn make(profile: Profile) -> Result<Tally, String> {
     }
     let mut libraries: Vec<(&'static str, PathBuf)> = Vec::new();
     let allowed: Vec<&str> = link::symbols().map(|(_, name, _)| name).collect();
-    for abi in ABIS {
-        if !abi.can_be_linked() {
-            println!(
-                "{SKIPPED}{}: what unwinds there comes with an NDK",
-                abi.name
-            );
-            continue;
-        }
+    for abi in abis {
         let library = link::build(abi, profile)?;
         let wrong = elf::read(&library)?.check(LIBRARY, EXPORT, &allowed);
-        count(&format!("{} as Android loads it", abi.name), wrong);
-        libraries.push((abi.name, library.clone()));
+        count(tally, &format!("{} as Android loads it", abi.name), &wrong);
+        match abi.is_whole() {
+            true => libraries.push((abi.name, library.clone())),
+            false => println!(
+                "{SKIPPED}{} in the AAR: what unwinds there comes with an NDK, and has stand-ins here",
+                abi.name
+            ),
+        }
         if profile == Profile::Dev || link::ndk().is_some() {
             println!(
                 "{SKIPPED}the size for {}: of releases without an NDK",
@@ -75,20 +100,24 @@ fn make(profile: Profile) -> Result<Tally, String> {
         let bytes = fs::metadata(&library)
             .map_err(|error| error.to_string())?
             .len();
-        count(
-            &format!("{}, {bytes} bytes", abi.name),
-            over_budget(abi.name, bytes),
-        );
+        let wrong = over_budget(abi.name, bytes);
+        count(tally, &format!("{}, {bytes} bytes", abi.name), &wrong);
     }
+    Ok(libraries)
+}
+
+fn make(profile: Profile) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    let libraries = link_all(profile, &ABIS.iter().collect::<Vec<_>>(), &mut tally)?;
     let repository = pack::pack(&libraries)?;
     println!("{}", repository.display());
-    count(
-        "a stranger's project",
-        told(stranger::run(&repository, &libraries)),
-    );
-    count("shrunk by the rules that come along", told(shrink::run()));
+    let of_stranger = told(stranger::run(&repository, &libraries));
+    count(&mut tally, "a stranger's project", &of_stranger);
+    let shrunk = told(shrink::run());
+    count(&mut tally, "shrunk by the rules that come along", &shrunk);
     let (_, arm) = &libraries[0];
-    count("on an Android's C library", told(bionic::run(arm)));
+    let on_bionic = told(bionic::run(arm));
+    count(&mut tally, "on an Android's C library", &on_bionic);
     Ok(tally)
 }
 
