@@ -3,6 +3,7 @@
 //!
 //! How late, and how soon the first picture is there, is printed and judged by nobody here:
 //! it is the machine's as much as ours. What is asserted is what happened.
+#![allow(clippy::print_stdout, reason = "figures are for people")]
 
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
