@@ -1,15 +1,16 @@
 // Links to a stream, for people, cameras, and other pages.
 
 import { $ } from './dom.js';
+import { streamQuery } from './server.js';
 
-/** Makes the window that has them. `path`: the player's, without a query. */
+/** Makes the window that has them; what is returned opens it. */
 export function setUpShare() {
   const dialog = $('share');
   const withKey = $('with-key');
   $('with-key-label').hidden = !location.search.includes('key=');
 
   const link = () => {
-    const query = withKey.checked ? kept(location.search) : '';
+    const query = withKey.checked ? streamQuery() : '';
     return location.origin + location.pathname + query;
   };
   const fill = () => {
@@ -27,12 +28,6 @@ export function setUpShare() {
     fill();
     dialog.showModal();
   };
-}
-
-/** The query without what is about the page. */
-function kept(search) {
-  const pairs = search.slice(1).split('&').filter((pair) => pair && !/^(embed|engine|muted)(=|$)/.test(pair));
-  return pairs.length ? `?${pairs.join('&')}` : '';
 }
 
 async function copy(field, button) {

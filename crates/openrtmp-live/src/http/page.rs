@@ -12,6 +12,7 @@ use openrtmp_core::HttpConfig;
 use qrcodegen::{QrCode, QrCodeEcc};
 
 use super::answer::{self, Keep, status, value};
+use super::path::percent_decoded;
 use super::{App, Asked};
 use crate::store::Text;
 
@@ -182,7 +183,7 @@ fn code(query: &str) -> Result<Response<Body>, Response<Body>> {
     let bad = |text| status(StatusCode::BAD_REQUEST, text);
     let mut parameters = query.split('&');
     let text = parameters.find_map(|parameter| parameter.strip_prefix("text="));
-    let text = text.and_then(decoded);
+    let text = text.and_then(percent_decoded);
     let is_url = |text: &String| text.starts_with("http://") || text.starts_with("https://");
     let text = text.filter(is_url).ok_or_else(|| bad("no URL as text"))?;
     let code = (text.len() <= LONGEST_CODE).then(|| QrCode::encode_text(&text, QrCodeEcc::Low));
@@ -217,23 +218,6 @@ fn drawn(code: &QrCode) -> String {
          shape-rendering=\"crispEdges\"><rect width=\"{size}\" height=\"{size}\" \
          fill=\"#fff\"/><path d=\"{path}\"/></svg>"
     )
-}
-
-/// A value of a query.
-fn decoded(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
-                (high * 16 + low) as u8
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
