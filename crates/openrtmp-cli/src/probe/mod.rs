@@ -3,7 +3,9 @@ mod viewing;
 
 use std::io::{self, Write};
 #[cfg(feature = "tls")]
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use openrtmp_protocol::RtmpUrl;

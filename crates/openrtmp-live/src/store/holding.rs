@@ -73,7 +73,7 @@ mod tests {
         // A stream that is over is kept by nobody who takes something of it.
         drop(stream);
         assert!(now(&playlist));
-        let tags = |seconds| Holding::Tags.is_outlived(Duration::from_secs(seconds));
+        let tags = |seconds| Holding::Passing.is_outlived(Duration::from_secs(seconds));
         assert!(!tags(1) && tags(4));
     }
 }
