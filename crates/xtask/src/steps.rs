@@ -213,6 +213,8 @@ pub(crate) const STEPS: &[Step] = &[
                 "--test",
                 "delivery",
                 "--test",
+                "delivery_dash",
+                "--test",
                 "delivery_peers",
                 "--test",
                 "delivery_h2",

@@ -36,7 +36,7 @@ impl Feeding {
         let settings = settings(config);
         let names = Names { epoch: epoch() };
         Feeding {
-            stream: Arc::new(Stream::new(name, names)),
+            stream: Arc::new(Stream::new(name, names, settings.low_latency_dash)),
             packager: Packager::new(settings.clone()),
             window: Window::new(settings.clone()),
             settings,
@@ -58,8 +58,7 @@ impl Feeding {
     pub(super) fn message(&mut self, message: &Message) {
         self.push_tag(message);
         self.patience.heard(Instant::now());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let wall = now.map_or(0, |since| since.as_millis() as i64);
+        let wall = wall();
         for frame in message.frames() {
             self.push_frame(frame, message.is_prelude(), wall);
         }
@@ -167,15 +166,17 @@ impl Feeding {
                 }
                 Event::Unsupported { track } => {
                     let name = &self.stream.name;
-                    log::warn!(stream:% = name, track:? = track; "a track of {name} is not delivered in HLS: MP4 has no place for it");
+                    log::warn!(stream:% = name, track:? = track; "a track of {name} is not delivered in HLS and DASH: MP4 has no place for it");
                 }
                 Event::Closed { .. } | Event::End => has_closed = true,
                 _ => {}
             }
             self.window.apply(event);
         }
-        self.stream
-            .show(self.photographer.take(&self.window, &self.stream.names));
+        let names = &self.stream.names;
+        let photographer = &mut self.photographer;
+        let snapshot = photographer.take(&self.window, names, has_closed, wall());
+        self.stream.show(snapshot);
         if has_closed {
             self.listed = self.window.held_bytes();
         }
@@ -262,6 +263,12 @@ impl Patience {
     }
 }
 
+/// Milliseconds since 1970.
+fn wall() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| since.as_millis() as i64)
+}
+
 fn settings(config: &Config) -> Settings {
     let preset = match config.http.preset {
         HttpPreset::Lan => Preset::Lan,
@@ -270,6 +277,7 @@ fn settings(config: &Config) -> Settings {
     };
     Settings {
         window: config.http.window,
+        low_latency_dash: config.http.dash.low_latency,
         ..Settings::new(preset)
     }
 }

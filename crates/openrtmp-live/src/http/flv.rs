@@ -50,7 +50,7 @@ pub(super) async fn answer(
         Some(token) => {
             let right = Right::Token(token.to_owned());
             if !app.access.holds(&app.server, &right, path) {
-                return Err(super::hls::forbidden());
+                return Err(super::entrance::forbidden());
             }
             (path.to_owned(), right)
         }

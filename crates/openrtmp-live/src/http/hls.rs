@@ -1,7 +1,6 @@
 //! HLS: playlists, and the media that they name.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, Response, StatusCode};
@@ -9,11 +8,11 @@ use openrtmp_core::Protocol;
 use openrtmp_media::hls::{Answer, BadRequest, Directives};
 use openrtmp_media::mp4::TrackName;
 
-use super::access::{self, Asking};
 use super::answer::{self, Keep, status};
-use super::path::{File, encoded};
-use super::{App, Asked, waiting};
-use crate::store::{Snapshot, Stream, Text, Track};
+use super::path::File;
+use super::peer::Kind;
+use super::{App, Asked, dash, entrance, growing, waiting};
+use crate::store::{Kept, Snapshot, Stream, Text, Track};
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
@@ -46,58 +45,28 @@ pub(super) async fn master(
     path: &str,
     token: Option<&str>,
 ) -> Result<Response<Body>, Response<Body>> {
+    let entered = entrance::enter(app, asked, Protocol::Hls, path, token).await?;
     let config = app.server.config();
-    let (path, prefix) = match token {
-        Some(token) => {
-            if !app.access.opens(&app.server, token, path, Duration::ZERO) {
-                return Err(forbidden());
-            }
-            (path.to_owned(), Some(format!("/v/{token}")))
-        }
-        None if !app.server.asks_players() => {
-            if !app.server.takes_players() {
-                let text = "the server takes nobody new";
-                return Err(status(StatusCode::SERVICE_UNAVAILABLE, text));
-            }
-            (path.to_owned(), None)
-        }
-        None => {
-            let asking = Asking {
-                protocol: Protocol::Hls,
-                address: asked.address,
-                is_tls: asked.peer.is_tls,
-                path,
-                query: &asked.query,
-                headers: &asked.headers,
-            };
-            let granted = access::ask(&app.server, asking).await?;
-            let token = app.access.token(&granted, config.http.tokens.life);
-            let path = granted.stream.reveal().to_owned();
-            (path, Some(format!("/v/{token}")))
-        }
-    };
-    let stream = app.directory.newest(&path).ok_or_else(not_found)?;
+    let stream = app.directory.newest(&entered.path).ok_or_else(not_found)?;
     let viewers = &config.http.viewers;
     let look = |snapshot: &Arc<Snapshot>| snapshot.master.is_some().then(|| snapshot.clone());
     let snapshot = waiting::until(&stream, &asked.peer, viewers, &app.stopping, look).await?;
     let text = snapshot.master.as_ref().ok_or_else(not_found)?;
     let (epoch, version) = (&stream.names.epoch, snapshot.version);
-    let base = config.http.base_url.trim_end_matches('/');
-    let is_private = prefix.is_some();
-    // As it is where everything is below it: by a path that has the token already, too.
-    if base.is_empty() && (token.is_some() || !is_private) {
-        let tag = format!("{epoch}-{version}");
-        let keep = Keep::for_seconds(1, is_private);
-        return Ok(answer::text(&asked.headers, text, PLAYLIST, &tag, keep));
-    }
-    let folder = format!("{base}{}/{}/", prefix.unwrap_or_default(), encoded(&path));
-    let text = Text::new(moved(text, &folder));
-    let keep = match is_private {
-        true => Keep::NOT,
-        false => Keep::for_seconds(1, false),
-    };
-    let tag = format!("{epoch}-{version}-b");
-    Ok(answer::text(&asked.headers, &text, PLAYLIST, &tag, keep))
+    let (headers, keep) = (&asked.headers, entered.keep);
+    Ok(match &entered.folder {
+        None => {
+            let tag = format!("{epoch}-{version}");
+            answer::text(headers, text, PLAYLIST, &tag, keep)
+        }
+        Some(folder) => {
+            let (text, tag) = (
+                Text::new(moved(text, folder)),
+                format!("{epoch}-{version}-b"),
+            );
+            answer::text(headers, &text, PLAYLIST, &tag, keep)
+        }
+    })
 }
 
 /// A master playlist whose URIs lead to this folder.
@@ -118,36 +87,28 @@ fn moved(master: &Text, folder: &str) -> String {
     out
 }
 
-pub(super) fn forbidden() -> Response<Body> {
-    let text = "this may not be played so: begin with the stream's index.m3u8";
-    status(StatusCode::FORBIDDEN, text)
-}
-
 /// What belongs to one run of a stream.
 pub(super) async fn file(
     app: &App,
     viewer: Viewer<'_>,
     stream: &Arc<Stream>,
     file: File,
-) -> Result<Response<Body>, Response<Body>> {
-    match file {
-        File::Playlist(track) => playlist(app, viewer, stream, track).await,
+) -> Result<(Response<Body>, Kind), Response<Body>> {
+    let response = match file {
+        File::Playlist(track) => playlist(app, viewer, stream, track).await?,
+        File::Manifest => dash::of_run(app, viewer, stream).await?,
         File::Init(track, number) => {
             let snapshot = stream.snapshot();
             let found = snapshot.track(track).and_then(|track| track.init(number));
             let bytes = found.ok_or_else(not_found)?.clone();
             let tag = format!("i{number}");
-            Ok(media(viewer, stream, track, &[bytes], &tag))
+            media(viewer, stream, track, &[bytes], &tag)
         }
         File::Segment(track, msn) => {
-            let look = |is: &Track| match is.segment(msn) {
-                Some(kept) => Some(Some(kept.clone())),
-                None if is.may_complete(msn) => None,
-                None => Some(None),
-            };
-            let kept = find(app, viewer, stream, track, look).await?;
-            let kept = kept.filter(|kept| kept.len() > 0).ok_or_else(not_found)?;
-            Ok(media(viewer, stream, track, &kept.parts, &msn.to_string()))
+            return segment(app, viewer, stream, track, |_| Some(msn)).await;
+        }
+        File::SegmentAt(track, tick) => {
+            return segment(app, viewer, stream, track, |is| is.msn_at(tick)).await;
         }
         File::Part(track, msn, number) => {
             let look = |is: &Track| match is.part(msn, number) {
@@ -160,8 +121,46 @@ pub(super) async fn file(
                 .filter(|bytes| !bytes.is_empty())
                 .ok_or_else(not_found)?;
             let tag = format!("{msn}.{number}");
-            Ok(media(viewer, stream, track, &[bytes], &tag))
+            media(viewer, stream, track, &[bytes], &tag)
         }
+    };
+    Ok((response, Kind::Whole))
+}
+
+/// What there is of a segment.
+enum Found {
+    Whole(Arc<Kept>),
+    /// Not all, and it is to be sent so.
+    Growing(u64),
+}
+
+/// A segment, as a whole or as it comes.
+async fn segment(
+    app: &App,
+    viewer: Viewer<'_>,
+    stream: &Arc<Stream>,
+    track: TrackName,
+    which: impl Fn(&Track) -> Option<u64>,
+) -> Result<(Response<Body>, Kind), Response<Body>> {
+    let look = |is: &Track| {
+        let Some(msn) = which(is) else {
+            return Some(None);
+        };
+        match is.segment(msn) {
+            Some(kept) => Some(Some(Found::Whole(kept.clone()))),
+            None if stream.grows && is.has_begun(msn) => Some(Some(Found::Growing(msn))),
+            None if is.may_complete(msn) => None,
+            None => Some(None),
+        }
+    };
+    match find(app, viewer, stream, track, look).await? {
+        Some(Found::Whole(kept)) if kept.len() > 0 => {
+            let tag = kept.msn.to_string();
+            let response = media(viewer, stream, track, &kept.parts, &tag);
+            Ok((response, Kind::Whole))
+        }
+        Some(Found::Growing(msn)) => growing::answer(app, viewer, stream, track, msn),
+        _ => Err(not_found()),
     }
 }
 
@@ -189,13 +188,20 @@ fn media(
     pieces: &[Bytes],
     tag: &str,
 ) -> Response<Body> {
-    let (content_type, kind, id) = match track {
-        TrackName::Video(id) => ("video/mp4", 'v', id),
-        TrackName::Audio(id) => ("audio/mp4", 'a', id),
+    let (kind, id) = match track {
+        TrackName::Video(id) => ('v', id),
+        TrackName::Audio(id) => ('a', id),
     };
     let tag = format!("{}-{kind}{id}-{tag}", stream.names.epoch);
     let keep = Keep::always(viewer.is_private);
-    answer::media(viewer.headers(), pieces, content_type, &tag, keep)
+    answer::media(viewer.headers(), pieces, content_type(track), &tag, keep)
+}
+
+pub(super) fn content_type(track: TrackName) -> &'static str {
+    match track {
+        TrackName::Video(_) => "video/mp4",
+        TrackName::Audio(_) => "audio/mp4",
+    }
 }
 
 /// A media playlist, as its directives want it.

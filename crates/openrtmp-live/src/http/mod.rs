@@ -5,8 +5,11 @@ mod access;
 mod answer;
 mod body;
 mod cors;
+mod dash;
+mod entrance;
 mod flv;
 mod forwarded;
+mod growing;
 mod hls;
 mod path;
 mod peer;
@@ -14,11 +17,12 @@ mod range;
 mod token;
 mod waiting;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::{Router, http::Response};
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE, TRANSFER_ENCODING};
@@ -99,7 +103,9 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
     cors::allow(&config.http.cors, &headers, response.headers_mut());
     if kind == Kind::Endless {
         if is_head {
-            return response;
+            // Nothing, but of a length that nobody knows.
+            let nothing = futures_util::stream::empty::<Result<Bytes, Infallible>>();
+            return response.map(|_| Body::from_stream(nothing));
         }
         let within = flv::PATIENCE;
         return response.map(|body| peer.watched(body, Some(within), progress, kind));
@@ -207,6 +213,7 @@ async fn answer_to(
     };
     match what {
         What::Master => whole(hls::master(app, &asked, &path, token.as_deref()).await?),
+        What::Manifest => whole(dash::entry(app, &asked, &path, token.as_deref()).await?),
         What::Flv => flv::answer(app, asked, &path, token.as_deref(), request).await,
         What::Run { epoch, file } => {
             let is_private = token.is_some();
@@ -221,7 +228,7 @@ async fn answer_to(
                 Some(token) => {
                     // Playlists end with the token, what they listed a little later.
                     let late = match file {
-                        path::File::Playlist(_) => Duration::ZERO,
+                        path::File::Playlist(_) | path::File::Manifest => Duration::ZERO,
                         _ => stream.as_ref().map_or(Duration::ZERO, |stream| {
                             stream.snapshot().target.unwrap_or_default() * 3
                         }),
@@ -231,14 +238,14 @@ async fn answer_to(
                 None => !app.server.asks_players(),
             };
             if !may {
-                return Err(hls::forbidden());
+                return Err(entrance::forbidden());
             }
             let stream = stream.ok_or_else(missing)?;
             let viewer = Viewer {
                 asked: &asked,
                 is_private,
             };
-            whole(hls::file(app, viewer, &stream, file).await?)
+            hls::file(app, viewer, &stream, file).await
         }
     }
 }
@@ -294,6 +301,7 @@ fn streams(app: &App) -> Result<Response<Body>, Response<Body>> {
         streams.push(serde_json::json!({
             "name": stream.name.shown(),
             "hls": format!("/{path}/index.m3u8"),
+            "dash": format!("/{path}/manifest.mpd"),
             "flv": format!("/{path}.flv"),
             "live": !snapshot.has_ended,
             "playable": snapshot.master.is_some(),

@@ -40,6 +40,8 @@ pub(super) enum Route {
 pub(super) enum What {
     /// The master playlist.
     Master,
+    /// The DASH manifest.
+    Manifest,
     /// All of it, as FLV.
     Flv,
     /// What belongs to one run of it.
@@ -51,10 +53,14 @@ pub(super) enum What {
 pub(super) enum File {
     /// A media playlist.
     Playlist(TrackName),
+    /// The DASH manifest of the run.
+    Manifest,
     /// An init segment, by its number.
     Init(TrackName, u32),
     /// A segment, by its sequence number.
     Segment(TrackName, u64),
+    /// The same, by the tick at which it begins.
+    SegmentAt(TrackName, u64),
     /// A part of it, counted from 0.
     Part(TrackName, u64, usize),
 }
@@ -110,9 +116,18 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     if last == "index.m3u8" {
         return Some((joined(before)?, What::Master));
     }
-    if let Some(track) = last.strip_suffix(".m3u8").and_then(track) {
+    if last == "manifest.mpd" {
+        return Some((joined(before)?, What::Manifest));
+    }
+    let listing = match last == "run.mpd" {
+        true => Some(File::Manifest),
+        false => last
+            .strip_suffix(".m3u8")
+            .and_then(track)
+            .map(File::Playlist),
+    };
+    if let Some(file) = listing {
         let (epoch, before) = before.split_last()?;
-        let file = File::Playlist(track);
         let epoch = epoch.clone();
         return Some((joined(before)?, What::Run { epoch, file }));
     }
@@ -129,13 +144,16 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     Some((joined(before)?, What::Run { epoch, file }))
 }
 
-/// `init0.mp4`, `17.m4s`, `17.3.m4s`.
+/// `init0.mp4`, `17.m4s`, `t180000.m4s`, `17.3.m4s`.
 fn media(track: TrackName, name: &str) -> Option<File> {
     if let Some(init) = name.strip_suffix(".mp4") {
         let number = init.strip_prefix("init")?;
         return Some(File::Init(track, u32::try_from(number_of(number)?).ok()?));
     }
     let name = name.strip_suffix(".m4s")?;
+    if let Some(tick) = name.strip_prefix('t') {
+        return Some(File::SegmentAt(track, number_of(tick)?));
+    }
     Some(match name.split_once('.') {
         None => File::Segment(track, number_of(name)?),
         Some((msn, part)) => {
@@ -223,6 +241,12 @@ mod tests {
             ("/live/cam/index.m3u8", stream("live/cam", What::Master)),
             ("/cam/index.m3u8", stream("cam", What::Master)),
             ("/a/b/c/index.m3u8", stream("a/b/c", What::Master)),
+            ("/live/cam/manifest.mpd", stream("live/cam", What::Manifest)),
+            ("/live/cam/1f-0/run.mpd", run("live/cam", File::Manifest)),
+            (
+                "/live/cam/1f-0/v0/t180000.m4s",
+                run("live/cam", File::SegmentAt(v0, 180_000)),
+            ),
             ("/live/cam.flv", stream("live/cam", What::Flv)),
             ("/live/c%C3%A4m.flv", stream("live/cäm", What::Flv)),
             ("/live/a%2Eb.flv", stream("live/a.b", What::Flv)),
@@ -302,6 +326,13 @@ mod tests {
             "/live/v0.m3u8",
             "/live/cam/1f-0/v0/017.m4s",
             "/live/cam/1f-0/v0/+1.m4s",
+            "/live/cam/1f-0/v0/t01.m4s",
+            "/live/cam/1f-0/v0/t.m4s",
+            "/live/cam/1f-0/v0/t1.2.m4s",
+            "/manifest.mpd",
+            "/run.mpd",
+            "/1f-0/run.mpd",
+            "/live/cam/other.mpd",
             "/live/cam/1f-0/v0/1.2.3.m4s",
             "/live/cam/1f-0/v256/1.m4s",
             "/live/cam/1f-0/x0/1.m4s",

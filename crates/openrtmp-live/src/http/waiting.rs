@@ -9,8 +9,8 @@ use openrtmp_core::ViewersConfig;
 use tokio::sync::watch;
 
 use super::answer::status;
-use super::peer::Peer;
-use crate::store::{Snapshot, Stream};
+use super::peer::{Parked, Peer};
+use crate::store::{Snapshot, Stream, Waiting};
 
 /// Nothing is waited for any longer: players give up at 10 s without a byte.
 const LONGEST: Duration = Duration::from_secs(9);
@@ -20,6 +20,28 @@ pub(super) fn patience(snapshot: &Snapshot) -> Duration {
     snapshot
         .target
         .map_or(LONGEST, |target| (target * 3).min(LONGEST))
+}
+
+fn busy(text: &str) -> Response<Body> {
+    status(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+/// Makes room for a request that waits.
+///
+/// # Errors
+/// The answer to who cannot.
+pub(super) fn park(
+    stream: &Arc<Stream>,
+    peer: &Arc<Peer>,
+    limits: &ViewersConfig,
+) -> Result<(Parked, Waiting), Response<Body>> {
+    let parked = peer
+        .park(limits.waiting)
+        .ok_or_else(|| busy("too many requests of this connection wait"))?;
+    let waiting = stream
+        .wait(limits.waiting_per_stream)
+        .ok_or_else(|| busy("too many requests wait for this stream"))?;
+    Ok((parked, waiting))
 }
 
 /// Looks at the stream until there is an answer.
@@ -38,13 +60,7 @@ pub(super) async fn until<T>(
     if let Some(found) = look(&snapshot) {
         return Ok(found);
     }
-    let busy = |text| status(StatusCode::SERVICE_UNAVAILABLE, text);
-    let _parked = peer
-        .park(limits.waiting)
-        .ok_or_else(|| busy("too many requests of this connection wait"))?;
-    let _waiting = stream
-        .wait(limits.waiting_per_stream)
-        .ok_or_else(|| busy("too many requests wait for this stream"))?;
+    let _waits = park(stream, peer, limits)?;
     let mut snapshots = stream.follow();
     let mut stopping = stopping.clone();
     let wait = async {

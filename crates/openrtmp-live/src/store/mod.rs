@@ -1,6 +1,7 @@
 //! What can be fetched, of all streams.
 
 mod budget;
+mod manifest;
 pub(crate) mod ring;
 mod snapshot;
 mod text;
@@ -15,8 +16,9 @@ use openrtmp_media::hls::Names;
 use tokio::sync::watch;
 
 pub(crate) use budget::{Budget, Charge};
+pub(crate) use manifest::Manifest;
 use ring::Ring;
-pub(crate) use snapshot::{Photographer, Snapshot, Track};
+pub(crate) use snapshot::{Kept, Photographer, Snapshot, Track};
 pub(crate) use text::Text;
 
 /// One run of a stream, from its first publisher to the end of its last.
@@ -24,16 +26,19 @@ pub(crate) struct Stream {
     pub(crate) name: StreamName,
     pub(crate) names: Names,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Segments can be asked for, and are sent, before they are complete.
+    pub(crate) grows: bool,
     /// Its messages as FLV tags.
     pub(crate) ring: Ring,
     waiting: AtomicUsize,
 }
 
 impl Stream {
-    pub(crate) fn new(name: StreamName, names: Names) -> Stream {
+    pub(crate) fn new(name: StreamName, names: Names, grows: bool) -> Stream {
         Stream {
             name,
             names,
+            grows,
             snapshot: watch::Sender::new(Arc::default()),
             ring: Ring::default(),
             waiting: AtomicUsize::new(0),

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use openrtmp_media::dash;
 use openrtmp_media::hls::{Edge, Form, Names, master_playlist, media_playlist};
 use openrtmp_media::mp4::TrackName;
 use openrtmp_media::packager::{Part, Rendition, Segment, Window};
 
-use super::text::Text;
+use super::{Manifest, Text};
+
+/// Where players ask for the time, on the host that they have media from.
+const TIME: &str = "/time";
 
 /// All of a stream that can be fetched at one moment. It never changes.
 #[derive(Debug, Default)]
@@ -18,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) version: u64,
     /// The master playlist, once every rendition in it can be played.
     pub(crate) master: Option<Text>,
+    /// The DASH manifest, the same.
+    pub(crate) manifest: Option<Arc<Manifest>>,
     /// The renditions, in the order in which they began.
     pub(crate) tracks: Vec<Track>,
     /// Target duration, once something can be listed.
@@ -53,6 +59,8 @@ pub(crate) struct Playlists {
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) msn: u64,
+    /// The ticks at which what there is of it begins and ends, once there is something.
+    span: Option<(u64, u64)>,
     pub(crate) parts: Vec<Bytes>,
 }
 
@@ -80,11 +88,38 @@ impl Track {
         }
     }
 
+    /// The number of the segment, complete or not, that begins at this tick; or that will,
+    /// as far as can be known.
+    pub(crate) fn msn_at(&self, tick: u64) -> Option<u64> {
+        let complete = self.complete.iter().map(Arc::as_ref);
+        let mut kept = self.open.iter().chain(complete);
+        let begins = |kept: &&Kept| kept.span.is_some_and(|(start, _)| start == tick);
+        if let Some(found) = kept.find(begins) {
+            return Some(found.msn);
+        }
+        let open = self.open.as_ref().filter(|open| open.span.is_none())?;
+        let last = self.complete.back()?;
+        let is_next = last.span.is_some_and(|(_, end)| end == tick);
+        is_next.then_some(open.msn)
+    }
+
+    /// The parts of a segment so far, and whether they are all.
+    pub(crate) fn parts(&self, msn: u64) -> Option<(&[Bytes], bool)> {
+        let open = self.open.as_ref().filter(|open| open.msn == msn);
+        let whole = || self.segment(msn).map(|kept| (&kept.parts[..], true));
+        open.map(|open| (&open.parts[..], false)).or_else(whole)
+    }
+
+    /// Something of a segment is there, but not all.
+    pub(crate) fn has_begun(&self, msn: u64) -> bool {
+        let open = self.open.as_ref().filter(|open| open.msn == msn);
+        open.is_some_and(|open| open.span.is_some())
+    }
+
     /// A part that is there; empty if it is a gap.
     pub(crate) fn part(&self, msn: u64, number: usize) -> Option<&Bytes> {
-        let open = self.open.as_ref().filter(|open| open.msn == msn);
-        let kept = open.or_else(|| self.segment(msn).map(Arc::as_ref))?;
-        kept.parts.get(number)
+        let (parts, _) = self.parts(msn)?;
+        parts.get(number)
     }
 
     /// Whether this may be what comes next.
@@ -113,6 +148,7 @@ impl Kept {
         let bytes = |part: &Part| part.bytes.clone();
         Kept {
             msn: segment.beginning.msn,
+            span: segment.span(),
             parts: segment.parts.iter().map(bytes).collect(),
         }
     }
@@ -127,17 +163,32 @@ impl Kept {
 #[derive(Debug, Default)]
 pub(crate) struct Photographer {
     version: u64,
+    manifest: Option<Arc<Manifest>>,
+    /// When that became what it is, in milliseconds since 1970.
+    published: i64,
     complete: Vec<(TrackName, Arc<VecDeque<Arc<Kept>>>)>,
 }
 
 impl Photographer {
-    /// The stream as it is now.
-    pub(crate) fn take(&mut self, window: &Window, names: &Names) -> Snapshot {
+    /// The stream as it is now, in milliseconds since 1970; a segment may have been completed
+    /// since the last time, or it ended.
+    pub(crate) fn take(
+        &mut self,
+        window: &Window,
+        names: &Names,
+        has_closed: bool,
+        now: i64,
+    ) -> Snapshot {
         self.version += 1;
+        // It tells of complete segments alone.
+        if has_closed || self.manifest.is_none() {
+            self.publish(window, names, now);
+        }
         let target = window.targets().map(|targets| targets.segment);
         Snapshot {
             version: self.version,
             master: master_playlist(window, names).map(Text::new),
+            manifest: self.manifest.clone(),
             tracks: window
                 .renditions()
                 .iter()
@@ -146,6 +197,26 @@ impl Photographer {
             target: target.map(|target| Duration::from_secs(u64::from(target))),
             has_ended: window.has_ended(),
         }
+    }
+
+    /// Makes the manifest anew, if it says something else than before.
+    fn publish(&mut self, window: &Window, names: &Names, now: i64) {
+        let made = |published| {
+            let clock = dash::Clock {
+                published,
+                url: TIME,
+            };
+            dash::manifest(window, names, &clock)
+        };
+        let last = self.manifest.as_ref();
+        let is_known = |text: &String| last.is_some_and(|last| last.plain() == text);
+        let version = last.map_or(0, |last| last.version) + 1;
+        if made(self.published).is_none_or(|text| is_known(&text)) {
+            return;
+        }
+        self.published = now.max(self.published);
+        let text = made(self.published);
+        self.manifest = text.map(|text| Arc::new(Manifest::new(version, text, names)));
     }
 
     fn track(&mut self, rendition: &Rendition, window: &Window, names: &Names) -> Track {

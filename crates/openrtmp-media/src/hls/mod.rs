@@ -43,6 +43,11 @@ impl Names {
         format!("{}/{}.m3u8", self.epoch, short(track))
     }
 
+    /// The DASH manifest of this run, whose names are relative to the folder above: `run.mpd`.
+    pub fn manifest(&self) -> String {
+        format!("{}/run.mpd", self.epoch)
+    }
+
     /// An init segment.
     pub fn init(&self, track: TrackName, number: u32) -> String {
         format!("{}/{}/init{number}.mp4", self.epoch, short(track))

@@ -109,7 +109,6 @@ impl Playlists {
             window.is_playable()
         );
         let clock = dash::Clock {
-            now: 0,
             published: 0,
             url: "/time",
         };
