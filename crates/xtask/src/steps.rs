@@ -200,7 +200,7 @@ pub(crate) const STEPS: &[Step] = &[
         name: "delivery",
         what: "streams over HTTP, to FFmpeg, GStreamer, curl, and peers that are none",
         tier: Tier::Quick,
-        minutes: 3,
+        minutes: 5,
         fetches: &[],
         runs: &[Run {
             needs: DELIVERY,
@@ -214,6 +214,8 @@ pub(crate) const STEPS: &[Step] = &[
                 "delivery",
                 "--test",
                 "delivery_dash",
+                "--test",
+                "delivery_ts",
                 "--test",
                 "delivery_peers",
                 "--test",
@@ -626,6 +628,7 @@ const DELIVERY: &[Tool] = &[
     Tool::Gstreamer,
     Tool::Curl,
     Tool::Openssl,
+    Tool::Tstools,
 ];
 
 /// What publishes and plays in the interop tests.

@@ -187,7 +187,8 @@ impl Feeding {
     fn count(&mut self) {
         let frames = self.packager.held_bytes() as u64;
         let ring = self.stream.ring.held_bytes();
-        self.charge.set(self.listed + frames + ring);
+        let transported = self.stream.transported.held_bytes();
+        self.charge.set(self.listed + frames + ring + transported);
     }
 
     /// Keeps as little as may be, from the next segment on, as long as it lasts.

@@ -11,10 +11,10 @@ use openrtmp_media::mp4::TrackName;
 use super::answer::{self, Keep, status};
 use super::path::File;
 use super::peer::Kind;
-use super::{App, Asked, dash, entrance, growing, waiting};
+use super::{App, Asked, dash, entrance, growing, transport, waiting};
 use crate::store::{Kept, Snapshot, Stream, Text, Track};
 
-const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// What a request for a file of a run comes with.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Viewer<'_> {
     }
 }
 
-fn not_found() -> Response<Body> {
+pub(super) fn not_found() -> Response<Body> {
     status(
         StatusCode::NOT_FOUND,
         "there is no such thing, or no longer",
@@ -70,7 +70,7 @@ pub(super) async fn master(
 }
 
 /// A master playlist whose URIs lead to this folder.
-fn moved(master: &Text, folder: &str) -> String {
+pub(super) fn moved(master: &Text, folder: &str) -> String {
     let plain = master.plain();
     let text = String::from_utf8_lossy(&plain);
     let mut out = String::with_capacity(text.len() * 2);
@@ -97,6 +97,8 @@ pub(super) async fn file(
     let response = match file {
         File::Playlist(track) => playlist(app, viewer, stream, track).await?,
         File::Manifest => dash::of_run(app, viewer, stream).await?,
+        File::TransportPlaylist => transport::playlist(app, viewer, stream).await?,
+        File::TransportSegment(msn) => transport::segment(viewer, stream, msn).await?,
         File::Init(track, number) => {
             let snapshot = stream.snapshot();
             let found = snapshot.track(track).and_then(|track| track.init(number));

@@ -15,6 +15,7 @@ mod path;
 mod peer;
 mod range;
 mod token;
+mod transport;
 mod waiting;
 
 use std::convert::Infallible;
@@ -213,6 +214,7 @@ async fn answer_to(
     };
     match what {
         What::Master => whole(hls::master(app, &asked, &path, token.as_deref()).await?),
+        What::Transport => whole(transport::master(app, &asked, &path, token.as_deref()).await?),
         What::Manifest => whole(dash::entry(app, &asked, &path, token.as_deref()).await?),
         What::Flv => flv::answer(app, asked, &path, token.as_deref(), request).await,
         What::Run { epoch, file } => {
@@ -228,7 +230,7 @@ async fn answer_to(
                 Some(token) => {
                     // Playlists end with the token, what they listed a little later.
                     let late = match file {
-                        path::File::Playlist(_) | path::File::Manifest => Duration::ZERO,
+                        file if file.is_listing() => Duration::ZERO,
                         _ => stream.as_ref().map_or(Duration::ZERO, |stream| {
                             stream.snapshot().target.unwrap_or_default() * 3
                         }),

@@ -9,6 +9,8 @@ use openrtmp_media::mp4::TrackName;
 const RESERVED: [&str; 9] = [
     "play", "v", "api", "ws", "assets", "time", "metrics", "healthz", "readyz",
 ];
+/// The folder of transport streams.
+const TRANSPORT: &str = "ts";
 /// Bytes of a path, at most.
 const LONGEST: usize = 2048;
 
@@ -40,6 +42,8 @@ pub(super) enum Route {
 pub(super) enum What {
     /// The master playlist.
     Master,
+    /// The master playlist of its transport stream.
+    Transport,
     /// The DASH manifest.
     Manifest,
     /// All of it, as FLV.
@@ -55,6 +59,10 @@ pub(super) enum File {
     Playlist(TrackName),
     /// The DASH manifest of the run.
     Manifest,
+    /// The media playlist of the transport stream.
+    TransportPlaylist,
+    /// A segment of that, by its sequence number.
+    TransportSegment(u64),
     /// An init segment, by its number.
     Init(TrackName, u32),
     /// A segment, by its sequence number.
@@ -63,6 +71,16 @@ pub(super) enum File {
     SegmentAt(TrackName, u64),
     /// A part of it, counted from 0.
     Part(TrackName, u64, usize),
+}
+
+impl File {
+    /// It tells what there is.
+    pub(super) fn is_listing(self) -> bool {
+        matches!(
+            self,
+            File::Playlist(_) | File::Manifest | File::TransportPlaylist
+        )
+    }
 }
 
 /// Why a path names nothing.
@@ -114,17 +132,25 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     let (last, before) = segments.split_last()?;
     let joined = |segments: &[String]| (!segments.is_empty()).then(|| segments.join("/"));
     if last == "index.m3u8" {
+        // With an app's name in front: a stream may be called so all the same.
+        if let [before @ .., folder] = before
+            && folder == TRANSPORT
+            && before.len() > 1
+        {
+            return Some((joined(before)?, What::Transport));
+        }
         return Some((joined(before)?, What::Master));
     }
     if last == "manifest.mpd" {
         return Some((joined(before)?, What::Manifest));
     }
-    let listing = match last == "run.mpd" {
-        true => Some(File::Manifest),
-        false => last
-            .strip_suffix(".m3u8")
-            .and_then(track)
-            .map(File::Playlist),
+    let listing = match last.as_str() {
+        "run.mpd" => Some(File::Manifest),
+        "ts.m3u8" => Some(File::TransportPlaylist),
+        _ => {
+            let track = last.strip_suffix(".m3u8").and_then(track);
+            track.map(File::Playlist)
+        }
     };
     if let Some(file) = listing {
         let (epoch, before) = before.split_last()?;
@@ -139,7 +165,10 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     }
     let (folder, before) = before.split_last()?;
     let (epoch, before) = before.split_last()?;
-    let file = media(track(folder)?, last)?;
+    let file = match folder == TRANSPORT {
+        true => File::TransportSegment(number_of(last.strip_suffix(".ts")?)?),
+        false => media(track(folder)?, last)?,
+    };
     let epoch = epoch.clone();
     Some((joined(before)?, What::Run { epoch, file }))
 }
@@ -241,6 +270,19 @@ mod tests {
             ("/live/cam/index.m3u8", stream("live/cam", What::Master)),
             ("/cam/index.m3u8", stream("cam", What::Master)),
             ("/a/b/c/index.m3u8", stream("a/b/c", What::Master)),
+            (
+                "/live/cam/ts/index.m3u8",
+                stream("live/cam", What::Transport),
+            ),
+            ("/live/ts/index.m3u8", stream("live/ts", What::Master)),
+            (
+                "/live/cam/1f-0/ts.m3u8",
+                run("live/cam", File::TransportPlaylist),
+            ),
+            (
+                "/live/cam/1f-0/ts/17.ts",
+                run("live/cam", File::TransportSegment(17)),
+            ),
             ("/live/cam/manifest.mpd", stream("live/cam", What::Manifest)),
             ("/live/cam/1f-0/run.mpd", run("live/cam", File::Manifest)),
             (
@@ -327,6 +369,9 @@ mod tests {
             "/live/cam/1f-0/v0/017.m4s",
             "/live/cam/1f-0/v0/+1.m4s",
             "/live/cam/1f-0/v0/t01.m4s",
+            "/live/cam/1f-0/ts/017.ts",
+            "/live/cam/1f-0/ts/17.m4s",
+            "/live/cam/1f-0/v0/17.ts",
             "/live/cam/1f-0/v0/t.m4s",
             "/live/cam/1f-0/v0/t1.2.m4s",
             "/manifest.mpd",

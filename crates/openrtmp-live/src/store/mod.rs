@@ -5,6 +5,7 @@ mod manifest;
 pub(crate) mod ring;
 mod snapshot;
 mod text;
+mod transport;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,6 +21,7 @@ pub(crate) use manifest::Manifest;
 use ring::Ring;
 pub(crate) use snapshot::{Kept, Photographer, Snapshot, Track};
 pub(crate) use text::Text;
+pub(crate) use transport::{Transport, Transported};
 
 /// One run of a stream, from its first publisher to the end of its last.
 pub(crate) struct Stream {
@@ -28,6 +30,8 @@ pub(crate) struct Stream {
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// Segments can be asked for, and are sent, before they are complete.
     pub(crate) grows: bool,
+    /// Segments of its transport stream.
+    pub(crate) transported: Transported,
     /// Its messages as FLV tags.
     pub(crate) ring: Ring,
     waiting: AtomicUsize,
@@ -40,6 +44,7 @@ impl Stream {
             names,
             grows,
             snapshot: watch::Sender::new(Arc::default()),
+            transported: Transported::default(),
             ring: Ring::default(),
             waiting: AtomicUsize::new(0),
         }

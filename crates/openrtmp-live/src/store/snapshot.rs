@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openrtmp_media::dash;
-use openrtmp_media::hls::{Edge, Form, Names, master_playlist, media_playlist};
+use openrtmp_media::hls::{
+    Edge, Form, Names, master_playlist, media_playlist, transport_master, transport_playlist,
+    transport_tracks,
+};
 use openrtmp_media::mp4::TrackName;
 use openrtmp_media::packager::{Part, Rendition, Segment, Window};
 
-use super::{Manifest, Text};
+use super::{Manifest, Text, Transport};
 
 /// Where players ask for the time, on the host that they have media from.
 const TIME: &str = "/time";
@@ -24,6 +27,8 @@ pub(crate) struct Snapshot {
     pub(crate) master: Option<Text>,
     /// The DASH manifest, the same.
     pub(crate) manifest: Option<Arc<Manifest>>,
+    /// It as a transport stream, the same, if it can be one.
+    pub(crate) transport: Option<Arc<Transport>>,
     /// The renditions, in the order in which they began.
     pub(crate) tracks: Vec<Track>,
     /// Target duration, once something can be listed.
@@ -61,6 +66,10 @@ pub(crate) struct Kept {
     pub(crate) msn: u64,
     /// The ticks at which what there is of it begins and ends, once there is something.
     span: Option<(u64, u64)>,
+    /// The init segment that it needs.
+    pub(super) init: u32,
+    /// By so many ticks encoders have pictures decoded earlier than parts tell.
+    pub(super) reorder: u32,
     pub(crate) parts: Vec<Bytes>,
 }
 
@@ -86,6 +95,11 @@ impl Track {
             Some(kept) => Some(kept),
             None => self.complete.iter().find(|kept| kept.msn == msn),
         }
+    }
+
+    /// The number of the oldest complete segment.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.complete.front().map(|kept| kept.msn)
     }
 
     /// The number of the segment, complete or not, that begins at this tick; or that will,
@@ -146,9 +160,13 @@ impl Track {
 impl Kept {
     fn of(segment: &Segment) -> Kept {
         let bytes = |part: &Part| part.bytes.clone();
+        let mut there = segment.parts.iter().filter(|part| !part.is_gap);
+        let reorder = there.next().map(|part| part.reorder);
         Kept {
             msn: segment.beginning.msn,
             span: segment.span(),
+            init: segment.beginning.init,
+            reorder: reorder.unwrap_or(0),
             parts: segment.parts.iter().map(bytes).collect(),
         }
     }
@@ -163,6 +181,7 @@ impl Kept {
 #[derive(Debug, Default)]
 pub(crate) struct Photographer {
     version: u64,
+    transport: Option<Arc<Transport>>,
     manifest: Option<Arc<Manifest>>,
     /// When that became what it is, in milliseconds since 1970.
     published: i64,
@@ -180,15 +199,19 @@ impl Photographer {
         now: i64,
     ) -> Snapshot {
         self.version += 1;
-        // It tells of complete segments alone.
+        // They tell of complete segments alone.
         if has_closed || self.manifest.is_none() {
             self.publish(window, names, now);
+        }
+        if has_closed || self.transport.is_none() {
+            self.transport = self.transport(window, names).or(self.transport.take());
         }
         let target = window.targets().map(|targets| targets.segment);
         Snapshot {
             version: self.version,
             master: master_playlist(window, names).map(Text::new),
             manifest: self.manifest.clone(),
+            transport: self.transport.clone(),
             tracks: window
                 .renditions()
                 .iter()
@@ -217,6 +240,22 @@ impl Photographer {
         self.published = now.max(self.published);
         let text = made(self.published);
         self.manifest = text.map(|text| Arc::new(Manifest::new(version, text, names)));
+    }
+
+    /// The transport stream, if there is one.
+    fn transport(&self, window: &Window, names: &Names) -> Option<Arc<Transport>> {
+        if !window.is_playable() {
+            return None;
+        }
+        let tracks = transport_tracks(window);
+        let master = transport_master(window, &tracks, names)?;
+        let playlist = transport_playlist(window, &tracks, names)?;
+        Some(Arc::new(Transport {
+            version: self.version,
+            tracks,
+            master: Text::new(master),
+            playlist: Text::new(playlist),
+        }))
     }
 
     fn track(&mut self, rendition: &Rendition, window: &Window, names: &Names) -> Track {

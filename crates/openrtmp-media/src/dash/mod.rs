@@ -10,7 +10,8 @@
 //! equally long: those are named by their numbers, as HLS names them, and can be asked for
 //! as soon as their first part is there. The server is then to send what is there of a
 //! segment, and the rest as it comes. A manifest has all that belongs to that, or nothing of
-//! it. When lengths are no longer equal, another period begins that has a timeline.
+//! it. When lengths are no longer equal, another period begins that has a timeline, and one
+//! with numbers again once they have been equal for a while.
 //!
 //! [`low_latency_dash`]: crate::packager::Settings::low_latency_dash
 //!

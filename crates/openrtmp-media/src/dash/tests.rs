@@ -602,7 +602,7 @@ fn lengths_that_are_no_longer_equal_begin_another_period() {
     // It was equal, then was not.
     let mut checker = Checker::default();
     let mut lengths = Vec::new();
-    for length in [7000, 13_200] {
+    for length in [7000, 13_200, 26_000] {
         let window = example_with_late(length);
         let text = manifest(&window, &names(), &CLOCK).unwrap();
         assert_eq!(checker.read(&text), [], "{text}");
@@ -618,6 +618,12 @@ fn lengths_that_are_no_longer_equal_begin_another_period() {
         [
             vec![(1, Some(2_000_000), None)],
             vec![(1, Some(2_000_000), Some(8.28)), (1, None, None)],
+            // It is again, and has been for a while.
+            vec![
+                (1, Some(2_000_000), Some(8.28)),
+                (1, None, Some(14.12)),
+                (12, Some(2_000_000), None)
+            ],
         ]
     );
 }
