@@ -37,7 +37,7 @@ pub(super) async fn entry(
     Ok(match &entered.folder {
         None => {
             let tag = format!("{epoch}-m{version}");
-            answer::text(headers, manifest.entry(), MANIFEST, &tag, keep)
+            answer::text(headers, &manifest.text, MANIFEST, &tag, keep)
         }
         Some(folder) => {
             let (text, tag) = (manifest.leading_to(folder), format!("{epoch}-m{version}-b"));
@@ -53,10 +53,10 @@ pub(super) async fn of_run(
     stream: &Arc<Stream>,
 ) -> Result<Response<Body>, Response<Body>> {
     let manifest = newest(app, viewer.asked, stream).await?;
-    let tag = format!("{}-m{}-r", stream.names.epoch, manifest.version);
+    let tag = format!("{}-m{}", stream.names.epoch, manifest.version);
     let keep = Keep::for_seconds(FRESH, viewer.is_private);
     let headers = &viewer.asked.headers;
-    Ok(answer::text(headers, manifest.run(), MANIFEST, &tag, keep))
+    Ok(answer::text(headers, &manifest.text, MANIFEST, &tag, keep))
 }
 
 /// The newest manifest, once there is one.

@@ -144,8 +144,12 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     if last == "manifest.mpd" {
         return Some((joined(before)?, What::Manifest));
     }
+    if let Some(epoch) = last.strip_suffix(".mpd") {
+        let (epoch, file) = (epoch.to_owned(), File::Manifest);
+        let path = joined(before).filter(|_| !epoch.is_empty())?;
+        return Some((path, What::Run { epoch, file }));
+    }
     let listing = match last.as_str() {
-        "run.mpd" => Some(File::Manifest),
         "ts.m3u8" => Some(File::TransportPlaylist),
         _ => {
             let track = last.strip_suffix(".m3u8").and_then(track);
@@ -284,7 +288,7 @@ mod tests {
                 run("live/cam", File::TransportSegment(17)),
             ),
             ("/live/cam/manifest.mpd", stream("live/cam", What::Manifest)),
-            ("/live/cam/1f-0/run.mpd", run("live/cam", File::Manifest)),
+            ("/live/cam/1f-0.mpd", run("live/cam", File::Manifest)),
             (
                 "/live/cam/1f-0/v0/t180000.m4s",
                 run("live/cam", File::SegmentAt(v0, 180_000)),
@@ -375,9 +379,8 @@ mod tests {
             "/live/cam/1f-0/v0/t.m4s",
             "/live/cam/1f-0/v0/t1.2.m4s",
             "/manifest.mpd",
-            "/run.mpd",
-            "/1f-0/run.mpd",
-            "/live/cam/other.mpd",
+            "/1f-0.mpd",
+            "/live/cam/.mpd",
             "/live/cam/1f-0/v0/1.2.3.m4s",
             "/live/cam/1f-0/v256/1.m4s",
             "/live/cam/1f-0/x0/1.m4s",

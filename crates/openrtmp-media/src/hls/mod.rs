@@ -60,9 +60,10 @@ impl Names {
         format!("{}/ts/{msn}.ts", self.epoch)
     }
 
-    /// The DASH manifest of this run, whose names are relative to the folder above: `run.mpd`.
+    /// The DASH manifest of this run: beside the folder, so that what it names is below the
+    /// same folder as in a manifest of the stream.
     pub fn manifest(&self) -> String {
-        format!("{}/run.mpd", self.epoch)
+        format!("{}.mpd", self.epoch)
     }
 
     /// An init segment.
