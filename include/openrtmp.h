@@ -161,6 +161,7 @@
 //   http.listen [auto]: where the openrtmp command delivers streams to viewers: http://ADDRESS:PORT, https://ADDRESS:PORT, with commas between them; auto: port 8080 of the addresses of listen, if it is free; none: nowhere
 //   http.preset [balanced]: how far behind viewers are to be: lan (parts of 0.2 s), balanced (0.334 s) or public (1 s)
 //   http.window [30000]: ms of a stream that viewers can go back, 10000 to 21600000
+//   http.dash.low_latency [false]: DASH tells of segments that are not complete, if all are equally long
 //   http.base_url []: where they fetch media, in front of its path, for example https://cdn.example.org; none: where the master playlist was
 //   http.cors.origins [*]: pages of other sites that may use it, such as https://www.example.org; *: all
 //   http.list [allowed]: which streams are listed, at / and /api/streams: all, allowed (those that who asks may play), or none

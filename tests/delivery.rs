@@ -9,8 +9,9 @@ use std::thread;
 use openrtmp_core::PullRule;
 use openrtmp_media::hls::check::{Checker, aligned};
 use openrtmp_media::hls::read::Listed;
+use openrtmp_tests::played::assert_end_played;
 use openrtmp_tests::{
-    Delivered, FrameHashes, Media, Packet, Process, Publisher, Server, Tool, Web,
+    Delivered, FrameHashes, Media, Process, Publisher, Server, Tool, Web, live,
 };
 
 /// What a player learns of a stream.
@@ -57,18 +58,6 @@ fn beyond(listed: &Listed) -> (u64, usize) {
         Some(_) => (msn + 1, 0),
         None => (msn, last.parts.len()),
     }
-}
-
-/// A picture and a sound for so many seconds, in real time.
-fn live(seconds: u32, url: &str) -> Process {
-    let mut command = Tool::Ffmpeg.command();
-    let arguments = format!(
-        "-nostdin -v error -re -f lavfi -i testsrc2=size=320x180:rate=30 -f lavfi -i \
-         sine=frequency=440:sample_rate=48000 -t {seconds} -c:v libx264 -preset ultrafast \
-         -g 30 -pix_fmt yuv420p -c:a aac -b:a 64k -f flv {url}"
-    );
-    command.args(arguments.split(' ').filter(|word| !word.is_empty()));
-    Process::start("ffmpeg publishing", command)
 }
 
 /// A player that follows one playlist to its end, as one with low latency does: it reloads
@@ -187,38 +176,8 @@ fn what_encoders_publish_is_played_unaltered() {
         }
         publishing.wait();
         let url = delivered.url("/live/cam/index.m3u8");
-        let played = FrameHashes::of(Path::new(&url));
-        let source = media.hashes();
-        let first = source
-            .stream("video 0")
-            .first()
-            .map_or(0, |packet| packet.pts);
-        for name in source.stream_names() {
-            assert_is_the_end_of(&source, &played, name, first, media);
-        }
+        assert_end_played(media, &FrameHashes::of(Path::new(&url)));
     }
-}
-
-/// Everything from the first picture on was played, as it was.
-fn assert_is_the_end_of(
-    source: &FrameHashes,
-    played: &FrameHashes,
-    name: &str,
-    first: i64,
-    media: Media,
-) {
-    let hashes = |packets: &[Packet]| -> Vec<String> {
-        packets.iter().map(|packet| packet.hash.clone()).collect()
-    };
-    let (sent, got) = (source.stream(name), played.stream(name));
-    let missing = sent.len().checked_sub(got.len()).expect("nothing twice");
-    let early = sent[..missing].iter().all(|packet| packet.pts < first);
-    assert!(
-        early,
-        "{media:?} {name}: {missing} of {} missing",
-        sent.len()
-    );
-    assert_eq!(hashes(&sent[missing..]), hashes(got), "{media:?} {name}");
 }
 
 #[test]

@@ -82,9 +82,25 @@ impl Delivered {
     /// # Panics
     /// If it is refused.
     pub fn master_for(&self, path: &str, query: &str) -> String {
+        self.begun(&format!("/{path}/index.m3u8{query}"))
+    }
+
+    /// The DASH manifest where players begin, once there is one.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn manifest(&self, path: &str) -> String {
+        self.begun(&format!("/{path}/manifest.mpd"))
+    }
+
+    /// What is at this path, once there is something.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn begun(&self, path: &str) -> String {
         let mut web = Web::connect(self.address);
         loop {
-            let answer = web.get(&format!("/{path}/index.m3u8{query}"), &[]);
+            let answer = web.get(path, &[]);
             match answer.status {
                 200 => return answer.text().to_owned(),
                 // Nothing is known of it yet; each answer is an event of the server's.

@@ -39,8 +39,8 @@ pub use media::Media;
 pub use ports::free_ports;
 pub use process::{Finished, Process};
 pub use programs::{
-    ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, pass_through, pass_through_at,
-    publish_and_ask, publish_and_play, publish_and_probe,
+    ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, live, pass_through,
+    pass_through_at, publish_and_ask, publish_and_play, publish_and_probe,
 };
 pub use server::{Server, ServerProcess, openrtmp};
 pub use tools::{Tool, browser_packages};

@@ -161,7 +161,6 @@ impl Stream {
 
     fn manifest(&self) -> String {
         let clock = dash::Clock {
-            now: self.now,
             published: self.now,
             url: "/time",
         };

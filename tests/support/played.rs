@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{FrameHashes, Media, Process, Tool};
+use crate::{FrameHashes, Media, Packet, Process, Tool};
 
 /// Everything was played, unaltered, at its time to the millisecond that times were rounded
 /// to. Only sound from before the first picture is left out.
@@ -50,6 +50,30 @@ pub fn assert_played(media: Media, played: &FrameHashes) {
     }
     // Pictures and sound are as far from each other as they were.
     assert_constant(media, &shifts);
+}
+
+/// Everything from the first picture on was played, as it was.
+///
+/// # Panics
+/// If not.
+pub fn assert_end_played(media: Media, played: &FrameHashes) {
+    let source = media.hashes();
+    let first = source.stream("video 0").first();
+    let first = first.map_or(0, |packet| packet.pts);
+    let hashes = |packets: &[Packet]| -> Vec<String> {
+        packets.iter().map(|packet| packet.hash.clone()).collect()
+    };
+    for name in source.stream_names() {
+        let (sent, got) = (source.stream(name), played.stream(name));
+        let missing = sent.len().checked_sub(got.len()).expect("nothing twice");
+        let early = sent[..missing].iter().all(|packet| packet.pts < first);
+        assert!(
+            early,
+            "{media:?} {name}: {missing} of {} missing",
+            sent.len()
+        );
+        assert_eq!(hashes(&sent[missing..]), hashes(got), "{media:?} {name}");
+    }
 }
 
 /// To a millisecond on both sides.

@@ -454,3 +454,16 @@ fn wait_for_progress(process: &mut Process, milliseconds: i64) {
         microseconds.is_some_and(|time| time >= milliseconds * 1000)
     });
 }
+
+/// A picture and a sound for so many seconds, in real time.
+/// A key frame comes each second.
+pub fn live(seconds: u32, url: &str) -> Process {
+    let mut command = Tool::Ffmpeg.command();
+    let arguments = format!(
+        "-nostdin -v error -re -f lavfi -i testsrc2=size=320x180:rate=30 -f lavfi -i \
+         sine=frequency=440:sample_rate=48000 -t {seconds} -c:v libx264 -preset ultrafast \
+         -g 30 -pix_fmt yuv420p -c:a aac -b:a 64k -f flv {url}"
+    );
+    command.args(arguments.split(' ').filter(|word| !word.is_empty()));
+    Process::start("ffmpeg publishing", command)
+}

@@ -19,6 +19,8 @@ pub enum Tool {
     GstLaunch,
     /// curl, which speaks HTTP/2.
     Curl,
+    /// What looks at every packet of a transport stream.
+    Tsreport,
     /// The command of OpenSSL.
     Openssl,
     /// testssl.sh.
@@ -56,6 +58,7 @@ impl Tool {
             Tool::Rtmpdump => Command::new("rtmpdump"),
             Tool::GstLaunch => Command::new("gst-launch-1.0"),
             Tool::Curl => Command::new("curl"),
+            Tool::Tsreport => Command::new("tsreport"),
             Tool::Openssl => Command::new("openssl"),
             Tool::Testssl => Command::new("testssl"),
             Tool::Sslscan => Command::new("sslscan"),

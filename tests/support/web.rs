@@ -104,6 +104,41 @@ impl Web {
     /// # Errors
     /// The connection's, or its end.
     pub fn answer(&mut self, is_head: bool) -> io::Result<Answer> {
+        let mut answer = self.head()?;
+        if !is_head && !matches!(answer.status, 101 | 204 | 304) {
+            self.take_body(&mut answer)?;
+        }
+        Ok(answer)
+    }
+
+    /// Asks with GET, and reads the answer but for its body.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub fn begin(&mut self, path: &str) -> Answer {
+        self.send(head("GET", path, &[]).as_bytes())
+            .expect("it can be asked");
+        self.head().expect("an answer")
+    }
+
+    /// Reads the body of an answer, or what is left of it.
+    ///
+    /// # Errors
+    /// The connection's, or its end.
+    pub fn take_body(&mut self, answer: &mut Answer) -> io::Result<()> {
+        if answer.header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.chunk()? {
+                answer.body.extend_from_slice(&chunk);
+            }
+            return Ok(());
+        }
+        let length = answer.header("content-length");
+        let length = length.and_then(|text| text.parse().ok());
+        answer.body = vec![0; length.unwrap_or(0)];
+        self.stream.read_exact(&mut answer.body)
+    }
+
+    fn head(&mut self) -> io::Result<Answer> {
         let mut line = String::new();
         if self.stream.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -121,13 +156,6 @@ impl Web {
                 Some((name, value)) => answer.headers.push((name.to_owned(), value.to_owned())),
                 None => break,
             }
-        }
-        let length = answer
-            .header("content-length")
-            .and_then(|text| text.parse().ok());
-        if !is_head && !matches!(answer.status, 101 | 204 | 304) {
-            answer.body = vec![0; length.unwrap_or(0)];
-            self.stream.read_exact(&mut answer.body)?;
         }
         Ok(answer)
     }
@@ -149,6 +177,21 @@ impl Web {
             self.stream.consume(length);
         }
         Ok(read)
+    }
+
+    /// Reads a chunk of a body whose length is not told (RFC 9112, 7.1); `None` at its end.
+    ///
+    /// # Errors
+    /// The connection's, or its end.
+    pub fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let length = usize::from_str_radix(line.trim_end(), 16);
+        let length = length.map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        let mut chunk = vec![0; length + 2];
+        self.stream.read_exact(&mut chunk)?;
+        chunk.truncate(length);
+        Ok((length > 0).then_some(chunk))
     }
 
     /// Reads until the other side ends.

@@ -111,13 +111,13 @@ pub use config::{
     AccessConfig, AcmeChallenge, AcmeConfig, AddressRule, Applies, Authenticate, BackgroundPolicy,
     CallbackConfig, CallbackFallback, CallbackFormat, CertificateConfig, ClientAuth,
     ClientAuthConfig, Config, ConfigError, ControlConfig, ControlListen, CorsConfig, DEFAULT_PORT,
-    DocumentError, EabConfig, FailedAttemptsConfig, FileError, Format, GopConfig, HooksConfig,
-    HttpConfig, HttpList, HttpListen, HttpPreset, LimitsConfig, Listen, ListenTransport, LogConfig,
-    LogFileConfig, LogFormat, LogLevel, MAX_DOCUMENT, MetricsConfig, MobileConfig, Network,
-    NetworkPolicy, Pem, PullRule, PullStart, PushRule, QueueConfig, RecordConfig, RecordFormat,
-    RecordStreams, RelayConfig, Roots, RtmpConfig, SecondPublisher, Setting, StreamConfig,
-    TimeZone, TlsClientConfig, TlsConfig, TlsVersion, TokensConfig, UnknownVariable, UserConfig,
-    VariableError, ViewersConfig,
+    DashConfig, DocumentError, EabConfig, FailedAttemptsConfig, FileError, Format, GopConfig,
+    HooksConfig, HttpConfig, HttpList, HttpListen, HttpPreset, LimitsConfig, Listen, ListenTransport,
+    LogConfig, LogFileConfig, LogFormat, LogLevel, MAX_DOCUMENT, MetricsConfig, MobileConfig,
+    Network, NetworkPolicy, Pem, PullRule, PullStart, PushRule, QueueConfig, RecordConfig,
+    RecordFormat, RecordStreams, RelayConfig, Roots, RtmpConfig, SecondPublisher, Setting,
+    StreamConfig, TimeZone, TlsClientConfig, TlsConfig, TlsVersion, TokensConfig, UnknownVariable,
+    UserConfig, VariableError, ViewersConfig,
 };
 pub use drain::{DrainError, DrainOptions};
 pub use error::{RecordError, StartError};

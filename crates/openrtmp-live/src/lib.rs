@@ -1,5 +1,5 @@
 //! Streams of an [`openrtmp_core::Server`], delivered to viewers over HTTP: HLS with low
-//! latency, and FLV over HTTP or a WebSocket.
+//! latency, of MPEG-TS for what knows no MP4, DASH, and FLV over HTTP or a WebSocket.
 //!
 //! Media goes one way. A few threads take messages from taps of the server (`feed`, no
 //! task, no runtime), cut them into CMAF parts, and put what can be fetched by now into a

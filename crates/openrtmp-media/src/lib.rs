@@ -1,5 +1,5 @@
 //! Streams in the forms that players take, without I/O: codec strings, MP4 (CMAF)
-//! headers, fragments and recordings, the clock that their audio goes by, streams cut into
+//! headers, fragments and recordings, MPEG transport streams, the clock that their audio goes by, streams cut into
 //! CMAF parts and segments, and the HLS playlists and DASH manifests of those.
 //!
 //! What an Enhanced RTMP publisher sends goes in, sequence headers and frames as
@@ -19,6 +19,7 @@ mod keyframes;
 pub mod mp4;
 pub mod packager;
 mod placement;
+pub mod ts;
 
 pub use date::date;
 #[cfg(any(test, feature = "check"))]

@@ -209,7 +209,7 @@ pub(crate) const STEPS: &[Step] = &[
         name: "delivery",
         what: "streams over HTTP, to FFmpeg, GStreamer, curl, and peers that are none",
         tier: Tier::Quick,
-        minutes: 3,
+        minutes: 5,
         fetches: &[],
         runs: &[Run {
             needs: DELIVERY,
@@ -221,6 +221,10 @@ pub(crate) const STEPS: &[Step] = &[
                 FEATURES,
                 "--test",
                 "delivery",
+                "--test",
+                "delivery_dash",
+                "--test",
+                "delivery_ts",
                 "--test",
                 "delivery_peers",
                 "--test",
@@ -677,6 +681,7 @@ const DELIVERY: &[Tool] = &[
     Tool::Curl,
     Tool::Openssl,
     Tool::NginxRtmp,
+    Tool::Tstools,
 ];
 
 /// What publishes and plays in the interop tests.

@@ -41,6 +41,8 @@ pub(crate) enum Tool {
     Xvfb,
     /// Reads pictures of QR codes.
     Zbar,
+    /// What looks at every packet of a transport stream.
+    Tstools,
     /// A client of HTTP/2.
     Curl,
     /// What reads JSON.
@@ -246,6 +248,11 @@ impl Tool {
                 "zbarimg",
                 Source::Packages(&["zbar-tools"]),
                 Probe::Script("zbarimg --version"),
+            ),
+            Tool::Tstools => entry(
+                "tstools",
+                Source::Packages(&["tstools"]),
+                Probe::Script("tsreport -help"),
             ),
             Tool::Curl => entry(
                 "curl",
@@ -719,6 +726,7 @@ mod tests {
         Tool::Obs,
         Tool::Xvfb,
         Tool::Zbar,
+        Tool::Tstools,
         Tool::Curl,
         Tool::Jq,
         Tool::Logrotate,

@@ -55,6 +55,8 @@ pub enum Protocol {
     Rtmps,
     /// HLS over HTTP: a viewer, once for what it plays.
     Hls,
+    /// DASH over HTTP: the same.
+    Dash,
     /// FLV over HTTP or a WebSocket.
     Flv,
     /// A connection that this server made to another, by the host's wish. No callback

@@ -115,6 +115,17 @@ pub enum HttpList {
     None,
 }
 
+/// How streams are delivered in DASH.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DashConfig {
+    /// Manifests tell of segments that are not complete, which are sent as they come, as long
+    /// as all are equally long to a frame. A stream has a manifest once three segments are
+    /// complete, in place of one.
+    pub low_latency: bool,
+}
+
 /// Which pages of other sites may use what is delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

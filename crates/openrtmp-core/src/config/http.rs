@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{CorsConfig, HttpList, HttpListen, HttpPreset, TokensConfig, ViewersConfig};
+use super::delivery::{
+    CorsConfig, DashConfig, HttpList, HttpListen, HttpPreset, TokensConfig, ViewersConfig,
+};
 use super::document::milliseconds;
 
 /// HTTP, as the `openrtmp` command speaks it; the library does not. Streams are delivered to
@@ -17,13 +19,15 @@ use super::document::milliseconds;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HttpConfig {
-    /// Where streams are delivered to viewers: HLS, HTTP-FLV, WebSocket-FLV. None: nowhere.
+    /// Where streams are delivered to viewers: HLS, DASH, HTTP-FLV, WebSocket-FLV. None: nowhere.
     pub listen: Vec<HttpListen>,
     /// How far behind the publisher they are to be.
     pub preset: HttpPreset,
-    /// So much of a stream can be gone back in HLS, 10 s to 6 h.
+    /// So much of a stream can be gone back in HLS and DASH, 10 s to 6 h.
     #[serde(with = "milliseconds")]
     pub window: Duration,
+    /// How DASH tells of it.
+    pub dash: DashConfig,
     /// Where media playlists and media are fetched, in front of their paths, such as
     /// `https://cdn.example.org`. Empty: where the master playlist was.
     pub base_url: String,
@@ -69,6 +73,7 @@ impl Default for HttpConfig {
             listen: vec![HttpListen::Auto],
             preset: HttpPreset::default(),
             window: Duration::from_secs(30),
+            dash: DashConfig::default(),
             base_url: String::new(),
             cors: CorsConfig::default(),
             list: HttpList::default(),

@@ -41,7 +41,9 @@ pub use acme::{AcmeChallenge, AcmeConfig, EabConfig};
 pub use addresses::{AddressRule, FailedAttemptsConfig};
 pub use callback::{CallbackConfig, CallbackFallback, CallbackFormat};
 pub use control::{ControlConfig, ControlListen};
-pub use delivery::{CorsConfig, HttpList, HttpListen, HttpPreset, TokensConfig, ViewersConfig};
+pub use delivery::{
+    CorsConfig, DashConfig, HttpList, HttpListen, HttpPreset, TokensConfig, ViewersConfig,
+};
 pub use document::{DocumentError, FileError, Format, MAX_DOCUMENT};
 pub(crate) use document::{parse as parse_document, read as read_document};
 pub use environment::{UnknownVariable, VariableError};

@@ -278,6 +278,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "ms of a stream that viewers can go back, 10000 to 21600000",
     ),
     setting(
+        "http.dash.low_latency",
+        Flag,
+        New,
+        "DASH tells of segments that are not complete, if all are equally long",
+    ),
+    setting(
         "http.base_url",
         Text,
         Now,

@@ -38,7 +38,7 @@ impl Feeding {
         let settings = settings(config);
         let names = Names { epoch: epoch() };
         Feeding {
-            stream: Arc::new(Stream::new(name, names, budget)),
+            stream: Arc::new(Stream::new(name, names, settings.low_latency_dash, budget)),
             packager: Packager::new(settings.clone()),
             window: Window::new(settings.clone()),
             settings,
@@ -62,8 +62,7 @@ impl Feeding {
     pub(super) fn message(&mut self, message: &Message) {
         self.push_tag(message);
         self.patience.heard(Instant::now());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let wall = now.map_or(0, |since| since.as_millis() as i64);
+        let wall = wall();
         for frame in message.frames() {
             self.push_frame(frame, message.is_prelude(), wall);
         }
@@ -179,7 +178,7 @@ impl Feeding {
                 }
                 Event::Unsupported { track } => {
                     let name = &self.stream.name;
-                    log::warn!(stream:% = name, track:? = track; "a track of {name} is not delivered in HLS: MP4 has no place for it");
+                    log::warn!(stream:% = name, track:? = track; "a track of {name} is not delivered in HLS and DASH: MP4 has no place for it");
                 }
                 Event::Closed { .. } | Event::End => has_closed = true,
                 _ => {}
@@ -187,7 +186,9 @@ impl Feeding {
             self.window.apply(event);
         }
         self.events = events;
-        let snapshot = self.photographer.take(&self.window, &self.stream.names);
+        let names = &self.stream.names;
+        let photographer = &mut self.photographer;
+        let snapshot = photographer.take(&self.window, names, has_closed, wall());
         self.shown = snapshot.text_bytes();
         self.stream.show(snapshot);
         if has_closed {
@@ -201,8 +202,9 @@ impl Feeding {
         let frames = self.packager.held_bytes() as u64;
         let ring = self.stream.ring.held_bytes();
         let picture = self.stream.pictures.held_bytes();
-        self.charge
-            .set(self.listed + self.shown + ring + picture, frames);
+        let transported = self.stream.transported.held_bytes();
+        let listed = self.listed + self.shown + ring + picture + transported;
+        self.charge.set(listed, frames);
     }
 
     /// Bytes that can be fetched from now on, counted as long as anybody has them.
@@ -285,6 +287,12 @@ impl Patience {
     }
 }
 
+/// Milliseconds since 1970.
+fn wall() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| since.as_millis() as i64)
+}
+
 fn settings(config: &Config) -> Settings {
     let preset = match config.http.preset {
         HttpPreset::Lan => Preset::Lan,
@@ -293,6 +301,7 @@ fn settings(config: &Config) -> Settings {
     };
     Settings {
         window: config.http.window,
+        low_latency_dash: config.http.dash.low_latency,
         ..Settings::new(preset)
     }
 }

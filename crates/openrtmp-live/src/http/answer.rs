@@ -47,7 +47,7 @@ impl Keep {
         }
     }
 
-    fn value(self) -> HeaderValue {
+    pub(super) fn value(self) -> HeaderValue {
         let Some(seconds) = self.seconds else {
             return HeaderValue::from_static("no-store");
         };

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 /// So much is given at a time, so that what is not taken is seen not to be.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 
 /// The bytes of pieces that are within a range of the whole.
 #[derive(Debug)]

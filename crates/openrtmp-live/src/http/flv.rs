@@ -54,7 +54,7 @@ pub(super) async fn answer(
         Some(token) => {
             let right = Right::Token(token.to_owned());
             if !app.access.holds(&app.server, &right, path) {
-                return Err(super::hls::forbidden());
+                return Err(super::entrance::forbidden());
             }
             app.audience.seen(path);
             (app.directory.newest(path).ok_or_else(missing)?, right)

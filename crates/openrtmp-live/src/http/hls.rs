@@ -1,7 +1,6 @@
 //! HLS: playlists, and the media that they name.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, Response, StatusCode};
@@ -9,13 +8,13 @@ use openrtmp_core::Protocol;
 use openrtmp_media::hls::{Answer, BadRequest, Directives};
 use openrtmp_media::mp4::TrackName;
 
-use super::access::{self, Asking};
 use super::answer::{self, Keep, status};
-use super::path::{File, encoded};
-use super::{App, Asked, audience, relief, waiting};
-use crate::store::{Holding, Snapshot, Stream, Text, Track};
+use super::path::File;
+use super::peer::Kind;
+use super::{App, Asked, dash, entrance, growing, relief, transport, waiting};
+use crate::store::{Holding, Kept, Snapshot, Stream, Text, Track};
 
-const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// What a request for a file of a run comes with.
 #[derive(Clone, Copy)]
@@ -31,7 +30,7 @@ impl Viewer<'_> {
     }
 }
 
-fn not_found() -> Response<Body> {
+pub(super) fn not_found() -> Response<Body> {
     status(
         StatusCode::NOT_FOUND,
         "there is no such thing, or no longer",
@@ -46,59 +45,30 @@ pub(super) async fn master(
     path: &str,
     token: Option<&str>,
 ) -> Result<Response<Body>, Response<Body>> {
-    let config = app.server.config();
-    let deadline = waiting::deadline();
-    let (stream, prefix) = match token {
-        Some(token) => {
-            if !app.access.opens(&app.server, token, path, Duration::ZERO) {
-                return Err(forbidden());
-            }
-            app.audience.seen(path);
-            let stream = app.directory.newest(path).ok_or_else(not_found)?;
-            (stream, Some(format!("/v/{token}")))
-        }
-        None => {
-            // Where everybody may play there is nothing to carry on.
-            let asks = app.server.asks_players();
-            let asking = Asking {
-                protocol: Protocol::Hls,
-                address: asked.address,
-                is_tls: asked.peer.is_tls,
-                path,
-                query: &asked.query,
-                headers: &asked.headers,
-            };
-            let granted = access::ask(&app.server, asking).await?;
-            let token = asks.then(|| app.access.token(&granted, config.http.tokens.life));
-            let stream = audience::stream(app, asked, &granted.stream, deadline).await?;
-            (stream, token.map(|token| format!("/v/{token}")))
-        }
-    };
+    let entered = entrance::enter(app, asked, Protocol::Hls, path, token).await?;
+    let (stream, deadline) = (&entered.stream, entered.deadline);
     let look = |snapshot: &Arc<Snapshot>| snapshot.master.is_some().then(|| snapshot.clone());
-    let snapshot = waiting::until(app, &stream, &asked.peer, deadline, look).await?;
+    let snapshot = waiting::until(app, stream, &asked.peer, deadline, look).await?;
     let text = snapshot.master.as_ref().ok_or_else(not_found)?;
     let (epoch, version) = (&stream.names.epoch, snapshot.version);
-    let base = config.http.base_url.trim_end_matches('/');
-    let is_private = prefix.is_some();
-    // As it is where everything is below it: by a path that has the token already, too.
-    if base.is_empty() && (token.is_some() || !is_private) {
-        let tag = format!("{epoch}-{version}");
-        let keep = Keep::for_seconds(1, is_private);
-        return Ok(answer::text(&asked.headers, text, PLAYLIST, &tag, keep));
-    }
-    let path = encoded(stream.name.reveal());
-    let folder = format!("{base}{}/{path}/", prefix.unwrap_or_default());
-    let text = Text::new(moved(text, &folder));
-    let keep = match is_private {
-        true => Keep::NOT,
-        false => Keep::for_seconds(1, false),
-    };
-    let tag = format!("{epoch}-{version}-b");
-    Ok(answer::text(&asked.headers, &text, PLAYLIST, &tag, keep))
+    let (headers, keep) = (&asked.headers, entered.keep);
+    Ok(match &entered.folder {
+        None => {
+            let tag = format!("{epoch}-{version}");
+            answer::text(headers, text, PLAYLIST, &tag, keep)
+        }
+        Some(folder) => {
+            let (text, tag) = (
+                Text::new(moved(text, folder)),
+                format!("{epoch}-{version}-b"),
+            );
+            answer::text(headers, &text, PLAYLIST, &tag, keep)
+        }
+    })
 }
 
 /// A master playlist whose URIs lead to this folder.
-fn moved(master: &Text, folder: &str) -> String {
+pub(super) fn moved(master: &Text, folder: &str) -> String {
     let plain = master.plain();
     let text = String::from_utf8_lossy(&plain);
     let mut out = String::with_capacity(text.len() * 2);
@@ -115,41 +85,37 @@ fn moved(master: &Text, folder: &str) -> String {
     out
 }
 
-pub(super) fn forbidden() -> Response<Body> {
-    let text = "this may not be played so: begin with the stream's index.m3u8";
-    status(StatusCode::FORBIDDEN, text)
-}
-
 /// What belongs to one run of a stream.
 pub(super) async fn file(
     app: &App,
     viewer: Viewer<'_>,
     stream: &Arc<Stream>,
     file: File,
-) -> Result<Response<Body>, Response<Body>> {
-    if !matches!(file, File::Playlist(_)) {
+) -> Result<(Response<Body>, Kind), Response<Body>> {
+    let is_listing = matches!(
+        file,
+        File::Playlist(_) | File::Manifest | File::TransportPlaylist
+    );
+    if !is_listing {
         relief::room(&app.server, &app.budget)?;
     }
-    match file {
-        File::Playlist(track) => playlist(app, viewer, stream, track).await,
+    let response = match file {
+        File::Playlist(track) => playlist(app, viewer, stream, track).await?,
+        File::Manifest => dash::of_run(app, viewer, stream).await?,
+        File::TransportPlaylist => transport::playlist(app, viewer, stream).await?,
+        File::TransportSegment(msn) => transport::segment(app, viewer, stream, msn).await?,
         File::Init(track, number) => {
             let snapshot = stream.snapshot();
             let found = snapshot.track(track).and_then(|track| track.init(number));
             let bytes = found.ok_or_else(not_found)?.clone();
             let tag = format!("i{number}");
-            Ok(media(viewer, stream, track, &[bytes], &tag))
+            media(viewer, stream, track, &[bytes], &tag)
         }
         File::Segment(track, msn) => {
-            let look = |is: &Track| match is.segment(msn) {
-                Some(kept) => Some(Some(kept.clone())),
-                None if is.may_complete(msn) => None,
-                None => Some(None),
-            };
-            let kept = find(app, viewer, stream, track, look).await?;
-            let kept = kept.filter(|kept| kept.len() > 0).ok_or_else(not_found)?;
-            let answer = media(viewer, stream, track, &kept.parts, &msn.to_string());
-            let holding = Holding::Segment(Arc::downgrade(stream), track, msn);
-            Ok(holding_on(answer, holding))
+            return segment(app, viewer, stream, track, |_| Some(msn)).await;
+        }
+        File::SegmentAt(track, tick) => {
+            return segment(app, viewer, stream, track, |is| is.msn_at(tick)).await;
         }
         File::Part(track, msn, number) => {
             let look = |is: &Track| match is.part(msn, number) {
@@ -164,8 +130,47 @@ pub(super) async fn file(
             let tag = format!("{msn}.{number}");
             let answer = media(viewer, stream, track, &[bytes], &tag);
             let holding = Holding::Segment(Arc::downgrade(stream), track, msn);
-            Ok(holding_on(answer, holding))
+            holding_on(answer, holding)
         }
+    };
+    Ok((response, Kind::Whole))
+}
+
+/// What there is of a segment.
+enum Found {
+    Whole(Arc<Kept>),
+    /// Not all, and it is to be sent so.
+    Growing(u64),
+}
+
+/// A segment, as a whole or as it comes.
+async fn segment(
+    app: &App,
+    viewer: Viewer<'_>,
+    stream: &Arc<Stream>,
+    track: TrackName,
+    which: impl Fn(&Track) -> Option<u64>,
+) -> Result<(Response<Body>, Kind), Response<Body>> {
+    let look = |is: &Track| {
+        let Some(msn) = which(is) else {
+            return Some(None);
+        };
+        match is.segment(msn) {
+            Some(kept) => Some(Some(Found::Whole(kept.clone()))),
+            None if stream.grows && is.has_begun(msn) => Some(Some(Found::Growing(msn))),
+            None if is.may_complete(msn) => None,
+            None => Some(None),
+        }
+    };
+    match find(app, viewer, stream, track, look).await? {
+        Some(Found::Whole(kept)) if kept.len() > 0 => {
+            let tag = kept.msn.to_string();
+            let answer = media(viewer, stream, track, &kept.parts, &tag);
+            let holding = Holding::Segment(Arc::downgrade(stream), track, kept.msn);
+            Ok((holding_on(answer, holding), Kind::Whole))
+        }
+        Some(Found::Growing(msn)) => growing::answer(app, viewer, stream, track, msn),
+        _ => Err(not_found()),
     }
 }
 
@@ -192,13 +197,16 @@ fn media(
     pieces: &[Bytes],
     tag: &str,
 ) -> Response<Body> {
-    let content_type = match track {
-        TrackName::Video(_) => "video/mp4",
-        TrackName::Audio(_) => "audio/mp4",
-    };
     let tag = format!("{}-{track}-{tag}", stream.names.epoch);
     let keep = Keep::always(viewer.is_private);
-    answer::media(viewer.headers(), pieces, content_type, &tag, keep)
+    answer::media(viewer.headers(), pieces, content_type(track), &tag, keep)
+}
+
+pub(super) fn content_type(track: TrackName) -> &'static str {
+    match track {
+        TrackName::Video(_) => "video/mp4",
+        TrackName::Audio(_) => "audio/mp4",
+    }
 }
 
 /// A media playlist, as its directives want it.

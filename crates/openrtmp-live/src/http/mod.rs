@@ -6,7 +6,10 @@ mod answer;
 mod audience;
 mod body;
 mod cors;
+mod dash;
+mod entrance;
 mod flv;
+mod growing;
 mod hls;
 mod listed;
 mod page;
@@ -15,13 +18,15 @@ mod peer;
 mod range;
 mod relief;
 mod token;
+mod transport;
 mod waiting;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::{Router, http::Response};
 use http::header::{ALLOW, CONTENT_LENGTH, HOST, RANGE, TRANSFER_ENCODING};
@@ -106,7 +111,9 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
     let holding = response.extensions_mut().remove::<Holding>();
     if kind == Kind::Endless {
         if is_head {
-            return response;
+            // Nothing, but of a length that nobody knows.
+            let nothing = futures_util::stream::empty::<Result<Bytes, Infallible>>();
+            return response.map(|_| Body::from_stream(nothing));
         }
         let within = flv::PATIENCE;
         return response.map(|body| peer.watched(body, Some(within), progress, kind, holding));
@@ -218,6 +225,8 @@ async fn answer_to(
     };
     match what {
         What::Master => whole(hls::master(app, &asked, &path, token.as_deref()).await?),
+        What::Transport => whole(transport::master(app, &asked, &path, token.as_deref()).await?),
+        What::Manifest => whole(dash::entry(app, &asked, &path, token.as_deref()).await?),
         What::Flv => flv::answer(app, asked, &path, token.as_deref(), request).await,
         What::Picture => whole(listed::picture(app, &asked, &path, token.as_deref())?),
         What::Run { epoch, file } => {
@@ -233,7 +242,7 @@ async fn answer_to(
                 Some(token) => {
                     // Playlists end with the token, what they listed a little later.
                     let late = match file {
-                        path::File::Playlist(_) => Duration::ZERO,
+                        file if file.is_listing() => Duration::ZERO,
                         _ => stream.as_ref().map_or(Duration::ZERO, |stream| {
                             stream.snapshot().target.unwrap_or_default() * 3
                         }),
@@ -243,7 +252,7 @@ async fn answer_to(
                 None => !app.server.asks_players(),
             };
             if !may {
-                return Err(hls::forbidden());
+                return Err(entrance::forbidden());
             }
             app.audience.seen(&path);
             let stream = stream.ok_or_else(missing)?;
@@ -251,7 +260,7 @@ async fn answer_to(
                 asked: &asked,
                 is_private,
             };
-            whole(hls::file(app, viewer, &stream, file).await?)
+            hls::file(app, viewer, &stream, file).await
         }
     }
 }

@@ -12,6 +12,8 @@ use super::page::Page;
 const RESERVED: [&str; 9] = [
     "play", "v", "api", "ws", "assets", "time", "metrics", "healthz", "readyz",
 ];
+/// The folder of transport streams.
+const TRANSPORT: &str = "ts";
 /// Bytes of a path, at most.
 const LONGEST: usize = 2048;
 
@@ -45,6 +47,10 @@ pub(super) enum Route {
 pub(super) enum What {
     /// The master playlist.
     Master,
+    /// The master playlist of its transport stream.
+    Transport,
+    /// The DASH manifest.
+    Manifest,
     /// All of it, as FLV.
     Flv,
     /// Its newest picture.
@@ -58,12 +64,30 @@ pub(super) enum What {
 pub(super) enum File {
     /// A media playlist.
     Playlist(TrackName),
+    /// The DASH manifest of the run.
+    Manifest,
+    /// The media playlist of the transport stream.
+    TransportPlaylist,
+    /// A segment of that, by its sequence number.
+    TransportSegment(u64),
     /// An init segment, by its number.
     Init(TrackName, u32),
     /// A segment, by its sequence number.
     Segment(TrackName, u64),
+    /// The same, by the tick at which it begins.
+    SegmentAt(TrackName, u64),
     /// A part of it, counted from 0.
     Part(TrackName, u64, usize),
+}
+
+impl File {
+    /// It tells what there is.
+    pub(super) fn is_listing(self) -> bool {
+        matches!(
+            self,
+            File::Playlist(_) | File::Manifest | File::TransportPlaylist
+        )
+    }
 }
 
 /// Why a path names nothing.
@@ -127,14 +151,35 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     let (last, before) = segments.split_last()?;
     let joined = |segments: &[String]| (!segments.is_empty()).then(|| segments.join("/"));
     if last == "index.m3u8" {
+        // With an app's name in front: a stream may be called so all the same.
+        if let [before @ .., folder] = before
+            && folder == TRANSPORT
+            && before.len() > 1
+        {
+            return Some((joined(before)?, What::Transport));
+        }
         return Some((joined(before)?, What::Master));
     }
     if last == "picture.mp4" {
         return Some((joined(before)?, What::Picture));
     }
-    if let Some(track) = last.strip_suffix(".m3u8").and_then(TrackName::parse) {
+    if last == "manifest.mpd" {
+        return Some((joined(before)?, What::Manifest));
+    }
+    if let Some(epoch) = last.strip_suffix(".mpd") {
+        let (epoch, file) = (epoch.to_owned(), File::Manifest);
+        let path = joined(before).filter(|_| !epoch.is_empty())?;
+        return Some((path, What::Run { epoch, file }));
+    }
+    let listing = match last.as_str() {
+        "ts.m3u8" => Some(File::TransportPlaylist),
+        _ => {
+            let track = last.strip_suffix(".m3u8").and_then(TrackName::parse);
+            track.map(File::Playlist)
+        }
+    };
+    if let Some(file) = listing {
         let (epoch, before) = before.split_last()?;
-        let file = File::Playlist(track);
         let epoch = epoch.clone();
         return Some((joined(before)?, What::Run { epoch, file }));
     }
@@ -146,18 +191,24 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     }
     let (folder, before) = before.split_last()?;
     let (epoch, before) = before.split_last()?;
-    let file = media(TrackName::parse(folder)?, last)?;
+    let file = match folder == TRANSPORT {
+        true => File::TransportSegment(number_of(last.strip_suffix(".ts")?)?),
+        false => media(TrackName::parse(folder)?, last)?,
+    };
     let epoch = epoch.clone();
     Some((joined(before)?, What::Run { epoch, file }))
 }
 
-/// `init0.mp4`, `17.m4s`, `17.3.m4s`.
+/// `init0.mp4`, `17.m4s`, `t180000.m4s`, `17.3.m4s`.
 fn media(track: TrackName, name: &str) -> Option<File> {
     if let Some(init) = name.strip_suffix(".mp4") {
         let number = init.strip_prefix("init")?;
         return Some(File::Init(track, u32::try_from(number_of(number)?).ok()?));
     }
     let name = name.strip_suffix(".m4s")?;
+    if let Some(tick) = name.strip_prefix('t') {
+        return Some(File::SegmentAt(track, number_of(tick)?));
+    }
     Some(match name.split_once('.') {
         None => File::Segment(track, number_of(name)?),
         Some((msn, part)) => {
@@ -254,6 +305,25 @@ mod tests {
             ("/live/cam/index.m3u8", stream("live/cam", What::Master)),
             ("/cam/index.m3u8", stream("cam", What::Master)),
             ("/a/b/c/index.m3u8", stream("a/b/c", What::Master)),
+            (
+                "/live/cam/ts/index.m3u8",
+                stream("live/cam", What::Transport),
+            ),
+            ("/live/ts/index.m3u8", stream("live/ts", What::Master)),
+            (
+                "/live/cam/1f-0/ts.m3u8",
+                run("live/cam", File::TransportPlaylist),
+            ),
+            (
+                "/live/cam/1f-0/ts/17.ts",
+                run("live/cam", File::TransportSegment(17)),
+            ),
+            ("/live/cam/manifest.mpd", stream("live/cam", What::Manifest)),
+            ("/live/cam/1f-0.mpd", run("live/cam", File::Manifest)),
+            (
+                "/live/cam/1f-0/v0/t180000.m4s",
+                run("live/cam", File::SegmentAt(v0, 180_000)),
+            ),
             ("/live/cam.flv", stream("live/cam", What::Flv)),
             ("/live/c%C3%A4m.flv", stream("live/cäm", What::Flv)),
             ("/live/a%2Eb.flv", stream("live/a.b", What::Flv)),
@@ -335,6 +405,15 @@ mod tests {
             "/live/v0.m3u8",
             "/live/cam/1f-0/v0/017.m4s",
             "/live/cam/1f-0/v0/+1.m4s",
+            "/live/cam/1f-0/v0/t01.m4s",
+            "/live/cam/1f-0/ts/017.ts",
+            "/live/cam/1f-0/ts/17.m4s",
+            "/live/cam/1f-0/v0/17.ts",
+            "/live/cam/1f-0/v0/t.m4s",
+            "/live/cam/1f-0/v0/t1.2.m4s",
+            "/manifest.mpd",
+            "/1f-0.mpd",
+            "/live/cam/.mpd",
             "/live/cam/1f-0/v0/1.2.3.m4s",
             "/live/cam/1f-0/v256/1.m4s",
             "/live/cam/1f-0/x0/1.m4s",

@@ -8,8 +8,8 @@ use http::{Response, StatusCode};
 
 use super::App;
 use super::answer::status;
-use super::peer::Peer;
-use crate::store::{Snapshot, Stream};
+use super::peer::{Parked, Peer};
+use crate::store::{Snapshot, Stream, Waiting};
 
 /// Nothing is waited for any longer: players give up at 10 s without a byte.
 pub(super) const LONGEST: Duration = Duration::from_secs(9);
@@ -26,6 +26,34 @@ pub(super) fn patience(snapshot: &Snapshot) -> Duration {
         .map_or(LONGEST, |target| (target * 3).min(LONGEST))
 }
 
+fn busy(text: &str) -> Response<Body> {
+    status(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+/// Makes room for a request that waits for a stream.
+///
+/// # Errors
+/// The answer to who cannot.
+pub(super) fn park(
+    app: &App,
+    stream: &Arc<Stream>,
+    peer: &Arc<Peer>,
+) -> Result<(Parked, Waiting), Response<Body>> {
+    Ok((on_connection(app, peer)?, of_stream(app, stream)?))
+}
+
+fn on_connection(app: &App, peer: &Arc<Peer>) -> Result<Parked, Response<Body>> {
+    let most = app.server.config().http.viewers.waiting;
+    let parked = peer.park(most);
+    parked.ok_or_else(|| busy("too many requests of this connection wait"))
+}
+
+fn of_stream(app: &App, stream: &Arc<Stream>) -> Result<Waiting, Response<Body>> {
+    let most = app.server.config().http.viewers.waiting_per_stream;
+    let waiting = stream.wait(most);
+    waiting.ok_or_else(|| busy("too many requests wait for this stream"))
+}
+
 /// Waits for something, as one of those that wait on this connection. `None`: it was not
 /// there by then.
 ///
@@ -37,11 +65,7 @@ pub(super) async fn parked<T>(
     deadline: Instant,
     wait: impl Future<Output = Option<T>>,
 ) -> Result<Option<T>, Response<Body>> {
-    let busy = |text| status(StatusCode::SERVICE_UNAVAILABLE, text);
-    let most = app.server.config().http.viewers.waiting;
-    let _parked = peer
-        .park(most)
-        .ok_or_else(|| busy("too many requests of this connection wait"))?;
+    let _parked = on_connection(app, peer)?;
     let mut stopping = app.stopping.clone();
     tokio::select! {
         // What is there already is not waited for.
@@ -68,11 +92,7 @@ pub(super) async fn until<T>(
     if let Some(found) = look(&snapshot) {
         return Ok(found);
     }
-    let busy = |text| status(StatusCode::SERVICE_UNAVAILABLE, text);
-    let most = app.server.config().http.viewers.waiting_per_stream;
-    let _waiting = stream
-        .wait(most)
-        .ok_or_else(|| busy("too many requests wait for this stream"))?;
+    let _waiting = of_stream(app, stream)?;
     let deadline = deadline.min(Instant::now() + patience(&snapshot));
     let mut snapshots = stream.follow();
     let wait = async {

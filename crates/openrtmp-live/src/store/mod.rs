@@ -2,10 +2,12 @@
 
 mod budget;
 mod holding;
+mod manifest;
 mod picture;
 pub(crate) mod ring;
 mod snapshot;
 mod text;
+mod transport;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,16 +21,22 @@ use tokio::sync::watch;
 
 pub(crate) use budget::{Budget, Charge, Shares};
 pub(crate) use holding::Holding;
+pub(crate) use manifest::Manifest;
 use picture::Pictures;
 use ring::Ring;
-pub(crate) use snapshot::{Photographer, Snapshot, Track};
+pub(crate) use snapshot::{Kept, Photographer, Snapshot, Track};
 pub(crate) use text::Text;
+pub(crate) use transport::{Transport, Transported};
 
 /// One run of a stream, from its first publisher to the end of its last.
 pub(crate) struct Stream {
     pub(crate) name: StreamName,
     pub(crate) names: Names,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Segments can be asked for, and are sent, before they are complete.
+    pub(crate) grows: bool,
+    /// Segments of its transport stream.
+    pub(crate) transported: Transported,
     /// Its messages as FLV tags.
     pub(crate) ring: Ring,
     /// Its newest picture.
@@ -39,11 +47,18 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(name: StreamName, names: Names, budget: &Arc<Budget>) -> Stream {
+    pub(crate) fn new(
+        name: StreamName,
+        names: Names,
+        grows: bool,
+        budget: &Arc<Budget>,
+    ) -> Stream {
         Stream {
             name,
             names,
+            grows,
             snapshot: watch::Sender::new(Arc::default()),
+            transported: Transported::default(),
             ring: Ring::new(budget),
             pictures: Pictures::default(),
             began: SystemTime::now(),

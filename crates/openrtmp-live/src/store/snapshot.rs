@@ -5,12 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use openrtmp_media::hls::{Edge, Form, Names, master_playlist, media_playlist};
+use openrtmp_media::dash;
+use openrtmp_media::hls::{
+    Edge, Form, Names, master_playlist, media_playlist, transport_master, transport_playlist,
+    transport_tracks,
+};
 use openrtmp_media::mp4::TrackName;
 use openrtmp_media::packager::{Part, Rendition, Segment, Window};
 
-use super::Budget;
-use super::text::Text;
+use super::{Budget, Manifest, Text, Transport};
+
+/// Where players ask for the time, on the host that they have media from.
+const TIME: &str = "/time";
 
 /// All of a stream that can be fetched at one moment. It never changes.
 #[derive(Debug, Default)]
@@ -19,6 +25,10 @@ pub(crate) struct Snapshot {
     pub(crate) version: u64,
     /// The master playlist, once every rendition in it can be played.
     pub(crate) master: Option<Text>,
+    /// The DASH manifest, the same.
+    pub(crate) manifest: Option<Arc<Manifest>>,
+    /// It as a transport stream, the same, if it can be one.
+    pub(crate) transport: Option<Arc<Transport>>,
     /// The renditions, in the order in which they began.
     pub(crate) tracks: Vec<Track>,
     /// Target duration, once something can be listed.
@@ -54,6 +64,12 @@ pub(crate) struct Playlists {
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) msn: u64,
+    /// The ticks at which what there is of it begins and ends, once there is something.
+    span: Option<(u64, u64)>,
+    /// The init segment that it needs.
+    pub(super) init: u32,
+    /// By so many ticks encoders have pictures decoded earlier than parts tell.
+    pub(super) reorder: u32,
     pub(crate) parts: Vec<Bytes>,
 }
 
@@ -67,7 +83,11 @@ impl Snapshot {
         let both = |lists: &Playlists| lists.full.len() + lists.delta.len();
         let playlists = self.tracks.iter().filter_map(|it| it.playlists.as_ref());
         let media: usize = playlists.map(both).sum();
-        (media + self.master.as_ref().map_or(0, Text::len)) as u64
+        let manifest = self.manifest.as_ref().map_or(0, |it| it.text.len());
+        let transport = self.transport.as_ref();
+        let transport = transport.map_or(0, |it| it.master.len() + it.playlist.len());
+        let master = self.master.as_ref().map_or(0, Text::len);
+        (media + master + manifest + transport) as u64
     }
 }
 
@@ -89,11 +109,43 @@ impl Track {
         }
     }
 
+    /// The number of the oldest complete segment.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.complete.front().map(|kept| kept.msn)
+    }
+
+    /// The number of the segment, complete or not, that begins at this tick; or that will,
+    /// as far as can be known.
+    pub(crate) fn msn_at(&self, tick: u64) -> Option<u64> {
+        let complete = self.complete.iter().map(Arc::as_ref);
+        let mut kept = self.open.iter().chain(complete);
+        let begins = |kept: &&Kept| kept.span.is_some_and(|(start, _)| start == tick);
+        if let Some(found) = kept.find(begins) {
+            return Some(found.msn);
+        }
+        let open = self.open.as_ref().filter(|open| open.span.is_none())?;
+        let last = self.complete.back()?;
+        let is_next = last.span.is_some_and(|(_, end)| end == tick);
+        is_next.then_some(open.msn)
+    }
+
+    /// The parts of a segment so far, and whether they are all.
+    pub(crate) fn parts(&self, msn: u64) -> Option<(&[Bytes], bool)> {
+        let open = self.open.as_ref().filter(|open| open.msn == msn);
+        let whole = || self.segment(msn).map(|kept| (&kept.parts[..], true));
+        open.map(|open| (&open.parts[..], false)).or_else(whole)
+    }
+
+    /// Something of a segment is there, but not all.
+    pub(crate) fn has_begun(&self, msn: u64) -> bool {
+        let open = self.open.as_ref().filter(|open| open.msn == msn);
+        open.is_some_and(|open| open.span.is_some())
+    }
+
     /// A part that is there; empty if it is a gap.
     pub(crate) fn part(&self, msn: u64, number: usize) -> Option<&Bytes> {
-        let open = self.open.as_ref().filter(|open| open.msn == msn);
-        let kept = open.or_else(|| self.segment(msn).map(Arc::as_ref))?;
-        kept.parts.get(number)
+        let (parts, _) = self.parts(msn)?;
+        parts.get(number)
     }
 
     /// Whether this segment can be fetched, or parts of it.
@@ -125,8 +177,13 @@ impl Track {
 impl Kept {
     fn of(segment: &Segment) -> Kept {
         let bytes = |part: &Part| part.bytes.clone();
+        let mut there = segment.parts.iter().filter(|part| !part.is_gap);
+        let reorder = there.next().map(|part| part.reorder);
         Kept {
             msn: segment.beginning.msn,
+            span: segment.span(),
+            init: segment.beginning.init,
+            reorder: reorder.unwrap_or(0),
             parts: segment.parts.iter().map(bytes).collect(),
         }
     }
@@ -142,6 +199,10 @@ impl Kept {
 pub(crate) struct Photographer {
     budget: Arc<Budget>,
     version: u64,
+    transport: Option<Arc<Transport>>,
+    manifest: Option<Arc<Manifest>>,
+    /// When that became what it is, in milliseconds since 1970.
+    published: i64,
     complete: Vec<(TrackName, Arc<VecDeque<Arc<Kept>>>)>,
 }
 
@@ -151,17 +212,36 @@ impl Photographer {
         Photographer {
             budget: budget.clone(),
             version: 0,
+            transport: None,
+            manifest: None,
+            published: 0,
             complete: Vec::new(),
         }
     }
 
-    /// The stream as it is now.
-    pub(crate) fn take(&mut self, window: &Window, names: &Names) -> Snapshot {
+    /// The stream as it is now, in milliseconds since 1970; a segment may have been completed
+    /// since the last time, or it ended.
+    pub(crate) fn take(
+        &mut self,
+        window: &Window,
+        names: &Names,
+        has_closed: bool,
+        now: i64,
+    ) -> Snapshot {
         self.version += 1;
+        // They tell of complete segments alone.
+        if has_closed || self.manifest.is_none() {
+            self.publish(window, names, now);
+        }
+        if has_closed || self.transport.is_none() {
+            self.transport = self.transport(window, names).or(self.transport.take());
+        }
         let target = window.targets().map(|targets| targets.segment);
         Snapshot {
             version: self.version,
             master: master_playlist(window, names).map(|text| self.text(text)),
+            manifest: self.manifest.clone(),
+            transport: self.transport.clone(),
             tracks: window
                 .renditions()
                 .iter()
@@ -174,6 +254,42 @@ impl Photographer {
 
     fn text(&self, text: String) -> Text {
         Text::counted(text, &self.budget)
+    }
+
+    /// Makes the manifest anew, if it says something else than before.
+    fn publish(&mut self, window: &Window, names: &Names, now: i64) {
+        let made = |published| {
+            let clock = dash::Clock {
+                published,
+                url: TIME,
+            };
+            dash::manifest(window, names, &clock)
+        };
+        let last = self.manifest.as_ref();
+        let is_known = |text: &String| last.is_some_and(|last| last.plain() == text);
+        let version = last.map_or(0, |last| last.version) + 1;
+        if made(self.published).is_none_or(|text| is_known(&text)) {
+            return;
+        }
+        self.published = now.max(self.published);
+        let text = made(self.published);
+        self.manifest = text.map(|text| Arc::new(Manifest::new(version, text, names, &self.budget)));
+    }
+
+    /// The transport stream, if there is one.
+    fn transport(&self, window: &Window, names: &Names) -> Option<Arc<Transport>> {
+        if !window.is_playable() {
+            return None;
+        }
+        let tracks = transport_tracks(window);
+        let master = transport_master(window, &tracks, names)?;
+        let playlist = transport_playlist(window, &tracks, names)?;
+        Some(Arc::new(Transport {
+            version: self.version,
+            tracks,
+            master: self.text(master),
+            playlist: self.text(playlist),
+        }))
     }
 
     fn track(&mut self, rendition: &Rendition, window: &Window, names: &Names) -> Track {

@@ -38,7 +38,7 @@ pub enum Broken {
     /// `publishTime` went back.
     #[error("publishTime went back")]
     WentBack,
-    /// There are to be two clocks, one of which needs no request.
+    /// There are to be two clocks: players that know neither have their own, or a stranger's.
     #[error("{0} UTCTiming")]
     Clocks(usize),
     /// A period begins before the one before ends.
@@ -129,9 +129,7 @@ fn check_head(listed: &Listed, broken: &mut Vec<Broken>) {
         // Without, it never changes (5.4.1): not what somebody wants who is live.
         need("minimumUpdatePeriod", listed.update.is_some());
         need("timeShiftBufferDepth", listed.depth.is_some());
-        let is_direct = |(scheme, _): &(String, String)| scheme.contains(":utc:direct:");
-        let has_direct = listed.clocks.iter().any(is_direct);
-        if listed.clocks.len() < 2 || !has_direct {
+        if listed.clocks.len() < 2 {
             broken.push(Broken::Clocks(listed.clocks.len()));
         }
     } else {

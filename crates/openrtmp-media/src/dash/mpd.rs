@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::xml::Xml;
+use super::xml::{Xml, escaped};
 use crate::date::date;
 use crate::hls::Names;
 use crate::mp4::{Description, Media, TrackName};
@@ -18,7 +18,7 @@ const LOW_LATENCY_PROFILE: &str = "http://www.dashif.org/guidelines/low-latency-
 const REFERENCE: u32 = 0;
 /// Players are not asked to be nearer than this: they stall.
 const LEAST_LATENCY: Duration = Duration::from_millis(1500);
-const DIRECT: &str = "urn:mpeg:dash:utc:direct:2014";
+const HTTP_XSDATE: &str = "urn:mpeg:dash:utc:http-xsdate:2014";
 const HTTP_ISO: &str = "urn:mpeg:dash:utc:http-iso:2014";
 /// Players read the manifest again after so many seconds at most.
 const LONGEST_UPDATE: u32 = 2;
@@ -28,11 +28,10 @@ const DELAY: u32 = 3;
 /// What time it is, and who tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock<'a> {
-    /// Now, in milliseconds since 1970: what `UTCTiming` tells.
-    pub now: i64,
-    /// When the stream became what it is now, the same; not after `now`.
+    /// When the stream became what it is now, in milliseconds since 1970.
     pub published: i64,
-    /// Where a player asks for the time: an answer of one line, as ISO 8601 has it.
+    /// Where a player asks for the time: an answer of one line, as ISO 8601 has it, which is
+    /// a date of XML Schema too.
     pub url: &'a str,
 }
 
@@ -105,10 +104,25 @@ pub fn manifest(window: &Window, names: &Names, clock: &Clock<'_>) -> Option<Str
         listed.put(&mut xml, before, &writing)?;
     }
     if !window.has_ended() {
-        put_clock(&mut xml, DIRECT, &date(clock.now));
+        put_clock(&mut xml, HTTP_XSDATE, clock.url);
         put_clock(&mut xml, HTTP_ISO, clock.url);
     }
     Some(xml.finish())
+}
+
+/// A manifest as it is in another place than what it names: `base` is where that is, and
+/// `location` where the manifest is to be read again. Either may be relative to where it is
+/// now; an empty one is left out.
+pub fn relocated(manifest: &str, base: &str, location: &str) -> String {
+    let (mut elements, names) = (String::new(), [("BaseURL", base), ("Location", location)]);
+    for (name, url) in names.into_iter().filter(|(_, url)| !url.is_empty()) {
+        elements.push_str(&format!("  <{name}>{}</{name}>\n", escaped(url)));
+    }
+    // They are the first in the root (5.3.1.2), which has more in it.
+    let root = manifest.find("<MPD ").unwrap_or(0);
+    let place = manifest[root..].find(">\n").map_or(0, |end| root + end + 2);
+    let (start, rest) = manifest.split_at(place);
+    [start, &elements, rest].concat()
 }
 
 /// What all of a manifest's elements go by.
@@ -486,6 +500,17 @@ fn frame_rate(measured: u64) -> String {
 #[cfg(test)]
 mod unit {
     use super::*;
+
+    #[test]
+    fn a_manifest_can_be_elsewhere() {
+        let plain = "<?xml version=\"1.0\"?>\n<MPD a=\"1&gt;\">\n  <Period/>\n</MPD>\n";
+        assert_eq!(relocated(plain, "", ""), plain);
+        assert_eq!(
+            relocated(plain, "/a&b/", "x.mpd"),
+            "<?xml version=\"1.0\"?>\n<MPD a=\"1&gt;\">\n  <BaseURL>/a&amp;b/</BaseURL>\n  \
+             <Location>x.mpd</Location>\n  <Period/>\n</MPD>\n"
+        );
+    }
 
     #[test]
     fn rates_and_spans_are_as_they_are_told() {

@@ -13,7 +13,6 @@ use crate::packager::{Addressing, Event, Packager, Rendition, Settings, Window};
 /// What tracks may be apart, in seconds: a frame, and what it is stretched by.
 const APART: f64 = 0.3;
 const CLOCK: Clock<'_> = Clock {
-    now: 1_795_970_900_000,
     published: 1_795_970_900_000,
     url: "/time",
 };
@@ -272,7 +271,7 @@ fn a_live_manifest_says_what_it_is_to_say() {
       </Representation>
     </AdaptationSet>
   </Period>
-  <UTCTiming schemeIdUri="urn:mpeg:dash:utc:direct:2014" value="2026-11-29T16:48:20.000Z"/>
+  <UTCTiming schemeIdUri="urn:mpeg:dash:utc:http-xsdate:2014" value="/time"/>
   <UTCTiming schemeIdUri="urn:mpeg:dash:utc:http-iso:2014" value="/time"/>
 </MPD>"#
     );
@@ -367,7 +366,11 @@ fn what_is_wrong_is_found() {
             "",
             "mediaPresentationDuration is missing",
         ),
-        ("utc:direct", "utc:http-head", "2 UTCTiming"),
+        (
+            "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:http-iso:2014\" value=\"/time\"/>",
+            "",
+            "1 UTCTiming",
+        ),
         ("Period id=\"0\"", "Period", "Period@id is missing"),
         ("id=\"a0\"", "id=\"v0\"", "v0 in period 0 is there twice"),
         (
@@ -599,7 +602,7 @@ fn lengths_that_are_no_longer_equal_begin_another_period() {
     // It was equal, then was not.
     let mut checker = Checker::default();
     let mut lengths = Vec::new();
-    for length in [7000, 13_200] {
+    for length in [7000, 13_200, 26_000] {
         let window = example_with_late(length);
         let text = manifest(&window, &names(), &CLOCK).unwrap();
         assert_eq!(checker.read(&text), [], "{text}");
@@ -615,6 +618,12 @@ fn lengths_that_are_no_longer_equal_begin_another_period() {
         [
             vec![(1, Some(2_000_000), None)],
             vec![(1, Some(2_000_000), Some(8.28)), (1, None, None)],
+            // It is again, and has been for a while.
+            vec![
+                (1, Some(2_000_000), Some(8.28)),
+                (1, None, Some(14.12)),
+                (12, Some(2_000_000), None)
+            ],
         ]
     );
 }

@@ -70,9 +70,9 @@ impl Xml {
     }
 }
 
-/// The text of an attribute (XML 1.0, 2.3). White space but blanks is told by number, or it
+/// The text of an attribute, or of an element (XML 1.0, 2.3). White space but blanks is told by number, or it
 /// would be read as blanks (3.3.3); characters that XML does not have (2.2) are left out.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -2,13 +2,10 @@
 
 use std::fmt::Write;
 
-use super::Names;
+use super::{HEADROOM, Names};
 use crate::mp4::{Media, TrackName};
 use crate::packager::{Rendition, Window};
 
-/// Rates are told with so many hundredths more than were measured: what comes may not be
-/// more than what was told.
-const HEADROOM: u64 = 110;
 /// The one group of audio tracks.
 const AUDIO_GROUP: &str = "audio";
 

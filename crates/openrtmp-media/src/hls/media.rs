@@ -185,7 +185,7 @@ fn put_edge(out: &mut String, window: &Window, rendition: &Rendition, names: &Na
 }
 
 /// Seconds with five decimals, to the nearest, without the zeros at the end.
-fn seconds(duration: Duration) -> String {
+pub(super) fn seconds(duration: Duration) -> String {
     let units = (duration.as_nanos() + 5000) / 10_000;
     let text = format!("{}.{:05}", units / 100_000, units % 100_000);
     let short = text.trim_end_matches('0');

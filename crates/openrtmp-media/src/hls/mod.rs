@@ -7,8 +7,9 @@
 //! out ([`Form::Delta`]).
 //!
 //! Every rendition has its playlist in a folder below the master's, and its media in a folder
-//! below that: [`Names`]. With the feature `check`, which no server needs, `check` reads playlists
-//! back and says which rules they break.
+//! below that: [`Names`]. Players that know no MP4 have a transport stream instead, with
+//! playlists of its own ([`transport_playlist`]). With the feature `check`, which no server
+//! needs, `check` reads playlists back and says which rules they break.
 //!
 //! Promised is what is kept: segments are not said to be independent, since the GOPs of a
 //! stream that is passed on may be longer than promised; and parts are listed only with
@@ -25,12 +26,18 @@ pub mod read;
 pub mod session;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 pub use directives::{Answer, BadRequest, Directives, Edge};
 pub use master::master_playlist;
 pub use media::{Form, media_playlist};
+pub use transport::{transport_master, transport_playlist, transport_tracks};
 
 use crate::mp4::TrackName;
+
+/// Rates are told with so many hundredths more than were measured: what comes may not be
+/// more than what was told.
+const HEADROOM: u64 = 110;
 
 /// Where the parts of a stream are, relative to its master playlist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +53,22 @@ impl Names {
     /// keep of the playlists of two runs is not the same.
     pub fn playlist(&self, track: TrackName) -> String {
         format!("{}/{}.m3u8", self.epoch, track)
+    }
+
+    /// The media playlist of the transport stream: `ts.m3u8`.
+    pub fn transport_playlist(&self) -> String {
+        format!("{}/ts.m3u8", self.epoch)
+    }
+
+    /// A segment of the transport stream.
+    pub fn transport_segment(&self, msn: u64) -> String {
+        format!("{}/ts/{msn}.ts", self.epoch)
+    }
+
+    /// The DASH manifest of this run: beside the folder, so that what it names is below the
+    /// same folder as in a manifest of the stream.
+    pub fn manifest(&self) -> String {
+        format!("{}.mpd", self.epoch)
     }
 
     /// An init segment.

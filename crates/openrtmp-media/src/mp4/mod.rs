@@ -17,6 +17,7 @@ mod entry;
 mod fragment;
 mod index;
 mod init;
+pub(crate) mod read;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;

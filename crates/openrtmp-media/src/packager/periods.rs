@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use super::{Beginning, Segment};
+use super::{Beginning, Segment, Settings};
 
 /// As many segments have to be equally long before they are counted on to be.
 const AGREEING: usize = 3;
+/// And so many before they are again: a stream whose segments are so now and then is not to
+/// have many periods.
+const STEADY: usize = Settings::LEAST_SEGMENTS;
 /// Their mean length is that of so many at most.
 const MEASURED: usize = 16;
 
@@ -117,6 +120,17 @@ impl Periods {
         let gone = gone.count();
         self.list.drain(..gone);
     }
+}
+
+/// Those of the leading track within a period that has a timeline, the newest last, are as long
+/// as each other for so long that others like them could be told of by numbers.
+pub(super) fn is_steady<'a>(complete: impl DoubleEndedIterator<Item = &'a Segment>) -> bool {
+    let newest: Vec<&Segment> = complete.rev().take(STEADY).collect();
+    let is_alike = |segment: &&Segment| {
+        let apart = segment.duration().abs_diff(newest[0].duration());
+        !segment.has_gaps() && apart <= segment.frame()
+    };
+    newest.len() == STEADY && newest.iter().all(is_alike)
 }
 
 /// How segments are told of that follow these of the leading track, the newest of which is

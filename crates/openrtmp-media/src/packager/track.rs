@@ -450,6 +450,7 @@ impl<D: AsRef<[u8]>> Track<D> {
         self.fragments = self.fragments.wrapping_add(1);
         let (start, ticks) = (open.part_start, open.end - open.part_start);
         let length = duration(ticks, open.timescale());
+        let reorder = u32::try_from(open.tick_from(open.reorder)).unwrap_or(0);
         let data = std::mem::take(&mut open.data);
         open.part_start = open.end;
         open.has_parts = true;
@@ -475,6 +476,7 @@ impl<D: AsRef<[u8]>> Track<D> {
             is_independent,
             is_gap: false,
             frames: data.len() as u32,
+            reorder,
             bytes: bytes.into(),
         };
         out.push(Event::Part {
@@ -555,6 +557,7 @@ impl<D: AsRef<[u8]>> Track<D> {
             is_independent: false,
             is_gap: true,
             frames: 0,
+            reorder: 0,
             bytes: Bytes::new(),
         };
         out.push(Event::Part {

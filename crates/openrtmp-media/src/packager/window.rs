@@ -28,6 +28,9 @@ pub struct Part {
     pub is_gap: bool,
     /// Frames in it.
     pub frames: u32,
+    /// Decoding times are by so many ticks later than the encoder's: by as much as pictures
+    /// that are out of order need, so that no composition offset of the encoder is below 0.
+    pub reorder: u32,
     /// The chunk; empty if it is a gap.
     pub bytes: Bytes,
 }
@@ -329,6 +332,7 @@ impl Window {
                 Addressing::Undecided => {}
                 decided => self.periods.decide(decided),
             }
+            self.is_period_due |= self.is_steady();
         }
         let oldest = self.renditions.iter().filter_map(Rendition::oldest).min();
         self.periods.forget_before(oldest.unwrap_or(0));
@@ -350,6 +354,20 @@ impl Window {
             return Addressing::Undecided;
         };
         periods::addressing(leader.segments.iter().filter(|is| is.is_complete))
+    }
+}
+
+impl Window {
+    /// The newest period has a timeline, and does not need it any longer.
+    fn is_steady(&self) -> bool {
+        let leader = self.leader.and_then(|leader| self.rendition(leader));
+        let (Some(leader), Some(period)) = (leader, self.periods.list().last()) else {
+            return false;
+        };
+        let is_in = |segment: &&Segment| segment.is_complete && segment.msn() >= period.msn;
+        self.settings.low_latency_dash
+            && period.addressing == Addressing::Timeline
+            && periods::is_steady(leader.segments.iter().filter(is_in))
     }
 }
 

@@ -4,17 +4,20 @@
 //! - The same steps make the same events.
 //! - Every playlist and manifest on the way keeps the rules that the checkers know, and a delta
 //!   is the whole for who read the one before.
+//! - What has a place in a transport stream is whole packets there, each element's in sixteens.
 //! - What waits is bounded.
 
 use std::collections::BTreeMap;
 
 use arbitrary::Unstructured;
+use bytes::Bytes;
 use openrtmp_media::dash;
 use openrtmp_media::hls::check::Checker;
 use openrtmp_media::hls::read::Listed;
-use openrtmp_media::hls::{Form, Names, master_playlist, media_playlist};
+use openrtmp_media::hls::{Form, Names, master_playlist, media_playlist, transport_tracks};
 use openrtmp_media::mp4::{Codec, Content, Frame, TrackName};
-use openrtmp_media::packager::{Event, Packager, Settings, Window};
+use openrtmp_media::packager::{Event, Packager, Rendition, Settings, Window};
+use openrtmp_media::ts;
 
 use crate::input::{self, take};
 use crate::media::{AUDIO, VIDEO};
@@ -37,6 +40,7 @@ pub fn run(data: &[u8]) {
         }
     });
     assert_eq!(made, again);
+    transport(&window);
     for event in made {
         if let Event::Part { part, .. } = event {
             check_part(&part.bytes, part.is_gap);
@@ -109,7 +113,6 @@ impl Playlists {
             window.is_playable()
         );
         let clock = dash::Clock {
-            now: 0,
             published: 0,
             url: "/time",
         };
@@ -133,6 +136,41 @@ impl Playlists {
                 checker.last().expect("read").segments.len()
             );
         }
+    }
+}
+
+/// Every segment as a transport stream, if there is one.
+fn transport(window: &Window) {
+    let tracks = transport_tracks(window);
+    let renditions = tracks.iter().filter_map(|track| window.rendition(*track));
+    let renditions: Vec<&Rendition> = renditions.collect();
+    let Some(leading) = renditions.first() else {
+        return;
+    };
+    for segment in leading.segments.iter().filter(|is| is.is_complete) {
+        let msn = segment.beginning.msn;
+        let kept = renditions.iter().filter_map(|rendition| {
+            let segment = rendition.segment(msn)?;
+            let parts: Vec<Bytes> = segment.parts.iter().map(|it| it.bytes.clone()).collect();
+            Some((rendition.init(segment.beginning.init)?, parts))
+        });
+        let kept: Vec<(&Bytes, Vec<Bytes>)> = kept.collect();
+        let sources = kept.iter().map(|(init, parts)| ts::Source {
+            init,
+            parts,
+            reorder: 0,
+        });
+        let sources: Vec<ts::Source<'_>> = sources.collect();
+        let Ok(made) = ts::segment(&sources, 0) else {
+            continue;
+        };
+        let mut counts: BTreeMap<[u8; 2], u32> = BTreeMap::new();
+        for packet in made.chunks(188) {
+            assert_eq!((packet.len(), packet[0]), (188, 0x47));
+            let pid = [packet[1] & 0x1F, packet[2]];
+            *counts.entry(pid).or_default() += u32::from(packet[3] >> 4 & 1);
+        }
+        assert!(counts.values().all(|count| count % 16 == 0));
     }
 }
 

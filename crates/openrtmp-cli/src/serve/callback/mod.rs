@@ -568,6 +568,7 @@ fn matter(request: &AccessRequest) -> Matter {
         protocol: match request.protocol {
             Protocol::Rtmps => "rtmps",
             Protocol::Hls => "hls",
+            Protocol::Dash => "dash",
             Protocol::Flv => "flv",
             _ => "rtmp",
         },

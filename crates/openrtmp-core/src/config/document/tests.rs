@@ -420,6 +420,7 @@ fn security_md_tells_of_every_limit_of_the_http_server() {
     let others = [
         "http.listen",
         "http.preset",
+        "http.dash.low_latency",
         "http.base_url",
         "http.cors.origins",
         "http.list",

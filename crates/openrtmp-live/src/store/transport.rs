@@ -1,0 +1,131 @@
+//! The transport stream of one stream: its playlists, and the segments that were made of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use openrtmp_media::mp4::TrackName;
+use openrtmp_media::ts::{self, NoStream, Source};
+
+use super::{Budget, Snapshot, Text};
+
+/// Segments that were made are kept as long as what they were made of, up to so many bytes of
+/// a stream; the newest are.
+const MOST_KEPT: u64 = 64 << 20;
+
+/// What can be played of a stream as a transport stream, at one moment.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    /// Counts its states.
+    pub(crate) version: u64,
+    /// The first has the clock.
+    pub(super) tracks: Vec<TrackName>,
+    /// Relative to the stream's folder.
+    pub(crate) master: Text,
+    pub(crate) playlist: Text,
+}
+
+type Made = Result<Bytes, NoStream>;
+
+/// Segments that were made, each once for all who ask for it.
+#[derive(Debug, Default)]
+pub(crate) struct Transported(Mutex<BTreeMap<u64, Slot>>);
+
+/// Where a segment is, or is to be.
+type Slot = Arc<OnceLock<Made>>;
+
+impl Transported {
+    /// A segment of what can be fetched now, which may be made now. `None` if there is none.
+    pub(crate) fn segment(
+        &self,
+        snapshot: &Snapshot,
+        msn: u64,
+        budget: &Arc<Budget>,
+    ) -> Option<Made> {
+        let tracks = &snapshot.transport.as_ref()?.tracks;
+        let mut sources = Vec::new();
+        let mut version = 0u32;
+        for (place, name) in tracks.iter().enumerate() {
+            let track = snapshot.track(*name)?;
+            let Some(kept) = track.segment(msn) else {
+                // Sound may have begun later, or be over. Otherwise it is to be waited for.
+                if place == 0 || track.may_complete(msn) {
+                    return None;
+                }
+                continue;
+            };
+            version = version.wrapping_add(kept.init).wrapping_add(1);
+            sources.push(Source {
+                init: track.init(kept.init)?,
+                parts: &kept.parts,
+                reorder: kept.reorder,
+            });
+        }
+        let leading = snapshot.track(*tracks.first()?)?;
+        let slot = self.slot(msn, leading.oldest()?);
+        let make = || {
+            let made = ts::segment(&sources, version as u8).map(Bytes::from)?;
+            let length = made.len();
+            Ok(budget.counted(made, length))
+        };
+        let made = slot.get_or_init(make).clone();
+        self.trim();
+        Some(made)
+    }
+
+    /// Bytes that are kept.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.lock().values().map(bytes).sum()
+    }
+
+    /// The slot of a segment. Those are forgotten that are before the oldest there is.
+    fn slot(&self, msn: u64, oldest: u64) -> Slot {
+        let mut slots = self.lock();
+        slots.retain(|msn, _| *msn >= oldest);
+        slots.entry(msn).or_default().clone()
+    }
+
+    /// Keeps what may be kept.
+    fn trim(&self) {
+        let mut slots = self.lock();
+        let mut held: u64 = slots.values().map(bytes).sum();
+        while held > MOST_KEPT
+            && let Some((_, gone)) = slots.pop_first()
+        {
+            held -= bytes(&gone);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bytes(slot: &Slot) -> u64 {
+    let made = slot.get().and_then(|made| made.as_ref().ok());
+    made.map_or(0, |bytes| bytes.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_kept_within_bounds() {
+        let kept = Transported::default();
+        let put = |msn, oldest, length: usize| {
+            let made = || Ok(Bytes::from(vec![0; length]));
+            kept.slot(msn, oldest).get_or_init(made).clone().unwrap();
+            kept.trim();
+            kept.held_bytes()
+        };
+        assert_eq!(put(1, 1, 100), 100);
+        assert_eq!(put(2, 1, 100), 200);
+        assert_eq!(put(2, 1, 900), 200, "it is made once");
+        assert_eq!(put(3, 2, 100), 200, "the first is gone");
+        // Of what is too much the oldest goes.
+        assert_eq!(put(4, 2, 40 << 20), (40 << 20) + 200);
+        assert_eq!(put(5, 2, 40 << 20), 40 << 20);
+        assert_eq!(put(6, 2, 80 << 20), 0);
+    }
+}

@@ -1,0 +1,210 @@
+//! Files of one track read back, as they are written here: what its samples are, and where
+//! they are. Whatever else is given is refused or passed over; nothing is believed of it.
+
+use std::ops::Range;
+
+/// A track is in boxes that are so deep in each other.
+const TO_SAMPLES: [&[u8; 4]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
+const TO_HEADER: [&[u8; 4]; 4] = [b"moov", b"trak", b"mdia", b"mdhd"];
+/// Fields of a sample entry before the boxes in it (ISO/IEC 14496-12, 12.1.3 and 12.2.3).
+const VIDEO_FIELDS: usize = 78;
+const AUDIO_FIELDS: usize = 28;
+
+/// What a track's samples are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TrackHeader<'a> {
+    /// Ticks per second, not 0.
+    pub(crate) timescale: u32,
+    /// Name of the sample entry.
+    pub(crate) coding: [u8; 4],
+    /// What is in the box of its configuration, `avcC` and the like; nothing without one.
+    pub(crate) configuration: &'a [u8],
+}
+
+/// A sample of a fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Located {
+    /// When it is to be decoded, in ticks.
+    pub(crate) decode_time: u64,
+    /// From then to when it is shown.
+    pub(crate) composition_offset: i32,
+    pub(crate) duration: u32,
+    pub(crate) is_sync: bool,
+    /// Where it is in what was read.
+    pub(crate) range: Range<usize>,
+}
+
+/// The boxes that follow each other: names, and what is in them.
+fn boxes(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let (size, name) = (rest.first_chunk::<4>()?, rest.get(4..8)?);
+        let size = usize::try_from(u32::from_be_bytes(*size)).ok()?;
+        let body = rest.get(8..size)?;
+        let name = name.try_into().ok()?;
+        rest = &rest[size..];
+        Some((name, body))
+    })
+}
+
+/// What is in the first box of each of these names, in each other.
+fn find<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
+    path.iter().try_fold(bytes, |bytes, name| {
+        boxes(bytes)
+            .find(|(is, _)| is == *name)
+            .map(|(_, body)| body)
+    })
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let four = bytes.get(at..)?.first_chunk()?;
+    Some(u32::from_be_bytes(*four))
+}
+
+/// The first track of an init segment.
+pub(crate) fn track_header(init: &[u8]) -> Option<TrackHeader<'_>> {
+    let header = find(init, &TO_HEADER)?;
+    let timescale = match header.first()? {
+        0 => u32_at(header, 12)?,
+        _ => u32_at(header, 20)?,
+    };
+    // Version, flags, and how many there are.
+    let entries = find(init, &TO_SAMPLES)?.get(8..)?;
+    let (coding, entry) = boxes(entries).next()?;
+    let fields = match &coding {
+        b"mp4a" | b"ac-3" | b"ec-3" | b"Opus" | b"fLaC" => AUDIO_FIELDS,
+        _ => VIDEO_FIELDS,
+    };
+    let known = [b"avcC", b"hvcC", b"esds", b"dac3", b"dec3"];
+    let mut inside = boxes(entry.get(fields..)?);
+    let configuration = inside.find(|(name, _)| known.contains(&name));
+    Some(TrackHeader {
+        timescale: Some(timescale).filter(|timescale| *timescale > 0)?,
+        coding,
+        configuration: configuration.map_or(&[], |(_, body)| body),
+    })
+}
+
+/// The samples of a part: one fragment of one track, with its bytes behind its head. `None` if
+/// it is none.
+pub(crate) fn samples(part: &[u8]) -> Option<Vec<Located>> {
+    let mut at = 0;
+    let mut fragment = None;
+    for (name, body) in boxes(part) {
+        if &name == b"moof" {
+            fragment = Some((at, body));
+        }
+        at += body.len() + 8;
+    }
+    let (start, fragment) = fragment?;
+    let run = find(fragment, &[b"traf", b"trun"])?;
+    let defaults = Defaults::read(find(fragment, &[b"traf", b"tfhd"])?)?;
+    let time = find(fragment, &[b"traf", b"tfdt"])?;
+    let mut time = match time.first()? {
+        0 => u64::from(u32_at(time, 4)?),
+        _ => u64::from(u32_at(time, 4)?) << 32 | u64::from(u32_at(time, 8)?),
+    };
+    let mut fields = Fields::of(run)?;
+    let mut place = start.checked_add(usize::try_from(fields.offset).ok()?)?;
+    let mut samples = Vec::new();
+    for _ in 0..fields.count {
+        let sample = fields.next(&defaults)?;
+        let end = place.checked_add(usize::try_from(sample.size).ok()?)?;
+        let range = place..end;
+        part.get(range.clone())?;
+        samples.push(Located {
+            decode_time: time,
+            composition_offset: sample.composition_offset,
+            duration: sample.duration,
+            is_sync: sample.flags & NO_SYNC == 0,
+            range,
+        });
+        time = time.checked_add(u64::from(sample.duration))?;
+        place = end;
+    }
+    Some(samples)
+}
+
+/// sample_is_non_sync_sample (ISO/IEC 14496-12, 8.8.3.1).
+const NO_SYNC: u32 = 0x1_0000;
+
+/// What holds for all samples that do not say otherwise (8.8.7).
+#[derive(Default)]
+struct Defaults {
+    duration: u32,
+    size: u32,
+    flags: u32,
+}
+
+impl Defaults {
+    fn read(header: &[u8]) -> Option<Defaults> {
+        let flags = u32_at(header, 0)?;
+        let mut at = 8;
+        let mut field = |flag: u32, length: usize| {
+            if flags & flag == 0 {
+                return Some(0);
+            }
+            at += length;
+            u32_at(header, at - 4)
+        };
+        // Base of offsets, and which sample entry.
+        field(1, 8)?;
+        field(2, 4)?;
+        Some(Defaults {
+            duration: field(8, 4)?,
+            size: field(0x10, 4)?,
+            flags: field(0x20, 4)?,
+        })
+    }
+}
+
+/// What a run tells of its samples (8.8.8).
+struct Fields<'a> {
+    rest: &'a [u8],
+    flags: u32,
+    count: u32,
+    offset: u32,
+    first_flags: Option<u32>,
+}
+
+/// What is told of one.
+struct Told {
+    duration: u32,
+    size: u32,
+    flags: u32,
+    composition_offset: i32,
+}
+
+impl<'a> Fields<'a> {
+    fn of(run: &'a [u8]) -> Option<Fields<'a>> {
+        let mut fields = Fields {
+            rest: run.get(8..)?,
+            flags: u32_at(run, 0)?,
+            count: u32_at(run, 4)?,
+            offset: 0,
+            first_flags: None,
+        };
+        fields.offset = fields.field(1, 0)?;
+        let first = fields.field(4, 0)?;
+        fields.first_flags = (fields.flags & 4 != 0).then_some(first);
+        Some(fields)
+    }
+
+    fn field(&mut self, flag: u32, default: u32) -> Option<u32> {
+        if self.flags & flag == 0 {
+            return Some(default);
+        }
+        let (four, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u32::from_be_bytes(*four))
+    }
+
+    fn next(&mut self, defaults: &Defaults) -> Option<Told> {
+        let first = self.first_flags.take().unwrap_or(defaults.flags);
+        Some(Told {
+            duration: self.field(0x100, defaults.duration)?,
+            size: self.field(0x200, defaults.size)?,
+            flags: self.field(0x400, first)?,
+            composition_offset: self.field(0x800, 0)? as i32,
+        })
+    }
+}
