@@ -4,7 +4,6 @@
 //! How late, and how soon the first picture is there, is printed and judged by nobody here:
 //! it is the machine's as much as ours. What is asserted is what happened.
 #![allow(clippy::print_stdout, reason = "figures are for people")]
-
 #![expect(clippy::print_stdout, reason = "figures, for people")]
 
 use std::process::Command;

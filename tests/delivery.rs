@@ -10,9 +10,7 @@ use openrtmp_core::PullRule;
 use openrtmp_media::hls::check::{Checker, aligned};
 use openrtmp_media::hls::read::Listed;
 use openrtmp_tests::played::assert_end_played;
-use openrtmp_tests::{
-    Delivered, FrameHashes, Media, Process, Publisher, Server, Tool, Web, live,
-};
+use openrtmp_tests::{Delivered, FrameHashes, Media, Process, Publisher, Server, Tool, Web, live};
 
 /// What a player learns of a stream.
 trait Looks {

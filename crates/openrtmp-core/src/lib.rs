@@ -112,12 +112,12 @@ pub use config::{
     CallbackConfig, CallbackFallback, CallbackFormat, CertificateConfig, ClientAuth,
     ClientAuthConfig, Config, ConfigError, ControlConfig, ControlListen, CorsConfig, DEFAULT_PORT,
     DashConfig, DocumentError, EabConfig, FailedAttemptsConfig, FileError, Format, GopConfig,
-    HooksConfig, HttpConfig, HttpList, HttpListen, HttpPreset, LimitsConfig, Listen, ListenTransport,
-    LogConfig, LogFileConfig, LogFormat, LogLevel, MAX_DOCUMENT, MetricsConfig, MobileConfig,
-    Network, NetworkPolicy, Pem, PullRule, PullStart, PushRule, QueueConfig, RecordConfig,
-    RecordFormat, RecordStreams, RelayConfig, Roots, RtmpConfig, SecondPublisher, Setting,
-    StreamConfig, TimeZone, TlsClientConfig, TlsConfig, TlsVersion, TokensConfig, UnknownVariable,
-    UserConfig, VariableError, ViewersConfig,
+    HooksConfig, HttpConfig, HttpList, HttpListen, HttpPreset, LimitsConfig, Listen,
+    ListenTransport, LogConfig, LogFileConfig, LogFormat, LogLevel, MAX_DOCUMENT, MetricsConfig,
+    MobileConfig, Network, NetworkPolicy, Pem, PullRule, PullStart, PushRule, QueueConfig,
+    RecordConfig, RecordFormat, RecordStreams, RelayConfig, Roots, RtmpConfig, SecondPublisher,
+    Setting, StreamConfig, TimeZone, TlsClientConfig, TlsConfig, TlsVersion, TokensConfig,
+    UnknownVariable, UserConfig, VariableError, ViewersConfig,
 };
 pub use drain::{DrainError, DrainOptions};
 pub use error::{RecordError, StartError};

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::access::{self, Asking};
 use super::answer::{self, Keep, status};
 use super::path::encoded;
-use super::{App, Asked, audience, hls, relief};
+use super::{App, Asked, audience, entrance, relief};
 use crate::store::{Holding, Stream};
 
 /// What somebody wants to be told.
@@ -119,7 +119,7 @@ async fn one(
     let (path, token, name) = match token {
         Some(token) => {
             if !app.access.opens(&app.server, &token, path, Duration::ZERO) {
-                return Err(hls::forbidden());
+                return Err(entrance::forbidden());
             }
             (path.to_owned(), Some(token), None)
         }
@@ -207,7 +207,7 @@ pub(super) fn picture(
         None => !app.server.asks_players(),
     };
     if !may {
-        return Err(hls::forbidden());
+        return Err(entrance::forbidden());
     }
     relief::room(&app.server, &app.budget)?;
     let missing = || {

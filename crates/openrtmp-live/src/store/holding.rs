@@ -54,7 +54,7 @@ mod tests {
         let publisher = server.publish("live/cam").unwrap();
         let name = server.stream_name(publisher.stream()).unwrap();
         let epoch = "1-0".to_owned();
-        let stream = Arc::new(Stream::new(name, Names { epoch }, &Arc::default()));
+        let stream = Arc::new(Stream::new(name, Names { epoch }, false, &Arc::default()));
         let show = |version| {
             stream.show(Snapshot {
                 version,

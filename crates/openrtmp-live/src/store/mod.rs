@@ -47,12 +47,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(
-        name: StreamName,
-        names: Names,
-        grows: bool,
-        budget: &Arc<Budget>,
-    ) -> Stream {
+    pub(crate) fn new(name: StreamName, names: Names, grows: bool, budget: &Arc<Budget>) -> Stream {
         Stream {
             name,
             names,

@@ -273,7 +273,8 @@ impl Photographer {
         }
         self.published = now.max(self.published);
         let text = made(self.published);
-        self.manifest = text.map(|text| Arc::new(Manifest::new(version, text, names, &self.budget)));
+        self.manifest =
+            text.map(|text| Arc::new(Manifest::new(version, text, names, &self.budget)));
     }
 
     /// The transport stream, if there is one.
