@@ -467,7 +467,7 @@ fn players_of_others_play_it() {
     let live = Live::start(|_| ());
     let url = live.url("/live/cam/index.m3u8");
     let base = live.base.to_string();
-    for player in ["hls.js", "shaka", "video.js"] {
+    for player in ["hls.js", "shaka"] {
         let options = [
             ("player", player),
             ("seconds", "15"),
