@@ -706,7 +706,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 40] = [
+    const ALL: [Tool; 41] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
