@@ -1,15 +1,15 @@
 // Links to a stream, for people, cameras, and other pages.
 
 import { $ } from './dom.js';
+import { hasKey, streamQuery } from './server.js';
 
 /** Makes the window that has them. `path`: the player's, without a query. */
 export function setUpShare() {
   const dialog = $('share');
   const withKey = $('with-key');
-  $('with-key-label').hidden = !location.search.includes('key=');
 
   const link = () => {
-    const query = withKey.checked ? kept(location.search) : '';
+    const query = withKey.checked ? streamQuery() : '';
     return location.origin + location.pathname + query;
   };
   const fill = () => {
@@ -17,22 +17,35 @@ export function setUpShare() {
     const mark = url.includes('?') ? '&' : '?';
     $('link').value = url;
     $('frame').value = `<iframe src="${url}${mark}embed=1" width="640" height="360" allow="autoplay; fullscreen; picture-in-picture" style="border:0"></iframe>`;
-    $('code').src = `/api/qr?text=${encodeURIComponent(url)}`;
+    // A code is asked for at the server: of a key nothing gets there unless it is wanted.
+    $('code').hidden = withKey.checked;
+    $('make-code').hidden = !withKey.checked;
+    $('code').removeAttribute('src');
+    if (!withKey.checked) {
+      makeCode();
+    }
   };
+  const makeCode = () => {
+    $('code').hidden = false;
+    $('make-code').hidden = true;
+    $('code').src = `/api/qr?text=${encodeURIComponent(link())}`;
+  };
+  $('make-code').addEventListener('click', makeCode);
   withKey.addEventListener('change', fill);
+  // What holds a key stays in the window no longer than somebody looks at it.
+  dialog.addEventListener('close', () => {
+    withKey.checked = false;
+    fill();
+  });
   for (const [button, field] of [['copy-link', 'link'], ['copy-frame', 'frame']]) {
     $(button).addEventListener('click', () => copy($(field), $(button)));
   }
   return () => {
+    $('with-key-label').hidden = !hasKey();
+    withKey.checked = false;
     fill();
     dialog.showModal();
   };
-}
-
-/** The query without what is about the page. */
-function kept(search) {
-  const pairs = search.slice(1).split('&').filter((pair) => pair && !/^(embed|engine|muted)(=|$)/.test(pair));
-  return pairs.length ? `?${pairs.join('&')}` : '';
 }
 
 async function copy(field, button) {
