@@ -15,7 +15,7 @@ use super::access::{self, Asking};
 use super::answer::{self, Keep, status};
 use super::path::encoded;
 use super::{App, Asked, hls};
-use crate::store::{Picture, Stream, Text};
+use crate::store::{Stream, Text};
 
 /// Streams of which one answer tells, at most.
 const LONGEST_LIST: usize = 500;
@@ -84,7 +84,10 @@ impl Told {
         let text = told.to_string();
         let digest = Sha256::digest(&text);
         Told {
-            tag: digest[..8].iter().map(|byte| format!("{byte:02x}")).collect(),
+            tag: digest[..8]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             text: Text::new(text),
         }
     }
@@ -98,9 +101,8 @@ impl Lists {
     /// The list for everybody: made once in a while, however many ask.
     fn or_made(&self, by: HttpList, make: impl FnOnce() -> Value) -> Arc<Told> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_good = |(at, of, _): &&(Instant, HttpList, Arc<Told>)| {
-            *of == by && at.elapsed() < GOOD_FOR
-        };
+        let is_good =
+            |(at, of, _): &&(Instant, HttpList, Arc<Told>)| *of == by && at.elapsed() < GOOD_FOR;
         if let Some((.., told)) = kept.as_ref().filter(is_good) {
             return told.clone();
         }
@@ -221,8 +223,9 @@ fn told(app: &App, stream: &Stream, token: Option<&str>) -> Value {
     told["audio"] = Value::from(has(|it| matches!(it, TrackName::Audio(_))));
     told["seconds"] = Value::from(stream.began.elapsed().unwrap_or_default().as_secs());
     // Another URL for another picture: each is fetched once. None of what MP4 has no place for.
-    told["picture"] = match stream.pictures.newest() {
-        Some(Picture { number, .. }) => {
+    let is_made = |_: &u64| stream.pictures.newest().is_some();
+    told["picture"] = match stream.pictures.number().filter(is_made) {
+        Some(number) => {
             let folder = folder(stream.name.reveal(), token);
             Value::from(format!("{folder}/picture.mp4?{number}"))
         }
@@ -278,4 +281,33 @@ pub(super) fn picture(
     let headers: &HeaderMap = &asked.headers;
     let pieces = &picture.pieces;
     Ok(answer::media(headers, pieces, "video/mp4", &tag, keep))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_too_long_says_so() {
+        for (count, told, more) in [
+            (0, 0, 0),
+            (LONGEST_LIST, LONGEST_LIST, 0),
+            (LONGEST_LIST + 3, LONGEST_LIST, 3),
+        ] {
+            let list = list((0..count).map(Value::from));
+            assert_eq!(list["streams"].as_array().unwrap().len(), told);
+            assert_eq!(list["more"], more);
+        }
+    }
+
+    #[test]
+    fn what_everybody_is_told_is_made_once_in_a_while() {
+        let lists = Lists::default();
+        let first = lists.or_made(HttpList::All, || json!(1));
+        let again = lists.or_made(HttpList::All, || json!(2));
+        assert_eq!(again.text.plain(), first.text.plain());
+        // What was set meanwhile holds at once.
+        let other = lists.or_made(HttpList::Allowed, || json!(3));
+        assert_ne!(other.tag, first.tag);
+    }
 }

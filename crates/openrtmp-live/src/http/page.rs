@@ -132,7 +132,10 @@ pub(super) fn answer(
 /// What names this state of pages.
 fn tag(policy: &str) -> String {
     let digest = Sha256::digest(policy);
-    let short: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let short: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("{}-{short}", files::DIGEST)
 }
 
@@ -307,6 +310,8 @@ mod tests {
         assert!(said.contains("connect-src 'self' https://cdn.example.org;"));
         assert!(said.ends_with("frame-ancestors 'self' https://a.example"));
         assert!(!said.contains("unsafe"));
+        // Another policy is another page, to who has kept one.
+        assert_ne!(tag(&said), tag(&policy(&HttpConfig::default())));
     }
 
     #[test]
