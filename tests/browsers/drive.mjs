@@ -524,10 +524,6 @@ const BARE = {
     scripts: { '/p.js': 'shaka-player/dist/shaka-player.compiled.js' },
     html: (it) => `${VIDEO}<script src="/p.js"></script><script>(async () => { shaka.polyfill.installAll(); const p = new shaka.Player(); await p.attach(v); p.configure('streaming.lowLatencyMode', true); await p.load(${JSON.stringify(it)}); v.play(); })();</script>`,
   },
-  'video.js': {
-    scripts: { '/p.js': 'video.js/dist/video.min.js' },
-    html: (it) => `${VIDEO}<script src="/p.js"></script><script>const p = videojs(v, { liveui: true, html5: { vhs: { llhls: true } } }); p.src({ src: ${JSON.stringify(it)}, type: 'application/x-mpegURL' }); p.ready(() => p.play());</script>`,
-  },
 };
 
 try {

@@ -329,9 +329,7 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the page in Chromium and Firefox, and players of others",
         tier: Tier::Named,
         minutes: 9,
-        fetches: &[
-            "what drives browsers and three players from npm, 250 MB below the target folder",
-        ],
+        fetches: &["what drives browsers and two players from npm, 250 MB below the target folder"],
         runs: &[Run {
             needs: &[
                 Tool::Ffmpeg,

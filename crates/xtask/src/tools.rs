@@ -111,7 +111,6 @@ pub(crate) const BROWSER_PACKAGES: &[&str] = &[
     "puppeteer-core@24.43.1",
     "hls.js@1.7.4",
     "shaka-player@5.2.12",
-    "video.js@8.24.1",
 ];
 
 /// Set for the chores of a test command that may not install.

@@ -444,7 +444,7 @@ const native = {
   },
 };
 
-/** Safari plays HLS with low latency better by itself. */
+/** Safari plays HLS with low latency by itself, on phones without any script in between. */
 const isSafari = 'WebKitPlaybackTargetAvailabilityEvent' in window;
 
 /** All engines that may work here, the best first. */

@@ -3,7 +3,7 @@
 import { $ } from './dom.js';
 import { hasKey, streamQuery } from './server.js';
 
-/** Makes the window that has them. `path`: the player's, without a query. */
+/** Makes the window that has them; what is returned opens it. */
 export function setUpShare() {
   const dialog = $('share');
   const withKey = $('with-key');

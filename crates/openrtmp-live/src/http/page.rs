@@ -13,7 +13,7 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use sha2::{Digest, Sha256};
 
 use super::answer::{self, Keep, status, value};
-use super::query::decoded;
+use super::path::percent_decoded;
 use super::{App, Asked};
 use crate::store::Text;
 
@@ -197,7 +197,7 @@ fn code(query: &str) -> Result<Response<Body>, Response<Body>> {
     let bad = |text| status(StatusCode::BAD_REQUEST, text);
     let mut parameters = query.split('&');
     let text = parameters.find_map(|parameter| parameter.strip_prefix("text="));
-    let text = text.and_then(decoded);
+    let text = text.and_then(percent_decoded);
     let is_url = |text: &String| text.starts_with("http://") || text.starts_with("https://");
     let text = text.filter(is_url).ok_or_else(|| bad("no URL as text"))?;
     let code = (text.len() <= LONGEST_CODE).then(|| QrCode::encode_text(&text, QrCodeEcc::Low));

@@ -178,8 +178,16 @@ fn number_of(text: &str) -> Option<u64> {
 /// to somebody else: empty ones and those of dots, and what a slash or a control character
 /// stands in.
 fn decoded(segment: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.bytes();
+    let text = percent_decoded(segment)?;
+    let is_wrong = |c: char| c.is_control() || c == '/' || c == '\\';
+    let is_dots = text.is_empty() || text == "." || text == "..";
+    (!is_dots && !text.contains(is_wrong)).then_some(text)
+}
+
+/// What a part of a URL stands for (RFC 3986, 2.1).
+pub(super) fn percent_decoded(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'%' => {
@@ -190,10 +198,7 @@ fn decoded(segment: &str) -> Option<String> {
             byte => byte,
         });
     }
-    let text = String::from_utf8(bytes).ok()?;
-    let is_wrong = |c: char| c.is_control() || c == '/' || c == '\\';
-    let is_dots = text.is_empty() || text == "." || text == "..";
-    (!is_dots && !text.contains(is_wrong)).then_some(text)
+    String::from_utf8(bytes).ok()
 }
 
 /// A stream's path as it stands in a URL.

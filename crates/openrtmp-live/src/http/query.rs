@@ -1,24 +1,9 @@
-//! Queries of URLs, as far as anything in them is read here.
+//! Queries of URLs: the key in them.
+
+use super::path::percent_decoded;
 
 /// Parameters of which the first is the key of who asks.
 const OF_KEYS: [&str; 2] = ["key", "token"];
-
-/// A value of a query without its escapes (RFC 3986, 2.1).
-pub(super) fn decoded(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
-                (high * 16 + low) as u8
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
 
 /// A query with its key as it is: keys are compared as RTMP has them, without escapes, and
 /// browsers and proxies escape what they like. All else stays as it came, and so does a key
@@ -27,7 +12,7 @@ pub(super) fn with_plain_key(query: &str) -> String {
     let plain = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
         let is_escaped = OF_KEYS.contains(&name) && value.contains('%');
-        let value = is_escaped.then(|| decoded(value))??;
+        let value = is_escaped.then(|| percent_decoded(value))??;
         let is_whole = !value.contains(|it: char| it == '&' || it.is_control());
         is_whole.then(|| format!("{name}={value}"))
     };
