@@ -415,29 +415,83 @@ fn keys_do_what_buttons_do() {
 
 #[test]
 fn a_page_asks_for_a_key_and_keeps_it_to_itself() {
+    // Some of it has to be escaped in URLs.
+    const KEY: &str = "s3cret+key=@";
+    const ESCAPED: &str = "key=s3cret%2Bkey%3D%40";
     let live = Live::start(|config| {
-        config.access.play_keys = vec!["s3cret-key".to_owned()];
+        config.access.play_keys = vec![KEY.to_owned()];
         config.access.failed_attempts.limit = 0;
     });
-    let options = [("key", "s3cret-key")];
-    let seen = Chromium.run("key", &live.url("/play/live/cam"), &options);
+    let options = [("key", KEY)];
+    let seen = Chromium.run("key", &live.url("/play/live/cam?token=old"), &options);
     assert_eq!(seen["asked"], "This stream takes a key");
-    assert_eq!(seen["shows"], false, "{seen}");
+    assert_eq!(seen["type"], "password");
+    assert!(seen["shown"].as_u64().unwrap() > 8, "{seen}");
+    assert_eq!(seen["shows"], serde_json::json!([]), "{seen}");
     let nothing = Chromium.run("nothing", &live.url("/"), &[]);
     assert_eq!(
         (&nothing["cards"], &nothing["title"]),
         (&0.into(), &"Nothing is live".into())
     );
     let count = [("count", "1")];
-    let some = Chromium.run("streams", &live.url("/?key=s3cret-key"), &count);
-    assert_eq!(
-        some[0]["href"], "/play/live/cam?key=s3cret-key",
-        "it stays with who has it"
-    );
+    let some = Chromium.run("streams", &live.url(&format!("/?{ESCAPED}")), &count);
+    assert_eq!(some[0]["href"], "/play/live/cam", "the tab has it");
     // Nor does a link have it, unless that is wanted.
-    let shared = Chromium.run("share", &live.url("/play/live/cam?key=s3cret-key"), &[]);
-    assert_eq!(shared["link"], live.url("/play/live/cam"));
+    let url = live.url(&format!("/play/live/cam?{ESCAPED}"));
+    let shared = Chromium.run("share", &url, &[]);
+    let has_it = |state: &Value| state.to_string().contains("s3cret");
+    let [without, ticked, wanted, again] =
+        ["without", "ticked", "wanted", "again"].map(|state| &shared[state]);
+    assert_eq!(without["link"], live.url("/play/live/cam"));
+    assert!(!has_it(without) && !has_it(again), "{shared}");
+    assert_eq!(ticked["link"], url.as_str());
+    assert!(
+        has_it(&ticked["frame"]) && ticked["code"].is_null(),
+        "{shared}"
+    );
+    assert!(
+        has_it(&wanted["code"]) && !has_it(&wanted["page"]),
+        "{shared}"
+    );
     live.publishing.kill();
+}
+
+#[test]
+fn what_is_paused_stays_so_when_its_encoder_is_another() {
+    for engine in ["hls", "flv"] {
+        let live = Live::start(|_| ());
+        let url = live.url(&format!("/play/live/cam?muted=1&engine={engine}"));
+        let mut scene = Chromium.begin("paused", &url, &[]);
+        scene.wait_for("paused");
+        live.publishing.kill();
+        let again = publish(&live.delivered.server().url("live/cam"), live.base, 60);
+        scene.go_on();
+        let seen = scene.outcome();
+        assert_eq!(seen["stays"], true, "{engine}");
+        again.kill();
+    }
+}
+
+#[test]
+fn a_codec_that_is_not_there_is_said_to_be_so() {
+    let live = Live::start(|_| ());
+    let url = live.url("/play/live/cam?muted=1&engine=hls");
+    let seen = Chromium.run("undecoded", &url, &[]);
+    let text = seen["text"].as_str().unwrap();
+    assert!(text.contains("has no decoder"), "{seen}");
+    assert_eq!(seen["retries"], true, "{seen}");
+    live.publishing.kill();
+}
+
+#[test]
+fn a_page_that_waits_outlives_its_token_and_a_torn_answer() {
+    let delivered = Delivered::start(|config| {
+        config.access.play_keys = vec!["s3cret-key".to_owned()];
+    });
+    let url = delivered.url("/play/live/cam?key=s3cret-key");
+    let seen = Chromium.run("refused", &url, &[]);
+    let expected = ["key", "token", "key", "token", "token", "token"];
+    assert_eq!(seen["asked"], serde_json::json!(expected), "{seen}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use openrtmp_core::{Config, HttpList, HttpListen};
@@ -13,6 +14,13 @@ use serde_json::Value;
 
 /// Nothing takes longer to be listed.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks.
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// A list without any.
+fn nothing() -> Value {
+    serde_json::json!({ "streams": [], "more": 0 })
+}
 
 /// A stream for as long as a test takes.
 fn looped(delivered: &Delivered, path: &str) -> Process {
@@ -38,11 +46,14 @@ fn listed(address: SocketAddr, query: &str, streams: usize) -> Vec<Value> {
     loop {
         assert!(began.elapsed() < PATIENCE, "{query}");
         let told = json(&web.get(&format!("/api/streams{query}"), &[]));
-        let told = told.as_array().unwrap();
+        assert_eq!(told["more"], 0);
+        let told = told["streams"].as_array().unwrap();
         let is_there = |it: &Value| it["playable"] == true && it["picture"].is_string();
         if told.len() == streams && told.iter().all(is_there) {
             return told.clone();
         }
+        // It is told anew once a second; who asks all the time only has less of the machine.
+        thread::sleep(BETWEEN);
     }
 }
 
@@ -118,6 +129,11 @@ fn pages_are_whole_without_anything_from_elsewhere() {
         assert_eq!(gzip.header("content-encoding"), Some("gzip"), "{path}");
         assert!(gzip.body.len() < plain.body.len() || plain.body.len() < 1000);
         assert_ne!(gzip.header("etag"), plain.header("etag"), "{path}");
+        let tag = plain.header("etag").unwrap();
+        let same = [("Accept-Encoding", "identity"), ("If-None-Match", tag)];
+        let again = web.get(&path, &same);
+        assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
+        assert_eq!(again.header("cache-control"), Some(kept), "{path}");
         if file.ends_with(".js") && !file.contains("/vendor/") {
             let folder = file.rsplit_once('/').unwrap().0;
             let imports = named(plain.text(), "from './", '\'');
@@ -207,7 +223,7 @@ fn with_keys_nobody_is_told_of_what_it_may_not_play() {
     let stream = &listed(address, "?key=s3cret-key", 1)[0];
     let mut web = Web::connect(address);
     let nothing = json(&web.get("/api/streams", &[]));
-    assert_eq!(nothing, Value::Array(Vec::new()));
+    assert_eq!(nothing, self::nothing());
     for path in [
         "/live/cam/picture.mp4",
         "/api/streams/live/cam",
@@ -234,10 +250,102 @@ fn with_keys_nobody_is_told_of_what_it_may_not_play() {
     assert_eq!(web.get(&elsewhere, &[]).status, 403);
     // Guesses are counted here as they are everywhere.
     let wrong = "/api/streams?key=wrong";
-    while web.get(wrong, &[]).text().trim() == "the key is not valid" {}
+    let is_blocked = |_| web.get(wrong, &[]).text().trim() != "the key is not valid";
+    assert!((0..8).any(is_blocked), "as often as one likes");
     let blocked = web.get("/api/streams?key=s3cret-key", &[]);
     assert_eq!(blocked.status, 403);
     assert!(blocked.text().contains("blocked"), "{}", blocked.text());
+    publishing.kill();
+}
+
+#[test]
+fn a_key_opens_the_same_however_a_url_has_it_escaped() {
+    let delivered = Delivered::start(|config| {
+        config.access.play_keys = vec!["a+b=@:,c".to_owned()];
+        config.access.failed_attempts.limit = 0;
+    });
+    let publishing = looped(&delivered, "live/cam");
+    let mut web = Web::connect(delivered.address());
+    let escaped = "?x=1&key=a%2Bb%3D%40%3A%2Cc";
+    listed(delivered.address(), escaped, 1);
+    for path in ["/api/streams/live/cam", "/live/cam/index.m3u8"] {
+        assert_eq!(
+            web.get(&format!("{path}{escaped}"), &[]).status,
+            200,
+            "{path}"
+        );
+        let twice = escaped.replace('%', "%25");
+        assert_eq!(
+            web.get(&format!("{path}{twice}"), &[]).status,
+            403,
+            "{path}"
+        );
+    }
+    publishing.kill();
+}
+
+#[test]
+fn a_head_tells_the_same_of_everything_and_sends_nothing() {
+    let delivered = Delivered::start(|_| ());
+    let mut web = Web::connect(delivered.address());
+    let page = web.get("/", &[]);
+    let style = named(page.text(), "\"/assets/", '"');
+    let style = style.iter().find(|it| it.ends_with(".css")).unwrap();
+    for path in [
+        "/",
+        "/play/live/cam",
+        &format!("/assets/{style}"),
+        "/api/qr?text=http%3A%2F%2Fa.example%2F",
+        "/api/streams",
+        "/api/streams/live/cam",
+    ] {
+        let whole = web.get(path, &[]);
+        let head = web.ask("HEAD", path, &[]);
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        let length = whole.body.len().to_string();
+        assert_eq!(
+            head.header("content-length"),
+            Some(length.as_str()),
+            "{path}"
+        );
+        for name in [
+            "content-type",
+            "content-security-policy",
+            "cache-control",
+            "etag",
+        ] {
+            assert_eq!(head.header(name), whole.header(name), "{path}: {name}");
+        }
+    }
+}
+
+#[test]
+fn another_policy_is_another_page() {
+    let usual = Delivered::start(|_| ());
+    let strict = Delivered::start(|config| {
+        config.http.cors.origins = vec!["https://own.example".to_owned()];
+    });
+    for path in ["/", "/play/live/cam"] {
+        let kept = Web::fetch(usual.address(), path);
+        let tag = kept.header("etag").unwrap();
+        let answer = Web::connect(strict.address()).get(path, &[("If-None-Match", tag)]);
+        assert_eq!(answer.status, 200, "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.ends_with("frame-ancestors 'self' https://own.example"));
+    }
+}
+
+#[test]
+fn a_list_is_compressed_for_who_takes_it() {
+    let delivered = Delivered::start(|_| ());
+    let publishing = looped(&delivered, "live/cam");
+    listed(delivered.address(), "", 1);
+    let mut web = Web::connect(delivered.address());
+    for path in ["/api/streams", "/api/streams/live/cam"] {
+        let answer = web.get(path, &[("Accept-Encoding", "gzip")]);
+        assert_eq!(answer.header("content-encoding"), Some("gzip"), "{path}");
+        assert_eq!(&answer.body[..2], [0x1f, 0x8b], "{path}");
+    }
     publishing.kill();
 }
 
@@ -291,10 +399,7 @@ fn a_host_is_asked_about_who_plays_and_not_about_lists() {
         panic!("an address");
     };
     let mut web = Web::connect(address);
-    assert_eq!(
-        json(&web.get("/api/streams?x=1", &[])),
-        Value::Array(Vec::new())
-    );
+    assert_eq!(json(&web.get("/api/streams?x=1", &[])), nothing());
     let one = json(&web.get("/api/streams/live/cam?x=2", &[]));
     assert!(one["self"].as_str().unwrap().starts_with("/v/"));
     // By its token it is not asked again.
@@ -309,7 +414,7 @@ fn names_that_are_secret_are_not_listed() {
     delivered.server().wait_until_published("live/s3cret-name");
     delivered.master("live/s3cret-name");
     let told = Web::fetch(delivered.address(), "/api/streams");
-    assert_eq!(json(&told), Value::Array(Vec::new()));
+    assert_eq!(json(&told), nothing());
     let one = Web::fetch(delivered.address(), "/api/streams/live/s3cret-name");
     assert_eq!(
         json(&one)["name"]

@@ -294,7 +294,7 @@ fn a_full_memory_takes_no_more_streams() {
 fn listed(delivered: &Delivered) -> Vec<String> {
     let listed = Web::fetch(delivered.address(), "/api/streams");
     let listed: serde_json::Value = serde_json::from_slice(&listed.body).unwrap();
-    let listed = listed.as_array().unwrap().iter();
+    let listed = listed["streams"].as_array().unwrap().iter();
     let name = |stream: &serde_json::Value| stream["name"].as_str().unwrap().to_owned();
     listed.map(name).collect()
 }

@@ -74,7 +74,7 @@ page.on('console', (message) => {
 });
 page.on('request', (request) => {
   const asked = request.url();
-  if (!/^(blob|data|about):/.test(asked) && !asked.startsWith(origin)) {
+  if (!/^(blob|data|about):/.test(asked) && new URL(asked).origin !== origin) {
     elsewhere.push(asked);
   }
 });
@@ -333,11 +333,23 @@ const scenes = {
     await page.goto(url);
     await until(() => !document.getElementById('key-form').hidden);
     const asked = await page.evaluate(() => document.getElementById('cover-title').textContent);
+    const type = await page.evaluate(() => document.getElementById('key').type);
     await page.type('#key', options.key);
-    await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
+    await page.keyboard.press('Enter');
     await playing();
-    const seen = await page.evaluate(() => document.body.innerText);
-    return { asked, shows: seen.includes(options.key) };
+    await page.click('#share-button');
+    await until(() => document.getElementById('code').naturalWidth > 0);
+    const shown = await page.evaluate(() => [
+      document.body.innerText,
+      location.href,
+      ...[...document.querySelectorAll('input')].map((it) => it.value),
+      ...[...document.querySelectorAll('[src], [href]')].map((it) => it.src || it.href),
+    ]);
+    const isIn = (text) => text.includes(options.key) || text.includes(encodeURIComponent(options.key));
+    // It is the tab's until that is closed.
+    await page.reload();
+    await playing();
+    return { asked, type, shown: shown.length, shows: shown.filter(isIn) };
   },
 
   /** What can be chosen in the menu. */
@@ -347,14 +359,21 @@ const scenes = {
     await page.click('#menu-button');
     const groups = await page.evaluate(() => [...document.querySelectorAll('#menu fieldset')].map((group) => ({
       title: group.querySelector('legend').textContent,
-      items: [...group.querySelectorAll('label')].map((it) => it.textContent),
+      items: [...group.querySelectorAll('button')].map((it) => it.textContent),
     })));
-    const chosen = await page.evaluate((wanted) => {
-      const labels = [...document.querySelectorAll('#menu label')];
-      const label = labels.find((it) => it.textContent === wanted);
-      label?.querySelector('input').click();
-      return Boolean(label);
-    }, options.choose);
+    const focused = () => page.evaluate(() => [document.activeElement.textContent, document.activeElement.getAttribute('aria-checked')]);
+    // The arrows go over it and choose nothing.
+    const before = await page.evaluate(() => window.openrtmp.state.engine);
+    const [, isChecked] = await focused();
+    const gone = [];
+    for (let turn = 0; turn < 9 && gone.at(-1) !== options.choose; turn += 1) {
+      await page.keyboard.press('ArrowDown');
+      gone.push((await focused())[0]);
+    }
+    const kept = before === await page.evaluate(() => window.openrtmp.state.engine);
+    await page.keyboard.press('Enter');
+    const back = await page.evaluate(() => document.activeElement.id);
+    const chosen = isChecked === 'true' && kept && back === 'menu-button' && gone.at(-1) === options.choose;
     await new Promise((resolve) => setTimeout(resolve, 1500));
     await playing();
     const from = await page.evaluate(() => document.querySelector('video').currentTime);
@@ -371,10 +390,86 @@ const scenes = {
     await until(() => window.openrtmp);
     await page.click('#share-button');
     await until(() => document.getElementById('code').complete && document.getElementById('code').naturalWidth > 0);
-    return page.evaluate(() => ({
+    const look = () => page.evaluate(() => ({
       link: document.getElementById('link').value,
       frame: document.getElementById('frame').value,
+      code: document.getElementById('code').getAttribute('src'),
+      page: location.href,
     }));
+    const without = await look();
+    await page.click('#with-key');
+    const ticked = await look();
+    await page.click('#make-code');
+    const wanted = await look();
+    await page.click('#share .close');
+    await page.click('#share-button');
+    return { without, ticked, wanted, again: await look() };
+  },
+
+  /** Paused while its encoder is another: it stays so until it is played. */
+  async paused() {
+    await page.goto(url);
+    await playing();
+    await page.keyboard.press('k');
+    await until(() => window.openrtmp.state.isHalted);
+    say({ event: 'paused' });
+    await lines.next();
+    const stays = await page.evaluate(async () => {
+      const video = document.querySelector('video');
+      let stays = true;
+      video.addEventListener('play', () => {
+        stays = false;
+      });
+      await new Promise((resolve) => setTimeout(resolve, 6000));
+      return stays && video.paused;
+    });
+    await page.keyboard.press('k');
+    await playing();
+    return { stays };
+  },
+
+  /** A browser without the codec. */
+  async undecoded() {
+    await page.evaluateOnNewDocument(() => {
+      // What players ask for to know whether they work at all is there, and nothing else.
+      MediaSource.isTypeSupported = (type) => type.includes('avc1.42E01E');
+    });
+    await page.goto(url);
+    await until(() => window.openrtmp?.state.cover === 'It cannot be played');
+    return page.evaluate(() => ({
+      text: document.getElementById('cover-text').textContent,
+      retries: !document.getElementById('retry').hidden,
+    }));
+  },
+
+  /** A token that is over while the page waits, and a torn answer: it goes on asking. */
+  async refused() {
+    const asked = [];
+    await page.setRequestInterception(true);
+    page.on('request', (request) => {
+      const { pathname } = new URL(request.url());
+      if (!pathname.includes('/api/streams')) {
+        request.continue();
+        return;
+      }
+      asked.push(pathname.startsWith('/v/') ? 'token' : 'key');
+      const answers = {
+        2: { status: 403, contentType: 'text/plain', body: 'the token is over' },
+        4: { status: 200, contentType: 'application/json', body: '{"live": tr' },
+      };
+      const answer = answers[asked.length];
+      if (answer) {
+        request.respond(answer);
+      } else {
+        request.continue();
+      }
+    });
+    await page.goto(url);
+    const began = Date.now();
+    while (asked.length < 6 && Date.now() - began < 60000) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    return { asked: asked.slice(0, 6) };
   },
 
   /** A player of somebody else's in a page of its own. */

@@ -17,8 +17,7 @@ export function setUpControls(player) {
     if (video.paused) {
       player.play();
     } else {
-      player.goBack();
-      video.pause();
+      player.pause();
     }
   };
   const setMuted = (is) => {
@@ -31,13 +30,7 @@ export function setUpControls(player) {
     video.volume = Math.min(1, Math.max(0, value));
     video.muted = video.volume === 0;
   };
-  const step = (seconds) => {
-    const range = player.range();
-    if (range) {
-      player.goBack();
-      video.currentTime = Math.min(range.end, Math.max(range.start, video.currentTime + seconds));
-    }
-  };
+  const step = (seconds) => player.goTo(video.currentTime + seconds);
   const full = () => {
     if (document.fullscreenElement) {
       document.exitFullscreen();
@@ -101,8 +94,9 @@ export function setUpControls(player) {
     const isItsOwn = (event.key === ' ' && target.matches?.('button, a, summary'))
       || (event.key.startsWith('Arrow') && target.matches?.('input[type=range]'));
     if (!act || !isOurs || isTyping(target) || isItsOwn || document.querySelector('dialog[open]')) {
-      if (event.key === 'Escape') {
+      if (event.key === 'Escape' && !menu.hidden) {
         closeMenu();
+        $('menu-button').focus();
       }
       return;
     }
@@ -117,8 +111,7 @@ export function setUpControls(player) {
   const place = () => {
     const range = player.range();
     if (range) {
-      player.goBack();
-      video.currentTime = range.start + ((range.end - range.start) * seek.value) / 1000;
+      player.goTo(range.start + ((range.end - range.start) * seek.value) / 1000);
     }
   };
   seek.addEventListener('input', () => {
@@ -166,23 +159,47 @@ export function setUpControls(player) {
     fillMenu();
     menu.hidden = false;
     $('menu-button').setAttribute('aria-expanded', 'true');
+    (menu.querySelector('[aria-checked=true]') ?? menu.querySelector('button'))?.focus();
   }
+  // Arrows go over what can be chosen, and choose nothing: that may be another stream.
+  menu.addEventListener('keydown', (event) => {
+    const items = [...menu.querySelectorAll('button')];
+    const at = items.indexOf(document.activeElement);
+    const to = {
+      ArrowDown: (at + 1) % items.length,
+      ArrowUp: (at + items.length - 1) % items.length,
+      Home: 0,
+      End: items.length - 1,
+    }[event.key];
+    if (to !== undefined) {
+      event.preventDefault();
+      event.stopPropagation();
+      items[to]?.focus();
+    }
+  });
   function fillMenu() {
     const groups = player.choices().filter((group) => group.items.length > 1);
+    const focused = menu.contains(document.activeElement) ? document.activeElement.dataset.is : null;
     const made = groups.map((group) => {
       const items = group.items.map((item) => {
-        const input = make('input', {
-          type: 'radio', name: group.name, checked: item.id === group.chosen,
-        });
-        input.addEventListener('change', () => {
-          group.choose(item.id);
+        const button = make('button', { type: 'button', textContent: item.label });
+        button.setAttribute('role', 'menuitemradio');
+        button.setAttribute('aria-checked', String(item.id === group.chosen));
+        button.dataset.is = `${group.name} ${item.id}`;
+        button.addEventListener('click', () => {
           closeMenu();
+          $('menu-button').focus();
+          group.choose(item.id);
         });
-        return make('label', {}, input, make('span', { textContent: item.label }));
+        return button;
       });
       return make('fieldset', {}, make('legend', { textContent: group.title }), ...items);
     });
     menu.replaceChildren(...made);
+    if (focused !== null) {
+      const again = [...menu.querySelectorAll('button')].find((it) => it.dataset.is === focused);
+      (again ?? menu.querySelector('button'))?.focus();
+    }
   }
 
   /** Shows how it is. */
@@ -199,7 +216,7 @@ export function setUpControls(player) {
     setIcon($('full'), isFull ? 'small' : 'full');
     const range = player.range();
     const latency = player.latency();
-    $('latency').value = latency === null ? '' : `${latency.toFixed(latency < 10 ? 1 : 0)} s`;
+    $('latency').textContent = latency === null ? '' : `${latency.toFixed(latency < 10 ? 1 : 0)} s`;
     $('live').classList.toggle('is-live', player.isAtLive());
     seek.hidden = !range || range.end - range.start < 8;
     if (range && !isHeld) {

@@ -1,19 +1,24 @@
 // Ways to play a stream. Each engine has the same face:
 //
+//   form            what the server calls the URL that it plays
 //   prepare()       loads what it takes, while something else goes on
-//   start(video, stream, on) -> playing
+//   start(video, stream, on) -> playing, once that is there: at once, so that no engine comes
+//                   to a video that is another's by then
 //
 // `stream` is what the server told of it. `on.ended()`: nothing more comes;
-// `on.failed(reason)`: it goes on no longer; `on.changed()`: there are other choices;
+// `on.failed(reason, isFinal)`: it goes on no longer, nor would it another time;
+// `on.changed()`: there are other choices;
 // `on.keepsUp()`: whether what is newest is wanted, and nobody has gone back.
 // A playing engine has
 //   stop()
+//   goal()          seconds behind the end of what can be gone to that it wants to be
 //   latency()       seconds behind the server, or null
 //   toLive()        plays the newest that can be played
 //   qualities(), quality(), setQuality(id)    ids and labels; id -1 is by itself
 //   audios(), audio(), setAudio(id)
 //   details()       lines for the statistics
 
+import { whenCalm } from './calm.js';
 import { serverNow } from './clock.js';
 
 const FOLDER = new URL('../vendor/', import.meta.url);
@@ -56,8 +61,9 @@ const FAR = 2;
 /** So much further behind than it might be it stays, for what comes late. */
 const EASE = 0.12;
 
-/** Keeps a player at its distance: `excess` tells by how many seconds it is further behind. */
-function keepUp(video, on, excess) {
+/** Keeps a player at its distance: `excess` tells by how many seconds it is further behind;
+ * from `far` on it jumps. */
+function keepUp(video, on, excess, far = FAR) {
   let isNew = true;
   const look = () => {
     const [beyond, ahead] = [excess(), behindBuffer(video)];
@@ -70,7 +76,7 @@ function keepUp(video, on, excess) {
     } else if (isNew && late > 0.3 && ahead - late > 0.15) {
       // What was loaded meanwhile is there: nothing has to be waited for.
       video.currentTime += late;
-    } else if (late > FAR) {
+    } else if (late > far) {
       video.currentTime += late;
     } else if (late > 0.1 && ahead > 0.3) {
       // Slowly enough not to be heard.
@@ -97,13 +103,18 @@ const none = {
   details: () => [],
 };
 
+/** Errors of hls.js after which no other attempt ends otherwise. */
+const NO_DECODER = ['manifestIncompatibleCodecsError', 'bufferIncompatibleCodecsError', 'bufferAddCodecError'];
+/** Recoveries of hls.js before it begins anew. */
+const RECOVERIES = 3;
+
 const hls = {
   id: 'hls',
+  form: 'hls',
   label: 'HLS, low latency',
   works: hasSources,
   prepare: () => load('hls.min.js'),
-  async start(video, stream, on) {
-    await this.prepare();
+  start(video, stream, on) {
     const { Hls } = window;
     if (!Hls.isSupported()) {
       throw new Error('this browser cannot play HLS by a script');
@@ -123,6 +134,9 @@ const hls = {
       fragLoadPolicy: policy(20000),
     });
     let recovered = 0;
+    const calm = whenCalm(video, () => {
+      recovered = 0;
+    });
     let isStopped = false;
     const retry = (act, after) => setTimeout(() => isStopped || act(), after);
     player.on(Hls.Events.ERROR, (_, error) => {
@@ -130,9 +144,19 @@ const hls = {
         return;
       }
       const code = error.response?.code ?? 0;
-      if (error.type === Hls.ErrorTypes.MEDIA_ERROR && recovered < 3) {
+      const isMedia = error.type === Hls.ErrorTypes.MEDIA_ERROR;
+      if (NO_DECODER.includes(error.details)) {
+        on.failed(`this browser has no decoder for it (${error.reason || error.details})`, true);
+      } else if (isMedia && player.levels.length && recovered < RECOVERIES) {
         recovered += 1;
-        retry(() => player.recoverMediaError(), 100);
+        calm.disturb();
+        const went = !video.paused;
+        retry(() => {
+          player.recoverMediaError();
+          if (went) {
+            video.play().catch(() => {});
+          }
+        }, 100);
       } else {
         on.failed(code ? `${error.details} (${code})` : error.details);
       }
@@ -141,9 +165,6 @@ const hls = {
       'AUDIO_TRACK_SWITCHED']) {
       player.on(Hls.Events[event], () => on.changed());
     }
-    player.on(Hls.Events.FRAG_BUFFERED, () => {
-      recovered = 0;
-    });
     const onEnded = () => on.ended();
     video.addEventListener('ended', onEnded);
     player.loadSource(stream.hls);
@@ -157,10 +178,12 @@ const hls = {
       ...none,
       stop() {
         isStopped = true;
+        calm.stop();
         stopKeeping();
         video.removeEventListener('ended', onEnded);
         player.destroy();
       },
+      goal: () => (player.targetLatency || 0) + (level()?.details?.partTarget || level()?.details?.targetduration || 0),
       latency() {
         const now = serverNow();
         const shown = player.playingDate;
@@ -174,6 +197,7 @@ const hls = {
       },
       qualities: () => player.levels.map((it, id) => ({
         id,
+        name: it.height ? `${it.height}p` : megabits(it.bitrate),
         label: it.height ? `${it.height}p, ${megabits(it.bitrate)}` : megabits(it.bitrate),
       })),
       quality: () => (player.autoLevelEnabled ? -1 : player.currentLevel),
@@ -215,13 +239,17 @@ function policy(first) {
   };
 }
 
+/** Seconds that are not played yet, which FLV is kept at, and from which on it jumps. */
+const FLV_GOAL = 0.25;
+const FLV_FAR = 0.7;
+
 const flv = {
   id: 'flv',
+  form: 'flv',
   label: 'FLV',
   works: () => hasSources() && 'ReadableStream' in window,
   prepare: () => load('mpegts.min.js'),
-  async start(video, stream, on) {
-    await this.prepare();
+  start(video, stream, on) {
     const { mpegts } = window;
     if (!mpegts.getFeatureList().mseLivePlayback) {
       throw new Error('this browser cannot play FLV by a script');
@@ -240,14 +268,9 @@ const flv = {
       autoCleanupSourceBuffer: true,
       autoCleanupMaxBackwardDuration: 60,
       autoCleanupMinBackwardDuration: 30,
-      // It begins at a key frame of a while ago: then by a jump to what is new, later by speed.
-      liveBufferLatencyChasing: true,
-      liveBufferLatencyMaxLatency: 1.0,
-      liveBufferLatencyMinRemain: 0.25,
-      liveSync: true,
-      liveSyncMaxLatency: 0.5,
-      liveSyncTargetLatency: 0.3,
-      liveSyncPlaybackRate: 1.1,
+      // It knows of nobody who has gone back.
+      liveBufferLatencyChasing: false,
+      liveSync: false,
     });
     let info = {};
     player.on(mpegts.Events.MEDIA_INFO, (it) => {
@@ -265,16 +288,23 @@ const flv = {
     });
     player.attachMediaElement(video);
     player.load();
+    // It begins at a key frame of a while ago: then by a jump to what is new, later by speed.
+    const stopKeeping = keepUp(video, on, () => {
+      const behind = behindBuffer(video);
+      return behind === null ? null : behind - FLV_GOAL;
+    }, FLV_FAR);
     return {
       ...none,
       stop() {
+        stopKeeping();
         player.destroy();
       },
+      goal: () => FLV_GOAL,
       latency: () => behindBuffer(video),
       toLive() {
         const end = bufferEnd(video);
         if (end !== null) {
-          video.currentTime = Math.max(0, end - 0.25);
+          video.currentTime = Math.max(0, end - FLV_GOAL);
         }
       },
       details: () => [
@@ -287,11 +317,11 @@ const flv = {
 
 const dash = {
   id: 'dash',
+  form: 'dash',
   label: 'DASH',
   works: hasSources,
   prepare: () => load('dash.min.js'),
-  async start(video, stream, on) {
-    await this.prepare();
+  start(video, stream, on) {
     const { dashjs } = window;
     const player = dashjs.MediaPlayer().create();
     player.updateSettings({
@@ -333,6 +363,7 @@ const dash = {
       stop() {
         player.destroy();
       },
+      goal: () => safely(() => player.getTargetLiveDelay(), 0) || 10,
       latency: () => {
         const behind = safely(() => player.getCurrentLiveLatency(), NaN);
         return Number.isFinite(behind) && behind > 0 ? behind : null;
@@ -342,6 +373,7 @@ const dash = {
       },
       qualities: () => videos().map((it) => ({
         id: it.id,
+        name: `${it.height}p`,
         label: `${it.height}p, ${megabits(it.bandwidth)}`,
       })),
       quality: () => (isByItself ? -1 : now('video')?.id),
@@ -368,14 +400,16 @@ const dash = {
 
 const native = {
   id: 'native',
+  form: 'hls',
   label: "HLS, the browser's own",
   works: () => Boolean(document.createElement('video').canPlayType('application/vnd.apple.mpegurl')),
   prepare: async () => {},
-  async start(video, stream, on) {
+  start(video, stream, on) {
     const onEnded = () => on.ended();
     const onError = () => on.failed(video.error?.message || 'the browser cannot play it');
     video.addEventListener('ended', onEnded);
     video.addEventListener('error', onError);
+    video.addEventListener('loadedmetadata', on.changed);
     video.src = stream.hls;
     const began = () => video.getStartDate?.()?.getTime() ?? NaN;
     return {
@@ -383,9 +417,12 @@ const native = {
       stop() {
         video.removeEventListener('ended', onEnded);
         video.removeEventListener('error', onError);
+        video.removeEventListener('loadedmetadata', on.changed);
         video.removeAttribute('src');
         video.load();
       },
+      // What it wants it tells nobody: three segments of two seconds (RFC 8216, 6.3.3).
+      goal: () => 6,
       latency() {
         const behind = (serverNow() ?? NaN) - began() - video.currentTime * 1000;
         return Number.isNaN(behind) ? null : behind / 1000;

@@ -1,18 +1,27 @@
 // The player of one stream: looks whether it is there, plays it, and begins again when it
 // has ended and is back.
 
+import { whenCalm } from './calm.js';
 import { setClock } from './clock.js';
 import { setUpControls } from './controls.js';
 import { $, clockTime, drawIcons, setIcon } from './dom.js';
 import { bufferEnd, engines } from './engines.js';
-import { Refused, ask, isOn, parameter, streamQuery } from './server.js';
+import { Refused, ask, hasKey, isOn, pageQuery, parameter, setKey, streamQuery } from './server.js';
 import { setUpShare } from './share.js';
 import { Counter, show as showStatistics } from './statistics.js';
 
-/** Milliseconds between two looks for a stream that is not there. */
+/** Milliseconds between two looks for a stream that is not there: at first, and at most. */
 const INTERVAL = 1500;
-/** Attempts of an engine that plays nothing, before another is tried. */
+const LONGEST = 10000;
+/** The same of one that is there and cannot be played yet. */
+const SOON = 400;
+/** After so many looks nobody waits at a page that cannot be seen. */
+const LOOKS = 12;
+/** Attempts of an engine that plays nothing, and of one that plays a little each time. */
 const ATTEMPTS = 3;
+const MOST_ATTEMPTS = 8;
+/** Seconds further behind than an engine wants to be that are live all the same. */
+const NEAR = 1;
 /** What people chose is kept under these names. */
 const KEPT = { engine: 'openrtmp-engine', volume: 'openrtmp-volume' };
 
@@ -25,6 +34,11 @@ let stream = null;
 /** What is told of the stream from now on: by a path that takes no key, once it is known. */
 let source = null;
 let engine = chosenEngine();
+/** The engine that was chosen here and has not played yet. */
+let choice = null;
+/** Names of the quality and the sound that were chosen: they hold for what comes, too. */
+const chosen = {};
+let unset = {};
 let playing = null;
 /** Counts what is being played: what comes late of one before is of no meaning. */
 let turn = 0;
@@ -33,6 +47,10 @@ let silenced = false;
 let statistics = false;
 /** Somebody wants to see what was before, or has paused. */
 let isBack = false;
+/** Somebody has paused: nothing goes on by itself then. */
+let isHalted = false;
+/** What is paused has ended or failed meanwhile. */
+let isOver = false;
 
 function kept(name) {
   try {
@@ -70,6 +88,27 @@ function cover(title, text = '', { spins = false, asks = false, retries = false 
 
 const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
+/** Resolves while the page can be seen. */
+const seen = () => new Promise((resolve) => {
+  if (document.hidden) {
+    document.addEventListener('visibilitychange', resolve, { once: true });
+  } else {
+    resolve();
+  }
+});
+
+/** Waits for the next look: longer each time, and not all pages at once. */
+async function pause(looks, isSoon) {
+  const first = isSoon ? SOON : INTERVAL;
+  await sleep(Math.min(LONGEST, first * 1.2 ** looks) * (0.8 + 0.4 * Math.random()));
+  if (looks >= LOOKS) {
+    await seen();
+  }
+}
+
+/** The engines for which there is something. */
+const offered = () => engines.filter((it) => !stream || stream[it.form]);
+
 /** Waits until the stream is there, and plays it. */
 async function begin() {
   turn += 1;
@@ -79,59 +118,88 @@ async function begin() {
     cover('This browser cannot play streams', 'It has neither media sources for scripts nor HLS.');
     return;
   }
+  if (isHalted) {
+    cover(null);
+    $('big').hidden = false;
+    return;
+  }
   // If it fails, it is said when it is needed.
   engine.prepare().catch(() => {});
   for (let looks = 0; ; looks += 1) {
+    let told = null;
     try {
-      stream = await ask(source ?? `/api/streams/${path}${streamQuery()}`);
-      source = stream.self;
-      if (mine !== turn) {
-        return;
-      }
-      describe();
-      if (stream.live) {
-        break;
-      }
-      const hasPlayed = counter.first !== null;
-      cover(
-        hasPlayed ? 'The stream has ended' : 'Not live yet',
-        hasPlayed ? 'If it comes back, it goes on here by itself.' : 'It starts here by itself.',
-        { spins: !hasPlayed },
-      );
+      told = await ask(source ?? `/api/streams/${path}${streamQuery()}`);
     } catch (refused) {
-      if (mine !== turn) {
-        return;
-      }
-      if (refuse(refused, looks)) {
+      if (mine !== turn || refuse(refused)) {
         return;
       }
     }
-    await sleep(INTERVAL);
     if (mine !== turn) {
       return;
     }
+    if (told) {
+      stream = told;
+      source = told.self;
+      describe();
+      if (told.live && told.playable) {
+        break;
+      }
+      wait(looks);
+    }
+    await pause(looks, told?.live);
+    if (mine !== turn) {
+      return;
+    }
+  }
+  if (!stream[engine.form]) {
+    [engine] = offered();
+  }
+  if (!engine) {
+    engine = chosenEngine();
+    cover('It cannot be played', 'The server has no form of it that this browser plays.', { retries: true });
+    return;
   }
   cover('Starting', '', { spins: true });
   await start(mine);
 }
 
+/** Says what is waited for. */
+function wait(looks) {
+  if (stream.live) {
+    const isLong = looks > LOOKS;
+    cover('Starting', isLong ? 'It is live, but there is nothing of it yet that browsers play.' : '', { spins: true });
+    return;
+  }
+  const hasPlayed = counter.first !== null;
+  cover(
+    hasPlayed ? 'The stream has ended' : 'Not live yet',
+    hasPlayed ? 'If it comes back, it goes on here by itself.' : 'It starts here by itself.',
+    { spins: !hasPlayed },
+  );
+}
+
 /** Says why there is nothing. True if asking again is of no use. */
-function refuse(refused, looks) {
+function refuse(refused) {
   if (!(refused instanceof Refused)) {
     throw refused;
   }
   if (refused.status === 403 && source) {
-    // A token is over; the key may be good for another.
+    // A token is over; the key may be good for another. If it is not, the next look ends here.
     source = null;
-    return looks > 3;
+    return false;
+  }
+  if (refused.status === 403 && refused.message.includes('blocked')) {
+    cover('Not now', refused.message, { retries: true });
+    return true;
   }
   if (refused.status === 403) {
-    const text = parameter('key') ? refused.message : 'Whoever publishes it has a key for it.';
+    const text = hasKey() ? refused.message : 'Whoever publishes it has a key for it.';
     cover('This stream takes a key', text, { asks: true });
     return true;
   }
   if (refused.status === 400 || refused.status === 404) {
-    cover('There is no such stream', refused.message);
+    // It may be what stands in front of the server that says so.
+    cover('There is no such stream', refused.message, { retries: true });
     return true;
   }
   cover('No answer', refused.message, { spins: true });
@@ -141,29 +209,43 @@ function refuse(refused, looks) {
 async function start(mine) {
   counter.reset();
   isBack = false;
+  isOver = false;
+  unset = { ...chosen };
   const isMine = () => mine === turn;
+  // What was paused stays where it is until somebody plays it.
+  const unlessHalted = (act) => {
+    if (isMine() && isHalted && playing) {
+      isOver = true;
+    } else if (isMine()) {
+      act();
+    }
+  };
   const on = {
-    ended: () => isMine() && begin(),
-    failed: (reason) => isMine() && fail(reason),
+    ended: () => unlessHalted(begin),
+    failed: (reason, isFinal = false) => unlessHalted(() => fail(reason, isFinal)),
     changed: () => isMine() && changed(),
     keepsUp: () => !isBack,
   };
-  let started;
+  const wanted = engine;
   try {
-    started = await engine.start(video, stream, on);
+    await wanted.prepare();
+    if (!isMine()) {
+      return;
+    }
+    setClock();
+    playing = wanted.start(video, stream, on);
   } catch (error) {
-    return on.failed(error.message);
+    on.failed(error.message);
+    return;
   }
-  if (!isMine()) {
-    return started.stop();
-  }
-  playing = started;
   await play();
 }
 
 function stop() {
-  playing?.stop();
+  const before = playing;
+  // What happens to the video meanwhile is nobody's wish.
   playing = null;
+  before?.stop();
 }
 
 /** Plays, without sound if the browser wants it so. */
@@ -186,22 +268,58 @@ async function play() {
   }
 }
 
-function fail(reason) {
+function fail(reason, isFinal) {
   console.warn(`openrtmp: ${engine.id}: ${reason}`);
   failures += 1;
-  const others = engines.filter((it) => it !== engine);
+  calm.disturb();
+  turn += 1;
+  const mine = turn;
+  const others = offered().filter((it) => it !== engine);
   // What plays nothing is not tried for ever.
-  if (counter.first === null && failures >= ATTEMPTS) {
+  if (isFinal || failures >= (counter.first === null ? ATTEMPTS : MOST_ATTEMPTS)) {
     stop();
-    turn += 1;
     const next = others[0] ? ` Another way to play it is in the settings: ${others.map((it) => it.label).join('; ')}.` : '';
     cover('It cannot be played', `${reason}.${next}`, { retries: true });
     return;
   }
-  setTimeout(begin, Math.min(4000, 250 * failures));
+  setTimeout(() => mine === turn && begin(), Math.min(4000, 250 * failures));
+}
+
+/** What may be chosen of an engine: its list, what is chosen, and how. */
+const KINDS = {
+  quality: ['qualities', 'quality', 'setQuality'],
+  audio: ['audios', 'audio', 'setAudio'],
+};
+
+/** Chooses, for this and for what comes after it. */
+function set(kind, id) {
+  if (!playing) {
+    return;
+  }
+  const [list, , choose] = KINDS[kind];
+  const item = playing[list]().find((it) => it.id === id);
+  chosen[kind] = item ? item.name ?? item.label : undefined;
+  playing[choose](id);
+}
+
+/** Chooses what was chosen before, once it is there. */
+function setAgain() {
+  for (const [kind, name] of Object.entries(unset)) {
+    const [list, is, choose] = KINDS[kind];
+    const item = playing[list]().find((it) => (it.name ?? it.label) === name);
+    if (name === undefined || item) {
+      delete unset[kind];
+    }
+    if (item && playing[is]() !== item.id) {
+      playing[choose](item.id);
+    }
+  }
 }
 
 function changed() {
+  if (playing) {
+    setAgain();
+  }
   controls.refreshMenu();
   describe();
 }
@@ -239,15 +357,52 @@ function latency() {
   return playing && !video.paused && video.readyState > 2 ? playing.latency() : null;
 }
 
-/** Not further behind than the player wants to be, and a little. */
-function isAtLive() {
+/** Not further behind than the engine wants to be, and a little. */
+function isNear(time) {
   const is = range();
-  return Boolean(is) && !video.paused && is.end - video.currentTime < (engine.id === 'dash' ? 12 : 4);
+  return Boolean(is) && is.end - time < playing.goal() + NEAR;
+}
+
+const isAtLive = () => !video.paused && !isBack && isNear(video.currentTime);
+
+/** Goes to a time. Forward to the end is back to live. */
+function goTo(time) {
+  const is = range();
+  if (!is) {
+    return;
+  }
+  if (time > video.currentTime && isNear(time)) {
+    toLive();
+    return;
+  }
+  isBack = true;
+  video.currentTime = Math.min(is.end, Math.max(is.start, time));
+}
+
+function toLive() {
+  isBack = false;
+  resume();
+  playing?.toLive();
+}
+
+/** Somebody wants it to be played. */
+function resume() {
+  isHalted = false;
+  if (!playing || isOver) {
+    isOver = false;
+    begin();
+    return;
+  }
+  // After a short pause, as that of a double click, nobody is back.
+  if (isNear(video.currentTime)) {
+    isBack = false;
+  }
+  play();
 }
 
 async function choose(id) {
   engine = engines.find((it) => it.id === id);
-  keep('engine', id);
+  choice = id;
   failures = 0;
   describe();
   cover('Starting', '', { spins: true });
@@ -256,15 +411,13 @@ async function choose(id) {
 
 const controls = setUpControls({
   video,
-  play: () => (playing ? play() : begin()),
-  goBack: () => {
+  play: resume,
+  pause: () => {
     isBack = true;
+    video.pause();
   },
-  toLive: () => {
-    isBack = false;
-    playing?.toLive();
-    play();
-  },
+  goTo,
+  toLive,
   range,
   latency,
   isAtLive,
@@ -282,26 +435,33 @@ const controls = setUpControls({
       title: 'Quality',
       items: playing?.qualities().length > 1 ? [{ id: -1, label: 'By itself' }, ...playing.qualities()] : [],
       chosen: playing?.quality(),
-      choose: (id) => playing.setQuality(id),
+      choose: (id) => set('quality', id),
     },
     {
       name: 'audio',
       title: 'Sound',
       items: playing?.audios() ?? [],
       chosen: playing?.audio(),
-      choose: (id) => playing.setAudio(id),
+      choose: (id) => set('audio', id),
     },
     {
       name: 'engine',
       title: 'Played by',
-      items: engines.map(({ id, label }) => ({ id, label })),
+      items: offered().map(({ id, label }) => ({ id, label })),
       chosen: engine?.id,
       choose,
     },
   ],
 });
 
+const calm = whenCalm(video, () => {
+  failures = 0;
+});
+
 function tick() {
+  if (document.hidden) {
+    return;
+  }
   controls.update();
   if (statistics) {
     showStatistics($('stats'), { video, counter, engine, playing, stream });
@@ -313,21 +473,27 @@ setIcon($('big'), 'play');
 $('unmute').append('Sound on');
 setIcon($('unmute'), 'silent');
 document.body.classList.toggle('is-embedded', isEmbedded);
-$('home').href = `/${streamQuery()}`;
+$('home').href = `/${pageQuery()}`;
+// Another page, which has nothing of what this tab keeps.
 $('out').href = location.pathname + streamQuery();
 $('out').hidden = !isEmbedded;
 $('key-form').addEventListener('submit', (event) => {
   event.preventDefault();
-  const query = new URLSearchParams(location.search);
-  query.set('key', $('key').value.trim());
-  location.search = query.toString();
+  setKey($('key').value.trim());
+  $('key').value = '';
+  source = null;
+  cover('Starting', '', { spins: true });
+  begin();
 });
 $('retry').addEventListener('click', () => {
   failures = 0;
   begin();
 });
 video.addEventListener('playing', () => {
-  failures = 0;
+  if (choice === engine.id) {
+    keep('engine', choice);
+    choice = null;
+  }
   cover(null);
   describe();
 });
@@ -336,7 +502,15 @@ video.addEventListener('waiting', () => !video.paused && playing && $('player').
 for (const event of ['playing', 'pause', 'seeked', 'timeupdate']) {
   video.addEventListener(event, () => $('player').classList.remove('is-waiting'));
 }
-video.addEventListener('volumechange', () => keep('volume', video.muted ? '' : String(video.volume)));
+// Who pauses it, by whatever: a key of the keyboard, the lock of a phone, another player.
+video.addEventListener('pause', () => {
+  isHalted = Boolean(playing) && video.paused && !video.ended;
+});
+video.addEventListener('play', () => {
+  isHalted = false;
+});
+// Without sound it is because the browser wants it so, or for now.
+video.addEventListener('volumechange', () => video.muted || keep('volume', String(video.volume)));
 const volume = Number.parseFloat(kept('volume') ?? '');
 if (volume > 0 && volume <= 1) {
   video.volume = volume;
@@ -345,8 +519,7 @@ video.muted = isOn('muted');
 silenced = video.muted;
 describe();
 cover('Starting', '', { spins: true });
-setClock();
-setInterval(setClock, 60000);
+setInterval(() => playing && !video.paused && setClock(), 60000);
 setInterval(tick, 500);
 begin();
 
@@ -356,6 +529,7 @@ window.openrtmp = {
     return {
       engine: engine?.id,
       isPlaying: Boolean(playing),
+      isHalted,
       live: stream?.live ?? null,
       latency: playing?.latency() ?? null,
       first: counter.first,

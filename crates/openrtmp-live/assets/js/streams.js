@@ -2,16 +2,36 @@
 
 import { $, clockTime, icon, make } from './dom.js';
 import { draw } from './picture.js';
-import { ask, parameter, streamQuery } from './server.js';
+import { ask, hasKey, pageQuery, setKey, streamQuery } from './server.js';
 
 /** Milliseconds between two looks. */
 const INTERVAL = 4000;
+/** The same while nothing comes, at most. */
+const LONGEST = 30000;
+/** Looks without an answer, after which what was there is taken to be gone. */
+const MISSED = 3;
+/** Milliseconds between two pictures of a stream; after ones that could not be drawn, at most. */
+const FRESH = 12000;
+const LATEST = 300000;
 /** With so many streams there is something to be found. */
 const MANY = 6;
 
 /** By name. */
 const cards = new Map();
 let streams = [];
+let more = 0;
+let missed = 0;
+
+/** Knows which cards can be seen: of others no picture is fetched. */
+const watching = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const parts = [...cards.values()].find((it) => it.item === target);
+    if (parts) {
+      parts.isSeen = isIntersecting;
+      depict(parts);
+    }
+  }
+});
 
 function card(stream) {
   const canvas = make('canvas', { className: 'picture', hidden: true });
@@ -23,11 +43,40 @@ function card(stream) {
   const frame = make('span', { className: 'frame' }, placeholder, canvas, state, time);
   const link = make('a', { className: 'card' }, frame, title, facts);
   const item = make('li', {}, link);
-  return { item, link, canvas, placeholder, state, time, title, facts, shown: null, busy: false };
+  watching.observe(item);
+  return {
+    item, link, canvas, placeholder, state, time, title, facts, stream, shown: null, isBusy: false, isSeen: false, next: 0, failures: 0,
+  };
+}
+
+/** The newest picture, if it is another, can be seen, and is due. */
+function depict(parts) {
+  const { stream } = parts;
+  // A token in front may be another each time; the number is the picture's.
+  const number = stream.picture?.split('?')[1] ?? null;
+  const isDue = performance.now() >= parts.next;
+  if (number === null || number === parts.shown || !stream.live || parts.isBusy || !parts.isSeen || !isDue) {
+    return;
+  }
+  parts.isBusy = true;
+  const fresh = make('canvas', { className: 'picture' });
+  draw(stream.picture, fresh).then((is) => {
+    parts.isBusy = false;
+    // Of what cannot be decoded, the next is not either, most of the time.
+    parts.failures = is ? 0 : parts.failures + 1;
+    parts.next = performance.now() + Math.min(LATEST, FRESH * 2 ** parts.failures);
+    parts.shown = number;
+    if (is) {
+      parts.canvas.replaceWith(fresh);
+      parts.canvas = fresh;
+      parts.facts.textContent = fresh.dataset.size;
+    }
+  });
 }
 
 function update(parts, stream) {
-  parts.link.href = stream.page + streamQuery();
+  parts.stream = stream;
+  parts.link.href = stream.page + pageQuery();
   parts.title.textContent = stream.name;
   parts.title.title = stream.name;
   parts.state.textContent = stream.live ? 'LIVE' : 'ENDED';
@@ -41,20 +90,7 @@ function update(parts, stream) {
   const size = parts.canvas.hidden ? '' : parts.canvas.dataset.size;
   const kind = isSound ? 'Sound only' : stream.playable ? 'Video' : 'Starting';
   parts.facts.textContent = size || kind;
-  if (stream.picture && stream.picture !== parts.shown && !parts.busy && stream.live) {
-    parts.busy = true;
-    const fresh = make('canvas', { className: 'picture' });
-    draw(stream.picture, fresh).then((is) => {
-      parts.busy = false;
-      // Of what cannot be decoded, the next is not either, until it is another stream's.
-      parts.shown = stream.picture;
-      if (is) {
-        parts.canvas.replaceWith(fresh);
-        parts.canvas = fresh;
-        parts.facts.textContent = fresh.dataset.size;
-      }
-    });
-  }
+  depict(parts);
 }
 
 function show() {
@@ -63,6 +99,7 @@ function show() {
   const names = new Set(found.map((stream) => stream.name));
   for (const [name, parts] of cards) {
     if (!names.has(name)) {
+      watching.unobserve(parts.item);
       parts.item.remove();
       cards.delete(name);
     }
@@ -80,7 +117,8 @@ function show() {
     update(parts, stream);
   });
   const live = streams.filter((stream) => stream.live).length;
-  $('count').textContent = live > 1 ? `${live} streams` : live ? '1 stream' : '';
+  const count = live > 1 ? `${live} streams` : live ? '1 stream' : '';
+  $('count').textContent = more ? `${count} of ${streams.length + more}` : count;
   document.title = live ? `Live streams (${live})` : 'Live streams';
   $('find').hidden = streams.length < MANY && !wanted;
   return found.length;
@@ -94,19 +132,30 @@ function tell(title, text) {
 
 async function look() {
   try {
-    streams = await ask(`/api/streams${streamQuery()}`);
-    const hint = parameter('key')
+    const told = await ask(`/api/streams${streamQuery()}`);
+    [streams, more, missed] = [told.streams, told.more, 0];
+    const hint = hasKey()
       ? 'What this key opens appears here as soon as somebody publishes.'
       : 'A stream appears here as soon as somebody publishes it and you may watch it.';
     const nothing = streams.length ? 'Nothing of that name' : 'Nothing is live';
     show() ? tell('', '') : tell(nothing, streams.length ? '' : hint);
   } catch (refused) {
-    streams = [];
+    missed += 1;
+    const isFinal = refused.status === 404 || refused.status === 403;
+    // What was there a moment ago most likely is.
+    if (!isFinal && missed < MISSED) {
+      return true;
+    }
+    [streams, more] = [[], 0];
     show();
     $('count').textContent = '';
     if (refused.status === 404) {
       tell('Streams are not listed here', 'Whoever knows the name of one can open it.');
       return false;
+    }
+    if (refused.status === 403 && refused.message.includes('blocked')) {
+      tell('Not now', refused.message);
+      return true;
     }
     if (refused.status === 403) {
       tell('This key opens nothing here', refused.message);
@@ -124,7 +173,9 @@ async function go() {
     if (!goesOn) {
       return;
     }
-    await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+    // Longer while nothing comes, and not all pages at once.
+    const time = Math.min(LONGEST, INTERVAL * 2 ** missed) * (0.8 + 0.4 * Math.random());
+    await new Promise((resolve) => setTimeout(resolve, time));
     if (document.hidden) {
       await new Promise((resolve) => {
         document.addEventListener('visibilitychange', resolve, { once: true });
@@ -139,8 +190,10 @@ $('open').addEventListener('submit', (event) => {
   const path = $('open-path').value.trim().split('/').filter(Boolean);
   const key = $('open-key').value.trim();
   if (path.length) {
-    const query = key ? `?key=${encodeURIComponent(key)}` : streamQuery();
-    location.href = `/play/${path.map(encodeURIComponent).join('/')}${query}`;
+    if (key) {
+      setKey(key);
+    }
+    location.href = `/play/${path.map(encodeURIComponent).join('/')}${pageQuery()}`;
   }
 });
 go();

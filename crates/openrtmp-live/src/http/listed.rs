@@ -1,20 +1,26 @@
 //! What is told of streams: which there are, and where each is played from.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use openrtmp_core::{HttpList, PlayRequest, Protocol};
+use openrtmp_core::{HttpList, PlayGranted, PlayRequest, Protocol};
 use openrtmp_media::mp4::TrackName;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::access::{self, Asking};
 use super::answer::{self, Keep, status};
 use super::path::encoded;
 use super::{App, Asked, audience, entrance, relief};
-use crate::store::{Holding, Stream};
+use crate::store::{Holding, Stream, Text};
+
+/// Streams of which one answer tells, at most.
+const LONGEST_LIST: usize = 500;
+/// For so long what everybody is told is told again.
+const GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// What somebody wants to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,34 +58,86 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, Response<Body>> {
     let told = match wanted {
         Listed::All => all(app, asked)?,
-        Listed::One { token, path } => one(app, asked, token, &path).await?,
+        Listed::One { token, path } => {
+            let told = one(app, asked, token, &path).await?;
+            Arc::new(Told::new(&told))
+        }
     };
-    let mut response = status(StatusCode::OK, "");
-    for (name, text) in [
-        (CONTENT_TYPE, "application/json"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
-        let text = HeaderValue::from_static(text);
-        response.headers_mut().insert(name, text);
-    }
-    *response.body_mut() = Body::from(told.to_string());
+    let Told { text, tag } = &*told;
+    let mut response = answer::text(&asked.headers, text, "application/json", tag, Keep::NOT);
+    let no_sniff = HeaderValue::from_static("nosniff");
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, no_sniff);
     Ok(response)
 }
 
+/// What is told.
+#[derive(Debug)]
+struct Told {
+    text: Text,
+    /// What names it.
+    tag: String,
+}
+
+impl Told {
+    fn new(told: &Value) -> Told {
+        let text = told.to_string();
+        let digest = Sha256::digest(&text);
+        Told {
+            tag: digest[..8]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            text: Text::new(text),
+        }
+    }
+}
+
+/// What everybody is told of all streams, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Lists(Mutex<Option<(Instant, HttpList, Arc<Told>)>>);
+
+impl Lists {
+    /// The list for everybody: made once in a while, however many ask.
+    fn or_made(&self, by: HttpList, make: impl FnOnce() -> Value) -> Arc<Told> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_good =
+            |(at, of, _): &&(Instant, HttpList, Arc<Told>)| *of == by && at.elapsed() < GOOD_FOR;
+        if let Some((.., told)) = kept.as_ref().filter(is_good) {
+            return told.clone();
+        }
+        let told = Arc::new(Told::new(&make()));
+        *kept = Some((Instant::now(), by, told.clone()));
+        told
+    }
+}
+
+/// A list that is cut where it is too long: `more` says of how many it does not tell.
+fn list(told: impl ExactSizeIterator<Item = Value>) -> Value {
+    let more = told.len().saturating_sub(LONGEST_LIST);
+    let streams: Vec<Value> = told.take(LONGEST_LIST).collect();
+    json!({ "streams": streams, "more": more })
+}
+
 /// The streams that who asks is told of (`http.list`).
-fn all(app: &App, asked: &Asked) -> Result<Value, Response<Body>> {
+fn all(app: &App, asked: &Asked) -> Result<Arc<Told>, Response<Body>> {
     let config = app.server.config();
-    let mut streams = app.directory.list();
-    // A name in which a key stands, or may, is told to nobody.
-    streams.retain(|stream| app.server.listed_name(&stream.name).is_some());
-    streams.sort_by(|a, b| a.name.cmp(&b.name));
+    let streams = || {
+        let mut streams = app.directory.list();
+        // A name in which a key stands, or may, is told to nobody.
+        streams.retain(|stream| app.server.listed_name(&stream.name).is_some());
+        streams.sort_by(|a, b| a.name.cmp(&b.name));
+        streams
+    };
     let untold = || status(StatusCode::NOT_FOUND, "streams are not listed (http.list)");
     let is_open = !app.server.asks_players();
-    let described = |(stream, token): (&Stream, Option<&str>)| told(app, stream, token);
-    let list: Vec<Value> = match config.http.list {
-        HttpList::All => streams.iter().map(|it| described((it, None))).collect(),
-        HttpList::Allowed if is_open => streams.iter().map(|it| described((it, None))).collect(),
+    let everything = || list(streams().iter().map(|stream| told(app, stream, None)));
+    let by = config.http.list;
+    Ok(match by {
+        HttpList::All => app.lists.or_made(by, everything),
+        HttpList::Allowed if is_open => app.lists.or_made(by, everything),
         HttpList::Allowed => {
+            let streams = streams();
             let names: Vec<_> = streams.iter().map(|it| it.name.clone()).collect();
             let request = PlayRequest {
                 protocol: Protocol::Hls,
@@ -94,18 +152,19 @@ fn all(app: &App, asked: &Asked) -> Result<Value, Response<Body>> {
             let granted = granted.map_err(wrong)?;
             let life = config.http.tokens.life;
             let mut granted = granted.iter().peekable();
-            let mut told = Vec::new();
+            let mut opened = Vec::new();
             for stream in &streams {
                 if let Some(granted) = granted.next_if(|granted| granted.stream == stream.name) {
-                    let token = app.access.token(granted, life);
-                    told.push(described((stream, Some(&token))));
+                    opened.push((stream, granted));
                 }
             }
-            told
+            let described = |(stream, granted): &(&Arc<Stream>, &PlayGranted)| {
+                told(app, stream, Some(&app.access.token(granted, life)))
+            };
+            Arc::new(Told::new(&list(opened.iter().map(described))))
         }
         _ => return Err(untold()),
-    };
-    Ok(Value::from(list))
+    })
 }
 
 /// One stream, whether it is there or not. Who asks is asked here whether it may play, unless
@@ -164,8 +223,9 @@ fn told(app: &App, stream: &Stream, token: Option<&str>) -> Value {
     told["video"] = Value::from(has(|it| matches!(it, TrackName::Video(_))));
     told["audio"] = Value::from(has(|it| matches!(it, TrackName::Audio(_))));
     told["seconds"] = Value::from(stream.began.elapsed().unwrap_or_default().as_secs());
-    // Another URL for another picture: each is fetched once.
-    told["picture"] = match stream.pictures.number() {
+    // Another URL for another picture: each is fetched once. None of what MP4 has no place for.
+    let is_made = |_: &u64| stream.pictures.newest().is_some();
+    told["picture"] = match stream.pictures.number().filter(is_made) {
         Some(number) => {
             let folder = folder(stream.name.reveal(), token);
             Value::from(format!("{folder}/picture.mp4?{number}"))
@@ -225,4 +285,33 @@ pub(super) fn picture(
     let mut response = answer::media(headers, pieces, "video/mp4", &tag, keep);
     response.extensions_mut().insert(Holding::Passing);
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_too_long_says_so() {
+        for (count, told, more) in [
+            (0, 0, 0),
+            (LONGEST_LIST, LONGEST_LIST, 0),
+            (LONGEST_LIST + 3, LONGEST_LIST, 3),
+        ] {
+            let list = list((0..count).map(Value::from));
+            assert_eq!(list["streams"].as_array().unwrap().len(), told);
+            assert_eq!(list["more"], more);
+        }
+    }
+
+    #[test]
+    fn what_everybody_is_told_is_made_once_in_a_while() {
+        let lists = Lists::default();
+        let first = lists.or_made(HttpList::All, || json!(1));
+        let again = lists.or_made(HttpList::All, || json!(2));
+        assert_eq!(again.text.plain(), first.text.plain());
+        // What was set meanwhile holds at once.
+        let other = lists.or_made(HttpList::Allowed, || json!(3));
+        assert_ne!(other.tag, first.tag);
+    }
 }

@@ -15,6 +15,7 @@ mod listed;
 mod page;
 mod path;
 mod peer;
+mod query;
 mod range;
 mod relief;
 mod token;
@@ -39,7 +40,7 @@ use access::Access;
 use answer::status;
 use audience::Audience;
 use hls::Viewer;
-use listed::Listed;
+use listed::{Listed, Lists};
 pub(crate) use path::is_reserved;
 use path::{NoRoute, Route, What};
 use peer::{Kind, Peer};
@@ -56,6 +57,8 @@ pub(crate) struct App {
     budget: Arc<Budget>,
     audience: Audience,
     access: Access,
+    /// What everybody is told of streams.
+    lists: Lists,
     stopping: watch::Receiver<bool>,
 }
 
@@ -73,6 +76,7 @@ impl App {
             budget,
             audience: Audience::default(),
             access: Access::new(secrets),
+            lists: Lists::default(),
             stopping,
         })
     }
@@ -213,7 +217,7 @@ async fn answer_to(
     }
     let asked = Asked {
         headers,
-        query: request.uri().query().unwrap_or("").to_owned(),
+        query: query::with_plain_key(request.uri().query().unwrap_or("")),
         peer: peer.clone(),
         address,
     };

@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderValue, Response, StatusCode};
 use openrtmp_core::HttpConfig;
 use qrcodegen::{QrCode, QrCodeEcc};
+use sha2::{Digest, Sha256};
 
 use super::answer::{self, Keep, status, value};
 use super::path::percent_decoded;
@@ -106,14 +107,17 @@ pub(super) fn answer(
     const HTML: &str = "text/html; charset=utf-8";
     // Another is there when this program is another.
     let keep = Keep::for_seconds(0, false);
-    let html = |text| answer::text(&asked.headers, text, HTML, files::DIGEST, keep);
+    let policy = policy(&app.server.config().http);
+    // Who has a page has the policy that came with it (RFC 9111, 4.3.4): of another, another
+    // page.
+    let tag = tag(&policy);
+    let html = |text| answer::text(&asked.headers, text, HTML, &tag, keep);
     let mut response = match wanted {
         Page::Streams => html(&STREAMS),
         Page::Player => html(&PLAYER),
         Page::File { digest, name } => return file(asked, digest, name),
         Page::Code => return code(&asked.query),
     };
-    let policy = policy(&app.server.config().http);
     for (name, text) in [
         (CONTENT_SECURITY_POLICY, policy.as_str()),
         // Keys stand in queries of pages.
@@ -123,6 +127,16 @@ pub(super) fn answer(
         response.headers_mut().insert(name, value(text));
     }
     Ok(response)
+}
+
+/// What names this state of pages.
+fn tag(policy: &str) -> String {
+    let digest = Sha256::digest(policy);
+    let short: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}-{short}", files::DIGEST)
 }
 
 /// What a page may fetch, run, and be shown in: what is its server's own, and media from
@@ -222,8 +236,6 @@ fn drawn(code: &QrCode) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest, Sha256};
-
     use super::*;
 
     #[test]
@@ -298,6 +310,8 @@ mod tests {
         assert!(said.contains("connect-src 'self' https://cdn.example.org;"));
         assert!(said.ends_with("frame-ancestors 'self' https://a.example"));
         assert!(!said.contains("unsafe"));
+        // Another policy is another page, to who has kept one.
+        assert_ne!(tag(&said), tag(&policy(&HttpConfig::default())));
     }
 
     #[test]
