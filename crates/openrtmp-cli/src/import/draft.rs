@@ -20,7 +20,8 @@ const HOOKS: &str = "\n# Programs that were started there. A hook of ours is a p
                      environment (OPENRTMP_APP, OPENRTMP_STREAM, ...).\n";
 
 pub(super) const NO_SETTING: &str = "there is no such setting";
-pub(super) const NOT_YET: &str = "HLS and DASH are not delivered yet";
+pub(super) const DELIVERY: &str =
+    "every stream is delivered in HLS and DASH, see http.listen, http.preset and http.window";
 pub(super) const RTMP_ALONE: &str = "RTMP alone is spoken";
 pub(super) const LOGS: &str =
     "what is logged, and where to, is set by log.level, log.output and log.file";

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::draft::{Draft, LOGS, NO_SETTING, NOT_YET, PROXY, RTMP_ALONE, Rule};
+use super::draft::{DELIVERY, Draft, LOGS, NO_SETTING, PROXY, RTMP_ALONE, Rule};
 use super::yaml::{Member, Node};
 
 /// Words in front of settings of what is not spoken.
@@ -130,7 +130,7 @@ impl Mediamtx {
             return self.draft.holds();
         }
         let why = if name.starts_with("hls") {
-            NOT_YET
+            DELIVERY
         } else if OTHERS.iter().any(|other| name.starts_with(other)) {
             RTMP_ALONE
         } else if name.starts_with("log") || name.starts_with("sysLog") {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::block::Directive;
-use super::draft::{Draft, INCLUDE, LOGS, NO_SETTING, NOT_YET, PROXY, Rule, SERVICE};
+use super::draft::{DELIVERY, Draft, INCLUDE, LOGS, NO_SETTING, PROXY, Rule, SERVICE};
 
 /// Where nginx records unless it is told.
 const RECORD_PATH: &str = "/tmp";
@@ -205,7 +205,7 @@ impl Nginx {
             }
             "play" => self.draft.left(line, name, "files are not played"),
             name if name.starts_with("hls") || name.starts_with("dash") => {
-                self.draft.left(line, name, NOT_YET);
+                self.draft.left(line, name, DELIVERY);
             }
             "access_log" | "log_format" => self.draft.left(line, name, LOGS),
             "include" => self.draft.left(line, name, INCLUDE),

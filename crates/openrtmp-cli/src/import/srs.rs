@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::block::Directive;
-use super::draft::{Draft, INCLUDE, LOGS, NO_SETTING, NOT_YET, RTMP_ALONE, Rule, SERVICE};
+use super::draft::{DELIVERY, Draft, INCLUDE, LOGS, NO_SETTING, RTMP_ALONE, Rule, SERVICE};
 
 /// The host of whoever names none.
 const DEFAULT_VHOST: &str = "__defaultVhost__";
@@ -75,7 +75,7 @@ impl Srs {
                 let why = "numbers and health are told at metrics.listen; there is no HTTP API yet";
                 self.draft.left(line, name, why);
             }
-            "http_server" => self.draft.left(line, name, NOT_YET),
+            "http_server" => self.draft.left(line, name, DELIVERY),
             "rtc_server" | "srt_server" | "stream_caster" | "rtsp_server" => {
                 match is_enabled(directive) {
                     true => self.draft.left(line, name, RTMP_ALONE),
@@ -138,8 +138,8 @@ impl Srs {
                     self.draft.hook(program.line, "exec", setting, command);
                 }
             }
-            "hls" | "dash" | "hds" | "http_remux" if enabled => {
-                self.draft.left(line, name, NOT_YET);
+            "hls" | "dash" | "http_remux" if enabled => {
+                self.draft.left(line, name, DELIVERY);
             }
             "rtc" | "srt" | "rtsp" if enabled => self.draft.left(line, name, RTMP_ALONE),
             "transcode" | "ingest" if enabled => {
@@ -267,7 +267,7 @@ impl Srs {
                 "on_stop" => "play_done",
                 "on_dvr" => "record_done",
                 "on_hls" | "on_hls_notify" => {
-                    self.draft.left(*line, name, NOT_YET);
+                    self.draft.left(*line, name, NO_SETTING);
                     continue;
                 }
                 _ => {
