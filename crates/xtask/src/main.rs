@@ -68,7 +68,8 @@ Commands:
          --check        run clippy instead
   deb    Make a Debian package of the command, below dist in the target folder; --debug
          for the development profile
-  service   Install that package in a Debian tree that systemd runs, and look at all that a
+  service   Install that package (of a fast build; --dist: as it is shipped) in a Debian tree
+         that systemd runs, and look at all that a
          service manager does with it (takes root)
   foreign   Run tests and the C example as programs of Windows, under wine, and of
          64-bit ARM Linux, under qemu
@@ -158,7 +159,7 @@ fn main() -> ExitCode {
             Err(message) => refuse(&message),
         },
         "deb" => deb::run(options),
-        "service" if options.is_empty() => service::run(),
+        "service" => service::run(options),
         "foreign" if options.is_empty() => foreign::run(),
         "wine" if !options.is_empty() => wine::run(options),
         "help" | "--help" | "-h" => {

@@ -31,7 +31,16 @@ const UNIT: &str = "[Unit]\n\
     ExecStart=/bin/bash /var/tmp/check.sh\n\
     ExecStopPost=/bin/systemctl --no-block poweroff\n";
 
-pub(crate) fn run() -> ExitCode {
+/// `--dist`: the package as it is shipped.
+pub(crate) fn run(options: &[String]) -> ExitCode {
+    let profile = match options {
+        [] => "dev",
+        [option] if option == "--dist" => "dist",
+        _ => {
+            eprintln!("error: service takes --dist, or nothing");
+            return ExitCode::from(EXIT_SETUP);
+        }
+    };
     let tree = match provide() {
         Ok(tree) => tree,
         Err(why) => {
@@ -39,7 +48,7 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(EXIT_SETUP);
         }
     };
-    match check(&tree) {
+    match check(&tree, profile) {
         Ok(tally) => {
             println!("{tally}");
             match tally.failed {
@@ -74,8 +83,8 @@ fn provide() -> Result<PathBuf, String> {
     Ok(tree)
 }
 
-fn check(tree: &Path) -> Result<Tally, String> {
-    let package = deb::build("dev")?;
+fn check(tree: &Path, profile: &str) -> Result<Tally, String> {
+    let package = deb::build(profile)?;
     let folder = workspace::target().join("service");
     fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
     let root = folder.join("root");

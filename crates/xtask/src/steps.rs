@@ -611,6 +611,18 @@ pub(crate) const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "deb",
+        what: "the Debian package as it is shipped, installed, run under a systemd, purged",
+        tier: Tier::Named,
+        minutes: 12,
+        fetches: &["a Debian tree with systemd, 300 MB below the target folder"],
+        runs: &[Run {
+            needs: &[Tool::Debootstrap, Tool::Nspawn],
+            cargo: &["xtask", "service", "--dist"],
+        }],
+        environment: &[],
+    },
+    Step {
         name: "service",
         what: "the Debian package under a systemd: watched, on its sockets, locked in, purged",
         tier: Tier::Named,
