@@ -69,8 +69,8 @@ Commands:
   deb    Make a Debian package of the command, below dist in the target folder; --debug
          for the development profile
   service   Install that package (of a fast build; --dist: as it is shipped) in a Debian tree
-         that systemd runs, and look at all that a
-         service manager does with it (takes root)
+         that systemd runs, and look at all that a service manager does with it (takes
+         root)
   foreign   Run tests and the C example as programs of Windows, under wine, and of
          64-bit ARM Linux, under qemu
   wine PROGRAM [ARGUMENT...]   Run a Windows program in a Debian tree with wine,
