@@ -2,7 +2,6 @@
 mod viewing;
 
 use std::io::{self, Write};
-#[cfg(feature = "tls")]
 use std::path::Path;
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
