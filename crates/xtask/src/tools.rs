@@ -415,7 +415,7 @@ impl Tool {
                 Source::Packages(&["nodejs", "npm"]),
                 Probe::Script(
                     r#"
-                    node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18)'
+                    node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)'
                     npm --version
                     "#,
                 ),
