@@ -35,6 +35,9 @@ const FAIR_SHARE: usize = 64 * 1024;
 /// frame over a slow line. Then it is like one that does not publish.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
+/// Of a connection, what a frame to a player needs: five cache lines.
+pub(super) const FRAME_BYTES: usize = 5 * 64;
+
 /// A connected peer.
 ///
 /// What each frame to a player needs comes first, in this order, and close together:
@@ -505,10 +508,11 @@ mod tests {
     #[test]
     fn what_a_frame_needs_lies_in_five_cache_lines() {
         type Usual = Connection<NativeStream>;
-        const LINE: usize = 64;
         // One word of the share is looked at; the rest of it is behind that.
         let end = offset_of!(Usual, share) + size_of::<usize>();
-        assert!(end <= 5 * LINE, "{end} bytes");
-        assert_eq!(align_of::<Usual>(), LINE);
+        assert!(end <= FRAME_BYTES, "{end} bytes");
+        assert_eq!(align_of::<Usual>(), 64);
+        // Its first byte is that of the place that it lies in.
+        assert_eq!(size_of::<Option<Usual>>(), size_of::<Usual>());
     }
 }

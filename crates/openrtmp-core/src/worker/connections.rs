@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::io::{self, Write as _};
 
 use openrtmp_protocol::Time;
-use slab::Slab;
 
-use super::connection::Connection;
+use super::connection::{Connection, FRAME_BYTES};
 use super::context::Context;
 use super::end::End;
+use super::slots::Slots;
 use super::timers::{self, Timer};
 use super::work;
 use crate::events::CloseReason;
@@ -30,8 +30,8 @@ const MUCH: usize = WRITE_BUDGET / 2;
 
 /// The connections of one worker.
 pub(super) struct Connections<S> {
-    slab: Slab<Connection<S>>,
-    slots: IdMap<ConnectionId, usize>,
+    slots: Slots<Connection<S>>,
+    by_id: IdMap<ConnectionId, usize>,
     /// To be written to at the end of the turn.
     dirty: Vec<usize>,
     /// Takes the place of `dirty` while that is being worked on.
@@ -60,8 +60,8 @@ impl Dirty<'_> {
 impl<S> Default for Connections<S> {
     fn default() -> Connections<S> {
         Connections {
-            slab: Slab::new(),
-            slots: IdMap::default(),
+            slots: Slots::default(),
+            by_id: IdMap::default(),
             dirty: Vec::new(),
             spare: Vec::new(),
             unwritten: VecDeque::new(),
@@ -72,32 +72,39 @@ impl<S> Default for Connections<S> {
 
 impl<S: Stream> Connections<S> {
     pub(super) fn len(&self) -> usize {
-        self.slab.len()
+        self.slots.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.slots.is_empty()
     }
 
     pub(super) fn get(&self, slot: usize) -> Option<&Connection<S>> {
-        self.slab.get(slot)
+        self.slots.get(slot)
     }
 
     pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut Connection<S>> {
-        self.slab.get_mut(slot)
+        self.slots.get_mut(slot)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Connection<S>> {
-        self.slab.iter().map(|(_, connection)| connection)
+        self.slots.iter().map(|(_, connection)| connection)
+    }
+
+    /// A connection is about to be given a frame, or written to: what that needs of it is
+    /// asked for.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: usize) {
+        self.slots.prefetch::<FRAME_BYTES>(slot);
     }
 
     /// The slots in use, so that each can be worked on while they change.
     pub(super) fn all_slots(&self) -> Vec<usize> {
-        self.slab.iter().map(|(slot, _)| slot).collect()
+        self.slots.iter().map(|(slot, _)| slot).collect()
     }
 
     pub(super) fn slot_of(&self, id: ConnectionId) -> Option<usize> {
-        self.slots.get(&id).copied()
+        self.by_id.get(&id).copied()
     }
 
     /// Takes a connection in: its socket is watched, and read in the next turn, for
@@ -110,16 +117,15 @@ impl<S: Stream> Connections<S> {
         context: &mut Context<P>,
         mut connection: Connection<S>,
     ) -> Result<usize, (io::Error, Box<Connection<S>>)> {
-        let entry = self.slab.vacant_entry();
-        let slot = entry.key();
+        let slot = self.slots.vacant();
         let registered = connection
             .transport
             .register(&mut context.poller, Token(slot));
         if let Err(e) = registered {
             return Err((e, Box::new(connection)));
         }
-        self.slots.insert(connection.id, slot);
-        entry.insert(connection);
+        self.by_id.insert(connection.id, slot);
+        self.slots.insert(connection);
         self.rearm(context, slot);
         self.mark_unread(slot);
         Ok(slot)
@@ -131,8 +137,8 @@ impl<S: Stream> Connections<S> {
         context: &mut Context<P>,
         slot: usize,
     ) -> Option<Connection<S>> {
-        let mut connection = self.slab.try_remove(slot)?;
-        self.slots.remove(&connection.id);
+        let mut connection = self.slots.remove(slot)?;
+        self.by_id.remove(&connection.id);
         let timer = Timer::Connection(connection.id);
         context.timers.disarm(timer, &mut connection.armed);
         let _ = connection.transport.deregister(&mut context.poller);
@@ -148,12 +154,12 @@ impl<S: Stream> Connections<S> {
     /// A connection, and the list of those to be written to.
     pub(super) fn for_writing(&mut self, slot: usize) -> Option<(&mut Connection<S>, Dirty<'_>)> {
         let list = &mut self.dirty;
-        let connection = self.slab.get_mut(slot)?;
+        let connection = self.slots.get_mut(slot)?;
         Some((connection, Dirty { list, slot }))
     }
 
     pub(super) fn mark_unread(&mut self, slot: usize) {
-        if let Some(connection) = self.slab.get_mut(slot)
+        if let Some(connection) = self.slots.get_mut(slot)
             && !connection.io.unread
             && connection.io.paused_until.is_none()
         {
@@ -164,7 +170,7 @@ impl<S: Stream> Connections<S> {
 
     /// One that was to be read is not: its turn comes in the next.
     pub(super) fn put_off_reading(&mut self, slot: usize, now: Time) {
-        if let Some(connection) = self.slab.get_mut(slot) {
+        if let Some(connection) = self.slots.get_mut(slot) {
             connection.hold(now);
         }
         self.mark_unread(slot);
@@ -179,7 +185,7 @@ impl<S: Stream> Connections<S> {
         units: u64,
     ) {
         let now = context.now;
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         connection.recent_work.add(units, now);
@@ -204,7 +210,7 @@ impl<S: Stream> Connections<S> {
 
     /// The pause of one that took more than its share is over.
     pub(super) fn end_pause(&mut self, slot: usize, now: Time) {
-        if let Some(connection) = self.slab.get_mut(slot)
+        if let Some(connection) = self.slots.get_mut(slot)
             && connection.io.paused_until.is_some_and(|until| until <= now)
         {
             connection.io.paused_until = None;
@@ -214,7 +220,7 @@ impl<S: Stream> Connections<S> {
 
     /// The poller reported that a socket takes bytes.
     pub(super) fn on_writable(&mut self, slot: usize) {
-        if let Some(connection) = self.slab.get_mut(slot) {
+        if let Some(connection) = self.slots.get_mut(slot) {
             connection.io.writable = true;
             self.mark_dirty(slot);
         }
@@ -248,7 +254,7 @@ impl<S: Stream> Connections<S> {
     /// The next for whom much waits.
     pub(super) fn next_unwritten(&mut self) -> Option<usize> {
         let slot = self.unwritten.pop_front()?;
-        if let Some(connection) = self.slab.get_mut(slot) {
+        if let Some(connection) = self.slots.get_mut(slot) {
             connection.io.unwritten = false;
         }
         Some(slot)
@@ -262,7 +268,7 @@ impl<S: Stream> Connections<S> {
         slot: usize,
         now: Time,
     ) {
-        if let Some(connection) = self.slab.get_mut(slot)
+        if let Some(connection) = self.slots.get_mut(slot)
             && connection.queue.bytes() > MUCH
             && !connection.io.unwritten
         {
@@ -293,7 +299,7 @@ impl<S: Stream> Connections<S> {
     /// A connection is over, whatever it is still owed: it is closed at the end of its
     /// own turn, or of the worker's.
     pub(super) fn doom(&mut self, slot: usize, reason: CloseReason) {
-        if let Some(connection) = self.slab.get_mut(slot) {
+        if let Some(connection) = self.slots.get_mut(slot) {
             connection.end.finish(reason);
             self.mark_dirty(slot);
         }
@@ -301,7 +307,7 @@ impl<S: Stream> Connections<S> {
 
     /// What the session wants to send goes into the queue, in order with media.
     pub(super) fn pump<P: Platform<Stream = S>>(&mut self, context: &mut Context<P>, slot: usize) {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         let mut any = false;
@@ -331,7 +337,7 @@ impl<S: Stream> Connections<S> {
         slot: usize,
     ) {
         self.pump(context, slot);
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         connection.account(context.now);
@@ -339,7 +345,7 @@ impl<S: Stream> Connections<S> {
             connection.io.urgent = true;
             self.mark_dirty(slot);
         }
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         // Who publishes may go on while it is not the one that holds most.
@@ -358,7 +364,7 @@ impl<S: Stream> Connections<S> {
 
     /// Makes sure the timers know when this connection next needs a look.
     pub(super) fn rearm<P: Platform<Stream = S>>(&mut self, context: &mut Context<P>, slot: usize) {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         let Some(deadline) = connection.deadline(&context.config) else {
@@ -385,7 +391,7 @@ impl<S: Stream> Connections<S> {
         slot: usize,
         now: Time,
     ) {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         let config = &context.config.queue;
@@ -487,7 +493,7 @@ impl<S: Stream> Connections<S> {
         reason: CloseReason,
     ) {
         self.pump(context, slot);
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         if connection.is_flushed() {
@@ -507,7 +513,7 @@ impl<S: Stream> Connections<S> {
         context: &mut Context<P>,
         slot: usize,
     ) {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         // Those who were asked are out of the sum; this one is to count again.
@@ -529,7 +535,7 @@ impl<S: Stream> Connections<S> {
         context: &mut Context<P>,
         slot: usize,
     ) -> bool {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return true;
         };
         let due = |at: Option<Time>| at.is_some_and(|at| at <= context.now);

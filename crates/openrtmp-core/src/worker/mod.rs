@@ -44,6 +44,7 @@ mod requests;
 mod serve;
 mod session;
 mod sleep;
+mod slots;
 mod streams;
 mod timers;
 mod work;
@@ -627,6 +628,9 @@ impl<P: Platform> Worker<P> {
                         break 'written;
                     }
                     done += 1;
+                    if let Some(&next) = dirty.get(done) {
+                        self.connections.prefetch(next);
+                    }
                     self.contained(slot, |worker, slot| {
                         let connections = &mut worker.connections;
                         connections.flush_small(&mut worker.context, slot, now);
