@@ -237,7 +237,7 @@
 //   queue.worker_messages [1024]: the same in messages, 16 or more
 //   queue.write_coalesce [0]: ms that packets are collected before they are written, to 350
 //   queue.coalesce_bytes [65536]: bytes that end such a wait early
-//   queue.background_coalesce [250]: the same in the background at least, to 350
+//   queue.background_coalesce [250]: the same in the background at least, for reads of publishers too, to 350
 //   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
 //   access.publish_keys []: keys with commas between them; none: everybody may
 //   access.play_keys []: the same for playing
@@ -1811,8 +1811,8 @@ int32_t openrtmp_server_stop(struct openrtmp_server *server,
                              struct openrtmp_summary *OPENRTMP_NULLABLE out_summary);
 
 // Tells that the program goes to the background (1), or comes back (0). There writes to
-// players are collected for at least "queue.background_coalesce", to save power. Holds
-// until the server is stopped.
+// players are collected for at least "queue.background_coalesce", and publishers are read as
+// rarely, to save power. Holds until the server is stopped.
 int32_t openrtmp_server_set_background(struct openrtmp_server *server,
                                        uint32_t background);
 

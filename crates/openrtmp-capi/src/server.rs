@@ -635,8 +635,8 @@ pub(crate) fn grace(grace_ms: u64) -> Duration {
 }
 
 /// Tells that the program goes to the background (1), or comes back (0). There writes to
-/// players are collected for at least "queue.background_coalesce", to save power. Holds
-/// until the server is stopped.
+/// players are collected for at least "queue.background_coalesce", and publishers are read as
+/// rarely, to save power. Holds until the server is stopped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_set_background(
     server: *mut OpenrtmpServer,

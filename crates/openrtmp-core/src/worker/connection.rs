@@ -8,6 +8,7 @@ use openrtmp_protocol::session::Stage;
 use openrtmp_protocol::{Secret, Time};
 
 use super::context::Context;
+use super::doze::{self, Doze};
 use super::end::End;
 use super::requests::{Pending, WaitsFor};
 use super::session::Session;
@@ -51,6 +52,7 @@ pub(crate) struct Connection<S> {
     /// Whether it ends, and what is still owed then.
     pub(super) end: End,
     pub(super) io: IoState,
+    pub(super) doze: Doze,
     /// In place of `queue.write_coalesce`.
     pub(super) write_coalesce: Option<Duration>,
     /// Of players only.
@@ -130,6 +132,8 @@ pub(super) struct IoState {
     pub(super) coalesce_until: Option<Time>,
     /// What waits must go out now.
     pub(super) urgent: bool,
+    /// When something was written last.
+    pub(super) wrote: Time,
     pub(super) ping_sent: bool,
     /// Since when it is not read though it may have said something.
     pub(super) held_since: Option<Time>,
@@ -236,6 +240,7 @@ impl<S: Stream> Connection<S> {
             over_limit: None,
             address_slot: None,
             io: IoState::default(),
+            doze: Doze::default(),
             end: End::default(),
             bytes_in: 0,
             media_messages: 0,
@@ -267,21 +272,29 @@ impl<S: Stream> Connection<S> {
     /// Whether to hold back what waits, to collect more (`queue.write_coalesce`).
     ///
     /// `now` is the time of the turn, the same for all that it serves: windows that
-    /// one packet began end in one turn too.
+    /// one packet began end in one turn too. With `beats` they end for all alike, whenever
+    /// they began, and what was not preceded by a write since the last end is not held back.
     pub(super) fn is_coalescing(
         &mut self,
         now: Time,
         window: Duration,
+        beats: bool,
         config: &QueueConfig,
     ) -> bool {
-        let hold = !window.is_zero()
+        let may = !window.is_zero()
             && !self.io.urgent
             && !self.is_ending()
             && self.queue.bytes() < config.coalesce_bytes
-            && !self.playing.is_empty()
-            && *self.io.coalesce_until.get_or_insert(now + window) > now;
+            && !self.playing.is_empty();
+        let begun = self.io.coalesce_until;
+        let until = may.then(|| match begun {
+            Some(until) => until,
+            None if beats => doze::next_beat(self.io.wrote, window),
+            None => now + window,
+        });
+        self.io.coalesce_until = until.filter(|until| *until > now);
+        let hold = self.io.coalesce_until.is_some();
         if !hold {
-            self.io.coalesce_until = None;
             self.io.urgent = false;
         }
         hold
@@ -293,8 +306,9 @@ impl<S: Stream> Connection<S> {
             .io
             .blocked_since
             .map(|since| since + config.queue.stall_timeout);
+        let stalled = stalled.into_iter().chain(self.doze.until());
         if self.is_ending() {
-            return stalled.into_iter().chain(self.end.deadline()).min();
+            return stalled.chain(self.end.deadline()).min();
         }
         let other = self.io.coalesce_until.into_iter().chain(stalled);
         let decision = self.pending.iter().filter_map(|p| match &p.waits_for {

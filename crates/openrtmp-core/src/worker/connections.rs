@@ -370,7 +370,8 @@ impl<S: Stream> Connections<S> {
         let Some(deadline) = connection.deadline(&context.config) else {
             return;
         };
-        let at = match connection.io.coalesce_until == Some(deadline) {
+        let exact = [connection.io.coalesce_until, connection.doze.until()];
+        let at = match exact.contains(&Some(deadline)) {
             true => deadline,
             false => timers::round_up(deadline),
         };
@@ -396,7 +397,8 @@ impl<S: Stream> Connections<S> {
         };
         let config = &context.config.queue;
         let mut window = connection.write_coalesce.unwrap_or(config.write_coalesce);
-        if context.conditions.collects() {
+        let beats = context.conditions.collects();
+        if beats {
             window = window.max(config.background_coalesce);
         }
         if !window.is_zero() {
@@ -412,7 +414,8 @@ impl<S: Stream> Connections<S> {
             return connection.note_share(now);
         }
         // Who was blocked goes on at once.
-        if blocked_before.is_none() && connection.is_coalescing(context.now, window, config) {
+        if blocked_before.is_none() && connection.is_coalescing(context.now, window, beats, config)
+        {
             return self.rearm(context, slot);
         }
         // Not before it is used: the poller reports it once.
@@ -442,6 +445,9 @@ impl<S: Stream> Connections<S> {
             Err(e) => return connection.end.finish(CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
+        if bytes > 0 {
+            connection.io.wrote = context.now;
+        }
         context.totals.system_calls += 1;
         context.work += work::WRITE + (bytes / work::WRITTEN_BYTES) as u64;
         context.work += connection.transport.take_work();
@@ -462,10 +468,11 @@ impl<S: Stream> Connections<S> {
         context.totals.bytes_out += bytes as u64;
         let outgoing = context.totals.rate_out.add(bytes, now);
         if blocked != connection.io.watching {
-            let watched =
-                connection
-                    .transport
-                    .watch_writable(&mut context.poller, Token(slot), blocked);
+            let poller = &mut context.poller;
+            let watched = connection.wake(poller, Token(slot)).and_then(|()| {
+                let transport = &mut connection.transport;
+                transport.watch_writable(poller, Token(slot), blocked)
+            });
             if let Err(e) = watched {
                 return connection.end.finish(CloseReason::Network(e.to_string()));
             }

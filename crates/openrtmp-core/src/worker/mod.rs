@@ -15,6 +15,7 @@
 //! | [`context`] | time, settings, timers, poller, counters, ways out | connections, streams |
 //! | [`listeners`] | listening sockets | connections |
 //! | [`connections`] | [`connection`]s, each a [`transport`] and a [`session`], with its [`end`] | streams |
+//! | [`doze`] | when publishers are read while power is saved | streams |
 //! | [`dialing`] | outgoing connections that are not connected yet | the others |
 //! | [`streams`] | the home side of streams | connections, players |
 //! | [`players`] | subscriptions of connections here | streams |
@@ -32,6 +33,7 @@ mod connection;
 mod connections;
 mod context;
 mod dialing;
+mod doze;
 mod end;
 mod errands;
 mod leaving;
