@@ -52,7 +52,6 @@ pub(crate) struct Connection<S> {
     /// Whether it ends, and what is still owed then.
     pub(super) end: End,
     pub(super) io: IoState,
-    pub(super) doze: Doze,
     /// In place of `queue.write_coalesce`.
     pub(super) write_coalesce: Option<Duration>,
     /// Of players only.
@@ -66,6 +65,9 @@ pub(crate) struct Connection<S> {
     /// sent to it.
     pub(super) share: Share,
     pub(super) id: ConnectionId,
+    pub(super) doze: Doze,
+    /// When something was written last while power is saved.
+    pub(super) wrote: Time,
     pub(super) pending: Vec<Pending>,
     pub(super) session: Session,
     /// What it said beyond its slice of work: handled next, before its socket is read.
@@ -132,8 +134,6 @@ pub(super) struct IoState {
     pub(super) coalesce_until: Option<Time>,
     /// What waits must go out now.
     pub(super) urgent: bool,
-    /// When something was written last.
-    pub(super) wrote: Time,
     pub(super) ping_sent: bool,
     /// Since when it is not read though it may have said something.
     pub(super) held_since: Option<Time>,
@@ -241,6 +241,7 @@ impl<S: Stream> Connection<S> {
             address_slot: None,
             io: IoState::default(),
             doze: Doze::default(),
+            wrote: Time::default(),
             end: End::default(),
             bytes_in: 0,
             media_messages: 0,
@@ -289,7 +290,7 @@ impl<S: Stream> Connection<S> {
         let begun = self.io.coalesce_until;
         let until = may.then(|| match begun {
             Some(until) => until,
-            None if beats => doze::next_beat(self.io.wrote, window),
+            None if beats => doze::next_beat(self.wrote, window),
             None => now + window,
         });
         self.io.coalesce_until = until.filter(|until| *until > now);
