@@ -49,7 +49,6 @@ pub(crate) struct Connection<S> {
     /// Whether it ends, and what is still owed then.
     pub(super) end: End,
     pub(super) io: IoState,
-    pub(super) doze: Doze,
     /// In place of `queue.write_coalesce`.
     pub(super) write_coalesce: Option<Duration>,
     /// Of players only.
@@ -77,6 +76,7 @@ pub(crate) struct Connection<S> {
     pub(super) held: Duration,
     pub(super) last_input: Time,
     pub(super) bytes_in: u64,
+    pub(super) doze: Doze,
     /// Messages of what it publishes here.
     pub(super) media_messages: u64,
     /// What workers count as their own that it was on before.
@@ -129,8 +129,6 @@ pub(super) struct IoState {
     pub(super) coalesce_until: Option<Time>,
     /// What waits must go out now.
     pub(super) urgent: bool,
-    /// When something was written last.
-    pub(super) wrote: Time,
     pub(super) ping_sent: bool,
     /// Since when it is not read though it may have said something.
     pub(super) held_since: Option<Time>,
@@ -286,7 +284,7 @@ impl<S: Stream> Connection<S> {
         let begun = self.io.coalesce_until;
         let until = may.then(|| match begun {
             Some(until) => until,
-            None if beats => doze::next_beat(self.io.wrote, window),
+            None if beats => doze::next_beat(self.doze.wrote, window),
             None => now + window,
         });
         self.io.coalesce_until = until.filter(|until| *until > now);

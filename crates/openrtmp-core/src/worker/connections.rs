@@ -439,8 +439,8 @@ impl<S: Stream> Connections<S> {
             Err(e) => return connection.end.finish(CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
-        if bytes > 0 {
-            connection.io.wrote = context.now;
+        if beats && bytes > 0 {
+            connection.doze.wrote = context.now;
         }
         context.totals.system_calls += 1;
         context.work += work::WRITE + (bytes / work::WRITTEN_BYTES) as u64;
