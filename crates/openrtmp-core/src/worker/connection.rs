@@ -66,8 +66,6 @@ pub(crate) struct Connection<S> {
     pub(super) share: Share,
     pub(super) id: ConnectionId,
     pub(super) doze: Doze,
-    /// When something was written last while power is saved.
-    pub(super) wrote: Time,
     pub(super) pending: Vec<Pending>,
     pub(super) session: Session,
     /// What it said beyond its slice of work: handled next, before its socket is read.
@@ -241,7 +239,6 @@ impl<S: Stream> Connection<S> {
             address_slot: None,
             io: IoState::default(),
             doze: Doze::default(),
-            wrote: Time::default(),
             end: End::default(),
             bytes_in: 0,
             media_messages: 0,
@@ -290,7 +287,7 @@ impl<S: Stream> Connection<S> {
         let begun = self.io.coalesce_until;
         let until = may.then(|| match begun {
             Some(until) => until,
-            None if beats => doze::next_beat(self.wrote, window),
+            None if beats => doze::next_beat(self.doze.wrote, window),
             None => now + window,
         });
         self.io.coalesce_until = until.filter(|until| *until > now);

@@ -446,7 +446,7 @@ impl<S: Stream> Connections<S> {
         };
         connection.bytes_out += bytes as u64;
         if beats && bytes > 0 {
-            connection.wrote = context.now;
+            connection.doze.wrote = context.now;
         }
         context.totals.system_calls += 1;
         context.work += work::WRITE + (bytes / work::WRITTEN_BYTES) as u64;

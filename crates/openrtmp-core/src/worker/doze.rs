@@ -35,6 +35,8 @@ pub(super) struct Doze {
     beats: u32,
     /// What had come in all when it was read last.
     bytes: u64,
+    /// When something was written to it last while there were beats.
+    pub(super) wrote: Time,
 }
 
 impl Default for Doze {
@@ -44,6 +46,7 @@ impl Default for Doze {
             until: None,
             beats: 1,
             bytes: 0,
+            wrote: Time::ZERO,
         }
     }
 }
@@ -125,6 +128,7 @@ impl<S: Stream> Connections<S> {
             connection.doze = Doze {
                 unwatched: unwatched.is_ok(),
                 bytes: connection.bytes_in,
+                wrote: connection.doze.wrote,
                 ..Doze::default()
             };
             // Of what came before, nobody knows in what time.
