@@ -20,3 +20,4 @@ mod http;
 mod store;
 
 pub use delivery::{Delivery, Held, ListenError};
+pub use http::Form;
