@@ -220,7 +220,8 @@ impl Server {
     }
 
     /// The calling thread does something for this server.
-    pub(crate) fn works_for(&self) -> WorksFor {
+    #[doc(hidden)]
+    pub fn works_for(&self) -> WorksFor {
         WorksFor::server(self.shared.id)
     }
 

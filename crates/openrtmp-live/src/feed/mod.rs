@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use openrtmp_core::{
-    Limit, Server, StreamId, TapCloser, TapEvent, TapOptions, TapStream, TapStreams,
+    Limit, Server, StreamId, TapCloser, TapEvent, TapOptions, TapStream, TapStreams, spawn_thread,
 };
 
 use crate::http::is_reserved;
@@ -61,8 +61,9 @@ impl Feed {
                 ended: Vec::new(),
                 stopping: feed.stopping.clone(),
             };
-            let thread = std::thread::Builder::new().name(format!("openrtmp-feed-{index}"));
-            feed.threads.push(thread.spawn(move || shard.run(tap))?);
+            let name = format!("openrtmp-feed-{index}");
+            let thread = spawn_thread(&name, Box::new(move || shard.run(tap)));
+            feed.threads.push(thread?);
         }
         Ok(feed)
     }
