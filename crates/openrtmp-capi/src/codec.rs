@@ -72,15 +72,13 @@ unsafe fn rewritten<T: AsRef<[u8]>>(
     capacity: usize,
     out_length: *mut usize,
     form: impl FnOnce(&[u8]) -> Result<T, Failure>,
-) -> i32 {
-    boundary::status(|| {
-        // SAFETY: the contract of this function.
-        let body = unsafe { bytes(body, body_length, MOST)? };
-        check_buffer(buffer.cast(), capacity)?;
-        let form = form(body)?;
-        // SAFETY: the same.
-        unsafe { copy_bytes_out(form.as_ref(), buffer, capacity, out_length) }
-    })
+) -> Result<(), Failure> {
+    // SAFETY: the contract of this function.
+    let body = unsafe { bytes(body, body_length, MOST)? };
+    check_buffer(buffer.cast(), capacity)?;
+    let form = form(body)?;
+    // SAFETY: the same.
+    unsafe { copy_bytes_out(form.as_ref(), buffer, capacity, out_length) }
 }
 
 /// Writes a frame of H.264, H.265 or H.266 with start codes (Annex B), as many decoders take
@@ -105,7 +103,7 @@ pub unsafe extern "C" fn openrtmp_annex_b_of_frame(
         stream.ok_or_else(|| Failure::argument("these are no units behind lengths"))
     };
     // SAFETY: the contract of the header.
-    unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) }
+    boundary::status(|| unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) })
 }
 
 /// The other way: units behind start codes, as many encoders give them, with lengths of 4
@@ -124,7 +122,7 @@ pub unsafe extern "C" fn openrtmp_annex_b_to_frame(
         frame.ok_or_else(|| Failure::argument("these are no units behind start codes"))
     };
     // SAFETY: the contract of the header.
-    unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) }
+    boundary::status(|| unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) })
 }
 
 /// What a decoder configuration says: that of a frame with OPENRTMP_FRAME_CONFIG, by its kind
@@ -227,7 +225,7 @@ pub unsafe extern "C" fn openrtmp_decoder_config_part(
         }
     };
     // SAFETY: the contract of the header.
-    unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) }
+    boundary::status(|| unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) })
 }
 
 /// Writes the decoder configuration for parameter sets with start codes, as encoders give
@@ -250,5 +248,5 @@ pub unsafe extern "C" fn openrtmp_decoder_config_of_sets(
         })
     };
     // SAFETY: the contract of the header.
-    unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) }
+    boundary::status(|| unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) })
 }
