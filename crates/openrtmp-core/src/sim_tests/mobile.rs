@@ -589,6 +589,27 @@ fn who_dozes_is_missed_by_nobody_and_wakes_nobody() {
     w.end();
 }
 
+#[test]
+fn who_dozes_is_heard_at_once_when_it_is_sent_away() {
+    for workers in [1, 3] {
+        let mut w = World::new(workers);
+        w.server.set_background(true);
+        let publisher = w.live("live/cam");
+        w.stream(publisher, 0..25);
+        // The next beat is far.
+        let beat = 250_000;
+        let since = w.now().as_micros() % beat;
+        w.run(Duration::from_micros(beat - since + 1_000));
+        w.stream(publisher, 25..28);
+        let left = beat - w.now().as_micros() % beat;
+        assert!(left > 100_000, "{left}");
+        drop(w.server.host().begin_suspend(ms(700)));
+        w.run(ms(60));
+        assert_eq!(w.close_reasons(), [CloseReason::Suspended]);
+        w.end();
+    }
+}
+
 /// Tells the server any one thing.
 fn tell_anything(w: &mut World, random: &mut Random) {
     let server = w.server.clone();

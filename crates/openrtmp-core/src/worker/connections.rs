@@ -511,6 +511,8 @@ impl<S: Stream> Connections<S> {
             self.rearm(context, slot);
         }
         self.mark_dirty(slot);
+        // Its own end is waited for.
+        self.rouse(slot);
     }
 
     /// Memory is short, and this connection was found to hold most of what is stuck. If

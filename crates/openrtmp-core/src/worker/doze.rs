@@ -18,7 +18,7 @@ use crate::platform::{Platform, Poller, Stream, Token};
 
 /// What a publisher may send from beat to beat, bytes, before beats come nearer: less than
 /// the smallest receive buffer that a system begins with (Linux announces 64 KiB), so that
-/// nobody who sends is held up.
+/// nobody who sends evenly is held up; a burst may wait for a beat.
 const LEFT_WITH_THE_SYSTEM: u64 = 48 * 1024;
 
 /// Beats come no nearer than this: about as often as pictures.
@@ -68,10 +68,6 @@ impl Doze {
         self.until.take_if(|until| *until <= now).is_some()
     }
 
-    pub(super) fn is_on(&self) -> bool {
-        self.unwatched
-    }
-
     /// The time from beat to beat, for one who sent so much since the last.
     fn step(&mut self, window: Duration, sent: u64) -> Duration {
         if sent > LEFT_WITH_THE_SYSTEM {
@@ -104,21 +100,24 @@ impl<S: Stream> Connection<S> {
 
 impl<S: Stream> Connections<S> {
     /// After a connection was read: whether it is watched, or looked at with the next beat.
-    /// One that sent nothing is watched, so that nothing wakes for it.
+    /// One that sends nothing is watched, so that nothing wakes for it; one whose beats are
+    /// near has them come apart first, since there may be no frame in a short one.
     pub(super) fn doze<P: Platform<Stream = S>>(&mut self, context: &mut Context<P>, slot: usize) {
         let Some(connection) = self.get_mut(slot) else {
             return;
         };
-        // Read again in the next turn, or after its pause.
+        // Read again in the next turn, or after its pause, and not before.
         if connection.io.unread || connection.io.paused_until.is_some() {
+            connection.doze.until = None;
             return;
         }
         let queue = &context.config.queue;
         let window = queue.background_coalesce.min(queue.longest_window());
         let sent = connection.bytes_in - connection.doze.bytes;
         let may = context.conditions.collects()
+            && !context.is_stopping()
             && window >= SHORTEST
-            && sent > 0
+            && (sent > 0 || connection.doze.beats > 1)
             && !connection.publishing.is_empty()
             && !connection.is_ending()
             && !connection.io.watching;
@@ -146,12 +145,17 @@ impl<S: Stream> Connections<S> {
         }
     }
 
+    /// A connection is not to doze any more: it is read, and then watched.
+    pub(super) fn rouse(&mut self, slot: usize) {
+        if self.get(slot).is_some_and(|c| c.doze.unwatched) {
+            self.mark_unread(slot);
+        }
+    }
+
     /// Nobody is to doze any more.
-    pub(super) fn wake_all(&mut self) {
+    pub(super) fn rouse_all(&mut self) {
         for slot in self.all_slots() {
-            if self.get(slot).is_some_and(|c| c.doze.is_on()) {
-                self.mark_unread(slot);
-            }
+            self.rouse(slot);
         }
     }
 }

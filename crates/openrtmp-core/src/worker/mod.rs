@@ -666,6 +666,7 @@ impl<P: Platform> Worker<P> {
         self.context.timers.set(deadline, Timer::Drain);
         self.listeners.close(&mut self.context);
         self.adopt();
+        self.connections.rouse_all();
         if first {
             for id in self.dialing.ids() {
                 if let Some(slot) = self.dialing.slot_of(id) {

@@ -168,7 +168,7 @@ impl<P: Platform> Worker<P> {
         let before = std::mem::replace(&mut self.context.conditions, conditions.clone());
         self.context.config = conditions.applied_to(&self.settings);
         if before.collects() && !conditions.collects() {
-            self.connections.wake_all();
+            self.connections.rouse_all();
         }
         if conditions.memory > before.memory {
             self.streams.shrink_caches(conditions.memory);
