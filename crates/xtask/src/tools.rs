@@ -21,6 +21,8 @@ pub(crate) enum Tool {
     Gstreamer,
     /// nginx with its RTMP module.
     NginxRtmp,
+    /// A cache before HTTP servers.
+    Varnish,
     /// TLS for programs that speak none.
     Stunnel,
     /// TLS for GStreamer.
@@ -192,6 +194,11 @@ impl Tool {
                 "nginx with its RTMP module",
                 Source::Packages(&["nginx-light", "libnginx-mod-rtmp"]),
                 Probe::Script("nginx -v && ls /usr/lib/nginx/modules/ngx_rtmp_module.so"),
+            ),
+            Tool::Varnish => entry(
+                "Varnish",
+                Source::Packages(&["varnish"]),
+                Probe::Script("varnishd -V"),
             ),
             Tool::Obs => entry(
                 "OBS Studio",
@@ -706,7 +713,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 41] = [
+    const ALL: [Tool; 42] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -714,6 +721,7 @@ mod tests {
         Tool::Rtmpdump,
         Tool::Gstreamer,
         Tool::NginxRtmp,
+        Tool::Varnish,
         Tool::Stunnel,
         Tool::GlibNetworking,
         Tool::Openssl,
