@@ -189,21 +189,50 @@ pub(crate) const STEPS: &[Step] = &[
         tier: Tier::Quick,
         minutes: 5,
         fetches: &[],
-        runs: &[Run {
-            needs: DELIVERY,
-            cargo: tests!(
-                [
-                    "delivery",
-                    "delivery_dash",
-                    "delivery_ts",
-                    "delivery_peers",
-                    "delivery_h2",
-                    "delivery_page",
-                    "delivery_siege",
-                    "interop_probe"
+        runs: &[
+            Run {
+                needs: DELIVERY,
+                cargo: tests!(
+                    [
+                        "delivery",
+                        "delivery_dash",
+                        "delivery_ts",
+                        "delivery_peers",
+                        "delivery_h2",
+                        "delivery_page",
+                        "delivery_siege",
+                        "interop_probe"
+                    ],
+                    ["--test-threads=4"]
+                ),
+            },
+            // By a library in C too.
+            Run {
+                needs: &[Tool::Cxx, Tool::Ffmpeg],
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    "openrtmp-capi/interop,openrtmp-capi/live",
+                    "--test",
+                    "contract",
+                    "--test",
+                    "interop_delivery",
                 ],
-                ["--test-threads=4"]
-            ),
+            },
+        ],
+        environment: &[],
+    },
+    Step {
+        name: "cdn",
+        what: "nginx and Varnish before the delivery, as operators are told to set them up, with 200 viewers",
+        tier: Tier::All,
+        minutes: 2,
+        fetches: &[],
+        runs: &[Run {
+            needs: &[Tool::Ffmpeg, Tool::NginxRtmp, Tool::Varnish],
+            cargo: tests!(["cdn"], ["--test-threads=1"]),
         }],
         environment: &[],
     },

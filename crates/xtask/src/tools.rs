@@ -22,6 +22,8 @@ pub(crate) enum Tool {
     Gstreamer,
     /// nginx with its RTMP module.
     NginxRtmp,
+    /// A cache before HTTP servers.
+    Varnish,
     /// TLS for programs that speak none.
     Stunnel,
     /// TLS for GStreamer.
@@ -189,6 +191,11 @@ impl Tool {
                 "nginx with its RTMP module",
                 Source::Packages(&["nginx-light", "libnginx-mod-rtmp"]),
                 Probe::Script("nginx -v && ls /usr/lib/nginx/modules/ngx_rtmp_module.so"),
+            ),
+            Tool::Varnish => entry(
+                "Varnish",
+                Source::Packages(&["varnish"]),
+                Probe::Script("varnishd -V"),
             ),
             Tool::Obs => entry(
                 "OBS Studio",
@@ -709,7 +716,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 44] = [
+    const ALL: [Tool; 45] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -717,6 +724,7 @@ mod tests {
         Tool::Rtmpdump,
         Tool::Gstreamer,
         Tool::NginxRtmp,
+        Tool::Varnish,
         Tool::Stunnel,
         Tool::GlibNetworking,
         Tool::Openssl,
