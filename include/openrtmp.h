@@ -247,7 +247,7 @@
 //   queue.worker_messages [1024]: the same in messages, 16 or more
 //   queue.write_coalesce [0]: ms that packets are collected before they are written, to 350
 //   queue.coalesce_bytes [65536]: bytes that end such a wait early
-//   queue.background_coalesce [250]: the same in the background at least, to 350
+//   queue.background_coalesce [250]: the same in the background at least, for reads of publishers too, to 350
 //   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
 //   access.publish_keys []: keys with commas between them; none: everybody may
 //   access.play_keys []: the same for playing
@@ -1847,20 +1847,20 @@ int32_t openrtmp_server_reconfigure(struct openrtmp_server *server,
 int32_t openrtmp_server_config(const struct openrtmp_server *server,
                                struct openrtmp_config *OPENRTMP_NULLABLE *OPENRTMP_NONNULL out_config);
 
-// Stops: no new connections from now on; peers are told and have grace_ms to leave;
-// then they are closed; recordings are completed; events are delivered. 0 forces at once,
-// and cuts short a stop that another thread waits in. Returns when it is done, at the
-// latest 1 s after the grace, 1.5 s if it delivers over HTTP: what has not ended then is counted in the summary, events
-// not delivered are dropped, and no callback begins any more. Then openrtmp_server_start()
-// may start it again. The summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback
-// of this server.
+// Stops: no new connections from now on; peers are told and have grace_ms to leave; then they
+// are closed; recordings are completed; events are delivered. 0 forces at once, and cuts short
+// a stop that another thread waits in. Returns when it is done, at the latest 1 s after the
+// grace, 1.5 s if it delivers over HTTP: what has not ended then is counted in the summary,
+// events not delivered are dropped, and no callback begins any more. Then
+// openrtmp_server_start() may start it again. The summary may be NULL.
+// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 int32_t openrtmp_server_stop(struct openrtmp_server *server,
                              uint64_t grace_ms,
                              struct openrtmp_summary *OPENRTMP_NULLABLE out_summary);
 
 // Tells that the program goes to the background (1), or comes back (0). There writes to
-// players are collected for at least "queue.background_coalesce", to save power. Holds
-// until the server is stopped.
+// players are collected for at least "queue.background_coalesce", and publishers are read as
+// rarely, to save power. Holds until the server is stopped.
 int32_t openrtmp_server_set_background(struct openrtmp_server *server,
                                        uint32_t background);
 
@@ -1988,18 +1988,18 @@ int32_t openrtmp_server_reachable(const struct openrtmp_server *server,
 int32_t openrtmp_server_power_stats(const struct openrtmp_server *server,
                                     struct openrtmp_power_stats *out_stats);
 
-// Goes out of service and stops, without cutting anybody off before grace_ms are over.
-// Nobody new is taken: who connects, or asks to publish or play, is refused and told that
-// the server is being drained, and, where "to" names a server, to go there (ex.redirect of
-// NetConnection.Connect.Rejected). Peers that announced that they know it are asked to
-// connect again (Enhanced RTMP v2), where "to" says: the URL of an app,
-// "rtmp://host/app", in which "{app}" stands for the app that a peer is in, or of a server
-// alone, which leads to the same app; empty: at the address that they know. All others go
-// on until they leave; viewers over HTTP are served until then. When all peers have left, or after the grace, it stops as
+// Goes out of service and stops, without cutting anybody off before grace_ms are over. Nobody
+// new is taken: who connects, or asks to publish or play, is refused and told that the server
+// is being drained, and, where "to" names a server, to go there (ex.redirect of
+// NetConnection.Connect.Rejected). Peers that announced that they know it are asked to connect
+// again (Enhanced RTMP v2), where "to" says: the URL of an app, "rtmp://host/app", in which
+// "{app}" stands for the app that a peer is in, or of a server alone, which leads to the same
+// app; empty: at the address that they know. All others go on until they leave; viewers over
+// HTTP are served until then. When all peers have left, or after the grace, it stops as
 // openrtmp_server_stop() does with 0, which cuts it short when called from another thread.
 // Returns when it is done, at the latest 1 s after the grace; meanwhile the state is
-// OPENRTMP_STATE_STOPPING, and openrtmp_server_health() says that it is not ready. The
-// summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
+// OPENRTMP_STATE_STOPPING, and openrtmp_server_health() says that it is not ready. The summary
+// may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 int32_t openrtmp_server_drain(struct openrtmp_server *server,
                               uint64_t grace_ms,
                               openrtmp_str to,

@@ -599,13 +599,13 @@ pub unsafe extern "C" fn openrtmp_server_config(
     })
 }
 
-/// Stops: no new connections from now on; peers are told and have grace_ms to leave;
-/// then they are closed; recordings are completed; events are delivered. 0 forces at once,
-/// and cuts short a stop that another thread waits in. Returns when it is done, at the
-/// latest 1 s after the grace, 1.5 s if it delivers over HTTP: what has not ended then is counted in the summary, events
-/// not delivered are dropped, and no callback begins any more. Then openrtmp_server_start()
-/// may start it again. The summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback
-/// of this server.
+/// Stops: no new connections from now on; peers are told and have grace_ms to leave; then they
+/// are closed; recordings are completed; events are delivered. 0 forces at once, and cuts short
+/// a stop that another thread waits in. Returns when it is done, at the latest 1 s after the
+/// grace, 1.5 s if it delivers over HTTP: what has not ended then is counted in the summary,
+/// events not delivered are dropped, and no callback begins any more. Then
+/// openrtmp_server_start() may start it again. The summary may be NULL.
+/// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_stop(
     server: *mut OpenrtmpServer,
@@ -660,8 +660,8 @@ pub(crate) fn grace(grace_ms: u64) -> Duration {
 }
 
 /// Tells that the program goes to the background (1), or comes back (0). There writes to
-/// players are collected for at least "queue.background_coalesce", to save power. Holds
-/// until the server is stopped.
+/// players are collected for at least "queue.background_coalesce", and publishers are read as
+/// rarely, to save power. Holds until the server is stopped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_set_background(
     server: *mut OpenrtmpServer,

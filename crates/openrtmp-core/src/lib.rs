@@ -75,6 +75,7 @@ mod outgoing;
 mod placement;
 #[doc(hidden)]
 pub mod platform;
+mod prefetch;
 #[doc(hidden)]
 pub mod private_file;
 mod prometheus;

@@ -25,6 +25,7 @@ mod kotlin;
 mod library;
 mod maven;
 mod nightly;
+mod npm;
 mod probe;
 mod runner;
 mod sanitize;

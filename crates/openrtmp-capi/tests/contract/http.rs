@@ -6,6 +6,7 @@ use openrtmp::OpenrtmpStr;
 use openrtmp::config::{
     OpenrtmpConfig, openrtmp_config_free, openrtmp_config_set, openrtmp_config_validate,
 };
+#[cfg(feature = "live")]
 use openrtmp::error::OPENRTMP_ERROR_STATE;
 use openrtmp::http::{
     OPENRTMP_FORM_HLS, OpenrtmpHttpStats, openrtmp_server_http_port, openrtmp_server_http_stats,

@@ -254,7 +254,10 @@ pub struct QueueConfig {
     pub coalesce_bytes: usize,
     /// The least `write_coalesce` of every player while the host is in the
     /// background, see [`Server::set_background`](crate::Server::set_background): 0
-    /// to 350 ms, cut to three quarters of `max_delay`. Fewer writes are fewer wake-ups of processor and radio.
+    /// to 350 ms, cut to three quarters of `max_delay`. Writes go out at its multiples, for all
+    /// at once, and from 30 ms on what publishers send is read at them too: taps and recordings
+    /// get it so much later. Who publishes much is read more often, so that no buffer is full.
+    /// The processor wakes once for all of it, and the radio less.
     #[serde(with = "document::milliseconds")]
     pub background_coalesce: Duration,
     /// Bytes that may wait in the system's send buffer of a player without having

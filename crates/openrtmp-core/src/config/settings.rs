@@ -727,7 +727,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "queue.background_coalesce",
         Time(range(0, 350)),
         Now,
-        "the same in the background at least, to 350",
+        "the same in the background at least, for reads of publishers too, to 350",
     ),
     setting(
         "queue.unsent_bytes",
