@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
+use std::time::Instant;
 
 use openrtmp_media::hls::read::Listed;
 use openrtmp_tests::{Delivered, Process, Web, free_ports, live};
@@ -191,12 +192,12 @@ fn beyond(listed: &Listed) -> (u64, usize) {
 const CODINGS: [&str; 3] = ["gzip;q=0", "identity", "br, gzip;q=0.0"];
 
 /// A viewer with low latency: blocking reloads with directives, each part before it is listed.
-/// Gives back what it asked for.
-fn follow(edge: SocketAddr, playlist: &str, coding: &str) -> BTreeSet<String> {
+/// Gives back what it asked for, and when it had the answer.
+fn follow(edge: SocketAddr, playlist: &str, coding: &str) -> BTreeMap<String, Instant> {
     let folder = playlist.rsplit_once('/').unwrap().0;
     let coding = [("Accept-Encoding", coding)];
     let mut web = Web::connect(edge);
-    let mut asked = BTreeSet::new();
+    let mut asked = BTreeMap::new();
     let first = web.get(playlist, &coding);
     assert_eq!(first.status, 200, "{}", first.text());
     let mut listed = Listed::parse(first.text()).unwrap();
@@ -207,11 +208,11 @@ fn follow(edge: SocketAddr, playlist: &str, coding: &str) -> BTreeSet<String> {
         let answer = web.get(&hint, &coding);
         assert_eq!(answer.status, 200, "{hint}");
         assert!(answer.body.len() > 100, "{hint}");
-        asked.insert(hint);
+        asked.insert(hint, Instant::now());
         let reload = format!("{playlist}?_HLS_msn={msn}&_HLS_part={part}");
         let answer = web.get(&reload, &coding);
         assert_eq!(answer.status, 200, "{reload}: {}", answer.text());
-        asked.insert(reload);
+        asked.insert(reload, Instant::now());
         listed = Listed::parse(answer.text()).unwrap();
         assert!(beyond(&listed) > (msn, part), "{}", answer.text());
     }
@@ -222,6 +223,20 @@ fn follow(edge: SocketAddr, playlist: &str, coding: &str) -> BTreeSet<String> {
 fn video(master: &str) -> &str {
     let uri = |line: &&str| !line.starts_with('#');
     master.lines().find(uri).expect("a variant")
+}
+
+/// How much later others had what the first of all viewers had, to be read.
+fn behind_the_first(had: &BTreeMap<String, Vec<Instant>>) -> String {
+    let mut late: Vec<u128> = Vec::new();
+    for times in had.values() {
+        let first = *times.iter().min().unwrap();
+        let others = times.iter().filter(|at| **at > first);
+        late.extend(others.map(|at| (*at - first).as_millis()));
+    }
+    late.sort_unstable();
+    let at = |of: usize| late.get(late.len() * of / 100).copied().unwrap_or(0);
+    let (half, most) = (at(50), at(95));
+    format!("others have it {half} ms (p50), {most} ms (p95) after the first viewer")
 }
 
 fn one_request_for_what_all_ask_for(edge: Edge) {
@@ -240,10 +255,14 @@ fn one_request_for_what_all_ask_for(edge: Edge) {
             })
         })
         .collect();
-    let mut all = BTreeSet::new();
+    let mut had: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
     for viewer in viewers {
-        all.extend(viewer.join().unwrap());
+        for (target, at) in viewer.join().unwrap() {
+            had.entry(target).or_default().push(at);
+        }
     }
+    println!("{edge:?}: {}", behind_the_first(&had));
+    let all: BTreeSet<String> = had.into_keys().collect();
     let least = usize::try_from(SEGMENTS).unwrap() * 3 * 2;
     assert!(all.len() >= least, "{}", all.len());
     for target in &all {
@@ -343,7 +362,7 @@ fn private_streams_stay_private(edge: Edge) {
     };
     let mut all = BTreeSet::new();
     for viewer in viewers {
-        all.extend(viewer.join().unwrap().iter().map(|target| shared(target)));
+        all.extend(viewer.join().unwrap().keys().map(|target| shared(target)));
     }
     assert!(all.len() >= 20, "{}", all.len());
     for path in &all {
