@@ -60,6 +60,8 @@ pub(crate) enum Tool {
     Debootstrap,
     /// Boots the one of them that systemd runs in.
     Nspawn,
+    /// Has a network of one's own go up.
+    Iproute,
     /// Linkers of other systems.
     Mingw,
     Aarch64Gcc,
@@ -346,6 +348,11 @@ impl Tool {
                 "systemd-nspawn",
                 Source::Packages(&["systemd-container"]),
                 Probe::Script("command -v systemd-nspawn dpkg-deb"),
+            ),
+            Tool::Iproute => entry(
+                "ip",
+                Source::Packages(&["iproute2"]),
+                Probe::Script("PATH=$PATH:/usr/sbin:/sbin ip -V"),
             ),
             Tool::Mingw => entry(
                 "a compiler for Windows",
@@ -706,7 +713,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 41] = [
+    const ALL: [Tool; 42] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -736,6 +743,7 @@ mod tests {
         Tool::Valgrind,
         Tool::Debootstrap,
         Tool::Nspawn,
+        Tool::Iproute,
         Tool::Mingw,
         Tool::Aarch64Gcc,
         Tool::Llvm,
