@@ -37,6 +37,7 @@ mod swift;
 mod test;
 mod tools;
 mod wine;
+mod winservice;
 mod workspace;
 mod xcframework;
 
@@ -74,6 +75,8 @@ Commands:
          root)
   foreign   Run tests and the C example as programs of Windows, under wine, and of
          64-bit ARM Linux, under qemu
+  winservice   Run the command as a service of Windows, under wine, and look at what becomes
+         of it when it is installed, started, stopped, uninstalled (takes root)
   wine PROGRAM [ARGUMENT...]   Run a Windows program in a Debian tree with wine,
          which is made below the target folder if it is not there (takes root)
   capi   Install the C library into the target folder, build programs against it
@@ -162,6 +165,7 @@ fn main() -> ExitCode {
         "deb" => deb::run(options),
         "service" => service::run(options),
         "foreign" if options.is_empty() => foreign::run(),
+        "winservice" if options.is_empty() => winservice::run(),
         "wine" if !options.is_empty() => wine::run(options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

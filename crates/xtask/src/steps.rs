@@ -574,11 +574,20 @@ pub(crate) const STEPS: &[Step] = &[
             ],
             cargo: &["xtask", "foreign"],
         }],
-        // Building takes most of its time: what runs for seconds is not worth optimising.
-        environment: &[
-            ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
-            ("CARGO_PROFILE_DEV_DEBUG", "false"),
-        ],
+        environment: UNOPTIMISED,
+    },
+    Step {
+        name: "winservice",
+        what: "the command as a service of Windows, under wine, with FFmpeg",
+        tier: Tier::All,
+        minutes: 3,
+        fetches: &["a Debian 13 tree with wine, 1.5 GB below the target folder"],
+        runs: &[Run {
+            needs: &[Tool::Mingw, Tool::Ffmpeg, Tool::Iproute, Tool::Debootstrap],
+            cargo: &["xtask", "winservice"],
+        }],
+        // What the step before it built is not built again.
+        environment: UNOPTIMISED,
     },
     Step {
         name: "instructions",
@@ -601,6 +610,12 @@ pub(crate) const STEPS: &[Step] = &[
         runs: &[run(&["xtask", "sanitize", "--quick"])],
         environment: &[],
     },
+];
+
+/// Building takes most of the time: what runs for seconds is not worth optimising.
+const UNOPTIMISED: &[(&str, &str)] = &[
+    ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
+    ("CARGO_PROFILE_DEV_DEBUG", "false"),
 ];
 
 /// What gives certificates, and looks at them.

@@ -63,6 +63,8 @@ pub(crate) enum Tool {
     Debootstrap,
     /// Boots the one of them that systemd runs in.
     Nspawn,
+    /// Has a network of one's own go up.
+    Iproute,
     /// Linkers of other systems.
     Mingw,
     Aarch64Gcc,
@@ -350,6 +352,11 @@ impl Tool {
                 "systemd-nspawn",
                 Source::Packages(&["systemd-container"]),
                 Probe::Script("command -v systemd-nspawn dpkg-deb"),
+            ),
+            Tool::Iproute => entry(
+                "ip",
+                Source::Packages(&["iproute2"]),
+                Probe::Script("PATH=$PATH:/usr/sbin:/sbin ip -V"),
             ),
             Tool::Mingw => entry(
                 "a compiler for Windows",
@@ -716,7 +723,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 45] = [
+    const ALL: &[Tool] = &[
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -747,6 +754,7 @@ mod tests {
         Tool::Valgrind,
         Tool::Debootstrap,
         Tool::Nspawn,
+        Tool::Iproute,
         Tool::Mingw,
         Tool::Aarch64Gcc,
         Tool::Llvm,
