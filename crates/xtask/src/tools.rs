@@ -67,6 +67,7 @@ pub(crate) enum Tool {
     Llvm,
     /// Compiles for Windows on ARM.
     ArmWindows,
+    AndroidClang,
     /// Runs programs of 64-bit ARM.
     Qemu,
     /// Compiles and runs Java.
@@ -371,6 +372,17 @@ impl Tool {
                     "#,
                 ),
             ),
+            Tool::AndroidClang => entry(
+                "a compiler for Android",
+                Source::Packages(&["clang"]),
+                Probe::Script(
+                    r#"
+                    echo '#include <stdint.h>' > probe.c
+                    echo 'uint32_t probe(void) { return 1; }' >> probe.c
+                    clang --target=aarch64-linux-android24 -ffreestanding -c probe.c -o probe.o
+                    "#,
+                ),
+            ),
             Tool::Aarch64Gcc => entry(
                 "a compiler for 64-bit ARM",
                 Source::Packages(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
@@ -571,12 +583,16 @@ pub(crate) fn remedies(tools: &[Tool]) -> Vec<String> {
     lines
 }
 
+/// Another apt-get may be at work: so many seconds it is waited for.
+const APT_PATIENCE: &str = "DPkg::Lock::Timeout=900";
+
 fn apt_install(packages: &[&str]) -> Result<(), String> {
     let prefix = root_prefix().ok_or("that takes apt-get and root, or sudo without a password")?;
     let apt = |arguments: &[&str]| {
         let words: Vec<&str> = prefix
             .iter()
             .chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"])
+            .chain(&["-o", APT_PATIENCE])
             .chain(arguments)
             .copied()
             .collect();
@@ -706,7 +722,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 41] = [
+    const ALL: [Tool; 42] = [
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -740,6 +756,7 @@ mod tests {
         Tool::Aarch64Gcc,
         Tool::Llvm,
         Tool::ArmWindows,
+        Tool::AndroidClang,
         Tool::Qemu,
         Tool::Jdk,
         Tool::Maven,
