@@ -474,7 +474,15 @@ pub(crate) const STEPS: &[Step] = &[
             "Rust's standard library for three systems with rustup",
         ],
         runs: &[Run {
-            needs: &[Tool::Cxx, Tool::Jdk, Tool::Maven, Tool::Ffmpeg, Tool::Aapt],
+            needs: &[
+                Tool::Cxx,
+                Tool::AndroidClang,
+                Tool::Jdk,
+                Tool::Maven,
+                Tool::Ffmpeg,
+                Tool::Aapt,
+                Tool::Jq,
+            ],
             cargo: &["xtask", "aar"],
         }],
         environment: &[],

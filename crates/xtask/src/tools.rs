@@ -72,6 +72,7 @@ pub(crate) enum Tool {
     Llvm,
     /// Compiles for Windows on ARM.
     ArmWindows,
+    AndroidClang,
     /// Runs programs of 64-bit ARM.
     Qemu,
     /// Compiles and runs Java.
@@ -382,6 +383,17 @@ impl Tool {
                     "#,
                 ),
             ),
+            Tool::AndroidClang => entry(
+                "a compiler for Android",
+                Source::Packages(&["clang"]),
+                Probe::Script(
+                    r#"
+                    echo '#include <stdint.h>' > probe.c
+                    echo 'uint32_t probe(void) { return 1; }' >> probe.c
+                    clang --target=aarch64-linux-android24 -ffreestanding -c probe.c -o probe.o
+                    "#,
+                ),
+            ),
             Tool::Aarch64Gcc => entry(
                 "a compiler for 64-bit ARM",
                 Source::Packages(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
@@ -607,12 +619,16 @@ pub(crate) fn remedies(tools: &[Tool]) -> Vec<String> {
     lines
 }
 
+/// Another apt-get may be at work: so many seconds it is waited for.
+const APT_PATIENCE: &str = "DPkg::Lock::Timeout=900";
+
 fn apt_install(packages: &[&str]) -> Result<(), String> {
     let prefix = root_prefix().ok_or("that takes apt-get and root, or sudo without a password")?;
     let apt = |arguments: &[&str]| {
         let words: Vec<&str> = prefix
             .iter()
             .chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"])
+            .chain(&["-o", APT_PATIENCE])
             .chain(arguments)
             .copied()
             .collect();
@@ -759,6 +775,7 @@ mod tests {
         Tool::Aarch64Gcc,
         Tool::Llvm,
         Tool::ArmWindows,
+        Tool::AndroidClang,
         Tool::Qemu,
         Tool::Jdk,
         Tool::Maven,
