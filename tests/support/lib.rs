@@ -13,6 +13,7 @@
 //! - [`peer`]: a server by hand, for what no program does.
 //! - [`packaged`]: a folder of segments, playlists and a manifest made of such a file, and
 //!   [`played`]: what players make of it.
+//! - [`followed`]: what a player by hand is told of a stream, held against the rules.
 //! - [`flv`]: the tags of an FLV file, for what ffmpeg does not show.
 //!
 //! Nothing here sleeps: tests wait for what a program or the server reports.
@@ -20,6 +21,7 @@
 pub mod acme;
 mod delivered;
 pub mod flv;
+pub mod followed;
 mod framehash;
 mod media;
 pub mod packaged;

@@ -226,6 +226,8 @@ pub(crate) const STEPS: &[Step] = &[
                 "--test",
                 "delivery_ts",
                 "--test",
+                "delivery_variants",
+                "--test",
                 "delivery_peers",
                 "--test",
                 "delivery_h2",
