@@ -531,8 +531,8 @@ pub unsafe extern "C" fn openrtmp_host_permission(
 }
 
 /// Tells how the device is off for power: low_power and device_idle are 0 or 1, thermal is
-/// OPENRTMP_THERMAL_*. With little power, or much heat, writes to players are collected for
-/// up to 350 ms.
+/// OPENRTMP_THERMAL_*. With little power, or much heat, writes to players are collected, and
+/// what publishers send is left with the system, for up to 350 ms.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_host_power(
     server: *mut OpenrtmpServer,

@@ -33,6 +33,8 @@ pub mod config;
 
 pub mod server;
 
+pub mod reach;
+
 pub mod host;
 
 pub mod drain;
@@ -48,6 +50,8 @@ pub mod logging;
 pub mod inspect;
 
 pub mod metrics;
+
+pub mod http;
 
 pub mod keys;
 

@@ -220,7 +220,8 @@ impl Server {
     }
 
     /// The calling thread does something for this server.
-    pub(crate) fn works_for(&self) -> WorksFor {
+    #[doc(hidden)]
+    pub fn works_for(&self) -> WorksFor {
         WorksFor::server(self.shared.id)
     }
 
@@ -510,7 +511,8 @@ impl Server {
 
     /// Tells that the host program goes to the background, or comes back. There
     /// writes to players are collected for at least
-    /// [`QueueConfig::background_coalesce`](crate::config::QueueConfig), to save power.
+    /// [`QueueConfig::background_coalesce`](crate::config::QueueConfig), and publishers are
+    /// read as rarely, to save power.
     pub fn set_background(&self, on: bool) {
         self.shared.tell(Signal::Collect(on));
     }

@@ -149,8 +149,13 @@ pub(crate) enum Refusal {
     Failed(String),
 }
 
-/// Builds the library for a system; `None` is this machine.
-pub(crate) fn build(target: Option<&Target>, profile: Profile) -> Result<Built, Refusal> {
+/// Builds the library for a system, `None` being this machine, with these features beside
+/// those that it has by itself.
+pub(crate) fn build(
+    target: Option<&Target>,
+    profile: Profile,
+    features: &[&str],
+) -> Result<Built, Refusal> {
     let (mut command, linker) = match target {
         None => {
             let mut command = workspace::cargo();
@@ -165,6 +170,7 @@ pub(crate) fn build(target: Option<&Target>, profile: Profile) -> Result<Built, 
     };
     command.args(["--package", "openrtmp-capi", "--lib"]);
     command.args(["--profile", profile.name(), "--crate-type", kinds]);
+    command.args(["--features", &features.join(",")]);
     command.args(["--", "--print", "native-static-libs"]);
     let said = output(&mut command).map_err(Refusal::Failed)?;
     let native_libraries = native_libraries(&said).ok_or_else(|| {

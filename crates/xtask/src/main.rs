@@ -25,6 +25,7 @@ mod kotlin;
 mod library;
 mod maven;
 mod nightly;
+mod npm;
 mod probe;
 mod runner;
 mod sanitize;
@@ -62,7 +63,7 @@ Commands:
          --replay X     run a seed again, or a world from a file
   install --prefix DIR   Install the C library, its headers, and what CMake and
                          pkg-config need; --debug for the development profile,
-                         --target T for another system
+                         --target T for another system, --live with streams over HTTP
   build  Build the C library for other systems and compare its size to the budget
          --target T     one system, repeatable; --all: all there are
          --check        run clippy instead

@@ -9,8 +9,8 @@ use super::delivery::{
 };
 use super::document::milliseconds;
 
-/// HTTP, as the `openrtmp` command speaks it; the library does not. Streams are delivered to
-/// viewers ([`HttpConfig::listen`]). Another server, a small one, answers authorities (HTTP-01
+/// HTTP, as the `openrtmp` command speaks it. Streams are delivered to viewers
+/// ([`HttpConfig::listen`]), by libraries that are built with `live` too. Another server, a small one, answers authorities (HTTP-01
 /// of [`AcmeConfig`](super::AcmeConfig)) and those who watch it
 /// ([`MetricsConfig`](super::MetricsConfig)): what peers may cost it, at each of the two, is
 /// told by `connections`, `requests` and `answer_bytes`; what is told of heads and times holds

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use openrtmp_core::{
     Limit, Server, StreamId, StreamName, TapCloser, TapEvent, TapOptions, TapStream, TapStreams,
-    without_ending,
+    spawn_thread, without_ending,
 };
 
 use crate::http::is_reserved;
@@ -73,8 +73,9 @@ impl Feed {
                 ended: Vec::new(),
                 stopping: feed.stopping.clone(),
             };
-            let thread = std::thread::Builder::new().name(format!("openrtmp-feed-{index}"));
-            feed.threads.push(thread.spawn(move || shard.run(tap))?);
+            let name = format!("openrtmp-feed-{index}");
+            let thread = spawn_thread(&name, Box::new(move || shard.run(tap)));
+            feed.threads.push(thread?);
         }
         Ok(feed)
     }

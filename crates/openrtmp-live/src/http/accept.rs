@@ -134,6 +134,11 @@ impl Counts {
     pub(crate) fn all(&self) -> usize {
         self.lock().all
     }
+
+    /// How many there have been.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.lock().next
+    }
 }
 
 impl Drop for Counted {
