@@ -172,6 +172,7 @@
 //   http.preset [balanced]: how far behind viewers are to be: lan (parts of 0.2 s), balanced (0.334 s) or public (1 s)
 //   http.window [30000]: ms of a stream that viewers can go back, 10000 to 21600000
 //   http.dash.low_latency [false]: DASH tells of segments that are not complete, if all are equally long
+//   http.variants []: endings of names that are the same stream in other sizes, such as _low: cam_low is delivered as one of cam
 //   http.base_url []: where they fetch media, in front of its path, for example https://cdn.example.org; none: where the master playlist was
 //   http.cors.origins [*]: pages of other sites that may use it, such as https://www.example.org; *: all
 //   http.list [allowed]: which streams are listed, at / and /api/streams: all, allowed (those that who asks may play), or none
