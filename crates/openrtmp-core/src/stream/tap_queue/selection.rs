@@ -66,8 +66,8 @@ pub enum TapStreams {
         /// 1 or more; of 0 shards none has a stream.
         count: u32,
     },
-    /// The same by what streams belong to: those with the same path but for one of these
-    /// endings ([`without_ending`]) are in one shard.
+    /// The same by what streams belong to: those with the same path but for these endings
+    /// ([`without_ending`], until none is left) are in one shard.
     Groups {
         /// As of a shard.
         index: u32,
@@ -143,8 +143,11 @@ impl Selection {
                 count,
                 endings,
             } => {
-                let name = name.reveal();
-                let group = without_ending(name, endings).map_or(name, |(rest, _)| rest);
+                // What belongs to something may itself be what others belong to.
+                let mut group = name.reveal();
+                while let Some((rest, _)) = without_ending(group, endings) {
+                    group = rest;
+                }
                 shard_of(group, *count) == Some(*index)
             }
         }
@@ -222,6 +225,9 @@ mod tests {
             };
             assert_eq!(home(""), home("_low"));
             assert_eq!(home(""), home("_very_low"));
+            // What `_x` and `_low_x` belong to is delivered, and joined, as one more.
+            assert_eq!(home(""), home("_low/x"));
+            assert_eq!(home(""), home("_low_low_very_low"));
         }
     }
 
