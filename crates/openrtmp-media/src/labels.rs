@@ -6,11 +6,15 @@
 //! what it is for (`characteristics`, those of HLS). It is text of strangers, of which nothing
 //! is taken that is not short and plain.
 
+use std::collections::BTreeMap;
+
 use openrtmp_protocol::AmfLimits;
-use openrtmp_protocol::amf::{Decoder, Object, Value};
+use openrtmp_protocol::amf::{Decoder, Object};
 
 use crate::mp4::TrackName;
 
+/// An AMF0 string: marker, length, text.
+const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
 /// Where tracks are told of.
 const TRACKS: &str = "audioTrackIdInfoMap";
 /// Tracks that are told of, at most.
@@ -37,24 +41,19 @@ pub struct Label {
 /// What a data message (AMF0 values, the first of which is `onMetaData`) says of the tracks of
 /// sound. Nothing, if it is another message, or says nothing of them.
 pub fn labels(message: &[u8]) -> Vec<(TrackName, Label)> {
-    let mut values = Decoder::new(message, &AmfLimits::default());
-    let mut found = Vec::new();
+    let mut found = BTreeMap::new();
+    let told = message.strip_prefix(ON_METADATA).unwrap_or_default();
+    let mut values = Decoder::new(told, &AmfLimits::default());
     while !values.is_empty() {
         let Ok(value) = values.value() else { break };
-        let Some(tracks) = value.as_object().and_then(|it| it.get(TRACKS)) else {
-            continue;
-        };
-        let Some(tracks) = tracks.as_object() else {
-            continue;
-        };
-        for id in 0..=u8::MAX {
-            let told = tracks.get(&id.to_string()).and_then(Value::as_object);
-            if let Some(told) = told.filter(|_| found.len() < MOST) {
-                found.push((TrackName::Audio(id), Label::of(told)));
+        let tracks = value.as_object().and_then(|it| it.get(TRACKS)?.as_object());
+        for (id, told) in tracks.iter().flat_map(|tracks| &tracks.members) {
+            if let (Ok(id), Some(told)) = (id.parse(), told.as_object()) {
+                found.insert(TrackName::Audio(id), Label::of(told));
             }
         }
     }
-    found
+    found.into_iter().take(MOST).collect()
 }
 
 impl Label {
@@ -71,10 +70,11 @@ impl Label {
     }
 }
 
-/// Text that can stand in quotation marks, on one line, and in XML.
+/// Text that can stand in quotation marks, on one line, and in XML. Braces are what HLS puts
+/// variables in (RFC 8216bis, 4.3).
 fn plain(text: &str) -> Option<String> {
     let is_bad = |c: char| {
-        c.is_control() || matches!(c, '"' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffd}' | '\u{fffe}' | '\u{ffff}')
+        c.is_control() || matches!(c, '"' | '{' | '}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffd}' | '\u{fffe}' | '\u{ffff}')
         // What turns the direction of the text around it.
         || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
     };
@@ -111,14 +111,18 @@ fn characteristics(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use openrtmp_protocol::amf::{Encoder, Encoding};
+    use openrtmp_protocol::amf::{Encoder, Encoding, Value};
     use proptest::prelude::*;
 
     use super::*;
 
     fn message(tracks: Object) -> Vec<u8> {
+        named("onMetaData", tracks)
+    }
+
+    fn named(name: &str, tracks: Object) -> Vec<u8> {
         let mut encoder = Encoder::new(Encoding::Amf0);
-        encoder.value(&Value::from("onMetaData"));
+        encoder.value(&Value::from(name));
         encoder.value(&Value::from(Object::new().with(TRACKS, tracks)));
         encoder.finish()
     }
@@ -163,7 +167,9 @@ mod tests {
             (TrackName::Audio(0), german),
             (TrackName::Audio(12), english),
         ];
-        assert_eq!(labels(&message(tracks)), expected);
+        assert_eq!(labels(&message(tracks.clone())), expected);
+        // Other messages say nothing of tracks.
+        assert_eq!(labels(&named("onCuePoint", tracks)), []);
         assert_eq!(labels(b"\x02\x00\x03abc"), []);
         assert_eq!(labels(b""), []);
     }
@@ -175,6 +181,7 @@ mod tests {
             ("  a \t\r\n b ", Some("a b")),
             ("a\",URI=\"x", Some("a ,URI= x")),
             ("\u{202e}\u{0}", None),
+            ("{$x} y", Some("$x y")),
             ("日本語 <&>'", Some("日本語 <&>'")),
             ("", None),
         ] {
@@ -206,10 +213,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_many_tracks_the_first_are_told_of_and_of_one_what_comes_last() {
+        let track = |id: u32| {
+            (
+                id.to_string(),
+                Object::new().with("name", id.to_string()).into(),
+            )
+        };
+        let mut tracks = Object::new();
+        tracks.members = (0..5000).rev().map(track).collect();
+        tracks = tracks.with("7", Object::new().with("name", "last"));
+        let told = labels(&message(tracks));
+        let ids: Vec<TrackName> = told.iter().map(|(track, _)| *track).collect();
+        assert_eq!(ids, (0..16).map(TrackName::Audio).collect::<Vec<_>>());
+        assert_eq!(told[7].1.name.as_deref(), Some("last"));
+        assert_eq!(told[8].1.name.as_deref(), Some("8"));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_not(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             labels(&bytes);
+            labels(&[ON_METADATA, &bytes].concat());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{HEADROOM, Names};
 use crate::Label;
-use crate::mp4::Media;
+use crate::mp4::{Media, TrackName};
 use crate::packager::{Rendition, Window};
 
 /// The one group of audio tracks.
@@ -28,9 +28,9 @@ pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
     let mut told: Vec<String> = Vec::new();
     for (number, rendition) in audio.iter().enumerate() {
         let label = window.label_of(rendition.track);
-        // Names differ within a group (4.4.6.1.1).
-        let name = label.name.clone();
-        let name = match name.filter(|name| !told.contains(name)) {
+        // Names differ within a group (4.4.6.1.1), from those of tracks that have none too.
+        let is_free = |name: &String| !told.contains(name) && TrackName::parse(name).is_none();
+        let name = match label.name.clone().filter(is_free) {
             Some(name) => name,
             None => rendition.track.to_string(),
         };

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use super::check::{Checker, aligned};
 use super::read::Listed;
 use super::*;
-use crate::packager::timelines::{self, Timeline};
-use crate::packager::{Event, Window};
+use crate::Label;
+use crate::packager::timelines::{self, Timeline, VIDEO};
+use crate::packager::{Event, Settings, Window};
 
 /// Playlists that a player may have read before: so many back, of the last half of the skip
 /// boundary; who has an older one is to read the whole (6.3.7 of the draft).
@@ -271,6 +272,40 @@ fn a_master_playlist_names_every_rendition_once_all_can_be_played() {
         rest,
         "=\"avc1.64000d,mp4a.40.2\",RESOLUTION=320x180,FRAME-RATE=25.000,AUDIO=\"audio\"\ne/v0.m3u8\n"
     );
+}
+
+#[test]
+fn names_of_tracks_of_sound_differ_whatever_their_publisher_calls_them() {
+    use crate::packager::timelines::{self, Input};
+    let mut inputs = vec![timelines::video_config(0), timelines::audio_config(0)];
+    let Input::Configure(_, codec, config) = inputs[1].clone() else {
+        panic!("a header");
+    };
+    let tracks = [0, 1, 2].map(TrackName::Audio);
+    for track in tracks {
+        inputs.push(Input::Configure(track, codec, config.clone()));
+    }
+    for number in 0..150 {
+        let time = number * 40;
+        inputs.push(timelines::frame(VIDEO, time, 0, number % 25 == 0));
+        inputs.extend(tracks.map(|track| timelines::frame(track, time, 0, true)));
+    }
+    let mut window = Window::new(Settings::default());
+    let named = |name: &str| Label {
+        name: Some(name.to_owned()),
+        ..Label::default()
+    };
+    window.label(vec![
+        (tracks[0], named("a1")),
+        (tracks[2], named("English")),
+    ]);
+    for event in timelines::events(Settings::default(), &inputs) {
+        window.apply(event);
+    }
+    let text = master_playlist(&window, &names()).unwrap();
+    let told = text.split("NAME=\"").skip(1);
+    let told: Vec<&str> = told.filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(told, ["a0", "a1", "English"]);
 }
 
 /// Each rule is one that a list can break.
