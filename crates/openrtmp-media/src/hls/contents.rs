@@ -6,7 +6,9 @@ use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 
 use super::read::ListedSegment;
 use crate::codecs::{audio_string, video_string};
-use crate::mp4::read::{Located, TrackHeader, decoder, fragments, track_header, units};
+use crate::mp4::read::{
+    Located, TrackHeader, decoder, fragments, track_count, track_header, units,
+};
 
 /// Texts have five decimals.
 const ROUNDING: f64 = 0.000_02;
@@ -49,6 +51,9 @@ pub struct Held<'a> {
 /// What is not as it is told of these segments, which follow each other and have this init
 /// segment. `codecs` is what the master playlist has, or nothing if there is none.
 pub fn check(uri: &str, init: &[u8], codecs: &[&str], segments: &[Held<'_>]) -> Vec<Untrue> {
+    if track_count(init) > 1 {
+        return Vec::new();
+    }
     let Some(header) = track_header(init) else {
         return vec![Untrue::Unreadable(uri.to_owned())];
     };
@@ -347,6 +352,24 @@ mod tests {
         bytes[key.unwrap() + 4] = 0x41;
         let untrue = held.untrue(CODECS, &held.whole());
         assert_eq!(untrue, [Untrue::NotIndependent(uri(0))]);
+    }
+
+    #[test]
+    fn several_tracks_in_one_file_are_not_looked_into() {
+        let mut kept = Kept::new();
+        let whole = vec![b"nothing to read".to_vec(); kept.told.len()];
+        kept.parts.iter_mut().for_each(Vec::clear);
+        kept.told.iter_mut().for_each(|told| told.parts.clear());
+        assert_eq!(kept.untrue(CODECS, &whole).len(), whole.len());
+        // The same track once more.
+        let size = |at: usize| u32::from_be_bytes(*kept.init[at..].first_chunk().unwrap());
+        let place = |name: &[u8]| kept.init.windows(4).position(|it| it == name).unwrap() - 4;
+        let (movie, track) = (place(b"moov"), place(b"trak"));
+        let again = kept.init[track..][..size(track) as usize].to_vec();
+        let grown = size(movie) + again.len() as u32;
+        kept.init[movie..][..4].copy_from_slice(&grown.to_be_bytes());
+        kept.init.splice(track..track, again);
+        assert_eq!(kept.untrue(CODECS, &whole), []);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct ListedSegment {
     pub date: Option<String>,
     /// `EXT-X-GAP`.
     pub is_gap: bool,
+    /// `EXT-X-BYTERANGE`: it is a piece of what is there.
+    pub is_piece: bool,
     /// Parts that are listed.
     pub parts: Vec<ListedPart>,
 }
@@ -62,6 +64,8 @@ pub struct ListedPart {
     pub is_independent: bool,
     /// `GAP=YES`.
     pub is_gap: bool,
+    /// `BYTERANGE`: it is a piece of what is there.
+    pub is_piece: bool,
 }
 
 /// A text that is no media playlist; the line, counted from 1.
@@ -173,6 +177,7 @@ impl Reading {
             "#EXT-X-INDEPENDENT-SEGMENTS" => listed.is_independent = true,
             "#EXT-X-DISCONTINUITY" => self.next.is_discontinuity = true,
             "#EXT-X-GAP" => self.next.is_gap = true,
+            "#EXT-X-BYTERANGE" => self.next.is_piece = true,
             "#EXT-X-MAP" => self.map = Some(attributes(value)?.remove("URI")?),
             "#EXT-X-PROGRAM-DATE-TIME" => self.next.date = Some(value.to_owned()),
             "#EXTINF" => {
@@ -186,6 +191,7 @@ impl Reading {
                     duration: decimal(part.get("DURATION")?)?,
                     is_independent: is("INDEPENDENT"),
                     is_gap: is("GAP"),
+                    is_piece: part.contains_key("BYTERANGE"),
                     uri: part.remove("URI")?,
                 });
             }

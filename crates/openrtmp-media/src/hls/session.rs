@@ -262,15 +262,20 @@ impl Followed {
         untrue
     }
 
+    /// A segment that came; where it is a piece of something, that came and not it.
     fn of(&self, segment: &ListedSegment) -> Option<&[u8]> {
-        Some(self.media.get(segment.uri.as_ref()?)?.as_slice())
+        let uri = segment.uri.as_ref().filter(|_| !segment.is_piece)?;
+        Some(self.media.get(uri)?.as_slice())
     }
 
     /// The parts of a segment, if there are any and all came.
     fn parts(&self, segment: &ListedSegment) -> Option<Vec<&[u8]>> {
         let parts = segment.parts.iter();
         let parts: Option<Vec<&[u8]>> = parts
-            .map(|part| Some(self.media.get(&part.uri)?.as_slice()))
+            .map(|part| {
+                let came = self.media.get(&part.uri).filter(|_| !part.is_piece);
+                Some(came?.as_slice())
+            })
             .collect();
         parts.filter(|parts| !parts.is_empty())
     }
@@ -638,9 +643,14 @@ mod tests {
         assert_eq!(session.wrong(), []);
         session.media("v0", "i.mp4", b"no init".to_vec());
         let untrue = Untrue::Unreadable("i.mp4".to_owned());
-        assert_eq!(
-            session.wrong(),
-            [(Wrong::Untrue("v0".to_owned(), untrue), 1)]
-        );
+        let expected = [(Wrong::Untrue("v0".to_owned(), untrue), 1)];
+        assert_eq!(session.wrong(), expected);
+        // All of a file is no piece of it.
+        let pieces = parts(1).replace("#EXTINF:4.0,\n", "#EXTINF:4.0,\n#EXT-X-BYTERANGE:9@1\n");
+        let mut session = Session::new(None);
+        session.playlist("v0", &pieces, NOW);
+        session.media("v0", "6.m4s", b"no media".to_vec());
+        session.media("v0", "i.mp4", b"no init".to_vec());
+        assert_eq!(session.wrong(), []);
     }
 }

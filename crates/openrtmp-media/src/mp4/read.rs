@@ -60,6 +60,13 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*four))
 }
 
+/// Tracks of an init segment.
+#[cfg(any(test, feature = "check"))]
+pub(crate) fn track_count(init: &[u8]) -> usize {
+    let tracks = boxes(find(init, &[b"moov"]).unwrap_or_default());
+    tracks.filter(|(name, _)| name == b"trak").count()
+}
+
 /// The first track of an init segment.
 pub(crate) fn track_header(init: &[u8]) -> Option<TrackHeader<'_>> {
     let header = find(init, &TO_HEADER)?;
