@@ -124,9 +124,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let state = &mut self.tracks[place];
         if (state.codec, state.config.as_slice()) != (codec, config) {
             (state.codec, state.config) = (codec, config.to_vec());
-            (state.is_changed, state.is_unsupported) = (true, false);
-            // It will be another from its next key frame on, and with it all.
-            self.is_change_due |= place > 0 && state.is_video() && state.open.is_some();
+            (state.is_changed, state.is_announced) = (true, true);
+            state.is_unsupported = false;
         }
     }
 
@@ -500,7 +499,13 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if std::mem::take(&mut self.has_jumped) || is_elsewhere || moved.saturating_abs() > JUMP {
             self.rebase(&held, wall, out);
         }
-        self.has_changed |= held.is_key() && std::mem::take(&mut self.is_change_due);
+        if held.is_key() {
+            self.has_changed |= std::mem::take(&mut self.is_change_due);
+            // Pictures that follow are others from their next key frame on, and with them all.
+            for track in &mut self.tracks[1..] {
+                self.has_changed |= track.is_to_be_another();
+            }
+        }
         // What comes behind a frame that is left out cannot be decoded.
         self.has_changed |= !self.has_room(0, &held);
         if self.has_changed {

@@ -35,6 +35,8 @@ pub(super) struct Track<D> {
     pub(super) next: Option<Description>,
     /// Its header is another since `next`, or what is in force, was made.
     pub(super) is_changed: bool,
+    /// And no key frame of the leading track came since.
+    pub(super) is_announced: bool,
     /// It cannot be packaged, which was told.
     pub(super) is_unsupported: bool,
     /// Frames that wait for the leading track to come so far.
@@ -275,6 +277,7 @@ impl<D: AsRef<[u8]>> Track<D> {
             config: Vec::new(),
             next: None,
             is_changed: true,
+            is_announced: false,
             is_unsupported: false,
             queue: VecDeque::new(),
             is_held: false,
@@ -313,6 +316,22 @@ impl<D: AsRef<[u8]>> Track<D> {
             Codec::Video(codec) => Description::video(codec, &self.config, frame),
             Codec::Audio(codec) => Description::audio(codec, &self.config, frame),
         }
+    }
+
+    /// Its pictures are to be told of in another way from their next key frame on, as far as
+    /// their header tells. Said once of each header.
+    pub(super) fn is_to_be_another(&mut self) -> bool {
+        let is_announced = std::mem::take(&mut self.is_announced) && self.is_changed;
+        let Some(open) = self
+            .open
+            .as_ref()
+            .filter(|_| is_announced && self.is_video())
+        else {
+            return false;
+        };
+        // Of some codings only the frame tells.
+        let told = self.describe(&[]);
+        told.is_none_or(|told| told != open.description)
     }
 
     /// Makes what is told of the track by the configuration that came and a frame. Whether

@@ -323,6 +323,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
             self.tracks[0].awaits_key = true;
             self.tracks.swap(0, place);
             self.has_changed = false;
+            // What was to begin with a key frame of those before begins with one of these.
+            self.is_change_due |= self.tracks.iter().any(|is| is.is_held);
             for held in std::mem::take(&mut self.tracks[0].queue) {
                 self.lead(held, wall, out);
             }

@@ -262,3 +262,63 @@ fn another_coding_of_one_size_begins_with_a_discontinuity_of_all() {
         assert_eq!(frames, 200, "{track}");
     }
 }
+
+#[test]
+fn what_waits_for_a_key_frame_of_pictures_that_stopped_waits_for_one_of_those_that_lead() {
+    // Pictures of one size end, and the sound is coded otherwise: whoever sent both left.
+    let inputs = configured(stream(0, 12_000, 1000));
+    let inputs = small(&inputs, |time, is_key| Some((time, is_key)));
+    let is_there = |input: &Input| match input {
+        Input::Push(frame) => frame.track != VIDEO || frame.dts < 5_000_000,
+        _ => true,
+    };
+    let mut inputs: Vec<Input> = inputs.into_iter().filter(is_there).collect();
+    let is_late = |input: &Input| matches!(input, Input::Push(frame) if frame.dts >= 5_000_000);
+    let place = inputs.iter().position(is_late).unwrap();
+    inputs.insert(place, audio_config(1));
+    // Pictures go on, with a discontinuity where they have a key frame next.
+    let pictures = segments(&inputs, SMALL);
+    let parts = || pictures.iter().flat_map(|segment| &segment.parts);
+    assert!(parts().all(|part| !part.is_gap));
+    assert_eq!(parts().map(|part| part.frames).sum::<u32>(), 300);
+    let sounds = segments(&inputs, AUDIO);
+    let missing = |segments: &[Segment]| -> Duration {
+        let parts = segments.iter().flat_map(|segment| &segment.parts);
+        parts
+            .filter(|part| part.is_gap)
+            .map(|part| part.duration)
+            .sum()
+    };
+    let discontinuities = |segments: &[Segment]| -> Vec<u64> {
+        let all = segments.iter().filter(|is| is.beginning.is_discontinuity);
+        all.map(|segment| segment.beginning.msn).collect()
+    };
+    assert_eq!(discontinuities(&pictures).len(), 1);
+    assert_eq!(discontinuities(&pictures), discontinuities(&sounds));
+    assert!(missing(&sounds) < ms(2500), "{:?}", missing(&sounds));
+}
+
+#[test]
+fn a_header_that_tells_nothing_new_is_no_discontinuity() {
+    let inputs = configured(stream(0, 12_000, 2000));
+    let inputs = small(&inputs, |time, is_key| Some((time, is_key)));
+    let is_late = |input: &Input| matches!(input, Input::Push(frame) if frame.dts >= 6_000_000);
+    let place = inputs.iter().position(is_late).unwrap();
+    for (headers, count) in [
+        (vec![1, 2, 1], 0),
+        (vec![1, 1], 0),
+        (vec![2], 1),
+        (vec![1, 2, 2], 1),
+    ] {
+        let mut inputs = inputs.clone();
+        let headers = headers.iter().map(|number| config_of(SMALL, *number));
+        inputs.splice(place..place, headers);
+        for track in [VIDEO, SMALL] {
+            let segments = segments(&inputs, track);
+            let found = segments.iter().filter(|is| is.beginning.is_discontinuity);
+            assert_eq!(found.count(), count, "{track}");
+            let parts = segments.iter().flat_map(|is| &is.parts);
+            assert_eq!(parts.map(|part| part.frames).sum::<u32>(), 300, "{track}");
+        }
+    }
+}
