@@ -32,6 +32,8 @@ pub(super) struct Feeding {
     stream: Arc<Stream>,
     /// Those that are there; the one that came first is what the others go by.
     members: Vec<Member>,
+    /// Other streams may be the same in other sizes (`http.variants`).
+    may_be_joined: bool,
     began: Instant,
     packager: Packager<Bytes>,
     window: Window,
@@ -64,6 +66,7 @@ impl Feeding {
         Feeding {
             stream: Arc::new(Stream::new(name, names, settings.low_latency_dash, budget)),
             members: Vec::new(),
+            may_be_joined: !config.http.variants.is_empty(),
             began: Instant::now(),
             packager: Packager::new(settings.clone()),
             window: Window::new(settings.clone()),
@@ -105,7 +108,25 @@ impl Feeding {
                 self.take(number, message);
             }
         }
+        self.restart_pictures();
         !self.members.is_empty()
+    }
+
+    /// The newest picture is of those that are there.
+    fn restart_pictures(&self) {
+        let pictures = &self.stream.pictures;
+        pictures.restart();
+        for member in &self.members {
+            let headers = member.headers.iter();
+            for frame in headers.flat_map(|(.., message)| message.frames()) {
+                let named = named(&frame).filter(|_| frame.content == FrameContent::Header);
+                if let Some((track, codec)) = named
+                    && let Some(track) = self.track_of(member.number, track)
+                {
+                    pictures.configure(track, codec, &frame.payload);
+                }
+            }
+        }
     }
 
     /// Whether the others go by this one.
@@ -123,13 +144,16 @@ impl Feeding {
             return;
         };
         let member = &mut self.members[place];
-        if message.kind == MediaKind::Video && is_picture(message.content) {
-            let is_key = message.content == FrameContent::Key;
-            let since = now.saturating_duration_since(self.began).as_micros() as i64;
-            member.clock.heard(message.time_micros, since, is_key);
-            if let Some(first) = first.filter(|_| is_key && place > 0) {
-                member.clock.follow(&first);
-            }
+        let (clock, time) = (&mut member.clock, message.time_micros);
+        let since = now.saturating_duration_since(self.began).as_micros() as i64;
+        let is_turn = match (message.kind, message.content) {
+            (MediaKind::Video, FrameContent::Key) => clock.heard(time, since, true),
+            (MediaKind::Video, FrameContent::Inter) => clock.heard(time, since, false),
+            (MediaKind::Audio, FrameContent::Key) => clock.heard_sound(time, since),
+            _ => false,
+        };
+        if let Some(first) = first.filter(|_| is_turn && place > 0) {
+            clock.follow(&first);
         }
         if let Role::Header(of) = role(message) {
             member.keep_header(of, message);
@@ -187,8 +211,7 @@ impl Feeding {
     /// What the track of a publisher is called among all.
     fn track_of(&self, number: u8, track: TrackName) -> Option<TrackName> {
         match track {
-            _ if number == 0 && track.is_video() => Some(track),
-            TrackName::Video(id) if id < TRACKS_EACH => {
+            TrackName::Video(id) if id < TRACKS_EACH || !self.may_be_joined => {
                 let before = number.checked_mul(TRACKS_EACH)?;
                 Some(TrackName::Video(before.checked_add(id)?))
             }
@@ -227,8 +250,8 @@ impl Feeding {
         // What others send goes on meanwhile, under a clock that does.
         if is_alone {
             self.packager.restart(&mut self.events);
-            self.stream.pictures.restart();
         }
+        self.restart_pictures();
     }
 
     /// Nothing more comes.
@@ -340,10 +363,6 @@ impl Member {
             None => {}
         }
     }
-}
-
-fn is_picture(content: FrameContent) -> bool {
-    matches!(content, FrameContent::Key | FrameContent::Inter)
 }
 
 /// What a message is to players of FLV. Headers are of as many kinds as packets are.
@@ -469,37 +488,4 @@ fn named(frame: &Frame) -> Option<(TrackName, Codec)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn players_are_told_of_silence_and_of_messages_that_nothing_comes_of() {
-        let ms = Duration::from_millis;
-        let start = Instant::now();
-        let mut patience = Patience::new(start);
-        let due = |patience: &Patience| {
-            let at = patience.ends_at(ms(300), ms(2000), ms(6000)).unwrap();
-            at.duration_since(start).as_millis()
-        };
-        // Silence: after a target duration, then part after part.
-        assert_eq!(due(&patience), 2000);
-        patience.stalled(start + ms(2000), ms(2000));
-        assert_eq!(due(&patience), 2300);
-        patience.stalled(start + ms(2300), ms(2000));
-        assert_eq!(due(&patience), 2600);
-        // Messages come again, and nothing of them: what counts is what is listed.
-        for at in (2500..=8400).step_by(100) {
-            patience.heard(start + ms(at));
-        }
-        assert_eq!(due(&patience), 8500);
-        patience.stalled(start + ms(8500), ms(2000));
-        // It stays so: no message puts it off for longer than a part.
-        patience.heard(start + ms(8600));
-        assert_eq!(due(&patience), 8900);
-        patience.heard(start + ms(8800));
-        assert_eq!(due(&patience), 8900);
-        // Until something comes of them.
-        patience.listed(start + ms(8850));
-        assert_eq!(due(&patience), 10_800);
-    }
-}
+mod tests;
