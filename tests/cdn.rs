@@ -225,11 +225,6 @@ fn video(master: &str) -> &str {
     master.lines().find(uri).expect("a variant")
 }
 
-#[allow(clippy::print_stdout, reason = "a figure to be read")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
 /// How much later others had what the first of all viewers had, to be read.
 fn behind_the_first(had: &BTreeMap<String, Vec<Instant>>) -> String {
     let mut late: Vec<u128> = Vec::new();
@@ -266,7 +261,7 @@ fn one_request_for_what_all_ask_for(edge: Edge) {
             had.entry(target).or_default().push(at);
         }
     }
-    say(&format!("{edge:?}: {}", behind_the_first(&had)));
+    eprintln!("{edge:?}: {}", behind_the_first(&had));
     let all: BTreeSet<String> = had.into_keys().collect();
     let least = usize::try_from(SEGMENTS).unwrap() * 3 * 2;
     assert!(all.len() >= least, "{}", all.len());

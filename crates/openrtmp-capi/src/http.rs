@@ -19,7 +19,7 @@ pub const OPENRTMP_FORM_HLS: u32 = 1;
 pub const OPENRTMP_FORM_DASH: u32 = 2;
 /// HLS of MPEG-TS.
 pub const OPENRTMP_FORM_HLS_TS: u32 = 3;
-/// FLV over HTTP, and with ws:// in place of http:// over a WebSocket.
+/// FLV over HTTP, and with ws in place of http (wss of https) over a WebSocket.
 pub const OPENRTMP_FORM_FLV: u32 = 4;
 
 /// What is delivered over HTTP, at one moment.
@@ -175,10 +175,11 @@ mod absent {
     }
 }
 
-/// Writes the port of the address at an index of "http.listen", the real one where 0 was
-/// asked for; "auto" is none. OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE
-/// while the server is stopped. This function and its kin are OPENRTMP_ERROR_UNSUPPORTED in
-/// a library that does not deliver.
+/// Writes the port of an address that it listens on, by their order in "http.listen", the real
+/// one where 0 was asked for; "auto" is none, nor is one of IPv6 on a device without it.
+/// OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE while the server is stopped.
+/// While it runs this function and its kin are OPENRTMP_ERROR_UNSUPPORTED in a library that
+/// does not deliver.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_http_port(
     server: *const OpenrtmpServer,
@@ -188,7 +189,7 @@ pub unsafe extern "C" fn openrtmp_server_http_port(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let (server, out) = unsafe { (borrow(server)?, output(out_port)?) };
-        out.write(server.run()?.delivery.port(index)?.into());
+        out.write(server.with_delivery()?.delivery.port(index)?.into());
         Ok(())
     })
 }
@@ -206,7 +207,7 @@ pub unsafe extern "C" fn openrtmp_server_http_urls(
 ) -> i32 {
     boundary::status(|| {
         // SAFETY: the contract of the header.
-        let (running, stream) = unsafe { (borrow(server)?.run()?, text(stream)?) };
+        let (running, stream) = unsafe { (borrow(server)?.with_delivery()?, text(stream)?) };
         let visit = required(visit)?;
         for url in running.delivery.urls(stream, form)? {
             // SAFETY: the host's function; the text outlives the call.
@@ -226,7 +227,7 @@ pub unsafe extern "C" fn openrtmp_server_http_stats(
         // SAFETY: the contract of the header.
         let running = unsafe {
             fillable(out_stats)?;
-            borrow(server)?.run()?
+            borrow(server)?.with_delivery()?
         };
         let stats = running.delivery.stats()?;
         // SAFETY: the contract of the header.

@@ -18,6 +18,9 @@
     reason = "the documentation becomes the C header, which states the contract once"
 )]
 
+#[cfg(all(target_os = "android", feature = "own-unwinder"))]
+extern crate unwinding as _;
+
 mod bell;
 mod boundary;
 mod callback;

@@ -214,11 +214,11 @@ impl OpenrtmpServer {
 
     /// The server while it runs, its stop included.
     pub(crate) fn running(&self) -> Result<Arc<Server>, Failure> {
-        Ok(self.run()?.server)
+        Ok(self.with_delivery()?.server)
     }
 
     /// The same with what belongs to it.
-    pub(crate) fn run(&self) -> Result<Running, Failure> {
+    pub(crate) fn with_delivery(&self) -> Result<Running, Failure> {
         match &*self.state()? {
             State::Running(running) | State::Stopping(running) => Ok(running.clone()),
             State::Stopped => Err(Failure::state("the server is not running")),
@@ -298,6 +298,8 @@ impl OpenrtmpServer {
         let delivery = match Delivering::start(&server) {
             Ok(delivery) => Arc::new(delivery),
             Err(failure) => {
+                // Callbacks that heard of the start may wait for the state.
+                drop(state);
                 server.stop(Duration::ZERO);
                 return Err(failure);
             }

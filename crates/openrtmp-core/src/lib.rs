@@ -150,7 +150,9 @@ pub use relay::{RelayDirection, RelayError, RelayInfo, RelayLink, RelayRule, Rel
 pub use secret::StreamName;
 pub use server::{CoalesceError, Health, Server, ServerBuilder, Summary, Unanswered};
 pub use stream::frame::{Frame, FrameContent};
-pub use stream::tap_queue::{Loss, StreamSelector, TapStream, TapStreams, shard_of};
+pub use stream::tap_queue::{
+    Loss, StreamSelector, TapStream, TapStreams, shard_of, without_ending,
+};
 pub use stream::tracks::Track;
 pub use system_log::{SystemLog, SystemLogError, log_to_system};
 pub use tap::{Message, Tap, TapCloser, TapEvent, TapForm, TapOptions};

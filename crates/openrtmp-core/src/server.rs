@@ -535,6 +535,12 @@ impl Server {
         self.shared.directory.lock().name_of(stream)
     }
 
+    /// A stream's path, whether there is such a stream or not, as this server shows and hides
+    /// names.
+    pub fn name_of(&self, path: &str) -> StreamName {
+        self.shared.host_name(path)
+    }
+
     /// Keys that may publish. Adding the first one closes an open server to
     /// everybody else; see [`Server::revoke_publish_key`] for taking one away.
     pub fn publish_keys(&self) -> &KeyRing {

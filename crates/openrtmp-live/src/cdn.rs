@@ -119,10 +119,7 @@ impl<'a> Akamai<'a> {
             ("data", self.payload),
         ];
         let hidden = [("url", url), ("salt", self.salt)];
-        let is_shown = |field: &str| !field.contains(Self::FIELDS);
-        let shown = fields(&shown, is_shown)?;
-        // What is signed alone ends the text: it cannot pass for another field.
-        let hidden = fields(&hidden, |_| true)?;
+        let (shown, hidden) = (Self::fields(&shown)?, Self::fields(&hidden)?);
         let mut separator = [0; 4];
         let separator = Self::FIELDS.encode_utf8(&mut separator);
         let mut token = shown.join(separator);
@@ -135,27 +132,27 @@ impl<'a> Akamai<'a> {
         }
         Ok(token)
     }
-}
 
-/// The fields that there are, as they are written.
-fn fields(
-    values: &[(&str, Option<&str>)],
-    fits: impl Fn(&str) -> bool,
-) -> Result<Vec<String>, TokenError> {
-    let values = values
-        .iter()
-        .filter_map(|&(name, value)| Some((name, value?)));
-    let field = |(name, value): (&str, &str)| match !value.is_empty() && fits(value) {
-        true => Ok(format!("{name}={value}")),
-        false => Err(TokenError::Field),
-    };
-    values.map(field).collect()
+    /// The fields that there are, as they are written. None may hold what separates them: a
+    /// path that publishers chose would pass for other fields.
+    fn fields(values: &[(&str, Option<&str>)]) -> Result<Vec<String>, TokenError> {
+        let values = values
+            .iter()
+            .filter_map(|&(name, value)| Some((name, value?)));
+        let field =
+            |(name, value): (&str, &str)| match value.is_empty() || value.contains(Self::FIELDS) {
+                false => Ok(format!("{name}={value}")),
+                true => Err(TokenError::Field),
+            };
+        values.map(field).collect()
+    }
 }
 
 /// A token that Cloudflare's rules check with `is_timed_hmac_valid_v0(SECRET, http.request.uri,
 /// LIFE, http.request.timestamp.sec, 8)`: what follows the separator behind a path, which is
-/// of eight bytes here (`?verify=`). `path` is as it stands in the URL, `issued` the seconds
-/// since 1970 from which `LIFE` is counted.
+/// of eight bytes here (`?verify=`, or `&verify=` behind a query). `path` is as it stands in the
+/// URL, `issued` the seconds since 1970 from which `LIFE` is counted. It is for that one path:
+/// of HLS, playlists and media need one each.
 ///
 /// # Errors
 /// There is no token of these values.

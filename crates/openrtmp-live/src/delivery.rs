@@ -206,7 +206,8 @@ impl Drop for Delivery {
     }
 }
 
-/// As many threads as there are cores, which are the library's as all others.
+/// As many threads as there are cores, and once there is long work as many for that, which are
+/// the library's as all others.
 fn runtime() -> io::Result<Runtime> {
     let life = ThreadLife::new(THREAD);
     let begin = {
@@ -216,7 +217,7 @@ fn runtime() -> io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     // Said, and not left to a variable of the environment.
-    let builder = builder.worker_threads(cores);
+    let builder = builder.worker_threads(cores).max_blocking_threads(cores);
     let builder = builder.thread_name(THREAD).thread_stack_size(THREAD_STACK);
     let builder = builder.on_thread_start(begin);
     let builder = builder.on_thread_stop(move || life.end());

@@ -28,6 +28,10 @@ pub struct HttpConfig {
     pub window: Duration,
     /// How DASH tells of it.
     pub dash: DashConfig,
+    /// Endings of the names of streams that are the same in other sizes: with `_low` the
+    /// stream `cam_low` is delivered as one of `cam`, beside that itself if it is published.
+    /// Up to 8, of up to 32 bytes each, without slashes and spaces.
+    pub variants: Vec<String>,
     /// Where media playlists and media are fetched, in front of their paths, such as
     /// `https://cdn.example.org`. Empty: where the master playlist was.
     pub base_url: String,
@@ -74,6 +78,7 @@ impl Default for HttpConfig {
             preset: HttpPreset::default(),
             window: Duration::from_secs(30),
             dash: DashConfig::default(),
+            variants: Vec::new(),
             base_url: String::new(),
             cors: CorsConfig::default(),
             list: HttpList::default(),

@@ -284,6 +284,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DASH tells of segments that are not complete, if all are equally long",
     ),
     setting(
+        "http.variants",
+        List,
+        Restart,
+        "endings of names that are the same stream in other sizes, such as _low: cam_low is delivered as one of cam",
+    ),
+    setting(
         "http.base_url",
         Text,
         Now,

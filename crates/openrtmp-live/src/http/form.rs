@@ -1,6 +1,8 @@
 //! Where each form of a stream is, for hosts that show it.
 
-use super::path::encoded;
+use openrtmp_protocol::StreamName;
+
+use super::path::{encoded, is_reserved};
 
 /// What there is of a stream over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +21,16 @@ pub enum Form {
 }
 
 impl Form {
-    /// The path of a stream's form, `app/name` being that of the stream. Of no stream, which is
-    /// the empty path, there is the page that lists all.
+    /// The path of a stream's form. `stream` is its `app/name`, as publishers and players may
+    /// write it (see [`StreamName`]). Of no stream, which is the empty path, there is the page
+    /// that lists all. `None` of what is not delivered: other forms of no stream, and apps whose
+    /// names mean something else in a URL, such as `play`.
     pub fn path(self, stream: &str) -> Option<String> {
+        let stream = StreamName::join("", stream);
+        let stream = stream.reveal();
+        if is_reserved(stream) {
+            return None;
+        }
         let path = encoded(stream);
         Some(match self {
             Form::Page if path.is_empty() => "/".to_owned(),
@@ -60,6 +69,13 @@ mod tests {
             assert_eq!(form.path(""), None);
         }
         assert_eq!(Form::Page.path("").as_deref(), Some("/"));
+        let plain = Form::Hls.path("live/cam").unwrap();
+        for written in ["/live//cam/", "live/cam?key=x", "live/mp4:cam"] {
+            assert_eq!(Form::Hls.path(written).as_ref(), Some(&plain), "{written}");
+        }
+        for reserved in ["play/x", "api/x", "metrics"] {
+            assert_eq!(Form::Page.path(reserved), None, "{reserved}");
+        }
         assert_eq!(Form::Page.path("a/b c").as_deref(), Some("/play/a/b%20c"));
     }
 }
