@@ -1,27 +1,15 @@
 #!/bin/bash
-# Runs as a unit of the Debian tree that `cargo xtask service` boots. Each thing that is looked
-# at is a line, "ok: WHAT" or "FAILED: WHAT" with what was seen instead; END is the last.
+# Runs as a unit of the Debian tree that `cargo xtask service` boots, and says what it finds as
+# lib.sh has it.
 exec > /var/tmp/result.txt 2>&1
 export DEBIAN_FRONTEND=noninteractive
+. "${0%/*}/lib.sh"
 
-# check WHAT COMMAND...
-check() {
-    local what=$1 seen
-    shift
-    if seen=$("$@" 2>&1); then echo "ok: $what"; else echo "FAILED: $what: ${seen:-($*)}"; fi
-}
-not() { ! "$@"; }
 property() { systemctl show -P "$2" "$1"; }
 is() { # PROPERTY VALUE [UNIT]
     local seen
     seen=$(property "${3:-openrtmp.service}" "$1")
     [ "$seen" = "$2" ] || { echo "$1 is $seen"; return 1; }
-}
-says() { grep -qF -- "$1" || { echo "nothing says $1"; return 1; }; }
-# until_so COMMAND...: waits for something to become so
-until_so() {
-    for _ in $(seq 300); do "$@" > /dev/null 2>&1 && return; sleep 0.1; done
-    "$@"
 }
 # hello PORT: begins the handshake of RTMP, which a server answers with its version
 hello() {

@@ -15,6 +15,7 @@
 //! - [`peer`]: a server by hand, for what no program does.
 //! - [`packaged`]: a folder of segments, playlists and a manifest made of such a file, and
 //!   [`played`]: what players make of it.
+//! - [`followed`]: what a player by hand is told of a stream, held against the rules.
 //! - [`browsing`]: browsers, and a stream for them.
 //! - [`flv`]: the tags of an FLV file, for what ffmpeg does not show.
 //!
@@ -25,6 +26,7 @@ pub mod browsing;
 mod delivered;
 mod encoder;
 pub mod flv;
+pub mod followed;
 mod framehash;
 mod media;
 pub mod packaged;

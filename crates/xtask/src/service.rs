@@ -21,7 +21,7 @@ const PATIENCE: &str = "300";
 /// Where the script writes what it found.
 const RESULT: &str = "var/tmp/result.txt";
 
-/// How its last line is.
+/// How the last line of a script is.
 const END: &str = "END";
 
 const UNIT: &str = "[Unit]\n\
@@ -94,11 +94,12 @@ fn check(tree: &Path, profile: &str) -> Result<Tally, String> {
     as_root(&["cp", "-a", "--reflink=auto", &path(tree), &path(&root)])?;
     let unit = folder.join("check.service");
     fs::write(&unit, UNIT).map_err(|e| e.to_string())?;
-    let script = workspace::root().join("tests/service/check.sh");
+    let scripts = workspace::root().join("tests/service");
     let wants = root.join("etc/systemd/system/multi-user.target.wants/check.service");
     for (from, to) in [
         (&*package, "var/tmp/openrtmp.deb"),
-        (&script, "var/tmp/check.sh"),
+        (&scripts.join("lib.sh"), "var/tmp/lib.sh"),
+        (&scripts.join("check.sh"), "var/tmp/check.sh"),
         (&unit, "etc/systemd/system/check.service"),
     ] {
         as_root(&[
@@ -116,10 +117,7 @@ fn check(tree: &Path, profile: &str) -> Result<Tally, String> {
     as_root(&["rm", "-rf", &path(&root)])?;
     let result = result.map_err(|e| format!("nothing was found: {e}\n{booted}"))?;
     print!("{result}");
-    match result.lines().last() {
-        Some(END) => Ok(tally(&result)),
-        _ => Err(format!("it was not looked at everything\n{booted}")),
-    }
+    tally(&result).ok_or_else(|| format!("it was not looked at everything\n{booted}"))
 }
 
 /// Boots it, without a network, and waits for its end. What its console said.
@@ -154,12 +152,31 @@ fn boot(root: &Path) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
-/// Counts what the script says of each thing that it looked at.
-fn tally(result: &str) -> Tally {
+/// Counts what a script says of each thing that it looked at; none if it did not come to its
+/// end.
+pub(crate) fn tally(result: &str) -> Option<Tally> {
     let count = |word: &str| result.lines().filter(|line| line.starts_with(word)).count() as u64;
-    Tally {
+    (result.lines().last() == Some(END)).then(|| Tally {
         passed: count("ok: "),
         failed: count("FAILED: "),
         skipped: 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_that_came_to_its_end_is_counted() {
+        let tally_of = |passed, failed| Tally {
+            passed,
+            failed,
+            skipped: 0,
+        };
+        let said = "ok: one\nFAILED: two: ok: no\nmore of that\nok: three\nEND\n";
+        assert_eq!(tally(said), Some(tally_of(2, 1)));
+        assert_eq!(tally("ok: one\n"), None);
+        assert_eq!(tally(""), None);
     }
 }

@@ -189,22 +189,40 @@ pub(crate) const STEPS: &[Step] = &[
         tier: Tier::Quick,
         minutes: 5,
         fetches: &[],
-        runs: &[Run {
-            needs: DELIVERY,
-            cargo: tests!(
-                [
-                    "delivery",
-                    "delivery_dash",
-                    "delivery_ts",
-                    "delivery_peers",
-                    "delivery_h2",
-                    "delivery_page",
-                    "delivery_siege",
-                    "interop_probe"
+        runs: &[
+            Run {
+                needs: DELIVERY,
+                cargo: tests!(
+                    [
+                        "delivery",
+                        "delivery_dash",
+                        "delivery_ts",
+                        "delivery_variants",
+                        "delivery_peers",
+                        "delivery_h2",
+                        "delivery_page",
+                        "delivery_siege",
+                        "interop_probe"
+                    ],
+                    ["--test-threads=4"]
+                ),
+            },
+            // By a library in C too.
+            Run {
+                needs: &[Tool::Cxx, Tool::Ffmpeg],
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    "openrtmp-capi/interop,openrtmp-capi/live",
+                    "--test",
+                    "contract",
+                    "--test",
+                    "interop_delivery",
                 ],
-                ["--test-threads=4"]
-            ),
-        }],
+            },
+        ],
         environment: &[],
     },
     Step {
@@ -331,6 +349,18 @@ pub(crate) const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "cdn",
+        what: "nginx and Varnish before the delivery, as operators are told to set them up, with 200 viewers",
+        tier: Tier::All,
+        minutes: 2,
+        fetches: &[],
+        runs: &[Run {
+            needs: &[Tool::Ffmpeg, Tool::NginxRtmp, Tool::Varnish],
+            cargo: tests!(["cdn"], ["--test-threads=1"]),
+        }],
+        environment: &[],
+    },
+    Step {
         name: "proxy",
         what: "peers behind HAProxy and stunnel, by the PROXY protocol",
         tier: Tier::All,
@@ -445,7 +475,15 @@ pub(crate) const STEPS: &[Step] = &[
             "Rust's standard library for three systems with rustup",
         ],
         runs: &[Run {
-            needs: &[Tool::Cxx, Tool::Jdk, Tool::Maven, Tool::Ffmpeg, Tool::Aapt],
+            needs: &[
+                Tool::Cxx,
+                Tool::AndroidClang,
+                Tool::Jdk,
+                Tool::Maven,
+                Tool::Ffmpeg,
+                Tool::Aapt,
+                Tool::Jq,
+            ],
             cargo: &["xtask", "aar"],
         }],
         environment: &[],
@@ -545,11 +583,20 @@ pub(crate) const STEPS: &[Step] = &[
             ],
             cargo: &["xtask", "foreign"],
         }],
-        // Building takes most of its time: what runs for seconds is not worth optimising.
-        environment: &[
-            ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
-            ("CARGO_PROFILE_DEV_DEBUG", "false"),
-        ],
+        environment: UNOPTIMISED,
+    },
+    Step {
+        name: "winservice",
+        what: "the command as a service of Windows, under wine, with FFmpeg",
+        tier: Tier::All,
+        minutes: 3,
+        fetches: &["a Debian 13 tree with wine, 1.5 GB below the target folder"],
+        runs: &[Run {
+            needs: &[Tool::Mingw, Tool::Ffmpeg, Tool::Iproute, Tool::Debootstrap],
+            cargo: &["xtask", "winservice"],
+        }],
+        // What the step before it built is not built again.
+        environment: UNOPTIMISED,
     },
     Step {
         name: "instructions",
@@ -572,6 +619,12 @@ pub(crate) const STEPS: &[Step] = &[
         runs: &[run(&["xtask", "sanitize", "--quick"])],
         environment: &[],
     },
+];
+
+/// Building takes most of the time: what runs for seconds is not worth optimising.
+const UNOPTIMISED: &[(&str, &str)] = &[
+    ("CARGO_PROFILE_DEV_OPT_LEVEL", "0"),
+    ("CARGO_PROFILE_DEV_DEBUG", "false"),
 ];
 
 /// What gives certificates, and looks at them.

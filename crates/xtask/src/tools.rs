@@ -22,6 +22,8 @@ pub(crate) enum Tool {
     Gstreamer,
     /// nginx with its RTMP module.
     NginxRtmp,
+    /// A cache before HTTP servers.
+    Varnish,
     /// TLS for programs that speak none.
     Stunnel,
     /// TLS for GStreamer.
@@ -61,6 +63,8 @@ pub(crate) enum Tool {
     Debootstrap,
     /// Boots the one of them that systemd runs in.
     Nspawn,
+    /// Has a network of one's own go up.
+    Iproute,
     /// Linkers of other systems.
     Mingw,
     Aarch64Gcc,
@@ -68,6 +72,7 @@ pub(crate) enum Tool {
     Llvm,
     /// Compiles for Windows on ARM.
     ArmWindows,
+    AndroidClang,
     /// Runs programs of 64-bit ARM.
     Qemu,
     /// Compiles and runs Java.
@@ -189,6 +194,11 @@ impl Tool {
                 "nginx with its RTMP module",
                 Source::Packages(&["nginx-light", "libnginx-mod-rtmp"]),
                 Probe::Script("nginx -v && ls /usr/lib/nginx/modules/ngx_rtmp_module.so"),
+            ),
+            Tool::Varnish => entry(
+                "Varnish",
+                Source::Packages(&["varnish"]),
+                Probe::Script("varnishd -V"),
             ),
             Tool::Obs => entry(
                 "OBS Studio",
@@ -344,6 +354,11 @@ impl Tool {
                 Source::Packages(&["systemd-container"]),
                 Probe::Script("command -v systemd-nspawn dpkg-deb"),
             ),
+            Tool::Iproute => entry(
+                "ip",
+                Source::Packages(&["iproute2"]),
+                Probe::Script("PATH=$PATH:/usr/sbin:/sbin ip -V"),
+            ),
             Tool::Mingw => entry(
                 "a compiler for Windows",
                 Source::Packages(&["gcc-mingw-w64-x86-64"]),
@@ -365,6 +380,17 @@ impl Tool {
                     clang --target=aarch64-w64-windows-gnu -c probe.c -o probe.o \
                         -isystem /usr/share/mingw-w64/include
                     llvm-ar rc probe.a probe.o
+                    "#,
+                ),
+            ),
+            Tool::AndroidClang => entry(
+                "a compiler for Android",
+                Source::Packages(&["clang"]),
+                Probe::Script(
+                    r#"
+                    echo '#include <stdint.h>' > probe.c
+                    echo 'uint32_t probe(void) { return 1; }' >> probe.c
+                    clang --target=aarch64-linux-android24 -ffreestanding -c probe.c -o probe.o
                     "#,
                 ),
             ),
@@ -593,12 +619,16 @@ pub(crate) fn remedies(tools: &[Tool]) -> Vec<String> {
     lines
 }
 
+/// Another apt-get may be at work: so many seconds it is waited for.
+const APT_PATIENCE: &str = "DPkg::Lock::Timeout=900";
+
 fn apt_install(packages: &[&str]) -> Result<(), String> {
     let prefix = root_prefix().ok_or("that takes apt-get and root, or sudo without a password")?;
     let apt = |arguments: &[&str]| {
         let words: Vec<&str> = prefix
             .iter()
             .chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"])
+            .chain(&["-o", APT_PATIENCE])
             .chain(arguments)
             .copied()
             .collect();
@@ -709,7 +739,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 44] = [
+    const ALL: &[Tool] = &[
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -717,6 +747,7 @@ mod tests {
         Tool::Rtmpdump,
         Tool::Gstreamer,
         Tool::NginxRtmp,
+        Tool::Varnish,
         Tool::Stunnel,
         Tool::GlibNetworking,
         Tool::Openssl,
@@ -739,10 +770,12 @@ mod tests {
         Tool::Valgrind,
         Tool::Debootstrap,
         Tool::Nspawn,
+        Tool::Iproute,
         Tool::Mingw,
         Tool::Aarch64Gcc,
         Tool::Llvm,
         Tool::ArmWindows,
+        Tool::AndroidClang,
         Tool::Qemu,
         Tool::Jdk,
         Tool::Maven,

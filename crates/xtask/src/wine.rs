@@ -5,7 +5,6 @@
 
 use std::env;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -18,13 +17,13 @@ const SUITE: &str = "trixie";
 /// Seconds that a program may take; then it and all it started are killed.
 const PATIENCE: &str = "600";
 
-/// Runs a program in namespaces of its own: what is mounted goes, and what was
-/// started ends, with the shell that this is, however that ends. Takes the tree, two
-/// folders to show in it under their own names, the working folder, the program.
-const ENTER: &str = r#"
+/// In namespaces of its own: what is mounted goes, and what was started ends, with the shell
+/// that this is, however that ends. Takes the tree, and two folders to show in it under their
+/// own names.
+const SHOW: &str = r#"
     set -e
-    tree=$1 root=$2 target=$3 folder=$4
-    shift 4
+    tree=$1 root=$2 target=$3
+    shift 3
     for place in "$root" "$target"; do
         mkdir -p "$tree$place"
         mount --bind "$place" "$tree$place"
@@ -32,8 +31,23 @@ const ENTER: &str = r#"
     mount -t proc proc "$tree/proc"
     mount --bind /dev "$tree/dev"
     [ -e "$tree/etc/hosts" ] || printf '127.0.0.1 localhost\n::1 localhost\n' > "$tree/etc/hosts"
+"#;
+
+/// Then runs a program. Takes the working folder, the program.
+const ENTER: &str = r#"
+    folder=$1
+    shift
     exec chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/bin:/bin WINEDEBUG=-all \
         RUST_BACKTRACE=1 sh -c 'cd "$1"; shift; exec /usr/lib/wine/wine64 "$@"' sh "$folder" "$@"
+"#;
+
+/// Then runs a script beside the tree, where no network is but a loopback of its own. Takes the
+/// script and its arguments behind the tree.
+const BESIDE: &str = r#"
+    ip link set lo up
+    script=$1
+    shift
+    exec bash "$script" "$tree" "$@"
 "#;
 
 pub(crate) fn run(program: &[String]) -> ExitCode {
@@ -95,18 +109,36 @@ pub(crate) fn provide() -> Result<PathBuf, String> {
 
 /// A command that runs the Windows program whose name is added to it.
 fn inside(tree: &Path, folder: &Path) -> Result<Command, String> {
+    let mut command = shown(tree, &[], ENTER)?;
+    command.arg(absolute(folder)?);
+    Ok(command)
+}
+
+/// A command that runs the script whose name is added to it, with the tree as the first of its
+/// arguments.
+pub(crate) fn beside(tree: &Path) -> Result<Command, String> {
+    shown(tree, &["--net"], BESIDE)
+}
+
+/// A shell to which the tree is shown, and whose next arguments are for `then`.
+fn shown(tree: &Path, namespaces: &[&str], then: &str) -> Result<Command, String> {
     let target = workspace::target();
     fs::create_dir_all(&target).map_err(|e| e.to_string())?;
-    let absolute = |path: &Path| -> io::Result<PathBuf> { path.canonicalize() };
     let mut command = root_command("timeout")?;
     command
         .args(["-s", "KILL", PATIENCE])
         .args(["unshare", "--mount", "--pid", "--fork", "--kill-child"])
-        .args(["sh", "-c", ENTER, "sh"]);
-    for path in [tree, workspace::root(), &target, folder] {
-        command.arg(absolute(path).map_err(|e| format!("{}: {e}", path.display()))?);
+        .args(namespaces)
+        .args(["sh", "-c", &format!("{SHOW}{then}"), "sh"]);
+    for path in [tree, workspace::root(), &target] {
+        command.arg(absolute(path)?);
     }
     Ok(command)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    path.canonicalize()
+        .map_err(|e| format!("{}: {e}", path.display()))
 }
 
 pub(crate) fn as_root(words: &[&str]) -> Result<(), String> {

@@ -221,6 +221,11 @@ mod tests {
         ] {
             assert!(windows.contains(part), "{part}\n{windows}");
         }
+        let started = told(System::Windows, Action::Start, None);
+        assert_eq!(
+            started,
+            "start the service openrtmp, and wait until it serves"
+        );
     }
 
     #[test]

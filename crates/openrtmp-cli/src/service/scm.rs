@@ -1,19 +1,23 @@
 //! The server as a service of Windows: what the service control manager starts, asks and is
-//! told.
+//! told, and asked for.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use log::LevelFilter;
 use windows_service::service::{
-    ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState, ServiceStatus, ServiceType,
+    ServiceAccess, ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState,
+    ServiceStatus, ServiceType,
 };
 use windows_service::service_control_handler::{
     self, ServiceControlHandlerResult, ServiceStatusHandle,
 };
+use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 use windows_service::{define_windows_service, service_dispatcher};
 
+use super::step::Wish;
 use crate::exit::Failure;
 use crate::signal::Stop;
 use crate::{logs, serve};
@@ -123,5 +127,60 @@ fn report(state: ServiceState, exit_code: ServiceExitCode) {
     });
     if let Err(error) = told {
         log::warn!("the service control manager cannot be told {state:?}: {error}");
+    }
+}
+
+/// How often it is looked whether a service has come to where it is to be.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long that may take: longer than a service says that a step of its takes.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Has the service control manager do it, and waits until it is done.
+pub(super) fn control(wish: Wish, name: &str) -> Result<(), String> {
+    let failed = |error| match error {
+        windows_service::Error::Winapi(error) => format!("{name}: {error}"),
+        error => format!("{name}: {error}"),
+    };
+    let manager = ServiceManager::local_computer(None::<&OsStr>, ServiceManagerAccess::CONNECT);
+    let access = ServiceAccess::START | ServiceAccess::STOP | ServiceAccess::QUERY_STATUS;
+    let service = manager.and_then(|manager| manager.open_service(name, access));
+    let service = service.map_err(failed)?;
+    let asked = match wish {
+        Wish::Started => service.start::<&OsStr>(&[]),
+        Wish::Stopped => service.stop().map(drop),
+        Wish::Ended
+            if service.query_status().map_err(failed)?.current_state == ServiceState::Stopped =>
+        {
+            Ok(())
+        }
+        Wish::Ended => service.stop().map(drop),
+    };
+    asked.map_err(failed)?;
+    let begun = Instant::now();
+    let (state, code) = loop {
+        let status = service.query_status().map_err(failed)?;
+        let is_settled = match status.current_state {
+            ServiceState::Stopped => true,
+            // Whoever is asked to stop runs until it has heard that.
+            ServiceState::StartPending => false,
+            _ => wish == Wish::Started,
+        };
+        if is_settled || begun.elapsed() > LONGEST {
+            break (status.current_state, status.exit_code);
+        }
+        thread::sleep(LOOK);
+    };
+    match (wish, state) {
+        (Wish::Started, ServiceState::Running) => Ok(()),
+        (Wish::Stopped | Wish::Ended, ServiceState::Stopped) => Ok(()),
+        (Wish::Started, ServiceState::Stopped) => {
+            let (ServiceExitCode::Win32(code) | ServiceExitCode::ServiceSpecific(code)) = code;
+            Err(format!(
+                "{name} ended at once, with code {code}; its log has the reason: the event log, \
+                 unless its settings say otherwise"
+            ))
+        }
+        (_, state) => Err(format!("{name} is {state:?} still")),
     }
 }

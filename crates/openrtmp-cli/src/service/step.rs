@@ -20,6 +20,20 @@ pub(super) enum Step {
     Run(Vec<String>),
     /// A program that fails where there is nothing to do.
     Try(Vec<String>),
+    /// What the service control manager of Windows is asked of the service of this name. It is
+    /// waited for until it is so: `sc.exe` asks and returns, and so does the `net.exe` of wine.
+    Control(Wish, String),
+}
+
+/// What is to become of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// It serves. One that runs already is an error.
+    Started,
+    /// It has ended. One that does not run is an error.
+    Stopped,
+    /// It does not run, whatever it did.
+    Ended,
 }
 
 /// A program with its arguments.
@@ -53,6 +67,10 @@ impl Step {
                 status => Err(format!("{}: {status}", words.join(" "))),
             },
             Step::Try(words) => status(words).map(drop),
+            #[cfg(windows)]
+            Step::Control(wish, name) => super::scm::control(*wish, name),
+            #[cfg(not(windows))]
+            Step::Control(_, name) => Err(format!("{name} is a service of Windows")),
         }
     }
 }
@@ -95,6 +113,18 @@ impl fmt::Display for Step {
             Step::Remove(path) => write!(f, "remove {}", path.display()),
             Step::Run(words) => write!(f, "run {}", quoted(words)),
             Step::Try(words) => write!(f, "run {}   # it may fail", quoted(words)),
+            Step::Control(Wish::Started, name) => {
+                write!(f, "start the service {name}, and wait until it serves")
+            }
+            Step::Control(Wish::Stopped, name) => {
+                write!(f, "stop the service {name}, and wait until it has ended")
+            }
+            Step::Control(Wish::Ended, name) => {
+                write!(
+                    f,
+                    "stop the service {name} if it runs, and wait until it has ended"
+                )
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Services of the service control manager.
 
-use super::step::{Step, attempt, run};
+use super::step::{Step, Wish, attempt, run};
 use super::{Action, SETTINGS, Service};
 
 /// Settings and state.
@@ -30,7 +30,7 @@ pub(super) fn plan(action: Action, service: &Service) -> Vec<Step> {
     match action {
         Action::Install => install(service, &name, &source, &rule),
         Action::Uninstall => vec![
-            attempt(&["net.exe", "stop", &name]),
+            Step::Control(Wish::Ended, name.clone()),
             run(&["sc.exe", "delete", &name]),
             attempt(&[
                 "netsh.exe",
@@ -42,9 +42,8 @@ pub(super) fn plan(action: Action, service: &Service) -> Vec<Step> {
             ]),
             attempt(&["reg.exe", "delete", &source, "/f"]),
         ],
-        // These wait until it serves, and until it has ended; sc.exe asks and returns.
-        Action::Start => vec![run(&["net.exe", "start", &name])],
-        Action::Stop => vec![run(&["net.exe", "stop", &name])],
+        Action::Start => vec![Step::Control(Wish::Started, name)],
+        Action::Stop => vec![Step::Control(Wish::Stopped, name)],
         Action::Status => vec![run(&["sc.exe", "query", &name])],
     }
 }
