@@ -236,7 +236,8 @@ pub fn judge(what: &str, played: &Value, seconds: f64, late: f64) {
     if number("away") < AWAY && late < LATE {
         assert_eq!(played["waits"], 0, "{what}: {played}");
         assert!(number("played") > seconds * 0.9, "{what}: {played}");
-        assert!(number("frames") > seconds * 20.0, "{what}: {played}");
+        // Some are not painted where others take the time for it.
+        assert!(number("frames") > seconds * 10.0, "{what}: {played}");
     }
 }
 
