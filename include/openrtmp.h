@@ -843,7 +843,7 @@ static inline openrtmp_str openrtmp_str_from(const char *OPENRTMP_NULLABLE text)
 // HLS of MPEG-TS.
 #define OPENRTMP_FORM_HLS_TS 3
 
-// FLV over HTTP, and with ws:// in place of http:// over a WebSocket.
+// FLV over HTTP, and with ws in place of http (wss of https) over a WebSocket.
 #define OPENRTMP_FORM_FLV 4
 
 // Keys that may publish.
@@ -1916,6 +1916,7 @@ int32_t openrtmp_host_remaining_time(struct openrtmp_server *server,
 // "streams.republish_grace", whichever is longer; that time stands still until
 // openrtmp_host_resume(). Waits at most within_ms, of which 700 are enough. A server that
 // is suspended already stays so. The report may be NULL. May be called in callbacks.
+// Delivery over HTTP is not suspended: stop a server that delivers.
 int32_t openrtmp_host_suspend(struct openrtmp_server *server,
                               uint64_t within_ms,
                               struct openrtmp_suspend_report *OPENRTMP_NULLABLE out_report);
@@ -1949,8 +1950,8 @@ int32_t openrtmp_host_permission(struct openrtmp_server *server,
                                  uint32_t state);
 
 // Tells how the device is off for power: low_power and device_idle are 0 or 1, thermal is
-// OPENRTMP_THERMAL_*. With little power, or much heat, writes to players are collected for
-// up to 350 ms.
+// OPENRTMP_THERMAL_*. With little power, or much heat, writes to players are collected, and
+// what publishers send is left with the system, for up to 350 ms.
 int32_t openrtmp_host_power(struct openrtmp_server *server,
                             uint32_t low_power,
                             uint32_t device_idle,
@@ -2183,10 +2184,11 @@ int32_t openrtmp_server_metrics_text(const struct openrtmp_server *server,
                                      size_t capacity,
                                      size_t *OPENRTMP_NULLABLE out_length);
 
-// Writes the port of the address at an index of "http.listen", the real one where 0 was
-// asked for; "auto" is none. OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE
-// while the server is stopped. This function and its kin are OPENRTMP_ERROR_UNSUPPORTED in
-// a library that does not deliver.
+// Writes the port of an address that it listens on, by their order in "http.listen", the real
+// one where 0 was asked for; "auto" is none, nor is one of IPv6 on a device without it.
+// OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE while the server is stopped.
+// While it runs this function and its kin are OPENRTMP_ERROR_UNSUPPORTED in a library that
+// does not deliver.
 int32_t openrtmp_server_http_port(const struct openrtmp_server *server,
                                   uint32_t index,
                                   uint32_t *out_port);

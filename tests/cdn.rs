@@ -261,7 +261,7 @@ fn one_request_for_what_all_ask_for(edge: Edge) {
             had.entry(target).or_default().push(at);
         }
     }
-    println!("{edge:?}: {}", behind_the_first(&had));
+    eprintln!("{edge:?}: {}", behind_the_first(&had));
     let all: BTreeSet<String> = had.into_keys().collect();
     let least = usize::try_from(SEGMENTS).unwrap() * 3 * 2;
     assert!(all.len() >= least, "{}", all.len());

@@ -26,10 +26,10 @@ fn joined() -> Delivered {
 /// One encoder with an output for each size.
 fn encoder(seconds: u32, delivered: &Delivered) -> Process {
     let mut command = Tool::Ffmpeg.command();
-    let mut arguments = format!(
+    let mut arguments = String::from(
         "-nostdin -v error -re -f lavfi -i testsrc2=size=320x180:rate=30 -f lavfi -i \
          sine=frequency=440:sample_rate=48000 -filter_complex \
-         [0:v]split=3[a][b][c];[b]scale=160:90[d];[c]scale=80:46[e]"
+         [0:v]split=3[a][b][c];[b]scale=160:90[d];[c]scale=80:46[e]",
     );
     for (name, pictures) in [("cam", "a"), ("cam_mid", "d"), ("cam_low", "e")] {
         let url = delivered.server().url(&format!("live/{name}"));

@@ -403,7 +403,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let is_to_join = has_waited && track.next.is_some();
         let has_begun = track.open.is_some() || is_to_join;
         // Pictures that are to join wait from a key frame on.
-        let is_apart = !has_begun && !(track.is_video() && track.next.is_some());
+        let is_apart = !(has_begun || track.is_video() && track.next.is_some());
         let is_unusable = track.is_changed || track.is_unsupported || is_apart;
         if place == 0 {
             if !is_unusable {
