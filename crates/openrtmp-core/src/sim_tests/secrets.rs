@@ -251,7 +251,7 @@ fn the_host_gets_the_whole_name_and_ends_a_stream_by_its_id() {
 
 #[test]
 fn what_a_secret_stream_is_shown_in_is_secret() {
-    let mut w = World::with(1, |c| c.access.publish_keys = vec!["k3y_low".to_owned()]);
+    let w = World::with(1, |c| c.access.publish_keys = vec!["k3y_low".to_owned()]);
     let name = |secrecy, path| StreamName::new(path, secrecy, &Masks::default(), |_| false);
     let beside = |name: &StreamName| w.shared.host_name_beside(name, "live/k3y");
     assert_eq!(
