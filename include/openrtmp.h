@@ -25,7 +25,8 @@
 // that were retained until they are released.
 //
 // WAITING. No function waits without end. openrtmp_server_stop() and openrtmp_server_drain()
-// return 1 s after the grace they are told at the latest, openrtmp_server_free() after 1 s,
+// return 1 s after the grace they are told at the latest, openrtmp_server_free() after 1 s
+// (half a second later, all three, if streams are delivered over HTTP),
 // openrtmp_server_start() when the system has done its part. _streams, _connections, _subscribers, _metrics,
 // _metrics_json, _metrics_text, _health, _disconnect and _set_write_coalesce ask the worker threads, and
 // wait at most 1 s for one that is busy, _reconfigure besides up to 5 s for a recording
@@ -63,6 +64,13 @@
 // To catch up, list streams, connections and players: what an event before the call told
 // of is in the list, or over. Then go on with the events that follow: a beginning of what
 // the list has already, and an end of what it has not, change nothing.
+//
+// HTTP. A library built with the feature `live` delivers streams to browsers and players (HLS,
+// DASH, FLV), at the addresses that "http.listen" names, from openrtmp_server_start() on until
+// the server is stopped; openrtmp_server_http_urls() tells where. Who may play is decided as
+// for RTMP. In a library without it an address there is OPENRTMP_ERROR_UNSUPPORTED when the
+// settings are checked or a server is started. "auto", the default, delivers in no library:
+// it opens no port that nobody asked it for.
 //
 // STREAMS have paths: "app/name", with further segments if a peer asks for them. Slashes at
 // the ends and doubled ones do not count, nor do a query and the prefixes and endings that
@@ -105,6 +113,8 @@
 //      OPENRTMP_EVENT_VIDEO_RESUMED;
 //      openrtmp_relay_add(), _remove() and _list(), OPENRTMP_EVENT_OUTGOING_FAILED,
 //      OPENRTMP_EVENT_RELAY_STARTED, _FAILED and _ENDED;
+//      openrtmp_server_http_port(), openrtmp_server_http_urls(), openrtmp_server_http_stats(),
+//      OPENRTMP_ERROR_UNSUPPORTED: streams over HTTP, in a library built with `live`;
 //      OPENRTMP_NULLABLE;
 //      openrtmp_summary.left_behind, openrtmp_log_record.server_id; who publishes: in
 //      openrtmp_stream_info, openrtmp_connection_info, OPENRTMP_EVENT_STREAM_PUBLISHED;
@@ -158,10 +168,11 @@
 //   tls.client.certificate []: PEM of the certificate to show to servers
 //   tls.client.key []: PEM of its private key
 //   tls.client.insecure [false]: believe any server; for development alone
-//   http.listen [auto]: where the openrtmp command delivers streams to viewers: http://ADDRESS:PORT, https://ADDRESS:PORT, with commas between them; auto: port 8080 of the addresses of listen, if it is free; none: nowhere
+//   http.listen [auto]: where the openrtmp command, or a library built with `live`, delivers streams to viewers: http://ADDRESS:PORT, https://ADDRESS:PORT, with commas between them; auto: port 8080 of the addresses of listen, if it is free, by the command alone; none: nowhere
 //   http.preset [balanced]: how far behind viewers are to be: lan (parts of 0.2 s), balanced (0.334 s) or public (1 s)
 //   http.window [30000]: ms of a stream that viewers can go back, 10000 to 21600000
 //   http.dash.low_latency [false]: DASH tells of segments that are not complete, if all are equally long
+//   http.variants []: endings of names that are the same stream in other sizes, such as _low: cam_low is delivered as one of cam
 //   http.base_url []: where they fetch media, in front of its path, for example https://cdn.example.org; none: where the master playlist was
 //   http.cors.origins [*]: pages of other sites that may use it, such as https://www.example.org; *: all
 //   http.list [allowed]: which streams are listed, at / and /api/streams: all, allowed (those that who asks may play), or none
@@ -237,7 +248,7 @@
 //   queue.worker_messages [1024]: the same in messages, 16 or more
 //   queue.write_coalesce [0]: ms that packets are collected before they are written, to 350
 //   queue.coalesce_bytes [65536]: bytes that end such a wait early
-//   queue.background_coalesce [250]: the same in the background at least, to 350
+//   queue.background_coalesce [250]: the same in the background at least, for reads of publishers too, to 350
 //   queue.unsent_bytes [262144]: bytes that may wait in the system, 16384 or more; 0: any
 //   access.publish_keys []: keys with commas between them; none: everybody may
 //   access.play_keys []: the same for playing
@@ -435,6 +446,9 @@ static inline openrtmp_str openrtmp_str_from(const char *OPENRTMP_NULLABLE text)
 
 // Nobody answered, or nothing came, in time. What was asked for may still happen.
 #define OPENRTMP_ERROR_TIMEOUT -18
+
+// This library was built without it.
+#define OPENRTMP_ERROR_UNSUPPORTED -19
 
 // Defaults for a desktop or server machine.
 #define OPENRTMP_PROFILE_DESKTOP 0
@@ -816,6 +830,21 @@ static inline openrtmp_str openrtmp_str_from(const char *OPENRTMP_NULLABLE text)
 
 // Goes back to "queue.write_coalesce", for openrtmp_server_set_write_coalesce().
 #define OPENRTMP_COALESCE_DEFAULT UINT32_MAX
+
+// A page with a player; of no stream, the page of all that are live.
+#define OPENRTMP_FORM_PAGE 0
+
+// HLS, with low latency for players that know it.
+#define OPENRTMP_FORM_HLS 1
+
+// DASH.
+#define OPENRTMP_FORM_DASH 2
+
+// HLS of MPEG-TS.
+#define OPENRTMP_FORM_HLS_TS 3
+
+// FLV over HTTP, and with ws in place of http (wss of https) over a WebSocket.
+#define OPENRTMP_FORM_FLV 4
 
 // Keys that may publish.
 #define OPENRTMP_KEY_PUBLISH 0
@@ -1439,6 +1468,24 @@ typedef struct openrtmp_metrics {
     uint64_t log_lines_suppressed;
 } openrtmp_metrics;
 
+// What is delivered over HTTP, at one moment.
+typedef struct openrtmp_http_stats {
+    // sizeof(openrtmp_http_stats).
+    uint32_t struct_size;
+    // Addresses that it listens on.
+    uint32_t listeners;
+    // Connections of viewers now.
+    uint64_t connections;
+    // Those since the start.
+    uint64_t accepted;
+    // Streams that can be fetched, or come to be.
+    uint64_t streams;
+    // Bytes that are kept of them.
+    uint64_t stream_bytes;
+    // Bytes that are kept for answers alone that viewers have not taken.
+    uint64_t answer_bytes;
+} openrtmp_http_stats;
+
 // A rule by which streams are relayed.
 typedef struct openrtmp_relay {
     // sizeof(openrtmp_relay).
@@ -1750,7 +1797,8 @@ int32_t openrtmp_config_dump(const struct openrtmp_config *config,
                              size_t *OPENRTMP_NULLABLE out_length);
 
 // Checks every value, as starting a server does. OPENRTMP_ERROR_CONFIG with path,
-// value and what is allowed in the message.
+// value and what is allowed in the message; OPENRTMP_ERROR_UNSUPPORTED if "http.listen"
+// names an address and this library does not deliver.
 int32_t openrtmp_config_validate(const struct openrtmp_config *config);
 
 // Makes a server, not yet started. It copies the settings and the table of
@@ -1777,7 +1825,8 @@ int32_t openrtmp_server_start(struct openrtmp_server *server);
 // first. Visits the paths of the settings that changed; the visitor may be NULL. On a
 // stopped server they are for its next start. On a running one they hold when it
 // returns, and OPENRTMP_EVENT_CONFIG_CHANGED tells:
-// - "workers" needs a restart: OPENRTMP_ERROR_NEEDS_RESTART names it.
+// - "workers", "http.listen" and "http.tokens.keys" need a restart:
+//   OPENRTMP_ERROR_NEEDS_RESTART names them.
 // - "listen": connections stay, whatever address goes. OPENRTMP_ERROR_LISTEN if one
 //   cannot be had.
 // - "rtmp", but "ping_interval", and "limits.session": for connections that come from
@@ -1799,20 +1848,20 @@ int32_t openrtmp_server_reconfigure(struct openrtmp_server *server,
 int32_t openrtmp_server_config(const struct openrtmp_server *server,
                                struct openrtmp_config *OPENRTMP_NULLABLE *OPENRTMP_NONNULL out_config);
 
-// Stops: no new connections from now on; peers are told and have grace_ms to leave;
-// then they are closed; recordings are completed; events are delivered. 0 forces at once,
-// and cuts short a stop that another thread waits in. Returns when it is done, at the
-// latest 1 s after the grace: what has not ended then is counted in the summary, events
-// not delivered are dropped, and no callback begins any more. Then openrtmp_server_start()
-// may start it again. The summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback
-// of this server.
+// Stops: no new connections from now on; peers are told and have grace_ms to leave; then they
+// are closed; recordings are completed; events are delivered. 0 forces at once, and cuts short
+// a stop that another thread waits in. Returns when it is done, at the latest 1 s after the
+// grace, 1.5 s if it delivers over HTTP: what has not ended then is counted in the summary,
+// events not delivered are dropped, and no callback begins any more. Then
+// openrtmp_server_start() may start it again. The summary may be NULL.
+// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 int32_t openrtmp_server_stop(struct openrtmp_server *server,
                              uint64_t grace_ms,
                              struct openrtmp_summary *OPENRTMP_NULLABLE out_summary);
 
 // Tells that the program goes to the background (1), or comes back (0). There writes to
-// players are collected for at least "queue.background_coalesce", to save power. Holds
-// until the server is stopped.
+// players are collected for at least "queue.background_coalesce", and publishers are read as
+// rarely, to save power. Holds until the server is stopped.
 int32_t openrtmp_server_set_background(struct openrtmp_server *server,
                                        uint32_t background);
 
@@ -1821,6 +1870,13 @@ int32_t openrtmp_server_id(const struct openrtmp_server *server, uint64_t *out_i
 
 // Writes the state (OPENRTMP_STATE_*).
 int32_t openrtmp_server_state(const struct openrtmp_server *server, uint32_t *out_state);
+
+// Tells whether the server works, and visits the reasons why not. The visitor may be
+// NULL.
+int32_t openrtmp_server_health(const struct openrtmp_server *server,
+                               struct openrtmp_health *out_health,
+                               openrtmp_visit_text OPENRTMP_NULLABLE visit,
+                               void *OPENRTMP_NULLABLE user_data);
 
 // Writes the port of the address at an index of "listen", the real one where 0 was
 // asked for. OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE while it is
@@ -1844,13 +1900,6 @@ int32_t openrtmp_server_urls(const struct openrtmp_server *server,
                              openrtmp_visit_text visit,
                              void *OPENRTMP_NULLABLE user_data);
 
-// Tells whether the server works, and visits the reasons why not. The visitor may be
-// NULL.
-int32_t openrtmp_server_health(const struct openrtmp_server *server,
-                               struct openrtmp_health *out_health,
-                               openrtmp_visit_text OPENRTMP_NULLABLE visit,
-                               void *OPENRTMP_NULLABLE user_data);
-
 // Tells that the program goes to the background, where the system lets it run for
 // remaining_ms; UINT64_MAX: it did not say. Writes to players are collected from now on,
 // and "mobile.background" says what else happens. OPENRTMP_EVENT_BACKGROUND.
@@ -1867,6 +1916,7 @@ int32_t openrtmp_host_remaining_time(struct openrtmp_server *server,
 // "streams.republish_grace", whichever is longer; that time stands still until
 // openrtmp_host_resume(). Waits at most within_ms, of which 700 are enough. A server that
 // is suspended already stays so. The report may be NULL. May be called in callbacks.
+// Delivery over HTTP is not suspended: stop a server that delivers.
 int32_t openrtmp_host_suspend(struct openrtmp_server *server,
                               uint64_t within_ms,
                               struct openrtmp_suspend_report *OPENRTMP_NULLABLE out_report);
@@ -1900,8 +1950,8 @@ int32_t openrtmp_host_permission(struct openrtmp_server *server,
                                  uint32_t state);
 
 // Tells how the device is off for power: low_power and device_idle are 0 or 1, thermal is
-// OPENRTMP_THERMAL_*. With little power, or much heat, writes to players are collected for
-// up to 350 ms.
+// OPENRTMP_THERMAL_*. With little power, or much heat, writes to players are collected, and
+// what publishers send is left with the system, for up to 350 ms.
 int32_t openrtmp_host_power(struct openrtmp_server *server,
                             uint32_t low_power,
                             uint32_t device_idle,
@@ -1940,18 +1990,18 @@ int32_t openrtmp_server_reachable(const struct openrtmp_server *server,
 int32_t openrtmp_server_power_stats(const struct openrtmp_server *server,
                                     struct openrtmp_power_stats *out_stats);
 
-// Goes out of service and stops, without cutting anybody off before grace_ms are over.
-// Nobody new is taken: who connects, or asks to publish or play, is refused and told that
-// the server is being drained, and, where "to" names a server, to go there (ex.redirect of
-// NetConnection.Connect.Rejected). Peers that announced that they know it are asked to
-// connect again (Enhanced RTMP v2), where "to" says: the URL of an app,
-// "rtmp://host/app", in which "{app}" stands for the app that a peer is in, or of a server
-// alone, which leads to the same app; empty: at the address that they know. All others go
-// on until they leave. When all peers have left, or after the grace, it stops as
+// Goes out of service and stops, without cutting anybody off before grace_ms are over. Nobody
+// new is taken: who connects, or asks to publish or play, is refused and told that the server
+// is being drained, and, where "to" names a server, to go there (ex.redirect of
+// NetConnection.Connect.Rejected). Peers that announced that they know it are asked to connect
+// again (Enhanced RTMP v2), where "to" says: the URL of an app, "rtmp://host/app", in which
+// "{app}" stands for the app that a peer is in, or of a server alone, which leads to the same
+// app; empty: at the address that they know. All others go on until they leave; viewers over
+// HTTP are served until then. When all peers have left, or after the grace, it stops as
 // openrtmp_server_stop() does with 0, which cuts it short when called from another thread.
 // Returns when it is done, at the latest 1 s after the grace; meanwhile the state is
-// OPENRTMP_STATE_STOPPING, and openrtmp_server_health() says that it is not ready. The
-// summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
+// OPENRTMP_STATE_STOPPING, and openrtmp_server_health() says that it is not ready. The summary
+// may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 int32_t openrtmp_server_drain(struct openrtmp_server *server,
                               uint64_t grace_ms,
                               openrtmp_str to,
@@ -2133,6 +2183,28 @@ int32_t openrtmp_server_metrics_text(const struct openrtmp_server *server,
                                      char *OPENRTMP_NULLABLE buffer,
                                      size_t capacity,
                                      size_t *OPENRTMP_NULLABLE out_length);
+
+// Writes the port of an address that it listens on, by their order in "http.listen", the real
+// one where 0 was asked for; "auto" is none, nor is one of IPv6 on a device without it.
+// OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE while the server is stopped.
+// While it runs this function and its kin are OPENRTMP_ERROR_UNSUPPORTED in a library that
+// does not deliver.
+int32_t openrtmp_server_http_port(const struct openrtmp_server *server,
+                                  uint32_t index,
+                                  uint32_t *out_port);
+
+// Visits the URLs under which other devices, then this one, reach a form (OPENRTMP_FORM_*)
+// of a stream ("app/name", or empty for the page of all). Whether there is such a stream,
+// and whether it takes a key, is not asked.
+int32_t openrtmp_server_http_urls(const struct openrtmp_server *server,
+                                  openrtmp_str stream,
+                                  uint32_t form,
+                                  openrtmp_visit_text visit,
+                                  void *OPENRTMP_NULLABLE user_data);
+
+// Takes the numbers of what is delivered over HTTP.
+int32_t openrtmp_server_http_stats(const struct openrtmp_server *server,
+                                   struct openrtmp_http_stats *out_stats);
 
 // Adds a key of a kind (OPENRTMP_KEY_*) to a running server. Once there is one, peers
 // without a key are refused. A peer gives one: the first "key" or "token" of the query
@@ -2411,6 +2483,8 @@ int32_t openrtmp_thread_hooks(const struct openrtmp_thread_hooks_table *OPENRTMP
 #define OPENRTMP_METRICS_INIT \
     { (uint32_t) sizeof(openrtmp_metrics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define OPENRTMP_HTTP_STATS_INIT \
+    { (uint32_t) sizeof(openrtmp_http_stats), 0, 0, 0, 0, 0, 0 }
 #define OPENRTMP_RELAY_INIT \
     { (uint32_t) sizeof(openrtmp_relay), 0, { NULL, 0 }, { NULL, 0 }, 30000 }
 #define OPENRTMP_TAP_CALLBACKS_INIT \

@@ -380,6 +380,19 @@ public:
     Result urls(std::string_view stream, std::vector<std::string> &out) const {
         return Result(openrtmp_server_urls(get(), str(stream), detail::collect_text, &out));
     }
+    /// The port of an address of "http.listen", if this library delivers over HTTP.
+    Result http_port(std::uint32_t index, std::uint32_t &out) const {
+        return Result(openrtmp_server_http_port(get(), index, &out));
+    }
+    /// URLs of a form (OPENRTMP_FORM_*) of a stream; of none, the page of all.
+    Result http_urls(std::string_view stream, std::uint32_t form,
+                     std::vector<std::string> &out) const {
+        return Result(openrtmp_server_http_urls(get(), str(stream), form, detail::collect_text,
+                                                &out));
+    }
+    Result http_stats(openrtmp_http_stats &out) const {
+        return Result(openrtmp_server_http_stats(get(), &out));
+    }
     Result health(openrtmp_health &health, std::vector<std::string> &reasons) const {
         return Result(openrtmp_server_health(get(), &health, detail::collect_text, &reasons));
     }

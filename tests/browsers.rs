@@ -6,211 +6,11 @@
 #![allow(clippy::print_stdout, reason = "figures are for people")]
 #![expect(clippy::print_stdout, reason = "figures, for people")]
 
-use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use openrtmp_core::HttpPreset;
-use openrtmp_tests::{Delivered, Finished, Media, Process, Tool, browser_packages};
+use openrtmp_tests::browsing::Browser::{self, Chromium, Firefox};
+use openrtmp_tests::browsing::{AWAY, Live, PATIENCE, base, judge, publish};
+use openrtmp_tests::{Delivered, Media, Process, Tool};
 use serde_json::Value;
-
-/// No scene takes longer.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Milliseconds for which the machine may be busy with something else, and nothing that is
-/// played is to stop.
-const AWAY: f64 = 150.0;
-/// Pixels of a block's side, and bits of the time in milliseconds that is painted.
-const BLOCK: u32 = 20;
-const BITS: u32 = 20;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Browser {
-    Chromium,
-    Firefox,
-}
-
-use Browser::{Chromium, Firefox};
-
-/// A scene that is going on in a browser.
-struct Scene(Process);
-
-impl Browser {
-    fn begin(self, scene: &str, url: &str, options: &[(&str, &str)]) -> Scene {
-        let name = format!("{self:?}").to_lowercase();
-        let mut command: Command = Tool::Node.command();
-        let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/browsers/drive.mjs");
-        command.arg(driver).args([&name, scene, url]);
-        let options = options
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        command.args(options).env("MODULES", browser_packages());
-        let name = format!("{name}: {scene}");
-        Scene(Process::start_told(name, command, PATIENCE))
-    }
-
-    /// Goes through a scene; what came of it.
-    fn run(self, scene: &str, url: &str, options: &[(&str, &str)]) -> Value {
-        self.begin(scene, url, options).outcome()
-    }
-}
-
-impl Scene {
-    /// Waits for an event of it.
-    fn wait_for(&mut self, event: &str) {
-        let line = serde_json::json!({ "event": event }).to_string();
-        self.0
-            .wait_for(event, |said| said == line || said.starts_with("{\"failed"));
-    }
-
-    /// What was asked for has been done.
-    fn go_on(&mut self) {
-        self.0.tell("done");
-    }
-
-    /// What came of it. Nothing went wrong in the page, and nothing came from elsewhere.
-    fn outcome(self) -> Value {
-        let Finished { name, output, .. } = self.0.wait();
-        let last = output.iter().rfind(|line| line.starts_with('{'));
-        let told: Value = last
-            .and_then(|line| serde_json::from_str(line).ok())
-            .unwrap_or_default();
-        let said = output.join("\n");
-        assert!(told["outcome"] != Value::Null, "{name}\n{said}");
-        assert_eq!(told["faults"], serde_json::json!([]), "{name}\n{said}");
-        assert_eq!(told["elsewhere"], serde_json::json!([]), "{name}\n{said}");
-        told["outcome"].clone()
-    }
-}
-
-/// Milliseconds since 1970 that painted times count from.
-fn base() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    u64::try_from(now.as_millis()).unwrap()
-}
-
-/// What ffmpeg paints: a row of blocks, light for 1, with the milliseconds since `base` when
-/// the frame came by, and blocks around them by which it is known again.
-fn painted(base: u64) -> String {
-    let count = BITS + 4;
-    let block = |place: u32, colour: &str| {
-        let x = place * BLOCK;
-        format!("drawbox=x={x}:y=0:w={BLOCK}:h={BLOCK}:color={colour}:t=fill")
-    };
-    let mut filters = vec![
-        format!("settb=1/1000,setpts='RTCTIME/1000-{base}'"),
-        format!(
-            "drawbox=x=0:y=0:w={}:h={BLOCK}:color=black:t=fill",
-            count * BLOCK
-        ),
-        block(0, "white"),
-        block(count - 2, "white"),
-    ];
-    for bit in 0..BITS {
-        let value = 1u64 << bit;
-        let is_set = format!("gte(mod(floor((t*1000+0.5)/{value}),2),1)");
-        filters.push(format!("{}:enable='{is_set}'", block(bit + 2, "white")));
-    }
-    filters.push("settb=1/30,setpts=N".to_owned());
-    filters.join(",")
-}
-
-/// An encoder as a live one is set: no frame waits for another.
-fn publish(url: &str, base: u64, seconds: u32) -> Process {
-    let mut command = Tool::Ffmpeg.command();
-    command.args(["-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i"]);
-    command.arg("testsrc2=size=640x360:rate=30");
-    command.args([
-        "-re",
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=frequency=440:sample_rate=48000",
-    ]);
-    command.args(["-t", &seconds.to_string(), "-vf", &painted(base)]);
-    command.args([
-        "-vsync",
-        "passthrough",
-        "-c:v",
-        "libx264",
-        "-preset",
-        "ultrafast",
-    ]);
-    command.args(["-tune", "zerolatency", "-g", "30", "-pix_fmt", "yuv420p"]);
-    command.args([
-        "-c:a",
-        "aac",
-        "-b:a",
-        "96k",
-        "-flush_packets",
-        "1",
-        "-f",
-        "flv",
-        url,
-    ]);
-    let limit = Duration::from_secs(u64::from(seconds) + 60);
-    Process::start_within("ffmpeg publishing", command, limit)
-}
-
-/// A server with a stream that tells the time.
-struct Live {
-    delivered: Delivered,
-    publishing: Process,
-    base: u64,
-}
-
-impl Live {
-    fn start(change: impl FnOnce(&mut openrtmp_core::Config)) -> Live {
-        let delivered = Delivered::start(change);
-        let base = base();
-        let publishing = publish(&delivered.server().url("live/cam"), base, 110);
-        delivered.server().wait_until_published("live/cam");
-        Live {
-            delivered,
-            publishing,
-            base,
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        self.delivered.url(path)
-    }
-}
-
-/// Shows figures, and checks that it was played, and most of the time.
-fn show(what: &str, played: &Value, seconds: f64) {
-    let number = |name: &str| played[name].as_f64().unwrap_or(f64::NAN);
-    println!(
-        "{what}: first picture {} ms of the page's, {} ms of the player's; latency p5 {} p50 {} \
-         p95 {} ms; {} frames, longest {} ms; {} waits; machine away for {} ms at most; {}",
-        number("first"),
-        number_of(&played["state"]["first"]),
-        number("p5"),
-        number("p50"),
-        number("p95"),
-        number("frames"),
-        number("longest"),
-        number("waits"),
-        number("away"),
-        played["spoken"],
-    );
-    assert!(number("p50") < 15_000.0, "the time is read: {played}");
-    assert!(number("played") > seconds * 0.5, "{what}: {played}");
-}
-
-/// The same; and that it was played throughout.
-fn judge(what: &str, played: &Value, seconds: f64) {
-    show(what, played, seconds);
-    let number = |name: &str| played[name].as_f64().unwrap_or(f64::NAN);
-    // A machine that had no time for the page had none for the stream either.
-    if number("away") < AWAY {
-        assert_eq!(played["waits"], 0, "{what}: {played}");
-        assert!(number("played") > seconds * 0.9, "{what}: {played}");
-        assert!(number("frames") > seconds * 20.0, "{what}: {played}");
-    }
-}
-
-fn number_of(value: &Value) -> i64 {
-    value.as_f64().map_or(-1, |value| value.round() as i64)
-}
 
 /// Plays the page's stream with an engine for so many seconds.
 fn play(browser: Browser, preset: HttpPreset, engine: &str, seconds: u32) {
@@ -259,6 +59,41 @@ fn firefox_plays_hls() {
 #[test]
 fn firefox_plays_flv() {
     play(Firefox, HttpPreset::Balanced, "flv", 30);
+}
+
+/// How soon, from the start of the navigation, is printed; with what was asked for in the
+/// middle one of all visits.
+#[test]
+fn the_first_picture_is_there_soon() {
+    for (browser, engine, preset) in [
+        (Chromium, "hls", HttpPreset::Balanced),
+        (Chromium, "flv", HttpPreset::Balanced),
+        (Firefox, "hls", HttpPreset::Balanced),
+    ] {
+        let live = Live::start(|config| config.http.preset = preset);
+        // Whoever comes finds a stream that goes on for a while.
+        live.delivered.master("live/cam");
+        let url = live.url(&format!("/play/live/cam?muted=1&engine={engine}"));
+        let visits = browser.run("first", &url, &[("count", "10")]);
+        let mut visits = visits.as_array().unwrap().clone();
+        let picture = |visit: &Value| visit["picture"].as_f64().unwrap();
+        visits.sort_by(|a, b| picture(a).total_cmp(&picture(b)));
+        let pictures: Vec<i64> = visits.iter().map(|it| picture(it).round() as i64).collect();
+        let middle = &visits[visits.len() / 2];
+        println!(
+            "{browser:?}, {engine}, {preset:?}: first picture after {} ms, of {pictures:?}; the page \
+             was there after {} ms",
+            pictures[pictures.len() / 2],
+            middle["page"]
+        );
+        for asked in middle["asked"].as_array().unwrap() {
+            println!(
+                "    {:>5} {:>5} {:>5}  {}",
+                asked["from"], asked["first"], asked["to"], asked["name"]
+            );
+        }
+        live.publishing.kill();
+    }
 }
 
 #[test]
@@ -514,21 +349,4 @@ fn what_it_is_played_by_and_which_sound_can_be_chosen() {
         assert_eq!(seen["state"]["engine"], "flv", "{seen}");
     }
     publishing.kill();
-}
-
-#[test]
-fn players_of_others_play_it() {
-    let live = Live::start(|_| ());
-    let url = live.url("/live/cam/index.m3u8");
-    let base = live.base.to_string();
-    for player in ["hls.js", "shaka"] {
-        let options = [
-            ("player", player),
-            ("seconds", "15"),
-            ("base", base.as_str()),
-        ];
-        let played = Chromium.run("bare", &url, &options);
-        show(&format!("Chromium, {player} by itself"), &played, 15.0);
-    }
-    live.publishing.kill();
 }

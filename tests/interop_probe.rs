@@ -49,6 +49,9 @@ fn our_own_playlists_break_no_rule_and_kept_ones_can_be_looked_at_again() {
         "--check",
         "--duration",
         "4s",
+        // Who looks has little time on a busy machine.
+        "--late",
+        "30s",
         "--save",
         kept,
         &url,
@@ -75,24 +78,134 @@ fn our_own_playlists_break_no_rule_and_kept_ones_can_be_looked_at_again() {
     assert!(video["bit_rate"].as_f64() > Some(0.0), "{video:#}");
     publishing.kill();
     // The same again, without anybody to ask.
-    let again = probe(&["--check", kept]);
+    let again = probe(&["--check", "--late", "30s", kept]);
     let told = String::from_utf8_lossy(&again.stdout).into_owned();
     assert!(
         again.status.success() && told.contains("no rule is broken"),
         "{told}"
     );
-    let first_media = folder.path().join("000001");
-    let text = fs::read_to_string(&first_media).unwrap();
-    let changed = text.replace("PART-HOLD-BACK=1.0", "PART-HOLD-BACK=0.5");
-    assert_ne!(text, changed, "{text}");
-    fs::write(first_media, changed).unwrap();
-    let again = probe(&["--check", kept]);
-    let told = String::from_utf8_lossy(&again.stdout).into_owned();
-    assert_eq!(again.status.code(), Some(1), "{told}");
-    assert!(
-        told.contains("broken: ") && told.contains("PART-HOLD-BACK of 0.5"),
-        "{told}"
-    );
+    for (change, expected) in CHANGES {
+        let changed = tempfile::tempdir().unwrap();
+        for file in fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), changed.path().join(file.file_name())).unwrap();
+        }
+        change(changed.path());
+        let again = probe(&["--check", "--late", "30s", changed.path().to_str().unwrap()]);
+        let told = String::from_utf8_lossy(&again.stdout).into_owned();
+        assert_eq!(again.status.code(), Some(1), "{expected}: {told}");
+        assert!(
+            told.contains("broken: ") && told.contains(expected),
+            "{expected}: {told}"
+        );
+    }
+}
+
+/// Something wrong with a folder of answers that were kept, and what is said of it.
+type Change = (fn(&Path), &'static str);
+
+const CHANGES: [Change; 7] = [
+    (
+        |folder| {
+            let first_media = file_of(folder, |it| it["uri"].is_null() && it["ms"] != 0);
+            let text = fs::read_to_string(&first_media).unwrap();
+            let changed = text.replace("PART-HOLD-BACK=1.0", "PART-HOLD-BACK=0.5");
+            assert_ne!(text, changed, "{text}");
+            fs::write(first_media, changed).unwrap();
+        },
+        "PART-HOLD-BACK of 0.5",
+    ),
+    (
+        |folder| {
+            let master = file_of(folder, |_| true);
+            let text = fs::read_to_string(&master).unwrap();
+            fs::write(master, text.replace("avc1.", "avc1.6")).unwrap();
+        },
+        ", and CODECS says avc1.6",
+    ),
+    (
+        |folder| {
+            let segment = file_of(folder, |it| is_segment(it) && it["name"] != "");
+            let mut bytes = fs::read(&segment).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(segment, bytes).unwrap();
+        },
+        " is not its parts",
+    ),
+    // All that is known of a rendition came a minute late.
+    (
+        |folder| {
+            let mut seen = 0;
+            changed(folder, |it| {
+                seen += usize::from(it["is_named"] == true);
+                if seen > 1 {
+                    it["ms"] = (it["ms"].as_u64().unwrap() + 60_000).into();
+                }
+            });
+        },
+        "parts are ",
+    ),
+    (
+        |folder| {
+            changed(folder, |it| {
+                if is_segment(it) {
+                    it["cache"] = "no-cache".into();
+                }
+            });
+        },
+        "is answered with no-cache: too short for what stays as it is",
+    ),
+    (
+        |folder| {
+            changed(folder, |it| {
+                if it["is_named"] == true {
+                    it["cache"] = "".into();
+                }
+            });
+        },
+        "with directives is answered with no Cache-Control: too short",
+    ),
+    (
+        |folder| {
+            changed(folder, |it| {
+                if it["uri"].is_null() && it["is_named"] == false && it["ms"] != 0 {
+                    it["cache"] = "max-age=60".into();
+                }
+            });
+        },
+        "is answered with max-age=60: too long for what is new soon",
+    ),
+];
+
+/// The answers of a folder, in their order.
+fn index(folder: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(folder.join("session.jsonl")).unwrap();
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn changed(folder: &Path, mut change: impl FnMut(&mut serde_json::Value)) {
+    let mut answers = index(folder);
+    answers.iter_mut().for_each(&mut change);
+    let lines: Vec<String> = answers.iter().map(ToString::to_string).collect();
+    fs::write(folder.join("session.jsonl"), lines.join("\n")).unwrap();
+}
+
+/// Where the first such answer is.
+fn file_of(folder: &Path, is: impl Fn(&serde_json::Value) -> bool) -> std::path::PathBuf {
+    let answers = index(folder);
+    let found = answers.iter().find(|it| is(it)).expect("such an answer");
+    folder.join(found["file"].as_str().unwrap())
+}
+
+/// No init segment, and no part, whose names have two dots.
+fn is_segment(answer: &serde_json::Value) -> bool {
+    let name = answer["uri"]
+        .as_str()
+        .and_then(|uri| uri.rsplit('/').next());
+    name.is_some_and(|name| !name.starts_with("init") && name.matches('.').count() == 1)
 }
 
 /// nginx with the files of a folder.
@@ -135,6 +248,7 @@ fn what_is_broken_at_another_server_is_told() {
          #EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:02.000Z\n#EXTINF:3.7,\n8.m4s\n\
          #EXT-X-ENDLIST\n",
     );
+    write("7.m4s", "there");
     write("8.m4s", "there");
     write(
         "manifest.mpd",
@@ -155,8 +269,14 @@ fn what_is_broken_at_another_server_is_told() {
         [
             "v0.m3u8 of the master playlist has no AVERAGE-BANDWIDTH",
             "v0.m3u8 is coded as hev1",
+            "the master playlist is said to be text/plain",
+            "the master playlist is not compressed",
             "v0.m3u8: segment 8 has 3.7 s",
+            "v0.m3u8 is answered with no Cache-Control: no time is told",
             "v0.m3u8: init.mp4: answered with 404",
+            "v0.m3u8: init.mp4 is answered with no Cache-Control: no time is told",
+            "v0.m3u8: 7.m4s is answered with no Cache-Control: too short for what stays as it is",
+            "v0.m3u8: 8.m4s is answered with no Cache-Control: too short for what stays as it is",
             "v0.m3u8 is said to be text/plain",
             "v0.m3u8 is not compressed",
         ]

@@ -8,8 +8,9 @@
 
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
-import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+
+import { serve } from './bare.mjs';
 
 const require = createRequire(`${process.env.MODULES}/`);
 const { default: puppeteer } = await import(require.resolve('puppeteer-core'));
@@ -47,7 +48,7 @@ setTimeout(async () => {
   say({ failed: 'it took too long' });
   await browser.close();
   process.exit(1);
-}, 100000);
+}, Number(options.limit ?? 100) * 1000);
 const page = await browser.newPage();
 await page.setViewport({
   width: Number(options.width ?? 1280),
@@ -67,9 +68,18 @@ page.on('dialog', async (dialog) => {
   await dialog.dismiss();
 });
 page.on('pageerror', (error) => faults.push(`error: ${error?.message ?? error}`));
+/** What the page said last, for when it fails. */
+const spoken = [];
 page.on('console', (message) => {
+  spoken.push(message.text().slice(0, 300));
+  spoken.splice(0, spoken.length - 12);
   if (/Content.Security.Policy|violates/i.test(message.text())) {
     faults.push(`policy: ${message.text()}`);
+  }
+});
+page.on('response', (response) => {
+  if (response.status() >= 400) {
+    spoken.push(`${response.status()} ${response.url()}`);
   }
 });
 page.on('request', (request) => {
@@ -214,6 +224,45 @@ const scenes = {
     const first = Date.now() - asked;
     await new Promise((resolve) => setTimeout(resolve, Number(options.settle ?? 3) * 1000));
     return { first, ...await watch(Number(options.seconds), Number(options.base)) };
+  },
+
+  /** Opens the page so many times, as somebody who was never there: when the first picture is
+   * painted, in milliseconds from the start of the navigation, and what was asked for until then. */
+  async first() {
+    await page.close();
+    const seen = [];
+    for (let turn = 0; turn < Number(options.count); turn += 1) {
+      const context = await browser.createBrowserContext();
+      const visit = await context.newPage();
+      await visit.evaluateOnNewDocument(() => {
+        window.firstPicture = new Promise((resolve) => {
+          const look = () => {
+            const video = document.querySelector('video');
+            if (video) {
+              video.requestVideoFrameCallback((now, frame) => resolve(Math.max(now, frame.expectedDisplayTime)));
+            } else {
+              requestAnimationFrame(look);
+            }
+          };
+          look();
+        });
+      });
+      await visit.goto(url);
+      seen.push(await visit.evaluate(async () => {
+        const picture = await window.firstPicture;
+        const asked = performance.getEntriesByType('resource').map((it) => ({
+          name: it.name.replace(location.origin, '').replace(/^.assets.[0-9a-f]+/, ''),
+          from: Math.round(it.startTime),
+          first: Math.round(it.responseStart),
+          to: Math.round(it.responseEnd),
+        }));
+        const [page] = performance.getEntriesByType('navigation');
+        return { picture, page: Math.round(page.responseEnd), asked: asked.filter((it) => it.from < picture) };
+      }));
+      await context.close();
+      await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 500));
+    }
+    return seen;
   },
 
   /** Plays, tells it, and goes on when the encoder is another. */
@@ -474,22 +523,48 @@ const scenes = {
 
   /** A player of somebody else's in a page of its own. */
   async bare() {
-    const modules = process.env.MODULES;
-    const { html, scripts } = BARE[options.player];
-    const site = createServer(async (request, answer) => {
-      const script = scripts[request.url];
-      answer.setHeader('Content-Type', script ? 'text/javascript' : 'text/html');
-      answer.end(script ? await readFile(`${modules}/node_modules/${script}`) : html(url));
-    });
-    await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
-    const address = `http://127.0.0.1:${site.address().port}`;
+    const { site, address } = await serve(options.player, url, process.env.MODULES);
     await page.goto(`${address}/`);
     await playing();
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await new Promise((resolve) => setTimeout(resolve, Number(options.settle ?? 3) * 1000));
     const seen = await watch(Number(options.seconds), Number(options.base));
     elsewhere.splice(0, elsewhere.length, ...elsewhere.filter((it) => !it.startsWith(address)));
     site.close();
     return seen;
+  },
+
+  /** Plays, tells it, and goes on until so many more frames were shown, of this width in the
+   * end, whatever becomes of the stream. */
+  async survive() {
+    await page.evaluateOnNewDocument(() => {
+      window.shown = 0;
+      const look = () => {
+        const video = document.querySelector('video');
+        if (!video) {
+          requestAnimationFrame(look);
+          return;
+        }
+        const next = () => {
+          window.shown += 1;
+          video.requestVideoFrameCallback(next);
+        };
+        video.requestVideoFrameCallback(next);
+      };
+      look();
+    });
+    await page.goto(url);
+    await playing();
+    const began = await page.evaluate(() => window.openrtmp.state.turn);
+    say({ event: 'playing' });
+    await lines.next();
+    const [frames, width] = [Number(options.frames), Number(options.wide ?? 0)];
+    const shown = await page.evaluate(() => window.shown);
+    await until((least, width) => {
+      const video = document.querySelector('video');
+      return window.shown > least && (!width || video.videoWidth === width);
+    }, shown + frames, width);
+    const state = await page.evaluate(() => window.openrtmp.state);
+    return { ...state, begunAgain: state.turn - began };
   },
 
   /** A picture of the page, for eyes. */
@@ -512,28 +587,26 @@ const scenes = {
   },
 };
 
-const VIDEO = '<!doctype html><video id="v" muted autoplay playsinline controls width="640" height="360"></video>';
-const BARE = {
-  'hls.js': {
-    scripts: { '/p.js': 'hls.js/dist/hls.min.js' },
-    html: (it) => `${VIDEO}<script src="/p.js"></script><script>const h = new Hls(); h.loadSource(${JSON.stringify(it)}); h.attachMedia(v);</script>`,
-  },
-  shaka: {
-    scripts: { '/p.js': 'shaka-player/dist/shaka-player.compiled.js' },
-    html: (it) => `${VIDEO}<script src="/p.js"></script><script>(async () => { shaka.polyfill.installAll(); const p = new shaka.Player(); await p.attach(v); p.configure('streaming.lowLatencyMode', true); await p.load(${JSON.stringify(it)}); v.play(); })();</script>`,
-  },
-};
-
 try {
   const outcome = await scenes[scene]();
   say({ outcome, faults, elsewhere });
 } catch (error) {
-  const shown = await page.evaluate(() => ({
-    text: document.body.innerText.slice(0, 600),
-    state: window.openrtmp?.state,
-    error: document.querySelector('video')?.error?.message,
-  })).catch(() => null);
-  say({ failed: `${error}`, shown, faults, elsewhere });
+  const shown = await page.evaluate(() => {
+    const video = document.querySelector('video');
+    const { buffered } = video;
+    return {
+      text: document.body.innerText.slice(0, 600),
+      state: window.openrtmp?.state,
+      error: video.error?.message,
+      at: video.currentTime,
+      ready: video.readyState,
+      rate: video.playbackRate,
+      isPaused: video.paused,
+      buffered: Array.from({ length: buffered.length }, (_, place) => [buffered.start(place), buffered.end(place)]),
+      asked: performance.getEntriesByType('resource').slice(-24).map((it) => `${Math.round(it.startTime)} ${it.name}`),
+    };
+  }).catch(() => null);
+  say({ failed: `${error}`, shown, faults, spoken });
   process.exitCode = 1;
 } finally {
   await browser.close();

@@ -5,6 +5,7 @@
 //! - [`Delivered`]: the same, with its streams delivered over HTTP.
 //! - [`Publisher`], [`Player`]: programs we did not write, sending to it and
 //!   receiving from it.
+//! - [`Encoder`]: one whose stream changes when a test says so.
 //! - [`Process`]: a program that is killed when its guard goes, with a deadline.
 //! - [`Media`]: short files to publish.
 //! - [`FrameHashes`]: what ffmpeg says a file holds, packet by packet; comparing
@@ -13,13 +14,18 @@
 //! - [`peer`]: a server by hand, for what no program does.
 //! - [`packaged`]: a folder of segments, playlists and a manifest made of such a file, and
 //!   [`played`]: what players make of it.
+//! - [`followed`]: what a player by hand is told of a stream, held against the rules.
+//! - [`browsing`]: browsers, and a stream for them.
 //! - [`flv`]: the tags of an FLV file, for what ffmpeg does not show.
 //!
 //! Nothing here sleeps: tests wait for what a program or the server reports.
 
 pub mod acme;
+pub mod browsing;
 mod delivered;
+mod encoder;
 pub mod flv;
+pub mod followed;
 mod framehash;
 mod media;
 pub mod packaged;
@@ -34,6 +40,7 @@ mod tools;
 mod web;
 
 pub use delivered::Delivered;
+pub use encoder::Encoder;
 pub use framehash::{Ending, FrameHashes, Packet};
 pub use media::Media;
 pub use ports::free_ports;
@@ -43,5 +50,5 @@ pub use programs::{
     pass_through_at, publish_and_ask, publish_and_play, publish_and_probe,
 };
 pub use server::{Server, ServerProcess, openrtmp};
-pub use tools::{Tool, browser_packages};
+pub use tools::{Tool, browser_packages, reader_packages, shaka_packager};
 pub use web::{Answer, Web};

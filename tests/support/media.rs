@@ -34,6 +34,8 @@ pub enum Media {
     Vp9,
     /// H.264 and two AAC tracks, the second by Enhanced RTMP's multitrack.
     TwoAudioTracks,
+    /// H.264 in three sizes by Enhanced RTMP's multitrack, the largest first, and AAC.
+    ThreeSizes,
     /// H.264 and AAC of six channels, whose order Enhanced RTMP tells.
     SixChannels,
     /// H.264 and AC-3 by Enhanced RTMP, whose sequence start has no body.
@@ -133,6 +135,11 @@ impl Media {
                  colormatrix=bt2020nc"
             ),
             Media::Av1Hdr => format!("{PICTURE} -t 3 -c:v libsvtav1 -preset 12 -g 15 {HDR}"),
+            Media::ThreeSizes => format!(
+                "{PICTURE} {SOUND} -t 12 -filter_complex \
+                 [0:v]split=3[a][b][c];[b]scale=160:90[d];[c]scale=80:46[e] \
+                 -map [a] -map [d] -map [e] -map 1:a {H264} -sc_threshold 0 {AAC}"
+            ),
             Media::TwoAudioTracks => format!(
                 "{PICTURE} {SOUND} -f lavfi -i sine=frequency=880:sample_rate=48000 -t 3 \
                  -map 0:v -map 1:a -map 2:a {H264} {AAC}"

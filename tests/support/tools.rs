@@ -1,6 +1,7 @@
 //! Finds the programs the tests run.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -43,6 +44,10 @@ pub enum Tool {
     PebbleNames,
     /// What runs JavaScript.
     Node,
+    /// VLC, without its window.
+    Vlc,
+    /// mpv.
+    Mpv,
 }
 
 impl Tool {
@@ -71,8 +76,31 @@ impl Tool {
             Tool::Pebble => Command::new("pebble"),
             Tool::PebbleNames => Command::new("pebble-challtestsrv"),
             Tool::Node => Command::new("node"),
+            Tool::Vlc => vlc(),
+            Tool::Mpv => Command::new("mpv"),
         }
     }
+}
+
+/// It refuses to be run by root: then it is run by nobody.
+fn vlc() -> Command {
+    let mut command = Command::new("setpriv");
+    if is_root() {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    }
+    command.arg("cvlc").env("HOME", "/nonexistent");
+    command
+}
+
+#[cfg(unix)]
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_root() -> bool {
+    false
 }
 
 fn ffmpeg_current() -> PathBuf {
@@ -88,16 +116,38 @@ fn ffmpeg_current() -> PathBuf {
     program
 }
 
-/// The folder of the packages that browsers are driven with, fetched by
-/// `cargo xtask test --all`.
+/// The folder of the packages that browsers are driven with.
 ///
 /// # Panics
 /// If they have not been fetched.
 pub fn browser_packages() -> PathBuf {
-    let folder = target_folder().join("tools").join("browsers");
+    packages("browsers")
+}
+
+/// The folder of readers of MP4.
+///
+/// # Panics
+/// If they have not been fetched.
+pub fn reader_packages() -> PathBuf {
+    packages("readers")
+}
+
+/// Shaka Packager, one of those.
+///
+/// # Panics
+/// If it has not been fetched.
+pub fn shaka_packager() -> Command {
+    let mut command = Tool::Node.command();
+    command.arg(reader_packages().join("node_modules/shaka-packager/index.js"));
+    command
+}
+
+/// A folder of packages that `cargo xtask test --all` fetches for the step of its name.
+fn packages(step: &str) -> PathBuf {
+    let folder = target_folder().join("tools").join(step);
     assert!(
         folder.join("node_modules").is_dir(),
-        "{} is missing: `cargo xtask test --all --only browsers` fetches it",
+        "{} is missing: `cargo xtask test --all --only {step}` fetches it",
         folder.display()
     );
     folder

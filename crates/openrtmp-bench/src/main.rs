@@ -3,6 +3,7 @@
 
 mod attackers;
 mod compare;
+mod delivery;
 mod floor;
 mod handshakes;
 mod measure;
@@ -168,6 +169,34 @@ enum Command {
         seconds: u64,
         #[arg(long, default_value_t = 100)]
         suspensions: usize,
+    },
+    /// What the delivery over HTTP costs: whole segments beside nginx, viewers with low
+    /// latency, streams that nobody watches, players over RTMP with HTTP and without.
+    Delivery {
+        /// Parts of it; all without.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<delivery::What>,
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Of each measurement.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// How many with low latency.
+        #[arg(long, value_delimiter = ',', default_value = "100,200")]
+        viewers: Vec<usize>,
+    },
+    /// Our server with its delivery over HTTP, until standard input ends.
+    #[command(hide = true)]
+    Deliver {
+        #[arg(long)]
+        no_http: bool,
+        /// Seconds that viewers can go back.
+        #[arg(long, default_value_t = 30)]
+        window: u64,
+        #[arg(long)]
+        certificate: PathBuf,
+        #[arg(long)]
+        key: PathBuf,
     },
     /// Our server, until standard input ends; then it prints its numbers.
     Serve {
@@ -416,6 +445,38 @@ fn main() -> Result<(), Box<dyn Error>> {
         } => {
             let duration = Duration::from_secs(seconds);
             show(json, &phone::run(duration, suspensions, progress)?)
+        }
+        Command::Delivery {
+            only,
+            rounds,
+            seconds,
+            viewers,
+        } => {
+            let plan = delivery::Plan {
+                what: only,
+                rounds,
+                duration: Duration::from_secs(seconds),
+                viewers,
+            };
+            let measured = delivery::run(&plan, progress);
+            show(
+                json,
+                &measured.map_err(|error| -> Box<dyn Error> { error })?,
+            )
+        }
+        Command::Deliver {
+            no_http,
+            window,
+            certificate,
+            key,
+        } => {
+            let own = delivery::serve::Delivered {
+                tls: (certificate, key),
+                http: !no_http,
+                window: Duration::from_secs(window),
+            };
+            let served = delivery::serve::serve(&own, say_addresses);
+            served.map_err(|error| -> Box<dyn Error> { error })
         }
         Command::Serve {
             listen,

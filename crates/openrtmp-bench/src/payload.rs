@@ -39,6 +39,25 @@ impl Clock {
 pub(crate) struct Stamp {
     pub(crate) number: u64,
     pub(crate) clock: u64,
+    length: u32,
+}
+
+impl Stamp {
+    /// Reads one, behind the header of a NAL unit. `None`: it was changed.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Stamp> {
+        let (&number, rest) = bytes.split_first_chunk()?;
+        let (&clock, rest) = rest.split_first_chunk()?;
+        let (&length, rest) = rest.split_first_chunk()?;
+        let (&claimed, _) = rest.split_first_chunk()?;
+        let (number, clock) = (u64::from_le_bytes(number), u64::from_le_bytes(clock));
+        let length = u32::from_le_bytes(length);
+        let is_right = u64::from_le_bytes(claimed) == check(number, clock, length);
+        is_right.then_some(Stamp {
+            number,
+            clock,
+            length,
+        })
+    }
 }
 
 /// Makes and checks the frames of one stream.
@@ -106,20 +125,16 @@ impl Frames {
     pub(crate) fn verify(&self, body: &[u8]) -> Result<Stamp, &'static str> {
         let (prefix, rest) = body.split_at_checked(PREFIX).ok_or("too short")?;
         let (stamp, content) = rest.split_at_checked(STAMP).ok_or("too short")?;
-        let word = |at: usize| stamp[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
-        let (number, clock, claimed) = (word(0), word(8), word(20));
-        let len = stamp[16..20].try_into().map_or(0, u32::from_le_bytes);
-        if claimed != check(number, clock, len) {
-            return Err("the stamp does not check");
-        }
-        if len as usize != body.len() || body.len() != self.len(number) {
+        let stamp = Stamp::read(stamp).ok_or("the stamp does not check")?;
+        let number = stamp.number;
+        if stamp.length as usize != body.len() || body.len() != self.len(number) {
             return Err("the length is wrong");
         }
         let expected = if self.is_key(number) { 0x17 } else { 0x27 };
         if prefix[0] != expected || content != self.content(number, body.len()) {
             return Err("the content is wrong");
         }
-        Ok(Stamp { number, clock })
+        Ok(stamp)
     }
 
     fn len(&self, number: u64) -> usize {

@@ -102,7 +102,15 @@ impl Running {
         Ok(start_own(arguments, None)?.0)
     }
 
-    /// The same, where TLS is spoken too.
+    /// The same with a certificate, and all that it says it listens on.
+    pub(crate) fn start_listening(
+        arguments: &[&str],
+        tls: &Identity,
+    ) -> io::Result<(Running, Vec<SocketAddr>)> {
+        start_own(arguments, Some(tls))
+    }
+
+    /// The same, where RTMP is spoken over TLS too.
     pub(crate) fn start_server_with(arguments: &[&str], tls: &Identity) -> io::Result<Running> {
         let (mut running, addresses) = start_own(arguments, Some(tls))?;
         running.ends = ends(&addresses, |a| Target::Rtmp(url(a)), Some(tls))?;

@@ -61,6 +61,26 @@ fn unreadable() -> Failure {
     Failure::argument("this is no configuration of that codec")
 }
 
+/// Bytes that the caller has, in another form, into the caller's buffer.
+///
+/// # Safety
+/// The contract of the header for the three pointers.
+unsafe fn rewritten<T: AsRef<[u8]>>(
+    body: *const u8,
+    body_length: usize,
+    buffer: *mut u8,
+    capacity: usize,
+    out_length: *mut usize,
+    form: impl FnOnce(&[u8]) -> Result<T, Failure>,
+) -> Result<(), Failure> {
+    // SAFETY: the contract of this function.
+    let body = unsafe { bytes(body, body_length, MOST)? };
+    check_buffer(buffer.cast(), capacity)?;
+    let form = form(body)?;
+    // SAFETY: the same.
+    unsafe { copy_bytes_out(form.as_ref(), buffer, capacity, out_length) }
+}
+
 /// Writes a frame of H.264, H.265 or H.266 with start codes (Annex B), as many decoders take
 /// them, in place of the lengths of so many bytes (1 to 4) that openrtmp_frame.payload has:
 /// openrtmp_decoder_config_format() tells how many. At most 16 MiB - 1. Writes bytes as others
@@ -74,20 +94,16 @@ pub unsafe extern "C" fn openrtmp_annex_b_of_frame(
     capacity: usize,
     out_length: *mut usize,
 ) -> i32 {
-    boundary::status(|| {
-        // SAFETY: the contract of the header.
-        let frame = unsafe { bytes(body, body_length, MOST)? };
-        check_buffer(buffer.cast(), capacity)?;
+    let form = |frame: &[u8]| {
         let size = usize::try_from(length_size).unwrap_or(0);
         if !(1..=4).contains(&size) {
             return Err(Failure::argument("lengths have 1 to 4 bytes"));
         }
         let stream = codec::to_annex_b(frame, size);
-        let stream =
-            stream.ok_or_else(|| Failure::argument("these are no units behind lengths"))?;
-        // SAFETY: the contract of the header.
-        unsafe { copy_bytes_out(&stream, buffer, capacity, out_length) }
-    })
+        stream.ok_or_else(|| Failure::argument("these are no units behind lengths"))
+    };
+    // SAFETY: the contract of the header.
+    boundary::status(|| unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) })
 }
 
 /// The other way: units behind start codes, as many encoders give them, with lengths of 4
@@ -101,16 +117,12 @@ pub unsafe extern "C" fn openrtmp_annex_b_to_frame(
     capacity: usize,
     out_length: *mut usize,
 ) -> i32 {
-    boundary::status(|| {
-        // SAFETY: the contract of the header.
-        let stream = unsafe { bytes(body, body_length, MOST)? };
-        check_buffer(buffer.cast(), capacity)?;
+    let form = |stream: &[u8]| {
         let frame = codec::from_annex_b(stream);
-        let frame =
-            frame.ok_or_else(|| Failure::argument("these are no units behind start codes"))?;
-        // SAFETY: the contract of the header.
-        unsafe { copy_bytes_out(&frame, buffer, capacity, out_length) }
-    })
+        frame.ok_or_else(|| Failure::argument("these are no units behind start codes"))
+    };
+    // SAFETY: the contract of the header.
+    boundary::status(|| unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) })
 }
 
 /// What a decoder configuration says: that of a frame with OPENRTMP_FRAME_CONFIG, by its kind
@@ -200,21 +212,20 @@ pub unsafe extern "C" fn openrtmp_decoder_config_part(
     capacity: usize,
     out_length: *mut usize,
 ) -> i32 {
-    boundary::status(|| {
-        // SAFETY: the contract of the header.
-        let config = unsafe { bytes(body, body_length, MOST)? };
-        check_buffer(buffer.cast(), capacity)?;
+    let form = |config: &[u8]| {
         let parts = match Codec::of(kind, codec)? {
             Codec::Video(codec) => video_decoder_parts(codec, config),
             Codec::Audio(codec) => audio_decoder_parts(codec, config),
         };
-        let parts = parts.ok_or_else(unreadable)?;
-        let part = parts
-            .get(index)
-            .ok_or_else(|| Failure::not_found(format!("no part {index} of {}", parts.len())))?;
-        // SAFETY: the contract of the header.
-        unsafe { copy_bytes_out(part, buffer, capacity, out_length) }
-    })
+        let mut parts = parts.ok_or_else(unreadable)?;
+        let count = parts.len();
+        match index < count {
+            true => Ok(parts.swap_remove(index)),
+            false => Err(Failure::not_found(format!("no part {index} of {count}"))),
+        }
+    };
+    // SAFETY: the contract of the header.
+    boundary::status(|| unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) })
 }
 
 /// Writes the decoder configuration for parameter sets with start codes, as encoders give
@@ -230,15 +241,12 @@ pub unsafe extern "C" fn openrtmp_decoder_config_of_sets(
     capacity: usize,
     out_length: *mut usize,
 ) -> i32 {
-    boundary::status(|| {
-        // SAFETY: the contract of the header.
-        let sets = unsafe { bytes(body, body_length, MOST)? };
-        check_buffer(buffer.cast(), capacity)?;
+    let form = |sets: &[u8]| {
         let config = video_config_of_sets(VideoCodec::from(FourCc::from_u32(codec)), sets);
-        let config = config.ok_or_else(|| {
+        config.ok_or_else(|| {
             Failure::argument("these are no parameter sets of that codec, or some are missing")
-        })?;
-        // SAFETY: the contract of the header.
-        unsafe { copy_bytes_out(&config, buffer, capacity, out_length) }
-    })
+        })
+    };
+    // SAFETY: the contract of the header.
+    boundary::status(|| unsafe { rewritten(body, body_length, buffer, capacity, out_length, form) })
 }

@@ -7,6 +7,7 @@ use openrtmp_core::{Config, Format};
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, borrow_mut, copy_out, output, path, text};
 use crate::error::Failure;
+use crate::http;
 
 /// Defaults for a desktop or server machine.
 pub const OPENRTMP_PROFILE_DESKTOP: u32 = 0;
@@ -139,13 +140,15 @@ pub unsafe extern "C" fn openrtmp_config_dump(
 }
 
 /// Checks every value, as starting a server does. OPENRTMP_ERROR_CONFIG with path,
-/// value and what is allowed in the message.
+/// value and what is allowed in the message; OPENRTMP_ERROR_UNSUPPORTED if "http.listen"
+/// names an address and this library does not deliver.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_config_validate(config: *const OpenrtmpConfig) -> i32 {
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let config = unsafe { borrow(config)? };
-        Ok(config.0.validate()?)
+        config.0.validate()?;
+        http::check(&config.0)
     })
 }
 

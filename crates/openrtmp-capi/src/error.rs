@@ -48,6 +48,8 @@ pub const OPENRTMP_ERROR_NEEDS_RESTART: i32 = -16;
 pub const OPENRTMP_ERROR_MEMORY: i32 = -17;
 /// Nobody answered, or nothing came, in time. What was asked for may still happen.
 pub const OPENRTMP_ERROR_TIMEOUT: i32 = -18;
+/// This library was built without it.
+pub const OPENRTMP_ERROR_UNSUPPORTED: i32 = -19;
 
 /// Why a call failed: its code, and the detail for `openrtmp_last_error_message`.
 #[derive(Debug)]
@@ -134,6 +136,7 @@ pub extern "C" fn openrtmp_strerror(code: i32) -> *const c_char {
             OPENRTMP_ERROR_NEEDS_RESTART => c"only a restart changes this",
             OPENRTMP_ERROR_MEMORY => c"out of memory",
             OPENRTMP_ERROR_TIMEOUT => c"not in time",
+            OPENRTMP_ERROR_UNSUPPORTED => c"not in this library",
             _ => c"unknown error",
         }
         .as_ptr()
@@ -171,6 +174,7 @@ mod tests {
             (OPENRTMP_ERROR_NEEDS_RESTART, ErrorCode::NeedsRestart),
             (OPENRTMP_ERROR_MEMORY, ErrorCode::Memory),
             (OPENRTMP_ERROR_TIMEOUT, ErrorCode::Timeout),
+            (OPENRTMP_ERROR_UNSUPPORTED, ErrorCode::Unsupported),
         ] {
             assert_eq!(here, there as i32, "{there:?}");
         }

@@ -409,6 +409,7 @@ pub unsafe extern "C" fn openrtmp_host_remaining_time(
 /// "streams.republish_grace", whichever is longer; that time stands still until
 /// openrtmp_host_resume(). Waits at most within_ms, of which 700 are enough. A server that
 /// is suspended already stays so. The report may be NULL. May be called in callbacks.
+/// Delivery over HTTP is not suspended: stop a server that delivers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_host_suspend(
     server: *mut OpenrtmpServer,
@@ -531,8 +532,8 @@ pub unsafe extern "C" fn openrtmp_host_permission(
 }
 
 /// Tells how the device is off for power: low_power and device_idle are 0 or 1, thermal is
-/// OPENRTMP_THERMAL_*. With little power, or much heat, writes to players are collected for
-/// up to 350 ms.
+/// OPENRTMP_THERMAL_*. With little power, or much heat, writes to players are collected, and
+/// what publishers send is left with the system, for up to 350 ms.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_host_power(
     server: *mut OpenrtmpServer,

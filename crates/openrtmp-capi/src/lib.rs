@@ -18,6 +18,9 @@
     reason = "the documentation becomes the C header, which states the contract once"
 )]
 
+#[cfg(all(target_os = "android", feature = "own-unwinder"))]
+extern crate unwinding as _;
+
 mod bell;
 mod boundary;
 mod callback;
@@ -32,6 +35,8 @@ pub mod error;
 pub mod config;
 
 pub mod server;
+
+pub mod reach;
 
 pub mod host;
 
@@ -48,6 +53,8 @@ pub mod logging;
 pub mod inspect;
 
 pub mod metrics;
+
+pub mod http;
 
 pub mod keys;
 

@@ -1,25 +1,25 @@
 //! The server.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::mem::offset_of;
-use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{Config, Pem, Server, Summary, next_server_id, reachable_hosts, spawn_thread};
+use openrtmp_core::{Config, Pem, Server, Summary, next_server_id, spawn_thread};
 
 use crate::access::{OpenrtmpAccessRequest, Pending};
 use crate::boundary;
 use crate::callback::{self, Call, UserData};
 use crate::config::OpenrtmpConfig;
 use crate::convert::{
-    OpenrtmpStr, Versioned, borrow, copy_out, fill, fillable, must_be_zero, output, text, versioned,
+    OpenrtmpStr, Versioned, borrow, fill, fillable, must_be_zero, output, versioned,
 };
 use crate::error::Failure;
 use crate::event::{OpenrtmpEvent, Record};
 use crate::events::EventQueue;
 use crate::host::OpenrtmpOrder;
+use crate::http::{self, Delivering};
 use crate::logging;
 use crate::process::Process;
 
@@ -146,10 +146,17 @@ unsafe impl Sync for OpenrtmpServer {}
 
 enum State {
     Stopped,
-    Running(Arc<Server>),
-    Stopping(Arc<Server>),
+    Running(Running),
+    Stopping(Running),
     /// Only callbacks that are late have it still.
     Freed,
+}
+
+/// A server that runs.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) server: Arc<Server>,
+    pub(crate) delivery: Arc<Delivering>,
 }
 
 /// Who may call back: nobody has one any more once the last callback has returned.
@@ -207,8 +214,13 @@ impl OpenrtmpServer {
 
     /// The server while it runs, its stop included.
     pub(crate) fn running(&self) -> Result<Arc<Server>, Failure> {
+        Ok(self.with_delivery()?.server)
+    }
+
+    /// The same with what belongs to it.
+    pub(crate) fn with_delivery(&self) -> Result<Running, Failure> {
         match &*self.state()? {
-            State::Running(server) | State::Stopping(server) => Ok(server.clone()),
+            State::Running(running) | State::Stopping(running) => Ok(running.clone()),
             State::Stopped => Err(Failure::state("the server is not running")),
             State::Freed => Err(freed()),
         }
@@ -237,13 +249,6 @@ impl OpenrtmpServer {
         lock(&self.config)
     }
 
-    /// The real address for one of "listen".
-    fn address(&self, index: u32) -> Result<SocketAddr, Failure> {
-        let addresses = self.running()?.addresses();
-        let address = addresses.get(index as usize).copied();
-        address.ok_or_else(|| Failure::not_found(format!("no address {index}")))
-    }
-
     fn start(self: &Arc<OpenrtmpServer>) -> Result<(), Failure> {
         let mut state = self.state()?;
         match &*state {
@@ -254,7 +259,9 @@ impl OpenrtmpServer {
             State::Freed => return Err(freed()),
         }
         let presence = lock(&self.end).presence.clone();
-        let mut builder = Server::builder(self.config().clone()).id(self.id);
+        let config = self.config().clone();
+        http::check(&config)?;
+        let mut builder = Server::builder(config).id(self.id);
         let queues = self.open_queues();
         if self.callbacks.on_event.is_some() || !queues.is_empty() {
             let (host, presence) = (self.clone(), presence.clone());
@@ -288,10 +295,19 @@ impl OpenrtmpServer {
             });
         }
         let server = Arc::new(builder.start()?);
+        let delivery = match Delivering::start(&server) {
+            Ok(delivery) => Arc::new(delivery),
+            Err(failure) => {
+                // Callbacks that heard of the start may wait for the state.
+                drop(state);
+                server.stop(Duration::ZERO);
+                return Err(failure);
+            }
+        };
         let mut running = lock(&RUNNING);
         running.retain(|server| server.strong_count() > 0);
         running.push(Arc::downgrade(&server));
-        *state = State::Running(server);
+        *state = State::Running(Running { server, delivery });
         Ok(())
     }
 
@@ -329,9 +345,10 @@ impl OpenrtmpServer {
 
     /// Tells the settings that changed.
     fn reconfigure(&self, config: &Config) -> Result<Vec<String>, Failure> {
+        http::check(config)?;
         let state = self.state()?;
         let server = match &*state {
-            State::Running(server) => server.clone(),
+            State::Running(running) => running.server.clone(),
             State::Stopping(_) => return Err(Failure::state("the server is being stopped")),
             State::Freed => return Err(freed()),
             State::Stopped => {
@@ -359,39 +376,46 @@ impl OpenrtmpServer {
     }
 
     fn stop(&self, grace: Duration) -> Result<Summary, Failure> {
-        self.end(grace, |server| Ok(server.stop(grace)))
+        self.end(grace, |running| {
+            running.delivery.begin_stop();
+            Ok(running.server.stop(grace))
+        })
     }
 
-    /// Ends it as `how` says, after whose failure it goes on. If it is ending, no grace cuts
-    /// that short.
+    /// Ends it as `how` says, after whose failure it goes on; its delivery has what is left of
+    /// the grace. If it is ending, no grace cuts that short.
     pub(crate) fn end(
         &self,
         grace: Duration,
-        how: impl FnOnce(&Server) -> Result<Summary, Failure>,
+        how: impl FnOnce(&Running) -> Result<Summary, Failure>,
     ) -> Result<Summary, Failure> {
         callback::refuse_inside(self.identity(), "stopping the server")?;
         let mut state = self.state()?;
-        let server = match &*state {
-            State::Running(server) => server.clone(),
-            State::Stopping(server) if grace.is_zero() => {
-                server.force();
+        let running = match &*state {
+            State::Running(running) => running.clone(),
+            State::Stopping(running) if grace.is_zero() => {
+                running.server.force();
+                running.delivery.force();
                 return Ok(Summary::default());
             }
             State::Stopping(_) => return Err(Failure::state("the server is being stopped")),
             State::Stopped => return Err(Failure::state("the server is not running")),
             State::Freed => return Err(freed()),
         };
-        *state = State::Stopping(server.clone());
+        *state = State::Stopping(running.clone());
         drop(state);
-        let ended = how(&server);
+        let begun = Instant::now();
+        let ended = how(&running);
         if ended.is_ok() {
+            let left = grace.saturating_sub(begun.elapsed());
+            running.delivery.stop(left);
             self.pending.clear();
         }
         let mut state = self.state()?;
         if let State::Stopping(_) = &*state {
             *state = match ended {
                 Ok(_) => State::Stopped,
-                Err(_) => State::Running(server),
+                Err(_) => State::Running(running),
             };
         }
         ended
@@ -411,8 +435,10 @@ impl OpenrtmpServer {
         let before = std::mem::replace(&mut *state, State::Freed);
         drop(state);
         let deadline = Instant::now() + PATIENCE;
-        if let State::Running(server) | State::Stopping(server) = before {
-            server.stop(Duration::ZERO);
+        if let State::Running(running) | State::Stopping(running) = before {
+            running.server.stop(Duration::ZERO);
+            running.delivery.force();
+            running.delivery.stop(Duration::ZERO);
         }
         self.pending.clear();
         for queue in self.open_queues() {
@@ -525,7 +551,8 @@ pub unsafe extern "C" fn openrtmp_server_start(server: *mut OpenrtmpServer) -> i
 /// first. Visits the paths of the settings that changed; the visitor may be NULL. On a
 /// stopped server they are for its next start. On a running one they hold when it
 /// returns, and OPENRTMP_EVENT_CONFIG_CHANGED tells:
-/// - "workers" needs a restart: OPENRTMP_ERROR_NEEDS_RESTART names it.
+/// - "workers", "http.listen" and "http.tokens.keys" need a restart:
+///   OPENRTMP_ERROR_NEEDS_RESTART names them.
 /// - "listen": connections stay, whatever address goes. OPENRTMP_ERROR_LISTEN if one
 ///   cannot be had.
 /// - "rtmp", but "ping_interval", and "limits.session": for connections that come from
@@ -574,13 +601,13 @@ pub unsafe extern "C" fn openrtmp_server_config(
     })
 }
 
-/// Stops: no new connections from now on; peers are told and have grace_ms to leave;
-/// then they are closed; recordings are completed; events are delivered. 0 forces at once,
-/// and cuts short a stop that another thread waits in. Returns when it is done, at the
-/// latest 1 s after the grace: what has not ended then is counted in the summary, events
-/// not delivered are dropped, and no callback begins any more. Then openrtmp_server_start()
-/// may start it again. The summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback
-/// of this server.
+/// Stops: no new connections from now on; peers are told and have grace_ms to leave; then they
+/// are closed; recordings are completed; events are delivered. 0 forces at once, and cuts short
+/// a stop that another thread waits in. Returns when it is done, at the latest 1 s after the
+/// grace, 1.5 s if it delivers over HTTP: what has not ended then is counted in the summary,
+/// events not delivered are dropped, and no callback begins any more. Then
+/// openrtmp_server_start() may start it again. The summary may be NULL.
+/// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_stop(
     server: *mut OpenrtmpServer,
@@ -635,8 +662,8 @@ pub(crate) fn grace(grace_ms: u64) -> Duration {
 }
 
 /// Tells that the program goes to the background (1), or comes back (0). There writes to
-/// players are collected for at least "queue.background_coalesce", to save power. Holds
-/// until the server is stopped.
+/// players are collected for at least "queue.background_coalesce", and publishers are read as
+/// rarely, to save power. Holds until the server is stopped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_set_background(
     server: *mut OpenrtmpServer,
@@ -684,65 +711,6 @@ pub unsafe extern "C" fn openrtmp_server_state(
             State::Stopping(_) => OPENRTMP_STATE_STOPPING,
             State::Freed => return Err(freed()),
         });
-        Ok(())
-    })
-}
-
-/// Writes the port of the address at an index of "listen", the real one where 0 was
-/// asked for. OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE while it is
-/// stopped.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn openrtmp_server_port(
-    server: *const OpenrtmpServer,
-    index: u32,
-    out_port: *mut u32,
-) -> i32 {
-    boundary::status(|| {
-        // SAFETY: the contract of the header.
-        let (server, out) = unsafe { (borrow(server)?, output(out_port)?) };
-        out.write(server.address(index)?.port().into());
-        Ok(())
-    })
-}
-
-/// Writes the address and port at an index of "listen", for example "0.0.0.0:1935".
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn openrtmp_server_address(
-    server: *const OpenrtmpServer,
-    index: u32,
-    buffer: *mut c_char,
-    capacity: usize,
-    out_length: *mut usize,
-) -> i32 {
-    boundary::status(|| {
-        // SAFETY: the contract of the header.
-        let address = unsafe { borrow(server)? }.address(index)?;
-        // SAFETY: the contract of the header.
-        unsafe { copy_out(&address.to_string(), buffer, capacity, out_length) }
-    })
-}
-
-/// Visits the URLs under which other devices, then this one, reach a stream
-/// ("app/name", or empty for the server itself): one for each address of each network
-/// interface that it listens on.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn openrtmp_server_urls(
-    server: *const OpenrtmpServer,
-    stream: OpenrtmpStr,
-    visit: OpenrtmpVisitText,
-    user_data: *mut c_void,
-) -> i32 {
-    boundary::status(|| {
-        // SAFETY: the contract of the header.
-        let (server, stream) = unsafe { (borrow(server)?.running()?, text(stream)?) };
-        let visit = required(visit)?;
-        for address in server.addresses() {
-            for host in reachable_hosts(address) {
-                let url = format!("rtmp://{host}:{}/{stream}", address.port());
-                // SAFETY: the host's function; the text outlives the call.
-                unsafe { visit(user_data, OpenrtmpStr::new(&url)) };
-            }
-        }
         Ok(())
     })
 }

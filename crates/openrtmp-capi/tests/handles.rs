@@ -17,9 +17,10 @@ use openrtmp::error::{
     OPENRTMP_ERROR_INVALID_UTF8, OPENRTMP_ERROR_PANIC, OPENRTMP_ERROR_STATE,
     OPENRTMP_ERROR_STRUCT_SIZE, OPENRTMP_OK, openrtmp_last_error_message, openrtmp_strerror,
 };
+use openrtmp::reach::openrtmp_server_port;
 use openrtmp::server::{
     OPENRTMP_STATE_STOPPED, OpenrtmpCallbacks, OpenrtmpServer, openrtmp_server_free,
-    openrtmp_server_new, openrtmp_server_port, openrtmp_server_state, openrtmp_server_stop,
+    openrtmp_server_new, openrtmp_server_state, openrtmp_server_stop,
 };
 
 fn last_error() -> String {

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use crate::access::KeyFileError;
-use crate::config::{ConfigError, DocumentError, FileError};
+use crate::config::{ConfigError, DocumentError, FileError, NoDelivery};
 use crate::drain::DrainError;
 use crate::error::{RecordError, StartError};
 use crate::publisher::PublishError;
@@ -35,6 +35,7 @@ pub enum ErrorCode {
     NeedsRestart = -16,
     Memory = -17,
     Timeout = -18,
+    Unsupported = -19,
 }
 
 /// An error that has a code; its text is that of the error.
@@ -71,6 +72,7 @@ always! {
     std::io::Error => Io,
     Unanswered => Timeout,
     SystemLogError => State,
+    NoDelivery => Unsupported,
 }
 
 coded! {
@@ -144,7 +146,7 @@ macro_rules! failures_of_errors {
             $crate::ConfigError, $crate::DocumentError, std::io::Error, $crate::Unanswered,
             $crate::SystemLogError, $crate::StartError, $crate::ReconfigureError,
             $crate::CoalesceError, $crate::FileError, $crate::RecordError,
-            $crate::PublishError, $crate::RelayError, $crate::DrainError
+            $crate::PublishError, $crate::RelayError, $crate::DrainError, $crate::NoDelivery
         }
     };
     (@ $failure:ty, $told:expr; $($error:ty),*) => {

@@ -75,6 +75,7 @@ mod outgoing;
 mod placement;
 #[doc(hidden)]
 pub mod platform;
+mod prefetch;
 #[doc(hidden)]
 pub mod private_file;
 mod prometheus;
@@ -114,10 +115,10 @@ pub use config::{
     DashConfig, DocumentError, EabConfig, FailedAttemptsConfig, FileError, Format, GopConfig,
     HooksConfig, HttpConfig, HttpList, HttpListen, HttpPreset, LimitsConfig, Listen,
     ListenTransport, LogConfig, LogFileConfig, LogFormat, LogLevel, MAX_DOCUMENT, MetricsConfig,
-    MobileConfig, Network, NetworkPolicy, Pem, PullRule, PullStart, PushRule, QueueConfig,
-    RecordConfig, RecordFormat, RecordStreams, RelayConfig, Roots, RtmpConfig, SecondPublisher,
-    Setting, StreamConfig, TimeZone, TlsClientConfig, TlsConfig, TlsVersion, TokensConfig,
-    UnknownVariable, UserConfig, VariableError, ViewersConfig,
+    MobileConfig, Network, NetworkPolicy, NoDelivery, Pem, PullRule, PullStart, PushRule,
+    QueueConfig, RecordConfig, RecordFormat, RecordStreams, RelayConfig, Roots, RtmpConfig,
+    SecondPublisher, Setting, StreamConfig, TimeZone, TlsClientConfig, TlsConfig, TlsVersion,
+    TokensConfig, UnknownVariable, UserConfig, VariableError, ViewersConfig,
 };
 pub use drain::{DrainError, DrainOptions};
 pub use error::{RecordError, StartError};
@@ -149,13 +150,15 @@ pub use relay::{RelayDirection, RelayError, RelayInfo, RelayLink, RelayRule, Rel
 pub use secret::StreamName;
 pub use server::{CoalesceError, Health, Server, ServerBuilder, Summary, Unanswered};
 pub use stream::frame::{Frame, FrameContent};
-pub use stream::tap_queue::{Loss, StreamSelector, TapStream, TapStreams, shard_of};
+pub use stream::tap_queue::{
+    Loss, StreamSelector, TapStream, TapStreams, shard_of, without_ending,
+};
 pub use stream::tracks::Track;
 pub use system_log::{SystemLog, SystemLogError, log_to_system};
 pub use tap::{Message, Tap, TapCloser, TapEvent, TapForm, TapOptions};
-#[doc(hidden)]
-pub use threads::spawn_thread;
 pub use threads::{THREAD_STACK, clear_thread_hooks, current_server, set_thread_hooks};
+#[doc(hidden)]
+pub use threads::{ThreadLife, WorksFor, spawn_thread};
 #[cfg(feature = "tls")]
 pub use tls::{CertificateInfo, TlsError};
 pub use visit::Visit;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::access::{KeyFileError, KeyRecord, Replaced, read_keys};
-use crate::config::{Config, Listen};
+use crate::config::{Applies, Config, Listen};
 use crate::error::StartError;
 use crate::events::Event;
 use crate::inbox::{Command, Revocable};
@@ -49,7 +49,9 @@ impl Server {
     /// Puts other settings in force, all of them or, after an error, none. When it
     /// returns every worker uses them, and [`Event::ConfigChanged`] is on its way.
     ///
-    /// - `workers` needs a restart: connections and streams are bound to theirs.
+    /// - `workers` needs a restart: connections and streams are bound to theirs. So do the
+    ///   others that a running server does not read again ([`Applies::Restart`]):
+    ///   `http.listen`, `http.tokens.keys`.
     /// - `listen`: addresses that stay keep their sockets, and connections stay
     ///   whatever goes. Addresses on the same port as a new one are closed first;
     ///   if the new one cannot be had, they are opened again.
@@ -89,8 +91,15 @@ impl Server {
             self.replace_key_records(records);
             return Ok(Reconfigured::default());
         }
-        if config.worker_count() != self.shared.inboxes.len() {
-            let paths = vec!["workers".to_owned()];
+        let as_many_workers = config.worker_count() == self.shared.inboxes.len();
+        let is_read_once = |path: &&String| {
+            let mut settings = Config::settings().iter();
+            let setting = settings.find(|setting| setting.path() == path.as_str());
+            let is_read_once = setting.is_some_and(|it| it.applies() == Applies::Restart);
+            is_read_once && !(as_many_workers && path.as_str() == "workers")
+        };
+        let paths: Vec<String> = changed.iter().filter(is_read_once).cloned().collect();
+        if !paths.is_empty() {
             return Err(ReconfigureError::NeedsRestart { paths });
         }
         let is_recorded_otherwise = before.record != config.record;

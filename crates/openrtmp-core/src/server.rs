@@ -220,7 +220,8 @@ impl Server {
     }
 
     /// The calling thread does something for this server.
-    pub(crate) fn works_for(&self) -> WorksFor {
+    #[doc(hidden)]
+    pub fn works_for(&self) -> WorksFor {
         WorksFor::server(self.shared.id)
     }
 
@@ -510,7 +511,8 @@ impl Server {
 
     /// Tells that the host program goes to the background, or comes back. There
     /// writes to players are collected for at least
-    /// [`QueueConfig::background_coalesce`](crate::config::QueueConfig), to save power.
+    /// [`QueueConfig::background_coalesce`](crate::config::QueueConfig), and publishers are
+    /// read as rarely, to save power.
     pub fn set_background(&self, on: bool) {
         self.shared.tell(Signal::Collect(on));
     }
@@ -531,6 +533,12 @@ impl Server {
     /// The name of a stream that anybody publishes, plays, taps or waits for.
     pub fn stream_name(&self, stream: StreamId) -> Option<StreamName> {
         self.shared.directory.lock().name_of(stream)
+    }
+
+    /// A stream's path, whether there is such a stream or not, as this server shows and hides
+    /// names.
+    pub fn name_of(&self, path: &str) -> StreamName {
+        self.shared.host_name(path)
     }
 
     /// Keys that may publish. Adding the first one closes an open server to

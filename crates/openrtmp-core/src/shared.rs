@@ -262,6 +262,15 @@ impl Shared {
             TapStreams::All => Some(Selection::ALL),
             TapStreams::App(app) => Some(Selection::Apps(vec![app])),
             TapStreams::Shard { index, count } => Some(Selection::Shard { index, count }),
+            TapStreams::Groups {
+                index,
+                count,
+                endings,
+            } => Some(Selection::Groups {
+                index,
+                count,
+                endings,
+            }),
             TapStreams::Stream(stream) => self.find(stream).map(Selection::Stream),
         };
         let Some(selection) = selection else {

@@ -51,8 +51,10 @@ pub fn current_server() -> u64 {
 }
 
 /// Names the server that the calling thread works for, until it is dropped.
+#[doc(hidden)]
 #[must_use]
-pub(crate) struct WorksFor(u64);
+#[derive(Debug)]
+pub struct WorksFor(u64);
 
 impl WorksFor {
     pub(crate) fn server(id: u64) -> WorksFor {
@@ -82,6 +84,59 @@ pub fn spawn_thread(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<Jo
         work();
         drop(hooked);
     })
+}
+
+/// What the threads of another's runtime begin and end with, so that they are threads of the
+/// library: known to the host's hooks, and to the log by the server that the thread which
+/// made this works for.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct ThreadLife {
+    name: &'static str,
+    server: u64,
+    hooks: Option<Arc<Hooks>>,
+}
+
+impl std::fmt::Debug for ThreadLife {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ThreadLife").field(&self.name).finish()
+    }
+}
+
+impl ThreadLife {
+    /// Of threads with this name.
+    pub fn new(name: &'static str) -> ThreadLife {
+        ThreadLife {
+            name,
+            server: current_server(),
+            hooks: lock(&HOOKS).clone(),
+        }
+    }
+
+    /// To be called first on each of them.
+    pub fn begin(&self) {
+        SERVER.set(self.server);
+        let hooks = self.hooks.clone();
+        let hooked = hooks.map(|hooks| Hooked::begin(hooks, self.name.to_owned()));
+        HOOKED.set(hooked);
+    }
+
+    /// To be called last.
+    pub fn end(&self) {
+        drop(HOOKED.take());
+    }
+
+    /// Makes the runtime: threads that are begun meanwhile, and those that they begin, take no
+    /// signal of the program's.
+    pub fn without_signals<T>(make: impl FnOnce() -> T) -> T {
+        let _blocked = Signals::block();
+        make()
+    }
+}
+
+thread_local! {
+    /// What ends with this thread, if a runtime began it.
+    static HOOKED: Cell<Option<Hooked>> = const { Cell::new(None) };
 }
 
 /// A thread that the host knows of, until its end, even by a panic.

@@ -114,6 +114,7 @@ mod tests {
             ("NEEDS_RESTART", Code::NeedsRestart),
             ("MEMORY", Code::Memory),
             ("TIMEOUT", Code::Timeout),
+            ("UNSUPPORTED", Code::Unsupported),
         ] {
             let line = format!("#define OPENRTMP_ERROR_{name} {}\n", code as i32);
             assert!(HEADER.contains(&line), "{line}");

@@ -216,6 +216,7 @@ fn apply(env: &mut Env<'_>, mut config: Config, steps: &Steps<'_>) -> Result<Con
         }
     }
     config.validate()?;
+    config.check_no_delivery()?;
     Ok(config)
 }
 

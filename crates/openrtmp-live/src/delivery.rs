@@ -5,9 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openrtmp_core::{HttpListen, Server, explain_listening, goes_without_saying};
+use openrtmp_core::{
+    HttpListen, Server, THREAD_STACK, ThreadLife, explain_listening, goes_without_saying,
+    reachable_hosts,
+};
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::feed::Feed;
 use crate::http::{self, Acceptor, App};
@@ -15,6 +18,8 @@ use crate::store::{Budget, Directory};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
+/// The name of each thread of the runtime.
+const THREAD: &str = "openrtmp-http";
 /// What is still going on at the end of a stop has so long to notice.
 const LAST: Duration = Duration::from_millis(500);
 
@@ -35,8 +40,11 @@ pub struct Delivery {
     running: Mutex<Option<Running>>,
     listeners: Vec<HttpListen>,
     counts: Arc<http::Counts>,
+    directory: Arc<Directory>,
     budget: Arc<Budget>,
     stopping: watch::Sender<bool>,
+    /// A stop waits for nobody any more.
+    forced: Notify,
 }
 
 /// What a delivery keeps, in bytes; see `http.memory`.
@@ -66,17 +74,14 @@ impl Delivery {
         server: &Arc<Server>,
         listen: &[HttpListen],
     ) -> Result<Option<Delivery>, ListenError> {
+        let _here = server.works_for();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let failed = |address| move |source| ListenError { address, source };
         let sockets = bound(server, listen)?;
         if sockets.is_empty() {
             return Ok(None);
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("openrtmp-http")
-            .enable_all()
-            .build()
-            .map_err(failed(nowhere))?;
+        let runtime = runtime().map_err(failed(nowhere))?;
         let (stopping, stops) = watch::channel(false);
         let directory = Arc::new(Directory::default());
         let budget = Arc::new(Budget::default());
@@ -112,8 +117,10 @@ impl Delivery {
             running: Mutex::new(Some(Running { runtime, feed })),
             listeners,
             counts,
+            directory,
             budget,
             stopping,
+            forced: Notify::new(),
         }))
     }
 
@@ -122,9 +129,31 @@ impl Delivery {
         &self.listeners
     }
 
+    /// URLs, without a path, under which other devices, then this one, reach it.
+    pub fn urls(&self) -> Vec<String> {
+        let url = |listen: &HttpListen| {
+            let &HttpListen::At { address, tls } = listen else {
+                return Vec::new();
+            };
+            let hosts = reachable_hosts(address).into_iter();
+            hosts.map(|host| base(&host, address.port(), tls)).collect()
+        };
+        self.listeners.iter().flat_map(url).collect()
+    }
+
     /// Viewers' connections that there are.
     pub fn connections(&self) -> usize {
         self.counts.all()
+    }
+
+    /// Viewers' connections that there have been, those that there are included.
+    pub fn accepted(&self) -> u64 {
+        self.counts.accepted()
+    }
+
+    /// Streams that can be fetched, or come to be; an ended one is for a while.
+    pub fn streams(&self) -> usize {
+        self.directory.list().len()
     }
 
     /// What it keeps now.
@@ -142,7 +171,13 @@ impl Delivery {
         self.stopping.send_replace(true);
     }
 
-    /// Stops: [`Delivery::begin_stop`], and after `grace` at the latest by force.
+    /// Cuts short a stop that another thread waits in, or is about to.
+    pub fn force(&self) {
+        self.forced.notify_one();
+    }
+
+    /// Stops: [`Delivery::begin_stop`], and after `grace` at the latest by force. All its
+    /// threads have ended then.
     pub fn stop(&self, grace: Duration) {
         let running = self
             .running
@@ -154,9 +189,13 @@ impl Delivery {
         };
         self.begin_stop();
         feed.stop();
-        let left = async { tokio::time::timeout(grace, self.counts.none()).await };
         // Whoever has not left is cut off.
-        let _ = runtime.block_on(left);
+        runtime.block_on(async {
+            tokio::select! {
+                _ = tokio::time::timeout(grace, self.counts.none()) => {}
+                () = self.forced.notified() => {}
+            }
+        });
         runtime.shutdown_timeout(LAST);
     }
 }
@@ -164,6 +203,35 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         self.stop(Duration::ZERO);
+    }
+}
+
+/// As many threads as there are cores, and once there is long work as many for that, which are
+/// the library's as all others.
+fn runtime() -> io::Result<Runtime> {
+    let life = ThreadLife::new(THREAD);
+    let begin = {
+        let life = life.clone();
+        move || life.begin()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    // Said, and not left to a variable of the environment.
+    let builder = builder.worker_threads(cores).max_blocking_threads(cores);
+    let builder = builder.thread_name(THREAD).thread_stack_size(THREAD_STACK);
+    let builder = builder.on_thread_start(begin);
+    let builder = builder.on_thread_stop(move || life.end());
+    let builder = builder.enable_all();
+    ThreadLife::without_signals(|| builder.build())
+}
+
+/// A URL without a path.
+fn base(host: &str, port: u16, tls: bool) -> String {
+    match (tls, port) {
+        (true, 443) => format!("https://{host}"),
+        (true, port) => format!("https://{host}:{port}"),
+        (false, 80) => format!("http://{host}"),
+        (false, port) => format!("http://{host}:{port}"),
     }
 }
 
@@ -237,4 +305,17 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_goes_without_saying_is_not_said() {
+        assert_eq!(base("a", 80, false), "http://a");
+        assert_eq!(base("[::1]", 8080, false), "http://[::1]:8080");
+        assert_eq!(base("a", 443, true), "https://a");
+        assert_eq!(base("a", 80, true), "https://a:80");
+    }
 }

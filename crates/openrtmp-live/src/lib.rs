@@ -14,9 +14,11 @@
 // What refuses a request is its answer, which is no larger than that of one that is served.
 #![allow(clippy::result_large_err)]
 
+pub mod cdn;
 mod delivery;
 mod feed;
 mod http;
 mod store;
 
 pub use delivery::{Delivery, Held, ListenError};
+pub use http::Form;

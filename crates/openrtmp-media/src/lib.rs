@@ -16,6 +16,7 @@ mod date;
 mod dolby;
 pub mod hls;
 mod keyframes;
+mod labels;
 pub mod mp4;
 pub mod packager;
 mod placement;
@@ -25,3 +26,4 @@ pub use date::date;
 #[cfg(any(test, feature = "check"))]
 pub use date::parse as parse_date;
 pub use keyframes::KeyframeIndex;
+pub use labels::{Label, labels};

@@ -147,7 +147,7 @@ fn has_system_log(package: &str) -> bool {
 }
 
 fn build(target: &Target) -> Result<Done, Refusal> {
-    let built = library::build(Some(target), Profile::Dist)?;
+    let built = library::build(Some(target), Profile::Dist, &[])?;
     let archive = size(&built.folder.join(built.files.archive))?;
     let mut what = format!("static {}", mebibytes(archive));
     match built.linker {

@@ -33,6 +33,7 @@ fn check() -> Result<(), String> {
         prefix: first.clone(),
         profile: Profile::Dev,
         target: None,
+        live: false,
     };
     match install::install(&options) {
         Ok(()) => {}

@@ -135,6 +135,7 @@ fn try_out(system: &System) -> Result<(), Refusal> {
         prefix: prefix.clone(),
         profile: Profile::Dev,
         target: Some(target),
+        live: false,
     })?;
     let mut tally = Tally::default();
     for kind in [Kind::Shared, Kind::Static] {

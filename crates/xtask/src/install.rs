@@ -19,11 +19,14 @@ pub(crate) struct Options {
     pub(crate) profile: Profile,
     /// The system it is for, if not this one.
     pub(crate) target: Option<&'static Target>,
+    /// With streams over HTTP.
+    pub(crate) live: bool,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
         let (mut prefix, mut profile, mut target) = (None, Profile::Dist, None);
+        let mut live = false;
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -35,6 +38,7 @@ impl Options {
                     target = Some(library::target(name)?);
                 }
                 "--debug" => profile = Profile::Dev,
+                "--live" => live = true,
                 other => return Err(format!("unknown option `{other}`")),
             }
         }
@@ -42,6 +46,7 @@ impl Options {
             prefix: prefix.ok_or("install needs --prefix DIR")?,
             profile,
             target,
+            live,
         })
     }
 }
@@ -59,9 +64,13 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
 }
 
+fn features(live: bool) -> &'static [&'static str] {
+    if live { &["live"] } else { &[] }
+}
+
 /// Builds and copies.
 pub(crate) fn install(options: &Options) -> Result<(), Refusal> {
-    let built = library::build(options.target, options.profile)?;
+    let built = library::build(options.target, options.profile, features(options.live))?;
     place(&built, &options.prefix).map_err(|e| Refusal::Failed(e.to_string()))
 }
 

@@ -113,6 +113,8 @@ pub(crate) enum Profile {
     Dev,
     /// What is shipped, and what the size budget is about.
     Dist,
+    /// The same for phones.
+    Phone,
 }
 
 impl Profile {
@@ -120,6 +122,7 @@ impl Profile {
         match self {
             Profile::Dev => "dev",
             Profile::Dist => "dist",
+            Profile::Phone => "phone",
         }
     }
 
@@ -127,6 +130,7 @@ impl Profile {
         match self {
             Profile::Dev => "debug",
             Profile::Dist => "dist",
+            Profile::Phone => "phone",
         }
     }
 }
@@ -149,8 +153,13 @@ pub(crate) enum Refusal {
     Failed(String),
 }
 
-/// Builds the library for a system; `None` is this machine.
-pub(crate) fn build(target: Option<&Target>, profile: Profile) -> Result<Built, Refusal> {
+/// Builds the library for a system, `None` being this machine, with these features beside
+/// those that it has by itself.
+pub(crate) fn build(
+    target: Option<&Target>,
+    profile: Profile,
+    features: &[&str],
+) -> Result<Built, Refusal> {
     let (mut command, linker) = match target {
         None => {
             let mut command = workspace::cargo();
@@ -165,6 +174,7 @@ pub(crate) fn build(target: Option<&Target>, profile: Profile) -> Result<Built, 
     };
     command.args(["--package", "openrtmp-capi", "--lib"]);
     command.args(["--profile", profile.name(), "--crate-type", kinds]);
+    command.args(["--features", &features.join(",")]);
     command.args(["--", "--print", "native-static-libs"]);
     let said = output(&mut command).map_err(Refusal::Failed)?;
     let native_libraries = native_libraries(&said).ok_or_else(|| {
@@ -251,12 +261,27 @@ fn use_clang(cargo: &mut Command, target: &Target) {
 /// Sees to it that a call of cargo's for a target has its standard library.
 pub(crate) fn provide_std(cargo: &mut Command, target: &str) -> Result<(), String> {
     if let Std::Source = provide(target)? {
-        // Stable cargo builds the standard library only when told to behave like
-        // a nightly one. Compiler and source are of one version either way.
-        cargo.env("RUSTC_BOOTSTRAP", "1");
-        cargo.arg("-Zbuild-std=std,panic_unwind");
+        build_std(cargo);
     }
     Ok(())
+}
+
+/// The same for what is to be small: built as the rest is, and without what finds the names of
+/// a backtrace's functions, if the source is to be had.
+pub(crate) fn provide_small_std(cargo: &mut Command, target: &str) -> Result<(), String> {
+    if !has_source() {
+        return provide_std(cargo, target);
+    }
+    build_std(cargo);
+    cargo.arg("-Zbuild-std-features=");
+    Ok(())
+}
+
+fn build_std(cargo: &mut Command) {
+    // Stable cargo builds the standard library only when told to behave like
+    // a nightly one. Compiler and source are of one version either way.
+    cargo.env("RUSTC_BOOTSTRAP", "1");
+    cargo.arg("-Zbuild-std=std,panic_unwind");
 }
 
 /// Where a target's standard library comes from.
@@ -266,23 +291,22 @@ enum Std {
 }
 
 fn provide(name: &str) -> Result<Std, String> {
-    if has(&["target", "list", "--installed"], name) {
+    let is_there = || has(&["target", "list", "--installed"], name);
+    if is_there() || tools::may_install() && rustup(&["target", "add", name]).is_some() {
         return Ok(Std::Installed);
     }
-    let source = || has(&["component", "list", "--installed"], "rust-src");
-    if tools::may_install() {
-        if rustup(&["target", "add", name]).is_some() {
-            return Ok(Std::Installed);
-        }
-        if source() || rustup(&["component", "add", "rust-src"]).is_some() {
-            return Ok(Std::Source);
-        }
-    } else if source() {
-        return Ok(Std::Source);
+    match has_source() {
+        true => Ok(Std::Source),
+        false => Err(format!(
+            "neither `rustup target add {name}` nor `rustup component add rust-src` worked"
+        )),
     }
-    Err(format!(
-        "neither `rustup target add {name}` nor `rustup component add rust-src` worked"
-    ))
+}
+
+/// Whether the source of the standard library is there, or could be had.
+fn has_source() -> bool {
+    let add = || rustup(&["component", "add", "rust-src"]).is_some();
+    has(&["component", "list", "--installed"], "rust-src") || tools::may_install() && add()
 }
 
 fn has(list: &[&str], entry: &str) -> bool {

@@ -25,6 +25,7 @@ mod kotlin;
 mod library;
 mod maven;
 mod nightly;
+mod npm;
 mod probe;
 mod runner;
 mod sanitize;
@@ -63,7 +64,7 @@ Commands:
          --replay X     run a seed again, or a world from a file
   install --prefix DIR   Install the C library, its headers, and what CMake and
                          pkg-config need; --debug for the development profile,
-                         --target T for another system
+                         --target T for another system, --live with streams over HTTP
   build  Build the C library for other systems and compare its size to the budget
          --target T     one system, repeatable; --all: all there are
          --check        run clippy instead
@@ -86,8 +87,9 @@ Commands:
          with Robolectric on a Java virtual machine; after kotlin
   aar    The Kotlin library as a Maven repository, below dist in the target folder, with
          the native ones for Android's processors; checked by its headers, by a
-         project that uses it, after ProGuard, and on an Android's C library; --link
-         [ABI]: the native ones alone; --debug for the development profile
+         project that uses it, after ProGuard, and on an Android's C library; ABI...: for
+         these processors alone; --link: the native ones alone; --debug for the
+         development profile
   swift  Build the Swift package, what the README shows of it and its example, and test
          them in a Debian tree with Swift, which is made below the target folder if it is
          not there (takes root); --tsan: under ThreadSanitizer

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::tools::{BROWSER_PACKAGES, FFMPEG_WHEEL};
+use crate::npm::Npm;
+use crate::tools::FFMPEG_WHEEL;
 use crate::workspace;
 
 /// A little work, done in an empty folder.
@@ -19,21 +20,26 @@ pub(crate) enum Probe {
     /// A program and its arguments; its standard input is empty.
     Program(&'static [&'static str]),
     /// Commands of a POSIX shell, each of which has to succeed. `$TOOLS` is the folder
-    /// of what was fetched, `$FFMPEG_WHEEL` and `$BROWSER_PACKAGES` what is to be in it.
+    /// of what was fetched, `$FFMPEG_WHEEL` what is to be in it.
     Script(&'static str),
+    /// These packages were fetched.
+    Npm(&'static Npm),
 }
 
 impl Probe {
     /// Does the work. The error is the first line that was said about its failure.
     pub(crate) fn run(&self) -> Result<(), String> {
+        let words = match self {
+            Probe::Npm(npm) => return npm.look(),
+            Probe::Program(words) => words,
+            Probe::Script(script) => &["sh", "-ec", script][..],
+        };
         let folder = folder();
-        let outcome = fs::create_dir_all(&folder).and_then(|()| self.command(&folder).output());
+        let outcome = fs::create_dir_all(&folder).and_then(|()| command(words, &folder).output());
         // What cannot be removed is below the target folder, and in nobody's way.
         let _ = fs::remove_dir_all(&folder);
-        let output = outcome.map_err(|error| match self {
-            Probe::Program([program, ..]) => format!("{program}: {error}"),
-            _ => error.to_string(),
-        })?;
+        let program = words.first().unwrap_or(&"");
+        let output = outcome.map_err(|error| format!("{program}: {error}"))?;
         if output.status.success() {
             return Ok(());
         }
@@ -41,30 +47,19 @@ impl Probe {
         let first = said.lines().map(str::trim).find(|line| !line.is_empty());
         Err(first.map_or_else(|| output.status.to_string(), ToOwned::to_owned))
     }
+}
 
-    fn command(&self, folder: &Path) -> Command {
-        let mut command = match self {
-            Probe::Program(words) => {
-                let (program, arguments) = words.split_first().unwrap_or((&"", &[]));
-                let mut command = Command::new(program);
-                command.args(arguments);
-                command
-            }
-            Probe::Script(script) => {
-                let mut command = Command::new("sh");
-                command.args(["-ec", script]);
-                command
-            }
-        };
-        command
-            .current_dir(folder)
-            .env("PATH", path())
-            .env("TOOLS", fetched())
-            .env("FFMPEG_WHEEL", FFMPEG_WHEEL)
-            .env("BROWSER_PACKAGES", BROWSER_PACKAGES.join(" "))
-            .stdin(Stdio::null());
-        command
-    }
+fn command(words: &[&str], folder: &Path) -> Command {
+    let (program, arguments) = words.split_first().unwrap_or((&"", &[]));
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("PATH", path())
+        .env("TOOLS", fetched())
+        .env("FFMPEG_WHEEL", FFMPEG_WHEEL)
+        .stdin(Stdio::null());
+    command
 }
 
 /// Where tools are kept that no package brings.

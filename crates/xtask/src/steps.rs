@@ -50,6 +50,21 @@ const fn run(cargo: &'static [&'static str]) -> Run {
     Run { needs: &[], cargo }
 }
 
+/// Tests by their names, and with these arguments if there are any.
+macro_rules! tests {
+    ([$($test:literal),+ $(,)?] $(, [$($argument:literal),+])?) => {
+        &[
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--features",
+            FEATURES,
+            $("--test", $test,)+
+            $("--", $($argument),+)?
+        ]
+    };
+}
+
 /// Minutes that installing takes where nothing is there.
 pub(crate) const INSTALLING: u32 = 4;
 
@@ -135,33 +150,11 @@ pub(crate) const STEPS: &[Step] = &[
         runs: &[
             Run {
                 needs: &[Tool::Cxx],
-                cargo: &[
-                    "test",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--features",
-                    FEATURES,
-                    "--test",
-                    "interop_arguments",
-                    "--test",
-                    "interop_macros",
-                    "--test",
-                    "interop_programs",
-                ],
+                cargo: tests!(["interop_arguments", "interop_macros", "interop_programs"]),
             },
             Run {
                 needs: &[Tool::Cxx, Tool::Ffmpeg],
-                cargo: &[
-                    "test",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--features",
-                    FEATURES,
-                    "--test",
-                    "interop_examples",
-                    "--test",
-                    "interop_live",
-                ],
+                cargo: tests!(["interop_examples", "interop_live"]),
             },
             Run {
                 needs: STREAMING,
@@ -170,37 +163,22 @@ pub(crate) const STEPS: &[Step] = &[
             // Live streams mostly wait for the clock: four at a time suit two cores.
             Run {
                 needs: STREAMING,
-                cargo: &[
-                    "test",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--features",
-                    FEATURES,
-                    "--test",
-                    "interop_ffmpeg",
-                    "--test",
-                    "interop_ffmpeg_current",
-                    "--test",
-                    "interop_gstreamer",
-                    "--test",
-                    "interop_openrtmp",
-                    "--test",
-                    "interop_mp4",
-                    "--test",
-                    "interop_hls",
-                    "--test",
-                    "interop_dash",
-                    "--test",
-                    "interop_recording",
-                    "--test",
-                    "interop_rtmpdump",
-                    "--test",
-                    "interop_streams",
-                    "--test",
-                    "interop_users",
-                    "--",
-                    "--test-threads=4",
-                ],
+                cargo: tests!(
+                    [
+                        "interop_ffmpeg",
+                        "interop_ffmpeg_current",
+                        "interop_gstreamer",
+                        "interop_openrtmp",
+                        "interop_mp4",
+                        "interop_hls",
+                        "interop_dash",
+                        "interop_recording",
+                        "interop_rtmpdump",
+                        "interop_streams",
+                        "interop_users"
+                    ],
+                    ["--test-threads=4"]
+                ),
             },
         ],
         environment: &[],
@@ -211,34 +189,40 @@ pub(crate) const STEPS: &[Step] = &[
         tier: Tier::Quick,
         minutes: 5,
         fetches: &[],
-        runs: &[Run {
-            needs: DELIVERY,
-            cargo: &[
-                "test",
-                "--workspace",
-                "--no-fail-fast",
-                "--features",
-                FEATURES,
-                "--test",
-                "delivery",
-                "--test",
-                "delivery_dash",
-                "--test",
-                "delivery_ts",
-                "--test",
-                "delivery_peers",
-                "--test",
-                "delivery_h2",
-                "--test",
-                "delivery_page",
-                "--test",
-                "delivery_siege",
-                "--test",
-                "interop_probe",
-                "--",
-                "--test-threads=4",
-            ],
-        }],
+        runs: &[
+            Run {
+                needs: DELIVERY,
+                cargo: tests!(
+                    [
+                        "delivery",
+                        "delivery_dash",
+                        "delivery_ts",
+                        "delivery_variants",
+                        "delivery_peers",
+                        "delivery_h2",
+                        "delivery_page",
+                        "delivery_siege",
+                        "interop_probe"
+                    ],
+                    ["--test-threads=4"]
+                ),
+            },
+            // By a library in C too.
+            Run {
+                needs: &[Tool::Cxx, Tool::Ffmpeg],
+                cargo: &[
+                    "test",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--features",
+                    "openrtmp-capi/interop,openrtmp-capi/live",
+                    "--test",
+                    "contract",
+                    "--test",
+                    "interop_delivery",
+                ],
+            },
+        ],
         environment: &[],
     },
     Step {
@@ -249,15 +233,7 @@ pub(crate) const STEPS: &[Step] = &[
         fetches: &[],
         runs: &[Run {
             needs: &[Tool::Zbar, Tool::Ffmpeg],
-            cargo: &[
-                "test",
-                "--workspace",
-                "--no-fail-fast",
-                "--features",
-                FEATURES,
-                "--test",
-                "interop_qr",
-            ],
+            cargo: tests!(["interop_qr"]),
         }],
         environment: &[],
     },
@@ -296,15 +272,7 @@ pub(crate) const STEPS: &[Step] = &[
                 Tool::NginxRtmp,
                 Tool::Stunnel,
             ],
-            cargo: &[
-                "test",
-                "--workspace",
-                "--no-fail-fast",
-                "--features",
-                FEATURES,
-                "--test",
-                "interop_relays",
-            ],
+            cargo: tests!(["interop_relays"]),
         }],
         environment: &[],
     },
@@ -316,15 +284,7 @@ pub(crate) const STEPS: &[Step] = &[
         fetches: &[],
         runs: &[Run {
             needs: &[Tool::Obs, Tool::Xvfb],
-            cargo: &[
-                "test",
-                "--workspace",
-                "--no-fail-fast",
-                "--features",
-                FEATURES,
-                "--test",
-                "interop_obs",
-            ],
+            cargo: tests!(["interop_obs"]),
         }],
         environment: &[],
     },
@@ -333,30 +293,42 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the page in Chromium and Firefox, and players of others",
         tier: Tier::Named,
         minutes: 9,
-        fetches: &["what drives browsers and two players from npm, 250 MB below the target folder"],
+        fetches: &["what drives browsers and players from npm, 380 MB below the target folder"],
         runs: &[Run {
-            needs: &[
-                Tool::Ffmpeg,
-                Tool::FfmpegCurrent,
-                Tool::Node,
-                Tool::Chromium,
-                Tool::Firefox,
-                Tool::BrowserPackages,
-            ],
+            needs: BROWSERS,
             // One browser at a time: two cores are little enough for it and an encoder.
-            cargo: &[
-                "test",
-                "--workspace",
-                "--no-fail-fast",
-                "--features",
-                FEATURES,
-                "--test",
-                "browsers",
-                "--",
-                "--test-threads=1",
-                "--nocapture",
-            ],
+            cargo: tests!(["browsers"], ["--test-threads=1", "--nocapture"]),
         }],
+        environment: &[],
+    },
+    Step {
+        name: "engines",
+        what: "hls.js, Shaka, video.js, dash.js, RxPlayer and mpegts.js, a minute each, in browsers",
+        tier: Tier::Named,
+        minutes: 20,
+        fetches: &["what drives browsers and players from npm, 380 MB below the target folder"],
+        runs: &[Run {
+            needs: BROWSERS,
+            cargo: tests!(["engines"], ["--test-threads=1", "--nocapture"]),
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "readers",
+        what: "what is delivered, read by MP4Box.js and Shaka Packager, and played by VLC and mpv",
+        tier: Tier::Named,
+        minutes: 6,
+        fetches: &["two readers of MP4 from npm, 40 MB below the target folder"],
+        runs: &[
+            Run {
+                needs: &[Tool::FfmpegCurrent, Tool::Node, Tool::ReaderPackages],
+                cargo: tests!(["readers"]),
+            },
+            Run {
+                needs: &[Tool::Ffmpeg, Tool::FfmpegCurrent, Tool::Vlc, Tool::Mpv],
+                cargo: tests!(["players"], ["--test-threads=1"]),
+            },
+        ],
         environment: &[],
     },
     Step {
@@ -372,15 +344,19 @@ pub(crate) const STEPS: &[Step] = &[
                 Tool::NginxRtmp,
                 Tool::Pip,
             ],
-            cargo: &[
-                "test",
-                "--workspace",
-                "--no-fail-fast",
-                "--features",
-                FEATURES,
-                "--test",
-                "callback_programs",
-            ],
+            cargo: tests!(["callback_programs"]),
+        }],
+        environment: &[],
+    },
+    Step {
+        name: "cdn",
+        what: "nginx and Varnish before the delivery, as operators are told to set them up, with 200 viewers",
+        tier: Tier::All,
+        minutes: 2,
+        fetches: &[],
+        runs: &[Run {
+            needs: &[Tool::Ffmpeg, Tool::NginxRtmp, Tool::Varnish],
+            cargo: tests!(["cdn"], ["--test-threads=1"]),
         }],
         environment: &[],
     },
@@ -397,15 +373,7 @@ pub(crate) const STEPS: &[Step] = &[
                 Tool::Haproxy,
                 Tool::Stunnel,
             ],
-            cargo: &[
-                "test",
-                "--workspace",
-                "--no-fail-fast",
-                "--features",
-                FEATURES,
-                "--test",
-                "interop_proxy",
-            ],
+            cargo: tests!(["interop_proxy"]),
         }],
         environment: &[],
     },
@@ -424,29 +392,11 @@ pub(crate) const STEPS: &[Step] = &[
                     Tool::GlibNetworking,
                     Tool::Openssl,
                 ],
-                cargo: &[
-                    "test",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--features",
-                    FEATURES,
-                    "--test",
-                    "tls_programs",
-                    "--",
-                    "--test-threads=4",
-                ],
+                cargo: tests!(["tls_programs"], ["--test-threads=4"]),
             },
             Run {
                 needs: &[Tool::Testssl, Tool::Sslscan],
-                cargo: &[
-                    "test",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--features",
-                    FEATURES,
-                    "--test",
-                    "tls_scanners",
-                ],
+                cargo: tests!(["tls_scanners"]),
             },
         ],
         environment: &[],
@@ -464,17 +414,7 @@ pub(crate) const STEPS: &[Step] = &[
             },
             Run {
                 needs: AUTHORITY,
-                cargo: &[
-                    "test",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--features",
-                    FEATURES,
-                    "--test",
-                    "acme",
-                    "--",
-                    "--test-threads=4",
-                ],
+                cargo: tests!(["acme"], ["--test-threads=4"]),
             },
         ],
         environment: &[],
@@ -492,15 +432,7 @@ pub(crate) const STEPS: &[Step] = &[
             },
             Run {
                 needs: &[Tool::Promtool],
-                cargo: &[
-                    "test",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--features",
-                    FEATURES,
-                    "--test",
-                    "metrics",
-                ],
+                cargo: tests!(["metrics"]),
             },
         ],
         environment: &[],
@@ -543,7 +475,15 @@ pub(crate) const STEPS: &[Step] = &[
             "Rust's standard library for three systems with rustup",
         ],
         runs: &[Run {
-            needs: &[Tool::Cxx, Tool::Jdk, Tool::Maven, Tool::Ffmpeg, Tool::Aapt],
+            needs: &[
+                Tool::Cxx,
+                Tool::AndroidClang,
+                Tool::Jdk,
+                Tool::Maven,
+                Tool::Ffmpeg,
+                Tool::Aapt,
+                Tool::Jq,
+            ],
             cargo: &["xtask", "aar"],
         }],
         environment: &[],
@@ -573,15 +513,7 @@ pub(crate) const STEPS: &[Step] = &[
             },
             Run {
                 needs: &[Tool::Jq, Tool::Logrotate],
-                cargo: &[
-                    "test",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--features",
-                    FEATURES,
-                    "--test",
-                    "log_programs",
-                ],
+                cargo: tests!(["log_programs"]),
             },
         ],
         environment: &[],
@@ -707,6 +639,16 @@ const DELIVERY: &[Tool] = &[
     Tool::Openssl,
     Tool::NginxRtmp,
     Tool::Tstools,
+];
+
+/// What goes through pages, and what for.
+const BROWSERS: &[Tool] = &[
+    Tool::Ffmpeg,
+    Tool::FfmpegCurrent,
+    Tool::Node,
+    Tool::Chromium,
+    Tool::Firefox,
+    Tool::BrowserPackages,
 ];
 
 /// What publishes and plays in the interop tests.

@@ -202,7 +202,7 @@ fn check(tree: &Path, sanitize: bool) -> Result<Tally, String> {
     let folder = workspace::target().join("swift");
     let library = folder.join("lib");
     fs::create_dir_all(&library).map_err(said)?;
-    let built = match library::build(None, Profile::Dev) {
+    let built = match library::build(None, Profile::Dev, &[]) {
         Ok(built) => built,
         Err(Refusal::Unavailable(why) | Refusal::Failed(why)) => return Err(why),
     };

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::npm::{self, Npm};
 use crate::probe::{self, Probe, answers};
 
 /// A program or part of one that some step uses.
@@ -21,6 +22,8 @@ pub(crate) enum Tool {
     Gstreamer,
     /// nginx with its RTMP module.
     NginxRtmp,
+    /// A cache before HTTP servers.
+    Varnish,
     /// TLS for programs that speak none.
     Stunnel,
     /// TLS for GStreamer.
@@ -69,6 +72,7 @@ pub(crate) enum Tool {
     Llvm,
     /// Compiles for Windows on ARM.
     ArmWindows,
+    AndroidClang,
     /// Runs programs of 64-bit ARM.
     Qemu,
     /// Compiles and runs Java.
@@ -83,6 +87,10 @@ pub(crate) enum Tool {
     Firefox,
     /// Packages that drive browsers, and players for them to run.
     BrowserPackages,
+    /// Packages that read what the server makes.
+    ReaderPackages,
+    Vlc,
+    Mpv,
 }
 
 /// What a tool is called, what brings it, and how it is tried.
@@ -101,21 +109,13 @@ enum Source {
     Packages(&'static [&'static str]),
     /// The wheel below.
     Wheel,
-    /// The packages below that.
-    Npm,
+    /// Packages of Node.
+    Npm(&'static Npm),
 }
 
 /// The wheel that carries a current static ffmpeg. The version is fixed so that
 /// a new ffmpeg is met when somebody means to, not when CI happens to run.
 pub(crate) const FFMPEG_WHEEL: &str = "imageio-ffmpeg==0.8.1";
-
-/// What browsers are driven with, and the players of others that are tried in them. Those that
-/// the page has are in the project.
-pub(crate) const BROWSER_PACKAGES: &[&str] = &[
-    "puppeteer-core@24.43.1",
-    "hls.js@1.7.4",
-    "shaka-player@5.2.12",
-];
 
 /// Set for the chores of a test command that may not install.
 pub(crate) const NO_INSTALL: &str = "OPENRTMP_NO_INSTALL";
@@ -194,6 +194,11 @@ impl Tool {
                 "nginx with its RTMP module",
                 Source::Packages(&["nginx-light", "libnginx-mod-rtmp"]),
                 Probe::Script("nginx -v && ls /usr/lib/nginx/modules/ngx_rtmp_module.so"),
+            ),
+            Tool::Varnish => entry(
+                "Varnish",
+                Source::Packages(&["varnish"]),
+                Probe::Script("varnishd -V"),
             ),
             Tool::Obs => entry(
                 "OBS Studio",
@@ -378,6 +383,17 @@ impl Tool {
                     "#,
                 ),
             ),
+            Tool::AndroidClang => entry(
+                "a compiler for Android",
+                Source::Packages(&["clang"]),
+                Probe::Script(
+                    r#"
+                    echo '#include <stdint.h>' > probe.c
+                    echo 'uint32_t probe(void) { return 1; }' >> probe.c
+                    clang --target=aarch64-linux-android24 -ffreestanding -c probe.c -o probe.o
+                    "#,
+                ),
+            ),
             Tool::Aarch64Gcc => entry(
                 "a compiler for 64-bit ARM",
                 Source::Packages(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
@@ -445,10 +461,26 @@ impl Tool {
             ),
             Tool::BrowserPackages => entry(
                 "packages for browsers",
-                Source::Npm,
+                Source::Npm(&npm::BROWSERS),
+                Probe::Npm(&npm::BROWSERS),
+            ),
+            Tool::ReaderPackages => entry(
+                "readers of MP4",
+                Source::Npm(&npm::READERS),
+                Probe::Npm(&npm::READERS),
+            ),
+            // No screen, no sound: its engine and what it demuxes and decodes with.
+            Tool::Vlc => entry(
+                "VLC",
+                Source::Packages(&["vlc-bin", "vlc-plugin-base"]),
                 Probe::Script(
-                    r#"test "$(cat "$TOOLS/browsers/packages.txt")" = "$BROWSER_PACKAGES""#,
+                    "command -v cvlc && ls /usr/lib/*/vlc/plugins/codec/libavcodec_plugin.so",
                 ),
+            ),
+            Tool::Mpv => entry(
+                "mpv",
+                Source::Packages(&["mpv"]),
+                Probe::Program(&["mpv", "--version"]),
             ),
             Tool::Aapt => entry(
                 "aapt2",
@@ -472,7 +504,15 @@ impl Tool {
     pub(crate) fn packages(self) -> &'static [&'static str] {
         match self.entry().source {
             Source::Packages(packages) => packages,
-            Source::Component(_) | Source::Wheel | Source::Npm => &[],
+            Source::Component(_) | Source::Wheel | Source::Npm(_) => &[],
+        }
+    }
+
+    /// The packages from npm that it is.
+    fn npm(self) -> Option<&'static Npm> {
+        match self.entry().source {
+            Source::Npm(packages) => Some(packages),
+            _ => None,
         }
     }
 
@@ -497,7 +537,8 @@ pub(crate) fn missing(tools: &[Tool]) -> Vec<Tool> {
     if missing.contains(&Tool::FfmpegCurrent) && !missing.contains(&Tool::Pip) {
         missing.extend(Some(Tool::Pip).filter(|pip| !pip.is_there()));
     }
-    if missing.contains(&Tool::BrowserPackages) && !missing.contains(&Tool::Node) {
+    let is_npm = missing.iter().any(|tool| tool.npm().is_some());
+    if is_npm && !missing.contains(&Tool::Node) {
         missing.extend(Some(Tool::Node).filter(|node| !node.is_there()));
     }
     missing
@@ -518,10 +559,10 @@ pub(crate) fn provide(needed: &[Tool], install: bool) -> Result<(), String> {
             let error = fetch_ffmpeg().err();
             lines.extend(error.map(|error| format!("{FFMPEG_WHEEL}: {error}")));
         }
-        if missing.contains(&Tool::BrowserPackages) {
-            println!("\n=== fetching {}", BROWSER_PACKAGES.join(" "));
-            let error = fetch_browser_packages().err();
-            lines.extend(error.map(|error| format!("packages for browsers: {error}")));
+        for npm in missing.iter().filter_map(|tool| tool.npm()) {
+            println!("\n=== fetching {}", npm.line());
+            let error = npm.fetch().err();
+            lines.extend(error.map(|error| format!("{}: {error}", npm.line())));
         }
     }
     let mut still = Vec::new();
@@ -569,14 +610,17 @@ pub(crate) fn remedies(tools: &[Tool]) -> Vec<String> {
             "cargo xtask test --all --only interop    (fetches {FFMPEG_WHEEL})"
         ));
     }
-    if tools.contains(&Tool::BrowserPackages) {
-        let packages = BROWSER_PACKAGES.join(" ");
+    for npm in tools.iter().filter_map(|tool| tool.npm()) {
+        let (step, packages) = (npm.step, npm.line());
         lines.push(format!(
-            "cargo xtask test --all --only browsers    (fetches {packages})"
+            "cargo xtask test --all --only {step}    (fetches {packages})"
         ));
     }
     lines
 }
+
+/// Another apt-get may be at work: so many seconds it is waited for.
+const APT_PATIENCE: &str = "DPkg::Lock::Timeout=900";
 
 fn apt_install(packages: &[&str]) -> Result<(), String> {
     let prefix = root_prefix().ok_or("that takes apt-get and root, or sudo without a password")?;
@@ -584,6 +628,7 @@ fn apt_install(packages: &[&str]) -> Result<(), String> {
         let words: Vec<&str> = prefix
             .iter()
             .chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"])
+            .chain(&["-o", APT_PATIENCE])
             .chain(arguments)
             .copied()
             .collect();
@@ -650,25 +695,6 @@ fn fetch_ffmpeg() -> io::Result<()> {
     fs::write(folder.join("wheel.txt"), FFMPEG_WHEEL)
 }
 
-/// Puts the packages where the tests look for them. No script of theirs is run.
-fn fetch_browser_packages() -> io::Result<()> {
-    let folder = probe::fetched().join("browsers");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--no-save", "--ignore-scripts", "--no-audit"])
-        .args(["--no-fund", "--omit=optional", "--prefix"])
-        .arg(&folder)
-        .args(BROWSER_PACKAGES)
-        .stdin(Stdio::null());
-    if !succeeds(&mut npm) {
-        return Err(io::Error::other("npm failed"));
-    }
-    fs::write(folder.join("packages.txt"), BROWSER_PACKAGES.join(" "))
-}
-
 fn run_python(arguments: &[&str]) -> io::Result<()> {
     if succeeds(Command::new("python3").args(arguments).stdin(Stdio::null())) {
         Ok(())
@@ -678,7 +704,7 @@ fn run_python(arguments: &[&str]) -> io::Result<()> {
     }
 }
 
-fn succeeds(command: &mut Command) -> bool {
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
@@ -713,7 +739,7 @@ fn make_executable(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: [Tool; 42] = [
+    const ALL: &[Tool] = &[
         Tool::Rustfmt,
         Tool::Clippy,
         Tool::Ffmpeg,
@@ -721,6 +747,7 @@ mod tests {
         Tool::Rtmpdump,
         Tool::Gstreamer,
         Tool::NginxRtmp,
+        Tool::Varnish,
         Tool::Stunnel,
         Tool::GlibNetworking,
         Tool::Openssl,
@@ -748,6 +775,7 @@ mod tests {
         Tool::Aarch64Gcc,
         Tool::Llvm,
         Tool::ArmWindows,
+        Tool::AndroidClang,
         Tool::Qemu,
         Tool::Jdk,
         Tool::Maven,
@@ -756,6 +784,9 @@ mod tests {
         Tool::Chromium,
         Tool::Firefox,
         Tool::BrowserPackages,
+        Tool::ReaderPackages,
+        Tool::Vlc,
+        Tool::Mpv,
     ];
 
     #[test]

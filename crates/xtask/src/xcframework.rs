@@ -225,7 +225,7 @@ fn build(name: &str, profile: Profile) -> Result<(PathBuf, Vec<String>), Refusal
         Some(target) => target,
         None => library::target(name).map_err(Refusal::Failed)?,
     };
-    let built = library::build(Some(target), profile)?;
+    let built = library::build(Some(target), profile, &[])?;
     let archive = built.folder.join(built.files.archive);
     Ok((archive, settings(&built.native_libraries)))
 }

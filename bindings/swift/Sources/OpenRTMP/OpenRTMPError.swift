@@ -40,6 +40,8 @@ public struct OpenRTMPError: Error, Sendable, Equatable, CustomStringConvertible
         case memory = -17
         /// Nobody answered in time. What was asked for may still happen.
         case timeout = -18
+        /// This library was built without it.
+        case unsupported = -19
     }
 
     /// The number of the code, of a newer library too.

@@ -7,9 +7,9 @@ use openrtmp::OpenrtmpStr;
 use openrtmp::error::{OPENRTMP_ERROR_STATE, OPENRTMP_OK};
 use openrtmp::events::{openrtmp_events_close, openrtmp_events_next, openrtmp_events_open};
 use openrtmp::publisher::openrtmp_publisher_write_message;
+use openrtmp::reach::openrtmp_server_port;
 use openrtmp::server::{
-    openrtmp_server_free, openrtmp_server_port, openrtmp_server_start, openrtmp_server_state,
-    openrtmp_server_stop,
+    openrtmp_server_free, openrtmp_server_start, openrtmp_server_state, openrtmp_server_stop,
 };
 use openrtmp::tap::{openrtmp_tap_free, openrtmp_tap_open};
 

@@ -13,9 +13,10 @@ use openrtmp::config::{
 use openrtmp::error::{OPENRTMP_OK, openrtmp_last_error_message};
 use openrtmp::event::OpenrtmpEvent;
 use openrtmp::publisher::{OpenrtmpPublisher, openrtmp_publisher_free, openrtmp_publisher_open};
+use openrtmp::reach::openrtmp_server_address;
 use openrtmp::server::{
-    OpenrtmpCallbacks, OpenrtmpServer, openrtmp_server_address, openrtmp_server_free,
-    openrtmp_server_new, openrtmp_server_start,
+    OpenrtmpCallbacks, OpenrtmpServer, openrtmp_server_free, openrtmp_server_new,
+    openrtmp_server_start,
 };
 
 pub(crate) fn last_error() -> String {

@@ -8,6 +8,7 @@ mod events;
 #[cfg(unix)]
 mod fork;
 mod host;
+mod http;
 mod life;
 mod logs;
 mod phone;

@@ -12,9 +12,10 @@ use openrtmp::config::{
     OPENRTMP_PROFILE_MOBILE, openrtmp_config_free, openrtmp_config_new, openrtmp_config_set,
 };
 use openrtmp::error::{OPENRTMP_ERROR_INVALID_ARGUMENT, OPENRTMP_ERROR_IO, OPENRTMP_ERROR_STATE};
+use openrtmp::reach::openrtmp_server_address;
 use openrtmp::server::{
-    OpenrtmpCallbacks, OpenrtmpServer, openrtmp_server_address, openrtmp_server_free,
-    openrtmp_server_new, openrtmp_server_start,
+    OpenrtmpCallbacks, OpenrtmpServer, openrtmp_server_free, openrtmp_server_new,
+    openrtmp_server_start,
 };
 use openrtmp::tls::{
     openrtmp_tls_pin, openrtmp_tls_reload, openrtmp_tls_set_certificate, openrtmp_tls_set_challenge,

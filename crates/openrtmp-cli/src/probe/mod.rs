@@ -1,4 +1,6 @@
 #[cfg(feature = "tls")]
+mod kept;
+#[cfg(feature = "tls")]
 mod viewing;
 
 use std::io::{self, Write};
@@ -42,7 +44,11 @@ pub(crate) struct Arguments {
     #[cfg(feature = "tls")]
     #[arg(long)]
     check: bool,
-    /// Over HTTP: keep the HLS playlists that came in this folder
+    /// Over HTTP: parts of HLS may come this much later than they are to [default: 500ms]
+    #[cfg(feature = "tls")]
+    #[arg(long, value_parser = parse_span)]
+    late: Option<Duration>,
+    /// Over HTTP: keep the HLS playlists and media that came in this folder
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
@@ -86,7 +92,9 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
         #[cfg(feature = "tls")]
         Probed::Http(url) => view(arguments, stop, || viewing::look(arguments, url, stop)),
         #[cfg(feature = "tls")]
-        Probed::Kept(folder) => view(arguments, stop, || viewing::look_at_kept(folder)),
+        Probed::Kept(folder) => view(arguments, stop, || {
+            viewing::look_at_kept(folder, arguments.late)
+        }),
     }
 }
 

@@ -1,20 +1,18 @@
 //! What viewers get over HTTP: HLS playlists and DASH manifests, followed for a while as a
 //! player does, and held against the rules.
 
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openrtmp_media::dash;
-use openrtmp_media::hls::read::Listed;
-use openrtmp_media::hls::session::{Master, Session, Variant};
+use openrtmp_media::hls::read::{Listed, ListedSegment};
+use openrtmp_media::hls::session::{Kind, Master, Session, Variant};
 use openrtmp_media::parse_date;
 use serde::Serialize;
 
+use super::kept::{self, Kept, Saved};
 use super::{Arguments, millis, rounded};
 use crate::connection::Trust;
 use crate::exit::Failure;
@@ -34,14 +32,16 @@ const VARIANTS: usize = 64;
 const UNCHANGED: Duration = Duration::from_millis(200);
 /// Segments may be listed so many seconds early: clocks differ.
 const CLOCKS: f64 = 0.5;
-/// What a folder of kept answers is told by.
-const INDEX: &str = "session.jsonl";
+/// So many of the newest segments are fetched, with their parts, and looked into.
+const SEGMENTS: usize = 3;
 
 /// Looks at a URL and tells what was seen.
 pub(super) fn look(arguments: &Arguments, url: &str, stop: &Stop) -> Result<Report, Failure> {
     let viewer = Viewer {
         agent: agent(&arguments.trust, url, arguments.timeout)?,
+        begun: Instant::now(),
         until: Instant::now() + arguments.duration.unwrap_or(SPAN),
+        late: arguments.late,
         stop,
         saved: arguments.save.as_deref().map(Saved::new).transpose()?,
     };
@@ -60,99 +60,43 @@ pub(super) fn look(arguments: &Arguments, url: &str, stop: &Stop) -> Result<Repo
 }
 
 /// Looks at a folder of answers that were kept.
-pub(super) fn look_at_kept(folder: &Path) -> Result<Report, Failure> {
-    let wrong =
-        |what: &dyn std::fmt::Display| Failure::Usage(format!("{}: {what}", folder.display()));
-    let read = |name: &str| fs::read_to_string(folder.join(name)).map_err(|e| wrong(&e));
-    let mut session = Session::new(None);
-    let mut variants = Vec::new();
-    for line in read(INDEX)?.lines() {
-        let kept: Kept = serde_json::from_str(line).map_err(|e| wrong(&e))?;
-        if kept.status != 200 {
-            session.status(&kept.name, kept.status);
-            continue;
-        }
-        let text = read(&kept.file)?;
-        match Master::parse(&text) {
-            Some(master) => {
-                session = Session::new(Some(&master));
-                variants = master.variants;
-            }
-            None => session.playlist(&kept.name, &text),
-        }
-    }
+pub(super) fn look_at_kept(folder: &Path, late: Option<Duration>) -> Result<Report, Failure> {
+    let (session, variants) = kept::again(folder, late)?;
     let mut report = Report::new("hls");
     for (name, variant) in names(&variants).into_iter().zip(&variants) {
         if let Some(listed) = session.last(&name) {
-            report
-                .renditions
-                .push(Rendition::of(name, variant, listed, &Followed::default()));
+            let rendition = Rendition::of(name, variant, listed, &Followed::default());
+            report.renditions.push(rendition);
         }
     }
     report.broken(&session);
     Ok(report)
 }
 
-/// One answer of those that were kept.
-#[derive(serde::Deserialize, Serialize)]
-struct Kept {
-    /// Since the first.
-    ms: u64,
-    name: String,
-    status: u16,
-    file: String,
-}
-
-/// A folder in which answers are kept.
-struct Saved {
-    folder: PathBuf,
-    begun: Instant,
-    count: AtomicUsize,
-    index: Mutex<fs::File>,
-}
-
-impl Saved {
-    fn new(folder: &Path) -> Result<Saved, Failure> {
-        fs::create_dir_all(folder)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", folder.display())))?;
-        let index = fs::File::create(folder.join(INDEX))
-            .map_err(|error| Failure::Usage(format!("{}: {error}", folder.display())))?;
-        Ok(Saved {
-            folder: folder.to_owned(),
-            begun: Instant::now(),
-            count: AtomicUsize::new(0),
-            index: Mutex::new(index),
-        })
-    }
-
-    fn add(&self, name: &str, answer: &Answer) -> Result<(), Failure> {
-        let failed =
-            |error: std::io::Error| Failure::Runtime(format!("{}: {error}", self.folder.display()));
-        let file = format!("{:06}", self.count.fetch_add(1, Ordering::Relaxed));
-        fs::write(self.folder.join(&file), &answer.body).map_err(failed)?;
-        let kept = Kept {
-            ms: self.begun.elapsed().as_millis() as u64,
-            name: name.to_owned(),
-            status: answer.status,
-            file,
-        };
-        let line = serde_json::to_string(&kept).unwrap_or_default();
-        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(index, "{line}").map_err(failed)
-    }
-}
-
 /// Who asks.
 struct Viewer<'a> {
     agent: ureq::Agent,
+    begun: Instant,
     until: Instant,
+    late: Option<Duration>,
     stop: &'a Stop,
     saved: Option<Saved>,
+}
+
+/// What is known of a stream, of which one thread at a time tells something.
+struct Known(Mutex<Session>);
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, Session> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What was answered.
 struct Answer {
     status: u16,
+    /// `Cache-Control`.
+    cache: String,
     body: Vec<u8>,
     took: Duration,
 }
@@ -182,12 +126,41 @@ impl Viewer<'_> {
         let begun = Instant::now();
         let mut response = self.agent.get(url).call().map_err(failed)?;
         let status = response.status().as_u16();
+        let cache = response.headers().get("cache-control");
+        let cache = cache.and_then(|it| it.to_str().ok()).unwrap_or("");
+        let cache = cache.to_owned();
         let body = response.body_mut().with_config().limit(MOST);
         Ok(Answer {
             status,
+            cache,
             body: body.read_to_vec().map_err(failed)?,
             took: begun.elapsed(),
         })
+    }
+
+    /// Asks for a playlist, or for what it names by a URI; tells what came, and keeps it.
+    fn ask(
+        &self,
+        name: &str,
+        url: &str,
+        uri: Option<&str>,
+        known: &Known,
+    ) -> Result<Answer, Failure> {
+        let answer = self.get(url)?;
+        let kept = Kept {
+            ms: self.begun.elapsed().as_millis() as u64,
+            name: name.to_owned(),
+            status: answer.status,
+            uri: uri.map(str::to_owned),
+            is_named: uri.is_none() && url.contains("_HLS_msn="),
+            cache: Some(answer.cache.clone()),
+            ..Kept::default()
+        };
+        if let Some(saved) = &self.saved {
+            saved.add(&kept, &answer.body)?;
+        }
+        kept.tell(&mut known.lock(), &answer.body);
+        Ok(answer)
     }
 
     /// Waits, as long as there is time.
@@ -207,12 +180,12 @@ impl Viewer<'_> {
             ..Variant::default()
         }];
         if let (Some(saved), Some(_)) = (&self.saved, &master) {
-            let answer = Answer {
+            let kept = Kept {
+                name: named(url),
                 status: 200,
-                body: text.as_bytes().to_vec(),
-                took,
+                ..Kept::default()
             };
-            saved.add(&named(url), &answer)?;
+            saved.add(&kept, text.as_bytes())?;
         }
         let variants = master.as_ref().map_or(&alone[..], |it| &it.variants);
         if variants.len() > VARIANTS {
@@ -220,12 +193,15 @@ impl Viewer<'_> {
             return Err(Failure::Runtime(text));
         }
         let names = names(variants);
-        let session = Mutex::new(Session::new(master.as_ref()));
+        let known = Known(Mutex::new(kept::session(master.as_ref(), self.late)));
+        if master.is_some() {
+            self.look_at_head("the master playlist", url, &known)?;
+        }
         let followed: Vec<Result<Followed, Failure>> = thread::scope(|scope| {
-            let session = &session;
+            let known = &known;
             let follow = |(name, variant): (&'_ String, &Variant)| {
                 let (name, at) = (name.clone(), resolved(url, &variant.uri));
-                scope.spawn(move || self.follow(&name, &at, session))
+                scope.spawn(move || self.follow(&name, &at, known))
             };
             let threads: Vec<_> = names.iter().zip(variants).map(follow).collect();
             let bug = |_| Err(Failure::Runtime("a bug".to_owned()));
@@ -234,7 +210,7 @@ impl Viewer<'_> {
                 .map(|thread| thread.join().unwrap_or_else(bug))
                 .collect()
         });
-        let session = session.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let session = known.lock();
         let mut report = Report::new("hls");
         report.answer_ms = Some(millis(took));
         for ((name, variant), followed) in names.into_iter().zip(variants).zip(followed) {
@@ -249,18 +225,13 @@ impl Viewer<'_> {
     }
 
     /// Follows a media playlist as a player does that knows of blocking reloads.
-    fn follow(&self, name: &str, url: &str, session: &Mutex<Session>) -> Result<Followed, Failure> {
-        let session = || session.lock().unwrap_or_else(PoisonError::into_inner);
+    fn follow(&self, name: &str, url: &str, known: &Known) -> Result<Followed, Failure> {
         let mut followed = Followed::default();
-        let mut known = (0, 0);
+        let mut newest = (0, 0);
         let (mut asked, mut failures) = (url.to_owned(), 0);
         loop {
-            let answer = self.get(&asked)?;
-            if let Some(saved) = &self.saved {
-                saved.add(name, &answer)?;
-            }
+            let answer = self.ask(name, &asked, None, known)?;
             if answer.status != 200 {
-                session().status(name, answer.status);
                 failures += 1;
                 if failures == TRIES || self.stop.wait(Some(Duration::from_secs(1))) {
                     return Ok(followed);
@@ -269,21 +240,20 @@ impl Viewer<'_> {
                 continue;
             }
             failures = 0;
-            session().playlist(name, answer.text()?);
-            let Some(listed) = session().last(name).cloned() else {
+            let Some(listed) = known.lock().last(name).cloned() else {
                 return Ok(followed);
             };
             followed.reloads += 1;
-            let before = known;
-            followed.see(&listed, &mut known);
+            let before = newest;
+            followed.see(&listed, &mut newest);
             // A server that blocks answers with more; one that does not is not to be asked
             // without end.
-            if known == before {
+            if newest == before {
                 self.pause(UNCHANGED);
             }
             if listed.has_ended || self.is_over() {
-                self.fetch(name, url, &listed, &mut followed, &session)?;
-                self.try_rules(name, url, &listed, &session)?;
+                self.fetch(name, url, &listed, &mut followed, known)?;
+                self.try_rules(name, url, &listed, known)?;
                 return Ok(followed);
             }
             asked = match next(&listed, followed.reloads) {
@@ -298,27 +268,36 @@ impl Viewer<'_> {
         }
     }
 
-    /// Fetches the init segment and the newest segment: what is listed is to be there.
-    fn fetch<'s>(
+    /// Fetches the init segment and the newest segments with their parts: what is listed is to
+    /// be there, and to be what is said of it.
+    fn fetch(
         &self,
         name: &str,
         url: &str,
         listed: &Listed,
         followed: &mut Followed,
-        session: &dyn Fn() -> std::sync::MutexGuard<'s, Session>,
+        known: &Known,
     ) -> Result<(), Failure> {
-        let whole = |segment: &&openrtmp_media::hls::read::ListedSegment| {
-            segment.uri.is_some() && !segment.is_gap
-        };
-        let Some(newest) = listed.segments.iter().rfind(whole) else {
-            return Ok(());
-        };
-        for uri in newest.map.iter().chain(&newest.uri) {
-            let answer = self.get(&resolved(url, uri))?;
-            if answer.status != 200 {
-                session().status(&format!("{name}: {}", named(uri)), answer.status);
-            } else if Some(uri) == newest.uri.as_ref() {
-                let long = Duration::try_from_secs_f64(newest.duration.unwrap_or(0.0));
+        let is_whole = |it: &&ListedSegment| it.uri.is_some() && !it.is_gap;
+        let newest = listed.segments.iter().rev().filter(is_whole).take(SEGMENTS);
+        let mut segments: Vec<&ListedSegment> = newest.collect();
+        segments.reverse();
+        let mut inits: Vec<&String> = segments.iter().filter_map(|it| it.map.as_ref()).collect();
+        inits.dedup();
+        let get = |uri: &str| self.ask(name, &resolved(url, uri), Some(uri), known);
+        for uri in inits {
+            get(uri)?;
+        }
+        for segment in segments {
+            for part in segment.parts.iter().filter(|part| !part.is_gap) {
+                get(&part.uri)?;
+            }
+            let Some(uri) = &segment.uri else {
+                continue;
+            };
+            let answer = get(uri)?;
+            if answer.status == 200 {
+                let long = Duration::try_from_secs_f64(segment.duration.unwrap_or(0.0));
                 let long = long.unwrap_or_default();
                 followed.rate = Some(bits_per_second(answer.body.len() as u64, long));
             }
@@ -326,24 +305,32 @@ impl Viewer<'_> {
         Ok(())
     }
 
-    /// What is asked for in ways that players do not, or seldom.
-    fn try_rules<'s>(
-        &self,
-        name: &str,
-        url: &str,
-        listed: &Listed,
-        session: &dyn Fn() -> std::sync::MutexGuard<'s, Session>,
-    ) -> Result<(), Failure> {
+    /// What a playlist is said to be, and how it is sent to who takes it compressed.
+    fn look_at_head(&self, name: &str, url: &str, known: &Known) -> Result<(), Failure> {
         let failed = |error: ureq::Error| Failure::Runtime(format!("{name}: {error}"));
         let head = self.agent.head(url).header("accept-encoding", "gzip");
         let head = head.call().map_err(failed)?;
         let header = |name| head.headers().get(name).and_then(|it| it.to_str().ok());
         let is_compressed = header("content-encoding") == Some("gzip");
         let content_type = header("content-type").unwrap_or("");
-        session().sent(name, content_type, is_compressed);
+        known.lock().sent(name, content_type, is_compressed);
+        Ok(())
+    }
+
+    /// What is asked for in ways that players do not, or seldom.
+    fn try_rules(
+        &self,
+        name: &str,
+        url: &str,
+        listed: &Listed,
+        known: &Known,
+    ) -> Result<(), Failure> {
+        self.look_at_head(name, url, known)?;
         if listed.has_ended || next(listed, 0).is_none() {
             return Ok(());
         }
+        let of_state = with_query(url, &format!("_HLS_msn={}", listed.msn));
+        self.look_at_head(&format!("{name} with directives"), &of_state, known)?;
         // What was is answered at once, what is too far ahead and a part of nothing not.
         let last = listed.numbered().last().map_or(0, |(msn, _)| msn);
         for (directives, due) in [
@@ -352,7 +339,17 @@ impl Viewer<'_> {
             ("_HLS_part=0".to_owned(), 400),
         ] {
             let answer = self.get(&with_query(url, &directives))?;
-            session().directives(name, &directives, answer.status, due);
+            let mut session = known.lock();
+            session.directives(name, &directives, answer.status, due);
+            if due != 200 {
+                let control = Some(answer.cache.as_str()).filter(|control| !control.is_empty());
+                session.cached(
+                    name,
+                    &format!("{name}?{directives}"),
+                    Kind::Refused,
+                    control,
+                );
+            }
         }
         Ok(())
     }
@@ -619,7 +616,7 @@ fn wall() -> i64 {
 }
 
 /// What a URL ends with: before that may be keys, as there may be in its query.
-fn named(url: &str) -> String {
+pub(super) fn named(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or("");
     let mut last: Vec<&str> = path.rsplit('/').take(2).collect();
     last.reverse();
@@ -627,7 +624,7 @@ fn named(url: &str) -> String {
 }
 
 /// What variants are called, each in its own way.
-fn names(variants: &[Variant]) -> Vec<String> {
+pub(super) fn names(variants: &[Variant]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for variant in variants {
         let name = named(&variant.uri);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openrtmp_core::{Config, HttpListen, Server, reachable_hosts};
+use openrtmp_core::{Config, HttpListen, Server};
 use openrtmp_live::Delivery;
 
 use super::listen::Listening;
@@ -81,15 +81,7 @@ impl Delivering {
 
     /// URLs, without a path, of everything that reaches it, best first.
     pub(super) fn urls(&self) -> Vec<String> {
-        let listeners = self.0.iter().flat_map(Delivery::listeners);
-        let url = |listen: &HttpListen| {
-            let &HttpListen::At { address, tls } = listen else {
-                return Vec::new();
-            };
-            let hosts = reachable_hosts(address).into_iter();
-            hosts.map(|host| base(&host, address.port(), tls)).collect()
-        };
-        listeners.flat_map(url).collect()
+        self.0.as_ref().map(Delivery::urls).unwrap_or_default()
     }
 
     /// Nobody new is taken; who is there is asked to leave.
@@ -104,15 +96,6 @@ impl Delivering {
         if let Some(delivery) = &self.0 {
             delivery.stop(grace);
         }
-    }
-}
-
-fn base(host: &str, port: u16, tls: bool) -> String {
-    match (tls, port) {
-        (true, 443) => format!("https://{host}"),
-        (true, port) => format!("https://{host}:{port}"),
-        (false, 80) => format!("http://{host}"),
-        (false, port) => format!("http://{host}:{port}"),
     }
 }
 
@@ -164,13 +147,5 @@ mod tests {
             told.contains("--https is for https://127.0.0.1:80"),
             "{told}"
         );
-    }
-
-    #[test]
-    fn only_an_unusual_port_is_named() {
-        assert_eq!(base("a", 80, false), "http://a");
-        assert_eq!(base("[::1]", 8080, false), "http://[::1]:8080");
-        assert_eq!(base("a", 443, true), "https://a");
-        assert_eq!(base("a", 80, true), "https://a:80");
     }
 }

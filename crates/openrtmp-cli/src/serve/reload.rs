@@ -249,10 +249,8 @@ fn reload(server: &Server, arguments: &Arguments) -> Answer {
             let what = format!("{error}: the settings hold there when it can");
             reloaded.failed.push(what);
         }
-        Err(ReconfigureError::NeedsRestart { paths }) => {
-            reloaded.needs_restart = paths;
-            return Ok(reloaded);
-        }
+        // The files of certificates are other files.
+        Err(ReconfigureError::NeedsRestart { paths }) => reloaded.needs_restart = paths,
         Err(error) => {
             let code = match error {
                 ReconfigureError::Start(_) => Code::Invalid,

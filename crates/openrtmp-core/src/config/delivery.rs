@@ -85,6 +85,16 @@ impl<'de> Deserialize<'de> for HttpListen {
     }
 }
 
+/// A library that has no delivery in it was asked to deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "http.listen is {at}, but this library delivers nothing over HTTP: it was built without `live`"
+)]
+pub struct NoDelivery {
+    /// Where it was to.
+    pub at: HttpListen,
+}
+
 /// How far behind the publisher players are to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -24,7 +24,7 @@ use crate::regular_file;
 pub enum Format {
     /// JSON.
     Json,
-    /// YAML.
+    /// YAML; of a library that was built without the feature `yaml` JSON, which is YAML too.
     Yaml,
 }
 
@@ -42,7 +42,11 @@ impl Format {
         // A tree of plain values can always be written.
         match self {
             Format::Json => serde_json::to_string_pretty(tree).unwrap_or_default(),
+            #[cfg(feature = "yaml")]
             Format::Yaml => serde_saphyr::to_string(tree).unwrap_or_default(),
+            // Which is YAML.
+            #[cfg(not(feature = "yaml"))]
+            Format::Yaml => Format::Json.write(tree),
         }
     }
 }
@@ -119,6 +123,7 @@ pub const MAX_DOCUMENT: usize = 1 << 20;
 
 /// Values that aliases of a YAML document may stand for: more than there are settings,
 /// and a bound on what a short document can unfold to.
+#[cfg(feature = "yaml")]
 const ALIAS_EVENTS: usize = 4096;
 
 impl Config {
@@ -426,6 +431,16 @@ pub(crate) fn parse(text: &str, format: Format) -> Result<Value, DocumentError> 
         return Err(DocumentError::Syntax { line: None, what });
     }
     let (line, what) = match format {
+        #[cfg(not(feature = "yaml"))]
+        Format::Yaml => {
+            return parse(text, Format::Json).map_err(|error| match error {
+                DocumentError::Syntax { line, what } => {
+                    let what = format!("{what} (no other YAML is read: it was built without it)");
+                    DocumentError::Syntax { line, what }
+                }
+                error => error,
+            });
+        }
         Format::Json => match serde_json::from_str::<Unique>(text) {
             Ok(document) => return Ok(document.0),
             Err(e) if e.is_data() => (Some(e.line()), TWICE.to_owned()),
@@ -436,6 +451,7 @@ pub(crate) fn parse(text: &str, format: Format) -> Result<Value, DocumentError> 
                 (Some(e.line()), format!("not JSON: {what}"))
             }
         },
+        #[cfg(feature = "yaml")]
         Format::Yaml => match serde_saphyr::from_str_with_options::<Value>(
             text,
             serde_saphyr::options! {
@@ -464,6 +480,7 @@ pub(crate) fn parse(text: &str, format: Format) -> Result<Value, DocumentError> 
     Err(DocumentError::Syntax { line, what })
 }
 
+#[cfg(feature = "yaml")]
 const ALIAS: &str = "an alias that stands for nothing, or for too much";
 const TWICE: &str = "the same name twice in one group";
 

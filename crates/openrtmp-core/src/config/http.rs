@@ -9,8 +9,8 @@ use super::delivery::{
 };
 use super::document::milliseconds;
 
-/// HTTP, as the `openrtmp` command speaks it; the library does not. Streams are delivered to
-/// viewers ([`HttpConfig::listen`]). Another server, a small one, answers authorities (HTTP-01
+/// HTTP, as the `openrtmp` command speaks it. Streams are delivered to viewers
+/// ([`HttpConfig::listen`]), by libraries that are built with `live` too. Another server, a small one, answers authorities (HTTP-01
 /// of [`AcmeConfig`](super::AcmeConfig)) and those who watch it
 /// ([`MetricsConfig`](super::MetricsConfig)): what peers may cost it, at each of the two, is
 /// told by `connections`, `requests` and `answer_bytes`; what is told of heads and times holds
@@ -28,6 +28,10 @@ pub struct HttpConfig {
     pub window: Duration,
     /// How DASH tells of it.
     pub dash: DashConfig,
+    /// Endings of the names of streams that are the same in other sizes: with `_low` the
+    /// stream `cam_low` is delivered as one of `cam`, beside that itself if it is published.
+    /// Up to 8, of up to 32 bytes each, without slashes and spaces.
+    pub variants: Vec<String>,
     /// Where media playlists and media are fetched, in front of their paths, such as
     /// `https://cdn.example.org`. Empty: where the master playlist was.
     pub base_url: String,
@@ -74,6 +78,7 @@ impl Default for HttpConfig {
             preset: HttpPreset::default(),
             window: Duration::from_secs(30),
             dash: DashConfig::default(),
+            variants: Vec::new(),
             base_url: String::new(),
             cors: CorsConfig::default(),
             list: HttpList::default(),

@@ -42,7 +42,8 @@ pub use addresses::{AddressRule, FailedAttemptsConfig};
 pub use callback::{CallbackConfig, CallbackFallback, CallbackFormat};
 pub use control::{ControlConfig, ControlListen};
 pub use delivery::{
-    CorsConfig, DashConfig, HttpList, HttpListen, HttpPreset, TokensConfig, ViewersConfig,
+    CorsConfig, DashConfig, HttpList, HttpListen, HttpPreset, NoDelivery, TokensConfig,
+    ViewersConfig,
 };
 pub use document::{DocumentError, FileError, Format, MAX_DOCUMENT};
 pub(crate) use document::{parse as parse_document, read as read_document};
@@ -78,7 +79,7 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// What is shown and asked for where TLS is spoken.
     pub tls: TlsConfig,
-    /// HTTP, which the `openrtmp` command speaks.
+    /// HTTP: streams for viewers, and the small server of the `openrtmp` command.
     pub http: HttpConfig,
     /// Who is told numbers.
     pub metrics: MetricsConfig,
@@ -253,7 +254,10 @@ pub struct QueueConfig {
     pub coalesce_bytes: usize,
     /// The least `write_coalesce` of every player while the host is in the
     /// background, see [`Server::set_background`](crate::Server::set_background): 0
-    /// to 350 ms, cut to three quarters of `max_delay`. Fewer writes are fewer wake-ups of processor and radio.
+    /// to 350 ms, cut to three quarters of `max_delay`. Writes go out at its multiples, for all
+    /// at once, and from 30 ms on what publishers send is read at them too: taps and recordings
+    /// get it so much later. Who publishes much is read more often, so that no buffer is full.
+    /// The processor wakes once for all of it, and the radio less.
     #[serde(with = "document::milliseconds")]
     pub background_coalesce: Duration,
     /// Bytes that may wait in the system's send buffer of a player without having
@@ -656,6 +660,26 @@ impl Config {
             .into_iter()
             .next()
             .map_or(Ok(()), Err)
+    }
+
+    /// Where a program that embeds the server is to deliver streams over HTTP: the addresses
+    /// that its settings name. [`HttpListen::Auto`], which is there by default, is none: a
+    /// library opens no port that nobody asked it for.
+    pub fn named_http_listen(&self) -> Vec<HttpListen> {
+        let listen = self.http.listen.iter().copied();
+        listen.filter(|it| *it != HttpListen::Auto).collect()
+    }
+
+    /// Checks that nothing is to be delivered over HTTP, for libraries that cannot: what is
+    /// asked for is not to be left out without a word.
+    ///
+    /// # Errors
+    /// An address is named.
+    pub fn check_no_delivery(&self) -> Result<(), NoDelivery> {
+        match self.named_http_listen().first() {
+            Some(&at) => Err(NoDelivery { at }),
+            None => Ok(()),
+        }
     }
 
     /// Somewhere TLS is spoken.

@@ -263,7 +263,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "http.listen",
         WebAddresses,
         Restart,
-        "where the openrtmp command delivers streams to viewers: http://ADDRESS:PORT, https://ADDRESS:PORT, with commas between them; auto: port 8080 of the addresses of listen, if it is free; none: nowhere",
+        "where the openrtmp command, or a library built with `live`, delivers streams to viewers: http://ADDRESS:PORT, https://ADDRESS:PORT, with commas between them; auto: port 8080 of the addresses of listen, if it is free, by the command alone; none: nowhere",
     ),
     setting(
         "http.preset",
@@ -282,6 +282,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         Flag,
         New,
         "DASH tells of segments that are not complete, if all are equally long",
+    ),
+    setting(
+        "http.variants",
+        List,
+        Restart,
+        "endings of names that are the same stream in other sizes, such as _low: cam_low is delivered as one of cam",
     ),
     setting(
         "http.base_url",
@@ -727,7 +733,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "queue.background_coalesce",
         Time(range(0, 350)),
         Now,
-        "the same in the background at least, to 350",
+        "the same in the background at least, for reads of publishers too, to 350",
     ),
     setting(
         "queue.unsent_bytes",

@@ -184,7 +184,11 @@ fn user_faults(c: &Config, faults: &mut Vec<ConfigError>) {
     }
 }
 
-/// What of `tls` can be told without looking at files.
+/// Streams that are joined to one, at most, beside itself.
+const MOST_VARIANTS: usize = 8;
+/// Bytes of what their names end with.
+const MOST_ENDING: usize = 32;
+
 /// Of the delivery of streams.
 fn http_faults(c: &Config, faults: &mut Vec<ConfigError>) {
     let base = c.http.base_url.as_str();
@@ -202,11 +206,26 @@ fn http_faults(c: &Config, faults: &mut Vec<ConfigError>) {
         let allowed = "origins such as https://www.example.org, without a path, or *";
         faults.push(wrong("http.cors.origins", origin, allowed));
     }
+    let is_ending = |ending: &String| {
+        let is_plain = |c: char| !c.is_control() && !c.is_whitespace() && !"/\\?#,".contains(c);
+        (1..=MOST_ENDING).contains(&ending.len()) && ending.chars().all(is_plain)
+    };
+    let variants = &c.http.variants;
+    let twice = variants.iter().enumerate().find(|(place, ending)| {
+        !is_ending(ending) || variants[..*place].contains(ending) || *place >= MOST_VARIANTS
+    });
+    if let Some((_, ending)) = twice {
+        let allowed = format!(
+            "up to {MOST_VARIANTS} different endings of names, of 1 to {MOST_ENDING} bytes without slashes and spaces"
+        );
+        faults.push(wrong("http.variants", ending, allowed));
+    }
     if c.http.tokens.keys.iter().any(|key| key.len() < 16) {
         faults.push(wrong("http.tokens.keys", "***", "keys of 16 bytes or more"));
     }
 }
 
+/// What of `tls` can be told without looking at files.
 fn tls_faults(c: &Config, faults: &mut Vec<ConfigError>) {
     let (auth, client) = (&c.tls.client_auth, &c.tls.client);
     let lists = [

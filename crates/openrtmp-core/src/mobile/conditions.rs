@@ -32,7 +32,8 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// Whether writes to players are collected for `queue.background_coalesce` at least.
+    /// Whether writes to players are collected, and publishers read, for
+    /// `queue.background_coalesce` at a time.
     pub(crate) fn collects(&self) -> bool {
         self.collect || self.low_power
     }

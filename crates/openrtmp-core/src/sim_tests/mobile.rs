@@ -1,12 +1,13 @@
 //! The life of a phone on a running server: suspended, resumed, moved from network to
 //! network, short of power and memory, in any order.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::{Class, assert_whole};
-use super::world::{ADDRESS, Setup, Who, World, address, ms};
+use super::world::{ADDRESS, FRAME, Setup, Who, World, address, ms};
 use crate::config::{BackgroundPolicy, NetworkPolicy, RecordConfig};
 use crate::events::{CloseReason, Event};
 use crate::mobile::{
@@ -496,6 +497,117 @@ fn power_is_counted_and_nothing_wakes_an_idle_server() {
     let live = stats(&mut w);
     assert!(live.system_calls > idle.system_calls + 100, "{live:?}");
     w.end();
+}
+
+/// Streams frames of so many bytes; how often workers woke meanwhile, and the longest that
+/// anything took to the player, ms.
+fn watched(
+    w: &mut World,
+    (publisher, player): (Who, Who),
+    numbers: Range<u32>,
+    size: usize,
+) -> (u64, u64) {
+    let wake_ups = |w: &mut World| w.host(|server| server.power_stats().expect("they answer"));
+    let from = w[publisher].sent.len();
+    let before = wake_ups(w).wake_ups;
+    let mut begun = Vec::new();
+    for number in numbers {
+        let now = w.now();
+        w[publisher].frame(number, size);
+        begun.resize(w[publisher].sent.len() - from, now);
+        w.run(ms(FRAME));
+    }
+    let woken = wake_ups(w).wake_ups - before;
+    w.run(ms(350));
+    assert_whole(&w[player].media, &w[publisher].sent);
+    let arrivals = w[player].arrivals.iter().rev();
+    let took = arrivals
+        .zip(begun.iter().rev())
+        .map(|(at, begun)| at.since(*begun));
+    (
+        woken,
+        took.max().expect("something came").as_millis() as u64,
+    )
+}
+
+#[test]
+fn in_the_background_workers_wake_with_the_beat_and_nothing_takes_longer_than_two() {
+    for workers in [1, 3] {
+        let mut w = World::new(workers);
+        let publisher = w.live("live/cam");
+        let player = w.player("live/cam");
+        let both = (publisher, player);
+        w.stream(publisher, 0..10);
+        let (front, took) = watched(&mut w, both, 10..60, 1000);
+        assert!(front >= 50 && took < 40, "{front} {took}");
+        w.server.set_background(true);
+        w.run(ms(500));
+        // 100 frames are 4 s, which are 16 beats: of the one who reads, and of another who
+        // writes, and is handed what was read.
+        let beats = if workers == 1 { 16 } else { 3 * 16 };
+        let asking = 4 * workers as u64;
+        let (woken, took) = watched(&mut w, both, 60..160, 1000);
+        assert!(woken <= beats + asking, "{woken}");
+        assert!((100..=500).contains(&took), "{took}");
+        assert!(workers > 1 || took <= 260, "{took}");
+        // Who sends more is read more often, but not for every frame of it.
+        let (often, took) = watched(&mut w, both, 160..260, 16_000);
+        assert!(often > woken && took <= 500, "{often} {took}");
+        assert!(workers > 1 || often <= 80, "{often}");
+
+        w.server.set_background(false);
+        let (woken, took) = watched(&mut w, both, 260..310, 1000);
+        assert!(woken >= 50 && took < 40, "{woken} {took}");
+        w.end();
+    }
+}
+
+#[test]
+fn who_dozes_is_missed_by_nobody_and_wakes_nobody() {
+    let mut w = World::new(1);
+    w.server.set_background(true);
+    let publisher = w.live("live/cam");
+    let player = w.player("live/cam");
+    w.stream(publisher, 0..25);
+    w.run(ms(500));
+    let wake_ups = |w: &mut World| w.host(|server| server.power_stats().expect("they answer"));
+    let before = wake_ups(&mut w).wake_ups;
+    w.run(ms(20_000));
+    // Grains of deadlines and pings, but no beat.
+    let silent = wake_ups(&mut w).wake_ups - before;
+    assert!(silent <= 10, "{silent}");
+    w.stream(publisher, 25..40);
+    w.run(ms(350));
+    assert_whole(&w[player].media, &w[publisher].sent);
+    // An end that comes while nobody looks is seen with the next beat.
+    w.kill(publisher);
+    let since = w.now();
+    let over = |w: &World| w.count(|e| matches!(e, Event::PublisherLost { .. }));
+    w.until("it is missed", |w| over(w) == 1);
+    assert!(w.now() <= since + ms(250));
+    w.goes_on("live/other");
+    w.end();
+}
+
+#[test]
+fn who_dozes_is_heard_at_once_when_it_is_sent_away() {
+    for workers in [1, 3] {
+        let mut w = World::new(workers);
+        w.server.set_background(true);
+        let publisher = w.live("live/cam");
+        w.stream(publisher, 0..25);
+        // The next beat is far.
+        let beat = 250_000;
+        let since = w.now().as_micros() % beat;
+        w.run(Duration::from_micros(beat - since + 1_000));
+        w.stream(publisher, 25..28);
+        let left = beat - w.now().as_micros() % beat;
+        assert!(left > 100_000, "{left}");
+        drop(w.server.host().begin_suspend(ms(700)));
+        w.run(ms(60));
+        assert_eq!(w.close_reasons(), [CloseReason::Suspended]);
+        w.end();
+    }
 }
 
 /// Tells the server any one thing.

@@ -70,16 +70,18 @@ fn a_wrong_value_changes_nothing() {
 }
 
 #[test]
-fn workers_are_named_as_what_needs_a_restart() {
+fn what_needs_a_restart_is_named() {
     let mut w = World::new(2);
     let error = w.reconfigure(|c| {
         c.limits.publishers = 77;
         c.workers = 3;
+        c.http.listen.clear();
+        c.http.tokens.keys = vec!["sixteen-and-more-bytes".to_owned()];
     });
     let Err(ReconfigureError::NeedsRestart { paths }) = error else {
         panic!("{error:?}");
     };
-    assert_eq!(paths, ["workers"]);
+    assert_eq!(paths, ["http.listen", "http.tokens.keys", "workers"]);
     assert_eq!(w.server.config().limits.publishers, 10);
     assert!(w.told().is_empty());
     w.end();

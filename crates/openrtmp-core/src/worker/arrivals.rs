@@ -10,6 +10,7 @@ use openrtmp_protocol::session::{ServerSession, Stage};
 
 use super::Worker;
 use super::connection::Connection;
+use super::doze::Doze;
 use super::listeners::Accepted;
 use super::session::Session;
 use super::work;
@@ -440,6 +441,7 @@ impl<P: Platform> Worker<P> {
         let io = &mut connection.io;
         (io.dirty, io.unwritten, io.unread) = (false, false, false);
         (io.watching, io.writable) = (false, true);
+        connection.doze = Doze::default();
         match self
             .handoff
             .push(worker, Arrival::Moved(Box::new(connection)))

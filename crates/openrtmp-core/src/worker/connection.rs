@@ -8,6 +8,7 @@ use openrtmp_protocol::session::Stage;
 use openrtmp_protocol::{Secret, Time};
 
 use super::context::Context;
+use super::doze::{self, Doze};
 use super::end::End;
 use super::requests::{Pending, WaitsFor};
 use super::session::Session;
@@ -35,6 +36,9 @@ const FAIR_SHARE: usize = 64 * 1024;
 /// frame over a slow line. Then it is like one that does not publish.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
+/// Of a connection, what a frame to a player needs: five cache lines.
+pub(super) const FRAME_BYTES: usize = 5 * 64;
+
 /// A connected peer.
 ///
 /// What each frame to a player needs comes first, in this order, and close together:
@@ -61,6 +65,7 @@ pub(crate) struct Connection<S> {
     /// sent to it.
     pub(super) share: Share,
     pub(super) id: ConnectionId,
+    pub(super) doze: Doze,
     pub(super) pending: Vec<Pending>,
     pub(super) session: Session,
     /// What it said beyond its slice of work: handled next, before its socket is read.
@@ -233,6 +238,7 @@ impl<S: Stream> Connection<S> {
             over_limit: None,
             address_slot: None,
             io: IoState::default(),
+            doze: Doze::default(),
             end: End::default(),
             bytes_in: 0,
             media_messages: 0,
@@ -264,21 +270,29 @@ impl<S: Stream> Connection<S> {
     /// Whether to hold back what waits, to collect more (`queue.write_coalesce`).
     ///
     /// `now` is the time of the turn, the same for all that it serves: windows that
-    /// one packet began end in one turn too.
+    /// one packet began end in one turn too. With `beats` they end for all alike, whenever
+    /// they began, and what was not preceded by a write since the last end is not held back.
     pub(super) fn is_coalescing(
         &mut self,
         now: Time,
         window: Duration,
+        beats: bool,
         config: &QueueConfig,
     ) -> bool {
-        let hold = !window.is_zero()
+        let may = !window.is_zero()
             && !self.io.urgent
             && !self.is_ending()
             && self.queue.bytes() < config.coalesce_bytes
-            && !self.playing.is_empty()
-            && *self.io.coalesce_until.get_or_insert(now + window) > now;
+            && !self.playing.is_empty();
+        let begun = self.io.coalesce_until;
+        let until = may.then(|| match begun {
+            Some(until) => until,
+            None if beats => doze::next_beat(self.doze.wrote, window),
+            None => now + window,
+        });
+        self.io.coalesce_until = until.filter(|until| *until > now);
+        let hold = self.io.coalesce_until.is_some();
         if !hold {
-            self.io.coalesce_until = None;
             self.io.urgent = false;
         }
         hold
@@ -290,8 +304,9 @@ impl<S: Stream> Connection<S> {
             .io
             .blocked_since
             .map(|since| since + config.queue.stall_timeout);
+        let stalled = stalled.into_iter().chain(self.doze.until());
         if self.is_ending() {
-            return stalled.into_iter().chain(self.end.deadline()).min();
+            return stalled.chain(self.end.deadline()).min();
         }
         let other = self.io.coalesce_until.into_iter().chain(stalled);
         let decision = self.pending.iter().filter_map(|p| match &p.waits_for {
@@ -505,10 +520,11 @@ mod tests {
     #[test]
     fn what_a_frame_needs_lies_in_five_cache_lines() {
         type Usual = Connection<NativeStream>;
-        const LINE: usize = 64;
         // One word of the share is looked at; the rest of it is behind that.
         let end = offset_of!(Usual, share) + size_of::<usize>();
-        assert!(end <= 5 * LINE, "{end} bytes");
-        assert_eq!(align_of::<Usual>(), LINE);
+        assert!(end <= FRAME_BYTES, "{end} bytes");
+        assert_eq!(align_of::<Usual>(), 64);
+        // Its first byte is that of the place that it lies in.
+        assert_eq!(size_of::<Option<Usual>>(), size_of::<Usual>());
     }
 }

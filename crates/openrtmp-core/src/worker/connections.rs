@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::io::{self, Write as _};
 
 use openrtmp_protocol::Time;
-use slab::Slab;
 
-use super::connection::Connection;
+use super::connection::{Connection, FRAME_BYTES};
 use super::context::Context;
 use super::end::End;
+use super::slots::Slots;
 use super::timers::{self, Timer};
 use super::work;
 use crate::events::CloseReason;
@@ -30,8 +30,8 @@ const MUCH: usize = WRITE_BUDGET / 2;
 
 /// The connections of one worker.
 pub(super) struct Connections<S> {
-    slab: Slab<Connection<S>>,
-    slots: IdMap<ConnectionId, usize>,
+    slots: Slots<Connection<S>>,
+    by_id: IdMap<ConnectionId, usize>,
     /// To be written to at the end of the turn.
     dirty: Vec<usize>,
     /// Takes the place of `dirty` while that is being worked on.
@@ -60,8 +60,8 @@ impl Dirty<'_> {
 impl<S> Default for Connections<S> {
     fn default() -> Connections<S> {
         Connections {
-            slab: Slab::new(),
-            slots: IdMap::default(),
+            slots: Slots::default(),
+            by_id: IdMap::default(),
             dirty: Vec::new(),
             spare: Vec::new(),
             unwritten: VecDeque::new(),
@@ -72,32 +72,39 @@ impl<S> Default for Connections<S> {
 
 impl<S: Stream> Connections<S> {
     pub(super) fn len(&self) -> usize {
-        self.slab.len()
+        self.slots.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.slots.is_empty()
     }
 
     pub(super) fn get(&self, slot: usize) -> Option<&Connection<S>> {
-        self.slab.get(slot)
+        self.slots.get(slot)
     }
 
     pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut Connection<S>> {
-        self.slab.get_mut(slot)
+        self.slots.get_mut(slot)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Connection<S>> {
-        self.slab.iter().map(|(_, connection)| connection)
+        self.slots.iter().map(|(_, connection)| connection)
+    }
+
+    /// A connection is about to be given a frame, or written to: what that needs of it is
+    /// asked for.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: usize) {
+        self.slots.prefetch::<FRAME_BYTES>(slot);
     }
 
     /// The slots in use, so that each can be worked on while they change.
     pub(super) fn all_slots(&self) -> Vec<usize> {
-        self.slab.iter().map(|(slot, _)| slot).collect()
+        self.slots.iter().map(|(slot, _)| slot).collect()
     }
 
     pub(super) fn slot_of(&self, id: ConnectionId) -> Option<usize> {
-        self.slots.get(&id).copied()
+        self.by_id.get(&id).copied()
     }
 
     /// Takes a connection in: its socket is watched, and read in the next turn, for
@@ -110,16 +117,15 @@ impl<S: Stream> Connections<S> {
         context: &mut Context<P>,
         mut connection: Connection<S>,
     ) -> Result<usize, (io::Error, Box<Connection<S>>)> {
-        let entry = self.slab.vacant_entry();
-        let slot = entry.key();
+        let slot = self.slots.vacant();
         let registered = connection
             .transport
             .register(&mut context.poller, Token(slot));
         if let Err(e) = registered {
             return Err((e, Box::new(connection)));
         }
-        self.slots.insert(connection.id, slot);
-        entry.insert(connection);
+        self.by_id.insert(connection.id, slot);
+        self.slots.insert(connection);
         self.rearm(context, slot);
         self.mark_unread(slot);
         Ok(slot)
@@ -131,8 +137,8 @@ impl<S: Stream> Connections<S> {
         context: &mut Context<P>,
         slot: usize,
     ) -> Option<Connection<S>> {
-        let mut connection = self.slab.try_remove(slot)?;
-        self.slots.remove(&connection.id);
+        let mut connection = self.slots.remove(slot)?;
+        self.by_id.remove(&connection.id);
         let timer = Timer::Connection(connection.id);
         context.timers.disarm(timer, &mut connection.armed);
         let _ = connection.transport.deregister(&mut context.poller);
@@ -148,12 +154,12 @@ impl<S: Stream> Connections<S> {
     /// A connection, and the list of those to be written to.
     pub(super) fn for_writing(&mut self, slot: usize) -> Option<(&mut Connection<S>, Dirty<'_>)> {
         let list = &mut self.dirty;
-        let connection = self.slab.get_mut(slot)?;
+        let connection = self.slots.get_mut(slot)?;
         Some((connection, Dirty { list, slot }))
     }
 
     pub(super) fn mark_unread(&mut self, slot: usize) {
-        if let Some(connection) = self.slab.get_mut(slot)
+        if let Some(connection) = self.slots.get_mut(slot)
             && !connection.io.unread
             && connection.io.paused_until.is_none()
         {
@@ -164,7 +170,7 @@ impl<S: Stream> Connections<S> {
 
     /// One that was to be read is not: its turn comes in the next.
     pub(super) fn put_off_reading(&mut self, slot: usize, now: Time) {
-        if let Some(connection) = self.slab.get_mut(slot) {
+        if let Some(connection) = self.slots.get_mut(slot) {
             connection.hold(now);
         }
         self.mark_unread(slot);
@@ -179,7 +185,7 @@ impl<S: Stream> Connections<S> {
         units: u64,
     ) {
         let now = context.now;
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         connection.recent_work.add(units, now);
@@ -204,7 +210,7 @@ impl<S: Stream> Connections<S> {
 
     /// The pause of one that took more than its share is over.
     pub(super) fn end_pause(&mut self, slot: usize, now: Time) {
-        if let Some(connection) = self.slab.get_mut(slot)
+        if let Some(connection) = self.slots.get_mut(slot)
             && connection.io.paused_until.is_some_and(|until| until <= now)
         {
             connection.io.paused_until = None;
@@ -214,7 +220,7 @@ impl<S: Stream> Connections<S> {
 
     /// The poller reported that a socket takes bytes.
     pub(super) fn on_writable(&mut self, slot: usize) {
-        if let Some(connection) = self.slab.get_mut(slot) {
+        if let Some(connection) = self.slots.get_mut(slot) {
             connection.io.writable = true;
             self.mark_dirty(slot);
         }
@@ -248,7 +254,7 @@ impl<S: Stream> Connections<S> {
     /// The next for whom much waits.
     pub(super) fn next_unwritten(&mut self) -> Option<usize> {
         let slot = self.unwritten.pop_front()?;
-        if let Some(connection) = self.slab.get_mut(slot) {
+        if let Some(connection) = self.slots.get_mut(slot) {
             connection.io.unwritten = false;
         }
         Some(slot)
@@ -262,7 +268,7 @@ impl<S: Stream> Connections<S> {
         slot: usize,
         now: Time,
     ) {
-        if let Some(connection) = self.slab.get_mut(slot)
+        if let Some(connection) = self.slots.get_mut(slot)
             && connection.queue.bytes() > MUCH
             && !connection.io.unwritten
         {
@@ -293,7 +299,7 @@ impl<S: Stream> Connections<S> {
     /// A connection is over, whatever it is still owed: it is closed at the end of its
     /// own turn, or of the worker's.
     pub(super) fn doom(&mut self, slot: usize, reason: CloseReason) {
-        if let Some(connection) = self.slab.get_mut(slot) {
+        if let Some(connection) = self.slots.get_mut(slot) {
             connection.end.finish(reason);
             self.mark_dirty(slot);
         }
@@ -301,7 +307,7 @@ impl<S: Stream> Connections<S> {
 
     /// What the session wants to send goes into the queue, in order with media.
     pub(super) fn pump<P: Platform<Stream = S>>(&mut self, context: &mut Context<P>, slot: usize) {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         let mut any = false;
@@ -331,7 +337,7 @@ impl<S: Stream> Connections<S> {
         slot: usize,
     ) {
         self.pump(context, slot);
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         connection.account(context.now);
@@ -339,7 +345,7 @@ impl<S: Stream> Connections<S> {
             connection.io.urgent = true;
             self.mark_dirty(slot);
         }
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         // Who publishes may go on while it is not the one that holds most.
@@ -358,13 +364,14 @@ impl<S: Stream> Connections<S> {
 
     /// Makes sure the timers know when this connection next needs a look.
     pub(super) fn rearm<P: Platform<Stream = S>>(&mut self, context: &mut Context<P>, slot: usize) {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         let Some(deadline) = connection.deadline(&context.config) else {
             return;
         };
-        let at = match connection.io.coalesce_until == Some(deadline) {
+        let exact = [connection.io.coalesce_until, connection.doze.until()];
+        let at = match exact.contains(&Some(deadline)) {
             true => deadline,
             false => timers::round_up(deadline),
         };
@@ -385,12 +392,13 @@ impl<S: Stream> Connections<S> {
         slot: usize,
         now: Time,
     ) {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         let config = &context.config.queue;
         let mut window = connection.write_coalesce.unwrap_or(config.write_coalesce);
-        if context.conditions.collects() {
+        let beats = context.conditions.collects();
+        if beats {
             window = window.max(config.background_coalesce);
         }
         if !window.is_zero() {
@@ -406,7 +414,8 @@ impl<S: Stream> Connections<S> {
             return connection.note_share(now);
         }
         // Who was blocked goes on at once.
-        if blocked_before.is_none() && connection.is_coalescing(context.now, window, config) {
+        if blocked_before.is_none() && connection.is_coalescing(context.now, window, beats, config)
+        {
             return self.rearm(context, slot);
         }
         // Not before it is used: the poller reports it once.
@@ -436,6 +445,9 @@ impl<S: Stream> Connections<S> {
             Err(e) => return connection.end.finish(CloseReason::Network(e.to_string())),
         };
         connection.bytes_out += bytes as u64;
+        if beats && bytes > 0 {
+            connection.doze.wrote = context.now;
+        }
         context.totals.system_calls += 1;
         context.work += work::WRITE + (bytes / work::WRITTEN_BYTES) as u64;
         context.work += connection.transport.take_work();
@@ -456,10 +468,11 @@ impl<S: Stream> Connections<S> {
         context.totals.bytes_out += bytes as u64;
         let outgoing = context.totals.rate_out.add(bytes, now);
         if blocked != connection.io.watching {
-            let watched =
-                connection
-                    .transport
-                    .watch_writable(&mut context.poller, Token(slot), blocked);
+            let poller = &mut context.poller;
+            let watched = connection.wake(poller, Token(slot)).and_then(|()| {
+                let transport = &mut connection.transport;
+                transport.watch_writable(poller, Token(slot), blocked)
+            });
             if let Err(e) = watched {
                 return connection.end.finish(CloseReason::Network(e.to_string()));
             }
@@ -487,7 +500,7 @@ impl<S: Stream> Connections<S> {
         reason: CloseReason,
     ) {
         self.pump(context, slot);
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         if connection.is_flushed() {
@@ -498,6 +511,8 @@ impl<S: Stream> Connections<S> {
             self.rearm(context, slot);
         }
         self.mark_dirty(slot);
+        // Its own end is waited for.
+        self.rouse(slot);
     }
 
     /// Memory is short, and this connection was found to hold most of what is stuck. If
@@ -507,7 +522,7 @@ impl<S: Stream> Connections<S> {
         context: &mut Context<P>,
         slot: usize,
     ) {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return;
         };
         // Those who were asked are out of the sum; this one is to count again.
@@ -529,7 +544,7 @@ impl<S: Stream> Connections<S> {
         context: &mut Context<P>,
         slot: usize,
     ) -> bool {
-        let Some(connection) = self.slab.get_mut(slot) else {
+        let Some(connection) = self.slots.get_mut(slot) else {
             return true;
         };
         let due = |at: Option<Time>| at.is_some_and(|at| at <= context.now);

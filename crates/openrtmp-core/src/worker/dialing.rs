@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 
 use openrtmp_protocol::Time;
 use openrtmp_protocol::session::{ClientConfig, ClientLogin, ClientSession};
-use slab::Slab;
 
 use super::Worker;
 use super::connection::Connection;
 use super::context::Context;
 use super::session::{Client, Session};
+use super::slots::Slots;
 use super::timers::Timer;
 use crate::dial::{Dial, MAX_ATTEMPTS, Progress};
 use crate::events::{CloseReason, Event};
@@ -30,7 +30,7 @@ const FIRST_TOKEN: usize = usize::MAX / 4;
 
 /// Outgoing connections that are not connected yet.
 pub(super) struct Dialing<P: Platform> {
-    list: Slab<Outgoing<P>>,
+    list: Slots<Outgoing<P>>,
 }
 
 struct Outgoing<P: Platform> {
@@ -55,7 +55,9 @@ struct Connected<P: Platform> {
 
 impl<P: Platform> Default for Dialing<P> {
     fn default() -> Dialing<P> {
-        Dialing { list: Slab::new() }
+        Dialing {
+            list: Slots::default(),
+        }
     }
 }
 
@@ -140,7 +142,7 @@ impl<P: Platform> Dialing<P> {
     }
 
     fn take(&mut self, context: &mut Context<P>, slot: usize) -> Option<Outgoing<P>> {
-        let mut outgoing = self.list.try_remove(slot)?;
+        let mut outgoing = self.list.remove(slot)?;
         let timer = Timer::Dialing(outgoing.id);
         context.timers.disarm(timer, &mut outgoing.armed);
         Some(outgoing)
@@ -304,7 +306,9 @@ impl<P: Platform> Worker<P> {
         match addresses {
             Ok(addresses) => {
                 let dial = Dial::new(addresses, self.context.now);
-                self.dialing.list[slot].dial = Some(dial);
+                if let Some(outgoing) = self.dialing.list.get_mut(slot) {
+                    outgoing.dial = Some(dial);
+                }
                 self.dial(slot);
             }
             Err(error) => {
@@ -323,7 +327,9 @@ impl<P: Platform> Worker<P> {
 
     pub(super) fn on_dial_timer(&mut self, id: ConnectionId) {
         if let Some(slot) = self.dialing.slot_of(id) {
-            self.dialing.list[slot].armed = None;
+            if let Some(outgoing) = self.dialing.list.get_mut(slot) {
+                outgoing.armed = None;
+            }
             self.dial(slot);
         }
     }

@@ -15,6 +15,7 @@
 //! | [`context`] | time, settings, timers, poller, counters, ways out | connections, streams |
 //! | [`listeners`] | listening sockets | connections |
 //! | [`connections`] | [`connection`]s, each a [`transport`] and a [`session`], with its [`end`] | streams |
+//! | [`doze`] | when publishers are read while power is saved | streams |
 //! | [`dialing`] | outgoing connections that are not connected yet | the others |
 //! | [`streams`] | the home side of streams | connections, players |
 //! | [`players`] | subscriptions of connections here | streams |
@@ -32,6 +33,7 @@ mod connection;
 mod connections;
 mod context;
 mod dialing;
+mod doze;
 mod end;
 mod errands;
 mod leaving;
@@ -44,6 +46,7 @@ mod requests;
 mod serve;
 mod session;
 mod sleep;
+mod slots;
 mod streams;
 mod timers;
 mod work;
@@ -627,6 +630,9 @@ impl<P: Platform> Worker<P> {
                         break 'written;
                     }
                     done += 1;
+                    if let Some(&next) = dirty.get(done) {
+                        self.connections.prefetch(next);
+                    }
                     self.contained(slot, |worker, slot| {
                         let connections = &mut worker.connections;
                         connections.flush_small(&mut worker.context, slot, now);
@@ -660,6 +666,7 @@ impl<P: Platform> Worker<P> {
         self.context.timers.set(deadline, Timer::Drain);
         self.listeners.close(&mut self.context);
         self.adopt();
+        self.connections.rouse_all();
         if first {
             for id in self.dialing.ids() {
                 if let Some(slot) = self.dialing.slot_of(id) {

@@ -430,6 +430,9 @@ fn asks_for_all_tracks(query: &str) -> bool {
     query.split('&').any(|part| part == "tracks=all")
 }
 
+/// Memory for so many subscribers is on its way while one is worked for.
+const AHEAD: usize = 4;
+
 /// Works for each subscriber in turn. Whose work panics is closed, whatever the work
 /// came from, and the others have theirs: one guard round the loop, which knows whose
 /// turn it is and goes on behind that one.
@@ -444,9 +447,12 @@ fn guarded<P: Platform>(
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // Once per call, not per subscriber, through what the guard captured.
             let (context, connections) = (&mut *context, &mut *connections);
-            for subscriber in &mut subscribers[next..] {
+            while next < subscribers.len() {
+                if let Some(later) = subscribers.get(next + AHEAD) {
+                    connections.prefetch(later.slot);
+                }
                 next += 1;
-                work(context, connections, subscriber);
+                work(context, connections, &mut subscribers[next - 1]);
             }
         }));
         if outcome.is_err() {

@@ -80,6 +80,9 @@ impl<P: Platform> Worker<P> {
         if let Some(connection) = self.connections.get_mut(slot) {
             connection.note_handshake(now);
         }
+        if end.is_none() {
+            self.connections.doze(&mut self.context, slot);
+        }
         match end {
             Some(reason) => self.connections.doom(slot, reason),
             None => self.connections.settle(&mut self.context, slot),
@@ -439,6 +442,10 @@ impl<P: Platform> Worker<P> {
         }
         let now = self.context.now;
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        let doze = self.connections.get_mut(slot).map(|c| &mut c.doze);
+        if doze.is_some_and(|doze| doze.is_over(now)) {
+            self.read(slot);
+        }
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };

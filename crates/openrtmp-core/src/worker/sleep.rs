@@ -167,6 +167,9 @@ impl<P: Platform> Worker<P> {
     pub(super) fn set_conditions(&mut self, conditions: &Arc<Conditions>) {
         let before = std::mem::replace(&mut self.context.conditions, conditions.clone());
         self.context.config = conditions.applied_to(&self.settings);
+        if before.collects() && !conditions.collects() {
+            self.connections.rouse_all();
+        }
         if conditions.memory > before.memory {
             self.streams.shrink_caches(conditions.memory);
         }

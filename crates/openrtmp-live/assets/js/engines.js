@@ -20,28 +20,7 @@
 
 import { whenCalm } from './calm.js';
 import { serverNow } from './clock.js';
-
-const FOLDER = new URL('../vendor/', import.meta.url);
-
-const scripts = new Map();
-
-/** Loads one of the players, once. */
-function load(name) {
-  if (!scripts.has(name)) {
-    const loaded = new Promise((resolve, reject) => {
-      const script = document.createElement('script');
-      script.src = new URL(name, FOLDER);
-      script.onload = resolve;
-      script.onerror = () => {
-        scripts.delete(name);
-        reject(new Error('the player could not be loaded'));
-      };
-      document.head.append(script);
-    });
-    scripts.set(name, loaded);
-  }
-  return scripts.get(name);
-}
+import { isSafari, load } from './early.js';
 
 const hasSources = () => 'MediaSource' in window || 'ManagedMediaSource' in window;
 const bufferEnd = (video) => {
@@ -113,7 +92,7 @@ const hls = {
   form: 'hls',
   label: 'HLS, low latency',
   works: hasSources,
-  prepare: () => load('hls.min.js'),
+  prepare: () => load('hls'),
   start(video, stream, on) {
     const { Hls } = window;
     if (!Hls.isSupported()) {
@@ -124,6 +103,8 @@ const hls = {
       // What is MP4 already is no work worth a thread.
       enableWorker: false,
       liveDurationInfinity: true,
+      // What is played first is fetched while that room is made.
+      startFragPrefetch: true,
       backBufferLength: 90,
       // That waits for more than a second in the buffer: with short parts there never is.
       maxLiveSyncPlaybackRate: 1,
@@ -167,8 +148,9 @@ const hls = {
     }
     const onEnded = () => on.ended();
     video.addEventListener('ended', onEnded);
-    player.loadSource(stream.hls);
+    // The browser takes its time to make room for media.
     player.attachMedia(video);
+    player.loadSource(stream.hls);
     const stopKeeping = keepUp(video, on, () => {
       const [latency, target] = [player.latency, player.targetLatency];
       return latency && target ? latency - target : null;
@@ -248,7 +230,7 @@ const flv = {
   form: 'flv',
   label: 'FLV',
   works: () => hasSources() && 'ReadableStream' in window,
-  prepare: () => load('mpegts.min.js'),
+  prepare: () => load('flv'),
   start(video, stream, on) {
     const { mpegts } = window;
     if (!mpegts.getFeatureList().mseLivePlayback) {
@@ -320,7 +302,7 @@ const dash = {
   form: 'dash',
   label: 'DASH',
   works: hasSources,
-  prepare: () => load('dash.min.js'),
+  prepare: () => load('dash'),
   start(video, stream, on) {
     const { dashjs } = window;
     const player = dashjs.MediaPlayer().create();
@@ -345,6 +327,16 @@ const dash = {
     for (const event of ['STREAM_INITIALIZED', 'QUALITY_CHANGE_RENDERED', 'TRACK_CHANGE_RENDERED']) {
       player.on(dashjs.MediaPlayer.events[event], () => on.changed());
     }
+    // It reads the manifest again from when playing begins, of which it hears nothing that was
+    // before it had read it once.
+    const { STREAM_INITIALIZED, PLAYBACK_STARTED } = dashjs.MediaPlayer.events;
+    const begin = () => {
+      player.off(STREAM_INITIALIZED, begin);
+      if (!video.paused) {
+        player.trigger(PLAYBACK_STARTED, { startTime: video.currentTime });
+      }
+    };
+    player.on(STREAM_INITIALIZED, begin);
     player.initialize(video, stream.dash, false);
     const safely = (look, otherwise) => {
       // It throws as long as no manifest is there.
@@ -443,9 +435,6 @@ const native = {
     };
   },
 };
-
-/** Safari plays HLS with low latency by itself, on phones without any script in between. */
-const isSafari = 'WebKitPlaybackTargetAvailabilityEvent' in window;
 
 /** All engines that may work here, the best first. */
 export const engines = (isSafari ? [native, hls, flv, dash] : [hls, flv, dash, native])

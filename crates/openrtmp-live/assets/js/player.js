@@ -5,8 +5,9 @@ import { whenCalm } from './calm.js';
 import { setClock } from './clock.js';
 import { setUpControls } from './controls.js';
 import { $, clockTime, drawIcons, setIcon } from './dom.js';
+import { firstLook, keep, kept, look, path, wantedEngine } from './early.js';
 import { bufferEnd, engines } from './engines.js';
-import { Refused, ask, hasKey, isOn, pageQuery, parameter, setKey, streamQuery } from './server.js';
+import { Refused, ask, hasKey, isOn, pageQuery, setKey, streamQuery } from './server.js';
 import { setUpShare } from './share.js';
 import { Counter, show as showStatistics } from './statistics.js';
 
@@ -22,20 +23,20 @@ const ATTEMPTS = 3;
 const MOST_ATTEMPTS = 8;
 /** Seconds further behind than an engine wants to be that are live all the same. */
 const NEAR = 1;
-/** What people chose is kept under these names. */
-const KEPT = { engine: 'openrtmp-engine', volume: 'openrtmp-volume' };
 
 const video = $('video');
 const counter = new Counter(video);
-const path = location.pathname.replace(/^\/play\//, '');
 const isEmbedded = isOn('embed');
 
 let stream = null;
 /** What is told of the stream from now on: by a path that takes no key, once it is known. */
 let source = null;
-let engine = chosenEngine();
 /** The engine that was chosen here and has not played yet. */
 let choice = null;
+const chosenEngine = () => engines.find((it) => it.id === (choice ?? wantedEngine)) ?? engines[0] ?? null;
+let engine = chosenEngine();
+/** What was asked before this script was there. */
+let early = firstLook;
 /** Names of the quality and the sound that were chosen: they hold for what comes, too. */
 const chosen = {};
 let unset = {};
@@ -51,27 +52,6 @@ let isBack = false;
 let isHalted = false;
 /** What is paused has ended or failed meanwhile. */
 let isOver = false;
-
-function kept(name) {
-  try {
-    return localStorage.getItem(KEPT[name]);
-  } catch {
-    return null;
-  }
-}
-
-function keep(name, value) {
-  try {
-    localStorage.setItem(KEPT[name], value);
-  } catch {
-    // Embedded pages may have no place for it.
-  }
-}
-
-function chosenEngine() {
-  const wanted = parameter('engine') ?? kept('engine');
-  return engines.find((it) => it.id === wanted) ?? engines[0] ?? null;
-}
 
 /** What is in front of the picture; nothing without a title. */
 function cover(title, text = '', { spins = false, asks = false, retries = false } = {}) {
@@ -128,7 +108,9 @@ async function begin() {
   for (let looks = 0; ; looks += 1) {
     let told = null;
     try {
-      told = await ask(source ?? `/api/streams/${path}${streamQuery()}`);
+      const asked = early ?? (source ? ask(source) : look());
+      early = null;
+      told = await asked;
     } catch (refused) {
       if (mine !== turn || refuse(refused)) {
         return;
@@ -232,7 +214,8 @@ async function start(mine) {
     if (!isMine()) {
       return;
     }
-    setClock();
+    // How late it is may be known later.
+    video.addEventListener('playing', setClock, { once: true });
     playing = wanted.start(video, stream, on);
   } catch (error) {
     on.failed(error.message);

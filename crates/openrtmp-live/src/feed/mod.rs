@@ -2,7 +2,11 @@
 //!
 //! Each has a share of all streams, by their names, and a tap on it. It waits in the tap; no
 //! task and no runtime is between a message and the part that it goes to.
+//!
+//! Streams that are the same in other sizes (`http.variants`) are one for viewers, and each by
+//! itself as well. They are in one share.
 
+mod clocks;
 mod stream;
 
 use std::collections::HashMap;
@@ -13,7 +17,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use openrtmp_core::{
-    Limit, Server, StreamId, TapCloser, TapEvent, TapOptions, TapStream, TapStreams,
+    Limit, Server, StreamId, StreamName, TapCloser, TapEvent, TapOptions, TapStream, TapStreams,
+    spawn_thread, without_ending,
 };
 
 use crate::http::is_reserved;
@@ -44,25 +49,33 @@ impl Feed {
     ) -> std::io::Result<Feed> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = cores.div_ceil(2).min(MOST_THREADS) as u32;
+        let endings: Arc<[String]> = server.config().http.variants.clone().into();
         let mut feed = Feed {
             threads: Vec::new(),
             closers: Vec::new(),
             stopping: Arc::default(),
         };
         for index in 0..count {
-            let streams = TapStreams::Shard { index, count };
+            let streams = TapStreams::Groups {
+                index,
+                count,
+                endings: endings.clone(),
+            };
             let tap = server.tap_with(TapOptions::new(streams).messages());
             feed.closers.push(tap.closer());
             let shard = Shard {
                 server: server.clone(),
                 directory: directory.clone(),
                 budget: budget.clone(),
+                endings: endings.clone(),
+                routes: HashMap::new(),
                 streams: HashMap::new(),
                 ended: Vec::new(),
                 stopping: feed.stopping.clone(),
             };
-            let thread = std::thread::Builder::new().name(format!("openrtmp-feed-{index}"));
-            feed.threads.push(thread.spawn(move || shard.run(tap))?);
+            let name = format!("openrtmp-feed-{index}");
+            let thread = spawn_thread(&name, Box::new(move || shard.run(tap)));
+            feed.threads.push(thread?);
         }
         Ok(feed)
     }
@@ -91,7 +104,12 @@ struct Shard {
     server: Arc<Server>,
     directory: Arc<Directory>,
     budget: Arc<Budget>,
-    streams: HashMap<StreamId, Feeding>,
+    /// What the names of streams end with that are another in another size.
+    endings: Arc<[String]>,
+    /// What each stream is a part of, by paths, and its number there.
+    routes: HashMap<StreamId, Vec<(Arc<str>, u8)>>,
+    /// What is delivered, by its path.
+    streams: HashMap<Arc<str>, Feeding>,
     /// Streams that ended, and until when they can be fetched.
     ended: Vec<(Instant, Feeding)>,
     stopping: Arc<AtomicBool>,
@@ -133,18 +151,25 @@ impl Shard {
         match event {
             TapEvent::Started(stream) => self.begin(&stream),
             TapEvent::Message(message) => {
-                self.guarded(message.stream.id, |feeding| feeding.message(&message));
-            }
-            TapEvent::Republished(stream) => {
-                self.guarded(stream.id, Feeding::restart);
-            }
-            TapEvent::Ended(stream) => {
-                self.guarded(stream.id, |feeding| {
-                    feeding.end();
-                    feeding.settle(Instant::now());
+                self.routed(message.stream.id, |feeding, number| {
+                    feeding.message(number, &message);
                 });
-                if let Some(feeding) = self.streams.remove(&stream.id) {
-                    self.ended.push((Instant::now() + ENDED_FOR, feeding));
+            }
+            TapEvent::Republished(stream) => self.routed(stream.id, Feeding::restart),
+            TapEvent::Ended(stream) => {
+                let now = Instant::now();
+                for (path, number) in self.routes.remove(&stream.id).unwrap_or_default() {
+                    let mut goes_on = true;
+                    self.guarded(&path, |feeding| {
+                        goes_on = feeding.leave(number);
+                        if !goes_on {
+                            feeding.end();
+                            feeding.settle(now);
+                        }
+                    });
+                    if !goes_on && let Some(feeding) = self.streams.remove(&path) {
+                        self.ended.push((now + ENDED_FOR, feeding));
+                    }
                 }
             }
             // A gap is seen by the times of what follows.
@@ -152,15 +177,26 @@ impl Shard {
         }
     }
 
-    /// Does something for a stream. A bug of ours ends its delivery, and nothing else.
-    fn guarded(&mut self, stream: StreamId, act: impl FnOnce(&mut Feeding)) {
-        let Some(feeding) = self.streams.get_mut(&stream) else {
+    /// Does something for all that a stream is a part of.
+    fn routed(&mut self, stream: StreamId, mut act: impl FnMut(&mut Feeding, u8)) {
+        let Some(routes) = self.routes.remove(&stream) else {
+            return;
+        };
+        for (path, number) in &routes {
+            self.guarded(path, |feeding| act(feeding, *number));
+        }
+        self.routes.insert(stream, routes);
+    }
+
+    /// Does something for what is delivered. A bug of ours ends its delivery, and nothing else.
+    fn guarded(&mut self, path: &Arc<str>, act: impl FnOnce(&mut Feeding)) {
+        let Some(feeding) = self.streams.get_mut(path) else {
             return;
         };
         if catch_unwind(AssertUnwindSafe(|| act(feeding))).is_ok() {
             return;
         }
-        if let Some(feeding) = self.streams.remove(&stream) {
+        if let Some(feeding) = self.streams.remove(path) {
             let stream = feeding.stream();
             let name = &stream.name;
             log::error!(stream:% = name; "{name} is not delivered over HTTP any longer, for a bug");
@@ -170,31 +206,49 @@ impl Shard {
     }
 
     fn begin(&mut self, stream: &Arc<TapStream>) {
-        let path = stream.name.reveal();
+        let name = &stream.name;
+        let mut parts = vec![(name.clone(), 0)];
+        if let Some((path, place)) = without_ending(name.reveal(), &self.endings) {
+            let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
+            parts.push((self.server.name_of(path), number));
+        }
+        for (name, number) in parts {
+            let path: Arc<str> = name.reveal().into();
+            if !self.streams.contains_key(&path) && !self.deliver(name, &path) {
+                continue;
+            }
+            self.guarded(&path, |feeding| feeding.join(number));
+            let routes = self.routes.entry(stream.id).or_default();
+            routes.push((path, number));
+        }
+    }
+
+    /// Begins to deliver something. Whether it is, from now on.
+    fn deliver(&mut self, name: StreamName, path: &Arc<str>) -> bool {
         if is_reserved(path) {
-            let name = &stream.name;
             log::warn!(stream:% = name; "{name} is not delivered over HTTP: its app's name is reserved there");
-            return;
+            return false;
         }
         let config = self.server.config();
         let most = Shares::of(&config).streams;
         if self.budget.held() > most {
-            let (name, held) = (&stream.name, self.budget.held());
+            let held = self.budget.held();
             self.server.report_limit(Limit::Memory);
             log::warn!(stream:% = name, held, limit = most; "{name} is not delivered over HTTP: http.memory is full");
-            return;
+            return false;
         }
-        let feeding = Feeding::new(stream.name.clone(), &config, &self.budget);
+        let feeding = Feeding::new(name, &config, &self.budget);
         self.directory.add(feeding.stream().clone());
-        self.streams.insert(stream.id, feeding);
+        self.streams.insert(path.clone(), feeding);
+        true
     }
 
     /// Shows what came, and does what is due.
     fn settle(&mut self, now: Instant) {
         let shares = Shares::of(&self.server.config());
         let is_tight = self.budget.held() > shares.streams;
-        let streams: Vec<StreamId> = self.streams.keys().copied().collect();
-        for stream in streams {
+        let streams: Vec<Arc<str>> = self.streams.keys().cloned().collect();
+        for stream in &streams {
             self.guarded(stream, |feeding| {
                 feeding.settle(now);
                 if is_tight {

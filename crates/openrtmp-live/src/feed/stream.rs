@@ -1,4 +1,9 @@
-//! One stream on its way to viewers.
+//! One stream on its way to viewers: what one publisher sends, or several whose streams are the
+//! same in other sizes.
+//!
+//! Of several, all pictures are taken, and the sound of one, the first that came: it is what
+//! the clocks of the others are put beside, and what FLV is made of. If it leaves, the next
+//! takes its place.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,17 +12,27 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use openrtmp_core::{Config, Frame, FrameContent, HttpPreset, Message, StreamName};
 use openrtmp_media::hls::Names;
+use openrtmp_media::labels;
 use openrtmp_media::mp4::{self, Codec, Content, TrackName};
 use openrtmp_media::packager::{Event, Packager, Preset, Settings, Window};
 use openrtmp_protocol::media::{AudioCodec, AudioTag, VideoCodec, VideoTag};
 use openrtmp_protocol::session::MediaKind;
 
+use super::clocks::Clock;
 use crate::store::ring::Role;
 use crate::store::{Budget, Charge, Photographer, Stream};
+
+/// Tracks of video of one publisher of several: that many numbers are theirs.
+const TRACKS_EACH: u8 = 16;
+/// Headers that are kept of a publisher.
+const MOST_HEADERS: usize = 32;
 
 /// The packager of a stream and what comes of it.
 pub(super) struct Feeding {
     stream: Arc<Stream>,
+    /// Those that are there; the one that came first is what the others go by.
+    members: Vec<Member>,
+    began: Instant,
     packager: Packager<Bytes>,
     window: Window,
     settings: Settings,
@@ -33,12 +48,23 @@ pub(super) struct Feeding {
     shown: u64,
 }
 
+/// A publisher.
+struct Member {
+    /// 0, or more of those that are one of several.
+    number: u8,
+    clock: Clock,
+    /// What is needed of it, should it be the one that others go by.
+    headers: Vec<(MediaKind, u8, Message)>,
+}
+
 impl Feeding {
     pub(super) fn new(name: StreamName, config: &Config, budget: &Arc<Budget>) -> Feeding {
         let settings = settings(config);
         let names = Names { epoch: epoch() };
         Feeding {
             stream: Arc::new(Stream::new(name, names, settings.low_latency_dash, budget)),
+            members: Vec::new(),
+            began: Instant::now(),
             packager: Packager::new(settings.clone()),
             window: Window::new(settings.clone()),
             settings,
@@ -58,18 +84,81 @@ impl Feeding {
         &self.stream
     }
 
-    /// The next message of the publisher.
-    pub(super) fn message(&mut self, message: &Message) {
-        self.push_tag(message);
-        self.patience.heard(Instant::now());
+    /// Somebody publishes it, or one of its sizes.
+    pub(super) fn join(&mut self, number: u8) {
+        self.members.retain(|member| member.number != number);
+        self.members.push(Member {
+            number,
+            clock: Clock::default(),
+            headers: Vec::new(),
+        });
+    }
+
+    /// A publisher ended. Whether anybody is left.
+    pub(super) fn leave(&mut self, number: u8) -> bool {
+        let is_first = self.leads(number);
+        self.members.retain(|member| member.number != number);
+        if let Some(next) = self.members.first().filter(|_| is_first) {
+            self.stream.ring.restart();
+            let (number, headers) = (next.number, next.headers.clone());
+            for (.., message) in &headers {
+                self.take(number, message);
+            }
+        }
+        !self.members.is_empty()
+    }
+
+    /// Whether the others go by this one.
+    fn leads(&self, number: u8) -> bool {
+        let first = self.members.first();
+        first.is_some_and(|first| first.number == number)
+    }
+
+    /// The next message of a publisher.
+    pub(super) fn message(&mut self, number: u8, message: &Message) {
+        let now = Instant::now();
+        self.patience.heard(now);
+        let first = self.members.first().map(|first| first.clock);
+        let Some(place) = self.members.iter().position(|is| is.number == number) else {
+            return;
+        };
+        let member = &mut self.members[place];
+        if message.kind == MediaKind::Video && is_picture(message.content) {
+            let is_key = message.content == FrameContent::Key;
+            let since = now.saturating_duration_since(self.began).as_micros() as i64;
+            member.clock.heard(message.time_micros, since, is_key);
+            if let Some(first) = first.filter(|_| is_key && place > 0) {
+                member.clock.follow(&first);
+            }
+        }
+        if let Role::Header(of) = role(message) {
+            member.keep_header(of, message);
+        }
+        self.take(number, message);
+    }
+
+    fn take(&mut self, number: u8, message: &Message) {
+        let member = self.members.iter().find(|is| is.number == number);
+        let shift = member.map_or(0, |member| member.clock.shift());
+        if self.leads(number) {
+            self.push_tag(message, shift);
+            if message.kind == MediaKind::Data {
+                self.window.label(labels(&message.payload));
+            }
+        }
         let wall = wall();
-        for frame in message.frames() {
-            self.push_frame(frame, message.is_prelude(), wall);
+        for mut frame in message.frames() {
+            frame.dts_micros = frame.dts_micros.saturating_add(shift);
+            frame.pts_micros = frame.pts_micros.saturating_add(shift);
+            self.push_frame(number, frame, message.is_prelude(), wall);
         }
     }
 
-    fn push_frame(&mut self, frame: Frame, is_prelude: bool, wall: i64) {
+    fn push_frame(&mut self, number: u8, frame: Frame, is_prelude: bool, wall: i64) {
         let Some((track, codec)) = named(&frame) else {
+            return;
+        };
+        let Some(track) = self.track_of(number, track) else {
             return;
         };
         let content = match frame.content {
@@ -95,38 +184,51 @@ impl Feeding {
         self.packager.push(frame, wall, &mut self.events);
     }
 
+    /// What the track of a publisher is called among all.
+    fn track_of(&self, number: u8, track: TrackName) -> Option<TrackName> {
+        match track {
+            _ if number == 0 && track.is_video() => Some(track),
+            TrackName::Video(id) if id < TRACKS_EACH => {
+                let before = number.checked_mul(TRACKS_EACH)?;
+                Some(TrackName::Video(before.checked_add(id)?))
+            }
+            TrackName::Audio(_) if self.leads(number) => Some(track),
+            _ => None,
+        }
+    }
+
     /// Players of FLV know one track of each kind.
-    fn push_tag(&mut self, message: &Message) {
+    fn push_tag(&mut self, message: &Message, shift: i64) {
         let payload = &message.payload[..];
-        // Headers are of as many kinds as packets are.
-        let (is_plain, of) = match message.kind {
-            MediaKind::Video => VideoTag::parse(payload).map_or((false, 0), |tag| {
-                let is_plain = tag.packets().map(|packet| packet.track).eq([0]);
-                (is_plain, tag.first().kind as u8)
-            }),
-            MediaKind::Audio => AudioTag::parse(payload).map_or((false, 0), |tag| {
-                let is_plain = tag.packets().map(|packet| packet.track).eq([0]);
-                (is_plain, tag.first().map_or(0, |first| first.kind as u8))
-            }),
-            MediaKind::Data => (true, 0),
-        };
-        let role = match (message.kind, message.content) {
-            (_, FrameContent::Header) => Role::Header(of),
-            (_, FrameContent::Metadata) => Role::Header(of),
-            (_, FrameContent::Key) => Role::Key,
-            _ => Role::Other,
+        let is_plain = match message.kind {
+            MediaKind::Video => VideoTag::parse(payload)
+                .is_ok_and(|tag| tag.packets().map(|packet| packet.track).eq([0])),
+            MediaKind::Audio => AudioTag::parse(payload)
+                .is_ok_and(|tag| tag.packets().map(|packet| packet.track).eq([0])),
+            MediaKind::Data => true,
         };
         if is_plain {
-            let time = message.time_micros / 1000;
+            let time = message.time_micros.saturating_add(shift) / 1000;
+            let role = role(message);
             self.stream.ring.push(message.kind, role, time, payload);
         }
     }
 
-    /// Another publisher goes on with it.
-    pub(super) fn restart(&mut self) {
-        self.packager.restart(&mut self.events);
-        self.stream.ring.restart();
-        self.stream.pictures.restart();
+    /// Another publisher goes on with it, or with one of its sizes.
+    pub(super) fn restart(&mut self, number: u8) {
+        let is_alone = self.members.len() == 1;
+        let leads = self.leads(number);
+        if let Some(member) = self.members.iter_mut().find(|is| is.number == number) {
+            (member.clock, member.headers) = (Clock::default(), Vec::new());
+        }
+        if leads {
+            self.stream.ring.restart();
+        }
+        // What others send goes on meanwhile, under a clock that does.
+        if is_alone {
+            self.packager.restart(&mut self.events);
+            self.stream.pictures.restart();
+        }
     }
 
     /// Nothing more comes.
@@ -221,6 +323,41 @@ impl Feeding {
             let name = &self.stream.name;
             log::warn!(stream:% = name; "viewers of {name} can go back less from now on: http.memory is full");
         }
+    }
+}
+
+impl Member {
+    /// Keeps a header in place of the one before of its kind.
+    fn keep_header(&mut self, of: u8, message: &Message) {
+        let is_it = |(kind, is, kept): &(MediaKind, u8, Message)| {
+            (*kind, *is, kept.track) == (message.kind, of, message.track)
+        };
+        match self.headers.iter().position(is_it) {
+            Some(place) => self.headers[place].2 = message.clone(),
+            None if self.headers.len() < MOST_HEADERS => {
+                self.headers.push((message.kind, of, message.clone()));
+            }
+            None => {}
+        }
+    }
+}
+
+fn is_picture(content: FrameContent) -> bool {
+    matches!(content, FrameContent::Key | FrameContent::Inter)
+}
+
+/// What a message is to players of FLV. Headers are of as many kinds as packets are.
+fn role(message: &Message) -> Role {
+    let payload = &message.payload[..];
+    match message.content {
+        FrameContent::Header | FrameContent::Metadata => Role::Header(match message.kind {
+            MediaKind::Video => VideoTag::parse(payload).map_or(0, |tag| tag.first().kind as u8),
+            MediaKind::Audio => AudioTag::parse(payload)
+                .map_or(0, |tag| tag.first().map_or(0, |first| first.kind as u8)),
+            MediaKind::Data => 0,
+        }),
+        FrameContent::Key => Role::Key,
+        _ => Role::Other,
     }
 }
 

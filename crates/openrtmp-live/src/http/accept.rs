@@ -134,6 +134,11 @@ impl Counts {
     pub(crate) fn all(&self) -> usize {
         self.lock().all
     }
+
+    /// How many there have been.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.lock().next
+    }
 }
 
 impl Drop for Counted {
@@ -170,6 +175,8 @@ fn descriptors() -> Option<usize> {
 /// Accepts connections until the server stops.
 pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Acceptor) {
     let mut stopping = acceptor.stopping.clone();
+    // A line for each kind of trouble, not for each try.
+    let mut trouble = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -177,6 +184,7 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
         };
         match accepted {
             Ok((socket, address)) => {
+                trouble = None;
                 let config = acceptor.server.config();
                 let ip = address.ip();
                 let Some(counted) = acceptor.counts.count(ip, &config) else {
@@ -195,7 +203,9 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
             // Who gave up while it waited.
             Err(error) if is_of_one(&error) => {}
             Err(error) => {
-                log::warn!(error:%; "a viewer could not be accepted");
+                if trouble.replace(error.kind()) != Some(error.kind()) {
+                    log::warn!(error:%; "viewers cannot be accepted");
+                }
                 tokio::time::sleep(RETRY).await;
             }
         }

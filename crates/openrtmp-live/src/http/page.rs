@@ -23,6 +23,15 @@ mod files {
 
 /// What stands in pages for the folder of what they are made of.
 const FOLDER: &str = "{assets}";
+/// What stands in the player's page for the script of its engine.
+const SCRIPT: &str = "{script}";
+/// The scripts of engines, by what these are called in the page's URL; that of the first is
+/// what most play with.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("hls", "hls.min.js"),
+    ("flv", "mpegts.min.js"),
+    ("dash", "dash.min.js"),
+];
 /// Light modules around a code (ISO/IEC 18004).
 const QUIET: i32 = 4;
 /// Bytes of what is put into a code, at most: cameras read no finer ones from a screen.
@@ -87,15 +96,26 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
 });
 
 /// The pages.
-static STREAMS: LazyLock<Text> = LazyLock::new(|| page("streams.html"));
-static PLAYER: LazyLock<Text> = LazyLock::new(|| page("player.html"));
+static STREAMS: LazyLock<Text> = LazyLock::new(|| page("streams.html", ""));
+/// One for each engine: its script is what takes longest to be there.
+static PLAYERS: LazyLock<[Text; 3]> =
+    LazyLock::new(|| SCRIPTS.map(|(_, script)| page("player.html", script)));
+
+/// The place of the engine that a page's query wants, in [`SCRIPTS`].
+fn engine(query: &str) -> usize {
+    let mut parameters = query.split('&');
+    let wanted = parameters.find_map(|parameter| parameter.strip_prefix("engine="));
+    let place = SCRIPTS.iter().position(|(name, _)| Some(*name) == wanted);
+    place.unwrap_or(0)
+}
 
 /// A page that knows where its files are.
-fn page(name: &str) -> Text {
+fn page(name: &str, script: &str) -> Text {
     let file = FILES.iter().find(|file| file.name == name);
     let plain = file.map(|file| file.text.plain()).unwrap_or_default();
     let folder = format!("/assets/{}", files::DIGEST);
-    Text::new(String::from_utf8_lossy(&plain).replace(FOLDER, &folder))
+    let text = String::from_utf8_lossy(&plain);
+    Text::new(text.replace(FOLDER, &folder).replace(SCRIPT, script))
 }
 
 /// Answers with it.
@@ -111,10 +131,13 @@ pub(super) fn answer(
     // Who has a page has the policy that came with it (RFC 9111, 4.3.4): of another, another
     // page.
     let tag = tag(&policy);
-    let html = |text| answer::text(&asked.headers, text, HTML, &tag, keep);
+    let html = |text, tag: &str| answer::text(&asked.headers, text, HTML, tag, keep);
     let mut response = match wanted {
-        Page::Streams => html(&STREAMS),
-        Page::Player => html(&PLAYER),
+        Page::Streams => html(&STREAMS, &tag),
+        Page::Player => {
+            let engine = engine(&asked.query);
+            html(&PLAYERS[engine], &format!("{tag}-{engine}"))
+        }
         Page::File { digest, name } => return file(asked, digest, name),
         Page::Code => return code(&asked.query),
     };
@@ -263,7 +286,7 @@ mod tests {
 
     #[test]
     fn pages_name_files_that_are_there_and_run_nothing_of_their_own() {
-        for page in [&*STREAMS, &*PLAYER] {
+        for page in [&*STREAMS].into_iter().chain(&*PLAYERS) {
             let plain = page.plain();
             let text = std::str::from_utf8(&plain).unwrap();
             let folder = format!("\"/assets/{}/", files::DIGEST);
@@ -275,13 +298,31 @@ mod tests {
                 assert!(FILES.iter().any(is_it), "{name}");
                 assert!(content_type(name).is_some(), "{name}");
             }
-            assert!(!text.contains(FOLDER));
+            assert!(!text.contains(FOLDER) && !text.contains(SCRIPT));
             for tag in text.split("<script").skip(1) {
-                assert!(tag.starts_with(" type=\"module\" src="), "{tag}");
+                let plain = tag.strip_prefix(" type=\"module\"").unwrap_or(tag);
+                assert!(plain.starts_with(" src="), "{tag}");
+                assert!(plain.contains("></script>"), "{tag}");
             }
             for inline in [" style=", "<style", " onclick", " onload", "javascript:"] {
                 assert!(!text.contains(inline), "{inline}");
             }
+        }
+    }
+
+    #[test]
+    fn a_page_begins_with_the_script_of_the_engine_that_is_asked_for() {
+        for (query, script) in [
+            ("", "/vendor/hls.min.js"),
+            ("muted=1&engine=flv", "/vendor/mpegts.min.js"),
+            ("engine=dash", "/vendor/dash.min.js"),
+            ("engine=native", "/vendor/hls.min.js"),
+            ("engine=../x", "/vendor/hls.min.js"),
+        ] {
+            let plain = PLAYERS[engine(query)].plain();
+            let text = std::str::from_utf8(&plain).unwrap();
+            assert!(text.contains(script), "{query}");
+            assert_eq!(text.matches("/vendor/").count(), 1, "{query}");
         }
     }
 

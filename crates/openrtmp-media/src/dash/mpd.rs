@@ -22,6 +22,8 @@ const HTTP_XSDATE: &str = "urn:mpeg:dash:utc:http-xsdate:2014";
 const HTTP_ISO: &str = "urn:mpeg:dash:utc:http-iso:2014";
 /// Players read the manifest again after so many seconds at most.
 const LONGEST_UPDATE: u32 = 2;
+/// What HLS calls sound for people who do not see the pictures.
+const DESCRIBES_VIDEO: &str = "public.accessibility.describes-video";
 /// Players stay so many target durations behind.
 const DELAY: u32 = 3;
 
@@ -52,6 +54,7 @@ pub fn manifest(window: &Window, names: &Names, clock: &Clock<'_>) -> Option<Str
         return None;
     }
     let writing = Writing {
+        window,
         targets,
         has_ended: window.has_ended(),
         names,
@@ -127,6 +130,7 @@ pub fn relocated(manifest: &str, base: &str, location: &str) -> String {
 
 /// What all of a manifest's elements go by.
 struct Writing<'a> {
+    window: &'a Window,
     targets: Targets,
     has_ended: bool,
     names: &'a Names,
@@ -259,6 +263,21 @@ impl<'a> Part<'a> {
         u64::try_from(ticks.div_euclid(1_000_000)).unwrap_or(0)
     }
 
+    /// Where both have segments, none of this one begins within one of the other.
+    fn is_aligned_with(&self, other: &Part<'_>) -> bool {
+        let micros = |part: &Part<'_>, ticks: u64| {
+            u128::from(ticks) * 1_000_000 / u128::from(part.description.timescale().max(1))
+        };
+        self.segments.iter().all(|&(start, _)| {
+            let start = micros(self, start);
+            let before = other
+                .segments
+                .partition_point(|&(begin, _)| micros(other, begin) < start);
+            let before = before.checked_sub(1).and_then(|at| other.segments.get(at));
+            before.is_none_or(|&(_, end)| micros(other, end) <= start)
+        })
+    }
+
     /// The same samples as there, which can be appended without another init segment.
     fn goes_on(&self, before: &Listed<'_>) -> bool {
         let track = self.rendition.track;
@@ -336,9 +355,11 @@ impl Listed<'_> {
         xml.attribute("id", id);
         xml.attribute("contentType", kind);
         xml.attribute("mimeType", format_args!("{kind}/mp4"));
-        xml.attribute("segmentAlignment", "true");
+        let is_aligned = set.iter().all(|part| part.is_aligned_with(first));
+        xml.attribute("segmentAlignment", is_aligned);
+        let label = writing.window.label_of(first.rendition.track);
         if kind == "audio" {
-            xml.attribute("lang", "und");
+            xml.attribute("lang", label.language.as_deref().unwrap_or("und"));
         }
         if let Some(before) = before.filter(|before| set.iter().all(|is| is.goes_on(before))) {
             // Nothing lies between them, or something does (5.3.2.4 of the specification).
@@ -352,6 +373,9 @@ impl Listed<'_> {
                 &[("schemeIdUri", &scheme), ("value", &value)],
             );
         }
+        if let Some(name) = &label.name {
+            xml.text("Label", name);
+        }
         if let Addressing::Numbers(length) = self.period.addressing {
             self.put_reference(xml, writing.clock);
             // Decoding can start at each segment of pictures, and at each part of sound.
@@ -360,6 +384,11 @@ impl Listed<'_> {
                 TrackName::Audio(_) => writing.targets.part,
             };
             xml.empty("Resync", &[("type", &2), ("dT", &apart.as_micros())]);
+        }
+        let characteristics = label.characteristics.as_deref().unwrap_or("");
+        if characteristics.split(',').any(|is| is == DESCRIBES_VIDEO) {
+            let scheme = "urn:tva:metadata:cs:AudioPurposeCS:2007";
+            xml.empty("Accessibility", &[("schemeIdUri", &scheme), ("value", &1)]);
         }
         let is_first = self.is_first_of_its_kind(first.rendition.track);
         let role = if is_first { "main" } else { "alternate" };

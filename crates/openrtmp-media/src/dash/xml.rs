@@ -55,6 +55,14 @@ impl Xml {
         self.close();
     }
 
+    /// An element with text in it.
+    pub(super) fn text(&mut self, name: &'static str, text: &str) {
+        self.end_tag();
+        let depth = self.open.len() * 2;
+        let text = escaped(text);
+        let _ = writeln!(self.out, "{:depth$}<{name}>{text}</{name}>", "");
+    }
+
     /// The document, everything closed.
     pub(super) fn finish(mut self) -> String {
         while !self.open.is_empty() {

@@ -74,7 +74,8 @@ pub enum Broken {
     /// A hinted part came by another name (6.2.6).
     #[error("{0} was announced, {1} came")]
     Hint(String, String),
-    /// There is to be one rendition report for each other playlist (Apple, B.1).
+    /// There is to be one rendition report for each other playlist (Apple, B.1), and may be
+    /// others, of what the master playlist named once or will.
     #[error("{0} rendition reports")]
     Reports(usize),
     /// A report without its segment or part.
@@ -257,7 +258,7 @@ fn check_end(listed: &Listed, others: Option<usize>, broken: &mut Vec<Broken>) {
         broken.push(Broken::Hints(listed.hints.len()));
     }
     if let Some(others) = others
-        && listed.reports.len() != others
+        && listed.reports.len() < others
         && !listed.has_ended
     {
         broken.push(Broken::Reports(listed.reports.len()));

@@ -3,22 +3,20 @@
 use std::fmt::Write;
 
 use super::{HEADROOM, Names};
-use crate::mp4::{Media, TrackName};
+use crate::Label;
+use crate::mp4::Media;
 use crate::packager::{Rendition, Window};
 
 /// The one group of audio tracks.
 const AUDIO_GROUP: &str = "audio";
 
-/// The master playlist: the video track with every audio track to choose from, or the audio
-/// track alone. `None` as long as not every rendition can be played.
+/// The master playlist: a variant of each video track, with every audio track to choose from,
+/// or of the audio tracks alone. `None` as long as there is none ([`Window::listed`]).
 pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
-    if !window.is_playable() {
-        return None;
-    }
     let (video, audio): (Vec<&Rendition>, Vec<&Rendition>) = window
-        .renditions()
-        .iter()
-        .partition(|rendition| matches!(rendition.track, TrackName::Video(_)));
+        .listed()?
+        .into_iter()
+        .partition(|rendition| rendition.track.is_video());
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
     if video.is_empty() {
         // Without pictures a variant for each: players choose among them by rate.
@@ -27,8 +25,17 @@ pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
         }
         return Some(out);
     }
+    let mut told: Vec<String> = Vec::new();
     for (number, rendition) in audio.iter().enumerate() {
-        put_audio(&mut out, rendition, number == 0, names);
+        let label = window.label_of(rendition.track);
+        // Names differ within a group (4.4.6.1.1).
+        let name = label.name.clone();
+        let name = match name.filter(|name| !told.contains(name)) {
+            Some(name) => name,
+            None => rendition.track.to_string(),
+        };
+        put_audio(&mut out, rendition, (number == 0, &name, &label), names);
+        told.push(name);
     }
     for rendition in video {
         put_variant(&mut out, rendition, &audio, names)?;
@@ -36,16 +43,25 @@ pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
     Some(out)
 }
 
-fn put_audio(out: &mut String, rendition: &Rendition, is_default: bool, names: &Names) {
-    let (name, uri) = (rendition.track.to_string(), names.playlist(rendition.track));
+fn put_audio(
+    out: &mut String,
+    rendition: &Rendition,
+    (is_default, name, label): (bool, &str, &Label),
+    names: &Names,
+) {
+    let uri = names.playlist(rendition.track);
     let is_default = if is_default { "YES" } else { "NO" };
+    let language = label.language.as_deref().unwrap_or("und");
     let _ = write!(
         out,
         "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{name}\",\
-         LANGUAGE=\"und\",DEFAULT={is_default},AUTOSELECT=YES,URI=\"{uri}\""
+         LANGUAGE=\"{language}\",DEFAULT={is_default},AUTOSELECT=YES,URI=\"{uri}\""
     );
     if let Some(Media::Audio { channels, .. }) = rendition.description().map(|is| is.media) {
         let _ = write!(out, ",CHANNELS=\"{channels}\"");
+    }
+    if let Some(characteristics) = &label.characteristics {
+        let _ = write!(out, ",CHARACTERISTICS=\"{characteristics}\"");
     }
     out.push('\n');
 }

@@ -170,6 +170,7 @@ fn put_edge(out: &mut String, window: &Window, rendition: &Rendition, names: &Na
     let uri = names.part(rendition.track, msn, part);
     let uri = names.in_playlist(&uri);
     let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{uri}\"");
+    // Also of what new master playlists do not name any longer: who plays knows it.
     for other in window.renditions() {
         let edge = Edge::of(other, window);
         if other.track != rendition.track && edge.parts > 0 {

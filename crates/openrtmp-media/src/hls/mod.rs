@@ -17,6 +17,8 @@
 
 #[cfg(any(test, feature = "check"))]
 pub mod check;
+#[cfg(any(test, feature = "check"))]
+pub mod contents;
 mod directives;
 mod master;
 mod media;

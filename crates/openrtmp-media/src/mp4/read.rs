@@ -74,7 +74,9 @@ pub(crate) fn track_header(init: &[u8]) -> Option<TrackHeader<'_>> {
         b"mp4a" | b"ac-3" | b"ec-3" | b"Opus" | b"fLaC" => AUDIO_FIELDS,
         _ => VIDEO_FIELDS,
     };
-    let known = [b"avcC", b"hvcC", b"esds", b"dac3", b"dec3"];
+    let known = [
+        b"avcC", b"hvcC", b"av1C", b"vpcC", b"esds", b"dac3", b"dec3",
+    ];
     let mut inside = boxes(entry.get(fields..)?);
     let configuration = inside.find(|(name, _)| known.contains(&name));
     Some(TrackHeader {
@@ -122,6 +124,32 @@ pub(crate) fn samples(part: &[u8]) -> Option<Vec<Located>> {
         place = end;
     }
     Some(samples)
+}
+
+/// The samples of fragments that follow each other, as [`samples`] has those of one.
+#[cfg(any(test, feature = "check"))]
+pub(crate) fn fragments(bytes: &[u8]) -> Option<Vec<Located>> {
+    let mut starts = Vec::new();
+    let mut at = 0;
+    for (name, body) in boxes(bytes) {
+        if &name == b"moof" {
+            starts.push(at);
+        }
+        at += body.len() + 8;
+    }
+    // Torn, or none.
+    if at != bytes.len() || starts.is_empty() {
+        return None;
+    }
+    let ends = starts.iter().skip(1).chain([&at]);
+    let mut all = Vec::new();
+    for (start, end) in starts.iter().zip(ends) {
+        for mut sample in samples(bytes.get(*start..*end)?)? {
+            sample.range = sample.range.start + start..sample.range.end + start;
+            all.push(sample);
+        }
+    }
+    Some(all)
 }
 
 /// sample_is_non_sync_sample (ISO/IEC 14496-12, 8.8.3.1).
@@ -207,4 +235,51 @@ impl<'a> Fields<'a> {
             composition_offset: self.field(0x800, 0)? as i32,
         })
     }
+}
+
+/// NAL units, each behind its length, as far as they can be read; none is empty.
+pub(crate) fn units(mut rest: &[u8], length: usize) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        loop {
+            let (told, behind) = rest.split_at_checked(length)?;
+            let size = told
+                .iter()
+                .fold(0, |size, byte| size << 8 | usize::from(*byte));
+            let (unit, behind) = behind.split_at_checked(size)?;
+            rest = behind;
+            if !unit.is_empty() {
+                return Some(unit);
+            }
+        }
+    })
+}
+
+/// What the `esds` box says of a decoder (ISO/IEC 14496-1, 7.2.6.5): its object type
+/// indication, and what is for it alone, which may be nothing.
+pub(crate) fn decoder(descriptor: &[u8]) -> Option<(u8, &[u8])> {
+    const STREAM: u8 = 3;
+    const DECODER_CONFIG: u8 = 4;
+    const DECODER_SPECIFIC: u8 = 5;
+    // Version and flags of the box.
+    let stream = descriptor_of(descriptor.get(4..)?, STREAM)?;
+    let decoder = descriptor_of(stream.get(3..)?, DECODER_CONFIG)?;
+    let specific = decoder
+        .get(13..)
+        .and_then(|behind| descriptor_of(behind, DECODER_SPECIFIC));
+    Some((*decoder.first()?, specific.unwrap_or(&[])))
+}
+
+/// What is in the first descriptor, if it has this tag.
+fn descriptor_of(bytes: &[u8], tag: u8) -> Option<&[u8]> {
+    let (is, mut rest) = bytes.split_first()?;
+    let mut length = 0;
+    for _ in 0..4 {
+        let (byte, behind) = rest.split_first()?;
+        rest = behind;
+        length = length << 7 | usize::from(byte & 0x7F);
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    rest.get(..length).filter(|_| *is == tag)
 }

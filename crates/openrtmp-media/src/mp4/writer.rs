@@ -38,6 +38,11 @@ pub enum TrackName {
 }
 
 impl TrackName {
+    /// It is of pictures.
+    pub fn is_video(self) -> bool {
+        matches!(self, TrackName::Video(_))
+    }
+
     /// The track of a text such as `v0`, `a12`, as it is written.
     pub fn parse(text: &str) -> Option<TrackName> {
         let (kind, number) = text.split_at_checked(1)?;

@@ -6,10 +6,16 @@
 //! on where one ended. Wall time comes with a frame and goes to `EXT-X-PROGRAM-DATE-TIME` and
 //! the starts of [`Period`]s alone. [`Window`] keeps what of it can be fetched.
 //!
-//! **Tracks** are apart: the first video track and every audio track is a rendition with
-//! segments of its own. The video track leads, or the first audio track where there is no
-//! video: it alone decides where a segment ends, and the others end theirs at their first
-//! frame from there on. So all have the same media sequence numbers and discontinuities.
+//! **Tracks** are apart: each, of video or audio, is a rendition with segments of its own. The
+//! first video track leads, or the first audio track where there is no video: it alone decides
+//! where a segment ends, and the others end theirs at their first frame from there on. So all
+//! have the same media sequence numbers and discontinuities.
+//!
+//! **Pictures of several sizes** begin their segments with key frames of their own. Encoders
+//! have those where the leading track's are, and segments begin at the same time in all. Where
+//! one has them elsewhere, its segments begin with the next one that comes, up to half a
+//! segment later; without one, if that would be later still. Of a leading track of which
+//! nothing comes any more the next one takes the lead, at its next key frame.
 //!
 //! **Targets** are decided once: the part target before the first part, by the lengths of
 //! the frames seen until then; the target duration when the first segment ends, by its
@@ -30,8 +36,8 @@
 //! which time goes on without a hole.
 //!
 //! A track with another configuration begins with it at the next key frame of the leading
-//! track, at a discontinuity of all. Sound that was not there at first joins at the next
-//! segment; pictures that were not lead from their first key frame on.
+//! track, at a discontinuity of all. What was not there at first joins at the next segment;
+//! pictures that come to sound alone lead from their first key frame on.
 //!
 //! **No track waits** for what does not come: not for the next key frame, nor for the first
 //! picture of an encoder that has none. After [`Packager::longest_wait`], counted by its own

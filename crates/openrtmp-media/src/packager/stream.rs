@@ -31,18 +31,32 @@ const EARLY: Duration = Duration::from_millis(100);
 const OVERLAP: Duration = Duration::from_millis(200);
 /// No segment is shorter, so that every track has a frame in each.
 const LEAST_SEGMENT: Duration = Duration::from_millis(300);
+/// Key frames that are the same picture may be so far apart, in microseconds: publishers round
+/// to milliseconds, each by itself.
+const NEAR: i64 = 20_000;
+/// By so much times differ for being whole milliseconds, in microseconds.
+const ROUNDING: i64 = 2_000;
 /// Frames are shown so much after they are decoded at most, in microseconds.
 const LONGEST_REORDER: i64 = 2_000_000;
-/// Frames that wait for another track: so many at most.
-const QUEUE_FRAMES: usize = 1024;
+/// Frames that wait for the first part: so many at most.
+const EARLY_FRAMES: usize = 1024;
 /// And so many bytes.
-const QUEUE_BYTES: usize = 4 << 20;
-/// Frames that wait for the first part: so many bytes at most.
 const EARLY_BYTES: usize = 16 << 20;
 /// Frames in a part, at most.
 const PART_FRAMES: usize = 4096;
 /// Tracks of a stream, at most; what is of others is left out.
 const TRACKS: usize = 16;
+
+/// Where a segment ends.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    /// The next begins with a key frame.
+    Key,
+    /// Or with none.
+    Anywhere,
+    /// Time does not go on, or the coding changes.
+    Discontinuity,
+}
 
 /// Cuts one stream; see the [module](super).
 #[derive(Debug)]
@@ -72,8 +86,9 @@ pub struct Packager<D> {
     has_changed: bool,
     /// A gap was listed for want of frames: time is counted on from its end.
     is_stalled: bool,
-    /// The last key frame's time on the timeline, and how far behind the one before it was.
-    last_key: Option<(i64, Duration)>,
+    /// A track of pictures that follows has another coding: the next key frame begins a
+    /// discontinuity.
+    is_change_due: bool,
 }
 
 impl<D: AsRef<[u8]>> Packager<D> {
@@ -96,7 +111,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             has_jumped: false,
             has_changed: false,
             is_stalled: false,
-            last_key: None,
+            is_change_due: false,
         }
     }
 
@@ -110,6 +125,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if (state.codec, state.config.as_slice()) != (codec, config) {
             (state.codec, state.config) = (codec, config.to_vec());
             (state.is_changed, state.is_unsupported) = (true, false);
+            // It will be another from its next key frame on, and with it all.
+            self.is_change_due |= place > 0 && state.is_video() && state.open.is_some();
         }
     }
 
@@ -194,6 +211,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             }
             self.tracks[0].close(out);
             for track in 1..self.tracks.len() {
+                self.tracks[track].begin_at_pending(ROUNDING, out);
                 self.tracks[track].settle(None, self.part, out);
                 if self.missing(track) > STRETCH.as_micros() as i64 {
                     self.follow_all(track, out);
@@ -256,7 +274,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             return;
         };
         let seen = last.frame.dts.saturating_sub(first.frame.dts);
-        let is_full = self.early.len() >= QUEUE_FRAMES || self.early_bytes >= EARLY_BYTES;
+        let is_full = self.early.len() >= EARLY_FRAMES || self.early_bytes >= EARLY_BYTES;
         // Pictures that are announced and do not come are not waited for any longer than later.
         let longest = match self.early.iter().any(|(held, _)| is_video(held)) {
             true => self.settings.longest_segment,
@@ -287,7 +305,6 @@ impl<D: AsRef<[u8]>> Packager<D> {
     fn start(&mut self, out: &mut Vec<Event>) {
         self.tracks.sort_by_key(|track| track.name);
         let mut lengths = Vec::new();
-        let mut has_video = false;
         for place in 0..self.tracks.len() {
             let name = self.tracks[place].name;
             let is_video = matches!(name, TrackName::Video(_));
@@ -297,12 +314,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
                 continue;
             };
             let state = &mut self.tracks[place];
-            if is_video && has_video {
-                state.refuse(out);
-                continue;
-            }
             state.redescribe(first.frame.data.as_ref(), out);
-            has_video |= is_video && state.next.is_some();
             let Some(description) = &state.next else {
                 continue;
             };
@@ -341,6 +353,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
             is_discontinuity: false,
             discontinuities: 0,
             offset: self.offset,
+            is_key: true,
+            is_deferred: false,
         };
         let start = first.frame.dts;
         for track in &mut self.tracks {
@@ -374,7 +388,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             return;
         };
         if self.tracks[place].is_changed && held.is_key() {
-            self.change(place, held.frame.data.as_ref(), out);
+            self.change(place, &held, out);
         }
         // It may be the leading one now.
         let name = held.frame.track;
@@ -387,7 +401,9 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let track = &mut self.tracks[place];
         // One that is to join at the next segment joins at once where none comes.
         let is_to_join = has_waited && track.next.is_some();
-        let is_apart = track.open.is_none() && !is_to_join;
+        let has_begun = track.open.is_some() || is_to_join;
+        // Pictures that are to join wait from a key frame on.
+        let is_apart = !(has_begun || track.is_video() && track.next.is_some());
         let is_unusable = track.is_changed || track.is_unsupported || is_apart;
         if place == 0 {
             if !is_unusable {
@@ -399,13 +415,11 @@ impl<D: AsRef<[u8]>> Packager<D> {
                 self.catch_up(track, out);
             }
         } else if !is_unusable {
-            track.queue.push_back(held);
-            while track.queue.len() > QUEUE_FRAMES || track.queue_bytes() > QUEUE_BYTES {
-                track.queue.pop_front();
-            }
+            track.enqueue(held);
             match has_waited {
                 true => self.go_on_without(place, wall, out),
-                false => self.wait_no_longer(place, out),
+                false if has_begun => self.wait_no_longer(place, wall, out),
+                false => {}
             }
             // Others are not to be behind what came of it.
             for track in 1..self.tracks.len() {
@@ -421,23 +435,33 @@ impl<D: AsRef<[u8]>> Packager<D> {
     }
 
     /// A track has another configuration from this frame on.
-    fn change(&mut self, place: usize, frame: &[u8], out: &mut Vec<Event>) {
-        let is_video = matches!(self.tracks[place].name, TrackName::Video(_));
-        if place > 0 && is_video {
-            match self.tracks[0].name {
-                TrackName::Video(_) => self.tracks[place].refuse(out),
-                TrackName::Audio(_) => self.lead_with(place, frame, out),
-            }
-            return;
+    fn change(&mut self, place: usize, held: &Held<D>, out: &mut Vec<Event>) {
+        let frame = held.frame.data.as_ref();
+        let is_video = self.tracks[place].is_video();
+        if is_video && !self.tracks[0].is_video() {
+            return self.lead_with(place, frame, out);
         }
         let has_begun = self.tracks[place].open.is_some();
         if has_begun && place > 0 {
             self.follow_and_forget(place, out);
         }
         let track = &mut self.tracks[place];
-        if track.redescribe(frame, out) && has_begun {
-            track.is_held = place > 0;
-            self.has_changed = true;
+        if !(track.redescribe(frame, out) && has_begun) {
+            return;
+        }
+        if !is_video || place == 0 {
+            (track.is_held, self.has_changed) = (place > 0, true);
+            return;
+        }
+        // Pictures of others are of use up to their next key frame, which may have come.
+        let begins = held
+            .frame
+            .pts
+            .saturating_add(track.offset)
+            .saturating_add(NEAR);
+        let mut boundaries = track.boundaries.iter();
+        if !boundaries.any(|is| is.is_discontinuity && is.time <= begins) {
+            (track.is_held, self.is_change_due) = (true, true);
         }
     }
 
@@ -458,8 +482,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             if is_short {
                 self.fill_segment(out);
             }
-            self.cut(None, out);
-            self.last_key = None;
+            self.cut(Cut::Anywhere, out);
             self.tracks.swap(0, place);
         }
     }
@@ -477,6 +500,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if std::mem::take(&mut self.has_jumped) || is_elsewhere || moved.saturating_abs() > JUMP {
             self.rebase(&held, wall, out);
         }
+        self.has_changed |= held.is_key() && std::mem::take(&mut self.is_change_due);
         // What comes behind a frame that is left out cannot be decoded.
         self.has_changed |= !self.has_room(0, &held);
         if self.has_changed {
@@ -533,20 +557,17 @@ impl<D: AsRef<[u8]>> Packager<D> {
 
     /// The next frame can begin a segment.
     fn reach_key(&mut self, out: &mut Vec<Event>) {
-        let track = &self.tracks[0];
+        let track = &mut self.tracks[0];
         let Some(open) = &track.open else { return };
         let (now, elapsed) = (open.micros(open.end), open.elapsed());
-        let since = self.last_key.map_or(Duration::ZERO, |(last, _)| {
-            Duration::from_micros(now.saturating_sub(last).max(0) as u64)
-        });
-        self.last_key = Some((now, since));
+        let since = track.count_key(now);
         let is_due = match track.name {
             TrackName::Video(_) => elapsed + EARLY >= self.settings.segment,
             TrackName::Audio(_) => elapsed + since > self.settings.segment,
         };
         let is_last = elapsed >= LEAST_SEGMENT && elapsed + since > self.longest();
         if is_due || is_last {
-            self.cut(None, out);
+            self.cut(Cut::Key, out);
         }
     }
 
@@ -596,8 +617,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         self.count_on_from_gap(&held);
         self.has_changed = false;
         self.discontinuities += 1;
-        self.last_key = None;
-        self.cut(Some(self.offset), out);
+        self.cut(Cut::Discontinuity, out);
         // Those that waited for it go on from here.
         for track in 1..self.tracks.len() {
             if self.tracks[track].is_held {
@@ -630,7 +650,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             let elapsed = open.elapsed();
             let is_too_long = elapsed > Duration::ZERO && elapsed + lasts > self.longest();
             if is_too_long {
-                self.cut(None, out);
+                self.cut(Cut::Anywhere, out);
                 out.push(Event::LongGop { msn: self.msn });
             }
         }
@@ -640,7 +660,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             self.tracks[0].close_part(out);
             let elapsed = self.tracks[0].open.as_ref().map(|open| open.elapsed());
             if elapsed.is_some_and(|elapsed| elapsed + step > self.longest()) {
-                self.cut(None, out);
+                self.cut(Cut::Anywhere, out);
             }
             self.tracks[0].gap(to, part, out);
         }
@@ -672,8 +692,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
     }
 
     /// A segment ends here, and the next begins: in the leading track, and in the others at
-    /// their next frame. With an offset it begins with a discontinuity.
-    fn cut(&mut self, discontinuity: Option<i64>, out: &mut Vec<Event>) {
+    /// their next frame.
+    fn cut(&mut self, cut: Cut, out: &mut Vec<Event>) {
         self.freeze(out);
         let Some(open) = &self.tracks[0].open else {
             return;
@@ -685,9 +705,11 @@ impl<D: AsRef<[u8]>> Packager<D> {
             time,
             wall: wall.saturating_add(time.saturating_sub(since) / 1000),
             msn: self.msn,
-            is_discontinuity: discontinuity.is_some(),
+            is_discontinuity: matches!(cut, Cut::Discontinuity),
+            is_key: matches!(cut, Cut::Key),
             discontinuities: self.discontinuities,
             offset: self.offset,
+            is_deferred: false,
         };
         for (place, track) in self.tracks.iter_mut().enumerate() {
             if place > 0 && track.open.is_some() {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+mod renditions;
+
 use super::timelines::*;
 use super::*;
 use crate::mp4::tests::{at, boxes};

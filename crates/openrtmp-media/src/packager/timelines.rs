@@ -8,6 +8,8 @@ use crate::mp4::tests::{AAC, AVC};
 use crate::mp4::{Codec, Content, Frame, TrackName};
 
 pub(crate) const VIDEO: TrackName = TrackName::Video(0);
+/// The same pictures in another size.
+pub(crate) const SMALL: TrackName = TrackName::Video(1);
 pub(crate) const AUDIO: TrackName = TrackName::Audio(0);
 pub(crate) const H264: Codec = Codec::Video(VideoCodec::Avc);
 pub(crate) const PLAIN_AAC: Codec = Codec::Audio(AudioCodec::Aac);
@@ -40,9 +42,13 @@ pub(crate) fn frame(track: TrackName, time: i64, later: i64, is_key: bool) -> In
 
 /// Sequence headers; those of other numbers are other ones.
 pub(crate) fn video_config(number: u8) -> Input {
+    config_of(VIDEO, number)
+}
+
+pub(crate) fn config_of(track: TrackName, number: u8) -> Input {
     let mut config = AVC.to_vec();
     config[3] += number;
-    Input::Configure(VIDEO, H264, config)
+    Input::Configure(track, H264, config)
 }
 
 pub(crate) fn audio_config(number: u8) -> Input {
@@ -63,11 +69,13 @@ pub(crate) enum Turn {
     /// No frame comes for so many parts; the clock goes on by so many milliseconds.
     Stall(u8, i64),
     VideoConfig,
+    SmallConfig,
     AudioConfig,
     /// Another encoder goes on, with a clock from 0.
     Restart,
     /// One track has no frames for so many milliseconds.
     VideoGap(i64),
+    SmallGap(i64),
     AudioGap(i64),
     /// One track has no frames from here on, until it is back or another encoder comes.
     Ends(TrackName),
@@ -96,6 +104,8 @@ pub(crate) struct Timeline {
     preset: Preset,
     has_video: bool,
     has_audio: bool,
+    /// There is video in a second size, whose times are so many milliseconds later.
+    small: Option<i64>,
     /// The video begins so many milliseconds later.
     video_from: i64,
     /// The audio begins so many milliseconds later.
@@ -112,14 +122,18 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => (-1_500i64..1_500).prop_map(Turn::Jump),
         1 => (1u8..9, 0i64..3000).prop_map(|(parts, ms)| Turn::Stall(parts, ms)),
         1 => Just(Turn::VideoConfig),
+        1 => Just(Turn::SmallConfig),
         1 => Just(Turn::AudioConfig),
         1 => Just(Turn::Restart),
         1 => (100i64..5000).prop_map(Turn::VideoGap),
+        1 => (100i64..5000).prop_map(Turn::SmallGap),
         1 => (100i64..5000).prop_map(Turn::AudioGap),
         1 => Just(Turn::Ends(VIDEO)),
+        1 => Just(Turn::Ends(SMALL)),
         1 => Just(Turn::Ends(AUDIO)),
         1 => Just(Turn::Back),
         1 => Just(Turn::RestartWithout(VIDEO)),
+        1 => Just(Turn::RestartWithout(SMALL)),
         1 => Just(Turn::RestartWithout(AUDIO)),
     ]
 }
@@ -142,6 +156,7 @@ fn phase() -> impl Strategy<Value = Phase> {
 pub(crate) fn timeline() -> impl Strategy<Value = Timeline> {
     let tracks =
         prop_oneof![6 => Just((true, true)), 1 => Just((true, false)), 1 => Just((false, true))];
+    let small = prop_oneof![1 => Just(None), 1 => (-1i64..=1).prop_map(Some)];
     let from = prop_oneof![3 => Just(0i64), 1 => 0i64..8000];
     let preset = prop_oneof![
         3 => Just(Preset::Balanced),
@@ -150,18 +165,20 @@ pub(crate) fn timeline() -> impl Strategy<Value = Timeline> {
     ];
     (
         preset,
-        tracks,
+        (tracks, small),
         from.clone(),
         from,
         -300i64..800,
         prop::collection::vec(phase(), 1..9),
     )
         .prop_map(
-            |(preset, (has_video, has_audio), video_from, audio_from, audio_lead, phases)| {
+            |(preset, (tracks, small), video_from, audio_from, audio_lead, phases)| {
+                let (has_video, has_audio) = tracks;
                 Timeline {
                     preset,
                     has_video,
                     has_audio,
+                    small,
                     video_from,
                     audio_from,
                     audio_lead,
@@ -192,25 +209,25 @@ impl Timeline {
 
     pub(crate) fn inputs(&self) -> Vec<Input> {
         let mut inputs = Vec::new();
-        let (mut video_number, mut audio_number) = (0, 0);
-        let mut is_video_told = false;
+        let (mut video_number, mut small_number, mut audio_number) = (0, 0, 0);
+        let (mut is_video_told, mut is_small_told) = (false, false);
         let mut clock = 50_000;
         let mut is_audio_told = false;
         let mut played = 0;
         let mut absent = None;
         for phase in &self.phases {
             let mut frames = Vec::new();
-            let (mut video_from, mut audio_from) = (0, 0);
+            let (mut video_from, mut small_from, mut audio_from) = (0, 0, 0);
             match phase.turn {
                 Turn::VideoGap(ms) => video_from = ms.min(phase.length),
+                Turn::SmallGap(ms) => small_from = ms.min(phase.length),
                 Turn::AudioGap(ms) => audio_from = ms.min(phase.length),
                 _ => {}
             }
-            if self.has_video && absent != Some(VIDEO) {
-                let mut at = video_from;
-                let mut number = 0;
+            if self.has_video {
+                let (mut at, mut number) = (0, 0);
                 while at < phase.length {
-                    if played + at < self.video_from {
+                    if played + at < self.video_from || at < video_from.min(small_from) {
                         at += phase.picture;
                         continue;
                     }
@@ -218,12 +235,21 @@ impl Timeline {
                     let moved = if number % 3 == 1 { phase.jitter } else { 0 };
                     let is_key = number % phase.gop == 0;
                     let later = phase.reorder * phase.picture * (1 + (number % 2) as i64) / 2;
+                    // Of several sizes it is the same all along: they are cut by it.
+                    let first = self.small.and(self.phases.first()).unwrap_or(phase);
                     let later = if is_key {
-                        phase.reorder * phase.picture
+                        first.reorder * first.picture
                     } else {
                         later
                     };
-                    frames.push((at, frame(VIDEO, clock + at + moved, later, is_key)));
+                    if at >= video_from && absent != Some(VIDEO) {
+                        frames.push((at, frame(VIDEO, clock + at + moved, later, is_key)));
+                    }
+                    if let Some(by) = self.small.filter(|_| absent != Some(SMALL))
+                        && at >= small_from
+                    {
+                        frames.push((at, frame(SMALL, clock + at + moved + by, later, is_key)));
+                    }
                     at += phase.picture;
                     number += 1;
                 }
@@ -246,6 +272,10 @@ impl Timeline {
                     is_video_told = true;
                     inputs.push(video_config(0));
                 }
+                if !is_small_told && matches!(&input, Input::Push(frame) if frame.track == SMALL) {
+                    is_small_told = true;
+                    inputs.push(config_of(SMALL, 0));
+                }
                 if !is_audio_told && matches!(&input, Input::Push(frame) if frame.track == AUDIO) {
                     is_audio_told = true;
                     inputs.push(audio_config(0));
@@ -264,6 +294,10 @@ impl Timeline {
                     video_number += 1;
                     inputs.push(video_config(video_number % 3));
                 }
+                Turn::SmallConfig if is_small_told => {
+                    small_number += 1;
+                    inputs.push(config_of(SMALL, small_number % 3));
+                }
                 Turn::AudioConfig if is_audio_told => {
                     audio_number += 1;
                     inputs.push(audio_config(audio_number));
@@ -271,12 +305,12 @@ impl Timeline {
                 Turn::Restart => {
                     inputs.push(Input::Restart);
                     (clock, absent) = (0, None);
-                    (is_video_told, is_audio_told) = (false, false);
+                    (is_video_told, is_small_told, is_audio_told) = (false, false, false);
                 }
                 Turn::RestartWithout(track) => {
                     inputs.push(Input::Restart);
                     (clock, absent) = (0, Some(track));
-                    (is_video_told, is_audio_told) = (false, false);
+                    (is_video_told, is_small_told, is_audio_told) = (false, false, false);
                 }
                 Turn::Ends(track) => absent = Some(track),
                 Turn::Back => absent = None,

@@ -17,6 +17,10 @@ use crate::placement::Placement;
 pub(super) const STRETCH: Duration = Duration::from_millis(60);
 /// So many bytes are kept for the frame that they belong to, parameter sets and the like.
 const PRELUDE_BYTES: usize = 64 << 10;
+/// Frames that wait for another track: so many at most.
+const QUEUE_FRAMES: usize = 1024;
+/// And so many bytes.
+const QUEUE_BYTES: usize = 16 << 20;
 /// The track's id in its files: it is alone in them.
 const ID: u32 = 1;
 
@@ -48,6 +52,10 @@ pub(super) struct Track<D> {
     pub(super) last: Option<i64>,
     /// Segment boundaries of the leading track that this one did not reach.
     pub(super) boundaries: VecDeque<Boundary>,
+    /// Pictures are of no use before the next key frame.
+    pub(super) awaits_key: bool,
+    /// The last key frame's time on the timeline, and how far behind the one before it was.
+    pub(super) last_key: Option<(i64, Duration)>,
     prelude: Vec<D>,
     pub(super) open: Option<Open<D>>,
     inits: u32,
@@ -87,6 +95,10 @@ pub(super) struct Boundary {
     pub(super) discontinuities: u64,
     /// The offset of the publisher's time from here on.
     pub(super) offset: i64,
+    /// The leading track has a key frame there.
+    pub(super) is_key: bool,
+    /// A track waits for its own key frame before it goes beyond.
+    pub(super) is_deferred: bool,
 }
 
 /// A segment that is open.
@@ -96,6 +108,8 @@ pub(super) struct Open<D> {
     placement: Placement,
     /// From decoding times to those that the first key frame is shown at, in microseconds.
     pub(super) reorder: i64,
+    /// It is that of a key frame.
+    is_reorder_known: bool,
     /// Ticks.
     start: u64,
     /// Where what is in samples and gaps ends, in ticks.
@@ -269,6 +283,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             offset: 0,
             last: None,
             boundaries: VecDeque::new(),
+            awaits_key: true,
+            last_key: None,
             prelude: Vec::new(),
             open: None,
             inits: 0,
@@ -343,8 +359,35 @@ impl<D: AsRef<[u8]>> Track<D> {
         Some((newest, true))
     }
 
-    pub(super) fn queue_bytes(&self) -> usize {
+    fn queue_bytes(&self) -> usize {
         self.queue.iter().map(Held::bytes).sum()
+    }
+
+    /// A frame waits for the leading track to come so far; of too many the oldest are lost.
+    pub(super) fn enqueue(&mut self, held: Held<D>) {
+        // A track that has not begun begins at a key frame.
+        if self.open.is_none() && self.is_video() && held.is_key() {
+            self.queue.clear();
+        }
+        self.queue.push_back(held);
+        while self.queue.len() > QUEUE_FRAMES || self.queue_bytes() > QUEUE_BYTES {
+            self.queue.pop_front();
+            self.awaits_key = true;
+        }
+    }
+
+    pub(super) fn is_video(&self) -> bool {
+        self.name.is_video()
+    }
+
+    /// A key frame is at this time on the timeline, in microseconds. How far it is behind the
+    /// one before.
+    pub(super) fn count_key(&mut self, time: i64) -> Duration {
+        let since = self.last_key.map_or(Duration::ZERO, |(last, _)| {
+            Duration::from_micros(time.saturating_sub(last).max(0) as u64)
+        });
+        self.last_key = Some((time, since));
+        since
     }
 
     /// The frame with what came for it; nothing if it is itself for the next.
@@ -389,6 +432,7 @@ impl<D: AsRef<[u8]>> Track<D> {
                 description,
                 placement,
                 reorder: 0,
+                is_reorder_known: false,
                 start: 0,
                 end: 0,
                 part_start: 0,
@@ -404,6 +448,7 @@ impl<D: AsRef<[u8]>> Track<D> {
         let Some(mut open) = old else { return };
         (open.start, open.part_start) = (open.end, open.end);
         (open.has_parts, open.is_new) = (false, is_new);
+        open.is_reorder_known &= !is_new;
         let into = (open.micros(open.end) - boundary.time) / 1000;
         out.push(Event::Opened {
             track: self.name,
@@ -420,8 +465,10 @@ impl<D: AsRef<[u8]>> Track<D> {
             .has_references
             .then_some((boundary.wall, boundary.time));
         self.open = Some(open);
+        self.awaits_key |= is_new;
         if boundary.is_discontinuity {
             self.offset = boundary.offset;
+            self.last_key = None;
             if std::mem::take(&mut self.is_held) {
                 self.last = None;
             }
@@ -523,6 +570,70 @@ impl<D: AsRef<[u8]>> Track<D> {
         }
     }
 
+    /// The tick at which a segment of the leading track begins that a key frame of this time
+    /// is near to, which is to begin one here, if it is free.
+    pub(super) fn begins_near(&self, time: i64, near: i64) -> Option<u64> {
+        let open = self.open.as_ref()?;
+        let fresh = (open.is_new && open.is_empty()).then(|| open.micros(open.end));
+        let next = self.boundaries.front().map(|boundary| boundary.time);
+        let begins = next.into_iter().chain(fresh);
+        let mut begins = begins.filter(|begins| time.abs_diff(*begins) <= near.unsigned_abs());
+        let tick = open.tick_from(begins.next()?);
+        let taken = open.pending.as_ref().map(|pending| pending.place + 1);
+        (tick >= open.end.max(taken.unwrap_or(0))).then_some(tick)
+    }
+
+    /// The last frame came before it was known that a segment ends where it begins.
+    pub(super) fn begin_at_pending(&mut self, near: i64, out: &mut Vec<Event>) {
+        let (Some(open), Some(boundary)) = (&self.open, self.boundaries.front()) else {
+            return;
+        };
+        let near = if self.is_video() { near } else { 0 };
+        let (begins, exact) = (
+            open.tick_from(boundary.time.saturating_sub(near)),
+            open.tick_from(boundary.time),
+        );
+        let is_behind = open.pending.as_ref().is_some_and(|is| is.place >= begins);
+        let has_any = open.has_parts || !open.samples.is_empty();
+        let is_plain = !boundary.is_discontinuity && !boundary.is_deferred;
+        if !(is_plain && is_behind && has_any && open.end >= begins) {
+            return;
+        }
+        let boundary = *boundary;
+        self.boundaries.pop_front();
+        if let Some(open) = &mut self.open
+            && let Some(pending) = open.pending.as_mut().filter(|is| is.place < exact)
+        {
+            let late = u32::try_from(exact - open.end).unwrap_or(0);
+            if let Some(last) = open.samples.last_mut() {
+                last.duration = last.duration.saturating_add(late);
+            }
+            (pending.place, open.end) = (exact, exact);
+            open.part_start += if open.samples.is_empty() {
+                u64::from(late)
+            } else {
+                0
+            };
+        }
+        self.begin(boundary, out);
+    }
+
+    /// A segment that ends where it begins has a gap of so many microseconds.
+    pub(super) fn leave_no_segment_empty(
+        &mut self,
+        micros: i64,
+        part: Duration,
+        out: &mut Vec<Event>,
+    ) {
+        let (Some(open), Some(next)) = (&self.open, self.boundaries.front()) else {
+            return;
+        };
+        if open.tick_from(next.time) <= open.end {
+            let to = open.tick_from(open.micros(open.end).saturating_add(micros));
+            self.gap(to, part, out);
+        }
+    }
+
     /// How long the part is that would be listed as missing up to this tick: a whole one at
     /// most. `None` if nothing is missing.
     pub(super) fn gap_step(&self, to: u64, part: Duration) -> Option<Duration> {
@@ -570,6 +681,7 @@ impl<D: AsRef<[u8]>> Track<D> {
     pub(super) fn place(&mut self, held: Held<D>) -> Option<Pending<D>> {
         self.last = Some(held.frame.dts);
         self.waited = 0;
+        self.awaits_key &= !held.is_key();
         Some(self.open.as_mut()?.place(held, self.offset))
     }
 
@@ -595,7 +707,17 @@ impl<D: AsRef<[u8]>> Track<D> {
     /// Keeps the order in which pictures are shown when time was moved.
     pub(super) fn set_reorder(&mut self, reorder: i64) {
         if let Some(open) = &mut self.open {
-            open.reorder = reorder;
+            (open.reorder, open.is_reorder_known) = (reorder, true);
+        }
+    }
+
+    /// The same with the first key frame where time begins, which this frame may be: pictures
+    /// of others may be shown later.
+    pub(super) fn learn_reorder(&mut self, is_key: bool, reorder: i64) {
+        let open = self.open.as_ref();
+        let is_open = open.is_some_and(|open| !open.is_reorder_known);
+        if is_open && is_key && self.is_video() {
+            self.set_reorder(reorder);
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::periods::{self, Addressing, Period, Periods};
 use super::{Beginning, Event, Settings, Targets};
+use crate::Label;
 use crate::mp4::{Description, TrackName};
 
 /// Segments that left the list can be fetched for so many target durations more.
@@ -109,8 +110,6 @@ pub struct Rendition {
     retired: VecDeque<(Segment, Duration)>,
     /// The periods, by their numbers, that it is left out of.
     absent: Vec<u64>,
-    /// The newest complete segment is in one of those.
-    is_absent_now: bool,
     total: (u64, Duration),
     /// Frames, and how long they are.
     frames: (u64, Duration),
@@ -128,7 +127,10 @@ pub struct Window {
     leader: Option<TrackName>,
     /// What the newest period says of segments is no longer so: the next begins another.
     is_period_due: bool,
+    /// All that there was at first could be played.
+    was_playable: bool,
     has_ended: bool,
+    labels: Vec<(TrackName, Label)>,
 }
 
 impl Window {
@@ -141,7 +143,9 @@ impl Window {
             periods: Periods::default(),
             leader: None,
             is_period_due: false,
+            was_playable: false,
             has_ended: false,
+            labels: Vec::new(),
         }
     }
 
@@ -151,8 +155,32 @@ impl Window {
         self.settings.window = window;
     }
 
+    /// What people are told of tracks. It holds for those that have not begun: players do not
+    /// expect another name of what they know.
+    pub fn label(&mut self, labels: Vec<(TrackName, Label)>) {
+        for (track, label) in labels {
+            if self.rendition(track).is_none_or(|is| !is.has_begun()) {
+                self.labels.retain(|(known, _)| *known != track);
+                self.labels.push((track, label));
+            }
+        }
+    }
+
+    /// What people are told of a track.
+    pub fn label_of(&self, track: TrackName) -> Label {
+        let mut labels = self.labels.iter();
+        let found = labels.find(|(known, _)| *known == track);
+        found.map(|(_, label)| label.clone()).unwrap_or_default()
+    }
+
     /// What happened to the stream.
     pub fn apply(&mut self, event: Event) {
+        self.take(event);
+        self.was_playable |=
+            !self.renditions.is_empty() && self.renditions.iter().all(|is| self.can_play(is));
+    }
+
+    fn take(&mut self, event: Event) {
         match event {
             Event::Targets(targets) => self.targets = Some(targets),
             Event::Init {
@@ -166,9 +194,10 @@ impl Window {
             }
             Event::Opened { track, beginning } => {
                 let is_new = self.rendition(track).is_none_or(|is| !is.has_begun());
+                let period = self.periods.list().last().map_or(0, |period| period.number);
                 let is_back = |rendition: &Rendition| {
                     let newest = rendition.segments.back();
-                    rendition.is_absent_now && newest.is_some_and(|newest| !newest.is_gap())
+                    rendition.is_absent(period) && newest.is_some_and(|newest| !newest.is_gap())
                 };
                 // The leading track is the first to begin a segment.
                 let newest = |rendition: &Rendition| rendition.segments.back().map(Segment::msn);
@@ -178,7 +207,9 @@ impl Window {
                     self.leader = Some(track);
                 }
                 let is_due = leads && std::mem::take(&mut self.is_period_due);
-                let is_other = is_new || is_due || (leads && self.renditions.iter().any(is_back));
+                let mut renditions = self.renditions.iter();
+                let is_changed = renditions.any(|is| is_back(is) || self.has_left(is));
+                let is_other = is_new || is_due || (leads && is_changed);
                 self.periods.opened(beginning, is_other, self.addressing());
                 let segment = Segment {
                     beginning,
@@ -247,19 +278,59 @@ impl Window {
         self.periods.list()
     }
 
-    /// Every rendition can be played: it has a whole segment, and parts for the hold-back.
-    /// Only then a master playlist may name them; some players take what comes a moment too
-    /// early for an error for good.
+    /// The renditions that a master playlist may name: those that can be played, with a whole
+    /// segment and parts for the hold-back, and of which something still comes. Some players
+    /// take what comes a moment too early for an error for good; so there is none before all
+    /// that were there at first can be played, nor while what will be the only sound, or the
+    /// only pictures, cannot. What joins later is in what is made later, and who stops is not.
+    pub fn listed(&self) -> Option<Vec<&Rendition>> {
+        if !self.was_playable {
+            return None;
+        }
+        let (ready, coming): (Vec<&Rendition>, Vec<&Rendition>) =
+            self.renditions.iter().partition(|is| self.can_play(is));
+        let has = |all: &[&Rendition], track: TrackName| {
+            all.iter().any(|is| is.track.is_video() == track.is_video())
+        };
+        if coming.iter().any(|is| !has(&ready, is.track)) {
+            return None;
+        }
+        let (gone, there): (Vec<&Rendition>, Vec<&Rendition>) =
+            ready.into_iter().partition(|is| self.is_gone(is));
+        Some(if there.is_empty() { gone } else { there })
+    }
+
+    /// There is something that a master playlist may name.
     pub fn is_playable(&self) -> bool {
+        self.listed().is_some()
+    }
+
+    fn can_play(&self, rendition: &Rendition) -> bool {
         let Some(targets) = self.targets else {
             return false;
         };
-        let is_playable = |rendition: &Rendition| {
-            let length: Duration = rendition.segments.iter().map(Segment::duration).sum();
-            let has_whole = rendition.segments.iter().any(|segment| segment.is_complete);
-            has_whole && (self.has_ended || length >= targets.part_hold_back)
+        let mut length = Duration::ZERO;
+        let is_long = rendition.segments.iter().rev().any(|segment| {
+            length += segment.duration();
+            length >= targets.part_hold_back
+        });
+        let has_whole = rendition.segments.iter().any(|segment| segment.is_complete);
+        has_whole && (self.has_ended || is_long)
+    }
+
+    /// Nothing comes of a rendition, while something does of others.
+    fn is_gone(&self, rendition: &Rendition) -> bool {
+        let is_gap = |rendition: &Rendition| rendition.newest().is_some_and(Segment::is_gap);
+        is_gap(rendition) && !self.renditions.iter().all(is_gap)
+    }
+
+    /// The newest period is one of those that a rendition is in, and nothing more comes of it.
+    fn has_left(&self, rendition: &Rendition) -> bool {
+        let Some(period) = self.periods.list().last() else {
+            return false;
         };
-        !self.renditions.is_empty() && self.renditions.iter().all(is_playable)
+        let is_in = rendition.newest().is_some_and(|is| is.msn() >= period.msn);
+        is_in && !rendition.is_absent(period.number) && self.is_gone(rendition)
     }
 
     /// Bytes of everything that can be fetched.
@@ -279,7 +350,6 @@ impl Window {
                 segments: VecDeque::new(),
                 retired: VecDeque::new(),
                 absent: Vec::new(),
-                is_absent_now: false,
                 total: (0, Duration::ZERO),
                 frames: (0, Duration::ZERO),
                 peak: 0,
@@ -407,6 +477,12 @@ impl Rendition {
         self.oldest().is_some()
     }
 
+    /// The segment that was completed last, with anything in it.
+    fn newest(&self) -> Option<&Segment> {
+        let mut complete = self.segments.iter().rev().filter(|is| is.is_complete);
+        complete.find(|segment| !segment.parts.is_empty())
+    }
+
     /// There was nothing listed of it in this period, once.
     pub(crate) fn is_absent(&self, period: u64) -> bool {
         self.absent.contains(&period)
@@ -426,7 +502,6 @@ impl Rendition {
         if inside.all(Segment::is_gap) && !self.absent.contains(&period.number) {
             self.absent.push(period.number);
         }
-        self.is_absent_now = self.absent.contains(&period.number);
     }
 
     /// The segment that was completed last is where its number has it, if its period, the

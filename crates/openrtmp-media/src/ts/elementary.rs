@@ -2,7 +2,7 @@
 
 use super::NoStream;
 use super::packets::Element;
-use crate::mp4::read::TrackHeader;
+use crate::mp4::read::{TrackHeader, decoder, units};
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// Sampling rates by their index (ISO/IEC 14496-3, table 1.18).
@@ -117,23 +117,6 @@ impl Coding {
     }
 }
 
-/// NAL units, each behind its length, as far as they can be read; none is empty.
-fn units(mut rest: &[u8], length: usize) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        loop {
-            let (told, behind) = rest.split_at_checked(length)?;
-            let size = told
-                .iter()
-                .fold(0, |size, byte| size << 8 | usize::from(*byte));
-            let (unit, behind) = behind.split_at_checked(size)?;
-            rest = behind;
-            if !unit.is_empty() {
-                return Some(unit);
-            }
-        }
-    })
-}
-
 fn put_units<'a>(units: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
     for unit in units {
         out.extend(START_CODE);
@@ -176,35 +159,14 @@ fn hevc(record: &[u8]) -> Option<Coding> {
     Some(Coding::Hevc(usize::from(head[21] & 3) + 1, sets))
 }
 
-/// What an ES descriptor says (ISO/IEC 14496-1, 7.2.6.5): AAC or MP3.
+/// AAC or MP3, as an `esds` says.
 fn mpeg_audio(descriptor: &[u8]) -> Option<Coding> {
-    const STREAM: u8 = 3;
-    const DECODER_CONFIG: u8 = 4;
-    const DECODER_SPECIFIC: u8 = 5;
-    // Version and flags of the box.
-    let stream = descriptor_of(descriptor.get(4..)?, STREAM)?;
-    let decoder = descriptor_of(stream.get(3..)?, DECODER_CONFIG)?;
-    match decoder.first()? {
-        0x6B => Some(Coding::Mp3(3)),
-        0x69 => Some(Coding::Mp3(4)),
-        0x40 => aac(descriptor_of(decoder.get(13..)?, DECODER_SPECIFIC)?),
+    match decoder(descriptor)? {
+        (0x6B, _) => Some(Coding::Mp3(3)),
+        (0x69, _) => Some(Coding::Mp3(4)),
+        (0x40, specific) => aac(specific),
         _ => None,
     }
-}
-
-/// What is in the first descriptor, if it has this tag.
-fn descriptor_of(bytes: &[u8], tag: u8) -> Option<&[u8]> {
-    let (is, mut rest) = bytes.split_first()?;
-    let mut length = 0;
-    for _ in 0..4 {
-        let (byte, behind) = rest.split_first()?;
-        rest = behind;
-        length = length << 7 | usize::from(byte & 0x7F);
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    rest.get(..length).filter(|_| *is == tag)
 }
 
 /// AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1). Of what is told besides of spectral bands

@@ -12,6 +12,9 @@ use crate::install::succeed;
 use crate::maven::{self, define};
 use crate::workspace;
 
+/// The kind of processor that is emulated.
+pub(crate) const ABI: &str = "arm64-v8a";
+
 /// What is to be told at the end.
 const DONE: &str = "loaded, and called, on an Android's C library";
 

@@ -15,7 +15,7 @@ pub(crate) struct Elf {
     /// The alignment of each part that is loaded.
     alignments: Vec<u64>,
     soname: Option<String>,
-    needed: Vec<String>,
+    pub(crate) needed: Vec<String>,
     /// It would change its own code when it is loaded, which Android refuses.
     has_text_relocations: bool,
     exports: Vec<String>,
@@ -83,9 +83,9 @@ fn parse(headers: &str, dynamic: &str, symbols: &str) -> Elf {
 }
 
 impl Elf {
-    /// Why it would not be loaded, or not everywhere; `allowed`: names that the oldest
-    /// Android has.
-    pub(crate) fn check(&self, soname: &str, export: &str, allowed: &[&str]) -> Vec<String> {
+    /// Why it would not be loaded, or not everywhere, or is not what it is to be: all that it
+    /// gives away is in `exports`, and `allowed` are names that the oldest Android has.
+    pub(crate) fn check(&self, soname: &str, exports: &[&str], allowed: &[&str]) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.alignments.is_empty() || self.alignments.iter().any(|size| size % PAGE != 0) {
             wrong.push(format!("aligned to {:?}, not {PAGE}", self.alignments));
@@ -100,14 +100,15 @@ impl Elf {
         for (what, list) in [
             ("needs", others(&self.needed, &SYSTEM)),
             ("imports", others(&self.imports, allowed)),
-            ("exports", others(&self.exports, &[export])),
+            ("exports", others(&self.exports, exports)),
         ] {
             if !list.is_empty() {
                 wrong.push(format!("{what} {}", list.join(", ")));
             }
         }
-        if self.exports.is_empty() {
-            wrong.push(format!("does not export {export}"));
+        let exported = |name: &&&str| self.exports.iter().any(|export| export == *name);
+        for name in exports.iter().filter(|name| !exported(name)) {
+            wrong.push(format!("does not export {name}"));
         }
         if self.has_text_relocations {
             wrong.push("changes its code when it is loaded".to_owned());
@@ -136,7 +137,7 @@ mod tests {
      3: 00000000001e0000    64 FUNC    GLOBAL DEFAULT   12 JNI_OnLoad";
 
     fn check(headers: &str, dynamic: &str, symbols: &str) -> Vec<String> {
-        parse(headers, dynamic, symbols).check("libopenrtmp_jni.so", "JNI_OnLoad", &["mkdir"])
+        parse(headers, dynamic, symbols).check("libopenrtmp_jni.so", &["JNI_OnLoad"], &["mkdir"])
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `libopenrtmp_jni.so` for Android: with an NDK, if ANDROID_NDK_HOME names one; else linked
+//! The libraries for Android, that of Java and that of C: with an NDK, if ANDROID_NDK_HOME names one; else linked
 //! against stand-ins for the system's libraries that hold the names they would have, which
 //! shows that everything is found, and says so.
 
@@ -15,7 +15,7 @@ use crate::workspace;
 pub(crate) struct Abi {
     /// As Android calls it.
     pub(crate) name: &'static str,
-    target: &'static str,
+    pub(crate) target: &'static str,
     /// The crate `unwinding` knows it; what unwinds on others comes with an NDK only, and has
     /// stand-ins without one.
     unwinds: bool,
@@ -45,7 +45,37 @@ pub(crate) const ABIS: &[Abi] = &[
     },
 ];
 
-pub(crate) const LIBRARY: &str = "libopenrtmp_jni.so";
+/// A library that is made for Android.
+pub(crate) struct Product {
+    package: &'static str,
+    pub(crate) file: &'static str,
+    /// What it has beside TLS.
+    features: &'static [&'static str],
+}
+
+/// Java's.
+pub(crate) const JNI: Product = Product {
+    package: "openrtmp-jni",
+    file: "libopenrtmp_jni.so",
+    features: &[],
+};
+
+/// C's, for native code of apps.
+pub(crate) const C: Product = Product {
+    package: "openrtmp-capi",
+    file: "libopenrtmp.so",
+    features: &["android_logger"],
+};
+
+/// How they are linked: without names that nobody needs; for pages of 16 KB; functions that are the same in all but name are
+/// one; places that the system fills in when it loads the library are listed in Android's
+/// packed form, which it reads since its level 23 (the other form, RELR, since 28).
+const LINKING: [&str; 4] = [
+    "--strip-all",
+    "-zmax-page-size=16384",
+    "--icf=all",
+    "--pack-dyn-relocs=android",
+];
 
 /// What may be asked of the system, with its library and its API level.
 pub(crate) const SYMBOLS: &str = include_str!("../../../openrtmp-jni/android-symbols.txt");
@@ -92,12 +122,17 @@ impl Abi {
     }
 }
 
-/// Builds the library as it is shipped, or for development; its path.
-pub(crate) fn build(abi: &Abi, profile: Profile) -> Result<PathBuf, String> {
+/// Builds a library as it is shipped, or for development; its path.
+pub(crate) fn build(product: &Product, abi: &Abi, profile: Profile) -> Result<PathBuf, String> {
     let mut cargo = workspace::cargo();
-    cargo.args(["rustc", "--package", "openrtmp-jni", "--lib"]);
+    cargo.args(["rustc", "--package", product.package, "--lib"]);
+    cargo.args(["--crate-type", "cdylib"]);
     cargo.args(["--profile", profile.name(), "--target", abi.target]);
-    library::provide_std(&mut cargo, abi.target)?;
+    match profile {
+        Profile::Phone => library::provide_small_std(&mut cargo, abi.target)?,
+        Profile::Dev | Profile::Dist => library::provide_std(&mut cargo, abi.target)?,
+    }
+    let mut features = product.features.to_vec();
     let variable = abi.target.to_uppercase().replace('-', "_");
     let linker = format!("CARGO_TARGET_{variable}_LINKER");
     match ndk() {
@@ -106,9 +141,14 @@ pub(crate) fn build(abi: &Abi, profile: Profile) -> Result<PathBuf, String> {
             let under = abi.target.replace('-', "_");
             cargo.env(format!("CC_{under}"), &compiler);
             cargo.env(format!("AR_{under}"), library::ndk_program(&ndk, "llvm-ar"));
+            features.push("tls");
+            cargo.arg("--no-default-features");
+            cargo.arg("--features").arg(features.join(","));
             cargo.env(linker, compiler).arg("--");
-            cargo.args(["-Clink-arg=-Wl,-z,max-page-size=16384"]);
-            cargo.arg(format!("-Clink-arg=-Wl,-soname,{LIBRARY}"));
+            for option in LINKING {
+                cargo.arg(format!("-Clink-arg=-Wl,{option}"));
+            }
+            cargo.arg(format!("-Clink-arg=-Wl,-soname={}", product.file));
         }
         None => {
             let stubs = stubs(abi)?;
@@ -116,28 +156,32 @@ pub(crate) fn build(abi: &Abi, profile: Profile) -> Result<PathBuf, String> {
             // TLS has parts in C, for which headers of Android's are missing, too.
             cargo.arg("--no-default-features");
             if abi.unwinds {
-                cargo.args(["--features", "own-unwinder"]);
+                features.push("own-unwinder");
             }
+            cargo.arg("--features").arg(features.join(","));
             cargo.env(linker, linker_script).arg("--");
             if !abi.unwinds {
                 let unwinder = stand_ins(abi, &stubs, "unwinder", UNWINDER)?;
                 cargo.arg(format!("-Clink-arg={}", unwinder.display()));
             }
             cargo.args(["-Clinker-flavor=ld.lld", "-Clink-arg=-zdefs"]);
-            cargo.args(["-Clink-arg=-zmax-page-size=16384"]);
-            cargo.arg(format!("-Clink-arg=-soname={LIBRARY}"));
+            for option in LINKING {
+                cargo.arg(format!("-Clink-arg={option}"));
+            }
+            cargo.arg(format!("-Clink-arg=-soname={}", product.file));
             cargo.arg(format!("-Lnative={}", stubs.display()));
         }
     }
     if !cargo.status().map_err(|error| error.to_string())?.success() {
-        return Err(format!("the library does not build for {}", abi.name));
+        let (file, abi) = (product.file, abi.name);
+        return Err(format!("{file} does not build for {abi}"));
     }
     let folder = workspace::target().join(abi.target).join(profile.folder());
-    Ok(folder.join(LIBRARY))
+    Ok(folder.join(product.file))
 }
 
 /// Makes libraries that have the names of [`SYMBOLS`], and nothing behind them.
-fn stubs(abi: &Abi) -> Result<PathBuf, String> {
+pub(crate) fn stubs(abi: &Abi) -> Result<PathBuf, String> {
     let said = |error: std::io::Error| error.to_string();
     let folder = workspace::target().join("android-stubs").join(abi.name);
     fs::create_dir_all(&folder).map_err(said)?;
@@ -216,7 +260,7 @@ fn linker_script(folder: &Path) -> Result<PathBuf, String> {
 }
 
 /// The linker that comes with the compiler.
-fn rust_lld() -> Result<PathBuf, String> {
+pub(crate) fn rust_lld() -> Result<PathBuf, String> {
     let output = Command::new("rustc")
         .args(["--print", "target-libdir"])
         .output();
@@ -238,7 +282,10 @@ mod tests {
         assert!(symbols().count() > 50);
         for (library, name, level) in symbols() {
             assert!(level <= 24, "{name}");
-            assert!(["libc.so", "libdl.so"].contains(&library), "{name}");
+            assert!(
+                ["libc.so", "libdl.so", "liblog.so"].contains(&library),
+                "{name}"
+            );
         }
     }
 }

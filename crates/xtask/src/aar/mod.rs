@@ -1,9 +1,10 @@
 //! `cargo xtask aar`: the Kotlin library as its users get it, a Maven repository below
 //! `dist/maven` in the target folder, and what shows that it is whole:
 //!
-//! - `link`: the native library for Android's processors;
+//! - `link`: the native libraries for Android's processors;
 //! - `elf`: what these must be to be loaded;
-//! - `pack`: the AAR, and the repository;
+//! - `pack`: the AARs, and the repository;
+//! - `prefab`: what native code is built against, and a library that is;
 //! - `stranger`: a project that knows nothing but the repository, and runs what is in it;
 //! - `shrink`: the tests over what ProGuard left, by the rules that come with the library;
 //! - `bionic`: the library for 64-bit ARM, loaded and called over an Android's C library.
@@ -12,6 +13,7 @@ mod bionic;
 mod elf;
 mod link;
 mod pack;
+mod prefab;
 mod shrink;
 mod stranger;
 
@@ -19,36 +21,38 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use self::link::{ABIS, LIBRARY};
+use self::link::{ABIS, Product};
 use crate::library::Profile;
 use crate::runner::{SKIPPED, Tally};
 use crate::{EXIT_SETUP, kotlin, workspace};
 
-/// What the native library gives away.
+/// What Java's library gives away.
 const EXPORT: &str = "JNI_OnLoad";
 
+/// Libraries, each with the kind of processor that it is for.
+pub(crate) type Libraries = Vec<(&'static link::Abi, PathBuf)>;
+
 pub(crate) fn run(options: &[String]) -> ExitCode {
-    let (mut profile, mut alone) = (Profile::Dist, None);
+    let (mut profile, mut link_alone, mut abis) = (Profile::Phone, false, Vec::new());
     for option in options {
         match option.as_str() {
             "--debug" => profile = Profile::Dev,
-            "--link" => alone = Some(ABIS.iter().collect()),
+            "--link" => link_alone = true,
             other => match ABIS.iter().find(|abi| abi.name == other) {
-                Some(abi) if alone.is_some() => alone = Some(vec![abi]),
-                _ => {
-                    eprintln!("error: aar takes --debug, --link, and with that a processor");
+                Some(abi) => abis.push(abi),
+                None => {
+                    let names: Vec<&str> = ABIS.iter().map(|abi| abi.name).collect();
+                    let names = names.join(", ");
+                    eprintln!("error: aar takes --debug, --link, and processors: {names}");
                     return ExitCode::from(EXIT_SETUP);
                 }
             },
         }
     }
-    kotlin::exit(match alone {
-        Some(abis) => {
-            let mut tally = Tally::default();
-            link_all(profile, &abis, &mut tally).map(|_| tally)
-        }
-        None => make(profile),
-    })
+    if abis.is_empty() {
+        abis.extend(ABIS);
+    }
+    kotlin::exit(make(profile, &abis, link_alone))
 }
 
 /// Prints what was looked at, and counts it.
@@ -67,57 +71,79 @@ fn count(tally: &mut Tally, what: &str, wrong: &[String]) {
 
 /// The libraries that an AAR may have, with their kinds of processors, each looked at.
 fn link_all(
+    product: &Product,
     profile: Profile,
     abis: &[&'static link::Abi],
     tally: &mut Tally,
-) -> Result<Vec<(&'static str, PathBuf)>, String> {
+) -> Result<Libraries, String> {
+    let mut libraries = Libraries::new();
+    let allowed: Vec<&str> = link::symbols().map(|(_, name, _)| name).collect();
+    let exports = match product.file == link::C.file {
+        true => prefab::functions(),
+        false => vec![EXPORT],
+    };
+    for &abi in abis {
+        let library = link::build(product, abi, profile)?;
+        let name = format!("{} for {}", product.file, abi.name);
+        let wrong = elf::read(&library)?.check(product.file, &exports, &allowed);
+        count(tally, &format!("{name} as Android loads it"), &wrong);
+        match abi.is_whole() {
+            true => libraries.push((abi, library.clone())),
+            false => println!(
+                "{SKIPPED}{name} in the AAR: what unwinds there comes with an NDK, and has \
+                 stand-ins here"
+            ),
+        }
+        if profile == Profile::Dev || link::ndk().is_some() {
+            println!("{SKIPPED}the size of {name}: of releases without an NDK");
+            continue;
+        }
+        let bytes = fs::metadata(&library);
+        let bytes = bytes.map_err(|error| error.to_string())?.len();
+        let wrong = over_budget(product.file, abi.name, bytes);
+        count(tally, &format!("{name}, {bytes} bytes"), &wrong);
+    }
+    Ok(libraries)
+}
+
+fn make(profile: Profile, abis: &[&'static link::Abi], link_alone: bool) -> Result<Tally, String> {
+    let mut tally = Tally::default();
     if link::ndk().is_none() {
         println!(
             "{SKIPPED}a release build: ANDROID_NDK_HOME names no NDK; linked against stand-ins, \
              without TLS"
         );
     }
-    let mut libraries: Vec<(&'static str, PathBuf)> = Vec::new();
-    let allowed: Vec<&str> = link::symbols().map(|(_, name, _)| name).collect();
-    for abi in abis {
-        let library = link::build(abi, profile)?;
-        let wrong = elf::read(&library)?.check(LIBRARY, EXPORT, &allowed);
-        count(tally, &format!("{} as Android loads it", abi.name), &wrong);
-        match abi.is_whole() {
-            true => libraries.push((abi.name, library.clone())),
-            false => println!(
-                "{SKIPPED}{} in the AAR: what unwinds there comes with an NDK, and has stand-ins here",
-                abi.name
-            ),
-        }
-        if profile == Profile::Dev || link::ndk().is_some() {
-            println!(
-                "{SKIPPED}the size for {}: of releases without an NDK",
-                abi.name
-            );
-            continue;
-        }
-        let bytes = fs::metadata(&library)
-            .map_err(|error| error.to_string())?
-            .len();
-        let wrong = over_budget(abi.name, bytes);
-        count(tally, &format!("{}, {bytes} bytes", abi.name), &wrong);
+    let java = link_all(&link::JNI, profile, abis, &mut tally)?;
+    let native = link_all(&link::C, profile, abis, &mut tally)?;
+    if link_alone {
+        return Ok(tally);
     }
-    Ok(libraries)
-}
-
-fn make(profile: Profile) -> Result<Tally, String> {
-    let mut tally = Tally::default();
-    let libraries = link_all(profile, &ABIS.iter().collect::<Vec<_>>(), &mut tally)?;
-    let repository = pack::pack(&libraries)?;
+    let repository = pack::pack(&java, &native)?;
     println!("{}", repository.display());
-    let of_stranger = told(stranger::run(&repository, &libraries));
-    count(&mut tally, "a stranger's project", &of_stranger);
+    let of_stranger = stranger::run(&repository, &java);
+    let in_native_code = of_stranger
+        .clone()
+        .and_then(|aars| prefab::check(&aars, &native));
+    count(
+        &mut tally,
+        "a stranger's project",
+        &told(of_stranger.map(drop)),
+    );
+    count(
+        &mut tally,
+        "native code built against the AAR",
+        &told(in_native_code),
+    );
     let shrunk = told(shrink::run());
     count(&mut tally, "shrunk by the rules that come along", &shrunk);
-    let (_, arm) = &libraries[0];
-    let on_bionic = told(bionic::run(arm));
-    count(&mut tally, "on an Android's C library", &on_bionic);
+    match java.iter().find(|(abi, _)| abi.name == bionic::ABI) {
+        Some((_, arm)) => {
+            let on_bionic = told(bionic::run(arm));
+            count(&mut tally, "on an Android's C library", &on_bionic);
+        }
+        None => println!("{SKIPPED}an Android's C library: it is for {}", bionic::ABI),
+    }
     Ok(tally)
 }
 
@@ -125,22 +151,23 @@ fn told(done: Result<(), String>) -> Vec<String> {
     done.err().into_iter().collect()
 }
 
-/// Why a library is too large; a kind of processor without a budget has none.
-fn over_budget(abi: &str, bytes: u64) -> Vec<String> {
-    match budget(abi) {
+/// Why a library is too large; one without a budget has none.
+fn over_budget(file: &str, abi: &str, bytes: u64) -> Vec<String> {
+    match budget(file, abi) {
         Some(most) if bytes > most => vec![format!("over its budget of {most}")],
         Some(_) => Vec::new(),
         None => vec!["no budget".to_owned()],
     }
 }
 
-/// From the file of budgets.
-fn budget(abi: &str) -> Option<u64> {
-    let file = include_str!("../../../openrtmp-jni/size-budget.txt");
-    let lines = file.lines().filter(|line| !line.starts_with('#'));
-    let mut budgets = lines.filter_map(|line| line.split_once(' '));
-    let (_, most) = budgets.find(|(name, _)| *name == abi)?;
-    most.parse().ok()
+/// From the file of budgets: library, kind of processor, bytes.
+fn budget(file: &str, abi: &str) -> Option<u64> {
+    let budgets = include_str!("../../../openrtmp-jni/size-budget.txt");
+    let mut lines = budgets.lines().map(|line| line.split(' '));
+    let of_this = |words: &mut std::str::Split<'_, char>| {
+        words.next() == Some(file) && words.next() == Some(abi)
+    };
+    lines.find_map(|mut words| of_this(&mut words).then(|| words.next()?.parse().ok())?)
 }
 
 /// Of what is made on the way.
@@ -154,11 +181,17 @@ mod tests {
 
     #[test]
     fn every_kind_of_processor_has_a_budget() {
-        for abi in ABIS {
-            assert!(budget(abi.name).is_some(), "{}", abi.name);
+        for (file, abi) in [link::JNI.file, link::C.file]
+            .into_iter()
+            .flat_map(|file| ABIS.iter().map(move |abi| (file, abi.name)))
+        {
+            assert_eq!(
+                over_budget(file, abi, 1),
+                Vec::<String>::new(),
+                "{file} {abi}"
+            );
+            assert_eq!(over_budget(file, abi, u64::MAX).len(), 1);
         }
-        assert_eq!(over_budget("arm64-v8a", 1), Vec::<String>::new());
-        assert_eq!(over_budget("arm64-v8a", u64::MAX).len(), 1);
-        assert_eq!(over_budget("pdp11", 1), ["no budget"]);
+        assert_eq!(over_budget(link::C.file, "pdp11", 1), ["no budget"]);
     }
 }

@@ -1,11 +1,11 @@
-//! The AAR, the jars, and the Maven repository that holds them.
+//! The AARs, the jars, and the Maven repository that holds them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::folder;
-use super::link::LIBRARY;
+use super::link::JNI;
+use super::{Libraries, folder, prefab};
 use crate::install::succeed;
 use crate::maven::{self, define, element};
 use crate::{android, kotlin, workspace};
@@ -33,7 +33,7 @@ pub(crate) fn names() -> Result<Names, String> {
 }
 
 /// Makes everything anew; the repository.
-pub(crate) fn pack(libraries: &[(&'static str, PathBuf)]) -> Result<PathBuf, String> {
+pub(crate) fn pack(java: &Libraries, native: &Libraries) -> Result<PathBuf, String> {
     let said = |error: std::io::Error| error.to_string();
     let names = names()?;
     let resources = android::package()?;
@@ -62,8 +62,8 @@ pub(crate) fn pack(libraries: &[(&'static str, PathBuf)]) -> Result<PathBuf, Str
     for file in ["values/strings.xml", "drawable/openrtmp_notice.xml"] {
         put(&main.join("res").join(file), &format!("res/{file}"))?;
     }
-    for (abi, library) in libraries {
-        put(library, &format!("jni/{abi}/{LIBRARY}"))?;
+    for (abi, library) in java {
+        put(library, &format!("jni/{}/{}", abi.name, JNI.file))?;
     }
     let metadata = tree.join(METADATA);
     fs::create_dir_all(metadata.parent().unwrap_or(&tree)).map_err(said)?;
@@ -75,7 +75,21 @@ pub(crate) fn pack(libraries: &[(&'static str, PathBuf)]) -> Result<PathBuf, Str
     let aar = work.join("openrtmp-android.aar");
     zip(&tree, &aar)?;
     let pom = work.join("openrtmp-android.pom");
-    fs::write(&pom, aar_pom(&names)).map_err(said)?;
+    let needs = dependency(&names);
+    let text = aar_pom(&names, "openrtmp-android", "OpenRTMP for Android", &needs);
+    fs::write(&pom, text).map_err(said)?;
+    let tree = work.join("prefab");
+    prefab::lay_out(&tree, &names.version, native)?;
+    let native_aar = work.join("openrtmp-android-prefab.aar");
+    zip(&tree, &native_aar)?;
+    let native_pom = work.join("openrtmp-android-prefab.pom");
+    let text = aar_pom(
+        &names,
+        prefab::ARTIFACT,
+        "OpenRTMP for Android's native code",
+        "",
+    );
+    fs::write(&native_pom, text).map_err(said)?;
 
     let natives = natives(&work)?;
     let repository = workspace::target().join("dist/maven");
@@ -86,10 +100,12 @@ pub(crate) fn pack(libraries: &[(&'static str, PathBuf)]) -> Result<PathBuf, Str
         &repository,
         &workspace::root().join(maven::POM),
         &jar(""),
-        &jar("-sources"),
+        Some(&jar("-sources")),
         Some(&natives),
     )?;
-    deploy(&repository, &pom, &aar, &classes("-sources"), None)?;
+    let sources = classes("-sources");
+    deploy(&repository, &pom, &aar, Some(&sources), None)?;
+    deploy(&repository, &native_pom, &native_aar, None, None)?;
     Ok(repository)
 }
 
@@ -99,8 +115,8 @@ fn natives(work: &Path) -> Result<PathBuf, String> {
     let tree = work.join("natives");
     let inside = tree.join(format!("org/openrtmp/native/{}", system()));
     fs::create_dir_all(&inside).map_err(said)?;
-    let library = kotlin::native_library()?.join(LIBRARY);
-    fs::copy(&library, inside.join(LIBRARY)).map_err(said)?;
+    let library = kotlin::native_library()?.join(JNI.file);
+    fs::copy(&library, inside.join(JNI.file)).map_err(said)?;
     let jar = work.join("natives.jar");
     zip(&tree, &jar)?;
     Ok(jar)
@@ -115,31 +131,39 @@ pub(crate) fn system() -> String {
     format!("linux-{processor}")
 }
 
-/// What the AAR needs: not how it is built.
-fn aar_pom(names: &Names) -> String {
+/// What an AAR needs: not how it is built.
+fn aar_pom(names: &Names, artifact: &str, name: &str, dependencies: &str) -> String {
     let Names { group, version } = names;
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>{group}</groupId>
-  <artifactId>openrtmp-android</artifactId>
+  <artifactId>{artifact}</artifactId>
   <version>{version}</version>
   <packaging>aar</packaging>
-  <name>OpenRTMP for Android</name>
+  <name>{name}</name>
   <licenses>
     <license><name>MIT</name></license>
     <license><name>Apache-2.0</name></license>
   </licenses>
-  <dependencies>
+{dependencies}</project>
+"#
+    )
+}
+
+/// The Kotlin library, as a POM names what it needs.
+fn dependency(names: &Names) -> String {
+    let Names { group, version } = names;
+    format!(
+        "  <dependencies>
     <dependency>
       <groupId>{group}</groupId>
       <artifactId>openrtmp</artifactId>
       <version>{version}</version>
     </dependency>
   </dependencies>
-</project>
-"#
+"
     )
 }
 
@@ -155,7 +179,7 @@ fn deploy(
     repository: &Path,
     pom: &Path,
     file: &Path,
-    sources: &Path,
+    sources: Option<&Path>,
     natives: Option<&Path>,
 ) -> Result<(), String> {
     let mut command = maven::maven(workspace::root());
@@ -164,8 +188,10 @@ fn deploy(
         .args(["-DrepositoryId=dist", "-DgeneratePom=false"])
         .arg(format!("-Durl=file://{}", repository.display()))
         .arg(define("pomFile", pom))
-        .arg(define("file", file))
-        .arg(define("sources", sources));
+        .arg(define("file", file));
+    if let Some(sources) = sources {
+        command.arg(define("sources", sources));
+    }
     if let Some(natives) = natives {
         command
             .arg(define("files", natives))

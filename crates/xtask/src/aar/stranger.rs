@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::folder;
-use super::link::LIBRARY;
+use super::link::JNI;
 use super::pack::{names, system};
+use super::{Libraries, folder};
 use crate::install::succeed;
 use crate::maven::{self, define};
 use crate::workspace;
@@ -22,7 +22,8 @@ const CONTENTS: &[&str] = &[
     "META-INF/com/android/build/gradle/aar-metadata.properties",
 ];
 
-pub(crate) fn run(repository: &Path, libraries: &[(&str, PathBuf)]) -> Result<(), String> {
+/// Where the AARs are that it resolved.
+pub(crate) fn run(repository: &Path, libraries: &Libraries) -> Result<PathBuf, String> {
     let said = |error: std::io::Error| error.to_string();
     let names = names()?;
     // What was installed for our own builds must not be found in place of it.
@@ -61,10 +62,12 @@ pub(crate) fn run(repository: &Path, libraries: &[(&str, PathBuf)]) -> Result<()
         "stranger.Stranger",
         "ffmpeg",
     ]))?;
-    check_aar(&work.join("aar"), &names.version, libraries)
+    let aars = work.join("aar");
+    check_aar(&aars, &names.version, libraries)?;
+    Ok(aars)
 }
 
-fn check_aar(folder: &Path, version: &str, libraries: &[(&str, PathBuf)]) -> Result<(), String> {
+fn check_aar(folder: &Path, version: &str, libraries: &Libraries) -> Result<(), String> {
     let aar = folder.join(format!("openrtmp-android-{version}.aar"));
     let output = Command::new("jar")
         .arg("--list")
@@ -76,7 +79,7 @@ fn check_aar(folder: &Path, version: &str, libraries: &[(&str, PathBuf)]) -> Res
     let list: Vec<&str> = list.lines().collect();
     let natives = libraries
         .iter()
-        .map(|(abi, _)| format!("jni/{abi}/{LIBRARY}"));
+        .map(|(abi, _)| format!("jni/{}/{}", abi.name, JNI.file));
     let wanted = CONTENTS
         .iter()
         .map(|name| (*name).to_owned())

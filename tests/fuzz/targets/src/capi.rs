@@ -39,6 +39,7 @@ use openrtmp::keys::{
 use openrtmp::logging::{OpenrtmpLogCallbacks, openrtmp_log_set};
 use openrtmp::metrics::{OpenrtmpMetrics, openrtmp_server_metrics, openrtmp_server_metrics_json};
 use openrtmp::publisher::*;
+use openrtmp::reach::*;
 use openrtmp::recording::{openrtmp_record_start, openrtmp_record_stop};
 use openrtmp::server::*;
 use openrtmp::tap::*;

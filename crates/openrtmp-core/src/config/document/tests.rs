@@ -421,6 +421,7 @@ fn security_md_tells_of_every_limit_of_the_http_server() {
         "http.listen",
         "http.preset",
         "http.dash.low_latency",
+        "http.variants",
         "http.base_url",
         "http.cors.origins",
         "http.list",
@@ -431,6 +432,22 @@ fn security_md_tells_of_every_limit_of_the_http_server() {
         let row = format!("\n| `{path}` | ");
         assert_eq!(text.matches(&row).count(), 1, "{path}");
     }
+}
+
+#[test]
+fn endings_of_names_are_such() {
+    let long = "_".repeat(33);
+    let nine = "_1,_2,_3,_4,_5,_6,_7,_8,_9";
+    for bad in ["a/b", "a b", "_low,_low", long.as_str(), nine, "_a?"] {
+        let mut config = Config::desktop();
+        let set = config.set("http.variants", bad);
+        let told = set.map_err(|error| error.to_string());
+        let told = told.and_then(|()| config.validate().map_err(|error| format!("{error:?}")));
+        assert!(told.unwrap_err().contains("http.variants"), "{bad}");
+    }
+    let mut config = Config::desktop();
+    config.set("http.variants", "_low,-hi,_1").unwrap();
+    config.validate().unwrap();
 }
 
 #[test]

@@ -21,7 +21,7 @@ use std::time::Duration;
 use openrtmp_protocol::Time;
 
 pub(crate) use selection::Selection;
-pub use selection::{StreamSelector, TapStreams, shard_of};
+pub use selection::{StreamSelector, TapStreams, shard_of, without_ending};
 use signal::Signal;
 pub(crate) use stream_queue::Bound;
 pub use stream_queue::Loss;

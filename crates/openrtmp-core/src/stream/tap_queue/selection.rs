@@ -1,5 +1,7 @@
 //! Which streams a tap is on, as data.
 
+use std::sync::Arc;
+
 use openrtmp_protocol::Secret;
 
 use crate::id::StreamId;
@@ -64,6 +66,16 @@ pub enum TapStreams {
         /// 1 or more; of 0 shards none has a stream.
         count: u32,
     },
+    /// The same by what streams belong to: those with the same path but for one of these
+    /// endings ([`without_ending`]) are in one shard.
+    Groups {
+        /// As of a shard.
+        index: u32,
+        /// As of shards.
+        count: u32,
+        /// What paths end with.
+        endings: Arc<[String]>,
+    },
 }
 
 impl<S: Into<StreamSelector>> From<S> for TapStreams {
@@ -82,6 +94,19 @@ pub fn shard_of(name: &str, count: u32) -> Option<u32> {
     u32::try_from(hash.checked_rem(count.into())?).ok()
 }
 
+/// What a stream's path (`app/name`) is without the longest of these endings that it has, and
+/// the place of that among them. `None` if it has none, or nothing of its name would be left.
+pub fn without_ending<'a>(name: &'a str, endings: &[String]) -> Option<(&'a str, usize)> {
+    let rest = |ending: &String| {
+        let rest = name.strip_suffix(ending.as_str())?;
+        let is_name = !ending.is_empty() && !rest.is_empty() && !rest.ends_with('/');
+        is_name.then_some(rest)
+    };
+    let found = endings.iter().enumerate();
+    let found = found.filter_map(|(place, ending)| Some((rest(ending)?, place)));
+    found.min_by_key(|(rest, _)| rest.len())
+}
+
 /// A selection by names alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Selection {
@@ -92,6 +117,11 @@ pub(crate) enum Selection {
     Shard {
         index: u32,
         count: u32,
+    },
+    Groups {
+        index: u32,
+        count: u32,
+        endings: Arc<[String]>,
     },
     /// As `Apps`, those of them whose publishers want to be recorded.
     Asked(Vec<String>),
@@ -108,6 +138,15 @@ impl Selection {
             Selection::Apps(apps) => is_of(apps),
             Selection::Asked(apps) => asked && is_of(apps),
             Selection::Shard { index, count } => shard_of(name.reveal(), *count) == Some(*index),
+            Selection::Groups {
+                index,
+                count,
+                endings,
+            } => {
+                let name = name.reveal();
+                let group = without_ending(name, endings).map_or(name, |(rest, _)| rest);
+                shard_of(group, *count) == Some(*index)
+            }
         }
     }
 }
@@ -148,6 +187,42 @@ mod tests {
             sizes.iter().all(|size| (400..600).contains(size)),
             "{sizes:?}"
         );
+    }
+
+    #[test]
+    fn streams_that_belong_together_are_in_one_shard() {
+        let endings: Arc<[String]> = ["_low", "_very_low", "/x"].map(str::to_owned).into();
+        for (name, rest) in [
+            ("live/cam_low", Some(("live/cam", 0))),
+            ("live/cam_very_low", Some(("live/cam", 1))),
+            ("live/cam", None),
+            ("live/_low", None),
+            ("live/cam/x", Some(("live/cam", 2))),
+            ("_low", None),
+            ("", None),
+        ] {
+            assert_eq!(without_ending(name, &endings), rest, "{name}");
+        }
+        for n in 0..100 {
+            let home = |ending: &str| {
+                let name = StreamName::plain(&format!("live/camera-{n}{ending}"));
+                let holds = |&index: &u32| {
+                    let endings = endings.clone();
+                    let count = 8;
+                    let groups = Selection::Groups {
+                        index,
+                        count,
+                        endings,
+                    };
+                    groups.includes(&name, false)
+                };
+                let homes: Vec<u32> = (0..8).filter(holds).collect();
+                assert_eq!(homes.len(), 1);
+                homes[0]
+            };
+            assert_eq!(home(""), home("_low"));
+            assert_eq!(home(""), home("_very_low"));
+        }
     }
 
     #[test]

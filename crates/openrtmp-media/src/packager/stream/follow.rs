@@ -1,8 +1,10 @@
 //! The tracks that follow the leading one: never ahead of it, and never far behind.
 
-use super::{BASE, JUMP, LAG, OVERLAP, Packager};
+use std::time::Duration;
+
+use super::{BASE, Cut, JUMP, LAG, LEAST_SEGMENT, NEAR, OVERLAP, Packager, ROUNDING, reorder};
 use crate::packager::Event;
-use crate::packager::track::STRETCH;
+use crate::packager::track::{STRETCH, Track};
 
 impl<D: AsRef<[u8]>> Packager<D> {
     /// Packages what the leading track came as far as.
@@ -31,10 +33,23 @@ impl<D: AsRef<[u8]>> Packager<D> {
             .last
             .map_or(0, |last| next.frame.dts.saturating_sub(last));
         let has_jumped = moved.saturating_abs() > JUMP;
+        let (is_key, reorder) = (next.is_key(), reorder(next));
         if has_jumped {
             track.offset = self.offset;
+            track.awaits_key = track.is_video();
         }
-        Some((track.frame_time(track.queue.front()?), has_jumped))
+        track.learn_reorder(is_key, reorder);
+        let next = track.queue.front()?;
+        // Where time begins anew, key frames are when they are shown.
+        let shown = next.frame.pts.saturating_add(track.offset);
+        let mut boundaries = track.boundaries.iter().filter(|is| is.is_discontinuity);
+        let begins =
+            boundaries.any(|boundary| boundary.time.abs_diff(shown) <= NEAR.unsigned_abs());
+        let time = match is_key && track.is_video() && begins {
+            true => shown,
+            false => track.frame_time(next),
+        };
+        Some((time, has_jumped))
     }
 
     /// Packages what the leading track came as far as; what is further is not to come.
@@ -72,46 +87,106 @@ impl<D: AsRef<[u8]>> Packager<D> {
             return;
         };
         let Some(open) = &track.open else { return };
+        let (is_video, is_key) = (track.is_video(), held.is_key());
+        let near = if is_video && is_key { NEAR } else { 0 };
         let is_late = match open.has_pending() {
             true => time.saturating_add(STRETCH.as_micros() as i64) < open.reached(),
-            false => open.tick_from(time) < open.end,
+            false => open.tick_from(time.saturating_add(near)) < open.end,
         };
-        let due = track
-            .boundaries
-            .iter()
-            .rev()
-            .find(|boundary| boundary.is_discontinuity && boundary.time <= time);
+        let due = track.boundaries.iter().rev().find(|boundary| {
+            boundary.is_discontinuity && boundary.time <= time.saturating_add(near)
+        });
         // The end of what the leading track left behind it already.
         let is_of_old = due.is_some_and(|boundary| boundary.offset != track.offset);
-        if is_late || is_of_old || !has_room {
+        let is_useless = is_video && !is_key && (track.awaits_key || due.is_some());
+        if is_late || is_of_old || !has_room || is_useless {
             track.last = Some(held.frame.dts);
+            // What comes behind it cannot be decoded.
+            track.awaits_key |= is_video;
+            if is_useless {
+                track.waited = 0;
+            }
             return;
         }
         if let Some(boundary) = due.filter(|_| track.next.is_some()) {
             // Its ticks are others from there on.
             let to = open.tick_from(boundary.time).max(open.whole_end());
-            self.follow_to(place, to, out);
+            self.follow_to(place, to, Some(0), out);
         }
+        let slack = self.slack(place, time, is_key);
         let track = &mut self.tracks[place];
-        if let Some(pending) = track.place(held) {
-            self.follow_to(place, pending.place, out);
-            self.tracks[place].await_end(pending);
+        if let Some(boundary) = track.boundaries.front_mut() {
+            boundary.is_deferred |= slack.is_none();
+        }
+        let mut begins = None;
+        if is_video && is_key {
+            track.count_key(time);
+            begins = track.begins_near(time, NEAR);
+        }
+        if let Some(mut pending) = track.place(held) {
+            // Segments of all begin at the same tick. When it is shown is not touched.
+            pending.place = begins.unwrap_or(pending.place);
+            self.follow_to(place, pending.place, slack, out);
+            let track = &mut self.tracks[place];
+            track.awaits_key &= !is_key;
+            let end = track.open.as_ref().map_or(0, |open| open.end);
+            pending.place = pending.place.max(end);
+            track.await_end(pending);
         }
     }
 
-    /// The track is complete up to this tick, where its next frame begins.
-    fn follow_to(&mut self, place: usize, to: u64, out: &mut Vec<Event>) {
+    /// How much earlier than where the leading track's segment ended one may end where the
+    /// next frame of the track begins, in microseconds; `None` if it does not end there.
+    /// Pictures are cut at key frames, as far as any is to be expected soon enough: they need
+    /// not be where those of the leading track are.
+    fn slack(&self, place: usize, time: i64, is_key: bool) -> Option<i64> {
+        let track = &self.tracks[place];
+        let (Some(boundary), Some(open)) = (track.boundaries.front(), &track.open) else {
+            return Some(0);
+        };
+        let waits = boundary.is_key && boundary.time <= time && track.boundaries.len() == 1;
+        if !track.is_video() || !waits {
+            return Some(if track.is_video() && is_key { NEAR } else { 0 });
+        }
+        if is_key {
+            return Some(NEAR);
+        }
+        // So that the segment is not too long, and the next not too short.
+        let longest = open.micros(open.tick_after(self.longest() + OVERLAP));
+        // Where the key frame does not come, it ends with the next frame.
+        let frame = open.micros(open.whole_end()).saturating_sub(open.reached());
+        let longest = longest.saturating_sub(frame).saturating_sub(2 * NEAR);
+        let half = self.settings.segment.as_micros() as i64 / 2;
+        let most = longest.min(boundary.time.saturating_add(half));
+        let is_expected = track.last_key.is_some_and(|(last, apart)| {
+            let of_leader = self.tracks[0].last_key.map_or(Duration::ZERO, |(_, is)| is);
+            let apart = if apart.is_zero() { of_leader } else { apart };
+            let next = last.saturating_add(apart.as_micros() as i64);
+            !apart.is_zero() && (time.saturating_sub(NEAR)..most).contains(&next)
+        });
+        (!is_expected).then_some(0)
+    }
+
+    /// The track is complete up to this tick, where its next frame begins. A segment may end
+    /// there so many microseconds too early, or may not.
+    fn follow_to(&mut self, place: usize, to: u64, slack: Option<i64>, out: &mut Vec<Event>) {
         let part = self.part;
         let track = &mut self.tracks[place];
+        track.begin_at_pending(ROUNDING, out);
         track.settle(Some(to), part, out);
         track.begin_at(to);
         while let Some(open) = &track.open {
-            let boundary = track.boundaries.front();
-            let boundary = boundary.map(|boundary| open.tick_from(boundary.time));
+            let boundary = track.boundaries.front().zip(slack);
+            let boundary = boundary.map(|(boundary, slack)| {
+                let exact = open.tick_from(boundary.time);
+                let is_near = open.tick_from(boundary.time.saturating_sub(slack)) <= to;
+                if is_near { exact.min(to) } else { exact }
+            });
             if boundary.is_some_and(|boundary| boundary <= open.end) {
                 let is_of_others = track.next.is_some();
                 if let Some(boundary) = track.boundaries.pop_front() {
                     track.begin(boundary, out);
+                    track.leave_no_segment_empty(NEAR, part, out);
                 }
                 if is_of_others && track.next.is_none() {
                     return;
@@ -126,6 +201,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
 
     /// The track is complete as far as the leading one is.
     pub(super) fn follow_all(&mut self, place: usize, out: &mut Vec<Event>) {
+        self.tracks[place].begin_at_pending(ROUNDING, out);
         self.tracks[place].settle(None, self.part, out);
         let Some(end) = self.tracks[0]
             .open
@@ -145,7 +221,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
                 return;
             };
             let to = open.tick_from(time).max(open.whole_end());
-            self.follow_to(place, to, out);
+            self.follow_to(place, to, Some(0), out);
         }
     }
 
@@ -174,8 +250,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         }
     }
 
-    /// A leading track that is too far behind another has a gap.
-    pub(super) fn wait_no_longer(&mut self, place: usize, out: &mut Vec<Event>) {
+    /// A leading track that is too far behind another has a gap, or leads no longer.
+    pub(super) fn wait_no_longer(&mut self, place: usize, wall: i64, out: &mut Vec<Event>) {
         if self.tracks[place].is_held {
             return;
         }
@@ -206,9 +282,52 @@ impl<D: AsRef<[u8]>> Packager<D> {
         };
         if (least..=most).contains(&ahead) {
             let to = open.tick_from(time - lag);
-            self.lead_to(Some(to), out);
+            if !self.hand_over(time - lag, wall, out) {
+                self.lead_to(Some(to), out);
+            }
             self.is_stalled = false;
         }
+    }
+
+    /// Pictures of which nothing comes lead no longer than up to a key frame of others, which
+    /// do from there on. It is the first of those that wait, up to this time.
+    fn hand_over(&mut self, until: i64, wall: i64, out: &mut Vec<Event>) -> bool {
+        let leader = &self.tracks[0];
+        let Some(open) = leader.open.as_ref().filter(|_| leader.is_video()) else {
+            return false;
+        };
+        let end = open.micros(open.whole_end());
+        let key_of = |track: &Track<D>| {
+            let keys = track.queue.iter().filter(|held| held.is_key());
+            let mut keys = keys.map(|held| track.frame_time(held));
+            keys.find(|time| (end..=until).contains(time))
+        };
+        let others = self.tracks.iter().enumerate().skip(1);
+        let others = others.filter(|(_, is)| is.is_video() && is.open.is_some() && !is.is_held);
+        let keys = others.filter_map(|(place, track)| Some((key_of(track)?, place)));
+        let Some((key, place)) = keys.min().filter(|_| !self.has_jumped) else {
+            return false;
+        };
+        let to = open.tick_from(key);
+        self.lead_to(Some(to), out);
+        let elapsed = self.tracks[0].open.as_ref().map(|open| open.elapsed());
+        if elapsed.is_none_or(|elapsed| elapsed < LEAST_SEGMENT) {
+            return false;
+        }
+        self.is_stalled = false;
+        self.cut(Cut::Key, out);
+        self.follow(place, out);
+        let track = &self.tracks[place];
+        let has_begun = track.open.as_ref().is_some_and(|open| open.has_pending());
+        if has_begun && track.boundaries.is_empty() {
+            self.tracks[0].awaits_key = true;
+            self.tracks.swap(0, place);
+            self.has_changed = false;
+            for held in std::mem::take(&mut self.tracks[0].queue) {
+                self.lead(held, wall, out);
+            }
+        }
+        true
     }
 
     /// Frames of this track came for as long as any is to wait, and nothing came of them: the
@@ -243,9 +362,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         self.lead_to(to, out);
         self.discontinuities += 1;
         (self.tracks[place].is_held, self.tracks[place].waited) = (true, 0);
-        self.cut(Some(self.offset), out);
+        self.cut(Cut::Discontinuity, out);
         self.tracks[0].last = None;
-        self.last_key = None;
         self.has_changed = true;
         self.is_stalled = false;
         for track in 1..self.tracks.len() {

@@ -49,7 +49,7 @@ public final class Bionic {
 
             // Settings are read, checked, changed and written.
             StringObject[] steps = new StringObject[6];
-            String[] words = {"set", "limits.connections", "7", "yaml", "streams: {republish_grace: 3s}", ""};
+            String[] words = {"set", "limits.connections", "7", "json", "{\"streams\": {\"republish_grace\": \"3s\"}}", ""};
             for (int at = 0; at < steps.length; at++) steps[at] = new StringObject(vm, words[at]);
             DvmObject<?> callbacks = vm.resolveClass("org/openrtmp/ServerCallbacks").newObject(null);
             long server = methods.callStaticJniMethodLong(

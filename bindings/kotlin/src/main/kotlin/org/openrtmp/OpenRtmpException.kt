@@ -59,6 +59,9 @@ public enum class ErrorCode(
     /** Nobody answered in time. What was asked for may still happen. */
     TIMEOUT(-18),
 
+    /** This library was built without it. */
+    UNSUPPORTED(-19),
+
     /** A code of a library that is newer than this class. */
     UNKNOWN(Int.MIN_VALUE),
     ;

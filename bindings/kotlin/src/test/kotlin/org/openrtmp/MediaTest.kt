@@ -5,6 +5,7 @@ import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.flow.takeWhile
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertArrayEquals
@@ -78,6 +79,36 @@ class MediaTest {
         val tracks = events.filterIsInstance<TapEvent.Tracks>().last().tracks
         assertEquals(setOf(Codec.AVC, Codec.AAC), tracks.map { it.codec }.toSet())
         assertEquals(192, tracks.first { it.kind == MediaKind.VIDEO }.width)
+    }
+
+    /** Where a direct buffer's bytes begin. */
+    private fun address(buffer: ByteBuffer): Long {
+        val unsafe = Class.forName("sun.misc.Unsafe")
+        val it = unsafe.getDeclaredField("theUnsafe").apply { isAccessible = true }.get(null)
+        val field = java.nio.Buffer::class.java.getDeclaredField("address")
+        val offset = unsafe.getMethod("objectFieldOffset", java.lang.reflect.Field::class.java).invoke(it, field)
+        val base = unsafe.getMethod("getLong", Any::class.java, java.lang.Long.TYPE).invoke(it, buffer, offset)
+        return base as Long + buffer.position()
+    }
+
+    /** Of so many pictures, by their times: where they lie, for the reader and who keeps them. */
+    private suspend fun addresses(tap: Tap, count: Int): Map<Long, Set<Long>> {
+        val found = HashMap<Long, Set<Long>>()
+        tap.frames.takeWhile { found.size < count }.collect { frame ->
+            if (frame.kind != MediaKind.VIDEO || frame.content == Content.HEADER) return@collect
+            found[frame.dtsMicros] = frame.retain().use { setOf(address(frame.data), address(it.data)) }
+        }
+        return found
+    }
+
+    @Test
+    fun `nothing of a frame is copied for a tap, nor for who keeps it`() = served { server ->
+        val taps = List(2) { server.tap("live/cam") }
+        Ffmpeg.publishing(server.url("live/cam"), 2).use { it.output() }
+        // While the second has not read them no memory is used again.
+        val (first, second) = taps.map { addresses(it, 40) }
+        assertEquals(first, second)
+        assertEquals(40, first.values.flatten().toSet().size)
     }
 
     /** Pictures of a file, as an encoder gives them: each with start codes. */

@@ -1,0 +1,236 @@
+//! Streams over HTTP.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openrtmp_core::{Config, Server};
+
+use crate::boundary;
+use crate::convert::{OpenrtmpStr, Versioned, borrow, fill, fillable, output, text};
+use crate::error::Failure;
+use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required};
+
+/// A page with a player; of no stream, the page of all that are live.
+pub const OPENRTMP_FORM_PAGE: u32 = 0;
+/// HLS, with low latency for players that know it.
+pub const OPENRTMP_FORM_HLS: u32 = 1;
+/// DASH.
+pub const OPENRTMP_FORM_DASH: u32 = 2;
+/// HLS of MPEG-TS.
+pub const OPENRTMP_FORM_HLS_TS: u32 = 3;
+/// FLV over HTTP, and with ws in place of http (wss of https) over a WebSocket.
+pub const OPENRTMP_FORM_FLV: u32 = 4;
+
+/// What is delivered over HTTP, at one moment.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenrtmpHttpStats {
+    /// sizeof(openrtmp_http_stats).
+    pub struct_size: u32,
+    /// Addresses that it listens on.
+    pub listeners: u32,
+    /// Connections of viewers now.
+    pub connections: u64,
+    /// Those since the start.
+    pub accepted: u64,
+    /// Streams that can be fetched, or come to be.
+    pub streams: u64,
+    /// Bytes that are kept of them.
+    pub stream_bytes: u64,
+    /// Bytes that are kept for answers alone that viewers have not taken.
+    pub answer_bytes: u64,
+}
+
+// SAFETY: integers without padding.
+unsafe impl Versioned for OpenrtmpHttpStats {
+    const FIRST: usize = size_of::<OpenrtmpHttpStats>();
+}
+
+#[cfg(not(feature = "live"))]
+pub(crate) use absent::{Delivering, check};
+#[cfg(feature = "live")]
+pub(crate) use present::{Delivering, check};
+
+/// Of a library that delivers.
+#[cfg(feature = "live")]
+mod present {
+    use openrtmp_core::HttpListen;
+    use openrtmp_live::{Delivery, Form};
+
+    use super::*;
+    use crate::error::OPENRTMP_ERROR_LISTEN;
+
+    /// Nothing has to be refused.
+    pub(crate) fn check(_: &Config) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The delivery of a server's streams, if its settings name a place for it.
+    pub(crate) struct Delivering(Option<Delivery>);
+
+    impl Delivering {
+        pub(crate) fn start(server: &Arc<Server>) -> Result<Delivering, Failure> {
+            let listen = server.config().named_http_listen();
+            let delivery = Delivery::start(server, &listen);
+            let failure = |error: openrtmp_live::ListenError| {
+                Failure::new(OPENRTMP_ERROR_LISTEN, error.to_string())
+            };
+            Ok(Delivering(delivery.map_err(failure)?))
+        }
+
+        pub(crate) fn begin_stop(&self) {
+            self.0.iter().for_each(Delivery::begin_stop);
+        }
+
+        pub(crate) fn force(&self) {
+            self.0.iter().for_each(Delivery::force);
+        }
+
+        pub(crate) fn stop(&self, grace: Duration) {
+            self.0.iter().for_each(|delivery| delivery.stop(grace));
+        }
+
+        pub(super) fn port(&self, index: u32) -> Result<u16, Failure> {
+            let listeners = self.0.as_ref().map_or(&[][..], Delivery::listeners);
+            match listeners.get(index as usize) {
+                Some(HttpListen::At { address, .. }) => Ok(address.port()),
+                _ => Err(Failure::not_found(format!("no address {index} of HTTP"))),
+            }
+        }
+
+        pub(super) fn urls(&self, stream: &str, form: u32) -> Result<Vec<String>, Failure> {
+            let form = match form {
+                super::OPENRTMP_FORM_PAGE => Form::Page,
+                super::OPENRTMP_FORM_HLS => Form::Hls,
+                super::OPENRTMP_FORM_DASH => Form::Dash,
+                super::OPENRTMP_FORM_HLS_TS => Form::TransportStream,
+                super::OPENRTMP_FORM_FLV => Form::Flv,
+                other => return Err(Failure::argument(format!("no form {other}"))),
+            };
+            let path = form.path(stream);
+            let path = path.ok_or_else(|| Failure::argument("only a page is of no stream"))?;
+            let bases = self.0.as_ref().map(Delivery::urls).unwrap_or_default();
+            Ok(bases.iter().map(|base| format!("{base}{path}")).collect())
+        }
+
+        pub(super) fn stats(&self) -> Result<OpenrtmpHttpStats, Failure> {
+            let Some(delivery) = &self.0 else {
+                return Ok(OpenrtmpHttpStats::default());
+            };
+            let held = delivery.held();
+            Ok(OpenrtmpHttpStats {
+                struct_size: 0,
+                listeners: delivery.listeners().len() as u32,
+                connections: delivery.connections() as u64,
+                accepted: delivery.accepted(),
+                streams: delivery.streams() as u64,
+                stream_bytes: held.streams,
+                answer_bytes: held.answers,
+            })
+        }
+    }
+}
+
+/// Of one that does not.
+#[cfg(not(feature = "live"))]
+mod absent {
+    use super::*;
+    use crate::error::OPENRTMP_ERROR_UNSUPPORTED;
+
+    pub(crate) fn check(config: &Config) -> Result<(), Failure> {
+        Ok(config.check_no_delivery()?)
+    }
+
+    /// None.
+    pub(crate) struct Delivering;
+
+    impl Delivering {
+        pub(crate) fn start(_: &Arc<Server>) -> Result<Delivering, Failure> {
+            Ok(Delivering)
+        }
+
+        pub(crate) fn begin_stop(&self) {}
+
+        pub(crate) fn force(&self) {}
+
+        pub(crate) fn stop(&self, _: Duration) {}
+
+        pub(super) fn port(&self, _: u32) -> Result<u16, Failure> {
+            Err(unsupported())
+        }
+
+        pub(super) fn urls(&self, _: &str, _: u32) -> Result<Vec<String>, Failure> {
+            Err(unsupported())
+        }
+
+        pub(super) fn stats(&self) -> Result<OpenrtmpHttpStats, Failure> {
+            Err(unsupported())
+        }
+    }
+
+    fn unsupported() -> Failure {
+        let message = "this library delivers nothing over HTTP: it was built without `live`";
+        Failure::new(OPENRTMP_ERROR_UNSUPPORTED, message)
+    }
+}
+
+/// Writes the port of an address that it listens on, by their order in "http.listen", the real
+/// one where 0 was asked for; "auto" is none, nor is one of IPv6 on a device without it.
+/// OPENRTMP_ERROR_NOT_FOUND beyond the last, OPENRTMP_ERROR_STATE while the server is stopped.
+/// While it runs this function and its kin are OPENRTMP_ERROR_UNSUPPORTED in a library that
+/// does not deliver.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_http_port(
+    server: *const OpenrtmpServer,
+    index: u32,
+    out_port: *mut u32,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (server, out) = unsafe { (borrow(server)?, output(out_port)?) };
+        out.write(server.with_delivery()?.delivery.port(index)?.into());
+        Ok(())
+    })
+}
+
+/// Visits the URLs under which other devices, then this one, reach a form (OPENRTMP_FORM_*)
+/// of a stream ("app/name", or empty for the page of all). Whether there is such a stream,
+/// and whether it takes a key, is not asked.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_http_urls(
+    server: *const OpenrtmpServer,
+    stream: OpenrtmpStr,
+    form: u32,
+    visit: OpenrtmpVisitText,
+    user_data: *mut c_void,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let (running, stream) = unsafe { (borrow(server)?.with_delivery()?, text(stream)?) };
+        let visit = required(visit)?;
+        for url in running.delivery.urls(stream, form)? {
+            // SAFETY: the host's function; the text outlives the call.
+            unsafe { visit(user_data, OpenrtmpStr::new(&url)) };
+        }
+        Ok(())
+    })
+}
+
+/// Takes the numbers of what is delivered over HTTP.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_server_http_stats(
+    server: *const OpenrtmpServer,
+    out_stats: *mut OpenrtmpHttpStats,
+) -> i32 {
+    boundary::status(|| {
+        // SAFETY: the contract of the header.
+        let running = unsafe {
+            fillable(out_stats)?;
+            borrow(server)?.with_delivery()?
+        };
+        let stats = running.delivery.stats()?;
+        // SAFETY: the contract of the header.
+        unsafe { fill(out_stats, &stats) }
+    })
+}

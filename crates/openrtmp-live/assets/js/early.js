@@ -1,0 +1,86 @@
+// What takes long, begun before the rest of the page is there: the player's script, and what
+// the server tells of the stream.
+
+import { ask, parameter, streamQuery } from './server.js';
+
+const FOLDER = new URL('../vendor/', import.meta.url);
+/** The players, by the engines that they are for, and what each is known by once it is there. */
+const SCRIPTS = {
+  hls: ['hls.min.js', 'Hls'],
+  flv: ['mpegts.min.js', 'mpegts'],
+  dash: ['dash.min.js', 'dashjs'],
+};
+/** What people chose is kept under these names. */
+const KEPT = { engine: 'openrtmp-engine', volume: 'openrtmp-volume' };
+
+/** Safari plays HLS with low latency by itself, on phones without any script in between. */
+export const isSafari = 'WebKitPlaybackTargetAvailabilityEvent' in window;
+
+export const path = location.pathname.replace(/^\/play\//, '');
+
+export function kept(name) {
+  try {
+    return localStorage.getItem(KEPT[name]);
+  } catch {
+    return null;
+  }
+}
+
+export function keep(name, value) {
+  try {
+    localStorage.setItem(KEPT[name], value);
+  } catch {
+    // Embedded pages may have no place for it.
+  }
+}
+
+/** The engine that is wanted, if there is one of this name. */
+export const wantedEngine = parameter('engine') ?? kept('engine') ?? '';
+
+const scripts = new Map();
+
+/** Loads the player of an engine, once. */
+export function load(engine) {
+  if (!scripts.has(engine)) {
+    const loaded = fetched(...SCRIPTS[engine]);
+    loaded.catch(() => scripts.delete(engine));
+    scripts.set(engine, loaded);
+  }
+  return scripts.get(engine);
+}
+
+async function fetched(file, name) {
+  const url = new URL(file, FOLDER).href;
+  const own = document.getElementById('engine');
+  if (own?.src === url && !window[name] && document.readyState !== 'complete') {
+    // The page itself has begun to load it. What went wrong before is known at the end.
+    await new Promise((resolve) => {
+      own.addEventListener('load', resolve);
+      own.addEventListener('error', resolve);
+      window.addEventListener('load', resolve);
+    });
+  }
+  if (window[name]) {
+    return;
+  }
+  await new Promise((resolve, reject) => {
+    const script = document.createElement('script');
+    script.src = url;
+    script.onload = resolve;
+    script.onerror = () => reject(new Error('the player could not be loaded'));
+    document.head.append(script);
+  });
+}
+
+/** Asks how it is with the stream. */
+export const look = () => ask(`/api/streams/${path}${streamQuery()}`);
+
+/** The first answer to that. */
+export const firstLook = look();
+
+// If one fails, it is said when it is needed.
+firstLook.catch(() => {});
+const likely = wantedEngine in SCRIPTS || wantedEngine === 'native' ? wantedEngine : isSafari ? 'native' : 'hls';
+if (likely !== 'native') {
+  load(likely).catch(() => {});
+}

@@ -1,0 +1,84 @@
+// Players of others, each in a page that holds nothing else.
+
+import { readFile, stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { posix } from 'node:path';
+
+/** A page that runs a script of a package, and then what plays `url` in the element `v`. */
+const page = (script, play) => (url) => `<!doctype html><meta charset="utf-8">
+<video id="v" muted autoplay playsinline controls width="640" height="360"></video>
+<script src="/${script}"></script><script>const url = ${JSON.stringify(url)}; ${play}</script>`;
+
+const PAGES = {
+  'hls.js': page('hls.js/dist/hls.min.js', `
+    const p = new Hls();
+    p.loadSource(url);
+    p.attachMedia(v);`),
+  shaka: page('shaka-player/dist/shaka-player.compiled.js', `(async () => {
+    shaka.polyfill.installAll();
+    const p = new shaka.Player();
+    await p.attach(v);
+    p.configure('streaming.lowLatencyMode', true);
+    await p.load(url);
+    v.play();
+  })();`),
+  'video.js': page('video.js/dist/video.min.js', `
+    const p = videojs(v, { html5: { vhs: { llhls: false, overrideNative: true } } });
+    p.src({ src: url, type: 'application/vnd.apple.mpegurl' });
+    p.play();`),
+  // It would ask a server of somebody else for the time.
+  'dash.js': page('dashjs/dist/modern/umd/dash.all.min.js', `
+    const p = dashjs.MediaPlayer().create();
+    p.updateSettings({ streaming: { utcSynchronization: { defaultTimingSource: {
+      scheme: 'urn:mpeg:dash:utc:http-iso:2014', value: new URL('/time', url).href } } } });
+    p.initialize(v, url, true);`),
+  'mpegts.js': page('mpegts.js/dist/mpegts.js', `
+    const p = mpegts.createPlayer({ type: 'flv', isLive: true, url },
+      { enableStashBuffer: false, liveSync: true });
+    p.attachMediaElement(v);
+    p.load();
+    p.play();`),
+  // It comes in modules alone, as bundlers want them.
+  'rx-player': (url) => `<!doctype html><meta charset="utf-8">
+    <video id="v" muted autoplay playsinline controls width="640" height="360"></video>
+    <script type="module">
+    import RxPlayer from '/rx-player/dist/es2017/index.js';
+    const p = new RxPlayer({ videoElement: document.getElementById('v') });
+    p.loadVideo({ url: ${JSON.stringify(url)}, transport: 'dash', autoPlay: true });
+    </script>`,
+};
+
+/** The file that a path means, as bundlers find it. */
+async function found(modules, asked) {
+  const path = posix.normalize(asked);
+  for (const end of ['', '.js', '/index.js']) {
+    const is = await stat(`${modules}/node_modules${path}${end}`).catch(() => null);
+    if (is?.isFile()) {
+      return path + end;
+    }
+  }
+  return null;
+}
+
+/** Serves the page of a player that plays a URL; resolves to the server and its address. */
+export async function serve(player, url, modules) {
+  const site = createServer(async (request, answer) => {
+    if (request.url === '/') {
+      answer.setHeader('Content-Type', 'text/html');
+      answer.end(PAGES[player](url));
+      return;
+    }
+    const file = await found(modules, request.url);
+    if (file === null) {
+      answer.writeHead(404).end();
+    } else if (file !== request.url) {
+      // What it imports is meant from where it is.
+      answer.writeHead(302, { Location: file }).end();
+    } else {
+      answer.setHeader('Content-Type', 'text/javascript');
+      answer.end(await readFile(`${modules}/node_modules${file}`));
+    }
+  });
+  await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
+  return { site, address: `http://127.0.0.1:${site.address().port}` };
+}
