@@ -232,7 +232,9 @@ impl Timeline {
                         continue;
                     }
                     // Back and forth by what the place tells: the same each time.
-                    let moved = if number % 3 == 1 { phase.jitter } else { 0 };
+                    // Of several sizes it would have clocks step back where phases meet.
+                    let jitter = self.small.map_or(phase.jitter, |_| 0);
+                    let moved = if number % 3 == 1 { jitter } else { 0 };
                     let is_key = number % phase.gop == 0;
                     let later = phase.reorder * phase.picture * (1 + (number % 2) as i64) / 2;
                     // Of several sizes it is the same all along: they are cut by it.
