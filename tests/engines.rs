@@ -7,7 +7,7 @@ use std::time::Duration;
 use openrtmp_tests::browsing::Browser::{self, Chromium, Firefox};
 use openrtmp_tests::browsing::{Live, judge};
 use openrtmp_tests::flv::{self, Tag};
-use openrtmp_tests::{Delivered, Encoder, Media};
+use openrtmp_tests::{Delivered, Encoder, Media, Pulse};
 
 /// For so long each plays, unless `ENGINE_SECONDS` says otherwise.
 const SECONDS: f64 = 60.0;
@@ -30,11 +30,14 @@ fn play(browser: Browser, player: &str, path: &str) {
         ("settle", "8"),
     ];
     let patience = Duration::from_secs_f64(seconds) + Duration::from_secs(120);
+    let pulse = Pulse::of(&live.delivered, "live/cam");
     let scene = browser.begin_within(patience, "bare", &live.url(path), &options);
+    let played = scene.outcome();
     judge(
         &format!("{browser:?}, {player}, {path}"),
-        &scene.outcome(),
+        &played,
         seconds,
+        pulse.late(),
     );
     live.publishing.kill();
 }

@@ -21,6 +21,7 @@ sub vcl_recv {
         unset req.http.X-May-Play;
         unset req.http.X-Asked;
         unset req.http.X-Shared;
+        unset req.http.X-Query;
     } elsif (req.http.X-Asked) {
         # The token was good: on with what was asked for.
         set req.url = req.http.X-Asked;

@@ -14,6 +14,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Milliseconds for which the machine may be busy with something else, and nothing that is
 /// played is to stop.
 pub const AWAY: f64 = 150.0;
+/// Seconds that parts may come late at the server, and the same.
+pub const LATE: f64 = 0.3;
 /// Pixels of a block's side, and bits of the time in milliseconds that is painted.
 const BLOCK: u32 = 20;
 const BITS: u32 = 20;
@@ -200,18 +202,25 @@ impl Live {
     }
 }
 
-/// Shows figures, and checks that it was played, and most of the time.
+/// Shows figures, and checks that it was played, most of the time; and throughout, if the
+/// machine had time for it. `late` is what [`Pulse`](crate::Pulse) says.
 ///
 /// # Panics
 /// If not.
 #[expect(clippy::print_stdout, reason = "figures, for people")]
-pub fn show(what: &str, played: &Value, seconds: f64) {
+pub fn judge(what: &str, played: &Value, seconds: f64, late: f64) {
     let number = |name: &str| played[name].as_f64().unwrap_or(f64::NAN);
+    let first = match played["first"].is_null() {
+        true => String::new(),
+        false => format!(
+            "first picture {} ms of the page's, {} ms of the player's; ",
+            number("first"),
+            number_of(&played["state"]["first"]),
+        ),
+    };
     println!(
-        "{what}: first picture {} ms of the page's, {} ms of the player's; latency p5 {} p50 {} \
-         p95 {} ms; {} frames, longest {} ms; {} waits; machine away for {} ms at most; {}",
-        number("first"),
-        number_of(&played["state"]["first"]),
+        "{what}: {first}latency p5 {} p50 {} p95 {} ms; {} frames, longest {} ms; {} waits; \
+         machine away for {} ms at most; parts at the server {late} s late at most; {}",
         number("p5"),
         number("p50"),
         number("p95"),
@@ -221,22 +230,14 @@ pub fn show(what: &str, played: &Value, seconds: f64) {
         number("away"),
         played["spoken"],
     );
-    assert!(number("p50") < 15_000.0, "the time is read: {played}");
+    assert!(number("p50") < 20_000.0, "the time is read: {played}");
     assert!(number("played") > seconds * 0.5, "{what}: {played}");
-}
-
-/// The same; and that it was played throughout.
-///
-/// # Panics
-/// If not.
-pub fn judge(what: &str, played: &Value, seconds: f64) {
-    show(what, played, seconds);
-    let number = |name: &str| played[name].as_f64().unwrap_or(f64::NAN);
-    // A machine that had no time for the page had none for the stream either.
-    if number("away") < AWAY {
+    // A machine that had no time for the page, or for the publisher, had none for the stream.
+    if number("away") < AWAY && late < LATE {
         assert_eq!(played["waits"], 0, "{what}: {played}");
         assert!(number("played") > seconds * 0.9, "{what}: {played}");
-        assert!(number("frames") > seconds * 20.0, "{what}: {played}");
+        // Some are not painted where others take the time for it.
+        assert!(number("frames") > seconds * 10.0, "{what}: {played}");
     }
 }
 

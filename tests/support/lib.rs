@@ -10,6 +10,7 @@
 //! - [`Media`]: short files to publish.
 //! - [`FrameHashes`]: what ffmpeg says a file holds, packet by packet; comparing
 //!   two of them shows what was lost or altered on the way.
+//! - [`Pulse`]: how late parts are at the server.
 //! - [`Web`]: a client of HTTP by hand.
 //! - [`peer`]: a server by hand, for what no program does.
 //! - [`packaged`]: a folder of segments, playlists and a manifest made of such a file, and
@@ -34,6 +35,7 @@ pub mod played;
 mod ports;
 mod process;
 mod programs;
+mod pulse;
 mod server;
 pub mod tls;
 mod tools;
@@ -49,6 +51,7 @@ pub use programs::{
     ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, live, pass_through,
     pass_through_at, publish_and_ask, publish_and_play, publish_and_probe,
 };
+pub use pulse::Pulse;
 pub use server::{Server, ServerProcess, openrtmp};
 pub use tools::{Tool, browser_packages, reader_packages, shaka_packager};
 pub use web::{Answer, Web};

@@ -535,10 +535,10 @@ impl Server {
         self.shared.directory.lock().name_of(stream)
     }
 
-    /// A stream's path, whether there is such a stream or not, as this server shows and hides
-    /// names.
-    pub fn name_of(&self, path: &str) -> StreamName {
-        self.shared.host_name(path)
+    /// The name of what a stream is shown in, under a path made from its own: as secret as its
+    /// name is.
+    pub fn name_beside(&self, stream: &StreamName, path: &str) -> StreamName {
+        self.shared.host_name_beside(stream, path)
     }
 
     /// Keys that may publish. Adding the first one closes an open server to

@@ -416,7 +416,8 @@ fn processors(slice: &Slice, library: &Path) -> Result<(), String> {
 
 fn names(kind: &str, processor: &str, library: &Path) -> Result<Vec<String>, String> {
     let mut nm = Command::new("llvm-nm-19");
-    nm.args(["--quiet", "--format=just-symbols", kind]);
+    // Rust's own libraries for iOS have bitcode beside the code, of a newer LLVM than this.
+    nm.args(["--quiet", "--no-llvm-bc", "--format=just-symbols", kind]);
     let said = output(nm.args(["--arch", processor]).arg(library))?;
     Ok(said.lines().map(|line| line.trim().to_owned()).collect())
 }

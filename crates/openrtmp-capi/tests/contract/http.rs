@@ -152,7 +152,9 @@ fn what_needs_a_restart_is_told_and_the_rest_holds_at_once() {
         assert_eq!(code, OPENRTMP_ERROR_NEEDS_RESTART);
         assert!(last_error().contains(path), "{}", last_error());
     }
-    ok(Settings::of(server, "http.list", "none").put_in_force(server));
+    let unlisted = Settings::of(server, "http.list", "none");
+    ok(unlisted.validate());
+    ok(unlisted.put_in_force(server));
 
     // What another has is told, and nothing is left running.
     let late = plain(&[("http.listen", &format!("http://127.0.0.1:{one}"))]);

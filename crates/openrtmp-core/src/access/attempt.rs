@@ -298,6 +298,17 @@ impl Shared {
         self.name(path.reveal(), Secrecy::Public)
     }
 
+    /// The same of a path made from another stream's, as secret as that is.
+    pub(crate) fn host_name_beside(&self, stream: &StreamName, path: &str) -> StreamName {
+        let name = self.host_name(path);
+        name.learn(match stream.without_keys() == stream.reveal() {
+            true => stream.secrecy(),
+            // Part of a key may be one to guess the rest of.
+            false => Secrecy::Secret,
+        });
+        name
+    }
+
     fn name(&self, path: &str, secrecy: Secrecy) -> StreamName {
         StreamName::new(path, secrecy, &self.masks, |part| self.is_key(part))
     }

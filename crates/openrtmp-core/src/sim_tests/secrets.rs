@@ -7,7 +7,7 @@ use super::lines::Lines;
 use super::world::{ADDRESS, Setup, Who, World, ms};
 use crate::config::{RecordConfig, SecondPublisher};
 use crate::events::Event;
-use crate::secret::StreamName;
+use crate::secret::{Masks, Secrecy, StreamName};
 
 /// A key that is in a ring, one that never was, one that was revoked.
 const RIGHT: &str = "right-key";
@@ -246,6 +246,28 @@ fn the_host_gets_the_whole_name_and_ends_a_stream_by_its_id() {
     w.run(ms(100));
     assert!(!w.server.end_stream(id, "enough"));
     assert_eq!(w.server.stream_name(id), None);
+    w.end();
+}
+
+#[test]
+fn what_a_secret_stream_is_shown_in_is_secret() {
+    let w = World::with(1, |c| c.access.publish_keys = vec!["k3y_low".to_owned()]);
+    let name = |secrecy, path| StreamName::new(path, secrecy, &Masks::default(), |_| false);
+    let beside = |name: &StreamName| w.shared.host_name_beside(name, "live/k3y");
+    assert_eq!(
+        beside(&name(Secrecy::Public, "live/k3y_low")).shown(),
+        "live/k3y"
+    );
+    for secrecy in [Secrecy::Suspected, Secrecy::Secret] {
+        let beside = beside(&name(secrecy, "live/k3y_low"));
+        assert!(beside.is_secret() && !beside.shown().contains("k3y"));
+    }
+    // A key that is known is one, whatever is said of the name.
+    let beside = beside(&w.shared.host_name("live/k3y_low"));
+    assert!(
+        beside.is_secret() && !beside.shown().contains("k3y"),
+        "{beside}"
+    );
     w.end();
 }
 

@@ -80,7 +80,8 @@ export const firstLook = look();
 
 // If one fails, it is said when it is needed.
 firstLook.catch(() => {});
-const likely = wantedEngine in SCRIPTS || wantedEngine === 'native' ? wantedEngine : isSafari ? 'native' : 'hls';
+const isKnown = wantedEngine === 'native' || Object.hasOwn(SCRIPTS, wantedEngine);
+const likely = isKnown ? wantedEngine : isSafari ? 'native' : 'hls';
 if (likely !== 'native') {
   load(likely).catch(() => {});
 }

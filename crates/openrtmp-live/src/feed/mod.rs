@@ -210,7 +210,7 @@ impl Shard {
         let mut parts = vec![(name.clone(), 0)];
         if let Some((path, place)) = without_ending(name.reveal(), &self.endings) {
             let number = u8::try_from(place + 1).unwrap_or(u8::MAX);
-            parts.push((self.server.name_of(path), number));
+            parts.push((self.server.name_beside(name, path), number));
         }
         for (name, number) in parts {
             let path: Arc<str> = name.reveal().into();

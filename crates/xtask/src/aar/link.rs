@@ -49,22 +49,19 @@ pub(crate) const ABIS: &[Abi] = &[
 pub(crate) struct Product {
     package: &'static str,
     pub(crate) file: &'static str,
-    /// What it has beside TLS.
-    features: &'static [&'static str],
 }
 
 /// Java's.
 pub(crate) const JNI: Product = Product {
     package: "openrtmp-jni",
     file: "libopenrtmp_jni.so",
-    features: &[],
 };
 
-/// C's, for native code of apps.
+/// C's, for native code of apps. Not with the feature `android_logger`, which names a function
+/// of the system's log that Android has since its level 30.
 pub(crate) const C: Product = Product {
     package: "openrtmp-capi",
     file: "libopenrtmp.so",
-    features: &["android_logger"],
 };
 
 /// How they are linked: without names that nobody needs; for pages of 16 KB; functions that are the same in all but name are
@@ -132,7 +129,7 @@ pub(crate) fn build(product: &Product, abi: &Abi, profile: Profile) -> Result<Pa
         Profile::Phone => library::provide_small_std(&mut cargo, abi.target)?,
         Profile::Dev | Profile::Dist => library::provide_std(&mut cargo, abi.target)?,
     }
-    let mut features = product.features.to_vec();
+    let mut features = Vec::new();
     let variable = abi.target.to_uppercase().replace('-', "_");
     let linker = format!("CARGO_TARGET_{variable}_LINKER");
     match ndk() {
@@ -245,13 +242,15 @@ fn stand_ins(
 }
 
 /// The linker, which leaves out of what rustc would export the functions that unwind: they are
-/// for this library alone, and others of the same names may be in the process.
+/// for this library alone, and others of the same names may be in the process. What is said to
+/// compilers that link is left out, too: it is told the same in its own words.
 fn linker_script(folder: &Path) -> Result<PathBuf, String> {
     let said = |error: std::io::Error| error.to_string();
     let path = folder.join("rust-lld");
     let text = format!(
-        "#!/bin/sh\nfor argument; do\n    case $argument in\n    --version-script=*) \
-         sed -i '/_Unwind_/d' \"${{argument#*=}}\" ;;\n    esac\ndone\nexec '{}' \"$@\"\n",
+        "#!/bin/sh\nfor argument; do\n    shift\n    case $argument in\n    \
+         --version-script=*) sed -i '/_Unwind_/d' \"${{argument#*=}}\" ;;\n    \
+         -Wl,*) continue ;;\n    esac\n    set -- \"$@\" \"$argument\"\ndone\nexec '{}' \"$@\"\n",
         rust_lld()?.display()
     );
     fs::write(&path, text).map_err(said)?;
@@ -282,10 +281,7 @@ mod tests {
         assert!(symbols().count() > 50);
         for (library, name, level) in symbols() {
             assert!(level <= 24, "{name}");
-            assert!(
-                ["libc.so", "libdl.so", "liblog.so"].contains(&library),
-                "{name}"
-            );
+            assert!(["libc.so", "libdl.so"].contains(&library), "{name}");
         }
     }
 }
