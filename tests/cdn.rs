@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openrtmp_media::hls::read::Listed;
-use openrtmp_tests::{Delivered, Process, Web, free_ports, live};
+use openrtmp_tests::{Delivered, Process, Web, found_at_last, free_ports, live};
 
 /// Viewers of one stream at once.
 const VIEWERS: usize = 200;
 /// Segments that each follows to their end.
 const SEGMENTS: u64 = 5;
+
+/// What a playlist was is kept for longer than this: a target duration is 2 s, and it is six.
+const KEPT: Duration = Duration::from_secs(8);
 
 /// What stands before the server.
 #[derive(Clone, Copy, Debug)]
@@ -41,13 +44,14 @@ impl Cache {
         let asked = Asked::default();
         let counted = asked.listen_before(origin);
         let folder = tempfile::tempdir().unwrap();
-        let process = match edge {
+        let mut process = match edge {
             Edge::Nginx => nginx(folder.path(), address, counted),
             Edge::Varnish => varnish(folder.path(), address, counted),
         };
-        while TcpStream::connect(address).is_err() {
-            thread::yield_now();
-        }
+        found_at_last("cache that listens", || {
+            process.expect_running();
+            TcpStream::connect(address).ok()
+        });
         Cache {
             address,
             asked,
@@ -239,6 +243,14 @@ fn behind_the_first(had: &BTreeMap<String, Vec<Instant>>) -> String {
     format!("others have it {half} ms (p50), {most} ms (p95) after the first viewer")
 }
 
+/// How often a cache may ask for what viewers had at these times: once, and of a playlist for
+/// each of them that is so slow that caches keep it no longer.
+fn most_asked(target: &str, had: &[Instant]) -> usize {
+    let is_late = |at: &&Instant| had.iter().any(|first| **at - *first > KEPT);
+    let is_kept = target.ends_with(".m4s");
+    1 + had.iter().filter(|at| !is_kept && is_late(at)).count()
+}
+
 fn one_request_for_what_all_ask_for(edge: Edge) {
     let delivered = Delivered::start(|_| ());
     let publishing = live(50, &delivered.server().url("live/cam"));
@@ -262,11 +274,12 @@ fn one_request_for_what_all_ask_for(edge: Edge) {
         }
     }
     eprintln!("{edge:?}: {}", behind_the_first(&had));
-    let all: BTreeSet<String> = had.into_keys().collect();
+    let all: BTreeSet<&String> = had.keys().collect();
     let least = usize::try_from(SEGMENTS).unwrap() * 3 * 2;
     assert!(all.len() >= least, "{}", all.len());
-    for target in &all {
-        assert_eq!(cache.asked.times(target), 1, "{target}");
+    for (target, had) in &had {
+        let (times, most) = (cache.asked.times(target), most_asked(target, had));
+        assert!((1..=most).contains(&times), "{target}: {times}, not {most}");
     }
 
     // What the server says of each class of URLs is what viewers are told.
@@ -360,14 +373,18 @@ fn private_streams_stay_private(edge: Edge) {
         let (_, path) = target.strip_prefix("/v/").unwrap().split_once('/').unwrap();
         format!("/{path}")
     };
-    let mut all = BTreeSet::new();
+    let mut had: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
     for viewer in viewers {
-        all.extend(viewer.join().unwrap().keys().map(|target| shared(target)));
+        for (target, at) in viewer.join().unwrap() {
+            had.entry(shared(&target)).or_default().push(at);
+        }
     }
+    let all: BTreeSet<&String> = had.keys().collect();
     assert!(all.len() >= 20, "{}", all.len());
-    for path in &all {
+    for (path, had) in &had {
         let is_it = |target: &str| target.starts_with("/v/") && shared(target) == *path;
-        assert_eq!(cache.asked.times_like(is_it), 1, "{path}");
+        let (times, most) = (cache.asked.times_like(is_it), most_asked(path, had));
+        assert!((1..=most).contains(&times), "{path}: {times}, not {most}");
     }
 
     // Nobody else gets what is kept: neither without a token nor with one of another stream,

@@ -11,7 +11,8 @@ use openrtmp_media::hls::read::Listed;
 use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_tests::followed::{Looks, follow};
 use openrtmp_tests::{
-    Delivered, FrameHashes, Media, Process, Publisher, Tool, Web, flv, live, openrtmp,
+    Delivered, FrameHashes, Media, Process, Publisher, Tool, Web, flv, found_at_last, live,
+    openrtmp,
 };
 
 /// The sizes of what is published, the largest first.
@@ -239,13 +240,11 @@ fn a_size_that_joins_is_listed_when_it_can_be_played_and_no_longer_when_it_stops
 
 /// The master playlist once it has so many sizes.
 fn master_with(delivered: &Delivered, count: usize) -> String {
-    loop {
+    found_at_last(&format!("master playlist of {count} sizes"), || {
         let master = delivered.master("live/cam");
-        if master.matches("#EXT-X-STREAM-INF").count() == count {
-            return master;
-        }
-        thread::yield_now();
-    }
+        let is_it = master.matches("#EXT-X-STREAM-INF").count() == count;
+        is_it.then_some(master)
+    })
 }
 
 /// What a publisher says of its tracks is what people choose by.

@@ -1,12 +1,11 @@
 //! A server under test whose streams are delivered over HTTP.
 
 use std::net::SocketAddr;
-use std::thread;
 
 use openrtmp_core::{Config, HttpListen};
 use openrtmp_live::Delivery;
 
-use crate::{Server, Web};
+use crate::{Server, Web, found_at_last};
 
 /// A server whose streams are delivered on a free port of the loopback interface.
 #[derive(Debug)]
@@ -96,17 +95,17 @@ impl Delivered {
     /// What is at this path, once there is something.
     ///
     /// # Panics
-    /// If it is refused.
+    /// If it is refused, or nothing begins within a minute.
     pub fn begun(&self, path: &str) -> String {
         let mut web = Web::connect(self.address);
-        loop {
+        found_at_last(path, || {
             let answer = web.get(path, &[]);
             match answer.status {
-                200 => return answer.text().to_owned(),
+                200 => Some(answer.text().to_owned()),
                 // Nothing is known of it yet; each answer is an event of the server's.
-                404 | 503 => thread::yield_now(),
+                404 | 503 => None,
                 status => panic!("{status}: {}", answer.text()),
             }
-        }
+        })
     }
 }

@@ -46,7 +46,7 @@ pub use encoder::Encoder;
 pub use framehash::{Ending, FrameHashes, Packet};
 pub use media::Media;
 pub use ports::free_ports;
-pub use process::{Finished, Process};
+pub use process::{Finished, Process, found_at_last};
 pub use programs::{
     ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, live, pass_through,
     pass_through_at, publish_and_ask, publish_and_play, publish_and_probe,

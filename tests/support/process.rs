@@ -126,6 +126,19 @@ impl Process {
         self.reap()
     }
 
+    /// It runs still.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn expect_running(&mut self) {
+        let Some(status) = self.child.try_wait().expect("a child can be asked") else {
+            return;
+        };
+        while self.next_line().is_some() {}
+        let (name, output) = (&self.name, self.output.join("\n"));
+        panic!("{name} ended with {status}\n{output}");
+    }
+
     /// Process id, for signals other than SIGKILL.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -178,6 +191,21 @@ impl Finished {
             self.output.join("\n")
         );
         self
+    }
+}
+
+/// What `look` finds in the end, which looks again and again.
+///
+/// # Panics
+/// If it finds nothing within a minute.
+pub fn found_at_last<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "no {what} in {DEADLINE:?}");
+        thread::yield_now();
     }
 }
 

@@ -211,10 +211,10 @@ fn http_faults(c: &Config, faults: &mut Vec<ConfigError>) {
         (1..=MOST_ENDING).contains(&ending.len()) && ending.chars().all(is_plain)
     };
     let variants = &c.http.variants;
-    let twice = variants.iter().enumerate().find(|(place, ending)| {
+    let wrong_one = variants.iter().enumerate().find(|(place, ending)| {
         !is_ending(ending) || variants[..*place].contains(ending) || *place >= MOST_VARIANTS
     });
-    if let Some((_, ending)) = twice {
+    if let Some((_, ending)) = wrong_one {
         let allowed = format!(
             "up to {MOST_VARIANTS} different endings of names, of 1 to {MOST_ENDING} bytes without slashes and spaces"
         );

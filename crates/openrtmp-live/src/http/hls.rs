@@ -92,11 +92,7 @@ pub(super) async fn file(
     stream: &Arc<Stream>,
     file: File,
 ) -> Result<(Response<Body>, Kind), Response<Body>> {
-    let is_listing = matches!(
-        file,
-        File::Playlist(_) | File::Manifest | File::TransportPlaylist
-    );
-    if !is_listing {
+    if !file.is_listing() {
         relief::room(&app.server, &app.budget)?;
     }
     let response = match file {

@@ -220,8 +220,8 @@ fn told(app: &App, stream: &Stream, token: Option<&str>) -> Value {
     told["name"] = Value::from(name.unwrap_or(stream.name.shown()));
     told["live"] = Value::from(!snapshot.has_ended);
     told["playable"] = Value::from(snapshot.master.is_some());
-    told["video"] = Value::from(has(|it| matches!(it, TrackName::Video(_))));
-    told["audio"] = Value::from(has(|it| matches!(it, TrackName::Audio(_))));
+    told["video"] = Value::from(has(TrackName::is_video));
+    told["audio"] = Value::from(has(|it| !it.is_video()));
     told["seconds"] = Value::from(stream.began.elapsed().unwrap_or_default().as_secs());
     // Another URL for another picture: each is fetched once. None of what MP4 has no place for.
     let is_made = |_: &u64| stream.pictures.newest().is_some();

@@ -36,7 +36,7 @@ impl Pictures {
     pub(crate) fn configure(&self, track: TrackName, codec: Codec, header: &Bytes) {
         let mut state = self.lock();
         let is_first = |(first, ..): &(TrackName, Codec, Bytes)| track <= *first;
-        if !matches!(track, TrackName::Video(_)) || !state.header.as_ref().is_none_or(is_first) {
+        if !track.is_video() || !state.header.as_ref().is_none_or(is_first) {
             return;
         }
         let header = (track, codec, header.clone());
@@ -53,7 +53,7 @@ impl Pictures {
         // AV1 and the like may have their headers in the key frame, and no other.
         let is_of_it = match &state.header {
             Some((track, codec, _)) => (*track, *codec) == (frame.track, frame.codec),
-            None => matches!(frame.track, TrackName::Video(_)),
+            None => frame.track.is_video(),
         };
         if is_of_it && frame.content == Content::Key {
             if state.header.is_none() {

@@ -422,10 +422,7 @@ impl Listed<'_> {
     }
 
     fn is_first_of_its_kind(&self, track: TrackName) -> bool {
-        let is_alike = |other: &&Part<'_>| {
-            let other = other.rendition.track;
-            matches!(other, TrackName::Video(_)) == matches!(track, TrackName::Video(_))
-        };
+        let is_alike = |other: &&Part<'_>| other.rendition.track.is_video() == track.is_video();
         let mut alike = self.renditions.iter().filter(is_alike);
         alike
             .next()

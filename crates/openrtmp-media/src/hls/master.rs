@@ -34,7 +34,7 @@ pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
             Some(name) => name,
             None => rendition.track.to_string(),
         };
-        put_audio(&mut out, rendition, (number == 0, &name, &label), names);
+        put_audio(&mut out, rendition, number == 0, &name, &label, names);
         told.push(name);
     }
     for rendition in video {
@@ -46,7 +46,9 @@ pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
 fn put_audio(
     out: &mut String,
     rendition: &Rendition,
-    (is_default, name, label): (bool, &str, &Label),
+    is_default: bool,
+    name: &str,
+    label: &Label,
     names: &Names,
 ) {
     let uri = names.playlist(rendition.track);

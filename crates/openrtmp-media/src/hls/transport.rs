@@ -24,7 +24,7 @@ pub fn transport_tracks(window: &Window) -> Vec<TrackName> {
     let (video, audio): (Vec<&Rendition>, Vec<&Rendition>) = window
         .renditions()
         .iter()
-        .partition(|rendition| matches!(rendition.track, TrackName::Video(_)));
+        .partition(|rendition| rendition.track.is_video());
     let pictures = video.iter().copied().find(fits);
     if pictures.is_none() && !video.is_empty() {
         return Vec::new();

@@ -295,9 +295,8 @@ impl<D: AsRef<[u8]>> Mp4Writer<D> {
         self.waiting_frames += 1;
         state.waiting.push(waiting);
         self.latest = self.latest.max(frame.dts);
-        let is_key = frame.content == Content::Key
-            && matches!(frame.track, TrackName::Video(_))
-            && self.duration_at.is_some();
+        let is_key =
+            frame.content == Content::Key && frame.track.is_video() && self.duration_at.is_some();
         let is_due = span >= FRAGMENT
             || (is_key && span >= FRAGMENT_TO_KEY)
             || self.waiting_bytes >= FRAGMENT_BYTES
@@ -392,7 +391,7 @@ impl<D: AsRef<[u8]>> Mp4Writer<D> {
                 continue;
             };
             if number == 0 {
-                let is_video = matches!(state.name, TrackName::Video(_));
+                let is_video = state.name.is_video();
                 entries = entries_of(&run, is_video, fragment, runs.len());
             }
             for frame in state.waiting.drain(..taken) {

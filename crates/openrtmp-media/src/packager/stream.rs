@@ -251,7 +251,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
     fn probe(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
         self.early_bytes += held.bytes();
         self.early.push_back((held, wall));
-        let is_video = |held: &Held<D>| matches!(held.frame.track, TrackName::Video(_));
+        let is_video = |held: &Held<D>| held.frame.track.is_video();
         // A clock that jumps now begins anew.
         if let [.., (before, _), (last, _)] = self.early.make_contiguous()
             && last.frame.dts.abs_diff(before.frame.dts) > 2 * JUMP.unsigned_abs()
@@ -262,10 +262,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             .early
             .iter()
             .position(|(held, _)| is_video(held) && held.is_key());
-        let has_video = self
-            .tracks
-            .iter()
-            .any(|track| matches!(track.name, TrackName::Video(_)));
+        let has_video = self.tracks.iter().any(|track| track.is_video());
         let has_audio = self.early.iter().any(|(held, _)| !is_video(held));
         let (Some((last, _)), Some((first, _))) =
             (self.early.back(), self.early.get(key.unwrap_or(0)))
@@ -306,7 +303,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let mut lengths = Vec::new();
         for place in 0..self.tracks.len() {
             let name = self.tracks[place].name;
-            let is_video = matches!(name, TrackName::Video(_));
+            let is_video = name.is_video();
             let frames = self.early.iter().map(|(held, _)| held);
             let mut frames = frames.filter(|held| held.frame.track == name);
             let Some(first) = frames.find(|held| held.is_key()) else {
@@ -402,8 +399,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let is_to_join = has_waited && track.next.is_some();
         let has_begun = track.open.is_some() || is_to_join;
         // Pictures that are to join wait from a key frame on.
-        let is_apart = !(has_begun || track.is_video() && track.next.is_some());
-        let is_unusable = track.is_changed || track.is_unsupported || is_apart;
+        let cannot_join = !(has_begun || track.is_video() && track.next.is_some());
+        let is_unusable = track.is_changed || track.is_unsupported || cannot_join;
         if place == 0 {
             if !is_unusable {
                 self.lead(held, wall, out);
@@ -487,13 +484,12 @@ impl<D: AsRef<[u8]>> Packager<D> {
     }
 
     fn lead(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
-        let dts = held.frame.dts;
+        let (dts, reached) = (held.frame.dts, self.reached());
         let track = &mut self.tracks[0];
         let moved = track.last.map_or(0, |last| dts.saturating_sub(last));
         // It may be behind others by so much that went on without it.
         let is_elsewhere = track.last.is_none() && {
-            let end = track.open.as_ref().map_or(BASE, |open| open.reached());
-            let ahead = track.frame_time(&held).saturating_sub(end);
+            let ahead = track.frame_time(&held).saturating_sub(reached);
             !(-JUMP..=LAG + JUMP).contains(&ahead)
         };
         if std::mem::take(&mut self.has_jumped) || is_elsewhere || moved.saturating_abs() > JUMP {
@@ -534,6 +530,12 @@ impl<D: AsRef<[u8]>> Packager<D> {
         for track in self.tracks.iter_mut().filter(|track| !track.is_held) {
             track.waited = 0;
         }
+    }
+
+    /// How far the leading track has come on the timeline, in microseconds.
+    fn reached(&self) -> i64 {
+        let open = self.tracks[0].open.as_ref();
+        open.map_or(BASE, |open| open.reached())
     }
 
     /// The part that is open has room for the frame.

@@ -628,11 +628,9 @@ impl<D: AsRef<[u8]>> Track<D> {
                 last.duration = last.duration.saturating_add(late);
             }
             (pending.place, open.end) = (exact, exact);
-            open.part_start += if open.samples.is_empty() {
-                u64::from(late)
-            } else {
-                0
-            };
+            if open.samples.is_empty() {
+                open.part_start += u64::from(late);
+            }
         }
         self.begin(boundary, out);
     }

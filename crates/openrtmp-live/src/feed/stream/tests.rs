@@ -14,8 +14,10 @@ const AVC: [u8; 45] = [
 /// AAC-LC, 48 kHz, mono.
 const AAC: [u8; 5] = [0x11, 0x88, 0x56, 0xE5, 0];
 
+type Publish = fn(&mut Publisher);
+
 /// What the feed hears of these publishers, in turn by their times from where each begins.
-fn heard(publishers: Vec<(u8, fn(&mut Publisher))>) -> Vec<(u8, Message)> {
+fn heard(publishers: Vec<(u8, Publish)>) -> Vec<(u8, Message)> {
     let mut config = Config::desktop();
     config.listen = vec!["127.0.0.1:0".parse().expect("an address")];
     let server = Server::start(config).expect("a server");

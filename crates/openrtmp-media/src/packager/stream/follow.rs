@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BASE, Cut, JUMP, LAG, LEAST_SEGMENT, NEAR, OVERLAP, Packager, ROUNDING, reorder};
+use super::{Cut, JUMP, LAG, LEAST_SEGMENT, NEAR, OVERLAP, Packager, ROUNDING, reorder};
 use crate::packager::Event;
 use crate::packager::track::{STRETCH, Track};
 
@@ -10,14 +10,9 @@ impl<D: AsRef<[u8]>> Packager<D> {
     /// Packages what the leading track came as far as.
     pub(super) fn follow(&mut self, place: usize, out: &mut Vec<Event>) {
         while !self.is_stalled && !self.tracks[place].is_held {
-            let reached = self.tracks[0]
-                .open
-                .as_ref()
-                .map_or(BASE, |open| open.reached());
-            let Some((time, _)) = self.next_time(place) else {
-                return;
-            };
-            if time > reached {
+            let reached = self.reached();
+            let is_due = |(time, _)| time <= reached;
+            if !self.next_time(place).is_some_and(is_due) {
                 return;
             }
             self.follow_next(place, out);
@@ -113,10 +108,10 @@ impl<D: AsRef<[u8]>> Packager<D> {
             let to = open.tick_from(boundary.time).max(open.whole_end());
             self.follow_to(place, to, Some(0), out);
         }
-        let slack = self.slack(place, time, is_key);
+        let early = self.may_end_early_by(place, time, is_key);
         let track = &mut self.tracks[place];
         if let Some(boundary) = track.boundaries.front_mut() {
-            boundary.is_deferred |= slack.is_none();
+            boundary.is_deferred |= early.is_none();
         }
         let mut begins = None;
         if is_video && is_key {
@@ -126,7 +121,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if let Some(mut pending) = track.place(held) {
             // Segments of all begin at the same tick. When it is shown is not touched.
             pending.place = begins.unwrap_or(pending.place);
-            self.follow_to(place, pending.place, slack, out);
+            self.follow_to(place, pending.place, early, out);
             let track = &mut self.tracks[place];
             track.awaits_key &= !is_key;
             let end = track.open.as_ref().map_or(0, |open| open.end);
@@ -139,7 +134,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
     /// next frame of the track begins, in microseconds; `None` if it does not end there.
     /// Pictures are cut at key frames, as far as any is to be expected soon enough: they need
     /// not be where those of the leading track are.
-    fn slack(&self, place: usize, time: i64, is_key: bool) -> Option<i64> {
+    fn may_end_early_by(&self, place: usize, time: i64, is_key: bool) -> Option<i64> {
         let track = &self.tracks[place];
         let (Some(boundary), Some(open)) = (track.boundaries.front(), &track.open) else {
             return Some(0);
@@ -169,17 +164,17 @@ impl<D: AsRef<[u8]>> Packager<D> {
 
     /// The track is complete up to this tick, where its next frame begins. A segment may end
     /// there so many microseconds too early, or may not.
-    fn follow_to(&mut self, place: usize, to: u64, slack: Option<i64>, out: &mut Vec<Event>) {
+    fn follow_to(&mut self, place: usize, to: u64, early: Option<i64>, out: &mut Vec<Event>) {
         let part = self.part;
         let track = &mut self.tracks[place];
         track.begin_at_pending(ROUNDING, out);
         track.settle(Some(to), part, out);
         track.begin_at(to);
         while let Some(open) = &track.open {
-            let boundary = track.boundaries.front().zip(slack);
-            let boundary = boundary.map(|(boundary, slack)| {
+            let boundary = track.boundaries.front().zip(early);
+            let boundary = boundary.map(|(boundary, early)| {
                 let exact = open.tick_from(boundary.time);
-                let is_near = open.tick_from(boundary.time.saturating_sub(slack)) <= to;
+                let is_near = open.tick_from(boundary.time.saturating_sub(early)) <= to;
                 if is_near { exact.min(to) } else { exact }
             });
             if boundary.is_some_and(|boundary| boundary <= open.end) {
@@ -227,26 +222,18 @@ impl<D: AsRef<[u8]>> Packager<D> {
 
     /// How far a track is behind the leading one, in microseconds.
     pub(super) fn missing(&self, place: usize) -> i64 {
-        let reached = self.tracks[0]
-            .open
-            .as_ref()
-            .map_or(BASE, |open| open.reached());
         let end = self.tracks[place]
             .open
             .as_ref()
             .map(|open| open.micros(open.whole_end()));
-        end.map_or(0, |end| reached.saturating_sub(end))
+        end.map_or(0, |end| self.reached().saturating_sub(end))
     }
 
     /// A track that is too far behind the leading one has a gap.
     pub(super) fn catch_up(&mut self, place: usize, out: &mut Vec<Event>) {
         let missing = self.missing(place).saturating_sub(LAG);
         if missing >= self.part.as_micros() as i64 {
-            let reached = self.tracks[0]
-                .open
-                .as_ref()
-                .map_or(BASE, |open| open.reached());
-            self.follow_until(place, reached - LAG, out);
+            self.follow_until(place, self.reached() - LAG, out);
         }
     }
 
