@@ -10,6 +10,9 @@ use super::read::{Listed, ListedPeriod, Representation, Template, Unreadable};
 /// Segments of tracks that follow reach over the end of a period, or begin behind its start,
 /// by a frame and what it is stretched by, in seconds.
 const OVERLAP: f64 = 0.3;
+/// And may begin so much before it, in seconds: publishers of several sizes round to
+/// milliseconds, each by itself. Players leave out what is before a period (5.3.2.1).
+const EARLY: f64 = 0.020_1;
 /// Periods end where the next begins but for rounding, in seconds.
 const ROUNDING: f64 = 0.000_1;
 
@@ -50,7 +53,7 @@ pub enum Broken {
     /// A segment begins before the one before ends (5.3.9.6.1).
     #[error("segment at {1} of {0} overlaps the one before")]
     SegmentOverlap(String, u64),
-    /// A segment is before its period.
+    /// A segment is before its period, by more than players leave out without a word.
     #[error("segment at {1} of {0} is before its period")]
     Early(String, u64),
     /// A segment reaches into the next period, or behind the end.
@@ -279,7 +282,7 @@ fn check_template(
         {
             broken.push(Broken::Long(name.to_owned(), start, seconds(long)));
         }
-        if start < template.offset {
+        if seconds(template.offset.saturating_sub(start)) > EARLY {
             broken.push(Broken::Early(name.to_owned(), start));
             continue;
         }

@@ -133,6 +133,19 @@ proptest! {
     fn rules_hold_for_any_stream_and_deltas_add_up(timeline in timelines::timeline()) {
         follow(&timeline)?;
     }
+
+    #[test]
+    fn rules_hold_for_sizes_that_go_on(timeline in timelines::steady_sizes()) {
+        follow(&timeline)?;
+    }
+
+    /// About one in three hundred has a segment of one size that ends elsewhere than the
+    /// others', or is too long, after a jump, a pause or an end of one.
+    #[test]
+    #[ignore = "fails: what happens to one size is not yet right in every order"]
+    fn rules_hold_for_sizes_whatever_happens(timeline in timelines::sizes()) {
+        follow(&timeline)?;
+    }
 }
 
 /// Thirteen seconds of pictures and sound in segments of 2 s; from the millisecond on that is

@@ -152,11 +152,30 @@ fn phase() -> impl Strategy<Value = Phase> {
     )
 }
 
-/// Streams of some seconds up to a minute.
+/// Streams of some seconds up to a minute, in one size.
 pub(crate) fn timeline() -> impl Strategy<Value = Timeline> {
+    timeline_of(Just(None).boxed())
+}
+
+/// The same in two sizes, which go on as they begin.
+pub(crate) fn steady_sizes() -> impl Strategy<Value = Timeline> {
+    sizes().prop_map(|mut timeline| {
+        let (picture, gop) = (timeline.phases[0].picture.min(100), timeline.phases[0].gop);
+        for phase in &mut timeline.phases {
+            (phase.picture, phase.gop, phase.turn) = (picture, gop, Turn::None);
+        }
+        timeline
+    })
+}
+
+/// The same in two sizes.
+pub(crate) fn sizes() -> impl Strategy<Value = Timeline> {
+    timeline_of((-1i64..=1).prop_map(Some).boxed())
+}
+
+fn timeline_of(small: BoxedStrategy<Option<i64>>) -> impl Strategy<Value = Timeline> {
     let tracks =
         prop_oneof![6 => Just((true, true)), 1 => Just((true, false)), 1 => Just((false, true))];
-    let small = prop_oneof![1 => Just(None), 1 => (-1i64..=1).prop_map(Some)];
     let from = prop_oneof![3 => Just(0i64), 1 => 0i64..8000];
     let preset = prop_oneof![
         3 => Just(Preset::Balanced),
