@@ -408,7 +408,7 @@ fn what_is_wrong_is_found() {
         ("t=\"768768\"", "t=\"768767\"", "overlaps"),
         (
             "presentationTimeOffset=\"900000\"",
-            "presentationTimeOffset=\"900001\"",
+            "presentationTimeOffset=\"902000\"",
             "before its period",
         ),
         (
