@@ -588,7 +588,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "winservice",
         what: "the command as a service of Windows, under wine, with FFmpeg",
-        tier: Tier::All,
+        tier: Tier::Named,
         minutes: 3,
         fetches: &["a Debian 13 tree with wine, 1.5 GB below the target folder"],
         runs: &[Run {
