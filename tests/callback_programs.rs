@@ -29,7 +29,7 @@ fn nginx(folder: &Path, certificate: &str, key: &str) -> (Process, SocketAddr) {
     let certificate = file(folder, "web.pem", certificate);
     let key = file(folder, "web.key", key);
     let config = format!(
-        "daemon off; pid {0}/pid; error_log stderr;\n\
+        "daemon off; master_process off; pid {0}/pid; error_log stderr;\n\
          events {{}}\n\
          http {{ access_log off; client_body_temp_path {0}/body; proxy_temp_path {0}/proxy;\n\
          fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;\n\

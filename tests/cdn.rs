@@ -94,7 +94,7 @@ fn nginx(folder: &Path, address: SocketAddr, origin: SocketAddr) -> Process {
     );
     let site = file(folder, "site.conf", &site);
     let config = format!(
-        "daemon off; pid {0}/pid; error_log stderr;\n\
+        "daemon off; master_process off; pid {0}/pid; error_log stderr;\n\
          events {{ worker_connections 4096; }}\n\
          http {{ access_log off; client_body_temp_path {0}/body; proxy_temp_path {0}/proxy;\n\
          fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;\n\

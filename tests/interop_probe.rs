@@ -212,7 +212,7 @@ fn is_segment(answer: &serde_json::Value) -> bool {
 fn nginx(folder: &Path) -> (Process, String) {
     let address = format!("127.0.0.1:{}", free_ports::<1>()[0]);
     let config = format!(
-        "daemon off; pid {0}/pid; error_log stderr;\n\
+        "daemon off; master_process off; pid {0}/pid; error_log stderr;\n\
          events {{}}\n\
          http {{ access_log off; client_body_temp_path {0}/body; proxy_temp_path {0}/proxy;\n\
          fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;\n\

@@ -102,7 +102,7 @@ impl Nginx {
         let address = free_address();
         let config = format!(
             "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
-             daemon off; pid {0}/pid; error_log {0}/error.log;\n\
+             daemon off; master_process off; pid {0}/pid; error_log {0}/error.log;\n\
              events {{}}\n\
              rtmp {{ server {{ listen {address}; application live {{ live on; }} }} }}\n",
             folder.display()
