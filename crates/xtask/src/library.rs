@@ -3,10 +3,11 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
+use crate::runner::Tally;
 use crate::tools::{self, Tool};
-use crate::workspace;
+use crate::{EXIT_SETUP, workspace};
 
 /// A system the library is built for.
 #[derive(Debug, PartialEq, Eq)]
@@ -151,6 +152,27 @@ pub(crate) enum Refusal {
     /// It cannot be had on this machine.
     Unavailable(String),
     Failed(String),
+}
+
+/// Tells how something went, and the exit code for that.
+pub(crate) fn finish(outcome: Result<Tally, Refusal>) -> ExitCode {
+    match outcome {
+        Ok(tally) => {
+            println!("{tally}");
+            match tally.failed {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            }
+        }
+        Err(Refusal::Unavailable(why)) => {
+            eprintln!("error: {why}");
+            ExitCode::from(EXIT_SETUP)
+        }
+        Err(Refusal::Failed(why)) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Builds the library for a system, `None` being this machine, with these features beside

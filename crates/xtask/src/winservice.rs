@@ -8,28 +8,12 @@ use std::process::{ExitCode, Stdio};
 
 use crate::library::{self, Profile, Refusal};
 use crate::runner::Tally;
-use crate::{EXIT_SETUP, service, wine, workspace};
+use crate::{service, wine, workspace};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 
 pub(crate) fn run() -> ExitCode {
-    match check() {
-        Ok(tally) => {
-            println!("{tally}");
-            match tally.failed {
-                0 => ExitCode::SUCCESS,
-                _ => ExitCode::FAILURE,
-            }
-        }
-        Err(Refusal::Unavailable(why)) => {
-            eprintln!("error: {why}");
-            ExitCode::from(EXIT_SETUP)
-        }
-        Err(Refusal::Failed(why)) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    library::finish(check())
 }
 
 fn check() -> Result<Tally, Refusal> {

@@ -114,23 +114,7 @@ pub(crate) fn run(options: &[String]) -> ExitCode {
         eprintln!("error: {why}");
         return ExitCode::from(EXIT_SETUP);
     }
-    match make(profile) {
-        Ok(tally) => {
-            println!("{tally}");
-            match tally.failed {
-                0 => ExitCode::SUCCESS,
-                _ => ExitCode::FAILURE,
-            }
-        }
-        Err(Refusal::Unavailable(why)) => {
-            eprintln!("error: {why}");
-            ExitCode::from(EXIT_SETUP)
-        }
-        Err(Refusal::Failed(why)) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    library::finish(make(profile))
 }
 
 fn make(profile: Profile) -> Result<Tally, Refusal> {
