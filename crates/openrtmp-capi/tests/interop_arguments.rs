@@ -83,7 +83,7 @@ impl Parameter {
             "callbacks" if function.contains("log_set") => named("&log_callbacks"),
             "callbacks" => named("&callbacks"),
             "profile" | "format" | "index" | "grace_ms" | "timestamp_ms" | "window_ms"
-            | "background" | "timeout_ms" => named("0"),
+            | "background" | "timeout_ms" | "form" => named("0"),
             "kind" if function.starts_with("openrtmp_key") => named("OPENRTMP_KEY_PLAY"),
             "kind" => named("OPENRTMP_MEDIA_AUDIO"),
             "networks" => named("&network"),
@@ -114,6 +114,7 @@ impl Parameter {
             _ if text.contains("openrtmp_suspend_report ") => named("&suspended"),
             _ if text.contains("openrtmp_resume_report ") => named("&resumed"),
             _ if text.contains("openrtmp_power_stats ") => named("&power"),
+            _ if text.contains("openrtmp_http_stats ") => named("&http_stats"),
             _ if text.contains("openrtmp_media ") => named("&media"),
             name if text.contains("**") => format!("&{name}"),
             name if self.is_pointer() => named(name),

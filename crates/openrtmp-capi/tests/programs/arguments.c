@@ -90,6 +90,7 @@ int main(void) {
     openrtmp_suspend_report suspended = OPENRTMP_SUSPEND_REPORT_INIT;
     openrtmp_resume_report resumed = OPENRTMP_RESUME_REPORT_INIT;
     openrtmp_power_stats power = OPENRTMP_POWER_STATS_INIT;
+    openrtmp_http_stats http_stats = OPENRTMP_HTTP_STATS_INIT;
     openrtmp_media_format format = OPENRTMP_MEDIA_FORMAT_INIT;
     openrtmp_recording recording = OPENRTMP_RECORDING_INIT;
     uint32_t state = OPENRTMP_STATE_STOPPED, number = 77;
