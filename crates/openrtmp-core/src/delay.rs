@@ -80,12 +80,14 @@ pub(crate) struct DelayMeter {
     /// the newest lowest, none of them zero.
     recent: u64,
     sent: Sent,
-    delayed: Delayed,
+    delayed_micros: u64,
     windows: Box<Windows>,
 }
 
 #[derive(Debug, Default)]
 struct Windows {
+    /// Messages that had been kept for the player when it joined.
+    kept: u64,
     /// When the one that goes on is over.
     until: Time,
     newer: DelayHistogram,
@@ -120,11 +122,11 @@ impl DelayMeter {
         self.sent.messages += 1;
         self.sent.bytes += bytes as u64;
         if received <= self.joined {
+            self.windows.kept += 1;
             return;
         }
         let micros = now.as_micros().saturating_sub(received.as_micros());
-        self.delayed.frames += 1;
-        self.delayed.micros += micros;
+        self.delayed_micros += micros;
         self.recent = self.recent << 8 | u64::from(DelayHistogram::bucket(micros));
         if self.recent >> 56 != 0 {
             self.windows.add_all(std::mem::take(&mut self.recent), now);
@@ -137,7 +139,10 @@ impl DelayMeter {
 
     /// Since it was made.
     pub(crate) fn delayed(&self) -> Delayed {
-        self.delayed
+        Delayed {
+            frames: self.sent.messages - self.windows.kept,
+            micros: self.delayed_micros,
+        }
     }
 
     /// Of the last one to two windows.

@@ -46,6 +46,7 @@ pub(super) const FRAME_BYTES: usize = 5 * 64;
 /// and each cache line of it is a wait for memory. So it also begins where a line does.
 #[repr(C, align(64))]
 pub(crate) struct Connection<S> {
+    pub(super) taken: Taken,
     /// What waits to be sent.
     pub(super) queue: SendQueue,
     pub(super) transport: Transport<S>,
@@ -111,6 +112,18 @@ pub(crate) struct Connection<S> {
     pub(super) over_limit: Option<Limit>,
     /// Its place among those of its address, if they are counted: held, never read.
     pub(super) address_slot: Option<AddressSlot>,
+}
+
+/// A word that has one value only: of all that a connection consists of, none leaves more
+/// values unused. So this is where the compiler writes that a place in [`Slots`] is free, and
+/// to see whether one is takes no cache line of its own.
+///
+/// [`Slots`]: super::slots::Slots
+#[derive(Debug, Default)]
+#[repr(u64)]
+pub(super) enum Taken {
+    #[default]
+    Taken = 1,
 }
 
 /// Where a connection stands with its socket.
@@ -215,6 +228,7 @@ impl<S: Stream> Connection<S> {
             peer,
             chunk_size: session.chunk_size(),
             session,
+            taken: Taken::default(),
             queue: SendQueue::new(&context.shared.budget),
             share: Share::new(&context.shared.budget, Holder::Connection(id)),
             charge: Charge::new(&context.shared.budget, 0),
