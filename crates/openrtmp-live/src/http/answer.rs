@@ -99,15 +99,15 @@ pub(super) fn text(
         return response;
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    let bytes = match is_gzip {
+    let body = match is_gzip {
         true => {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            text.gzip()
+            Rope::whole(&[text.gzip()])
         }
-        false => text.plain(),
+        false => Rope::whole(text.pieces()),
     };
-    headers.insert(CONTENT_LENGTH, bytes.len().into());
-    *response.body_mut() = Body::from(bytes);
+    headers.insert(CONTENT_LENGTH, body.len().into());
+    *response.body_mut() = body.into();
     response
 }
 

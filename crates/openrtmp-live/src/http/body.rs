@@ -19,6 +19,16 @@ pub(super) struct Rope {
 }
 
 impl Rope {
+    /// All of them.
+    pub(super) fn whole(pieces: &[Bytes]) -> Rope {
+        Rope::new(pieces, 0..u64::MAX)
+    }
+
+    /// Bytes of it.
+    pub(super) fn len(&self) -> u64 {
+        self.left
+    }
+
     pub(super) fn new(pieces: &[Bytes], range: Range<u64>) -> Rope {
         let mut rope = Rope {
             pieces: VecDeque::new(),

@@ -47,10 +47,9 @@ pub(super) async fn master(
 ) -> Result<Response<Body>, Response<Body>> {
     let entered = entrance::enter(app, asked, Protocol::Hls, path, token).await?;
     let (stream, deadline) = (&entered.stream, entered.deadline);
-    let look = |snapshot: &Arc<Snapshot>| snapshot.master.is_some().then(|| snapshot.clone());
-    let snapshot = waiting::until(app, stream, &asked.peer, deadline, look).await?;
-    let text = snapshot.master.as_ref().ok_or_else(not_found)?;
-    let (epoch, version) = (&stream.names.epoch, snapshot.version);
+    let look = |snapshot: &Arc<Snapshot>| snapshot.master.clone();
+    let master = waiting::until(app, stream, &asked.peer, deadline, look).await?;
+    let (epoch, version, text) = (&stream.names.epoch, master.version, &master.text);
     let (headers, keep) = (&asked.headers, entered.keep);
     Ok(match &entered.folder {
         None => {
@@ -182,8 +181,7 @@ async fn find<T>(
         Some(track) => look(track),
         None => Some(None),
     };
-    let (peer, deadline) = (&viewer.asked.peer, waiting::deadline());
-    waiting::until(app, stream, peer, deadline, look).await
+    waiting::until(app, stream, &viewer.asked.peer, waiting::deadline(), look).await
 }
 
 fn media(
@@ -225,8 +223,8 @@ async fn playlist(
             Ok(Answer::Now) => track.playlists.is_some().then(|| Ok(snapshot.clone())),
         }
     };
-    let (peer, deadline) = (&viewer.asked.peer, waiting::deadline());
-    let snapshot = waiting::until(app, stream, peer, deadline, look).await??;
+    let deadline = waiting::deadline();
+    let snapshot = waiting::until(app, stream, &viewer.asked.peer, deadline, look).await??;
     let track = snapshot.track(name).ok_or_else(not_found)?;
     let playlists = track.playlists.as_ref().ok_or_else(not_found)?;
     let target = snapshot.target.map_or(1, |target| target.as_secs());

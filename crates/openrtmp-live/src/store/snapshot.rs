@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use openrtmp_media::dash;
 use openrtmp_media::hls::{
-    Edge, Form, Names, master_playlist, media_playlist, transport_master, transport_playlist,
+    Edge, Form, Names, PlaylistWriter, master_playlist, transport_master, transport_playlist,
     transport_tracks,
 };
 use openrtmp_media::mp4::TrackName;
@@ -24,7 +24,7 @@ pub(crate) struct Snapshot {
     /// Counts the states of a stream.
     pub(crate) version: u64,
     /// The master playlist, once every rendition in it can be played.
-    pub(crate) master: Option<Text>,
+    pub(crate) master: Option<Arc<Master>>,
     /// The DASH manifest, the same.
     pub(crate) manifest: Option<Arc<Manifest>>,
     /// It as a transport stream, the same, if it can be one.
@@ -35,6 +35,14 @@ pub(crate) struct Snapshot {
     pub(crate) target: Option<Duration>,
     /// Nothing more comes.
     pub(crate) has_ended: bool,
+}
+
+/// The master playlist of several states, as long as it says the same.
+#[derive(Debug)]
+pub(crate) struct Master {
+    /// Counts those of the stream.
+    pub(crate) version: u64,
+    pub(crate) text: Text,
 }
 
 /// One rendition.
@@ -86,7 +94,7 @@ impl Snapshot {
         let manifest = self.manifest.as_ref().map_or(0, |it| it.text.len());
         let transport = self.transport.as_ref();
         let transport = transport.map_or(0, |it| it.master.len() + it.playlist.len());
-        let master = self.master.as_ref().map_or(0, Text::len);
+        let master = self.master.as_ref().map_or(0, |it| it.text.len());
         (media + master + manifest + transport) as u64
     }
 }
@@ -199,11 +207,20 @@ impl Kept {
 pub(crate) struct Photographer {
     budget: Arc<Budget>,
     version: u64,
+    master: Option<Arc<Master>>,
     transport: Option<Arc<Transport>>,
     manifest: Option<Arc<Manifest>>,
     /// When that became what it is, in milliseconds since 1970.
     published: i64,
-    complete: Vec<(TrackName, Arc<VecDeque<Arc<Kept>>>)>,
+    renditions: Vec<(TrackName, Before)>,
+}
+
+/// What was made of a rendition, as far as it is the same in what comes next.
+#[derive(Debug, Default)]
+struct Before {
+    complete: Arc<VecDeque<Arc<Kept>>>,
+    full: PlaylistWriter,
+    delta: PlaylistWriter,
 }
 
 impl Photographer {
@@ -212,10 +229,11 @@ impl Photographer {
         Photographer {
             budget: budget.clone(),
             version: 0,
+            master: None,
             transport: None,
             manifest: None,
             published: 0,
-            complete: Vec::new(),
+            renditions: Vec::new(),
         }
     }
 
@@ -237,9 +255,10 @@ impl Photographer {
             self.transport = self.transport(window, names).or(self.transport.take());
         }
         let target = window.targets().map(|targets| targets.segment);
+        self.master = self.master(window, names);
         Snapshot {
             version: self.version,
-            master: master_playlist(window, names).map(|text| self.text(text)),
+            master: self.master.clone(),
             manifest: self.manifest.clone(),
             transport: self.transport.clone(),
             tracks: window
@@ -254,6 +273,19 @@ impl Photographer {
 
     fn text(&self, text: String) -> Text {
         Text::counted(text, &self.budget)
+    }
+
+    /// The master playlist: that of before, if it says the same.
+    fn master(&self, window: &Window, names: &Names) -> Option<Arc<Master>> {
+        let text = master_playlist(window, names)?;
+        let last = self.master.as_ref();
+        let known = last.filter(|last| last.text.plain() == text.as_bytes());
+        Some(known.cloned().unwrap_or_else(|| {
+            Arc::new(Master {
+                version: self.version,
+                text: self.text(text),
+            })
+        }))
     }
 
     /// Makes the manifest anew, if it says something else than before.
@@ -295,16 +327,24 @@ impl Photographer {
 
     fn track(&mut self, rendition: &Rendition, window: &Window, names: &Names) -> Track {
         let name = rendition.track;
-        let list = |form| media_playlist(window, name, names, form);
-        let playlists = list(Form::Full).zip(list(Form::Delta));
+        let budget = self.budget.clone();
+        let keep = |text: String| {
+            let size = text.len();
+            budget.counted(text.into(), size)
+        };
+        let before = self.before(name);
+        let full = before.full.write(window, name, names, Form::Full, keep);
+        let delta = before.delta.write(window, name, names, Form::Delta, keep);
+        let playlists = full.zip(delta);
+        let text = |(settled, rest)| Text::behind(settled, rest, &budget);
         let open = rendition.segments.back();
         let open = open.filter(|segment| !segment.is_complete).map(Kept::of);
         Track {
             name,
             edge: Edge::of(rendition, window),
             playlists: playlists.map(|(full, delta)| Playlists {
-                full: self.text(full),
-                delta: self.text(delta),
+                full: text(full),
+                delta: text(delta),
             }),
             inits: rendition
                 .inits
@@ -316,15 +356,19 @@ impl Photographer {
         }
     }
 
+    /// What was made of a rendition before.
+    fn before(&mut self, name: TrackName) -> &mut Before {
+        let place = self.renditions.iter().position(|(is, _)| *is == name);
+        let place = place.unwrap_or_else(|| {
+            self.renditions.push((name, Before::default()));
+            self.renditions.len() - 1
+        });
+        &mut self.renditions[place].1
+    }
+
     /// The complete segments: those of before, unless one came or left.
     fn complete(&mut self, rendition: &Rendition) -> Arc<VecDeque<Arc<Kept>>> {
-        let name = rendition.track;
-        let place = self.complete.iter().position(|(is, _)| *is == name);
-        let place = place.unwrap_or_else(|| {
-            self.complete.push((name, Arc::default()));
-            self.complete.len() - 1
-        });
-        let kept = &mut self.complete[place].1;
+        let kept = &mut self.before(rendition.track).complete;
         let last = kept.back().map_or(0, |kept| kept.msn);
         let is_new = |segment: &&Segment| segment.is_complete && segment.beginning.msn > last;
         let mut new = rendition.segments.iter().filter(is_new).peekable();

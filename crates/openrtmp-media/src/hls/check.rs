@@ -81,6 +81,12 @@ pub enum Broken {
     /// A report without its segment or part.
     #[error("an incomplete rendition report")]
     Report,
+    /// A report that says what another does.
+    #[error("more than one rendition report of {0}")]
+    ReportTwice(String),
+    /// A report of the playlist that it is in (4.4.5.4: of another rendition).
+    #[error("a rendition report of the playlist itself")]
+    ReportOfItself,
     /// What comes behind the end.
     #[error("the playlist went on behind its end")]
     BehindEnd,
@@ -268,6 +274,11 @@ fn check_end(listed: &Listed, others: Option<usize>, broken: &mut Vec<Broken>) {
     };
     if !listed.reports.iter().all(is_whole) {
         broken.push(Broken::Report);
+    }
+    let mut uris: Vec<&str> = listed.reports.iter().map(|(uri, ..)| &uri[..]).collect();
+    uris.sort_unstable();
+    for same in uris.chunk_by(|a, b| a == b).filter(|same| same.len() > 1) {
+        broken.push(Broken::ReportTwice(same[0].to_owned()));
     }
     if listed.discontinuity_sequence.is_none() {
         broken.push(Broken::Missing("EXT-X-DISCONTINUITY-SEQUENCE"));

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Edge, Names};
 use crate::date::date;
 use crate::mp4::TrackName;
@@ -33,42 +35,113 @@ pub fn media_playlist(
     names: &Names,
     form: Form,
 ) -> Option<String> {
-    let (targets, rendition) = (window.targets()?, window.rendition(track)?);
-    let first = rendition
-        .segments
-        .front()
-        .filter(|segment| segment.is_complete)?;
-    let target = Duration::from_secs(u64::from(targets.segment));
-    let mut out = String::from("#EXTM3U\n");
-    put_header(&mut out, &targets);
+    let mut writer = PlaylistWriter::default();
+    let (settled, rest) = writer.write(window, track, names, form, Bytes::from)?;
+    let mut text = String::from_utf8_lossy(&settled).into_owned();
+    text.push_str(&rest);
+    Some(text)
+}
+
+/// Writes the playlist of one track in one form, of each state of a stream in turn. The text
+/// of what is settled, most of a long playlist, is made when something settles and kept until
+/// then: a new part of this or of another track costs no more in a long playlist than in a
+/// short one.
+#[derive(Clone, Debug, Default)]
+pub struct PlaylistWriter(Option<(Settled, Bytes)>);
+
+/// Which segments are settled: they are complete, and their parts are listed no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Settled {
+    /// The sequence number of the first that is listed.
+    first: u64,
+    /// Places of those that are told of, behind those that are left out.
+    from: usize,
+    to: usize,
+    has_ended: bool,
+    /// The init segment that the last of them needs.
+    init: Option<u32>,
+}
+
+impl PlaylistWriter {
+    /// The playlist as [`media_playlist`] has it, in two pieces, one behind the other: what is
+    /// settled, the very same as long as nothing else is, and the rest. `keep` is given the
+    /// text of the former when that is another, and makes what is kept of it.
+    pub fn write(
+        &mut self,
+        window: &Window,
+        track: TrackName,
+        names: &Names,
+        form: Form,
+        keep: impl FnOnce(String) -> Bytes,
+    ) -> Option<(Bytes, String)> {
+        let (targets, rendition) = (window.targets()?, window.rendition(track)?);
+        let segments = &rendition.segments;
+        let first = segments.front().filter(|segment| segment.is_complete)?;
+        let target = Duration::from_secs(u64::from(targets.segment));
+        let ends = distances(rendition);
+        let count_far = |times: u32| {
+            let is_far = |distance: &&Duration| **distance >= target * times;
+            ends.iter().take_while(is_far).count()
+        };
+        let from = match form {
+            Form::Full => 0,
+            Form::Delta => count_far(SKIP_BOUNDARY),
+        };
+        let to = match window.has_ended() {
+            true => segments.len(),
+            false => count_far(PARTS_FOR),
+        };
+        let whole = segments.iter().take(to);
+        let to = from + whole.skip(from).take_while(|is| is.is_complete).count();
+        let told = |from: usize, to: usize| {
+            let told = segments.range(from..to);
+            told.filter(|segment| !segment.parts.is_empty())
+        };
+        let last = segments
+            .range(from..to)
+            .rfind(|segment| !segment.parts.is_empty());
+        let settled = Settled {
+            first: first.beginning.msn,
+            from,
+            to,
+            has_ended: window.has_ended(),
+            init: last.map(|segment| segment.beginning.init),
+        };
+        let known = self.0.take().filter(|(is, _)| *is == settled);
+        let (_, kept) = self.0.insert(known.unwrap_or_else(|| {
+            let mut out = String::from("#EXTM3U\n");
+            put_header(&mut out, &targets);
+            put_beginning(&mut out, first, from);
+            let mut init = None;
+            for segment in told(from, to) {
+                put_segment(&mut out, segment, track, names, &mut init, false);
+            }
+            (settled, keep(out))
+        }));
+        let mut rest = String::new();
+        let mut init = settled.init;
+        for segment in told(to, segments.len()) {
+            let has_parts = !window.has_ended();
+            put_segment(&mut rest, segment, track, names, &mut init, has_parts);
+        }
+        match window.has_ended() {
+            true => rest.push_str("#EXT-X-ENDLIST\n"),
+            false => put_edge(&mut rest, window, rendition, names),
+        }
+        Some((kept.clone(), rest))
+    }
+}
+
+/// Where a list begins, and what is left out of it.
+fn put_beginning(out: &mut String, first: &Segment, skipped: usize) {
     let msn = first.beginning.msn;
     let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{msn}");
     // Of what is listed the first segment's own tag counts one more.
     let before = first.beginning.discontinuities - u64::from(first.beginning.is_discontinuity);
     let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{before}");
-
-    let ends = distances(rendition);
-    let skipped = match form {
-        Form::Full => 0,
-        Form::Delta => {
-            let is_old = |distance: &&Duration| **distance >= target * SKIP_BOUNDARY;
-            ends.iter().take_while(is_old).count()
-        }
-    };
     if skipped > 0 {
         let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
     }
-    let mut init = None;
-    let listed = rendition.segments.iter().zip(&ends).skip(skipped);
-    for (segment, distance) in listed.filter(|(segment, _)| !segment.parts.is_empty()) {
-        let has_parts = !window.has_ended() && *distance < target * PARTS_FOR;
-        put_segment(&mut out, segment, track, names, &mut init, has_parts);
-    }
-    match window.has_ended() {
-        true => out.push_str("#EXT-X-ENDLIST\n"),
-        false => put_edge(&mut out, window, rendition, names),
-    }
-    Some(out)
 }
 
 fn put_header(out: &mut String, targets: &Targets) {

@@ -2,7 +2,7 @@
 //! [`Window`](crate::packager::Window), and what is answered to a request for one.
 //!
 //! [`media_playlist`] and [`master_playlist`] are the same for all viewers, so each is made
-//! once for each state of the stream. [`Directives`] are what a request adds: that it is to
+//! once for each state of the stream, the former by a [`PlaylistWriter`]. [`Directives`] are what a request adds: that it is to
 //! wait for what comes ([`Directives::answer`]), and that what the player knows may be left
 //! out ([`Form::Delta`]).
 //!
@@ -32,7 +32,7 @@ mod transport;
 
 pub use directives::{Answer, BadRequest, Directives, Edge};
 pub use master::master_playlist;
-pub use media::{Form, media_playlist};
+pub use media::{Form, PlaylistWriter, media_playlist};
 pub use transport::{transport_master, transport_playlist, transport_tracks};
 
 use crate::mp4::TrackName;

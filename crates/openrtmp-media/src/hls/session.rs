@@ -324,7 +324,12 @@ impl Session {
             false => followed.checker.full(text),
         };
         followed.progress(before.as_ref(), came.as_secs_f64(), tolerance);
-        for broken in broken {
+        // Beside what it is in nothing has its name.
+        let own = name.rsplit('/').next().unwrap_or(name);
+        let reports = followed.checker.last().map_or(&[][..], |it| &it.reports);
+        let of_itself = reports.iter().any(|(uri, ..)| uri == own);
+        let of_itself = of_itself.then_some(Broken::ReportOfItself);
+        for broken in broken.into_iter().chain(of_itself) {
             self.note(Wrong::Media(name.to_owned(), broken));
         }
     }
@@ -594,6 +599,20 @@ mod tests {
         assert_eq!(follow(&late, None), expected(2, 2.5));
         assert_eq!(follow(&late, Some(2000)), expected(1, 2.5));
         assert_eq!(follow(&late, Some(3000)), []);
+    }
+
+    #[test]
+    fn a_playlist_reports_of_others_alone() {
+        let report = "#EXT-X-RENDITION-REPORT:URI=\"v0.m3u8\",LAST-MSN=7,LAST-PART=0\n";
+        let told = |name| {
+            let mut session = Session::new(None);
+            session.playlist(name, &(parts(1) + report), NOW);
+            session.wrong()
+        };
+        assert_eq!(told("/live/e/a0.m3u8"), []);
+        let own = "/live/e/v0.m3u8";
+        let wrong = Wrong::Media(own.to_owned(), Broken::ReportOfItself);
+        assert_eq!(told(own), [(wrong, 1)]);
     }
 
     #[test]

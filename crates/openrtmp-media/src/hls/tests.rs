@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::check::{Checker, aligned};
@@ -28,6 +29,9 @@ fn names() -> Names {
 #[derive(Default)]
 struct Followed {
     checker: Checker,
+    /// They go along with the stream.
+    full: PlaylistWriter,
+    delta: PlaylistWriter,
     /// With the length of the stream up to there.
     older: VecDeque<(Listed, Duration)>,
     length: Duration,
@@ -72,10 +76,21 @@ fn look(
         let delta = media_playlist(window, track, &names(), Form::Delta).unwrap();
         let Followed {
             checker,
+            full: full_writer,
+            delta: delta_writer,
             older,
             length,
         } = followed.entry(track).or_default();
         let boundary = Duration::from_secs(6) * window.targets().unwrap().segment;
+        for (writer, form, text) in [
+            (full_writer, Form::Full, &full),
+            (delta_writer, Form::Delta, &delta),
+        ] {
+            let pieces = writer.write(window, track, &names(), form, Bytes::from);
+            let (settled, rest) = pieces.unwrap();
+            let joined = [&settled[..], rest.as_bytes()].concat();
+            prop_assert!(joined == text.as_bytes(), "{settled:?} {rest}\n{text}");
+        }
         let broken = checker.full(&full);
         prop_assert!(broken.is_empty(), "{broken:?}\n{full}");
         let listed = checker.last().unwrap().clone();
@@ -238,6 +253,28 @@ fn a_live_playlist_says_what_it_is_to_say() {
 }
 
 #[test]
+fn what_is_settled_is_written_once() {
+    let mut window = example(false);
+    let (video, audio) = (TrackName::Video(0), TrackName::Audio(0));
+    let mut writer = PlaylistWriter::default();
+    let mut write = |window: &Window, keep: fn(String) -> Bytes| {
+        let pieces = writer.write(window, video, &names(), Form::Full, keep);
+        pieces.unwrap()
+    };
+    let (settled, rest) = write(&window, Bytes::from);
+    // The last whole segments have their parts listed.
+    assert!(settled.ends_with(b"v0/3.m4s\n"), "{settled:?}");
+    for track in [audio, video] {
+        let newest = window.rendition(track).unwrap().segments.back();
+        let part = newest.unwrap().parts.last().unwrap().clone();
+        window.apply(Event::Part { track, part });
+        let (same, other) = write(&window, |_| unreachable!("nothing more is settled"));
+        assert_eq!(same.as_ptr(), settled.as_ptr());
+        assert_ne!(other, rest, "{track}");
+    }
+}
+
+#[test]
 fn an_ended_playlist_says_so_and_nothing_of_what_comes() {
     let window = example(true);
     for track in [TrackName::Video(0), TrackName::Audio(0)] {
@@ -375,6 +412,12 @@ fn what_is_wrong_is_found() {
             "0 preload hints",
         ),
         ("LAST-MSN=7,", "", "incomplete"),
+        (
+            "#EXT-X-RENDITION-REPORT:URI=\"a0.m3u8\",LAST-MSN=7,LAST-PART=2\n",
+            "#EXT-X-RENDITION-REPORT:URI=\"a0.m3u8\",LAST-MSN=7,LAST-PART=2\n\
+             #EXT-X-RENDITION-REPORT:URI=\"a0.m3u8\",LAST-MSN=7,LAST-PART=1\n",
+            "more than one rendition report of a0.m3u8",
+        ),
         (
             "#EXT-X-RENDITION-REPORT:URI=\"a0.m3u8\",LAST-MSN=7,LAST-PART=2\n",
             "",
