@@ -2,10 +2,10 @@
 //! calls one callback.
 
 use std::collections::VecDeque;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use crate::sync::thread::{self, JoinHandle, ThreadId};
@@ -68,18 +68,22 @@ fn spawn_thread(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHa
 }
 
 /// A thread that somebody may wait for, but not for ever.
-pub(crate) struct AwaitedThread {
+#[doc(hidden)]
+pub struct AwaitedThread {
     /// Nothing is ever sent: the end is the sender's drop.
     ended: Receiver<()>,
     thread: JoinHandle<()>,
 }
 
+impl fmt::Debug for AwaitedThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwaitedThread").finish_non_exhaustive()
+    }
+}
+
 impl AwaitedThread {
-    /// Starts the thread.
-    pub(crate) fn spawn(
-        name: &str,
-        work: impl FnOnce() + Send + 'static,
-    ) -> io::Result<AwaitedThread> {
+    /// Starts the thread, as [`spawn_thread`](crate::spawn_thread) does.
+    pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<AwaitedThread> {
         let (alive, ended) = channel::<()>();
         let work = Box::new(move || {
             work();
@@ -90,7 +94,7 @@ impl AwaitedThread {
     }
 
     /// As [`AwaitedThread::wait`], until a moment.
-    pub(crate) fn wait_until(self, deadline: Instant) -> Result<(), AwaitedThread> {
+    pub fn wait_until(self, deadline: Instant) -> Result<(), AwaitedThread> {
         self.wait(deadline.saturating_duration_since(Instant::now()))
     }
 

@@ -120,6 +120,8 @@ pub use config::{
     SecondPublisher, Setting, StreamConfig, TimeZone, TlsClientConfig, TlsConfig, TlsVersion,
     TokensConfig, UnknownVariable, UserConfig, VariableError, ViewersConfig,
 };
+#[doc(hidden)]
+pub use dispatch::AwaitedThread;
 pub use drain::{DrainError, DrainOptions};
 pub use error::{RecordError, StartError};
 #[doc(hidden)]

@@ -13,12 +13,11 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use openrtmp_core::{
-    Limit, Server, StreamId, StreamName, TapCloser, TapEvent, TapOptions, TapStream, TapStreams,
-    spawn_thread, without_ending,
+    AwaitedThread, Limit, Server, StreamId, StreamName, TapCloser, TapEvent, TapOptions, TapStream,
+    TapStreams, without_ending,
 };
 
 use crate::http::is_reserved;
@@ -29,13 +28,15 @@ use stream::Feeding;
 const ENDED_FOR: Duration = Duration::from_secs(60);
 /// What is never to happen is looked for so often.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// All threads end within this time, or are not waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Threads, at most.
 const MOST_THREADS: usize = 8;
 
 /// The threads.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<AwaitedThread>,
     closers: Vec<TapCloser>,
     stopping: Arc<AtomicBool>,
 }
@@ -74,21 +75,24 @@ impl Feed {
                 stopping: feed.stopping.clone(),
             };
             let name = format!("openrtmp-feed-{index}");
-            let thread = spawn_thread(&name, Box::new(move || shard.run(tap)));
+            let thread = AwaitedThread::spawn(&name, move || shard.run(tap));
             feed.threads.push(thread?);
         }
         Ok(feed)
     }
 
-    /// Ends the threads. Streams stay as they are: they have not ended.
+    /// Ends the threads. Streams stay as they are: they have not ended. What is written to the
+    /// log is the host's in them: one that does not return from there is left to itself.
     pub(crate) fn stop(&mut self) {
         self.stopping.store(true, Ordering::Release);
         for closer in &self.closers {
             closer.close();
         }
-        for thread in self.threads.drain(..) {
-            // It has told its panic.
-            let _ = thread.join();
+        let deadline = Instant::now() + PATIENCE;
+        for (index, thread) in self.threads.drain(..).enumerate() {
+            if thread.wait_until(deadline).is_err() {
+                log::error!("feed {index} did not end in time and is left to itself");
+            }
         }
     }
 }
