@@ -394,7 +394,7 @@ fn a_host_is_asked_about_who_plays_and_not_about_lists() {
         .unwrap();
     let server = Arc::new(server);
     let listen: HttpListen = "http://127.0.0.1:0".parse().unwrap();
-    let delivery = Delivery::start(&server, &[listen]).unwrap().unwrap();
+    let delivery = Delivery::start(&server, &[listen]).unwrap();
     let HttpListen::At { address, .. } = delivery.listeners()[0] else {
         panic!("an address");
     };

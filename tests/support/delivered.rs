@@ -35,9 +35,7 @@ impl Delivered {
             config.http.listen = vec![listen];
             change(config);
         });
-        let delivery = Delivery::start(server.core(), &[listen])
-            .expect("it can listen")
-            .expect("it was told where");
+        let delivery = Delivery::start(server.core(), &[listen]).expect("it can listen");
         let HttpListen::At { address, .. } = delivery.listeners()[0] else {
             panic!("an address");
         };

@@ -9,7 +9,7 @@ use openrtmp_core::{Config, Server};
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, Versioned, borrow, fill, fillable, output, text};
 use crate::error::Failure;
-use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required};
+use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required, visit_texts};
 
 /// A page with a player; of no stream, the page of all that are live.
 pub const OPENRTMP_FORM_PAGE: u32 = 0;
@@ -66,8 +66,8 @@ mod present {
         Ok(())
     }
 
-    /// The delivery of a server's streams, if its settings name a place for it.
-    pub(crate) struct Delivering(Option<Delivery>);
+    /// The delivery of a server's streams, where its settings name a place for it.
+    pub(crate) struct Delivering(Delivery);
 
     impl Delivering {
         pub(crate) fn start(server: &Arc<Server>) -> Result<Delivering, Failure> {
@@ -80,20 +80,19 @@ mod present {
         }
 
         pub(crate) fn begin_stop(&self) {
-            self.0.iter().for_each(Delivery::begin_stop);
+            self.0.begin_stop();
         }
 
         pub(crate) fn force(&self) {
-            self.0.iter().for_each(Delivery::force);
+            self.0.force();
         }
 
         pub(crate) fn stop(&self, grace: Duration) {
-            self.0.iter().for_each(|delivery| delivery.stop(grace));
+            self.0.stop(grace);
         }
 
         pub(super) fn port(&self, index: u32) -> Result<u16, Failure> {
-            let listeners = self.0.as_ref().map_or(&[][..], Delivery::listeners);
-            match listeners.get(index as usize) {
+            match self.0.listeners().get(index as usize) {
                 Some(HttpListen::At { address, .. }) => Ok(address.port()),
                 _ => Err(Failure::not_found(format!("no address {index} of HTTP"))),
             }
@@ -110,14 +109,12 @@ mod present {
             };
             let path = form.path(stream);
             let path = path.ok_or_else(|| Failure::argument("only a page is of no stream"))?;
-            let bases = self.0.as_ref().map(Delivery::urls).unwrap_or_default();
+            let bases = self.0.urls();
             Ok(bases.iter().map(|base| format!("{base}{path}")).collect())
         }
 
         pub(super) fn stats(&self) -> Result<OpenrtmpHttpStats, Failure> {
-            let Some(delivery) = &self.0 else {
-                return Ok(OpenrtmpHttpStats::default());
-            };
+            let delivery = &self.0;
             let held = delivery.held();
             Ok(OpenrtmpHttpStats {
                 struct_size: 0,
@@ -209,10 +206,9 @@ pub unsafe extern "C" fn openrtmp_server_http_urls(
         // SAFETY: the contract of the header.
         let (running, stream) = unsafe { (borrow(server)?.with_delivery()?, text(stream)?) };
         let visit = required(visit)?;
-        for url in running.delivery.urls(stream, form)? {
-            // SAFETY: the host's function; the text outlives the call.
-            unsafe { visit(user_data, OpenrtmpStr::new(&url)) };
-        }
+        let urls = running.delivery.urls(stream, form)?;
+        // SAFETY: the contract of the header.
+        unsafe { visit_texts(urls, visit, user_data) };
         Ok(())
     })
 }

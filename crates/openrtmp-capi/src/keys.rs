@@ -8,7 +8,7 @@ use openrtmp_core::Server;
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, copy_out, text};
 use crate::error::Failure;
-use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required};
+use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required, visit_texts};
 
 /// Keys that may publish.
 pub const OPENRTMP_KEY_PUBLISH: u32 = 0;
@@ -70,10 +70,8 @@ pub unsafe extern "C" fn openrtmp_key_list(
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)? }.running()?;
         let visit = required(visit)?;
-        for key in ring(&server, kind)?.list() {
-            // SAFETY: the host's function; the text outlives the call.
-            unsafe { visit(user_data, OpenrtmpStr::new(&key)) };
-        }
+        // SAFETY: the contract of the header.
+        unsafe { visit_texts(ring(&server, kind)?.list(), visit, user_data) };
         Ok(())
     })
 }

@@ -8,7 +8,7 @@ use openrtmp_core::reachable_hosts;
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, borrow, copy_out, output, text};
 use crate::error::Failure;
-use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required};
+use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required, visit_texts};
 
 /// The real address for one of "listen".
 fn address_of(server: &OpenrtmpServer, index: u32) -> Result<SocketAddr, Failure> {
@@ -65,13 +65,12 @@ pub unsafe extern "C" fn openrtmp_server_urls(
         // SAFETY: the contract of the header.
         let (server, stream) = unsafe { (borrow(server)?.running()?, text(stream)?) };
         let visit = required(visit)?;
-        for address in server.addresses() {
-            for host in reachable_hosts(address) {
-                let url = format!("rtmp://{host}:{}/{stream}", address.port());
-                // SAFETY: the host's function; the text outlives the call.
-                unsafe { visit(user_data, OpenrtmpStr::new(&url)) };
-            }
-        }
+        let urls = server.addresses().into_iter().flat_map(|address| {
+            let url = move |host| format!("rtmp://{host}:{}/{stream}", address.port());
+            reachable_hosts(address).into_iter().map(url)
+        });
+        // SAFETY: the contract of the header.
+        unsafe { visit_texts(urls, visit, user_data) };
         Ok(())
     })
 }

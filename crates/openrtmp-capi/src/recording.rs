@@ -7,7 +7,7 @@ use openrtmp_core::RecordConfig;
 use crate::boundary;
 use crate::convert::{OpenrtmpStr, Versioned, borrow, fill, fillable, path, text};
 use crate::error::{Failure, OPENRTMP_ERROR_IO};
-use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required};
+use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required, visit_texts};
 
 /// What a recording has made.
 #[repr(C)]
@@ -69,10 +69,10 @@ pub unsafe extern "C" fn openrtmp_record_list(
         // SAFETY: the contract of the header.
         let server = unsafe { borrow(server)?.running()? };
         let visit = required(visit)?;
-        for name in server.recorded() {
-            // SAFETY: the host's function; the text outlives the call.
-            unsafe { visit(user_data, OpenrtmpStr::new(name.shown())) };
-        }
+        let names = server.recorded();
+        let shown = names.iter().map(|name| name.shown());
+        // SAFETY: the contract of the header.
+        unsafe { visit_texts(shown, visit, user_data) };
         Ok(())
     })
 }

@@ -764,6 +764,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Calls a host's function with each text.
+///
+/// # Safety
+/// The contract of the header for the function and what it is given.
+pub(crate) unsafe fn visit_texts<T: AsRef<str>>(
+    texts: impl IntoIterator<Item = T>,
+    visit: unsafe extern "C" fn(*mut c_void, OpenrtmpStr),
+    user_data: *mut c_void,
+) {
+    for text in texts {
+        // SAFETY: the host's function; the text outlives the call.
+        unsafe { visit(user_data, OpenrtmpStr::new(text.as_ref())) };
+    }
+}
+
 /// A function that must not be NULL.
 pub(crate) fn required<F>(function: Option<F>) -> Result<F, Failure> {
     function.ok_or_else(|| Failure::argument("a function is NULL"))

@@ -66,25 +66,33 @@ struct Running {
 impl Delivery {
     /// Delivers the streams of a server on these addresses, as its settings say
     /// ([`openrtmp_core::HttpConfig`]). What [`HttpListen::Auto`] stands for is told in the
-    /// log if it cannot be had. `None` if there is no address to deliver on.
+    /// log if it cannot be had. Without an address to deliver on it does nothing, and has no
+    /// threads.
     ///
     /// # Errors
     /// An address that cannot be had, or a system without threads to give.
-    pub fn start(
-        server: &Arc<Server>,
-        listen: &[HttpListen],
-    ) -> Result<Option<Delivery>, ListenError> {
+    pub fn start(server: &Arc<Server>, listen: &[HttpListen]) -> Result<Delivery, ListenError> {
         let _here = server.works_for();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let failed = |address| move |source| ListenError { address, source };
         let sockets = bound(server, listen)?;
-        if sockets.is_empty() {
-            return Ok(None);
-        }
-        let runtime = runtime().map_err(failed(nowhere))?;
         let (stopping, stops) = watch::channel(false);
         let directory = Arc::new(Directory::default());
         let budget = Arc::new(Budget::default());
+        let counts = Arc::new(http::Counts::new());
+        let mut delivery = Delivery {
+            running: Mutex::default(),
+            listeners: Vec::new(),
+            counts: counts.clone(),
+            directory: directory.clone(),
+            budget: budget.clone(),
+            stopping,
+            forced: Notify::new(),
+        };
+        if sockets.is_empty() {
+            return Ok(delivery);
+        }
+        let runtime = runtime().map_err(failed(nowhere))?;
         let app = App::new(
             server.clone(),
             directory.clone(),
@@ -95,33 +103,21 @@ impl Delivery {
             server: server.clone(),
             router: http::router(Arc::new(app.map_err(failed(nowhere))?)),
             stopping: stops,
-            counts: Arc::new(http::Counts::new()),
+            counts: counts.clone(),
         };
-        let counts = acceptor.counts.clone();
         let feed = Feed::start(server, &directory, &budget).map_err(failed(nowhere))?;
-        let mut listeners = Vec::new();
         let entered = runtime.enter();
-        runtime.spawn(http::relieve(
-            server.clone(),
-            budget.clone(),
-            counts.clone(),
-        ));
+        runtime.spawn(http::relieve(server.clone(), budget, counts));
         for (socket, tls) in sockets {
             let address = socket.local_addr().map_err(failed(nowhere))?;
             let listener = tokio::net::TcpListener::from_std(socket).map_err(failed(address))?;
             runtime.spawn(http::serve(listener, tls, acceptor.clone()));
-            listeners.push(HttpListen::At { address, tls });
+            let listener = HttpListen::At { address, tls };
+            delivery.listeners.push(listener);
         }
         drop(entered);
-        Ok(Some(Delivery {
-            running: Mutex::new(Some(Running { runtime, feed })),
-            listeners,
-            counts,
-            directory,
-            budget,
-            stopping,
-            forced: Notify::new(),
-        }))
+        delivery.running = Mutex::new(Some(Running { runtime, feed }));
+        Ok(delivery)
     }
 
     /// Where it listens, with the real ports.
@@ -177,7 +173,8 @@ impl Delivery {
     }
 
     /// Stops: [`Delivery::begin_stop`], and after `grace` at the latest by force. All its
-    /// threads have ended then.
+    /// threads have ended then, but for those in which a function of the host, its logger for
+    /// example, does not return: after a second and a half these are left to themselves.
     pub fn stop(&self, grace: Duration) {
         let running = self
             .running

@@ -54,7 +54,7 @@ pub(crate) fn serve(
     let listen = server.config().http.listen.clone();
     let delivery = Delivery::start(&server, &listen)?;
     let mut addresses = server.addresses();
-    let http = delivery.iter().flat_map(|delivery| delivery.listeners());
+    let http = delivery.listeners().iter();
     addresses.extend(http.filter_map(|listen| match listen {
         HttpListen::At { address, .. } => Some(*address),
         _ => None,

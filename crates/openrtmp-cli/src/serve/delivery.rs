@@ -1,10 +1,6 @@
 //! Streams for viewers over HTTP.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use openrtmp_core::{Config, HttpListen, Server};
-use openrtmp_live::Delivery;
+use openrtmp_core::{Config, HttpListen};
 
 use super::listen::Listening;
 
@@ -64,37 +60,6 @@ impl Viewing {
         } else if !self.http.is_empty() || !self.https.is_empty() {
             config.http.listen = at(&self.http, false);
             config.http.listen.extend(at(&self.https, true));
-        }
-    }
-}
-
-/// The delivery of a server's streams, if there is any.
-pub(super) struct Delivering(Option<Delivery>);
-
-impl Delivering {
-    /// Begins. The error is an address that was asked for and cannot be had.
-    pub(super) fn start(server: &Arc<Server>) -> Result<Delivering, String> {
-        let delivery = Delivery::start(server, &server.config().http.listen);
-        let delivery = delivery.map_err(|error| error.to_string())?;
-        Ok(Delivering(delivery))
-    }
-
-    /// URLs, without a path, of everything that reaches it, best first.
-    pub(super) fn urls(&self) -> Vec<String> {
-        self.0.as_ref().map(Delivery::urls).unwrap_or_default()
-    }
-
-    /// Nobody new is taken; who is there is asked to leave.
-    pub(super) fn begin_stop(&self) {
-        if let Some(delivery) = &self.0 {
-            delivery.begin_stop();
-        }
-    }
-
-    /// Who has not left by then is cut off.
-    pub(super) fn stop(&self, grace: Duration) {
-        if let Some(delivery) = &self.0 {
-            delivery.stop(grace);
         }
     }
 }

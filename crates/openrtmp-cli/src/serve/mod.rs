@@ -23,8 +23,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use openrtmp_core::{Config, Metrics, Server, StartError, Summary, reachable_hosts};
+use openrtmp_live::Delivery;
 
-use self::delivery::Delivering;
 use self::host::Audience;
 use self::listen::Listening;
 use self::operating::Wish;
@@ -118,7 +118,9 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let told = Arc::new(metrics::Told::start(&server, own).map_err(Failure::Usage)?);
     #[cfg(feature = "tls")]
     let acme = Arc::new(Acme::start(&server).map_err(Failure::Usage)?);
-    let delivering = Delivering::start(&server).map_err(Failure::Usage)?;
+    // An address that was asked for and cannot be had is an error.
+    let delivery = Delivery::start(&server, &server.config().http.listen);
+    let delivery = delivery.map_err(|error| Failure::Usage(error.to_string()))?;
     let control = Arc::new(OnceLock::new());
     let reloading = {
         let told = Arc::downgrade(&told);
@@ -171,7 +173,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let config = server.config();
     print(&banner::text(
         &reachable(&server),
-        &delivering.urls(),
+        &delivery.urls(),
         &server.listeners(),
         pin(&server).as_deref(),
         &shown_keys(&config.access.publish_keys),
@@ -203,18 +205,18 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
             notify::tell("STATUS=draining");
             let summary = stopping::drain(&server, &options, stop, arguments.stop_timeout)?;
             notify::tell("STOPPING=1");
-            delivering.begin_stop();
+            delivery.begin_stop();
             summary
         }
         None => {
             notify::tell("STOPPING=1");
-            delivering.begin_stop();
+            delivery.begin_stop();
             stopping::stop(&server, arguments.stop_timeout)?
         }
     };
     // Both have one time.
     let left = arguments.stop_timeout.saturating_sub(begun.elapsed());
-    delivering.stop(left);
+    delivery.stop(left);
     // Until here: keys and certificates may be others while a server is drained, for hours.
     drop(reloading);
     #[cfg(feature = "tls")]
