@@ -2,6 +2,8 @@
 
 #![cfg(feature = "tls")]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -356,6 +358,41 @@ fn without_an_answer_the_fallback_holds_and_the_server_is_left_alone() {
         let output = server.publish(&movie, "cam?key=5ecret");
         assert!(output.status.success(), "{what}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn failures_are_told_so_often_and_the_others_are_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let movie = movie(folder.path());
+    let web = Web::start(|_| reply("500 Internal Server Error", "", ""));
+    let mut server = Server::with(&web, &[("EVENTS", "publish")], |command| {
+        command.env("OPENRTMP_LIMITS__LOG_LINES", "1");
+        command.stderr(Stdio::piped());
+    });
+    let log = server.process.stderr.take().expect("a pipe");
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(log).lines().map_while(Result::ok);
+        lines.for_each(|line| drop(sender.send(line)));
+    });
+    let (mut asked, mut told, mut counted) = (0, 0, None);
+    // The first line behind the second in which more than one failed tells of the others.
+    support::wait_until("lines were held back", || {
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert!(!server.publish(&movie, "cam").status.success()));
+            }
+        });
+        asked += 4;
+        for line in lines.try_iter() {
+            told += usize::from(line.contains("access.callback.url: "));
+            if line.contains("more lines suppressed: failures of access.callback.url") {
+                counted = Some(line);
+            }
+        }
+        counted.is_some()
+    });
+    assert!(told < asked, "{told} of {asked}: {counted:?}");
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 #![cfg(unix)]
 
+#[cfg(target_os = "linux")]
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -433,7 +436,7 @@ fn a_hang_up_in_its_first_moment_is_remembered() {
         let caught = u64::from_str_radix(caught.expect("it is there").trim(), 16);
         caught.expect("signals") & 1 != 0
     };
-    while !catches() {}
+    support::wait_until("it catches a hang-up", catches);
     let sent = Command::new("kill").args(["-HUP", &id]).status();
     assert!(sent.expect("there is a kill").success());
     let log = BufReader::new(process.stderr.take().expect("a pipe"));

@@ -2,6 +2,8 @@
 
 #![cfg(unix)]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
@@ -217,7 +219,7 @@ fn what_does_not_end_is_killed_with_all_that_it_started() {
     assert!(pids.iter().all(|pid| alive(pid)), "{line}");
     drop(publisher);
     server.wait_for("does not end, and is killed");
-    while pids.iter().any(|pid| alive(pid)) {}
+    support::wait_until("all are gone", || !pids.iter().any(|pid| alive(pid)));
 }
 
 #[test]
@@ -292,7 +294,7 @@ fn a_stream_is_made_when_somebody_asks_for_it_and_while_somebody_plays() {
     let line = server.wait_for("made ");
     let (_, pid) = line.split_once("made ").expect("it is there");
     server.wait_for("unpublished");
-    while alive(pid.trim()) {}
+    support::wait_until("it is gone", || !alive(pid.trim()));
     record("second.flv");
     server.wait_for("made ");
 }

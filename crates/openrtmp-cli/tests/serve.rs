@@ -1,5 +1,8 @@
 //! `openrtmp serve` and the clients of the same command, end to end.
 
+#[cfg(target_os = "linux")]
+mod support;
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
@@ -581,9 +584,7 @@ fn a_server_ends_with_its_terminal_though_it_has_settings_to_read_again() {
     assert!(is_there());
     terminal.0.kill().unwrap();
     terminal.0.wait().unwrap();
-    while is_there() {
-        std::thread::yield_now();
-    }
+    support::wait_until("it is gone", || !is_there());
     screen.read_to_end(&mut shown).unwrap();
     let shown = text(&shown);
     assert!(
