@@ -41,12 +41,22 @@ struct Cache {
 impl Cache {
     /// One at this address, before the server at `origin`.
     fn start(edge: Edge, address: SocketAddr, origin: SocketAddr) -> Cache {
+        Cache::with(edge, address, origin, &[])
+    }
+
+    /// The same with these other changes to its file.
+    fn with(
+        edge: Edge,
+        address: SocketAddr,
+        origin: SocketAddr,
+        changes: &[(&str, &str)],
+    ) -> Cache {
         let asked = Asked::default();
         let counted = asked.listen_before(origin);
         let folder = tempfile::tempdir().unwrap();
         let mut process = match edge {
-            Edge::Nginx => nginx(folder.path(), address, counted),
-            Edge::Varnish => varnish(folder.path(), address, counted),
+            Edge::Nginx => nginx(folder.path(), address, counted, changes),
+            Edge::Varnish => varnish(folder.path(), address, counted, changes),
         };
         found_at_last("cache that listens", || {
             process.expect_running();
@@ -82,16 +92,20 @@ fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-fn nginx(folder: &Path, address: SocketAddr, origin: SocketAddr) -> Process {
+fn nginx(
+    folder: &Path,
+    address: SocketAddr,
+    origin: SocketAddr,
+    changes: &[(&str, &str)],
+) -> Process {
     let cache = folder.join("cache").display().to_string();
-    let site = adapted(
-        "nginx.conf",
-        &[
-            ("server 127.0.0.1:8080;", &format!("server {origin};")),
-            ("/var/cache/openrtmp", &cache),
-            ("listen 80;", &format!("listen {address};")),
-        ],
-    );
+    let (server, listen) = (format!("server {origin};"), format!("listen {address};"));
+    let own = [
+        ("server 127.0.0.1:8080;", &server[..]),
+        ("/var/cache/openrtmp", &cache),
+        ("listen 80;", &listen),
+    ];
+    let site = adapted("nginx.conf", &[&own[..], changes].concat());
     let site = file(folder, "site.conf", &site);
     let config = format!(
         "daemon off; master_process off; pid {0}/pid; error_log stderr;\n\
@@ -108,13 +122,16 @@ fn nginx(folder: &Path, address: SocketAddr, origin: SocketAddr) -> Process {
     Process::start("nginx", command)
 }
 
-fn varnish(folder: &Path, address: SocketAddr, origin: SocketAddr) -> Process {
+fn varnish(
+    folder: &Path,
+    address: SocketAddr,
+    origin: SocketAddr,
+    changes: &[(&str, &str)],
+) -> Process {
     let port = format!(".port = \"{}\";", origin.port());
-    let file = file(
-        folder,
-        "openrtmp.vcl",
-        &adapted("varnish.vcl", &[(".port = \"8080\";", &port)]),
-    );
+    let own = [(".port = \"8080\";", &port[..])];
+    let text = adapted("varnish.vcl", &[&own[..], changes].concat());
+    let file = file(folder, "openrtmp.vcl", &text);
     let mut command = Command::new("varnishd");
     command.arg("-F").arg("-f").arg(file);
     command.args(["-a", &address.to_string(), "-s", "default,64m"]);
@@ -429,6 +446,67 @@ fn private_streams_stay_private(edge: Edge) {
     assert_eq!((first.0, second.0), (200, 200));
     assert_ne!(video(&first.1), video(&second.1));
     assert_eq!(master("").0, 403);
+    drop(publishing);
+}
+
+/// Listens, and passes on to the server what comes once this many have asked for something.
+fn together(origin: SocketAddr, count: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let ready = Arc::new(Barrier::new(count));
+    thread::spawn(move || {
+        for mut asking in listener.incoming().map_while(Result::ok).take(count) {
+            let ready = ready.clone();
+            thread::spawn(move || {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    asking.read_exact(&mut byte).unwrap();
+                    head.extend_from_slice(&byte);
+                }
+                ready.wait();
+                let mut server = TcpStream::connect(origin).unwrap();
+                server.write_all(&head).unwrap();
+                let back = (server.try_clone().unwrap(), asking.try_clone().unwrap());
+                thread::spawn(move || pass_on(back.0, back.1, |_| ()));
+                pass_on(asking, server, |_| ());
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn nginx_lets_private_viewers_begin_without_waiting_for_each_other() {
+    const TOGETHER: usize = 8;
+    let address = any_address();
+    let delivered = Delivered::start(|config| {
+        config.access.play_keys = vec!["opensesame".to_owned()];
+        config.http.base_url = format!("http://{address}");
+    });
+    let publishing = live(50, &delivered.server().url("live/cam"));
+    delivered.server().wait_until_published("live/cam");
+    delivered.master_for("live/cam", "?key=opensesame");
+    // Nobody is answered before all have asked. Who waited for another would for ever.
+    let origin = together(delivered.address(), TOGETHER);
+    let patient = [
+        (
+            "proxy_cache_lock_timeout 20s;",
+            "proxy_cache_lock_timeout 1h;",
+        ),
+        ("proxy_cache_lock_age 20s;", "proxy_cache_lock_age 1h;"),
+    ];
+    let _cache = Cache::with(Edge::Nginx, address, origin, &patient);
+    let viewers: Vec<_> = (0..TOGETHER)
+        .map(|_| thread::spawn(move || Web::fetch(address, "/live/cam/index.m3u8?key=opensesame")))
+        .collect();
+    let tokens = viewers.into_iter().map(|viewer| {
+        let answer = viewer.join().unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        video(answer.text()).to_owned()
+    });
+    // And each has a token of its own.
+    assert_eq!(tokens.collect::<BTreeSet<_>>().len(), TOGETHER);
     drop(publishing);
 }
 
