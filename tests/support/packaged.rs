@@ -15,12 +15,40 @@ use openrtmp_protocol::media::{AudioPacketKind, AudioTag, FrameType, VideoPacket
 
 use crate::{Media, flv};
 
+/// Media of every coding that ends in a folder unaltered.
+pub const EVERY: [Media; 12] = [
+    Media::H264Aac,
+    Media::BFrames,
+    Media::AudioOnly,
+    Media::VideoOnly,
+    Media::Hevc,
+    Media::Av1Opus,
+    Media::Vp9,
+    Media::TwoAudioTracks,
+    Media::Ac3,
+    Media::Flac,
+    Media::Hdr,
+    Media::Av1Hdr,
+];
+
+/// Packages each into a folder of its own, which is looked at.
+///
+/// # Panics
+/// If a rule is broken.
+pub fn each(media: impl IntoIterator<Item = Media>, mut look: impl FnMut(Media, &Path)) {
+    for media in media {
+        let folder = tempfile::tempdir().expect("a folder");
+        packaged(media, folder.path());
+        look(media, folder.path());
+    }
+}
+
 /// Packages `media` into `folder`, as if it were live, and checks every playlist and manifest
 /// on the way. What is there at the end: `index.m3u8`, `index.mpd`, and what they name.
 ///
 /// # Panics
 /// If a rule is broken.
-pub fn packaged(media: Media, folder: &Path) {
+fn packaged(media: Media, folder: &Path) {
     let settings = Settings {
         segment: Duration::from_secs(1),
         window: Duration::from_secs(3600),
