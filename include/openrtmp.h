@@ -177,11 +177,11 @@
 //   http.cors.origins [*]: pages of other sites that may use it, such as https://www.example.org; *: all
 //   http.list [allowed]: which streams are listed, at / and /api/streams: all, allowed (those that who asks may play), or none
 //   http.memory [0]: of streams that are kept for viewers, all together; 0: half of limits.memory
-//   http.viewers.connections [10000]: of viewers at once, 1 to 1000000
+//   http.viewers.connections [10000]: of viewers at once, 1 to 1000000; an address has no more than are free
 //   http.viewers.connections_per_address [0]: of one address, 1 to 1000000; 0: as many as there may be
 //   http.viewers.requests [256]: of one HTTP/2 connection at once, 8 to 1024
 //   http.viewers.waiting [64]: requests of one connection that wait for what comes, 4 to 1024
-//   http.viewers.waiting_per_stream [40000]: the same of one stream, 16 to 10000000
+//   http.viewers.waiting_per_stream [40000]: the same of one stream, 16 to 10000000; an address has no more than are free
 //   http.viewers.wanted [256]: streams that are begun for viewers or kept for them at once, 1 to 1000000; an address has no more than are free
 //   http.viewers.least_rate [16384]: per second that a viewer takes of an answer, 0 to 1073741824
 //   http.tokens.keys [[]]: secrets that tokens of viewers are signed with, 16 bytes or more, the first signs; none: one that is made at the start

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use openrtmp_media::hls::read::Listed;
+use openrtmp_tests::h2::{H2, SETTINGS};
 use openrtmp_tests::{Delivered, Media, Process, Tool, Web};
 
 /// Of which a quarter is for answers.
@@ -30,26 +31,14 @@ fn plain(address: SocketAddr, path: &str) -> TcpStream {
 }
 
 /// The same four times over HTTP/2 (RFC 9113), with windows of one byte.
-fn narrow(address: SocketAddr, path: &str) -> TcpStream {
-    let mut frames = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    let mut frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
-        frames.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
-        frames.extend_from_slice(&[kind, flags]);
-        frames.extend_from_slice(&stream.to_be_bytes());
-        frames.extend_from_slice(payload);
-    };
+fn narrow(address: SocketAddr, path: &str) -> H2 {
+    let mut peer = H2::plain(address);
     // SETTINGS_INITIAL_WINDOW_SIZE (6.5.2).
-    frame(4, 0, 0, &[0, 4, 0, 0, 0, 1]);
+    peer.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]).unwrap();
     for stream in [1, 3, 5, 7] {
-        // `GET http://x/...` (RFC 7541), the path as a literal without Huffman.
-        let mut head = vec![0x82, 0x86, 0x04, path.len() as u8];
-        head.extend_from_slice(path.as_bytes());
-        head.extend_from_slice(b"\x01\x01x");
-        frame(1, 1 | 4, stream, &head);
+        peer.ask(stream, path).unwrap();
     }
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(&frames).unwrap();
-    stream
+    peer
 }
 
 #[test]
@@ -67,7 +56,7 @@ fn what_nobody_takes_is_not_kept_for_long_and_who_takes_it_is_served() {
     let playlist = format!("/live/noise/{}", master.lines().last().unwrap());
     let folder = playlist.rsplit_once('/').unwrap().0.to_owned();
     let mut innocent = Web::connect(delivered.address());
-    let mut slow: Vec<TcpStream> = Vec::new();
+    let mut slow: Vec<Box<dyn Read>> = Vec::new();
     let first = innocent.get(&playlist, &[]);
     let mut msn = Listed::parse(first.text())
         .unwrap()
@@ -88,8 +77,8 @@ fn what_nobody_takes_is_not_kept_for_long_and_who_takes_it_is_served() {
         let (newest, segment) = whole.last().unwrap();
         let path = format!("{folder}/{}", segment.uri.as_ref().unwrap());
         for _ in 0..3 {
-            slow.push(plain(delivered.address(), &path));
-            slow.push(narrow(delivered.address(), &path));
+            slow.push(Box::new(plain(delivered.address(), &path)));
+            slow.push(Box::new(narrow(delivered.address(), &path)));
         }
         let answer = innocent.get(&path, &[]);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());

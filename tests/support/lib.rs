@@ -11,7 +11,8 @@
 //! - [`FrameHashes`]: what ffmpeg says a file holds, packet by packet; comparing
 //!   two of them shows what was lost or altered on the way.
 //! - [`Pulse`]: how late parts are at the server.
-//! - [`Web`]: a client of HTTP by hand.
+//! - [`Web`]: a client of HTTP by hand, and [`h2`]: one of HTTP/2.
+//! - [`innocents`]: who streams and watches beside an attack.
 //! - [`peer`]: a server by hand, for what no program does.
 //! - [`packaged`]: a folder of segments, playlists and a manifest made of such a file, and
 //!   [`played`]: what players make of it.
@@ -28,6 +29,8 @@ mod encoder;
 pub mod flv;
 pub mod followed;
 mod framehash;
+pub mod h2;
+pub mod innocents;
 mod media;
 pub mod packaged;
 pub mod peer;

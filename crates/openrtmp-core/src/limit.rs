@@ -97,6 +97,10 @@ limits! {
     GopBytes = "gop.max_bytes", |c| c.gop.max_bytes;
     GopFrames = "gop.max_frames", |c| c.gop.max_frames;
     GopDuration = "gop.max_duration", |c| c.gop.max_duration;
+    ViewersConnections = "http.viewers.connections", |c| c.http.viewers.connections;
+    ViewersConnectionsPerAddress = "http.viewers.connections_per_address", |c| c.http.viewers.connections_per_address;
+    ViewersWaitingPerStream = "http.viewers.waiting_per_stream", |c| c.http.viewers.waiting_per_stream;
+    ViewersWanted = "http.viewers.wanted", |c| c.http.viewers.wanted;
 }
 
 impl Limit {

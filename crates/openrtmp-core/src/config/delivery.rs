@@ -159,7 +159,9 @@ impl Default for CorsConfig {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ViewersConfig {
-    /// Connections at once, 1 to 1,000,000; beyond, they are closed at once.
+    /// Connections at once, 1 to 1,000,000; beyond, they are closed at once. One address (of
+    /// IPv6: a /64) has no more of them than are free, and so with what is waited for and
+    /// wanted of streams: whoever takes all that he can get leaves as many to the others.
     pub connections: usize,
     /// Of one address, 1 to 1,000,000; 0 is as many as there may be.
     pub connections_per_address: usize,
@@ -170,7 +172,7 @@ pub struct ViewersConfig {
     /// The same of all viewers of one stream, 16 to 10,000,000.
     pub waiting_per_stream: usize,
     /// Streams that are begun because viewers want them, or kept for them, at once, 1 to
-    /// 1,000,000; beyond, 503. One address (of IPv6: a /64) has no more of them than are free.
+    /// 1,000,000; beyond, 503.
     pub wanted: usize,
     /// An answer takes at least so many bytes per second, 0 to 1 GiB: whoever is slower is
     /// cut off after `http.answer_timeout`, or 10 s if that is longer.

@@ -317,7 +317,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "http.viewers.connections",
         Number(range(1, 1_000_000)),
         Now,
-        "of viewers at once, 1 to 1000000",
+        "of viewers at once, 1 to 1000000; an address has no more than are free",
     ),
     setting(
         "http.viewers.connections_per_address",
@@ -341,7 +341,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "http.viewers.waiting_per_stream",
         Number(range(16, 10_000_000)),
         Now,
-        "the same of one stream, 16 to 10000000",
+        "the same of one stream, 16 to 10000000; an address has no more than are free",
     ),
     setting(
         "http.viewers.wanted",

@@ -19,12 +19,16 @@ use crate::{RecordError, RelayError, RelayRule};
 type Case = (Limit, fn(&mut Setup), fn(&mut World));
 
 /// Told otherwise: by `Event::AcceptFailed` and `Event::RelayFailed`, by the line that counts what was held back,
-/// and with the limit that it adds to.
-const OTHERS: [Limit; 4] = [
+/// with the limit that it adds to, and those of viewers by the delivery over HTTP.
+const OTHERS: [Limit; 8] = [
     Limit::AcceptRetry,
     Limit::LogLines,
     Limit::AmfValuesBase,
     Limit::RelayRedirects,
+    Limit::ViewersConnections,
+    Limit::ViewersConnectionsPerAddress,
+    Limit::ViewersWaitingPerStream,
+    Limit::ViewersWanted,
 ];
 
 /// A raw client that said `connect`.

@@ -6,24 +6,23 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use openrtmp_core::{Config, Server};
+use openrtmp_core::{Config, Limit, Server};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tower_service::Service;
 
+use super::noted::Noted;
 use super::peer::{Due, Peer};
+use crate::store::Places;
 
 /// After an error of the listening socket (no more descriptors, say).
 const RETRY: Duration = Duration::from_millis(250);
@@ -64,8 +63,7 @@ pub(crate) struct Counts {
 
 #[derive(Debug, Default)]
 struct Numbers {
-    all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    places: Places,
     /// By numbers of their own.
     peers: HashMap<u64, Weak<Peer>>,
     next: u64,
@@ -91,20 +89,20 @@ impl Counts {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more, if there may be.
-    fn count(self: &Arc<Counts>, address: IpAddr, config: &Config) -> Option<Counted> {
+    /// One more from this address, if there may be.
+    fn count(self: &Arc<Counts>, address: IpAddr, config: &Config) -> Result<Counted, Limit> {
         let viewers = &config.http.viewers;
         let mut numbers = self.lock();
-        let of_address = numbers.by_address.get(&address).copied().unwrap_or(0);
         let per_address = viewers.connections_per_address;
-        let is_full = numbers.all >= viewers.connections.min(self.most);
-        if is_full || (per_address > 0 && of_address >= per_address) {
-            return None;
+        if per_address > 0 && numbers.places.of(address) >= per_address {
+            return Err(Limit::ViewersConnectionsPerAddress);
         }
-        numbers.all += 1;
-        numbers.by_address.insert(address, of_address + 1);
+        let most = viewers.connections.min(self.most);
+        if !numbers.places.take(address, most) {
+            return Err(Limit::ViewersConnections);
+        }
         numbers.next += 1;
-        Some(Counted(self.clone(), address, numbers.next))
+        Ok(Counted(self.clone(), address, numbers.next))
     }
 
     /// The connection that has this place, to be found as long as it is there.
@@ -132,7 +130,7 @@ impl Counts {
 
     /// How many there are.
     pub(crate) fn all(&self) -> usize {
-        self.lock().all
+        self.lock().places.all()
     }
 
     /// How many there have been.
@@ -145,14 +143,8 @@ impl Drop for Counted {
     fn drop(&mut self) {
         let Counted(counts, address, place) = self;
         let mut numbers = counts.lock();
-        numbers.all -= 1;
+        numbers.places.leave(*address);
         numbers.peers.remove(place);
-        if let Some(count) = numbers.by_address.get_mut(address) {
-            *count -= 1;
-            if *count == 0 {
-                numbers.by_address.remove(address);
-            }
-        }
         drop(numbers);
         counts.ended.notify_waiters();
     }
@@ -187,9 +179,13 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                 trouble = None;
                 let config = acceptor.server.config();
                 let ip = address.ip();
-                let Some(counted) = acceptor.counts.count(ip, &config) else {
-                    log::debug!(peer:% = address; "a viewer is turned away: http.viewers.connections");
-                    continue;
+                let counted = match acceptor.counts.count(ip, &config) {
+                    Ok(counted) => counted,
+                    Err(limit) => {
+                        acceptor.server.report_limit(limit);
+                        log::debug!(peer:% = address; "a viewer is turned away: {limit}");
+                        continue;
+                    }
                 };
                 let acceptor = acceptor.clone();
                 let place = counted.2;
@@ -249,10 +245,7 @@ impl Acceptor {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
-        let io = Noted {
-            io: TokioIo::new(stream),
-            peer: peer.clone(),
-        };
+        let io = TokioIo::new(Noted::new(stream, peer.clone()));
         let router = self.router.clone();
         let told = peer.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
@@ -327,63 +320,4 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1);
     builder
-}
-
-/// A connection whose writing is looked at.
-struct Noted<T> {
-    io: T,
-    peer: Arc<Peer>,
-}
-
-impl<T: Read + Unpin> Read for Noted<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
-    }
-}
-
-impl<T: Write + Unpin> Noted<T> {
-    fn note<R>(&self, polled: Poll<R>) -> Poll<R> {
-        self.peer.wrote(polled.is_ready());
-        polled
-    }
-}
-
-impl<T: Write + Unpin> Write for Noted<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write(context, bytes);
-        self.note(polled)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.io).poll_flush(context);
-        match polled.is_pending() {
-            true => self.note(polled),
-            false => polled,
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write_vectored(context, pieces);
-        self.note(polled)
-    }
 }

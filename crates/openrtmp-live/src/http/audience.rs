@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Response, StatusCode};
-use openrtmp_core::{StreamName, Visit, counted_as};
+use openrtmp_core::{Limit, StreamName, Visit, counted_as};
 
 use super::answer::status;
 use super::{App, Asked, waiting};
-use crate::store::Stream;
+use crate::store::{Stream, has_room};
 
 /// Who asks for nothing for so long plays no longer: longer than a target duration, and than
 /// anything is waited for.
@@ -87,7 +87,7 @@ pub(super) async fn stream(
             begun.changed().await.ok()?;
         }
     };
-    let found = waiting::parked(app, &asked.peer, deadline, wait).await?;
+    let found = waiting::parked(app, asked, deadline, wait).await?;
     found.or_else(look).ok_or_else(missing)
 }
 
@@ -124,10 +124,11 @@ pub(super) fn want(
         }
         None => {}
     }
-    // Whoever takes all that he can get leaves as many to the others.
     let most = app.server.config().http.viewers.wanted;
     let own = wanted.values().filter(|it| it.network == network).count();
-    if own >= most.saturating_sub(wanted.len()) {
+    if !has_room(own, wanted.len(), most) {
+        drop(wanted);
+        app.server.report_limit(Limit::ViewersWanted);
         let text = "too many streams are begun for viewers";
         return Err(status(StatusCode::SERVICE_UNAVAILABLE, text));
     }

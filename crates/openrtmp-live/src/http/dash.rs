@@ -63,5 +63,5 @@ async fn newest(
     deadline: Instant,
 ) -> Result<Arc<Manifest>, Response<Body>> {
     let look = |snapshot: &Arc<Snapshot>| snapshot.manifest.clone();
-    waiting::until(app, stream, &asked.peer, deadline, look).await
+    waiting::until(app, stream, asked, deadline, look).await
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Request};
+use futures_util::SinkExt;
 use futures_util::stream::unfold;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -77,7 +78,7 @@ pub(super) async fn answer(
     // One that was begun for somebody may come to nothing.
     let mut news = stream.ring.follow();
     let comes = async { news.wait_for(|next| *next > 0).await.is_ok().then_some(()) };
-    let comes = waiting::parked(app, &asked.peer, deadline, comes).await?;
+    let comes = waiting::parked(app, &asked, deadline, comes).await?;
     if stream.snapshot().has_ended || comes.is_none() {
         return Err(missing());
     }
@@ -217,6 +218,12 @@ async fn speak(
                 // What viewers say is of no use, but that they are there.
                 Some(Ok(message)) if !matches!(message, Message::Close(_)) => {
                     is_heard = true;
+                    // The answer to a ping is taken before more is heard: else answers would
+                    // pile up while the stream has nothing to send.
+                    let taken = tokio::time::timeout(PATIENCE, socket.flush()).await;
+                    if !matches!(taken, Ok(Ok(()))) {
+                        return;
+                    }
                     continue;
                 }
                 _ => return,

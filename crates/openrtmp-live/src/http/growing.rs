@@ -32,7 +32,7 @@ pub(super) fn answer(
     track: TrackName,
     msn: u64,
 ) -> Result<(Response<Body>, Kind), Response<Body>> {
-    let (parked, waiting) = waiting::park(app, stream, &viewer.asked.peer)?;
+    let (parked, waiting) = waiting::park(app, stream, viewer.asked)?;
     let growing = Growing {
         news: stream.follow(),
         stopping: app.stopping.clone(),

@@ -48,7 +48,7 @@ pub(super) async fn master(
     let entered = entrance::enter(app, asked, Protocol::Hls, path, token).await?;
     let (stream, deadline) = (&entered.stream, entered.deadline);
     let look = |snapshot: &Arc<Snapshot>| snapshot.master.clone();
-    let master = waiting::until(app, stream, &asked.peer, deadline, look).await?;
+    let master = waiting::until(app, stream, asked, deadline, look).await?;
     let (epoch, version, text) = (&stream.names.epoch, master.version, &master.text);
     let (headers, keep) = (&asked.headers, entered.keep);
     Ok(match &entered.folder {
@@ -181,7 +181,7 @@ async fn find<T>(
         Some(track) => look(track),
         None => Some(None),
     };
-    waiting::until(app, stream, &viewer.asked.peer, waiting::deadline(), look).await
+    waiting::until(app, stream, viewer.asked, waiting::deadline(), look).await
 }
 
 fn media(
@@ -224,7 +224,7 @@ async fn playlist(
         }
     };
     let deadline = waiting::deadline();
-    let snapshot = waiting::until(app, stream, &viewer.asked.peer, deadline, look).await??;
+    let snapshot = waiting::until(app, stream, viewer.asked, deadline, look).await??;
     let track = snapshot.track(name).ok_or_else(not_found)?;
     let playlists = track.playlists.as_ref().ok_or_else(not_found)?;
     let target = snapshot.target.map_or(1, |target| target.as_secs());

@@ -12,6 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::watch;
 
 use super::accept::Counted;
+use super::allowance::Allowance;
 use crate::store::Holding;
 
 /// A connection, as those who answer its requests see it.
@@ -21,6 +22,10 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// It is over TLS.
     pub(super) is_tls: bool,
+    /// Whose turn it is of its requests.
+    turn: tokio::sync::Mutex<()>,
+    /// How much it may say.
+    pub(super) allowance: Allowance,
     /// Its place among those that there may be.
     _place: Counted,
     begun: Instant,
@@ -80,6 +85,8 @@ impl Peer {
         Peer {
             address,
             is_tls,
+            turn: tokio::sync::Mutex::default(),
+            allowance: Allowance::new(),
             _place: place,
             begun: Instant::now(),
             requests: AtomicUsize::new(0),
@@ -97,6 +104,14 @@ impl Peer {
     pub(super) fn request(self: &Arc<Peer>) -> InProgress {
         self.requests.fetch_add(1, Ordering::Relaxed);
         InProgress(self.clone())
+    }
+
+    /// Waits until a request may begin: one after the other, and between two of them those of
+    /// other connections do, so that who asks for hundreds of things at once has others wait
+    /// for one of them and not for all.
+    pub(super) async fn turn(&self) {
+        let _turn = self.turn.lock().await;
+        tokio::task::yield_now().await;
     }
 
     /// One waits, if there are fewer than this.
@@ -141,8 +156,8 @@ impl Peer {
         }
     }
 
-    /// A body that is to be taken within this time from when something of it is ready;
-    /// `None`: whenever. `holding`: what it keeps from being freed.
+    /// A body that is to be taken within this time from when something of it is ready, as it
+    /// is from the beginning; `None`: whenever. `holding`: what it keeps from being freed.
     pub(super) fn watched(
         self: &Arc<Peer>,
         body: Body,
@@ -151,10 +166,10 @@ impl Peer {
         kind: Kind,
         holding: Option<Holding>,
     ) -> Body {
-        let within_now = within.filter(|_| kind == Kind::Whole);
         Body::new(Watched {
             body,
-            under_way: self.under_way(within_now, holding),
+            // In a window of HTTP/2 without room nobody would look for it.
+            under_way: self.under_way(within, holding),
             within,
             kind,
             _progress: progress,

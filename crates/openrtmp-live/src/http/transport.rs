@@ -82,7 +82,7 @@ async fn newest(
         // It can be played, but not so.
         None => snapshot.master.is_some().then_some(None),
     };
-    let found = waiting::until(app, stream, &asked.peer, deadline, look).await?;
+    let found = waiting::until(app, stream, asked, deadline, look).await?;
     let none = || {
         let text = "MPEG-TS has no place for its pictures, or its sound";
         status(StatusCode::NOT_FOUND, text)

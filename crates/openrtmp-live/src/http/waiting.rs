@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Response, StatusCode};
+use openrtmp_core::Limit;
 
-use super::App;
 use super::answer::status;
-use super::peer::{Parked, Peer};
+use super::peer::Parked;
+use super::{App, Asked};
 use crate::store::{Snapshot, Stream, Waiting};
 
 /// Nothing is waited for any longer: players give up at 10 s without a byte.
@@ -37,21 +38,24 @@ fn busy(text: &str) -> Response<Body> {
 pub(super) fn park(
     app: &App,
     stream: &Arc<Stream>,
-    peer: &Arc<Peer>,
+    asked: &Asked,
 ) -> Result<(Parked, Waiting), Response<Body>> {
-    Ok((on_connection(app, peer)?, of_stream(app, stream)?))
+    Ok((on_connection(app, asked)?, of_stream(app, stream, asked)?))
 }
 
-fn on_connection(app: &App, peer: &Arc<Peer>) -> Result<Parked, Response<Body>> {
+fn on_connection(app: &App, asked: &Asked) -> Result<Parked, Response<Body>> {
     let most = app.server.config().http.viewers.waiting;
-    let parked = peer.park(most);
+    let parked = asked.peer.park(most);
     parked.ok_or_else(|| busy("too many requests of this connection wait"))
 }
 
-fn of_stream(app: &App, stream: &Arc<Stream>) -> Result<Waiting, Response<Body>> {
+fn of_stream(app: &App, stream: &Arc<Stream>, asked: &Asked) -> Result<Waiting, Response<Body>> {
     let most = app.server.config().http.viewers.waiting_per_stream;
-    let waiting = stream.wait(most);
-    waiting.ok_or_else(|| busy("too many requests wait for this stream"))
+    let waiting = stream.wait(asked.address.ip(), most);
+    waiting.ok_or_else(|| {
+        app.server.report_limit(Limit::ViewersWaitingPerStream);
+        busy("too many requests wait for this stream")
+    })
 }
 
 /// Waits for something, as one of those that wait on this connection. `None`: it was not
@@ -61,11 +65,11 @@ fn of_stream(app: &App, stream: &Arc<Stream>) -> Result<Waiting, Response<Body>>
 /// The answer to who cannot wait, or no longer.
 pub(super) async fn parked<T>(
     app: &App,
-    peer: &Arc<Peer>,
+    asked: &Asked,
     deadline: Instant,
     wait: impl Future<Output = Option<T>>,
 ) -> Result<Option<T>, Response<Body>> {
-    let _parked = on_connection(app, peer)?;
+    let _parked = on_connection(app, asked)?;
     let mut stopping = app.stopping.clone();
     tokio::select! {
         // What is there already is not waited for.
@@ -83,7 +87,7 @@ pub(super) async fn parked<T>(
 pub(super) async fn until<T>(
     app: &App,
     stream: &Arc<Stream>,
-    peer: &Arc<Peer>,
+    asked: &Asked,
     deadline: Instant,
     mut look: impl FnMut(&Arc<Snapshot>) -> Option<T>,
 ) -> Result<T, Response<Body>> {
@@ -92,7 +96,7 @@ pub(super) async fn until<T>(
     if let Some(found) = look(&snapshot) {
         return Ok(found);
     }
-    let _waiting = of_stream(app, stream)?;
+    let _waiting = of_stream(app, stream, asked)?;
     let deadline = deadline.min(Instant::now() + patience(&snapshot));
     let mut snapshots = stream.follow();
     let wait = async {
@@ -107,6 +111,6 @@ pub(super) async fn until<T>(
             }
         }
     };
-    let found = parked(app, peer, deadline, wait).await?;
+    let found = parked(app, asked, deadline, wait).await?;
     found.unwrap_or_else(|| Err(busy("it did not come in time")))
 }

@@ -4,6 +4,7 @@ mod budget;
 mod holding;
 mod manifest;
 mod picture;
+mod places;
 pub(crate) mod ring;
 mod snapshot;
 mod text;
@@ -11,8 +12,8 @@ mod transport;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
 use openrtmp_core::StreamName;
@@ -23,6 +24,7 @@ pub(crate) use budget::{Budget, Charge, Shares};
 pub(crate) use holding::Holding;
 pub(crate) use manifest::Manifest;
 use picture::Pictures;
+pub(crate) use places::{Places, has_room};
 use ring::Ring;
 pub(crate) use snapshot::{Kept, Photographer, Snapshot, Track};
 pub(crate) use text::Text;
@@ -43,7 +45,8 @@ pub(crate) struct Stream {
     pub(crate) pictures: Pictures,
     /// When it began.
     pub(crate) began: SystemTime,
-    waiting: AtomicUsize,
+    /// Requests that wait for it.
+    waiting: Mutex<Places>,
 }
 
 impl Stream {
@@ -57,7 +60,7 @@ impl Stream {
             ring: Ring::new(budget),
             pictures: Pictures::default(),
             began: SystemTime::now(),
-            waiting: AtomicUsize::new(0),
+            waiting: Mutex::default(),
         }
     }
 
@@ -76,13 +79,14 @@ impl Stream {
         self.snapshot.subscribe()
     }
 
-    /// Somebody waits, if there are fewer than this.
-    pub(crate) fn wait(self: &Arc<Stream>, most: usize) -> Option<Waiting> {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= most {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(Waiting(self.clone()))
+    /// Somebody at this address waits, if there is room for it among so many.
+    pub(crate) fn wait(self: &Arc<Stream>, address: IpAddr, most: usize) -> Option<Waiting> {
+        let is_let = self.waiting().take(address, most);
+        is_let.then(|| Waiting(self.clone(), address))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Places> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,11 +101,11 @@ impl fmt::Debug for Stream {
 
 /// Somebody who waits for a stream.
 #[derive(Debug)]
-pub(crate) struct Waiting(Arc<Stream>);
+pub(crate) struct Waiting(Arc<Stream>, IpAddr);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting().leave(self.1);
     }
 }
 

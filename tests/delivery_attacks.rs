@@ -1,0 +1,537 @@
+//! What strangers send to the delivery of streams over HTTP, as fast as they can, beside a
+//! stream that is played and watched: neither loses anything, and little is held.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use openrtmp_core::client::{Client, ClientConfig, Deadline};
+use openrtmp_core::protocol::RtmpUrl;
+use openrtmp_core::protocol::session::{ClientMode, MediaKind};
+use openrtmp_core::{Config, PullRule};
+use openrtmp_media::hls::check::Checker;
+use openrtmp_tests::followed::Looks;
+use openrtmp_tests::h2::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, H2, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, frame, request,
+};
+use openrtmp_tests::innocents::{HEADER, Innocents, PATH};
+use openrtmp_tests::{Delivered, Web};
+
+/// Attackers at once.
+const ATTACKERS: usize = 4;
+/// As many parts come meanwhile.
+const PARTS: usize = 9;
+
+/// Where to attack.
+struct Target {
+    address: SocketAddr,
+    /// The media playlist of the stream.
+    playlist: String,
+    over: AtomicBool,
+}
+
+impl Target {
+    fn goes_on(&self) -> bool {
+        !self.over.load(Ordering::Relaxed)
+    }
+
+    /// A connection on which nothing is waited for for long.
+    fn raw(&self) -> Option<TcpStream> {
+        let stream = TcpStream::connect(self.address).ok()?;
+        let moment = Duration::from_millis(50);
+        stream.set_read_timeout(Some(moment)).ok()?;
+        stream.set_write_timeout(Some(moment)).ok()?;
+        Some(stream)
+    }
+
+    /// Says something on a connection of its own; what is said to that, up to a moment.
+    fn say(&self, text: impl AsRef<[u8]>) -> Vec<u8> {
+        let mut said = Vec::new();
+        let Some(mut stream) = self.raw() else {
+            return said;
+        };
+        if stream.write_all(text.as_ref()).is_ok() {
+            let mut buffer = [0; 16 << 10];
+            while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                said.extend_from_slice(&buffer[..length]);
+                if said.len() > 1 << 20 {
+                    break;
+                }
+            }
+        }
+        said
+    }
+
+    /// The same of a request with GET.
+    fn get(&self, path: &str, headers: &str) -> Vec<u8> {
+        self.say(format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"
+        ))
+    }
+
+    /// Over HTTP/2, until the server has had enough; nothing of what it says is read.
+    fn h2(&self, mut frames: impl FnMut(&mut H2, u32) -> std::io::Result<()>) {
+        let mut peer = H2::plain(self.address);
+        let mut stream = 1;
+        while self.goes_on() && frames(&mut peer, stream).is_ok() {
+            stream += 2;
+        }
+    }
+
+    /// The same, and all that it says is read meanwhile.
+    fn h2_heard(&self, frames: impl Fn(u32) -> Vec<u8>) {
+        let Ok(mut out) = TcpStream::connect(self.address) else {
+            return;
+        };
+        let Ok(mut answers) = out.try_clone() else {
+            return;
+        };
+        let reading = thread::spawn(move || {
+            let mut buffer = [0; 16 << 10];
+            while let Ok(1..) = answers.read(&mut buffer) {}
+        });
+        let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        let mut stream = 1;
+        while self.goes_on() && out.write_all(&all).is_ok() {
+            all = frames(stream);
+            stream += 2;
+        }
+        let _ = out.shutdown(std::net::Shutdown::Both);
+        let _ = reading.join();
+    }
+
+    /// A WebSocket with the stream; what comes is not read.
+    fn socket(&self) -> Option<TcpStream> {
+        let mut stream = self.raw()?;
+        let upgrade = format!(
+            "GET /{PATH}.flv HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(upgrade.as_bytes()).ok()?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).ok()?;
+        (answer == *b"HTTP/1.1 101").then_some(stream)
+    }
+}
+
+/// Attackers do this again and again while the others go on.
+fn besieged(change: impl FnOnce(&mut Config), attacks: &[fn(&Target)]) {
+    let delivered = Delivered::start(change);
+    let innocents = Innocents::of(&delivered);
+    let master = delivered.master(PATH);
+    let target = Target {
+        address: delivered.address(),
+        playlist: format!("/{PATH}/{}", master.lines().last().unwrap()),
+        over: AtomicBool::new(false),
+    };
+    for attack in attacks {
+        target.over.store(false, Ordering::Relaxed);
+        thread::scope(|scope| {
+            for _ in 0..ATTACKERS {
+                scope.spawn(|| {
+                    while target.goes_on() {
+                        attack(&target);
+                    }
+                });
+            }
+            innocents.go_on(PARTS);
+            target.over.store(true, Ordering::Relaxed);
+        });
+    }
+    // Whoever comes now is served.
+    let answer = Web::fetch(target.address, "/time");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    innocents.expect_unharmed();
+}
+
+/// Bytes that is the same each time (xorshift).
+fn garbage(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_F491_4F6C_DD1Du64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+#[test]
+fn directives_paths_ranges_and_tokens_of_every_wrong_form() {
+    let directives: fn(&Target) = |target| {
+        for query in [
+            "_HLS_msn=18446744073709551615",
+            "_HLS_msn=18446744073709551616&_HLS_part=1",
+            "_HLS_msn=-1",
+            "_HLS_part=0",
+            "_HLS_msn=1&_HLS_msn=2",
+            "_HLS_msn=0&_HLS_part=18446744073709551615",
+            "_HLS_skip=YES&_HLS_skip=v2",
+            "_HLS_skip=%00",
+            "_HLS_msn=%F0%9F%98%80",
+        ] {
+            target.get(&format!("{}?{query}", target.playlist), "");
+        }
+        let long = "&_HLS_msn".repeat(800);
+        target.get(&format!("{}?{long}", target.playlist), "");
+    };
+    let paths: fn(&Target) = |target| {
+        for path in [
+            "/live/../../etc/passwd",
+            "/live/%2e%2e/%2e%2e/x.flv",
+            "/live/%00.flv",
+            "/live/%c0%ae%c0%ae/x.flv",
+            "/live/%25%32%65/index.m3u8",
+            "//",
+            "*",
+            "http://elsewhere/live/innocent/index.m3u8",
+            "/live/innocent/0-0/v0/99999999999999999999.m4s",
+        ] {
+            target.get(path, "");
+        }
+        target.get(&format!("/{}", "a/".repeat(1000)), "");
+        target.say("CONNECT elsewhere:1 HTTP/1.1\r\nHost: x\r\n\r\n");
+        target.say("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
+    };
+    let ranges: fn(&Target) = |target| {
+        let folder = target.playlist.rsplit_once('/').unwrap().0;
+        let init = format!("{folder}/v0/init0.mp4");
+        let bomb = format!("Range: bytes={}0-\r\n", "0-,".repeat(1300));
+        target.get(&init, &bomb);
+        let known = format!("If-None-Match: {}\r\n", "\"a\",".repeat(1500));
+        target.get(&init, &known);
+        let codings = format!("Accept-Encoding: {}\r\n", "gzip;q=0,".repeat(800));
+        target.get(&target.playlist, &codings);
+        target.get(
+            &init,
+            "Range: bytes=18446744073709551615-\r\nRange: bytes=0-\r\n",
+        );
+    };
+    let tokens: fn(&Target) = |target| {
+        for token in ["a.b", "....", "%00", &"A".repeat(1000), &"A".repeat(7000)] {
+            target.get(&format!("/v/{token}{}", target.playlist), "");
+        }
+    };
+    besieged(|_| (), &[directives, paths, ranges, tokens]);
+}
+
+#[test]
+fn requests_that_wait_by_the_thousand_and_are_given_up() {
+    // All that can be waited for is taken by who is at one address.
+    let parked: fn(&Target) = |target| {
+        let (next, mut waiting) = (beyond(target), Vec::new());
+        while target.goes_on() && waiting.len() < 200 {
+            // Who is elsewhere has as many places left.
+            let head = "HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
+            let Some(mut stream) = target.raw() else {
+                break;
+            };
+            let request = format!("GET {next} {head}").repeat(2);
+            let _ = stream.write_all(request.as_bytes());
+            waiting.push(stream);
+        }
+    };
+    let reset: fn(&Target) = |target| {
+        let next = beyond(target);
+        target.h2(|peer, stream| {
+            peer.ask(stream, &next)?;
+            // It waits when the ping is answered.
+            peer.send(PING, 0, 0, &[0; 8])?;
+            peer.next(PING).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+            peer.send(RST_STREAM, 0, stream, &8u32.to_be_bytes())
+        });
+    };
+    besieged(
+        |config| {
+            config.access.trusted_proxies = vec!["127.0.0.1".to_owned()];
+            config.http.viewers.waiting_per_stream = 64;
+        },
+        &[parked, reset],
+    );
+}
+
+/// What is not there for seconds.
+fn beyond(target: &Target) -> String {
+    let listed = target.get(&target.playlist, "");
+    let text = String::from_utf8_lossy(&listed).into_owned();
+    let hint = text.split("TYPE=PART,URI=\"v0/").nth(1);
+    let msn = hint.and_then(|hint| hint.split('.').next()?.parse::<u64>().ok());
+    format!("{}?_HLS_msn={}", target.playlist, msn.unwrap_or(0) + 1)
+}
+
+#[test]
+fn heads_that_never_end_and_such_as_contradict_themselves() {
+    let endless: fn(&Target) = |target| {
+        let mut open = Vec::new();
+        while target.goes_on() && open.len() < 100 {
+            let Some(mut stream) = target.raw() else {
+                break;
+            };
+            let _ = stream.write_all(b"GET /time HTTP/1.1\r\nHost: x\r\nX-Slow: ");
+            open.push(stream);
+            let mut peer = H2::plain(target.address);
+            let _ = peer.send(HEADERS, END_STREAM, 1, &request("/time"));
+            target.say(b"PRI * HTTP/2.0\r\n");
+        }
+    };
+    let contradicting: fn(&Target) = |target| {
+        for head in [
+            "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked, identity\r\n",
+            "Content-Length: 5\nContent-Length: 6\r\n",
+            "Expect: 100-continue\r\nContent-Length: 1000000\r\n",
+            "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQ\r\n",
+            "Host: y\r\nHost: z\r\n",
+            " folded: x\r\n",
+            "X : y\r\n",
+            "X\0: y\r\n",
+        ] {
+            target.get("/time", head);
+        }
+        target.say("GET /time HTTP/1.1\nHost: x\n\n");
+        target.say("GET /time\r\n\r\n");
+        target.say("GET /time HTTP/9.9\r\n\r\n");
+        target.say(garbage(4096));
+        target.say(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03");
+        target.say(format!(
+            "POST /time HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}",
+            "X: y\r\n".repeat(5000)
+        ));
+    };
+    let bombs: fn(&Target) = |target| {
+        target.get("/time", &"X: y\r\n".repeat(1000));
+        target.get("/time", &format!("X: {}\r\n", "y".repeat(100_000)));
+        // A field that is remembered, and then meant by a byte, a thousand times.
+        let mut bomb = request("/time");
+        bomb.extend_from_slice(b"\x40\x01x\x7f\xb9\x16");
+        bomb.extend_from_slice(&[b'y'; 3000]);
+        bomb.extend_from_slice(&[0xbe; 1000]);
+        target.h2(|peer, stream| peer.send(HEADERS, END_STREAM | END_HEADERS, stream, &bomb));
+    };
+    besieged(|_| (), &[endless, contradicting, bombs]);
+}
+
+#[test]
+fn floods_of_frames_whether_their_answers_are_read_or_not() {
+    let mut attacks: Vec<fn(&Target)> = vec![
+        |target| {
+            target.h2(|peer, stream| {
+                peer.ask(stream, "/time")?;
+                peer.send(RST_STREAM, 0, stream, &8u32.to_be_bytes())
+            });
+        },
+        |target| {
+            target.h2(|peer, stream| {
+                if stream == 1 {
+                    peer.send(HEADERS, END_STREAM, 1, &request("/time"))?;
+                }
+                peer.send(CONTINUATION, 0, 1, &b"\x00\x01x\x01y".repeat(1000))
+            });
+        },
+        |target| target.h2(|peer, _| peer.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255])),
+        |target| target.h2(|peer, _| peer.send(PING, 0, 0, &[7; 8])),
+    ];
+    // Who reads the answers is not slow.
+    attacks.extend([
+        |target: &Target| target.h2_heard(|_| frame(PING, 0, 0, &[7; 8]).repeat(500)),
+        |target: &Target| {
+            target.h2_heard(|_| frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]).repeat(500));
+        },
+        |target: &Target| {
+            target.h2_heard(|_| frame(PRIORITY, 0, 3, &[0, 0, 0, 1, 16]).repeat(500));
+        },
+        |target: &Target| {
+            target.h2_heard(|_| frame(WINDOW_UPDATE, 0, 0, &1u32.to_be_bytes()).repeat(500));
+        },
+        |target: &Target| {
+            // A body that is not taken, of nothing, without an end.
+            target.h2_heard(|stream| match stream {
+                1 => frame(HEADERS, END_HEADERS, 1, &request("/time")),
+                _ => frame(DATA, 0, 1, &[]).repeat(500),
+            });
+        },
+    ]);
+    besieged(|_| (), &attacks);
+}
+
+#[test]
+fn websockets_that_lie_that_shout_and_that_never_close() {
+    // A frame of 2^63 bytes, one of a megabyte, one that is not masked, one of an unknown kind.
+    let lies: fn(&Target) = |target| {
+        let most = [0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        for frame in [
+            [&[0x82][..], &most, &[0; 4]].concat(),
+            [
+                &[0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0],
+                &[0; 4][..],
+                &garbage(4096),
+            ]
+            .concat(),
+            b"\x82\x05hello".to_vec(),
+            b"\xf3\x80\0\0\0\0".to_vec(),
+            b"\x89\xfe\x01\0\0\0\0\0".to_vec(),
+        ] {
+            if let Some(mut socket) = target.socket() {
+                let _ = socket.write_all(&frame);
+                let _ = socket.read_to_end(&mut Vec::new());
+            }
+        }
+    };
+    let shouts: fn(&Target) = |target| {
+        let Some(mut socket) = target.socket() else {
+            return;
+        };
+        let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(2000);
+        while target.goes_on() && socket.write_all(&pings).is_ok() {}
+    };
+    // The beginning of a message that goes on in pieces of nothing.
+    let pieces: fn(&Target) = |target| {
+        let Some(mut socket) = target.socket() else {
+            return;
+        };
+        let mut frames = b"\x02\x80\0\0\0\0".to_vec();
+        while target.goes_on() && socket.write_all(&frames).is_ok() {
+            frames = [0, 0x80, 0, 0, 0, 0].repeat(2000);
+        }
+    };
+    let leaves: fn(&Target) = |target| {
+        if let Some(mut socket) = target.socket() {
+            let _ = socket.write_all(b"\x88\x82\0\0\0\0\x03\xe8");
+            let _ = socket.read(&mut [0; 64]);
+        }
+    };
+    besieged(|_| (), &[lies, shouts, pieces, leaves]);
+}
+
+#[test]
+fn answers_that_nobody_takes_and_requests_without_end() {
+    let untaken: fn(&Target) = |target| {
+        let mut open = Vec::new();
+        while target.goes_on() && open.len() < 100 {
+            let Some(mut stream) = target.raw() else {
+                break;
+            };
+            let request = format!("GET /{PATH}.flv HTTP/1.1\r\nHost: x\r\n\r\n");
+            let _ = stream.write_all(request.as_bytes());
+            open.push(stream);
+        }
+    };
+    let narrow: fn(&Target) = |target| {
+        target.h2(|peer, stream| {
+            if stream == 1 {
+                // No room in any window.
+                peer.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])?;
+            }
+            peer.ask(stream, &format!("/{PATH}.flv"))?;
+            match stream {
+                0..500 => Ok(()),
+                _ => Err(std::io::ErrorKind::Other.into()),
+            }
+        });
+    };
+    let pipelined: fn(&Target) = |target| {
+        let Some(mut stream) = target.raw() else {
+            return;
+        };
+        let requests = "GET /time HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+        while target.goes_on() && stream.write_all(requests.as_bytes()).is_ok() {}
+    };
+    let codes: fn(&Target) = |target| {
+        target.get(&format!("/api/qr?text={}", "a".repeat(1000)), "");
+        target.get("/api/streams", "");
+        target.get(&format!("/{PATH}/ts/index.m3u8"), "");
+        target.get(&format!("/{PATH}/manifest.mpd"), "");
+        target.get(&format!("/{PATH}/picture.mp4"), "");
+    };
+    let wanted: fn(&Target) = |target| {
+        let name = target as *const Target as usize;
+        target.get(&format!("/wanted/{name}/index.m3u8"), "");
+    };
+    besieged(
+        |config| {
+            config.relay.pull = vec![PullRule::new("wanted/*", "rtmp://127.0.0.1:1/{app}/{name}")];
+        },
+        &[untaken, narrow, pipelined, codes, wanted],
+    );
+}
+
+/// What an encoder sends as its n-th message, and when, in milliseconds.
+type Odd = fn(u32) -> (u32, Vec<u8>);
+
+/// A picture; at which decoding can start, or not.
+fn picture(is_key: bool, body: &[u8]) -> Vec<u8> {
+    let kind = if is_key { 0x17 } else { 0x27 };
+    [&[kind, 1, 0, 0, 0], body].concat()
+}
+
+/// One unit of H.264, of this type.
+fn unit(kind: u8) -> Vec<u8> {
+    [&[0, 0, 0, 5, kind][..], b"unit"].concat()
+}
+
+#[test]
+fn encoders_that_do_what_no_encoder_does() {
+    let odd: [(&str, Odd); 7] = [
+        ("jumps an hour", |n| {
+            let jump = n / 100 % 3 * 3_600_000;
+            (jump + n * 40, picture(n % 25 == 0, &unit(0x65)))
+        }),
+        ("never sends a key frame", |n| {
+            (n * 40, picture(false, &unit(0x41)))
+        }),
+        ("changes its codec every second", |n| match n % 25 {
+            0 => {
+                let mut header = HEADER.to_vec();
+                header[8] = 10 + (n / 25 % 40) as u8;
+                (n * 40, header)
+            }
+            place => (n * 40, picture(place == 1, &unit(0x65))),
+        }),
+        ("sends frames of nothing", |n| {
+            (n * 40, picture(n % 25 == 0, &[]))
+        }),
+        ("has a GOP of ten minutes", |n| {
+            (n * 200, picture(n == 0, &unit(0x41)))
+        }),
+        ("stands still", |n| (0, picture(n % 25 == 0, &unit(0x65)))),
+        ("goes back", |n| {
+            (10_000_000 - n * 40, picture(n % 25 == 0, &unit(0x65)))
+        }),
+    ];
+    let delivered = Delivered::start(|config| config.limits.publishers = 100);
+    let innocents = Innocents::of(&delivered);
+    for (place, (what, message)) in odd.iter().enumerate() {
+        let path = format!("live/odd{place}");
+        let url = RtmpUrl::parse(&delivered.server().url(&path)).unwrap();
+        let config = ClientConfig::new(url, ClientMode::Publish);
+        let mut client = Client::connect(config).expect("it may publish");
+        client.send(MediaKind::Video, 0, HEADER).expect(what);
+        for n in 0..3000 {
+            let (time, body) = message(n);
+            client.send(MediaKind::Video, time, &body).expect(what);
+        }
+        client
+            .close(Deadline::after(Duration::from_secs(30)))
+            .expect(what);
+        delivered.server().wait_until_unpublished(&path);
+        innocents.go_on(1);
+        // It is there to its end, or nothing is.
+        let master = Web::fetch(delivered.address(), &format!("/{path}/index.m3u8"));
+        match master.status {
+            200 => {
+                for playlist in delivered.playlists(&path) {
+                    let ended = delivered.ended(&playlist);
+                    assert!(ended.has_ended && !ended.segments.is_empty(), "{what}");
+                    let text = Web::fetch(delivered.address(), &playlist);
+                    let broken = Checker::new(Some(0)).full(text.text());
+                    assert!(broken.is_empty(), "{what}: {broken:?}\n{}", text.text());
+                }
+            }
+            status => assert!(matches!(status, 404 | 503), "{what}: {status}"),
+        }
+    }
+    innocents.expect_unharmed();
+}
