@@ -105,8 +105,8 @@ pub struct Rendition {
     pub inits: VecDeque<(u32, Description, Bytes)>,
     /// Those that are listed, the oldest first.
     pub segments: VecDeque<Segment>,
-    /// Those that left the list and can be fetched for a while, with the length of what
-    /// came since.
+    /// Those that left the list and can be fetched for a while, with how long everything was
+    /// by then.
     retired: VecDeque<(Segment, Duration)>,
     /// The periods, by their numbers, that it is left out of.
     absent: Vec<u64>,
@@ -365,6 +365,8 @@ impl Window {
             Duration::from_secs(u64::from(targets.segment))
         });
         let periods = self.periods.list().to_vec();
+        let is_leader = self.leader == Some(track);
+        let first = self.first_of_leader();
         let rendition = self.rendition_mut(track);
         let Some(closed) = rendition.segments.back_mut() else {
             return;
@@ -374,19 +376,17 @@ impl Window {
         if closed.parts.is_empty() {
             return;
         }
-        let duration = closed.duration();
         rendition.count(target);
-        for (_, since) in &mut rendition.retired {
-            *since += duration;
-        }
-        while rendition.has_room_for_less(&settings, target) {
-            if let Some(segment) = rendition.segments.pop_front() {
-                rendition.retired.push_back((segment, Duration::ZERO));
-            }
+        while rendition.is_too_long(&settings)
+            || ((is_leader || rendition.begins_before(first))
+                && rendition.has_room_for_less(&settings, target))
+        {
+            rendition.retire();
         }
         rendition.look_for_absence(&periods);
         let is_kept = rendition.keeps_to(periods.last());
-        let is_over = |(_, since): &(Segment, Duration)| *since >= target * GRACE;
+        let length = rendition.total.1;
+        let is_over = |(_, then): &(Segment, Duration)| length >= *then + target * GRACE;
         while rendition.retired.front().is_some_and(is_over) {
             rendition.retired.pop_front();
         }
@@ -397,7 +397,8 @@ impl Window {
         let needed = needed.min().unwrap_or(0);
         rendition.inits.retain(|(number, ..)| *number >= needed);
         self.is_period_due |= !is_kept;
-        if self.leader == Some(track) {
+        if is_leader {
+            self.retire_with(track);
             match self.addressing() {
                 Addressing::Undecided => {}
                 decided => self.periods.decide(decided),
@@ -409,6 +410,30 @@ impl Window {
         let first = self.periods.list().first().map_or(0, |first| first.number);
         for rendition in &mut self.renditions {
             rendition.absent.retain(|number| *number >= first);
+        }
+    }
+}
+
+impl Window {
+    /// The media sequence number that the list of the leading track begins with.
+    fn first_of_leader(&self) -> u64 {
+        let leader = self.leader.and_then(|leader| self.rendition(leader));
+        let first = leader.and_then(|is| is.segments.front());
+        first.map_or(0, Segment::msn)
+    }
+
+    /// What left the list of the leading track leaves those of all others with it, so that
+    /// lists begin with the same segment at any time. Players put them side by side, and some
+    /// misplace parts of a list that begins earlier than another.
+    fn retire_with(&mut self, leader: TrackName) {
+        let left = self.rendition(leader).and_then(|is| is.retired.back());
+        let Some(left) = left.map(|(segment, _)| segment.msn()) else {
+            return;
+        };
+        for rendition in &mut self.renditions {
+            while rendition.is_longer_than_least() && rendition.begins_before(left + 1) {
+                rendition.retire();
+            }
         }
     }
 }
@@ -581,17 +606,36 @@ impl Rendition {
         self.peak = self.peak.max(rate(bytes, length));
     }
 
-    /// The list would be long enough without its oldest segment, or is too long with it.
-    fn has_room_for_less(&self, settings: &Settings, target: Duration) -> bool {
-        if self.segments.len() <= Settings::LEAST_SEGMENTS {
-            return false;
+    /// Takes the oldest segment off the list.
+    fn retire(&mut self) {
+        let open = self.segments.back().filter(|newest| !newest.is_complete);
+        let then = self.total.1 + open.map_or(Duration::ZERO, Segment::duration);
+        if let Some(segment) = self.segments.pop_front() {
+            self.retired.push_back((segment, then));
         }
-        let whole = settings.window_of(target);
+    }
+
+    /// Its list begins before this media sequence number.
+    fn begins_before(&self, msn: u64) -> bool {
+        self.segments.front().is_some_and(|first| first.msn() < msn)
+    }
+
+    /// A segment can leave the list.
+    fn is_longer_than_least(&self) -> bool {
+        self.segments.len() > Settings::LEAST_SEGMENTS
+    }
+
+    /// The list would be long enough without its oldest segment.
+    fn has_room_for_less(&self, settings: &Settings, target: Duration) -> bool {
         let rest: Duration = self.segments.iter().skip(1).map(Segment::duration).sum();
+        self.is_longer_than_least() && rest >= settings.window_of(target)
+    }
+
+    /// There is more on the list than may be.
+    fn is_too_long(&self, settings: &Settings) -> bool {
         let bytes: u64 = self.segments.iter().map(Segment::bytes).sum();
-        rest >= whole
-            || self.segments.len() > settings.window_segments
-            || bytes > settings.window_bytes
+        self.is_longer_than_least()
+            && (self.segments.len() > settings.window_segments || bytes > settings.window_bytes)
     }
 }
 
