@@ -28,6 +28,19 @@ pub(super) fn part_target(least: Duration, frames: &[u64]) -> Duration {
     Duration::from_micros(found.unwrap_or(for_longest.clamp(least, LONGEST_PART.max(least))))
 }
 
+/// Where parts of sound end, in ticks: behind so many whole frames of this length, within what
+/// parts may be, that the last part of a segment of this length is the longest. A short one
+/// comes so soon behind the one before it that players (hls.js 1.7) are still busy with that
+/// when it is listed, and never fetch it.
+pub(super) fn sound_part(target: u64, frame: u64, segment: u64) -> u64 {
+    let frame = frame.max(1);
+    let most = (target / frame).max(1);
+    let least = (target * LEAST_FILL).div_ceil(100 * frame).min(most);
+    let frames = segment.div_ceil(frame).max(1);
+    let last = |count: &u64| (frames - 1) % count + 1;
+    (least..=most).max_by_key(last).unwrap_or(most) * frame
+}
+
 /// The hold-back: three part targets at least (HLS Authoring Specification, 14.3).
 pub(super) fn part_hold_back(least: Duration, part: Duration) -> Duration {
     let three = (part.as_micros() as u64 * 3).div_ceil(HOLD_BACK_STEP) * HOLD_BACK_STEP;
@@ -71,6 +84,28 @@ mod tests {
         assert_eq!(part_target(ms(334), &[200_000]), ms(404));
         assert_eq!(part_target(ms(334), &[5_000_000]), ms(2000));
         assert_eq!(part_target(ms(334), &[]), ms(334));
+    }
+
+    #[test]
+    fn the_last_part_of_a_segment_of_sound_is_no_crumb() {
+        // AAC at 48 and 44.1 kHz, and Opus; parts of the default and of a LAN, segments of 2 s.
+        for (frame, scale, target, frames) in [
+            (1024, 48_000, 334, 14),
+            (1024, 44_100, 334, 13),
+            (960, 48_000, 334, 15),
+            (1024, 48_000, 200, 8),
+            (1024, 44_100, 200, 8),
+        ] {
+            let target = target * scale / 1000;
+            let part = sound_part(target, frame, 2 * scale);
+            assert_eq!(part, frames * frame, "{frame} {scale} {target}");
+            assert!(part <= target && part * 100 >= target * LEAST_FILL);
+            let last = (2 * scale) % part;
+            assert!(last * 2 > part, "{frame} {scale} {target}: {last}");
+        }
+        // Frames that no part is full of.
+        assert_eq!(sound_part(100, 300, 1000), 300);
+        assert_eq!(sound_part(100, 0, 0), 100);
     }
 
     #[test]

@@ -33,7 +33,8 @@ pub struct Settings {
     pub part_bytes: usize,
     /// Media sequence number of the first segment, above 0.
     pub first_msn: u64,
-    /// So long a track's list is, at least, once the stream lasted that long.
+    /// So long the list of the leading track is, at least, once the stream lasted that long;
+    /// those of others begin with the same segment.
     pub window: Duration,
     /// Nor has it more segments than this; [`Settings::LEAST_SEGMENTS`] at least.
     pub window_segments: usize,
@@ -49,6 +50,8 @@ impl Settings {
     /// So many segments are kept in any case (HLS Authoring Specification for Apple Devices,
     /// 8.22).
     pub const LEAST_SEGMENTS: usize = 6;
+    /// How long segments are, unless it is set otherwise.
+    pub(super) const SEGMENT: Duration = Duration::from_secs(2);
 
     /// Settings of a preset: segments of 2 s, a window of 30 s.
     pub fn new(preset: Preset) -> Settings {
@@ -60,7 +63,7 @@ impl Settings {
         Settings {
             part_target: Duration::from_millis(part_target),
             part_hold_back: Duration::from_millis(part_hold_back),
-            segment: Duration::from_secs(2),
+            segment: Settings::SEGMENT,
             longest_segment: Duration::from_secs(12),
             part_bytes: 8 << 20,
             first_msn: 1,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::plan::LEAST_FILL;
-use super::{Beginning, Event, Part};
+use super::plan::{self, LEAST_FILL};
+use super::{Beginning, Event, Part, Settings};
 use crate::mp4::{
     Codec, Content, Description, Frame, Run, Sample, Track as Mp4Track, TrackName, fragment_header,
     init_segment, producer_reference,
@@ -584,7 +584,11 @@ impl<D: AsRef<[u8]>> Track<D> {
         open.end = pending.place + lasts;
         // It ends at once if another frame of this length would not fit.
         let filled = open.end - open.part_start;
-        if is_full(filled, target) && filled + lasts > target {
+        let enough = match open.placement.is_video() {
+            true => target,
+            false => plan::sound_part(target, lasts, ticks(Settings::SEGMENT, open.timescale())),
+        };
+        if is_full(filled, target) && filled + lasts > enough {
             self.close_part(out);
         }
     }
