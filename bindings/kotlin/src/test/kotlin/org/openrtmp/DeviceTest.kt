@@ -1,8 +1,11 @@
 package org.openrtmp
 
 import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.cancelChildren
 import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.joinAll
+import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNotNull
@@ -13,6 +16,7 @@ import java.net.ConnectException
 import java.net.Socket
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
+import kotlin.random.Random
 
 /** The life of a phone, on real sockets and with a real publisher. */
 class DeviceTest {
@@ -181,5 +185,69 @@ class DeviceTest {
                 coroutineContext.cancelChildren()
             }
         }
+    }
+
+    /** Says one of all that there is to say, or stops or starts the server meanwhile. */
+    private fun OpenRtmpServer.signal(random: Random) = when (random.nextInt(12)) {
+        0 -> device.suspendWithin(random.nextLong(100))
+        1, 2 -> device.resumeAfter(random.nextLong(10_000))
+        3 -> device.background(random.nextLong(10_000))
+        4 -> device.foreground()
+        5 -> device.networks(emptyList())
+        6 -> device.networks(listOf(DeviceNetwork("lo", NetworkKind.WIFI, isDefault = true)))
+        7 -> device.remainingTime(random.nextLong(5_000))
+        8 -> device.power(random.nextBoolean(), random.nextBoolean(), ThermalState.entries.random(random))
+        9 -> device.memory(MemoryLevel.entries.random(random))
+        10 -> stop(0)
+        else -> start()
+    }
+
+    @Test
+    fun `signals in any order, from any thread, leave a server that serves`() {
+        for (seed in 1..6) {
+            builder().build().use { server ->
+                inTime {
+                    server.start()
+                    val refused = LinkedBlockingQueue<ErrorCode>()
+                    val telling = (1..4).map { number ->
+                        launch(Dispatchers.IO) {
+                            val random = Random(100 * seed + number)
+                            repeat(25) {
+                                try {
+                                    server.signal(random)
+                                } catch (failure: OpenRtmpException) {
+                                    refused.add(failure.code)
+                                }
+                            }
+                        }
+                    }
+                    telling.joinAll()
+                    // Of one that is stopped, or is being stopped, nothing can be wanted.
+                    assertEquals(emptySet<ErrorCode>(), refused.toSet() - ErrorCode.STATE, "seed $seed")
+                    if (server.state == ServerState.STOPPED) server.start()
+                    server.device.memory(MemoryLevel.NORMAL)
+                    server.device.resumeAfter(0)
+                    server.device.foreground()
+                    Ffmpeg.publishing(server.url("live/cam"), 1).use { it.output() }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `a server may be closed by who is given an order`() {
+        val (server, _) = ordered("mobile.background" to "stop")
+        val done = LinkedBlockingQueue<HostOrder>()
+        server.orderListener = OrderListener {
+            if (it == HostOrder.SuspendNow) {
+                server.close()
+                done.add(it)
+            }
+        }
+        server.start()
+        server.device.background()
+        assertEquals(HostOrder.SuspendNow, done.poll(PATIENCE, TimeUnit.MILLISECONDS))
+        val failure = assertThrows(OpenRtmpException::class.java) { server.start() }
+        assertEquals(ErrorCode.STATE, failure.code)
     }
 }
