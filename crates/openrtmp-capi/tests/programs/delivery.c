@@ -220,8 +220,9 @@ int main(void) {
     stopping.server = server;
     stopping.grace = 86400000;
     CHECK(pthread_create(&thread, NULL, stop, &stopping) == 0);
+    /* It may be over by then. */
     do OK(openrtmp_server_state(server, &state));
-    while (state != OPENRTMP_STATE_STOPPING);
+    while (state == OPENRTMP_STATE_RUNNING);
     OK(openrtmp_server_stop(server, 0, NULL));
     pthread_join(thread, NULL);
     wait_for_end(viewer);
