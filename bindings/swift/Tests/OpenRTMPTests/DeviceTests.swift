@@ -156,21 +156,45 @@ final class DeviceTests: XCTestCase {
                 }
                 if !isRunning { try await server.start() }
                 device.tell(.memory(.normal))
-                // All before it were handed on by then; a suspension by order may be beside.
-                _ = try await reports.first { $0 == .told(.memory(.normal)) }
-                try await server.suspend(within: .milliseconds(100))
-                try await server.suspend(within: .milliseconds(100))
-                let report = try await server.resume(away: .zero)
-                XCTAssertEqual(report.failed, 0, "seed \(seed): \(plan)")
-                try server.networks([DeviceNetwork(name: "lo", kind: .wifi, flags: .default)])
-                try server.foreground()
+                device.tell(.networks([DeviceNetwork(name: "lo", kind: .wifi, flags: .default)]))
+                device.tell(.resume(away: .zero))
+                // All before it were handed on by then; a suspension by order may be beside, and
+                // is taken back.
+                device.tell(.foreground)
+                device.tell(.audio(isActive: false))
+                _ = try await reports.first { $0 == .told(.audio(isActive: false)) }
                 let events = server.events()
-                let publisher = try Ffmpeg.publish(server.url("live/cam"), seconds: 1, quickly: true)
+                while true {
+                    try Task.checkCancellation()
+                    let publisher = try Ffmpeg.publish(server.url("live/cam"), seconds: 1, quickly: true)
+                    try await publisher.finish(checked: false)
+                    if publisher.said.isEmpty { break }
+                }
                 _ = try await events.next(.streamPublished)
-                try await publisher.finish()
                 try await server.stop(grace: .zero)
                 withExtendedLifetime(link) {}
             }
+        }
+    }
+
+    func testAnOrderToSuspendIsStaleOnceTheProgramIsBack() async throws {
+        try await served { server in
+            let tie = Tie(server: server, system: FakeDevice())
+            let reports = tie.reports.stream(limit: 16)
+            await tie.hand(on: .background(remaining: .seconds(30)))
+            await tie.suspendNow()
+            await tie.hand(on: .resume(away: .seconds(1)))
+            await tie.hand(on: .foreground)
+            // Ordered before, and late.
+            await tie.suspendNow()
+            tie.reports.finish()
+            var suspensions = 0
+            for await report in reports {
+                if case .suspended = report { suspensions += 1 }
+            }
+            XCTAssertEqual(suspensions, 1)
+            let health = try await server.health()
+            XCTAssertTrue(health.isReady, "\(health)")
         }
     }
 

@@ -55,7 +55,7 @@ public final class DeviceLink: Sendable {
 }
 
 /// What the tasks of a link share; the link itself is not kept by them.
-private final class Tie: Sendable {
+final class Tie: Sendable {
     /// Time for a suspension that the server orders. Systems give about a second where their
     /// time is over.
     static let suspension = Duration.milliseconds(700)
@@ -64,9 +64,18 @@ private final class Tie: Sendable {
     let system: any DeviceSystem
     let reports = Broadcast<DeviceLink.Report>()
 
+    /// The system said that the program's time ends, and not yet that it is back.
+    private let isLeaving = Locked(false)
+
     init(server: RTMPServer, system: any DeviceSystem) { (self.server, self.system) = (server, system) }
 
     func hand(on signal: DeviceSignal) async {
+        // Before the server hears of it: what it orders then is not stale.
+        switch signal {
+        case .background, .remainingTime, .service(.timedOut): isLeaving.withLock { $0 = true }
+        case .resume, .foreground: isLeaving.withLock { $0 = false }
+        default: break
+        }
         do {
             switch signal {
             case .background(let remaining): try server.background(remaining: remaining)
@@ -103,7 +112,17 @@ private final class Tie: Sendable {
             return
         }
         // Not behind it: what follows is the order to give the system's time back.
-        Task { await self.hand(on: .suspend(within: Self.suspension)) }
+        Task { await self.suspendNow() }
+    }
+
+    /// As ordered, unless the program is back. A server that was suspended all the same, while
+    /// the system said so, is brought back: nobody would say it again.
+    func suspendNow() async {
+        guard isLeaving.withLock({ $0 }) else { return }
+        await hand(on: .suspend(within: Self.suspension))
+        guard !isLeaving.withLock({ $0 }) else { return }
+        await hand(on: .resume(away: .zero))
+        await hand(on: .foreground)
     }
 
     /// Listeners are looked after. Whatever happens, it ends in time, once.

@@ -18,6 +18,7 @@ import org.openrtmp.OrderListener
 import org.openrtmp.PermissionState
 import org.openrtmp.ServerEvent
 import org.openrtmp.ServiceAction
+import org.openrtmp.ServiceState
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.Executor
 import java.util.concurrent.Executors
@@ -68,6 +69,10 @@ public class DeviceLink internal constructor(
 
     @Volatile
     private var isClosed = false
+
+    /** The app is in front again, and no service's time was over since. */
+    @Volatile
+    private var isBack = false
 
     internal fun open() {
         server.orderListener = OrderListener { onOrder(it) }
@@ -143,17 +148,38 @@ public class DeviceLink internal constructor(
     }
 
     private fun onForeground(awayMillis: Long) {
+        isBack = true
         tell { resumeAfter(awayMillis) }
         tell { foreground() }
         tellPermissions()
     }
 
-    private fun onBackground() = tell { background(FREEZE) }
+    private fun onBackground() {
+        isBack = false
+        tell { background(FREEZE) }
+    }
 
-    private fun onOrder(order: HostOrder) {
+    internal fun onService(state: ServiceState) {
+        if (state == ServiceState.TIMED_OUT) isBack = false
+        tell { service(state) }
+    }
+
+    internal fun onOrder(order: HostOrder) {
         // At once, and on the library's thread: the time is short.
-        if (order == HostOrder.SuspendNow) return tellNow { suspendWithin() }
+        if (order == HostOrder.SuspendNow) return suspendNow()
         onMain { if (!isClosed) obey(order) }
+    }
+
+    /**
+     * As ordered, unless the app is back. A server that was suspended all the same, while the app
+     * came back, is brought back: nobody would say it again.
+     */
+    private fun suspendNow() {
+        if (isBack) return
+        tellNow { suspendWithin() }
+        if (!isBack) return
+        tellNow { resumeAfter(0) }
+        tellNow { foreground() }
     }
 
     private fun obey(order: HostOrder) {

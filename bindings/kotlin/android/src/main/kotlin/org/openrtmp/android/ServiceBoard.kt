@@ -21,12 +21,12 @@ internal object ServiceBoard {
         when {
             service != null -> {
                 service.update()
-                if (isNew) link.tell { service(ServiceState.STARTED) }
+                if (isNew) link.onService(ServiceState.STARTED)
             }
             !isNew -> {}
             !OpenRtmpService.start(context) -> {
                 synchronized(this) { wanting.remove(link) }
-                link.tell { service(ServiceState.REFUSED) }
+                link.onService(ServiceState.REFUSED)
             }
         }
     }
@@ -43,7 +43,7 @@ internal object ServiceBoard {
         val links = synchronized(this) {
             wanting.keys.toList().also { if (state != ServiceState.STARTED) wanting.clear() }
         }
-        links.forEach { it.tell { service(state) } }
+        links.forEach { it.onService(state) }
     }
 
     @Synchronized

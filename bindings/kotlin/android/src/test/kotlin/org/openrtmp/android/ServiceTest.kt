@@ -16,6 +16,7 @@ import org.junit.Assert.assertTrue
 import org.junit.Before
 import org.junit.Test
 import org.junit.runner.RunWith
+import org.openrtmp.HostOrder
 import org.openrtmp.ServerEvent
 import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
@@ -147,6 +148,8 @@ class ServiceTest {
         activity.restart().start()
         served.until(ServerEvent.Kind.RESUMED)
         served.until(ServerEvent.Kind.FOREGROUND)
+        // One that was given before the app was back, and comes late.
+        link.onOrder(HostOrder.SuspendNow)
         assertEquals(port, served.server.port)
         java.net.Socket("127.0.0.1", port).close()
         assertFalse(served.server.health().reasons.any { "suspended" in it })
