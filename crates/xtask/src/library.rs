@@ -245,14 +245,14 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
             cargo.arg("--no-default-features");
             // Only the feature `oslog` has a part in C: it is looked at with a stand-in for
             // the one header of Apple's that it takes.
-            use_clang(&mut cargo, target);
+            use_clang(&mut cargo, target.name);
             cargo.env("SDKROOT", workspace::root().join("crates/xtask/apple"));
         }
         ARM_WINDOWS => {
             Tool::ArmWindows
                 .try_out()
                 .map_err(|why| Refusal::Unavailable(format!("clang does not work here: {why}")))?;
-            use_clang(&mut cargo, target);
+            use_clang(&mut cargo, target.name);
             let variable = target.name.replace('-', "_");
             let headers = format!("-isystem {WINDOWS_HEADERS}");
             cargo.env(format!("CFLAGS_{variable}"), headers);
@@ -274,8 +274,8 @@ pub(crate) fn cargo_for(target: &Target, command: &str) -> Result<(Command, Link
 }
 
 /// Parts in C are compiled by clang, which knows all systems.
-fn use_clang(cargo: &mut Command, target: &Target) {
-    let variable = target.name.replace('-', "_");
+pub(crate) fn use_clang(cargo: &mut Command, target: &str) {
+    let variable = target.replace('-', "_");
     cargo.env(format!("CC_{variable}"), "clang");
     cargo.env(format!("AR_{variable}"), "llvm-ar");
 }

@@ -88,8 +88,8 @@ Commands:
   aar    The Kotlin library as a Maven repository, below dist in the target folder, with
          the native ones for Android's processors; checked by its headers, by a
          project that uses it, after ProGuard, and on an Android's C library; ABI...: for
-         these processors alone; --link: the native ones alone; --debug for the
-         development profile
+         these processors alone; --link: the native ones alone; --tls: with TLS, as with
+         an NDK; --debug for the development profile
   swift  Build the Swift package, what the README shows of it and its example, and test
          them in a Debian tree with Swift, which is made below the target folder if it is
          not there (takes root); --tsan: under ThreadSanitizer

@@ -385,7 +385,7 @@ impl Tool {
             ),
             Tool::AndroidClang => entry(
                 "a compiler for Android",
-                Source::Packages(&["clang"]),
+                Source::Packages(&["clang", "llvm"]),
                 Probe::Script(
                     r#"
                     echo '#include <stdint.h>' > probe.c

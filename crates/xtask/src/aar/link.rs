@@ -119,8 +119,24 @@ impl Abi {
     }
 }
 
+/// Whether a library has TLS, which a build with an NDK always has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tls {
+    With,
+    Without,
+}
+
+/// The parts of TLS in C declare what they take of a C library themselves, when they are told
+/// that there are no headers of one.
+const WITHOUT_HEADERS: &str = "-nostdlibinc -DRING_CORE_NOSTDLIBINC=1";
+
 /// Builds a library as it is shipped, or for development; its path.
-pub(crate) fn build(product: &Product, abi: &Abi, profile: Profile) -> Result<PathBuf, String> {
+pub(crate) fn build(
+    product: &Product,
+    abi: &Abi,
+    profile: Profile,
+    tls: Tls,
+) -> Result<PathBuf, String> {
     let mut cargo = workspace::cargo();
     cargo.args(["rustc", "--package", product.package, "--lib"]);
     cargo.args(["--crate-type", "cdylib"]);
@@ -129,7 +145,11 @@ pub(crate) fn build(product: &Product, abi: &Abi, profile: Profile) -> Result<Pa
         Profile::Phone => library::provide_small_std(&mut cargo, abi.target)?,
         Profile::Dev | Profile::Dist => library::provide_std(&mut cargo, abi.target)?,
     }
+    cargo.arg("--no-default-features");
     let mut features = Vec::new();
+    if tls == Tls::With {
+        features.push("tls");
+    }
     let variable = abi.target.to_uppercase().replace('-', "_");
     let linker = format!("CARGO_TARGET_{variable}_LINKER");
     match ndk() {
@@ -138,8 +158,6 @@ pub(crate) fn build(product: &Product, abi: &Abi, profile: Profile) -> Result<Pa
             let under = abi.target.replace('-', "_");
             cargo.env(format!("CC_{under}"), &compiler);
             cargo.env(format!("AR_{under}"), library::ndk_program(&ndk, "llvm-ar"));
-            features.push("tls");
-            cargo.arg("--no-default-features");
             cargo.arg("--features").arg(features.join(","));
             cargo.env(linker, compiler).arg("--");
             for option in LINKING {
@@ -150,8 +168,9 @@ pub(crate) fn build(product: &Product, abi: &Abi, profile: Profile) -> Result<Pa
         None => {
             let stubs = stubs(abi)?;
             let linker_script = linker_script(&stubs)?;
-            // TLS has parts in C, for which headers of Android's are missing, too.
-            cargo.arg("--no-default-features");
+            library::use_clang(&mut cargo, abi.target);
+            let flags = format!("CFLAGS_{}", abi.target.replace('-', "_"));
+            cargo.env(flags, WITHOUT_HEADERS);
             if abi.unwinds {
                 features.push("own-unwinder");
             }

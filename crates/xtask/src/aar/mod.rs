@@ -21,10 +21,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use self::link::{ABIS, Product};
+use self::link::{ABIS, Product, Tls};
 use crate::library::Profile;
 use crate::runner::{SKIPPED, Tally};
 use crate::{EXIT_SETUP, kotlin, workspace};
+
+/// What TLS adds, as the file of budgets calls it.
+const TLS: &str = "tls";
 
 /// What Java's library gives away.
 const EXPORT: &str = "JNI_OnLoad";
@@ -34,16 +37,21 @@ pub(crate) type Libraries = Vec<(&'static link::Abi, PathBuf)>;
 
 pub(crate) fn run(options: &[String]) -> ExitCode {
     let (mut profile, mut link_alone, mut abis) = (Profile::Phone, false, Vec::new());
+    let mut tls = match link::ndk() {
+        Some(_) => Tls::With,
+        None => Tls::Without,
+    };
     for option in options {
         match option.as_str() {
             "--debug" => profile = Profile::Dev,
             "--link" => link_alone = true,
+            "--tls" => tls = Tls::With,
             other => match ABIS.iter().find(|abi| abi.name == other) {
                 Some(abi) => abis.push(abi),
                 None => {
                     let names: Vec<&str> = ABIS.iter().map(|abi| abi.name).collect();
                     let names = names.join(", ");
-                    eprintln!("error: aar takes --debug, --link, and processors: {names}");
+                    eprintln!("error: aar takes --debug, --link, --tls, and processors: {names}");
                     return ExitCode::from(EXIT_SETUP);
                 }
             },
@@ -52,7 +60,7 @@ pub(crate) fn run(options: &[String]) -> ExitCode {
     if abis.is_empty() {
         abis.extend(ABIS);
     }
-    kotlin::exit(make(profile, &abis, link_alone))
+    kotlin::exit(make(profile, tls, &abis, link_alone))
 }
 
 /// Prints what was looked at, and counts it.
@@ -73,6 +81,7 @@ fn count(tally: &mut Tally, what: &str, wrong: &[String]) {
 fn link_all(
     product: &Product,
     profile: Profile,
+    tls: Tls,
     abis: &[&'static link::Abi],
     tally: &mut Tally,
 ) -> Result<Libraries, String> {
@@ -83,7 +92,7 @@ fn link_all(
         false => vec![EXPORT],
     };
     for &abi in abis {
-        let library = link::build(product, abi, profile)?;
+        let library = link::build(product, abi, profile, tls)?;
         let name = format!("{} for {}", product.file, abi.name);
         let wrong = elf::read(&library)?.check(product.file, &exports, &allowed);
         count(tally, &format!("{name} as Android loads it"), &wrong);
@@ -100,22 +109,26 @@ fn link_all(
         }
         let bytes = fs::metadata(&library);
         let bytes = bytes.map_err(|error| error.to_string())?.len();
-        let wrong = over_budget(product.file, abi.name, bytes);
+        let wrong = over_budget(product.file, abi.name, tls, bytes);
         count(tally, &format!("{name}, {bytes} bytes"), &wrong);
     }
     Ok(libraries)
 }
 
-fn make(profile: Profile, abis: &[&'static link::Abi], link_alone: bool) -> Result<Tally, String> {
+fn make(
+    profile: Profile,
+    tls: Tls,
+    abis: &[&'static link::Abi],
+    link_alone: bool,
+) -> Result<Tally, String> {
     let mut tally = Tally::default();
     if link::ndk().is_none() {
         println!(
-            "{SKIPPED}a release build: ANDROID_NDK_HOME names no NDK; linked against stand-ins, \
-             without TLS"
+            "{SKIPPED}a release build: ANDROID_NDK_HOME names no NDK; linked against stand-ins"
         );
     }
-    let java = link_all(&link::JNI, profile, abis, &mut tally)?;
-    let native = link_all(&link::C, profile, abis, &mut tally)?;
+    let java = link_all(&link::JNI, profile, tls, abis, &mut tally)?;
+    let native = link_all(&link::C, profile, tls, abis, &mut tally)?;
     if link_alone {
         return Ok(tally);
     }
@@ -152,8 +165,13 @@ fn told(done: Result<(), String>) -> Vec<String> {
 }
 
 /// Why a library is too large; one without a budget has none.
-fn over_budget(file: &str, abi: &str, bytes: u64) -> Vec<String> {
-    match budget(file, abi) {
+fn over_budget(file: &str, abi: &str, tls: Tls, bytes: u64) -> Vec<String> {
+    let of_tls = match tls {
+        Tls::With => budget(TLS, abi),
+        Tls::Without => Some(0),
+    };
+    let most = budget(file, abi).zip(of_tls);
+    match most.map(|(most, of_tls)| most + of_tls) {
         Some(most) if bytes > most => vec![format!("over its budget of {most}")],
         Some(_) => Vec::new(),
         None => vec!["no budget".to_owned()],
@@ -185,13 +203,14 @@ mod tests {
             .into_iter()
             .flat_map(|file| ABIS.iter().map(move |abi| (file, abi.name)))
         {
-            assert_eq!(
-                over_budget(file, abi, 1),
-                Vec::<String>::new(),
-                "{file} {abi}"
-            );
-            assert_eq!(over_budget(file, abi, u64::MAX).len(), 1);
+            for tls in [Tls::With, Tls::Without] {
+                assert!(over_budget(file, abi, tls, 1).is_empty(), "{file} {abi}");
+                assert_eq!(over_budget(file, abi, tls, u64::MAX).len(), 1);
+            }
+            let of_tls = budget(TLS, abi);
+            assert!(of_tls.is_some_and(|bytes| bytes <= 1 << 20), "{abi}");
         }
-        assert_eq!(over_budget(link::C.file, "pdp11", 1), ["no budget"]);
+        let unknown = over_budget(link::C.file, "pdp11", Tls::Without, 1);
+        assert_eq!(unknown, ["no budget"]);
     }
 }
