@@ -6,9 +6,13 @@ import PackageDescription
 // in it.
 
 /// Programs that link a Rust library statically need these of the system.
-let system: [LinkerSetting] = ["gcc_s", "util", "rt", "pthread", "m", "dl"].map {
-    .linkedLibrary($0, .when(platforms: [.linux]))
-}
+let system: [LinkerSetting] =
+    ["gcc_s", "util", "rt", "pthread", "m", "dl"].map {
+        .linkedLibrary($0, .when(platforms: [.linux]))
+    } + [
+        .linkedFramework("Security", .when(platforms: [.macOS, .iOS])),
+        .linkedLibrary("iconv", .when(platforms: [.macOS, .iOS])),
+    ]
 
 /// Apple's systems have dns_sd.h; on Linux it is Avahi's, where it is wanted.
 let bonjour: [Target] = Context.environment["OPENRTMP_DNS_SD"] == nil ? [] : [
