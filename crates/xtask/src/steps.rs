@@ -501,6 +501,18 @@ pub(crate) const STEPS: &[Step] = &[
         environment: &[],
     },
     Step {
+        name: "apple",
+        what: "the Swift package for Xcode, with the library for five of Apple's targets",
+        tier: Tier::Named,
+        minutes: 15,
+        fetches: &["Rust's standard library for five systems, or its source, with rustup"],
+        runs: &[Run {
+            needs: &[Tool::Llvm],
+            cargo: &["xtask", "xcframework", "--debug"],
+        }],
+        environment: &[],
+    },
+    Step {
         name: "logs",
         what: "the log of the command, read by jq and put aside by logrotate",
         tier: Tier::All,

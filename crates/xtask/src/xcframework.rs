@@ -308,8 +308,11 @@ fn zip(package: &Path, dist: &Path) -> Result<String, String> {
     let mut zip = Command::new("python3");
     zip.current_dir(package).args(["-m", "zipfile", "-c"]);
     succeed(zip.arg(&file).arg("COpenRTMP.xcframework"))?;
-    let said = output(Command::new("sha256sum").arg(&file))?;
-    let checksum = said.split(' ').next().unwrap_or_default().to_owned();
+    // Macs have no sha256sum.
+    let script = "import hashlib, sys\n\
+        print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())\n";
+    let said = output(Command::new("python3").args(["-c", script]).arg(&file))?;
+    let checksum = said.trim().to_owned();
     fs::write(file.with_extension("zip.sha256"), format!("{checksum}\n"))
         .map_err(|e| e.to_string())?;
     Ok(checksum)
