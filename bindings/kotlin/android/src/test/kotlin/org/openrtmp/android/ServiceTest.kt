@@ -17,6 +17,7 @@ import org.junit.Before
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.openrtmp.HostOrder
+import org.openrtmp.MemoryLevel
 import org.openrtmp.ServerEvent
 import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
@@ -150,6 +151,9 @@ class ServiceTest {
         served.until(ServerEvent.Kind.FOREGROUND)
         // One that was given before the app was back, and comes late.
         link.onOrder(HostOrder.SuspendNow)
+        served.server.device.memory(MemoryLevel.MODERATE)
+        val next = served.until { it.kind in listOf(ServerEvent.Kind.SUSPENDED, ServerEvent.Kind.MEMORY) }
+        assertEquals(ServerEvent.Kind.MEMORY, next.kind)
         assertEquals(port, served.server.port)
         java.net.Socket("127.0.0.1", port).close()
         assertFalse(served.server.health().reasons.any { "suspended" in it })

@@ -64,6 +64,8 @@ internal class Ffmpeg(vararg arguments: String) : AutoCloseable {
     }
 
     override fun close() {
+        // What it died of is why nothing came.
+        if (!process.isAlive && process.exitValue() != 0) System.err.println("ffmpeg: ${errors.readText()}")
         process.destroyForcibly()
         process.waitFor()
     }
