@@ -22,3 +22,6 @@ mod store;
 
 pub use delivery::{Delivery, Held, ListenError};
 pub use http::Form;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub use http::internals;

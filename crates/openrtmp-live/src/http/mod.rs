@@ -13,6 +13,8 @@ mod flv;
 mod form;
 mod growing;
 mod hls;
+#[cfg(feature = "internals")]
+pub mod internals;
 mod listed;
 mod noted;
 mod page;

@@ -186,7 +186,7 @@ fn of_stream(segments: &[String]) -> Option<(String, What)> {
     if let Some(name) = last.strip_suffix(".flv") {
         let mut segments = before.to_vec();
         segments.push(name.to_owned());
-        let path = joined(&segments).filter(|_| !name.is_empty())?;
+        let path = joined(&segments).filter(|_| !is_dots(name))?;
         return Some((path, What::Flv));
     }
     let (folder, before) = before.split_last()?;
@@ -231,8 +231,12 @@ fn number_of(text: &str) -> Option<u64> {
 fn decoded(segment: &str) -> Option<String> {
     let text = percent_decoded(segment)?;
     let is_wrong = |c: char| c.is_control() || c == '/' || c == '\\';
-    let is_dots = text.is_empty() || text == "." || text == "..";
-    (!is_dots && !text.contains(is_wrong)).then_some(text)
+    (!is_dots(&text) && !text.contains(is_wrong)).then_some(text)
+}
+
+/// A segment that leads elsewhere, or nowhere.
+fn is_dots(segment: &str) -> bool {
+    matches!(segment, "" | "." | "..")
 }
 
 /// What a part of a URL stands for (RFC 3986, 2.1).
@@ -399,6 +403,8 @@ mod tests {
             "/index.m3u8",
             "/.flv",
             "/live/.flv",
+            "/live/..flv",
+            "/live/...flv",
             "/live/cam",
             "/live/cam/x.m3u8",
             "/v0.m3u8",

@@ -34,3 +34,4 @@ pub mod server_session;
 pub mod session_pair;
 pub mod tls;
 pub mod url;
+pub mod viewer;

@@ -84,4 +84,5 @@ replays! {
     session_pair
     tls
     url
+    viewer
 }
