@@ -373,14 +373,11 @@ fn check_hint(before: &Listed, now: &Listed, hint: &str, broken: &mut Vec<Broken
 pub fn aligned(one: &Listed, other: &Listed, tolerance: f64) -> Vec<Broken> {
     let mut broken = Vec::new();
     let mut apart: f64 = 0.0;
-    // Where a stream ends each track ends where it ends.
-    let last = one
-        .numbered()
-        .last()
-        .filter(|_| one.has_ended)
-        .map(|(msn, _)| msn);
+    // Where a stream ends each track ends where it ends, which may be in another segment.
+    let last = |listed: &Listed| listed.numbered().last().map(|(msn, _)| msn);
+    let lasts = [one, other].map(|listed| last(listed).filter(|_| listed.has_ended));
     let complete = one.numbered().filter(|(_, segment)| segment.uri.is_some());
-    for (msn, segment) in complete.filter(|(msn, _)| Some(*msn) != last) {
+    for (msn, segment) in complete.filter(|(msn, _)| !lasts.contains(&Some(*msn))) {
         let same = other.numbered().find(|(number, _)| *number == msn);
         let Some((_, same)) = same.filter(|(_, segment)| segment.uri.is_some()) else {
             continue;

@@ -14,8 +14,10 @@
 //! **Pictures of several sizes** begin their segments with key frames of their own. Encoders
 //! have those where the leading track's are, and segments begin at the same time in all. Where
 //! one has them elsewhere, its segments begin with the next one that comes, up to half a
-//! segment later; without one, if that would be later still. Of a leading track of which
-//! nothing comes any more the next one takes the lead, at its next key frame.
+//! segment later; without one, if that would be later still. Where one has lost the key frame
+//! that the leading track has, its segment ends there all the same, and with it a picture that
+//! would last on. Of a leading track of which nothing comes any more the next one takes the
+//! lead, at its next key frame.
 //!
 //! **Targets** are decided once: the part target before the first part, by the lengths of
 //! the frames seen until then; the target duration when the first segment ends, by its
@@ -33,7 +35,8 @@
 //!
 //! **Holes** that fit into a part are bridged by the frame before. A longer one is listed as
 //! parts with `GAP`; a clock that jumps by more than a second is a discontinuity, behind
-//! which time goes on without a hole.
+//! which time goes on without a hole. If other tracks went on meanwhile, by the same clock, none
+//! has jumped: there is a gap as long as the hole, and behind it a discontinuity.
 //!
 //! A track with another configuration begins with it at the next key frame of the leading
 //! track, at a discontinuity of all. What was not there at first joins at the next segment;
@@ -44,6 +47,7 @@
 //! frames, a track goes on at a discontinuity of all, and the leading one has a gap until its
 //! next key frame, which begins a discontinuity again.
 
+mod boundary;
 mod periods;
 mod plan;
 mod settings;

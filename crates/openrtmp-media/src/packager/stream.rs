@@ -5,7 +5,8 @@ mod follow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::track::{Boundary, Held, STRETCH, Track};
+use super::boundary::Boundary;
+use super::track::{Held, STRETCH, Track};
 use super::{Event, Settings, Targets, plan};
 use crate::mp4::{Codec, Frame, TrackName};
 
@@ -29,6 +30,9 @@ const EARLY: Duration = Duration::from_millis(100);
 /// rounded to the nearest second, so that half of one is left for this and for key frames
 /// that are late.
 const OVERLAP: Duration = Duration::from_millis(200);
+/// Pictures of a track that follows reach over the end of the leading one's segment by this at
+/// most: a frame of ten in a second.
+pub(super) const REACH: Duration = Duration::from_millis(100);
 /// No segment is shorter, so that every track has a frame in each.
 const LEAST_SEGMENT: Duration = Duration::from_millis(300);
 /// Key frames that are the same picture may be so far apart, in microseconds: publishers round
@@ -211,7 +215,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             self.tracks[0].close(out);
             for track in 1..self.tracks.len() {
                 self.tracks[track].begin_at_pending(ROUNDING, out);
-                self.tracks[track].settle(None, self.part, out);
+                self.settle_follower(track, None, out);
                 if self.missing(track) > STRETCH.as_micros() as i64 {
                     self.follow_all(track, out);
                 }
@@ -492,8 +496,14 @@ impl<D: AsRef<[u8]>> Packager<D> {
             let ahead = track.frame_time(&held).saturating_sub(reached);
             !(-JUMP..=LAG + JUMP).contains(&ahead)
         };
-        if std::mem::take(&mut self.has_jumped) || is_elsewhere || moved.saturating_abs() > JUMP {
+        if std::mem::take(&mut self.has_jumped) {
             self.rebase(&held, wall, out);
+        } else if is_elsewhere || moved.saturating_abs() > JUMP {
+            // Where others went on there is a hole, and time is what it was.
+            match self.is_among_others(&held) {
+                true => self.has_changed = true,
+                false => self.rebase(&held, wall, out),
+            }
         }
         if held.is_key() {
             self.has_changed |= std::mem::take(&mut self.is_change_due);
@@ -518,6 +528,9 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if track.last.is_none() {
             track.set_reorder(reorder(&held));
         }
+        if is_key {
+            track.note_key(track.frame_time(&held));
+        }
         let Some(pending) = track.place(held) else {
             return;
         };
@@ -530,6 +543,20 @@ impl<D: AsRef<[u8]>> Packager<D> {
         for track in self.tracks.iter_mut().filter(|track| !track.is_held) {
             track.waited = 0;
         }
+    }
+
+    /// A frame of the leading track is where others have come to, by the same clock: no
+    /// further than they are ahead of it.
+    fn is_among_others(&self, held: &Held<D>) -> bool {
+        let leader = &self.tracks[0];
+        let end = leader.open.as_ref().map(|open| open.micros(open.end));
+        let ahead = end.map(|end| leader.frame_time(held).saturating_sub(end));
+        let is_ahead = ahead.is_some_and(|ahead| (0..=4 * LAG).contains(&ahead));
+        let is_among = |track: &Track<D>| {
+            let goes_by_it = track.open.is_some() && !track.is_held && track.offset == self.offset;
+            goes_by_it && track.runs_by(held.frame.dts, JUMP)
+        };
+        is_ahead && self.tracks[1..].iter().any(is_among)
     }
 
     /// How far the leading track has come on the timeline, in microseconds.
@@ -554,10 +581,11 @@ impl<D: AsRef<[u8]>> Packager<D> {
         };
         let end = open.micros(open.end);
         if !open.has_pending() && time < end {
-            let by = end - time;
-            self.offset = self.offset.saturating_add(by);
+            let (from, by) = (self.offset, end - time);
+            self.offset = from.saturating_add(by);
+            // What others have of another clock is where it was.
             for track in &mut self.tracks {
-                track.offset = track.offset.saturating_add(by);
+                track.move_offset(from, by);
             }
         }
     }
@@ -631,9 +659,11 @@ impl<D: AsRef<[u8]>> Packager<D> {
                 self.follow_all(track, out);
             }
         }
-        self.tracks[0].set_reorder(reorder);
-        if let Some(pending) = self.tracks[0].place(held) {
-            self.tracks[0].await_end(pending);
+        let track = &mut self.tracks[0];
+        track.set_reorder(reorder);
+        track.note_key(track.frame_time(&held));
+        if let Some(pending) = track.place(held) {
+            track.await_end(pending);
         }
     }
 
@@ -661,7 +691,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
                 out.push(Event::LongGop { msn: self.msn });
             }
         }
-        self.tracks[0].settle(to, part, out);
+        self.tracks[0].settle(to, None, part, out);
         let Some(to) = to else { return };
         while let Some(step) = self.tracks[0].gap_step(to, part) {
             self.tracks[0].close_part(out);

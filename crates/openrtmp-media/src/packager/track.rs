@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::boundary::{Boundary, Limit};
 use super::plan::{self, LEAST_FILL};
 use super::{Beginning, Event, Part, Settings};
 use crate::mp4::{
@@ -21,6 +22,8 @@ const PRELUDE_BYTES: usize = 64 << 10;
 const QUEUE_FRAMES: usize = 1024;
 /// And so many bytes.
 const QUEUE_BYTES: usize = 16 << 20;
+/// Key frames whose places are known: those of as far as tracks may be apart, and more.
+const KEYS: usize = 16;
 /// The track's id in its files: it is alone in them.
 const ID: u32 = 1;
 
@@ -58,6 +61,11 @@ pub(super) struct Track<D> {
     pub(super) awaits_key: bool,
     /// The last key frame's time on the timeline, and how far behind the one before it was.
     pub(super) last_key: Option<(i64, Duration)>,
+    /// Where the newest key frames are said to be on the timeline, in microseconds: as far as
+    /// time went back they are behind that.
+    keys: VecDeque<i64>,
+    /// The last gap ends here on the timeline, in microseconds.
+    gap_end: Option<i64>,
     prelude: Vec<D>,
     pub(super) open: Option<Open<D>>,
     inits: u32,
@@ -83,24 +91,6 @@ impl<D: AsRef<[u8]>> Held<D> {
     pub(super) fn is_key(&self) -> bool {
         self.frame.content == Content::Key
     }
-}
-
-/// Where a segment ends and the next begins.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Boundary {
-    /// On the timeline, in microseconds.
-    pub(super) time: i64,
-    /// Wall time there, in milliseconds.
-    pub(super) wall: i64,
-    pub(super) msn: u64,
-    pub(super) is_discontinuity: bool,
-    pub(super) discontinuities: u64,
-    /// The offset of the publisher's time from here on.
-    pub(super) offset: i64,
-    /// The leading track has a key frame there.
-    pub(super) is_key: bool,
-    /// A track waits for its own key frame before it goes beyond.
-    pub(super) is_deferred: bool,
 }
 
 /// A segment that is open.
@@ -288,6 +278,8 @@ impl<D: AsRef<[u8]>> Track<D> {
             boundaries: VecDeque::new(),
             awaits_key: true,
             last_key: None,
+            keys: VecDeque::new(),
+            gap_end: None,
             prelude: Vec::new(),
             open: None,
             inits: 0,
@@ -407,6 +399,50 @@ impl<D: AsRef<[u8]>> Track<D> {
         });
         self.last_key = Some((time, since));
         since
+    }
+
+    /// A key frame is said to be at this time on the timeline, in microseconds.
+    pub(super) fn note_key(&mut self, time: i64) {
+        self.keys.push_back(time);
+        if self.keys.len() > KEYS {
+            self.keys.pop_front();
+        }
+    }
+
+    /// It has pictures where another has a key frame, and no key frame within so many
+    /// microseconds.
+    pub(super) fn has_no_key_near(&self, time: i64, near: i64) -> bool {
+        let is_there = self.gap_end.is_none_or(|end| end <= time);
+        let is_near = |key: &i64| key.abs_diff(time) <= near.unsigned_abs();
+        self.is_video() && is_there && !self.keys.iter().any(is_near)
+    }
+
+    /// The publisher's clock went on without a jump from the last frame to those that wait,
+    /// and this time, in microseconds, is among them, or as near as `jump`.
+    pub(super) fn runs_by(&self, dts: i64, jump: i64) -> bool {
+        let Some(last) = self.last else {
+            return false;
+        };
+        let newest = match self.queue.front() {
+            // It is of another clock.
+            Some(first) if first.frame.dts.abs_diff(last) > jump.unsigned_abs() => return false,
+            Some(_) => self.newest(jump).map_or(last, |(newest, _)| newest),
+            None => last,
+        };
+        (last.saturating_sub(jump)..=newest.saturating_add(jump)).contains(&dts)
+    }
+
+    /// Time from this offset on is later by so many microseconds.
+    pub(super) fn move_offset(&mut self, from: i64, by: i64) {
+        let waiting = self
+            .boundaries
+            .iter_mut()
+            .map(|waiting| &mut waiting.offset);
+        for offset in waiting.chain([&mut self.offset]) {
+            if *offset == from {
+                *offset = from.saturating_add(by);
+            }
+        }
     }
 
     /// The frame with what came for it; nothing if it is itself for the next.
@@ -552,15 +588,22 @@ impl<D: AsRef<[u8]>> Track<D> {
     }
 
     /// The last frame ends where the next begins, at this tick, or as usual if that is too
-    /// far or not known.
-    pub(super) fn settle(&mut self, next: Option<u64>, part: Duration, out: &mut Vec<Event>) {
+    /// far or not known; and within its limit, if it has one.
+    pub(super) fn settle(
+        &mut self,
+        next: Option<u64>,
+        limit: Option<Limit>,
+        part: Duration,
+        out: &mut Vec<Event>,
+    ) {
         let Some(open) = self.open.as_mut() else {
             return;
         };
         let Some(pending) = open.pending.take() else {
             return;
         };
-        let lasts = open.lasts(&pending, next, part);
+        let whole = open.lasts(&pending, next, part);
+        let lasts = limit.map_or(whole, |limit| limit.keep(pending.place, whole));
         let target = ticks(part, open.timescale());
         if open.end + lasts - open.part_start > target {
             self.close_part(out);
@@ -573,7 +616,9 @@ impl<D: AsRef<[u8]>> Track<D> {
         }
         let lasts_ticks = u32::try_from(lasts).unwrap_or(u32::MAX);
         let place = i64::try_from(pending.place).unwrap_or(i64::MAX);
-        open.placement.lasted(lasts_ticks);
+        if lasts == whole {
+            open.placement.lasted(lasts_ticks);
+        }
         open.samples.push(Sample {
             duration: lasts_ticks,
             size: u32::try_from(pending.held.bytes()).unwrap_or(u32::MAX),
@@ -682,6 +727,7 @@ impl<D: AsRef<[u8]>> Track<D> {
         open.part_start = open.end;
         open.has_parts = true;
         open.placement.restart();
+        self.gap_end = Some(open.micros(open.end));
         let part = Part {
             start,
             ticks: step,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Cut, JUMP, LAG, LEAST_SEGMENT, NEAR, OVERLAP, Packager, ROUNDING, reorder};
+use super::{Cut, JUMP, LAG, LEAST_SEGMENT, NEAR, OVERLAP, Packager, REACH, ROUNDING, reorder};
 use crate::packager::Event;
+use crate::packager::boundary::Limit;
 use crate::packager::track::{STRETCH, Track};
 
 impl<D: AsRef<[u8]>> Packager<D> {
@@ -54,14 +55,17 @@ impl<D: AsRef<[u8]>> Packager<D> {
     }
 
     /// Packages what waits, though the leading track does not come so far, as long as it
-    /// fits into the segment.
+    /// fits into the segment. What waits for a discontinuity that did not come is of another
+    /// clock, or of another coding.
     pub(super) fn follow_to_the_last(&mut self, place: usize, out: &mut Vec<Event>) {
+        if self.tracks[place].is_held {
+            return self.tracks[place].queue.clear();
+        }
         let Some(open) = &self.tracks[0].open else {
             return;
         };
         let most = open.tick_after(self.longest().saturating_sub(OVERLAP));
         let most = open.micros(most.max(open.end));
-        self.tracks[place].is_held = false;
         // What jumped has nothing to go by.
         while let Some((time, false)) = self.next_time(place)
             && time < most
@@ -85,6 +89,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let (is_video, is_key) = (track.is_video(), held.is_key());
         let near = if is_video && is_key { NEAR } else { 0 };
         let is_late = match open.has_pending() {
+            // Pictures are put behind those before, as the leading track's are.
+            true if is_video => false,
             true => time.saturating_add(STRETCH.as_micros() as i64) < open.reached(),
             false => open.tick_from(time.saturating_add(near)) < open.end,
         };
@@ -116,6 +122,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let mut begins = None;
         if is_video && is_key {
             track.count_key(time);
+            track.note_key(time);
             begins = track.begins_near(time, NEAR);
         }
         if let Some(mut pending) = track.place(held) {
@@ -146,6 +153,11 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if is_key {
             return Some(NEAR);
         }
+        // Whose key frames are not elsewhere has lost the one that was to be here.
+        let is_elsewhere = |(last, _)| self.tracks[0].has_no_key_near(last, NEAR);
+        if !track.last_key.is_some_and(is_elsewhere) {
+            return Some(0);
+        }
         // So that the segment is not too long, and the next not too short.
         let longest = open.micros(open.tick_after(self.longest() + OVERLAP));
         // Where the key frame does not come, it ends with the next frame.
@@ -162,13 +174,44 @@ impl<D: AsRef<[u8]>> Packager<D> {
         (!is_expected).then_some(0)
     }
 
+    /// The last frame ends where the next begins, if that is known. One that would reach far
+    /// over the end of the leading track's segment, for what is missing behind it or as
+    /// pictures are few, ends there too, and what is behind it is listed as missing: segments
+    /// of all are the same stretches of time.
+    pub(super) fn settle_follower(
+        &mut self,
+        place: usize,
+        next: Option<u64>,
+        out: &mut Vec<Event>,
+    ) {
+        let longest = self.longest() + OVERLAP;
+        let track = &mut self.tracks[place];
+        let Some(open) = &track.open else {
+            return;
+        };
+        // No segment is too long in any case.
+        let longest = open.tick_after(longest).saturating_sub(1);
+        let boundary = track.boundaries.front().filter(|is| !is.is_deferred);
+        let limit = boundary.map_or((longest, longest), |boundary| {
+            let most = boundary.time.saturating_add(REACH.as_micros() as i64);
+            (open.tick_from(boundary.time), open.tick_from(most))
+        });
+        let limit = Limit {
+            end: limit.0.min(longest),
+            most: limit.1.min(longest),
+        };
+        let limit = track.is_video().then_some(limit);
+        track.settle(next, limit, self.part, out);
+    }
+
     /// The track is complete up to this tick, where its next frame begins. A segment may end
     /// there so many microseconds too early, or may not.
     fn follow_to(&mut self, place: usize, to: u64, early: Option<i64>, out: &mut Vec<Event>) {
         let part = self.part;
         let track = &mut self.tracks[place];
         track.begin_at_pending(ROUNDING, out);
-        track.settle(Some(to), part, out);
+        self.settle_follower(place, Some(to), out);
+        let track = &mut self.tracks[place];
         track.begin_at(to);
         while let Some(open) = &track.open {
             let boundary = track.boundaries.front().zip(early);
@@ -197,7 +240,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
     /// The track is complete as far as the leading one is.
     pub(super) fn follow_all(&mut self, place: usize, out: &mut Vec<Event>) {
         self.tracks[place].begin_at_pending(ROUNDING, out);
-        self.tracks[place].settle(None, self.part, out);
+        self.settle_follower(place, None, out);
         let Some(end) = self.tracks[0]
             .open
             .as_ref()
@@ -309,6 +352,10 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if has_begun && track.boundaries.is_empty() {
             self.tracks[0].awaits_key = true;
             self.tracks.swap(0, place);
+            // A jump of the other clock has nothing to do with this one: what is behind it
+            // waits until time begins anew.
+            let (before, now) = (self.tracks[place].offset, self.tracks[0].offset);
+            (self.tracks[place].is_held, self.offset) = (before != now, now);
             self.has_changed = false;
             // What was to begin with a key frame of those before begins with one of these.
             self.is_change_due |= self.tracks.iter().any(|is| is.is_held);
