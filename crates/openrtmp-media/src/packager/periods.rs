@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::{Beginning, Segment, Settings};
 
 /// As many segments have to be equally long before they are counted on to be.
-const AGREEING: usize = 3;
+pub(super) const AGREEING: usize = 3;
 /// And so many before they are again: a stream whose segments are so now and then is not to
 /// have many periods.
-const STEADY: usize = Settings::LEAST_SEGMENTS;
+pub(super) const STEADY: usize = Settings::LEAST_SEGMENTS;
 /// Their mean length is that of so many at most.
 const MEASURED: usize = 16;
 

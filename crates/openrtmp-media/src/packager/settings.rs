@@ -41,7 +41,8 @@ pub struct Settings {
     /// Nor more bytes, in each track, as long as [`Settings::LEAST_SEGMENTS`] are left.
     pub window_bytes: u64,
     /// DASH with low latency: parts tell what wall time they are of (`prft`), and manifests
-    /// tell of segments that are not complete, as long as all are equally long to a frame.
+    /// tell of segments that are not complete, as long as all are equally long to a frame, and
+    /// those of all tracks begin at the same time.
     /// There is no manifest before three segments are complete.
     pub low_latency_dash: bool,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::periods::{self, Addressing, Period, Periods};
+use super::stream::REACH;
 use super::{Beginning, Event, Settings, Targets};
 use crate::Label;
 use crate::mp4::{Description, TrackName};
@@ -448,11 +449,28 @@ impl Window {
         let Some(leader) = self.leader.and_then(|leader| self.rendition(leader)) else {
             return Addressing::Undecided;
         };
-        periods::addressing(leader.segments.iter().filter(|is| is.is_complete))
+        match periods::addressing(leader.segments.iter().filter(|is| is.is_complete)) {
+            Addressing::Numbers(_) if !self.is_in_step(periods::AGREEING) => Addressing::Timeline,
+            found => found,
+        }
     }
-}
 
-impl Window {
+    /// The newest segments of all tracks, so many of each, are where the leading one's are: a
+    /// number means the same time in all of them.
+    fn is_in_step(&self, count: usize) -> bool {
+        let leader = self.leader.and_then(|leader| self.rendition(leader));
+        self.renditions.iter().all(|rendition| {
+            let complete = rendition.segments.iter().filter(|is| is.is_complete);
+            let mut newest = complete.rev().take(count);
+            newest.all(|segment| {
+                let same = leader.and_then(|leader| leader.segment(segment.msn()));
+                let length = same.map_or(segment.duration(), Segment::duration);
+                let is_as_long = segment.duration().abs_diff(length) <= segment.frame() * 2;
+                is_as_long && rendition.begins_in_step(segment)
+            })
+        })
+    }
+
     /// The newest period has a timeline, and does not need it any longer.
     fn is_steady(&self) -> bool {
         let leader = self.leader.and_then(|leader| self.rendition(leader));
@@ -463,6 +481,7 @@ impl Window {
         self.settings.low_latency_dash
             && period.addressing == Addressing::Timeline
             && periods::is_steady(leader.segments.iter().filter(is_in))
+            && self.is_in_step(periods::STEADY)
     }
 }
 
@@ -544,7 +563,23 @@ impl Rendition {
         let apart = period.nominal(msn, length).abs_diff(closed.beginning.time);
         let is_in_place = u128::from(apart) <= closed.frame().as_micros();
         let is_as_long = closed.duration().abs_diff(length) <= closed.frame() * 2;
-        msn < period.msn || (is_in_place && is_as_long && !closed.has_gaps())
+        let is_there = is_in_place && self.begins_in_step(closed);
+        msn < period.msn || (is_there && is_as_long && !closed.has_gaps())
+    }
+
+    /// A segment begins where the leading track's does: with the first frame from there on, and
+    /// not with a later key frame.
+    fn begins_in_step(&self, segment: &Segment) -> bool {
+        let mut inits = self.inits.iter();
+        let init = inits.find(|(number, ..)| *number == segment.beginning.init);
+        let (Some((_, description, _)), Some(first)) = (init, segment.parts.first()) else {
+            return true;
+        };
+        let scale = u128::from(description.timescale().max(1));
+        let micros = u128::from(first.start) * 1_000_000 / scale;
+        let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+        let apart = micros.abs_diff(segment.beginning.time);
+        u128::from(apart) <= (segment.frame() + REACH).as_micros()
     }
 
     /// Segments left the list.

@@ -67,11 +67,16 @@ fn masters(inputs: &[Input]) -> Vec<(u64, Vec<String>)> {
     found
 }
 
-fn manifest_of(inputs: &[Input]) -> String {
-    let mut window = Window::new(Settings::default());
-    for event in events(Settings::default(), inputs) {
+fn window_of(settings: Settings, inputs: &[Input]) -> Window {
+    let mut window = Window::new(settings.clone());
+    for event in events(settings, inputs) {
         window.apply(event);
     }
+    window
+}
+
+fn manifest_of(inputs: &[Input]) -> String {
+    let window = window_of(Settings::default(), inputs);
     let clock = Clock {
         published: 0,
         url: "/time",
@@ -159,6 +164,49 @@ fn key_frames_that_are_elsewhere_begin_segments_where_they_are() {
 }
 
 #[test]
+fn segments_that_begin_elsewhere_are_told_of_by_their_times() {
+    // With low latency: a number would mean another time in each of them.
+    let settings = Settings {
+        low_latency_dash: true,
+        ..Settings::default()
+    };
+    let addressing = |from: i64, to: i64| -> Vec<(u64, Addressing)> {
+        let inputs = configured(stream(0, 40_000, 2000));
+        let inputs = small(&inputs, |time, is_key| {
+            let is_elsewhere = (from..to).contains(&time);
+            let own = time % 2000 == 400;
+            Some((time, if is_elsewhere { own } else { is_key }))
+        });
+        let mut window = Window::new(settings.clone());
+        let mut found: Vec<(u64, Addressing)> = Vec::new();
+        let mut events = events(settings.clone(), &inputs);
+        // What is decided when a stream ends is of no use to who plays it live.
+        events.retain(|event| *event != Event::End);
+        for event in events {
+            window.apply(event);
+            let known = window.periods().iter().rev();
+            let mut known = known.filter(|period| period.addressing != Addressing::Undecided);
+            let newest = known.next().map(|period| (period.msn, period.addressing));
+            if let Some(newest) = newest.filter(|newest| found.last() != Some(newest)) {
+                found.push(newest);
+            }
+        }
+        found
+    };
+    let numbers = Addressing::Numbers(ms(2000));
+    assert_eq!(addressing(0, 0), [(1, numbers)]);
+    assert_eq!(addressing(0, 40_000), [(1, Addressing::Timeline)]);
+    // The eighth segment begins later, and the one before it is longer: that is known before
+    // the ninth.
+    let found = addressing(10_000, 40_000);
+    assert_eq!(found, [(1, numbers), (9, Addressing::Timeline)]);
+    // It is as the others again, and has been for a while.
+    let found = addressing(0, 10_000);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[1].1, numbers);
+}
+
+#[test]
 fn key_frames_that_would_come_too_late_are_not_waited_for() {
     // Half a segment is a second.
     let inputs = configured(stream(0, 12_000, 2000));
@@ -211,6 +259,27 @@ fn a_size_that_stops_has_gaps_and_leaves_until_it_is_back() {
         .map(|period| period.contains("id=\"v1\""))
         .collect();
     assert_eq!(periods, [true, false, true], "{manifest}");
+}
+
+#[test]
+fn pictures_that_pause_take_no_time_from_who_goes_on() {
+    // The one that leads comes back with a key frame while the other sends none.
+    let all = configured(stream(0, 16_000, 2000));
+    let both = small(&all, |time, is_key| Some((time, is_key && time < 5000)));
+    let is_there = |input: &Input| match input {
+        Input::Push(frame) => frame.track != VIDEO || !(5_000_000..8_000_000).contains(&frame.dts),
+        _ => true,
+    };
+    let inputs: Vec<Input> = both.into_iter().filter(is_there).collect();
+    let large = segments(&inputs, VIDEO);
+    let there: Vec<Segment> = large.iter().filter(|is| !is.is_gap()).cloned().collect();
+    let expected = [0, 2000, 4000, 8000, 10_000, 12_000, 14_000].map(|time| (time, true));
+    assert_eq!(starts(&there), expected);
+    // Of the sound nothing is missing.
+    let sounds = segments(&inputs, AUDIO);
+    let parts = || sounds.iter().flat_map(|segment| &segment.parts);
+    assert!(parts().all(|part| !part.is_gap));
+    assert_eq!(parts().map(|part| part.frames).sum::<u32>(), 750);
 }
 
 #[test]
