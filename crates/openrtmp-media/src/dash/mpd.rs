@@ -226,10 +226,15 @@ fn listed(window: &Window) -> Vec<Listed<'_>> {
             msn >= period.msn && next.is_none_or(|next| msn < next.msn)
         };
         let is_present = |rendition: &&Rendition| !rendition.is_absent(period.number);
-        let present = renditions.by_ref().filter(is_present);
-        let renditions: Vec<Part<'_>> = present
-            .filter_map(|rendition| Part::of(rendition, is_in))
-            .collect();
+        let present: Vec<&Rendition> = renditions.by_ref().filter(is_present).collect();
+        let parts = present
+            .iter()
+            .filter_map(|rendition| Part::of(rendition, is_in));
+        let renditions: Vec<Part<'_>> = parts.collect();
+        // All that there was of it has left, for gaps: nothing older is left without it.
+        if renditions.is_empty() && !present.is_empty() {
+            found.clear();
+        }
         if !renditions.is_empty() {
             found.push(Listed {
                 period,
