@@ -3,8 +3,10 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
+use openrtmp_core::AccessAction;
 use openrtmp_media::dash;
 use openrtmp_media::hls::check::{Checker, aligned};
 use openrtmp_media::hls::read::Listed;
@@ -245,6 +247,143 @@ fn master_with(delivered: &Delivered, count: usize) -> String {
         let is_it = master.matches("#EXT-X-STREAM-INF").count() == count;
         is_it.then_some(master)
     })
+}
+
+/// Who may play is decided by names: what is joined has one, and each of its sizes another.
+#[test]
+fn who_may_play_what_is_joined_plays_its_sizes_by_that_name_alone() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = asked.clone();
+    // The key to a stream is its own path.
+    let decide = move |request: openrtmp_core::AccessRequest| {
+        if request.action != AccessAction::Play {
+            return drop(request.accept());
+        }
+        let path = request.stream.reveal().to_owned();
+        let is_key = request.query.reveal() == format!("key={path}");
+        noted.lock().unwrap().push(path);
+        match is_key {
+            true => request.accept(),
+            false => request.reject("this key opens something else"),
+        };
+    };
+    let change = |config: &mut openrtmp_core::Config| {
+        config.http.variants = vec!["_low".to_owned()];
+        config.access.failed_attempts.limit = 0;
+    };
+    let host = |builder: openrtmp_core::ServerBuilder| builder.on_access(decide);
+    let delivered = Delivered::start_as("http://127.0.0.1:0", change, host);
+    // The last two only look as if they were sizes of the first.
+    let names = [
+        "live/cam",
+        "live/cam_low",
+        "live/cam_lower",
+        "live/webcam_low",
+    ];
+    let publishing = names.map(|name| live(60, &delivered.server().url(name)));
+    for name in names {
+        delivered.server().wait_until_published(name);
+    }
+    let master_of = |name: &str| delivered.master_for(name, &format!("?key={name}"));
+    let joined = found_at_last("both sizes", || {
+        let master = master_of("live/cam");
+        (master.matches("#EXT-X-STREAM-INF").count() > 1).then_some(master)
+    });
+    let small = master_of("live/cam_low");
+    for name in &names[2..] {
+        master_of(name);
+    }
+    let (joined, small) = (Uris::of(&joined), Uris::of(&small));
+    assert_eq!(joined.playlists, ["v0.m3u8", "v16.m3u8", "a0.m3u8"]);
+    assert_eq!(small.playlists, ["v0.m3u8", "a0.m3u8"]);
+
+    // Nobody is asked about who has a token.
+    let is_decided = |name: &str| names.contains(&name);
+    let decided = std::mem::take(&mut *asked.lock().unwrap());
+    assert!(decided.iter().all(|name| is_decided(name)), "{decided:?}");
+    let mut web = Web::connect(delivered.address());
+    let mut status = |path: &str| web.get(path, &[]).status;
+    for uris in [&joined, &small] {
+        let folder = format!("/v/{}/{}", uris.token, uris.folder);
+        assert_eq!(status(&format!("{folder}/v0/init0.mp4")), 200);
+        for playlist in &uris.playlists {
+            assert_eq!(status(&format!("{folder}/{playlist}")), 200, "{playlist}");
+        }
+    }
+    let init = format!("{}/v16/init0.mp4", joined.folder);
+    assert_eq!(status(&format!("/v/{}/{init}", joined.token)), 200);
+    // What is there by another name is not there by this.
+    let beside = format!("/v/{}/{}/v16.m3u8", small.token, small.folder);
+    assert_eq!(status(&beside), 404);
+    let foreign = format!("/v/{}/live/cam_low/{}", small.token, joined.epoch());
+    assert_eq!(status(&format!("{foreign}/v0.m3u8")), 404);
+    // One token opens nothing of the other, whatever of it is asked for; nor does either of
+    // what is called nearly the same.
+    for (token, name, folder) in [
+        (&joined.token, "live/cam_low", &small.folder),
+        (&small.token, "live/cam", &joined.folder),
+    ] {
+        for path in [
+            format!("{name}/index.m3u8"),
+            format!("{name}/manifest.mpd"),
+            format!("{name}/ts/index.m3u8"),
+            format!("{name}.flv"),
+            format!("{folder}/v0.m3u8"),
+            format!("{folder}/v16.m3u8"),
+            format!("{folder}/v0/init0.mp4"),
+        ] {
+            assert_eq!(status(&format!("/v/{token}/{path}")), 403, "{path}");
+        }
+        for other in &names[2..] {
+            let path = format!("/v/{token}/{other}/index.m3u8");
+            assert_eq!(status(&path), 403, "{path}");
+        }
+    }
+    assert_eq!(*asked.lock().unwrap(), [""; 0]);
+    // Nor does a key.
+    for (name, key) in [("live/cam_low", "live/cam"), ("live/cam", "live/cam_low")] {
+        for file in ["/index.m3u8", "/manifest.mpd", ".flv"] {
+            assert_eq!(status(&format!("/{name}{file}?key={key}")), 403, "{name}");
+        }
+        assert_eq!(std::mem::take(&mut *asked.lock().unwrap()), [name; 3]);
+    }
+    for publishing in publishing {
+        publishing.kill();
+    }
+}
+
+/// Where a master playlist of who came with a key leads.
+struct Uris {
+    token: String,
+    /// With the name of this run of the stream, without the token.
+    folder: String,
+    /// The media playlists, those of pictures first.
+    playlists: Vec<String>,
+}
+
+impl Uris {
+    fn of(master: &str) -> Uris {
+        let sounds = master.split(",URI=\"").skip(1);
+        let sounds = sounds.filter_map(|rest| rest.split('"').next());
+        let pictures = master.lines().filter(|line| !line.starts_with('#'));
+        let mut found = Uris {
+            token: String::new(),
+            folder: String::new(),
+            playlists: Vec::new(),
+        };
+        for uri in pictures.chain(sounds) {
+            let rest = uri.strip_prefix("/v/").expect("a token");
+            let (token, path) = rest.split_once('/').expect("a path");
+            let (folder, playlist) = path.rsplit_once('/').expect("a playlist");
+            (found.token, found.folder) = (token.to_owned(), folder.to_owned());
+            found.playlists.push(playlist.to_owned());
+        }
+        found
+    }
+
+    fn epoch(&self) -> &str {
+        self.folder.rsplit('/').next().unwrap_or_default()
+    }
 }
 
 /// What a publisher says of its tracks is what people choose by.

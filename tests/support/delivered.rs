@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use openrtmp_core::{Config, HttpListen};
+use openrtmp_core::{Config, HttpListen, ServerBuilder};
 use openrtmp_live::Delivery;
 
 use crate::{Server, Web, found_at_last};
@@ -30,11 +30,24 @@ impl Delivered {
     /// # Panics
     /// If it cannot be started.
     pub fn speaking(listen: &str, change: impl FnOnce(&mut Config)) -> Delivered {
+        Delivered::start_as(listen, change, |builder| builder)
+    }
+
+    /// The same of a host that `host` makes more of.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_as(
+        listen: &str,
+        change: impl FnOnce(&mut Config),
+        host: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> Delivered {
         let listen: HttpListen = listen.parse().expect("an address");
-        let server = Server::start_with(|config| {
+        let change = |config: &mut Config| {
             config.http.listen = vec![listen];
             change(config);
-        });
+        };
+        let server = Server::start_as(change, host);
         let delivery = Delivery::start(server.core(), &[listen]).expect("it can listen");
         let HttpListen::At { address, .. } = delivery.listeners()[0] else {
             panic!("an address");

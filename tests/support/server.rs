@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use openrtmp_core::{AccessAction, Config, Event, ListenTransport};
+use openrtmp_core::{AccessAction, Config, Event, ListenTransport, ServerBuilder};
 
 use crate::{Finished, Process};
 
@@ -39,12 +39,24 @@ impl Server {
     /// # Panics
     /// If it cannot be started.
     pub fn start_with(change: impl FnOnce(&mut Config)) -> Server {
+        Server::start_as(change, |builder| builder)
+    }
+
+    /// The same of a host that `host` makes more of.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_as(
+        change: impl FnOnce(&mut Config),
+        host: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> Server {
         let mut config = Config::desktop();
         config.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
         change(&mut config);
         let events = Arc::new(Events::default());
         let told = Arc::clone(&events);
-        let running = openrtmp_core::Server::builder(config)
+        let builder = openrtmp_core::Server::builder(config);
+        let running = host(builder)
             .on_event(move |event| told.push(event))
             .start()
             .expect("a server on a free port starts");
