@@ -29,15 +29,15 @@ pub(super) fn part_target(least: Duration, frames: &[u64]) -> Duration {
 }
 
 /// Where parts of sound end, in ticks: behind so many whole frames of this length, within what
-/// parts may be, that the last part of a segment of this length is the longest. A short one
-/// comes so soon behind the one before it that players (hls.js 1.7) are still busy with that
-/// when it is listed, and never fetch it.
+/// parts may be, that the last part of a segment of this length, or of one of a frame more or
+/// less, is the longest. A short one comes so soon behind the one before it that players
+/// (hls.js 1.7) are still busy with that when it is listed, and never fetch it.
 pub(super) fn sound_part(target: u64, frame: u64, segment: u64) -> u64 {
     let frame = frame.max(1);
     let most = (target / frame).max(1);
     let least = (target * LEAST_FILL).div_ceil(100 * frame).min(most);
-    let frames = segment.div_ceil(frame).max(1);
-    let last = |count: &u64| (frames - 1) % count + 1;
+    let frames = segment.div_ceil(frame).max(2);
+    let last = |count: &u64| (frames - 2..=frames).map(|is| is % count + 1).min();
     (least..=most).max_by_key(last).unwrap_or(most) * frame
 }
 
@@ -88,21 +88,24 @@ mod tests {
 
     #[test]
     fn the_last_part_of_a_segment_of_sound_is_no_crumb() {
-        // AAC at 48 and 44.1 kHz, and Opus; parts of the default and of a LAN, segments of 2 s.
-        for (frame, scale, target, frames) in [
-            (1024, 48_000, 334, 14),
-            (1024, 44_100, 334, 13),
-            (960, 48_000, 334, 15),
-            (1024, 48_000, 200, 8),
-            (1024, 44_100, 200, 8),
-        ] {
-            let target = target * scale / 1000;
-            let part = sound_part(target, frame, 2 * scale);
-            assert_eq!(part, frames * frame, "{frame} {scale} {target}");
-            assert!(part <= target && part * 100 >= target * LEAST_FILL);
-            let last = (2 * scale) % part;
-            assert!(last * 2 > part, "{frame} {scale} {target}: {last}");
+        // AAC at 48 and 44.1 kHz, and Opus.
+        for (frame, scale) in [(1024, 48_000), (1024, 44_100), (960, 48_000)] {
+            let target = 334 * scale / 1000;
+            // As encoders are set up; with others there is not always a choice.
+            for seconds in [1, 2, 3, 4, 5, 6, 8, 10, 12] {
+                let part = sound_part(target, frame, seconds * scale);
+                assert!(part <= target && part * 100 >= target * LEAST_FILL);
+                // What is cut where pictures are has a frame more or less.
+                let frames = (seconds * scale).div_ceil(frame);
+                for frames in frames - 1..=frames + 1 {
+                    let last = (frames - 1) * frame % part + frame;
+                    assert!(last * 5 >= part, "{frame} {scale} {seconds}: {last}");
+                }
+            }
         }
+        // Of a LAN, with what there is to choose from.
+        assert_eq!(sound_part(9600, 1024, 96_000), 8 * 1024);
+        assert_eq!(sound_part(9600, 1024, 144_000), 9 * 1024);
         // Frames that no part is full of.
         assert_eq!(sound_part(100, 300, 1000), 300);
         assert_eq!(sound_part(100, 0, 0), 100);

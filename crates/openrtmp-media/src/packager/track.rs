@@ -104,6 +104,8 @@ pub(super) struct Open<D> {
     is_reorder_known: bool,
     /// Ticks.
     start: u64,
+    /// As long as the one before, in ticks.
+    expected: u64,
     /// Where what is in samples and gaps ends, in ticks.
     pub(super) end: u64,
     /// The part's first sample is at this tick.
@@ -465,6 +467,10 @@ impl<D: AsRef<[u8]>> Track<D> {
     pub(super) fn begin(&mut self, boundary: Boundary, out: &mut Vec<Event>) {
         self.close(out);
         let mut old = self.open.take();
+        let lasted = old
+            .as_ref()
+            .map(|old| duration(old.end - old.start, old.timescale()));
+        let lasted = lasted.filter(|lasted| !lasted.is_zero());
         let is_new = old.is_none() || boundary.is_discontinuity;
         if let Some(description) = self.next.take_if(|_| is_new) {
             let track = Mp4Track {
@@ -489,6 +495,7 @@ impl<D: AsRef<[u8]>> Track<D> {
                 reorder: 0,
                 is_reorder_known: false,
                 start: 0,
+                expected: 0,
                 end: 0,
                 part_start: 0,
                 samples: Vec::new(),
@@ -502,6 +509,7 @@ impl<D: AsRef<[u8]>> Track<D> {
         }
         let Some(mut open) = old else { return };
         (open.start, open.part_start) = (open.end, open.end);
+        open.expected = ticks(lasted.unwrap_or(Settings::SEGMENT), open.timescale());
         (open.has_parts, open.is_new) = (false, is_new);
         open.is_reorder_known &= !is_new;
         let into = (open.micros(open.end) - boundary.time) / 1000;
@@ -631,7 +639,7 @@ impl<D: AsRef<[u8]>> Track<D> {
         let filled = open.end - open.part_start;
         let enough = match open.placement.is_video() {
             true => target,
-            false => plan::sound_part(target, lasts, ticks(Settings::SEGMENT, open.timescale())),
+            false => plan::sound_part(target, lasts, open.expected),
         };
         if is_full(filled, target) && filled + lasts > enough {
             self.close_part(out);

@@ -655,9 +655,10 @@ impl Rendition {
         self.segments.front().is_some_and(|first| first.msn() < msn)
     }
 
-    /// A segment can leave the list.
+    /// A segment can leave the list: there are enough whole ones without it.
     fn is_longer_than_least(&self) -> bool {
-        self.segments.len() > Settings::LEAST_SEGMENTS
+        let is_open = self.segments.back().is_some_and(|last| !last.is_complete);
+        self.segments.len() - usize::from(is_open) > Settings::LEAST_SEGMENTS
     }
 
     /// The list would be long enough without its oldest segment.
