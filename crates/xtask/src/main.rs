@@ -36,6 +36,7 @@ mod steps;
 mod swift;
 mod test;
 mod tools;
+mod wheel;
 mod wine;
 mod winservice;
 mod workspace;

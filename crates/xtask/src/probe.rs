@@ -11,7 +11,7 @@ use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::npm::Npm;
-use crate::tools::FFMPEG_WHEEL;
+use crate::wheel::FFMPEG_WHEEL;
 use crate::workspace;
 
 /// A little work, done in an empty folder.

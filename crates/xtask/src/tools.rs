@@ -1,13 +1,11 @@
 //! What the steps use: how each tool is looked for, what brings it, and installing it.
 
 use std::env;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::npm::{self, Npm};
-use crate::probe::{self, Probe, answers};
+use crate::probe::{Probe, answers};
+use crate::wheel::{self, FFMPEG_WHEEL};
 
 /// A program or part of one that some step uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,10 +110,6 @@ enum Source {
     /// Packages of Node.
     Npm(&'static Npm),
 }
-
-/// The wheel that carries a current static ffmpeg. The version is fixed so that
-/// a new ffmpeg is met when somebody means to, not when CI happens to run.
-pub(crate) const FFMPEG_WHEEL: &str = "imageio-ffmpeg==0.8.1";
 
 /// Set for the chores of a test command that may not install.
 pub(crate) const NO_INSTALL: &str = "OPENRTMP_NO_INSTALL";
@@ -556,7 +550,7 @@ pub(crate) fn provide(needed: &[Tool], install: bool) -> Result<(), String> {
         }
         if missing.contains(&Tool::FfmpegCurrent) {
             println!("\n=== fetching {FFMPEG_WHEEL}");
-            let error = fetch_ffmpeg().err();
+            let error = wheel::fetch().err();
             lines.extend(error.map(|error| format!("{FFMPEG_WHEEL}: {error}")));
         }
         for npm in missing.iter().filter_map(|tool| tool.npm()) {
@@ -661,78 +655,8 @@ pub(crate) fn root_prefix() -> Option<&'static [&'static str]> {
     }
 }
 
-/// Puts the current ffmpeg where the interop tests look for it, and beside it the name
-/// of the wheel that it came in.
-fn fetch_ffmpeg() -> io::Result<()> {
-    let folder = probe::fetched().join("ffmpeg-current");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    let unpacked = folder.join("wheel");
-    fs::create_dir_all(&unpacked)?;
-
-    // Only downloaded, never installed: Python's own packages stay untouched.
-    run_python(&[
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--progress-bar=off",
-        "--disable-pip-version-check",
-        "--dest",
-        text(&folder)?,
-        FFMPEG_WHEEL,
-    ])?;
-    let wheel = find(&folder, |name| name.ends_with(".whl"))?;
-    run_python(&["-m", "zipfile", "-e", text(&wheel)?, text(&unpacked)?])?;
-    let binaries = unpacked.join("imageio_ffmpeg").join("binaries");
-    let program = find(&binaries, |name| name.starts_with("ffmpeg-"))?;
-    fs::rename(program, folder.join("ffmpeg"))?;
-    make_executable(&folder.join("ffmpeg"))?;
-    fs::remove_file(wheel)?;
-    fs::remove_dir_all(unpacked)?;
-    fs::write(folder.join("wheel.txt"), FFMPEG_WHEEL)
-}
-
-fn run_python(arguments: &[&str]) -> io::Result<()> {
-    if succeeds(Command::new("python3").args(arguments).stdin(Stdio::null())) {
-        Ok(())
-    } else {
-        let line = arguments.join(" ");
-        Err(io::Error::other(format!("`python3 {line}` failed")))
-    }
-}
-
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
-}
-
-fn find(folder: &Path, fits: impl Fn(&str) -> bool) -> io::Result<PathBuf> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_str().is_some_and(&fits) {
-            return Ok(entry.path());
-        }
-    }
-    let message = format!("{} does not hold the file expected", folder.display());
-    Err(io::Error::new(io::ErrorKind::NotFound, message))
-}
-
-fn text(path: &Path) -> io::Result<&str> {
-    path.to_str()
-        .ok_or_else(|| io::Error::other(format!("{} is not UTF-8", path.display())))
-}
-
-#[cfg(unix)]
-fn make_executable(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn make_executable(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
