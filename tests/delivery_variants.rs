@@ -257,7 +257,8 @@ fn who_may_play_what_is_joined_plays_its_sizes_by_that_name_alone() {
     // The key to a stream is its own path.
     let decide = move |request: openrtmp_core::AccessRequest| {
         if request.action != AccessAction::Play {
-            return drop(request.accept());
+            request.accept();
+            return;
         }
         let path = request.stream.reveal().to_owned();
         let is_key = request.query.reveal() == format!("key={path}");

@@ -235,7 +235,9 @@ fn check_segments(listed: &Listed, broken: &mut Vec<Broken>) {
             if !segment.parts.is_empty() && (sum - length).abs() > tolerance {
                 broken.push(Broken::Sum(msn));
             }
-            if !segment.parts.is_empty() && after > 3.0 * target + ROUNDING {
+            // Each length is rounded.
+            let rounded = ROUNDING * listed.segments.len() as f64;
+            if !segment.parts.is_empty() && after > 3.0 * target + rounded {
                 broken.push(Broken::OldParts(msn, after));
             }
         }
