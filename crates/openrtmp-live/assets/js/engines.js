@@ -87,6 +87,18 @@ const NO_DECODER = ['manifestIncompatibleCodecsError', 'bufferIncompatibleCodecs
 /** Recoveries of hls.js before it begins anew. */
 const RECOVERIES = 3;
 
+/** The part of hls.js that loads sound. It waits until it is known which time pictures begin
+ * with, and looks whether it is each 100 ms, twice: here it goes on when it is told. */
+const promptSound = (Hls) => class extends Hls.DefaultConfig.audioStreamController {
+  onInitPtsFound(event, data) {
+    super.onInitPtsFound(event, data);
+    if (this.state === 'WAITING_INIT_PTS' && !this.waitingData) {
+      this.state = 'IDLE';
+      this.tick();
+    }
+  }
+};
+
 const hls = {
   id: 'hls',
   form: 'hls',
@@ -100,6 +112,7 @@ const hls = {
     }
     const player = new Hls({
       lowLatencyMode: true,
+      audioStreamController: promptSound(Hls),
       // What is MP4 already is no work worth a thread.
       enableWorker: false,
       liveDurationInfinity: true,
