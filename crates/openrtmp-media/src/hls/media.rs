@@ -191,7 +191,7 @@ fn put_segment(
         let _ = writeln!(out, "#EXT-X-MAP:URI=\"{uri}\"");
     }
     let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(beginning.wall));
-    if has_parts || !segment.is_complete {
+    if (has_parts && !segment.is_released) || !segment.is_complete {
         for (number, part) in segment.parts.iter().enumerate() {
             let uri = names.part(track, beginning.msn, number);
             put_part(out, part, names.in_playlist(&uri));

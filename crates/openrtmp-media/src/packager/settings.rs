@@ -36,9 +36,12 @@ pub struct Settings {
     /// So long the list of the leading track is, at least, once the stream lasted that long;
     /// those of others begin with the same segment.
     pub window: Duration,
+    /// And so long with what is older than that, which need not be in memory
+    /// ([`Window::release`](super::Window::release)).
+    pub dvr: Duration,
     /// Nor has it more segments than this; [`Settings::LEAST_SEGMENTS`] at least.
     pub window_segments: usize,
-    /// Nor more bytes, in each track, as long as [`Settings::LEAST_SEGMENTS`] are left.
+    /// Nor more bytes of what is not older than `window`, in each track, as long as [`Settings::LEAST_SEGMENTS`] are left.
     pub window_bytes: u64,
     /// DASH with low latency: parts tell what wall time they are of (`prft`), and manifests
     /// tell of segments that are not complete, as long as all are equally long to a frame, and
@@ -69,15 +72,26 @@ impl Settings {
             part_bytes: 8 << 20,
             first_msn: 1,
             window: Duration::from_secs(30),
+            dvr: Duration::ZERO,
             window_segments: 2000,
             window_bytes: 256 << 20,
             low_latency_dash: false,
         }
     }
 
-    /// How long lists are to be with this target duration.
+    /// How much is to be in memory in any case with this target duration.
     pub(super) fn window_of(&self, target: Duration) -> Duration {
         self.window.max(target * Settings::LEAST_SEGMENTS as u32)
+    }
+
+    /// How long lists are to be.
+    pub(super) fn length_of(&self, target: Duration) -> Duration {
+        self.window_of(target).max(self.dvr)
+    }
+
+    /// What is listed need not all be in memory.
+    pub(super) fn has_past(&self, target: Duration) -> bool {
+        self.dvr > self.window_of(target)
     }
 
     /// The same with everything within its range.

@@ -1,5 +1,7 @@
 //! What can be fetched of a stream: the newest segments of each track, and their parts.
 
+mod past;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -46,6 +48,8 @@ pub struct Segment {
     pub parts: Vec<Part>,
     /// No part comes any more.
     pub is_complete: bool,
+    /// Its bytes are elsewhere, and its parts are told of no longer ([`Window::release`]).
+    pub is_released: bool,
 }
 
 impl Segment {
@@ -58,7 +62,7 @@ impl Segment {
         self.parts.iter().map(|part| part.duration).sum()
     }
 
-    /// Bytes of its parts.
+    /// Bytes of its parts that are here.
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes.len() as u64).sum()
     }
@@ -106,6 +110,10 @@ pub struct Rendition {
     pub inits: VecDeque<(u32, Description, Bytes)>,
     /// Those that are listed, the oldest first.
     pub segments: VecDeque<Segment>,
+    /// So many of them, from the oldest on, are older than [`Settings::window`].
+    past: usize,
+    /// Segments left the list.
+    has_forgotten: bool,
     /// Those that left the list and can be fetched for a while, with how long everything was
     /// by then.
     retired: VecDeque<(Segment, Duration)>,
@@ -216,6 +224,7 @@ impl Window {
                     beginning,
                     parts: Vec::new(),
                     is_complete: false,
+                    is_released: false,
                 };
                 self.rendition_mut(track).segments.push_back(segment);
             }
@@ -233,12 +242,7 @@ impl Window {
             Event::End => {
                 self.has_ended = true;
                 self.periods.decide(Addressing::Timeline);
-                for rendition in &mut self.renditions {
-                    // What is open now has no end and nothing in it.
-                    rendition
-                        .segments
-                        .retain(|segment| !segment.parts.is_empty());
-                }
+                self.renditions.iter_mut().for_each(Rendition::end);
             }
             Event::LongGop { .. } | Event::Unsupported { .. } => {}
         }
@@ -270,7 +274,7 @@ impl Window {
     /// listed.
     pub fn length(&self) -> Option<Duration> {
         let target = Duration::from_secs(u64::from(self.targets?.segment));
-        Some(self.settings.window_of(target))
+        Some(self.settings.length_of(target))
     }
 
     /// Stretches of the stream with the same tracks and configurations, the oldest that
@@ -334,7 +338,7 @@ impl Window {
         is_in && !rendition.is_absent(period.number) && self.is_gone(rendition)
     }
 
-    /// Bytes of everything that can be fetched.
+    /// Bytes of everything that can be fetched and is here.
     pub fn held_bytes(&self) -> u64 {
         self.renditions.iter().map(Rendition::held_bytes).sum()
     }
@@ -349,6 +353,8 @@ impl Window {
                 track,
                 inits: VecDeque::new(),
                 segments: VecDeque::new(),
+                past: 0,
+                has_forgotten: false,
                 retired: VecDeque::new(),
                 absent: Vec::new(),
                 total: (0, Duration::ZERO),
@@ -378,7 +384,8 @@ impl Window {
             return;
         }
         rendition.count(target);
-        while rendition.is_too_long(&settings)
+        rendition.age(&settings, target);
+        while rendition.is_too_long(&settings, target)
             || ((is_leader || rendition.begins_before(first))
                 && rendition.has_room_for_less(&settings, target))
         {
@@ -391,12 +398,7 @@ impl Window {
         while rendition.retired.front().is_some_and(is_over) {
             rendition.retired.pop_front();
         }
-        let needed = rendition.retired.iter().map(|(segment, _)| segment);
-        let needed = needed
-            .chain(&rendition.segments)
-            .map(|segment| segment.beginning.init);
-        let needed = needed.min().unwrap_or(0);
-        rendition.inits.retain(|(number, ..)| *number >= needed);
+        rendition.forget_inits();
         self.is_period_due |= !is_kept;
         if is_leader {
             self.retire_with(track);
@@ -406,6 +408,11 @@ impl Window {
             }
             self.is_period_due |= self.is_steady();
         }
+        self.forget_periods();
+    }
+
+    /// Nothing is kept of periods of which there is nothing.
+    fn forget_periods(&mut self) {
         let oldest = self.renditions.iter().filter_map(Rendition::oldest).min();
         self.periods.forget_before(oldest.unwrap_or(0));
         let first = self.periods.list().first().map_or(0, |first| first.number);
@@ -584,7 +591,7 @@ impl Rendition {
 
     /// Segments left the list.
     pub(crate) fn has_forgotten(&self) -> bool {
-        !self.retired.is_empty()
+        self.has_forgotten
     }
 
     /// The oldest segment that can be fetched.
@@ -645,9 +652,17 @@ impl Rendition {
     fn retire(&mut self) {
         let open = self.segments.back().filter(|newest| !newest.is_complete);
         let then = self.total.1 + open.map_or(Duration::ZERO, Segment::duration);
-        if let Some(segment) = self.segments.pop_front() {
+        if let Some(segment) = self.forget_oldest() {
             self.retired.push_back((segment, then));
         }
+    }
+
+    /// The oldest segment, which is on the list no longer.
+    fn forget_oldest(&mut self) -> Option<Segment> {
+        let oldest = self.segments.pop_front()?;
+        self.past = self.past.saturating_sub(1);
+        self.has_forgotten = true;
+        Some(oldest)
     }
 
     /// Its list begins before this media sequence number.
@@ -664,14 +679,25 @@ impl Rendition {
     /// The list would be long enough without its oldest segment.
     fn has_room_for_less(&self, settings: &Settings, target: Duration) -> bool {
         let rest: Duration = self.segments.iter().skip(1).map(Segment::duration).sum();
-        self.is_longer_than_least() && rest >= settings.window_of(target)
+        self.is_longer_than_least() && rest >= settings.length_of(target)
     }
 
     /// There is more on the list than may be.
-    fn is_too_long(&self, settings: &Settings) -> bool {
+    fn is_too_long(&self, settings: &Settings, target: Duration) -> bool {
         let bytes: u64 = self.segments.iter().map(Segment::bytes).sum();
+        let is_too_large = bytes > settings.window_bytes && !settings.has_past(target);
         self.is_longer_than_least()
-            && (self.segments.len() > settings.window_segments || bytes > settings.window_bytes)
+            && (self.segments.len() > settings.window_segments || is_too_large)
+    }
+
+    /// Init segments are kept as long as something needs them.
+    fn forget_inits(&mut self) {
+        let needed = self.retired.iter().map(|(segment, _)| segment);
+        let needed = needed
+            .chain(&self.segments)
+            .map(|segment| segment.beginning.init);
+        let needed = needed.min().unwrap_or(0);
+        self.inits.retain(|(number, ..)| *number >= needed);
     }
 }
 
