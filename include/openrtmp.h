@@ -171,6 +171,9 @@
 //   http.listen [auto]: where the openrtmp command, or a library built with `live`, delivers streams to viewers: http://ADDRESS:PORT, https://ADDRESS:PORT, with commas between them; auto: port 8080 of the addresses of listen, if it is free, by the command alone; none: nowhere
 //   http.preset [balanced]: how far behind viewers are to be: lan (parts of 0.2 s), balanced (0.334 s) or public (1 s)
 //   http.window [30000]: ms of a stream that viewers can go back, 10000 to 21600000
+//   http.dvr.duration [0]: the same with what is older than http.window, 10000 to 21600000; 0: no more than that
+//   http.dvr.directory []: folder for what is older than that, made if missing; none: memory, as far as http.memory goes
+//   http.dvr.bytes [17179869184]: of that folder, 1048576 or more; with more, the oldest are removed
 //   http.dash.low_latency [false]: DASH tells of segments that are not complete, if all are equally long
 //   http.variants []: endings of names that are the same stream in other sizes, such as _low: cam_low is delivered as one of cam
 //   http.base_url []: where they fetch media, in front of its path, for example https://cdn.example.org; none: where the master playlist was
@@ -1484,6 +1487,8 @@ typedef struct openrtmp_http_stats {
     uint64_t stream_bytes;
     // Bytes that are kept for answers alone that viewers have not taken.
     uint64_t answer_bytes;
+    // Bytes of segments in files ("http.dvr.directory").
+    uint64_t file_bytes;
 } openrtmp_http_stats;
 
 // A rule by which streams are relayed.
@@ -2484,7 +2489,7 @@ int32_t openrtmp_thread_hooks(const struct openrtmp_thread_hooks_table *OPENRTMP
     { (uint32_t) sizeof(openrtmp_metrics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define OPENRTMP_HTTP_STATS_INIT \
-    { (uint32_t) sizeof(openrtmp_http_stats), 0, 0, 0, 0, 0, 0 }
+    { (uint32_t) sizeof(openrtmp_http_stats), 0, 0, 0, 0, 0, 0, 0 }
 #define OPENRTMP_RELAY_INIT \
     { (uint32_t) sizeof(openrtmp_relay), 0, { NULL, 0 }, { NULL, 0 }, 30000 }
 #define OPENRTMP_TAP_CALLBACKS_INIT \

@@ -1,6 +1,7 @@
 //! Streams over HTTP.
 
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,11 +41,13 @@ pub struct OpenrtmpHttpStats {
     pub stream_bytes: u64,
     /// Bytes that are kept for answers alone that viewers have not taken.
     pub answer_bytes: u64,
+    /// Bytes of segments in files ("http.dvr.directory").
+    pub file_bytes: u64,
 }
 
 // SAFETY: integers without padding.
 unsafe impl Versioned for OpenrtmpHttpStats {
-    const FIRST: usize = size_of::<OpenrtmpHttpStats>();
+    const FIRST: usize = offset_of!(OpenrtmpHttpStats, file_bytes);
 }
 
 #[cfg(not(feature = "live"))]
@@ -56,10 +59,10 @@ pub(crate) use present::{Delivering, check};
 #[cfg(feature = "live")]
 mod present {
     use openrtmp_core::HttpListen;
-    use openrtmp_live::{Delivery, Form};
+    use openrtmp_live::{Delivery, DeliveryError, Form};
 
     use super::*;
-    use crate::error::OPENRTMP_ERROR_LISTEN;
+    use crate::error::{OPENRTMP_ERROR_IO, OPENRTMP_ERROR_LISTEN};
 
     /// Nothing has to be refused.
     pub(crate) fn check(_: &Config) -> Result<(), Failure> {
@@ -73,8 +76,12 @@ mod present {
         pub(crate) fn start(server: &Arc<Server>) -> Result<Delivering, Failure> {
             let listen = server.config().named_http_listen();
             let delivery = Delivery::start(server, &listen);
-            let failure = |error: openrtmp_live::ListenError| {
-                Failure::new(OPENRTMP_ERROR_LISTEN, error.to_string())
+            let failure = |error: DeliveryError| {
+                let code = match &error {
+                    DeliveryError::Directory { .. } => OPENRTMP_ERROR_IO,
+                    _ => OPENRTMP_ERROR_LISTEN,
+                };
+                Failure::new(code, error.to_string())
             };
             Ok(Delivering(delivery.map_err(failure)?))
         }
@@ -124,6 +131,7 @@ mod present {
                 streams: delivery.streams() as u64,
                 stream_bytes: held.streams,
                 answer_bytes: held.answers,
+                file_bytes: held.files,
             })
         }
     }

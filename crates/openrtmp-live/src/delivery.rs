@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::feed::Feed;
 use crate::http::{self, Acceptor, App};
-use crate::store::{Budget, Directory};
+use crate::store::{Budget, Directory, Spool};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -23,14 +24,26 @@ const THREAD: &str = "openrtmp-http";
 /// What is still going on at the end of a stop has so long to notice.
 const LAST: Duration = Duration::from_millis(500);
 
-/// An address that cannot be listened on.
+/// Why nothing is delivered.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", explain_listening(source))]
-pub struct ListenError {
-    /// Which; port 0 if it is not about one.
-    pub address: SocketAddr,
-    /// Why.
-    pub source: io::Error,
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {}", explain_listening(source))]
+    Listen {
+        /// Which; port 0 if it is not about one.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Segments cannot be kept in the folder of `http.dvr.directory`.
+    #[error("cannot keep segments in {}: {source}", directory.display())]
+    Directory {
+        /// Which.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Streams of a server on their way to viewers, until it is stopped or dropped. All methods
@@ -42,12 +55,13 @@ pub struct Delivery {
     counts: Arc<http::Counts>,
     directory: Arc<Directory>,
     budget: Arc<Budget>,
+    spool: Option<Arc<Spool>>,
     stopping: watch::Sender<bool>,
     /// A stop waits for nobody any more.
     forced: Notify,
 }
 
-/// What a delivery keeps, in bytes; see `http.memory`.
+/// What a delivery keeps, in bytes; see `http.memory` and `http.dvr`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Held {
@@ -55,6 +69,8 @@ pub struct Held {
     pub streams: u64,
     /// What is listed no longer, and there for answers that have not been taken.
     pub answers: u64,
+    /// Segments in files.
+    pub files: u64,
 }
 
 #[derive(Debug)]
@@ -70,11 +86,12 @@ impl Delivery {
     /// threads.
     ///
     /// # Errors
-    /// An address that cannot be had, or a system without threads to give.
-    pub fn start(server: &Arc<Server>, listen: &[HttpListen]) -> Result<Delivery, ListenError> {
+    /// An address that cannot be had, a folder for segments that cannot, or a system without
+    /// threads to give.
+    pub fn start(server: &Arc<Server>, listen: &[HttpListen]) -> Result<Delivery, DeliveryError> {
         let _here = server.works_for();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let failed = |address| move |source| ListenError { address, source };
+        let failed = |address| move |source| DeliveryError::Listen { address, source };
         let sockets = bound(server, listen)?;
         let (stopping, stops) = watch::channel(false);
         let directory = Arc::new(Directory::default());
@@ -86,12 +103,14 @@ impl Delivery {
             counts: counts.clone(),
             directory: directory.clone(),
             budget: budget.clone(),
+            spool: None,
             stopping,
             forced: Notify::new(),
         };
         if sockets.is_empty() {
             return Ok(delivery);
         }
+        delivery.spool = spool(server)?;
         let runtime = runtime().map_err(failed(nowhere))?;
         let app = App::new(
             server.clone(),
@@ -105,7 +124,8 @@ impl Delivery {
             stopping: stops,
             counts: counts.clone(),
         };
-        let feed = Feed::start(server, &directory, &budget).map_err(failed(nowhere))?;
+        let feed = Feed::start(server, &directory, &budget, delivery.spool.as_ref());
+        let feed = feed.map_err(failed(nowhere))?;
         let entered = runtime.enter();
         runtime.spawn(http::relieve(server.clone(), budget, counts));
         for (socket, tls) in sockets {
@@ -157,6 +177,7 @@ impl Delivery {
         Held {
             streams: self.budget.held(),
             answers: self.budget.outlived(),
+            files: self.spool.as_ref().map_or(0, |spool| spool.bytes()),
         }
     }
 
@@ -194,12 +215,22 @@ impl Delivery {
             }
         });
         runtime.shutdown_timeout(LAST);
+        self.remove_files();
+    }
+
+    /// Nobody can ask for them any longer.
+    fn remove_files(&self) {
+        if let Some(spool) = &self.spool {
+            spool.stop();
+        }
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
         self.stop(Duration::ZERO);
+        // One that did not begin has none but these.
+        self.remove_files();
     }
 }
 
@@ -222,6 +253,17 @@ fn runtime() -> io::Result<Runtime> {
     ThreadLife::without_signals(|| builder.build())
 }
 
+/// The place for segments that are older than what is in memory, if there is one.
+fn spool(server: &Arc<Server>) -> Result<Option<Arc<Spool>>, DeliveryError> {
+    let Some(directory) = server.config().http.dvr.directory.clone() else {
+        return Ok(None);
+    };
+    match Spool::start(&directory, server) {
+        Ok(spool) => Ok(Some(spool)),
+        Err(source) => Err(DeliveryError::Directory { directory, source }),
+    }
+}
+
 /// A URL without a path.
 fn base(host: &str, port: u16, tls: bool) -> String {
     match (tls, port) {
@@ -233,7 +275,10 @@ fn base(host: &str, port: u16, tls: bool) -> String {
 }
 
 /// Sockets for these addresses, and whether TLS is spoken there.
-fn bound(server: &Server, listen: &[HttpListen]) -> Result<Vec<(TcpListener, bool)>, ListenError> {
+fn bound(
+    server: &Server,
+    listen: &[HttpListen],
+) -> Result<Vec<(TcpListener, bool)>, DeliveryError> {
     let mut sockets = Vec::new();
     let asked = || {
         listen.iter().filter_map(|listen| match listen {
@@ -253,7 +298,7 @@ fn bound(server: &Server, listen: &[HttpListen]) -> Result<Vec<(TcpListener, boo
                 let why = explain_listening(&error);
                 log::warn!("HTTP over IPv4 only: cannot listen on {address}: {why}");
             }
-            Err(source) => return Err(ListenError { address, source }),
+            Err(source) => return Err(DeliveryError::Listen { address, source }),
         }
     }
     Ok(sockets)

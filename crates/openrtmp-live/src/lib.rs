@@ -20,7 +20,7 @@ mod feed;
 mod http;
 mod store;
 
-pub use delivery::{Delivery, Held, ListenError};
+pub use delivery::{Delivery, DeliveryError, Held};
 pub use http::Form;
 #[cfg(feature = "internals")]
 #[doc(hidden)]

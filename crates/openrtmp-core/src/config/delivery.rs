@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::document::milliseconds;
+use super::tls::text_or_none;
 
 /// What comes before an address where HTTP is spoken as it is; it may be left out.
 const PLAIN_SCHEME: &str = "http://";
@@ -134,6 +136,34 @@ pub struct DashConfig {
     /// as all are equally long to a frame. A stream has a manifest once three segments are
     /// complete, in place of one.
     pub low_latency: bool,
+}
+
+/// How far viewers can go back beyond `http.window`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DvrConfig {
+    /// So much of a stream can be gone back in HLS and DASH, 10 s to 6 h, if that is more than
+    /// `http.window`; 0: no more than that.
+    #[serde(with = "milliseconds")]
+    pub duration: Duration,
+    /// Folder for what is older than `http.window`, made if missing. None: it is kept in memory,
+    /// in what `http.memory` leaves, up to half of what streams have of that.
+    #[serde(with = "text_or_none")]
+    pub directory: Option<PathBuf>,
+    /// Bytes in that folder, 1 MiB or more: with more, the oldest are removed, whichever stream
+    /// they are of.
+    pub bytes: u64,
+}
+
+impl Default for DvrConfig {
+    fn default() -> DvrConfig {
+        DvrConfig {
+            duration: Duration::ZERO,
+            directory: None,
+            bytes: 16 << 30,
+        }
+    }
 }
 
 /// Which pages of other sites may use what is delivered.

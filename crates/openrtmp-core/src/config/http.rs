@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{
-    CorsConfig, DashConfig, HttpList, HttpListen, HttpPreset, TokensConfig, ViewersConfig,
+    CorsConfig, DashConfig, DvrConfig, HttpList, HttpListen, HttpPreset, TokensConfig,
+    ViewersConfig,
 };
 use super::document::milliseconds;
 
@@ -26,6 +27,8 @@ pub struct HttpConfig {
     /// So much of a stream can be gone back in HLS and DASH, 10 s to 6 h.
     #[serde(with = "milliseconds")]
     pub window: Duration,
+    /// How much of it beyond that.
+    pub dvr: DvrConfig,
     /// How DASH tells of it.
     pub dash: DashConfig,
     /// Endings of the names of streams that are the same in other sizes: with `_low` the
@@ -77,6 +80,7 @@ impl Default for HttpConfig {
             listen: vec![HttpListen::Auto],
             preset: HttpPreset::default(),
             window: Duration::from_secs(30),
+            dvr: DvrConfig::default(),
             dash: DashConfig::default(),
             variants: Vec::new(),
             base_url: String::new(),

@@ -42,7 +42,7 @@ pub use addresses::{AddressRule, FailedAttemptsConfig};
 pub use callback::{CallbackConfig, CallbackFallback, CallbackFormat};
 pub use control::{ControlConfig, ControlListen};
 pub use delivery::{
-    CorsConfig, DashConfig, HttpList, HttpListen, HttpPreset, NoDelivery, TokensConfig,
+    CorsConfig, DashConfig, DvrConfig, HttpList, HttpListen, HttpPreset, NoDelivery, TokensConfig,
     ViewersConfig,
 };
 pub use document::{DocumentError, FileError, Format, MAX_DOCUMENT};

@@ -21,7 +21,7 @@ use openrtmp_core::{
 };
 
 use crate::http::is_reserved;
-use crate::store::{Budget, Directory, Shares};
+use crate::store::{Budget, Directory, Shares, Spool};
 use stream::Feeding;
 
 /// An ended stream can be fetched for so long: who plays it is behind.
@@ -47,6 +47,7 @@ impl Feed {
         server: &Arc<Server>,
         directory: &Arc<Directory>,
         budget: &Arc<Budget>,
+        spool: Option<&Arc<Spool>>,
     ) -> std::io::Result<Feed> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = cores.div_ceil(2).min(MOST_THREADS) as u32;
@@ -68,6 +69,7 @@ impl Feed {
                 server: server.clone(),
                 directory: directory.clone(),
                 budget: budget.clone(),
+                spool: spool.cloned(),
                 endings: endings.clone(),
                 routes: HashMap::new(),
                 streams: HashMap::new(),
@@ -108,6 +110,7 @@ struct Shard {
     server: Arc<Server>,
     directory: Arc<Directory>,
     budget: Arc<Budget>,
+    spool: Option<Arc<Spool>>,
     /// What the names of streams end with that are another in another size.
     endings: Arc<[String]>,
     /// What each stream is a part of, by paths, and its number there.
@@ -235,13 +238,13 @@ impl Shard {
         }
         let config = self.server.config();
         let most = Shares::of(&config).streams;
-        if self.budget.held() > most {
-            let held = self.budget.held();
+        let held = self.budget.live();
+        if held > most {
             self.server.report_limit(Limit::Memory);
             log::warn!(stream:% = name, held, limit = most; "{name} is not delivered over HTTP: http.memory is full");
             return false;
         }
-        let feeding = Feeding::new(name, &config, &self.budget);
+        let feeding = Feeding::new(name, &config, &self.budget, self.spool.as_ref());
         self.directory.add(feeding.stream().clone());
         self.streams.insert(path.clone(), feeding);
         true
@@ -250,10 +253,14 @@ impl Shard {
     /// Shows what came, and does what is due.
     fn settle(&mut self, now: Instant) {
         let shares = Shares::of(&self.server.config());
-        let is_tight = self.budget.held() > shares.streams;
+        let is_tight = self.budget.live() > shares.streams;
         let streams: Vec<Arc<str>> = self.streams.keys().cloned().collect();
         for stream in &streams {
+            let past = self.budget.past_share(shares);
             self.guarded(stream, |feeding| {
+                if let Some(most) = past {
+                    feeding.keep_of_past(most);
+                }
                 feeding.settle(now);
                 if is_tight {
                     feeding.keep_least();
@@ -261,7 +268,8 @@ impl Shard {
             });
         }
         // Those that are over go first where there is too little room.
-        for (until, _) in self.ended.iter_mut().filter(|_| is_tight) {
+        let is_full = is_tight || self.budget.past_share(shares).is_some();
+        for (until, _) in self.ended.iter_mut().filter(|_| is_full) {
             *until = now;
         }
         let directory = &self.directory;

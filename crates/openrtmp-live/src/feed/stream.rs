@@ -20,7 +20,7 @@ use openrtmp_protocol::session::MediaKind;
 
 use super::clocks::Clock;
 use crate::store::ring::Role;
-use crate::store::{Budget, Charge, Photographer, Stream};
+use crate::store::{Budget, Charge, Photographer, Spool, Stream};
 
 /// Tracks of video of one publisher of several: that many numbers are theirs.
 const TRACKS_EACH: u8 = 16;
@@ -45,6 +45,8 @@ pub(super) struct Feeding {
     patience: Patience,
     has_ended: bool,
     keeps_least: bool,
+    /// There was no room for all that is older than the window.
+    is_short: bool,
     /// Bytes of the window, and of what is shown of it.
     listed: u64,
     shown: u64,
@@ -60,8 +62,15 @@ struct Member {
 }
 
 impl Feeding {
-    pub(super) fn new(name: StreamName, config: &Config, budget: &Arc<Budget>) -> Feeding {
+    pub(super) fn new(
+        name: StreamName,
+        config: &Config,
+        budget: &Arc<Budget>,
+        spool: Option<&Arc<Spool>>,
+    ) -> Feeding {
         let settings = settings(config);
+        // Of what is no longer than what is in memory nothing would be read.
+        let spool = spool.filter(|_| settings.dvr > settings.window).cloned();
         let names = Names { epoch: epoch() };
         Feeding {
             stream: Arc::new(Stream::new(name, names, settings.low_latency_dash, budget)),
@@ -71,13 +80,14 @@ impl Feeding {
             packager: Packager::new(settings.clone()),
             window: Window::new(settings.clone()),
             settings,
-            photographer: Photographer::new(budget),
+            photographer: Photographer::new(budget, spool),
             budget: budget.clone(),
             events: Vec::new(),
             charge: Charge::new(budget),
             patience: Patience::new(Instant::now()),
             has_ended: false,
             keeps_least: false,
+            is_short: false,
             listed: 0,
             shown: 0,
         }
@@ -311,15 +321,28 @@ impl Feeding {
             self.window.apply(event);
         }
         self.events = events;
+        self.photographer.look_back(&mut self.window);
         let names = &self.stream.names;
         let photographer = &mut self.photographer;
         let snapshot = photographer.take(&self.window, names, has_closed, wall());
         self.shown = snapshot.text_bytes();
         self.stream.show(snapshot);
-        if has_closed {
-            self.listed = self.window.held_bytes();
-        }
+        self.listed = self.window.held_bytes();
         self.count();
+        self.charge.set_past(self.window.past_bytes());
+    }
+
+    /// Keeps no more bytes than this of what is older than the window.
+    pub(super) fn keep_of_past(&mut self, most: u64) {
+        while self.window.past_bytes() > most
+            && let Some(oldest) = self.window.oldest_past()
+        {
+            self.window.forget(oldest);
+            if !std::mem::replace(&mut self.is_short, true) {
+                let name = &self.stream.name;
+                log::info!(stream:% = name; "viewers of {name} cannot go back as far as http.dvr.duration says: there is no room for it in http.memory");
+            }
+        }
     }
 
     /// Counts what it keeps.
@@ -457,6 +480,7 @@ fn settings(config: &Config) -> Settings {
     };
     Settings {
         window: config.http.window,
+        dvr: config.http.dvr.duration,
         low_latency_dash: config.http.dash.low_latency,
         ..Settings::new(preset)
     }

@@ -1,6 +1,6 @@
 //! What requests are answered with.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE,
@@ -8,9 +8,9 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 
-use super::body::Rope;
+use super::body::{Reading, Rope};
 use super::range::{Wanted, wanted};
-use crate::store::Text;
+use crate::store::{Media, Text};
 
 /// For how long something may be kept, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,16 +111,16 @@ pub(super) fn text(
     response
 }
 
-/// Bytes that never change, in pieces, or a range of them.
+/// Bytes that never change, or a range of them.
 pub(super) fn media(
     request: &HeaderMap,
-    pieces: &[Bytes],
+    media: &Media,
     content_type: &'static str,
     tag: &str,
     keep: Keep,
 ) -> Response<Body> {
     let tag = format!("\"{tag}\"");
-    let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+    let length = media.len();
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, keep.value());
@@ -151,7 +151,10 @@ pub(super) fn media(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CONTENT_LENGTH, (range.end - range.start).into());
-    *response.body_mut() = Rope::new(pieces, range).into();
+    *response.body_mut() = match media {
+        Media::Memory(pieces) => Rope::new(pieces, range).into(),
+        Media::Disk(stored) => Body::new(Reading::new(stored.clone(), range)),
+    };
     response
 }
 
@@ -196,6 +199,8 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Bytes;
+
     use super::*;
 
     fn asked(name: HeaderName, text: &'static str) -> HeaderMap {
@@ -238,7 +243,10 @@ mod tests {
 
     #[test]
     fn a_range_of_something_else_is_not_taken() {
-        let pieces = [Bytes::from_static(b"0123"), Bytes::from_static(b"4567")];
+        let pieces = Media::Memory(vec![
+            Bytes::from_static(b"0123"),
+            Bytes::from_static(b"4567"),
+        ]);
         let answer = |of: &'static str| {
             let mut headers = asked(RANGE, "bytes=3-4");
             headers.insert(IF_RANGE, HeaderValue::from_static(of));

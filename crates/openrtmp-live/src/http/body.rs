@@ -1,12 +1,17 @@
-//! Bytes of several pieces, one behind the other, without a copy.
+//! Bodies of bytes that are all there: in memory, without a copy, or in a file.
 
 use std::collections::VecDeque;
+use std::io;
 use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::store::Stored;
 
 /// So much is given at a time, so that what is not taken is seen not to be.
 pub(super) const PIECE: usize = 64 << 10;
@@ -84,9 +89,103 @@ impl HttpBody for Rope {
     }
 }
 
+/// A range of a file, of which a piece at a time is in memory.
+#[derive(Debug)]
+pub(super) struct Reading {
+    stored: Arc<Stored>,
+    /// What was not given.
+    rest: Range<u64>,
+    piece: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl Reading {
+    pub(super) fn new(stored: Arc<Stored>, range: Range<u64>) -> Reading {
+        Reading {
+            stored,
+            rest: range,
+            piece: None,
+        }
+    }
+}
+
+impl HttpBody for Reading {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let (stored, from) = (self.stored.clone(), self.rest.start);
+        let to = self.rest.end.min(from + PIECE as u64);
+        let read = move || stored.read(from..to);
+        let piece = self.piece.get_or_insert_with(|| spawn_blocking(read));
+        let read = ready!(Pin::new(piece).poll(context));
+        self.piece = None;
+        let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+        Poll::Ready(Some(match read {
+            Ok(bytes) => {
+                self.rest.start = to;
+                Ok(Frame::data(bytes))
+            }
+            // Nothing follows, so that what was sent is not taken for the whole.
+            Err(error) => {
+                self.rest.start = self.rest.end;
+                Err(error)
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.end - self.rest.start)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+    use crate::store::spooled::{Place, segment, written};
+
+    async fn next(reading: &mut Reading) -> Option<io::Result<Bytes>> {
+        let frame = poll_fn(|context| Pin::new(&mut *reading).poll_frame(context)).await?;
+        Some(frame.map(|frame| frame.into_data().unwrap()))
+    }
+
+    #[tokio::test]
+    async fn a_file_is_given_in_pieces_and_what_is_gone_is_no_end() {
+        let place = Place::new(1 << 20);
+        let spool = place.spool().unwrap();
+        let kept = segment(1, 3 * PIECE);
+        let stored = written(&spool, &kept).unwrap();
+        let whole = stored.read(0..3 * PIECE as u64).unwrap();
+        let range = 100..2 * PIECE as u64;
+        let mut reading = Reading::new(stored.clone(), range.clone());
+        let mut got = Vec::new();
+        while let Some(piece) = next(&mut reading).await {
+            let piece = piece.unwrap();
+            assert!(piece.len() <= PIECE);
+            got.extend_from_slice(&piece);
+            let left = range.end - range.start - got.len() as u64;
+            assert_eq!(reading.size_hint().exact(), Some(left));
+            assert_eq!(reading.is_end_stream(), left == 0);
+        }
+        assert!(got == whole[100..2 * PIECE]);
+        let mut reading = Reading::new(stored.clone(), 0..3 * PIECE as u64);
+        assert!(next(&mut reading).await.unwrap().is_ok());
+        std::fs::remove_file(place.folder().join("18f0-0-v0-1.m4s")).unwrap();
+        assert!(next(&mut reading).await.unwrap().is_err());
+        assert!(next(&mut reading).await.is_none());
+        spool.stop();
+    }
 
     #[test]
     fn a_range_of_pieces_is_that_range_of_the_whole() {

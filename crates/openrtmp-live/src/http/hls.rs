@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use http::{HeaderMap, Response, StatusCode};
 use openrtmp_core::Protocol;
 use openrtmp_media::hls::{Answer, BadRequest, Directives};
 use openrtmp_media::mp4::TrackName;
+use tokio::task::spawn_blocking;
 
 use super::answer::{self, Keep, status};
 use super::path::File;
 use super::peer::Kind;
 use super::{App, Asked, dash, entrance, growing, relief, transport, waiting};
-use crate::store::{Holding, Kept, Snapshot, Stream, Text, Track};
+use crate::store::{Holding, Kept, Media, Snapshot, Stream, Text, Track};
 
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
@@ -104,7 +105,7 @@ pub(super) async fn file(
             let found = snapshot.track(track).and_then(|track| track.init(number));
             let bytes = found.ok_or_else(not_found)?.clone();
             let tag = format!("i{number}");
-            media(viewer, stream, track, &[bytes], &tag)
+            media(viewer, stream, track, &bytes.into(), &tag)
         }
         File::Segment(track, msn) => {
             return segment(app, viewer, stream, track, |_| Some(msn)).await;
@@ -123,7 +124,7 @@ pub(super) async fn file(
                 .filter(|bytes| !bytes.is_empty())
                 .ok_or_else(not_found)?;
             let tag = format!("{msn}.{number}");
-            let answer = media(viewer, stream, track, &[bytes], &tag);
+            let answer = media(viewer, stream, track, &bytes.into(), &tag);
             let holding = Holding::Segment(Arc::downgrade(stream), track, msn);
             holding_on(answer, holding)
         }
@@ -159,10 +160,19 @@ async fn segment(
     };
     match find(app, viewer, stream, track, look).await? {
         Some(Found::Whole(kept)) if kept.len() > 0 => {
-            let tag = kept.msn.to_string();
-            let answer = media(viewer, stream, track, &kept.parts, &tag);
-            let holding = Holding::Segment(Arc::downgrade(stream), track, kept.msn);
-            Ok((holding_on(answer, holding), Kind::Whole))
+            let mut answer = media(viewer, stream, track, &kept.media, &kept.msn.to_string());
+            match &kept.media {
+                Media::Memory(_) => {
+                    let stream = Arc::downgrade(stream);
+                    answer = holding_on(answer, Holding::Segment(stream, track, kept.msn));
+                }
+                Media::Disk(stored) => {
+                    let stored = stored.clone();
+                    let is_there = spawn_blocking(move || stored.is_there()).await;
+                    is_there.ok().filter(|is| *is).ok_or_else(not_found)?;
+                }
+            }
+            Ok((answer, Kind::Whole))
         }
         Some(Found::Growing(msn)) => growing::answer(app, viewer, stream, track, msn),
         _ => Err(not_found()),
@@ -188,12 +198,12 @@ fn media(
     viewer: Viewer<'_>,
     stream: &Stream,
     track: TrackName,
-    pieces: &[Bytes],
+    media: &Media,
     tag: &str,
 ) -> Response<Body> {
     let tag = format!("{}-{track}-{tag}", stream.names.epoch);
     let keep = Keep::always(viewer.is_private);
-    answer::media(viewer.headers(), pieces, content_type(track), &tag, keep)
+    answer::media(viewer.headers(), media, content_type(track), &tag, keep)
 }
 
 pub(super) fn content_type(track: TrackName) -> &'static str {

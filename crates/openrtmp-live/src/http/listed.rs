@@ -15,7 +15,7 @@ use super::access::{self, Asking};
 use super::answer::{self, Keep, status};
 use super::path::encoded;
 use super::{App, Asked, audience, entrance, relief};
-use crate::store::{Holding, Stream, Text};
+use crate::store::{Holding, Media, Stream, Text};
 
 /// Streams of which one answer tells, at most.
 const LONGEST_LIST: usize = 500;
@@ -282,7 +282,8 @@ pub(super) fn picture(
     let keep = Keep::for_seconds(1, token.is_some());
     let headers: &HeaderMap = &asked.headers;
     let pieces = &picture.pieces;
-    let mut response = answer::media(headers, pieces, "video/mp4", &tag, keep);
+    let media = Media::Memory(pieces.to_vec());
+    let mut response = answer::media(headers, &media, "video/mp4", &tag, keep);
     response.extensions_mut().insert(Holding::Passing);
     Ok(response)
 }

@@ -65,7 +65,7 @@ pub(super) async fn segment(
     let tag = format!("{}-t-{msn}", stream.names.epoch);
     let keep = Keep::always(viewer.is_private);
     let headers = &viewer.asked.headers;
-    let mut response = answer::media(headers, &[bytes], SEGMENT, &tag, keep);
+    let mut response = answer::media(headers, &bytes.into(), SEGMENT, &tag, keep);
     response.extensions_mut().insert(Holding::Passing);
     Ok(response)
 }

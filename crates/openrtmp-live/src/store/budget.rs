@@ -20,6 +20,10 @@ pub(crate) struct Budget {
     listed: AtomicU64,
     /// What comes to be.
     frames: AtomicU64,
+    /// Those that can be fetched and are older than the window (`http.window`), and how many
+    /// streams have such.
+    past: AtomicU64,
+    having_past: AtomicU64,
     /// There is more than there should be of what answers hold.
     pressed: Notify,
 }
@@ -50,6 +54,21 @@ impl Budget {
     /// Bytes that streams keep.
     pub(crate) fn held(&self) -> u64 {
         self.listed.load(Ordering::Relaxed) + self.frames.load(Ordering::Relaxed)
+    }
+
+    /// The same without what is older than the window, which leaves where there is no room.
+    pub(crate) fn live(&self) -> u64 {
+        let past = self.past.load(Ordering::Relaxed);
+        self.held().saturating_sub(past)
+    }
+
+    /// How many bytes that are older than the window a stream may keep, if it is to keep less
+    /// than it might: all together half of what streams may, and no more than is left by what
+    /// is not. Of what is too much those let go who have more than an equal share.
+    pub(crate) fn past_share(&self, shares: Shares) -> Option<u64> {
+        let most = (shares.streams / 2).min(shares.streams.saturating_sub(self.live()));
+        let is_over = self.past.load(Ordering::Relaxed) > most;
+        is_over.then(|| most / self.having_past.load(Ordering::Relaxed).max(1))
     }
 
     /// Bytes that are there only for answers that have not been taken. A text that was
@@ -108,6 +127,7 @@ pub(crate) struct Charge {
     budget: Arc<Budget>,
     listed: u64,
     frames: u64,
+    past: u64,
 }
 
 impl Charge {
@@ -116,6 +136,7 @@ impl Charge {
             budget: budget.clone(),
             listed: 0,
             frames: 0,
+            past: 0,
         }
     }
 
@@ -123,6 +144,13 @@ impl Charge {
     pub(crate) fn set(&mut self, listed: u64, frames: u64) {
         change(&self.budget.listed, &mut self.listed, listed);
         change(&self.budget.frames, &mut self.frames, frames);
+    }
+
+    /// So much of what can be fetched is older than the window.
+    pub(crate) fn set_past(&mut self, past: u64) {
+        let (had_any, has_any) = (u64::from(self.past > 0), u64::from(past > 0));
+        change(&self.budget.past, &mut self.past, past);
+        change(&self.budget.having_past, &mut { had_any }, has_any);
     }
 }
 
@@ -137,6 +165,7 @@ fn change(all: &AtomicU64, of_one: &mut u64, to: u64) {
 impl Drop for Charge {
     fn drop(&mut self) {
         self.set(0, 0);
+        self.set_past(0);
     }
 }
 
@@ -156,6 +185,31 @@ mod tests {
         assert_eq!(budget.held(), 5);
         drop(other);
         assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn what_is_old_leaves_where_there_is_no_room_and_of_who_has_most_first() {
+        let shares = Shares {
+            streams: 1000,
+            answers: 0,
+        };
+        let budget = Arc::new(Budget::default());
+        let (mut one, mut other) = (Charge::new(&budget), Charge::new(&budget));
+        one.set(500, 0);
+        one.set_past(450);
+        assert_eq!((budget.held(), budget.live()), (500, 50));
+        assert_eq!(budget.past_share(shares), None);
+        other.set(100, 0);
+        other.set_past(60);
+        assert_eq!(budget.past_share(shares), Some(250), "half of it, for two");
+        other.set_past(0);
+        assert_eq!(budget.past_share(shares), None);
+        // What is live has room first.
+        other.set(900, 0);
+        assert_eq!(budget.live(), 950);
+        assert_eq!(budget.past_share(shares), Some(50));
+        drop(one);
+        assert_eq!(budget.past_share(shares), None);
     }
 
     #[test]

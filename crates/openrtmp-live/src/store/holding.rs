@@ -11,7 +11,7 @@ use super::{Stream, ring};
 /// nothing else.
 #[derive(Clone, Debug)]
 pub(crate) enum Holding {
-    /// A segment, or parts of it, by its sequence number.
+    /// A segment in memory, or parts of it, by its sequence number.
     Segment(Weak<Stream>, TrackName, u64),
     /// A playlist, of a snapshot with this version.
     Playlist(Weak<Stream>, u64),
@@ -26,7 +26,9 @@ impl Holding {
         match self {
             Holding::Segment(stream, track, msn) => stream.upgrade().is_none_or(|stream| {
                 let snapshot = stream.snapshot();
-                snapshot.track(*track).is_none_or(|track| !track.has(*msn))
+                snapshot
+                    .track(*track)
+                    .is_none_or(|track| !track.holds(*msn))
             }),
             Holding::Playlist(stream, version) => stream
                 .upgrade()

@@ -2,11 +2,13 @@
 
 mod budget;
 mod holding;
+mod kept;
 mod manifest;
 mod picture;
 mod places;
 pub(crate) mod ring;
 mod snapshot;
+mod spool;
 mod text;
 mod transport;
 
@@ -22,11 +24,15 @@ use tokio::sync::watch;
 
 pub(crate) use budget::{Budget, Charge, Shares};
 pub(crate) use holding::Holding;
+pub(crate) use kept::{Kept, Media};
 pub(crate) use manifest::Manifest;
 use picture::Pictures;
 pub(crate) use places::{Places, has_room};
 use ring::Ring;
-pub(crate) use snapshot::{Kept, Photographer, Snapshot, Track};
+pub(crate) use snapshot::{Photographer, Snapshot, Track};
+#[cfg(test)]
+pub(crate) use spool::tests as spooled;
+pub(crate) use spool::{Spool, Stored};
 pub(crate) use text::Text;
 pub(crate) use transport::{Transport, Transported};
 

@@ -11,9 +11,10 @@ use openrtmp_media::hls::{
     transport_tracks,
 };
 use openrtmp_media::mp4::TrackName;
-use openrtmp_media::packager::{Part, Rendition, Segment, Window};
+use openrtmp_media::packager::{Rendition, Segment, Window};
 
-use super::{Budget, Manifest, Text, Transport};
+use super::spool::Spool;
+use super::{Budget, Kept, Manifest, Text, Transport};
 
 /// Where players ask for the time, on the host that they have media from.
 const TIME: &str = "/time";
@@ -68,19 +69,6 @@ pub(crate) struct Playlists {
     pub(crate) delta: Text,
 }
 
-/// A segment that can be fetched, or whose parts can be.
-#[derive(Clone, Debug)]
-pub(crate) struct Kept {
-    pub(crate) msn: u64,
-    /// The ticks at which what there is of it begins and ends, once there is something.
-    span: Option<(u64, u64)>,
-    /// The init segment that it needs.
-    pub(super) init: u32,
-    /// By so many ticks encoders have pictures decoded earlier than parts tell.
-    pub(super) reorder: u32,
-    pub(crate) parts: Vec<Bytes>,
-}
-
 impl Snapshot {
     pub(crate) fn track(&self, name: TrackName) -> Option<&Track> {
         self.tracks.iter().find(|track| track.name == name)
@@ -108,13 +96,7 @@ impl Track {
 
     /// A complete segment.
     pub(crate) fn segment(&self, msn: u64) -> Option<&Arc<Kept>> {
-        let first = self.complete.front()?.msn;
-        // Sequence numbers have no holes but where a track had nothing in a segment.
-        let place = usize::try_from(msn.checked_sub(first)?).ok()?;
-        match self.complete.get(place).filter(|kept| kept.msn == msn) {
-            Some(kept) => Some(kept),
-            None => self.complete.iter().find(|kept| kept.msn == msn),
-        }
+        self.complete.get(place_of(&self.complete, msn)?)
     }
 
     /// The number of the oldest complete segment.
@@ -137,11 +119,14 @@ impl Track {
         is_next.then_some(open.msn)
     }
 
-    /// The parts of a segment so far, and whether they are all.
+    /// The parts of a segment so far, and whether they are all, as long as they are in memory.
     pub(crate) fn parts(&self, msn: u64) -> Option<(&[Bytes], bool)> {
         let open = self.open.as_ref().filter(|open| open.msn == msn);
-        let whole = || self.segment(msn).map(|kept| (&kept.parts[..], true));
-        open.map(|open| (&open.parts[..], false)).or_else(whole)
+        let (kept, is_all) = match open {
+            Some(open) => (open, false),
+            None => (self.segment(msn)?.as_ref(), true),
+        };
+        Some((kept.parts()?, is_all))
     }
 
     /// Something of a segment is there, but not all.
@@ -156,9 +141,9 @@ impl Track {
         parts.get(number)
     }
 
-    /// Whether this segment can be fetched, or parts of it.
-    pub(crate) fn has(&self, msn: u64) -> bool {
-        self.open.as_ref().is_some_and(|open| open.msn == msn) || self.segment(msn).is_some()
+    /// Whether this segment is in memory, or parts of it.
+    pub(crate) fn holds(&self, msn: u64) -> bool {
+        self.parts(msn).is_some()
     }
 
     /// Whether this may be what comes next.
@@ -182,26 +167,6 @@ impl Track {
     }
 }
 
-impl Kept {
-    fn of(segment: &Segment) -> Kept {
-        let bytes = |part: &Part| part.bytes.clone();
-        let mut there = segment.parts.iter().filter(|part| !part.is_gap);
-        let reorder = there.next().map(|part| part.reorder);
-        Kept {
-            msn: segment.beginning.msn,
-            span: segment.span(),
-            init: segment.beginning.init,
-            reorder: reorder.unwrap_or(0),
-            parts: segment.parts.iter().map(bytes).collect(),
-        }
-    }
-
-    /// Bytes of the whole.
-    pub(crate) fn len(&self) -> u64 {
-        self.parts.iter().map(|part| part.len() as u64).sum()
-    }
-}
-
 /// Makes the snapshots of one stream.
 #[derive(Debug)]
 pub(crate) struct Photographer {
@@ -213,6 +178,9 @@ pub(crate) struct Photographer {
     /// When that became what it is, in milliseconds since 1970.
     published: i64,
     renditions: Vec<(TrackName, Before)>,
+    /// Where segments are written to, if they are, and how many files were removed there.
+    spool: Option<Arc<Spool>>,
+    removed: u64,
 }
 
 /// What was made of a rendition, as far as it is the same in what comes next.
@@ -223,11 +191,24 @@ struct Before {
     delta: PlaylistWriter,
 }
 
+/// The place of a complete segment among those of a track.
+fn place_of(complete: &VecDeque<Arc<Kept>>, msn: u64) -> Option<usize> {
+    let first = complete.front()?.msn;
+    // Sequence numbers have no holes but where a track had nothing in a segment.
+    let place = usize::try_from(msn.checked_sub(first)?).ok()?;
+    match complete.get(place).filter(|kept| kept.msn == msn) {
+        Some(_) => Some(place),
+        None => complete.iter().position(|kept| kept.msn == msn),
+    }
+}
+
 impl Photographer {
-    /// One that counts what it makes there.
-    pub(crate) fn new(budget: &Arc<Budget>) -> Photographer {
+    /// One that counts what it makes there, and has segments written into files.
+    pub(crate) fn new(budget: &Arc<Budget>, spool: Option<Arc<Spool>>) -> Photographer {
         Photographer {
             budget: budget.clone(),
+            spool,
+            removed: 0,
             version: 0,
             master: None,
             transport: None,
@@ -268,6 +249,48 @@ impl Photographer {
                 .collect(),
             target: target.map(|target| Duration::from_secs(u64::from(target))),
             has_ended: window.has_ended(),
+        }
+    }
+
+    /// Lets go of the bytes of segments that are older than the window of what is in memory, if
+    /// they are in files. Where one is not, or no longer, lists begin behind it.
+    pub(crate) fn look_back(&mut self, window: &mut Window) {
+        let Some(spool) = &self.spool else {
+            return;
+        };
+        let removed = spool.removed();
+        let were_removed = std::mem::replace(&mut self.removed, removed) != removed;
+        let mut lost = None;
+        for (track, Before { complete, .. }) in &mut self.renditions {
+            let Some(rendition) = window.rendition(*track) else {
+                continue;
+            };
+            // They are written one after the other.
+            let here = rendition.past().rev().take_while(|is| !is.is_released);
+            let here: Vec<u64> = here.map(|is| is.beginning.msn).collect();
+            for msn in here {
+                let Some(place) = place_of(complete, msn) else {
+                    continue;
+                };
+                let kept = &complete[place];
+                match kept.written() {
+                    _ if kept.len() == 0 => window.release(*track, msn),
+                    None => {}
+                    Some(None) => lost = lost.max(Some(msn)),
+                    Some(Some(stored)) => {
+                        let moved = Arc::new(kept.moved_to(stored));
+                        Arc::make_mut(complete)[place] = moved;
+                        window.release(*track, msn);
+                    }
+                }
+            }
+            if were_removed {
+                let gone = complete.iter().filter(|kept| kept.is_gone());
+                lost = lost.max(gone.map(|kept| kept.msn).max());
+            }
+        }
+        if let Some(msn) = lost {
+            window.forget(msn);
         }
     }
 
@@ -351,7 +374,7 @@ impl Photographer {
                 .iter()
                 .map(|(number, _, bytes)| (*number, bytes.clone()))
                 .collect(),
-            complete: self.complete(rendition),
+            complete: self.complete(rendition, names),
             open,
         }
     }
@@ -367,15 +390,22 @@ impl Photographer {
     }
 
     /// The complete segments: those of before, unless one came or left.
-    fn complete(&mut self, rendition: &Rendition) -> Arc<VecDeque<Arc<Kept>>> {
-        let kept = &mut self.before(rendition.track).complete;
+    fn complete(&mut self, rendition: &Rendition, names: &Names) -> Arc<VecDeque<Arc<Kept>>> {
+        let (name, spool) = (rendition.track, self.spool.clone());
+        let kept = &mut self.before(name).complete;
         let last = kept.back().map_or(0, |kept| kept.msn);
         let is_new = |segment: &&Segment| segment.is_complete && segment.beginning.msn > last;
         let mut new = rendition.segments.iter().filter(is_new).peekable();
         let is_gone = |kept: &Arc<Kept>| rendition.segment(kept.msn).is_none();
         if new.peek().is_some() || kept.front().is_some_and(is_gone) {
             let kept = Arc::make_mut(kept);
-            kept.extend(new.map(|segment| Arc::new(Kept::of(segment))));
+            for segment in new {
+                let segment = Arc::new(Kept::of(segment));
+                if let Some(spool) = spool.as_ref().filter(|_| segment.len() > 0) {
+                    spool.write(names, name, &segment);
+                }
+                kept.push_back(segment);
+            }
             while kept.front().is_some_and(is_gone) {
                 kept.pop_front();
             }

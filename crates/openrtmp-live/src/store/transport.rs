@@ -43,7 +43,7 @@ impl Transported {
         budget: &Arc<Budget>,
     ) -> Option<Made> {
         let tracks = &snapshot.transport.as_ref()?.tracks;
-        let mut sources = Vec::new();
+        let mut found = Vec::new();
         let mut version = 0u32;
         for (place, name) in tracks.iter().enumerate() {
             let track = snapshot.track(*name)?;
@@ -55,15 +55,26 @@ impl Transported {
                 continue;
             };
             version = version.wrapping_add(kept.init).wrapping_add(1);
-            sources.push(Source {
-                init: track.init(kept.init)?,
-                parts: &kept.parts,
-                reorder: kept.reorder,
-            });
+            found.push((track.init(kept.init)?, kept));
         }
         let leading = snapshot.track(*tracks.first()?)?;
         let slot = self.slot(msn, leading.oldest()?);
+        if let Some(made) = slot.get() {
+            return Some(made.clone());
+        }
+        let mut read = Vec::new();
+        for (init, kept) in found {
+            read.push((init, kept.read().ok()?, kept.reorder));
+        }
         let make = || {
+            let sources: Vec<Source<'_>> = read
+                .iter()
+                .map(|(init, parts, reorder)| Source {
+                    init,
+                    parts,
+                    reorder: *reorder,
+                })
+                .collect();
             let made = ts::segment(&sources, version as u8).map(Bytes::from)?;
             let length = made.len();
             Ok(budget.counted(made, length))

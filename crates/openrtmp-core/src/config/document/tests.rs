@@ -420,6 +420,7 @@ fn security_md_tells_of_every_limit_of_the_http_server() {
     let others = [
         "http.listen",
         "http.preset",
+        "http.dvr.directory",
         "http.dash.low_latency",
         "http.variants",
         "http.base_url",

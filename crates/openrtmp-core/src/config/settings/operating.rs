@@ -175,6 +175,24 @@ pub(super) const OPERATING: &[Setting] = &[
         "ms of a stream that viewers can go back, 10000 to 21600000",
     ),
     setting(
+        "http.dvr.duration",
+        Time(off_or(10_000, 6 * 60 * MINUTE)),
+        New,
+        "the same with what is older than http.window, 10000 to 21600000; 0: no more than that",
+    ),
+    setting(
+        "http.dvr.directory",
+        Text,
+        Restart,
+        "folder for what is older than that, made if missing; none: memory, as far as http.memory goes",
+    ),
+    setting(
+        "http.dvr.bytes",
+        Bytes(range(MIB, LONG)),
+        Now,
+        "of that folder, 1048576 or more; with more, the oldest are removed",
+    ),
+    setting(
         "http.dash.low_latency",
         Flag,
         New,

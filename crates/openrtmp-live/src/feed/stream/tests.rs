@@ -103,7 +103,7 @@ fn feeding(messages: &[(u8, Message)], variants: &[&str], members: &[u8]) -> Fee
     let mut config = Config::default();
     config.http.variants = variants.iter().map(|it| (*it).to_owned()).collect();
     let name = messages[0].1.stream.name.clone();
-    let mut feeding = Feeding::new(name, &config, &Arc::default());
+    let mut feeding = Feeding::new(name, &config, &Arc::default(), None);
     members.iter().for_each(|number| feeding.join(*number));
     for (number, message) in messages.iter().filter(|(is, _)| members.contains(is)) {
         feeding.message(*number, message);

@@ -1,0 +1,286 @@
+//! Files that come and go.
+
+use std::time::Instant;
+
+use openrtmp_core::Config;
+use openrtmp_media::packager::{Beginning, Part, Segment};
+use tempfile::TempDir;
+
+use super::*;
+
+const TRACK: TrackName = TrackName::Video(0);
+/// Half of a MiB.
+const HALF: usize = 512 << 10;
+
+pub(crate) struct Place {
+    directory: TempDir,
+    server: Arc<Server>,
+}
+
+impl Place {
+    /// A folder with room for so many bytes.
+    pub(crate) fn new(bytes: u64) -> Place {
+        let mut config = Config::desktop();
+        config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        config.http.dvr.bytes = bytes;
+        Place {
+            directory: tempfile::tempdir().unwrap(),
+            server: Arc::new(Server::start(config).unwrap()),
+        }
+    }
+
+    pub(crate) fn spool(&self) -> io::Result<Arc<Spool>> {
+        Spool::start(self.directory.path(), &self.server)
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.directory.path().join(FOLDER)
+    }
+
+    /// What is in the folder, in the order of names.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// A segment of two parts with so many bytes together.
+pub(crate) fn segment(msn: u64, bytes: usize) -> Arc<Kept> {
+    let part = |bytes: Vec<u8>| Part {
+        start: 0,
+        ticks: 1,
+        duration: Duration::from_secs(1),
+        is_independent: true,
+        is_gap: false,
+        frames: 1,
+        reorder: 0,
+        bytes: bytes.into(),
+    };
+    let all: Vec<u8> = (0..bytes).map(|n| (n as u64 + msn) as u8).collect();
+    let (first, second) = all.split_at(bytes / 3);
+    Arc::new(Kept::of(&Segment {
+        beginning: Beginning {
+            msn,
+            is_discontinuity: false,
+            discontinuities: 0,
+            init: 0,
+            wall: 0,
+            time: 0,
+        },
+        parts: vec![part(first.to_vec()), part(second.to_vec())],
+        is_complete: true,
+        is_released: false,
+    }))
+}
+
+fn names() -> Names {
+    Names {
+        epoch: "18f0-0".to_owned(),
+    }
+}
+
+/// The file of a segment that is written now, if it could be.
+pub(crate) fn written(spool: &Spool, kept: &Arc<Kept>) -> Option<Arc<Stored>> {
+    spool.write(&names(), TRACK, kept);
+    until(|| kept.written().map(|stored| stored.cloned()))
+}
+
+/// What the thread brings about.
+fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it does not come");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_segment_is_a_file_as_long_as_somebody_has_it() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let kept = segment(7, 1000);
+    let stored = written(&spool, &kept).unwrap();
+    assert_eq!(place.names(), ["18f0-0-v0-7.m4s", LOCK]);
+    let whole = kept.read().unwrap().concat();
+    let file = place.folder().join("18f0-0-v0-7.m4s");
+    assert_eq!(fs::read(&file).unwrap(), whole);
+    #[cfg(unix)]
+    for (path, mode) in [(&file, 0o600), (&place.folder(), 0o700)] {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(
+            fs::metadata(path).unwrap().permissions().mode() & 0o777,
+            mode
+        );
+    }
+    assert!(stored.is_there() && spool.bytes() == 1000);
+    assert_eq!(stored.read(0..1000).unwrap(), whole);
+    assert_eq!(stored.read(333..700).unwrap(), whole[333..700]);
+    let moved = kept.moved_to(&stored);
+    assert_eq!((moved.len(), moved.parts()), (1000, None));
+    assert_eq!(moved.read().unwrap().concat(), whole);
+    drop((kept, moved));
+    assert!(stored.is_there());
+    drop(stored);
+    until(|| (spool.bytes() == 0).then_some(()));
+    assert_eq!(place.names(), [LOCK]);
+    spool.stop();
+}
+
+#[test]
+fn what_is_listed_no_longer_is_not_written() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let gone = segment(1, 1000);
+    spool
+        .jobs
+        .send(Job::Write(
+            "18f0-0-v0-1.m4s".to_owned(),
+            Arc::downgrade(&gone),
+        ))
+        .unwrap();
+    drop(gone);
+    // Either it was written before, and is removed, or it was not.
+    written(&spool, &segment(2, 10)).unwrap();
+    until(|| (spool.bytes() == 0).then_some(()));
+    assert_eq!(place.names(), [LOCK]);
+    spool.stop();
+}
+
+#[test]
+fn the_oldest_go_where_there_is_no_room() {
+    let place = Place::new(5 * HALF as u64);
+    let spool = place.spool().unwrap();
+    let kept: Vec<_> = (1..=3).map(|msn| segment(msn, 2 * HALF)).collect();
+    let stored: Vec<_> = kept
+        .iter()
+        .map(|kept| written(&spool, kept).unwrap())
+        .collect();
+    assert_eq!(spool.bytes(), 4 * HALF as u64);
+    assert!(stored[0].is_gone() && !stored[0].is_there() && spool.removed() == 1);
+    assert!(stored[1].is_there() && stored[2].is_there());
+    // More than there is room for.
+    assert!(written(&spool, &segment(4, 6 * HALF)).is_none());
+    assert_eq!((spool.bytes(), spool.removed()), (4 * HALF as u64, 1));
+    // Of what its owner let go of nothing is to be removed.
+    drop(stored);
+    drop(kept);
+    let last = segment(5, 5 * HALF);
+    let stored = written(&spool, &last).unwrap();
+    assert!(stored.is_there() && spool.removed() == 1);
+    spool.stop();
+    assert!(!stored.is_there());
+    assert_eq!((place.names(), spool.bytes()), (vec![LOCK.to_owned()], 0));
+    // What comes later is in no file.
+    assert!(written(&spool, &segment(6, 100)).is_none());
+}
+
+// Windows removes no folder in which a file is open.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_written_is_no_end() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let first = segment(1, 1000);
+    let stored = written(&spool, &first).unwrap();
+    fs::remove_dir_all(place.folder()).unwrap();
+    assert!(written(&spool, &segment(2, 1000)).is_none());
+    assert!(!stored.is_there() && stored.read(0..1).is_err());
+    fs::create_dir(place.folder()).unwrap();
+    assert!(written(&spool, &segment(3, 1000)).is_some());
+    drop((first, stored));
+    until(|| (spool.bytes() == 0).then_some(()));
+    spool.stop();
+}
+
+/// A file that became another is not sent as what it was.
+#[test]
+fn what_is_shorter_than_it_was_is_not_there() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let kept = segment(1, 1000);
+    let stored = written(&spool, &kept).unwrap();
+    let path = place.folder().join("18f0-0-v0-1.m4s");
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(500).unwrap();
+    assert!(!stored.is_there());
+    assert!(stored.read(0..500).is_ok() && stored.read(400..600).is_err());
+    #[cfg(unix)]
+    {
+        let other = place.directory.path().join("other");
+        fs::write(&other, vec![0; 1000]).unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        assert!(!stored.is_there() && stored.read(0..1).is_err());
+    }
+    spool.stop();
+}
+
+#[test]
+fn what_another_run_left_is_removed_and_nothing_else() {
+    let place = Place::new(1 << 20);
+    fs::create_dir(place.folder()).unwrap();
+    let put = |name: &str| fs::write(place.folder().join(name), name).unwrap();
+    let (ours, others) = (
+        ["18f0-0-v0-1.m4s", "1a-ff-a12-18446744073709551615.m4s"],
+        [
+            "18f0-0-v0-1.mp4",
+            "18f0-0-v0-.m4s",
+            "18f0-0-v-1.m4s",
+            "18f0-0-x0-1.m4s",
+            "18g0-0-v0-1.m4s",
+            "18f0-0-v0-1-1.m4s",
+            "a.m4s",
+            "film.m4s.bak",
+        ],
+    );
+    ours.into_iter().chain(others).for_each(put);
+    fs::create_dir(place.folder().join("18f0-0-v0-2.m4s")).unwrap();
+    let outside = place.directory.path().join("18f0-0-v0-3.m4s");
+    fs::write(&outside, "outside").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&outside, place.folder().join("18f0-0-v0-4.m4s")).unwrap();
+    place.spool().unwrap().stop();
+    let names = place.names();
+    assert!(ours.iter().all(|name| !names.contains(&(*name).to_owned())));
+    assert!(
+        others
+            .iter()
+            .all(|name| names.contains(&(*name).to_owned())),
+        "{names:?}"
+    );
+    assert!(names.contains(&"18f0-0-v0-2.m4s".to_owned()));
+    assert_eq!(names.contains(&"18f0-0-v0-4.m4s".to_owned()), cfg!(unix));
+    assert_eq!(fs::read(&outside).unwrap(), b"outside");
+}
+
+#[test]
+fn a_folder_is_one_servers() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let kept = segment(1, 1000);
+    let stored = written(&spool, &kept).unwrap();
+    let error = place.spool().unwrap_err();
+    assert_eq!(error.to_string(), "another server uses it");
+    assert!(stored.is_there());
+    spool.stop();
+    place.spool().unwrap().stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_no_folder() {
+    let place = Place::new(1 << 20);
+    let elsewhere = place.directory.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("18f0-0-v0-1.m4s"), "film").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, place.folder()).unwrap();
+    assert!(place.spool().is_err());
+    assert!(elsewhere.join("18f0-0-v0-1.m4s").exists());
+}
