@@ -110,7 +110,7 @@ impl Delivery {
         if sockets.is_empty() {
             return Ok(delivery);
         }
-        delivery.spool = spool(server)?;
+        delivery.spool = spool(server, &budget)?;
         let runtime = runtime().map_err(failed(nowhere))?;
         let app = App::new(
             server.clone(),
@@ -254,11 +254,11 @@ fn runtime() -> io::Result<Runtime> {
 }
 
 /// The place for segments that are older than what is in memory, if there is one.
-fn spool(server: &Arc<Server>) -> Result<Option<Arc<Spool>>, DeliveryError> {
+fn spool(server: &Arc<Server>, budget: &Arc<Budget>) -> Result<Option<Arc<Spool>>, DeliveryError> {
     let Some(directory) = server.config().http.dvr.directory.clone() else {
         return Ok(None);
     };
-    match Spool::start(&directory, server) {
+    match Spool::start(&directory, server, budget) {
         Ok(spool) => Ok(Some(spool)),
         Err(source) => Err(DeliveryError::Directory { directory, source }),
     }

@@ -180,10 +180,15 @@ mod tests {
         }
         assert!(got == whole[100..2 * PIECE]);
         let mut reading = Reading::new(stored.clone(), 0..3 * PIECE as u64);
-        assert!(next(&mut reading).await.unwrap().is_ok());
+        let piece = next(&mut reading).await.unwrap().unwrap();
         std::fs::remove_file(place.folder().join("18f0-0-v0-1.m4s")).unwrap();
         assert!(next(&mut reading).await.unwrap().is_err());
         assert!(next(&mut reading).await.is_none());
+        // What was taken by nobody yet is counted, and nothing else.
+        drop((got, whole, reading));
+        assert_eq!(place.budget.outlived(), PIECE as u64);
+        drop(piece);
+        assert_eq!(place.budget.outlived(), 0);
         spool.stop();
     }
 

@@ -160,19 +160,17 @@ async fn segment(
     };
     match find(app, viewer, stream, track, look).await? {
         Some(Found::Whole(kept)) if kept.len() > 0 => {
-            let mut answer = media(viewer, stream, track, &kept.media, &kept.msn.to_string());
-            match &kept.media {
-                Media::Memory(_) => {
-                    let stream = Arc::downgrade(stream);
-                    answer = holding_on(answer, Holding::Segment(stream, track, kept.msn));
-                }
+            let holding = match &kept.media {
+                Media::Memory(_) => Holding::Segment(Arc::downgrade(stream), track, kept.msn),
                 Media::Disk(stored) => {
                     let stored = stored.clone();
                     let is_there = spawn_blocking(move || stored.is_there()).await;
                     is_there.ok().filter(|is| *is).ok_or_else(not_found)?;
+                    Holding::Passing
                 }
-            }
-            Ok((answer, Kind::Whole))
+            };
+            let answer = media(viewer, stream, track, &kept.media, &kept.msn.to_string());
+            Ok((holding_on(answer, holding), Kind::Whole))
         }
         Some(Found::Growing(msn)) => growing::answer(app, viewer, stream, track, msn),
         _ => Err(not_found()),

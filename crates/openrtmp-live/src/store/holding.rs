@@ -15,7 +15,7 @@ pub(crate) enum Holding {
     Segment(Weak<Stream>, TrackName, u64),
     /// A playlist, of a snapshot with this version.
     Playlist(Weak<Stream>, u64),
-    /// FLV tags, or a picture: what is there for a moment.
+    /// FLV tags, a picture, a piece of a file: what is there for a moment.
     Passing,
 }
 

@@ -26,7 +26,7 @@ use openrtmp_core::{Server, spawn_thread};
 use openrtmp_media::hls::Names;
 use openrtmp_media::mp4::TrackName;
 
-use super::Kept;
+use super::{Budget, Kept};
 
 /// The folder of the server's own.
 const FOLDER: &str = "openrtmp-dvr";
@@ -44,6 +44,8 @@ const LAST: Duration = Duration::from_secs(5);
 pub(crate) struct Spool {
     folder: PathBuf,
     jobs: Sender<Job>,
+    /// Where what is read is counted, as long as anybody has it.
+    budget: Arc<Budget>,
     /// Segments that are to be written.
     waiting: AtomicUsize,
     /// Bytes of all files.
@@ -79,7 +81,11 @@ pub(crate) struct Stored {
 impl Spool {
     /// Takes a folder in this one, which is made if it is missing. What another run left there is
     /// removed.
-    pub(crate) fn start(directory: &Path, server: &Arc<Server>) -> io::Result<Arc<Spool>> {
+    pub(crate) fn start(
+        directory: &Path,
+        server: &Arc<Server>,
+        budget: &Arc<Budget>,
+    ) -> io::Result<Arc<Spool>> {
         let folder = directory.join(FOLDER);
         make(&folder)?;
         let lock = lock(&folder)?;
@@ -89,6 +95,7 @@ impl Spool {
         let spool = Arc::new(Spool {
             folder,
             jobs,
+            budget: budget.clone(),
             waiting: AtomicUsize::new(0),
             bytes: AtomicU64::new(0),
             removed: AtomicU64::new(0),
@@ -170,14 +177,15 @@ impl Stored {
         metadata.is_ok_and(|is| is.is_file() && is.len() == self.len)
     }
 
-    /// Bytes of it. It may wait for the disk. The file is open no longer than that: there may be
-    /// more readers than a process may have files.
+    /// Bytes of it, which count as an answer's. It may wait for the disk. The file is open no
+    /// longer than that: there may be more readers than a process may have files.
     pub(crate) fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
         let mut file = self.open()?;
         file.seek(SeekFrom::Start(range.start))?;
-        let mut bytes = vec![0; (range.end - range.start) as usize];
+        let size = (range.end - range.start) as usize;
+        let mut bytes = vec![0; size];
         file.read_exact(&mut bytes)?;
-        Ok(bytes.into())
+        Ok(self.spool.budget.counted(bytes.into(), size))
     }
 
     fn open(&self) -> io::Result<File> {

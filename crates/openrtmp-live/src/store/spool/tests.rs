@@ -15,6 +15,7 @@ const HALF: usize = 512 << 10;
 pub(crate) struct Place {
     directory: TempDir,
     server: Arc<Server>,
+    pub(crate) budget: Arc<Budget>,
 }
 
 impl Place {
@@ -26,11 +27,12 @@ impl Place {
         Place {
             directory: tempfile::tempdir().unwrap(),
             server: Arc::new(Server::start(config).unwrap()),
+            budget: Arc::default(),
         }
     }
 
     pub(crate) fn spool(&self) -> io::Result<Arc<Spool>> {
-        Spool::start(self.directory.path(), &self.server)
+        Spool::start(self.directory.path(), &self.server, &self.budget)
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
