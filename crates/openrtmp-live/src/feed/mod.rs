@@ -26,6 +26,8 @@ use stream::Feeding;
 
 /// An ended stream can be fetched for so long: who plays it is behind.
 const ENDED_FOR: Duration = Duration::from_secs(60);
+/// Nothing tells when there is less room for what is old of an ended stream.
+const LOOKS_AFTER_ENDED: Duration = Duration::from_secs(1);
 /// What is never to happen is looked for so often.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// All threads end within this time, or are not waited for.
@@ -149,8 +151,14 @@ impl Shard {
         let streams = self.streams.values().filter_map(Feeding::stalls_at);
         let ended = self.ended.iter().map(|(until, _)| *until);
         let next = streams.chain(ended).min();
-        next.map_or(LONGEST_WAIT, |at| {
-            at.saturating_duration_since(Instant::now())
+        let has_past = self.ended.iter().any(|(_, feeding)| feeding.has_past());
+        let most = if has_past {
+            LOOKS_AFTER_ENDED
+        } else {
+            LONGEST_WAIT
+        };
+        next.map_or(most, |at| {
+            most.min(at.saturating_duration_since(Instant::now()))
         })
     }
 
@@ -256,25 +264,22 @@ impl Shard {
         let is_tight = self.budget.live() > shares.streams;
         let streams: Vec<Arc<str>> = self.streams.keys().cloned().collect();
         for stream in &streams {
-            let past = self.budget.past_share(shares);
             self.guarded(stream, |feeding| {
-                if let Some(most) = past {
-                    feeding.keep_of_past(most);
-                }
+                feeding.keep_of_past(shares);
                 feeding.settle(now);
                 if is_tight {
                     feeding.keep_least();
                 }
             });
         }
-        // Those that are over go first where there is too little room.
-        let is_full = is_tight || self.budget.past_share(shares).is_some();
-        for (until, _) in self.ended.iter_mut().filter(|_| is_full) {
-            *until = now;
-        }
         let directory = &self.directory;
-        self.ended.retain(|(until, feeding)| {
-            let stays = *until > now;
+        self.ended.retain_mut(|(until, feeding)| {
+            // Those that are over go first where there is too little room for what is live.
+            let look_back = AssertUnwindSafe(|| {
+                feeding.keep_of_past(shares);
+                feeding.settle(now);
+            });
+            let stays = *until > now && !is_tight && catch_unwind(look_back).is_ok();
             if !stays {
                 directory.remove(feeding.stream());
             }

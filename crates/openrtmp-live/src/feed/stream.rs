@@ -20,7 +20,7 @@ use openrtmp_protocol::session::MediaKind;
 
 use super::clocks::Clock;
 use crate::store::ring::Role;
-use crate::store::{Budget, Charge, Photographer, Spool, Stream};
+use crate::store::{Budget, Charge, Photographer, Shares, Spool, Stream};
 
 /// Tracks of video of one publisher of several: that many numbers are theirs.
 const TRACKS_EACH: u8 = 16;
@@ -47,6 +47,8 @@ pub(super) struct Feeding {
     keeps_least: bool,
     /// There was no room for all that is older than the window.
     is_short: bool,
+    /// Some of it has left the lists since they were shown.
+    has_forgotten: bool,
     /// Bytes of the window, and of what is shown of it.
     listed: u64,
     shown: u64,
@@ -88,6 +90,7 @@ impl Feeding {
             has_ended: false,
             keeps_least: false,
             is_short: false,
+            has_forgotten: false,
             listed: 0,
             shown: 0,
         }
@@ -297,10 +300,8 @@ impl Feeding {
             self.packager.stall(&mut self.events);
             self.patience.stalled(now, self.segment());
         }
-        if self.events.is_empty() {
-            return self.count();
-        }
-        let mut has_closed = false;
+        let has_news = !self.events.is_empty();
+        let mut has_closed = std::mem::take(&mut self.has_forgotten);
         let mut events = std::mem::take(&mut self.events);
         for mut event in events.drain(..) {
             match &mut event {
@@ -321,23 +322,40 @@ impl Feeding {
             self.window.apply(event);
         }
         self.events = events;
-        self.photographer.look_back(&mut self.window);
+        has_closed |= self.photographer.look_back(&mut self.window);
+        if !has_news && !has_closed {
+            return self.count();
+        }
         let names = &self.stream.names;
         let photographer = &mut self.photographer;
         let snapshot = photographer.take(&self.window, names, has_closed, wall());
         self.shown = snapshot.text_bytes();
         self.stream.show(snapshot);
+        self.weigh();
+    }
+
+    /// Counts what can be fetched.
+    fn weigh(&mut self) {
         self.listed = self.window.held_bytes();
         self.count();
         self.charge.set_past(self.window.past_bytes());
     }
 
-    /// Keeps no more bytes than this of what is older than the window.
-    pub(super) fn keep_of_past(&mut self, most: u64) {
-        while self.window.past_bytes() > most
+    /// It lists segments that are older than the window.
+    pub(super) fn has_past(&self) -> bool {
+        self.window.oldest_past().is_some()
+    }
+
+    /// Lets go of segments that are older than the window, the oldest first, as long as all
+    /// streams together have too much of such and this one has more than its share.
+    pub(super) fn keep_of_past(&mut self, shares: Shares) {
+        while let Some(most) = self.budget.past_share(shares)
+            && self.window.past_bytes() > most
             && let Some(oldest) = self.window.oldest_past()
         {
             self.window.forget(oldest);
+            self.weigh();
+            self.has_forgotten = true;
             if !std::mem::replace(&mut self.is_short, true) {
                 let name = &self.stream.name;
                 log::info!(stream:% = name; "viewers of {name} cannot go back as far as http.dvr.duration says: there is no room for it in http.memory");

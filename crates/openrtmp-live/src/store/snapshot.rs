@@ -253,14 +253,15 @@ impl Photographer {
     }
 
     /// Lets go of the bytes of segments that are older than the window of what is in memory, if
-    /// they are in files. Where one is not, or no longer, lists begin behind it.
-    pub(crate) fn look_back(&mut self, window: &mut Window) {
+    /// they are in files. Where one is not, or no longer, lists begin behind it. Whether it did
+    /// anything.
+    pub(crate) fn look_back(&mut self, window: &mut Window) -> bool {
         let Some(spool) = &self.spool else {
-            return;
+            return false;
         };
         let removed = spool.removed();
         let were_removed = std::mem::replace(&mut self.removed, removed) != removed;
-        let mut lost = None;
+        let (mut lost, mut has_moved) = (None, false);
         for (track, Before { complete, .. }) in &mut self.renditions {
             let Some(rendition) = window.rendition(*track) else {
                 continue;
@@ -277,10 +278,13 @@ impl Photographer {
                     _ if kept.len() == 0 => window.release(*track, msn),
                     None => {}
                     Some(None) => lost = lost.max(Some(msn)),
+                    // It was removed while it was in memory as well.
+                    Some(Some(stored)) if stored.is_gone() => lost = lost.max(Some(msn)),
                     Some(Some(stored)) => {
                         let moved = Arc::new(kept.moved_to(stored));
                         Arc::make_mut(complete)[place] = moved;
                         window.release(*track, msn);
+                        has_moved = true;
                     }
                 }
             }
@@ -292,6 +296,7 @@ impl Photographer {
         if let Some(msn) = lost {
             window.forget(msn);
         }
+        has_moved || lost.is_some()
     }
 
     fn text(&self, text: String) -> Text {

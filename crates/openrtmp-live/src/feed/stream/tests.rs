@@ -197,3 +197,66 @@ fn tracks_of_several_publishers_have_numbers_of_their_own() {
     assert_eq!(tracks(&["_low"], &[0]), [0, 15]);
     assert_eq!(tracks(&[], &[0]), [0, 15, 16, 17]);
 }
+
+/// A minute of pictures with a key frame each second.
+fn long(publisher: &mut Publisher) {
+    pictures(publisher, 0, &[0]);
+    let body = [0x41; 4096];
+    for number in 10..300 {
+        let is_key = number % 5 == 0;
+        let packet = VideoPacket {
+            codec: VideoCodec::Avc,
+            track: 0,
+            frame_type: if is_key {
+                FrameType::Key
+            } else {
+                FrameType::Inter
+            },
+            kind: VideoPacketKind::Frame,
+            timestamp: number * 200,
+            composition_time: 0,
+            body: &body,
+        };
+        publisher.write_video(&packet).expect("it is taken");
+    }
+}
+
+#[test]
+fn of_what_is_old_no_more_leaves_than_has_to_and_lists_tell_so_at_once() {
+    let messages = heard(vec![(0, long)]);
+    let mut config = Config::default();
+    config.http.window = Duration::from_secs(10);
+    config.http.dvr.duration = Duration::from_secs(100);
+    let budget = Arc::default();
+    let name = messages[0].1.stream.name.clone();
+    let mut feeding = Feeding::new(name, &config, &budget, None);
+    feeding.join(0);
+    for (number, message) in &messages {
+        feeding.message(*number, message);
+    }
+    feeding.end();
+    feeding.settle(Instant::now());
+    let listed = |feeding: &Feeding| {
+        let snapshot = feeding.stream().snapshot();
+        let playlists = snapshot.tracks[0].playlists.as_ref();
+        let playlist = playlists.expect("a playlist").full.plain().to_vec();
+        let manifest = snapshot.manifest.as_ref().expect("a manifest").version;
+        (String::from_utf8(playlist).expect("text"), manifest)
+    };
+    let (_, manifest) = listed(&feeding);
+    let oldest = feeding.window.oldest_past().expect("it is long enough");
+    // A byte too much.
+    let shares = Shares {
+        streams: 2 * (feeding.window.past_bytes() - 1),
+        answers: 0,
+    };
+    assert!(budget.past_share(shares).is_some());
+    feeding.keep_of_past(shares);
+    assert_eq!(budget.past_share(shares), None);
+    assert_eq!(feeding.window.oldest_past(), Some(oldest + 1));
+    feeding.settle(Instant::now());
+    let (playlist, newer) = listed(&feeding);
+    let sequence = format!("#EXT-X-MEDIA-SEQUENCE:{}\n", oldest + 1);
+    assert!(playlist.contains(&sequence), "{playlist}");
+    assert!(newer > manifest);
+}
