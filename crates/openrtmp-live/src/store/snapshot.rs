@@ -99,9 +99,11 @@ impl Track {
         self.complete.get(place_of(&self.complete, msn)?)
     }
 
-    /// The number of the oldest complete segment.
-    pub(super) fn oldest(&self) -> Option<u64> {
-        self.complete.front().map(|kept| kept.msn)
+    /// The number of the oldest complete segment that is in memory.
+    pub(super) fn oldest_in_memory(&self) -> Option<u64> {
+        let mut complete = self.complete.iter();
+        let oldest = complete.find(|kept| kept.len() > 0 && kept.parts().is_some());
+        oldest.map(|kept| kept.msn)
     }
 
     /// The number of the segment, complete or not, that begins at this tick; or that will,

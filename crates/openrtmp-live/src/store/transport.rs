@@ -9,8 +9,9 @@ use openrtmp_media::ts::{self, NoStream, Source};
 
 use super::{Budget, Snapshot, Text};
 
-/// Segments that were made are kept as long as what they were made of, up to so many bytes of
-/// a stream; the newest are.
+/// Segments that were made are kept as long as what they were made of is in memory, up to so many
+/// bytes of a stream; the newest are. Of what is in files they are made again for each who asks:
+/// who goes back takes nothing from who does not.
 const MOST_KEPT: u64 = 64 << 20;
 
 /// What can be played of a stream as a transport stream, at one moment.
@@ -31,8 +32,8 @@ type Made = Result<Bytes, NoStream>;
 #[derive(Debug, Default)]
 pub(crate) struct Transported(Mutex<BTreeMap<u64, Slot>>);
 
-/// Where a segment is, or is to be.
-type Slot = Arc<OnceLock<Made>>;
+/// Where a segment is, or is to be; nothing if what it is made of cannot be read.
+type Slot = Arc<OnceLock<Option<Made>>>;
 
 impl Transported {
     /// A segment of what can be fetched now, which may be made now. `None` if there is none.
@@ -58,15 +59,13 @@ impl Transported {
             found.push((track.init(kept.init)?, kept));
         }
         let leading = snapshot.track(*tracks.first()?)?;
-        let slot = self.slot(msn, leading.oldest()?);
-        if let Some(made) = slot.get() {
-            return Some(made.clone());
-        }
-        let mut read = Vec::new();
-        for (init, kept) in found {
-            read.push((init, kept.read().ok()?, kept.reorder));
-        }
+        let is_in_memory = found.iter().all(|(_, kept)| kept.parts().is_some());
+        let slot = self.slot(msn, leading.oldest_in_memory());
         let make = || {
+            let mut read = Vec::new();
+            for (init, kept) in &found {
+                read.push((*init, kept.read().ok()?, kept.reorder));
+            }
             let sources: Vec<Source<'_>> = read
                 .iter()
                 .map(|(init, parts, reorder)| Source {
@@ -75,13 +74,18 @@ impl Transported {
                     reorder: *reorder,
                 })
                 .collect();
-            let made = ts::segment(&sources, version as u8).map(Bytes::from)?;
-            let length = made.len();
-            Ok(budget.counted(made, length))
+            let made = ts::segment(&sources, version as u8).map(Bytes::from);
+            Some(made.map(|made| {
+                let length = made.len();
+                budget.counted(made, length)
+            }))
         };
         let made = slot.get_or_init(make).clone();
+        if !is_in_memory {
+            self.lock().remove(&msn);
+        }
         self.trim();
-        Some(made)
+        made
     }
 
     /// Bytes that are kept.
@@ -89,10 +93,12 @@ impl Transported {
         self.lock().values().map(bytes).sum()
     }
 
-    /// The slot of a segment. Those are forgotten that are before the oldest there is.
-    fn slot(&self, msn: u64, oldest: u64) -> Slot {
+    /// The slot of a segment. Those are forgotten that are before the oldest in memory, unless
+    /// they are being made.
+    fn slot(&self, msn: u64, oldest: Option<u64>) -> Slot {
         let mut slots = self.lock();
-        slots.retain(|msn, _| *msn >= oldest);
+        let is_old = |msn: u64| oldest.is_none_or(|oldest| msn < oldest);
+        slots.retain(|msn, slot| !is_old(*msn) || slot.get().is_none());
         slots.entry(msn).or_default().clone()
     }
 
@@ -113,7 +119,7 @@ impl Transported {
 }
 
 fn bytes(slot: &Slot) -> u64 {
-    let made = slot.get().and_then(|made| made.as_ref().ok());
+    let made = slot.get().and_then(|made| made.as_ref()?.as_ref().ok());
     made.map_or(0, |bytes| bytes.len() as u64)
 }
 
@@ -125,8 +131,10 @@ mod tests {
     fn what_was_made_is_kept_within_bounds() {
         let kept = Transported::default();
         let put = |msn, oldest, length: usize| {
-            let made = || Ok(Bytes::from(vec![0; length]));
-            kept.slot(msn, oldest).get_or_init(made).clone().unwrap();
+            let made = || Some(Ok(Bytes::from(vec![0; length])));
+            let slot = kept.slot(msn, Some(oldest));
+            assert!(slot.get_or_init(made).is_some());
+            drop(slot);
             kept.trim();
             kept.held_bytes()
         };
