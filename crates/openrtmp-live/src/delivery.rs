@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::feed::Feed;
 use crate::http::{self, Acceptor, App};
-use crate::store::{Budget, Directory, Spool};
+use crate::store::{Budget, Directory, MOST_READING, Spool};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -234,8 +234,8 @@ impl Drop for Delivery {
     }
 }
 
-/// As many threads as there are cores, and once there is long work as many for that, which are
-/// the library's as all others.
+/// As many threads as there are cores, and once there is long work as many for that, and some that
+/// wait for a disk. They are the library's as all others.
 fn runtime() -> io::Result<Runtime> {
     let life = ThreadLife::new(THREAD);
     let begin = {
@@ -245,7 +245,8 @@ fn runtime() -> io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     // Said, and not left to a variable of the environment.
-    let builder = builder.worker_threads(cores).max_blocking_threads(cores);
+    let builder = builder.worker_threads(cores);
+    let builder = builder.max_blocking_threads(cores + MOST_READING);
     let builder = builder.thread_name(THREAD).thread_stack_size(THREAD_STACK);
     let builder = builder.on_thread_start(begin);
     let builder = builder.on_thread_stop(move || life.end());

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::store::Stored;
 
@@ -89,13 +88,15 @@ impl HttpBody for Rope {
     }
 }
 
+/// What is being read.
+type Piece = Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>;
+
 /// A range of a file, of which a piece at a time is in memory.
-#[derive(Debug)]
 pub(super) struct Reading {
     stored: Arc<Stored>,
     /// What was not given.
     rest: Range<u64>,
-    piece: Option<JoinHandle<io::Result<Bytes>>>,
+    piece: Option<Piece>,
 }
 
 impl Reading {
@@ -121,11 +122,12 @@ impl HttpBody for Reading {
         }
         let (stored, from) = (self.stored.clone(), self.rest.start);
         let to = self.rest.end.min(from + PIECE as u64);
-        let read = move || stored.read(from..to);
-        let piece = self.piece.get_or_insert_with(|| spawn_blocking(read));
-        let read = ready!(Pin::new(piece).poll(context));
+        let read = move |stored: &Stored| stored.read(from..to);
+        let piece = self
+            .piece
+            .get_or_insert_with(|| Box::pin(stored.apart(read)));
+        let read = ready!(piece.as_mut().poll(context));
         self.piece = None;
-        let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
         Poll::Ready(Some(match read {
             Ok(bytes) => {
                 self.rest.start = to;

@@ -1,21 +1,24 @@
 //! HLS: playlists, and the media that they name.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{HeaderMap, Response, StatusCode};
 use openrtmp_core::Protocol;
 use openrtmp_media::hls::{Answer, BadRequest, Directives};
 use openrtmp_media::mp4::TrackName;
-use tokio::task::spawn_blocking;
 
 use super::answer::{self, Keep, status};
 use super::path::File;
 use super::peer::Kind;
 use super::{App, Asked, dash, entrance, growing, relief, transport, waiting};
-use crate::store::{Holding, Kept, Media, Snapshot, Stream, Text, Track};
+use crate::store::{Holding, Kept, Media, Snapshot, Stored, Stream, Text, Track};
 
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+/// A disk is waited for so long before an answer begins.
+const DISK: Duration = Duration::from_secs(5);
 
 /// What a request for a file of a run comes with.
 #[derive(Clone, Copy)]
@@ -163,10 +166,10 @@ async fn segment(
             let holding = match &kept.media {
                 Media::Memory(_) => Holding::Segment(Arc::downgrade(stream), track, kept.msn),
                 Media::Disk(stored) => {
-                    let stored = stored.clone();
-                    let is_there = spawn_blocking(move || stored.is_there()).await;
-                    is_there.ok().filter(|is| *is).ok_or_else(not_found)?;
-                    Holding::Passing
+                    match patiently(stored.clone().apart(Stored::is_there)).await? {
+                        true => Holding::Passing,
+                        false => return Err(not_found()),
+                    }
                 }
             };
             let answer = media(viewer, stream, track, &kept.media, &kept.msn.to_string());
@@ -175,6 +178,18 @@ async fn segment(
         Some(Found::Growing(msn)) => growing::answer(app, viewer, stream, track, msn),
         _ => Err(not_found()),
     }
+}
+
+/// What a disk has to say to that, if it does in time.
+pub(super) async fn patiently<T>(
+    waiting: impl Future<Output = io::Result<T>>,
+) -> Result<T, Response<Body>> {
+    let said = tokio::time::timeout(DISK, waiting).await;
+    let said = said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    said.map_err(|error| {
+        let text = format!("it cannot be read now: {}", error.kind());
+        status(StatusCode::SERVICE_UNAVAILABLE, &text)
+    })
 }
 
 /// Looks at a track until there is an answer; there may be none.

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use openrtmp_core::Protocol;
 
 use super::answer::{self, Keep, status};
-use super::hls::{PLAYLIST, Viewer, moved, not_found};
+use super::hls::{PLAYLIST, Viewer, moved, not_found, patiently};
 use super::{App, Asked, entrance, waiting};
 use crate::store::{Holding, Snapshot, Stream, Text, Transport};
 
@@ -57,10 +57,14 @@ pub(super) async fn segment(
 ) -> Result<Response<Body>, Response<Body>> {
     let (snapshot, of) = (stream.snapshot(), stream.clone());
     let budget = app.budget.clone();
+    let file = snapshot.file_of(msn);
     let made = move || of.transported.segment(&snapshot, msn, &budget);
     // It takes milliseconds, in which others are not to wait.
-    let made = tokio::task::spawn_blocking(made).await;
-    let bytes = made.ok().flatten().ok_or_else(not_found)?;
+    let made = match file {
+        Some(stored) => patiently(stored.apart(move |_| Ok(made()))).await?,
+        None => tokio::task::spawn_blocking(made).await.ok().flatten(),
+    };
+    let bytes = made.ok_or_else(not_found)?;
     let bytes = bytes.map_err(|error| status(StatusCode::NOT_FOUND, &error.to_string()))?;
     let tag = format!("{}-t-{msn}", stream.names.epoch);
     let keep = Keep::always(viewer.is_private);

@@ -32,7 +32,7 @@ use ring::Ring;
 pub(crate) use snapshot::{Photographer, Snapshot, Track};
 #[cfg(test)]
 pub(crate) use spool::tests as spooled;
-pub(crate) use spool::{Spool, Stored};
+pub(crate) use spool::{MOST_READING, Spool, Stored};
 pub(crate) use text::Text;
 pub(crate) use transport::{Transport, Transported};
 

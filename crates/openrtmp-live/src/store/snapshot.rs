@@ -13,8 +13,8 @@ use openrtmp_media::hls::{
 use openrtmp_media::mp4::TrackName;
 use openrtmp_media::packager::{Rendition, Segment, Window};
 
-use super::spool::Spool;
-use super::{Budget, Kept, Manifest, Text, Transport};
+use super::spool::{Spool, Stored};
+use super::{Budget, Kept, Manifest, Media, Text, Transport};
 
 /// Where players ask for the time, on the host that they have media from.
 const TIME: &str = "/time";
@@ -72,6 +72,15 @@ pub(crate) struct Playlists {
 impl Snapshot {
     pub(crate) fn track(&self, name: TrackName) -> Option<&Track> {
         self.tracks.iter().find(|track| track.name == name)
+    }
+
+    /// A file that is to be read for this segment of all tracks, if there is one.
+    pub(crate) fn file_of(&self, msn: u64) -> Option<Arc<Stored>> {
+        let mut kept = self.tracks.iter().filter_map(|track| track.segment(msn));
+        kept.find_map(|kept| match &kept.media {
+            Media::Memory(_) => None,
+            Media::Disk(stored) => Some(stored.clone()),
+        })
     }
 
     /// Bytes of its playlists.

@@ -25,6 +25,8 @@ use bytes::Bytes;
 use openrtmp_core::{Server, spawn_thread};
 use openrtmp_media::hls::Names;
 use openrtmp_media::mp4::TrackName;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use super::{Budget, Kept};
 
@@ -36,6 +38,8 @@ const LOCK: &str = "lock";
 const EXTENSION: &str = ".m4s";
 /// Segments that wait to be written, at most.
 const MOST_WAITING: usize = 4096;
+/// So many read at once, each in a thread. Others wait: a disk that does not answer takes no more.
+pub(crate) const MOST_READING: usize = 4;
 /// A disk that is slow is waited for so long at the end.
 const LAST: Duration = Duration::from_secs(5);
 
@@ -46,6 +50,7 @@ pub(crate) struct Spool {
     jobs: Sender<Job>,
     /// Where what is read is counted, as long as anybody has it.
     budget: Arc<Budget>,
+    readers: Arc<Semaphore>,
     /// Segments that are to be written.
     waiting: AtomicUsize,
     /// Bytes of all files.
@@ -96,6 +101,7 @@ impl Spool {
             folder,
             jobs,
             budget: budget.clone(),
+            readers: Arc::new(Semaphore::new(MOST_READING)),
             waiting: AtomicUsize::new(0),
             bytes: AtomicU64::new(0),
             removed: AtomicU64::new(0),
@@ -171,10 +177,27 @@ impl Stored {
         self.is_gone.load(Ordering::Relaxed)
     }
 
+    /// Does what may wait for the disk in a thread for that, once there is one.
+    pub(crate) async fn apart<T: Send + 'static>(
+        self: Arc<Stored>,
+        act: impl FnOnce(&Stored) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let turn = self.spool.readers.clone().acquire_owned().await;
+        let turn = turn.map_err(io::Error::other)?;
+        let acted = spawn_blocking(move || {
+            let _turn = turn;
+            act(&self)
+        });
+        acted.await.map_err(io::Error::other)?
+    }
+
     /// Whether it is there as it was written. It may wait for the disk.
-    pub(crate) fn is_there(&self) -> bool {
-        let metadata = self.open().and_then(|file| file.metadata());
-        metadata.is_ok_and(|is| is.is_file() && is.len() == self.len)
+    pub(crate) fn is_there(&self) -> io::Result<bool> {
+        match self.open().and_then(|file| file.metadata()) {
+            Ok(metadata) => Ok(metadata.is_file() && metadata.len() == self.len),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Bytes of it, which count as an answer's. It may wait for the disk. The file is open no
