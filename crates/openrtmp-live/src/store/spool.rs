@@ -111,6 +111,8 @@ impl Spool {
             spool: spool.clone(),
             server: server.clone(),
             written: VecDeque::new(),
+            left: Vec::new(),
+            is_over: false,
             is_full: false,
             can_write: true,
             _lock: lock,
@@ -240,7 +242,11 @@ struct Writer {
     server: Arc<Server>,
     /// What was written, the oldest first.
     written: VecDeque<Weak<Stored>>,
-    /// It was told that there is no room for more.
+    /// Files that nobody has and that could not be removed, with their bytes.
+    left: Vec<(String, u64)>,
+    /// It was told that `http.dvr.bytes` are reached.
+    is_over: bool,
+    /// It was told that the disk is full.
     is_full: bool,
     /// What was told last of how it goes.
     can_write: bool,
@@ -258,7 +264,10 @@ impl Writer {
             match job {
                 Ok(Job::Write(name, kept)) => writes.push_back((name, kept)),
                 // First, as it makes room.
-                Ok(Job::Remove(name, bytes)) => self.remove(&name, bytes),
+                Ok(Job::Remove(name, bytes)) => {
+                    self.left.push((name, bytes));
+                    self.remove_left();
+                }
                 Ok(Job::End) | Err(TryRecvError::Disconnected) => break,
                 Err(TryRecvError::Empty) => {
                     if let Some((name, kept)) = writes.pop_front() {
@@ -280,23 +289,44 @@ impl Writer {
     /// Writes a segment. Nothing if it cannot be.
     fn store(&mut self, name: String, kept: &Kept) -> Option<Arc<Stored>> {
         let (len, parts) = (kept.len(), kept.parts()?);
+        self.remove_left();
         let most = self.server.config().http.dvr.bytes;
         let is_over = |spool: &Spool| spool.bytes().saturating_add(len) > most;
-        while len <= most && is_over(&self.spool) && self.make_room("http.dvr.bytes are in it") {}
+        while len <= most && is_over(&self.spool) {
+            if !std::mem::replace(&mut self.is_over, true) {
+                let folder = self.spool.folder.display();
+                log::info!(
+                    "the oldest segments in {folder} are removed from now on: http.dvr.bytes are in it"
+                );
+            }
+            match self.remove_oldest() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return self.failed(&error),
+            }
+        }
         if is_over(&self.spool) {
             let what = "it has more than http.dvr.bytes";
             return self.failed(&io::Error::new(io::ErrorKind::QuotaExceeded, what));
         }
         let path = self.spool.folder.join(&name);
+        let mut was_full = false;
         while let Err(error) = write(&path, parts) {
-            let is_full = matches!(
+            was_full = matches!(
                 error.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
             );
-            if !is_full || !self.make_room("the disk is full") {
+            if !was_full || !self.remove_oldest().is_ok_and(|removed| removed) {
                 return self.failed(&error);
             }
         }
+        if was_full && !self.is_full {
+            let folder = self.spool.folder.display();
+            log::warn!(
+                "the oldest segments in {folder} were removed before their time: the disk is full"
+            );
+        }
+        self.is_full = was_full;
         self.spool.bytes.fetch_add(len, Ordering::Relaxed);
         let stored = Arc::new(Stored {
             spool: self.spool.clone(),
@@ -319,15 +349,6 @@ impl Writer {
         Some(stored)
     }
 
-    /// Removes the oldest file, which is told once, and why. Whether there was one.
-    fn make_room(&mut self, why: &str) -> bool {
-        if !std::mem::replace(&mut self.is_full, true) {
-            let folder = self.spool.folder.display();
-            log::warn!("the oldest segments in {folder} are removed before their time: {why}");
-        }
-        self.remove_oldest()
-    }
-
     /// Tells that it did not, once until it does.
     fn failed(&mut self, error: &io::Error) -> Option<Arc<Stored>> {
         if std::mem::replace(&mut self.can_write, false) {
@@ -339,27 +360,39 @@ impl Writer {
         None
     }
 
-    /// Removes the oldest file that somebody has. Whether there was one.
-    fn remove_oldest(&mut self) -> bool {
-        while let Some(oldest) = self.written.pop_front() {
+    /// Removes the oldest file that somebody has. Whether there was one. One that cannot be
+    /// removed can be read on.
+    fn remove_oldest(&mut self) -> io::Result<bool> {
+        while let Some(oldest) = self.written.front() {
             if let Some(stored) = oldest.upgrade() {
+                self.remove(&stored.name, stored.len)?;
                 stored.is_gone.store(true, Ordering::Relaxed);
-                self.remove(&stored.name, stored.len);
                 self.spool.removed.fetch_add(1, Ordering::Release);
-                return true;
+                self.written.pop_front();
+                return Ok(true);
             }
+            self.written.pop_front();
         }
-        false
+        Ok(false)
     }
 
-    fn remove(&self, name: &str, bytes: u64) {
-        match fs::remove_file(self.spool.folder.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // It takes its room until the next start.
-                log::debug!("{name} is not removed: {error}");
+    /// Removes the files that nobody has, up to one that cannot be now.
+    fn remove_left(&mut self) {
+        while let Some((name, bytes)) = self.left.last() {
+            if let Err(error) = self.remove(name, *bytes) {
+                log::debug!("{name} is not removed yet: {error}");
+                return;
             }
+            self.left.pop();
+        }
+    }
+
+    fn remove(&self, name: &str, bytes: u64) -> io::Result<()> {
+        match fs::remove_file(self.spool.folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => {
                 self.spool.bytes.fetch_sub(bytes, Ordering::Relaxed);
+                Ok(())
             }
         }
     }
@@ -436,15 +469,16 @@ fn lock(folder: &Path) -> io::Result<File> {
 /// How Windows says that a file is another's.
 const SHARING_VIOLATION: i32 = 32;
 
-/// Removes what a server wrote into a folder, and nothing else.
+/// Removes what a server wrote into a folder, and nothing else: all that can be.
 fn clear(folder: &Path) -> io::Result<()> {
+    let mut result = Ok(());
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_file() && entry.file_name().to_str().is_some_and(is_segment) {
-            fs::remove_file(entry.path())?;
+            result = result.and(fs::remove_file(entry.path()));
         }
     }
-    Ok(())
+    result
 }
 
 /// Whether segments are called so: `18f0-0-v0-17.m4s`.

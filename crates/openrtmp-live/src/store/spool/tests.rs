@@ -205,6 +205,36 @@ fn a_folder_that_cannot_be_written_is_no_end() {
     spool.stop();
 }
 
+#[test]
+fn what_cannot_be_removed_is_read_on_and_removed_later() {
+    let place = Place::new(3 * HALF as u64);
+    let spool = place.spool().unwrap();
+    let first = segment(1, 2 * HALF);
+    let stored = written(&spool, &first).unwrap();
+    // Nobody can remove a folder as if it were a file.
+    let path = place.folder().join("18f0-0-v0-1.m4s");
+    let elsewhere = place.directory.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(written(&spool, &segment(2, 2 * HALF)).is_none());
+    assert!(!stored.is_gone() && (spool.bytes(), spool.removed()) == (2 * HALF as u64, 0));
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&elsewhere, &path).unwrap();
+    assert!(is_there(&stored));
+    let third = segment(3, 2 * HALF);
+    let newer = written(&spool, &third).unwrap();
+    assert!(stored.is_gone() && is_there(&newer) && spool.bytes() == 2 * HALF as u64);
+    // The same where nobody has it any longer.
+    let path = place.folder().join("18f0-0-v0-3.m4s");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    drop((third, newer));
+    assert!(written(&spool, &segment(4, 2 * HALF)).is_none());
+    fs::remove_dir(&path).unwrap();
+    assert!(written(&spool, &segment(5, 2 * HALF)).is_some());
+    spool.stop();
+}
+
 /// A file that became another is not sent as what it was.
 #[test]
 fn what_is_shorter_than_it_was_is_not_there() {
