@@ -1,6 +1,7 @@
 //! A segment that can be fetched.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -19,8 +20,10 @@ pub(crate) struct Kept {
     /// By so many ticks encoders have pictures decoded earlier than parts tell.
     pub(super) reorder: u32,
     pub(crate) media: Media,
-    /// What became of writing it to a file: nothing, if it could not be.
-    written: OnceLock<Option<Arc<Stored>>>,
+    /// The file that it was written to as well.
+    written: OnceLock<Arc<Stored>>,
+    /// It could not be written when that was tried.
+    has_failed: AtomicBool,
 }
 
 /// Where bytes are.
@@ -60,6 +63,7 @@ impl Kept {
             reorder: reorder.unwrap_or(0),
             media: Media::Memory(segment.parts.iter().map(bytes).collect()),
             written: OnceLock::new(),
+            has_failed: AtomicBool::new(false),
         }
     }
 
@@ -68,19 +72,26 @@ impl Kept {
         Kept {
             media: Media::Disk(stored.clone()),
             written: OnceLock::new(),
+            has_failed: AtomicBool::new(false),
             ..*self
         }
     }
 
-    /// It is in this file too, or in none.
+    /// It is in this file too, or in none so far.
     pub(super) fn set_written(&self, stored: Option<Arc<Stored>>) {
-        // It is written once.
-        let _ = self.written.set(stored);
+        match stored {
+            // It is written once.
+            Some(stored) => drop(self.written.set(stored)),
+            None => self.has_failed.store(true, Ordering::Relaxed),
+        }
     }
 
-    /// The file that it is in too; nothing in it if there is none and will be none.
+    /// The file that it is in too; nothing in it if it could not be written so far.
     pub(super) fn written(&self) -> Option<Option<&Arc<Stored>>> {
-        self.written.get().map(Option::as_ref)
+        match self.written.get() {
+            Some(stored) => Some(Some(stored)),
+            None => self.has_failed.load(Ordering::Relaxed).then_some(None),
+        }
     }
 
     /// It was in a file, and cannot be fetched any longer.

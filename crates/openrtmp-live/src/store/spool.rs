@@ -256,13 +256,18 @@ struct Writer {
 impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
         let mut writes = VecDeque::new();
+        // What could not be written is tried again with the next, as long as it is listed.
+        let mut has_failed = false;
         loop {
-            let job = match writes.is_empty() {
+            let job = match writes.is_empty() || has_failed {
                 true => jobs.recv().map_err(|_| TryRecvError::Disconnected),
                 false => jobs.try_recv(),
             };
             match job {
-                Ok(Job::Write(name, kept)) => writes.push_back((name, kept)),
+                Ok(Job::Write(name, kept)) => {
+                    writes.push_back((name, kept));
+                    has_failed = false;
+                }
                 // First, as it makes room.
                 Ok(Job::Remove(name, bytes)) => {
                     self.left.push((name, bytes));
@@ -270,11 +275,11 @@ impl Writer {
                 }
                 Ok(Job::End) | Err(TryRecvError::Disconnected) => break,
                 Err(TryRecvError::Empty) => {
-                    if let Some((name, kept)) = writes.pop_front() {
+                    let first = writes.front();
+                    has_failed = first.is_some_and(|(name, kept)| !self.write(name, kept));
+                    if !has_failed {
                         self.spool.waiting.fetch_sub(1, Ordering::Relaxed);
-                        if let Some(kept) = kept.upgrade() {
-                            kept.set_written(self.store(name, &kept));
-                        }
+                        writes.pop_front();
                     }
                 }
             }
@@ -286,8 +291,19 @@ impl Writer {
         self.spool.bytes.store(0, Ordering::Relaxed);
     }
 
+    /// Writes a segment, if it is still listed. Whether that is done.
+    fn write(&mut self, name: &str, kept: &Weak<Kept>) -> bool {
+        let Some(kept) = kept.upgrade() else {
+            return true;
+        };
+        let stored = self.store(name, &kept);
+        let is_written = stored.is_some();
+        kept.set_written(stored);
+        is_written
+    }
+
     /// Writes a segment. Nothing if it cannot be.
-    fn store(&mut self, name: String, kept: &Kept) -> Option<Arc<Stored>> {
+    fn store(&mut self, name: &str, kept: &Kept) -> Option<Arc<Stored>> {
         let (len, parts) = (kept.len(), kept.parts()?);
         self.remove_left();
         let most = self.server.config().http.dvr.bytes;
@@ -309,7 +325,7 @@ impl Writer {
             let what = "it has more than http.dvr.bytes";
             return self.failed(&io::Error::new(io::ErrorKind::QuotaExceeded, what));
         }
-        let path = self.spool.folder.join(&name);
+        let path = self.spool.folder.join(name);
         let mut was_full = false;
         while let Err(error) = write(&path, parts) {
             was_full = matches!(
@@ -330,7 +346,7 @@ impl Writer {
         self.spool.bytes.fetch_add(len, Ordering::Relaxed);
         let stored = Arc::new(Stored {
             spool: self.spool.clone(),
-            name,
+            name: name.to_owned(),
             len,
             is_gone: AtomicBool::new(false),
         });
