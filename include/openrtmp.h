@@ -180,8 +180,8 @@
 //   http.cors.origins [*]: pages of other sites that may use it, such as https://www.example.org; *: all
 //   http.list [allowed]: which streams are listed, at / and /api/streams: all, allowed (those that who asks may play), or none
 //   http.memory [0]: of streams that are kept for viewers, all together; 0: half of limits.memory
-//   http.viewers.connections [10000]: of viewers at once, 1 to 1000000; an address has no more than are free
-//   http.viewers.connections_per_address [0]: of one address, 1 to 1000000; 0: as many as there may be
+//   http.viewers.connections [10000]: of viewers at once, 1 to 1000000
+//   http.viewers.connections_per_address [0]: of one address (of IPv6: a /64), 1 to 1000000; 0: no more than are free, which is half of all at most; of access.trusted_proxies: no limit
 //   http.viewers.requests [256]: of one HTTP/2 connection at once, 8 to 1024
 //   http.viewers.waiting [64]: requests of one connection that wait for what comes, 4 to 1024
 //   http.viewers.waiting_per_stream [40000]: the same of one stream, 16 to 10000000; an address has no more than are free

@@ -285,6 +285,14 @@ impl Server {
         self.shared.report_limit(limit, None);
     }
 
+    /// The same of a limit that was reached at another value than its setting's: at a share of
+    /// it, say.
+    #[doc(hidden)]
+    pub fn report_limit_at(&self, limit: Limit, value: u64) {
+        let _here = self.works_for();
+        self.shared.report_limit_at(limit, value, None);
+    }
+
     /// Whether it works, and whether it would take another peer now. Asks
     /// each worker, as [`Server::metrics`] does.
     pub fn health(&self) -> Health {
@@ -459,6 +467,12 @@ impl Server {
     /// serves people over other protocols than RTMP.
     pub fn is_blocked(&self, address: IpAddr) -> bool {
         self.shared.is_blocked(address)
+    }
+
+    /// Whether this is the address of a proxy that may say for whom it asks
+    /// (`access.trusted_proxies`): what it takes is not one person's.
+    pub fn is_trusted_proxy(&self, address: IpAddr) -> bool {
+        self.shared.address_rules.trusts(address.to_canonical())
     }
 
     /// Who asks over HTTP: the peer itself, or who it asks for, if that is a proxy that may

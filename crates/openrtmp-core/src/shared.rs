@@ -231,10 +231,19 @@ impl Shared {
     /// Reports a limit that was reached, a few times a second at most: a flood must
     /// not push other events out of the host's queue.
     pub(crate) fn report_limit(&self, limit: Limit, connection: Option<ConnectionId>) {
+        self.report_limit_at(limit, limit.value(&self.config()), connection);
+    }
+
+    /// The same of a limit that was reached at another value than its setting's.
+    pub(crate) fn report_limit_at(
+        &self,
+        limit: Limit,
+        value: u64,
+        connection: Option<ConnectionId>,
+    ) {
         if !self.log_limit.admits(Cause::Limit(limit), self.now()) {
             return;
         }
-        let value = limit.value(&self.config());
         match connection {
             Some(id) => {
                 log::warn!(limit:% = limit, value = value, connection:% = id; "{limit} is reached: {value}");

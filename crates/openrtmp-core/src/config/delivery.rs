@@ -189,11 +189,12 @@ impl Default for CorsConfig {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ViewersConfig {
-    /// Connections at once, 1 to 1,000,000; beyond, they are closed at once. One address (of
-    /// IPv6: a /64) has no more of them than are free, and so with what is waited for and
-    /// wanted of streams: whoever takes all that he can get leaves as many to the others.
+    /// Connections at once, 1 to 1,000,000; beyond, they are closed at once.
     pub connections: usize,
-    /// Of one address, 1 to 1,000,000; 0 is as many as there may be.
+    /// Of one address (of IPv6: a /64), 1 to 1,000,000; 0: no more than are free, which is half
+    /// of all at most, and so it is with what is waited for and wanted of streams: whoever
+    /// takes all that he can get leaves as many to the others. Proxies of
+    /// `access.trusted_proxies` have as many connections as there may be.
     pub connections_per_address: usize,
     /// Requests of one HTTP/2 connection at once, 8 to 1024.
     pub requests: u32,

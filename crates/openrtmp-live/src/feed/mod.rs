@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use openrtmp_core::{
     AwaitedThread, Limit, Server, StreamId, StreamName, TapCloser, TapEvent, TapOptions, TapStream,
-    TapStreams, without_ending,
+    TapStreams, spawn_thread, without_ending,
 };
 
 use crate::http::is_reserved;
@@ -95,7 +95,10 @@ impl Feed {
         let deadline = Instant::now() + PATIENCE;
         for (index, thread) in self.threads.drain(..).enumerate() {
             if thread.wait_until(deadline).is_err() {
-                log::error!("feed {index} did not end in time and is left to itself");
+                // The log may be where that thread hangs.
+                let tell =
+                    move || log::error!("feed {index} did not end in time and is left to itself");
+                let _ = spawn_thread("openrtmp-log", Box::new(tell));
             }
         }
     }

@@ -22,7 +22,7 @@ use tower_service::Service;
 
 use super::noted::Noted;
 use super::peer::{Due, Peer};
-use crate::store::Places;
+use crate::store::{Places, has_room};
 
 /// After an error of the listening socket (no more descriptors, say).
 const RETRY: Duration = Duration::from_millis(250);
@@ -89,18 +89,32 @@ impl Counts {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more from this address, if there may be.
-    fn count(self: &Arc<Counts>, address: IpAddr, config: &Config) -> Result<Counted, Limit> {
+    /// One more from this address, if there may be. Behind a proxy everybody comes from one.
+    ///
+    /// # Errors
+    /// What there are enough of, and how many that is.
+    fn count(
+        self: &Arc<Counts>,
+        address: IpAddr,
+        is_proxy: bool,
+        config: &Config,
+    ) -> Result<Counted, (Limit, usize)> {
         let viewers = &config.http.viewers;
-        let mut numbers = self.lock();
-        let per_address = viewers.connections_per_address;
-        if per_address > 0 && numbers.places.of(address) >= per_address {
-            return Err(Limit::ViewersConnectionsPerAddress);
-        }
         let most = viewers.connections.min(self.most);
-        if !numbers.places.take(address, most) {
-            return Err(Limit::ViewersConnections);
+        let mut numbers = self.lock();
+        let (own, all) = (numbers.places.of(address), numbers.places.all());
+        if all >= most {
+            return Err((Limit::ViewersConnections, most));
         }
+        let has_room = match viewers.connections_per_address {
+            _ if is_proxy => true,
+            0 => has_room(own, all, most),
+            per_address => own < per_address,
+        };
+        if !has_room {
+            return Err((Limit::ViewersConnectionsPerAddress, own));
+        }
+        numbers.places.give(address);
         numbers.next += 1;
         Ok(Counted(self.clone(), address, numbers.next))
     }
@@ -179,10 +193,11 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                 trouble = None;
                 let config = acceptor.server.config();
                 let ip = address.ip();
-                let counted = match acceptor.counts.count(ip, &config) {
+                let is_proxy = acceptor.server.is_trusted_proxy(ip);
+                let counted = match acceptor.counts.count(ip, is_proxy, &config) {
                     Ok(counted) => counted,
-                    Err(limit) => {
-                        acceptor.server.report_limit(limit);
+                    Err((limit, value)) => {
+                        acceptor.server.report_limit_at(limit, value as u64);
                         log::debug!(peer:% = address; "a viewer is turned away: {limit}");
                         continue;
                     }
@@ -190,7 +205,7 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                 let acceptor = acceptor.clone();
                 let place = counted.2;
                 // A WebSocket goes on when the connection's end was seen here.
-                let peer = Arc::new(Peer::new(address, is_tls, counted));
+                let peer = Arc::new(Peer::new(address, is_tls, is_proxy, counted));
                 acceptor.counts.know(place, &peer);
                 tokio::spawn(async move {
                     acceptor.connection(socket, peer, config).await;
@@ -249,6 +264,9 @@ impl Acceptor {
         let router = self.router.clone();
         let told = peer.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            // Here, where it is taken from what was read, and not when it is its turn: until
+            // then all that comes with it counts as something else.
+            told.allowance.asked(&request);
             request.extensions_mut().insert(told.clone());
             let mut router = router.clone();
             async move { router.call(request.map(Body::new)).await }
@@ -320,4 +338,56 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many connections as there can be from an address, and what the next one reaches.
+    fn taken(
+        counts: &Arc<Counts>,
+        (address, is_proxy): (&str, bool),
+        config: &Config,
+    ) -> (Vec<Counted>, (Limit, usize)) {
+        let address = address.parse().unwrap();
+        let mut taken = Vec::new();
+        loop {
+            match counts.count(address, is_proxy, config) {
+                Ok(counted) => taken.push(counted),
+                Err(reached) => return (taken, reached),
+            }
+        }
+    }
+
+    fn counts(most: usize) -> Arc<Counts> {
+        Arc::new(Counts {
+            numbers: Mutex::default(),
+            ended: Notify::new(),
+            most,
+        })
+    }
+
+    #[test]
+    fn an_address_has_its_share_or_what_is_set_and_a_proxy_has_all() {
+        use Limit::{ViewersConnections as All, ViewersConnectionsPerAddress as Own};
+
+        let mut config = Config::default();
+        config.http.viewers.connections = 100;
+        let counts = counts(80);
+        let (own, reached) = taken(&counts, ("192.0.2.1", false), &config);
+        assert_eq!((own.len(), reached), (40, (Own, 40)));
+        let (proxied, reached) = taken(&counts, ("192.0.2.2", true), &config);
+        assert_eq!((proxied.len(), reached), (40, (All, 80)));
+        let (none, reached) = taken(&counts, ("192.0.2.3", false), &config);
+        assert_eq!((none.len(), reached), (0, (All, 80)));
+        drop((own, proxied));
+        assert_eq!(counts.all(), 0);
+        // What is set stands in place of the share.
+        config.http.viewers.connections_per_address = 70;
+        let (own, reached) = taken(&counts, ("192.0.2.1", false), &config);
+        assert_eq!((own.len(), reached), (70, (Own, 70)));
+        let (others, reached) = taken(&counts, ("192.0.2.2", false), &config);
+        assert_eq!((others.len(), reached), (10, (All, 80)));
+    }
 }

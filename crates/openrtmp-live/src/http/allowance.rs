@@ -2,11 +2,13 @@
 //!
 //! Bodies of requests are not taken, so what comes is their heads, and what keeps HTTP/2 and
 //! WebSockets going: windows, settings, pings and their answers. None of that needs much, and
-//! each of it costs more here than there. Heads are allowed as they come; of everything else
-//! so much per second, and so much for what viewers take.
+//! each of it costs more here than there. Heads are allowed as far as requests come of them; of
+//! everything else so much per second, and so much for what viewers take.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+use http::Request;
 
 /// Bytes that may be said at once.
 const MOST: i64 = 256 << 10;
@@ -25,6 +27,9 @@ pub(super) struct Allowance(Mutex<State>);
 #[derive(Debug)]
 struct State {
     left: i64,
+    /// Bytes of heads that were said, and of which no request came yet. A head may be said in
+    /// fewer bytes than it has (RFC 7541): the others are not to be had for something else.
+    heads: i64,
     /// Milliseconds of the connection up to which that is counted.
     until: i64,
     begun: Instant,
@@ -34,22 +39,28 @@ impl Allowance {
     pub(super) fn new() -> Allowance {
         Allowance(Mutex::new(State {
             left: MOST,
+            heads: 0,
             until: 0,
             begun: Instant::now(),
         }))
     }
 
-    /// So much was said. False: it is more than anybody has to say.
-    pub(super) fn said(&self, bytes: usize) -> bool {
+    /// So much was said, of which so much in heads.
+    pub(super) fn said(&self, bytes: usize, heads: usize) {
+        self.change(|state| state.said(bytes, heads));
+    }
+
+    /// Whether more may be said now.
+    pub(super) fn has_left(&self) -> bool {
         self.change(|state| {
             let now = state.begun.elapsed().as_millis();
-            state.said(bytes, i64::try_from(now).unwrap_or(i64::MAX))
+            state.has_left(i64::try_from(now).unwrap_or(i64::MAX))
         })
     }
 
-    /// The head of a request was among it, with so many bytes of fields.
-    pub(super) fn asked(&self, bytes: usize) {
-        self.change(|state| state.allow(i64::try_from(bytes).unwrap_or(MOST) + HEAD));
+    /// A request was among it.
+    pub(super) fn asked<B>(&self, request: &Request<B>) {
+        self.change(|state| state.asked(size_of_head(request)));
     }
 
     /// So much was taken.
@@ -64,19 +75,40 @@ impl Allowance {
 }
 
 impl State {
-    fn said(&mut self, bytes: usize, now: i64) -> bool {
+    fn said(&mut self, bytes: usize, heads: usize) {
+        let count = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.left = self.left.saturating_sub(count(bytes));
+        self.heads = self.heads.saturating_add(count(heads));
+    }
+
+    fn has_left(&mut self, now: i64) -> bool {
         let since = now.saturating_sub(self.until).max(0);
         self.until = self.until.max(now);
         self.allow(since.saturating_mul(RATE) / 1000);
-        self.left = self
-            .left
-            .saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.left >= 0
+    }
+
+    fn asked(&mut self, fields: usize) {
+        let head = i64::try_from(fields).unwrap_or(MOST).saturating_add(HEAD);
+        let head = head.min(self.heads);
+        self.heads -= head;
+        self.allow(head);
     }
 
     fn allow(&mut self, bytes: i64) {
         self.left = self.left.saturating_add(bytes).min(MOST);
     }
+}
+
+/// Bytes of a request's head, as HTTP/1.1 has it.
+fn size_of_head<B>(request: &Request<B>) -> usize {
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or(0, |it| it.as_str().len());
+    let host = uri.authority().map_or(0, |it| it.as_str().len());
+    let fields = request.headers().iter();
+    // With a colon, a space, and the end of the line.
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + 4);
+    target + host + fields.sum::<usize>()
 }
 
 #[cfg(test)]
@@ -86,23 +118,32 @@ mod tests {
     fn state() -> State {
         State {
             left: MOST,
+            heads: 0,
             until: 0,
             begun: Instant::now(),
         }
     }
 
+    /// Something that is no head is said, and whether more may be.
+    fn say(state: &mut State, bytes: usize, now: i64) -> bool {
+        state.said(bytes, 0);
+        state.has_left(now)
+    }
+
     #[test]
     fn so_much_may_be_said_at_once_and_so_much_per_second() {
         let mut state = state();
-        assert!(state.said(256 << 10, 0));
-        assert!(!state.said(1, 0));
+        assert!(say(&mut state, 256 << 10, 0));
+        assert!(!say(&mut state, 1, 0));
         let mut state = self::state();
+        assert!(state.has_left(3_600_000));
         // Time that went by in silence is worth no more than the most.
-        for second in 3600..3700 {
-            let bytes = if second == 3600 { 256 << 10 } else { 16 << 10 };
-            assert!(state.said(bytes, second * 1000), "{second}");
+        assert!(say(&mut state, 256 << 10, 3_600_000));
+        for second in 3601..3700 {
+            assert!(state.has_left(second * 1000));
+            assert!(say(&mut state, 16 << 10, second * 1000), "{second}");
         }
-        assert!(!state.said(1, 3_699_000));
+        assert!(!say(&mut state, 1, 3_699_000));
     }
 
     #[test]
@@ -110,22 +151,44 @@ mod tests {
         let mut state = state();
         for _ in 0..100_000 {
             // 400 bytes of a head, as HTTP/1.1 has it, with as many of fields but for the words.
-            assert!(state.said(400, 0));
-            state.allow(380 + HEAD);
+            state.said(400, 400);
+            state.asked(380);
+            assert!(state.has_left(0));
         }
+        assert_eq!(state.left, MOST);
         for _ in 0..100_000 {
             // A frame of data, and two of windows.
             state.allow((16 << 10) / TAKEN_FOR_ONE);
-            assert!(state.said(26, 0));
+            assert!(say(&mut state, 26, 0));
         }
         // Many pings for one request are more than it allows.
         let mut pings = 0;
-        while state.said(17, 0) {
+        while say(&mut state, 17, 0) {
             pings += 1;
             if pings % 100 == 0 {
-                state.allow(40 + HEAD);
+                state.said(50, 50);
+                state.asked(40);
             }
         }
         assert!(pings < 20_000, "{pings}");
+    }
+
+    #[test]
+    fn heads_that_come_together_are_allowed_one_by_one_and_no_more_than_was_said() {
+        let mut state = state();
+        state.said(256 * 6000, 256 * 6000);
+        assert!(!state.has_left(0));
+        for _ in 0..256 {
+            state.asked(5980);
+        }
+        assert!(state.has_left(0));
+        assert!(state.left > MOST / 2);
+        // Of 30 bytes, and 6,000 when it is read.
+        let left = state.left;
+        for _ in 0..100 {
+            state.said(30, 30);
+            state.asked(6000);
+        }
+        assert_eq!(state.left, left);
     }
 }

@@ -32,6 +32,19 @@ struct Wanted {
     network: IpAddr,
 }
 
+/// No more streams are begun for who asks.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl Full {
+    /// The answer to who is not served for that, which is reported.
+    pub(super) fn refuse(self, app: &App) -> Response<Body> {
+        app.server.report_limit(Limit::ViewersWanted);
+        let text = "too many streams are begun for viewers";
+        status(StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
 impl Audience {
     /// Somebody asks for something of a stream.
     pub(super) fn seen(&self, path: &str) {
@@ -74,7 +87,7 @@ pub(super) async fn stream(
         return Ok(stream);
     }
     let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
-    if !is_wanted? {
+    if !is_wanted.map_err(|full| full.refuse(app))? {
         return look().ok_or_else(missing);
     }
     let mut begun = app.directory.follow();
@@ -95,12 +108,9 @@ pub(super) async fn stream(
 /// begin it.
 ///
 /// # Errors
-/// The answer to who asked, where there are as many as there may be (`http.viewers.wanted`).
-pub(super) fn want(
-    app: &Arc<App>,
-    name: &StreamName,
-    from: SocketAddr,
-) -> Result<bool, Response<Body>> {
+/// There are as many as there may be (`http.viewers.wanted`). Who needs none of them, as the
+/// stream is there, is served all the same.
+pub(super) fn want(app: &Arc<App>, name: &StreamName, from: SocketAddr) -> Result<bool, Full> {
     let path = name.reveal();
     let network = counted_as(from.ip());
     let mut wanted = app
@@ -127,10 +137,7 @@ pub(super) fn want(
     let most = app.server.config().http.viewers.wanted;
     let own = wanted.values().filter(|it| it.network == network).count();
     if !has_room(own, wanted.len(), most) {
-        drop(wanted);
-        app.server.report_limit(Limit::ViewersWanted);
-        let text = "too many streams are begun for viewers";
-        return Err(status(StatusCode::SERVICE_UNAVAILABLE, text));
+        return Err(Full);
     }
     let Some(visit) = app.server.visit(name, from) else {
         return Ok(false);

@@ -195,8 +195,14 @@ async fn one(
             let granted = access::ask(&app.server, asking).await?;
             let life = app.server.config().http.tokens.life;
             let token = app.access.token(&granted, life);
-            audience::want(app, &granted.stream, asked.address)?;
+            let wanted = audience::want(app, &granted.stream, asked.address);
             let stream = granted.stream;
+            // Of one that is there it is told all the same.
+            if let Err(full) = wanted
+                && app.directory.newest(stream.reveal()).is_none()
+            {
+                return Err(full.refuse(app));
+            }
             let name = stream.shown().to_owned();
             (stream.reveal().to_owned(), Some(token), Some(name))
         }

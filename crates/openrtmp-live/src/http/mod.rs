@@ -12,6 +12,7 @@ mod entrance;
 mod flv;
 mod form;
 mod growing;
+mod heads;
 mod hls;
 #[cfg(feature = "internals")]
 pub mod internals;
@@ -109,7 +110,6 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
         return status(StatusCode::INTERNAL_SERVER_ERROR, "a request of nobody");
     };
     let progress = peer.request();
-    peer.allowance.asked(size_of_head(&request));
     peer.turn().await;
     let config = app.server.config();
     let headers = request.headers().clone();
@@ -145,17 +145,6 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
     }
     let within = time_for(&config, length.unwrap_or(0));
     response.map(|body| peer.watched(body, Some(within), progress, kind, holding))
-}
-
-/// Bytes of a request's head, as HTTP/1.1 has it.
-fn size_of_head(request: &Request) -> usize {
-    let uri = request.uri();
-    let target = uri.path_and_query().map_or(0, |it| it.as_str().len());
-    let host = uri.authority().map_or(0, |it| it.as_str().len());
-    let fields = request.headers().iter();
-    // With a colon, a space, and the end of the line.
-    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + 4);
-    target + host + fields.sum::<usize>()
 }
 
 /// How long an answer of so many bytes may take.

@@ -3,21 +3,50 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
+use super::heads::Heads;
 use super::peer::Peer;
+
+/// Who said all that he may is not heard for so long. HTTP/2 gives out requests when there is
+/// nothing more to read, and as many as there may be can have come at once: meanwhile they are
+/// told from what nobody has to say.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes of a viewer's connection, of which the viewer's [`Peer`] is told.
 pub(super) struct Noted<T> {
     io: T,
     peer: Arc<Peer>,
+    heads: Heads,
+    /// Nothing is read until then.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Noted<T> {
     pub(super) fn new(io: T, peer: Arc<Peer>) -> Noted<T> {
-        Noted { io, peer }
+        Noted {
+            io,
+            peer,
+            heads: Heads::new(),
+            pause: None,
+        }
+    }
+
+    /// Waits until more may be said, for a moment.
+    fn poll_allowed(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.peer.allowance.has_left() {
+            self.pause = None;
+            return Poll::Ready(Ok(()));
+        }
+        let pause = self
+            .pause
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE)));
+        let error = || io::Error::other("it says more than anybody has to");
+        pause.as_mut().poll(context).map(|()| Err(error()))
     }
 
     fn note(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -35,13 +64,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Noted<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.poll_allowed(context))?;
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(context, buffer);
-        let said = buffer.filled().len() - before;
-        match self.peer.allowance.said(said) {
-            true => polled,
-            false => Poll::Ready(Err(io::Error::other("it says more than anybody has to"))),
-        }
+        let said = &buffer.filled()[before..];
+        let heads = self.heads.among(said);
+        self.peer.allowance.said(said.len(), heads);
+        polled
     }
 }
 

@@ -15,6 +15,9 @@ use super::accept::Counted;
 use super::allowance::Allowance;
 use crate::store::Holding;
 
+/// Requests of one connection that begin before those of others have their turn.
+const IN_A_ROW: u32 = 8;
+
 /// A connection, as those who answer its requests see it.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -22,8 +25,10 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// It is over TLS.
     pub(super) is_tls: bool,
-    /// Whose turn it is of its requests.
-    turn: tokio::sync::Mutex<()>,
+    /// It is a proxy, with requests of many.
+    is_proxy: bool,
+    /// How many of its requests began since others had their turn.
+    turn: tokio::sync::Mutex<u32>,
     /// How much it may say.
     pub(super) allowance: Allowance,
     /// Its place among those that there may be.
@@ -81,10 +86,11 @@ pub(super) enum Due {
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, is_tls: bool, place: Counted) -> Peer {
+    pub(super) fn new(address: SocketAddr, is_tls: bool, is_proxy: bool, place: Counted) -> Peer {
         Peer {
             address,
             is_tls,
+            is_proxy,
             turn: tokio::sync::Mutex::default(),
             allowance: Allowance::new(),
             _place: place,
@@ -106,12 +112,19 @@ impl Peer {
         InProgress(self.clone())
     }
 
-    /// Waits until a request may begin: one after the other, and between two of them those of
+    /// Waits until a request may begin: one after the other, and after a few in a row those of
     /// other connections do, so that who asks for hundreds of things at once has others wait
-    /// for one of them and not for all.
+    /// for a few of them and not for all.
     pub(super) async fn turn(&self) {
-        let _turn = self.turn.lock().await;
-        tokio::task::yield_now().await;
+        if self.is_proxy {
+            return;
+        }
+        let mut in_a_row = self.turn.lock().await;
+        *in_a_row += 1;
+        if *in_a_row >= IN_A_ROW {
+            *in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
     }
 
     /// One waits, if there are fewer than this.

@@ -16,12 +16,17 @@ pub(crate) struct Places {
 impl Places {
     /// Takes one of this many places. False: there is none for who is at this address.
     pub(crate) fn take(&mut self, address: IpAddr, most: usize) -> bool {
-        if !has_room(self.of(address), self.all, most) {
-            return false;
+        let has_room = has_room(self.of(address), self.all, most);
+        if has_room {
+            self.give(address);
         }
+        has_room
+    }
+
+    /// Takes one for who is at this address, however many there are.
+    pub(crate) fn give(&mut self, address: IpAddr) {
         self.all += 1;
         *self.by_network.entry(counted_as(address)).or_default() += 1;
-        true
     }
 
     /// Gives back one that was taken.

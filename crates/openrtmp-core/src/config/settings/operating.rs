@@ -232,13 +232,13 @@ pub(super) const OPERATING: &[Setting] = &[
         "http.viewers.connections",
         Number(range(1, 1_000_000)),
         Now,
-        "of viewers at once, 1 to 1000000; an address has no more than are free",
+        "of viewers at once, 1 to 1000000",
     ),
     setting(
         "http.viewers.connections_per_address",
         Number(off_or(1, 1_000_000)),
         Now,
-        "of one address, 1 to 1000000; 0: as many as there may be",
+        "of one address (of IPv6: a /64), 1 to 1000000; 0: no more than are free, which is half of all at most; of access.trusted_proxies: no limit",
     ),
     setting(
         "http.viewers.requests",
