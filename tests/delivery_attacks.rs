@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -18,12 +18,14 @@ use openrtmp_tests::h2::{
     WINDOW_UPDATE, frame, request,
 };
 use openrtmp_tests::innocents::{HEADER, Innocents, PATH};
-use openrtmp_tests::{Delivered, Web};
+use openrtmp_tests::{Delivered, Web, found_at_last};
 
 /// Attackers at once.
 const ATTACKERS: usize = 4;
 /// As many parts come meanwhile.
 const PARTS: usize = 9;
+/// An attacker waits so long for an answer, or to be heard.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where to attack.
 struct Target {
@@ -31,9 +33,17 @@ struct Target {
     /// The media playlist of the stream.
     playlist: String,
     over: AtomicBool,
+    /// How often something was said that the server heard: an attack that does not come
+    /// about harms nobody.
+    heard: AtomicUsize,
 }
 
 impl Target {
+    /// What was said was heard.
+    fn is_heard(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn goes_on(&self) -> bool {
         !self.over.load(Ordering::Relaxed)
     }
@@ -41,14 +51,20 @@ impl Target {
     /// A connection on which nothing is waited for for long.
     fn raw(&self) -> Option<TcpStream> {
         let stream = TcpStream::connect(self.address).ok()?;
-        let moment = Duration::from_millis(50);
-        stream.set_read_timeout(Some(moment)).ok()?;
-        stream.set_write_timeout(Some(moment)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.set_write_timeout(Some(PATIENCE)).ok()?;
         Some(stream)
     }
 
-    /// Says something on a connection of its own; what is said to that, up to a moment.
-    fn say(&self, text: impl AsRef<[u8]>) -> Vec<u8> {
+    /// Says something on a connection of its own, and is heard if anything is said to that.
+    fn say(&self, text: impl AsRef<[u8]>) {
+        if !self.answer(text).is_empty() {
+            self.is_heard();
+        }
+    }
+
+    /// What is said to something, in so long.
+    fn answer(&self, text: impl AsRef<[u8]>) -> Vec<u8> {
         let mut said = Vec::new();
         let Some(mut stream) = self.raw() else {
             return said;
@@ -66,17 +82,33 @@ impl Target {
     }
 
     /// The same of a request with GET.
-    fn get(&self, path: &str, headers: &str) -> Vec<u8> {
+    fn get(&self, path: &str, headers: &str) {
         self.say(format!(
             "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"
-        ))
+        ));
+    }
+
+    /// It is heard if this is how an answer begins that comes as long as the server waits.
+    fn begins_with(&self, stream: &mut TcpStream, expected: &[u8; 12]) {
+        let mut answer = [0; 12];
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(15)));
+        if stream.read_exact(&mut answer).is_ok() && answer == *expected {
+            self.is_heard();
+        }
     }
 
     /// Over HTTP/2, until the server has had enough; nothing of what it says is read.
     fn h2(&self, mut frames: impl FnMut(&mut H2, u32) -> std::io::Result<()>) {
-        let mut peer = H2::plain(self.address);
+        let Ok(mut peer) = H2::plain(self.address) else {
+            return;
+        };
+        // Its settings, and nothing more: it is there.
+        if peer.next(SETTINGS).is_none() {
+            return;
+        }
         let mut stream = 1;
         while self.goes_on() && frames(&mut peer, stream).is_ok() {
+            self.is_heard();
             stream += 2;
         }
     }
@@ -90,8 +122,11 @@ impl Target {
             return;
         };
         let reading = thread::spawn(move || {
-            let mut buffer = [0; 16 << 10];
-            while let Ok(1..) = answers.read(&mut buffer) {}
+            let (mut buffer, mut is_heard) = ([0; 16 << 10], false);
+            while let Ok(1..) = answers.read(&mut buffer) {
+                is_heard = true;
+            }
+            is_heard
         });
         let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
         let mut stream = 1;
@@ -100,7 +135,9 @@ impl Target {
             stream += 2;
         }
         let _ = out.shutdown(std::net::Shutdown::Both);
-        let _ = reading.join();
+        if reading.join().unwrap_or(false) && stream > 3 {
+            self.is_heard();
+        }
     }
 
     /// A WebSocket with the stream; what comes is not read.
@@ -113,7 +150,11 @@ impl Target {
         stream.write_all(upgrade.as_bytes()).ok()?;
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).ok()?;
-        (answer == *b"HTTP/1.1 101").then_some(stream)
+        let is_open = answer == *b"HTTP/1.1 101";
+        is_open.then(|| {
+            self.is_heard();
+            stream
+        })
     }
 }
 
@@ -126,9 +167,11 @@ fn besieged(change: impl FnOnce(&mut Config), attacks: &[fn(&Target)]) {
         address: delivered.address(),
         playlist: format!("/{PATH}/{}", master.lines().last().unwrap()),
         over: AtomicBool::new(false),
+        heard: AtomicUsize::new(0),
     };
-    for attack in attacks {
+    for (number, attack) in attacks.iter().enumerate() {
         target.over.store(false, Ordering::Relaxed);
+        target.heard.store(0, Ordering::Relaxed);
         thread::scope(|scope| {
             for _ in 0..ATTACKERS {
                 scope.spawn(|| {
@@ -140,9 +183,13 @@ fn besieged(change: impl FnOnce(&mut Config), attacks: &[fn(&Target)]) {
             innocents.go_on(PARTS);
             target.over.store(true, Ordering::Relaxed);
         });
+        let heard = target.heard.load(Ordering::Relaxed);
+        assert!(heard > 0, "attack {number} did not come about");
     }
-    // Whoever comes now is served.
-    let answer = Web::fetch(target.address, "/time");
+    // Whoever comes now is served, as soon as the connections of the last of them are gone.
+    let answer = found_at_last("answer", || {
+        Web::connect(target.address).ask_if_taken("GET", "/time", &[])
+    });
     assert_eq!(answer.status, 200, "{}", answer.text());
     innocents.expect_unharmed();
 }
@@ -222,7 +269,10 @@ fn directives_paths_ranges_and_tokens_of_every_wrong_form() {
 fn requests_that_wait_by_the_thousand_and_are_given_up() {
     // All that can be waited for is taken by who is at one address.
     let parked: fn(&Target) = |target| {
-        let (next, mut waiting) = (beyond(target), Vec::new());
+        let Some(next) = beyond(target) else {
+            return;
+        };
+        let mut waiting = Vec::new();
         while target.goes_on() && waiting.len() < 200 {
             // Who is elsewhere has as many places left.
             let head = "HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
@@ -233,9 +283,14 @@ fn requests_that_wait_by_the_thousand_and_are_given_up() {
             let _ = stream.write_all(request.as_bytes());
             waiting.push(stream);
         }
+        if let Some(first) = waiting.first_mut() {
+            target.begins_with(first, b"HTTP/1.1 200");
+        }
     };
     let reset: fn(&Target) = |target| {
-        let next = beyond(target);
+        let Some(next) = beyond(target) else {
+            return;
+        };
         target.h2(|peer, stream| {
             peer.ask(stream, &next)?;
             // It waits when the ping is answered.
@@ -253,13 +308,17 @@ fn requests_that_wait_by_the_thousand_and_are_given_up() {
     );
 }
 
-/// What is not there for seconds.
-fn beyond(target: &Target) -> String {
-    let listed = target.get(&target.playlist, "");
+/// What is not there for seconds, if the playlist is.
+fn beyond(target: &Target) -> Option<String> {
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        target.playlist
+    );
+    let listed = target.answer(request);
     let text = String::from_utf8_lossy(&listed).into_owned();
-    let hint = text.split("TYPE=PART,URI=\"v0/").nth(1);
-    let msn = hint.and_then(|hint| hint.split('.').next()?.parse::<u64>().ok());
-    format!("{}?_HLS_msn={}", target.playlist, msn.unwrap_or(0) + 1)
+    let hint = text.split("TYPE=PART,URI=\"v0/").nth(1)?;
+    let msn = hint.split('.').next()?.parse::<u64>().ok()?;
+    Some(format!("{}?_HLS_msn={}", target.playlist, msn + 1))
 }
 
 #[test]
@@ -272,9 +331,16 @@ fn heads_that_never_end_and_such_as_contradict_themselves() {
             };
             let _ = stream.write_all(b"GET /time HTTP/1.1\r\nHost: x\r\nX-Slow: ");
             open.push(stream);
-            let mut peer = H2::plain(target.address);
+            let Ok(mut peer) = H2::plain(target.address) else {
+                break;
+            };
+            if peer.next(SETTINGS).is_some() {
+                target.is_heard();
+            }
             let _ = peer.send(HEADERS, END_STREAM, 1, &request("/time"));
-            target.say(b"PRI * HTTP/2.0\r\n");
+            if let Some(mut stream) = target.raw() {
+                let _ = stream.write_all(b"PRI * HTTP/2.0\r\n");
+            }
         }
     };
     let contradicting: fn(&Target) = |target| {
@@ -376,7 +442,13 @@ fn websockets_that_lie_that_shout_and_that_never_close() {
         ] {
             if let Some(mut socket) = target.socket() {
                 let _ = socket.write_all(&frame);
-                let _ = socket.read_to_end(&mut Vec::new());
+                // Its end, or a little of the stream.
+                let mut buffer = [0; 16 << 10];
+                for _ in 0..20 {
+                    if !matches!(socket.read(&mut buffer), Ok(1..)) {
+                        break;
+                    }
+                }
             }
         }
     };
@@ -418,6 +490,9 @@ fn answers_that_nobody_takes_and_requests_without_end() {
             let _ = stream.write_all(request.as_bytes());
             open.push(stream);
         }
+        if let Some(first) = open.first_mut() {
+            target.begins_with(first, b"HTTP/1.1 200");
+        }
     };
     let narrow: fn(&Target) = |target| {
         target.h2(|peer, stream| {
@@ -437,6 +512,9 @@ fn answers_that_nobody_takes_and_requests_without_end() {
             return;
         };
         let requests = "GET /time HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+        if stream.write_all(requests.as_bytes()).is_ok() {
+            target.begins_with(&mut stream, b"HTTP/1.1 200");
+        }
         while target.goes_on() && stream.write_all(requests.as_bytes()).is_ok() {}
     };
     let codes: fn(&Target) = |target| {
@@ -448,7 +526,12 @@ fn answers_that_nobody_takes_and_requests_without_end() {
     };
     let wanted: fn(&Target) = |target| {
         let name = target as *const Target as usize;
-        target.get(&format!("/wanted/{name}/index.m3u8"), "");
+        let Some(mut stream) = target.raw() else {
+            return;
+        };
+        let request = format!("GET /wanted/{name}/index.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n");
+        let _ = stream.write_all(request.as_bytes());
+        target.begins_with(&mut stream, b"HTTP/1.1 404");
     };
     besieged(
         |config| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openrtmp_tests::Delivered;
 use openrtmp_tests::h2::{
-    CONTINUATION, END_HEADERS, END_STREAM, H2, HEADERS, OK, PING, RST_STREAM, SETTINGS,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, H2, HEADERS, OK, PING, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, frame, request,
 };
 use openrtmp_tests::innocents::{Innocents, PATH};
@@ -136,6 +136,78 @@ fn pings_that_somebody_reads_the_answers_of_end_the_connection_too() {
     assert!(sent < 1 << 30);
 }
 
+/// `GET /time` with a field of this name that is not remembered (RFC 7541, 6.2.2), of 4,000
+/// bytes that begin with a number.
+fn large(number: u32) -> Vec<u8> {
+    let mut head = request("/time");
+    // 4,000 is 127 and 3,873, of which the low seven bits come first.
+    head.extend_from_slice(b"\0\x01x\x7f\xa1\x1e");
+    head.extend_from_slice(format!("{number:0>4000}").as_bytes());
+    head
+}
+
+#[test]
+fn as_many_large_heads_as_there_may_be_are_answered_though_they_come_at_once() {
+    const REQUESTS: u32 = 256;
+    let delivered = Delivered::start(|_| ());
+    let mut peer = H2::plain(delivered.address()).unwrap();
+    // Twice, as what was said once is not to be held against who goes on.
+    for round in 0..2 {
+        let numbers = round * REQUESTS..(round + 1) * REQUESTS;
+        let asked = numbers.map(|number| {
+            let flags = END_STREAM | END_HEADERS;
+            frame(HEADERS, flags, number * 2 + 1, &large(number))
+        });
+        let asked: Vec<u8> = asked.flatten().collect();
+        assert!(asked.len() > 1_000_000);
+        peer.send_all(&asked).unwrap();
+        let (mut heads, mut bodies) = (0, 0);
+        while heads < REQUESTS || bodies < REQUESTS {
+            let (kind, payload) = peer.frame().expect("the connection goes on");
+            match kind {
+                HEADERS => {
+                    assert_eq!(payload[0], OK, "{round}: {heads}");
+                    heads += 1;
+                }
+                DATA => bodies += 1,
+                kind => assert_ne!(kind, RST_STREAM, "{round}: {heads}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn requests_that_are_large_only_when_they_are_read_allow_no_pings() {
+    let delivered = Delivered::start(|_| ());
+    let mut peer = H2::plain(delivered.address()).unwrap();
+    let pings = frame(PING, 0, 0, &[7; 8]).repeat(170);
+    // A field of 3,000 bytes that is remembered, and then meant by a byte, twice.
+    let mut first = request("/time");
+    first.extend_from_slice(b"\x40\x01x\x7f\xb9\x16");
+    first.extend_from_slice(&[b'y'; 3000]);
+    let mut sent = 0u64;
+    let mut answered = |stream, head: &[u8]| {
+        peer.send(HEADERS, END_STREAM | END_HEADERS, stream, head)
+            .ok()?;
+        peer.send_all(&pings).ok()?;
+        sent += pings.len() as u64;
+        for _ in 0..170 {
+            peer.next(PING)?;
+        }
+        (sent < 1 << 24).then_some(())
+    };
+    let mut again = request("/time");
+    again.extend_from_slice(&[0xbe; 2]);
+    let mut went_on = answered(1, &first);
+    for stream in (3..).step_by(2) {
+        if went_on.is_none() {
+            break;
+        }
+        went_on = answered(stream, &again);
+    }
+    assert!(sent < 1 << 24, "it goes on");
+}
+
 #[test]
 fn who_opens_no_window_is_cut_off() {
     let delivered = Delivered::start(|config| {
@@ -144,7 +216,7 @@ fn who_opens_no_window_is_cut_off() {
         config.http.answer_timeout = Duration::from_secs(600);
     });
     let innocents = Innocents::of(&delivered);
-    let mut peer = H2::plain(delivered.address());
+    let mut peer = H2::plain(delivered.address()).unwrap();
     peer.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).unwrap();
     peer.ask(1, &format!("/{PATH}.flv")).unwrap();
     assert_eq!(peer.head().unwrap()[0], OK);

@@ -32,7 +32,7 @@ fn plain(address: SocketAddr, path: &str) -> TcpStream {
 
 /// The same four times over HTTP/2 (RFC 9113), with windows of one byte.
 fn narrow(address: SocketAddr, path: &str) -> H2 {
-    let mut peer = H2::plain(address);
+    let mut peer = H2::plain(address).unwrap();
     // SETTINGS_INITIAL_WINDOW_SIZE (6.5.2).
     peer.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]).unwrap();
     for stream in [1, 3, 5, 7] {

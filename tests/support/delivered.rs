@@ -43,6 +43,7 @@ impl Delivered {
         host: impl FnOnce(ServerBuilder) -> ServerBuilder,
     ) -> Delivered {
         let listen: HttpListen = listen.parse().expect("an address");
+        raise_descriptors();
         let change = |config: &mut Config| {
             config.http.listen = vec![listen];
             change(config);
@@ -120,3 +121,24 @@ impl Delivered {
         })
     }
 }
+
+/// Files and sockets that tests with viewers by the hundred have on both sides, with room: some
+/// systems give a process 256 unless it asks.
+#[cfg(unix)]
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    const WANTED: u64 = 10_240;
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.current.unwrap_or(u64::MAX);
+    let raised = Rlimit {
+        current: Some(WANTED.min(limit.maximum.unwrap_or(WANTED))),
+        ..limit
+    };
+    if current < WANTED {
+        setrlimit(Resource::Nofile, raised).expect("as many as there may be");
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_descriptors() {}

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Tool;
 
@@ -56,14 +56,14 @@ impl std::fmt::Debug for H2 {
 impl H2 {
     /// Connects without TLS, which no browser does.
     ///
-    /// # Panics
-    /// If nobody listens.
-    pub fn plain(address: SocketAddr) -> H2 {
-        let stream = TcpStream::connect(address).expect("somebody listens");
-        let timeout = stream.set_read_timeout(Some(DEADLINE));
-        timeout.expect("a time is set");
-        let out = stream.try_clone().expect("the same socket");
-        H2::begin(None, Box::new(out), Box::new(stream))
+    /// # Errors
+    /// The connection's. Whether it is kept is seen by what is asked on it.
+    pub fn plain(address: SocketAddr) -> io::Result<H2> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        let out = stream.try_clone()?;
+        Ok(H2::begin(None, Box::new(out), Box::new(stream)))
     }
 
     /// Connects with TLS, which OpenSSL speaks.
@@ -124,17 +124,28 @@ impl H2 {
         self.send(HEADERS, END_STREAM | END_HEADERS, stream, &request(path))
     }
 
-    /// The next frame: its kind and payload; none if the connection is closed.
+    /// The next frame: its kind and payload; none if the connection is closed. Pings of the
+    /// server are answered and no such frames: who is silent is not there.
     ///
     /// # Panics
     /// If neither comes in a minute.
     pub fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
-        let mut header = [0; 9];
-        self.read_whole(&mut header)?;
-        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-        let mut payload = vec![0; length as usize];
-        self.read_whole(&mut payload)?;
-        Some((header[3], payload))
+        let begun = Instant::now();
+        loop {
+            let mut header = [0; 9];
+            self.read_whole(&mut header)?;
+            let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+            let mut payload = vec![0; length as usize];
+            self.read_whole(&mut payload)?;
+            let (kind, flags) = (header[3], header[4]);
+            if kind != PING || flags & ACK != 0 {
+                return Some((kind, payload));
+            }
+            // Where it is closed, that is read next.
+            let _ = self.send(PING, ACK, 0, &payload);
+            let is_late = begun.elapsed() > DEADLINE;
+            assert!(!is_late, "nothing but pings in {DEADLINE:?}");
+        }
     }
 
     fn read_whole(&mut self, buffer: &mut [u8]) -> Option<()> {
