@@ -196,6 +196,7 @@ impl Delivery {
     /// Stops: [`Delivery::begin_stop`], and after `grace` at the latest by force. All its
     /// threads have ended then, but for those in which a function of the host, its logger for
     /// example, does not return: after a second and a half these are left to themselves.
+    /// Removing the files of `http.dvr.directory` takes as long as the disk does, up to 5 s more.
     pub fn stop(&self, grace: Duration) {
         let running = self
             .running
