@@ -557,15 +557,16 @@ fn unit(kind: u8) -> Vec<u8> {
 
 #[test]
 fn encoders_that_do_what_no_encoder_does() {
-    let odd: [(&str, Odd); 7] = [
-        ("jumps an hour", |n| {
+    // Whether viewers have something of it.
+    let odd: [(&str, bool, Odd); 7] = [
+        ("jumps an hour", true, |n| {
             let jump = n / 100 % 3 * 3_600_000;
             (jump + n * 40, picture(n % 25 == 0, &unit(0x65)))
         }),
-        ("never sends a key frame", |n| {
+        ("never sends a key frame", false, |n| {
             (n * 40, picture(false, &unit(0x41)))
         }),
-        ("changes its codec every second", |n| match n % 25 {
+        ("changes its codec every second", true, |n| match n % 25 {
             0 => {
                 let mut header = HEADER.to_vec();
                 header[8] = 10 + (n / 25 % 40) as u8;
@@ -573,20 +574,23 @@ fn encoders_that_do_what_no_encoder_does() {
             }
             place => (n * 40, picture(place == 1, &unit(0x65))),
         }),
-        ("sends frames of nothing", |n| {
+        ("sends frames of nothing", false, |n| {
             (n * 40, picture(n % 25 == 0, &[]))
         }),
-        ("has a GOP of ten minutes", |n| {
+        ("has a GOP of ten minutes", true, |n| {
             (n * 200, picture(n == 0, &unit(0x41)))
         }),
-        ("stands still", |n| (0, picture(n % 25 == 0, &unit(0x65)))),
-        ("goes back", |n| {
+        ("stands still", true, |n| {
+            (0, picture(n % 25 == 0, &unit(0x65)))
+        }),
+        ("goes back", true, |n| {
             (10_000_000 - n * 40, picture(n % 25 == 0, &unit(0x65)))
         }),
     ];
     let delivered = Delivered::start(|config| config.limits.publishers = 100);
     let innocents = Innocents::of(&delivered);
-    for (place, (what, message)) in odd.iter().enumerate() {
+    let mut others = Vec::new();
+    for (place, (what, is_delivered, message)) in odd.iter().enumerate() {
         let path = format!("live/odd{place}");
         let url = RtmpUrl::parse(&delivered.server().url(&path)).unwrap();
         let config = ClientConfig::new(url, ClientMode::Publish);
@@ -615,6 +619,10 @@ fn encoders_that_do_what_no_encoder_does() {
             }
             status => assert!(matches!(status, 404 | 503), "{what}: {status}"),
         }
+        if (master.status == 200) != *is_delivered {
+            others.push(format!("{what}: {}", master.status));
+        }
     }
+    assert!(others.is_empty(), "{others:?}");
     innocents.expect_unharmed();
 }
