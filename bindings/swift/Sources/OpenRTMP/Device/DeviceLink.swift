@@ -76,6 +76,10 @@ final class Tie: Sendable {
         case .resume, .foreground: isLeaving.withLock { $0 = false }
         default: break
         }
+        await tell(signal)
+    }
+
+    private func tell(_ signal: DeviceSignal) async {
         do {
             switch signal {
             case .background(let remaining): try server.background(remaining: remaining)
@@ -119,10 +123,13 @@ final class Tie: Sendable {
     /// the system said so, is brought back: nobody would say it again.
     func suspendNow() async {
         guard isLeaving.withLock({ $0 }) else { return }
-        await hand(on: .suspend(within: Self.suspension))
+        await tell(.suspend(within: Self.suspension))
         guard !isLeaving.withLock({ $0 }) else { return }
-        await hand(on: .resume(away: .zero))
-        await hand(on: .foreground)
+        await tell(.resume(away: .zero))
+        guard !isLeaving.withLock({ $0 }) else { return }
+        await tell(.foreground)
+        // Left again between the two: that was said last.
+        if isLeaving.withLock({ $0 }) { await tell(.background(remaining: nil)) }
     }
 
     /// Listeners are looked after. Whatever happens, it ends in time, once.

@@ -177,9 +177,9 @@ public class DeviceLink internal constructor(
     private fun suspendNow() {
         if (isBack) return
         tellNow { suspendWithin() }
-        if (!isBack) return
-        tellNow { resumeAfter(0) }
-        tellNow { foreground() }
+        // In order with what the system says meanwhile: the app may be left again.
+        tell { if (isBack) resumeAfter(0) }
+        tell { if (isBack) foreground() }
     }
 
     private fun obey(order: HostOrder) {
