@@ -184,7 +184,8 @@ fn every_setting_is_written_and_read_back_and_no_other_changes() {
             Value::Number(old) => {
                 let old = old.as_u64().unwrap();
                 // Whichever is in the setting's range.
-                let mut others = [old + 1000, old + 1, old + 10_000, old.saturating_sub(1)].into_iter();
+                let mut others =
+                    [old + 1000, old + 1, old + 10_000, old.saturating_sub(1)].into_iter();
                 let fits = |new: &u64| settings.try_set(path, &new.to_string()) == OPENRTMP_OK;
                 let new = others.find(fits).unwrap();
                 (new.to_string(), new.into())
