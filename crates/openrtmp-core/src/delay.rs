@@ -71,42 +71,57 @@ pub(crate) struct Sent {
 /// Measures how long a player's frames were in the server.
 ///
 /// With hundreds of players the histograms have left the caches from one frame to the
-/// next: one is written to for several frames at once.
+/// next: one is written to for many frames at once.
 #[derive(Debug, Default)]
 pub(crate) struct DelayMeter {
     /// What arrived by then was kept for whoever joins, and has no delay to speak of.
     joined: Time,
-    /// Buckets of the newest frames, which the histogram does not have yet: a byte each,
-    /// the newest lowest, none of them zero.
-    recent: u64,
+    /// When the window that goes on is over.
+    until: Time,
+    recent: Recent,
     sent: Sent,
     delayed_micros: u64,
     windows: Box<Windows>,
 }
 
+/// The newest frames, which the histogram does not have yet, by their buckets: half a byte
+/// for each bucket from 64 us to 16 ms, in which a player that keeps up has them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent([u64; 2]);
+
 #[derive(Debug, Default)]
 struct Windows {
     /// Messages that had been kept for the player when it joined.
     kept: u64,
-    /// When the one that goes on is over.
-    until: Time,
     newer: DelayHistogram,
     older: DelayHistogram,
 }
 
-impl Windows {
-    fn add_all(&mut self, buckets: u64, now: Time) {
-        if now >= self.until {
-            let is_old = now >= self.until + WINDOW;
-            let newer = std::mem::take(&mut self.newer);
-            self.older = if is_old {
-                DelayHistogram::default()
-            } else {
-                newer
-            };
-            self.until = now + WINDOW;
+impl Recent {
+    const FIRST: u8 = DelayHistogram::bucket(64);
+    const MAX: u64 = 0xF;
+
+    /// Counts a frame. False if there is no room for it.
+    #[inline]
+    fn add(&mut self, bucket: u8) -> bool {
+        let place = bucket.wrapping_sub(Self::FIRST);
+        let Some(half) = self.0.get_mut(usize::from(place / 16)) else {
+            return false;
+        };
+        let shift = place % 16 * 4;
+        let is_full = *half >> shift & Self::MAX == Self::MAX;
+        if !is_full {
+            *half += 1 << shift;
         }
-        self.newer.add_all(buckets);
+        !is_full
+    }
+
+    /// Buckets, and how many frames each has.
+    fn counts(self) -> impl Iterator<Item = (u8, u64)> {
+        (0..32).map(move |place: u8| {
+            let half = self.0[usize::from(place / 16)];
+            (Self::FIRST + place, half >> (place % 16 * 4) & Self::MAX)
+        })
     }
 }
 
@@ -127,10 +142,26 @@ impl DelayMeter {
         }
         let micros = now.as_micros().saturating_sub(received.as_micros());
         self.delayed_micros += micros;
-        self.recent = self.recent << 8 | u64::from(DelayHistogram::bucket(micros));
-        if self.recent >> 56 != 0 {
-            self.windows.add_all(std::mem::take(&mut self.recent), now);
+        let bucket = DelayHistogram::bucket(micros);
+        if now >= self.until || !self.recent.add(bucket) {
+            self.settle(bucket, now);
         }
+    }
+
+    /// The histogram gets the newest frames, and one that has no room among them. The next
+    /// window begins once the one that goes on is over.
+    #[cold]
+    fn settle(&mut self, bucket: u8, now: Time) {
+        let Windows { newer, older, .. } = &mut *self.windows;
+        newer.add_all(std::mem::take(&mut self.recent));
+        if now >= self.until {
+            *older = std::mem::take(newer);
+            if now >= self.until + WINDOW {
+                *older = DelayHistogram::default();
+            }
+            self.until = now + WINDOW;
+        }
+        newer.add(bucket, 1);
     }
 
     pub(crate) fn sent(&self) -> Sent {
@@ -148,13 +179,13 @@ impl DelayMeter {
     /// Of the last one to two windows.
     pub(crate) fn histogram(&self, now: Time) -> DelayHistogram {
         let mut histogram = DelayHistogram::default();
-        if now < self.windows.until {
+        if now < self.until {
             histogram.merge(&self.windows.older);
         }
-        if now < self.windows.until + WINDOW {
+        if now < self.until + WINDOW {
             histogram.merge(&self.windows.newer);
+            histogram.add_all(self.recent);
         }
-        histogram.add_all(self.recent);
         histogram
     }
 }
@@ -164,22 +195,28 @@ impl DelayHistogram {
 
     /// The place of a delay: four to each doubling, from 16 microseconds on. Never the
     /// first, which stays empty.
-    fn bucket(micros: u64) -> u8 {
-        let micros = micros.max(16);
+    const fn bucket(micros: u64) -> u8 {
+        let micros = if micros < 16 { 16 } else { micros };
         let octave = micros.ilog2();
         let quarter = (micros >> (octave - 2)) & 3;
-        let index = u64::from(octave - 4) * 4 + quarter + 1;
-        index.min(Self::BUCKETS as u64 - 1) as u8
+        let index = (octave as u64 - 4) * 4 + quarter + 1;
+        let last = Self::BUCKETS as u64 - 1;
+        if index < last {
+            index as u8
+        } else {
+            last as u8
+        }
     }
 
-    /// Counts frames by their buckets, a byte each.
-    #[cold]
-    fn add_all(&mut self, mut buckets: u64) {
-        while buckets != 0 {
-            if let Some(count) = self.buckets.get_mut(buckets as usize & 0xFF) {
-                *count = count.saturating_add(1);
-            }
-            buckets >>= 8;
+    fn add_all(&mut self, frames: Recent) {
+        for (bucket, count) in frames.counts() {
+            self.add(bucket, count);
+        }
+    }
+
+    fn add(&mut self, bucket: u8, frames: u64) {
+        if let Some(total) = self.buckets.get_mut(usize::from(bucket)) {
+            *total = total.saturating_add(frames as u32);
         }
     }
 
@@ -265,8 +302,25 @@ mod tests {
 
     #[test]
     fn extremes_have_a_bucket() {
-        let meter = of([Duration::ZERO, Duration::from_secs(3600)]);
-        assert_eq!(percentiles(&meter, 3600).frames, 2);
+        for delay in [Duration::ZERO, Duration::from_secs(3600)] {
+            assert_eq!(percentiles(&of([delay]), delay.as_secs()).frames, 1);
+        }
+    }
+
+    #[test]
+    fn as_many_frames_of_one_delay_as_there_are_have_that_delay() {
+        // Below, in and above what is counted apart from the histogram.
+        for micros in [20, 63, 64, 700, 16_383, 16_384, 100_000] {
+            for frames in [1, 14, 15, 16, 17, 100] {
+                let p = percentiles(&of(vec![Duration::from_micros(micros); frames]), 1);
+                let exact = micros as f64 / 1000.0;
+                assert!(
+                    p.p50_ms >= exact && p.p99_ms <= exact * 1.25,
+                    "{micros} {p:?}"
+                );
+                assert_eq!(p.frames, frames as u64);
+            }
+        }
     }
 
     #[test]

@@ -439,7 +439,8 @@ impl<P: Platform> Worker<P> {
         connection.counted.add(&counts);
         // The other worker's lists are other lists, and its poller tells of all there is.
         let io = &mut connection.io;
-        (io.dirty, io.unwritten, io.unread) = (false, false, false);
+        (io.dirty, io.unwritten) = (false, false);
+        connection.reading.unread = false;
         (io.watching, io.writable) = (false, true);
         connection.doze = Doze::default();
         match self

@@ -66,6 +66,7 @@ pub(crate) struct Connection<S> {
     /// sent to it.
     pub(super) share: Share,
     pub(super) id: ConnectionId,
+    pub(super) reading: Reading,
     pub(super) doze: Doze,
     pub(super) pending: Vec<Pending>,
     pub(super) session: Session,
@@ -126,15 +127,13 @@ pub(super) enum Taken {
     Taken = 1,
 }
 
-/// Where a connection stands with its socket.
+/// Whether what waits can be written.
 #[derive(Debug, Default)]
 pub(super) struct IoState {
     /// On the list of those to be flushed at the end of the turn.
     pub(super) dirty: bool,
     /// On the list of those to be written to in the next turn.
     pub(super) unwritten: bool,
-    /// On the list of those to be read in the next turn.
-    pub(super) unread: bool,
     /// The socket takes no more; since when it took nothing.
     pub(super) blocked_since: Option<Time>,
     /// The poller reported since that it takes bytes again.
@@ -145,6 +144,14 @@ pub(super) struct IoState {
     pub(super) coalesce_until: Option<Time>,
     /// What waits must go out now.
     pub(super) urgent: bool,
+}
+
+/// Whether it is read, and why not.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// On the list of those to be read in the next turn.
+    pub(super) unread: bool,
+    /// It was asked whether it is there, and has said nothing since.
     pub(super) ping_sent: bool,
     /// Since when it is not read though it may have said something.
     pub(super) held_since: Option<Time>,
@@ -252,6 +259,7 @@ impl<S: Stream> Connection<S> {
             over_limit: None,
             address_slot: None,
             io: IoState::default(),
+            reading: Reading::default(),
             doze: Doze::default(),
             end: End::default(),
             bytes_in: 0,
@@ -330,8 +338,8 @@ impl<S: Stream> Connection<S> {
         });
         let other = other.chain(decision);
         // Who is not read is not silent.
-        if self.io.held_since.is_some() {
-            return other.chain(self.io.paused_until).min();
+        if self.reading.held_since.is_some() {
+            return other.chain(self.reading.paused_until).min();
         }
         let ping = (!config.rtmp.ping_interval.is_zero() && self.stage() != Stage::Handshake)
             .then(|| self.last_input + self.ping_due(config));
@@ -378,12 +386,12 @@ impl<S: Stream> Connection<S> {
 
     /// It may have said something that is not read now.
     pub(super) fn hold(&mut self, now: Time) {
-        self.io.held_since.get_or_insert(now);
+        self.reading.held_since.get_or_insert(now);
     }
 
     /// It is read to its end again. Its deadlines stood still meanwhile.
     pub(super) fn let_go(&mut self, now: Time) {
-        let Some(since) = self.io.held_since.take() else {
+        let Some(since) = self.reading.held_since.take() else {
             return;
         };
         let held = now.since(since);
@@ -400,7 +408,7 @@ impl<S: Stream> Connection<S> {
 
     /// Silence after which something is to be done: ping, then give up.
     pub(super) fn ping_due(&self, config: &Config) -> Duration {
-        config.rtmp.ping_interval * if self.io.ping_sent { 2 } else { 1 }
+        config.rtmp.ping_interval * if self.reading.ping_sent { 2 } else { 1 }
     }
 
     /// Counts what it makes the server hold, beside what waits to be sent.

@@ -160,10 +160,10 @@ impl<S: Stream> Connections<S> {
 
     pub(super) fn mark_unread(&mut self, slot: usize) {
         if let Some(connection) = self.slots.get_mut(slot)
-            && !connection.io.unread
-            && connection.io.paused_until.is_none()
+            && !connection.reading.unread
+            && connection.reading.paused_until.is_none()
         {
-            connection.io.unread = true;
+            connection.reading.unread = true;
             self.unread.push(slot);
         }
     }
@@ -192,7 +192,7 @@ impl<S: Stream> Connections<S> {
         let share = context.config.limits.connection_work;
         if let Some(pause) = connection.work.take_work(units, share, now) {
             connection.hold(now);
-            connection.io.paused_until = Some(now + pause);
+            connection.reading.paused_until = Some(now + pause);
             context.report_limit(Limit::ConnectionWork, Some(connection.id));
         }
         let received = connection.session.messages_received();
@@ -211,9 +211,12 @@ impl<S: Stream> Connections<S> {
     /// The pause of one that took more than its share is over.
     pub(super) fn end_pause(&mut self, slot: usize, now: Time) {
         if let Some(connection) = self.slots.get_mut(slot)
-            && connection.io.paused_until.is_some_and(|until| until <= now)
+            && connection
+                .reading
+                .paused_until
+                .is_some_and(|until| until <= now)
         {
-            connection.io.paused_until = None;
+            connection.reading.paused_until = None;
             self.mark_unread(slot);
         }
     }

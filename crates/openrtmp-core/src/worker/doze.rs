@@ -107,7 +107,7 @@ impl<S: Stream> Connections<S> {
             return;
         };
         // Read again in the next turn, or after its pause, and not before.
-        if connection.io.unread || connection.io.paused_until.is_some() {
+        if connection.reading.unread || connection.reading.paused_until.is_some() {
             connection.doze.until = None;
             return;
         }

@@ -296,8 +296,8 @@ impl<P: Platform> Worker<P> {
             let Some(connection) = self.connections.get_mut(slot) else {
                 continue;
             };
-            connection.io.unread = false;
-            if connection.io.paused_until.is_some() {
+            connection.reading.unread = false;
+            if connection.reading.paused_until.is_some() {
                 continue;
             }
             if self.context.work - began < work::TURN {

@@ -72,7 +72,7 @@ impl<P: Platform> Worker<P> {
             .take_from_share(&mut self.context, slot, work);
         let now = self.context.now;
         if let Some(connection) = self.connections.get_mut(slot) {
-            match connection.io.unread || connection.io.paused_until.is_some() {
+            match connection.reading.unread || connection.reading.paused_until.is_some() {
                 true => connection.hold(now),
                 false => connection.let_go(now),
             }
@@ -129,7 +129,7 @@ impl<P: Platform> Worker<P> {
                     let now = self.context.now;
                     connection.bytes_in += n as u64;
                     connection.last_input = now;
-                    connection.io.ping_sent = false;
+                    connection.reading.ping_sent = false;
                     self.context.totals.bytes_in += n as u64;
                     self.context.totals.rate_in.add(n, now);
                     if !self.input(slot, &buffer[..n], began) {
@@ -457,7 +457,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        if due(connection.io.paused_until) {
+        if due(connection.reading.paused_until) {
             self.connections.end_pause(slot, now);
         }
         let Some(connection) = self.connections.get_mut(slot) else {
@@ -465,7 +465,7 @@ impl<P: Platform> Worker<P> {
         };
         if !connection.is_ending() {
             let stage = connection.stage();
-            let is_read = connection.io.held_since.is_none();
+            let is_read = connection.reading.held_since.is_none();
             if is_read && due(connection.shaken_by) {
                 let limit = Limit::TlsHandshakeTimeout;
                 self.context.totals.errors.timeout += 1;
@@ -508,12 +508,12 @@ impl<P: Platform> Worker<P> {
         {
             return;
         }
-        if connection.io.ping_sent {
+        if connection.reading.ping_sent {
             let silent = now.since(connection.last_input).as_secs();
             let reason = format!("no answer to a ping, silent for {silent} s");
             self.connections.doom(slot, CloseReason::Network(reason));
         } else {
-            connection.io.ping_sent = true;
+            connection.reading.ping_sent = true;
             connection.session.ping(now.as_millis() as u32);
         }
     }
@@ -532,7 +532,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        if connection.is_ending() || connection.io.held_since.is_some() {
+        if connection.is_ending() || connection.reading.held_since.is_some() {
             return;
         }
         let streams = &config.streams;
