@@ -44,6 +44,7 @@ pub(crate) fn serve(
     config.limits.memory = 2 << 30;
     // One that pauses is there still.
     config.streams.media_timeout = Duration::ZERO;
+    config.streams.message_timeout = Duration::ZERO;
     config.streams.video_timeout = Duration::ZERO;
     config.limits.publisher_bitrate = 0;
     (

@@ -48,6 +48,7 @@
 //! next key frame, which begins a discontinuity again.
 
 mod boundary;
+mod open;
 mod periods;
 mod plan;
 mod settings;

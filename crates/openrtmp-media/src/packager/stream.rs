@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::boundary::Boundary;
-use super::track::{Held, STRETCH, Track};
+use super::open::STRETCH;
+use super::track::{Held, Track};
 use super::{Event, Settings, Targets, plan};
 use crate::mp4::{Codec, Frame, TrackName};
 

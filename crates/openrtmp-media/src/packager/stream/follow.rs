@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Cut, JUMP, LAG, LEAST_SEGMENT, NEAR, OVERLAP, Packager, REACH, ROUNDING, reorder};
 use crate::packager::Event;
 use crate::packager::boundary::Limit;
-use crate::packager::track::{STRETCH, Track};
+use crate::packager::open::STRETCH;
+use crate::packager::track::Track;
 
 impl<D: AsRef<[u8]>> Packager<D> {
     /// Packages what the leading track came as far as.
