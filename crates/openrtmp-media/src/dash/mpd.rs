@@ -20,8 +20,9 @@ const REFERENCE: u32 = 0;
 const LEAST_LATENCY: Duration = Duration::from_millis(1500);
 const HTTP_XSDATE: &str = "urn:mpeg:dash:utc:http-xsdate:2014";
 const HTTP_ISO: &str = "urn:mpeg:dash:utc:http-iso:2014";
-/// Players read the manifest again after so many seconds at most.
-const LONGEST_UPDATE: u32 = 2;
+/// Players read the manifest again after so many seconds: so much later they know of a segment,
+/// at worst.
+const UPDATE: u32 = 1;
 /// What HLS calls sound for people who do not see the pictures.
 const DESCRIBES_VIDEO: &str = "public.accessibility.describes-video";
 /// Players stay so many target durations behind.
@@ -39,7 +40,7 @@ pub struct Clock<'a> {
 
 /// The manifest of a stream, with every complete segment that is listed. `None` as long as
 /// not every rendition can be played, or it is not known yet how segments are to be told of
-/// ([`Addressing`]).
+/// ([`Addressing`]), or whoever begins with the oldest would have to wait for what comes next.
 ///
 /// Times of its media are as old as the clock of the publisher that counted them:
 /// `availabilityStartTime` is when the first frame came, and does not change.
@@ -61,6 +62,9 @@ pub fn manifest(window: &Window, names: &Names, clock: &Clock<'_>) -> Option<Str
         clock,
     };
     let target = targets.segment;
+    if !window.has_ended() && !is_enough(window, target) {
+        return None;
+    }
     let is_low_latency = matches!(last.period.addressing, Addressing::Numbers(_));
     let latency = (targets.part_hold_back * 2).max(LEAST_LATENCY);
     let mut xml = Xml::new();
@@ -82,8 +86,7 @@ pub fn manifest(window: &Window, names: &Names, clock: &Clock<'_>) -> Option<Str
         let end = periods.iter().map(Listed::end).max()?;
         xml.attribute("mediaPresentationDuration", span(end));
     } else {
-        let update = target.min(LONGEST_UPDATE);
-        xml.attribute("minimumUpdatePeriod", format_args!("PT{update}S"));
+        xml.attribute("minimumUpdatePeriod", format_args!("PT{UPDATE}S"));
         let depth = depth(window, micros(length), target);
         xml.attribute("timeShiftBufferDepth", span(depth));
         let delay = match is_low_latency {
@@ -126,6 +129,14 @@ pub fn relocated(manifest: &str, base: &str, location: &str) -> String {
     let place = manifest[root..].find(">\n").map_or(0, |end| root + end + 2);
     let (start, rest) = manifest.split_at(place);
     [start, &elements, rest].concat()
+}
+
+/// Who begins with the oldest segment has something to play until it is told of the next one.
+fn is_enough(window: &Window, target: u32) -> bool {
+    let least = Duration::from_secs(u64::from(target.saturating_add(UPDATE)));
+    let mut lists = window.renditions().iter().map(|is| &is.segments);
+    // A rendition that comes later than others keeps nothing from those who play already.
+    lists.any(|segments| segments.iter().map(Segment::duration).sum::<Duration>() >= least)
 }
 
 /// What all of a manifest's elements go by.

@@ -301,7 +301,7 @@ fn a_live_manifest_says_what_it_is_to_say() {
     assert_eq!(
         without_rates.join("\n"),
         r#"<?xml version="1.0" encoding="UTF-8"?>
-<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019" type="dynamic" availabilityStartTime="2026-11-29T16:45:00.000Z" publishTime="2026-11-29T16:48:20.000Z" minimumUpdatePeriod="PT2S" timeShiftBufferDepth="PT28S" suggestedPresentationDelay="PT6S" minBufferTime="PT2S" maxSegmentDuration="PT2.5S">
+<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019" type="dynamic" availabilityStartTime="2026-11-29T16:45:00.000Z" publishTime="2026-11-29T16:48:20.000Z" minimumUpdatePeriod="PT1S" timeShiftBufferDepth="PT28S" suggestedPresentationDelay="PT6S" minBufferTime="PT2S" maxSegmentDuration="PT2.5S">
   <Period id="0" start="PT0S">
     <AdaptationSet id="1" contentType="video" mimeType="video/mp4" segmentAlignment="true">
       <Role schemeIdUri="urn:mpeg:dash:role:2011" value="main"/>
@@ -383,6 +383,23 @@ fn an_ended_manifest_says_how_long_it_is_and_nothing_of_what_comes() {
 fn nothing_is_said_before_everything_can_be_played() {
     let window = Window::new(Settings::default());
     assert_eq!(manifest(&window, &names(), &CLOCK), None);
+}
+
+/// Of a stream that is younger, whoever begins with its first segment is at its end before it
+/// knows of the next.
+#[test]
+fn a_manifest_is_there_once_its_media_last_until_it_is_read_again() {
+    for (length, has_ended, is_there) in [
+        (2400, false, false),
+        (2900, false, false),
+        (3500, false, true),
+        (2400, true, true),
+    ] {
+        let window = example_of(Settings::default(), 50, length, 0, 0, has_ended);
+        assert!(window.is_playable());
+        let text = manifest(&window, &names(), &CLOCK);
+        assert_eq!(text.is_some(), is_there, "{length} {text:?}");
+    }
 }
 
 /// Each rule is one that a manifest can break.
