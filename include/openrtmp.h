@@ -26,11 +26,12 @@
 //
 // WAITING. No function waits without end. openrtmp_server_stop() and openrtmp_server_drain()
 // return 1 s after the grace they are told at the latest, openrtmp_server_free() after 1 s
-// (half a second later, all three, if streams are delivered over HTTP),
-// openrtmp_server_start() when the system has done its part. _streams, _connections, _subscribers, _metrics,
-// _metrics_json, _metrics_text, _health, _disconnect and _set_write_coalesce ask the worker threads, and
-// wait at most 1 s for one that is busy, _reconfigure besides up to 5 s for a recording
-// that it ends, as openrtmp_record_stop() does. openrtmp_tap_free(), openrtmp_log_set() and
+// (half a second later, all three, if streams are delivered over HTTP, and up to 5 s more while
+// the disk of "http.dvr.directory" removes files), openrtmp_server_start() when the system has
+// done its part. _streams, _connections, _subscribers, _metrics, _metrics_json, _metrics_text,
+// _health, _disconnect and _set_write_coalesce ask the worker threads, and wait at most 1 s for
+// one that is busy, _reconfigure besides up to 5 s for a recording that it ends, as
+// openrtmp_record_stop() does. openrtmp_tap_free(), openrtmp_log_set() and
 // openrtmp_server_log_set() wait up to 1 s for a callback that is running,
 // openrtmp_host_suspend() as long as it is told to and 10 s at most, openrtmp_host_resume()
 // at most 2 s, openrtmp_server_check_listeners() and _power_stats 1 s, _events_next
@@ -1856,9 +1857,10 @@ int32_t openrtmp_server_config(const struct openrtmp_server *server,
 // Stops: no new connections from now on; peers are told and have grace_ms to leave; then they
 // are closed; recordings are completed; events are delivered. 0 forces at once, and cuts short
 // a stop that another thread waits in. Returns when it is done, at the latest 1 s after the
-// grace, 1.5 s if it delivers over HTTP: what has not ended then is counted in the summary,
-// events not delivered are dropped, and no callback begins any more. Then
-// openrtmp_server_start() may start it again. The summary may be NULL.
+// grace, 1.5 s if it delivers over HTTP, and up to 5 s more while the disk of
+// "http.dvr.directory" removes files: what has not ended then is counted in the summary, events
+// not delivered are dropped, and no callback begins any more. Then openrtmp_server_start() may
+// start it again. The summary may be NULL.
 // OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 int32_t openrtmp_server_stop(struct openrtmp_server *server,
                              uint64_t grace_ms,
@@ -2004,9 +2006,9 @@ int32_t openrtmp_server_power_stats(const struct openrtmp_server *server,
 // app; empty: at the address that they know. All others go on until they leave; viewers over
 // HTTP are served until then. When all peers have left, or after the grace, it stops as
 // openrtmp_server_stop() does with 0, which cuts it short when called from another thread.
-// Returns when it is done, at the latest 1 s after the grace; meanwhile the state is
-// OPENRTMP_STATE_STOPPING, and openrtmp_server_health() says that it is not ready. The summary
-// may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
+// Returns when it is done, as long after the grace as openrtmp_server_stop() at the latest;
+// meanwhile the state is OPENRTMP_STATE_STOPPING, and openrtmp_server_health() says that it is
+// not ready. The summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 int32_t openrtmp_server_drain(struct openrtmp_server *server,
                               uint64_t grace_ms,
                               openrtmp_str to,

@@ -15,9 +15,9 @@ use crate::server::{OpenrtmpServer, OpenrtmpSummary, Running, fill_summary, grac
 /// app; empty: at the address that they know. All others go on until they leave; viewers over
 /// HTTP are served until then. When all peers have left, or after the grace, it stops as
 /// openrtmp_server_stop() does with 0, which cuts it short when called from another thread.
-/// Returns when it is done, at the latest 1 s after the grace; meanwhile the state is
-/// OPENRTMP_STATE_STOPPING, and openrtmp_server_health() says that it is not ready. The summary
-/// may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
+/// Returns when it is done, as long after the grace as openrtmp_server_stop() at the latest;
+/// meanwhile the state is OPENRTMP_STATE_STOPPING, and openrtmp_server_health() says that it is
+/// not ready. The summary may be NULL. OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_drain(
     server: *mut OpenrtmpServer,

@@ -604,9 +604,10 @@ pub unsafe extern "C" fn openrtmp_server_config(
 /// Stops: no new connections from now on; peers are told and have grace_ms to leave; then they
 /// are closed; recordings are completed; events are delivered. 0 forces at once, and cuts short
 /// a stop that another thread waits in. Returns when it is done, at the latest 1 s after the
-/// grace, 1.5 s if it delivers over HTTP: what has not ended then is counted in the summary,
-/// events not delivered are dropped, and no callback begins any more. Then
-/// openrtmp_server_start() may start it again. The summary may be NULL.
+/// grace, 1.5 s if it delivers over HTTP, and up to 5 s more while the disk of
+/// "http.dvr.directory" removes files: what has not ended then is counted in the summary, events
+/// not delivered are dropped, and no callback begins any more. Then openrtmp_server_start() may
+/// start it again. The summary may be NULL.
 /// OPENRTMP_ERROR_RECURSIVE inside a callback of this server.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_server_stop(
