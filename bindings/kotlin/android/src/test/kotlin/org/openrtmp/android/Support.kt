@@ -64,8 +64,9 @@ internal class Ffmpeg(vararg arguments: String) : AutoCloseable {
     }
 
     override fun close() {
-        // What it died of is why nothing came.
-        if (!process.isAlive && process.exitValue() != 0) System.err.println("ffmpeg: ${errors.readText()}")
+        // What it died of is why nothing came: it says nothing of signals.
+        val code = if (process.isAlive) 0 else process.exitValue()
+        if (code != 0) System.err.println("ffmpeg ended with $code: ${errors.readText()}")
         process.destroyForcibly()
         process.waitFor()
     }
