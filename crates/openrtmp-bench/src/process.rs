@@ -7,6 +7,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pids: Vec<u32>,
+    /// Of its threads, only the workers of our server.
+    workers: bool,
 }
 
 /// Memory of a process, bytes.
@@ -33,13 +35,21 @@ impl Process {
             );
             next += 1;
         }
-        Process { pids }
+        let workers = false;
+        Process { pids, workers }
     }
 
     pub(crate) fn this() -> Process {
         Process {
             pids: vec![std::process::id()],
+            workers: false,
         }
+    }
+
+    /// The same, of whose threads only the workers of our server count: those that speak RTMP.
+    pub(crate) fn workers(self) -> Process {
+        let workers = true;
+        Process { workers, ..self }
     }
 
     /// Processor time of its threads that still run.
@@ -86,7 +96,12 @@ impl Process {
             .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
         tasks
             .flatten()
-            .filter_map(|task| fs::read_to_string(task.ok()?.path().join(file)).ok())
+            .filter_map(|task| {
+                let task = task.ok()?.path();
+                let counts =
+                    !self.workers || is_worker(&fs::read_to_string(task.join("comm")).ok()?);
+                fs::read_to_string(task.join(file)).ok().filter(|_| counts)
+            })
             .filter_map(|text| value(&text))
             .sum()
     }
@@ -97,6 +112,12 @@ pub(crate) fn thread_cpu() -> Duration {
     let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = text.split_whitespace().next().and_then(|n| n.parse().ok());
     Duration::from_nanos(nanos.unwrap_or(0))
+}
+
+/// Whether a thread of this name is a worker: they are numbered.
+fn is_worker(name: &str) -> bool {
+    let number = name.trim_end().strip_prefix("openrtmp-");
+    number.is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
 fn field(text: &str, name: &str) -> Option<u64> {

@@ -78,7 +78,8 @@ pub(crate) struct Delivery {
     viewers: Vec<Viewers>,
     /// Of one core, for each stream that is packaged and not watched, percent.
     packager: Vec<f64>,
-    /// Processor seconds for each GB to players over RTMP, without HTTP and with it.
+    /// Processor seconds of the workers for each GB to players over RTMP, without HTTP and with
+    /// it.
     rtmp: Vec<(f64, f64)>,
 }
 
@@ -311,7 +312,8 @@ fn packaged(identity: &Identity, arguments: &[&str], duration: Duration) -> Resu
     Ok(busy / STREAMS as f64)
 }
 
-/// Processor seconds for each GB to players over RTMP.
+/// Processor seconds of the workers for each GB to players over RTMP: what packages is told
+/// apart.
 fn played(identity: &Identity, arguments: &[&str], duration: Duration) -> Result<f64, BoxError> {
     let server = Server::start(identity, arguments)?;
     let load = FanOut {
@@ -324,7 +326,7 @@ fn played(identity: &Identity, arguments: &[&str], duration: Duration) -> Result
         gop: Duration::from_secs(GOP / u64::from(FPS)),
         stuck: 0,
     };
-    let process = server.running.process();
+    let process = server.running.process().workers();
     let result = fan_out(server.running.ends(), Some(&process), &load)?;
     let cost = result.server.ok_or("the server's time is not known")?;
     Ok(cost.cpu_seconds_per_gb)
@@ -412,7 +414,7 @@ impl fmt::Display for Delivery {
             let of = |value: fn(&(f64, f64)) -> f64| median(self.rtmp.iter().map(value));
             writeln!(
                 f,
-                "\n{PLAYERS} players over RTMP: {:.3} CPU s/GB without HTTP, {:.3} with it, ratio {:.2}.",
+                "\n{PLAYERS} players over RTMP: {:.3} CPU s/GB of the workers without HTTP, {:.3} with it, ratio {:.2}.",
                 of(|it| it.0),
                 of(|it| it.1),
                 of(|it| it.1 / it.0),

@@ -1,20 +1,23 @@
 //! Connections of viewers: accepted, counted, spoken to, and ended.
 //!
-//! Over TLS what is spoken is agreed on (ALPN): HTTP/2, or HTTP/1.1. Without it no browser
+//! Over TLS what is spoken is agreed on (ALPN): HTTP/2, or HTTP/1.1. Without TLS no browser
 //! speaks HTTP/2; programs that begin with it are served all the same.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
 use openrtmp_core::{Config, Limit, Server};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
@@ -237,7 +240,7 @@ impl Acceptor {
         // Parts are to leave at once. A socket that cannot serves all the same.
         let _ = socket.set_nodelay(true);
         if !peer.is_tls {
-            return self.speak(socket, peer, config).await;
+            return self.speak(socket, false, peer, config).await;
         }
         #[cfg(feature = "tls")]
         {
@@ -248,7 +251,10 @@ impl Acceptor {
             let (within, address) = (config.tls.handshake_timeout, peer.address);
             match tokio::time::timeout(within, accepting).await {
                 Ok(Ok(stream)) => {
-                    self.speak(stream, peer, config).await;
+                    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(PROTOCOLS[0]);
+                    // Large, and on its way to where it is used it would take its room
+                    // several times for as long as the connection lasts.
+                    self.speak(Box::new(stream), is_h2, peer, config).await;
                 }
                 Ok(Err(error)) => log::debug!(peer:% = address, error:%; "no TLS with a viewer"),
                 Err(_) => log::debug!(peer:% = address; "no TLS with a viewer in time"),
@@ -256,7 +262,7 @@ impl Acceptor {
         }
     }
 
-    async fn speak<S>(&self, stream: S, peer: Arc<Peer>, config: Arc<Config>)
+    async fn speak<S>(&self, stream: S, is_h2: bool, peer: Arc<Peer>, config: Arc<Config>)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
@@ -271,9 +277,25 @@ impl Acceptor {
             let mut router = router.clone();
             async move { router.call(request.map(Body::new)).await }
         });
-        let builder = builder(&config);
-        let connection = builder.serve_connection_with_upgrades(io, service);
-        let mut connection = std::pin::pin!(connection);
+        // In a box, for it is moved more than once, and a future keeps each place for good.
+        if is_h2 {
+            let connection = h2_builder(&config).serve_connection(io, service);
+            self.see_through(Box::pin(connection), &peer, &config).await;
+        } else {
+            let builder = builder(&config);
+            let connection = builder
+                .serve_connection_with_upgrades(io, service)
+                .into_owned();
+            self.see_through(Box::pin(connection), &peer, &config).await;
+        }
+    }
+
+    /// Serves a connection to its end, or until it is too slow, or the server stops.
+    async fn see_through<C>(&self, mut connection: Pin<Box<C>>, peer: &Peer, config: &Config)
+    where
+        C: GracefulConnection,
+        C::Error: std::fmt::Display,
+    {
         let mut stopping = self.stopping.clone();
         let (first, idle) = (config.http.request_timeout, config.http.idle_timeout);
         let stalled = config.http.answer_timeout;
@@ -311,8 +333,27 @@ impl Acceptor {
     }
 }
 
-/// How a connection is spoken to. Its first bytes show whether that is HTTP/1.1 or HTTP/2,
-/// whatever was agreed on: both have their bounds.
+/// The bounds of HTTP/2, for two types of builders that have the same functions.
+macro_rules! bound_h2 {
+    ($builder:expr, $http:expr) => {
+        $builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams($http.viewers.requests)
+            // Beyond, a request is answered with 431; of what continues it no more is read
+            // than fits (CVE-2024-27316).
+            .max_header_list_size($http.header_bytes as u32)
+            .max_pending_accept_reset_streams(RESETS)
+            .max_local_error_reset_streams(OWN_RESETS)
+            .max_send_buf_size(SEND_BUFFER)
+            // Bodies of requests are not taken.
+            .initial_stream_window_size(64 << 10)
+            .initial_connection_window_size(64 << 10)
+            .keep_alive_interval(PING.0)
+            .keep_alive_timeout(PING.1)
+    };
+}
+
+/// How a connection is spoken to whose first bytes show whether that is HTTP/1.1 or HTTP/2.
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
     let http = &config.http;
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -322,21 +363,16 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .header_read_timeout(None)
         .max_headers(http.headers)
         .max_buf_size(http.header_bytes.max(LEAST_HEAD));
+    bound_h2!(builder.http2(), http);
     builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(http.viewers.requests)
-        // Beyond, a request is answered with 431; of what continues it no more is read than
-        // fits (CVE-2024-27316).
-        .max_header_list_size(http.header_bytes as u32)
-        .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(OWN_RESETS)
-        .max_send_buf_size(SEND_BUFFER)
-        // Bodies of requests are not taken.
-        .initial_stream_window_size(64 << 10)
-        .initial_connection_window_size(64 << 10)
-        .keep_alive_interval(PING.0)
-        .keep_alive_timeout(PING.1);
+}
+
+/// How one is that agreed on HTTP/2.
+fn h2_builder(config: &Config) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    // What a viewer says differs from request to request in its path: to remember it would
+    // take some KiB for each, and nothing be saved.
+    bound_h2!(builder, config.http).header_table_size(0);
     builder
 }
 

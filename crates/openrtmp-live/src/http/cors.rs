@@ -9,18 +9,16 @@ use openrtmp_core::CorsConfig;
 
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
-/// Says in an answer who may read it.
-pub(super) fn allow(config: &CorsConfig, request: &HeaderMap, answer: &mut HeaderMap) {
+/// Says in an answer to a request from this origin who may read it.
+pub(super) fn allow(config: &CorsConfig, origin: Option<HeaderValue>, answer: &mut HeaderMap) {
     let is_for_all = config.origins.iter().any(|origin| origin == "*");
     let allowed = match is_for_all {
         true => Some(HeaderValue::from_static("*")),
         false => {
             // Another origin is told something else.
             answer.append(VARY, HeaderValue::from_static("Origin"));
-            let origin = request.get(ORIGIN);
-            let text = origin.and_then(|origin| origin.to_str().ok());
-            let is_named = |text| config.origins.iter().any(|origin| origin == text);
-            origin.filter(|_| text.is_some_and(is_named)).cloned()
+            let is_named = |text: &str| config.origins.iter().any(|origin| origin == text);
+            origin.filter(|origin| origin.to_str().is_ok_and(&is_named))
         }
     };
     let Some(allowed) = allowed else { return };
@@ -70,9 +68,8 @@ mod tests {
         let allowed = |origins: &[&str], origin: &'static str| {
             let mut config = CorsConfig::default();
             config.origins = origins.iter().map(|&origin| origin.to_owned()).collect();
-            let (mut request, mut answer) = (HeaderMap::new(), HeaderMap::new());
-            request.insert(ORIGIN, HeaderValue::from_static(origin));
-            allow(&config, &request, &mut answer);
+            let mut answer = HeaderMap::new();
+            allow(&config, Some(HeaderValue::from_static(origin)), &mut answer);
             let varies = answer.get(VARY).is_some_and(|vary| vary == "Origin");
             let origin = answer.get(ACCESS_CONTROL_ALLOW_ORIGIN);
             (origin.map(|is| is.to_str().unwrap().to_owned()), varies)

@@ -36,7 +36,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::{Router, http::Response};
-use http::header::{ALLOW, CONTENT_LENGTH, HOST, RANGE, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONTENT_LENGTH, HOST, ORIGIN, RANGE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use openrtmp_core::Server;
 use tokio::sync::watch;
@@ -112,14 +112,14 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
     let progress = peer.request();
     peer.turn().await;
     let config = app.server.config();
-    let headers = request.headers().clone();
+    let origin = request.headers().get(ORIGIN).cloned();
     let is_head = request.method() == Method::HEAD;
     let answered = answer_to(&app, &peer, request).await;
     let (mut response, kind) = match answered {
         Ok(answered) => answered,
         Err(refusal) => (refusal, Kind::Whole),
     };
-    cors::allow(&config.http.cors, &headers, response.headers_mut());
+    cors::allow(&config.http.cors, origin, response.headers_mut());
     let holding = response.extensions_mut().remove::<Holding>();
     if kind == Kind::Endless {
         if is_head {
@@ -160,7 +160,7 @@ fn time_for(config: &openrtmp_core::Config, bytes: u64) -> Duration {
 async fn answer_to(
     app: &Arc<App>,
     peer: &Arc<Peer>,
-    request: Request,
+    mut request: Request,
 ) -> Result<(Response<Body>, Kind), Response<Body>> {
     let whole = |response| Ok((response, Kind::Whole));
     let headers = request.headers();
@@ -213,7 +213,13 @@ async fn answer_to(
             return Err(refusal);
         }
     }
-    let mut headers = headers.clone();
+    let mut headers = match &route {
+        // It looks for what a WebSocket begins with.
+        Route::Stream {
+            what: What::Flv, ..
+        } => headers.clone(),
+        _ => std::mem::take(request.headers_mut()),
+    };
     // HTTP/2 has the host with the path (RFC 9113, 8.3.1).
     let authority = request.uri().authority().map(|it| it.as_str());
     if let Some(Ok(host)) = authority.map(HeaderValue::from_str) {
@@ -239,7 +245,8 @@ async fn answer_to(
         What::Master => whole(hls::master(app, &asked, &path, token.as_deref()).await?),
         What::Transport => whole(transport::master(app, &asked, &path, token.as_deref()).await?),
         What::Manifest => whole(dash::entry(app, &asked, &path, token.as_deref()).await?),
-        What::Flv => flv::answer(app, asked, &path, token.as_deref(), request).await,
+        // In a box, or all others would take as much room while they wait.
+        What::Flv => Box::pin(flv::answer(app, asked, &path, token.as_deref(), request)).await,
         What::Picture => whole(listed::picture(app, &asked, &path, token.as_deref())?),
         What::Run { epoch, file } => {
             let is_private = token.is_some();
