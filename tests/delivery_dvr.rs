@@ -341,7 +341,7 @@ fn a_folder_that_is_gone_shortens_the_list_and_nothing_else() {
     assert_eq!(web.get(&oldest, &[]).status, 200);
     // At once, whatever is being written there.
     let elsewhere = directory.path().join("elsewhere");
-    fs::rename(directory.path().join(FOLDER), elsewhere).unwrap();
+    fs::rename(directory.path().join(FOLDER), &elsewhere).unwrap();
     let gone = web.get(&oldest, &[]);
     assert_eq!(gone.status, 404);
     assert_eq!(gone.header("cache-control"), Some("no-store"));
@@ -357,9 +357,221 @@ fn a_folder_that_is_gone_shortens_the_list_and_nothing_else() {
             assert_eq!(web.get(&follower.path(segment), &[]).status, 200);
         }
     }
-    fs::create_dir(directory.path().join(FOLDER)).unwrap();
+    // It is made again.
     follower.go_on_until(|listed| length(listed) > 30.0);
+    assert!(!files(directory.path()).is_empty());
     publishing.kill();
+}
+
+/// What the tests below do to a disk is done to one of their own, in a namespace of mounts that
+/// nobody else has.
+#[cfg(target_os = "linux")]
+mod inside {
+    use std::fs::File;
+    use std::io;
+    use std::path::PathBuf;
+    use std::process::Command;
+    use std::sync::mpsc::{self, Sender};
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// Begins the reason for which tests are left out.
+    const SKIPPED: &str = "skipped: ";
+    /// The variable that says where a disk may be put.
+    const PLACE: &str = "OPENRTMP_TEST_DISK";
+    /// One that hangs does so no longer, so that a test that fails comes to its end.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Runs the test of this name below once these commands have put a disk at `$DISK`.
+    pub(super) fn with_a_disk(test: &str, commands: &str) {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("disk")).unwrap();
+        let inside = |command: &str| {
+            let mut unshare = Command::new("unshare");
+            unshare.arg("--mount");
+            if !rustix::process::geteuid().is_root() {
+                unshare.arg("--map-root-user");
+            }
+            let all = format!(
+                "PATH=$PATH:/usr/sbin:/sbin; DISK=${PLACE}/disk; set -e; {commands}; {command}"
+            );
+            unshare
+                .args(["sh", "-c", &all, "sh"])
+                .env(PLACE, place.path());
+            unshare
+        };
+        let why = match inside("true").output() {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = why {
+            eprintln!("{SKIPPED}{test}: no disk of its own: {}", why.trim());
+            return;
+        }
+        let mut command = inside("exec \"$@\"");
+        command.arg(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "--nocapture"]);
+        let output = command.arg(format!("inside::{test}")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn disk() -> PathBuf {
+        PathBuf::from(std::env::var_os(PLACE).expect("a disk")).join("disk")
+    }
+
+    /// Whatever is listed can be fetched, or is listed no longer by then.
+    fn expect_all(follower: &mut Follower, web: &mut Web) {
+        let listed: Vec<String> = follower
+            .listed()
+            .segments
+            .iter()
+            .filter(|is| is.uri.is_some())
+            .map(|is| follower.path(is))
+            .collect();
+        for path in listed {
+            let answer = web.ask("HEAD", &path, &[]);
+            if answer.status == 404 {
+                follower.catch_up();
+                let mut now = follower.listed().segments.iter();
+                let is_it = |is: &ListedSegment| is.uri.is_some() && follower.path(is) == path;
+                assert!(!now.any(is_it), "{path}");
+            } else {
+                assert_eq!(answer.status, 200, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "with a disk of its own"]
+    fn a_disk_is_full() {
+        let disk = disk();
+        // Somebody else has all of it.
+        let others = disk.join("others");
+        let mut file = File::create(&others).unwrap();
+        let why = loop {
+            if let Err(error) = file.write_all(&[0; 4096]) {
+                break error.kind();
+            }
+        };
+        assert_eq!(why, io::ErrorKind::StorageFull);
+        drop(file);
+        let delivered = started(|config| {
+            config.http.memory = 64 << 20;
+            config.http.dvr.directory = Some(disk.clone());
+        });
+        let told = || delivered.delivery().dvr_files().unwrap();
+        let publishing = hurried(Media::TwentyMegabits, &delivered.server().url("live/cam"));
+        delivered.server().wait_until_published("live/cam");
+        let pictures = delivered.playlists("live/cam").pop().unwrap();
+        let mut follower = Follower::new(&delivered, &pictures);
+        let mut web = Web::connect(delivered.address());
+        // It is in memory, as far as there is room there.
+        for _ in 0..20 {
+            follower.go_on();
+            expect_all(&mut follower, &mut web);
+        }
+        let longest = length(follower.listed());
+        assert!((14.0..26.0).contains(&longest), "{longest} s");
+        assert!(told().failures > 0 && told().waiting > 0);
+        assert_eq!((told().segments, told().bytes), (0, 0));
+        // There is room, and then all of it is used: 40 s have 100 MB.
+        fs::remove_file(&others).unwrap();
+        follower.go_on_until(|listed| length(listed) > 28.0);
+        expect_all(&mut follower, &mut web);
+        let failures = told().failures;
+        follower.go_on_until(|_| told().removed > 0);
+        for _ in 0..10 {
+            follower.go_on();
+            expect_all(&mut follower, &mut web);
+        }
+        // What is old makes room for what is new.
+        assert_eq!(told().failures, failures);
+        let now = length(follower.listed());
+        assert!((20.0..39.0).contains(&now), "{now} s");
+        publishing.kill();
+    }
+
+    /// A disk that does not answer who writes, until this is dropped.
+    struct Frozen(Option<(Sender<()>, JoinHandle<bool>)>);
+
+    impl Frozen {
+        fn new(disk: PathBuf) -> Frozen {
+            let fsfreeze = move |what: &str| {
+                let done = Command::new("fsfreeze").arg(what).arg(&disk).status();
+                assert!(done.unwrap().success());
+            };
+            fsfreeze("--freeze");
+            let (thaw, thawed) = mpsc::channel::<()>();
+            let thread = std::thread::spawn(move || {
+                let asked = thawed.recv_timeout(PATIENCE);
+                fsfreeze("--unfreeze");
+                asked != Err(mpsc::RecvTimeoutError::Timeout)
+            });
+            Frozen(Some((thaw, thread)))
+        }
+    }
+
+    impl Drop for Frozen {
+        fn drop(&mut self) {
+            let (thaw, thread) = self.0.take().unwrap();
+            drop(thaw);
+            let was_in_time = thread.join().unwrap();
+            assert!(was_in_time || std::thread::panicking(), "it was waited for");
+        }
+    }
+
+    #[test]
+    #[ignore = "with a disk of its own"]
+    fn a_disk_does_not_answer() {
+        let disk = disk();
+        let delivered = started(|config| config.http.dvr.directory = Some(disk.clone()));
+        let told = || delivered.delivery().dvr_files().unwrap();
+        let publishing = hurried(Media::H264Aac, &delivered.server().url("live/cam"));
+        delivered.server().wait_until_published("live/cam");
+        let pictures = delivered.playlists("live/cam").pop().unwrap();
+        let mut follower = Follower::new(&delivered, &pictures);
+        let mut web = Web::connect(delivered.address());
+        follower.go_on_until(|listed| length(listed) > 24.0);
+        let frozen = Frozen::new(disk.clone());
+        // Twice as long as all that is listed.
+        for _ in 0..40 {
+            follower.go_on();
+            expect_all(&mut follower, &mut web);
+        }
+        // It is in memory as a whole, for want of anything better.
+        assert!(length(follower.listed()) > 36.0 && told().waiting > 10);
+        publishing.kill();
+        // Nor does the end wait for it.
+        drop(delivered);
+        drop(frozen);
+        // What was to be removed is, once it answers.
+        found_at_last("an empty folder", || files(&disk).is_empty().then_some(()));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_is_used_again_once_it_is_not() {
+    inside::with_a_disk(
+        "a_disk_is_full",
+        "mount -t tmpfs -o size=88m disk \"$DISK\"",
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn for_a_disk_that_does_not_answer_nobody_waits() {
+    let commands = "truncate -s 96M \"$DISK.image\"; mkfs.ext4 -q \"$DISK.image\"; \
+                    mount -o loop \"$DISK.image\" \"$DISK\"; \
+                    fsfreeze --freeze \"$DISK\"; fsfreeze --unfreeze \"$DISK\"";
+    inside::with_a_disk("a_disk_does_not_answer", commands);
 }
 
 #[test]

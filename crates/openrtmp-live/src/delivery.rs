@@ -73,6 +73,22 @@ pub struct Held {
     pub files: u64,
 }
 
+/// The files of `http.dvr.directory`, and what became of them since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DvrFiles {
+    /// Segments in files.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Segments that wait to be written.
+    pub waiting: u64,
+    /// Tries to write one that came to nothing: because the disk is full, for example.
+    pub failures: u64,
+    /// Files that went while they were listed: for want of room, or as somebody removed them.
+    pub removed: u64,
+}
+
 #[derive(Debug)]
 struct Running {
     runtime: Runtime,
@@ -179,6 +195,17 @@ impl Delivery {
             answers: self.budget.outlived(),
             files: self.spool.as_ref().map_or(0, |spool| spool.bytes()),
         }
+    }
+
+    /// How it goes with `http.dvr.directory`; nothing where there is none.
+    pub fn dvr_files(&self) -> Option<DvrFiles> {
+        self.spool.as_ref().map(|spool| DvrFiles {
+            segments: spool.files(),
+            bytes: spool.bytes(),
+            waiting: spool.waiting(),
+            failures: spool.failures(),
+            removed: spool.removed(),
+        })
     }
 
     /// Takes nobody new and asks viewers to leave: what waits is answered, what is being

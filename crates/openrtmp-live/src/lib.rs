@@ -20,7 +20,7 @@ mod feed;
 mod http;
 mod store;
 
-pub use delivery::{Delivery, DeliveryError, Held};
+pub use delivery::{Delivery, DeliveryError, DvrFiles, Held};
 pub use http::Form;
 #[cfg(feature = "internals")]
 #[doc(hidden)]

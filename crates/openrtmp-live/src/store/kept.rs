@@ -22,7 +22,7 @@ pub(crate) struct Kept {
     pub(crate) media: Media,
     /// The file that it was written to as well.
     written: OnceLock<Arc<Stored>>,
-    /// It could not be written when that was tried.
+    /// It is never written.
     has_failed: AtomicBool,
 }
 
@@ -77,7 +77,7 @@ impl Kept {
         }
     }
 
-    /// It is in this file too, or in none so far.
+    /// It is in this file too, or in none for good.
     pub(super) fn set_written(&self, stored: Option<Arc<Stored>>) {
         match stored {
             // It is written once.
@@ -86,7 +86,7 @@ impl Kept {
         }
     }
 
-    /// The file that it is in too; nothing in it if it could not be written so far.
+    /// The file that it is in too, once it is; nothing in it if it never is.
     pub(super) fn written(&self) -> Option<Option<&Arc<Stored>>> {
         match self.written.get() {
             Some(stored) => Some(Some(stored)),

@@ -198,6 +198,8 @@ pub(crate) struct Photographer {
 #[derive(Debug, Default)]
 struct Before {
     complete: Arc<VecDeque<Arc<Kept>>>,
+    /// The numbers of those of which it is open whether they are in files alone.
+    unsettled: VecDeque<u64>,
     full: PlaylistWriter,
     delta: PlaylistWriter,
 }
@@ -263,8 +265,8 @@ impl Photographer {
         }
     }
 
-    /// Lets go of the bytes of segments that are older than the window of what is in memory, if
-    /// they are in files. Where one is not, or no longer, lists begin behind it. Whether it did
+    /// Lets go of the bytes of segments that are older than the window of what is in memory, once
+    /// they are in files. Where one never is, or no longer, lists begin behind it. Whether it did
     /// anything.
     pub(crate) fn look_back(&mut self, window: &mut Window) -> bool {
         let Some(spool) = &self.spool else {
@@ -273,21 +275,23 @@ impl Photographer {
         let removed = spool.removed();
         let were_removed = std::mem::replace(&mut self.removed, removed) != removed;
         let (mut lost, mut has_moved) = (None, false);
-        for (track, Before { complete, .. }) in &mut self.renditions {
-            let Some(rendition) = window.rendition(*track) else {
-                continue;
-            };
-            // They are written one after the other.
-            let here = rendition.past().rev().take_while(|is| !is.is_released);
-            let here: Vec<u64> = here.map(|is| is.beginning.msn).collect();
-            for msn in here {
+        for (track, before) in &mut self.renditions {
+            let past = window.rendition(*track).map(Rendition::past);
+            let newest = past.and_then(|mut past| past.next_back());
+            let newest = newest.map(|segment| segment.beginning.msn);
+            let complete = &mut before.complete;
+            before.unsettled.retain(|&msn| {
+                if newest.is_none_or(|newest| newest < msn) {
+                    return true;
+                }
                 let Some(place) = place_of(complete, msn) else {
-                    continue;
+                    return false;
                 };
                 let kept = &complete[place];
                 match kept.written() {
                     _ if kept.len() == 0 => window.release(*track, msn),
-                    None => {}
+                    // It is in memory, as long as there is room.
+                    None => return true,
                     Some(None) => lost = lost.max(Some(msn)),
                     // It was removed while it was in memory as well.
                     Some(Some(stored)) if stored.is_gone() => lost = lost.max(Some(msn)),
@@ -298,7 +302,8 @@ impl Photographer {
                         has_moved = true;
                     }
                 }
-            }
+                false
+            });
             if were_removed {
                 let gone = complete.iter().filter(|kept| kept.is_gone());
                 lost = lost.max(gone.map(|kept| kept.msn).max());
@@ -408,7 +413,8 @@ impl Photographer {
     /// The complete segments: those of before, unless one came or left.
     fn complete(&mut self, rendition: &Rendition, names: &Names) -> Arc<VecDeque<Arc<Kept>>> {
         let (name, spool) = (rendition.track, self.spool.clone());
-        let kept = &mut self.before(name).complete;
+        let before = self.before(name);
+        let kept = &mut before.complete;
         let last = kept.back().map_or(0, |kept| kept.msn);
         let is_new = |segment: &&Segment| segment.is_complete && segment.beginning.msn > last;
         let mut new = rendition.segments.iter().filter(is_new).peekable();
@@ -417,8 +423,11 @@ impl Photographer {
             let kept = Arc::make_mut(kept);
             for segment in new {
                 let segment = Arc::new(Kept::of(segment));
-                if let Some(spool) = spool.as_ref().filter(|_| segment.len() > 0) {
-                    spool.write(names, name, &segment);
+                if let Some(spool) = &spool {
+                    before.unsettled.push_back(segment.msn);
+                    if segment.len() > 0 {
+                        spool.write(names, name, &segment);
+                    }
                 }
                 kept.push_back(segment);
             }

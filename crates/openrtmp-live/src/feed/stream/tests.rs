@@ -4,6 +4,8 @@ use openrtmp_core::{AudioPacket, Publisher, Server, TapEvent, TapOptions, VideoP
 use openrtmp_protocol::media::{AudioPacketKind, FrameType, VideoPacketKind};
 
 use super::*;
+use crate::store::Media;
+use crate::store::spooled::{Place, until};
 
 /// The sequence header of a picture of 320x180 by x264.
 const AVC: [u8; 45] = [
@@ -259,4 +261,43 @@ fn of_what_is_old_no_more_leaves_than_has_to_and_lists_tell_so_at_once() {
     let sequence = format!("#EXT-X-MEDIA-SEQUENCE:{}\n", oldest + 1);
     assert!(playlist.contains(&sequence), "{playlist}");
     assert!(newer > manifest);
+}
+
+#[test]
+fn what_is_not_written_yet_is_listed_from_memory_until_it_is() {
+    let messages = heard(vec![(0, long)]);
+    let mut config = Config::default();
+    config.http.window = Duration::from_secs(10);
+    config.http.dvr.duration = Duration::from_secs(100);
+    let place = Place::new(1 << 30);
+    let spool = place.spool().expect("a folder");
+    let name = messages[0].1.stream.name.clone();
+    let mut feeding = Feeding::new(name, &config, &place.budget, Some(&spool));
+    // Something else has the name of the second.
+    let second = format!("{}-v0-2.m4s", feeding.stream().names.epoch);
+    let second = place.folder().join(second);
+    std::fs::create_dir(&second).expect("a folder");
+    feeding.join(0);
+    for (number, message) in &messages {
+        feeding.message(*number, message);
+    }
+    feeding.end();
+    feeding.settle(Instant::now());
+    until(|| (spool.waiting() == 1).then_some(()));
+    feeding.settle(Instant::now());
+    assert_eq!(feeding.window.oldest_past(), Some(1));
+    let in_memory = |feeding: &Feeding| {
+        let snapshot = feeding.stream().snapshot();
+        let kept = (1..=3).filter_map(|msn| snapshot.tracks[0].segment(msn).cloned());
+        kept.map(|kept| matches!(kept.media, Media::Memory(_)))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(in_memory(&feeding), [false, true, false]);
+    assert!(feeding.window.past_bytes() > 0);
+    std::fs::remove_dir(&second).expect("it is empty");
+    until(|| (spool.waiting() == 0).then_some(()));
+    feeding.settle(Instant::now());
+    assert_eq!(in_memory(&feeding), [false; 3]);
+    assert_eq!(feeding.window.past_bytes(), 0);
+    spool.stop();
 }

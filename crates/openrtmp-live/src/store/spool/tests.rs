@@ -1,11 +1,13 @@
 //! Files that come and go.
 
+use std::fs;
 use std::time::Instant;
 
 use openrtmp_core::Config;
 use openrtmp_media::packager::{Beginning, Part, Segment};
 use tempfile::TempDir;
 
+use super::folder::LOCK;
 use super::*;
 
 const TRACK: TrackName = TrackName::Video(0);
@@ -85,10 +87,23 @@ fn names() -> Names {
     }
 }
 
-/// The file of a segment that is written now, if it could be.
+/// The file of a segment that is written now, if it ever is.
 pub(crate) fn written(spool: &Spool, kept: &Arc<Kept>) -> Option<Arc<Stored>> {
     spool.write(&names(), TRACK, kept);
+    decided(kept)
+}
+
+fn decided(kept: &Kept) -> Option<Arc<Stored>> {
     until(|| kept.written().map(|stored| stored.cloned()))
+}
+
+/// A segment that cannot be written as things are.
+fn refused(spool: &Spool, msn: u64, bytes: usize) -> Arc<Kept> {
+    let (kept, failures) = (segment(msn, bytes), spool.failures());
+    spool.write(&names(), TRACK, &kept);
+    until(|| (spool.failures() > failures).then_some(()));
+    assert!(kept.written().is_none());
+    kept
 }
 
 fn is_there(stored: &Stored) -> bool {
@@ -96,7 +111,7 @@ fn is_there(stored: &Stored) -> bool {
 }
 
 /// What the thread brings about.
-fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(found) = look() {
@@ -188,26 +203,127 @@ fn the_oldest_go_where_there_is_no_room() {
     assert!(written(&spool, &segment(6, 100)).is_none());
 }
 
+#[test]
+fn one_that_is_larger_than_what_may_be_there_holds_up_nobody() {
+    let place = Place::new(2 * HALF as u64);
+    let spool = place.spool().unwrap();
+    let large = segment(1, 3 * HALF);
+    spool.write(&names(), TRACK, &large);
+    assert!(written(&spool, &segment(2, HALF)).is_some());
+    assert!(decided(&large).is_none());
+    until(|| (spool.waiting() == 0).then_some(()));
+    assert_eq!(spool.failures(), 1);
+    spool.stop();
+}
+
+#[test]
+fn one_that_cannot_be_written_holds_up_nobody_and_is_tried_again() {
+    let place = Place::new(4 * HALF as u64);
+    let spool = place.spool().unwrap();
+    let path = place.folder().join("18f0-0-v0-1.m4s");
+    fs::create_dir(&path).unwrap();
+    let first = refused(&spool, 1, 100);
+    assert!(written(&spool, &segment(2, 100)).is_some());
+    until(|| (spool.waiting() == 1).then_some(()));
+    assert!(first.written().is_none());
+    fs::remove_dir(&path).unwrap();
+    let stored = decided(&first).unwrap();
+    assert!(is_there(&stored));
+    until(|| (spool.waiting() == 0).then_some(()));
+    spool.stop();
+}
+
+/// Somebody who removes what is old, say.
+#[test]
+fn who_misses_a_file_first_tells_the_others() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let first = written(&spool, &segment(1, 1000)).unwrap();
+    let second = written(&spool, &segment(2, 1000)).unwrap();
+    assert_eq!((spool.files(), spool.bytes()), (2, 2000));
+    fs::remove_file(place.folder().join("18f0-0-v0-1.m4s")).unwrap();
+    assert!(!is_there(&first) && !is_there(&first));
+    until(|| first.is_gone().then_some(()));
+    until(|| (spool.removed() == 1).then_some(()));
+    assert_eq!((spool.files(), spool.bytes()), (1, 1000));
+    assert!(is_there(&second) && !second.is_gone());
+    drop((first, second));
+    until(|| (spool.bytes() == 0).then_some(()));
+    assert_eq!((spool.files(), spool.removed()), (0, 1));
+    spool.stop();
+}
+
 // Windows removes no folder in which a file is open.
 #[cfg(unix)]
 #[test]
-fn a_folder_that_cannot_be_written_is_no_end() {
+fn a_folder_that_is_taken_away_is_made_again() {
     let place = Place::new(1 << 20);
     let spool = place.spool().unwrap();
     let first = segment(1, 1000);
     let stored = written(&spool, &first).unwrap();
-    fs::remove_dir_all(place.folder()).unwrap();
-    let second = segment(2, 1000);
-    assert!(written(&spool, &second).is_none());
-    assert!(!is_there(&stored) && stored.read(0..1).is_err());
-    fs::create_dir(place.folder()).unwrap();
-    // With the next the one before is tried again, if anybody wants it.
-    assert!(written(&spool, &segment(3, 1000)).is_some());
-    let late = second.written().unwrap().unwrap().clone();
+    let elsewhere = place.directory.path().join("elsewhere");
+    fs::rename(place.folder(), &elsewhere).unwrap();
+    // Something else is in its place.
+    fs::write(place.folder(), "mine").unwrap();
+    let second = refused(&spool, 2, 1000);
+    assert!(stored.is_gone() && !is_there(&stored) && stored.read(0..1).is_err());
+    assert_eq!((spool.files(), spool.bytes(), spool.removed()), (0, 0, 1));
+    assert_eq!(fs::read(place.folder()).unwrap(), b"mine");
+    fs::remove_file(place.folder()).unwrap();
+    // Nobody has to send another one for that.
+    let late = decided(&second).unwrap();
     assert!(is_there(&late));
-    drop((first, stored, second, late));
+    assert_eq!(place.names(), ["18f0-0-v0-2.m4s", LOCK]);
+    let newer = written(&spool, &segment(3, 1000)).unwrap();
+    assert_eq!((spool.files(), spool.bytes()), (2, 2000));
+    drop((first, stored, second, late, newer));
     until(|| (spool.bytes() == 0).then_some(()));
     spool.stop();
+    assert!(elsewhere.join("18f0-0-v0-1.m4s").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_whose_place_is_gone_is_not_made_somewhere_else() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let above = place.directory.path().to_owned();
+    let elsewhere = above.with_extension("elsewhere");
+    fs::rename(&above, &elsewhere).unwrap();
+    let kept = refused(&spool, 1, 1000);
+    assert!(!above.exists());
+    fs::rename(&elsewhere, &above).unwrap();
+    assert!(is_there(&decided(&kept).unwrap()));
+    spool.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn whose_lock_is_deleted_goes_on_unless_another_server_has_come() {
+    let place = Place::new(1 << 20);
+    let lock = place.folder().join(LOCK);
+    let spool = place.spool().unwrap();
+    let first = written(&spool, &segment(1, 1000)).unwrap();
+    fs::remove_file(&lock).unwrap();
+    let second = written(&spool, &segment(2, 1000)).unwrap();
+    assert!(lock.exists() && is_there(&first) && is_there(&second));
+    // Another one begins with an empty folder.
+    fs::remove_file(&lock).unwrap();
+    let other = place.spool().unwrap();
+    let theirs = written(&other, &segment(3, 1000)).unwrap();
+    let fourth = refused(&spool, 4, 1000);
+    assert!(first.is_gone() && second.is_gone() && spool.bytes() == 0);
+    assert!(is_there(&theirs));
+    other.stop();
+    let fourth = decided(&fourth).unwrap();
+    assert!(is_there(&fourth));
+    // Who ends removes nothing of another's.
+    fs::remove_file(&lock).unwrap();
+    let other = place.spool().unwrap();
+    let theirs = written(&other, &segment(5, 1000)).unwrap();
+    spool.stop();
+    assert!(is_there(&theirs));
+    other.stop();
 }
 
 #[test]
@@ -221,22 +337,25 @@ fn what_cannot_be_removed_is_read_on_and_removed_later() {
     let elsewhere = place.directory.path().join("elsewhere");
     fs::rename(&path, &elsewhere).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(written(&spool, &segment(2, 2 * HALF)).is_none());
+    let second = refused(&spool, 2, 2 * HALF);
     assert!(!stored.is_gone() && (spool.bytes(), spool.removed()) == (2 * HALF as u64, 0));
     fs::remove_dir(&path).unwrap();
     fs::rename(&elsewhere, &path).unwrap();
-    assert!(is_there(&stored));
-    let third = segment(3, 2 * HALF);
-    let newer = written(&spool, &third).unwrap();
+    let newer = decided(&second).unwrap();
     assert!(stored.is_gone() && is_there(&newer) && spool.bytes() == 2 * HALF as u64);
-    // The same where nobody has it any longer.
-    let path = place.folder().join("18f0-0-v0-3.m4s");
+    // The same where nobody has it any longer, which keeps no other from being removed.
+    let path = place.folder().join("18f0-0-v0-2.m4s");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    drop((third, newer));
-    assert!(written(&spool, &segment(4, 2 * HALF)).is_none());
+    let small = segment(3, 1000);
+    let stored = written(&spool, &small).unwrap();
+    drop((first, second, newer));
+    drop((small, stored));
+    until(|| (spool.bytes() == 2 * HALF as u64).then_some(()));
+    let last = refused(&spool, 4, 2 * HALF);
     fs::remove_dir(&path).unwrap();
-    assert!(written(&spool, &segment(5, 2 * HALF)).is_some());
+    assert!(decided(&last).is_some());
+    assert_eq!((spool.files(), spool.bytes()), (1, 2 * HALF as u64));
     spool.stop();
 }
 
