@@ -78,11 +78,7 @@ impl PlaylistWriter {
         let segments = &rendition.segments;
         let first = segments.front().filter(|segment| segment.is_complete)?;
         let target = Duration::from_secs(u64::from(targets.segment));
-        let ends = distances(rendition);
-        let count_far = |times: u32| {
-            let is_far = |distance: &&Duration| **distance >= target * times;
-            ends.iter().take_while(is_far).count()
-        };
+        let count_far = |times: u32| segments.len() - count_near(rendition, target * times);
         let from = match form {
             Form::Full => 0,
             Form::Delta => count_far(SKIP_BOUNDARY),
@@ -161,16 +157,15 @@ fn put_header(out: &mut String, targets: &Targets) {
     let _ = writeln!(out, "#EXT-X-PART-INF:PART-TARGET={part}");
 }
 
-/// How far before the end of the playlist each segment ends.
-fn distances(rendition: &Rendition) -> Vec<Duration> {
-    let mut distance = Duration::ZERO;
-    let mut distances = Vec::with_capacity(rendition.segments.len());
-    for segment in rendition.segments.iter().rev() {
-        distances.push(distance);
-        distance += segment.duration();
-    }
-    distances.reverse();
-    distances
+/// How many segments end less than this before the end of the playlist.
+fn count_near(rendition: &Rendition, within: Duration) -> usize {
+    let newest = rendition.segments.iter().rev();
+    let ends = newest.scan(Duration::ZERO, |behind, segment| {
+        let end = *behind;
+        *behind += segment.duration();
+        Some(end)
+    });
+    ends.take_while(|end| *end < within).count()
 }
 
 fn put_segment(

@@ -39,7 +39,8 @@ pub struct Settings {
     /// And so long with what is older than that, which need not be in memory
     /// ([`Window::release`](super::Window::release)).
     pub dvr: Duration,
-    /// Nor has it more segments than this; [`Settings::LEAST_SEGMENTS`] at least.
+    /// Nor has it more than so many segments beyond those that fill that at `segment` each;
+    /// [`Settings::LEAST_SEGMENTS`] at least.
     pub window_segments: usize,
     /// Nor more bytes of what is not older than `window`, in each track, as long as [`Settings::LEAST_SEGMENTS`] are left.
     pub window_bytes: u64,
@@ -87,6 +88,14 @@ impl Settings {
     /// How long lists are to be.
     pub(super) fn length_of(&self, target: Duration) -> Duration {
         self.window_of(target).max(self.dvr)
+    }
+
+    /// Segments on a list, at most: encoders may have them end early all the time.
+    pub(super) fn most_segments(&self) -> usize {
+        let length = self.window.max(self.dvr).as_millis();
+        let filling = length / self.segment.as_millis().max(1);
+        let filling = usize::try_from(filling).unwrap_or(usize::MAX);
+        self.window_segments.saturating_add(filling)
     }
 
     /// What is listed need not all be in memory.

@@ -687,7 +687,7 @@ impl Rendition {
         let bytes: u64 = self.segments.iter().map(Segment::bytes).sum();
         let is_too_large = bytes > settings.window_bytes && !settings.has_past(target);
         self.is_longer_than_least()
-            && (self.segments.len() > settings.window_segments || is_too_large)
+            && (self.segments.len() > settings.most_segments() || is_too_large)
     }
 
     /// Init segments are kept as long as something needs them.

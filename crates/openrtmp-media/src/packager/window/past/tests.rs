@@ -165,11 +165,15 @@ proptest! {
 
 /// A minute of pictures and sound, of which 14 s are in memory and 40 s listed.
 fn minute() -> Window {
+    minute_with(Settings::default())
+}
+
+fn minute_with(settings: Settings) -> Window {
     use timelines::{audio_config, frame, video_config};
     let settings = Settings {
         window: Duration::from_secs(14),
         dvr: Duration::from_secs(40),
-        ..Settings::default()
+        ..settings
     };
     let mut inputs: Vec<_> = (0..1500)
         .map(|n| (n * 40, frame(VIDEO, n * 40, 0, n % 50 == 0)))
@@ -228,6 +232,29 @@ fn what_is_old_is_listed_and_only_what_is_new_has_to_be_here() {
     window.release(VIDEO, 3);
     assert_eq!(window.held_bytes(), held - before.bytes());
     assert!(of(&window, VIDEO, 26).bytes() > 0);
+}
+
+#[test]
+fn a_list_is_as_long_as_it_is_to_be_and_no_encoder_fills_it_with_short_segments() {
+    use timelines::{frame, video_config};
+    let few = Settings {
+        window_segments: Settings::LEAST_SEGMENTS,
+        dvr: Duration::from_secs(40),
+        ..Settings::default()
+    };
+    assert_eq!(listed(&minute_with(few.clone()), VIDEO).len(), 20);
+    // Its headers change with each frame.
+    let inputs: Vec<_> = (0i64..300)
+        .flat_map(|n| [video_config((n % 2) as u8), frame(VIDEO, n * 200, 0, true)])
+        .collect();
+    let mut window = Window::new(few.clone());
+    let mut most = 0;
+    for event in timelines::events(few, &inputs) {
+        window.apply(event);
+        most = most.max(window.rendition(VIDEO).map_or(0, |is| is.segments.len()));
+    }
+    // Forty seconds have 20 of 2 s, and one more is open.
+    assert_eq!(most, 20 + Settings::LEAST_SEGMENTS + 1);
 }
 
 #[test]
