@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openrtmp_core::{Health, Server};
+use openrtmp_live::DvrFiles;
 
 use super::listen::Listening;
 use crate::http::{Answer, Mount, Request, Routes, Status, TEXT};
@@ -36,8 +37,17 @@ pub(super) struct CallbackStatus {
     pub(super) outcomes: [(&'static str, u64); 5],
 }
 
-/// What the command knows beside the server. `None`: nobody is asked.
-pub(super) type Own = Arc<dyn Fn() -> Option<CallbackStatus> + Send + Sync>;
+/// What the command knows beside the server.
+#[derive(Default)]
+pub(super) struct Beside {
+    /// `None`: nobody is asked.
+    pub(super) callback: Option<CallbackStatus>,
+    /// `None`: there is no folder for old segments.
+    pub(super) dvr: Option<DvrFiles>,
+}
+
+/// How to know it.
+pub(super) type Own = Arc<dyn Fn() -> Beside + Send + Sync>;
 
 /// Tells them where the settings say.
 pub(super) struct Told {
@@ -82,7 +92,7 @@ fn routes(server: &Arc<Server>, own: &Own) -> Routes {
     let metrics = once_in_a_while(server, move |server| match server.snapshot() {
         Ok(metrics) => {
             let mut text = metrics.to_prometheus();
-            write_own(&mut text, of_metrics().as_ref());
+            write_own(&mut text, &of_metrics());
             Answer::new(Status::OK, CONTENT_TYPE, text)
         }
         // Counters without a worker's part would fall.
@@ -90,12 +100,12 @@ fn routes(server: &Arc<Server>, own: &Own) -> Routes {
     });
     let of_health = own.clone();
     let health = once_in_a_while(server, move |server| {
-        let told = health_of(server, of_health().as_ref());
+        let told = health_of(server, of_health().callback.as_ref());
         answer(told.live, &told)
     });
     let of_readiness = own.clone();
     let readiness = once_in_a_while(server, move |server| {
-        let told = health_of(server, of_readiness().as_ref());
+        let told = health_of(server, of_readiness().callback.as_ref());
         answer(told.ready, &told)
     });
     Routes::default()
@@ -131,7 +141,7 @@ fn health_of(server: &Server, callback: Option<&CallbackStatus>) -> Health {
 }
 
 /// Numbers of the command's own, in the format of the server's. No label needs escaping.
-fn write_own(text: &mut String, callback: Option<&CallbackStatus>) {
+fn write_own(text: &mut String, beside: &Beside) {
     let mut family = |name: &str, of: &str, help: &str, samples: &[(&str, u64)]| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {of}");
@@ -148,7 +158,10 @@ fn write_own(text: &mut String, callback: Option<&CallbackStatus>) {
             .each_ref()
             .map(|(label, lines)| (label.as_str(), *lines)),
     );
-    let Some(status) = callback else {
+    for (name, of, help, value) in beside.dvr.iter().flat_map(of_files) {
+        family(name, of, help, &[("", value)]);
+    }
+    let Some(status) = &beside.callback else {
         return;
     };
     family(
@@ -167,6 +180,42 @@ fn write_own(text: &mut String, callback: Option<&CallbackStatus>) {
             .each_ref()
             .map(|(label, count)| (label.as_str(), *count)),
     );
+}
+
+/// Families of the files of `http.dvr.directory`: names, types, what they tell, and how much.
+fn of_files(files: &DvrFiles) -> [(&'static str, &'static str, &'static str, u64); 5] {
+    [
+        (
+            "openrtmp_dvr_segments",
+            "gauge",
+            "Segments in files of http.dvr.directory.",
+            files.segments,
+        ),
+        (
+            "openrtmp_dvr_bytes",
+            "gauge",
+            "Bytes of segments in files of http.dvr.directory.",
+            files.bytes,
+        ),
+        (
+            "openrtmp_dvr_waiting_segments",
+            "gauge",
+            "Segments that wait to be written to http.dvr.directory.",
+            files.waiting,
+        ),
+        (
+            "openrtmp_dvr_write_failures_total",
+            "counter",
+            "Tries to write a segment to http.dvr.directory that came to nothing.",
+            files.failures,
+        ),
+        (
+            "openrtmp_dvr_lost_segments_total",
+            "counter",
+            "Segments whose files were removed, for want of room or by somebody, while listed.",
+            files.removed,
+        ),
+    ]
 }
 
 /// An answer that is made anew when the last is too old.
@@ -244,12 +293,15 @@ mod tests {
     #[test]
     fn numbers_of_the_command_s_own_stand_behind_the_server_s() {
         let mut text = String::new();
-        write_own(&mut text, None);
+        write_own(&mut text, &Beside::default());
         assert!(
             text.contains("\nopenrtmp_log_lines_lost_total{output=\"file\"} "),
             "{text}"
         );
-        assert!(!text.contains("callback"), "{text}");
+        assert!(
+            !text.contains("callback") && !text.contains("dvr"),
+            "{text}"
+        );
         let status = CallbackStatus {
             is_left_alone: true,
             outcomes: [
@@ -260,7 +312,12 @@ mod tests {
                 ("lost", 5),
             ],
         };
-        write_own(&mut text, Some(&status));
+        let beside = Beside {
+            callback: Some(status),
+            dvr: Some(DvrFiles::default()),
+        };
+        write_own(&mut text, &beside);
+        assert!(text.contains("\nopenrtmp_dvr_bytes 0\n"), "{text}");
         assert!(
             text.contains("\nopenrtmp_callback_left_alone 1\n"),
             "{text}"

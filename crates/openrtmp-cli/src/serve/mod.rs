@@ -113,14 +113,17 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     settings::warn_of_unknown_variables();
     let forced = Arc::clone(&server);
     stop.handle(vec![Box::new(|| {}), Box::new(move || forced.force())]);
-    let heard = Arc::clone(&audience);
-    let own = Arc::new(move || heard.callback_status());
-    let told = Arc::new(metrics::Told::start(&server, own).map_err(Failure::Usage)?);
     #[cfg(feature = "tls")]
     let acme = Arc::new(Acme::start(&server).map_err(Failure::Usage)?);
     // An address that was asked for and cannot be had is an error.
     let delivery = Delivery::start(&server, &server.config().http.listen);
-    let delivery = delivery.map_err(|error| Failure::Usage(error.to_string()))?;
+    let delivery = Arc::new(delivery.map_err(|error| Failure::Usage(error.to_string()))?);
+    let (heard, delivering) = (Arc::clone(&audience), Arc::downgrade(&delivery));
+    let own = Arc::new(move || metrics::Beside {
+        callback: heard.callback_status(),
+        dvr: delivering.upgrade().and_then(|it| it.dvr_files()),
+    });
+    let told = Arc::new(metrics::Told::start(&server, own).map_err(Failure::Usage)?);
     let control = Arc::new(OnceLock::new());
     let reloading = {
         let told = Arc::downgrade(&told);
