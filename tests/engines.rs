@@ -1,13 +1,16 @@
 //! Players of others, each by itself, play what is delivered for a minute; and those that the
 //! page has go on, whatever becomes of the stream.
 
+#![expect(clippy::print_stdout, reason = "figures, for people")]
+
 use std::env;
 use std::time::Duration;
 
 use openrtmp_tests::browsing::Browser::{self, Chromium, Firefox};
-use openrtmp_tests::browsing::{Live, judge};
+use openrtmp_tests::browsing::{Live, PATIENCE, judge, own_stops, times};
 use openrtmp_tests::flv::{self, Tag};
-use openrtmp_tests::{Delivered, Encoder, Media, Pulse};
+use openrtmp_tests::followed::Looks;
+use openrtmp_tests::{Delivered, Encoder, Late, Media, Process, Pulse, Tool, Web};
 
 /// For so long each plays, unless `ENGINE_SECONDS` says otherwise.
 const SECONDS: f64 = 60.0;
@@ -15,13 +18,21 @@ const HLS: &str = "/live/cam/index.m3u8";
 const DASH: &str = "/live/cam/manifest.mpd";
 const FLV: &str = "/live/cam.flv";
 
+/// Of HLS whoever comes finds as many complete segments as players without low latency stay
+/// behind: with fewer they stop, and Shaka Player 5.2 fails, for it looks for captions in the
+/// segment that is not complete.
+const SEGMENTS: u64 = 3;
+
 fn play(browser: Browser, player: &str, path: &str) {
     let told = env::var("ENGINE_SECONDS").ok();
     let seconds = told.and_then(|it| it.parse().ok()).unwrap_or(SECONDS);
     let live = Live::start(|_| ());
     // What they play is there when they begin.
-    live.delivered.master("live/cam");
-    live.delivered.manifest("live/cam");
+    match path {
+        DASH => drop(live.delivered.manifest("live/cam")),
+        HLS => await_segments(&live.delivered),
+        _ => drop(live.delivered.master("live/cam")),
+    }
     let (long, base) = (seconds.to_string(), live.base.to_string());
     let options = [
         ("player", player),
@@ -37,9 +48,20 @@ fn play(browser: Browser, player: &str, path: &str) {
         &format!("{browser:?}, {player}, {path}"),
         &played,
         seconds,
-        pulse.late(),
+        &pulse.late(),
     );
     live.publishing.kill();
+}
+
+fn await_segments(delivered: &Delivered) {
+    let mut web = Web::connect(delivered.address());
+    for playlist in delivered.playlists("live/cam") {
+        for msn in 1..=SEGMENTS {
+            // The answer is held back until it is there.
+            let answer = web.get(&format!("{playlist}?_HLS_msn={msn}"), &[]);
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    }
 }
 
 #[test]
@@ -155,4 +177,60 @@ fn sound_that_comes_late_stops_nothing() {
     for engine in ["hls", "dash", "flv"] {
         survive(engine, Change::Sound);
     }
+}
+
+/// Widths of the pictures that are published in two sizes.
+const WIDTHS: [&str; 2] = ["640", "320"];
+/// Bits a second that have no room for the large ones, and room for the small ones.
+const SQUEEZED: &str = "1700000";
+
+/// One encoder with an output for each size, of 2.5 and 1 Mbit/s throughout.
+fn publish_sizes(delivered: &Delivered) -> Process {
+    let mut command = Tool::Ffmpeg.command();
+    let mut arguments = String::from(
+        "-nostdin -v error -re -f lavfi -i testsrc2=size=640x360:rate=30 -re -f lavfi -i \
+         sine=frequency=440:sample_rate=48000 -filter_complex [0:v]split=2[large][b];\
+         [b]scale=320:180[small]",
+    );
+    for (name, pictures, rate) in [("cam", "large", "2500k"), ("cam_low", "small", "1000k")] {
+        let url = delivered.server().url(&format!("live/{name}"));
+        arguments += &format!(
+            " -map [{pictures}] -map 1:a -t 150 -c:v libx264 -preset ultrafast -tune zerolatency \
+             -g 30 -sc_threshold 0 -pix_fmt yuv420p -b:v {rate} -maxrate {rate} -bufsize {rate} \
+             -x264-params nal-hrd=cbr -c:a aac -b:a 96k -flush_packets 1 -f flv {url}"
+        );
+    }
+    command.args(arguments.split_whitespace());
+    Process::start_within("ffmpeg publishing two sizes", command, PATIENCE * 2)
+}
+
+/// The page takes what the network has room for, and does not stop for it.
+fn squeeze(engine: &str) {
+    let delivered = Delivered::start(|config| config.http.variants = vec!["_low".to_owned()]);
+    let publishing = publish_sizes(&delivered);
+    let master = delivered.master("live/cam");
+    assert_eq!(master.matches("RESOLUTION=").count(), 2, "{master}");
+    delivered.manifest("live/cam");
+    let pulses = ["live/cam", "live/cam_low"].map(|path| Pulse::of(&delivered, path));
+    let url = delivered.url(&format!("/play/live/cam?muted=1&engine={engine}"));
+    let [large, small] = WIDTHS;
+    let options = [("large", large), ("small", small), ("bits", SQUEEZED)];
+    let seen = Chromium.run("squeezed", &url, &options);
+    let late: Vec<Late> = pulses.into_iter().flat_map(Pulse::late).collect();
+    let ended = seen["ended"].as_f64().unwrap();
+    let (stops, away) = (times(&seen["stops"], ended), times(&seen["away"], ended));
+    println!("{engine}: {} stops; {}", stops.len(), seen["times"]);
+    assert_eq!(own_stops(&stops, &away, &late), [], "{engine}: {seen}");
+    assert_eq!(seen["state"]["engine"], engine, "{seen}");
+    publishing.kill();
+}
+
+#[test]
+fn less_room_in_the_network_makes_hls_smaller_for_as_long() {
+    squeeze("hls");
+}
+
+#[test]
+fn less_room_in_the_network_makes_dash_smaller_for_as_long() {
+    squeeze("dash");
 }

@@ -95,9 +95,45 @@ const playing = () => until(() => {
   return video && !video.paused && video.readyState > 2 && video.currentTime > 0;
 });
 
+/** Notes in a page from when to when its video stopped, and for how long the machine had no time
+ * for the page: what else that does is not ours. Milliseconds since 1970. */
+async function noteStops() {
+  await page.evaluate(() => {
+    const video = document.querySelector('video');
+    const noted = { began: Date.now(), stops: [], away: [] };
+    window.noted = noted;
+    let ticked = Date.now();
+    setInterval(() => {
+      const now = Date.now();
+      // It is a tick that was due.
+      if (now - ticked > 100) {
+        noted.away.push({ from: ticked + 50, to: now });
+      }
+      ticked = now;
+    }, 50);
+    const goesOn = () => {
+      const last = noted.stops.at(-1);
+      if (last && last.to === null) {
+        last.to = Date.now();
+      }
+    };
+    video.addEventListener('waiting', () => {
+      goesOn();
+      noted.stops.push({ from: Date.now(), to: null });
+    });
+    for (const event of ['playing', 'timeupdate']) {
+      video.addEventListener(event, () => video.readyState > 2 && goesOn());
+    }
+  });
+}
+
+/** What was noted until now. */
+const noted = () => page.evaluate(() => ({ ...window.noted, ended: Date.now() }));
+
 /** Reads the time that the publisher painted in each frame, for so many seconds. */
-function watch(seconds, base) {
-  return page.evaluate(async (seconds, base) => {
+async function watch(seconds, base) {
+  await noteStops();
+  const seen = await page.evaluate(async (seconds, base) => {
     const video = document.querySelector('video');
     const canvas = document.createElement('canvas');
     const [blocks, side] = [24, 20];
@@ -107,7 +143,6 @@ function watch(seconds, base) {
     const latencies = [];
     const rates = [];
     let unread = 0;
-    let waits = 0;
     let frames = 0;
     let longest = 0;
     let last = performance.now();
@@ -123,18 +158,6 @@ function watch(seconds, base) {
       }
       return others.reduce((sum, bit, place) => sum + (bit ? 2 ** place : 0), 0);
     };
-    // How long the machine had no time for the page: what else it does is not ours.
-    let away = 0;
-    let ticked = performance.now();
-    const ticking = setInterval(() => {
-      const now = performance.now();
-      away = Math.max(away, now - ticked - 50);
-      ticked = now;
-    }, 50);
-    const onWait = () => {
-      waits += 1;
-    };
-    video.addEventListener('waiting', onWait);
     const began = performance.now();
     const from = video.currentTime;
     await new Promise((resolve) => {
@@ -161,8 +184,6 @@ function watch(seconds, base) {
       };
       video.requestVideoFrameCallback(look);
     });
-    clearInterval(ticking);
-    video.removeEventListener('waiting', onWait);
     latencies.sort((a, b) => a - b);
     const at = (part) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * part))] ?? null;
     return {
@@ -170,8 +191,6 @@ function watch(seconds, base) {
       played: video.currentTime - from,
       frames,
       unread,
-      waits,
-      away: Math.round(away),
       longest: Math.round(longest),
       p5: at(0.05),
       p50: at(0.5),
@@ -180,6 +199,7 @@ function watch(seconds, base) {
       state: window.openrtmp?.state,
     };
   }, seconds, base);
+  return { ...seen, ...await noted() };
 }
 
 const scenes = {
@@ -565,6 +585,36 @@ const scenes = {
     }, shown + frames, width);
     const state = await page.evaluate(() => window.openrtmp.state);
     return { ...state, begunAgain: state.turn - began };
+  },
+
+  /** Is let have so many bits a second for a while, and goes from one width of the pictures to
+   * another and back. */
+  async squeezed() {
+    await page.goto(url);
+    await playing();
+    const shows = (width) => until((width) => document.querySelector('video').videoWidth === width, Number(width));
+    await shows(options.large);
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    await noteStops();
+    const network = await page.createCDPSession();
+    await network.send('Network.enable');
+    const limit = (bytes) => network.send('Network.emulateNetworkConditions', {
+      offline: false, latency: 0, downloadThroughput: bytes, uploadThroughput: -1,
+    });
+    const times = { limited: Date.now() };
+    await limit(Number(options.bits) / 8);
+    await shows(options.small);
+    times.small = Date.now();
+    // Not for a moment alone.
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    await shows(options.small);
+    times.free = Date.now();
+    await limit(-1);
+    await shows(options.large);
+    times.large = Date.now();
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    const state = await page.evaluate(() => window.openrtmp.state);
+    return { ...await noted(), times, state };
   },
 
   /** A picture of the page, for eyes. */

@@ -10,7 +10,7 @@
 //! - [`Media`]: short files to publish.
 //! - [`FrameHashes`]: what ffmpeg says a file holds, packet by packet; comparing
 //!   two of them shows what was lost or altered on the way.
-//! - [`Pulse`]: how late parts are at the server.
+//! - [`Pulse`]: how late frames come to the server.
 //! - [`Web`]: a client of HTTP by hand, and [`h2`]: one of HTTP/2.
 //! - [`innocents`]: who streams and watches beside an attack.
 //! - [`peer`]: a server by hand, for what no program does.
@@ -54,7 +54,7 @@ pub use programs::{
     ALL_TRACKS, Player, Playing, Publisher, Publishing, duration_ms, live, pass_through,
     pass_through_at, publish_and_ask, publish_and_play, publish_and_probe,
 };
-pub use pulse::Pulse;
+pub use pulse::{Late, Pulse};
 pub use server::{Server, ServerProcess, openrtmp};
 pub use tools::{Tool, browser_packages, reader_packages, shaka_packager};
 pub use web::{Answer, Web};

@@ -1,78 +1,123 @@
 //! How late a server itself is told of a stream: what comes late there no player can show.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use openrtmp_media::hls::read::Listed;
-use openrtmp_media::hls::session::{Master, Session, Wrong};
+use openrtmp_core::client::MediaKind;
+use openrtmp_core::{FrameContent, Tap, TapCloser, TapEvent};
 
-use crate::{Delivered, Web};
+use crate::Delivered;
 
-/// Follows the parts of a stream with blocking reloads until it is asked.
+/// It looks for the end of the stream so often.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Notes when each frame of a stream, of pictures and of sound, comes to the server.
 #[derive(Debug)]
 pub struct Pulse {
-    stop: Arc<AtomicBool>,
-    following: JoinHandle<Session>,
+    closer: TapCloser,
+    following: JoinHandle<Vec<Came>>,
+}
+
+/// Something that should have been there earlier: a frame, or the time of a page. In
+/// milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Late {
+    /// When it was due.
+    pub from: f64,
+    /// When it came.
+    pub to: f64,
+}
+
+impl Late {
+    /// By how many milliseconds.
+    pub fn length(&self) -> f64 {
+        self.to - self.from
+    }
+}
+
+/// A frame: of which track, its time, and when it came, in milliseconds.
+#[derive(Debug)]
+struct Came {
+    track: (MediaKind, u8),
+    time: f64,
+    at: f64,
 }
 
 impl Pulse {
-    /// Begins to follow a stream that can be played.
-    ///
-    /// # Panics
-    /// If it cannot.
+    /// Begins to follow a stream.
     pub fn of(delivered: &Delivered, path: &str) -> Pulse {
-        let master = Master::parse(&delivered.master(path)).expect("a master playlist");
-        let variant = master.variants.iter().find(|it| it.kind.is_empty());
-        let playlist = format!("/{path}/{}", variant.expect("a variant").uri);
-        let stop = Arc::new(AtomicBool::new(false));
-        let (address, stopping) = (delivered.address(), stop.clone());
-        let following = thread::spawn(move || follow(address, &playlist, &stopping));
-        Pulse { stop, following }
+        let tap = delivered.server().core().tap(path);
+        let closer = tap.closer();
+        let following = thread::spawn(move || follow(tap));
+        Pulse { closer, following }
     }
 
-    /// Seconds that parts came later than they should have, at worst.
+    /// The frames that came later than the most punctual of their track.
     ///
     /// # Panics
-    /// If the server did not answer.
-    pub fn late(self) -> f64 {
-        self.stop.store(true, Ordering::Relaxed);
-        let session = self.following.join().expect("it was followed");
-        let wrong = session.wrong().into_iter();
-        let late = wrong.filter_map(|(wrong, _)| match wrong {
-            Wrong::Late(_, worst) => Some(worst),
-            _ => None,
-        });
-        late.fold(0.0, f64::max)
+    /// If it was not followed.
+    pub fn late(self) -> Vec<Late> {
+        self.closer.close();
+        late(&self.following.join().expect("it was followed"))
     }
 }
 
-fn follow(address: SocketAddr, playlist: &str, stop: &AtomicBool) -> Session {
-    let mut session = Session::new(None);
-    session.tolerate(Duration::ZERO);
-    let began = Instant::now();
-    let mut web = Web::connect(address);
-    let mut next = String::new();
-    while !stop.load(Ordering::Relaxed) {
-        let answer = web.get(&format!("{playlist}{next}"), &[]);
-        if answer.status == 200 {
-            session.playlist(playlist, answer.text(), began.elapsed());
-            next = session.last(playlist).map(beyond).unwrap_or_default();
+fn follow(mut tap: Tap) -> Vec<Came> {
+    let mut came = Vec::new();
+    while !tap.is_closed() {
+        let Some(TapEvent::Frame(frame)) = tap.recv(PATIENCE) else {
+            continue;
+        };
+        // Headers are told again whenever somebody comes.
+        if !matches!(frame.content, FrameContent::Key | FrameContent::Inter) {
+            continue;
         }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        came.push(Came {
+            track: (frame.kind, frame.track),
+            time: frame.dts_micros as f64 / 1000.0,
+            at: now.unwrap_or_default().as_secs_f64() * 1000.0,
+        });
     }
-    session
+    came
 }
 
-/// Asks for what comes behind the last that is listed.
-fn beyond(listed: &Listed) -> String {
-    let Some((msn, last)) = listed.numbered().last() else {
-        return String::new();
+fn late(came: &[Came]) -> Vec<Late> {
+    let mut least = HashMap::new();
+    for frame in came {
+        let least = least.entry(frame.track).or_insert(f64::INFINITY);
+        *least = least.min(frame.at - frame.time);
+    }
+    let late = |frame: &Came| Late {
+        from: frame.time + least[&frame.track],
+        to: frame.at,
     };
-    let (msn, part) = match last.uri {
-        Some(_) => (msn + 1, 0),
-        None => (msn, last.parts.len()),
-    };
-    format!("?_HLS_msn={msn}&_HLS_part={part}")
+    came.iter().map(late).filter(|it| it.from < it.to).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_track_is_held_against_itself() {
+        let frame = |kind, time, at| Came {
+            track: (kind, 0),
+            time,
+            at,
+        };
+        let (video, audio) = (MediaKind::Video, MediaKind::Audio);
+        let came = [
+            frame(video, 0.0, 1000.0),
+            frame(audio, 0.0, 1200.0),
+            frame(video, 100.0, 1500.0),
+            frame(audio, 100.0, 1300.0),
+        ];
+        let expected = Late {
+            from: 1100.0,
+            to: 1500.0,
+        };
+        assert_eq!(late(&came), [expected]);
+    }
 }

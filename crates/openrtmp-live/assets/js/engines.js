@@ -155,6 +155,23 @@ const hls = {
         on.failed(code ? `${error.details} (${code})` : error.details);
       }
     });
+    // By itself it asks for less only once what it knows of the network has faded, and takes the
+    // parts of a segment to its end: what takes longer to come than to be played says so at once.
+    player.on(Hls.Events.FRAG_LOADED, (_, { frag, part }) => {
+      const { duration, stats } = part ?? frag;
+      const seconds = (stats.loading.end - stats.loading.start) / 1000;
+      const rate = (stats.loaded * 8) / seconds;
+      if (frag.type !== 'main' || seconds < duration || rate > player.bandwidthEstimate) {
+        return;
+      }
+      player.bandwidthEstimate = rate;
+      if (part && player.autoLevelEnabled && player.nextAutoLevel < frag.level) {
+        retry(() => {
+          frag.abortRequests();
+          player.trigger(Hls.Events.FRAG_LOAD_EMERGENCY_ABORTED, { frag, part, stats });
+        }, 0);
+      }
+    });
     for (const event of ['MANIFEST_PARSED', 'LEVEL_SWITCHED', 'AUDIO_TRACKS_UPDATED',
       'AUDIO_TRACK_SWITCHED']) {
       player.on(Hls.Events[event], () => on.changed());
