@@ -338,7 +338,7 @@ impl Feeding {
     fn weigh(&mut self) {
         self.listed = self.window.held_bytes();
         self.count();
-        self.charge.set_past(self.window.past_bytes());
+        self.charge.set_past(self.window.past_footprint());
     }
 
     /// It lists segments that are older than the window.
@@ -350,7 +350,7 @@ impl Feeding {
     /// streams together have too much of such and this one has more than its share.
     pub(super) fn keep_of_past(&mut self, shares: Shares) {
         while let Some(most) = self.budget.past_share(shares)
-            && self.window.past_bytes() > most
+            && self.window.past_footprint() > most
             && let Some(oldest) = self.window.oldest_past()
         {
             self.window.forget(oldest);
@@ -370,7 +370,8 @@ impl Feeding {
         let picture = self.stream.pictures.held_bytes();
         let transported = self.stream.transported.held_bytes();
         let listed = self.listed + self.shown + ring + picture + transported;
-        self.charge.set(listed, frames);
+        let known = self.window.past_footprint() - self.window.past_bytes();
+        self.charge.set(listed, frames + known);
     }
 
     /// Bytes that can be fetched from now on, counted as long as anybody has them.

@@ -249,7 +249,7 @@ fn of_what_is_old_no_more_leaves_than_has_to_and_lists_tell_so_at_once() {
     let oldest = feeding.window.oldest_past().expect("it is long enough");
     // A byte too much.
     let shares = Shares {
-        streams: 2 * (feeding.window.past_bytes() - 1),
+        streams: 2 * (feeding.window.past_footprint() - 1),
         answers: 0,
     };
     assert!(budget.past_share(shares).is_some());

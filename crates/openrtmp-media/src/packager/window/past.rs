@@ -12,7 +12,18 @@ use bytes::Bytes;
 use super::{Part, Rendition, Segment, Settings, Window};
 use crate::mp4::TrackName;
 
+/// Memory for what is known of a segment, whoever has its bytes: its place in the lists, and
+/// where its file is. Measured.
+const KNOWN_BYTES: u64 = 1024;
+
 impl Window {
+    /// Memory that what is older than [`Settings::window`] takes: bytes that are here, and what
+    /// is known of each segment.
+    pub fn past_footprint(&self) -> u64 {
+        let known: usize = self.renditions.iter().map(|is| is.past).sum();
+        self.past_bytes() + known as u64 * KNOWN_BYTES
+    }
+
     /// Bytes that are here of what is older than [`Settings::window`].
     pub fn past_bytes(&self) -> u64 {
         let past = self.renditions.iter().flat_map(Rendition::past);
