@@ -18,6 +18,8 @@ const SHARING_VIOLATION: i32 = 32;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// Held; only Unix is asked about it.
+    #[cfg_attr(not(unix), allow(dead_code))]
     lock: File,
 }
 
