@@ -127,8 +127,9 @@ pub(crate) enum Tls {
 }
 
 /// The parts of TLS in C declare what they take of a C library themselves, when they are told
-/// that there are no headers of one.
-const WITHOUT_HEADERS: &str = "-nostdlibinc -DRING_CORE_NOSTDLIBINC=1";
+/// that there are no headers of one. The compiler's own header of vector instructions would
+/// include one for memory that nobody asks it for here: it is told that it has done so.
+const WITHOUT_HEADERS: &str = "-nostdlibinc -DRING_CORE_NOSTDLIBINC=1 -D__MM_MALLOC_H";
 
 /// Builds a library as it is shipped, or for development; its path.
 pub(crate) fn build(
@@ -170,7 +171,9 @@ pub(crate) fn build(
             let linker_script = linker_script(&stubs)?;
             library::use_clang(&mut cargo, abi.target);
             let flags = format!("CFLAGS_{}", abi.target.replace('-', "_"));
-            cargo.env(flags, WITHOUT_HEADERS);
+            // Said once more as the NDK says it: of 32-bit ARM clang would take the oldest.
+            let kind = abi.clang.trim_end_matches("-clang");
+            cargo.env(flags, format!("{WITHOUT_HEADERS} --target={kind}"));
             if abi.unwinds {
                 features.push("own-unwinder");
             }

@@ -132,6 +132,10 @@ fn make(
     if link_alone {
         return Ok(tally);
     }
+    if java.is_empty() {
+        println!("{SKIPPED}the Maven repository: no native library could be in it");
+        return Ok(tally);
+    }
     let repository = pack::pack(&java, &native)?;
     println!("{}", repository.display());
     let of_stranger = stranger::run(&repository, &java);
@@ -207,9 +211,10 @@ mod tests {
                 assert!(over_budget(file, abi, tls, 1).is_empty(), "{file} {abi}");
                 assert_eq!(over_budget(file, abi, tls, u64::MAX).len(), 1);
             }
-            let of_tls = budget(TLS, abi);
-            assert!(of_tls.is_some_and(|bytes| bytes <= 1 << 20), "{abi}");
         }
+        // The goal of what devices have; emulators get more, see the file.
+        let of_tls = budget(TLS, bionic::ABI);
+        assert!(of_tls.is_some_and(|bytes| bytes <= 1 << 20));
         let unknown = over_budget(link::C.file, "pdp11", Tls::Without, 1);
         assert_eq!(unknown, ["no budget"]);
     }
