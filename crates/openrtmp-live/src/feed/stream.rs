@@ -349,11 +349,10 @@ impl Feeding {
     /// Lets go of segments that are older than the window, the oldest first, as long as all
     /// streams together have too much of such and this one has more than its share.
     pub(super) fn keep_of_past(&mut self, shares: Shares) {
-        while let Some(most) = self.budget.past_share(shares)
-            && self.window.past_footprint() > most
-            && let Some(oldest) = self.window.oldest_past()
+        if let Some(most) = self.budget.past_share(shares)
+            && let Some(last) = self.window.past_beyond(most)
         {
-            self.window.forget(oldest);
+            self.window.forget(last);
             self.weigh();
             self.has_forgotten = true;
             if !std::mem::replace(&mut self.is_short, true) {
@@ -370,8 +369,7 @@ impl Feeding {
         let picture = self.stream.pictures.held_bytes();
         let transported = self.stream.transported.held_bytes();
         let listed = self.listed + self.shown + ring + picture + transported;
-        let known = self.window.past_footprint() - self.window.past_bytes();
-        self.charge.set(listed, frames + known);
+        self.charge.set(listed, frames + self.window.known_bytes());
     }
 
     /// Bytes that can be fetched from now on, counted as long as anybody has them.

@@ -434,6 +434,11 @@ impl Photographer {
             while kept.front().is_some_and(is_gone) {
                 kept.pop_front();
             }
+            // What was never older than the window is written for nobody.
+            let first = kept.front().map_or(u64::MAX, |kept| kept.msn);
+            while before.unsettled.front().is_some_and(|&msn| msn < first) {
+                before.unsettled.pop_front();
+            }
         }
         kept.clone()
     }

@@ -22,7 +22,7 @@ const HTTP_XSDATE: &str = "urn:mpeg:dash:utc:http-xsdate:2014";
 const HTTP_ISO: &str = "urn:mpeg:dash:utc:http-iso:2014";
 /// Players read the manifest again after so many seconds: so much later they know of a segment,
 /// at worst.
-const UPDATE: u32 = 1;
+const UPDATE: u8 = 1;
 /// What HLS calls sound for people who do not see the pictures.
 const DESCRIBES_VIDEO: &str = "public.accessibility.describes-video";
 /// Players stay so many target durations behind.
@@ -62,7 +62,7 @@ pub fn manifest(window: &Window, names: &Names, clock: &Clock<'_>) -> Option<Str
         clock,
     };
     let target = targets.segment;
-    if !window.has_ended() && !is_enough(window, target) {
+    if !window.has_ended() && !is_enough(window) {
         return None;
     }
     let is_low_latency = matches!(last.period.addressing, Addressing::Numbers(_));
@@ -131,12 +131,20 @@ pub fn relocated(manifest: &str, base: &str, location: &str) -> String {
     [start, &elements, rest].concat()
 }
 
-/// Who begins with the oldest segment has something to play until it is told of the next one.
-fn is_enough(window: &Window, target: u32) -> bool {
-    let least = Duration::from_secs(u64::from(target.saturating_add(UPDATE)));
+/// Who begins with the oldest segment has something to play until it is told of the next one:
+/// as much of that is there already as it may be told of it late.
+fn is_enough(window: &Window) -> bool {
+    let late = Duration::from_secs(UPDATE.into());
     let mut lists = window.renditions().iter().map(|is| &is.segments);
     // A rendition that comes later than others keeps nothing from those who play already.
-    lists.any(|segments| segments.iter().map(Segment::duration).sum::<Duration>() >= least)
+    lists.any(|segments| {
+        segments
+            .iter()
+            .skip(1)
+            .map(Segment::duration)
+            .sum::<Duration>()
+            >= late
+    })
 }
 
 /// What all of a manifest's elements go by.

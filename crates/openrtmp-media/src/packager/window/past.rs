@@ -17,11 +17,37 @@ use crate::mp4::TrackName;
 const KNOWN_BYTES: u64 = 1024;
 
 impl Window {
-    /// Memory that what is older than [`Settings::window`] takes: bytes that are here, and what
-    /// is known of each segment.
-    pub fn past_footprint(&self) -> u64 {
+    /// Memory for what is known of segments that are older than [`Settings::window`], wherever
+    /// their bytes are.
+    pub fn known_bytes(&self) -> u64 {
         let known: usize = self.renditions.iter().map(|is| is.past).sum();
-        self.past_bytes() + known as u64 * KNOWN_BYTES
+        known as u64 * KNOWN_BYTES
+    }
+
+    /// Memory that what is older than [`Settings::window`] takes: that, and its bytes that are
+    /// here.
+    pub fn past_footprint(&self) -> u64 {
+        self.past_bytes() + self.known_bytes()
+    }
+
+    /// The segment up to which all has to go ([`Window::forget`]) for the rest of what is older
+    /// than [`Settings::window`] to take no more than so much memory.
+    pub fn past_beyond(&self, most: u64) -> Option<u64> {
+        let mut excess = self
+            .past_footprint()
+            .checked_sub(most)
+            .filter(|&it| it > 0)?;
+        let past = self.renditions.iter().flat_map(Rendition::past);
+        let mut past: Vec<_> = past
+            .map(|it| (it.msn(), it.bytes() + KNOWN_BYTES))
+            .collect();
+        past.sort_unstable();
+        let last = past.iter().find(|(_, bytes)| {
+            let is_enough = excess <= *bytes;
+            excess = excess.saturating_sub(*bytes);
+            is_enough
+        });
+        last.map(|(msn, _)| *msn)
     }
 
     /// Bytes that are here of what is older than [`Settings::window`].
