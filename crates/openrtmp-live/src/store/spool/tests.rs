@@ -382,6 +382,45 @@ fn what_is_shorter_than_it_was_is_not_there() {
     spool.stop();
 }
 
+/// Where removing gives nothing back, say.
+#[test]
+fn a_disk_that_stays_full_takes_a_tenth_at_a_time() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let folder = Folder::take(place.directory.path().join("another")).unwrap();
+    let mut writer = Writer::new(&spool, &place.server, folder);
+    let kept = (1..=20).map(|msn| segment(msn, 1000));
+    let stored: Vec<_> = kept
+        .map(|kept| writer.store(&format!("{}.m4s", kept.msn), &kept, 1 << 20))
+        .map(Result::unwrap)
+        .collect();
+    let gone = || stored.iter().take_while(|stored| stored.is_gone()).count();
+    for (tries, expected) in [(2, 2), (2, 4)] {
+        let mut left = tries;
+        let full = writer.with_room(|_| {
+            left -= 1;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(
+            (left, gone(), spool.removed()),
+            (0, expected, expected as u64)
+        );
+    }
+    // Where it does, that is all.
+    let mut is_full = true;
+    let made = writer.with_room(|_| match std::mem::replace(&mut is_full, false) {
+        true => Err(io::ErrorKind::QuotaExceeded.into()),
+        false => Ok(()),
+    });
+    assert!(made.is_ok());
+    assert_eq!((gone(), spool.files(), spool.bytes()), (6, 14, 14_000));
+    // Of nothing else anything is removed.
+    let denied = writer.with_room(|_| Err(io::ErrorKind::PermissionDenied.into()));
+    assert!(denied.is_err() && gone() == 6);
+    spool.stop();
+}
+
 #[test]
 fn what_another_run_left_is_removed_and_nothing_else() {
     let place = Place::new(1 << 20);

@@ -124,21 +124,13 @@ impl Writer {
     }
 
     /// Writes a segment, which may cost the oldest.
-    fn store(&mut self, name: &str, kept: &Kept, most: u64) -> io::Result<Arc<Stored>> {
+    pub(super) fn store(&mut self, name: &str, kept: &Kept, most: u64) -> io::Result<Arc<Stored>> {
         let parts = kept.parts().ok_or(io::ErrorKind::InvalidInput)?;
         let len = kept.len();
         self.hold()?;
         self.remove_left();
         self.make_room(len, most)?;
-        while let Err(error) = self.create(name, parts) {
-            let is_full = matches!(
-                error.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            );
-            if !is_full || !self.use_less()? {
-                return Err(error);
-            }
-        }
+        self.with_room(|writer| writer.create(name, parts))?;
         self.spool.bytes.fetch_add(len, Ordering::Relaxed);
         self.has_room(len);
         let stored = Arc::new(Stored {
@@ -153,6 +145,25 @@ impl Writer {
         }
         self.written.push_back(Arc::downgrade(&stored));
         Ok(stored)
+    }
+
+    /// Does what takes room on the disk, and once more with less of what was written if that is
+    /// full. No more than a tenth goes at a time: what is removed may give nothing back, as where
+    /// snapshots of the disk have it too, or others take it at once.
+    pub(super) fn with_room(
+        &mut self,
+        mut create: impl FnMut(&mut Writer) -> io::Result<()>,
+    ) -> io::Result<()> {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        match create(self) {
+            Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => {
+                match self.use_less()? {
+                    true => create(self),
+                    false => Err(error),
+                }
+            }
+            created => created,
+        }
     }
 
     /// Writes a file that nobody else reads, as a whole or not at all.
