@@ -85,7 +85,7 @@ pub(crate) struct DelayMeter {
 }
 
 /// The newest frames, which the histogram does not have yet, by their buckets: half a byte
-/// for each bucket from 64 us to 16 ms, in which a player that keeps up has them.
+/// for each bucket from 16 us to 4 ms, in which a player that keeps up has them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Recent([u64; 2]);
 
@@ -98,7 +98,8 @@ struct Windows {
 }
 
 impl Recent {
-    const FIRST: u8 = DelayHistogram::bucket(64);
+    const FIRST: u8 = DelayHistogram::bucket(16);
+    const BUCKETS: u8 = 32;
     const MAX: u64 = 0xF;
 
     /// Counts a frame. False if there is no room for it.
@@ -116,9 +117,14 @@ impl Recent {
         !is_full
     }
 
+    /// There is a place for this bucket.
+    fn has(bucket: u8) -> bool {
+        bucket.wrapping_sub(Self::FIRST) < Self::BUCKETS
+    }
+
     /// Buckets, and how many frames each has.
     fn counts(self) -> impl Iterator<Item = (u8, u64)> {
-        (0..32).map(move |place: u8| {
+        (0..Self::BUCKETS).map(move |place| {
             let half = self.0[usize::from(place / 16)];
             (Self::FIRST + place, half >> (place % 16 * 4) & Self::MAX)
         })
@@ -148,12 +154,14 @@ impl DelayMeter {
         }
     }
 
-    /// The histogram gets the newest frames, and one that has no room among them. The next
-    /// window begins once the one that goes on is over.
+    /// The histogram gets a frame that has no room among the newest ones, and these if it is
+    /// for them. The next window begins once the one that goes on is over.
     #[cold]
     fn settle(&mut self, bucket: u8, now: Time) {
         let Windows { newer, older, .. } = &mut *self.windows;
-        newer.add_all(std::mem::take(&mut self.recent));
+        if now >= self.until || Recent::has(bucket) {
+            newer.add_all(std::mem::take(&mut self.recent));
+        }
         if now >= self.until {
             *older = std::mem::take(newer);
             if now >= self.until + WINDOW {
@@ -309,8 +317,8 @@ mod tests {
 
     #[test]
     fn as_many_frames_of_one_delay_as_there_are_have_that_delay() {
-        // Below, in and above what is counted apart from the histogram.
-        for micros in [20, 63, 64, 700, 16_383, 16_384, 100_000] {
+        // In and above what is counted apart from the histogram.
+        for micros in [16, 20, 700, 4_095, 4_096, 100_000] {
             for frames in [1, 14, 15, 16, 17, 100] {
                 let p = percentiles(&of(vec![Duration::from_micros(micros); frames]), 1);
                 let exact = micros as f64 / 1000.0;
