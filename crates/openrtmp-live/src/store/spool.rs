@@ -53,6 +53,8 @@ pub(crate) struct Spool {
     readers: Arc<Semaphore>,
     /// Segments that are to be written.
     waiting: AtomicUsize,
+    /// It was told that more cannot wait.
+    is_behind: AtomicBool,
     /// All files, and their bytes.
     files: AtomicU64,
     bytes: AtomicU64,
@@ -108,6 +110,7 @@ impl Spool {
             budget: budget.clone(),
             readers: Arc::new(Semaphore::new(MOST_READING)),
             waiting: AtomicUsize::new(0),
+            is_behind: AtomicBool::new(false),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             removed: AtomicU64::new(0),
@@ -124,15 +127,26 @@ impl Spool {
         Ok(spool)
     }
 
-    /// Writes a segment of a track, some time.
+    /// Writes a segment of a track, some time. One for which there is no place to wait is in
+    /// memory as long as there is room, like those that wait, and is not tried again.
     pub(super) fn write(&self, names: &Names, track: TrackName, kept: &Arc<Kept>) {
         let name = format!("{}-{track}-{}{EXTENSION}", names.epoch, kept.msn);
         let is_full = self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING;
         let job = Job::Write(name, Arc::downgrade(kept));
-        if is_full || self.jobs.send(job).is_err() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.failures.fetch_add(1, Ordering::Relaxed);
+        if !is_full && self.jobs.send(job).is_ok() {
+            return;
+        }
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if !is_full {
+            // The thread has ended.
             kept.set_written(None);
+        } else if !self.is_behind.swap(true, Ordering::Relaxed) {
+            let folder = self.folder.display();
+            log::warn!(
+                "viewers can go back less: the disk of {folder} does not answer, or is too slow, \
+                 and {MOST_WAITING} segments wait to be written"
+            );
         }
     }
 

@@ -233,6 +233,26 @@ fn one_that_cannot_be_written_holds_up_nobody_and_is_tried_again() {
     spool.stop();
 }
 
+/// As behind a disk that does not answer.
+#[test]
+fn one_that_has_no_place_to_wait_stays_in_memory() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    spool.waiting.fetch_add(MOST_WAITING, Ordering::Relaxed);
+    let kept = segment(1, 100);
+    spool.write(&names(), TRACK, &kept);
+    assert!(kept.written().is_none() && spool.is_behind.load(Ordering::Relaxed));
+    assert_eq!(
+        (spool.failures(), spool.waiting()),
+        (1, MOST_WAITING as u64)
+    );
+    spool.waiting.fetch_sub(MOST_WAITING, Ordering::Relaxed);
+    assert!(written(&spool, &segment(2, 100)).is_some());
+    until(|| (!spool.is_behind.load(Ordering::Relaxed)).then_some(()));
+    assert!(kept.written().is_none());
+    spool.stop();
+}
+
 /// Somebody who removes what is old, say.
 #[test]
 fn who_misses_a_file_first_tells_the_others() {

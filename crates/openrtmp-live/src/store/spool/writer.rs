@@ -248,7 +248,12 @@ impl Writer {
     /// It wrote. That is told once nothing is left that it did not.
     fn succeeded(&mut self) {
         self.pause = Duration::ZERO;
-        if self.waiting.is_empty() && !std::mem::replace(&mut self.can_write, true) {
+        if !self.waiting.is_empty() {
+            return;
+        }
+        let could_write = std::mem::replace(&mut self.can_write, true);
+        let was_behind = self.spool.is_behind.swap(false, Ordering::Relaxed);
+        if !could_write || was_behind {
             let folder = self.folder.path().display();
             log::info!("segments are written to {folder} again");
         }
