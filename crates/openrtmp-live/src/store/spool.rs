@@ -51,6 +51,8 @@ pub(crate) struct Spool {
     /// Where what is read is counted, as long as anybody has it.
     budget: Arc<Budget>,
     readers: Arc<Semaphore>,
+    /// Counts the segments that were to be written.
+    begun: AtomicU64,
     /// Segments that are to be written.
     waiting: AtomicUsize,
     /// It was told that more cannot wait.
@@ -72,13 +74,22 @@ type Running = (JoinHandle<()>, Receiver<()>);
 #[derive(Debug)]
 enum Job {
     /// Write a segment, if it is still listed then.
-    Write(String, Weak<Kept>),
+    Write(Task),
     /// Remove a file of so many bytes.
     Remove(String, u64),
     /// Look after a file that was not there.
     Look(String),
     /// Remove all, and end.
     End,
+}
+
+/// A segment that is to be written.
+#[derive(Debug)]
+struct Task {
+    name: String,
+    listed: Weak<Kept>,
+    /// More than that of those which came before.
+    number: u64,
 }
 
 /// A segment in a file, which is removed with this.
@@ -109,6 +120,7 @@ impl Spool {
             jobs,
             budget: budget.clone(),
             readers: Arc::new(Semaphore::new(MOST_READING)),
+            begun: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             is_behind: AtomicBool::new(false),
             files: AtomicU64::new(0),
@@ -132,8 +144,12 @@ impl Spool {
     pub(super) fn write(&self, names: &Names, track: TrackName, kept: &Arc<Kept>) {
         let name = format!("{}-{track}-{}{EXTENSION}", names.epoch, kept.msn);
         let is_full = self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING;
-        let job = Job::Write(name, Arc::downgrade(kept));
-        if !is_full && self.jobs.send(job).is_ok() {
+        let task = Task {
+            name,
+            listed: Arc::downgrade(kept),
+            number: self.begun.fetch_add(1, Ordering::Relaxed),
+        };
+        if !is_full && self.jobs.send(Job::Write(task)).is_ok() {
             return;
         }
         self.waiting.fetch_sub(1, Ordering::Relaxed);

@@ -87,6 +87,14 @@ fn names() -> Names {
     }
 }
 
+fn task(kept: &Arc<Kept>) -> Task {
+    Task {
+        name: format!("18f0-0-v0-{}.m4s", kept.msn),
+        listed: Arc::downgrade(kept),
+        number: kept.msn,
+    }
+}
+
 /// The file of a segment that is written now, if it ever is.
 pub(crate) fn written(spool: &Spool, kept: &Arc<Kept>) -> Option<Arc<Stored>> {
     spool.write(&names(), TRACK, kept);
@@ -160,13 +168,7 @@ fn what_is_listed_no_longer_is_not_written() {
     let spool = place.spool().unwrap();
     let gone = segment(1, 1000);
     spool.waiting.fetch_add(1, Ordering::Relaxed);
-    spool
-        .jobs
-        .send(Job::Write(
-            "18f0-0-v0-1.m4s".to_owned(),
-            Arc::downgrade(&gone),
-        ))
-        .unwrap();
+    spool.jobs.send(Job::Write(task(&gone))).unwrap();
     drop(gone);
     // Either it was written before, and is removed, or it was not.
     written(&spool, &segment(2, 10)).unwrap();
@@ -230,6 +232,24 @@ fn one_that_cannot_be_written_holds_up_nobody_and_is_tried_again() {
     let stored = decided(&first).unwrap();
     assert!(is_there(&stored));
     until(|| (spool.waiting() == 0).then_some(()));
+    spool.stop();
+}
+
+#[test]
+fn what_is_written_late_is_as_old_as_it_is() {
+    let place = Place::new(4 * HALF as u64);
+    let spool = place.spool().unwrap();
+    let path = place.folder().join("18f0-0-v0-1.m4s");
+    fs::create_dir(&path).unwrap();
+    let first = refused(&spool, 1, HALF);
+    let second = segment(2, HALF);
+    let later = written(&spool, &second).unwrap();
+    fs::remove_dir(&path).unwrap();
+    let late = decided(&first).unwrap();
+    // Of the two the first goes.
+    let third = segment(3, 3 * HALF);
+    assert!(written(&spool, &third).is_some());
+    assert!(late.is_gone() && !later.is_gone() && is_there(&later));
     spool.stop();
 }
 
@@ -411,7 +431,7 @@ fn a_disk_that_stays_full_takes_a_tenth_at_a_time() {
     let mut writer = Writer::new(&spool, &place.server, folder);
     let kept = (1..=20).map(|msn| segment(msn, 1000));
     let stored: Vec<_> = kept
-        .map(|kept| writer.store(&format!("{}.m4s", kept.msn), &kept, 1 << 20))
+        .map(|kept| writer.store(&task(&kept), &kept, 1 << 20))
         .map(Result::unwrap)
         .collect();
     let gone = || stored.iter().take_while(|stored| stored.is_gone()).count();

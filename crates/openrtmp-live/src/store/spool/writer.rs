@@ -15,7 +15,7 @@ use bytes::Bytes;
 use openrtmp_core::Server;
 
 use super::folder::{Folder, is_absent};
-use super::{Job, Kept, Spool, Stored};
+use super::{Job, Kept, Spool, Stored, Task};
 
 /// What could not be written is tried again after this, and each time after twice as much, up to
 /// the longest.
@@ -30,12 +30,12 @@ pub(super) struct Writer {
     server: Arc<Server>,
     folder: Folder,
     /// What is to be written.
-    waiting: VecDeque<(String, Weak<Kept>)>,
+    waiting: VecDeque<Task>,
     /// When, and how long that was put off.
     next: Instant,
     pause: Duration,
-    /// What was written, the oldest first.
-    written: VecDeque<Weak<Stored>>,
+    /// What was written, with its number; the oldest first, whenever that was written.
+    written: VecDeque<(u64, Weak<Stored>)>,
     /// Files that nobody has and that could not be removed, with their bytes.
     left: VecDeque<(String, u64)>,
     /// It was told that the disk is full, and so many bytes were written since it was.
@@ -73,7 +73,7 @@ impl Writer {
                 false => self.next.saturating_duration_since(Instant::now()),
             };
             match jobs.recv_timeout(patience) {
-                Ok(Job::Write(name, kept)) => self.waiting.push_back((name, kept)),
+                Ok(Job::Write(task)) => self.waiting.push_back(task),
                 // First, as it makes room.
                 Ok(Job::Remove(name, bytes)) => {
                     self.left.push_front((name, bytes));
@@ -100,20 +100,20 @@ impl Writer {
 
     /// Writes what comes next, if it is still listed.
     fn write_next(&mut self) {
-        let Some((name, listed)) = self.waiting.pop_front() else {
+        let Some(task) = self.waiting.pop_front() else {
             return;
         };
-        if let Some(kept) = listed.upgrade() {
+        if let Some(kept) = task.listed.upgrade() {
             let most = self.server.config().http.dvr.bytes;
             if kept.len() > most {
                 self.is_too_large(most);
                 kept.set_written(None);
             } else {
-                match self.store(&name, &kept, most) {
+                match self.store(&task, &kept, most) {
                     Ok(stored) => kept.set_written(Some(stored)),
                     // Others may be luckier.
                     Err(error) => {
-                        self.waiting.push_back((name, listed));
+                        self.waiting.push_back(task);
                         return self.failed(&error);
                     }
                 }
@@ -124,26 +124,30 @@ impl Writer {
     }
 
     /// Writes a segment, which may cost the oldest.
-    pub(super) fn store(&mut self, name: &str, kept: &Kept, most: u64) -> io::Result<Arc<Stored>> {
+    pub(super) fn store(&mut self, task: &Task, kept: &Kept, most: u64) -> io::Result<Arc<Stored>> {
         let parts = kept.parts().ok_or(io::ErrorKind::InvalidInput)?;
         let len = kept.len();
         self.hold()?;
         self.remove_left();
         self.make_room(len, most)?;
-        self.with_room(|writer| writer.create(name, parts))?;
+        self.with_room(|writer| writer.create(&task.name, parts))?;
         self.spool.bytes.fetch_add(len, Ordering::Relaxed);
         self.has_room(len);
         let stored = Arc::new(Stored {
             spool: self.spool.clone(),
-            name: name.to_owned(),
+            name: task.name.clone(),
             len,
             is_gone: AtomicBool::new(false),
             was_missed: AtomicBool::new(false),
         });
-        while (self.written.front()).is_some_and(|it| it.strong_count() == 0) {
+        while (self.written.front()).is_some_and(|(_, it)| it.strong_count() == 0) {
             self.written.pop_front();
         }
-        self.written.push_back(Arc::downgrade(&stored));
+        // One that had to be tried again is older than what was written meanwhile.
+        let older = |(number, _): &(u64, _)| *number < task.number;
+        let place = self.written.partition_point(older);
+        let it = (task.number, Arc::downgrade(&stored));
+        self.written.insert(place, it);
         Ok(stored)
     }
 
@@ -282,7 +286,7 @@ impl Writer {
 
     /// What was written and somebody has.
     fn written(&self) -> impl Iterator<Item = Arc<Stored>> {
-        self.written.iter().filter_map(Weak::upgrade)
+        self.written.iter().filter_map(|(_, is)| is.upgrade())
     }
 
     /// Of those files of which this holds, the ones that are not there any longer are gone.
@@ -296,13 +300,13 @@ impl Writer {
             self.gone(stored);
         }
         self.written
-            .retain(|is| is.upgrade().is_some_and(|is| !is.is_gone()));
+            .retain(|(_, is)| is.upgrade().is_some_and(|is| !is.is_gone()));
     }
 
     /// Removes the oldest file that somebody has. Whether there was one. One that cannot be
     /// removed can be read on.
     fn remove_oldest(&mut self) -> io::Result<bool> {
-        while let Some(oldest) = self.written.front() {
+        while let Some((_, oldest)) = self.written.front() {
             if let Some(stored) = oldest.upgrade() {
                 self.remove(&stored.name, stored.len)?;
                 self.gone(&stored);
