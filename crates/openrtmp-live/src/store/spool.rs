@@ -99,7 +99,7 @@ pub(crate) struct Stored {
     name: String,
     len: u64,
     is_gone: AtomicBool,
-    /// It was not there when it was read.
+    /// It was not there when it was read, which is to be looked after.
     was_missed: AtomicBool,
 }
 

@@ -293,6 +293,25 @@ fn who_misses_a_file_first_tells_the_others() {
     spool.stop();
 }
 
+/// As of a folder that was moved away for a moment.
+#[test]
+fn what_was_missed_and_came_back_can_be_missed_again() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let kept = segment(1, 1000);
+    let stored = written(&spool, &kept).unwrap();
+    stored.was_missed.store(true, Ordering::Relaxed);
+    spool.jobs.send(Job::Look(stored.name.clone())).unwrap();
+    until(|| (!stored.was_missed.load(Ordering::Relaxed)).then_some(()));
+    // The thread has nothing to do before this is written, so it has looked then.
+    written(&spool, &segment(2, 1000)).unwrap();
+    assert!(!stored.is_gone() && is_there(&stored));
+    fs::remove_file(place.folder().join(&stored.name)).unwrap();
+    assert!(!is_there(&stored));
+    until(|| stored.is_gone().then_some(()));
+    spool.stop();
+}
+
 // Windows removes no folder in which a file is open.
 #[cfg(unix)]
 #[test]

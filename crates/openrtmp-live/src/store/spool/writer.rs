@@ -292,7 +292,12 @@ impl Writer {
     /// Of those files of which this holds, the ones that are not there any longer are gone.
     fn look_after(&mut self, is_meant: impl Fn(&Stored) -> bool) {
         let is_lost = |stored: &Stored| {
-            is_meant(stored) && !stored.is_gone() && matches!(stored.is_as_written(), Ok(false))
+            if !is_meant(stored) || stored.is_gone() {
+                return false;
+            }
+            // Whoever misses it from now on says so again: it may be there by now, and go later.
+            stored.was_missed.store(false, Ordering::Relaxed);
+            matches!(stored.is_as_written(), Ok(false))
         };
         let lost: Vec<Arc<Stored>> = self.written().filter(|is| is_lost(is)).collect();
         for stored in &lost {
