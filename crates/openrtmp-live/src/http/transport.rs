@@ -58,11 +58,17 @@ pub(super) async fn segment(
     let (snapshot, of) = (stream.snapshot(), stream.clone());
     let budget = app.budget.clone();
     let file = snapshot.file_of(msn);
-    let made = move || of.transported.segment(&snapshot, msn, &budget);
+    let made = move || {
+        let made = of.transported.segment(&snapshot, msn, &budget);
+        made.transpose()
+    };
     // It takes milliseconds, in which others are not to wait.
     let made = match file {
-        Some(stored) => patiently(stored.apart(move |_| Ok(made()))).await?,
-        None => tokio::task::spawn_blocking(made).await.ok().flatten(),
+        Some(stored) => patiently(stored.apart(move |_| made())).await?,
+        None => {
+            let made = tokio::task::spawn_blocking(made).await;
+            made.ok().and_then(Result::ok).flatten()
+        }
     };
     let bytes = made.ok_or_else(not_found)?;
     let bytes = bytes.map_err(|error| status(StatusCode::NOT_FOUND, &error.to_string()))?;

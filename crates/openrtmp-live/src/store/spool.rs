@@ -240,11 +240,17 @@ impl Stored {
     /// Whether it is there as it was written. It may wait for the disk.
     pub(crate) fn is_there(&self) -> io::Result<bool> {
         let is_there = self.is_as_written()?;
-        // Whoever reads it is the first to see that somebody has taken it away.
-        if !is_there && !self.was_missed.swap(true, Ordering::Relaxed) {
-            let _ = self.spool.jobs.send(Job::Look(self.name.clone()));
+        if !is_there {
+            self.miss();
         }
         Ok(is_there)
+    }
+
+    /// Has it looked after: whoever reads it is the first to see that somebody has taken it away.
+    fn miss(&self) {
+        if !self.is_gone() && !self.was_missed.swap(true, Ordering::Relaxed) {
+            let _ = self.spool.jobs.send(Job::Look(self.name.clone()));
+        }
     }
 
     fn is_as_written(&self) -> io::Result<bool> {
@@ -258,6 +264,14 @@ impl Stored {
     /// Bytes of it, which count as an answer's. It may wait for the disk. The file is open no
     /// longer than that: there may be more readers than a process may have files.
     pub(crate) fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let read = self.read_file(range);
+        if read.as_ref().is_err_and(is_missing) {
+            self.miss();
+        }
+        read
+    }
+
+    fn read_file(&self, range: Range<u64>) -> io::Result<Bytes> {
         let mut file = self.open()?;
         file.seek(SeekFrom::Start(range.start))?;
         let size = (range.end - range.start) as usize;
@@ -287,6 +301,11 @@ impl Drop for Stored {
             let _ = self.spool.jobs.send(Job::Remove(name, self.len));
         }
     }
+}
+
+/// What was written is not there, or not all of it; anything else may be over the next time.
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    is_absent(error) || error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 #[cfg(test)]

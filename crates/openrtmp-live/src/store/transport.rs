@@ -1,12 +1,14 @@
 //! The transport stream of one stream: its playlists, and the segments that were made of it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use openrtmp_media::mp4::TrackName;
 use openrtmp_media::ts::{self, NoStream, Source};
 
+use super::spool::is_missing;
 use super::{Budget, Snapshot, Text};
 
 /// Segments that were made are kept as long as what they were made of is in memory, up to so many
@@ -32,17 +34,18 @@ type Made = Result<Bytes, NoStream>;
 #[derive(Debug, Default)]
 pub(crate) struct Transported(Mutex<BTreeMap<u64, Slot>>);
 
-/// Where a segment is, or is to be; nothing if what it is made of cannot be read.
-type Slot = Arc<OnceLock<Option<Made>>>;
+/// Where a segment is, or is to be; or why what it is made of cannot be read.
+type Slot = Arc<OnceLock<Result<Made, io::ErrorKind>>>;
 
 impl Transported {
-    /// A segment of what can be fetched now, which may be made now. `None` if there is none.
+    /// A segment of what can be fetched now, which may be made now. `None` if there is none, an
+    /// error if what it is made of cannot be read now.
     pub(crate) fn segment(
         &self,
         snapshot: &Snapshot,
         msn: u64,
         budget: &Arc<Budget>,
-    ) -> Option<Made> {
+    ) -> Option<io::Result<Made>> {
         let tracks = &snapshot.transport.as_ref()?.tracks;
         let mut found = Vec::new();
         let mut version = 0u32;
@@ -64,7 +67,8 @@ impl Transported {
         let make = || {
             let mut read = Vec::new();
             for (init, kept) in &found {
-                read.push((*init, kept.read().ok()?, kept.reorder));
+                let parts = kept.read().map_err(|error| error.kind())?;
+                read.push((*init, parts, kept.reorder));
             }
             let sources: Vec<Source<'_>> = read
                 .iter()
@@ -75,7 +79,7 @@ impl Transported {
                 })
                 .collect();
             let made = ts::segment(&sources, version as u8).map(Bytes::from);
-            Some(made.map(|made| {
+            Ok(made.map(|made| {
                 let length = made.len();
                 budget.counted(made, length)
             }))
@@ -85,7 +89,10 @@ impl Transported {
             self.lock().remove(&msn);
         }
         self.trim();
-        made
+        match made.map_err(io::Error::from) {
+            Err(error) if is_missing(&error) => None,
+            made => Some(made),
+        }
     }
 
     /// Bytes that are kept.
@@ -119,7 +126,9 @@ impl Transported {
 }
 
 fn bytes(slot: &Slot) -> u64 {
-    let made = slot.get().and_then(|made| made.as_ref()?.as_ref().ok());
+    let made = slot
+        .get()
+        .and_then(|made| made.as_ref().ok()?.as_ref().ok());
     made.map_or(0, |bytes| bytes.len() as u64)
 }
 
@@ -131,9 +140,9 @@ mod tests {
     fn what_was_made_is_kept_within_bounds() {
         let kept = Transported::default();
         let put = |msn, oldest, length: usize| {
-            let made = || Some(Ok(Bytes::from(vec![0; length])));
+            let made = || Ok(Ok(Bytes::from(vec![0; length])));
             let slot = kept.slot(msn, Some(oldest));
-            assert!(slot.get_or_init(made).is_some());
+            assert!(slot.get_or_init(made).is_ok());
             drop(slot);
             kept.trim();
             kept.held_bytes()

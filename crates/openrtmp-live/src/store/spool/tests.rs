@@ -293,6 +293,23 @@ fn who_misses_a_file_first_tells_the_others() {
     spool.stop();
 }
 
+#[test]
+fn who_reads_what_is_missing_tells_the_others_too() {
+    let place = Place::new(1 << 20);
+    let spool = place.spool().unwrap();
+    let kept: Vec<_> = (1..=2).map(|msn| segment(msn, 1000)).collect();
+    let [whole, part] = [&kept[0], &kept[1]].map(|kept| written(&spool, kept).unwrap());
+    fs::remove_file(place.folder().join(&whole.name)).unwrap();
+    let mut options = OpenOptions::new();
+    let file = options.write(true).open(place.folder().join(&part.name));
+    file.unwrap().set_len(500).unwrap();
+    for stored in [whole, part] {
+        assert!(is_missing(&stored.read(0..1000).unwrap_err()));
+        until(|| stored.is_gone().then_some(()));
+    }
+    spool.stop();
+}
+
 /// As of a folder that was moved away for a moment.
 #[test]
 fn what_was_missed_and_came_back_can_be_missed_again() {
