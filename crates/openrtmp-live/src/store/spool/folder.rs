@@ -21,6 +21,9 @@ pub(super) struct Folder {
     /// Held; only Unix is asked about it.
     #[cfg_attr(not(unix), allow(dead_code))]
     lock: File,
+    /// The disk on which the folder above it is.
+    #[cfg(unix)]
+    pub(super) disk: u64,
 }
 
 impl Folder {
@@ -28,13 +31,24 @@ impl Folder {
     pub(super) fn take(path: PathBuf) -> io::Result<Folder> {
         make(&path)?;
         let lock = lock(&path)?;
-        Ok(Folder { path, lock })
+        Ok(Folder {
+            #[cfg(unix)]
+            disk: disk_above(&path)?,
+            path,
+            lock,
+        })
     }
 
     /// Takes what is in its place by now.
     pub(super) fn take_again(&mut self) -> io::Result<()> {
-        // One that is above it and missing may be a disk that is not mounted: another is not to be
-        // filled in its place.
+        // Where the folder above it is missing, or is on another disk, one may be not mounted:
+        // another is not to be filled in its place.
+        #[cfg(unix)]
+        if disk_above(&self.path)? != self.disk {
+            let what = "another disk is in its place, or none is mounted there";
+            return Err(io::Error::new(io::ErrorKind::NotFound, what));
+        }
+        #[cfg(not(unix))]
         if let Some(above) = self.path.parent() {
             fs::metadata(above)?;
         }
@@ -83,6 +97,13 @@ impl Folder {
 pub(super) fn is_absent(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)
+}
+
+/// The disk on which the folder above this one is.
+#[cfg(unix)]
+fn disk_above(folder: &Path) -> io::Result<u64> {
+    let above = folder.parent().unwrap_or(folder);
+    Ok(std::os::unix::fs::MetadataExt::dev(&fs::metadata(above)?))
 }
 
 /// A folder that is this user's alone, and no link to one.

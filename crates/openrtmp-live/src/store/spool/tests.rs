@@ -373,6 +373,20 @@ fn a_folder_whose_place_is_gone_is_not_made_somewhere_else() {
     spool.stop();
 }
 
+/// As where it is not mounted any longer, which leaves an empty folder.
+#[cfg(unix)]
+#[test]
+fn a_folder_is_not_taken_again_on_another_disk() {
+    let place = Place::new(1 << 20);
+    let mut folder = Folder::take(place.folder()).unwrap();
+    fs::remove_dir_all(place.folder()).unwrap();
+    folder.disk ^= 1;
+    assert!(folder.take_again().is_err() && !place.folder().exists());
+    folder.disk ^= 1;
+    folder.take_again().unwrap();
+    assert!(folder.is_ours().unwrap());
+}
+
 #[cfg(unix)]
 #[test]
 fn whose_lock_is_deleted_goes_on_unless_another_server_has_come() {
