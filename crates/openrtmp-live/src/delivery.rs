@@ -85,7 +85,8 @@ pub struct DvrFiles {
     pub waiting: u64,
     /// Tries to write one that came to nothing: because the disk is full, for example.
     pub failures: u64,
-    /// Files that went while they were listed: for want of room, or as somebody removed them.
+    /// Files that went while they were listed, as the disk was full or as somebody removed them.
+    /// Those beyond `http.dvr.bytes` are not counted: with these all goes as it is set.
     pub removed: u64,
 }
 
@@ -204,7 +205,7 @@ impl Delivery {
             bytes: spool.bytes(),
             waiting: spool.waiting(),
             failures: spool.failures(),
-            removed: spool.removed(),
+            removed: spool.lost(),
         })
     }
 

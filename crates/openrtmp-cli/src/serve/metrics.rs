@@ -212,7 +212,7 @@ fn of_files(files: &DvrFiles) -> [(&'static str, &'static str, &'static str, u64
         (
             "openrtmp_dvr_lost_segments_total",
             "counter",
-            "Segments whose files were removed, for want of room or by somebody, while listed.",
+            "Segments whose files went while listed: the disk was full, or by somebody.",
             files.removed,
         ),
     ]

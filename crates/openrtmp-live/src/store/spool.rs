@@ -62,6 +62,8 @@ pub(crate) struct Spool {
     bytes: AtomicU64,
     /// Files that went while somebody had them.
     removed: AtomicU64,
+    /// Those of them that went for another reason than `http.dvr.bytes`.
+    lost: AtomicU64,
     /// Tries to write that came to nothing.
     failures: AtomicU64,
     thread: Mutex<Option<Running>>,
@@ -126,6 +128,7 @@ impl Spool {
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             removed: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             thread: Mutex::new(None),
         });
@@ -189,6 +192,11 @@ impl Spool {
     /// Counts the files that went while somebody had them.
     pub(crate) fn removed(&self) -> u64 {
         self.removed.load(Ordering::Acquire)
+    }
+
+    /// Counts those of them that went as the disk was full, or by somebody else.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Removes all files, and ends.

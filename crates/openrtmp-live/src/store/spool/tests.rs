@@ -192,6 +192,7 @@ fn the_oldest_go_where_there_is_no_room() {
     // More than there is room for.
     assert!(written(&spool, &segment(4, 6 * HALF)).is_none());
     assert_eq!((spool.bytes(), spool.removed()), (4 * HALF as u64, 1));
+    assert_eq!(spool.lost(), 0, "it is as it is set");
     // Of what its owner let go of nothing is to be removed.
     drop(stored);
     drop(kept);
@@ -284,7 +285,8 @@ fn who_misses_a_file_first_tells_the_others() {
     fs::remove_file(place.folder().join("18f0-0-v0-1.m4s")).unwrap();
     assert!(!is_there(&first) && !is_there(&first));
     until(|| first.is_gone().then_some(()));
-    until(|| (spool.removed() == 1).then_some(()));
+    until(|| (spool.lost() == 1).then_some(()));
+    assert_eq!(spool.removed(), 1);
     assert_eq!((spool.files(), spool.bytes()), (1, 1000));
     assert!(is_there(&second) && !second.is_gone());
     drop((first, second));
@@ -505,6 +507,7 @@ fn a_disk_that_stays_full_takes_a_tenth_at_a_time() {
     });
     assert!(made.is_ok());
     assert_eq!((gone(), spool.files(), spool.bytes()), (6, 14, 14_000));
+    assert_eq!(spool.lost(), 6);
     // Of nothing else anything is removed.
     let denied = writer.with_room(|_| Err(io::ErrorKind::PermissionDenied.into()));
     assert!(denied.is_err() && gone() == 6);

@@ -226,6 +226,7 @@ impl Writer {
         let mut has_removed = false;
         while self.spool.bytes() > most && self.remove_oldest()? {
             has_removed = true;
+            self.spool.lost.fetch_add(1, Ordering::Relaxed);
         }
         if has_removed && self.since_full.replace(0).is_none() {
             let folder = self.folder.path().display();
@@ -303,6 +304,7 @@ impl Writer {
         for stored in &lost {
             self.discount(stored.len);
             self.gone(stored);
+            self.spool.lost.fetch_add(1, Ordering::Relaxed);
         }
         self.written
             .retain(|(_, is)| is.upgrade().is_some_and(|is| !is.is_gone()));
