@@ -285,7 +285,10 @@ fn number_of(value: &Value) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use openrtmp_core::client::MediaKind;
+
     use super::*;
+    use crate::pulse::{self, Came};
 
     #[test]
     fn a_stop_is_the_machines_only_where_that_was_late() {
@@ -301,5 +304,15 @@ mod tests {
         // Neither long before nor behind it.
         assert_eq!(own_stops(&stops, &[], &[late(100.0, 600.0)]), stops);
         assert_eq!(own_stops(&stops, &[], &[late(1100.0, 2000.0)]), stops);
+        // Nor where a publisher fell behind before, and stays there.
+        let came: Vec<Came> = (0..300)
+            .map(|place| f64::from(place) * 1000.0 / 30.0)
+            .map(|time| Came {
+                track: (MediaKind::Video, 0),
+                time,
+                at: time + if time < 900.0 { 0.0 } else { 2.0 * LATE },
+            })
+            .collect();
+        assert_eq!(own_stops(&stops, &[], &pulse::late(&came)), [second]);
     }
 }

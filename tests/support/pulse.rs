@@ -1,6 +1,5 @@
 //! How late a server itself is told of a stream: what comes late there no player can show.
 
-use std::collections::HashMap;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +8,9 @@ use openrtmp_core::{FrameContent, Tap, TapCloser, TapEvent};
 
 use crate::Delivered;
 
+/// A frame is held against those of its track that many milliseconds before it: a publisher that
+/// fell behind and stays there is late once, and not for ever.
+const MEMORY: f64 = 2000.0;
 /// It looks for the end of the stream so often.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -38,10 +40,16 @@ impl Late {
 
 /// A frame: of which track, its time, and when it came, in milliseconds.
 #[derive(Debug)]
-struct Came {
-    track: (MediaKind, u8),
-    time: f64,
-    at: f64,
+pub(crate) struct Came {
+    pub(crate) track: (MediaKind, u8),
+    pub(crate) time: f64,
+    pub(crate) at: f64,
+}
+
+impl Came {
+    fn delay(&self) -> f64 {
+        self.at - self.time
+    }
 }
 
 impl Pulse {
@@ -53,7 +61,7 @@ impl Pulse {
         Pulse { closer, following }
     }
 
-    /// The frames that came later than the most punctual of their track.
+    /// The frames that came later than the most punctual of their track shortly before.
     ///
     /// # Panics
     /// If it was not followed.
@@ -83,17 +91,22 @@ fn follow(mut tap: Tap) -> Vec<Came> {
     came
 }
 
-fn late(came: &[Came]) -> Vec<Late> {
-    let mut least = HashMap::new();
-    for frame in came {
-        let least = least.entry(frame.track).or_insert(f64::INFINITY);
-        *least = least.min(frame.at - frame.time);
-    }
-    let late = |frame: &Came| Late {
-        from: frame.time + least[&frame.track],
-        to: frame.at,
+pub(crate) fn late(came: &[Came]) -> Vec<Late> {
+    let late = |(place, frame): (usize, &Came)| {
+        let before = came[..place].iter().rev();
+        // By their times: while nothing comes there is nothing to be held against.
+        let least = before
+            .filter(|it| it.track == frame.track)
+            .take_while(|it| (frame.time - it.time).abs() <= MEMORY)
+            .map(Came::delay)
+            .fold(frame.delay(), f64::min);
+        Late {
+            from: frame.time + least,
+            to: frame.at,
+        }
     };
-    came.iter().map(late).filter(|it| it.from < it.to).collect()
+    let all = came.iter().enumerate().map(late);
+    all.filter(|it| it.from < it.to).collect()
 }
 
 #[cfg(test)]
