@@ -240,3 +240,24 @@ fn less_room_in_the_network_makes_hls_smaller_for_as_long() {
 fn less_room_in_the_network_makes_dash_smaller_for_as_long() {
     squeeze("dash");
 }
+
+/// A long way is no narrow one: with each part there only after longer than it plays, on a network
+/// with room for all, the large pictures stay.
+#[test]
+fn a_long_way_does_not_make_hls_smaller() {
+    let delivered = Delivered::start(|config| config.http.variants = vec!["_low".to_owned()]);
+    let publishing = publish_sizes(&delivered);
+    let master = delivered.master("live/cam");
+    assert_eq!(master.matches("RESOLUTION=").count(), 2, "{master}");
+    let url = delivered.url("/play/live/cam?muted=1&engine=hls");
+    let [large, _] = WIDTHS;
+    let options = [("large", large), ("latency", "400"), ("frames", "150")];
+    let seen = Chromium.run("distant", &url, &options);
+    println!("{seen}");
+    // The way is as long as it was to be.
+    assert!(seen["waited"].as_f64().unwrap() >= 400.0, "{seen}");
+    let widths: Vec<&String> = seen["widths"].as_object().unwrap().keys().collect();
+    assert_eq!(widths, [large], "{seen}");
+    assert_eq!(seen["state"]["engine"], "hls", "{seen}");
+    publishing.kill();
+}

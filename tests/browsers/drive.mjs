@@ -202,6 +202,19 @@ async function watch(seconds, base) {
   return { ...seen, ...await noted() };
 }
 
+/** Waits until the pictures have this width. */
+const shows = (width) => until((width) => document.querySelector('video').videoWidth === width, Number(width));
+
+/** How a page's network is changed from now on: milliseconds until each answer begins, and bytes
+ * a second, -1 for as many as there are. */
+async function limiter() {
+  const network = await page.createCDPSession();
+  await network.send('Network.enable');
+  return (latency, bytes) => network.send('Network.emulateNetworkConditions', {
+    offline: false, latency, downloadThroughput: bytes, uploadThroughput: -1,
+  });
+}
+
 const scenes = {
   /** The streams that there are, with their pictures. */
   async streams() {
@@ -592,29 +605,51 @@ const scenes = {
   async squeezed() {
     await page.goto(url);
     await playing();
-    const shows = (width) => until((width) => document.querySelector('video').videoWidth === width, Number(width));
     await shows(options.large);
     await new Promise((resolve) => setTimeout(resolve, 4000));
     await noteStops();
-    const network = await page.createCDPSession();
-    await network.send('Network.enable');
-    const limit = (bytes) => network.send('Network.emulateNetworkConditions', {
-      offline: false, latency: 0, downloadThroughput: bytes, uploadThroughput: -1,
-    });
+    const limit = await limiter();
     const times = { limited: Date.now() };
-    await limit(Number(options.bits) / 8);
+    await limit(0, Number(options.bits) / 8);
     await shows(options.small);
     times.small = Date.now();
     // Not for a moment alone.
     await new Promise((resolve) => setTimeout(resolve, 4000));
     await shows(options.small);
     times.free = Date.now();
-    await limit(-1);
+    await limit(0, -1);
     await shows(options.large);
     times.large = Date.now();
     await new Promise((resolve) => setTimeout(resolve, 4000));
     const state = await page.evaluate(() => window.openrtmp.state);
     return { ...await noted(), times, state };
+  },
+
+  /** Waits so long for each answer, on a network with room for all: of which widths so many frames
+   * were, once the large ones are there. */
+  async distant() {
+    const limit = await limiter();
+    await limit(Number(options.latency), -1);
+    await page.goto(url);
+    await playing();
+    await shows(options.large);
+    await page.evaluate(() => {
+      const video = document.querySelector('video');
+      window.seen = { frames: 0, widths: {} };
+      const look = (_, { width }) => {
+        const { widths } = window.seen;
+        window.seen.frames += 1;
+        widths[width] = (widths[width] ?? 0) + 1;
+        video.requestVideoFrameCallback(look);
+      };
+      video.requestVideoFrameCallback(look);
+    });
+    await until((frames) => window.seen.frames >= frames, Number(options.frames));
+    return page.evaluate(async () => {
+      const asked = performance.now();
+      await fetch('/api/streams');
+      return { ...window.seen, waited: performance.now() - asked, state: window.openrtmp.state };
+    });
   },
 
   /** A picture of the page, for eyes. */

@@ -157,9 +157,10 @@ const hls = {
     });
     // By itself it asks for less only once what it knows of the network has faded, and takes the
     // parts of a segment to its end: what takes longer to come than to be played says so at once.
+    // The wait for the first byte is no lack of room: on a long way each part may take as long.
     player.on(Hls.Events.FRAG_LOADED, (_, { frag, part }) => {
       const { duration, stats } = part ?? frag;
-      const seconds = (stats.loading.end - stats.loading.start) / 1000;
+      const seconds = (stats.loading.end - stats.loading.first) / 1000;
       const rate = (stats.loaded * 8) / seconds;
       if (frag.type !== 'main' || seconds < duration || rate > player.bandwidthEstimate) {
         return;
