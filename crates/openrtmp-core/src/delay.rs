@@ -84,8 +84,8 @@ pub(crate) struct DelayMeter {
     windows: Box<Windows>,
 }
 
-/// The newest frames, which the histogram does not have yet, by their buckets: half a byte
-/// for each bucket from 16 us to 4 ms, in which a player that keeps up has them.
+/// The newest frames, which the histogram does not have yet, by their buckets: three bits for
+/// each bucket from 16 us to 23 ms, in which a player that keeps up has them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Recent([u64; 2]);
 
@@ -99,20 +99,21 @@ struct Windows {
 
 impl Recent {
     const FIRST: u8 = DelayHistogram::bucket(16);
-    const BUCKETS: u8 = 32;
-    const MAX: u64 = 0xF;
+    const BUCKETS: u8 = 2 * Self::IN_WORD;
+    const IN_WORD: u8 = 21;
+    const MAX: u64 = 0b111;
 
     /// Counts a frame. False if there is no room for it.
     #[inline]
     fn add(&mut self, bucket: u8) -> bool {
         let place = bucket.wrapping_sub(Self::FIRST);
-        let Some(half) = self.0.get_mut(usize::from(place / 16)) else {
+        let Some(word) = self.0.get_mut(usize::from(place / Self::IN_WORD)) else {
             return false;
         };
-        let shift = place % 16 * 4;
-        let is_full = *half >> shift & Self::MAX == Self::MAX;
+        let shift = place % Self::IN_WORD * 3;
+        let is_full = *word >> shift & Self::MAX == Self::MAX;
         if !is_full {
-            *half += 1 << shift;
+            *word += 1 << shift;
         }
         !is_full
     }
@@ -125,8 +126,11 @@ impl Recent {
     /// Buckets, and how many frames each has.
     fn counts(self) -> impl Iterator<Item = (u8, u64)> {
         (0..Self::BUCKETS).map(move |place| {
-            let half = self.0[usize::from(place / 16)];
-            (Self::FIRST + place, half >> (place % 16 * 4) & Self::MAX)
+            let word = self.0[usize::from(place / Self::IN_WORD)];
+            (
+                Self::FIRST + place,
+                word >> (place % Self::IN_WORD * 3) & Self::MAX,
+            )
         })
     }
 }
@@ -318,8 +322,8 @@ mod tests {
     #[test]
     fn as_many_frames_of_one_delay_as_there_are_have_that_delay() {
         // In and above what is counted apart from the histogram.
-        for micros in [16, 20, 700, 4_095, 4_096, 100_000] {
-            for frames in [1, 14, 15, 16, 17, 100] {
+        for micros in [16, 20, 700, 22_000, 25_000, 100_000] {
+            for frames in [1, 6, 7, 8, 9, 100] {
                 let p = percentiles(&of(vec![Duration::from_micros(micros); frames]), 1);
                 let exact = micros as f64 / 1000.0;
                 assert!(
