@@ -178,7 +178,12 @@ impl Stream {
         for pair in lists.windows(2) {
             assert_eq!(aligned(pair[0], pair[1], 0.1), [], "{media:?}");
         }
-        let manifest = self.manifest();
+        // It is there somewhat later than lists are, and to the end.
+        let Some(manifest) = self.manifest() else {
+            assert!(self.manifests.last().is_none(), "{media:?}");
+            assert!(!self.window.has_ended(), "{media:?}");
+            return;
+        };
         let broken = self.manifests.read(&manifest);
         assert!(broken.is_empty(), "{media:?}: {broken:?}\n{manifest}");
         let listed = self.manifests.last().unwrap();
@@ -187,12 +192,12 @@ impl Stream {
         assert_eq!(early, [], "{media:?}: {manifest}");
     }
 
-    fn manifest(&self) -> String {
+    fn manifest(&self) -> Option<String> {
         let clock = dash::Clock {
             published: self.now,
             url: "/time",
         };
-        dash::manifest(&self.window, &self.names, &clock).unwrap()
+        dash::manifest(&self.window, &self.names, &clock)
     }
 
     /// Everything as files.
@@ -220,7 +225,8 @@ impl Stream {
         }
         let master = master_playlist(&self.window, &self.names).unwrap();
         put("index.m3u8", master.as_bytes());
-        put("index.mpd", self.manifest().as_bytes());
+        let manifest = self.manifest().expect("a manifest at the end");
+        put("index.mpd", manifest.as_bytes());
     }
 }
 
