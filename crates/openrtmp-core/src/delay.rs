@@ -123,14 +123,18 @@ impl Recent {
         bucket.wrapping_sub(Self::FIRST) < Self::BUCKETS
     }
 
-    /// Buckets, and how many frames each has.
+    /// Buckets with frames, and how many each has.
     fn counts(self) -> impl Iterator<Item = (u8, u64)> {
-        (0..Self::BUCKETS).map(move |place| {
-            let word = self.0[usize::from(place / Self::IN_WORD)];
-            (
-                Self::FIRST + place,
-                word >> (place % Self::IN_WORD * 3) & Self::MAX,
-            )
+        let words = [Self::FIRST, Self::FIRST + Self::IN_WORD]
+            .into_iter()
+            .zip(self.0);
+        words.flat_map(|(first, mut word)| {
+            std::iter::from_fn(move || {
+                let place = (word != 0).then(|| word.trailing_zeros() as u8 / 3)?;
+                let count = word >> (place * 3) & Self::MAX;
+                word &= !(Self::MAX << (place * 3));
+                Some((first + place, count))
+            })
         })
     }
 }
