@@ -159,11 +159,17 @@ impl Share {
         }
     }
 
+    /// Whether one that holds so much may be worth asking to give way.
+    #[inline]
+    pub(crate) fn is_much(held: usize) -> bool {
+        held >= WORTH_ASKING
+    }
+
     /// What it holds by now, and whether it is one of those who may be asked to give way.
     /// Costs a comparison, unless it is much and has changed by an eighth.
     #[inline]
     pub(crate) fn note(&mut self, held: usize, may_be_asked: bool) {
-        let listed = match held < WORTH_ASKING || !may_be_asked {
+        let listed = match !Share::is_much(held) || !may_be_asked {
             true => None,
             false => NonZeroUsize::new(coarse(held)),
         };

@@ -107,10 +107,12 @@ impl Recent {
     #[inline]
     fn add(&mut self, bucket: u8) -> bool {
         let place = bucket.wrapping_sub(Self::FIRST);
-        let Some(word) = self.0.get_mut(usize::from(place / Self::IN_WORD)) else {
-            return false;
+        let (word, place) = match place.checked_sub(Self::IN_WORD) {
+            None => (&mut self.0[0], place),
+            Some(place) if place < Self::IN_WORD => (&mut self.0[1], place),
+            Some(_) => return false,
         };
-        let shift = place % Self::IN_WORD * 3;
+        let shift = place * 3;
         let is_full = *word >> shift & Self::MAX == Self::MAX;
         if !is_full {
             *word += 1 << shift;

@@ -294,30 +294,43 @@ impl<S: Stream> Connection<S> {
     /// `now` is the time of the turn, the same for all that it serves: windows that
     /// one packet began end in one turn too. With `beats` they end for all alike, whenever
     /// they began, and what was not preceded by a write since the last end is not held back.
-    pub(super) fn is_coalescing(
-        &mut self,
+    #[inline]
+    pub(super) fn is_coalescing(&mut self, now: Time, beats: bool, config: &QueueConfig) -> bool {
+        let window = self.write_coalesce.unwrap_or(config.write_coalesce);
+        let until = match window.is_zero() && !beats {
+            true => None,
+            false => self.collects_until(now, window, beats, config),
+        };
+        self.io.coalesce_until = until;
+        if until.is_none() {
+            self.io.urgent = false;
+        }
+        until.is_some()
+    }
+
+    /// When the window ends that what waits is held back for, if it is.
+    fn collects_until(
+        &self,
         now: Time,
-        window: Duration,
+        mut window: Duration,
         beats: bool,
         config: &QueueConfig,
-    ) -> bool {
+    ) -> Option<Time> {
+        if beats {
+            window = window.max(config.background_coalesce);
+        }
+        window = window.min(config.longest_window());
         let may = !window.is_zero()
             && !self.io.urgent
             && !self.is_ending()
             && self.queue.bytes() < config.coalesce_bytes
             && !self.playing.is_empty();
-        let begun = self.io.coalesce_until;
-        let until = may.then(|| match begun {
+        let until = may.then(|| match self.io.coalesce_until {
             Some(until) => until,
             None if beats => doze::next_beat(self.doze.wrote, window),
             None => now + window,
         });
-        self.io.coalesce_until = until.filter(|until| *until > now);
-        let hold = self.io.coalesce_until.is_some();
-        if !hold {
-            self.io.urgent = false;
-        }
-        hold
+        until.filter(|until| *until > now)
     }
 
     /// When this connection next needs a look, if nothing happens before.
@@ -428,7 +441,8 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(super) fn note_share(&mut self, now: Time) {
         let held = self.held_bytes();
-        let is_stuck = self.io.blocked_since.is_some() || self.is_hoarding(now);
+        let is_stuck =
+            Share::is_much(held) && (self.io.blocked_since.is_some() || self.is_hoarding(now));
         self.share.note(held, is_stuck);
     }
 

@@ -399,14 +399,7 @@ impl<S: Stream> Connections<S> {
             return;
         };
         let config = &context.config.queue;
-        let mut window = connection.write_coalesce.unwrap_or(config.write_coalesce);
         let beats = context.conditions.collects();
-        if beats {
-            window = window.max(config.background_coalesce);
-        }
-        if !window.is_zero() {
-            window = window.min(config.longest_window());
-        }
         connection.io.dirty = false;
         if connection.io.unwritten {
             return;
@@ -417,8 +410,7 @@ impl<S: Stream> Connections<S> {
             return connection.note_share(now);
         }
         // Who was blocked goes on at once.
-        if blocked_before.is_none() && connection.is_coalescing(context.now, window, beats, config)
-        {
+        if blocked_before.is_none() && connection.is_coalescing(context.now, beats, config) {
             return self.rearm(context, slot);
         }
         // Not before it is used: the poller reports it once.
@@ -460,16 +452,18 @@ impl<S: Stream> Connections<S> {
             connection.io.unwritten = true;
             self.unwritten.push_back(slot);
         }
-        // A poller may report room where there is none: that is no progress.
-        let since = blocked_before.filter(|_| bytes == 0).unwrap_or(now);
-        connection.io.blocked_since = blocked.then_some(since);
+        connection.io.blocked_since = match blocked {
+            // A poller may report room where there is none: that is no progress.
+            true => blocked_before.filter(|_| bytes == 0).or(Some(now)),
+            false => None,
+        };
         // What waits in a transport has changed if the socket is full, or was.
-        match answers > 0 || blocked || blocked_before.is_some() {
-            true => connection.account(now),
-            false => connection.note_share(now),
+        if answers > 0 || blocked || blocked_before.is_some() {
+            connection.account(now);
+        } else if end != WriteEnd::Drained || connection.share.is_listed() {
+            connection.note_share(now);
         }
         context.totals.bytes_out += bytes as u64;
-        let outgoing = context.totals.rate_out.add(bytes, now);
         if blocked != connection.io.watching {
             let poller = &mut context.poller;
             let watched = connection.wake(poller, Token(slot)).and_then(|()| {
@@ -481,7 +475,7 @@ impl<S: Stream> Connections<S> {
             }
             connection.io.watching = blocked;
         }
-        if connection.is_flushed() && matches!(connection.end, End::Sending(_)) {
+        if matches!(connection.end, End::Sending(_)) && connection.is_flushed() {
             // Everything is said. The peer reads it and closes; if it does not, we do.
             let _ = connection.transport.close();
             connection.end.linger(now + context.config.limits.linger);
@@ -489,9 +483,6 @@ impl<S: Stream> Connections<S> {
         // Of one that keeps up, no deadline has come nearer.
         if blocked || connection.is_ending() {
             self.rearm(context, slot);
-        }
-        if let Some(rate) = outgoing {
-            check_outgoing(context, rate);
         }
     }
 
@@ -568,15 +559,5 @@ impl<S: Stream> Connections<S> {
         };
         connection.end.finish(reason);
         true
-    }
-}
-
-/// This worker's window ended with this rate; the limit is for all of them together.
-fn check_outgoing<P: Platform>(context: &Context<P>, rate: u64) {
-    let limit = context.config.limits.outgoing_bitrate;
-    let (shared, now) = (&context.shared, context.now);
-    let sum = shared.outgoing.note(context.index, rate, now);
-    if limit > 0 && sum > limit {
-        context.report_limit(Limit::OutgoingBitrate, None);
     }
 }

@@ -85,6 +85,20 @@ impl<P: Platform> Context<P> {
         self.totals.errors.internal += 1;
     }
 
+    /// What was sent since there were `before` bytes in all goes into the rate. When this
+    /// worker's window ends, the limit is for all of them together.
+    pub(super) fn note_sent(&mut self, before: u64) {
+        let bytes = (self.totals.bytes_out - before) as usize;
+        let Some(rate) = self.totals.rate_out.add(bytes, self.now) else {
+            return;
+        };
+        let sum = self.shared.outgoing.note(self.index, rate, self.now);
+        let limit = self.config.limits.outgoing_bitrate;
+        if limit > 0 && sum > limit {
+            self.report_limit(Limit::OutgoingBitrate, None);
+        }
+    }
+
     pub(super) fn emit(&self, event: Event) {
         self.shared.emit(event);
     }

@@ -371,6 +371,9 @@ impl<P: Platform> Worker<P> {
     /// Runs the work of one connection. Its panic is its end, nobody else's. What the
     /// work decided about its end, or about where it goes on, happens behind it.
     fn guarded(&mut self, slot: usize, work: impl FnOnce(&mut Worker<P>, usize)) {
+        if self.connections.get(slot).is_none() {
+            return;
+        }
         self.contained(slot, work);
         if let Some(connection) = self.connections.get(slot)
             && !connection.pending.is_empty()
@@ -385,9 +388,6 @@ impl<P: Platform> Worker<P> {
 
     /// The same for work that answers no requests, as writing does: they are not looked at.
     fn contained(&mut self, slot: usize, work: impl FnOnce(&mut Worker<P>, usize)) {
-        if self.connections.get(slot).is_none() {
-            return;
-        }
         if catch_unwind(AssertUnwindSafe(|| work(self, slot))).is_err() {
             self.context.report_panic();
             self.connections.doom(slot, CloseReason::Internal);
@@ -429,6 +429,7 @@ impl<P: Platform> Worker<P> {
     /// writing may end connections.
     fn finish_turn(&mut self) {
         let enough = self.context.work + work::TURN;
+        let sent_before = self.context.totals.bytes_out;
         loop {
             let dirty = self.connections.take_dirty();
             let none = dirty.is_empty();
@@ -465,6 +466,7 @@ impl<P: Platform> Worker<P> {
                 });
             }
         }
+        self.context.note_sent(sent_before);
     }
 
     /// Stopping: the listeners go at once, peers are told, the deadline forces.
