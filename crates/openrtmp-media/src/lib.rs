@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_debug_implementations)]
 
+pub mod captions;
 pub mod clock;
 pub mod codecs;
 pub mod dash;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::xml::{Xml, escaped};
+use crate::captions::Captions;
 use crate::date::date;
 use crate::hls::Names;
 use crate::mp4::{Description, Media, TrackName};
@@ -162,6 +163,24 @@ fn micros(length: Duration) -> i64 {
 
 fn put_clock(xml: &mut Xml, scheme: &str, value: &str) {
     xml.empty("UTCTiming", &[("schemeIdUri", &scheme), ("value", &value)]);
+}
+
+/// The captions inside the pictures of these (ANSI/SCTE 214-1, 7.2.4 and 7.2.5). Those of CTA-708 are told of
+/// where there are no others.
+fn put_captions(xml: &mut Xml, set: &[&Part<'_>]) {
+    let captions = set.iter().map(|part| part.rendition.captions());
+    let captions = captions.fold(Captions::default(), Captions::or);
+    let channels = captions.channels().map(|channel| format!("{channel}=und"));
+    let channels = channels.collect::<Vec<String>>().join(";");
+    let (scheme, value) = match (captions.services, channels.is_empty()) {
+        (_, false) => ("urn:scte:dash:cc:cea-608:2015", channels.as_str()),
+        (true, true) => ("urn:scte:dash:cc:cea-708:2015", "1=lang:und"),
+        (false, true) => return,
+    };
+    xml.empty(
+        "Accessibility",
+        &[("schemeIdUri", &scheme), ("value", &value)],
+    );
 }
 
 /// How far behind players are to be, and how much faster and slower they may play to get there.
@@ -414,6 +433,7 @@ impl Listed<'_> {
             let scheme = "urn:tva:metadata:cs:AudioPurposeCS:2007";
             xml.empty("Accessibility", &[("schemeIdUri", &scheme), ("value", &1)]);
         }
+        put_captions(xml, set);
         let is_first = self.is_first_of_its_kind(first.rendition.track);
         let role = if is_first { "main" } else { "alternate" };
         let scheme = "urn:mpeg:dash:role:2011";

@@ -4,24 +4,28 @@ use std::fmt::Write;
 
 use super::{HEADROOM, Names};
 use crate::Label;
+use crate::captions::Captions;
 use crate::mp4::{Media, TrackName};
 use crate::packager::{Rendition, Window};
 
 /// The one group of audio tracks.
 const AUDIO_GROUP: &str = "audio";
+/// That of captions inside pictures.
+const CAPTION_GROUP: &str = "cc";
 
 /// The master playlist: a variant of each video track, with every audio track to choose from,
 /// or of the audio tracks alone. `None` as long as there is none ([`Window::listed`]).
 pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
-    let (video, audio): (Vec<&Rendition>, Vec<&Rendition>) = window
-        .listed()?
+    let listed = window.listed()?;
+    let captions = captions_of(listed.iter().copied());
+    let (video, audio): (Vec<&Rendition>, Vec<&Rendition>) = listed
         .into_iter()
         .partition(|rendition| rendition.track.is_video());
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
     if video.is_empty() {
         // Without pictures a variant for each: players choose among them by rate.
         for rendition in audio {
-            put_variant(&mut out, rendition, &[], names)?;
+            put_variant(&mut out, rendition, &[], captions, names)?;
         }
         return Some(out);
     }
@@ -37,8 +41,9 @@ pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
         put_audio(&mut out, rendition, number == 0, &name, &label, names);
         told.push(name);
     }
+    put_captions(&mut out, captions);
     for rendition in video {
-        put_variant(&mut out, rendition, &audio, names)?;
+        put_variant(&mut out, rendition, &audio, captions, names)?;
     }
     Some(out)
 }
@@ -72,6 +77,7 @@ fn put_variant(
     out: &mut String,
     rendition: &Rendition,
     audio: &[&Rendition],
+    captions: Captions,
     names: &Names,
 ) -> Option<()> {
     let rates = rendition.rates();
@@ -110,8 +116,39 @@ fn put_variant(
             let _ = write!(out, ",AUDIO=\"{AUDIO_GROUP}\"");
         }
     }
-    let _ = writeln!(out, "\n{}", names.playlist(rendition.track));
+    let captions = caption_group(captions);
+    let uri = names.playlist(rendition.track);
+    let _ = writeln!(out, ",CLOSED-CAPTIONS={captions}\n{uri}");
     Some(())
+}
+
+/// The captions of any of these: with those of one variant alone players come to grief
+/// (4.4.6.2).
+pub(super) fn captions_of<'a>(renditions: impl Iterator<Item = &'a Rendition>) -> Captions {
+    renditions.fold(Captions::default(), |all, is| all.or(is.captions()))
+}
+
+/// The captions to choose from. Those of CTA-708 are told of where there are no others: who
+/// sends both says the same in both.
+pub(super) fn put_captions(out: &mut String, captions: Captions) {
+    let service = Some("SERVICE1").filter(|_| captions.services);
+    let service = service.filter(|_| captions.channels().next().is_none());
+    for stream in captions.channels().chain(service) {
+        let _ = writeln!(
+            out,
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"{CAPTION_GROUP}\",NAME=\"{stream}\",\
+             LANGUAGE=\"und\",DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID=\"{stream}\""
+        );
+    }
+}
+
+/// What `CLOSED-CAPTIONS` of every variant says. Without it players look for captions
+/// themselves, some (Shaka 5) in what has not come yet.
+pub(super) fn caption_group(captions: Captions) -> String {
+    match captions.is_none() {
+        true => "NONE".to_owned(),
+        false => format!("\"{CAPTION_GROUP}\""),
+    }
 }
 
 /// What `VIDEO-RANGE` says of transfer characteristics; of the usual ones nothing, which means

@@ -1,5 +1,7 @@
 //! Playlists of random streams keep the rules, and deltas add up to them.
 
+mod masters;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -317,7 +319,7 @@ fn a_master_playlist_names_every_rendition_once_all_can_be_played() {
     assert!(rate(average) <= rate(peak));
     assert_eq!(
         rest,
-        "=\"avc1.64000d,mp4a.40.2\",RESOLUTION=320x180,FRAME-RATE=25.000,AUDIO=\"audio\"\ne/v0.m3u8\n"
+        "=\"avc1.64000d,mp4a.40.2\",RESOLUTION=320x180,FRAME-RATE=25.000,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE\ne/v0.m3u8\n"
     );
 }
 

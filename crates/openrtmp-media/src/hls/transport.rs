@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::master::{caption_group, captions_of, put_captions};
 use super::media::seconds;
 use super::{HEADROOM, Names};
 use crate::date::date;
@@ -43,14 +44,17 @@ pub fn transport_master(window: &Window, tracks: &[TrackName], names: &Names) ->
     let renditions = tracks.iter().filter_map(|track| window.rendition(*track));
     let peak: u64 = renditions.clone().map(|is| is.rates().peak).sum();
     let rate = (peak.saturating_mul(HEADROOM + OVERHEAD) / 100).max(1);
-    let descriptions = renditions.filter_map(Rendition::description);
+    let descriptions = renditions.clone().filter_map(Rendition::description);
     let codecs: Vec<&str> = descriptions
         .clone()
         .map(|is| is.codec_string.as_str())
         .collect();
-    let mut out = format!(
-        "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n\
-         #EXT-X-STREAM-INF:PROGRAM-ID=1,BANDWIDTH={rate},CODECS=\"{}\"",
+    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n");
+    let captions = captions_of(renditions);
+    put_captions(&mut out, captions);
+    let _ = write!(
+        out,
+        "#EXT-X-STREAM-INF:PROGRAM-ID=1,BANDWIDTH={rate},CODECS=\"{}\"",
         codecs.join(",")
     );
     for description in descriptions {
@@ -58,7 +62,9 @@ pub fn transport_master(window: &Window, tracks: &[TrackName], names: &Names) ->
             let _ = write!(out, ",RESOLUTION={width}x{height}");
         }
     }
-    let _ = writeln!(out, "\n{}", names.transport_playlist());
+    let captions = caption_group(captions);
+    let uri = names.transport_playlist();
+    let _ = writeln!(out, ",CLOSED-CAPTIONS={captions}\n{uri}");
     Some(out)
 }
 

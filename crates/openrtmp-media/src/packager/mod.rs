@@ -69,6 +69,7 @@ pub use settings::{Preset, Settings};
 pub use stream::Packager;
 pub use window::{Part, Rates, Rendition, Segment, Window};
 
+use crate::captions::Captions;
 use crate::mp4::{Description, TrackName};
 
 /// What playlists promise, for as long as they live.
@@ -130,6 +131,14 @@ pub enum Event {
         track: TrackName,
         /// The part; one that is a gap has no bytes.
         part: Part,
+    },
+    /// Pictures of a track have captions from the next part on, these and those that they had
+    /// before.
+    Captions {
+        /// Whose.
+        track: TrackName,
+        /// All that there were so far.
+        captions: Captions,
     },
     /// The open segment is complete.
     Closed {

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use openrtmp_protocol::media::codec::length_size;
 
 use super::boundary::{Boundary, Limit};
 use super::open::{Open, Pending, STRETCH, duration, is_full, ticks};
 use super::plan;
 use super::{Beginning, Event, Part, Settings};
+use crate::captions::Captions;
 use crate::mp4::{
     Codec, Content, Description, Frame, Run, Sample, Track as Mp4Track, TrackName, fragment_header,
     init_segment, producer_reference,
@@ -67,6 +69,8 @@ pub(super) struct Track<D> {
     gap_end: Option<i64>,
     prelude: Vec<D>,
     pub(super) open: Option<Open<D>>,
+    /// What was seen in its pictures.
+    captions: Captions,
     inits: u32,
     fragments: u32,
     /// Parts tell wall time: in milliseconds, and the time on the timeline that it was.
@@ -116,6 +120,7 @@ impl<D: AsRef<[u8]>> Track<D> {
             gap_end: None,
             prelude: Vec::new(),
             open: None,
+            captions: Captions::default(),
             inits: 0,
             fragments: 0,
             reference: None,
@@ -421,10 +426,35 @@ impl<D: AsRef<[u8]>> Track<D> {
             reorder,
             bytes: bytes.into(),
         };
+        self.look_for_captions(&data, out);
         out.push(Event::Part {
             track: self.name,
             part,
         });
+    }
+
+    /// Tells of captions that were not there before.
+    fn look_for_captions(&mut self, frames: &[Held<D>], out: &mut Vec<Event>) {
+        let Codec::Video(codec) = self.codec else {
+            return;
+        };
+        let Some(length) = length_size(codec, &self.config).filter(|_| !self.captions.is_all())
+        else {
+            return;
+        };
+        let pieces = frames
+            .iter()
+            .flat_map(|held| held.prelude.iter().chain([&held.frame.data]));
+        let found = pieces.fold(self.captions, |found, piece| {
+            found.or(Captions::of_frame(codec, length, piece.as_ref()))
+        });
+        if found != self.captions {
+            self.captions = found;
+            out.push(Event::Captions {
+                track: self.name,
+                captions: found,
+            });
+        }
     }
 
     /// The last frame ends where the next begins, at this tick, or as usual if that is too

@@ -11,6 +11,7 @@ use super::periods::{self, Addressing, Period, Periods};
 use super::stream::REACH;
 use super::{Beginning, Event, Settings, Targets};
 use crate::Label;
+use crate::captions::Captions;
 use crate::mp4::{Description, TrackName};
 
 /// Segments that left the list can be fetched for so many target durations more.
@@ -112,6 +113,8 @@ pub struct Rendition {
     pub segments: VecDeque<Segment>,
     /// So many of them, from the oldest on, are older than [`Settings::window`].
     past: usize,
+    /// What its pictures have had.
+    captions: Captions,
     /// Segments left the list.
     has_forgotten: bool,
     /// Those that left the list and can be fetched for a while, with how long everything was
@@ -238,6 +241,7 @@ impl Window {
                     segment.parts.push(part);
                 }
             }
+            Event::Captions { track, captions } => self.rendition_mut(track).captions = captions,
             Event::Closed { track } => self.close(track),
             Event::End => {
                 self.has_ended = true;
@@ -354,6 +358,7 @@ impl Window {
                 inits: VecDeque::new(),
                 segments: VecDeque::new(),
                 past: 0,
+                captions: Captions::default(),
                 has_forgotten: false,
                 retired: VecDeque::new(),
                 absent: Vec::new(),
@@ -599,6 +604,12 @@ impl Rendition {
         let retired = self.retired.front().map(|(segment, _)| segment);
         let oldest = retired.or(self.segments.front())?;
         Some(oldest.beginning.msn)
+    }
+
+    /// The captions that its pictures have, or had once: players do not expect what they were
+    /// told of to be gone.
+    pub fn captions(&self) -> Captions {
+        self.captions
     }
 
     /// The rates that were measured; nothing before the first segment is complete.

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use arbitrary::Unstructured;
+use openrtmp_media::captions::Captions;
 use openrtmp_protocol::flv;
 use openrtmp_protocol::media::codec::{
     AudioFormat, LENGTH_SIZE, VideoFormat, audio_format, audio_format_of_frame,
@@ -154,6 +155,9 @@ fn video_codec(codec: VideoCodec, body: &[u8]) {
     let size = length_size(codec, body).unwrap_or(LENGTH_SIZE);
     assert!((1..=4).contains(&size));
     let _ = picture(codec, body, size);
+    for size in 1..=4 {
+        let _ = Captions::of_frame(codec, size, body);
+    }
     assert_eq!(codec, legacy_again(codec));
 }
 
