@@ -214,6 +214,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Appends to a list of the message's own length.
+    #[inline]
     fn push<T>(&self, list: &mut Vec<T>, item: T) -> Result<(), AmfError> {
         if list.try_reserve(1).is_err() {
             let bytes = size_of_val(list.as_slice()).saturating_mul(2);
@@ -353,12 +354,15 @@ enum Written {
     Amf3(usize),
 }
 
+/// Bytes of an answer, or of what is told to a peer, which are mostly less.
+const USUAL: usize = 256;
+
 impl Encoder {
     /// An encoder for one message.
     pub fn new(encoding: Encoding) -> Encoder {
         Encoder {
             encoding,
-            output: Vec::new(),
+            output: Vec::with_capacity(USUAL),
             open: Vec::new(),
             amf0: amf0::Written::default(),
             amf3: amf3::Written::default(),

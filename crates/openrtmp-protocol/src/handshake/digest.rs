@@ -63,9 +63,10 @@ impl Role {
 
 /// The digest in a C1 or S1 and the scheme by which it was found.
 pub(super) fn find(role: Role, packet: &Packet) -> Option<(Scheme, Digest)> {
+    let keyed = keyed(role.text());
     [Scheme::Zero, Scheme::One].into_iter().find_map(|scheme| {
         let at = position(scheme, packet);
-        let digest = compute(role, packet, at);
+        let digest = compute(keyed.clone(), packet, at);
         (packet[at..at + SIZE] == digest).then_some((scheme, digest))
     })
 }
@@ -73,7 +74,7 @@ pub(super) fn find(role: Role, packet: &Packet) -> Option<(Scheme, Digest)> {
 /// Puts the digest into our C1 or S1.
 pub(super) fn embed(role: Role, scheme: Scheme, packet: &mut Packet) -> Digest {
     let at = position(scheme, packet);
-    let digest = compute(role, packet, at);
+    let digest = compute(keyed(role.text()), packet, at);
     packet[at..at + SIZE].copy_from_slice(&digest);
     digest
 }
@@ -105,17 +106,20 @@ fn position(scheme: Scheme, packet: &Packet) -> usize {
 }
 
 /// The digest covers the packet without itself.
-fn compute(role: Role, packet: &Packet, at: usize) -> Digest {
-    hmac(role.text(), &[&packet[..at], &packet[at + SIZE..]])
+fn compute(keyed: Hmac<Sha256>, packet: &Packet, at: usize) -> Digest {
+    hmac(keyed, &[&packet[..at], &packet[at + SIZE..]])
 }
 
 fn signature(role: Role, digest: &Digest, packet: &Packet) -> Digest {
-    let key = hmac(role.key(), &[digest]);
-    hmac(&key, &[&packet[..PACKET_SIZE - SIZE]])
+    let key = hmac(keyed(role.key()), &[digest]);
+    hmac(keyed(&key), &[&packet[..PACKET_SIZE - SIZE]])
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Digest {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+fn hmac(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> Digest {
     for part in parts {
         mac.update(part);
     }
