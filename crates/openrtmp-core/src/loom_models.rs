@@ -323,10 +323,17 @@ fn a_tap_hears_of_every_stream_however_their_workers_interleave() {
     });
 }
 
-/// Rings the bell of a model.
-impl std::task::Wake for Ringer {
+/// A task of a host's executor, whose lock is held where a waker is registered and taken
+/// where it is called.
+struct HostsTask {
+    executor: Mutex<()>,
+    ringer: Ringer,
+}
+
+impl std::task::Wake for HostsTask {
     fn wake(self: Arc<Self>) {
-        Wake::wake(&*self).expect("a bell of the model rings");
+        let _held = self.executor.lock().expect("never poisoned");
+        self.ringer.wake().expect("a bell of the model rings");
     }
 }
 
@@ -336,11 +343,17 @@ fn a_task_that_waits_for_a_tap_is_woken() {
         let tap = tap();
         let theirs = tap.clone();
         let worker = thread::spawn(move || attach(&theirs, 1));
-        let bell = Arc::new(Bell::default());
-        let waker = Waker::from(Arc::new(Ringer(bell.clone())));
+        let task = Arc::new(HostsTask {
+            executor: Mutex::new(()),
+            ringer: Ringer(Arc::default()),
+        });
+        let waker = Waker::from(task.clone());
         while tap.take().is_none() {
-            if !tap.register(&waker) {
-                bell.poll();
+            let held = task.executor.lock().expect("never poisoned");
+            let is_raised = tap.register(&waker);
+            drop(held);
+            if !is_raised {
+                task.ringer.0.poll();
             }
         }
         drop(worker.join().expect("ends"));

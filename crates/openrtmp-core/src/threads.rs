@@ -31,12 +31,15 @@ pub fn set_thread_hooks(
         begin: Box::new(begin),
         end: Box::new(end),
     };
-    *lock(&HOOKS) = Some(Arc::new(hooks));
+    let before = lock(&HOOKS).replace(Arc::new(hooks));
+    // Dropping them calls the host: not with the lock held.
+    drop(before);
 }
 
 /// No more hooks for threads to come.
 pub fn clear_thread_hooks() {
-    *lock(&HOOKS) = None;
+    let before = lock(&HOOKS).take();
+    drop(before);
 }
 
 thread_local! {
@@ -238,6 +241,23 @@ mod tests {
         assert_eq!(current_server(), 0);
         thread.unwrap().join().unwrap();
         assert_eq!(told.recv(), Ok(7));
+    }
+
+    #[test]
+    fn hooks_that_go_may_have_others_set() {
+        /// What a host's closures hold, which knows this module.
+        struct Held(std::sync::mpsc::Sender<()>);
+        impl Drop for Held {
+            fn drop(&mut self) {
+                clear_thread_hooks();
+                self.0.send(()).unwrap();
+            }
+        }
+        let (tell, told) = channel();
+        let held = Held(tell);
+        set_thread_hooks(move |_| _ = &held, |_| ());
+        set_thread_hooks(|_| (), |_| ());
+        assert_eq!(told.recv(), Ok(()));
     }
 
     #[cfg(target_os = "linux")]

@@ -3,9 +3,10 @@
 //!
 //! Each stream has a queue in it, which its home worker and the tap's owner share and
 //! nobody else. A queue that gets its first entry is put on the list of those that the
-//! owner is to look at, a channel, and the owner is woken if it sleeps. So workers meet
-//! each other in no lock here while frames pass; only when a stream ends and the owner
-//! has left many unread do they take the reader's.
+//! owner is to look at, a channel, and the owner is woken if it sleeps. That takes a
+//! mutex of the tap (see [`signal`]), by one worker between two looks of the owner. So
+//! workers do not wait for each other here while frames pass; only when a stream ends
+//! and the owner has left many unread do they take the reader's lock.
 
 mod selection;
 mod signal;

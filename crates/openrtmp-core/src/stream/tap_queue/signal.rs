@@ -1,4 +1,10 @@
 //! Wakes whoever waits for a tap: a thread in a wait, or a task by its waker.
+//!
+//! The waker is behind a mutex of each tap's own. No two workers meet in it while frames
+//! pass: whoever finds the flag raised leaves, so that between two looks of the owner one
+//! worker takes it, for as long as it takes to move a pointer out. A condition variable
+//! needs a mutex, and an atomic for the waker beside it would be a second mechanism for
+//! the same wake-up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
@@ -27,9 +33,13 @@ impl Signal {
         if self.raised.swap(true, Ordering::AcqRel) {
             return;
         }
-        let mut waker = lock(&self.waker);
-        self.condition.notify_one();
-        let waker = waker.take();
+        let waker = {
+            let mut waker = lock(&self.waker);
+            self.condition.notify_one();
+            waker.take()
+        };
+        // It calls the host, who may hold a lock of its own here and in `register`: not
+        // with the lock held.
         if let Some(waker) = waker
             && catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err()
         {
@@ -109,6 +119,32 @@ mod tests {
         signal.raise();
         assert_eq!(counter.0.load(Ordering::Relaxed), 2);
         assert_eq!(Arc::strong_count(&counter), 2, "none is kept once called");
+    }
+
+    /// Waits on at once, and from within the call.
+    struct Again(Arc<Signal>, Arc<Counter>);
+
+    impl Wake for Again {
+        fn wake(self: Arc<Self>) {
+            assert!(
+                self.0.register(&Waker::from(self.1.clone())),
+                "it is raised"
+            );
+            assert!(
+                !self.0.register(&Waker::from(self.1.clone())),
+                "it was seen"
+            );
+        }
+    }
+
+    #[test]
+    fn a_waker_may_register_the_next_one() {
+        let (signal, next) = (Arc::<Signal>::default(), Arc::<Counter>::default());
+        signal.register(&Waker::from(Arc::new(Again(signal.clone(), next.clone()))));
+        signal.raise();
+        assert_eq!(next.0.load(Ordering::Relaxed), 0, "nothing came since");
+        signal.raise();
+        assert_eq!(next.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]
