@@ -10,7 +10,7 @@ use crate::access::{
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::dispatch::{AwaitedThread, Dispatcher, Inlet};
-use crate::drain::Drain;
+use crate::drain::state::Drain;
 use crate::error::StartError;
 use crate::events::Event;
 use crate::id::next_server_id;
@@ -24,7 +24,8 @@ use crate::newcomers::Newcomers;
 use crate::placement::Placement;
 use crate::platform::Platform;
 use crate::rate::SharedRate;
-use crate::record::{Recorder, RecordingLosses};
+use crate::record::losses::RecordingLosses;
+use crate::record::{Recorder, selected};
 use crate::relay::{RelayHub, Settings};
 use crate::secret::Masks;
 use crate::server::{Recording, Running, Server, ServerBuilder, system};
@@ -190,7 +191,7 @@ impl<P: Platform> Assembly<P> {
         shared.inboxes[0].send(Command::LookAtCertificates);
 
         let recorder = shared.config().record.clone().map(|record| {
-            let selection = record.selection();
+            let selection = selected(&record);
             let recorder = Recorder::new(platform, record, selection, shared.clone());
             recorder.tap().attach(&shared);
             recorder

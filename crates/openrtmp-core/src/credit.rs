@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::budget::{Budget, Charge};
-use crate::inbox::Command;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What a message takes at most in the queue of a worker, beside itself.
+pub(crate) const COMMAND_BYTES: usize = 128;
 
 /// How much one producer may have on its way at once. What reaches it still goes: one
 /// message more than that may be on its way.
@@ -81,7 +83,7 @@ impl InFlight {
         Credit {
             in_flight: self.clone(),
             bytes,
-            _charge: Charge::new(budget, charged + size_of::<Command>()),
+            _charge: Charge::new(budget, charged + COMMAND_BYTES),
         }
     }
 

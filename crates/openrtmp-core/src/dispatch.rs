@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use crate::sync::thread::{self, JoinHandle, ThreadId};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, unpoisoned};
 #[cfg(not(loom))]
 use crate::threads::spawn_thread;
 
@@ -43,7 +43,7 @@ struct QueueState<T> {
 
 impl<T> Queue<T> {
     fn lock(&self) -> MutexGuard<'_, QueueState<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.state.lock())
     }
 }
 
@@ -246,11 +246,8 @@ impl<T: Send + 'static> Inlet<T> {
     /// Waits for items; false once there are none and will be none.
     fn wait(&self) -> bool {
         let state = self.queue.lock();
-        let state = self
-            .queue
-            .arrived
-            .wait_while(state, |s| s.items.is_empty() && !s.closed)
-            .unwrap_or_else(PoisonError::into_inner);
+        let is_waiting = |s: &mut QueueState<T>| s.items.is_empty() && !s.closed;
+        let state = unpoisoned(self.queue.arrived.wait_while(state, is_waiting));
         !state.items.is_empty()
     }
 

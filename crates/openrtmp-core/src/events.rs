@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::access::{AccessAction, Protocol};
+use crate::access::action::{AccessAction, Protocol};
+pub use crate::close_reason::CloseReason;
 use crate::config::BackgroundPolicy;
 use crate::id::{ConnectionId, RelayId, StreamId};
 use crate::limit::Limit;
-use crate::mobile::{
+use crate::mobile::terms::{
     MemoryLevel, Permission, PermissionState, Power, ResumeReport, ServiceState, SuspendReport,
 };
 use crate::secret::StreamName;
@@ -400,37 +401,6 @@ pub enum Event {
         /// How many.
         count: u64,
     },
-}
-
-/// Why a connection ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The peer closed it.
-    Peer,
-    /// The network failed.
-    Network(String),
-    /// The peer broke the protocol, or did not get on in time.
-    Protocol(String),
-    /// The peer was refused.
-    Refused(String),
-    /// The peer took nothing of what it asked for.
-    TooSlow(String),
-    /// A limit of the server.
-    Limit(String),
-    /// The host asked for it.
-    Host(String),
-    /// The stream that it published to another server is over.
-    StreamEnded,
-    /// The server stopped.
-    ServerStopped,
-    /// The server was suspended ([`Host::suspend`](crate::Host::suspend)).
-    Suspended,
-    /// The system took its socket while the program was suspended.
-    SocketLost,
-    /// A panic in the code that served it: a bug of ours.
-    Internal,
 }
 
 /// What one track of [`Event::StreamTracks`] keeps alive, its texts included.

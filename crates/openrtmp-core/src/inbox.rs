@@ -12,13 +12,13 @@ use openrtmp_protocol::{Secret, Time};
 use crate::access::Answer;
 use crate::budget::Charge;
 use crate::config::{Config, Listen};
-use crate::credit::Credit;
-use crate::drain::Target;
+use crate::credit::{COMMAND_BYTES, Credit};
+use crate::drain::target::Target;
+use crate::errand::Errand;
 use crate::events::CloseReason;
 use crate::id::{ConnectionId, StreamId};
 use crate::metrics::WorkerReport;
 use crate::mobile::{Conditions, Resumed, Suspended};
-use crate::outgoing::Errand;
 use crate::platform::Wake;
 use crate::stream::directory::Grant;
 use crate::stream::message::{Departure, PublisherMessage, StreamNews};
@@ -144,6 +144,9 @@ pub(crate) enum Command {
     #[cfg(test)]
     Panic,
 }
+
+// Whoever sends a message is charged for it before there is a command.
+const _: () = assert!(size_of::<Command>() <= COMMAND_BYTES);
 
 /// Something for one connection, wherever it is when it arrives.
 pub(crate) enum ConnectionCommand {

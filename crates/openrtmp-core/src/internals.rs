@@ -9,7 +9,7 @@ use std::{fmt, io};
 use crate::assembly::Assembly;
 use crate::error::StartError;
 use crate::platform::Platform;
-use crate::relay::UrlTemplate;
+use crate::relay::template::UrlTemplate;
 use crate::server::ServerBuilder;
 use crate::worker::Worker;
 

@@ -46,12 +46,14 @@ mod addresses;
 mod assembly;
 mod budget;
 pub mod client;
+mod close_reason;
 mod config;
 mod credit;
 mod delay;
 mod dial;
 mod dispatch;
 mod drain;
+mod errand;
 mod error;
 mod error_code;
 mod events;
@@ -131,7 +133,6 @@ pub use id::{ConnectionId, RelayId, StreamId, next_server_id};
 pub use interfaces::reachable_hosts;
 pub use limit::Limit;
 pub use listening::{explain_listening, goes_without_saying};
-pub use lists::{PublisherInfo, TapInfo};
 pub use metrics::{
     CertificateMetrics, ConnectionMetrics, DelayPercentiles, ErrorCounts, IgnoredCounts, Metrics,
     RelayCounts, StreamMetrics, SubscriberMetrics, WorkerMetrics,
@@ -152,6 +153,7 @@ pub use relay::{RelayDirection, RelayError, RelayInfo, RelayLink, RelayRule, Rel
 pub use secret::StreamName;
 pub use server::{CoalesceError, Health, Server, ServerBuilder, Summary, Unanswered};
 pub use stream::frame::{Frame, FrameContent};
+pub use stream::listed::{PublisherInfo, TapInfo};
 pub use stream::tap_queue::{
     Loss, StreamSelector, TapStream, TapStreams, shard_of, without_ending,
 };

@@ -2,12 +2,13 @@
 //! nobody can fill a disk, or make a slow sink slow the server, by misbehaving.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
 
 use crate::limit::Limit;
+use crate::sync::lock;
 
 /// What `limits.log_lines` counts by.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -213,7 +214,7 @@ impl LogLimit {
     }
 
     fn lock(&self) -> MutexGuard<'_, [Window; WINDOWS]> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.windows)
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 pub use crate::delay::DelayPercentiles;
 use crate::delay::{DelayHistogram, Delayed};
 use crate::id::{ConnectionId, StreamId};
-use crate::mobile::PowerStats;
+use crate::mobile::terms::PowerStats;
 use crate::secret::StreamName;
 use crate::stream::stream::StreamStats;
 use crate::stream::tracks::Track;

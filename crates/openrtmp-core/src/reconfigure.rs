@@ -10,6 +10,7 @@ use crate::error::StartError;
 use crate::events::Event;
 use crate::inbox::{Command, Revocable};
 use crate::mobile::Signal;
+use crate::record::selected;
 use crate::server::{Recording, Server, Unanswered, answer_in_time, check_recordable, system};
 use crate::sync::lock;
 
@@ -281,7 +282,7 @@ impl Server {
             return Ok(None);
         };
         check_recordable(record)?;
-        let selection = record.selection();
+        let selection = selected(record);
         let recorder = self.spawn_recorder(record.clone(), selection);
         recorder.map(Some).map_err(system("thread"))
     }

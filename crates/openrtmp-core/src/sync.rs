@@ -16,10 +16,26 @@ pub(crate) use std::{
     thread,
 };
 
-/// Locks whatever its last holder was doing when it panicked: what these locks guard
-/// is whole at every step.
+use std::sync::{LockResult, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// What a lock guards, whatever its last holder was doing when it panicked: what the
+/// locks of this crate guard is whole at every step. For locks of a model too, and for
+/// what a condition variable gives back.
+pub(crate) fn unpoisoned<G>(guard: LockResult<G>) -> G {
+    guard.unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks, see [`unpoisoned`].
 pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    unpoisoned(mutex.lock())
+}
+
+/// Locks for reading, see [`unpoisoned`].
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    unpoisoned(lock.read())
+}
+
+/// Locks for writing, see [`unpoisoned`].
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    unpoisoned(lock.write())
 }

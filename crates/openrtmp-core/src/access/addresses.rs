@@ -2,16 +2,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
 
+use super::action::AccessAction;
 use super::proxies::Proxies;
-use super::request::AccessAction;
 use crate::addresses::counted_as;
 use crate::config::{AccessConfig, FailedAttemptsConfig, Network};
-use crate::sync::lock;
+use crate::sync::{lock, read, write};
 
 /// Addresses that are remembered for their failed attempts. Beyond them the one is
 /// forgotten that was first.
@@ -52,11 +52,11 @@ impl AddressRules {
                 action: rule.action,
             })
         });
-        let read = Read {
+        let rules = Read {
             rules: rules.collect(),
             proxies: Proxies::new(config),
         };
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = read;
+        *write(&self.0) = rules;
     }
 
     /// Whether somebody may come from there for this. The first rule that is about it
@@ -89,7 +89,7 @@ impl AddressRules {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Read> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.0)
     }
 }
 

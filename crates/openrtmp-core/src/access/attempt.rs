@@ -8,10 +8,11 @@ use std::time::Duration;
 use openrtmp_protocol::Secret;
 use openrtmp_protocol::session::{AuthDemand, RejectReason};
 
+use super::action::{AccessAction, Protocol};
 use super::certificate::PeerCertificate;
 use super::key_file::{KeyKind, KeyRecord};
 use super::keys::{is_equal, key_in};
-use super::request::{AccessAction, AccessRequest, Asked, Protocol, Question, Responder};
+use super::request::{AccessRequest, Asked, Question, Responder};
 use super::users::{Login, Why};
 use crate::config::FailedAttemptsConfig;
 use crate::events::Event;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
 
 use super::key_file::{KeyFileError, KeyKind, KeyRecord};
 use super::keys::{Remembered, is_equal};
+use crate::sync;
 
 /// The records that are in force.
 #[derive(Default)]
@@ -45,7 +46,7 @@ impl KeyStore {
     /// Puts other records in force; `None`: there is no file of keys any more, and without
     /// it none is asked for.
     pub(crate) fn replace(&self, records: Option<Vec<KeyRecord>>) -> Replaced {
-        let mut stored = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = sync::write(&self.0);
         stored.has_file = records.is_some();
         let plays = |record: &KeyRecord| record.kind == KeyKind::Play;
         let needs = records.iter().flatten().any(plays);
@@ -116,7 +117,7 @@ impl KeyStore {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Stored> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        sync::read(&self.0)
     }
 }
 

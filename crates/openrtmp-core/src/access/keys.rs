@@ -1,8 +1,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use subtle::ConstantTimeEq;
+
+use crate::sync::{read, write};
 
 /// Query parameters that carry a key: `cam?key=SECRET`.
 const PARAMETERS: [&str; 2] = ["key", "token"];
@@ -161,11 +163,11 @@ impl KeyRing {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Keys> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.keys)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Keys> {
-        self.keys.write().unwrap_or_else(PoisonError::into_inner)
+        write(&self.keys)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::KeyKind;
+use super::action::AccessAction;
 use super::keys::{is_equal, key_in};
-use super::request::AccessAction;
 use super::visitor::{PlayGranted, PlayRequest, attempt};
 use crate::secret::StreamName;
 use crate::server::Server;

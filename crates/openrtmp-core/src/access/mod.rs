@@ -6,6 +6,7 @@
 //! the host, with an [`AccessRequest`] that it answers at once or any time
 //! before `access.decision_timeout`. The event loop never waits for it.
 
+pub(crate) mod action;
 mod addresses;
 mod attempt;
 mod certificate;
@@ -18,6 +19,7 @@ mod request;
 mod users;
 mod visitor;
 
+pub use action::{AccessAction, Protocol};
 pub(crate) use addresses::{AddressRules, FailedAttempts};
 pub(crate) use attempt::{Attempt, Decision, Refusal};
 pub use certificate::PeerCertificate;
@@ -26,7 +28,7 @@ pub(crate) use key_store::{KeyStore, Replaced, read as read_keys};
 pub use keys::KeyRing;
 pub use listing::WrongKey;
 pub use proxies::Proxies;
-pub use request::{AccessAction, AccessRequest, Protocol};
+pub use request::AccessRequest;
 pub(crate) use request::{Answer, Asked};
 pub(crate) use users::{Login, Users};
 pub use visitor::{PlayGranted, PlayQuestion, PlayRefused, PlayRequest};

@@ -6,7 +6,7 @@
 //! answered. An answer counts once, and for a while.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use super::keys::is_equal;
 use crate::config::{AccessConfig, Authenticate, UserConfig};
 use crate::limit::Limit;
-use crate::sync::lock;
+use crate::sync::{lock, read, write};
 
 /// Bytes of a client's challenge that are read; other programs send 8 or 10.
 const CHALLENGE_BYTES: usize = 64;
@@ -147,7 +147,7 @@ impl Users {
     /// Other settings. Tells the users that are gone, or have another password.
     pub(crate) fn reconfigure(&self, access: &AccessConfig) -> Vec<Arc<str>> {
         let present = Present::of(access);
-        let mut before = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before = write(&self.present);
         let before = std::mem::replace(&mut *before, present);
         let stays = |(user, password): &(Arc<str>, Secret)| {
             let mut now = access.users.iter();
@@ -267,7 +267,7 @@ impl Users {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Present> {
-        self.present.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.present)
     }
 }
 

@@ -10,9 +10,10 @@ use openrtmp_protocol::Secret;
 use openrtmp_protocol::session::RejectReason;
 use sha2::Sha256;
 
+use super::action::{AccessAction, Protocol};
 use super::attempt::{Attempt, Decision, OpenedBy, Refusal};
 use super::key_store::what_it_opens;
-use super::request::{AccessAction, Answer, Asked, Protocol};
+use super::request::{Answer, Asked};
 use super::users::Login;
 use super::{KeyKind, KeyRecord};
 use crate::events::Event;

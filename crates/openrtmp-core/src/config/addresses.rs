@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document;
 use super::network::Network;
-use crate::access::AccessAction;
+use crate::access::action::AccessAction;
 
 /// A rule about who may come from where: `{"allow": "10.0.0.0/8"}`,
 /// `{"deny": "0.0.0.0/0", "app": "live", "action": "publish"}`.

@@ -36,7 +36,6 @@ use openrtmp_protocol::{AmfLimits, Limits};
 use serde::{Deserialize, Serialize};
 
 use crate::credit::Allowance;
-use crate::stream::tap_queue::Selection;
 pub use acme::{AcmeChallenge, AcmeConfig, EabConfig};
 pub use addresses::{AddressRule, FailedAttemptsConfig};
 pub use callback::{CallbackConfig, CallbackFallback, CallbackFormat};
@@ -722,14 +721,6 @@ impl Default for Config {
 }
 
 impl RecordConfig {
-    /// The streams that are recorded by themselves.
-    pub(crate) fn selection(&self) -> Selection {
-        match self.streams {
-            RecordStreams::All => Selection::Apps(self.apps.clone()),
-            RecordStreams::Asked => Selection::Asked(self.apps.clone()),
-        }
-    }
-
     /// Records every stream into a folder, one file per publish.
     pub fn new(directory: impl Into<PathBuf>) -> RecordConfig {
         RecordConfig {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::document;
-use crate::relay::UrlTemplate;
+use crate::relay::rule::{RelayError, Rule, RuleKind};
+use crate::relay::template::UrlTemplate;
 
 /// Streams passed on to other servers, and fetched from them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +97,10 @@ impl PushRule {
             to: to.into(),
         }
     }
+
+    pub(crate) fn check(&self) -> Result<Rule, RelayError> {
+        Rule::new(&self.pattern, &self.to, RuleKind::Push)
+    }
 }
 
 impl PullRule {
@@ -107,6 +112,14 @@ impl PullRule {
             start: PullStart::Demand,
             idle_timeout: half_a_minute(),
         }
+    }
+
+    pub(crate) fn check(&self) -> Result<Rule, RelayError> {
+        let kind = match self.start {
+            PullStart::Demand => RuleKind::PullOnDemand(self.idle_timeout),
+            PullStart::Always => RuleKind::PullAlways,
+        };
+        Rule::new(&self.pattern, &self.from, kind)
     }
 }
 

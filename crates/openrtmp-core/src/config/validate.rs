@@ -8,7 +8,6 @@ use super::schema::{Kind, kind_of};
 use super::settings::SETTINGS;
 use super::{CallbackConfig, ClientAuth, Config, web_url};
 use crate::record::template;
-use crate::relay::RelayRule;
 
 /// A setting that is not allowed: where, what it is, what may stand there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,13 +124,12 @@ pub(super) fn faults(c: &Config) -> Vec<ConfigError> {
         faults.push(wrong("access.trusted_proxies", "[]", allowed));
     }
     user_faults(c, &mut faults);
-    let push = c.relay.push.iter().cloned().map(RelayRule::Push);
-    let pull = c.relay.pull.iter().cloned().map(RelayRule::Pull);
-    let rules = (1..).zip(push).map(|(n, rule)| ("relay.push", n, rule));
-    for (path, number, rule) in
-        rules.chain((1..).zip(pull).map(|(n, rule)| ("relay.pull", n, rule)))
-    {
-        if let Err(error) = rule.check() {
+    let push = c.relay.push.iter().map(|rule| rule.check());
+    let pull = c.relay.pull.iter().map(|rule| rule.check());
+    let push = (1..).zip(push).map(|(n, rule)| ("relay.push", n, rule));
+    let pull = (1..).zip(pull).map(|(n, rule)| ("relay.pull", n, rule));
+    for (path, number, rule) in push.chain(pull) {
+        if let Err(error) = rule {
             faults.push(wrong(path, format!("rule {number}"), error.to_string()));
         }
     }
@@ -255,7 +253,7 @@ fn tls_faults(c: &Config, faults: &mut Vec<ConfigError>) {
     let acme = c.tls.acme.faults().into_iter();
     faults.extend(acme.map(|(path, value, allowed)| wrong(path, value, allowed)));
     #[cfg(feature = "tls")]
-    if let Err(unknown) = crate::tls::cipher_suites(&c.tls.cipher_suites) {
+    if let Err(unknown) = crate::tls::suites::cipher_suites(&c.tls.cipher_suites) {
         let value = c.tls.cipher_suites.join(", ");
         faults.push(wrong("tls.cipher_suites", value, unknown));
     }

@@ -1,6 +1,5 @@
 //! The handle of the host's program, and what drives the machine.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, MutexGuard};
@@ -9,12 +8,11 @@ use std::time::{Duration, Instant};
 use super::conditions::Conditions;
 use super::machine::{Machine, Output};
 use super::terms::{
-    DeviceNetwork, Load, MemoryLevel, Permission, PermissionState, Power, PowerStats, ResumeReport,
-    Resumed, ServiceState, Signal, SuspendReport, Suspended,
+    DeviceNetwork, LiveLoad, Load, MemoryLevel, Permission, PermissionState, Power, PowerStats,
+    ResumeReport, Resumed, ServiceState, Signal, SuspendReport, Suspended,
 };
 use super::urls::{self, Reachable, ReachableUrl};
 use crate::events::Event;
-use crate::id::StreamId;
 use crate::inbox::Command;
 use crate::server::{Server, Unanswered, answer_in_time};
 use crate::shared::Shared;
@@ -36,13 +34,6 @@ const RESUME_PATIENCE: Duration = Duration::from_secs(2);
 /// [`Host::suspend`] and [`Host::resume`].
 #[derive(Clone, Copy, Debug)]
 pub struct Host<'a>(&'a Server);
-
-/// What is live, as events tell it.
-#[derive(Debug, Default)]
-pub(crate) struct LiveLoad {
-    streams: BTreeSet<StreamId>,
-    players: usize,
-}
 
 /// A suspension that was begun.
 pub(crate) struct Suspending {

@@ -18,12 +18,11 @@ mod conditions;
 mod host;
 mod machine;
 mod numbers;
-mod terms;
+pub(crate) mod terms;
 mod urls;
 
 pub(crate) use conditions::Conditions;
 pub use host::Host;
-pub(crate) use host::LiveLoad;
 pub(crate) use machine::Machine;
 #[doc(hidden)]
 pub use numbers::Numbered;
@@ -31,5 +30,5 @@ pub use terms::{
     DeviceNetwork, MemoryLevel, NetworkKind, Order, Permission, PermissionState, Power, PowerStats,
     ResumeReport, ServiceOrder, ServiceState, SuspendReport, ThermalState,
 };
-pub(crate) use terms::{Resumed, Signal, Suspended};
+pub(crate) use terms::{LiveLoad, Resumed, Signal, Suspended};
 pub use urls::{Reachable, ReachableUrl};

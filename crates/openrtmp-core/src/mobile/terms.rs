@@ -1,5 +1,6 @@
 //! What the host of a server on a phone tells, and what it is told.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::MobileConfig;
+use crate::id::StreamId;
 
 /// What carries a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -274,6 +276,13 @@ pub(crate) struct Load {
     pub(crate) streams: usize,
     pub(crate) players: usize,
     pub(crate) connections: usize,
+}
+
+/// What is live, as events tell it.
+#[derive(Debug, Default)]
+pub(crate) struct LiveLoad {
+    pub(super) streams: BTreeSet<StreamId>,
+    pub(super) players: usize,
 }
 
 /// A worker's part of a suspension.

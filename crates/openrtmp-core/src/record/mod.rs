@@ -7,6 +7,7 @@
 
 mod flv;
 mod flv_file;
+pub(crate) mod losses;
 mod mp4;
 mod muxer;
 mod recording;
@@ -16,14 +17,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use log::Level;
 use openrtmp_protocol::Time;
 
-use crate::config::{RecordConfig, RecordFormat};
+use crate::config::{RecordConfig, RecordFormat, RecordStreams};
 use crate::events::Event;
 use crate::id::StreamId;
 use crate::log_limit::Cause;
@@ -81,25 +81,11 @@ pub struct RecordingSummary {
     pub error: Option<String>,
 }
 
-/// What all recorders of a server lost.
-#[derive(Debug, Default)]
-pub(crate) struct RecordingLosses {
-    frames: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl RecordingLosses {
-    fn add(&self, loss: &Loss) {
-        self.frames.fetch_add(loss.frames, Ordering::Relaxed);
-        self.bytes.fetch_add(loss.bytes, Ordering::Relaxed);
-    }
-
-    pub(crate) fn frames(&self) -> u64 {
-        self.frames.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+/// The streams that are recorded by themselves.
+pub(crate) fn selected(record: &RecordConfig) -> Selection {
+    match record.streams {
+        RecordStreams::All => Selection::Apps(record.apps.clone()),
+        RecordStreams::Asked => Selection::Asked(record.apps.clone()),
     }
 }
 

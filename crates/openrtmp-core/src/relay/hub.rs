@@ -1,7 +1,5 @@
 //! The relays of a server, as all its threads know them.
 
-use std::sync::PoisonError;
-
 use openrtmp_protocol::Time;
 
 use super::machine::Relays;
@@ -9,7 +7,7 @@ use super::settings::Settings;
 use super::told::Ending;
 use crate::events::{CloseReason, Event};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, unpoisoned};
 
 /// The relays of a server. Whoever locks them may lock the directory then, not the other
 /// way round.
@@ -33,8 +31,7 @@ impl RelayHub {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Relays> {
-        // What it guards is whole at every step.
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.machine.lock())
     }
 
     /// Tells them something. True if worker 0 has to carry something out.

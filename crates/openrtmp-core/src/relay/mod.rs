@@ -12,8 +12,9 @@ mod control;
 mod hub;
 mod machine;
 mod pattern;
+pub(crate) mod rule;
 mod settings;
-mod template;
+pub(crate) mod template;
 mod told;
 mod ways;
 
@@ -22,14 +23,14 @@ use std::time::Duration;
 use openrtmp_protocol::session::ClientMode;
 
 pub(crate) use hub::RelayHub;
+pub use rule::RelayError;
+pub(crate) use rule::{Rule, RuleKind};
 pub(crate) use settings::Settings;
-pub(crate) use template::UrlTemplate;
 pub(crate) use told::{Order, Refusal, Streams};
 
-use pattern::Pattern;
 use template::shown;
 
-use crate::config::{PullRule, PullStart, PushRule};
+use crate::config::{PullRule, PushRule};
 use crate::id::{ConnectionId, RelayId};
 use crate::secret::StreamName;
 
@@ -41,33 +42,6 @@ pub enum RelayRule {
     Push(PushRule),
     /// Streams of elsewhere are published here.
     Pull(PullRule),
-}
-
-/// Why there can be no such rule. The text names neither keys nor queries.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RelayError {
-    /// The pattern is empty.
-    #[error("the pattern is empty: a path such as live/* is expected")]
-    EmptyPattern,
-    /// The URL is none, or has placeholders that there are not.
-    #[error("the URL: {0}")]
-    Url(String),
-    /// `rtmps://` without the feature `tls`.
-    #[error("this build does not speak rtmps")]
-    Tls,
-    /// A stream that is always fetched needs a name.
-    #[error("what is always fetched is one stream: its pattern may not hold *")]
-    AlwaysNeedsName,
-    /// As many rules as `limits.relay_rules` allows.
-    #[error("as many rules as limits.relay_rules allows, {0}")]
-    Full(usize),
-    /// There is this rule already, of the host or of the settings.
-    #[error("there is such a rule already: {0}")]
-    Present(RelayId),
-    /// The server is stopping, or has stopped.
-    #[error("the server is stopping")]
-    Stopping,
 }
 
 /// Which way streams go.
@@ -153,47 +127,13 @@ impl RelayDirection {
     }
 }
 
-/// A rule that was checked.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rule {
-    pub(crate) pattern: Pattern,
-    pub(crate) url: UrlTemplate,
-    pub(crate) kind: RuleKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RuleKind {
-    Push,
-    /// While it is played, and so long beyond.
-    PullOnDemand(Duration),
-    PullAlways,
-}
-
 impl RelayRule {
     /// Checks it.
-    pub(crate) fn check(&self) -> Result<Rule, RelayError> {
-        let (pattern, url, kind) = match self {
-            RelayRule::Push(rule) => (&rule.pattern, &rule.to, RuleKind::Push),
-            RelayRule::Pull(rule) => {
-                let kind = match rule.start {
-                    PullStart::Demand => RuleKind::PullOnDemand(rule.idle_timeout),
-                    PullStart::Always => RuleKind::PullAlways,
-                };
-                (&rule.pattern, &rule.from, kind)
-            }
-        };
-        let pattern = Pattern::new(pattern.trim_matches('/'));
-        if pattern.as_str().is_empty() {
-            return Err(RelayError::EmptyPattern);
+    fn check(&self) -> Result<Rule, RelayError> {
+        match self {
+            RelayRule::Push(rule) => rule.check(),
+            RelayRule::Pull(rule) => rule.check(),
         }
-        if kind == RuleKind::PullAlways && !pattern.is_one_stream() {
-            return Err(RelayError::AlwaysNeedsName);
-        }
-        let url = UrlTemplate::parse(url).map_err(|error| RelayError::Url(error.to_string()))?;
-        if url.is_tls() && cfg!(not(feature = "tls")) {
-            return Err(RelayError::Tls);
-        }
-        Ok(Rule { pattern, url, kind })
     }
 }
 

@@ -13,8 +13,8 @@ use super::world::{FRAME, World, ms};
 use crate::config::SecondPublisher;
 use crate::events::Event;
 use crate::id::StreamId;
-use crate::lists::TapInfo;
 use crate::stream::frame::FrameContent;
+use crate::stream::listed::TapInfo;
 use crate::stream::tap_queue::{TapStreams, shard_of};
 use crate::tap::{Tap, TapEvent, TapOptions};
 

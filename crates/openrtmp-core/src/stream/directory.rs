@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
@@ -12,10 +12,11 @@ use openrtmp_protocol::session::RequestId;
 
 use crate::config::{Config, SecondPublisher};
 use crate::id::{ConnectionId, IdMap, Ids, PublisherId, StreamId};
-use crate::lists::PublisherInfo;
 use crate::secret::{Secrecy, StreamName};
+use crate::stream::listed::PublisherInfo;
 use crate::stream::pulse::Pulse;
 use crate::stream::tap_queue::{Selection, TapQueue};
+use crate::sync::lock;
 
 /// All streams that somebody publishes, plays, taps or waits for.
 pub(crate) struct Directory {
@@ -172,7 +173,7 @@ impl Directory {
     /// Takes the lock. A panic elsewhere leaves the maps whole: each change is
     /// one call below.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

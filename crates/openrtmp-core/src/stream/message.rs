@@ -3,7 +3,7 @@
 use openrtmp_protocol::chunk::Payload;
 use openrtmp_protocol::session::MediaKind;
 
-use crate::events::CloseReason;
+use crate::close_reason::CloseReason;
 use crate::id::StreamId;
 
 /// A message of a publisher.

@@ -9,6 +9,7 @@ pub(crate) mod feed;
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod gop;
+pub(crate) mod listed;
 pub(crate) mod message;
 pub(crate) mod packet;
 pub(crate) mod picture;

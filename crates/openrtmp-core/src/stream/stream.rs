@@ -15,7 +15,7 @@ use crate::budget::{Budget, StreamMemory};
 use crate::config::Config;
 use crate::id::{ConnectionId, PublisherId, StreamId};
 use crate::limit::Limit;
-use crate::mobile::MemoryLevel;
+use crate::mobile::terms::MemoryLevel;
 use crate::rate::Rate;
 use crate::secret::StreamName;
 use crate::stream::tap_queue::{TapSink, TapStart, TapStream};

@@ -14,6 +14,7 @@ mod identity;
 mod info;
 mod self_signed;
 mod server;
+pub(crate) mod suites;
 mod trust;
 mod x509;
 
@@ -23,7 +24,7 @@ pub(crate) use error::Failure;
 pub use error::TlsError;
 pub(crate) use expiry::Told;
 pub use info::CertificateInfo;
-pub(crate) use server::{ServerTls, Surroundings, check_files, cipher_suites};
+pub(crate) use server::{ServerTls, Surroundings, check_files};
 pub(crate) use x509::Certificate;
 
 /// Bytes of records that wait for the system, of one connection: beyond them nothing

@@ -14,11 +14,11 @@ use super::session::{Client, Session};
 use super::slots::Slots;
 use super::timers::Timer;
 use crate::dial::{Dial, MAX_ATTEMPTS, Progress};
+use crate::errand::Errand;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
 use crate::inbox::Command;
 use crate::log_limit::Cause;
-use crate::outgoing::Errand;
 use crate::platform::{Platform, Stream, Token};
 use crate::shared::Shared;
 #[cfg(feature = "tls")]

@@ -11,9 +11,9 @@ use super::requests::Request;
 use super::serve::attempt;
 use super::session::{PLAYED, Session};
 use crate::access::AccessAction;
+use crate::errand::Errand;
 use crate::events::CloseReason;
 use crate::log_limit::Cause;
-use crate::outgoing::Errand;
 use crate::platform::Platform;
 use crate::relay::Refusal;
 

@@ -3,7 +3,7 @@
 use super::Worker;
 use super::connection::Connection;
 use super::context::Context;
-use crate::drain::Target;
+use crate::drain::target::Target;
 use crate::events::CloseReason;
 use crate::id::StreamId;
 use crate::platform::Platform;

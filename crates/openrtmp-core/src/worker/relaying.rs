@@ -4,10 +4,10 @@ use openrtmp_protocol::session::ClientLogin;
 
 use super::Worker;
 use super::timers::Timer;
+use crate::errand::Errand;
 use crate::events::{CloseReason, Event};
 use crate::inbox::Command;
 use crate::log_limit::Cause;
-use crate::outgoing::Errand;
 use crate::platform::Platform;
 use crate::relay::{Order, Streams};
 use crate::secret::StreamName;

@@ -13,8 +13,8 @@ use openrtmp_protocol::session::{
 use openrtmp_protocol::{Secret, Time};
 
 use crate::access::AccessAction;
+use crate::errand::Errand;
 use crate::metrics::IgnoredCounts;
-use crate::outgoing::Errand;
 
 /// The message stream of everything that an outgoing connection plays: it has one only,
 /// whatever number the other server gave it.

@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::platform::Answer;
+use crate::sync::lock;
 use crate::threads::{WorksFor, spawn_thread};
 
 /// Look-ups under way at a time, in the whole process. A host whose look-up hangs
@@ -131,7 +132,7 @@ impl Resolver {
 
     /// Foreign code never runs under it: the state is valid whatever happened.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use openrtmp_protocol::Time;
@@ -14,6 +14,7 @@ use super::random::Random;
 use super::readiness::Pollers;
 use super::torture::Calls;
 use crate::platform::Interface;
+use crate::sync::lock;
 
 /// Time of day at the start of a simulation: 2026-01-01 00:00:00 UTC.
 const START_OF_DAY: Duration = Duration::from_secs(1_767_225_600);
@@ -29,7 +30,7 @@ impl Shared {
 
     /// A panic elsewhere must not hide the state a test wants to look at.
     pub(super) fn lock(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -29,10 +29,11 @@ mod siege;
 mod witness;
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::sync::{lock, unpoisoned};
 use course::Outcome;
 use plan::Plan;
 use witness::Broken;
@@ -158,11 +159,9 @@ fn sweep(from: u64, seeds: u64, go_on: bool) -> Total {
             });
         }
     });
-    let failures = failures
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
+    let failures = unpoisoned(failures.into_inner());
     assert!(failures.is_empty(), "{}", describe(&failures));
-    total.into_inner().unwrap_or_else(PoisonError::into_inner)
+    unpoisoned(total.into_inner())
 }
 
 /// For each rule broken, how often and the first seed, made small.
@@ -187,8 +186,4 @@ fn describe(failures: &BTreeMap<u64, Broken>) -> String {
         );
     }
     text
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,7 +15,7 @@ mod stream_queue;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ use crate::budget::Budget;
 use crate::id::StreamId;
 use crate::secret::StreamName;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::sync::{Mutex, MutexGuard, mpsc};
+use crate::sync::{Mutex, mpsc, unpoisoned};
 
 /// Streams that are over and of which a tap keeps what its owner did not take.
 const ENDED_STREAMS: usize = 64;
@@ -156,7 +156,7 @@ impl TapQueue {
 
     /// Streams that have not ended for the owner, and bytes that wait for it.
     pub(crate) fn load(&self) -> (usize, usize) {
-        let mut reader = lock(&self.reader);
+        let mut reader = unpoisoned(self.reader.lock());
         reader.gather();
         let reader = &*reader;
         let untold = reader.turns.iter().filter(|queue| !reader.is_live(queue));
@@ -176,7 +176,7 @@ impl TapQueue {
     /// Takes what comes next, of each stream that has something in turn. Once the tap
     /// is closed and what was there is taken, the streams that were live end.
     pub(crate) fn take(&self) -> Option<TapItem> {
-        let mut reader = lock(&self.reader);
+        let mut reader = unpoisoned(self.reader.lock());
         reader.gather();
         for _ in 0..reader.turns.len() {
             let Some(queue) = reader.turns.pop_front() else {
@@ -227,13 +227,13 @@ impl TapQueue {
 
     /// Asks the recorder to sync its files; the answer is whether all could be.
     pub(crate) fn ask_to_sync(&self, answer: std::sync::mpsc::Sender<bool>) {
-        lock(&self.syncs).push(answer);
+        unpoisoned(self.syncs.lock()).push(answer);
         self.signal.raise();
     }
 
     /// Those who asked.
     pub(crate) fn take_syncs(&self) -> Vec<std::sync::mpsc::Sender<bool>> {
-        std::mem::take(&mut *lock(&self.syncs))
+        std::mem::take(&mut *unpoisoned(self.syncs.lock()))
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -249,7 +249,7 @@ impl TapQueue {
     /// Closes it, and drops what waits: nobody will take it.
     pub(crate) fn abandon(&self) {
         self.close();
-        let mut reader = lock(&self.reader);
+        let mut reader = unpoisoned(self.reader.lock());
         reader.gather();
         for queue in std::mem::take(&mut reader.turns) {
             queue.finish();
@@ -262,7 +262,7 @@ impl TapQueue {
     /// Entries that wait, of each queue that has some or its end.
     #[cfg(all(test, not(loom)))]
     fn lengths(&self) -> Vec<usize> {
-        let mut reader = lock(&self.reader);
+        let mut reader = unpoisoned(self.reader.lock());
         reader.gather();
         reader.turns.iter().map(|queue| queue.len()).collect()
     }
@@ -278,7 +278,7 @@ impl TapQueue {
     /// Streams that come and go while the owner takes nothing: of those that are over
     /// the newest are kept, so that they cost no more than that.
     fn forget_ended(&self) {
-        let mut reader = lock(&self.reader);
+        let mut reader = unpoisoned(self.reader.lock());
         reader.gather();
         let ended = reader.turns.iter().filter(|queue| queue.has_ended());
         let mut ended: Vec<Arc<StreamQueue>> = ended.cloned().collect();
@@ -413,10 +413,4 @@ impl Drop for TapSink {
             self.tap.forget_ended();
         }
     }
-}
-
-/// Locks whatever its last holder was doing when it panicked: what these locks guard is
-/// whole at every step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,13 +7,11 @@
 //! the same wake-up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::PoisonError;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::lock;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, unpoisoned};
 
 /// One waiter at a time. Wake-ups are coalesced: between two looks of the waiter one
 /// worker at most takes the lock, the one that finds the flag lowered.
@@ -34,7 +32,7 @@ impl Signal {
             return;
         }
         let waker = {
-            let mut waker = lock(&self.waker);
+            let mut waker = unpoisoned(self.waker.lock());
             self.condition.notify_one();
             waker.take()
         };
@@ -49,19 +47,13 @@ impl Signal {
 
     /// Waits until raised, at most `timeout`, and lowers it.
     pub(super) fn wait(&self, timeout: Option<Duration>) {
-        let guard = lock(&self.waker);
+        let guard = unpoisoned(self.waker.lock());
         let is_low = |_: &mut Option<Waker>| !self.raised.load(Ordering::Acquire);
         match timeout {
-            Some(timeout) => drop(
-                self.condition
-                    .wait_timeout_while(guard, timeout, is_low)
-                    .unwrap_or_else(PoisonError::into_inner),
-            ),
-            None => drop(
-                self.condition
-                    .wait_while(guard, is_low)
-                    .unwrap_or_else(PoisonError::into_inner),
-            ),
+            Some(timeout) => drop(unpoisoned(
+                self.condition.wait_timeout_while(guard, timeout, is_low),
+            )),
+            None => drop(unpoisoned(self.condition.wait_while(guard, is_low))),
         }
         self.lower();
     }
@@ -71,7 +63,7 @@ impl Signal {
     pub(super) fn register(&self, waker: &Waker) -> bool {
         // Cloning and dropping call the host: not with the lock held.
         let waker = waker.clone();
-        let before = lock(&self.waker).replace(waker);
+        let before = unpoisoned(self.waker.lock()).replace(waker);
         drop(before);
         self.lower()
     }

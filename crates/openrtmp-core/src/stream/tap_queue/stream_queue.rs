@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use openrtmp_protocol::Time;
 
-use super::{TapNews, TapStream, lock};
+use super::{TapNews, TapStream};
 use crate::budget::{Budget, Charge, Holder, Share};
 use crate::steps;
 use crate::stream::capacity;
@@ -15,7 +15,7 @@ use crate::stream::class::Class;
 use crate::stream::gate::Gate;
 use crate::stream::packet::{Packet, SharedPacket};
 use crate::stream::tracks::Track;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, unpoisoned};
 
 /// Frames that a tap did not get because it was too slow. Handed out where the gap
 /// ends: before the frame that goes on behind it, or before the stream's end.
@@ -281,7 +281,7 @@ impl StreamQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        unpoisoned(self.state.lock())
     }
 }
 

@@ -1,14 +1,15 @@
 //! Going out of service without cutting anybody off: nobody new is taken, and those who
 //! are there leave in their own time, to another server if they can.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+pub(crate) mod state;
+pub(crate) mod target;
+
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use self::target::Target;
 use crate::inbox::Command;
-use crate::relay::UrlTemplate;
 use crate::server::{LONGEST_GRACE, Server, Summary};
-use crate::sync::lock;
 
 /// How [`Server::drain`] goes about it.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -45,7 +46,8 @@ impl DrainOptions {
     }
 
     fn target(&self) -> Result<Option<Target>, DrainError> {
-        self.to.as_deref().map(Target::parse).transpose()
+        let to = self.to.as_deref().map(Target::parse).transpose();
+        to.map_err(DrainError::Url)
     }
 }
 
@@ -72,120 +74,6 @@ pub enum DrainError {
     /// The server is stopping, or has stopped.
     #[error("the server is stopping")]
     Stopping,
-}
-
-/// Where peers are asked to connect (`tcUrl` of Enhanced RTMP v2, "Reconnect Request").
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target(Arc<UrlTemplate>);
-
-impl Target {
-    fn parse(url: &str) -> Result<Target, DrainError> {
-        let wrong = |what: &str| DrainError::Url(what.to_owned());
-        if url.contains(['?', '#']) {
-            return Err(wrong("a query may not stand in it"));
-        }
-        if url.contains("{name}") {
-            return Err(wrong("only {app} may stand in braces"));
-        }
-        let place = url.trim_end_matches('/');
-        let host = url
-            .split_once("://")
-            .map(|(_, rest)| rest.trim_matches('/'));
-        if host.is_some_and(str::is_empty) {
-            return Err(wrong("it names no host: rtmp://host is expected"));
-        }
-        let names_app = place
-            .split_once("://")
-            .is_some_and(|(_, rest)| rest.contains('/'));
-        let app = if names_app { "" } else { "/{app}" };
-        let template = UrlTemplate::parse(&format!("{place}{app}/{{name}}"));
-        match template {
-            Ok(template) => Ok(Target(Arc::new(template))),
-            Err(error) => Err(DrainError::Url(error.to_string())),
-        }
-    }
-
-    /// The `tcUrl` for a peer that is in an app.
-    pub(crate) fn tc_url(&self, app: &str) -> Option<String> {
-        let url = self.0.of(&format!("{app}/name")).ok()?;
-        Some(url.tc_url())
-    }
-}
-
-/// How a server stands with those who came to it. Sequentially consistent: either the last
-/// to leave sees that somebody waits for that, or who waits sees that nobody is left.
-#[derive(Default)]
-pub(crate) struct Drain {
-    /// Nobody new is taken.
-    is_on: AtomicBool,
-    /// Where everybody is sent; said before it is on for anybody who asks for it.
-    to: Mutex<Option<Target>>,
-    /// Connections that peers made.
-    guests: AtomicUsize,
-    /// Of who waits for them to leave: do not wait any longer.
-    cut: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Drain {
-    pub(crate) fn is_on(&self) -> bool {
-        self.is_on.load(Ordering::SeqCst)
-    }
-
-    /// Begins. False if it has begun before.
-    fn begin(&self, to: Option<Target>) -> bool {
-        let mut told = lock(&self.to);
-        if self.is_on.swap(true, Ordering::SeqCst) {
-            return false;
-        }
-        *told = to;
-        true
-    }
-
-    /// The `tcUrl` for somebody who comes and wants into this app.
-    pub(crate) fn tc_url(&self, app: &str) -> Option<String> {
-        let to = lock(&self.to).clone();
-        to.and_then(|to| to.tc_url(app))
-    }
-
-    /// A peer has connected.
-    pub(crate) fn came(&self) {
-        self.guests.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// So many connections of peers are over.
-    pub(crate) fn left(&self, count: usize) {
-        let before = self.guests.fetch_sub(count, Ordering::SeqCst);
-        if before == count && self.is_on() {
-            // With the lock held: who waits has looked, or will.
-            let _cut = lock(&self.cut);
-            self.changed.notify_all();
-        }
-    }
-
-    /// Nobody waits any longer.
-    pub(crate) fn cut(&self) {
-        *lock(&self.cut) = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits until there is nobody any more, or it is cut, or that moment has come.
-    fn wait(&self, until: Instant) {
-        let mut cut = lock(&self.cut);
-        while !*cut && self.guests.load(Ordering::SeqCst) > 0 {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            let waited = self.changed.wait_timeout(cut, left);
-            cut = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn guests(&self) -> usize {
-        self.guests.load(Ordering::SeqCst)
-    }
 }
 
 impl Server {
@@ -229,7 +117,7 @@ impl Server {
             return Err(DrainError::Busy);
         }
         let _here = self.works_for();
-        let there = shared.drain.guests.load(Ordering::SeqCst);
+        let there = shared.drain.guests();
         log::info!(
             "draining: nobody new is taken, {there} connections have {:?} to leave",
             options.grace
