@@ -179,9 +179,12 @@ mod backend {
         }
 
         pub(super) fn write(&self, level: Level, text: &str) {
-            let args = format_args!("{text}");
-            self.0
-                .log(&Record::builder().level(level).args(args).build());
+            self.0.log(
+                &Record::builder()
+                    .level(level)
+                    .args(format_args!("{text}"))
+                    .build(),
+            );
         }
     }
 }

@@ -24,6 +24,7 @@ mod instructions;
 mod kotlin;
 mod library;
 mod maven;
+mod msrv;
 mod nightly;
 mod npm;
 mod probe;
@@ -101,6 +102,7 @@ Commands:
          --only CHECK   one of loom, miri, asan, tsan; repeatable
          --quick        what `test` runs of it
          --no-install   install no toolchain or component
+  msrv   Check what users build with the oldest Rust that is promised
   soak   A server under hundreds of players while some, and its publishers, are
          killed, stalled and flooded; --minutes N (10), --seconds N, --players N,
          --publishers N, --bitrate N, --workers N, --seed N; --dev: not optimised
@@ -148,6 +150,7 @@ fn main() -> ExitCode {
             Ok(options) => sanitize::run(&options),
             Err(message) => refuse(&message),
         },
+        "msrv" if options.is_empty() => msrv::run(),
         "soak" => match soak::Options::parse(options) {
             Ok(options) => soak::run(&options),
             Err(message) => refuse(&message),

@@ -79,13 +79,15 @@ fn has_component(name: &str) -> bool {
     })
 }
 
-fn rustup(arguments: &[&str]) -> bool {
+/// Has rustup do something.
+pub(crate) fn rustup(arguments: &[&str]) -> bool {
     println!("\n=== rustup {}", arguments.join(" "));
     let mut command = Command::new("rustup");
     command.args(arguments).stdin(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-fn advice(arguments: &[&str]) -> String {
+/// What would bring what is missing.
+pub(crate) fn advice(arguments: &[&str]) -> String {
     format!("needs `rustup {}`", arguments.join(" "))
 }

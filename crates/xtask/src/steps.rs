@@ -631,6 +631,15 @@ pub(crate) const STEPS: &[Step] = &[
         runs: &[run(&["xtask", "sanitize", "--quick"])],
         environment: &[],
     },
+    Step {
+        name: "msrv",
+        what: "what users build, by the oldest Rust that is promised",
+        tier: Tier::All,
+        minutes: 3,
+        fetches: &["that toolchain, with rustup"],
+        runs: &[run(&["xtask", "msrv"])],
+        environment: &[],
+    },
 ];
 
 /// Building takes most of the time: what runs for seconds is not worth optimising.

@@ -185,14 +185,16 @@ pub(super) fn report_unpublished<P: Platform>(context: &Context<P>, stream: &Str
     } else {
         "unpublished"
     };
-    let told = format_args!(
-        "{what}, {time} after it began: {bytes}, {video} video and {audio} audio frames"
-    );
     Line::default()
         .shown("stream", &stream.name)
         .field("duration_ms", lasted.as_millis() as u64)
         .field("bytes_in", stats.bytes)
-        .write(log::Level::Info, told);
+        .write(
+            log::Level::Info,
+            format_args!(
+                "{what}, {time} after it began: {bytes}, {video} video and {audio} audio frames"
+            ),
+        );
 }
 
 /// What a stream consists of became known, or is another.

@@ -129,8 +129,10 @@ impl ServerSession {
     pub(super) fn drop_waiting(&mut self, stream: u32) {
         let dropped = self.take_waiting(stream).len() as u64;
         if dropped > 0 {
-            let why = format_args!("media on message stream {stream}, where nothing is published");
-            self.drop_media(dropped, why);
+            self.drop_media(
+                dropped,
+                format_args!("media on message stream {stream}, where nothing is published"),
+            );
         }
     }
 
