@@ -58,6 +58,6 @@ pub enum Protocol {
 impl Protocol {
     /// Without an RTMP connection.
     pub(crate) fn is_http(self) -> bool {
-        matches!(self, Protocol::Hls | Protocol::Flv)
+        matches!(self, Protocol::Hls | Protocol::Dash | Protocol::Flv)
     }
 }
