@@ -190,6 +190,7 @@
 //   http.viewers.least_rate [16384]: per second that a viewer takes of an answer, 0 to 1073741824
 //   http.tokens.keys [[]]: secrets that tokens of viewers are signed with, 16 bytes or more, the first signs; none: one that is made at the start
 //   http.tokens.life [21600000]: ms that a token of a viewer is good, 60000 to 2592000000
+//   http.tokens.same_address [false]: a token is good from the address alone that it was given to (of IPv6: its /64)
 //   http.connections [256]: of the openrtmp command's HTTP server, 1 to 65536, then the silent are closed
 //   http.requests [1000]: of one connection, then it is closed, 1 or more
 //   http.header_bytes [8192]: of a request's head, 1024 to 65536

@@ -78,6 +78,10 @@ sub vcl_hash {
     } else {
         hash_data(regsub(req.url, "\?.*$", ""));
     }
+    if (req.http.X-Asked) {
+        # A token may be good from one address alone.
+        hash_data("" + client.ip);
+    }
     hash_data(req.http.X-Query);
     hash_data(req.http.Host);
     return (lookup);
@@ -115,8 +119,8 @@ sub vcl_backend_response {
         return (deliver);
     }
     if (bereq.url ~ "^/v/[^/?]+/api/streams/") {
-        # Whether a token opens a stream, asked once in 5 s for each: so long a key that is
-        # revoked is good here.
+        # Whether a token opens a stream, asked once in 5 s for each, from each address: so long a
+        # key that is revoked is good here.
         set beresp.ttl = 5s;
         return (deliver);
     }

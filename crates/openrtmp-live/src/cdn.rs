@@ -2,7 +2,7 @@
 //!
 //! Each is a function of a secret that the network has too, of what it opens, and of a time:
 //! nothing is asked and nothing kept. They are for the network, not for this server, whose own
-//! tokens stand in paths ([`http.tokens`](openrtmp_core::TokensConfig)).
+//! tokens are [`Pass`](crate::Pass)es.
 
 use std::fmt::{self, Write};
 
@@ -15,12 +15,16 @@ use sha2::Sha256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// The secret is empty, or not what the network makes such of.
-    #[error("the secret is not one: Akamai's are hexadecimal digits, two for each byte")]
+    /// The secret is empty, or not what such are made of.
+    #[error(
+        "the secret is not one: Akamai's are hexadecimal digits, two for each byte, this server's have 16 bytes or more"
+    )]
     Secret,
-    /// What it is to open, or what it is to carry, is empty or would be taken for more than one
-    /// thing.
-    #[error("a path or field of a token is empty, or has a character that separates fields in it")]
+    /// What it is to open, or what it is to carry, is empty, too long, or would be taken for more
+    /// than one thing.
+    #[error(
+        "a path or field of a token is empty, too long, or has a character in it that separates fields"
+    )]
     Field,
     /// It would never be valid.
     #[error("no such time: a token begins before it ends, and has ten digits of seconds")]

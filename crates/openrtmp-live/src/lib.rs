@@ -21,7 +21,7 @@ mod http;
 mod store;
 
 pub use delivery::{Delivery, DeliveryError, DvrFiles, Held};
-pub use http::Form;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub use http::internals;
+pub use http::{Form, Pass};

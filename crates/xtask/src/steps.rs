@@ -199,6 +199,8 @@ pub(crate) const STEPS: &[Step] = &[
                         "delivery_ts",
                         "delivery_variants",
                         "delivery_peers",
+                        "delivery_access",
+                        "delivery_answers",
                         "delivery_h2",
                         "delivery_page",
                         "delivery_siege",

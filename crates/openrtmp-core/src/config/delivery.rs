@@ -235,6 +235,9 @@ pub struct TokensConfig {
     /// How long one is good, 1 min to 30 days.
     #[serde(with = "milliseconds")]
     pub life: Duration,
+    /// One is good from the address alone that it was given to (of IPv6: its /64). Phones that
+    /// change from one network to another begin anew.
+    pub same_address: bool,
 }
 
 impl Default for TokensConfig {
@@ -242,6 +245,7 @@ impl Default for TokensConfig {
         TokensConfig {
             keys: Vec::new(),
             life: Duration::from_secs(6 * 3600),
+            same_address: false,
         }
     }
 }
@@ -252,6 +256,7 @@ impl fmt::Debug for TokensConfig {
         f.debug_struct("TokensConfig")
             .field("keys", &vec!["***"; self.keys.len()])
             .field("life", &self.life)
+            .field("same_address", &self.same_address)
             .finish()
     }
 }

@@ -62,13 +62,20 @@ fn mask(prefix: u8) -> u128 {
         .unwrap_or_default()
 }
 
-impl fmt::Debug for Network {
+/// As [`Network::parse`] reads it.
+impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = Ipv6Addr::from(self.first);
         match (first.to_ipv4_mapped(), self.prefix.checked_sub(MAPPED)) {
             (Some(v4), Some(prefix)) => write!(f, "{}/{prefix}", Ipv4Addr::from(v4.to_bits())),
             _ => write!(f, "{first}/{}", self.prefix),
         }
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -113,6 +120,7 @@ mod tests {
                     "{network}: {address}"
                 );
             }
+            assert_eq!(Network::parse(&parsed.to_string()), Some(parsed));
         }
         assert_eq!(
             format!("{:?}", Network::parse("10.0.0.0/8").unwrap()),

@@ -1,9 +1,9 @@
 //! Which pages of other sites may read answers (the Fetch standard, 3.2).
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HOST, HeaderMap, HeaderName,
-    HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HOST,
+    HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use openrtmp_core::CorsConfig;
 
@@ -22,6 +22,11 @@ pub(super) fn allow(config: &CorsConfig, origin: Option<HeaderValue>, answer: &m
         }
     };
     let Some(allowed) = allowed else { return };
+    if !is_for_all {
+        // With the cookie that a token may stand in: not to whoever asks.
+        let yes = HeaderValue::from_static("true");
+        answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+    }
     answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed.clone());
     answer.insert(TIMING_ALLOW_ORIGIN, allowed);
     let exposed = "Content-Length, Content-Range, Date, Age, ETag, Server-Timing";
@@ -48,8 +53,8 @@ pub(super) fn may_open(config: &CorsConfig, request: &HeaderMap) -> bool {
 
 /// Says what may be asked for, to who asks that.
 pub(super) fn preflight(answer: &mut HeaderMap) {
-    let allowed = "Range, Authorization, Content-Type, If-None-Match, If-Range, CMCD-Object, \
-                   CMCD-Request, CMCD-Session, CMCD-Status";
+    let allowed = "Range, Authorization, Content-Type, If-Modified-Since, If-None-Match, \
+                   If-Range, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status";
     for (name, text) in [
         (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
         (ACCESS_CONTROL_ALLOW_HEADERS, allowed),

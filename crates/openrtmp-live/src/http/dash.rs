@@ -8,6 +8,7 @@ use axum::body::Body;
 use http::Response;
 use openrtmp_core::Protocol;
 
+use super::access::Shown;
 use super::answer::{self, Keep};
 use super::hls::Viewer;
 use super::{App, Asked, entrance, waiting};
@@ -23,9 +24,9 @@ pub(super) async fn entry(
     app: &Arc<App>,
     asked: &Asked,
     path: &str,
-    token: Option<&str>,
+    shown: Option<&Shown>,
 ) -> Result<Response<Body>, Response<Body>> {
-    let entered = entrance::enter(app, asked, Protocol::Dash, path, token).await?;
+    let entered = entrance::enter(app, asked, Protocol::Dash, path, shown).await?;
     let stream = &entered.stream;
     let manifest = newest(app, asked, stream, entered.deadline).await?;
     let (epoch, version) = (&stream.names.epoch, manifest.version);

@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use openrtmp_core::Protocol;
 
-use super::access::{self, Asking};
+use super::access::{self, Asking, Shown};
 use super::answer::{Keep, status};
 use super::hls::not_found;
 use super::path::encoded;
@@ -35,15 +35,16 @@ pub(super) async fn enter(
     asked: &Asked,
     protocol: Protocol,
     path: &str,
-    token: Option<&str>,
+    shown: Option<&Shown>,
 ) -> Result<Entered, Response<Body>> {
     let config = app.server.config();
     let deadline = waiting::deadline();
-    let (stream, prefix) = match token {
+    let from = asked.address.ip();
+    let admitted = app
+        .access
+        .admit(&app.server, shown, path, from, Duration::ZERO)?;
+    let (stream, prefix) = match admitted {
         Some(token) => {
-            if !app.access.opens(&app.server, token, path, Duration::ZERO) {
-                return Err(forbidden());
-            }
             app.audience.seen(path);
             let stream = app.directory.newest(path).ok_or_else(not_found)?;
             (stream, Some(format!("/v/{token}")))
@@ -60,15 +61,15 @@ pub(super) async fn enter(
                 headers: &asked.headers,
             };
             let granted = access::ask(&app.server, asking).await?;
-            let token = asks.then(|| app.access.token(&granted, config.http.tokens.life));
+            let token = asks.then(|| app.access.token(&app.server, &granted, from));
             let stream = audience::stream(app, asked, &granted.stream, deadline).await?;
             (stream, token.map(|token| format!("/v/{token}")))
         }
     };
     let base = config.http.base_url.trim_end_matches('/');
     let is_private = prefix.is_some();
-    // As it is where everything is below it: by a path that has the token already, too.
-    let leads = base.is_empty() && (token.is_some() || !is_private);
+    // As it is where everything is below it: by who shows a token already, too.
+    let leads = base.is_empty() && (admitted.is_some() || !is_private);
     let keep = match is_private && !leads {
         true => Keep::NOT,
         false => Keep::for_seconds(1, is_private),

@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use openrtmp_core::Protocol;
 use tokio::sync::watch;
 
-use super::access::{self, Asking, Right};
+use super::access::{self, Asking, Right, Shown};
 use super::answer::status;
 use super::peer::{InProgress, Kind, Peer};
 use super::{App, Asked, audience, cors, relief, waiting};
@@ -37,7 +37,7 @@ pub(super) async fn answer(
     app: &Arc<App>,
     asked: Asked,
     path: &str,
-    token: Option<&str>,
+    shown: Option<&Shown>,
     request: Request,
 ) -> Result<(Response<Body>, Kind), Response<Body>> {
     // To what else somebody would change is passed over (RFC 9110, 7.8).
@@ -51,14 +51,15 @@ pub(super) async fn answer(
     relief::room(&app.server, &app.budget)?;
     let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
     let deadline = waiting::deadline();
-    let (stream, right) = match token {
+    let from = asked.address.ip();
+    let admitted = app
+        .access
+        .admit(&app.server, shown, path, from, Duration::ZERO)?;
+    let (stream, right) = match admitted {
         Some(token) => {
-            let right = Right::Token(token.to_owned());
-            if !app.access.holds(&app.server, &right, path) {
-                return Err(super::entrance::forbidden());
-            }
             app.audience.seen(path);
-            (app.directory.newest(path).ok_or_else(missing)?, right)
+            let stream = app.directory.newest(path).ok_or_else(missing)?;
+            (stream, Right::Token(token.to_owned(), from))
         }
         None => {
             let asking = Asking {

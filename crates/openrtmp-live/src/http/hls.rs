@@ -10,7 +10,8 @@ use openrtmp_core::Protocol;
 use openrtmp_media::hls::{Answer, BadRequest, Directives};
 use openrtmp_media::mp4::TrackName;
 
-use super::answer::{self, Keep, status};
+use super::access::Shown;
+use super::answer::{self, Keep, State, status};
 use super::path::File;
 use super::peer::Kind;
 use super::{App, Asked, dash, entrance, growing, relief, transport, waiting};
@@ -47,9 +48,9 @@ pub(super) async fn master(
     app: &Arc<App>,
     asked: &Asked,
     path: &str,
-    token: Option<&str>,
+    shown: Option<&Shown>,
 ) -> Result<Response<Body>, Response<Body>> {
-    let entered = entrance::enter(app, asked, Protocol::Hls, path, token).await?;
+    let entered = entrance::enter(app, asked, Protocol::Hls, path, shown).await?;
     let (stream, deadline) = (&entered.stream, entered.deadline);
     let look = |snapshot: &Arc<Snapshot>| snapshot.master.clone();
     let master = waiting::until(app, stream, asked, deadline, look).await?;
@@ -107,8 +108,8 @@ pub(super) async fn file(
             let snapshot = stream.snapshot();
             let found = snapshot.track(track).and_then(|track| track.init(number));
             let bytes = found.ok_or_else(not_found)?.clone();
-            let tag = format!("i{number}");
-            media(viewer, stream, track, &bytes.into(), &tag)
+            let state = state(stream, track, &format!("i{number}"), stream.began());
+            media(viewer, track, &bytes.into(), &state)
         }
         File::Segment(track, msn) => {
             return segment(app, viewer, stream, track, |_| Some(msn)).await;
@@ -118,16 +119,16 @@ pub(super) async fn file(
         }
         File::Part(track, msn, number) => {
             let look = |is: &Track| match is.part(msn, number) {
-                Some(bytes) => Some(Some(bytes.clone())),
+                Some((bytes, wall)) => Some(Some((bytes.clone(), wall))),
                 None if is.may_come(msn, number) => None,
                 None => Some(None),
             };
-            let bytes = find(app, viewer, stream, track, look).await?;
-            let bytes = bytes
-                .filter(|bytes| !bytes.is_empty())
+            let found = find(app, viewer, stream, track, look).await?;
+            let (bytes, wall) = found
+                .filter(|(bytes, _)| !bytes.is_empty())
                 .ok_or_else(not_found)?;
-            let tag = format!("{msn}.{number}");
-            let answer = media(viewer, stream, track, &bytes.into(), &tag);
+            let state = state(stream, track, &format!("{msn}.{number}"), wall);
+            let answer = media(viewer, track, &bytes.into(), &state);
             let holding = Holding::Segment(Arc::downgrade(stream), track, msn);
             holding_on(answer, holding)
         }
@@ -172,7 +173,8 @@ async fn segment(
                     }
                 }
             };
-            let answer = media(viewer, stream, track, &kept.media, &kept.msn.to_string());
+            let state = state(stream, track, &kept.msn.to_string(), kept.wall);
+            let answer = media(viewer, track, &kept.media, &state);
             Ok((holding_on(answer, holding), Kind::Whole))
         }
         Some(Found::Growing(msn)) => growing::answer(app, viewer, stream, track, msn),
@@ -207,16 +209,15 @@ async fn find<T>(
     waiting::until(app, stream, viewer.asked, waiting::deadline(), look).await
 }
 
-fn media(
-    viewer: Viewer<'_>,
-    stream: &Stream,
-    track: TrackName,
-    media: &Media,
-    tag: &str,
-) -> Response<Body> {
-    let tag = format!("{}-{track}-{tag}", stream.names.epoch);
+/// What names something of a track, which is of this wall time.
+fn state(stream: &Stream, track: TrackName, name: &str, wall: i64) -> State {
+    let tag = format!("{}-{track}-{name}", stream.names.epoch);
+    State::since(tag, wall)
+}
+
+fn media(viewer: Viewer<'_>, track: TrackName, media: &Media, state: &State) -> Response<Body> {
     let keep = Keep::always(viewer.is_private);
-    answer::media(viewer.headers(), media, content_type(track), &tag, keep)
+    answer::media(viewer.headers(), media, content_type(track), state, keep)
 }
 
 pub(super) fn content_type(track: TrackName) -> &'static str {

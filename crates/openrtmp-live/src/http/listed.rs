@@ -11,8 +11,8 @@ use openrtmp_media::mp4::TrackName;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::access::{self, Asking};
-use super::answer::{self, Keep, status};
+use super::access::{self, Asking, Shown};
+use super::answer::{self, Keep, State, status};
 use super::path::encoded;
 use super::{App, Asked, audience, entrance, relief};
 use crate::store::{Holding, Media, Stream, Text};
@@ -54,12 +54,13 @@ impl Listed {
 pub(super) async fn answer(
     app: &Arc<App>,
     asked: &Asked,
+    shown: Option<&Shown>,
     wanted: Listed,
 ) -> Result<Response<Body>, Response<Body>> {
     let told = match wanted {
         Listed::All => all(app, asked)?,
-        Listed::One { token, path } => {
-            let told = one(app, asked, token, &path).await?;
+        Listed::One { path, .. } => {
+            let told = one(app, asked, shown, &path).await?;
             Arc::new(Told::new(&told))
         }
     };
@@ -150,7 +151,7 @@ fn all(app: &App, asked: &Asked) -> Result<Arc<Told>, Response<Body>> {
             let granted = app.server.playable(&request, &names);
             let wrong = |_| status(StatusCode::FORBIDDEN, "the key is not valid");
             let granted = granted.map_err(wrong)?;
-            let life = config.http.tokens.life;
+            let from = asked.address.ip();
             let mut granted = granted.iter().peekable();
             let mut opened = Vec::new();
             for stream in &streams {
@@ -159,7 +160,11 @@ fn all(app: &App, asked: &Asked) -> Result<Arc<Told>, Response<Body>> {
                 }
             }
             let described = |(stream, granted): &(&Arc<Stream>, &PlayGranted)| {
-                told(app, stream, Some(&app.access.token(granted, life)))
+                told(
+                    app,
+                    stream,
+                    Some(&app.access.token(&app.server, granted, from)),
+                )
             };
             Arc::new(Told::new(&list(opened.iter().map(described))))
         }
@@ -168,20 +173,19 @@ fn all(app: &App, asked: &Asked) -> Result<Arc<Told>, Response<Body>> {
 }
 
 /// One stream, whether it is there or not. Who asks is asked here whether it may play, unless
-/// it brings a token or everybody may.
+/// it shows a token or everybody may.
 async fn one(
     app: &Arc<App>,
     asked: &Asked,
-    token: Option<String>,
+    shown: Option<&Shown>,
     path: &str,
 ) -> Result<Value, Response<Body>> {
-    let (path, token, name) = match token {
-        Some(token) => {
-            if !app.access.opens(&app.server, &token, path, Duration::ZERO) {
-                return Err(entrance::forbidden());
-            }
-            (path.to_owned(), Some(token), None)
-        }
+    let from = asked.address.ip();
+    let admitted = app
+        .access
+        .admit(&app.server, shown, path, from, Duration::ZERO)?;
+    let (path, token, name) = match admitted {
+        Some(token) => (path.to_owned(), Some(token.to_owned()), None),
         None if !app.server.asks_players() => (path.to_owned(), None, None),
         None => {
             let asking = Asking {
@@ -193,8 +197,7 @@ async fn one(
                 headers: &asked.headers,
             };
             let granted = access::ask(&app.server, asking).await?;
-            let life = app.server.config().http.tokens.life;
-            let token = app.access.token(&granted, life);
+            let token = app.access.token(&app.server, &granted, from);
             let wanted = audience::want(app, &granted.stream, asked.address);
             let stream = granted.stream;
             // Of one that is there it is told all the same.
@@ -266,13 +269,13 @@ pub(super) fn picture(
     app: &App,
     asked: &Asked,
     path: &str,
-    token: Option<&str>,
+    shown: Option<&Shown>,
 ) -> Result<Response<Body>, Response<Body>> {
-    let may = match token {
-        Some(token) => app.access.opens(&app.server, token, path, Duration::ZERO),
-        None => !app.server.asks_players(),
-    };
-    if !may {
+    let from = asked.address.ip();
+    let admitted = app
+        .access
+        .admit(&app.server, shown, path, from, Duration::ZERO)?;
+    if admitted.is_none() && app.server.asks_players() {
         return Err(entrance::forbidden());
     }
     relief::room(&app.server, &app.budget)?;
@@ -285,11 +288,12 @@ pub(super) fn picture(
     let stream = app.directory.newest(path).ok_or_else(missing)?;
     let picture = stream.pictures.newest().ok_or_else(missing)?;
     let tag = format!("{}-p{}", stream.names.epoch, picture.number);
-    let keep = Keep::for_seconds(1, token.is_some());
+    let keep = Keep::for_seconds(1, admitted.is_some());
     let headers: &HeaderMap = &asked.headers;
     let pieces = &picture.pieces;
     let media = Media::Memory(pieces.to_vec());
-    let mut response = answer::media(headers, &media, "video/mp4", &tag, keep);
+    let state = State { tag, since: None };
+    let mut response = answer::media(headers, &media, "video/mp4", &state, keep);
     response.extensions_mut().insert(Holding::Passing);
     Ok(response)
 }

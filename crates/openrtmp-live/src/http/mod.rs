@@ -42,7 +42,7 @@ use openrtmp_core::Server;
 use tokio::sync::watch;
 
 pub(crate) use accept::{Acceptor, Counts, serve};
-use access::Access;
+use access::{Access, Shown};
 use answer::status;
 use audience::Audience;
 pub use form::Form;
@@ -52,6 +52,7 @@ pub(crate) use path::is_reserved;
 use path::{NoRoute, Route, What};
 use peer::{Kind, Peer};
 pub(crate) use relief::relieve;
+pub use token::Pass;
 use token::Secrets;
 
 use crate::store::{Budget, Directory, Holding};
@@ -179,20 +180,21 @@ async fn answer_to(
         NoRoute::Bad => status(StatusCode::BAD_REQUEST, "no path"),
         NoRoute::Unknown => status(StatusCode::NOT_FOUND, "there is no such thing"),
     })?;
-    // Others guess behind the same address; who has a token does not.
-    let has_token = || match &route {
-        Route::Stream {
-            token: Some(token),
-            path,
-            ..
+    let (shown, of) = match &route {
+        Route::Stream { token, path, .. } | Route::Listed(Listed::One { token, path }) => {
+            (Shown::of(token.clone(), headers), path.as_str())
         }
-        | Route::Listed(Listed::One {
-            token: Some(token),
-            path,
-        }) => app.access.opens(&app.server, token, path, Duration::ZERO),
-        _ => false,
+        _ => (None, ""),
     };
-    if app.server.is_blocked(address.ip()) && !has_token() {
+    let (shown, from) = (shown.as_ref(), address.ip());
+    // Others guess behind the same address; who has a token does not.
+    let has_token = || {
+        let admitted = app
+            .access
+            .admit(&app.server, shown, of, from, Duration::ZERO);
+        admitted.is_ok_and(|admitted| admitted.is_some())
+    };
+    if app.server.is_blocked(from) && !has_token() {
         return Err(status(
             StatusCode::FORBIDDEN,
             "your address is blocked for a while",
@@ -235,21 +237,22 @@ async fn answer_to(
         peer: peer.clone(),
         address,
     };
-    let (token, path, what) = match route {
+    let (path, what) = match route {
         Route::Time => return whole(time()),
         Route::Page(wanted) => return whole(page::answer(app, &asked, &wanted)?),
-        Route::Listed(wanted) => return whole(listed::answer(app, &asked, wanted).await?),
-        Route::Stream { token, path, what } => (token, path, what),
+        Route::Listed(wanted) => {
+            return whole(listed::answer(app, &asked, shown, wanted).await?);
+        }
+        Route::Stream { path, what, .. } => (path, what),
     };
     match what {
-        What::Master => whole(hls::master(app, &asked, &path, token.as_deref()).await?),
-        What::Transport => whole(transport::master(app, &asked, &path, token.as_deref()).await?),
-        What::Manifest => whole(dash::entry(app, &asked, &path, token.as_deref()).await?),
+        What::Master => whole(hls::master(app, &asked, &path, shown).await?),
+        What::Transport => whole(transport::master(app, &asked, &path, shown).await?),
+        What::Manifest => whole(dash::entry(app, &asked, &path, shown).await?),
         // In a box, or all others would take as much room while they wait.
-        What::Flv => Box::pin(flv::answer(app, asked, &path, token.as_deref(), request)).await,
-        What::Picture => whole(listed::picture(app, &asked, &path, token.as_deref())?),
+        What::Flv => Box::pin(flv::answer(app, asked, &path, shown, request)).await,
+        What::Picture => whole(listed::picture(app, &asked, &path, shown)?),
         What::Run { epoch, file } => {
-            let is_private = token.is_some();
             let stream = app.directory.run(&path, &epoch);
             let missing = || {
                 status(
@@ -257,20 +260,16 @@ async fn answer_to(
                     "there is no such stream, or no longer",
                 )
             };
-            let may = match &token {
-                Some(token) => {
-                    // Playlists end with the token, what they listed a little later.
-                    let late = match file {
-                        file if file.is_listing() => Duration::ZERO,
-                        _ => stream.as_ref().map_or(Duration::ZERO, |stream| {
-                            stream.snapshot().target.unwrap_or_default() * 3
-                        }),
-                    };
-                    app.access.opens(&app.server, token, &path, late)
-                }
-                None => !app.server.asks_players(),
+            // Playlists end with the token, what they listed a little later.
+            let late = match file {
+                file if file.is_listing() => Duration::ZERO,
+                _ => stream.as_ref().map_or(Duration::ZERO, |stream| {
+                    stream.snapshot().target.unwrap_or_default() * 3
+                }),
             };
-            if !may {
+            let admitted = app.access.admit(&app.server, shown, &path, from, late)?;
+            let is_private = admitted.is_some();
+            if !is_private && app.server.asks_players() {
                 return Err(entrance::forbidden());
             }
             app.audience.seen(&path);

@@ -7,7 +7,8 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use openrtmp_core::Protocol;
 
-use super::answer::{self, Keep, status};
+use super::access::Shown;
+use super::answer::{self, Keep, State, status};
 use super::hls::{PLAYLIST, Viewer, moved, not_found, patiently};
 use super::{App, Asked, entrance, waiting};
 use crate::store::{Holding, Snapshot, Stream, Text, Transport};
@@ -21,9 +22,9 @@ pub(super) async fn master(
     app: &Arc<App>,
     asked: &Asked,
     path: &str,
-    token: Option<&str>,
+    shown: Option<&Shown>,
 ) -> Result<Response<Body>, Response<Body>> {
-    let entered = entrance::enter(app, asked, Protocol::Hls, path, token).await?;
+    let entered = entrance::enter(app, asked, Protocol::Hls, path, shown).await?;
     let stream = &entered.stream;
     let transport = newest(app, asked, stream, entered.deadline).await?;
     let folder = entered.folder.as_deref().unwrap_or(ABOVE);
@@ -58,6 +59,7 @@ pub(super) async fn segment(
     let (snapshot, of) = (stream.snapshot(), stream.clone());
     let budget = app.budget.clone();
     let file = snapshot.file_of(msn);
+    let wall = snapshot.transported_wall(msn).unwrap_or_default();
     let made = move || {
         let made = of.transported.segment(&snapshot, msn, &budget);
         made.transpose()
@@ -72,10 +74,10 @@ pub(super) async fn segment(
     };
     let bytes = made.ok_or_else(not_found)?;
     let bytes = bytes.map_err(|error| status(StatusCode::NOT_FOUND, &error.to_string()))?;
-    let tag = format!("{}-t-{msn}", stream.names.epoch);
+    let state = State::since(format!("{}-t-{msn}", stream.names.epoch), wall);
     let keep = Keep::always(viewer.is_private);
     let headers = &viewer.asked.headers;
-    let mut response = answer::media(headers, &bytes.into(), SEGMENT, &tag, keep);
+    let mut response = answer::media(headers, &bytes.into(), SEGMENT, &state, keep);
     response.extensions_mut().insert(Holding::Passing);
     Ok(response)
 }

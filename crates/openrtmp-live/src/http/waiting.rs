@@ -114,3 +114,26 @@ pub(super) async fn until<T>(
     let found = parked(app, asked, deadline, wait).await?;
     found.unwrap_or_else(|| Err(busy("it did not come in time")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_target_durations_are_waited_for_but_no_longer_than_players_do() {
+        for (target, seconds) in [
+            (Some(1), 3),
+            (Some(2), 6),
+            (Some(3), 9),
+            (Some(4), 9),
+            (Some(12), 9),
+            (None, 9),
+        ] {
+            let snapshot = Snapshot {
+                target: target.map(Duration::from_secs),
+                ..Snapshot::default()
+            };
+            assert_eq!(patience(&snapshot), Duration::from_secs(seconds));
+        }
+    }
+}

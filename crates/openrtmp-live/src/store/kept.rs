@@ -13,6 +13,8 @@ use super::spool::Stored;
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) msn: u64,
+    /// The wall time at which it begins, in milliseconds since 1970.
+    pub(crate) wall: i64,
     /// The ticks at which what there is of it begins and ends, once there is something.
     pub(super) span: Option<(u64, u64)>,
     /// The init segment that it needs.
@@ -58,6 +60,7 @@ impl Kept {
         let reorder = there.next().map(|part| part.reorder);
         Kept {
             msn: segment.beginning.msn,
+            wall: segment.beginning.wall,
             span: segment.span(),
             init: segment.beginning.init,
             reorder: reorder.unwrap_or(0),

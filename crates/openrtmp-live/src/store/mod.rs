@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use openrtmp_core::StreamName;
 use openrtmp_media::hls::Names;
@@ -68,6 +68,12 @@ impl Stream {
             began: SystemTime::now(),
             waiting: Mutex::default(),
         }
+    }
+
+    /// When it began, in milliseconds since 1970.
+    pub(crate) fn began(&self) -> i64 {
+        let since = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
+        since.as_millis() as i64
     }
 
     /// What can be fetched from now on.

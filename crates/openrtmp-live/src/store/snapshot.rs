@@ -83,6 +83,13 @@ impl Snapshot {
         })
     }
 
+    /// The wall time at which this segment of the transport stream begins, in milliseconds since
+    /// 1970: that of the track that has its clock.
+    pub(crate) fn transported_wall(&self, msn: u64) -> Option<i64> {
+        let leading = self.transport.as_ref()?.tracks.first()?;
+        Some(self.track(*leading)?.segment(msn)?.wall)
+    }
+
     /// Bytes of its playlists.
     pub(crate) fn text_bytes(&self) -> u64 {
         let both = |lists: &Playlists| lists.full.len() + lists.delta.len();
@@ -132,12 +139,17 @@ impl Track {
 
     /// The parts of a segment so far, and whether they are all, as long as they are in memory.
     pub(crate) fn parts(&self, msn: u64) -> Option<(&[Bytes], bool)> {
-        let open = self.open.as_ref().filter(|open| open.msn == msn);
-        let (kept, is_all) = match open {
-            Some(open) => (open, false),
-            None => (self.segment(msn)?.as_ref(), true),
-        };
+        let (kept, is_all) = self.begun(msn)?;
         Some((kept.parts()?, is_all))
+    }
+
+    /// A segment, and whether it is complete.
+    fn begun(&self, msn: u64) -> Option<(&Kept, bool)> {
+        let open = self.open.as_ref().filter(|open| open.msn == msn);
+        match open {
+            Some(open) => Some((open, false)),
+            None => Some((self.segment(msn)?.as_ref(), true)),
+        }
     }
 
     /// Something of a segment is there, but not all.
@@ -146,10 +158,10 @@ impl Track {
         open.is_some_and(|open| open.span.is_some())
     }
 
-    /// A part that is there; empty if it is a gap.
-    pub(crate) fn part(&self, msn: u64, number: usize) -> Option<&Bytes> {
-        let (parts, _) = self.parts(msn)?;
-        parts.get(number)
+    /// A part that is there, empty if it is a gap, and the wall time at which its segment begins.
+    pub(crate) fn part(&self, msn: u64, number: usize) -> Option<(&Bytes, i64)> {
+        let (kept, _) = self.begun(msn)?;
+        Some((kept.parts()?.get(number)?, kept.wall))
     }
 
     /// Whether this segment is in memory, or parts of it.

@@ -283,6 +283,12 @@ pub(super) const OPERATING: &[Setting] = &[
         "ms that a token of a viewer is good, 60000 to 2592000000",
     ),
     setting(
+        "http.tokens.same_address",
+        Flag,
+        New,
+        "a token is good from the address alone that it was given to (of IPv6: its /64)",
+    ),
+    setting(
         "http.connections",
         Number(range(1, 65_536)),
         Now,
