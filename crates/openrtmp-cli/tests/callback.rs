@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -52,6 +52,8 @@ fn player(url: &str) -> Running {
 struct Server {
     process: Child,
     url: String,
+    /// Where streams are played over HTTP, if they are.
+    viewers: Option<String>,
 }
 
 impl Server {
@@ -71,13 +73,27 @@ impl Server {
         change(&mut command);
         let mut process = command.spawn().expect("the command starts");
         let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
-        let lines = stdout.lines().map_while(Result::ok);
-        let url = lines
-            .map(|line| line.trim().to_owned())
-            .find_map(|line| Some(line.strip_prefix("Server      ")?.to_owned()));
+        let (mut url, mut viewers) = (None, None);
+        for line in stdout.lines().map_while(Result::ok) {
+            let line = line.trim();
+            if let Some(told) = line.strip_prefix("Server      ") {
+                url.get_or_insert_with(|| told.to_owned());
+            }
+            if let Some(at) = line
+                .find("http://")
+                .filter(|_| line.ends_with("/index.m3u8"))
+            {
+                let host = line[at..].split('/').nth(2);
+                viewers = host.map(str::to_owned);
+            }
+            if line.starts_with("Ctrl-C") {
+                break;
+            }
+        }
         Server {
             process,
             url: url.expect("it tells where to publish"),
+            viewers,
         }
     }
 
@@ -272,6 +288,59 @@ fn the_answer_allows_refuses_and_renames_and_what_is_over_is_told() {
     assert_eq!(publish["protocol"], "rtmp");
     let address = publish["address"].as_str().expect("a text");
     assert!(address.starts_with("127.0.0.1:"), "{address}");
+}
+
+#[test]
+fn viewers_over_http_are_asked_about_by_what_they_come_over() {
+    let web = Web::start(|asked| match asked.body.contains("key=good") {
+        true => reply("200 OK", "", ""),
+        false => reply("403 Forbidden", "", "no such key\n"),
+    });
+    let viewing = |command: &mut Command| {
+        command.args(["--http", "127.0.0.1:0"]);
+    };
+    let server = Server::with(&web, &[], viewing);
+    let viewers = server.viewers.as_ref().expect("it delivers");
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(viewers).expect("it listens");
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: here.example\r\nUser-Agent: player\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("it is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    for (path, protocol) in [
+        ("index.m3u8", "hls"),
+        ("ts/index.m3u8", "hls"),
+        ("manifest.mpd", "dash"),
+        (".flv", "flv"),
+    ] {
+        let path = match path.starts_with('.') {
+            true => format!("/live/cam{path}"),
+            false => format!("/live/cam/{path}"),
+        };
+        for (key, status) in [("bad", "403"), ("good", "404")] {
+            let answer = get(&format!("{path}?key={key}"));
+            // Nobody publishes: who may play is told so.
+            let expected = format!("HTTP/1.1 {status} ");
+            assert!(answer.starts_with(&expected), "{path}: {answer}");
+            if key == "bad" {
+                assert!(answer.ends_with("no such key\n"), "{answer}");
+            }
+            let asked = web.asked.try_recv().expect("it was asked");
+            let body: serde_json::Value = serde_json::from_str(&asked.body).expect("JSON");
+            assert_eq!(body["action"], "play", "{body}");
+            assert_eq!(body["protocol"], protocol, "{path}: {body}");
+            assert_eq!(
+                (&body["app"], &body["stream"]),
+                (&"live".into(), &"cam".into())
+            );
+            assert_eq!(body["query"], format!("key={key}"));
+            assert!(web.asked.try_recv().is_err(), "once: {path}");
+        }
+    }
 }
 
 #[test]

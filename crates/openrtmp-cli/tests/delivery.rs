@@ -70,6 +70,28 @@ fn it_says_where_streams_are_played_and_answers_there() {
 }
 
 #[test]
+fn over_https_it_is_told_where_and_nothing_is_spoken_as_it_is() {
+    let state = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openrtmp"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--https", "127.0.0.1:0"]);
+    command.arg("--tls-self-signed");
+    command.env("OPENRTMP_TLS__STATE_DIRECTORY", state.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut server = Server(command.stderr(Stdio::null()).spawn().expect("it starts"));
+    let banner = server.banner();
+    let url = told(&banner).unwrap_or_else(|| panic!("{banner:#?}"));
+    let rest = url.strip_prefix("https://").expect("with TLS");
+    let (address, path) = rest.split_once('/').expect("a path");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it listens");
+    let mut answer = Vec::new();
+    // An alert, or nothing.
+    let _ = stream.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP/"), "{answer:?}");
+}
+
+#[test]
 fn nothing_is_delivered_where_that_is_not_wanted() {
     let none: &[&[&str]] = &[
         &["--listen", "127.0.0.1:0", "--no-http"],

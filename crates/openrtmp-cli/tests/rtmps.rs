@@ -48,6 +48,8 @@ struct Server {
     log: Lines<BufReader<ChildStderr>>,
     /// Without the path.
     url: String,
+    /// Where streams are played over HTTPS, if they are: a master playlist.
+    viewers: String,
     pin: String,
     _stdout: BufReader<ChildStdout>,
 }
@@ -61,7 +63,7 @@ impl Server {
         let stdout = process.0.stdout.take().expect("a pipe");
         let stderr = process.0.stderr.take().expect("a pipe");
         let mut stdout = BufReader::new(stdout);
-        let (mut url, mut pin) = (String::new(), String::new());
+        let (mut url, mut viewers, mut pin) = (String::new(), String::new(), String::new());
         let mut line = String::new();
         while !line.starts_with("Ctrl-C") {
             line.clear();
@@ -69,6 +71,12 @@ impl Server {
             assert!(count > 0, "the server ended");
             if let Some(told) = line.trim().strip_prefix("Server      ") {
                 told.trim_end_matches("/live").clone_into(&mut url);
+            }
+            if let Some(at) = line
+                .find("https://")
+                .filter(|_| line.contains("/index.m3u8"))
+            {
+                line[at..].trim().clone_into(&mut viewers);
             }
             if let Some(told) = line.trim().strip_prefix("Pin of the certificate  ") {
                 told.clone_into(&mut pin);
@@ -79,6 +87,7 @@ impl Server {
             process,
             log: BufReader::new(stderr).lines(),
             url,
+            viewers,
             pin,
             _stdout: stdout,
         }
@@ -277,6 +286,55 @@ fn certificates_that_change_are_read_again() {
     fs::write(&certificate, "junk").expect("it is written");
     server.wait_for("the certificates stay as they are");
     assert!(believes(&server, &other));
+}
+
+/// The same of a viewer over HTTPS.
+fn views(server: &Server, authority: &str) -> bool {
+    let probed = run(&[
+        "probe",
+        "--timeout",
+        "5s",
+        "--tls-ca",
+        authority,
+        &server.viewers,
+    ]);
+    let told = text(&probed.stderr);
+    // Nobody publishes, which is told to who is let in.
+    let is_let_in = told.contains("answered with 404");
+    assert!(is_let_in || told.contains("certificate"), "{told}");
+    is_let_in
+}
+
+#[test]
+fn viewers_over_https_are_shown_the_certificate_of_rtmps_and_the_next_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (certificate, key) = good_files(folder.path(), "used");
+    let flags = [
+        "--tls-certificate",
+        &certificate,
+        "--tls-key",
+        &key,
+        "--https",
+        "127.0.0.1:0",
+    ];
+    let mut server = Server::start(&flags, folder.path());
+    assert!(
+        server.viewers.starts_with("https://127.0.0.1:"),
+        "{}",
+        server.viewers
+    );
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let (other, other_key) = good_files(elsewhere.path(), "other");
+    let old = elsewhere.path().join("old.pem");
+    let old = old.to_str().expect("ASCII");
+    fs::copy(&certificate, old).expect("it is copied");
+    assert!(views(&server, old) && believes(&server, old));
+    assert!(!views(&server, &other) && !believes(&server, &other));
+    fs::copy(&other_key, &key).expect("it is copied");
+    fs::copy(&other, &certificate).expect("it is copied");
+    server.wait_for("certificates read again, others than before");
+    assert!(views(&server, &other) && believes(&server, &other));
+    assert!(!views(&server, old) && !believes(&server, old));
 }
 
 #[cfg(unix)]
