@@ -10,18 +10,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use openrtmp_core::Network;
+use openrtmp_live::Pass;
 use openrtmp_media::hls::read::Listed;
 use openrtmp_tests::{Delivered, Process, Web, found_at_last, free_ports, live};
 
 /// Viewers of one stream at once.
 const VIEWERS: usize = 200;
-/// Segments that each follows to their end.
+/// Segments that each follows to their end, and before them of the sound.
 const SEGMENTS: u64 = 5;
+const OF_SOUND: u64 = 2;
 
 /// What a playlist was is kept for longer than this: a target duration is 2 s, and it is six.
 const KEPT: Duration = Duration::from_secs(8);
+
+/// What tokens are signed with.
+const SECRET: &str = "sixteen-and-more-bytes";
 
 /// What stands before the server.
 #[derive(Clone, Copy, Debug)]
@@ -212,9 +218,15 @@ fn beyond(listed: &Listed) -> (u64, usize) {
 /// As browsers write it, none of which gets a coding that this test cannot read.
 const CODINGS: [&str; 3] = ["gzip;q=0", "identity", "br, gzip;q=0.0"];
 
-/// A viewer with low latency: blocking reloads with directives, each part before it is listed.
-/// Gives back what it asked for, and when it had the answer.
-fn follow(edge: SocketAddr, playlist: &str, coding: &str) -> BTreeMap<String, Instant> {
+/// A viewer with low latency: blocking reloads with directives, of which every second one wants
+/// what is new alone, and each part before it is listed. Gives back what it asked for, and when
+/// it had the answer.
+fn follow(
+    edge: SocketAddr,
+    playlist: &str,
+    coding: &str,
+    segments: u64,
+) -> BTreeMap<String, Instant> {
     let folder = playlist.rsplit_once('/').unwrap().0;
     let coding = [("Accept-Encoding", coding)];
     let mut web = Web::connect(edge);
@@ -222,7 +234,7 @@ fn follow(edge: SocketAddr, playlist: &str, coding: &str) -> BTreeMap<String, In
     let first = web.get(playlist, &coding);
     assert_eq!(first.status, 200, "{}", first.text());
     let mut listed = Listed::parse(first.text()).unwrap();
-    let last = beyond(&listed).0 + SEGMENTS;
+    let last = beyond(&listed).0 + segments;
     while beyond(&listed).0 <= last {
         let (msn, part) = beyond(&listed);
         let hint = format!("{folder}/{}", listed.hints.last().unwrap());
@@ -230,7 +242,8 @@ fn follow(edge: SocketAddr, playlist: &str, coding: &str) -> BTreeMap<String, In
         assert_eq!(answer.status, 200, "{hint}");
         assert!(answer.body.len() > 100, "{hint}");
         asked.insert(hint, Instant::now());
-        let reload = format!("{playlist}?_HLS_msn={msn}&_HLS_part={part}");
+        let skip = if part % 2 == 1 { "&_HLS_skip=YES" } else { "" };
+        let reload = format!("{playlist}?_HLS_msn={msn}&_HLS_part={part}{skip}");
         let answer = web.get(&reload, &coding);
         assert_eq!(answer.status, 200, "{reload}: {}", answer.text());
         asked.insert(reload, Instant::now());
@@ -244,6 +257,12 @@ fn follow(edge: SocketAddr, playlist: &str, coding: &str) -> BTreeMap<String, In
 fn video(master: &str) -> &str {
     let uri = |line: &&str| !line.starts_with('#');
     master.lines().find(uri).expect("a variant")
+}
+
+/// The first playlist of sound that a master playlist names.
+fn sound(master: &str) -> &str {
+    let uri = master.split_once(",URI=\"").expect("a track of sound").1;
+    uri.split('"').next().expect("its end")
 }
 
 /// How much later others had what the first of all viewers had, to be read.
@@ -272,15 +291,21 @@ fn one_request_for_what_all_ask_for(edge: Edge) {
     let delivered = Delivered::start(|_| ());
     let publishing = live(50, &delivered.server().url("live/cam"));
     delivered.server().wait_until_published("live/cam");
-    let playlist = format!("/live/cam/{}", video(&delivered.master("live/cam")));
+    let master = delivered.master("live/cam");
+    let playlist = format!("/live/cam/{}", video(&master));
+    let sound = format!("/live/cam/{}", sound(&master));
     let cache = Cache::start(edge, any_address(), delivered.address());
     let ready = Arc::new(Barrier::new(VIEWERS));
     let viewers: Vec<_> = (0..VIEWERS)
         .map(|n| {
-            let (ready, playlist, edge) = (ready.clone(), playlist.clone(), cache.address);
+            let (ready, edge) = (ready.clone(), cache.address);
+            let (playlist, sound) = (playlist.clone(), sound.clone());
             thread::spawn(move || {
+                let coding = CODINGS[n % CODINGS.len()];
                 ready.wait();
-                follow(edge, &playlist, CODINGS[n % CODINGS.len()])
+                let mut had = follow(edge, &sound, coding, OF_SOUND);
+                had.extend(follow(edge, &playlist, coding, SEGMENTS));
+                had
             })
         })
         .collect();
@@ -292,8 +317,13 @@ fn one_request_for_what_all_ask_for(edge: Edge) {
     }
     eprintln!("{edge:?}: {}", behind_the_first(&had));
     let all: BTreeSet<&String> = had.keys().collect();
-    let least = usize::try_from(SEGMENTS).unwrap() * 3 * 2;
+    let least = usize::try_from(SEGMENTS + OF_SOUND).unwrap() * 3 * 2;
     assert!(all.len() >= least, "{}", all.len());
+    // Parts and states of both, and of those states what is new alone.
+    let like = |fits: &dyn Fn(&str) -> bool| all.iter().filter(|it| fits(it)).count();
+    assert!(like(&|it| it.contains("/a0/") && it.ends_with(".m4s")) >= 6);
+    assert!(like(&|it| it.starts_with(&sound) && it.contains("_HLS_skip")) >= 2);
+    assert!(like(&|it| it.starts_with(&playlist) && it.contains("_HLS_skip")) >= 5);
     for (target, had) in &had {
         let (times, most) = (cache.asked.times(target), most_asked(target, had));
         assert!((1..=most).contains(&times), "{target}: {times}, not {most}");
@@ -309,7 +339,8 @@ fn one_request_for_what_all_ask_for(edge: Edge) {
             .split_once("&_HLS_part=")?;
         Some((msn.parse::<u64>().ok()?, part.parse::<u64>().ok()?))
     };
-    let reload = all.iter().max_by_key(|target| directives(target)).unwrap();
+    let reloads = all.iter().filter(|target| target.starts_with(&playlist));
+    let reload = reloads.max_by_key(|target| directives(target)).unwrap();
     for target in [part, reload, &playlist, &"/live/cam/index.m3u8".to_owned()] {
         let told = |address| {
             let answer = Web::fetch(address, target);
@@ -367,7 +398,9 @@ fn private_streams_stay_private(edge: Edge) {
     let address = any_address();
     let delivered = Delivered::start(|config| {
         config.access.play_keys = vec!["opensesame".to_owned()];
+        config.access.trusted_proxies = vec!["127.0.0.1".to_owned()];
         config.http.base_url = format!("http://{address}");
+        config.http.tokens.keys = vec![SECRET.to_owned()];
     });
     let publishing = live(50, &delivered.server().url("live/cam"));
     delivered.server().wait_until_published("live/cam");
@@ -383,8 +416,8 @@ fn private_streams_stay_private(edge: Edge) {
     let (one, other) = (playlist(), playlist());
     assert_ne!(one, other);
     let viewers = [one.clone(), other.clone(), one.clone(), other.clone()];
-    let viewers =
-        viewers.map(|playlist| thread::spawn(move || follow(address, &playlist, CODINGS[0])));
+    let viewers = viewers
+        .map(|playlist| thread::spawn(move || follow(address, &playlist, CODINGS[0], SEGMENTS)));
     // By what is behind the token.
     let shared = |target: &str| {
         let (_, path) = target.strip_prefix("/v/").unwrap().split_once('/').unwrap();
@@ -408,6 +441,18 @@ fn private_streams_stay_private(edge: Edge) {
     // or one that nobody signed.
     let part = all.iter().find(|path| path.ends_with(".m4s")).unwrap();
     let reload = all.iter().find(|path| path.contains("_HLS_msn")).unwrap();
+    // A token that is bound to an address is its owner's through the cache too.
+    for (from, expected) in [("127.0.0.1", 200), ("192.0.2.0/24", 403)] {
+        let hour = SystemTime::now() + Duration::from_secs(3600);
+        let hour = hour.duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut pass = Pass::new("live/cam", hour);
+        pass.from = Network::parse(from);
+        let token = pass.sign(SECRET).unwrap();
+        for path in [part, reload] {
+            let path = format!("/v/{token}{path}");
+            assert_eq!(Web::fetch(address, &path).status, expected, "{from} {path}");
+        }
+    }
     let token = one.split('/').nth(2).unwrap();
     let forged = format!("{}A", &token[..token.len() - 1]);
     let forged = if forged == token {
