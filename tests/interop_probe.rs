@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::thread;
 
 use openrtmp_tests::tls::file;
-use openrtmp_tests::{Delivered, Media, Process, Tool, free_ports, openrtmp};
+use openrtmp_tests::{Delivered, Media, Process, Tool, free_ports, live, openrtmp};
 
 /// Runs `openrtmp probe`.
 fn probe(arguments: &[&str]) -> Output {
@@ -98,6 +98,46 @@ fn our_own_playlists_break_no_rule_and_kept_ones_can_be_looked_at_again() {
             told.contains("broken: ") && told.contains(expected),
             "{expected}: {told}"
         );
+    }
+}
+
+#[test]
+fn our_own_manifests_break_no_rule_and_how_late_they_are_is_told() {
+    openrtmp();
+    for is_low_latency in [false, true] {
+        let delivered = Delivered::start(|config| {
+            config.http.dash.low_latency = is_low_latency;
+        });
+        let publishing = live(60, &delivered.server().url("live/cam"));
+        delivered.server().wait_until_published("live/cam");
+        delivered.manifest("live/cam");
+        let url = delivered.url("/live/cam/manifest.mpd");
+        let probed = probe(&["--json", "--check", "--duration", "3s", &url]);
+        let found = report(&probed);
+        assert!(probed.status.success(), "{found:#}");
+        assert_eq!(found["kind"], "dash");
+        assert_eq!(found["violations"], serde_json::json!([]), "{found:#}");
+        let renditions = found["renditions"].as_array().unwrap();
+        assert_eq!(renditions.len(), 2, "{found:#}");
+        for rendition in renditions {
+            assert_eq!(rendition["is_low_latency"], is_low_latency, "{rendition:#}");
+            assert!(rendition["reloads"].as_u64() > Some(1), "{rendition:#}");
+            let seconds = |place: &serde_json::Value| place.as_f64().unwrap();
+            let (latency, behind) = (&rendition["latency_s"], &rendition["behind_s"]);
+            let (least, most) = (seconds(&behind[0]), seconds(&behind[1]));
+            // One machine, one clock, segments of 2 s: complete ones, or a part of them.
+            match is_low_latency {
+                false => assert!(0.0 <= least && most < 10.0, "{rendition:#}"),
+                true => assert!(0.0 < least && most < 1.0, "{rendition:#}"),
+            }
+            assert!(seconds(latency) > least, "{rendition:#}");
+            let listed = rendition["segments"].as_u64().unwrap();
+            assert_eq!(listed > 0, !is_low_latency, "{rendition:#}");
+        }
+        publishing.kill();
+        let text = probe(&["--duration", "1s", &url]);
+        let told = String::from_utf8_lossy(&text.stdout).into_owned();
+        assert!(told.contains("s behind the clock"), "{told}");
     }
 }
 

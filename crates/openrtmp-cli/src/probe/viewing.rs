@@ -1,6 +1,7 @@
 //! What viewers get over HTTP: HLS playlists and DASH manifests, followed for a while as a
 //! player does, and held against the rules.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -54,7 +55,7 @@ pub(super) fn look(arguments: &Arguments, url: &str, stop: &Stop) -> Result<Repo
         }
     };
     match text.trim_start().starts_with('<') {
-        true => viewer.manifest(url, text),
+        true => viewer.manifest(url, text, first.took),
         false => viewer.playlists(url, text, first.took),
     }
 }
@@ -354,10 +355,12 @@ impl Viewer<'_> {
         Ok(())
     }
 
-    fn manifest(&self, url: &str, text: &str) -> Result<Report, Failure> {
+    fn manifest(&self, url: &str, text: &str, took: Duration) -> Result<Report, Failure> {
         let mut checker = dash::check::Checker::default();
         let mut report = Report::new("dash");
+        report.answer_ms = Some(millis(took));
         let mut text = text.to_owned();
+        let mut followed: HashMap<String, Followed> = HashMap::new();
         loop {
             for broken in checker.read(&text) {
                 report.note(broken.to_string());
@@ -368,6 +371,7 @@ impl Viewer<'_> {
             for broken in dash::check::availability(listed, wall(), CLOCKS) {
                 report.note(broken.to_string());
             }
+            see(listed, wall(), &mut followed);
             let update = listed.update.filter(|_| listed.is_dynamic);
             let Some(update) = update.filter(|_| !self.is_over()) else {
                 break;
@@ -382,7 +386,9 @@ impl Viewer<'_> {
                 status => report.note(format!("the manifest: answered with {status}")),
             }
         }
-        let period = checker.last().and_then(|listed| listed.periods.last());
+        let listed = checker.last();
+        let latency = listed.filter(|it| it.is_dynamic).and_then(latency);
+        let period = listed.and_then(|listed| listed.periods.last());
         for representation in period.map_or(&[][..], |it| &it.representations) {
             let template = representation.template.as_ref();
             if let Some(init) = template.and_then(|it| it.init(representation)) {
@@ -391,7 +397,13 @@ impl Viewer<'_> {
                     report.note(format!("{}: answered with {}", named(&init), answer.status));
                 }
             }
+            let followed = followed.get(&representation.id);
+            let timeline = template.and_then(|it| it.timeline.as_ref());
             report.renditions.push(Rendition {
+                latency_s: latency.map(|it| rounded(it, 3)),
+                behind_s: followed.and_then(Followed::rounded),
+                segments: timeline.map_or(0, Vec::len),
+                reloads: followed.map_or(0, |followed| followed.reloads),
                 name: representation.id.clone(),
                 kind: representation.mime.clone().unwrap_or_default(),
                 codecs: representation.codecs.clone(),
@@ -418,11 +430,55 @@ impl Followed {
             *known = (msn, last.parts.len());
         }
         if let Some(edge) = edge(listed) {
-            let behind = (wall() - edge) as f64 / 1000.0;
-            let (least, most) = self.behind.unwrap_or((behind, behind));
-            self.behind = Some((least.min(behind), most.max(behind)));
+            self.is_behind((wall() - edge) as f64 / 1000.0);
         }
     }
+
+    /// The end of the list was so many seconds behind the clock.
+    fn is_behind(&mut self, behind: f64) {
+        let (least, most) = self.behind.unwrap_or((behind, behind));
+        self.behind = Some((least.min(behind), most.max(behind)));
+    }
+
+    fn rounded(&self) -> Option<(f64, f64)> {
+        let rounded = |(least, most)| (rounded(least, 3), rounded(most, 3));
+        self.behind.map(rounded)
+    }
+}
+
+/// What a manifest shows of its representations, at this wall time.
+fn see(listed: &dash::read::Listed, now: i64, followed: &mut HashMap<String, Followed>) {
+    let origin = listed.origin.filter(|_| listed.is_dynamic);
+    let Some(period) = listed.periods.last() else {
+        return;
+    };
+    for representation in &period.representations {
+        let followed = followed.entry(representation.id.clone()).or_default();
+        followed.reloads += 1;
+        let Some(origin) = origin else {
+            continue;
+        };
+        let now = now.saturating_sub(origin) as f64 / 1000.0;
+        // What is asked for by numbers is there by the clock: a segment once it is over, or as
+        // much earlier as is said.
+        let by_clock = || {
+            let template = representation.template.as_ref();
+            let template = template.filter(|it| it.timeline.is_none() && it.timescale > 0)?;
+            let long = template.duration? as f64 / template.timescale as f64;
+            Some((long - template.early.unwrap_or(0.0)).max(0.0))
+        };
+        let end = period.end_of(representation);
+        if let Some(behind) = end.map(|end| now - end).or_else(by_clock) {
+            followed.is_behind(behind);
+        }
+    }
+}
+
+/// How far behind the clock a manifest wants players to be, in seconds.
+fn latency(listed: &dash::read::Listed) -> Option<f64> {
+    let mut services = listed.root.all("ServiceDescription");
+    let target = services.find_map(|it| it.all("Latency").next()?.get("target")?.parse().ok());
+    target.map(|ms: f64| ms / 1000.0).or(listed.delay)
 }
 
 /// The wall time of the end of what is listed, in milliseconds.
@@ -479,6 +535,8 @@ struct Rendition {
     is_low_latency: bool,
     target_duration_s: Option<u64>,
     part_target_s: Option<f64>,
+    /// How far behind the clock players are to be, where a manifest says so.
+    latency_s: Option<f64>,
     /// How far behind the end players stay.
     hold_back_s: Option<f64>,
     /// How far the end of the list was behind the clock of this machine.
@@ -499,7 +557,6 @@ impl Rendition {
             true => control("PART-HOLD-BACK"),
             false => control("HOLD-BACK").or(listed.target.map(|target| 3.0 * target as f64)),
         };
-        let behind = |(least, most)| (rounded(least, 3), rounded(most, 3));
         Rendition {
             name,
             kind: variant.kind.clone(),
@@ -510,7 +567,8 @@ impl Rendition {
             target_duration_s: listed.target,
             part_target_s: listed.part_target,
             hold_back_s: hold_back,
-            behind_s: followed.behind.map(behind),
+            behind_s: followed.rounded(),
+            latency_s: None,
             segments: listed.segments.iter().filter(|it| it.uri.is_some()).count(),
             parts: followed.parts,
             reloads: followed.reloads,
@@ -541,6 +599,10 @@ impl Rendition {
         if let Some((least, most)) = self.behind_s {
             parts.push(format!("{least:.2} to {most:.2} s behind the clock"));
         }
+        parts.extend(
+            self.latency_s
+                .map(|it| format!("players {it} s behind the clock")),
+        );
         parts.extend(
             self.hold_back_s
                 .map(|it| format!("players {it} s behind that")),
@@ -707,6 +769,45 @@ mod tests {
             with_query("http://h/a?key=x", "_HLS_msn=1"),
             "http://h/a?key=x&_HLS_msn=1"
         );
+    }
+
+    #[test]
+    fn how_late_a_manifest_is_can_be_told_of_both_ways_to_list() {
+        let manifest = |template: &str, service: &str| {
+            let text = format!(
+                "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"dynamic\" \
+                 availabilityStartTime=\"2026-01-01T00:00:00Z\" minBufferTime=\"PT2S\" \
+                 suggestedPresentationDelay=\"PT8S\">{service}<Period id=\"1\" start=\"PT10S\">\
+                 <AdaptationSet mimeType=\"video/mp4\"><SegmentTemplate timescale=\"1000\" \
+                 presentationTimeOffset=\"500\" {template}</SegmentTemplate>\
+                 <Representation id=\"v0\" bandwidth=\"1\"/></AdaptationSet></Period></MPD>"
+            );
+            dash::read::Listed::parse(&text).unwrap()
+        };
+        let at = |listed: &dash::read::Listed, times: &[&str]| {
+            let mut followed = HashMap::new();
+            for time in times {
+                see(listed, parse_date(time).unwrap(), &mut followed);
+            }
+            let followed = &followed["v0"];
+            (followed.reloads, followed.rounded())
+        };
+        let listed = manifest(
+            "media=\"$Time$.m4s\"><SegmentTimeline><S t=\"500\" d=\"2000\" r=\"2\"/></SegmentTimeline>",
+            "",
+        );
+        // It ends 16 s after its beginning.
+        let times = ["2026-01-01T00:00:17.250Z", "2026-01-01T00:00:16.125Z"];
+        assert_eq!(at(&listed, &times), (2, Some((0.125, 1.25))));
+        assert_eq!(latency(&listed), Some(8.0));
+        let service =
+            "<ServiceDescription id=\"0\"><Latency target=\"2500\"/></ServiceDescription>";
+        let listed = manifest(
+            "media=\"$Number$.m4s\" duration=\"2000\" availabilityTimeOffset=\"1.6\">",
+            service,
+        );
+        assert_eq!(at(&listed, &times[..1]), (1, Some((0.4, 0.4))));
+        assert_eq!(latency(&listed), Some(2.5));
     }
 
     #[test]

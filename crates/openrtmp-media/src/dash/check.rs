@@ -457,15 +457,12 @@ pub fn availability(listed: &Listed, now: i64, tolerance: f64) -> Vec<Broken> {
     let now = now.saturating_sub(origin) as f64 / 1000.0;
     for period in &listed.periods {
         for representation in &period.representations {
-            let Some(template) = &representation.template else {
+            let timeline = representation.template.as_ref();
+            let timeline = timeline.and_then(|it| it.timeline.as_ref());
+            let newest = timeline.and_then(|all| all.last());
+            let (Some(&(start, _)), Some(end)) = (newest, period.end_of(representation)) else {
                 continue;
             };
-            let newest = template.timeline.as_ref().and_then(|all| all.last());
-            let Some(&(start, long)) = newest.filter(|_| template.timescale > 0) else {
-                continue;
-            };
-            let end = start.saturating_add(long).saturating_sub(template.offset);
-            let end = end as f64 / template.timescale as f64 + period.start.unwrap_or(0.0);
             if end - now > tolerance {
                 broken.push(Broken::Ahead(representation.id.clone(), start, end - now));
             }

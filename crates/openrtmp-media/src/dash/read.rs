@@ -183,6 +183,8 @@ pub struct Listed {
     pub depth: Option<f64>,
     /// `mediaPresentationDuration`, seconds.
     pub duration: Option<f64>,
+    /// `suggestedPresentationDelay`, seconds.
+    pub delay: Option<f64>,
     /// `minBufferTime`, seconds.
     pub buffer: Option<f64>,
     /// `maxSegmentDuration`, seconds.
@@ -191,6 +193,18 @@ pub struct Listed {
     pub clocks: Vec<(String, String)>,
     /// `Period`.
     pub periods: Vec<ListedPeriod>,
+}
+
+impl ListedPeriod {
+    /// Where what is listed of a representation ends: seconds since
+    /// `availabilityStartTime`. None of what is not listed, but asked for by numbers.
+    pub fn end_of(&self, representation: &Representation) -> Option<f64> {
+        let template = representation.template.as_ref()?;
+        let &(start, long) = template.timeline.as_ref()?.last()?;
+        let end = start.saturating_add(long).saturating_sub(template.offset);
+        let begun = self.start.unwrap_or(0.0);
+        (template.timescale > 0).then(|| end as f64 / template.timescale as f64 + begun)
+    }
 }
 
 /// A period.
@@ -310,6 +324,7 @@ impl Listed {
             update: root.seconds("minimumUpdatePeriod")?,
             depth: root.seconds("timeShiftBufferDepth")?,
             duration: root.seconds("mediaPresentationDuration")?,
+            delay: root.seconds("suggestedPresentationDelay")?,
             buffer: root.seconds("minBufferTime")?,
             longest: root.seconds("maxSegmentDuration")?,
             ..Listed::default()
