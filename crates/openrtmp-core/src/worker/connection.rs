@@ -464,6 +464,14 @@ impl<S: Stream> Connection<S> {
         in_flight.any(|in_flight| in_flight.is_waited_for())
     }
 
+    /// True while it is not read: it lacks credit, or is about to be given what it was
+    /// granted by another worker. Who plays from another server is sent media at once, and
+    /// those were lost before there is a publication for them.
+    pub(super) fn is_held_back(&self) -> bool {
+        let is_placed = |p: &Pending| matches!(p.waits_for, WaitsFor::Worker(_));
+        self.lacks_credit() || self.pending.iter().any(is_placed)
+    }
+
     /// Holds more than it should once others have nothing left, and not for a message that
     /// is on its way.
     pub(super) fn is_hoarding(&self, now: Time) -> bool {

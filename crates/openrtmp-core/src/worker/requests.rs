@@ -206,6 +206,8 @@ impl<P: Platform> Worker<P> {
             }
         }
         self.after_decision(slot);
+        // What it said meanwhile was kept, and no poller tells of that.
+        self.connections.mark_unread(slot);
     }
 
     fn carry_out_request(&mut self, slot: usize, request: Request) {

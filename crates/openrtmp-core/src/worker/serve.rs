@@ -106,7 +106,7 @@ impl<P: Platform> Worker<P> {
             let Some(connection) = self.connections.get_mut(slot) else {
                 break None;
             };
-            if connection.lacks_credit() && !connection.is_ending() {
+            if connection.is_held_back() && !connection.is_ending() {
                 break None;
             }
             if budget == 0 {
@@ -182,8 +182,8 @@ impl<P: Platform> Worker<P> {
                 }
                 return true;
             }
-            let lacks_credit = connection.lacks_credit();
-            if lacks_credit || self.context.work - began >= work::SLICE {
+            let is_held_back = connection.is_held_back();
+            if is_held_back || self.context.work - began >= work::SLICE {
                 let unhandled = &mut connection.unhandled;
                 unhandled.clear();
                 if unhandled.try_reserve_exact(bytes.len()).is_err() {
@@ -192,7 +192,7 @@ impl<P: Platform> Worker<P> {
                     return false;
                 }
                 unhandled.extend_from_slice(bytes);
-                if !lacks_credit {
+                if !is_held_back {
                     self.connections.mark_unread(slot);
                 }
                 return false;
