@@ -1,10 +1,12 @@
 //! Two servers of one network.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use openrtmp_protocol::RtmpUrl;
 use openrtmp_protocol::session::ClientMode;
 
+use super::media::assert_whole;
 use super::world::{FRAME, Setup, Who, World, ms};
 use crate::config::{Config, SecondPublisher};
 use crate::platform::sim::{Faults, Sim};
@@ -16,6 +18,20 @@ pub(super) struct Pair {
 }
 
 pub(super) const FAR: &str = "127.0.0.1:1936";
+
+/// The hosts that they run on, by the names that [`name_hosts`] gives them. The far one's
+/// is in the certificate of tests.
+pub(super) const NEAR_NAME: &str = "near.example:1935";
+pub(super) const FAR_NAME: &str = "example.org:1936";
+
+/// Names both hosts. Each has two addresses; nobody listens at the one that is tried first.
+pub(super) fn name_hosts(sim: &Sim) {
+    let addresses = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
+    for name in [NEAR_NAME, FAR_NAME] {
+        let (host, _) = name.split_once(':').expect("a port");
+        sim.set_host(host, addresses.to_vec());
+    }
+}
 
 impl Pair {
     pub(super) fn new(workers: usize) -> Pair {
@@ -41,6 +57,7 @@ impl Pair {
         let mut setup = Setup::new(workers);
         setup.network.faults = faults;
         let sim = Sim::with_config(seed, setup.network.clone());
+        name_hosts(&sim);
         near(&mut setup.config);
         let near = setup.build_on(sim.clone()).expect("it starts");
         let mut setup = Setup::new(workers);
@@ -112,6 +129,39 @@ impl Pair {
         }
     }
 
+    /// Nothing goes wrong any more: a stream of the `from` server comes to whoever plays it
+    /// at the `to` server, whatever went wrong before, within the longest pause between
+    /// two tries and the time that one which hangs is given.
+    #[track_caller]
+    pub(super) fn assert_healed(
+        &mut self,
+        publisher: Who,
+        path: &str,
+        [from, to]: [fn(&mut Pair) -> &mut World; 2],
+        first: u32,
+    ) {
+        self.near.sim.set_faults(Faults::default());
+        let publisher = match &from(self)[publisher] {
+            peer if peer.is_ready() && !peer.is_closed() => publisher,
+            _ => self.live(from, path),
+        };
+        // Somebody waits for it all the while, and it is not silent for too long.
+        let waiting = to(self).client(ClientMode::Play, path);
+        for n in 0..100 {
+            from(self)[publisher].frame(first + n, 1000);
+            self.run(Duration::from_secs(1));
+        }
+        let player = to(self).client(ClientMode::Play, path);
+        for n in 100..120 {
+            from(self)[publisher].frame(first + n, 1000);
+            self.run(ms(FRAME));
+        }
+        self.run(ms(200));
+        let sent = from(self)[publisher].sent.clone();
+        assert!(!to(self)[waiting].is_closed());
+        assert_whole(&to(self)[player].media, &sent);
+    }
+
     pub(super) fn end(mut self) {
         self.far.server.begin_stop(ms(100));
         self.near.server.begin_stop(ms(100));
@@ -136,9 +186,9 @@ pub(super) fn url(text: &str) -> RtmpUrl {
 }
 
 pub(super) fn at_far(path: &str) -> RtmpUrl {
-    url(&format!("rtmp://{FAR}/{path}"))
+    url(&format!("rtmp://{FAR_NAME}/{path}"))
 }
 
 pub(super) fn at_near(path: &str) -> RtmpUrl {
-    url(&format!("rtmp://{}/{path}", super::world::ADDRESS))
+    url(&format!("rtmp://{NEAR_NAME}/{path}"))
 }

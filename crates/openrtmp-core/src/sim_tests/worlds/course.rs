@@ -18,7 +18,7 @@ use super::host::{Desk, HostPublisher, HostTap};
 use super::ledger::Ledger;
 use super::lives::{Feeder, Lives};
 use super::panics;
-use super::plan::{KEYS, Link, Op, Plan, STREAMS, Source, Terms};
+use super::plan::{FETCHED, KEYS, Link, Op, Plan, STREAMS, Source, Terms};
 use super::witness::{Broken, broken};
 use super::{attack, end};
 use crate::config::{Config, SecondPublisher};
@@ -45,6 +45,8 @@ pub(super) struct Outcome {
     /// Media that players got.
     pub(super) messages: u64,
     pub(super) connections: usize,
+    /// Frames that came by way of another server and were judged.
+    pub(super) relayed: u64,
     pub(super) simulated: Duration,
 }
 
@@ -82,6 +84,8 @@ pub(super) struct Course<'a> {
     pub(super) world: World,
     /// The other server, if there is one.
     pub(super) far: Option<Far>,
+    /// Frames that came by way of it.
+    pub(super) relayed: u64,
     pub(super) lives: Lives,
     pub(super) clients: BTreeMap<u32, Client>,
     /// Clients whose place was taken by others.
@@ -140,15 +144,17 @@ impl<'a> Course<'a> {
             true => super::super::tls::trusted(world),
             false => world,
         };
+        let mut lives = Lives::default();
         Course {
             tell,
             disk_was_full: terms.disk_bytes > 0,
             ceiling: Ceiling::default().raised(&world.server.config()),
             waits: terms.policy() == SecondPublisher::Wait,
-            far: Far::new(&terms, &world),
+            far: Far::new(&terms, &world, &mut lives),
+            relayed: 0,
             terms,
             revoked: BTreeSet::new(),
-            lives: Lives::default(),
+            lives,
             clients: BTreeMap::new(),
             former: Vec::new(),
             hosts: BTreeMap::new(),
@@ -180,6 +186,7 @@ impl<'a> Course<'a> {
             hash: self.hash.finish(),
             messages: everybody.map(|client| client.messages).sum(),
             connections: self.ledger.by_port.len(),
+            relayed: self.relayed,
             simulated: self.world.now().since(start),
         })
     }
@@ -232,7 +239,7 @@ impl Course<'_> {
     fn round(&mut self) -> Result<bool, Broken> {
         let mut busy = self.world.serve();
         if let Some(far) = &mut self.far {
-            busy |= far.act();
+            busy |= far.act(&mut self.lives)?;
         }
         if let Some(panic) = panics::unexpected() {
             return broken("panic", panic);
@@ -576,11 +583,12 @@ impl Course<'_> {
     /// Every file, judged.
     pub(super) fn judge_files(&self) -> Result<(), Broken> {
         let lenient = self.terms.short_of_memory() || self.terms.recorder_every > 0;
-        let names = STREAMS.map(|name| {
+        let names = STREAMS.into_iter().chain([FETCHED]).map(|name| {
             let key = self.world.shared.host_name(name);
             key.learn(Secrecy::Secret);
             [name.to_owned(), key.shown().replace('*', "_")]
         });
+        let names: Vec<_> = names.collect();
         for path in self.world.sim.files() {
             let bytes = self.world.sim.file(&path).unwrap_or_default();
             let whole = !self.disk_was_full;

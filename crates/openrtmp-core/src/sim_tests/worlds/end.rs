@@ -68,6 +68,9 @@ pub(super) fn calm(course: &mut Course<'_>) -> Result<(), Broken> {
     if room && !course.terms.short_of_memory() && is_fed(course) {
         far::relayed(course, STREAMS[FINE as usize])?;
     }
+    if room && !course.terms.short_of_memory() && !closes_over_bitrate(course) {
+        far::fetches(course)?;
+    }
     answered(course, began)?;
     one_publisher_each(course)?;
     revoked_keys_are_gone(course)?;
@@ -77,10 +80,16 @@ pub(super) fn calm(course: &mut Course<'_>) -> Result<(), Broken> {
     for host in course.hosts.values_mut() {
         host.feeder.silent = true;
     }
+    if let Some(far) = &mut course.far {
+        far.fall_silent();
+    }
     course.run_for(600)?;
     up_to_date(course)?;
     if room && !course.terms.short_of_memory() {
         fine(course)?;
+        if !closes_over_bitrate(course) {
+            far::up_to_date(course, CALM[0])?;
+        }
         joined_at_once(course)?;
     }
     Ok(())
@@ -254,9 +263,7 @@ fn fine(course: &Course<'_>) -> Result<(), Broken> {
         Role::Player(player) => player.plays.last().map_or(0, |(_, witness)| witness.frames),
         _ => 0,
     };
-    let config = course.world.server.config();
-    let limits = &config.limits;
-    if limits.publisher_bitrate > 0 && limits.disconnect_over_bitrate {
+    if closes_over_bitrate(course) {
         return Ok(());
     }
     if publisher.feeder().is_none() || got < 50 {
@@ -265,6 +272,12 @@ fn fine(course: &Course<'_>) -> Result<(), Broken> {
         return broken("serves in the calm", what);
     }
     Ok(())
+}
+
+/// Whoever publishes may be closed for how much comes.
+fn closes_over_bitrate(course: &Course<'_>) -> bool {
+    let config = course.world.server.config();
+    config.limits.publisher_bitrate > 0 && config.limits.disconnect_over_bitrate
 }
 
 /// Who joins while nothing is sent gets what the cache has, if there is one.

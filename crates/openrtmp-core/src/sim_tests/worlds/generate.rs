@@ -8,6 +8,9 @@ use crate::platform::sim::Random;
 const PLACES: u32 = 14;
 const HOST_PLACES: u32 = 3;
 
+/// One of so many worlds relays.
+pub(super) const RELAYS_EVERY: u64 = 5;
+
 /// The world of a seed.
 pub(super) fn plan(seed: u64) -> Plan {
     let mut dice = Dice {
@@ -19,8 +22,8 @@ pub(super) fn plan(seed: u64) -> Plan {
         // One that speaks TLS is otherwise what it would be without.
         tls: seed % 4 == 3,
         // So is one that relays.
-        relays: if seed % 5 == 2 {
-            1 + (seed / 5 % 3) as u32
+        relays: if seed % RELAYS_EVERY == 2 {
+            1 + (seed / RELAYS_EVERY % 3) as u32
         } else {
             0
         },

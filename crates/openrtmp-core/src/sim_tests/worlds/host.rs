@@ -7,7 +7,7 @@ use openrtmp_protocol::Time;
 use openrtmp_protocol::session::MediaKind;
 
 use super::lives::{Class, Feeder, Lives};
-use super::plan::STREAMS;
+use super::plan::{COPY, FETCHED, place};
 use super::witness::{Broken, Witness, broken};
 use crate::access::AccessRequest;
 use crate::id::StreamId;
@@ -22,7 +22,20 @@ pub(super) struct HostTap {
     every: u32,
     pub(super) next: Time,
     lenient: bool,
-    live: BTreeMap<StreamId, (usize, Witness)>,
+    live: BTreeMap<StreamId, Followed>,
+    /// The last of each relayed stream that ended, by its place.
+    ended: BTreeMap<usize, Witness>,
+    /// Frames of relayed streams.
+    pub(super) relayed: u64,
+}
+
+/// A stream that a tap follows.
+struct Followed {
+    place: usize,
+    /// It comes over connections between the servers, which break: what is lost there the
+    /// tap's server knows nothing of.
+    is_relayed: bool,
+    witness: Witness,
 }
 
 impl HostTap {
@@ -33,7 +46,37 @@ impl HostTap {
             next: now,
             lenient,
             live: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            relayed: 0,
         }
+    }
+
+    /// It should be up to date with a life of a relayed stream, after so many frames.
+    pub(super) fn assert_current(
+        &self,
+        lives: &Lives,
+        life: usize,
+        frames: u64,
+    ) -> Result<(), Broken> {
+        let place = lives.life(life).stream;
+        let live = self
+            .live
+            .values()
+            .filter(|followed| followed.place == place);
+        let live = live.filter(|followed| followed.is_relayed);
+        let witnesses = live.map(|followed| &followed.witness);
+        let mut current = broken("left behind", format!("nothing of life {life}"));
+        for witness in witnesses.chain(self.ended.get(&place)) {
+            current = witness.assert_current(lives, life);
+            if current.is_ok() && witness.frames < frames {
+                let got = witness.frames;
+                current = broken("left behind", format!("{got} frames of life {life}"));
+            }
+            if current.is_ok() {
+                break;
+            }
+        }
+        current
     }
 
     pub(super) fn wake(&self) -> Option<Time> {
@@ -55,34 +98,50 @@ impl HostTap {
     fn take(&mut self, lives: &Lives, event: TapEvent) -> Result<(), Broken> {
         match event {
             TapEvent::Started(stream) => {
-                let place = STREAMS
-                    .iter()
-                    .position(|name| *name == stream.name.reveal());
+                let name = stream.name.reveal();
                 let mut witness = Witness::lenient(self.lenient);
                 witness.may_lose_all = true;
-                let live = (place.unwrap_or_default(), witness);
-                match self.live.insert(stream.id, live) {
+                let followed = Followed {
+                    place: place(name).unwrap_or_default(),
+                    is_relayed: name == FETCHED || name.starts_with(COPY),
+                    witness,
+                };
+                match self.live.insert(stream.id, followed) {
                     None => Ok(()),
                     Some(_) => broken("tap events balance", format!("{stream:?} started twice")),
                 }
             }
             TapEvent::Ended(stream) => match self.live.remove(&stream.id) {
-                Some(_) => Ok(()),
+                Some(followed) => {
+                    if followed.is_relayed {
+                        self.ended.insert(followed.place, followed.witness);
+                    }
+                    Ok(())
+                }
                 None => broken("tap events balance", format!("{stream:?} ended twice")),
             },
             TapEvent::Frame(frame) => self.frame(lives, &frame),
             TapEvent::Message(_) => broken("tap events balance", "a message of a tap for frames"),
-            TapEvent::Tracks { stream, .. }
-            | TapEvent::Lost { stream, .. }
-            | TapEvent::Republished(stream) => match self.live.contains_key(&stream.id) {
-                true => Ok(()),
-                false => broken("tap events balance", format!("{stream:?} not started")),
+            TapEvent::Republished(stream) => match self.live.get_mut(&stream.id) {
+                Some(followed) => {
+                    if followed.is_relayed {
+                        followed.witness.begin_again();
+                    }
+                    Ok(())
+                }
+                None => broken("tap events balance", format!("{stream:?} not started")),
             },
+            TapEvent::Tracks { stream, .. } | TapEvent::Lost { stream, .. } => {
+                match self.live.contains_key(&stream.id) {
+                    true => Ok(()),
+                    false => broken("tap events balance", format!("{stream:?} not started")),
+                }
+            }
         }
     }
 
     fn frame(&mut self, lives: &Lives, frame: &Frame) -> Result<(), Broken> {
-        let Some((stream, witness)) = self.live.get_mut(&frame.stream.id) else {
+        let Some(followed) = self.live.get_mut(&frame.stream.id) else {
             return broken(
                 "tap events balance",
                 format!("{:?} not started", frame.stream),
@@ -105,7 +164,12 @@ impl HostTap {
         // Metadata has no time of its own; a tap tells the stream's.
         let time = (class != Class::Metadata).then_some((frame.dts_micros / 1000) as u32);
         let skipped = class.tag_header();
-        witness.take(lives, *stream, class, time, &frame.payload, skipped)?;
+        let (stream, witness) = (followed.place, &mut followed.witness);
+        witness.take(lives, stream, class, time, &frame.payload, skipped)?;
+        if followed.is_relayed {
+            self.relayed += u64::from(class.is_frame());
+            return Ok(());
+        }
         if witness.missing > frame.dropped && !witness.lenient {
             let what = format!("{} missing, {} owned up to", witness.missing, frame.dropped);
             return broken("losses are told", what);

@@ -11,7 +11,7 @@ use openrtmp_protocol::media::{
 };
 use openrtmp_protocol::session::MediaKind;
 
-use super::plan::{STREAMS, Source};
+use super::plan::{FETCHED_PLACE, Source};
 
 /// A step back of less is taken for messages out of order, in milliseconds: frames are
 /// then as close together as can be.
@@ -180,7 +180,7 @@ pub(super) struct Lives(Vec<Life>);
 impl Lives {
     fn begin(&mut self, source: &Source) -> usize {
         self.0.push(Life {
-            stream: source.stream as usize % STREAMS.len(),
+            stream: source.stream as usize % (FETCHED_PLACE + 1),
             bare: source.bare,
             sent: Vec::new(),
         });

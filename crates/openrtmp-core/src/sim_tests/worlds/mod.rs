@@ -50,6 +50,8 @@ fn two_thousand_worlds_keep_the_rules() {
     assert_eq!(total.worlds, SEEDS);
     let each = total.messages / SEEDS;
     assert!(each > 200, "{each} messages a world: little was tried");
+    let each = total.relayed / (SEEDS / generate::RELAYS_EVERY);
+    assert!(each > 100, "{each} frames relayed: little was tried");
 }
 
 #[test]
@@ -99,9 +101,10 @@ fn campaign() {
     let hours = total.simulated.as_secs_f64() / 3600.0;
     eprintln!(
         "{seeds} worlds from seed {from}: {} connections, {} messages to players, \
-         {hours:.1} simulated hours in {minutes:.1} minutes, {:.1} hours a minute",
+         {} frames relayed, {hours:.1} simulated hours in {minutes:.1} minutes, {:.1} hours a minute",
         total.connections,
         total.messages,
+        total.relayed,
         hours / minutes
     );
 }
@@ -119,6 +122,7 @@ fn replay(plan: &Plan) {
 struct Total {
     worlds: u64,
     messages: u64,
+    relayed: u64,
     connections: usize,
     simulated: Duration,
 }
@@ -127,6 +131,7 @@ impl Total {
     fn add(&mut self, outcome: &Outcome) {
         self.worlds += 1;
         self.messages += outcome.messages;
+        self.relayed += outcome.relayed;
         self.connections += outcome.connections;
         self.simulated += outcome.simulated;
     }

@@ -12,6 +12,23 @@ use crate::platform::sim::{self, Episode, Faults};
 /// Streams of a world; the last one is for the end, when nothing goes wrong.
 pub(super) const STREAMS: [&str; 4] = ["live/a", "live/b", "other/room/a", "calm/fine"];
 
+/// A stream that the other server has, and its name where it is fetched: behind those of
+/// [`STREAMS`].
+pub(super) const SOURCE: &str = "source/cam";
+pub(super) const FETCHED: &str = "far/cam";
+pub(super) const FETCHED_PLACE: usize = STREAMS.len();
+
+/// Before the names of what was passed on to the other server.
+pub(super) const COPY: &str = "copy/";
+
+/// A stream's place by its name at either server.
+pub(super) fn place(name: &str) -> Option<usize> {
+    match name.strip_prefix(COPY).unwrap_or(name) {
+        SOURCE | FETCHED => Some(FETCHED_PLACE),
+        name => STREAMS.iter().position(|stream| *stream == name),
+    }
+}
+
 /// Keys of a world; an operation's key 0 is none, 1 the first of them.
 pub(super) const KEYS: [&str; 3] = ["zero", "one", "two"];
 
@@ -294,7 +311,8 @@ pub(super) struct Terms {
     /// All clients speak TLS, as the listener does.
     pub(super) tls: bool,
     /// What another server of the same network has to do with this one: 1: all streams are
-    /// passed on to it, 2: one that it never has is always fetched from it, 3: both.
+    /// passed on to it, 2: one that it has, and one that it never has, are always fetched
+    /// from it, 3: both.
     pub(super) relays: u32,
 
     pub(super) latency: u32,
@@ -469,6 +487,13 @@ impl Terms {
                 unreachable: self.relayed(0.05),
                 black_holes: self.relayed(0.02),
                 connect_resets: self.relayed(0.1),
+                slow_lookups: Episode {
+                    chance: self.relayed(0.2),
+                    up_to: Duration::from_secs(1),
+                },
+                lookup_failures: self.relayed(0.1),
+                lookup_hangs: self.relayed(0.01),
+                lookup_changes: self.relayed(0.3),
                 ..Faults::default()
             },
         }

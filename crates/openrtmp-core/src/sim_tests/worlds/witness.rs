@@ -61,6 +61,26 @@ struct Now {
     last_video: Option<u32>,
     /// Stretch, and distance from the stream's clock.
     shift: Option<(u32, u32)>,
+    /// It has begun before, and its headers may come as they were.
+    again: bool,
+}
+
+impl Now {
+    fn new(life: usize, from_start: bool) -> Now {
+        Now {
+            life,
+            from_start,
+            last: None,
+            known: [None; 3],
+            undecodable: true,
+            video_began: false,
+            audio_began: false,
+            data_began: false,
+            last_video: None,
+            shift: None,
+            again: false,
+        }
+    }
 }
 
 fn header_place(class: Class) -> Option<usize> {
@@ -83,6 +103,20 @@ impl Witness {
     /// It waits for a publisher, and was told of one.
     pub(super) fn announce(&mut self) {
         self.attached = true;
+    }
+
+    /// It came over a connection that broke, and comes again, from a key frame on that it
+    /// may have been given before. Headers that it has need not be given again. The
+    /// stream's clock goes on.
+    pub(super) fn begin_again(&mut self) {
+        self.attached = false;
+        if let Some(now) = self.now.take() {
+            self.now = Some(Now {
+                known: now.known,
+                again: true,
+                ..Now::new(now.life, false)
+            });
+        }
     }
 
     /// The stream is over; it may come back with a clock of its own.
@@ -129,18 +163,7 @@ impl Witness {
         if !self.over.insert(life) {
             return broken("order of lives", format!("life {life} comes again"));
         }
-        self.now = Some(Now {
-            life,
-            from_start: self.attached,
-            last: None,
-            known: [None; 3],
-            undecodable: true,
-            video_began: false,
-            audio_began: false,
-            data_began: false,
-            last_video: None,
-            shift: None,
-        });
+        self.now = Some(Now::new(life, self.attached));
         self.attached = true;
         Ok(())
     }
@@ -150,6 +173,9 @@ impl Witness {
             return Ok(());
         };
         let place = header_place(class).unwrap_or_default();
+        if now.again && now.known[place] == Some(index) {
+            return Ok(());
+        }
         if now.known[place].is_some_and(|known| known >= index) {
             return broken(
                 "header repeated",
