@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::media::assert_whole;
 use super::world::{ADDRESS, World, ms};
 use crate::events::Event;
 use crate::platform::Platform;
@@ -73,6 +74,30 @@ fn one_that_cannot_be_had_is_tried_again_and_is_a_reason_not_to_be_ready() {
     w.until("it listens again", |w| w.count(restored) == 1);
     assert!(w.host(|server| server.health()).ready);
     w.live("live/cam");
+    w.end();
+}
+
+#[test]
+fn one_that_is_lost_does_not_stop_the_others_of_its_worker() {
+    let mut w = World::with(1, |c| c.listen.push(OTHER.parse().expect("an address")));
+    w.sim.lose_listener(address(ADDRESS), Loss::Silent);
+    let squatter = Platform::listen(&w.sim, address(ADDRESS)).expect("the port is free");
+    let found = w.host(|server| server.check_listeners().unwrap());
+    assert_eq!(found, [address(ADDRESS)]);
+    // Through the other, over several tries to have the lost one again.
+    w.address = address(OTHER);
+    let publisher = w.live("live/cam");
+    let early = w.player("live/cam");
+    w.stream(publisher, 0..400);
+    let late = w.player("live/cam");
+    w.stream(publisher, 400..420);
+    w.run(ms(50));
+    assert_eq!((w.count(lost), w.count(restored)), (1, 0));
+    for player in [early, late] {
+        assert_whole(&w[player].media, &w[publisher].sent);
+    }
+    drop(squatter);
+    w.until("it listens again", |w| w.count(restored) == 1);
     w.end();
 }
 
