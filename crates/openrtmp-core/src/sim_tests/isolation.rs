@@ -4,7 +4,7 @@ use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::assert_whole;
 use super::world::{Setup, World, ms};
-use super::{PANIC_OVER, panicking_data};
+use super::{PANIC_OVER, panic_at_players, panicking_data};
 use crate::config::SecondPublisher;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
@@ -169,17 +169,62 @@ fn a_panic_over_one_players_queue_closes_that_player_only() {
 }
 
 #[test]
+fn a_panic_over_what_one_player_is_given_or_told_closes_that_player_only() {
+    for workers in [1, 2] {
+        let mut w = World::with(workers, |c| c.streams.republish_grace = ms(0));
+        let publisher = w.live("live/cam");
+        let early = [(); 4].map(|()| w.player("live/cam"));
+        w.stream(publisher, 0..15);
+        // What several joiners get at once, the culprit not last.
+        let joiners = [(); 4].map(|()| w.client(ClientMode::Play, "live/cam"));
+        let culprits = [joiners[0], joiners[1]];
+        panic_at_players(culprits.map(|who| w[who].port()).to_vec());
+        w.run(ms(500));
+        panic_at_players(Vec::new());
+        let internal = |count| vec![CloseReason::Internal; count];
+        assert_eq!(w.close_reasons(), internal(2), "with {workers} workers");
+        assert!(culprits.into_iter().all(|who| w[who].is_closed()));
+        w.stream(publisher, 15..25);
+        w.run(ms(50));
+        for player in early.into_iter().chain([joiners[2], joiners[3]]) {
+            assert_whole(&w[player].media, &w[publisher].sent);
+        }
+        // The news that the stream is over.
+        let culprits = [early[0], early[1]];
+        panic_at_players(culprits.map(|who| w[who].port()).to_vec());
+        w.leave(publisher);
+        w.run(ms(500));
+        panic_at_players(Vec::new());
+        let closed = w.close_reasons().into_iter();
+        let closed: Vec<_> = closed.filter(|r| *r == CloseReason::Internal).collect();
+        assert_eq!(closed, internal(4), "with {workers} workers");
+        assert!(culprits.into_iter().all(|who| w[who].is_closed()));
+        for player in [early[2], early[3], joiners[2], joiners[3]] {
+            assert!(w[player].end_of_stream().is_some() && !w[player].is_closed());
+        }
+        assert_eq!(w.metrics().errors.internal, 4);
+        w.end();
+    }
+}
+
+#[test]
 fn a_connection_goes_to_the_worker_of_its_stream_with_all_it_said() {
     let mut setup = Setup::new(2);
     setup.placement = Rule::Load;
     let mut w = setup.build();
     let publisher = w.live("live/cam");
+    let elsewhere = w.client(ClientMode::Publish, "live/other");
+    let opened = |e: &Event| matches!(e, Event::ConnectionOpened { .. });
+    w.until("it is accepted", |w| w.count(opened) == 2);
+    let moved = id_of(&w, 1);
+    let before = w.shared.locations.of(moved).expect("it is there");
     // Busy enough that the publisher of another stream goes elsewhere, and with it
     // everybody who plays that.
-    w.shared.placement.measured(0, 900_000, 3);
-    let elsewhere = w.client(ClientMode::Publish, "live/other");
+    w.shared.placement.measured(before, 900_000, 3);
     w.until("Publish.Start", |w| w[elsewhere].is_ready());
     w.headers(elsewhere);
+    let after = w.shared.locations.of(moved).expect("it is there");
+    assert_ne!(before, after, "it moved");
     let (near, far) = (w.player("live/cam"), w.player("live/other"));
     w.stream(elsewhere, 0..12);
     w.stream(publisher, 0..12);
@@ -194,13 +239,18 @@ fn a_connection_goes_to_the_worker_of_its_stream_with_all_it_said() {
         .collect::<Vec<_>>();
     assert_eq!(served.iter().sum::<usize>(), 4);
     assert!(served.iter().all(|&n| n > 0), "{served:?}");
-    // The host finds whom it means, wherever they are.
-    let moved = id_of(&w, 1);
+    // The host finds whom it means, wherever they are, by the id that it was told of.
+    let told = w.metrics().streams.into_iter();
+    let publishers: Vec<_> = told.filter_map(|stream| stream.connection).collect();
+    assert!(publishers.contains(&moved), "{moved} among {publishers:?}");
     assert_eq!(
         w.host(|server| server.disconnect(moved, "enough")),
         Ok(true)
     );
     w.until("its end", |w| w[elsewhere].is_closed());
+    let closed =
+        |e: &Event| matches!(e, Event::ConnectionClosed { connection, .. } if *connection == moved);
+    assert_eq!((w.count(opened), w.count(closed)), (4, 1));
     w.end();
 }
 

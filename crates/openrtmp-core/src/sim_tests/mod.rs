@@ -54,6 +54,8 @@ mod work;
 mod world;
 mod worlds;
 
+use std::cell::{Cell, RefCell};
+
 /// A payload that ends so makes a worker of a test build panic, while it serves the
 /// publisher.
 pub(crate) const PANIC: &str = "panic, said the test";
@@ -74,9 +76,52 @@ pub(crate) fn panic_over(player: std::net::SocketAddr, payload: &[u8]) {
     }
 }
 
+thread_local! {
+    /// Ports of players over whom whoever serves them on this thread panics.
+    static CULPRITS: RefCell<Vec<u16>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Work for the players that come from these ports panics from now on, where it is a
+/// snapshot or news: in a world that runs on this thread.
+pub(crate) fn panic_at_players(ports: Vec<u16>) {
+    CULPRITS.set(ports);
+}
+
+/// Panics if it was asked for over this player.
+pub(crate) fn panic_at(player: std::net::SocketAddr) {
+    let is_culprit = CULPRITS.with_borrow(|ports| ports.contains(&player.port()));
+    assert!(!is_culprit, "over the player at {player}");
+}
+
 /// A payload that ends so makes whatever it names panic.
 pub(crate) const MUXER: &str = "panic in the muxer";
 pub(crate) const RECORDER: &str = "panic in the recorder";
+
+/// The same of a recorder's thread, outside of what it does for a frame.
+pub(crate) const RECORDER_LOOP: &str = "panic in the recorder's loop";
+pub(crate) const RECORDER_RESTART: &str = "panic in the recorder's restart";
+
+thread_local! {
+    /// Where this thread is to panic next.
+    static NEXT_PANIC: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// Has this thread panic once where it comes to a place that the payload names.
+pub(crate) fn note_panic(payload: &[u8]) {
+    for place in [RECORDER_LOOP, RECORDER_RESTART] {
+        if payload.ends_with(place.as_bytes()) {
+            NEXT_PANIC.set(Some(place));
+        }
+    }
+}
+
+/// Panics if that was noted for this place.
+pub(crate) fn panic_as_noted(place: &str) {
+    if NEXT_PANIC.get() == Some(place) {
+        NEXT_PANIC.set(None);
+        panic!("{place}");
+    }
+}
 
 /// Panics if the payload asks for it at this place.
 pub(crate) fn panic_in(place: &str, payload: &[u8]) {

@@ -252,6 +252,8 @@ impl Players {
                     let Some(connection) = connections.get_mut(subscriber.slot) else {
                         return;
                     };
+                    #[cfg(test)]
+                    crate::sim_tests::panic_at(connection.peer);
                     let packets = packets.iter().filter(|&packet| wanted(packet));
                     if let Err(reason) = subscriber.take_snapshot(context, connection, packets) {
                         return connections.doom(subscriber.slot, reason);
@@ -346,6 +348,8 @@ impl Players {
                 let Some(connection) = connections.get_mut(subscriber.slot) else {
                     return;
                 };
+                #[cfg(test)]
+                crate::sim_tests::panic_at(connection.peer);
                 subscriber.hear(news, &mut connection.session);
                 // Who came to publish this stream elsewhere has nothing more to do.
                 let is_done =
