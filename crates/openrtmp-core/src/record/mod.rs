@@ -12,6 +12,8 @@ mod mp4;
 mod muxer;
 mod recording;
 pub(crate) mod template;
+#[cfg(test)]
+mod thread_tests;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -59,6 +61,14 @@ pub(crate) struct Recorder<P: Platform> {
     pause: Duration,
     /// Until then it takes nothing, after a panic.
     paused_until: Time,
+}
+
+/// What became of a recorder's step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guarded {
+    /// What it returned.
+    Done(bool),
+    Panicked,
 }
 
 /// What a recorder has done.
@@ -198,31 +208,65 @@ impl<P: Platform> Recorder<P> {
     /// Records until the tap is closed, then completes every file.
     pub(crate) fn run(&mut self) {
         loop {
-            let closed = self.queue.is_closed();
-            while self.turn() {}
-            if closed {
-                break;
+            let was_paused = self.is_paused();
+            match self.guarded(Recorder::round) {
+                Guarded::Done(true) => {}
+                Guarded::Done(false) => break,
+                // Not by what it writes: what makes it wait may be what panics.
+                Guarded::Panicked if was_paused => std::thread::sleep(FIRST_PAUSE),
+                Guarded::Panicked => {}
             }
-            let pause = self.paused_until.since(self.terms.shared.now());
-            let has_files = self.recordings.values().any(Recording::has_file);
-            self.queue.wait(match pause.is_zero() {
-                true => has_files.then_some(FLUSH_INTERVAL),
-                false => Some(pause),
-            });
         }
-        self.finish_all();
+        let _ = self.guarded(|recorder| {
+            recorder.finish_all();
+            false
+        });
     }
 
-    /// Writes and flushes what is there. True if there may be more. A panic is told; the
-    /// recorder goes on with what is published now, after a pause.
+    /// Writes and flushes what is there. True if there may be more.
     pub(crate) fn turn(&mut self) -> bool {
-        if self.terms.shared.now() < self.paused_until && !self.queue.is_closed() {
+        self.guarded(Recorder::work_when_due) == Guarded::Done(true)
+    }
+
+    /// The one guard over all that a recorder does. A panic is told, and it goes on with
+    /// what is published now, after a pause.
+    fn guarded(&mut self, step: impl FnOnce(&mut Self) -> bool) -> Guarded {
+        let outcome = catch_unwind(AssertUnwindSafe(|| step(self)));
+        outcome.map_or_else(
+            |_| {
+                // What it tells runs code of the host: its logger.
+                let _ = catch_unwind(AssertUnwindSafe(|| self.restart()));
+                Guarded::Panicked
+            },
+            Guarded::Done,
+        )
+    }
+
+    /// Writes what is there, and waits for more. False once the tap is closed and empty.
+    fn round(&mut self) -> bool {
+        let closed = self.queue.is_closed();
+        while self.work_when_due() {}
+        if closed {
             return false;
         }
-        catch_unwind(AssertUnwindSafe(|| self.work())).unwrap_or_else(|_| {
-            self.restart();
-            false
-        })
+        #[cfg(test)]
+        crate::sim_tests::panic_as_noted(crate::sim_tests::RECORDER_LOOP);
+        let pause = self.paused_until.since(self.terms.shared.now());
+        let has_files = self.recordings.values().any(Recording::has_file);
+        self.queue.wait(match pause.is_zero() {
+            true => has_files.then_some(FLUSH_INTERVAL),
+            false => Some(pause),
+        });
+        true
+    }
+
+    /// True if there may be more to write. Nothing is written during a pause.
+    fn work_when_due(&mut self) -> bool {
+        (!self.is_paused() || self.queue.is_closed()) && self.work()
+    }
+
+    fn is_paused(&self) -> bool {
+        self.terms.shared.now() < self.paused_until
     }
 
     fn work(&mut self) -> bool {
@@ -266,14 +310,15 @@ impl<P: Platform> Recorder<P> {
             false => (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
         };
         self.paused_until = now + self.pause;
-        log::error!("recording failed and goes on in {:?}: a bug", self.pause);
-        self.terms
-            .shared
-            .events
-            .send(Event::RecorderRestarted { pause: self.pause });
         // What comes during the pause waits in the new queue.
         self.queue = self.terms.tap.renew(&self.terms.shared);
+        let pause = self.pause;
+        let events = &self.terms.shared.events;
+        events.send(Event::RecorderRestarted { pause });
         self.finish_all();
+        #[cfg(test)]
+        crate::sim_tests::panic_as_noted(crate::sim_tests::RECORDER_RESTART);
+        log::error!("recording failed and goes on in {pause:?}: a bug");
     }
 
     /// Completes every file.

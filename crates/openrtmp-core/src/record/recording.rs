@@ -104,7 +104,12 @@ impl Recording {
             return;
         }
         #[cfg(test)]
-        crate::sim_tests::panic_in(crate::sim_tests::RECORDER, packet.payload());
+        {
+            use crate::sim_tests::{RECORDER, RECORDER_RESTART, note_panic, panic_in};
+            note_panic(packet.payload());
+            panic_in(RECORDER, packet.payload());
+            panic_in(RECORDER_RESTART, packet.payload());
+        }
         if let Err(e) = self.try_take(terms, packet, time) {
             self.fail(terms, &e);
         }
