@@ -53,6 +53,10 @@ impl Server {
     /// Connects to another server, plays the stream that `url` names and publishes it
     /// here as `name` (`app/name`). Times go on as that server sends them.
     ///
+    /// The host's own connections count in `limits.connections`. Nobody is asked for
+    /// them: neither keys, users and rules of addresses, nor
+    /// [`on_access`](crate::ServerBuilder::on_access) or `access.callback`.
+    ///
     /// Returns at once; events tell what becomes of it. It has 20 s to be granted. It
     /// is tried once: when either side ends it, it is over. While the other server has
     /// no such stream but waits for one, so does this.
@@ -65,7 +69,8 @@ impl Server {
     /// to come. What the other server does not take in time is dropped as for any
     /// player.
     ///
-    /// Returns at once, as [`Server::pull`]. It is over when the stream is.
+    /// Returns at once, counts and is asked for as [`Server::pull`]. It is over when the
+    /// stream is.
     pub fn push(&self, name: &str, url: &RtmpUrl) -> Result<ConnectionId, OutgoingError> {
         self.go_out(ClientMode::Publish, url, name)
     }
