@@ -196,6 +196,7 @@ pub(crate) const STEPS: &[Step] = &[
                     [
                         "delivery",
                         "delivery_dash",
+                        "delivery_dvr",
                         "delivery_ts",
                         "delivery_variants",
                         "delivery_peers",
@@ -728,30 +729,46 @@ mod tests {
     use super::*;
     use crate::workspace;
 
-    /// Names of the files that hold interop tests.
-    fn interop_tests() -> Vec<String> {
-        let mut names = Vec::new();
-        for folder in ["tests", "crates/openrtmp-capi/tests"] {
-            for entry in fs::read_dir(workspace::root().join(folder)).unwrap() {
-                let name = entry.unwrap().file_name().into_string().unwrap();
-                if let Some(name) = name.strip_suffix(".rs")
-                    && name.starts_with("interop_")
-                {
-                    names.push(name.to_owned());
-                }
-            }
-        }
-        names.sort();
-        names
+    /// The tests of a manifest that are built with features only: nothing runs them by itself.
+    fn tests_with_features(manifest: &str) -> Vec<String> {
+        let tables = manifest.split("\n[").filter(|it| it.starts_with("[test]]"));
+        let tests = tables.filter(|it| it.contains("\nrequired-features"));
+        let name = |test: &str| {
+            let name = test.lines().find_map(|line| line.strip_prefix("name = "));
+            name.expect("a test has a name")
+                .trim_matches('"')
+                .to_owned()
+        };
+        tests.map(name).collect()
     }
 
     #[test]
-    fn every_interop_test_is_run_once() {
-        let runs = STEPS.iter().flat_map(|step| step.runs);
-        let words = runs.flat_map(|run| run.cargo).copied();
-        let mut named: Vec<&str> = words.filter(|word| word.starts_with("interop_")).collect();
-        named.sort_unstable();
-        assert_eq!(named, interop_tests());
+    fn every_test_that_needs_features_is_run_once() {
+        let root = workspace::root();
+        let crates = fs::read_dir(root.join("crates")).unwrap();
+        let mut manifests: Vec<_> = crates.map(|entry| entry.unwrap().path()).collect();
+        manifests.push(root.join("tests"));
+        let read = |folder: &std::path::PathBuf| fs::read_to_string(folder.join("Cargo.toml")).ok();
+        let manifests = manifests.iter().filter_map(read);
+        let all: Vec<String> = manifests.flat_map(|it| tests_with_features(&it)).collect();
+        assert!(all.len() > 30, "{all:?}");
+        let runs = || STEPS.iter().flat_map(|step| step.runs);
+        for test in all {
+            let names = |run: &&Run| {
+                run.cargo
+                    .windows(2)
+                    .any(|it| it == ["--test", test.as_str()])
+            };
+            assert_eq!(runs().filter(names).count(), 1, "{test}");
+        }
+    }
+
+    #[test]
+    fn a_test_without_features_runs_by_itself() {
+        let manifest = "[package]\nname = \"p\"\n\n[[test]]\nname = \"a\"\n\n\
+                        [[test]]\nname = \"b\"\nrequired-features = [\"c\"]\n\n[[bin]]\n\
+                        name = \"d\"\nrequired-features = [\"c\"]\n";
+        assert_eq!(tests_with_features(manifest), ["b"]);
     }
 
     #[test]
