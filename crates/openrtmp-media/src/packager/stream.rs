@@ -697,7 +697,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         while let Some(step) = self.tracks[0].gap_step(to, part) {
             self.tracks[0].close_part(out);
             let elapsed = self.tracks[0].open.as_ref().map(|open| open.elapsed());
-            if elapsed.is_some_and(|elapsed| elapsed + step > self.longest()) {
+            let is_full = |is: Duration| is > Duration::ZERO && is + step > self.longest();
+            if elapsed.is_some_and(is_full) {
                 self.cut(Cut::Anywhere, out);
             }
             self.tracks[0].gap(to, part, out);
@@ -720,7 +721,9 @@ impl<D: AsRef<[u8]>> Packager<D> {
         else {
             return;
         };
-        let segment = plan::target_duration(self.settings.segment, open.elapsed());
+        // A segment has one part at least.
+        let least = self.settings.segment.max(self.part);
+        let segment = plan::target_duration(least, open.elapsed());
         self.target = Some(segment);
         out.push(Event::Targets(Targets {
             part: self.part,

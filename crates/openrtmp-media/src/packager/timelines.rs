@@ -13,6 +13,7 @@ pub(crate) const SMALL: TrackName = TrackName::Video(1);
 pub(crate) const AUDIO: TrackName = TrackName::Audio(0);
 pub(crate) const H264: Codec = Codec::Video(VideoCodec::Avc);
 pub(crate) const PLAIN_AAC: Codec = Codec::Audio(AudioCodec::Aac);
+const OPUS: Codec = Codec::Audio(AudioCodec::Opus);
 
 /// What a packager is given.
 #[derive(Clone, Debug)]
@@ -58,6 +59,74 @@ pub(crate) fn audio_config(number: u8) -> Input {
         _ => vec![0x12, 0x10],
     };
     Input::Configure(AUDIO, PLAIN_AAC, config)
+}
+
+/// How sound is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sound {
+    /// AAC at 48 kHz.
+    Aac48,
+    /// AAC at 44.1 kHz.
+    Aac44,
+    /// Opus in packets of 20 ms.
+    Opus,
+}
+
+impl Sound {
+    pub(crate) const ALL: [Sound; 3] = [Sound::Aac48, Sound::Aac44, Sound::Opus];
+
+    fn next(self) -> Sound {
+        match self {
+            Sound::Aac48 => Sound::Aac44,
+            Sound::Aac44 => Sound::Opus,
+            Sound::Opus => Sound::Aac48,
+        }
+    }
+
+    pub(crate) fn config(self) -> Input {
+        match self {
+            Sound::Aac48 => audio_config(0),
+            Sound::Aac44 => audio_config(1),
+            Sound::Opus => {
+                let head = b"OpusHead\x01\x02\x38\x01\x80\xBB\0\0\0\0\0";
+                Input::Configure(AUDIO, OPUS, head.to_vec())
+            }
+        }
+    }
+
+    /// Samples of a frame, and those of a second.
+    fn length(self) -> (i64, i64) {
+        match self {
+            Sound::Aac48 => (1024, 48_000),
+            Sound::Aac44 => (1024, 44_100),
+            Sound::Opus => (960, 48_000),
+        }
+    }
+
+    /// When a frame begins, in milliseconds, as RTMP has them.
+    pub(crate) fn time(self, number: i64) -> i64 {
+        let (samples, rate) = self.length();
+        nearest(number * samples * 1000, rate)
+    }
+
+    /// A frame at this millisecond, of some bytes.
+    pub(crate) fn frame(self, time: i64) -> Input {
+        let input = frame(AUDIO, time, 0, true);
+        match (self, input) {
+            (Sound::Opus, Input::Push(like)) => Input::Push(Frame {
+                codec: OPUS,
+                // CELT, one frame of 20 ms.
+                data: [&[31 << 3][..], &like.data].concat(),
+                ..like
+            }),
+            (_, input) => input,
+        }
+    }
+}
+
+/// A quotient of numbers from 0 on, rounded to the nearest.
+pub(crate) fn nearest(dividend: i64, divisor: i64) -> i64 {
+    (dividend + divisor / 2) / divisor
 }
 
 /// What happens when a phase is over.
@@ -112,6 +181,8 @@ pub(crate) struct Timeline {
     audio_from: i64,
     /// And comes so many before the pictures of its time.
     audio_lead: i64,
+    /// What the sound begins as.
+    sound: Sound,
     phases: Vec<Phase>,
 }
 
@@ -184,14 +255,14 @@ fn timeline_of(small: BoxedStrategy<Option<i64>>) -> impl Strategy<Value = Timel
     ];
     (
         preset,
-        (tracks, small),
+        (tracks, small, prop::sample::select(&Sound::ALL[..])),
         from.clone(),
         from,
         -300i64..800,
         prop::collection::vec(phase(), 1..9),
     )
         .prop_map(
-            |(preset, (tracks, small), video_from, audio_from, audio_lead, phases)| {
+            |(preset, (tracks, small, sound), video_from, audio_from, audio_lead, phases)| {
                 let (has_video, has_audio) = tracks;
                 Timeline {
                     preset,
@@ -201,6 +272,7 @@ fn timeline_of(small: BoxedStrategy<Option<i64>>) -> impl Strategy<Value = Timel
                     video_from,
                     audio_from,
                     audio_lead,
+                    sound,
                     phases,
                 }
             },
@@ -228,7 +300,7 @@ impl Timeline {
 
     pub(crate) fn inputs(&self) -> Vec<Input> {
         let mut inputs = Vec::new();
-        let (mut video_number, mut small_number, mut audio_number) = (0, 0, 0);
+        let (mut video_number, mut small_number, mut sound) = (0, 0, self.sound);
         let (mut is_video_told, mut is_small_told) = (false, false);
         let mut clock = 50_000;
         let mut is_audio_told = false;
@@ -277,14 +349,14 @@ impl Timeline {
             }
             if self.has_audio && absent != Some(AUDIO) {
                 for number in 0.. {
-                    let at = audio_from + number * 64 / 3;
+                    let at = audio_from + sound.time(number);
                     if at >= phase.length {
                         break;
                     }
                     if played + at < self.audio_from {
                         continue;
                     }
-                    frames.push((at - self.audio_lead, frame(AUDIO, clock + at, 0, true)));
+                    frames.push((at - self.audio_lead, sound.frame(clock + at)));
                 }
             }
             frames.sort_by_key(|(at, _)| *at);
@@ -299,7 +371,7 @@ impl Timeline {
                 }
                 if !is_audio_told && matches!(&input, Input::Push(frame) if frame.track == AUDIO) {
                     is_audio_told = true;
-                    inputs.push(audio_config(0));
+                    inputs.push(sound.config());
                 }
                 inputs.push(input);
             }
@@ -320,8 +392,8 @@ impl Timeline {
                     inputs.push(config_of(SMALL, small_number % 3));
                 }
                 Turn::AudioConfig if is_audio_told => {
-                    audio_number += 1;
-                    inputs.push(audio_config(audio_number));
+                    sound = sound.next();
+                    inputs.push(sound.config());
                 }
                 Turn::Restart => {
                     inputs.push(Input::Restart);

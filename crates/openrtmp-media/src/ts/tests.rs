@@ -127,7 +127,15 @@ fn follow(timeline: &Timeline) -> Result<usize, TestCaseError> {
     for segment in video.segments.iter().filter(|is| is.is_complete) {
         let msn = segment.beginning.msn;
         let audio = window.rendition(AUDIO);
+        // Opus has no place in it.
+        let fits = |is: &&Segment| {
+            let init = window
+                .rendition(AUDIO)
+                .and_then(|all| all.init(is.beginning.init));
+            super::fits(init.unwrap()).is_ok()
+        };
         let audio = audio.and_then(|audio| audio.segment(msn).filter(|is| is.is_complete));
+        let audio = audio.filter(fits);
         let (pictures, sound) = (parts(segment), audio.map(parts).unwrap_or_default());
         let mut sources = vec![source(&window, VIDEO, &pictures, segment)];
         sources.extend(audio.map(|audio| source(&window, AUDIO, &sound, audio)));
