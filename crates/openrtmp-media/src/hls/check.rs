@@ -11,6 +11,10 @@ use super::read::{Listed, ListedPart, ListedSegment, Unreadable};
 const ROUNDING: f64 = 0.000_02;
 /// Parts are at least this much of the part target.
 const LEAST_FILL: f64 = 0.85;
+/// So many segments are listed at least, once there are as many.
+const LEAST_SEGMENTS: usize = 6;
+/// Lists that are longer, in seconds, have deltas.
+const SKIPPED_FROM: f64 = 120.0;
 
 /// A rule of HLS.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -65,6 +69,12 @@ pub enum Broken {
     /// Segments left although the rest is not as long as three target durations (6.2.2).
     #[error("the playlist is {0} s long")]
     Short(f64),
+    /// Segments left although no six are left (Apple, 8.22).
+    #[error("{0} segments are listed")]
+    Few(usize),
+    /// More than two minutes are listed, and nothing of it can be left out (Apple, 14.4).
+    #[error("{0} s are listed without CAN-SKIP-UNTIL")]
+    NoSkipping(f64),
     /// Parts are listed too far from the end (6.2.2).
     #[error("parts of segment {0} are listed, {1} s before the end")]
     OldParts(u64, f64),
@@ -81,6 +91,9 @@ pub enum Broken {
     /// A report without its segment or part.
     #[error("an incomplete rendition report")]
     Report,
+    /// A report's URI is not relative to the playlist (4.4.5.4).
+    #[error("a rendition report names {0}, which is not relative")]
+    ReportUri(String),
     /// A report that says what another does.
     #[error("more than one rendition report of {0}")]
     ReportTwice(String),
@@ -198,6 +211,10 @@ fn check_promises(listed: &Listed, broken: &mut Vec<Broken>) {
     {
         broken.push(Broken::SkipBoundary(boundary));
     }
+    let long: f64 = listed.segments.iter().map(length).sum();
+    if long > SKIPPED_FROM && !listed.control.contains_key("CAN-SKIP-UNTIL") {
+        broken.push(Broken::NoSkipping(long.round()));
+    }
     if listed.segments.iter().any(|segment| segment.map.is_some()) && listed.version < 6 {
         broken.push(Broken::Version(listed.version));
     }
@@ -265,6 +282,9 @@ fn check_end(listed: &Listed, others: Option<usize>, broken: &mut Vec<Broken>) {
     if listed.hints.len() != hints {
         broken.push(Broken::Hints(listed.hints.len()));
     }
+    if listed.map_hints.len() > hints {
+        broken.push(Broken::Hints(listed.map_hints.len()));
+    }
     if let Some(others) = others
         && listed.reports.len() < others
         && !listed.has_ended
@@ -276,6 +296,11 @@ fn check_end(listed: &Listed, others: Option<usize>, broken: &mut Vec<Broken>) {
     };
     if !listed.reports.iter().all(is_whole) {
         broken.push(Broken::Report);
+    }
+    for (uri, ..) in &listed.reports {
+        if uri.contains("://") || uri.starts_with('/') {
+            broken.push(Broken::ReportUri(uri.clone()));
+        }
     }
     let mut uris: Vec<&str> = listed.reports.iter().map(|(uri, ..)| &uri[..]).collect();
     uris.sort_unstable();
@@ -327,6 +352,11 @@ fn check_change(before: &Listed, now: &Listed, broken: &mut Vec<Broken>) {
     if gone > 0 && rest < 3.0 * now.target.unwrap_or(0) as f64 {
         broken.push(Broken::Short(rest));
     }
+    let complete = now.segments.iter().filter(|segment| segment.uri.is_some());
+    let complete = complete.count();
+    if gone > 0 && complete < LEAST_SEGMENTS {
+        broken.push(Broken::Few(complete));
+    }
     let known = before.segments.iter().skip(gone);
     let mut present = now.numbered().map(Some).chain(std::iter::repeat(None));
     for segment in known {
@@ -368,6 +398,18 @@ fn check_hint(before: &Listed, now: &Listed, hint: &str, broken: &mut Vec<Broken
     {
         broken.push(Broken::Hint(hint.to_owned(), came.uri.clone()));
     }
+}
+
+/// Whether a list has what a request with these directives waits for (6.2.5.2): a part of a
+/// segment, or something of a segment, or what comes behind it. Where a segment has no such
+/// part that is the first of the next.
+pub fn reaches(listed: &Listed, msn: u64, part: Option<u64>) -> bool {
+    let has = |segment: &ListedSegment| match part {
+        Some(part) => (segment.parts.len() as u64) > part,
+        None => true,
+    };
+    let mut segments = listed.numbered();
+    listed.has_ended || segments.any(|(is, segment)| is > msn || (is == msn && has(segment)))
 }
 
 /// Which segments of two tracks of a stream, both complete, are not the same: one has a

@@ -13,6 +13,12 @@ use crate::mp4::read::{
 /// Texts have five decimals.
 const ROUNDING: f64 = 0.000_02;
 
+/// Frames are of another rate if their lengths differ by so much: those of an encoder that
+/// leaves some out, and milliseconds, do by less.
+const OTHER_RATE: f64 = 1.15;
+/// And by more than whole milliseconds make of equal ones.
+const TIMESTAMP: f64 = 0.0015;
+
 /// What is not as the playlist says. Each tells of which URI.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +38,14 @@ pub enum Untrue {
     /// It is said to be independent, and decoding cannot start with it (4.4.4.9).
     #[error("{0} is said to be independent, and begins with no key frame")]
     NotIndependent(String),
+    /// Its parameter sets are in the frames, and not where a player reads them first (Apple,
+    /// 1.10).
+    #[error("{0} has {1} for a sample entry")]
+    SampleEntry(String, &'static str),
+    /// Frames are longer or shorter than those before, without a discontinuity (Apple, 8.15):
+    /// how many there were in a second, and are.
+    #[error("{0} goes on with {2} frames per second behind {1}")]
+    FrameRate(String, f64, f64),
     /// A segment is not what its parts are, one after the other (3.1).
     #[error("{0} is not its parts")]
     Parts(String),
@@ -58,7 +72,12 @@ pub fn check(uri: &str, init: &[u8], codecs: &[&str], segments: &[Held<'_>]) -> 
         return vec![Untrue::Unreadable(uri.to_owned())];
     };
     let mut untrue = Vec::new();
-    let mut before = None;
+    for (coding, entry) in [(b"avc3", "avc3"), (b"hev1", "hev1")] {
+        if header.coding == *coding {
+            untrue.push(Untrue::SampleEntry(uri.to_owned(), entry));
+        }
+    }
+    let (mut before, mut usual) = (None, None);
     for held in segments {
         let told = held.told;
         let name = told.uri.clone().unwrap_or_default();
@@ -90,7 +109,15 @@ pub fn check(uri: &str, init: &[u8], codecs: &[&str], segments: &[Held<'_>]) -> 
         };
         let apart = clock.start - due;
         if apart.abs() > clock.frame + ROUNDING {
-            untrue.push(Untrue::Time(name, rounded(apart)));
+            untrue.push(Untrue::Time(name.clone(), rounded(apart)));
+        }
+        let frame = usual.replace(clock.usual);
+        if let Some(frame) = frame.filter(|_| before.is_some() && !told.is_discontinuity)
+            && !(1.0 / OTHER_RATE..=OTHER_RATE).contains(&(clock.usual / frame))
+            && (clock.usual - frame).abs() > TIMESTAMP
+        {
+            let rates = (rounded(1.0 / frame), rounded(1.0 / clock.usual));
+            untrue.push(Untrue::FrameRate(name.clone(), rates.0, rates.1));
         }
         before = Some(due + said);
         for (part, bytes) in told.parts.iter().zip(held.parts.unwrap_or(&[])) {
@@ -136,18 +163,36 @@ struct Clock {
     long: f64,
     /// The longest sample.
     frame: f64,
+    /// One of medium length.
+    usual: f64,
 }
 
 impl Clock {
     fn of(header: &TrackHeader<'_>, samples: &[Located]) -> Clock {
         let seconds = |ticks: u64| ticks as f64 / f64::from(header.timescale);
         let durations = samples.iter().map(|sample| u64::from(sample.duration));
+        let mut sorted: Vec<u64> = durations.clone().collect();
+        sorted.sort_unstable();
         Clock {
             start: seconds(samples.first().map_or(0, |first| first.decode_time)),
-            long: seconds(durations.clone().sum()),
-            frame: seconds(durations.max().unwrap_or(0)),
+            long: seconds(durations.sum()),
+            frame: seconds(sorted.last().copied().unwrap_or(0)),
+            usual: seconds(sorted.get(sorted.len() / 2).copied().unwrap_or(1).max(1)),
         }
     }
+}
+
+/// What `VIDEO-RANGE` is to say of a track with this init segment, where its colors are told in
+/// the file (ISO/IEC 14496-12, 12.1.5; transfer characteristics of ISO/IEC 23091-2).
+pub fn video_range(init: &[u8]) -> Option<&'static str> {
+    let colors = init.windows(8).position(|it| it == b"colrnclx")?;
+    // Behind the primaries.
+    let transfer = init.get(colors + 10..colors + 12)?;
+    Some(match transfer {
+        [0, 16] => "PQ",
+        [0, 18] => "HLG",
+        _ => "SDR",
+    })
 }
 
 /// The codec string of a track; `None`: of what is not known here.
@@ -205,10 +250,15 @@ mod tests {
     impl Kept {
         /// Pictures for four segments, with a key frame each second.
         fn new() -> Kept {
+            Kept::of(|number| number * 40)
+        }
+
+        /// Pictures at these milliseconds, of which every 25th is a key frame.
+        fn of(time: impl Fn(i64) -> i64) -> Kept {
             let mut inputs = vec![video_config(0)];
             for number in 0..200 {
                 let is_key = number % 25 == 0;
-                let input = timelines::frame(VIDEO, number * 40, 0, is_key);
+                let input = timelines::frame(VIDEO, time(number), 0, is_key);
                 let Input::Push(frame) = input else {
                     panic!("a frame");
                 };
@@ -352,6 +402,28 @@ mod tests {
         bytes[key.unwrap() + 4] = 0x41;
         let untrue = held.untrue(CODECS, &held.whole());
         assert_eq!(untrue, [Untrue::NotIndependent(uri(0))]);
+    }
+
+    #[test]
+    fn another_frame_rate_begins_behind_a_discontinuity() {
+        let mut kept = Kept::of(|number| number * 40 + (number - 100).max(0) * 40);
+        // Behind 4 s.
+        let slow = 2;
+        let uri = kept.told[slow].uri.clone().unwrap();
+        let untrue = kept.untrue(CODECS, &kept.whole());
+        assert_eq!(untrue, [Untrue::FrameRate(uri, 25.0, 12.5)]);
+        kept.told[slow].is_discontinuity = true;
+        assert_eq!(kept.untrue(CODECS, &kept.whole()), []);
+    }
+
+    #[test]
+    fn parameter_sets_are_not_in_the_frames_alone() {
+        let mut kept = Kept::new();
+        let table = kept.init.windows(4).position(|it| it == b"stsd").unwrap();
+        let entry = kept.init[table..].windows(4).position(|it| it == b"avc1");
+        kept.init[table + entry.unwrap() + 3] = b'3';
+        let untrue = kept.untrue(&[], &kept.whole());
+        assert_eq!(untrue, [Untrue::SampleEntry("init".to_owned(), "avc3")]);
     }
 
     #[test]

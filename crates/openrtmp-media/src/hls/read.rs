@@ -24,6 +24,8 @@ pub struct Listed {
     pub segments: Vec<ListedSegment>,
     /// `EXT-X-PRELOAD-HINT` of type `PART`: their URIs.
     pub hints: Vec<String>,
+    /// The same of type `MAP`.
+    pub map_hints: Vec<String>,
     /// `EXT-X-RENDITION-REPORT`: URI, last segment and part.
     pub reports: Vec<(String, Option<u64>, Option<u64>)>,
     /// `EXT-X-ENDLIST`.
@@ -197,8 +199,10 @@ impl Reading {
             }
             "#EXT-X-PRELOAD-HINT" => {
                 let mut hint = attributes(value)?;
-                if hint.get("TYPE")? == "PART" {
-                    listed.hints.push(hint.remove("URI")?);
+                match hint.get("TYPE")?.as_str() {
+                    "PART" => listed.hints.push(hint.remove("URI")?),
+                    "MAP" => listed.map_hints.push(hint.remove("URI")?),
+                    _ => {}
                 }
             }
             "#EXT-X-RENDITION-REPORT" => {

@@ -7,15 +7,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::check::{Broken, Checker, aligned};
+use super::Directives;
+use super::check::{Broken, Checker, aligned, reaches};
 use super::contents::{self, Held, Untrue};
 use super::read::{Listed, ListedSegment};
 
 /// Renditions whose segments begin further apart than these seconds are not aligned: a frame
 /// of audio, and rounding.
 const APART: f64 = 0.1;
+/// Measured rates are at most so many hundredths of those that are told (Apple, 1.28 and 1.29).
+const PEAK: f64 = 1.25;
+const AVERAGE: f64 = 1.10;
+/// An average is one of so many segments at least.
+const AVERAGED: usize = 6;
+/// Parts that left the list are there for so many target durations more.
+const GRACE: f64 = 3.0;
 /// Parts may come so much later than they are to: for the way to who looks.
 pub const TOLERANCE: Duration = Duration::from_millis(500);
+
+/// What codec strings of pictures begin with.
+const VIDEO: [&str; 7] = ["avc1", "avc3", "hvc1", "hev1", "av01", "vp09", "vp08"];
 
 /// One rendition of a master playlist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,9 +54,17 @@ pub enum Wrong {
     #[error("it is no master playlist")]
     NoMaster,
     /// A variant lacks an attribute (4.4.6.2; CODECS, RESOLUTION and FRAME-RATE are Apple's,
-    /// 9.2, 9.15 and 9.16).
+    /// 9.2, 9.15 and 9.16), or audio its LANGUAGE (Apple, 8.10).
     #[error("{0} of the master playlist has no {1}")]
     Attribute(String, &'static str),
+    /// The bit rate that was measured is far above the one that is told (Apple, 1.28 and 1.29):
+    /// of a variant with the largest of what is played with it, what was measured, and told.
+    #[error("{0} has a {1} of {2}, and was measured with {3} bits per second")]
+    Rate(String, &'static str, u64, u64),
+    /// VIDEO-RANGE is not that of the pictures (4.4.6.2): it is what is told, and then what is
+    /// in the media.
+    #[error("{0} is told to be {1}, and is {2}")]
+    Range(String, String, &'static str),
     /// It is coded as parameter sets in the frames (Apple, 1.10).
     #[error("{0} is coded as {1}")]
     SampleEntry(String, &'static str),
@@ -58,6 +77,21 @@ pub enum Wrong {
     /// Delivery directives were answered in another way than they are to be (6.2.5.2).
     #[error("{0}?{1}: answered with {2}, not {3}")]
     Directives(String, String, u16, u16),
+    /// What came is without what was asked for (6.2.5.2).
+    #[error("{0}: an answer is without the part or segment that was asked for")]
+    TooSoon(String),
+    /// A delta came to who did not ask for one (6.2.5.1).
+    #[error("{0}: something is left out of an answer to who asked for the whole")]
+    Skipped(String),
+    /// There is no rendition report of another playlist of the stream (Apple, B.1).
+    #[error("{0}: no rendition report of {1}")]
+    Unreported(String, String),
+    /// What was asked for is elsewhere (Apple, B.1).
+    #[error("{0} is redirected")]
+    Redirected(String),
+    /// The same name had other bytes (6.2.1, 6.2.6).
+    #[error("{0}: {1} is not what it was")]
+    OtherBytes(String, String),
     /// It is not said to be a playlist (section 4).
     #[error("{0} is said to be {1}")]
     ContentType(String, String),
@@ -143,6 +177,12 @@ impl Master {
         }
     }
 
+    /// The rendition of which a media playlist is, by what its name and the URI end with.
+    fn of_name(&self, name: &str) -> Option<&Variant> {
+        let mut variants = self.variants.iter();
+        variants.find(|variant| named(&variant.uri) == named(name))
+    }
+
     /// The codecs that it tells of what is played with one of its renditions.
     pub fn codecs(&self, of: &Variant) -> Vec<String> {
         let group = of.attributes.get("GROUP-ID");
@@ -159,19 +199,26 @@ impl Master {
     /// The rules that it breaks by itself.
     pub fn wrong(&self) -> Vec<Wrong> {
         let mut wrong = Vec::new();
-        for variant in self.variants.iter().filter(|it| it.kind.is_empty()) {
+        for variant in &self.variants {
             let has = |name: &str| variant.attributes.contains_key(name);
-            let is_video = has("RESOLUTION");
-            let needed = ["BANDWIDTH", "AVERAGE-BANDWIDTH", "CODECS"];
-            let of_video = ["FRAME-RATE"];
-            let needed = needed.iter().chain(of_video.iter().filter(|_| is_video));
-            for name in needed.filter(|name| !has(name)) {
-                wrong.push(Wrong::Attribute(variant.uri.clone(), name));
-            }
             let codecs = variant
                 .attributes
                 .get("CODECS")
                 .map_or("", |it| it.as_str());
+            let is_video = codecs.split(',').any(|codec| {
+                let entry = codec.trim().split('.').next().unwrap_or("");
+                VIDEO.contains(&entry)
+            });
+            let needed: &[&str] = match (variant.kind.as_str(), is_video || has("RESOLUTION")) {
+                ("", true) => &["RESOLUTION", "FRAME-RATE"],
+                ("AUDIO", _) => &["LANGUAGE"],
+                _ => &[],
+            };
+            let of_variants = ["BANDWIDTH", "AVERAGE-BANDWIDTH", "CODECS"].iter();
+            let of_variants = of_variants.filter(|_| variant.kind.is_empty());
+            for name in of_variants.chain(needed).filter(|name| !has(name)) {
+                wrong.push(Wrong::Attribute(variant.uri.clone(), name));
+            }
             for entry in ["hev1", "avc3"] {
                 if codecs
                     .split(',')
@@ -190,7 +237,7 @@ impl Master {
 pub struct Session {
     /// By the name of the media playlist.
     playlists: BTreeMap<String, Followed>,
-    others: Option<usize>,
+    master: Option<Master>,
     wrong: Vec<(Wrong, u64)>,
     tolerance: f64,
 }
@@ -203,6 +250,10 @@ struct Followed {
     codecs: Vec<String>,
     /// Media that came, by their URIs.
     media: BTreeMap<String, Vec<u8>>,
+    /// How long segments are that were listed, in seconds, by their URIs.
+    lengths: BTreeMap<String, f64>,
+    /// Parts that left the list, and when, in seconds.
+    left: Vec<(String, f64)>,
     /// When the newest part came, in seconds.
     progress: Option<f64>,
     /// How often parts were late, and by how many seconds at worst.
@@ -227,6 +278,47 @@ impl Followed {
             let (times, worst) = self.late.unwrap_or_default();
             self.late = Some((times + 1, worst.max(late + tolerance)));
         }
+    }
+
+    /// What was listed and is not, and what is.
+    fn list(&mut self, before: Option<&Listed>, came: f64) {
+        let Some(now) = self.checker.last() else {
+            return;
+        };
+        for segment in &now.segments {
+            if let (Some(uri), Some(length)) = (&segment.uri, segment.duration) {
+                self.lengths.insert(uri.clone(), length);
+            }
+        }
+        let parts = |listed: &Listed| -> Vec<String> {
+            let all = listed.segments.iter().flat_map(|segment| &segment.parts);
+            let there = all.filter(|part| !part.is_gap && !part.is_piece);
+            there.map(|part| part.uri.clone()).collect()
+        };
+        let is = parts(now);
+        let was = before.map(parts).unwrap_or_default().into_iter();
+        let left = was.filter(|uri| !is.contains(uri));
+        let grace = GRACE * now.target.unwrap_or(0) as f64;
+        self.left.retain(|(_, when)| came - when < grace);
+        self.left.extend(left.map(|uri| (uri, came)));
+    }
+
+    /// The rates of the segments that came, in bits per second: of the one that has most, of
+    /// those that last half a target duration or more, and of all if they are enough to tell.
+    fn rates(&self) -> (f64, Option<f64>) {
+        let target = self.checker.last().and_then(|listed| listed.target);
+        let least = target.unwrap_or(0) as f64 / 2.0;
+        let came = self.lengths.iter();
+        let came = came.filter_map(|(uri, length)| Some((self.media.get(uri)?.len(), *length)));
+        let (mut peak, mut all) = (0.0f64, (0.0, 0.0, 0));
+        for (bytes, length) in came {
+            let bits = bytes as f64 * 8.0;
+            if length >= least {
+                peak = peak.max(bits / length);
+            }
+            all = (all.0 + bits, all.1 + length, all.2 + 1);
+        }
+        (peak, (all.2 >= AVERAGED).then(|| all.0 / all.1))
     }
 
     /// What media that came are not, of what is told of them.
@@ -299,14 +391,22 @@ impl Session {
     pub fn new(master: Option<&Master>) -> Session {
         let mut session = Session {
             playlists: BTreeMap::new(),
-            others: master.map(|master| master.variants.len() - 1),
+            master: None,
             wrong: Vec::new(),
             tolerance: TOLERANCE.as_secs_f64(),
         };
-        for wrong in master.map(Master::wrong).unwrap_or_default() {
-            session.note(wrong);
+        if let Some(master) = master {
+            session.master(master);
         }
         session
+    }
+
+    /// The master playlist came again.
+    pub fn master(&mut self, master: &Master) {
+        for wrong in master.wrong() {
+            self.note_once(wrong);
+        }
+        self.master = Some(master.clone());
     }
 
     /// Parts may come so much later than they are to, in place of [`TOLERANCE`].
@@ -324,6 +424,7 @@ impl Session {
             false => followed.checker.full(text),
         };
         followed.progress(before.as_ref(), came.as_secs_f64(), tolerance);
+        followed.list(before.as_ref(), came.as_secs_f64());
         // Beside what it is in nothing has its name.
         let own = name.rsplit('/').next().unwrap_or(name);
         let reports = followed.checker.last().map_or(&[][..], |it| &it.reports);
@@ -332,6 +433,84 @@ impl Session {
         for broken in broken.into_iter().chain(of_itself) {
             self.note(Wrong::Media(name.to_owned(), broken));
         }
+        self.look_at_reports(name);
+        self.look_at_others(name);
+    }
+
+    /// A playlist that came last was the answer to a request with this query.
+    pub fn answered(&mut self, name: &str, query: &str, text: &str) {
+        let Ok(directives) = Directives::parse(query) else {
+            return;
+        };
+        if text.contains("#EXT-X-SKIP") && !directives.skip {
+            self.note(Wrong::Skipped(name.to_owned()));
+        }
+        let listed = self.last(name);
+        if let (Some(msn), Some(listed)) = (directives.msn, listed)
+            && !reaches(listed, msn, directives.part)
+        {
+            self.note(Wrong::TooSoon(name.to_owned()));
+        }
+    }
+
+    /// Each of the other playlists that the master playlist names is reported of.
+    fn look_at_reports(&mut self, name: &str) {
+        let Some(listed) = self.last(name).filter(|it| !it.has_ended) else {
+            return;
+        };
+        let Some(master) = self.master.as_ref().filter(|it| it.of_name(name).is_some()) else {
+            return;
+        };
+        let others = master.variants.iter().map(|variant| named(&variant.uri));
+        let others: Vec<String> = others.filter(|other| *other != named(name)).collect();
+        // Fewer of them are told of as such.
+        if listed.reports.len() < others.len() {
+            return;
+        }
+        let reports = listed.reports.iter();
+        let told: Vec<String> = reports.map(|(uri, ..)| beside(name, uri)).collect();
+        for other in others.into_iter().filter(|other| !told.contains(other)) {
+            self.note(Wrong::Unreported(name.to_owned(), other));
+        }
+    }
+
+    /// Holds a playlist that came against what is known of the others.
+    fn look_at_others(&mut self, name: &str) {
+        let Some(listed) = self.last(name) else {
+            return;
+        };
+        let mut wrong = Vec::new();
+        for (other, followed) in self.playlists.iter().filter(|(other, _)| *other != name) {
+            let Some(last) = followed.checker.last() else {
+                continue;
+            };
+            let (first, second) = if *name < **other {
+                (name, &**other)
+            } else {
+                (&**other, name)
+            };
+            if last.target != listed.target {
+                wrong.push(Wrong::Targets(first.to_owned(), second.to_owned()));
+            }
+            let broken = aligned(listed, last, APART).into_iter();
+            wrong.extend(broken.map(|broken| Wrong::Media(second.to_owned(), broken)));
+        }
+        for wrong in wrong {
+            self.note_once(wrong);
+        }
+    }
+
+    /// Media of a playlist that left its list so short a time before this moment that they are
+    /// still to be there (6.2.2), by their URIs.
+    pub fn due(&self, name: &str, now: Duration) -> Vec<&str> {
+        let Some(followed) = self.playlists.get(name) else {
+            return Vec::new();
+        };
+        let target = followed.checker.last().and_then(|listed| listed.target);
+        let grace = GRACE * target.unwrap_or(0) as f64;
+        let left = followed.left.iter();
+        let due = left.filter(|(_, when)| now.as_secs_f64() - when < grace);
+        due.map(|(uri, _)| uri.as_str()).collect()
     }
 
     /// The codecs that a master playlist tells of a media playlist.
@@ -341,11 +520,16 @@ impl Session {
 
     /// Media came that a media playlist names by this URI.
     pub fn media(&mut self, name: &str, uri: &str, bytes: Vec<u8>) {
-        self.followed(name).media.insert(uri.to_owned(), bytes);
+        let media = &mut self.followed(name).media;
+        let is_other = media.get(uri).is_some_and(|known| *known != bytes);
+        media.insert(uri.to_owned(), bytes);
+        if is_other {
+            self.note(Wrong::OtherBytes(name.to_owned(), uri.to_owned()));
+        }
     }
 
     fn followed(&mut self, name: &str) -> &mut Followed {
-        let others = self.others;
+        let others = self.master.as_ref().map(|it| it.variants.len() - 1);
         let new = || Followed {
             checker: Checker::new(others),
             ..Followed::default()
@@ -381,7 +565,11 @@ impl Session {
 
     /// Something that was to be there was not.
     pub fn status(&mut self, name: &str, status: u16) {
-        self.note(Wrong::Status(name.to_owned(), status));
+        let name = name.to_owned();
+        self.note(match status {
+            300..400 => Wrong::Redirected(name),
+            _ => Wrong::Status(name, status),
+        });
     }
 
     /// What a playlist is said to be, and how it is sent to who takes gzip.
@@ -411,7 +599,6 @@ impl Session {
     }
 
     /// All that was wrong, each rule that was broken in the same way once, with how often.
-    /// Whether renditions are aligned is looked at by what is listed last.
     pub fn wrong(&self) -> Vec<(Wrong, u64)> {
         let mut wrong = self.wrong.clone();
         for (name, followed) in &self.playlists {
@@ -422,20 +609,66 @@ impl Session {
             let untrue = followed.untrue().into_iter();
             wrong.extend(untrue.map(|it| (Wrong::Untrue(name.clone(), it), 1)));
         }
-        let lists = self.playlists.iter();
-        let mut lists = lists.filter_map(|(name, followed)| Some((name, followed.checker.last()?)));
-        let Some((first, one)) = lists.next() else {
-            return wrong;
+        let master = self.master.iter();
+        let told = master.flat_map(|master| {
+            let variants = master.variants.iter().filter(|it| it.kind.is_empty());
+            variants.flat_map(|variant| self.mistold(master, variant))
+        });
+        wrong.extend(told.map(|it| (it, 1)));
+        wrong
+    }
+
+    /// What a variant is told to be and is not, by the media that came of it and of what is
+    /// played with it.
+    fn mistold(&self, master: &Master, variant: &Variant) -> Vec<Wrong> {
+        let of = |variant: &Variant| {
+            let mut all = self.playlists.iter();
+            let found = all.find(|(name, _)| named(name) == named(&variant.uri));
+            found.map(|(_, followed)| followed)
         };
-        for (name, other) in lists {
-            if one.target != other.target {
-                wrong.push((Wrong::Targets(first.clone(), name.clone()), 1));
-            }
-            for broken in aligned(one, other, APART) {
-                wrong.push((Wrong::Media(name.clone(), broken), 1));
+        let Some(own) = of(variant) else {
+            return Vec::new();
+        };
+        let mut wrong = Vec::new();
+        let audio = variant.attributes.get("AUDIO");
+        let others = master.variants.iter().filter(|other| {
+            other.kind == "AUDIO" && audio.is_some() && other.attributes.get("GROUP-ID") == audio
+        });
+        let others: Vec<_> = others.filter_map(of).map(Followed::rates).collect();
+        let (peak, average) = own.rates();
+        let most = |rates: &mut dyn Iterator<Item = f64>| rates.fold(0.0, f64::max);
+        let peak = peak + most(&mut others.iter().map(|it| it.0));
+        let average = average.map(|it| it + most(&mut others.iter().filter_map(|it| it.1)));
+        for (name, measured, most) in [
+            ("BANDWIDTH", Some(peak), PEAK),
+            ("AVERAGE-BANDWIDTH", average, AVERAGE),
+        ] {
+            let told = variant.attributes.get(name).and_then(|it| it.parse().ok());
+            if let (Some(told), Some(measured)) = (told, measured)
+                && measured > told as f64 * most
+            {
+                let uri = variant.uri.clone();
+                wrong.push(Wrong::Rate(uri, name, told, measured as u64));
             }
         }
+        let inits = own.checker.last().map_or(&[][..], |it| &it.segments[..]);
+        let inits = inits
+            .iter()
+            .filter_map(|it| own.media.get(it.map.as_ref()?));
+        let told = variant.attributes.get("VIDEO-RANGE");
+        let told = told.map_or("SDR", String::as_str);
+        let range = inits.filter_map(|init| contents::video_range(init)).next();
+        if let Some(is) = range.filter(|is| *is != told) {
+            wrong.push(Wrong::Range(variant.uri.clone(), told.to_owned(), is));
+        }
         wrong
+    }
+
+    /// What would be found again and again in what is listed for long.
+    fn note_once(&mut self, wrong: Wrong) {
+        if self.wrong.iter().all(|(known, _)| *known != wrong) {
+            self.wrong.push((wrong, 1));
+        }
     }
 
     fn note(&mut self, wrong: Wrong) {
@@ -444,6 +677,27 @@ impl Session {
             None => self.wrong.push((wrong, 1)),
         }
     }
+}
+
+/// What a name or a URI ends with, by which renditions are told apart: a file and its folder.
+fn named(uri: &str) -> String {
+    let path = uri.split(['?', '#']).next().unwrap_or("");
+    let mut last: Vec<&str> = path.rsplit('/').take(2).collect();
+    last.reverse();
+    last.join("/")
+}
+
+/// What a URI in the playlist of this name is called.
+fn beside(name: &str, uri: &str) -> String {
+    let mut folders: Vec<&str> = name.split('/').collect();
+    folders.pop();
+    let mut rest = uri;
+    while let Some(up) = rest.strip_prefix("../") {
+        folders.pop();
+        rest = up;
+    }
+    folders.push(rest);
+    named(&folders.join("/"))
 }
 
 /// Seconds for which an answer may be kept by its `Cache-Control`, where that tells it.
@@ -462,214 +716,4 @@ fn freshness(control: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Duration = Duration::ZERO;
-
-    const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:6\n\
-        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a0\",URI=\"e/a0.m3u8\"\n\
-        #EXT-X-STREAM-INF:BANDWIDTH=1000,AVERAGE-BANDWIDTH=900,CODECS=\"avc1.64001f,mp4a.40.2\",\
-        RESOLUTION=320x180,FRAME-RATE=30.000,AUDIO=\"a\"\ne/v0.m3u8\n";
-
-    #[test]
-    fn a_master_playlist_names_each_rendition_once() {
-        let master = Master::parse(MASTER).unwrap();
-        let uris: Vec<&str> = master.variants.iter().map(|it| it.uri.as_str()).collect();
-        assert_eq!(uris, ["e/a0.m3u8", "e/v0.m3u8"]);
-        assert_eq!(master.wrong(), []);
-        let twice = MASTER.to_owned() + "#EXT-X-STREAM-INF:BANDWIDTH=1\ne/v0.m3u8\n";
-        assert_eq!(Master::parse(&twice).unwrap().variants.len(), 2);
-        for variant in &master.variants {
-            assert_eq!(master.codecs(variant), ["avc1.64001f", "mp4a.40.2"]);
-        }
-        let alone = MASTER.replace("AUDIO=\"a\"\n", "AUDIO=\"b\"\n");
-        let alone = Master::parse(&alone).unwrap();
-        assert_eq!(alone.codecs(&alone.variants[0]), [""; 0]);
-        for none in ["", "#EXTM3U\n", "#EXTM3U\n#EXTINF:1,\na.ts\n", "x\ny\n"] {
-            assert_eq!(Master::parse(none), None, "{none}");
-        }
-    }
-
-    #[test]
-    fn what_is_missing_in_a_master_playlist_is_told() {
-        let bad = MASTER
-            .replace("AVERAGE-BANDWIDTH=900,", "")
-            .replace(",FRAME-RATE=30.000", "")
-            .replace("avc1.64001f", "hev1.1.6.L93.B0");
-        let told: Vec<String> = Master::parse(&bad)
-            .unwrap()
-            .wrong()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(
-            told,
-            [
-                "e/v0.m3u8 of the master playlist has no AVERAGE-BANDWIDTH",
-                "e/v0.m3u8 of the master playlist has no FRAME-RATE",
-                "e/v0.m3u8 is coded as hev1",
-            ]
-        );
-    }
-
-    #[test]
-    fn what_goes_wrong_again_and_again_is_told_once() {
-        let list = |msn: u64| {
-            format!(
-                "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{msn}\n\
-                 #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-MAP:URI=\"i.mp4\"\n\
-                 #EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n#EXTINF:4.0,\n{msn}.m4s\n"
-            )
-        };
-        let mut session = Session::new(None);
-        session.playlist("v0.m3u8", &list(7), NOW);
-        session.playlist("v0.m3u8", &list(7), NOW);
-        session.status("7.m4s", 404);
-        session.sent(
-            "v0.m3u8",
-            "application/vnd.apple.mpegurl; charset=utf-8",
-            true,
-        );
-        session.directives("v0.m3u8", "_HLS_part=1", 400, 400);
-        let wrong = session.wrong();
-        assert_eq!(
-            wrong,
-            [
-                (
-                    Wrong::Media("v0.m3u8".into(), Broken::LongSegment(7, 4.0)),
-                    2
-                ),
-                (Wrong::Status("7.m4s".into(), 404), 1),
-            ]
-        );
-        assert_eq!(session.last("v0.m3u8").unwrap().msn, 7);
-        session.sent("v0.m3u8", "text/plain", false);
-        session.directives("v0.m3u8", "_HLS_part=1", 200, 400);
-        session.playlist("a0.m3u8", &list(7).replace("DURATION:2", "DURATION:4"), NOW);
-        let told: Vec<String> = session
-            .wrong()
-            .iter()
-            .skip(2)
-            .map(|(wrong, _)| wrong.to_string())
-            .collect();
-        assert_eq!(
-            told,
-            [
-                "v0.m3u8 is said to be text/plain",
-                "v0.m3u8 is not compressed",
-                "v0.m3u8?_HLS_part=1: answered with 200, not 400",
-                "a0.m3u8 and v0.m3u8 have other target durations",
-            ]
-        );
-    }
-
-    /// A playlist with so many parts of half a second in its open segment.
-    fn parts(count: usize) -> String {
-        let part = |number| format!("#EXT-X-PART:DURATION=0.5,URI=\"7.{number}.m4s\"\n");
-        let parts: String = (0..count).map(part).collect();
-        format!(
-            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:4\n\
-             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.5\n\
-             #EXT-X-PART-INF:PART-TARGET=0.5\n#EXT-X-MEDIA-SEQUENCE:6\n\
-             #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-MAP:URI=\"i.mp4\"\n\
-             #EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n#EXTINF:4.0,\n6.m4s\n\
-             #EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:04.000Z\n{parts}\
-             #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"7.{count}.m4s\"\n"
-        )
-    }
-
-    #[test]
-    fn parts_come_within_their_time() {
-        let follow = |states: &[(usize, u64)], tolerance: Option<u64>| {
-            let mut session = Session::new(None);
-            if let Some(tolerance) = tolerance {
-                session.tolerate(Duration::from_millis(tolerance));
-            }
-            for (count, came) in states {
-                session.playlist("v0", &parts(*count), Duration::from_millis(*came));
-            }
-            session.wrong()
-        };
-        // One after the other, and two at once in the time of two; the same again says nothing.
-        let even = [(1, 0), (2, 900), (2, 1300), (4, 2300), (5, 3300)];
-        assert_eq!(follow(&even, None), []);
-        let late = [(1, 0), (2, 1200), (4, 2700), (5, 5700)];
-        let expected = |times, worst| [(Wrong::Late("v0".to_owned(), worst), times)];
-        assert_eq!(follow(&late, None), expected(2, 2.5));
-        assert_eq!(follow(&late, Some(2000)), expected(1, 2.5));
-        assert_eq!(follow(&late, Some(3000)), []);
-    }
-
-    #[test]
-    fn a_playlist_reports_of_others_alone() {
-        let report = "#EXT-X-RENDITION-REPORT:URI=\"v0.m3u8\",LAST-MSN=7,LAST-PART=0\n";
-        let told = |name| {
-            let mut session = Session::new(None);
-            session.playlist(name, &(parts(1) + report), NOW);
-            session.wrong()
-        };
-        assert_eq!(told("/live/e/a0.m3u8"), []);
-        let own = "/live/e/v0.m3u8";
-        let wrong = Wrong::Media(own.to_owned(), Broken::ReportOfItself);
-        assert_eq!(told(own), [(wrong, 1)]);
-    }
-
-    #[test]
-    fn what_caches_are_told_is_looked_at() {
-        let told = |kind, control: Option<&str>| {
-            let mut session = Session::new(None);
-            session.playlist("v0", &parts(1), NOW);
-            session.cached("v0", "it", kind, control);
-            let wrong = session.wrong();
-            wrong.first().map(|(wrong, _)| wrong.to_string())
-        };
-        use Kind::{Media, Named, Newest, Refused};
-        for (kind, control) in [
-            (Newest, "public, max-age=2"),
-            (Newest, "no-cache"),
-            (Newest, "max-age=600, s-maxage=1"),
-            (Named, "private, max-age=24"),
-            (Media, "public, max-age=31536000, immutable"),
-            (Refused, "no-store"),
-            (Refused, "max-age=16"),
-        ] {
-            assert_eq!(told(kind, Some(control)), None, "{control}");
-        }
-        for (kind, control) in [
-            (Newest, Some("max-age=3")),
-            (Newest, None),
-            (Named, Some("no-store")),
-            (Named, None),
-            (Media, Some("max-age=1")),
-            (Media, Some("public, no-cache, max-age=600")),
-            (Refused, Some("max-age=17")),
-            (Refused, None),
-        ] {
-            assert!(told(kind, control).is_some(), "{kind:?} {control:?}");
-        }
-        assert_eq!(
-            told(Newest, Some("max-age=3")).unwrap(),
-            "it is answered with max-age=3: too long for what is new soon"
-        );
-    }
-
-    #[test]
-    fn media_that_came_are_held_against_what_is_told_of_them() {
-        let mut session = Session::new(None);
-        session.playlist("v0", &parts(1), NOW);
-        session.media("v0", "6.m4s", b"no media".to_vec());
-        assert_eq!(session.wrong(), []);
-        session.media("v0", "i.mp4", b"no init".to_vec());
-        let untrue = Untrue::Unreadable("i.mp4".to_owned());
-        let expected = [(Wrong::Untrue("v0".to_owned(), untrue), 1)];
-        assert_eq!(session.wrong(), expected);
-        // All of a file is no piece of it.
-        let pieces = parts(1).replace("#EXTINF:4.0,\n", "#EXTINF:4.0,\n#EXT-X-BYTERANGE:9@1\n");
-        let mut session = Session::new(None);
-        session.playlist("v0", &pieces, NOW);
-        session.media("v0", "6.m4s", b"no media".to_vec());
-        session.media("v0", "i.mp4", b"no init".to_vec());
-        assert_eq!(session.wrong(), []);
-    }
-}
+mod tests;

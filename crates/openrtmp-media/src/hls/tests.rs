@@ -2,22 +2,19 @@
 
 mod masters;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::check::{Checker, aligned};
+use super::check::{Broken, Checker, aligned};
 use super::read::Listed;
 use super::*;
 use crate::Label;
 use crate::packager::timelines::{self, Timeline, VIDEO};
 use crate::packager::{Event, Settings, Window};
 
-/// Playlists that a player may have read before: so many back, of the last half of the skip
-/// boundary; who has an older one is to read the whole (6.3.7 of the draft).
-const OLDER: usize = 6;
 /// What tracks may be apart, in seconds: a frame, and what it is stretched by.
 const APART: f64 = 0.2;
 
@@ -34,8 +31,10 @@ struct Followed {
     /// They go along with the stream.
     full: PlaylistWriter,
     delta: PlaylistWriter,
-    /// With the length of the stream up to there.
-    older: VecDeque<(Listed, Duration)>,
+    /// Playlists that a player may have read before, with the length of the stream up to
+    /// there: those of the last half of the skip boundary. Who has an older one is to read
+    /// the whole (6.3.7 of the draft).
+    older: Vec<(Listed, Duration)>,
     length: Duration,
 }
 
@@ -97,8 +96,8 @@ fn look(
         prop_assert!(broken.is_empty(), "{broken:?}\n{full}");
         let listed = checker.last().unwrap().clone();
         let delta = Listed::parse(&delta).unwrap();
-        let is_recent = |(_, then): &&(Listed, Duration)| *length - *then <= boundary / 2;
-        for (old, _) in older.iter().filter(is_recent) {
+        older.retain(|(_, then)| *length - *then <= boundary / 2);
+        for (old, _) in &*older {
             let merged = delta.merged(old);
             // What an older list had of parts is of no use any more.
             let merged = merged.map(|mut merged| {
@@ -109,10 +108,7 @@ fn look(
             });
             prop_assert_eq!(merged.as_ref(), Some(&listed), "{}", full);
         }
-        older.push_back((listed, *length));
-        if older.len() > OLDER {
-            older.pop_front();
-        }
+        older.push((listed, *length));
     }
     let lists: Vec<&Listed> = followed
         .values()
@@ -410,6 +406,17 @@ fn what_is_wrong_is_found() {
             "",
             "0 preload hints",
         ),
+        (
+            "#EXT-X-PRELOAD-HINT:TYPE=PART,",
+            "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"a\"\n#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"b\"\n\
+             #EXT-X-PRELOAD-HINT:TYPE=PART,",
+            "2 preload hints",
+        ),
+        (
+            "REPORT:URI=\"a0.m3u8\"",
+            "REPORT:URI=\"http://host/a0.m3u8\"",
+            "which is not relative",
+        ),
         ("LAST-MSN=7,", "", "incomplete"),
         (
             "#EXT-X-RENDITION-REPORT:URI=\"a0.m3u8\",LAST-MSN=7,LAST-PART=2\n",
@@ -476,7 +483,17 @@ fn what_became_wrong_is_found() {
             .collect::<Vec<_>>()
     };
     assert_eq!(read(&good, &later), [""; 0]);
-    assert_eq!(read(&good, &without_first), [""; 0]);
+    assert_eq!(read(&good, &without_first), ["5 segments are listed"]);
+    let long = good.replace(",CAN-SKIP-UNTIL=12.0", "").replacen(
+        "#EXT-X-PROGRAM",
+        &("#EXT-X-PROGRAM-DATE-TIME:2026-11-29T16:40:00.000Z\n#EXTINF:2.0,\nv0/0.m4s\n".repeat(60)
+            + "#EXT-X-PROGRAM"),
+        1,
+    );
+    assert_eq!(
+        Checker::new(Some(1)).full(&long),
+        [Broken::NoSkipping(133.0)]
+    );
     for (first, from, to, found) in [
         (
             &good,
