@@ -20,6 +20,8 @@ pub mod check;
 #[cfg(any(test, feature = "check"))]
 pub mod contents;
 mod directives;
+#[cfg(test)]
+mod grid;
 mod master;
 mod media;
 #[cfg(any(test, feature = "check"))]
