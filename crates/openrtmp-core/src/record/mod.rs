@@ -50,8 +50,8 @@ const BATCH: usize = 256;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Writes what a tap yields to files. [`Recorder::run`] is its thread; a
-/// simulation calls [`Recorder::turn`].
+/// Writes what a tap yields to files. [`Recorder::run`] is its thread; a simulation
+/// gives it its turns.
 pub(crate) struct Recorder<P: Platform> {
     terms: Terms<P>,
     /// The present one of its tap.
@@ -224,6 +224,7 @@ impl<P: Platform> Recorder<P> {
     }
 
     /// Writes and flushes what is there. True if there may be more.
+    #[cfg(test)]
     pub(crate) fn turn(&mut self) -> bool {
         self.guarded(Recorder::work_when_due) == Guarded::Done(true)
     }
