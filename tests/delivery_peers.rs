@@ -1,6 +1,6 @@
 //! What peers send that no player would, to the delivery of streams over HTTP.
 
-use openrtmp_core::{Event, HttpList, Limit};
+use openrtmp_core::{Event, HttpList, Limit, PullRule};
 use openrtmp_tests::{Delivered, Media, Process, Publisher, Publishing, Tool, Web};
 
 /// A stream for as long as a test takes.
@@ -10,6 +10,13 @@ fn looped(delivered: &Delivered, path: &str, media: Media) -> Process {
     command.arg(media.file());
     command.args(["-c", "copy", "-f", "flv", &delivered.server().url(path)]);
     Process::start("ffmpeg publishing", command)
+}
+
+/// Waits until it is told that a limit was reached.
+fn wait_until_reached(delivered: &Delivered, wanted: Limit) {
+    let is_it =
+        |event: &Event| matches!(event, Event::LimitReached { limit, .. } if *limit == wanted);
+    delivered.server().wait_until_told(wanted.path(), is_it);
 }
 
 /// A stream that is being delivered, and one of its media playlists.
@@ -204,6 +211,7 @@ fn so_many_wait_and_no_more_and_half_of_them_are_for_others() {
     // One that was answered leaves its place to another.
     assert!(of(200) >= 8 && of(503) > 0, "{statuses:?}");
     assert_eq!(of(200) + of(503), 200, "{statuses:?}");
+    wait_until_reached(&delivered, Limit::ViewersWaitingPerStream);
     publishing.kill();
 }
 
@@ -274,17 +282,7 @@ fn a_full_memory_takes_no_more_streams() {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     let next = Publisher::Ffmpeg.start(Media::H264Aac, &delivered.server().url("live/next"));
-    delivered
-        .server()
-        .wait_until_told("the limit of memory", |event| {
-            matches!(
-                event,
-                Event::LimitReached {
-                    limit: Limit::Memory,
-                    ..
-                }
-            )
-        });
+    wait_until_reached(&delivered, Limit::Memory);
     next.wait();
     assert_eq!(web.get("/live/next/index.m3u8", &[]).status, 404);
     assert_eq!(
@@ -293,6 +291,31 @@ fn a_full_memory_takes_no_more_streams() {
         "what is there is served"
     );
     publishing.kill();
+}
+
+#[test]
+fn connections_and_streams_that_are_wanted_have_a_limit_which_is_told() {
+    let delivered = Delivered::start(|config| {
+        config.http.viewers.connections = 2;
+        config.http.viewers.connections_per_address = 2;
+        // Nobody serves there: they are wanted and do not come.
+        let nowhere = "rtmp://127.0.0.1:1/{app}/{name}";
+        config.relay.pull = vec![PullRule::new("wanted/*", nowhere)];
+        config.http.viewers.wanted = 1;
+    });
+    let mut web = Web::connect(delivered.address());
+    web.send(b"GET /wanted/a/index.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    // It may be the first that is asked for second.
+    let mut other = Web::connect(delivered.address());
+    other
+        .send(b"GET /wanted/b/index.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    wait_until_reached(&delivered, Limit::ViewersWanted);
+    // Both places are taken.
+    let mut third = Web::connect(delivered.address());
+    assert!(third.ask_if_taken("GET", "/time", &[]).is_none());
+    wait_until_reached(&delivered, Limit::ViewersConnections);
 }
 
 /// The streams that are listed.
@@ -365,6 +388,7 @@ fn websockets_count_as_long_as_they_last_and_pages_of_others_open_none() {
     }
     let mut third = Web::connect(delivered.address());
     assert!(third.ask_if_taken("GET", "/time", &[]).is_none());
+    wait_until_reached(&delivered, Limit::ViewersConnectionsPerAddress);
     sockets.pop();
     loop {
         let mut third = Web::connect(delivered.address());

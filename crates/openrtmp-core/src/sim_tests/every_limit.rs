@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use openrtmp_protocol::command::code;
 use openrtmp_protocol::message::kind;
 use openrtmp_protocol::session::{ClientMode, MediaKind};
 
@@ -30,6 +31,42 @@ const OTHERS: [Limit; 8] = [
     Limit::ViewersWaitingPerStream,
     Limit::ViewersWanted,
 ];
+
+/// By what RTMP tells a peer that it is refused something, or stopped.
+const REFUSALS: [&str; 7] = [
+    code::CONNECT_REJECTED,
+    code::CONNECT_LOOP,
+    code::CONNECT_CLOSED,
+    code::CALL_FAILED,
+    code::PUBLISH_BAD_NAME,
+    code::PLAY_FAILED,
+    code::PLAY_STREAM_NOT_FOUND,
+];
+
+/// Limits of which the peer is told by a status, with its code. Of the others it sees no more
+/// than that its connection ends, or nothing at all.
+const STATUSES: &[(Limit, &str)] = &[
+    (Limit::Connections, code::CONNECT_REJECTED),
+    (Limit::ConnectionsPerAddress, code::CONNECT_REJECTED),
+    (Limit::PublishersPerConnection, code::PUBLISH_BAD_NAME),
+    (Limit::PublishersPerAddress, code::PUBLISH_BAD_NAME),
+    (Limit::MediaTimeout, code::PUBLISH_BAD_NAME),
+    (Limit::MessageTimeout, code::PUBLISH_BAD_NAME),
+    (Limit::Publishers, code::PUBLISH_BAD_NAME),
+    (Limit::RelayHops, code::CONNECT_LOOP),
+    (Limit::MessageBytes, code::CONNECT_CLOSED),
+    (Limit::PartialBytes, code::CONNECT_CLOSED),
+    (Limit::MessageStreams, code::CALL_FAILED),
+    (Limit::NameBytes, code::PUBLISH_BAD_NAME),
+    (Limit::IdleTimeout, code::CONNECT_CLOSED),
+    (Limit::DecisionTimeout, code::CONNECT_REJECTED),
+];
+
+/// The refusals that peers of a world were told.
+fn refusals(w: &World) -> BTreeSet<&'static str> {
+    let is_told = |code: &&&str| w.peers().iter().any(|peer| peer.heard(code));
+    REFUSALS.iter().filter(is_told).copied().collect()
+}
 
 /// A raw client that said `connect`.
 fn connected(w: &mut World) -> Who {
@@ -100,16 +137,16 @@ const CASES: &[Case] = &[
         Limit::Connections,
         |s| s.config.limits.connections = 1,
         |w| {
-            w.raw();
-            w.raw();
+            w.player("live/cam");
+            w.client(ClientMode::Play, "live/cam");
         },
     ),
     (
         Limit::ConnectionsPerAddress,
         |s| s.config.limits.connections_per_address = 1,
         |w| {
-            w.raw();
-            w.raw();
+            w.player("live/cam");
+            w.client(ClientMode::Play, "live/cam");
         },
     ),
     (
@@ -529,6 +566,7 @@ const CASES: &[Case] = &[
 
 #[test]
 fn each_limit_is_told_as_an_event_and_in_the_log() {
+    let mut statuses = Vec::new();
     for &(limit, change, run_into) in CASES {
         let lines = Lines::capture();
         let mut setup = Setup::new(1);
@@ -541,7 +579,9 @@ fn each_limit_is_told_as_an_event_and_in_the_log() {
         assert!(w.count(told) > 0, "no event of {limit}: {:?}", w.events());
         let line = format!("{limit} is reached: {value}");
         assert!(Lines::count(&lines.take(), &line) > 0, "no line of {limit}");
+        statuses.extend(refusals(&w).into_iter().map(|code| (limit, code)));
     }
+    assert_eq!(statuses, STATUSES, "what peers are told");
 }
 
 #[test]

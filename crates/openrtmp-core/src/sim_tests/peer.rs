@@ -119,6 +119,14 @@ impl Peer {
         self.time_of(|e| matches!(e, ClientEvent::Status(s) if s.code == code))
     }
 
+    /// Whether it was told this code, as whatever.
+    pub(super) fn heard(&self, code: &str) -> bool {
+        let mut said = self.received.windows(code.len());
+        said.any(|bytes| bytes == code.as_bytes())
+            || self.refusal() == Some(code)
+            || self.status(code).is_some()
+    }
+
     pub(super) fn end_of_stream(&self) -> Option<Time> {
         self.time_of(|e| *e == ClientEvent::StreamEof)
     }

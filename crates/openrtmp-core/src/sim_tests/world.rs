@@ -223,6 +223,11 @@ impl World {
         setup.build()
     }
 
+    /// Every client there was.
+    pub(super) fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
     /// A client that connects and asks; what becomes of it is not waited for.
     pub(super) fn client(&mut self, mode: ClientMode, path: &str) -> Who {
         let config = self.config(mode, path);
