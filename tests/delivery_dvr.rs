@@ -376,8 +376,6 @@ mod inside {
 
     use super::*;
 
-    /// Begins the reason for which tests are left out.
-    const SKIPPED: &str = "skipped: ";
     /// The variable that says where a disk may be put.
     const PLACE: &str = "OPENRTMP_TEST_DISK";
     /// One that hangs does so no longer, so that a test that fails comes to its end.
@@ -407,7 +405,7 @@ mod inside {
             Err(error) => Some(error.to_string()),
         };
         if let Some(why) = why {
-            eprintln!("{SKIPPED}{test}: no disk of its own: {}", why.trim());
+            openrtmp_tests::skip(test, &format!("no disk of its own: {}", why.trim()));
             return;
         }
         let mut command = inside("exec \"$@\"");

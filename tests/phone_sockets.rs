@@ -19,9 +19,6 @@ use openrtmp_core::{
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Begins the reason for which tests are left out.
-const SKIPPED: &str = "skipped: ";
-
 /// Runs the test of this name below, in a network of its own.
 fn in_a_network_of_its_own(test: &str) {
     let inside = |command: &str| {
@@ -36,7 +33,7 @@ fn in_a_network_of_its_own(test: &str) {
         Err(error) => Some(error.to_string()),
     };
     if let Some(why) = why {
-        eprintln!("{SKIPPED}{test}: no network of its own: {}", why.trim());
+        openrtmp_tests::skip(test, &format!("no network of its own: {}", why.trim()));
         return;
     }
     let program = std::env::current_exe().expect("this one");
@@ -68,6 +65,11 @@ fn a_listener_that_was_destroyed_listens_again_on_its_port() {
 }
 
 #[test]
+fn a_program_that_comes_back_without_its_listener_listens_again_on_its_port() {
+    in_a_network_of_its_own("the_listener_is_destroyed_and_the_host_tells");
+}
+
+#[test]
 fn a_suspended_server_lets_its_stream_go_on_afterwards() {
     in_a_network_of_its_own("the_server_is_suspended");
 }
@@ -89,9 +91,10 @@ struct Scene {
     written: u32,
 }
 
-fn start(listen: SocketAddr) -> (Server, Receiver<Event>) {
+fn start(listen: &[IpAddr]) -> (Server, Receiver<Event>) {
     let mut config = Config::mobile();
-    config.listen = vec![listen.into()];
+    let listen = listen.iter().map(|&address| SocketAddr::new(address, 0));
+    config.listen = listen.map(Into::into).collect();
     // Whoever is silent is found out soon.
     config.rtmp.ping_interval = Duration::from_secs(1);
     config.rtmp.idle_timeout = Duration::from_secs(3);
@@ -102,9 +105,9 @@ fn start(listen: SocketAddr) -> (Server, Receiver<Event>) {
 }
 
 impl Scene {
-    fn begin(address: IpAddr) -> Scene {
-        let (phone, of_phone) = start(SocketAddr::new(address, 0));
-        let (elsewhere, _) = start(([127, 0, 0, 1], 0).into());
+    fn begin(addresses: &[IpAddr]) -> Scene {
+        let (phone, of_phone) = start(addresses);
+        let (elsewhere, _) = start(&[[127, 0, 0, 1].into()]);
         let tap = phone.tap("live/cam");
         let url = format!("rtmp://{}/live/cam", phone.addresses()[0]);
         let rule = RelayRule::Push(PushRule::new("live/cam", url));
@@ -140,6 +143,21 @@ impl Scene {
             Event::StreamPublished { stream, .. } => Some(stream),
             _ => None,
         })
+    }
+
+    fn wait_until_lost(&self, listener: SocketAddr) {
+        self.wait_for(|event| match event {
+            Event::ListenerLost { address, .. } if address == listener => Some(()),
+            Event::ListenerRestored { address } => panic!("{address} was not lost"),
+            _ => None,
+        });
+    }
+
+    fn wait_until_restored(&self, listener: SocketAddr) {
+        self.wait_for(|event| match event {
+            Event::ListenerRestored { address } if address == listener => Some(()),
+            _ => None,
+        });
     }
 
     /// Publishes a key frame, and waits until the phone has it. True if the tap was told
@@ -201,12 +219,14 @@ fn ip(words: &str) {
 mod inside {
     use super::*;
 
+    /// An address besides, which comes and goes.
+    const ADDRESS: &str = "10.77.0.9";
     const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     #[ignore = "run in a network of its own by the test above"]
     fn connections_are_destroyed() {
-        let mut scene = Scene::begin(LOOPBACK);
+        let mut scene = Scene::begin(&[LOOPBACK]);
         let stream = scene.wait_until_published();
         assert!(!scene.passes_a_frame());
         for _ in 0..3 {
@@ -225,19 +245,46 @@ mod inside {
     #[test]
     #[ignore = "run in a network of its own by the test above"]
     fn the_listener_is_destroyed() {
-        let mut scene = Scene::begin(LOOPBACK);
+        ip(&format!("address add {ADDRESS}/32 dev lo"));
+        let mut scene = Scene::begin(&[LOOPBACK, ADDRESS.parse().expect("an address")]);
+        scene.wait_until_published();
+        let [address, other] = scene.phone.addresses()[..] else {
+            panic!("two addresses");
+        };
+        // Linux tells the server; nobody asks it to look.
+        destroy(&["-l"], address.port());
+        scene.wait_until_lost(address);
+        scene.wait_until_restored(address);
+        let _peer = TcpStream::connect(address).expect("the same port");
+        assert!(!scene.passes_a_frame(), "its connection was left alone");
+        assert!(scene.phone.health().ready);
+
+        // One whose address is gone cannot be had again for now.
+        ip(&format!("address del {ADDRESS}/32 dev lo"));
+        destroy(&["-l"], other.port());
+        scene.wait_until_lost(other);
+        let health = scene.phone.health();
+        assert!(health.live && !health.ready, "{health:?}");
+        assert_eq!(health.reasons, [format!("not listening on {other}")]);
+        let _peer = TcpStream::connect(address).expect("the first goes on");
+        assert!(!scene.passes_a_frame());
+        ip(&format!("address add {ADDRESS}/32 dev lo"));
+        scene.wait_until_restored(other);
+        assert!(scene.phone.health().ready);
+        let _peer = TcpStream::connect(other).expect("the same port");
+        scene.end();
+    }
+
+    #[test]
+    #[ignore = "run in a network of its own by the test above"]
+    fn the_listener_is_destroyed_and_the_host_tells() {
+        let mut scene = Scene::begin(&[LOOPBACK]);
         scene.wait_until_published();
         let address = scene.address();
         destroy(&["-l"], address.port());
-        // Linux tells the server; others do not, and there the host's word has it looked for.
+        // Where nothing tells the server, the host's word has it looked for.
         scene.phone.host().resume(Duration::from_secs(60));
-        scene.wait_for(|event| match event {
-            Event::ListenerRestored { address: at } => {
-                assert_eq!(at, address);
-                Some(())
-            }
-            _ => None,
-        });
+        scene.wait_until_restored(address);
         let _peer = TcpStream::connect(address).expect("the same port");
         assert!(!scene.passes_a_frame(), "its connection was left alone");
         scene.end();
@@ -246,7 +293,7 @@ mod inside {
     #[test]
     #[ignore = "run in a network of its own by the test above"]
     fn the_server_is_suspended() {
-        let mut scene = Scene::begin(LOOPBACK);
+        let mut scene = Scene::begin(&[LOOPBACK]);
         let stream = scene.wait_until_published();
         assert!(!scene.passes_a_frame());
         let address = scene.address();
@@ -286,7 +333,6 @@ mod inside {
     #[test]
     #[ignore = "run in a network of its own by the test above"]
     fn the_address_goes_away() {
-        const ADDRESS: &str = "10.77.0.9";
         let wifi = || {
             let mut network = DeviceNetwork::new("lo", NetworkKind::Wifi);
             network.is_default = true;
@@ -294,9 +340,9 @@ mod inside {
             network
         };
         ip(&format!("address add {ADDRESS}/32 dev lo"));
-        let (phone, of_phone) = start(([0, 0, 0, 0], 0).into());
+        let (phone, of_phone) = start(&[[0, 0, 0, 0].into()]);
         let port = phone.addresses()[0].port();
-        let (elsewhere, _) = start(([127, 0, 0, 1], 0).into());
+        let (elsewhere, _) = start(&[LOOPBACK]);
         let tap = phone.tap("live/cam");
         let url = format!("rtmp://{ADDRESS}:{port}/live/cam");
         let rule = RelayRule::Push(PushRule::new("live/cam", url));

@@ -19,6 +19,7 @@
 //! - [`followed`]: what a player by hand is told of a stream, held against the rules.
 //! - [`browsing`]: browsers, and a stream for them.
 //! - [`flv`]: the tags of an FLV file, for what ffmpeg does not show.
+//! - [`skip`]: says that a test is left out.
 //!
 //! Nothing here sleeps: tests wait for what a program or the server reports.
 
@@ -40,6 +41,7 @@ mod process;
 mod programs;
 mod pulse;
 mod server;
+mod skipped;
 pub mod tls;
 mod tools;
 mod web;
@@ -56,5 +58,6 @@ pub use programs::{
 };
 pub use pulse::{Late, Pulse};
 pub use server::{Server, ServerProcess, openrtmp};
+pub use skipped::skip;
 pub use tools::{Tool, browser_packages, reader_packages, shaka_packager};
 pub use web::{Answer, Web};
