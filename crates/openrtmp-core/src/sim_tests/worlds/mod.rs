@@ -4,7 +4,8 @@
 //! `generate` makes a [`Plan`](plan::Plan), which is data; `course` runs it, with
 //! `client` for the peers, `host` for the embedding program and `attack` for what
 //! hostile peers say; `lives` is what publishers send, `witness` judges what
-//! becomes of it, `far` another server that streams are relayed to, `ledger` the events, `files` the recordings, `end` how it all
+//! becomes of it, `far` another server that
+//! streams are relayed to and fetched from, `ledger` the events, `files` the recordings, `end` how it all
 //! ends; `shrink` makes a failing plan small. `siege` is of another make: peers that
 //! attack at full speed a server whose work takes time.
 //!
