@@ -103,7 +103,7 @@ fn players_end_when_their_publisher_is_killed() {
     for player in playing {
         player.wait_and_check(media, Ending::Cut);
     }
-    // S4: unavailable within 5 s of the socket's end, players told 1 s later.
+    // Unavailable within 5 s of the socket's end, players told 1 s later.
     assert!(
         killed.elapsed() < Duration::from_secs(6),
         "took {:?}",

@@ -222,7 +222,7 @@ impl<P: Platform> Assembly<P> {
     pub(crate) fn run(self) -> Result<Server, StartError> {
         let _here = WorksFor::server(self.shared.id);
         // What does not start says what is wrong and nothing else.
-        tell(&self.shared.config());
+        report_settings(&self.shared.config());
         let mut running = Running::default();
         let spawn = || -> io::Result<()> {
             if let Some(inlet) = self.events {
@@ -253,7 +253,7 @@ impl<P: Platform> Assembly<P> {
 }
 
 /// What a server begins with, in its log.
-fn tell(config: &Config) {
+fn report_settings(config: &Config) {
     let others = config.differences(&Config::desktop());
     if !others.is_empty() {
         log::info!("settings other than the defaults: {}", others.join(", "));

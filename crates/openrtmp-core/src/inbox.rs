@@ -151,7 +151,10 @@ const _: () = assert!(size_of::<Command>() <= COMMAND_BYTES);
 /// Something for one connection, wherever it is when it arrives.
 pub(crate) enum ConnectionCommand {
     /// It no longer publishes: another took over, or a key was revoked.
-    StopPublishing { stream: u32, reason: CloseReason },
+    EndPublication {
+        message_stream: u32,
+        reason: CloseReason,
+    },
     /// The publisher that a request of it waited for is gone.
     RetryPublish {
         request: RequestId,

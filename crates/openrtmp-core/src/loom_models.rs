@@ -409,7 +409,7 @@ fn a_rule_and_a_stream_that_come_at_once_find_one_another() {
         };
         let rule = RelayRule::Push(PushRule::new("live/*", "rtmp://far/live/{name}"));
         let rule = rule.check().expect("a rule");
-        let woken = relays.tell(|relays| {
+        let woken = relays.update(|relays| {
             let live = directory.lock().expect("never poisoned").clone();
             relays.add(Time::ZERO, RelayId::from_u64(1), rule, false, live);
         });

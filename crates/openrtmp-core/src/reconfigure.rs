@@ -206,7 +206,8 @@ impl Server {
             .secret_names
             .store(secret_names, Ordering::Relaxed);
         if before.mobile != config.mobile {
-            self.shared.tell(Signal::Configure(config.mobile.clone()));
+            self.shared
+                .notify_mobile(Signal::Configure(config.mobile.clone()));
         }
         let (in_force, everywhere) = channel();
         for inbox in &self.shared.inboxes {

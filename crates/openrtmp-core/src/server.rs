@@ -507,7 +507,7 @@ impl Server {
     /// [`QueueConfig::background_coalesce`](crate::config::QueueConfig), and publishers are
     /// read as rarely, to save power.
     pub fn set_background(&self, on: bool) {
-        self.shared.tell(Signal::Collect(on));
+        self.shared.notify_mobile(Signal::Collect(on));
     }
 
     /// Ends what is published as a stream, by its path (`app/name`) or its id: a
@@ -706,7 +706,7 @@ impl Server {
     pub(crate) fn begin_stop(&self, grace: Duration) {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.events.send(Event::ServerStopping);
-        self.shared.tell(Signal::Stop);
+        self.shared.notify_mobile(Signal::Stop);
         self.shared.drain.cut();
         self.stop_workers(grace);
     }

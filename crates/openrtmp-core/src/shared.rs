@@ -173,29 +173,30 @@ impl Shared {
     /// Notifies a connection that its stream has another publisher now.
     pub(crate) fn notify_replaced(&self, replaced: Option<PublisherId>) {
         let reason = CloseReason::Refused("another publisher took over".to_owned());
-        self.stop_publishing(replaced, reason);
+        self.notify_publisher(replaced, reason);
     }
 
     /// Notifies a connection that its place among the publishers is another's now.
     pub(crate) fn notify_evicted(&self, evicted: Option<PublisherId>) {
         let reason = CloseReason::Network("silent, and others wanted to publish".to_owned());
-        self.stop_publishing(evicted, reason);
+        self.notify_publisher(evicted, reason);
     }
 
     /// Notifies a connection that it publishes no longer.
-    pub(crate) fn stop_publishing(&self, publisher: Option<PublisherId>, reason: CloseReason) {
-        if let Some(PublisherId::Connection(connection, stream)) = publisher {
-            self.send_to(
-                connection,
-                ConnectionCommand::StopPublishing { stream, reason },
-            );
+    pub(crate) fn notify_publisher(&self, publisher: Option<PublisherId>, reason: CloseReason) {
+        if let Some(PublisherId::Connection(connection, message_stream)) = publisher {
+            let command = ConnectionCommand::EndPublication {
+                message_stream,
+                reason,
+            };
+            self.send_to(connection, command);
         }
     }
 
-    /// Tells the home of a stream that its publisher of this epoch, which is elsewhere,
+    /// Notifies the home of a stream that its publisher of this epoch, which is elsewhere,
     /// leaves. When this returns the name may be published again, and the seat is free: an
     /// encoder that comes back at once is not to wait for a home that is busy.
-    pub(crate) fn publisher_leaves(
+    pub(crate) fn notify_unpublished(
         &self,
         home: usize,
         stream: StreamId,

@@ -24,7 +24,7 @@ pub(super) trait Socket: Read + Write {
 
 /// What a connection wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Next {
     /// The system will tell when there is more to do.
     Wait,
     /// There is more to do now, after others.
@@ -105,11 +105,11 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Reads, answers and writes as far as the system goes along.
-    pub(super) fn take_turn(&mut self, around: &mut Surroundings<'_>) -> Turn {
+    pub(super) fn take_turn(&mut self, around: &mut Surroundings<'_>) -> Next {
         let mut answers = 0;
         loop {
             let step = match self.phase {
-                Phase::Idle | Phase::Asking if answers == ANSWERS_AT_ONCE => return Turn::Again,
+                Phase::Idle | Phase::Asking if answers == ANSWERS_AT_ONCE => return Next::Again,
                 Phase::Idle | Phase::Asking => self.ask(around),
                 Phase::Answering => {
                     answers += 1;
@@ -120,20 +120,20 @@ impl<S: Socket> Connection<S> {
             match step {
                 Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Turn::Wait,
-                Err(_) => return Turn::Over,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Next::Wait,
+                Err(_) => return Next::Over,
             }
         }
     }
 
     /// Its time is over. A request that was begun is told so.
-    pub(super) fn expire(&mut self, around: &mut Surroundings<'_>) -> Turn {
+    pub(super) fn expire(&mut self, around: &mut Surroundings<'_>) -> Next {
         match self.phase {
             Phase::Asking => {
                 self.refuse(Status::REQUEST_TIMEOUT, around);
                 self.take_turn(around)
             }
-            _ => Turn::Over,
+            _ => Next::Over,
         }
     }
 
@@ -242,17 +242,17 @@ impl<S: Socket> Connection<S> {
         Ok(())
     }
 
-    fn linger(&mut self) -> Turn {
+    fn linger(&mut self) -> Next {
         let mut bytes = [0; 4096];
         for _ in 0..READS_AT_ONCE {
             match self.socket.read(&mut bytes) {
                 Ok(count) if count > 0 && count <= self.to_waste => self.to_waste -= count,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Turn::Wait,
-                _ => return Turn::Over,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Next::Wait,
+                _ => return Next::Over,
             }
         }
-        Turn::Again
+        Next::Again
     }
 }
 

@@ -13,7 +13,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use openrtmp_core::{Config, HttpConfig, Proxies, explain_listening};
 
 use super::Routes;
-use super::connection::{Connection, Socket, Surroundings, Turn};
+use super::connection::{Connection, Next, Socket, Surroundings};
 use crate::service::sockets;
 
 /// What peers may cost.
@@ -242,7 +242,7 @@ impl Serving {
         &mut self,
         index: usize,
         now: Instant,
-        turn: impl FnOnce(&mut Connection<TcpStream>, &mut Surroundings<'_>) -> Turn,
+        turn: impl FnOnce(&mut Connection<TcpStream>, &mut Surroundings<'_>) -> Next,
     ) {
         let Some(place) = self.places.get_mut(index).and_then(Option::as_mut) else {
             return;
@@ -262,9 +262,9 @@ impl Serving {
         let deadline = place.connection.deadline().max(now + LOOK_INTERVAL);
         self.next_look = Some(self.next_look.map_or(deadline, |next| next.min(deadline)));
         match turn {
-            Turn::Wait => {}
-            Turn::Again => self.again.push(index),
-            Turn::Over => self.close(index),
+            Next::Wait => {}
+            Next::Again => self.again.push(index),
+            Next::Over => self.close(index),
         }
     }
 

@@ -49,13 +49,15 @@ impl Host<'_> {
     /// says what else happens: see [`BackgroundPolicy`](crate::BackgroundPolicy).
     pub fn background(self, remaining: Option<Duration>) {
         let load = self.0.shared.load();
-        self.0.shared.tell(Signal::Background { remaining, load });
+        self.0
+            .shared
+            .notify_mobile(Signal::Background { remaining, load });
     }
 
     /// So much of that time is left. Events at 20, 10 and 5 s;
     /// [`Order::SuspendNow`](crate::Order) once it is `mobile.suspend_margin`.
     pub fn remaining_time(self, left: Duration) {
-        self.0.shared.tell(Signal::RemainingTime(left));
+        self.0.shared.notify_mobile(Signal::RemainingTime(left));
     }
 
     /// The program is about to be frozen: listening sockets are closed first, so that
@@ -78,7 +80,7 @@ impl Host<'_> {
         let shared = &self.0.shared;
         let (answer, workers) = channel();
         let _turn = lock(&shared.turning);
-        shared.tell(Signal::Suspend);
+        shared.notify_mobile(Signal::Suspend);
         let farewell = within.saturating_sub(FOR_RECORDINGS).min(FAREWELL);
         let deadline = shared.now() + farewell;
         for inbox in &shared.inboxes {
@@ -117,7 +119,7 @@ impl Host<'_> {
         let done = answers_until(&recorders, deadline);
         report.recordings = done.iter().filter(|synced| **synced).count();
         report.in_time &= done.len() == expected;
-        shared.tell(Signal::Suspended(report));
+        shared.notify_mobile(Signal::Suspended(report));
         log::info!(
             "suspended: {} listeners closed, {} connections, {} recordings synced",
             report.listeners,
@@ -145,7 +147,7 @@ impl Host<'_> {
         let shared = &self.0.shared;
         let (answer, workers) = channel();
         let _turn = lock(&shared.turning);
-        shared.tell(Signal::Resume);
+        shared.notify_mobile(Signal::Resume);
         for inbox in &shared.inboxes {
             inbox.send(Command::Resume(answer.clone()));
         }
@@ -177,7 +179,7 @@ impl Host<'_> {
             report.failed += failed;
             report.connections_lost += connections_lost;
         }
-        shared.tell(Signal::Resumed { away, report });
+        shared.notify_mobile(Signal::Resumed { away, report });
         log::info!(
             "resumed: {} listeners alive, {} bound again, {} failed, {} connections lost",
             report.alive,
@@ -190,42 +192,44 @@ impl Host<'_> {
 
     /// The program is in front.
     pub fn foreground(self) {
-        self.0.shared.tell(Signal::Foreground);
+        self.0.shared.notify_mobile(Signal::Foreground);
     }
 
     /// The networks that the system says there are, all of them each time. 200 ms after
     /// the last word about it addresses are listed anew, listeners looked after, and
     /// events told of what is different.
     pub fn networks(self, networks: Vec<DeviceNetwork>) {
-        self.0.shared.tell(Signal::Networks(networks));
+        self.0.shared.notify_mobile(Signal::Networks(networks));
     }
 
     /// What the user says about a permission. One that was refused is a reason not to be
     /// ready ([`Server::health`]); of one that the user was not asked for yet
     /// [`Order::AskPermission`](crate::Order) reminds, one at a time.
     pub fn permission(self, permission: Permission, state: PermissionState) {
-        self.0.shared.tell(Signal::Permission(permission, state));
+        self.0
+            .shared
+            .notify_mobile(Signal::Permission(permission, state));
     }
 
     /// How the device is off for power. Little of it, or much heat: writes to players are
     /// collected for up to 350 ms.
     pub fn power(self, power: Power) {
-        self.0.shared.tell(Signal::Power(power));
+        self.0.shared.notify_mobile(Signal::Power(power));
     }
 
     /// How the device is off for memory, see [`MemoryLevel`].
     pub fn memory(self, level: MemoryLevel) {
-        self.0.shared.tell(Signal::Memory(level));
+        self.0.shared.notify_mobile(Signal::Memory(level));
     }
 
     /// The program plays audible sound, or no longer.
     pub fn audio(self, active: bool) {
-        self.0.shared.tell(Signal::Audio(active));
+        self.0.shared.notify_mobile(Signal::Audio(active));
     }
 
     /// What became of the service that was ordered.
     pub fn service(self, state: ServiceState) {
-        self.0.shared.tell(Signal::Service(state));
+        self.0.shared.notify_mobile(Signal::Service(state));
     }
 }
 
@@ -261,7 +265,7 @@ impl Server {
 
 impl Shared {
     /// Tells the machine, and carries out what follows.
-    pub(crate) fn tell(&self, signal: Signal) {
+    pub(crate) fn notify_mobile(&self, signal: Signal) {
         self.run(|machine, shared| machine.handle(signal, shared.now()));
     }
 
@@ -302,14 +306,14 @@ impl Shared {
                         self.orders.send(order);
                     }
                 }
-                Output::Event(event) => self.tell_host(event),
+                Output::Event(event) => self.emit_to_host(event),
                 Output::Refresh => self.inboxes[0].send(Command::LookAround),
             }
         }
     }
 
     /// Not by [`Shared::emit`], which may tell the machine.
-    fn tell_host(&self, event: Event) {
+    fn emit_to_host(&self, event: Event) {
         if !self.events.is_none() {
             self.events.send(event);
         }
@@ -327,8 +331,8 @@ impl Shared {
         let found = urls::reachable(&listeners, &interfaces, &networks, "", wanted);
         let first = listeners.iter().find(|listen| !listen.proxy_protocol);
         let listening = first.map(|listen| (listen.address.port(), listen.is_tls()));
-        self.tell(Signal::Listening(listening));
-        self.tell(Signal::Found {
+        self.notify_mobile(Signal::Listening(listening));
+        self.notify_mobile(Signal::Found {
             urls: found.into_iter().map(|found| found.url).collect(),
             links: urls::links(&interfaces, &networks).into(),
         });
@@ -383,7 +387,7 @@ impl Shared {
         }
         // Told with the lock held: no older count comes after a newer one.
         let load = self.load_of(&live, live.streams.len());
-        self.tell(Signal::Load(load));
+        self.notify_mobile(Signal::Load(load));
     }
 }
 

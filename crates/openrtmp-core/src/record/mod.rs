@@ -38,8 +38,8 @@ use mp4::Mp4;
 use muxer::Format;
 use recording::{Recording, Terms};
 
-/// What was taken from the queue reaches the file within this time (R: a crash
-/// loses at most a second).
+/// What was taken from the queue reaches the file within this time: a crash loses a second
+/// at most.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Items written before buffers are flushed, however fast they come.

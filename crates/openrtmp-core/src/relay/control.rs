@@ -86,7 +86,7 @@ impl Shared {
         let configured = may.is_none();
         let mut begun = Ok(id);
         // Looked up while the relays are locked: what begins meanwhile is heard of after.
-        let woken = self.relays.tell(|relays| {
+        let woken = self.relays.update(|relays| {
             if let Some(may) = may
                 && let Err(error) = may(relays, &rule)
             {
@@ -104,7 +104,7 @@ impl Shared {
     fn end_relay(&self, relay: RelayId, may: impl FnOnce(&Relays, RelayId) -> bool) -> bool {
         let mut ended = false;
         // Looked up and removed under one lock: of two who end it, one does.
-        let woken = self.relays.tell(|relays| {
+        let woken = self.relays.update(|relays| {
             ended = may(relays, relay) && relays.remove(relay);
         });
         self.wake_relays(woken);
@@ -136,7 +136,7 @@ impl Shared {
             return true;
         }
         self.relays
-            .tell(|relays| relays.came_through(connection, via));
+            .update(|relays| relays.came_through(connection, via));
         false
     }
 

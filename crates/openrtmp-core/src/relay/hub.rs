@@ -34,12 +34,12 @@ impl RelayHub {
         unpoisoned(self.machine.lock())
     }
 
-    /// Tells them something. True if worker 0 has to carry something out.
+    /// Changes something about them, or tells them what happened. True if worker 0 has to carry something out.
     ///
     /// A change that looks something up in the directory misses nothing: what is entered
     /// there after that is told of by somebody who has locked the directory since, and so
     /// sees that they are active, and waits.
-    pub(crate) fn tell(&self, change: impl FnOnce(&mut Relays)) -> bool {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Relays)) -> bool {
         let mut relays = self.lock();
         self.active.store(true, Ordering::Relaxed);
         change(&mut relays);
@@ -68,7 +68,7 @@ impl RelayHub {
                 | Event::ConnectionClosed { .. }
                 | Event::OutgoingFailed { .. }
         );
-        concerns && self.tell(|relays| hear(relays, event, now()))
+        concerns && self.update(|relays| hear(relays, event, now()))
     }
 }
 

@@ -457,7 +457,7 @@ impl Inner {
     }
 
     /// The publisher of this epoch is gone. Returns who waited for that.
-    pub(crate) fn publisher_left(
+    pub(crate) fn release_to_next(
         &mut self,
         id: StreamId,
         epoch: u32,

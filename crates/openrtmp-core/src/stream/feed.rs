@@ -13,7 +13,7 @@ use crate::credit::{Allowance, Credit, InFlight, Level};
 use crate::limit::Limit;
 
 /// The packets of one stream on their way to one worker.
-pub(crate) struct Feed {
+pub(crate) struct WorkerFeed {
     pub(crate) worker: usize,
     gate: Gate,
     in_flight: Arc<InFlight>,
@@ -31,9 +31,9 @@ pub(crate) enum Offered {
     Lost { reached: Option<Limit> },
 }
 
-impl Feed {
-    pub(crate) fn new(worker: usize, allowance: Allowance) -> Feed {
-        Feed {
+impl WorkerFeed {
+    pub(crate) fn new(worker: usize, allowance: Allowance) -> WorkerFeed {
+        WorkerFeed {
             worker,
             gate: Gate::open(),
             in_flight: InFlight::new(allowance),
@@ -82,7 +82,7 @@ mod tests {
     };
 
     struct Way {
-        feed: Feed,
+        feed: WorkerFeed,
         budget: Arc<Budget>,
         /// What the other worker has not taken.
         waiting: Vec<Credit>,
@@ -92,7 +92,7 @@ mod tests {
     impl Way {
         fn new() -> Way {
             Way {
-                feed: Feed::new(1, ALLOWANCE),
+                feed: WorkerFeed::new(1, ALLOWANCE),
                 budget: Budget::new(usize::MAX),
                 waiting: Vec::new(),
                 told: 0,
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn bytes_fill_it_as_messages_do() {
         let budget = Budget::new(usize::MAX);
-        let mut feed = Feed::new(1, ALLOWANCE);
+        let mut feed = WorkerFeed::new(1, ALLOWANCE);
         let large = test_packet(Class::Inter, 0, 1 << 20);
         let sent = feed.offer(&large, &budget);
         assert!(matches!(sent, Offered::Sent(_)));

@@ -6,7 +6,7 @@ use openrtmp_protocol::session::MediaKind;
 
 use super::class::{Class, Classified, HeaderSlot, plain};
 use super::clock::{Irregularity, Oddity, StreamClock};
-use super::feed::Feed;
+use super::feed::WorkerFeed;
 use super::gop::GopCache;
 use super::packet::{Packet, SharedPacket};
 use super::picture::{Picture, PictureNews};
@@ -42,7 +42,7 @@ pub(crate) struct Stream {
     /// The earliest entry for this stream among the timers.
     pub(crate) armed: Option<Time>,
     /// The ways to the workers that have subscribers of this stream.
-    pub(crate) feeds: Vec<Feed>,
+    pub(crate) feeds: Vec<WorkerFeed>,
     pub(crate) taps: Vec<TapSink>,
     pub(crate) started: Time,
     pub(crate) stats: StreamStats,
@@ -163,7 +163,7 @@ impl Stream {
     pub(crate) fn add_feed(&mut self, worker: usize, config: &Config) {
         if !self.feeds(worker) {
             let allowance = config.queue.between_workers();
-            self.feeds.push(Feed::new(worker, allowance));
+            self.feeds.push(WorkerFeed::new(worker, allowance));
         }
     }
 

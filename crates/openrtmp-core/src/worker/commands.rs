@@ -55,7 +55,7 @@ impl<P: Platform> Worker<P> {
                 stream,
                 epoch,
                 departure,
-            } => self.publisher_left(stream, epoch, departure),
+            } => self.on_publisher_left(stream, epoch, departure),
             Command::Join {
                 stream,
                 worker,
@@ -169,8 +169,11 @@ impl<P: Platform> Worker<P> {
 
     fn obey(&mut self, slot: usize, command: ConnectionCommand) {
         match command {
-            ConnectionCommand::StopPublishing { stream, reason } => {
-                self.stop_publishing(slot, stream, reason);
+            ConnectionCommand::EndPublication {
+                message_stream,
+                reason,
+            } => {
+                self.end_publication(slot, message_stream, reason);
             }
             ConnectionCommand::RetryPublish { request, stream } => {
                 self.retry(slot, request);

@@ -1,7 +1,7 @@
 //! The connections of a worker: found, written to, watched for their deadlines.
 //!
 //! [`Connections`] knows bytes and time. What a connection publishes, plays and asks
-//! for is the business of the rooms beside it.
+//! for is the business of the modules beside it.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};

@@ -1,4 +1,4 @@
-//! What every room of a worker works with.
+//! What every module of a worker works with.
 
 use std::sync::Arc;
 use std::time::Duration;

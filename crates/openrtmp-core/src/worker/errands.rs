@@ -85,14 +85,14 @@ impl<P: Platform> Worker<P> {
                 return;
             }
         };
-        self.tell_relay(slot, code::CONNECT_RECONNECT_REQUEST, Some(url));
+        self.notify_relay(slot, code::CONNECT_RECONNECT_REQUEST, Some(url));
         let reason = "the other server asked to connect again".to_owned();
         self.end(slot, CloseReason::Refused(reason));
     }
 
     /// What the other server said before its connection ends, for the relay that it is
     /// of, if any.
-    pub(super) fn tell_relay(&mut self, slot: usize, code: &str, redirect: Option<RtmpUrl>) {
+    pub(super) fn notify_relay(&mut self, slot: usize, code: &str, redirect: Option<RtmpUrl>) {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };

@@ -57,7 +57,7 @@ impl<P: Platform> Worker<P> {
 
     fn see_off(&mut self, slot: usize, is_asked: bool) {
         if let (false, Some(connection)) = (is_asked, self.connections.get_mut(slot)) {
-            connection.session.tell_drained();
+            connection.session.notify_drained();
         }
         self.end(slot, CloseReason::ServerStopped);
     }

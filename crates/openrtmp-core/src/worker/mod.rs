@@ -10,7 +10,7 @@
 //!
 //! # Rooms
 //!
-//! | room | holds | knows nothing of |
+//! | module | holds | knows nothing of |
 //! |---|---|---|
 //! | [`context`] | time, settings, timers, poller, counters, ways out | connections, streams |
 //! | [`listeners`] | listening sockets | connections |
@@ -20,7 +20,7 @@
 //! | [`streams`] | the home side of streams | connections, players |
 //! | [`players`] | subscriptions of connections here | streams |
 //!
-//! What a room works on is in its functions' arguments. The worker itself joins them:
+//! What a module works on is in its functions' arguments. The worker itself joins them:
 //! [`serve`] reads and acts on what sessions say, [`requests`] decides and carries out
 //! connect, publish and play, [`errands`] does what outgoing connections are for,
 //! [`arrivals`] lets connections in and hands them over,
@@ -597,7 +597,7 @@ impl<P: Platform> Worker<P> {
         drop(directory);
         for orphan in orphans {
             let reason = CloseReason::Refused("the stream was lost".to_owned());
-            shared.stop_publishing(orphan.publisher, reason);
+            shared.notify_publisher(orphan.publisher, reason);
             self.call_next(orphan.id);
         }
         self.listeners.rebind(&mut self.context);

@@ -515,15 +515,15 @@ impl<P: Platform> Worker<P> {
     pub(super) fn unpublish(&mut self, publication: &Publication, departure: Departure) {
         let (stream, epoch) = (publication.stream, publication.epoch);
         if publication.home == self.context.index {
-            self.publisher_left(stream, epoch, departure);
+            self.on_publisher_left(stream, epoch, departure);
         } else {
             let shared = &self.context.shared;
-            shared.publisher_leaves(publication.home, stream, epoch, departure);
+            shared.notify_unpublished(publication.home, stream, epoch, departure);
         }
     }
 
     /// A stream that lives here has lost its publisher.
-    pub(super) fn publisher_left(&mut self, stream: StreamId, epoch: u32, departure: Departure) {
+    pub(super) fn on_publisher_left(&mut self, stream: StreamId, epoch: u32, departure: Departure) {
         if self
             .streams
             .publisher_left(&mut self.context, stream, epoch, departure)
@@ -562,16 +562,26 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A connection here may no longer publish.
-    pub(super) fn stop_publishing(&mut self, slot: usize, stream: u32, reason: CloseReason) {
+    pub(super) fn end_publication(
+        &mut self,
+        slot: usize,
+        message_stream: u32,
+        reason: CloseReason,
+    ) {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
         let publishing = &mut connection.publishing;
-        let Some(index) = publishing.iter().position(|p| p.message_stream == stream) else {
+        let Some(index) = publishing
+            .iter()
+            .position(|p| p.message_stream == message_stream)
+        else {
             return;
         };
         let publication = publishing.swap_remove(index);
-        connection.session.stop_publishing(stream, reason.detail());
+        connection
+            .session
+            .end_publish(message_stream, reason.detail());
         // If it was not read for want of credit, it is now.
         self.connections.mark_unread(slot);
         self.unpublish(&publication, Departure::of(&reason));
@@ -588,11 +598,11 @@ impl<P: Platform> Worker<P> {
                 }
             }
         }
-        for (connection, stream) in affected {
+        for (connection, message_stream) in affected {
             if let Some(slot) = self.connections.slot_of(connection) {
                 self.guarded(slot, |worker, slot| {
                     let reason = CloseReason::Refused("the key was revoked".to_owned());
-                    worker.stop_publishing(slot, stream, reason);
+                    worker.end_publication(slot, message_stream, reason);
                 });
             }
         }
@@ -618,10 +628,10 @@ impl<P: Platform> Worker<P> {
             }
         }
         let reason = || CloseReason::Refused("the key was revoked".to_owned());
-        for (connection, stream) in publishers {
+        for (connection, message_stream) in publishers {
             if let Some(slot) = self.connections.slot_of(connection) {
                 self.guarded(slot, |worker, slot| {
-                    worker.stop_publishing(slot, stream, reason());
+                    worker.end_publication(slot, message_stream, reason());
                 });
             }
         }

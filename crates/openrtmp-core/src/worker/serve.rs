@@ -558,7 +558,7 @@ impl<P: Platform> Worker<P> {
             };
             let ms = limit.value(&config);
             let reason = CloseReason::Network(format!("{what} for {ms} ms, {limit}"));
-            self.stop_publishing(slot, message_stream, reason);
+            self.end_publication(slot, message_stream, reason);
         }
     }
 
@@ -639,7 +639,7 @@ impl<P: Platform> Worker<P> {
             _ => None,
         };
         if let Some(code) = refused {
-            self.tell_relay(slot, code, redirect);
+            self.notify_relay(slot, code, redirect);
             return self.end(slot, CloseReason::Refused(error_text));
         }
         let text = format!("{stage}: {error_text}");

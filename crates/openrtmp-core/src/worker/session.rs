@@ -325,7 +325,7 @@ impl Session {
     }
 
     /// The peer may no longer publish on a message stream.
-    pub(super) fn stop_publishing(&mut self, message_stream: u32, reason: &str) {
+    pub(super) fn end_publish(&mut self, message_stream: u32, reason: &str) {
         if let Session::Server(session) = self {
             let status = Status::error(code::PUBLISH_BAD_NAME, reason);
             session.end_publish(message_stream, &status);
@@ -368,7 +368,7 @@ impl Session {
     }
 
     /// The server is drained, and it is over for this peer.
-    pub(super) fn tell_drained(&mut self) {
+    pub(super) fn notify_drained(&mut self) {
         if let Session::Server(session) = self {
             session.send_status(0, &Status::status(code::CONNECT_APP_SHUTDOWN, DRAINED));
         }

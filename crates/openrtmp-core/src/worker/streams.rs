@@ -25,7 +25,7 @@ use crate::platform::Platform;
 use crate::secret::StreamName;
 use crate::stream::clock::{Irregularity, Oddity};
 use crate::stream::directory::Grant;
-use crate::stream::feed::{Feed, Offered};
+use crate::stream::feed::{Offered, WorkerFeed};
 use crate::stream::message::{Departure, PublisherMessage, StreamNews};
 use crate::stream::packet::SharedPacket;
 use crate::stream::picture::PictureNews;
@@ -224,7 +224,7 @@ impl Streams {
         if let Some(stream) = self.streams.get(&id) {
             lives::report_unpublished(context, stream, is_lost);
         }
-        let next = context.shared.directory.lock().publisher_left(id, epoch);
+        let next = context.shared.directory.lock().release_to_next(id, epoch);
         if let Some((connection, request)) = next {
             let stream = id;
             let command = ConnectionCommand::RetryPublish { request, stream };
@@ -241,7 +241,7 @@ impl Streams {
         context.emit(Event::StreamUnpublished { stream: id, name });
         // Who waited for this end continues the stream, as within a grace.
         if grace.is_zero() && (next.is_none() || context.is_stopping()) {
-            return self.end(context, id);
+            return self.close(context, id);
         }
         let patience = grace.max(NEXT_PUBLISHER);
         let until = context.now + if next.is_some() { patience } else { grace };
@@ -317,7 +317,7 @@ impl Streams {
         };
         stream.armed = None;
         match stream.grace_until {
-            Some(until) if until <= context.now => return self.end(context, id),
+            Some(until) if until <= context.now => return self.close(context, id),
             Some(_) => self.arm_grace(context, id),
             None => {}
         }
@@ -329,7 +329,7 @@ impl Streams {
     pub(super) fn end_in_grace<P: Platform>(&mut self, context: &mut Context<P>) -> Vec<StreamId> {
         let over = self.streams.values().filter(|s| s.publisher.is_none());
         let mut ids: Vec<StreamId> = over.map(|s| s.id).collect();
-        ids.retain(|&id| self.end(context, id));
+        ids.retain(|&id| self.close(context, id));
         ids
     }
 
@@ -346,7 +346,7 @@ impl Streams {
         ended
     }
 
-    fn end<P: Platform>(&mut self, context: &mut Context<P>, id: StreamId) -> bool {
+    fn close<P: Platform>(&mut self, context: &mut Context<P>, id: StreamId) -> bool {
         let Some(stream) = self.streams.get(&id) else {
             return false;
         };
@@ -511,7 +511,7 @@ fn count_ended<P: Platform>(context: &mut Context<P>, stream: &Stream) {
 fn feed_others<P: Platform>(context: &mut Context<P>, stream: &mut Stream, packet: &SharedPacket) {
     let shared = context.shared.clone();
     let mut headers = Vec::new();
-    if stream.feeds.iter().any(Feed::wants_headers) {
+    if stream.feeds.iter().any(WorkerFeed::wants_headers) {
         headers = stream.headers_for_joiners(context.now).to_vec();
     }
     for feed in &mut stream.feeds {
@@ -647,6 +647,6 @@ fn over_bitrate<P: Platform>(context: &Context<P>, stream: &Stream, rate: u64) {
         let allowed = limit.value(&context.config);
         let reason = format!("{rate} bit/s, {limit} is {allowed}");
         let reason = CloseReason::Limit(reason);
-        context.shared.stop_publishing(stream.publisher, reason);
+        context.shared.notify_publisher(stream.publisher, reason);
     }
 }

@@ -97,14 +97,14 @@ impl Peer {
         &mut self.connection.socket
     }
 
-    fn turn(&mut self) -> Turn {
+    fn turn(&mut self) -> Next {
         self.with(Connection::take_turn)
     }
 
     fn with(
         &mut self,
-        turn: impl FnOnce(&mut Connection<Wire>, &mut Surroundings<'_>) -> Turn,
-    ) -> Turn {
+        turn: impl FnOnce(&mut Connection<Wire>, &mut Surroundings<'_>) -> Next,
+    ) -> Next {
         turn(
             &mut self.connection,
             &mut Surroundings {
@@ -117,16 +117,16 @@ impl Peer {
     }
 
     /// Turns until there is nothing to do, and what came of the last.
-    fn settle(&mut self) -> Turn {
+    fn settle(&mut self) -> Next {
         loop {
             match self.turn() {
-                Turn::Again => {}
+                Next::Again => {}
                 turn => return turn,
             }
         }
     }
 
-    fn say(&mut self, text: &str) -> Turn {
+    fn say(&mut self, text: &str) -> Next {
         self.wire().incoming.extend(text.bytes());
         self.settle()
     }
@@ -156,7 +156,7 @@ fn requests_are_answered_in_order_however_they_are_cut() {
         let mut peer = Peer::new(|_| {});
         for bytes in text.as_bytes().chunks(piece) {
             peer.wire().incoming.extend(bytes);
-            assert_eq!(peer.settle(), Turn::Wait);
+            assert_eq!(peer.settle(), Next::Wait);
         }
         let heard = peer.heard();
         let mut answers = heard.split("HTTP/1.1 ").skip(1);
@@ -193,21 +193,21 @@ fn after_the_last_answer_the_peer_may_read_it_in_peace() {
         ("\x16\x03\x01", "400"),
     ] {
         let mut peer = Peer::new(|limits| limits.linger_bytes = 1000);
-        assert_eq!(peer.say(text), Turn::Wait);
+        assert_eq!(peer.say(text), Next::Wait);
         let heard = peer.heard();
         assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "{heard}");
         assert!(heard.contains("\r\nConnection: close\r\n"), "{heard}");
         assert_eq!(heard.contains("\r\nAllow: GET, HEAD\r\n"), status == "405");
         assert!(peer.wire().sending_ended);
         // What follows is no request.
-        assert_eq!(peer.say(&get("/at/x")), Turn::Wait);
+        assert_eq!(peer.say(&get("/at/x")), Next::Wait);
         assert_eq!(peer.heard(), "");
-        assert_eq!(peer.say(&"x".repeat(1000)), Turn::Over);
+        assert_eq!(peer.say(&"x".repeat(1000)), Next::Over);
     }
     let mut peer = Peer::new(|_| {});
     peer.say("GET /at/x HTTP/1.0\r\n\r\n");
     peer.wire().ended = true;
-    assert_eq!(peer.settle(), Turn::Over);
+    assert_eq!(peer.settle(), Next::Over);
 }
 
 #[test]
@@ -215,16 +215,16 @@ fn requests_that_nobody_reads_the_answers_of_are_not_read() {
     let mut peer = Peer::new(|_| {});
     peer.wire().room = 10_000;
     let requests = get("/long").repeat(10_000);
-    assert_eq!(peer.say(&requests), Turn::Wait);
+    assert_eq!(peer.say(&requests), Next::Wait);
     // One answer is held, and no more was read than a head may have.
     assert!((LONG..LONG + 1000).contains(&peer.held), "{}", peer.held);
     assert!(peer.wire().read <= 8192);
-    assert_eq!(peer.settle(), Turn::Wait);
+    assert_eq!(peer.settle(), Next::Wait);
     assert!(peer.wire().read <= 8192);
     peer.wire().room = usize::MAX;
     assert_eq!(
         peer.settle(),
-        Turn::Wait,
+        Next::Wait,
         "as many as a connection may have"
     );
     assert_eq!(peer.statuses().len(), 1000);
@@ -236,15 +236,15 @@ fn others_have_their_turn_between_answers() {
     let mut peer = Peer::new(|_| {});
     let requests = get("/at/x").repeat(2 * ANSWERS_AT_ONCE);
     peer.wire().incoming.extend(requests.bytes());
-    assert_eq!(peer.turn(), Turn::Again);
+    assert_eq!(peer.turn(), Next::Again);
     assert_eq!(peer.statuses().len(), ANSWERS_AT_ONCE);
-    assert_eq!(peer.turn(), Turn::Again);
-    assert_eq!(peer.turn(), Turn::Wait);
+    assert_eq!(peer.turn(), Next::Again);
+    assert_eq!(peer.turn(), Next::Wait);
     // So they do while what follows the last answer is thrown away.
     let mut peer = Peer::new(|_| {});
     peer.say("x x\r\n\r\n");
     peer.wire().incoming.extend([b'x'; 100_000]);
-    assert_eq!(peer.turn(), Turn::Again);
+    assert_eq!(peer.turn(), Next::Again);
     assert!(!peer.wire().incoming.is_empty());
 }
 
@@ -264,7 +264,7 @@ fn a_head_without_end_is_refused() {
         ("\r\n".repeat(1 << 19), "431"),
     ] {
         let mut peer = Peer::new(|limits| limits.linger_bytes = 0);
-        assert_eq!(peer.say(&flood), Turn::Over);
+        assert_eq!(peer.say(&flood), Next::Over);
         assert_eq!(peer.statuses(), [status]);
         assert!(peer.wire().read < 20_000, "{}", peer.wire().read);
         assert!(peer.connection.input.capacity() <= 16_384);
@@ -302,7 +302,7 @@ fn each_phase_has_its_time() {
     let http = peer.limits.http.clone();
     let begun = peer.now;
     assert_eq!(peer.connection.deadline(), begun + http.idle_timeout);
-    assert_eq!(peer.with(Connection::expire), Turn::Over);
+    assert_eq!(peer.with(Connection::expire), Next::Over);
 
     // A request a byte at a time has no more of it for each byte.
     let mut peer = Peer::new(|_| {});
@@ -313,14 +313,14 @@ fn each_phase_has_its_time() {
         peer.now += Duration::from_millis(100);
         assert_eq!(peer.connection.deadline(), asked + http.request_timeout);
     }
-    assert_eq!(peer.with(Connection::expire), Turn::Wait);
+    assert_eq!(peer.with(Connection::expire), Next::Wait);
     assert_eq!(peer.statuses(), ["408"]);
     assert_eq!(
         peer.connection.deadline(),
         peer.now + peer.limits.linger,
         "then it may read that"
     );
-    assert_eq!(peer.with(Connection::expire), Turn::Over);
+    assert_eq!(peer.with(Connection::expire), Next::Over);
 
     // So has an answer that is taken a byte at a time.
     let mut peer = Peer::new(|_| {});
@@ -330,10 +330,10 @@ fn each_phase_has_its_time() {
     for _ in 0..10 {
         peer.now += Duration::from_secs(1);
         peer.wire().room = 1;
-        assert_eq!(peer.turn(), Turn::Wait);
+        assert_eq!(peer.turn(), Next::Wait);
         assert_eq!(peer.connection.deadline(), answered + http.answer_timeout);
     }
-    assert_eq!(peer.with(Connection::expire), Turn::Over);
+    assert_eq!(peer.with(Connection::expire), Next::Over);
 }
 
 #[test]

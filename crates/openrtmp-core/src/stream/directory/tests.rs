@@ -89,13 +89,13 @@ fn an_earlier_publishers_end_changes_nothing() {
     let first = claim(&mut d, "a", 1);
     let takeover = rules(SecondPublisher::Takeover);
     d.claim(&name("a"), publisher(0, 1), 0, &takeover, at(1));
-    d.publisher_left(first.id, first.epoch);
+    d.release_to_next(first.id, first.epoch);
     assert_eq!(d.publishers(), 1);
     assert_eq!(d.close(first.id, first.epoch), None);
     let epoch = first.epoch + 1;
     assert_eq!(d.close(first.id, epoch), None, "it has a publisher");
-    d.publisher_left(first.id, epoch);
-    d.publisher_left(first.id, epoch);
+    d.release_to_next(first.id, epoch);
+    d.release_to_next(first.id, epoch);
     assert_eq!(d.publishers(), 0);
     assert_eq!(d.close(first.id, epoch), Some(vec![]));
     assert_eq!(d.len(), 0);
@@ -114,7 +114,7 @@ fn as_many_publishers_as_allowed_and_a_replacement_is_none_more() {
     let takeover = rules(SecondPublisher::Takeover);
     let again = d.claim(&name("a"), publisher(0, 3), 0, &takeover, at(0));
     assert!(matches!(again, Claim::Granted(_)));
-    d.publisher_left(b.id, b.epoch);
+    d.release_to_next(b.id, b.epoch);
     claim(&mut d, "c", 0);
 }
 
@@ -129,7 +129,7 @@ fn those_who_wait_are_called_in_order_once_the_stream_is_free() {
     });
     d.stop_waiting(&name("a"), tickets[1]);
     assert_eq!(d.next_waiting(grant.id), None, "it has a publisher");
-    let next = d.publisher_left(grant.id, grant.epoch);
+    let next = d.release_to_next(grant.id, grant.epoch);
     assert_eq!(next, Some((connection(1, 1), RequestId(1))));
     // That one never came.
     let next = d.next_waiting(grant.id);
@@ -151,7 +151,7 @@ fn names_last_as_long_as_anybody_has_to_do_with_them() {
     let grant = claim(&mut d, "a", 0);
     assert_eq!(grant.id, id);
     assert_eq!(d.detach(id, 1), Some(0));
-    d.publisher_left(id, grant.epoch);
+    d.release_to_next(id, grant.epoch);
     assert_eq!(d.len(), 1, "within its grace");
     d.close(id, grant.epoch);
     assert_eq!(d.len(), 0);
@@ -183,8 +183,8 @@ fn a_dead_workers_streams_are_over_and_its_subscribers_gone() {
     assert_eq!(d.publishers(), 1);
     assert_eq!(d.home(&name("lost")), None);
     assert_eq!(d.len(), 2);
-    assert_eq!(d.publisher_left(lost.id, lost.epoch), None);
-    assert_eq!(d.publisher_left(kept.id, kept.epoch), None, "nobody waits");
+    assert_eq!(d.release_to_next(lost.id, lost.epoch), None);
+    assert_eq!(d.release_to_next(kept.id, kept.epoch), None, "nobody waits");
     assert_eq!(d.close(kept.id, kept.epoch), Some(vec![1, 2]));
 }
 
