@@ -131,10 +131,10 @@ fn the_certificate_is_that_of_the_name_asked_for() {
     let second = authority.sign(&["second.example", "*.third.example"]);
     let server = Server::start_with(|config| {
         first.apply(config);
-        config.tls.certificates.push(CertificateConfig {
-            certificate: Pem::Text(second.certificate.clone()),
-            key: Pem::Text(second.key.clone()),
-        });
+        let certificate = Pem::Text(second.certificate.clone());
+        let key = Pem::Text(second.key.clone());
+        let second = CertificateConfig::new(certificate, key);
+        config.tls.certificates.push(second);
     });
     for (flags, name) in [
         (&["-servername", "first.example"][..], "first.example"),

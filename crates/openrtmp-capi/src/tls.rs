@@ -87,10 +87,10 @@ fn set_challenge(
     chain: &str,
     key: &str,
 ) -> Result<(), Failure> {
-    let answer = openrtmp_core::CertificateConfig {
-        certificate: openrtmp_core::Pem::Text(chain.to_owned()),
-        key: openrtmp_core::Pem::Text(key.to_owned()),
-    };
+    use openrtmp_core::{CertificateConfig, Pem};
+
+    let (certificate, key) = (Pem::Text(chain.to_owned()), Pem::Text(key.to_owned()));
+    let answer = CertificateConfig::new(certificate, key);
     let answer = (!chain.is_empty()).then_some(&answer);
     Ok(server.set_challenge_certificate(name, answer)?)
 }

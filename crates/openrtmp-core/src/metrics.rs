@@ -223,6 +223,7 @@ impl ErrorCounts {
 
 /// Messages that came to nothing though the connection went on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct IgnoredCounts {
     /// Of a type that is not known.
     #[serde(rename = "ignored_unknown")]

@@ -30,6 +30,9 @@ const MASK: &str = "***";
 /// none was given beside it, or if the host says so.
 ///
 /// Clones are one name: what is learned of one holds for all.
+///
+/// It has the name of [`openrtmp_protocol::StreamName`] because it is the same to a host: that
+/// one says which spellings are one stream, this one what of them may be seen.
 #[derive(Clone)]
 pub struct StreamName(Arc<Inner>);
 

@@ -671,10 +671,7 @@ mod tls {
         key: String,
     ) -> Result<(), Failure> {
         let ends = chain.is_empty();
-        let answer = CertificateConfig {
-            certificate: Pem::Text(chain),
-            key: Pem::Text(key),
-        };
+        let answer = CertificateConfig::new(Pem::Text(chain), Pem::Text(key));
         let answer = (!ends).then_some(&answer);
         Ok(server.set_challenge_certificate(name, answer)?)
     }

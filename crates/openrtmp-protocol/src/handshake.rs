@@ -44,6 +44,7 @@ pub enum HandshakeKind {
 
 /// How a finished handshake went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HandshakeSummary {
     /// The kind.
     pub kind: HandshakeKind,

@@ -1,6 +1,7 @@
 /// What a peer may make a session hold or do. Every field is a default that a
 /// host may change in either direction, not a ceiling.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Largest message, in bytes. The wire's own maximum is 16 MiB - 1, and a
     /// 50 Mbit/s stream with one key frame in ten seconds stays far below it.
@@ -31,6 +32,7 @@ pub struct Limits {
 
 /// What one AMF message may contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AmfLimits {
     /// Levels of nesting, at most 64: decoding recurses, and threads of a host may
     /// have small stacks.

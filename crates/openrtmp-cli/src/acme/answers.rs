@@ -108,8 +108,6 @@ fn certificate(name: &str, digest: &[u8]) -> Result<CertificateConfig, rcgen::Er
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let key = KeyPair::generate()?;
     let made = params.self_signed(&key)?;
-    Ok(CertificateConfig {
-        certificate: Pem::Text(made.pem()),
-        key: Pem::Text(key.serialize_pem()),
-    })
+    let (certificate, key) = (Pem::Text(made.pem()), Pem::Text(key.serialize_pem()));
+    Ok(CertificateConfig::new(certificate, key))
 }

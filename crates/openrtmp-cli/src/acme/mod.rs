@@ -195,10 +195,7 @@ impl Keeper {
 /// How long the certificate that is there will do; `None` if it will not.
 fn time_left(acme: &AcmeConfig) -> Option<Duration> {
     let file = Pem::File(acme.certificate_file()?);
-    let stored = CertificateConfig {
-        certificate: file.clone(),
-        key: file,
-    };
+    let stored = CertificateConfig::new(file.clone(), file);
     let now = SystemTime::now();
     let info = CertificateInfo::check(&stored, now).ok()?;
     let left = info.renewal().duration_since(now).ok()?;

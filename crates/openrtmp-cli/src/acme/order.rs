@@ -309,10 +309,8 @@ impl Ordering<'_> {
 
 /// Looks at what an authority gave, before it takes the place of what is there.
 fn check(pem: &str, acme: &AcmeConfig) -> Result<(), Failure> {
-    let given = CertificateConfig {
-        certificate: Pem::Text(pem.to_owned()),
-        key: Pem::Text(pem.to_owned()),
-    };
+    let text = Pem::Text(pem.to_owned());
+    let given = CertificateConfig::new(text.clone(), text);
     let checked = CertificateInfo::check(&given, SystemTime::now());
     let info = checked.map_err(|e| Failure::Refused(format!("what it gives is wrong: {e}")))?;
     match is_for(&info, acme) {

@@ -82,14 +82,10 @@ fn new_record(wanted: &NewKey, records: &[KeyRecord]) -> Result<KeyRecord, Refus
         })
     });
     let id = wanted.id.clone();
-    let record = KeyRecord {
-        id: id.unwrap_or_else(|| free_id(wanted, records)),
-        kind: wanted.kind.into(),
-        app: wanted.app.clone(),
-        stream: wanted.stream.clone().filter(|stream| stream != "*"),
-        key,
-        expires: expires.transpose()?,
-    };
+    let id = id.unwrap_or_else(|| free_id(wanted, records));
+    let mut record = KeyRecord::new(id, wanted.kind.into(), &wanted.app, key);
+    record.stream = wanted.stream.clone().filter(|stream| stream != "*");
+    record.expires = expires.transpose()?;
     record.check().map_err(|e| Refusal::new(Code::Invalid, e))?;
     Ok(record)
 }

@@ -144,7 +144,7 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// The text that people read.
     pub(crate) fn text(&self) -> &str {
-        self.said.as_deref().unwrap_or(reason_text(&self.reason))
+        self.said.as_deref().unwrap_or(self.reason.text())
     }
 }
 
@@ -574,17 +574,4 @@ fn check_connection_limits(attempt: &Attempt) -> Result<(), RejectReason> {
         Some(_) => "your address has as many connections as the server allows",
     };
     Err(RejectReason::Unavailable(text.into()))
-}
-
-/// The text of a refusal.
-fn reason_text(reason: &RejectReason) -> &str {
-    match reason {
-        RejectReason::Unauthorized(text)
-        | RejectReason::BadName(text)
-        | RejectReason::NotFound(text)
-        | RejectReason::InvalidApp(text)
-        | RejectReason::Loop(text)
-        | RejectReason::Unavailable(text)
-        | RejectReason::Moved { text, .. } => text,
-    }
 }

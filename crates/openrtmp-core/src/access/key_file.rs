@@ -15,6 +15,7 @@ use crate::private_file;
 
 /// What a key is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum KeyKind {
     /// Publishing.
     Publish,
@@ -38,6 +39,7 @@ impl KeyKind {
 /// key", gets the stream of the record, `live/cam1`, or one that is called as the record's
 /// `id`. That name alone is shown, to players, in lists, logs and files.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyRecord {
     /// Names the record among all: letters, digits, `.`, `_` and `-`, 64 at most.
     pub id: String,
@@ -100,6 +102,23 @@ impl fmt::Debug for KeyRecord {
 }
 
 impl KeyRecord {
+    /// For every stream of an app, without an end. The id names the record among all.
+    pub fn new(
+        id: impl Into<String>,
+        kind: KeyKind,
+        app: impl Into<String>,
+        key: impl Into<String>,
+    ) -> KeyRecord {
+        KeyRecord {
+            id: id.into(),
+            kind,
+            app: app.into(),
+            stream: None,
+            key: key.into(),
+            expires: None,
+        }
+    }
+
     /// The path under which a stream is known whose publisher gave the key as its name.
     pub fn public_path(&self) -> String {
         let name = self.stream.as_ref().unwrap_or(&self.id);

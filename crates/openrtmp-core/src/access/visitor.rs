@@ -24,6 +24,7 @@ use crate::shared::Shared;
 
 /// What somebody wants to play.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct PlayRequest {
     /// What it comes over.
     pub protocol: Protocol,
@@ -39,6 +40,20 @@ pub struct PlayRequest {
     pub client: String,
 }
 
+impl PlayRequest {
+    /// Somebody came so from there; what it wants is to be added.
+    pub fn new(protocol: Protocol, peer: SocketAddr) -> PlayRequest {
+        PlayRequest {
+            protocol,
+            peer,
+            path: String::new(),
+            query: String::new(),
+            url: String::new(),
+            client: String::new(),
+        }
+    }
+}
+
 /// It may play.
 #[derive(Clone)]
 pub struct PlayGranted {
@@ -49,6 +64,7 @@ pub struct PlayGranted {
 
 /// It may not.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PlayRefused {
     /// Why, fit to be shown.
     pub reason: String,

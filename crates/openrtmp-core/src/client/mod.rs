@@ -82,10 +82,12 @@ pub use crate::dial::ConnectFailures;
 pub use connecting::Connecting;
 pub use deadline::Deadline;
 pub use error::ClientError;
+// What a program handles of the session: it names no other module for it.
 pub use openrtmp_protocol::session::{ClientEvent, ClientMode, Media, MediaKind};
 pub use waker::ClientWaker;
 
-/// Settings of a [`Client`].
+/// Settings of a [`Client`]: those of its session, whose type of this name knows no socket, and
+/// what is around it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientConfig {

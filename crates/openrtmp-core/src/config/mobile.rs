@@ -9,6 +9,7 @@ use super::document;
 /// What becomes of the server when its program goes to the background.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum BackgroundPolicy {
     /// The host is told to suspend it at once.
     Stop,
@@ -29,6 +30,7 @@ pub enum BackgroundPolicy {
 /// By which networks peers may come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum NetworkPolicy {
     /// By all.
     #[default]

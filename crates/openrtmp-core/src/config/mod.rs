@@ -140,6 +140,7 @@ pub struct RtmpConfig {
 /// silent for [`StreamConfig::publisher_timeout`] is replaced under each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SecondPublisher {
     /// The first: the second gets NetStream.Publish.BadName and is closed.
     #[default]
@@ -345,6 +346,7 @@ impl fmt::Debug for AccessConfig {
 /// Which time of day is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TimeZone {
     /// The same everywhere, and never twice.
     #[default]
@@ -497,10 +499,12 @@ pub struct LimitsConfig {
     pub session: Limits,
 }
 
-/// [`Limits`] as settings: the protocol crate knows no documents.
+/// [`Limits`] as settings: the protocol crate knows no documents. One field that is read by a
+/// function has serde make this and convert it, as what another crate may extend needs.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Limits", deny_unknown_fields)]
 struct SessionLimits {
+    #[serde(getter = "message_bytes")]
     message_bytes: usize,
     partial_bytes: usize,
     command_bytes: usize,
@@ -513,15 +517,54 @@ struct SessionLimits {
     amf: AmfLimits,
 }
 
+fn message_bytes(limits: &Limits) -> usize {
+    limits.message_bytes
+}
+
+impl From<SessionLimits> for Limits {
+    fn from(read: SessionLimits) -> Limits {
+        let mut limits = Limits::default();
+        limits.message_bytes = read.message_bytes;
+        limits.partial_bytes = read.partial_bytes;
+        limits.command_bytes = read.command_bytes;
+        limits.chunk_streams = read.chunk_streams;
+        limits.message_streams = read.message_streams;
+        limits.name_bytes = read.name_bytes;
+        limits.pending_requests = read.pending_requests;
+        limits.waiting_messages = read.waiting_messages;
+        limits.amf = read.amf;
+        limits
+    }
+}
+
+/// The same of [`AmfLimits`].
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "AmfLimits", deny_unknown_fields)]
 struct SessionAmfLimits {
+    #[serde(getter = "depth")]
     depth: usize,
     string_bytes: usize,
     elements: usize,
     decoded_bytes: usize,
     values_per_byte: usize,
     values_base: usize,
+}
+
+fn depth(limits: &AmfLimits) -> usize {
+    limits.depth
+}
+
+impl From<SessionAmfLimits> for AmfLimits {
+    fn from(read: SessionAmfLimits) -> AmfLimits {
+        let mut limits = AmfLimits::default();
+        limits.depth = read.depth;
+        limits.string_bytes = read.string_bytes;
+        limits.elements = read.elements;
+        limits.decoded_bytes = read.decoded_bytes;
+        limits.values_per_byte = read.values_per_byte;
+        limits.values_base = read.values_base;
+        limits
+    }
 }
 
 impl QueueConfig {
@@ -700,16 +743,16 @@ impl Config {
 
     /// `id`: names the server among those that relayed streams come through.
     pub(crate) fn session(&self, id: u64) -> openrtmp_protocol::session::ServerConfig {
-        openrtmp_protocol::session::ServerConfig {
-            chunk_size: self.rtmp.chunk_size,
-            window_ack_size: self.rtmp.window_ack_size,
-            strict_handshake: self.rtmp.strict_handshake,
-            handshake_timeout: self.rtmp.handshake_timeout,
-            connect_timeout: self.rtmp.connect_timeout,
-            idle_timeout: self.rtmp.idle_timeout,
-            limits: self.limits.session.clone(),
-            id,
-        }
+        let mut config = openrtmp_protocol::session::ServerConfig::default();
+        config.chunk_size = self.rtmp.chunk_size;
+        config.window_ack_size = self.rtmp.window_ack_size;
+        config.strict_handshake = self.rtmp.strict_handshake;
+        config.handshake_timeout = self.rtmp.handshake_timeout;
+        config.connect_timeout = self.rtmp.connect_timeout;
+        config.idle_timeout = self.rtmp.idle_timeout;
+        config.limits = self.limits.session.clone();
+        config.id = id;
+        config
     }
 }
 

@@ -57,11 +57,19 @@ pub struct TlsConfig {
 /// A certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CertificateConfig {
     /// The certificate, and behind it those between it and its authority.
     pub certificate: Pem,
     /// Its private key.
     pub key: Pem,
+}
+
+impl CertificateConfig {
+    /// Of a certificate, with those behind it, and its key.
+    pub fn new(certificate: Pem, key: Pem) -> CertificateConfig {
+        CertificateConfig { certificate, key }
+    }
 }
 
 /// What those who connect have to show of themselves.
@@ -131,7 +139,7 @@ impl TlsClientConfig {
     }
 }
 
-/// Where PEM text is.
+/// Where PEM text is. Closed on purpose: whoever reads some has to know every place.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Pem {
     /// In a file.

@@ -335,9 +335,10 @@ fn what_flv_can_say_is_said_so_to_who_knows_no_more() {
 
 #[test]
 fn a_player_gets_no_codec_that_it_cannot_take_and_is_told() {
-    let list = |codes: &[&str]| Capabilities {
-        four_cc_list: codes.iter().map(|code| (*code).to_owned()).collect(),
-        ..Capabilities::default()
+    let list = |codes: &[&str]| {
+        let mut able = Capabilities::default();
+        able.four_cc_list = codes.iter().map(|code| (*code).to_owned()).collect();
+        able
     };
     let mut w = World::new(2);
     let early = w.player_that("live/cam", list(&["av01"]));

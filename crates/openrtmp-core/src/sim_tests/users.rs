@@ -178,11 +178,9 @@ fn what_is_said_twice_out_of_turn_or_too_long_lets_nobody_in() {
     let mut to = |config: ClientConfig| {
         let url = RtmpUrl::parse(&format!("rtmp://bob:0ther@{ADDRESS}/live/other"));
         let (url, mode) = (url.expect("a URL"), ClientMode::Play);
-        let config = ClientConfig {
-            url,
-            mode,
-            ..config
-        };
+        let mut config = config;
+        config.url = url;
+        config.mode = mode;
         is_in(&mut w, config)
     };
     assert!(to(second.clone()) && to(first));

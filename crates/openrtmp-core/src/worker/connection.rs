@@ -541,18 +541,6 @@ impl<S: Stream> Connection<S> {
             && self.pending.len() == 1
     }
 }
-
-/// A stage as one word, for metrics and logs.
-pub(super) fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Handshake => "handshake",
-        Stage::Connect => "connect",
-        Stage::Connected => "connected",
-        Stage::Publishing => "publishing",
-        Stage::Playing => "playing",
-        Stage::Closed => "closed",
-    }
-}
 // A socket of Windows takes a word more.
 #[cfg(all(test, unix))]
 mod tests {

@@ -1,7 +1,6 @@
 //! This worker's part of a metrics snapshot.
 
 use super::Worker;
-use super::connection::stage_name;
 use crate::metrics::{
     ConnectionMetrics, DelayPercentiles, StreamMetrics, SubscriberMetrics, SubscriberReport,
     WorkerMetrics, WorkerReport,
@@ -67,7 +66,7 @@ impl<P: Platform> Worker<P> {
             report.connections.push(ConnectionMetrics {
                 id: connection.id,
                 peer: connection.peer,
-                stage: stage_name(connection.stage()),
+                stage: connection.stage().as_str(),
                 uptime_seconds: now.since(connection.opened).as_secs_f64(),
                 bytes_in: connection.bytes_in,
                 bytes_out: connection.bytes_out,

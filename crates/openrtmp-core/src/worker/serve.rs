@@ -12,7 +12,7 @@ use openrtmp_protocol::text::shown;
 use openrtmp_protocol::{Secret, Time};
 
 use super::Worker;
-use super::connection::{Connection, Playing, Publication, Released, stage_name};
+use super::connection::{Connection, Playing, Publication, Released};
 use super::lives;
 use super::requests::{Request, WaitsFor};
 use super::session::{Refused, Session, SessionEvent};
@@ -613,7 +613,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        let stage = stage_name(stage);
+        let stage = stage.as_str();
         let code = match error {
             SessionError::Timeout { .. } => "timeout",
             SessionError::Refused { .. } | SessionError::Unauthenticated(_) => "refused",

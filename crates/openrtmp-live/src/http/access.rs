@@ -216,14 +216,11 @@ pub(super) async fn ask(
     client.truncate(LONGEST_CLIENT);
     let scheme = if asking.is_tls { "https" } else { "http" };
     let host = header(http::header::HOST).unwrap_or("");
-    let request = PlayRequest {
-        protocol: asking.protocol,
-        peer: asking.address,
-        path: asking.path.to_owned(),
-        query: asking.query.to_owned(),
-        url: format!("{scheme}://{host}/{}", asking.path),
-        client,
-    };
+    let mut request = PlayRequest::new(asking.protocol, asking.address);
+    asking.path.clone_into(&mut request.path);
+    asking.query.clone_into(&mut request.query);
+    request.url = format!("{scheme}://{host}/{}", asking.path);
+    request.client = client;
     let (sender, answer) = oneshot::channel();
     let question = server.decide_play(request, move |decision| drop(sender.send(decision)));
     let patience = server.config().access.patience();
@@ -231,7 +228,9 @@ pub(super) async fn ask(
     drop(question);
     match decision {
         Ok(Ok(Ok(granted))) => Ok(granted),
-        Ok(Ok(Err(PlayRefused { reason, is_passing }))) => Err(match is_passing {
+        Ok(Ok(Err(PlayRefused {
+            reason, is_passing, ..
+        }))) => Err(match is_passing {
             true => status(StatusCode::SERVICE_UNAVAILABLE, &reason),
             false => status(StatusCode::FORBIDDEN, &reason),
         }),

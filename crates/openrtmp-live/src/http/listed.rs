@@ -140,14 +140,8 @@ fn all(app: &App, asked: &Asked) -> Result<Arc<Told>, Response<Body>> {
         HttpList::Allowed => {
             let streams = streams();
             let names: Vec<_> = streams.iter().map(|it| it.name.clone()).collect();
-            let request = PlayRequest {
-                protocol: Protocol::Hls,
-                peer: asked.address,
-                path: String::new(),
-                query: asked.query.clone(),
-                url: String::new(),
-                client: String::new(),
-            };
+            let mut request = PlayRequest::new(Protocol::Hls, asked.address);
+            request.query = asked.query.clone();
             let granted = app.server.playable(&request, &names);
             let wrong = |_| status(StatusCode::FORBIDDEN, "the key is not valid");
             let granted = granted.map_err(wrong)?;

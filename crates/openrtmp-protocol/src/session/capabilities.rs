@@ -26,6 +26,7 @@ const ENTRIES: usize = 32;
 
 /// What a peer said of itself in `connect` (or its result).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// `capsEx` bits, 0 if it spoke no Enhanced RTMP v2.
     pub caps_ex: u32,

@@ -28,6 +28,7 @@ pub enum ClientMode {
 
 /// Settings of a client session.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ClientConfig {
     /// What to publish or play, and who does, if the server asks for that.
     pub url: RtmpUrl,

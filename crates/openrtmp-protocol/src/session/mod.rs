@@ -92,7 +92,8 @@ impl MediaKind {
     }
 }
 
-/// One audio, video or data message of a published or played stream.
+/// One audio, video or data message of a published or played stream. Closed on purpose: it is
+/// what the wire's message is, and hosts make them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Media {
     /// Message stream id.

@@ -28,6 +28,7 @@ use crate::{Limits, Time};
 
 /// Settings of a server session; shared by all sessions of a server.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// Chunk size we write, 128 to 65,536 bytes.
     pub chunk_size: u32,

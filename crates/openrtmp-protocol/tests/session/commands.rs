@@ -10,14 +10,10 @@ use crate::wire::{self, boolean, command, null, number, string};
 
 #[test]
 fn create_stream_counts_from_one_up_to_the_limit() {
-    let limits = Limits {
-        message_streams: 2,
-        ..Limits::default()
-    };
-    let config = ServerConfig {
-        limits,
-        ..ServerConfig::default()
-    };
+    let mut limits = Limits::default();
+    limits.message_streams = 2;
+    let mut config = ServerConfig::default();
+    config.limits = limits;
     let mut peer = Peer::connected_with(&config, &[]);
     peer.create_stream(1.0);
     peer.create_stream(2.0);

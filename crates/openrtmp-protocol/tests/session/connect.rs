@@ -281,15 +281,11 @@ fn what_comes_behind_waits_for_the_answer_in_order() {
 
 #[test]
 fn what_waits_is_bounded() {
-    let limits = Limits {
-        pending_requests: 3,
-        partial_bytes: 20_000,
-        ..Limits::default()
-    };
-    let config = ServerConfig {
-        limits,
-        ..ServerConfig::default()
-    };
+    let mut limits = Limits::default();
+    limits.pending_requests = 3;
+    limits.partial_bytes = 20_000;
+    let mut config = ServerConfig::default();
+    config.limits = limits;
 
     let mut peer = Peer::greeted_with(&config);
     peer.connect(&[]);

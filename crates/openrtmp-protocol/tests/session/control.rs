@@ -24,10 +24,8 @@ fn acknowledged(peer: &mut Peer) -> Vec<u32> {
 
 #[test]
 fn every_byte_since_c0_is_acknowledged_once_the_window_is_full() {
-    let config = ServerConfig {
-        window_ack_size: 10_000,
-        ..ServerConfig::default()
-    };
+    let mut config = ServerConfig::default();
+    config.window_ack_size = 10_000;
     let mut peer = Peer::greeted_with(&config);
     let mut received = handshake().len();
     let connect = wire::connect(&[("app", string("live"))]);

@@ -58,10 +58,8 @@ fn a_c2_that_is_no_echo_is_told_but_fatal_only_if_strict() {
     };
     assert!(!summary.echo_matched);
 
-    let strict = ServerConfig {
-        strict_handshake: true,
-        ..ServerConfig::default()
-    };
+    let mut strict = ServerConfig::default();
+    strict.strict_handshake = true;
     let error = Peer::new(&strict).try_feed(&bytes).expect_err("strict");
     assert_eq!(error, SessionError::Handshake(HandshakeError::Echo));
 }

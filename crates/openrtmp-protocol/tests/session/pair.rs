@@ -31,16 +31,12 @@ impl Pair {
 
     fn of_relay(mode: ClientMode, digest: bool, cuts: Vec<usize>, via: Vec<u64>) -> Pair {
         let url = RtmpUrl::parse("rtmp://127.0.0.1/live/cam?k=v").expect("a URL");
-        let config = ClientConfig {
-            digest_handshake: digest,
-            via,
-            ..ClientConfig::new(url, mode)
-        };
+        let mut config = ClientConfig::new(url, mode);
+        config.digest_handshake = digest;
+        config.via = via;
         let mut random = |bytes: &mut [u8]| bytes.fill(0x5A);
-        let server = ServerConfig {
-            id: 42,
-            ..ServerConfig::default()
-        };
+        let mut server = ServerConfig::default();
+        server.id = 42;
         Pair {
             client: ClientSession::new(config, Time::ZERO, &mut random),
             server: ServerSession::new(&server, Time::ZERO, &mut random),

@@ -114,10 +114,8 @@ struct Checked {
 
 impl Checked {
     fn new() -> Checked {
-        let config = ServerConfig {
-            limits: limits(),
-            ..ServerConfig::default()
-        };
+        let mut config = ServerConfig::default();
+        config.limits = limits();
         Checked {
             session: ServerSession::new(&config, Time::ZERO, &mut |bytes| bytes.fill(1)),
             now: Time::ZERO,
@@ -228,14 +226,13 @@ impl Checked {
 }
 
 fn limits() -> Limits {
-    Limits {
-        message_bytes: 20_000,
-        partial_bytes: PARTIAL_BYTES,
-        chunk_streams: 8,
-        message_streams: 3,
-        pending_requests: 2,
-        ..Limits::default()
-    }
+    let mut limits = Limits::default();
+    limits.message_bytes = 20_000;
+    limits.partial_bytes = PARTIAL_BYTES;
+    limits.chunk_streams = 8;
+    limits.message_streams = 3;
+    limits.pending_requests = 2;
+    limits
 }
 
 proptest! {
@@ -268,7 +265,8 @@ proptest! {
     ) {
         let mode = if publish { ClientMode::Publish } else { ClientMode::Play };
         let url = RtmpUrl::parse("rtmp://h/live/cam").expect("a URL");
-        let config = ClientConfig { limits: limits(), ..ClientConfig::new(url, mode) };
+        let mut config = ClientConfig::new(url, mode);
+        config.limits = limits();
         let mut session = ClientSession::new(config, Time::ZERO, &mut |bytes| bytes.fill(1));
         let greeting = [&[3][..], &[0; 2 * 1536]].concat();
         for bytes in std::iter::once(&greeting).chain(&answers) {

@@ -322,15 +322,11 @@ fn several_message_streams_are_told_apart() {
 
 #[test]
 fn streams_and_requests_have_limits() {
-    let limits = Limits {
-        message_streams: 2,
-        pending_requests: 1,
-        ..Limits::default()
-    };
-    let config = ServerConfig {
-        limits,
-        ..ServerConfig::default()
-    };
+    let mut limits = Limits::default();
+    limits.message_streams = 2;
+    limits.pending_requests = 1;
+    let mut config = ServerConfig::default();
+    config.limits = limits;
     let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
     let request = peer.publish(1, "a");
     let limit = ServerEvent::LimitReached(SessionLimit::PendingRequests);
@@ -372,14 +368,10 @@ fn refused(name: &str, query: &str, reason: &'static str) -> ServerEvent {
 
 #[test]
 fn a_name_beyond_the_limit_is_refused() {
-    let limits = Limits {
-        name_bytes: 10,
-        ..Limits::default()
-    };
-    let config = ServerConfig {
-        limits,
-        ..ServerConfig::default()
-    };
+    let mut limits = Limits::default();
+    limits.name_bytes = 10;
+    let mut config = ServerConfig::default();
+    config.limits = limits;
     let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
     let limit = ServerEvent::LimitReached(SessionLimit::NameBytes);
     assert_eq!(
@@ -398,14 +390,10 @@ fn a_name_beyond_the_limit_is_refused() {
 
 #[test]
 fn who_does_not_publish_holds_no_more_than_commands_take() {
-    let limits = Limits {
-        command_bytes: 2000,
-        ..Limits::default()
-    };
-    let config = ServerConfig {
-        limits,
-        ..ServerConfig::default()
-    };
+    let mut limits = Limits::default();
+    limits.command_bytes = 2000;
+    let mut config = ServerConfig::default();
+    config.limits = limits;
     let frame = message(6, 9, 1, 0, &[7; 5000]);
     let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
     // To announce much is nothing yet.

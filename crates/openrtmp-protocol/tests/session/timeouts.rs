@@ -104,12 +104,10 @@ fn it_runs_again_after_the_last_stream() {
 
 #[test]
 fn durations_are_configurable() {
-    let config = ServerConfig {
-        handshake_timeout: SECOND,
-        connect_timeout: 2 * SECOND,
-        idle_timeout: 3 * SECOND,
-        ..ServerConfig::default()
-    };
+    let mut config = ServerConfig::default();
+    config.handshake_timeout = SECOND;
+    config.connect_timeout = 2 * SECOND;
+    config.idle_timeout = 3 * SECOND;
     let peer = Peer::new(&config);
     assert_eq!(peer.session.poll_timeout(), Some(peer.now + SECOND));
     let peer = Peer::greeted_with(&config);

@@ -1,6 +1,5 @@
 //! What input costs, and how much of it one call uses. Counts, not times.
 
-use openrtmp_protocol::Limits;
 use openrtmp_protocol::session::{ServerConfig, ServerEvent};
 
 use crate::peer::{Peer, publish};
@@ -113,13 +112,8 @@ fn what_waits_is_handled_once() {
 
 #[test]
 fn only_so_many_messages_wait() {
-    let config = ServerConfig {
-        limits: Limits {
-            waiting_messages: 100,
-            ..Limits::default()
-        },
-        ..ServerConfig::default()
-    };
+    let mut config = ServerConfig::default();
+    config.limits.waiting_messages = 100;
     let mut peer = Peer::connected_with(&config, &[("app", string("live"))]);
     let request = peer.publish(1, "cam");
     peer.feed(&message(4, 8, 1, 0, b"").repeat(500));

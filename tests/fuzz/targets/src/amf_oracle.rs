@@ -10,16 +10,14 @@ use openrtmp_protocol::amf::{AmfError, Decoder, Object, Value};
 
 /// The limits of the first reading. Bit 0 of `flags`: small ones.
 pub(crate) fn limits(flags: u8) -> AmfLimits {
-    match flags & 1 {
-        0 => AmfLimits::default(),
-        _ => AmfLimits {
-            depth: 5,
-            string_bytes: 100,
-            elements: 50,
-            decoded_bytes: 4000,
-            ..AmfLimits::default()
-        },
+    let mut limits = AmfLimits::default();
+    if flags & 1 != 0 {
+        limits.depth = 5;
+        limits.string_bytes = 100;
+        limits.elements = 50;
+        limits.decoded_bytes = 4000;
     }
+    limits
 }
 
 /// Bytes that reading under these limits may hold at one time: values in vectors
@@ -30,14 +28,14 @@ pub(crate) fn memory(limits: &AmfLimits, data: &[u8]) -> usize {
 
 /// Limits for what was written by us: references are written out.
 pub(crate) fn generous() -> AmfLimits {
-    AmfLimits {
-        depth: 64,
-        string_bytes: usize::MAX,
-        elements: usize::MAX,
-        decoded_bytes: usize::MAX,
-        values_per_byte: usize::MAX,
-        values_base: usize::MAX,
-    }
+    let mut limits = AmfLimits::default();
+    limits.depth = 64;
+    limits.string_bytes = usize::MAX;
+    limits.elements = usize::MAX;
+    limits.decoded_bytes = usize::MAX;
+    limits.values_per_byte = usize::MAX;
+    limits.values_base = usize::MAX;
+    limits
 }
 
 /// Reads values to the end of the message, or up to the first that cannot be read.

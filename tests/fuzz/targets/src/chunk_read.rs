@@ -42,15 +42,13 @@ pub fn run(data: &[u8]) {
 }
 
 fn limits(small: bool) -> Limits {
-    match small {
-        false => Limits::default(),
-        true => Limits {
-            message_bytes: 5000,
-            partial_bytes: 8000,
-            chunk_streams: 4,
-            ..Limits::default()
-        },
+    let mut limits = Limits::default();
+    if small {
+        limits.message_bytes = 5000;
+        limits.partial_bytes = 8000;
+        limits.chunk_streams = 4;
     }
+    limits
 }
 
 fn read(

@@ -105,10 +105,8 @@ fn ours(messages: &[Message], chunk_size: u32, cuts: Cuts) {
 }
 
 fn read(wire: &[u8], chunk_size: u32, cuts: Cuts) -> Vec<Message> {
-    let limits = Limits {
-        chunk_streams: 1000,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.chunk_streams = 1000;
     let mut reader = ChunkReader::new(&limits);
     reader.set_chunk_size(chunk_size).expect("it is above 0");
     let mut messages = Vec::new();

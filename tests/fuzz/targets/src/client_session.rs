@@ -129,11 +129,9 @@ impl Host {
             _ => ClientMode::Publish,
         };
         let url = RtmpUrl::parse("rtmp://host/live/cam").expect("a URL");
-        let config = ClientConfig {
-            limits: small_limits(),
-            digest_handshake: flags & flag::DIGEST != 0,
-            ..ClientConfig::new(url, mode)
-        };
+        let mut config = ClientConfig::new(url, mode);
+        config.limits = small_limits();
+        config.digest_handshake = flags & flag::DIGEST != 0;
         Host {
             session: ClientSession::new(config, Time::ZERO, &mut |bytes| bytes.fill(0)),
             mode,

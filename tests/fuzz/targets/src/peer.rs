@@ -27,23 +27,20 @@ pub(crate) fn operations<'a, T>(
 
 /// Limits small enough to be reached by an input of a few kilobytes.
 pub(crate) fn small_limits() -> Limits {
-    Limits {
-        message_bytes: 20_000,
-        partial_bytes: 50_000,
-        command_bytes: 10_000,
-        chunk_streams: 8,
-        message_streams: 3,
-        name_bytes: 100,
-        pending_requests: 2,
-        waiting_messages: 20,
-        amf: openrtmp_protocol::AmfLimits {
-            depth: 8,
-            string_bytes: 2000,
-            elements: 200,
-            decoded_bytes: 30_000,
-            ..openrtmp_protocol::AmfLimits::default()
-        },
-    }
+    let mut limits = Limits::default();
+    limits.message_bytes = 20_000;
+    limits.partial_bytes = 50_000;
+    limits.command_bytes = 10_000;
+    limits.chunk_streams = 8;
+    limits.message_streams = 3;
+    limits.name_bytes = 100;
+    limits.pending_requests = 2;
+    limits.waiting_messages = 20;
+    limits.amf.depth = 8;
+    limits.amf.string_bytes = 2000;
+    limits.amf.elements = 200;
+    limits.amf.decoded_bytes = 30_000;
+    limits
 }
 
 /// What a session of ours may hold under [`small_limits`]: unfinished and waiting

@@ -203,10 +203,8 @@ impl Trace {
 
 impl Host {
     fn new(flags: u8, cuts: Cuts, trace: Option<Trace>) -> Host {
-        let mut config = ServerConfig {
-            strict_handshake: flags & flag::STRICT != 0,
-            ..ServerConfig::default()
-        };
+        let mut config = ServerConfig::default();
+        config.strict_handshake = flags & flag::STRICT != 0;
         if flags & flag::ROOMY == 0 {
             config.limits = small_limits();
         }

@@ -79,16 +79,12 @@ impl Pair {
             _ => ClientMode::Publish,
         };
         let url = RtmpUrl::parse("rtmp://host/live/cam").expect("a URL");
-        let client = ClientConfig {
-            chunk_size: u32::from(sizes[0]).max(1),
-            digest_handshake: flags & 2 != 0,
-            ..ClientConfig::new(url, mode)
-        };
-        let server = ServerConfig {
-            chunk_size: u32::from(sizes[1]),
-            strict_handshake: flags & 4 != 0,
-            ..ServerConfig::default()
-        };
+        let mut client = ClientConfig::new(url, mode);
+        client.chunk_size = u32::from(sizes[0]).max(1);
+        client.digest_handshake = flags & 2 != 0;
+        let mut server = ServerConfig::default();
+        server.chunk_size = u32::from(sizes[1]);
+        server.strict_handshake = flags & 4 != 0;
         Pair {
             client: ClientSession::new(client, Time::ZERO, &mut |bytes| bytes.fill(1)),
             server: ServerSession::new(&server, Time::ZERO, &mut |bytes| bytes.fill(2)),

@@ -174,7 +174,8 @@ pub fn legacy_audio_format(first_byte: u8) -> AudioFormat {
     }
 }
 
-/// What a frame is by its own bytes.
+/// What a frame is by its own bytes. Closed on purpose: whoever asks has to do something about
+/// each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Picture {
     /// A random access point: an IDR picture or a recovery point of H.264, an IRAP

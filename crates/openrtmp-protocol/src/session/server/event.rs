@@ -9,6 +9,7 @@ use crate::{Secret, StreamName};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stage {
     /// Waiting for C0, C1 or C2.
     Handshake,
@@ -22,6 +23,21 @@ pub enum Stage {
     Playing,
     /// Over.
     Closed,
+}
+
+impl Stage {
+    /// Its name in documents: `handshake`, `connect`, `connected`, `publishing`, `playing`,
+    /// `closed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Handshake => "handshake",
+            Stage::Connect => "connect",
+            Stage::Connected => "connected",
+            Stage::Publishing => "publishing",
+            Stage::Playing => "playing",
+            Stage::Closed => "closed",
+        }
+    }
 }
 
 impl fmt::Display for Stage {
@@ -43,6 +59,7 @@ pub struct RequestId(pub u32);
 
 /// What a client said in `connect`.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ConnectRequest {
     /// The app without its query, quotes and outer slashes.
     pub app: String,
@@ -77,7 +94,7 @@ impl fmt::Debug for ConnectRequest {
     }
 }
 
-/// `publish`'s third argument.
+/// `publish`'s third argument. Closed on purpose: the wire has no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishKind {
     /// `live`, or anything not known.
@@ -203,7 +220,8 @@ pub enum SessionLimit {
     WaitingMessages,
 }
 
-/// What a request asks for.
+/// What a request asks for. Closed on purpose: the wire has no other request, and whoever
+/// decides about them decides about each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
     /// `connect`
@@ -216,6 +234,7 @@ pub enum RequestKind {
 
 /// Why a request is refused; decides the status that the peer sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RejectReason {
     /// Not allowed: Connect.Rejected, Publish.Unauthorized (level error), Play.Failed.
     Unauthorized(String),
@@ -238,6 +257,21 @@ pub enum RejectReason {
         /// The `tcUrl` of the other server.
         to: String,
     },
+}
+
+impl RejectReason {
+    /// What people read.
+    pub fn text(&self) -> &str {
+        match self {
+            RejectReason::Unauthorized(text)
+            | RejectReason::BadName(text)
+            | RejectReason::NotFound(text)
+            | RejectReason::InvalidApp(text)
+            | RejectReason::Loop(text)
+            | RejectReason::Unavailable(text)
+            | RejectReason::Moved { text, .. } => text,
+        }
+    }
 }
 
 impl MediaEvent for ServerEvent {
