@@ -40,6 +40,16 @@ fn flood(mut publisher: Client, over: &AtomicBool) {
     }
 }
 
+/// Ends the flood, however its test ends: a scope waits for its threads.
+struct End<'a>(&'a Server, &'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.1.store(true, Ordering::Relaxed);
+        self.0.stop(Duration::ZERO);
+    }
+}
+
 /// Takes all that it is given, until the server stops.
 fn watch(mut player: Client) {
     while let Ok(Some(_)) = player.next_event(Deadline::after(Duration::from_secs(60))) {}
@@ -62,6 +72,7 @@ fn a_second_worker_serves_players_once_the_streams_own_is_busy() {
     thread::scope(|scope| {
         let publisher = client(&server, ClientMode::Publish);
         let flood = scope.spawn(|| flood(publisher, &over));
+        let _end = End(&server, &over);
         let mut players = 0;
         while !served_by_both() && players < MOST_PLAYERS {
             let mut player = client(&server, ClientMode::Play);
@@ -79,7 +90,6 @@ fn a_second_worker_serves_players_once_the_streams_own_is_busy() {
         over.store(true, Ordering::Relaxed);
         flood.join().expect("the server read to the end");
         let workers = sent();
-        server.stop(Duration::ZERO);
         assert!(
             workers.iter().all(|&bytes| bytes > OF_A_STREAM),
             "{players} players, bytes by worker: {workers:?}"
