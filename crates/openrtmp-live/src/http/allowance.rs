@@ -58,6 +58,11 @@ impl Allowance {
         })
     }
 
+    /// Bytes of heads that were said, and of which no request came yet.
+    pub(super) fn heads(&self) -> i64 {
+        self.change(|state| state.heads)
+    }
+
     /// A request was among it.
     pub(super) fn asked<B>(&self, request: &Request<B>) {
         self.change(|state| state.asked(size_of_head(request)));

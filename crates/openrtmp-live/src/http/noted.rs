@@ -14,7 +14,8 @@ use super::peer::Peer;
 
 /// Who said all that he may is not heard for so long. HTTP/2 gives out requests when there is
 /// nothing more to read, and as many as there may be can have come at once: meanwhile they are
-/// told from what nobody has to say.
+/// told from what nobody has to say. As long as some are given out in that time, which takes
+/// longer on a busy machine, others are waited for.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes of a viewer's connection, of which the viewer's [`Peer`] is told.
@@ -22,8 +23,8 @@ pub(super) struct Noted<T> {
     io: T,
     peer: Arc<Peer>,
     heads: Heads,
-    /// Nothing is read until then.
-    pause: Option<Pin<Box<Sleep>>>,
+    /// Nothing is read until then, with so many bytes of heads of which no request had come.
+    pause: Option<(i64, Pin<Box<Sleep>>)>,
 }
 
 impl<T> Noted<T> {
@@ -38,15 +39,22 @@ impl<T> Noted<T> {
 
     /// Waits until more may be said, for a moment.
     fn poll_allowed(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.peer.allowance.has_left() {
+        loop {
+            let allowance = &self.peer.allowance;
+            if allowance.has_left() {
+                self.pause = None;
+                return Poll::Ready(Ok(()));
+            }
+            let heads = allowance.heads();
+            let begin = || (heads, Box::pin(tokio::time::sleep(PAUSE)));
+            let (before, pause) = self.pause.get_or_insert_with(begin);
+            ready!(pause.as_mut().poll(context));
+            if heads >= *before {
+                let error = io::Error::other("it says more than anybody has to");
+                return Poll::Ready(Err(error));
+            }
             self.pause = None;
-            return Poll::Ready(Ok(()));
         }
-        let pause = self
-            .pause
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSE)));
-        let error = || io::Error::other("it says more than anybody has to");
-        pause.as_mut().poll(context).map(|()| Err(error()))
     }
 
     fn note(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
