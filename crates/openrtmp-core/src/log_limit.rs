@@ -49,6 +49,10 @@ pub(crate) enum Cause {
     Accept,
     /// A recording was begun or ended.
     Recording,
+    /// A stream is delivered over HTTP not at all, or not as it should be.
+    Delivery,
+    /// A viewer was refused or cut off for what it did.
+    Viewer,
     /// Waiting for sockets failed.
     Poll,
     /// A panic was caught.
@@ -56,7 +60,7 @@ pub(crate) enum Cause {
 }
 
 /// All but those of limits.
-const CAUSES: [(Cause, &str); 16] = [
+const CAUSES: [(Cause, &str); 18] = [
     (Cause::Connection, "connections opened and closed"),
     (Cause::Violation, "connections closed for what peers did"),
     (Cause::Connected, "connects granted"),
@@ -71,6 +75,8 @@ const CAUSES: [(Cause, &str); 16] = [
     (Cause::TooSlow, "players too slow"),
     (Cause::Accept, "connections that could not be served"),
     (Cause::Recording, "recordings"),
+    (Cause::Delivery, "streams over HTTP"),
+    (Cause::Viewer, "viewers refused or cut off"),
     (Cause::Poll, "failures to wait for sockets"),
     (Cause::Panic, "panics"),
 ];

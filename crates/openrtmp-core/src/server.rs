@@ -23,6 +23,7 @@ use crate::events::{CloseReason, Event};
 use crate::id::{ConnectionId, Ids, StreamId};
 use crate::inbox::{Command, ConnectionCommand};
 use crate::limit::Limit;
+use crate::log_limit::Cause;
 use crate::metrics::{Metrics, WorkerReport};
 use crate::mobile::Signal;
 use crate::platform::Platform;
@@ -291,6 +292,29 @@ impl Server {
     pub fn report_limit_at(&self, limit: Limit, value: u64) {
         let _here = self.works_for();
         self.shared.report_limit_at(limit, value, None);
+    }
+
+    /// Whether somebody publishes a stream.
+    #[doc(hidden)]
+    pub fn is_live(&self, stream: &StreamName) -> bool {
+        self.shared.directory.lock().is_live(stream)
+    }
+
+    /// Whether a line about a stream that is delivered over HTTP may be written to the log now
+    /// (`limits.log_lines`). To be asked only if its level is on.
+    #[doc(hidden)]
+    pub fn admits_delivery_line(&self) -> bool {
+        self.admits(Cause::Delivery)
+    }
+
+    /// The same of a line about what a viewer did.
+    #[doc(hidden)]
+    pub fn admits_viewer_line(&self) -> bool {
+        self.admits(Cause::Viewer)
+    }
+
+    fn admits(&self, cause: Cause) -> bool {
+        self.shared.log_limit.admits(cause, self.shared.now())
     }
 
     /// Whether it works, and whether it would take another peer now. Asks

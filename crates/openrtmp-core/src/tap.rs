@@ -170,6 +170,8 @@ pub struct Message {
     /// The message's payload, by reference: the body of an FLV tag (Enhanced RTMP's
     /// headers included), or AMF0 values for data.
     pub payload: Bytes,
+    /// How long it was in the tap.
+    pub waited: Duration,
     /// As [`Frame::dropped`].
     pub dropped: u64,
     packet: SharedPacket,
@@ -189,7 +191,13 @@ impl Message {
         self.packet.class == Class::Prelude
     }
 
-    fn new(stream: Arc<TapStream>, packet: &SharedPacket, time: i64, dropped: u64) -> Message {
+    fn new(
+        stream: Arc<TapStream>,
+        packet: &SharedPacket,
+        time: i64,
+        waited: Duration,
+        dropped: u64,
+    ) -> Message {
         Message {
             stream,
             kind: packet.kind,
@@ -197,6 +205,7 @@ impl Message {
             content: frame::content_of(packet),
             time_micros: time * 1000,
             payload: packet.message.payload_slice(0..packet.len()),
+            waited,
             dropped,
             packet: packet.clone(),
         }
@@ -275,10 +284,12 @@ impl Tap {
             TapNews::Packet {
                 packet,
                 time,
+                queued,
                 dropped,
             } => match self.form {
                 TapForm::Messages => {
-                    TapEvent::Message(Message::new(stream, &packet, time, dropped))
+                    let waited = self.shared.now().since(queued);
+                    TapEvent::Message(Message::new(stream, &packet, time, waited, dropped))
                 }
                 TapForm::Frames => {
                     frame::split(&stream, &packet, time, dropped, &mut self.pending);

@@ -1,12 +1,14 @@
 //! Threads that take streams from the server and cut them.
 //!
-//! Each has a share of all streams, by their names, and a tap on it. It waits in the tap; no
-//! task and no runtime is between a message and the part that it goes to.
+//! Each has a share of all streams, by their names, and a tap on it. It waits in the tap as long
+//! as a viewer waits for what comes; no task and no runtime is between a message and the part
+//! that it goes to. While nobody does, it looks into the tap now and then.
 //!
 //! Streams that are the same in other sizes (`http.variants`) are one for viewers, and each by
 //! itself as well. They are in one share.
 
 mod clocks;
+mod oddity;
 mod stream;
 
 use std::collections::HashMap;
@@ -16,12 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use openrtmp_core::{
-    AwaitedThread, Limit, Server, StreamId, StreamName, TapCloser, TapEvent, TapOptions, TapStream,
-    TapStreams, spawn_thread, without_ending,
+    AwaitedThread, Limit, Server, StreamId, StreamName, Tap, TapCloser, TapEvent, TapOptions,
+    TapStream, TapStreams, spawn_thread, without_ending,
 };
 
 use crate::http::is_reserved;
-use crate::store::{Budget, Directory, Shares, Spool};
+use crate::store::{Bell, Budget, Directory, Shares, Spool};
+use oddity::Oddity;
 use stream::Feeding;
 
 /// An ended stream can be fetched for so long: who plays it is behind.
@@ -30,6 +33,11 @@ const ENDED_FOR: Duration = Duration::from_secs(60);
 const LOOKS_AFTER_ENDED: Duration = Duration::from_secs(1);
 /// What is never to happen is looked for so often.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// While nobody waits for what comes, messages are looked for so often.
+const UNAWAITED: Duration = Duration::from_millis(100);
+/// Who waited will do so again within this time: players ask for the next part once they have
+/// one.
+const LINGERS: Duration = Duration::from_secs(1);
 /// All threads end within this time, or are not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Threads, at most.
@@ -40,6 +48,7 @@ const MOST_THREADS: usize = 8;
 pub(crate) struct Feed {
     threads: Vec<AwaitedThread>,
     closers: Vec<TapCloser>,
+    bell: Arc<Bell>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -57,6 +66,7 @@ impl Feed {
         let mut feed = Feed {
             threads: Vec::new(),
             closers: Vec::new(),
+            bell: directory.bell().clone(),
             stopping: Arc::default(),
         };
         for index in 0..count {
@@ -76,6 +86,8 @@ impl Feed {
                 routes: HashMap::new(),
                 streams: HashMap::new(),
                 ended: Vec::new(),
+                awaited: Instant::now(),
+                is_quiet: true,
                 stopping: feed.stopping.clone(),
             };
             let name = format!("openrtmp-feed-{index}");
@@ -92,6 +104,7 @@ impl Feed {
         for closer in &self.closers {
             closer.close();
         }
+        self.bell.ring();
         let deadline = Instant::now() + PATIENCE;
         for (index, thread) in self.threads.drain(..).enumerate() {
             if thread.wait_until(deadline).is_err() {
@@ -124,13 +137,17 @@ struct Shard {
     streams: HashMap<Arc<str>, Feeding>,
     /// Streams that ended, and until when they can be fetched.
     ended: Vec<(Instant, Feeding)>,
+    /// When somebody waited for what comes.
+    awaited: Instant,
+    /// Nothing came while it was not waited for.
+    is_quiet: bool,
     stopping: Arc<AtomicBool>,
 }
 
 impl Shard {
-    fn run(mut self, mut tap: openrtmp_core::Tap) {
+    fn run(mut self, mut tap: Tap) {
         loop {
-            let event = tap.recv(self.patience());
+            let event = self.next(&mut tap);
             if self.stopping.load(Ordering::Acquire) {
                 return;
             }
@@ -149,9 +166,34 @@ impl Shard {
         }
     }
 
+    /// What comes next, or nothing once something is due.
+    fn next(&mut self, tap: &mut Tap) -> Option<TapEvent> {
+        let patience = self.patience();
+        if self.is_urgent(Instant::now()) {
+            self.is_quiet = false;
+            return tap.recv(patience);
+        }
+        let event = tap.try_recv().or_else(|| {
+            self.directory.bell().sleep(patience.min(UNAWAITED));
+            tap.try_recv()
+        });
+        self.is_quiet = event.is_none();
+        event
+    }
+
+    /// What comes is to be taken at once: somebody waits for it, or it is what the clocks of a
+    /// stream are set by. Where nothing comes, waiting for it costs less than to look for it.
+    fn is_urgent(&mut self, now: Instant) -> bool {
+        if self.directory.bell().is_awaited() {
+            self.awaited = now;
+        }
+        let is_awaited = now.saturating_duration_since(self.awaited) < LINGERS;
+        is_awaited || self.is_quiet || !self.streams.values().all(Feeding::has_begun)
+    }
+
     /// Until something is due.
     fn patience(&self) -> Duration {
-        let streams = self.streams.values().filter_map(Feeding::stalls_at);
+        let streams = self.streams.values().filter_map(Feeding::is_due_at);
         let ended = self.ended.iter().map(|(until, _)| *until);
         let next = streams.chain(ended).min();
         let has_past = self.ended.iter().any(|(_, feeding)| feeding.has_past());
@@ -177,14 +219,16 @@ impl Shard {
             TapEvent::Ended(stream) => {
                 let now = Instant::now();
                 for (path, number) in self.routes.remove(&stream.id).unwrap_or_default() {
-                    let mut goes_on = true;
+                    let (mut goes_on, mut odd) = (true, Vec::new());
                     self.guarded(&path, |feeding| {
                         goes_on = feeding.leave(number);
                         if !goes_on {
                             feeding.end();
                             feeding.settle(now);
+                            odd.extend_from_slice(feeding.oddities());
                         }
                     });
+                    self.tell(&path, &odd);
                     if !goes_on && let Some(feeding) = self.streams.remove(&path) {
                         self.ended.push((now + ENDED_FOR, feeding));
                     }
@@ -193,6 +237,22 @@ impl Shard {
             // A gap is seen by the times of what follows.
             _ => {}
         }
+    }
+
+    /// Tells what is odd about a stream, as far as the log has room for it.
+    fn tell(&self, path: &Arc<str>, oddities: &[Oddity]) {
+        for oddity in oddities {
+            if let Some(feeding) = self.streams.get(path)
+                && self.may_tell()
+            {
+                oddity.tell(&feeding.stream().name);
+            }
+        }
+    }
+
+    /// Whether there is room in the log for another line that a publisher causes.
+    fn may_tell(&self) -> bool {
+        log::log_enabled!(log::Level::Warn) && self.server.admits_delivery_line()
     }
 
     /// Does something for all that a stream is a part of.
@@ -244,7 +304,9 @@ impl Shard {
     /// Begins to deliver something. Whether it is, from now on.
     fn deliver(&mut self, name: StreamName, path: &Arc<str>) -> bool {
         if is_reserved(path) {
-            log::warn!(stream:% = name; "{name} is not delivered over HTTP: its app's name is reserved there");
+            if self.may_tell() {
+                log::warn!(stream:% = name; "{name} is not delivered over HTTP: its app's name is reserved there");
+            }
             return false;
         }
         let config = self.server.config();
@@ -252,7 +314,9 @@ impl Shard {
         let held = self.budget.live();
         if held > most {
             self.server.report_limit(Limit::Memory);
-            log::warn!(stream:% = name, held, limit = most; "{name} is not delivered over HTTP: http.memory is full");
+            if self.may_tell() {
+                log::warn!(stream:% = name, held, limit = most; "{name} is not delivered over HTTP: http.memory is full");
+            }
             return false;
         }
         let feeding = Feeding::new(name, &config, &self.budget, self.spool.as_ref());
@@ -267,13 +331,16 @@ impl Shard {
         let is_tight = self.budget.live() > shares.streams;
         let streams: Vec<Arc<str>> = self.streams.keys().cloned().collect();
         for stream in &streams {
+            let mut odd = Vec::new();
             self.guarded(stream, |feeding| {
                 feeding.keep_of_past(shares);
                 feeding.settle(now);
                 if is_tight {
                     feeding.keep_least();
                 }
+                odd.extend_from_slice(feeding.oddities());
             });
+            self.tell(stream, &odd);
         }
         let directory = &self.directory;
         self.ended.retain_mut(|(until, feeding)| {

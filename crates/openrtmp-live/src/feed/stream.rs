@@ -19,6 +19,7 @@ use openrtmp_protocol::media::{AudioCodec, AudioTag, VideoCodec, VideoTag};
 use openrtmp_protocol::session::MediaKind;
 
 use super::clocks::Clock;
+use super::oddity::{Oddities, Oddity};
 use crate::store::ring::Role;
 use crate::store::{Budget, Charge, Photographer, Shares, Spool, Stream};
 
@@ -26,6 +27,12 @@ use crate::store::{Budget, Charge, Photographer, Shares, Spool, Stream};
 const TRACKS_EACH: u8 = 16;
 /// Headers that are kept of a publisher.
 const MOST_HEADERS: usize = 32;
+
+/// What came for so long is told to be of no use if nothing was made of it.
+const UNPLAYABLE: Duration = Duration::from_secs(10);
+/// A track that was coded anew so often does so again and again: devices that are turned, and
+/// encoders that are set up, do it now and then.
+const RECODED: u32 = 4;
 
 /// The packager of a stream and what comes of it.
 pub(super) struct Feeding {
@@ -44,9 +51,10 @@ pub(super) struct Feeding {
     charge: Charge,
     patience: Patience,
     has_ended: bool,
+    odd: Oddities,
+    /// When the first picture or sound came, or a header of such.
+    first: Option<Instant>,
     keeps_least: bool,
-    /// There was no room for all that is older than the window.
-    is_short: bool,
     /// Some of it has left the lists since they were shown.
     has_forgotten: bool,
     /// Bytes of the window, and of what is shown of it.
@@ -88,8 +96,9 @@ impl Feeding {
             charge: Charge::new(budget),
             patience: Patience::new(Instant::now()),
             has_ended: false,
+            odd: Oddities::default(),
+            first: None,
             keeps_least: false,
-            is_short: false,
             has_forgotten: false,
             listed: 0,
             shown: 0,
@@ -151,14 +160,18 @@ impl Feeding {
     /// The next message of a publisher.
     pub(super) fn message(&mut self, number: u8, message: &Message) {
         let now = Instant::now();
-        self.patience.heard(now);
+        let came = now.checked_sub(message.waited).unwrap_or(now);
+        self.patience.heard(came);
+        if message.kind != MediaKind::Data {
+            self.first.get_or_insert(came);
+        }
         let first = self.members.first().map(|first| first.clock);
         let Some(place) = self.members.iter().position(|is| is.number == number) else {
             return;
         };
         let member = &mut self.members[place];
         let (clock, time) = (&mut member.clock, message.time_micros);
-        let since = now.saturating_duration_since(self.began).as_micros() as i64;
+        let since = came.saturating_duration_since(self.began).as_micros() as i64;
         let is_turn = match (message.kind, message.content) {
             (MediaKind::Video, FrameContent::Key) => clock.heard(time, since, true),
             (MediaKind::Video, FrameContent::Inter) => clock.heard(time, since, false),
@@ -183,7 +196,7 @@ impl Feeding {
                 self.window.label(labels(&message.payload));
             }
         }
-        let wall = wall();
+        let wall = wall().saturating_sub(message.waited.as_millis() as i64);
         for mut frame in message.frames() {
             frame.dts_micros = frame.dts_micros.saturating_add(shift);
             frame.pts_micros = frame.pts_micros.saturating_add(shift);
@@ -274,8 +287,34 @@ impl Feeding {
         self.stream.ring.end();
     }
 
+    /// Its media can be listed.
+    pub(super) fn has_begun(&self) -> bool {
+        self.window.targets().is_some()
+    }
+
+    /// When there will be something to do though nothing comes.
+    pub(super) fn is_due_at(&self) -> Option<Instant> {
+        let unplayable = self.unplayable_at();
+        self.stalls_at().into_iter().chain(unplayable).min()
+    }
+
+    /// When it is to be told that nothing comes of what comes.
+    fn unplayable_at(&self) -> Option<Instant> {
+        let is_open = !self.has_begun() && !self.odd.has(Oddity::Unplayable);
+        let first = self.first.filter(|_| is_open)?;
+        match self.has_ended {
+            true => Some(first),
+            false => first.checked_add(UNPLAYABLE),
+        }
+    }
+
+    /// What was found to be odd since it was last asked for.
+    pub(super) fn oddities(&mut self) -> &[Oddity] {
+        self.odd.take()
+    }
+
     /// When players are to be told that nothing comes.
-    pub(super) fn stalls_at(&self) -> Option<Instant> {
+    fn stalls_at(&self) -> Option<Instant> {
         let targets = self.window.targets().filter(|_| !self.has_ended)?;
         // The packager makes something of what comes, late at most by this and as much as
         // tracks may be apart and a part lasts, which is less.
@@ -307,21 +346,29 @@ impl Feeding {
             match &mut event {
                 // What is listed is counted first, so that it never seems to be left over.
                 Event::Part { part, .. } => part.bytes = self.counted(&part.bytes),
-                Event::Init { bytes, .. } => *bytes = self.counted(bytes),
-                Event::LongGop { msn } => {
-                    let name = &self.stream.name;
-                    log::debug!(stream:% = name, msn = *msn; "no key frame within the target duration");
+                Event::Init {
+                    bytes,
+                    track,
+                    number,
+                    ..
+                } => {
+                    *bytes = self.counted(bytes);
+                    if *number == RECODED {
+                        let (track, times) = (*track, *number);
+                        self.odd.note(Oddity::Recoded { track, times });
+                    }
                 }
-                Event::Unsupported { track } => {
-                    let name = &self.stream.name;
-                    log::warn!(stream:% = name, track:? = track; "a track of {name} is not delivered in HLS and DASH: MP4 has no place for it");
-                }
+                Event::LongGop { .. } => self.odd.note(Oddity::LongGop),
+                Event::Unsupported { track } => self.odd.note(Oddity::Unsupported(*track)),
                 Event::Closed { .. } | Event::End => has_closed = true,
                 _ => {}
             }
             self.window.apply(event);
         }
         self.events = events;
+        if self.unplayable_at().is_some_and(|at| at <= now) {
+            self.odd.note(Oddity::Unplayable);
+        }
         has_closed |= self.photographer.look_back(&mut self.window);
         if !has_news && !has_closed {
             return self.count();
@@ -355,10 +402,7 @@ impl Feeding {
             self.window.forget(last);
             self.weigh();
             self.has_forgotten = true;
-            if !std::mem::replace(&mut self.is_short, true) {
-                let name = &self.stream.name;
-                log::info!(stream:% = name; "viewers of {name} cannot go back as far as http.dvr.duration says: there is no room for it in http.memory");
-            }
+            self.odd.note(Oddity::ShortPast);
         }
     }
 
@@ -383,8 +427,7 @@ impl Feeding {
     pub(super) fn keep_least(&mut self) {
         if !std::mem::replace(&mut self.keeps_least, true) {
             self.window.keep(Duration::ZERO);
-            let name = &self.stream.name;
-            log::warn!(stream:% = name; "viewers of {name} can go back less from now on: http.memory is full");
+            self.odd.note(Oddity::LeastPast);
         }
     }
 }

@@ -4,14 +4,17 @@
 //! speaks HTTP/2; programs that begin with it are served all the same.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -235,7 +238,39 @@ fn is_of_one(error: &io::Error) -> bool {
     )
 }
 
+/// Whether a connection ended as its peer went away, in the middle of something too.
+fn has_left(error: &(dyn Error + 'static)) -> bool {
+    let left = |error: &hyper::Error| error.is_incomplete_message() || error.is_canceled();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<io::Error>() || error.downcast_ref().is_some_and(left) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 impl Acceptor {
+    /// Tells why a viewer is served no longer, as far as the log has room for it.
+    fn tell(&self, peer: SocketAddr, why: fmt::Arguments<'_>) {
+        if self.may_tell() {
+            log::warn!(peer:% = peer; "a viewer's connection is closed: {why}");
+        }
+    }
+
+    /// Tells that a viewer asked for what it may not, or for nothing that there could be. Not
+    /// for what: a token may be in that.
+    fn tell_refused(&self, peer: SocketAddr) {
+        if self.may_tell() {
+            log::warn!(peer:% = peer; "a viewer's request is refused");
+        }
+    }
+
+    fn may_tell(&self) -> bool {
+        log::log_enabled!(log::Level::Warn) && self.server.admits_viewer_line()
+    }
+
     async fn connection(&self, socket: TcpStream, peer: Arc<Peer>, config: Arc<Config>) {
         // Parts are to leave at once. A socket that cannot serves all the same.
         let _ = socket.set_nodelay(true);
@@ -256,8 +291,8 @@ impl Acceptor {
                     // several times for as long as the connection lasts.
                     self.speak(Box::new(stream), is_h2, peer, config).await;
                 }
-                Ok(Err(error)) => log::debug!(peer:% = address, error:%; "no TLS with a viewer"),
-                Err(_) => log::debug!(peer:% = address; "no TLS with a viewer in time"),
+                Ok(Err(error)) => self.tell(address, format_args!("no TLS: {error}")),
+                Err(_) => self.tell(address, format_args!("no TLS in time")),
             }
         }
     }
@@ -267,15 +302,23 @@ impl Acceptor {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         let io = TokioIo::new(Noted::new(stream, peer.clone()));
-        let router = self.router.clone();
+        let (router, acceptor) = (self.router.clone(), self.clone());
         let told = peer.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             // Here, where it is taken from what was read, and not when it is its turn: until
             // then all that comes with it counts as something else.
             told.allowance.asked(&request);
             request.extensions_mut().insert(told.clone());
-            let mut router = router.clone();
-            async move { router.call(request.map(Body::new)).await }
+            let (mut router, acceptor, address) = (router.clone(), acceptor.clone(), told.address);
+            async move {
+                let answer = router.call(request.map(Body::new)).await;
+                if let Ok(StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) =
+                    answer.as_ref().map(Response::status)
+                {
+                    acceptor.tell_refused(address);
+                }
+                answer
+            }
         });
         // In a box, for it is moved more than once, and a future keeps each place for good.
         if is_h2 {
@@ -294,7 +337,7 @@ impl Acceptor {
     async fn see_through<C>(&self, mut connection: Pin<Box<C>>, peer: &Peer, config: &Config)
     where
         C: GracefulConnection,
-        C::Error: std::fmt::Display,
+        C::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let mut stopping = self.stopping.clone();
         let (first, idle) = (config.http.request_timeout, config.http.idle_timeout);
@@ -304,7 +347,8 @@ impl Acceptor {
                 Due::At(until) => until,
                 Due::Idle => break,
                 Due::Slow => {
-                    log::debug!(peer:% = peer.address; "a viewer is cut off: it takes too little");
+                    let why = format_args!("it does not end its request, or take its answer");
+                    self.tell(peer.address, why);
                     return;
                 }
             };
@@ -312,8 +356,11 @@ impl Acceptor {
             let until = until.max(Instant::now() + Duration::from_millis(50));
             tokio::select! {
                 ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        log::debug!(peer:% = peer.address, error:%; "a viewer's connection ended");
+                    if let Err(error) = ended.map_err(Into::into) {
+                        match has_left(&*error) {
+                            true => log::debug!(peer:% = peer.address, error:%; "a viewer has left"),
+                            false => self.tell(peer.address, format_args!("{error}")),
+                        }
                     }
                     return;
                 }

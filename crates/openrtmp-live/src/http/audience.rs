@@ -20,6 +20,9 @@ use crate::store::{Stream, has_room};
 /// anything is waited for.
 const GONE: Duration = Duration::from_secs(15);
 
+/// A stream that is published is there after this time, unless it is not delivered.
+const COMES: Duration = Duration::from_millis(500);
+
 /// The streams that are wanted, by their paths.
 #[derive(Debug, Default)]
 pub(super) struct Audience(Mutex<HashMap<String, Wanted>>);
@@ -69,7 +72,7 @@ impl Audience {
 }
 
 /// The newest run of a stream that goes on. One that is not there is waited for, as players
-/// over RTMP do, if wanting it may begin it.
+/// over RTMP do, if wanting it may begin it; and for a moment if it has just been published.
 ///
 /// # Errors
 /// The answer to who asked.
@@ -87,8 +90,12 @@ pub(super) async fn stream(
         return Ok(stream);
     }
     let missing = || status(StatusCode::NOT_FOUND, "there is no such stream");
+    let mut deadline = deadline;
     if !is_wanted.map_err(|full| full.refuse(app))? {
-        return look().ok_or_else(missing);
+        if !app.server.is_live(name) {
+            return look().ok_or_else(missing);
+        }
+        deadline = deadline.min(Instant::now() + COMES);
     }
     let mut begun = app.directory.follow();
     let wait = async {

@@ -19,7 +19,7 @@ use super::answer::status;
 use super::peer::{InProgress, Kind, Peer};
 use super::{App, Asked, audience, cors, relief, waiting};
 use crate::store::ring::{Cursor, Taken};
-use crate::store::{Holding, Stream};
+use crate::store::{Awaiting, Holding, Stream};
 
 /// Who takes nothing for so long, with something there, is cut off.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,6 +92,7 @@ pub(super) async fn answer(
         right,
         from: asked.address,
         looked: Instant::now(),
+        _awaiting: app.directory.bell().wait(),
     };
     if is_socket {
         let (mut parts, _) = request.into_parts();
@@ -146,6 +147,7 @@ struct Following {
     from: SocketAddr,
     /// When it was last looked at whether that still holds.
     looked: Instant,
+    _awaiting: Awaiting,
 }
 
 impl Following {

@@ -17,7 +17,7 @@ use super::body::PIECE;
 use super::hls::{Viewer, content_type};
 use super::peer::{Kind, Parked};
 use super::waiting::{self, patience};
-use crate::store::{Holding, Snapshot, Stream, Waiting};
+use crate::store::{Awaiting, Holding, Snapshot, Stream, Waiting};
 
 /// A segment that is not complete. How long it will be nobody knows, so that there is no
 /// length, no range and no name of its state; it is the same for all all the same, and what
@@ -40,6 +40,7 @@ pub(super) fn answer(
         msn,
         sent: 0,
         rest: Bytes::new(),
+        _awaiting: app.directory.bell().wait(),
         _parked: parked,
         _waiting: waiting,
     };
@@ -72,6 +73,7 @@ struct Growing {
     sent: usize,
     /// What of the last one is to be sent.
     rest: Bytes,
+    _awaiting: Awaiting,
     _parked: Parked,
     _waiting: Waiting,
 }

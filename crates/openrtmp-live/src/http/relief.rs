@@ -63,7 +63,9 @@ pub(crate) async fn relieve(server: Arc<Server>, budget: Arc<Budget>, counts: Ar
         }
         if cut > 0 {
             server.report_limit(Limit::Memory);
-            log::warn!(viewers = cut; "viewers were cut off that took too little: what they held was a share of http.memory");
+            if log::log_enabled!(log::Level::Warn) && server.admits_viewer_line() {
+                log::warn!(viewers = cut; "viewers were cut off that took too little: what they held was a share of http.memory");
+            }
         }
     }
 }

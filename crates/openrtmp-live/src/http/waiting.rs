@@ -70,6 +70,7 @@ pub(super) async fn parked<T>(
     wait: impl Future<Output = Option<T>>,
 ) -> Result<Option<T>, Response<Body>> {
     let _parked = on_connection(app, asked)?;
+    let _awaiting = app.directory.bell().wait();
     let mut stopping = app.stopping.clone();
     tokio::select! {
         // What is there already is not waited for.

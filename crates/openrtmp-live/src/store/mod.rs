@@ -1,5 +1,6 @@
 //! What can be fetched, of all streams.
 
+mod bell;
 mod budget;
 mod holding;
 mod kept;
@@ -22,6 +23,7 @@ use openrtmp_core::StreamName;
 use openrtmp_media::hls::Names;
 use tokio::sync::watch;
 
+pub(crate) use bell::{Awaiting, Bell};
 pub(crate) use budget::{Budget, Charge, Shares};
 pub(crate) use holding::Holding;
 pub(crate) use kept::{Kept, Media};
@@ -127,6 +129,8 @@ pub(crate) struct Directory {
     streams: RwLock<HashMap<String, Runs>>,
     /// How many there have been.
     begun: watch::Sender<u64>,
+    /// For who waits for one of them, or for what one brings.
+    bell: Arc<Bell>,
 }
 
 /// The runs of a stream, the newest last.
@@ -163,6 +167,11 @@ impl Directory {
     /// For who waits for one that is not there.
     pub(crate) fn follow(&self) -> watch::Receiver<u64> {
         self.begun.subscribe()
+    }
+
+    /// Whether anybody waits for what streams bring.
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     pub(crate) fn remove(&self, stream: &Arc<Stream>) {

@@ -92,6 +92,8 @@ pub(crate) enum TapNews {
         packet: SharedPacket,
         /// The packet's time in milliseconds, with the bits that the wire does not carry.
         time: i64,
+        /// When it came in.
+        queued: Time,
         /// Frames of the stream that this tap lost so far.
         dropped: u64,
     },

@@ -319,9 +319,14 @@ impl State {
         self.find_oldest(number + 1);
         self.account();
         Some(match entry {
-            Entry::Packet { packet, time, .. } => TapNews::Packet {
+            Entry::Packet {
                 packet,
                 time,
+                queued,
+            } => TapNews::Packet {
+                packet,
+                time,
+                queued,
                 dropped: self.lost,
             },
             Entry::Tracks(tracks) => TapNews::Tracks(tracks),
