@@ -95,6 +95,55 @@ const playing = () => until(() => {
   return video && !video.paused && video.readyState > 2 && video.currentTime > 0;
 });
 
+/** Notes in a page, before anything of it runs, when what leads to the first picture is done for
+ * the first time: milliseconds since the navigation began. */
+function noteSteps() {
+  window.steps = {};
+  const note = (name) => {
+    window.steps[name] ??= Math.round(performance.now());
+  };
+  for (const name of ['Hls', 'mpegts', 'dashjs']) {
+    let value;
+    Object.defineProperty(window, name, {
+      configurable: true,
+      get: () => value,
+      set(it) {
+        value = it;
+        note('player there');
+      },
+    });
+  }
+  const wrap = (kind, name, before) => {
+    const own = kind.prototype[name];
+    kind.prototype[name] = function wrapped(...given) {
+      before(this);
+      return own.apply(this, given);
+    };
+  };
+  const numbers = new WeakMap();
+  wrap(MediaSource, 'addSourceBuffer', () => note('room'));
+  wrap(SourceBuffer, 'appendBuffer', (buffer) => {
+    // The first of each is its header.
+    const number = (numbers.get(buffer) ?? 0) + 1;
+    numbers.set(buffer, number);
+    note(number === 1 ? 'header' : 'media');
+  });
+  window.firstPicture = new Promise((resolve) => {
+    const look = () => {
+      const video = document.querySelector('video');
+      if (!video) {
+        requestAnimationFrame(look);
+        return;
+      }
+      for (const name of ['loadstart', 'loadedmetadata', 'loadeddata', 'seeking', 'seeked', 'playing']) {
+        video.addEventListener(name, () => note(name));
+      }
+      video.requestVideoFrameCallback((now, frame) => resolve(Math.max(now, frame.expectedDisplayTime)));
+    };
+    look();
+  });
+}
+
 /** Notes in a page from when to when its video stopped, and for how long the machine had no time
  * for the page: what else that does is not ours. Milliseconds since 1970. */
 async function noteStops() {
@@ -267,19 +316,7 @@ const scenes = {
     for (let turn = 0; turn < Number(options.count); turn += 1) {
       const context = await browser.createBrowserContext();
       const visit = await context.newPage();
-      await visit.evaluateOnNewDocument(() => {
-        window.firstPicture = new Promise((resolve) => {
-          const look = () => {
-            const video = document.querySelector('video');
-            if (video) {
-              video.requestVideoFrameCallback((now, frame) => resolve(Math.max(now, frame.expectedDisplayTime)));
-            } else {
-              requestAnimationFrame(look);
-            }
-          };
-          look();
-        });
-      });
+      await visit.evaluateOnNewDocument(noteSteps);
       await visit.goto(url);
       seen.push(await visit.evaluate(async () => {
         const picture = await window.firstPicture;
@@ -290,7 +327,12 @@ const scenes = {
           to: Math.round(it.responseEnd),
         }));
         const [page] = performance.getEntriesByType('navigation');
-        return { picture, page: Math.round(page.responseEnd), asked: asked.filter((it) => it.from < picture) };
+        return {
+          picture,
+          page: Math.round(page.responseEnd),
+          steps: window.steps,
+          asked: asked.filter((it) => it.from < picture),
+        };
       }));
       await context.close();
       await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 500));

@@ -1,6 +1,7 @@
-// What takes long, begun before the rest of the page is there: the player's script, and what
-// the server tells of the stream.
+// What takes long, begun before the rest of the page is there: the player's script, what the
+// server tells of the stream, and what playing begins with.
 
+import { askAhead } from './ahead.js';
 import { ask, parameter, streamQuery } from './server.js';
 
 const FOLDER = new URL('../vendor/', import.meta.url);
@@ -85,3 +86,22 @@ const likely = isKnown ? wantedEngine : isSafari ? 'native' : 'hls';
 if (likely !== 'native') {
   load(likely).catch(() => {});
 }
+if (likely === 'hls') {
+  firstLook.then((told) => told.live && told.playable && told.hls && askAhead(told.hls)).catch(() => {});
+}
+
+/** Milliseconds after which words are shown, whether there is a picture or not. */
+const WORDLESS = 600;
+
+/** Shows the page, without its words. */
+export const showPage = () => {
+  document.body.hidden = false;
+};
+
+/** Shows its words. */
+export const showWords = () => {
+  showPage();
+  document.body.classList.remove('is-new');
+};
+
+setTimeout(showWords, WORDLESS);

@@ -18,6 +18,7 @@
 //   audios(), audio(), setAudio(id)
 //   details()       lines for the statistics
 
+import { takesAhead } from './ahead.js';
 import { whenCalm } from './calm.js';
 import { serverNow } from './clock.js';
 import { isSafari, load } from './early.js';
@@ -113,6 +114,7 @@ const hls = {
     const player = new Hls({
       lowLatencyMode: true,
       audioStreamController: promptSound(Hls),
+      loader: takesAhead(Hls.DefaultConfig.loader),
       // What is MP4 already is no work worth a thread.
       enableWorker: false,
       liveDurationInfinity: true,

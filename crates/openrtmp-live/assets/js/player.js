@@ -5,7 +5,7 @@ import { whenCalm } from './calm.js';
 import { setClock } from './clock.js';
 import { setUpControls } from './controls.js';
 import { $, clockTime, drawIcons, setIcon } from './dom.js';
-import { firstLook, keep, kept, look, path, wantedEngine } from './early.js';
+import { firstLook, keep, kept, look, path, showPage, showWords, wantedEngine } from './early.js';
 import { bufferEnd, engines } from './engines.js';
 import { Refused, ask, hasKey, isOn, pageQuery, setKey, streamQuery } from './server.js';
 import { setUpShare } from './share.js';
@@ -481,6 +481,7 @@ video.addEventListener('playing', () => {
   describe();
 });
 video.addEventListener('resize', describe);
+video.addEventListener('loadeddata', showWords);
 video.addEventListener('waiting', () => !video.paused && playing && $('player').classList.add('is-waiting'));
 for (const event of ['playing', 'pause', 'seeked', 'timeupdate']) {
   video.addEventListener(event, () => $('player').classList.remove('is-waiting'));
@@ -505,6 +506,7 @@ cover('Starting', '', { spins: true });
 setInterval(() => playing && !video.paused && setClock(), 60000);
 setInterval(tick, 500);
 begin();
+showPage();
 
 /** For those who look at how it goes: nothing here can be changed by it. */
 window.openrtmp = {
