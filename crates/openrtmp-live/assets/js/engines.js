@@ -33,6 +33,8 @@ const behindBuffer = (video) => {
   const end = bufferEnd(video);
   return end === null ? null : end - video.currentTime;
 };
+/** A language, unless it says that nobody knows it. */
+const named = (language) => (language === 'und' ? '' : language);
 const megabits = (bits) => `${(bits / 1e6).toFixed(bits < 1e7 ? 1 : 0)} Mbit/s`;
 
 /** Seconds from which on a jump is better than to hurry for longer than ten times as much. */
@@ -356,7 +358,8 @@ const dash = {
     player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => {
       on.failed(`${error?.message ?? error}`.slice(0, 120));
     });
-    player.on(dashjs.MediaPlayer.events.PLAYBACK_ENDED, () => on.ended());
+    // A period that has ended is not the end.
+    player.on(dashjs.MediaPlayer.events.PLAYBACK_ENDED, ({ isLast }) => isLast && on.ended());
     for (const event of ['STREAM_INITIALIZED', 'QUALITY_CHANGE_RENDERED', 'TRACK_CHANGE_RENDERED']) {
       player.on(dashjs.MediaPlayer.events[event], () => on.changed());
     }
@@ -409,7 +412,7 @@ const dash = {
           player.setRepresentationForTypeById('video', id, true);
         }
       },
-      audios: () => tracks().map((it, id) => ({ id, label: it.labels?.[0]?.text || it.lang || `Track ${id + 1}` })),
+      audios: () => tracks().map((it, id) => ({ id, label: it.labels?.[0]?.text || named(it.lang) || `Track ${id + 1}` })),
       audio: () => tracks().findIndex((it) => it.id === player.getCurrentTrackFor('audio')?.id),
       setAudio(id) {
         player.setCurrentTrack(tracks()[id]);

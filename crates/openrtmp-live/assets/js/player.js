@@ -21,6 +21,8 @@ const LOOKS = 12;
 /** Attempts of an engine that plays nothing, and of one that plays a little each time. */
 const ATTEMPTS = 3;
 const MOST_ATTEMPTS = 8;
+/** Milliseconds between two looks whether there is sound by now, where there was none. */
+const SILENT = 5000;
 /** Seconds further behind than an engine wants to be that are live all the same. */
 const NEAR = 1;
 
@@ -383,6 +385,24 @@ function resume() {
   play();
 }
 
+/** Begins anew once there is sound where there was none: players read once which there is. */
+async function lookForSound() {
+  const isSilent = playing && stream && !stream.audio && !playing.audios().length;
+  if (!isSilent || isHalted || isBack || document.hidden) {
+    return;
+  }
+  const mine = turn;
+  const told = await ask(stream.self).catch(() => null);
+  if (!told?.audio || mine !== turn) {
+    return;
+  }
+  // Not before it is where playing would begin.
+  await sleep(playing.goal() * 1000);
+  if (mine === turn && !isHalted && !isBack && !playing.audios().length) {
+    begin();
+  }
+}
+
 async function choose(id) {
   engine = engines.find((it) => it.id === id);
   choice = id;
@@ -505,6 +525,7 @@ describe();
 cover('Starting', '', { spins: true });
 setInterval(() => playing && !video.paused && setClock(), 60000);
 setInterval(tick, 500);
+setInterval(lookForSound, SILENT);
 begin();
 showPage();
 
