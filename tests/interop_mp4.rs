@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use openrtmp_core::{RecordConfig, RecordFormat};
 use openrtmp_media::mp4::{
@@ -197,6 +198,15 @@ fn a_recording_can_be_sought() {
             "{tool:?}"
         );
     }
+    // To and fro, in one go.
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/readers/seek.py"));
+    command.arg(&file).args(["1.7", "0.2", "2.7", "1.3"]);
+    let finished = Process::start("seeking GStreamer", command)
+        .wait()
+        .expect_success();
+    let expected = [3, 0, 5, 2].map(|place| &published.stream("video 0")[keyframes[place]].hash);
+    assert_eq!(finished.output.iter().collect::<Vec<_>>(), expected);
 }
 
 /// Hash of the first picture that `tool` finds when it seeks to so many seconds.

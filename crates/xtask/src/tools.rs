@@ -173,9 +173,12 @@ impl Tool {
                     "gstreamer1.0-tools",
                     "gstreamer1.0-plugins-good",
                     "gstreamer1.0-plugins-bad",
+                    "gir1.2-gstreamer-1.0",
+                    "python3-gi",
                 ]),
                 Probe::Script(
                     r#"
+                    /usr/bin/python3 -c 'import gi; gi.require_version("Gst", "1.0")'
                     for element in flvdemux flvmux rtmp2src rtmp2sink; do
                         gst-inspect-1.0 --exists $element
                     done
