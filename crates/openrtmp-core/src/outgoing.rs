@@ -69,8 +69,8 @@ impl Server {
     /// to come. What the other server does not take in time is dropped as for any
     /// player.
     ///
-    /// Returns at once, counts and is asked for as [`Server::pull`]. It is over when the
-    /// stream is.
+    /// Returns at once and counts as [`Server::pull`]; nobody is asked for it either. It
+    /// is over when the stream is.
     pub fn push(&self, name: &str, url: &RtmpUrl) -> Result<ConnectionId, OutgoingError> {
         self.go_out(ClientMode::Publish, url, name)
     }

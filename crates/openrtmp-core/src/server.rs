@@ -400,7 +400,9 @@ impl Server {
 
     /// Records a stream, live or still to come, until [`Server::stop_recording`] or the
     /// end of the server, whatever `config.record` says: by its path (`app/name`) or by
-    /// its id. Of `record`, `apps` and `streams` have no meaning here. Events tell what becomes of it.
+    /// its id. What is recorded is the path: its next stream is recorded too, and has the
+    /// same id, since the recording waits for it. An id that no stream has any more is
+    /// [`RecordError::NoSuchStream`]. Of `record`, `apps` and `streams` have no meaning here. Events tell what becomes of it.
     pub fn record(
         &self,
         stream: impl Into<StreamSelector>,
