@@ -5,10 +5,13 @@
 //! it is the machine's as much as ours. What is asserted is what happened.
 #![expect(clippy::print_stdout, reason = "figures, for people")]
 
-use openrtmp_core::HttpPreset;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use openrtmp_core::{HttpPreset, RecordConfig, RecordFormat};
 use openrtmp_tests::browsing::Browser::{self, Chromium, Firefox};
 use openrtmp_tests::browsing::{Live, PATIENCE, base, judge, publish};
-use openrtmp_tests::{Delivered, Media, Process, Pulse, Tool};
+use openrtmp_tests::{Delivered, Media, Process, Pulse, Server, Tool, target_folder};
 use serde_json::Value;
 
 /// Plays the page's stream with an engine for so many seconds.
@@ -368,4 +371,142 @@ fn what_it_is_played_by_and_which_sound_can_be_chosen() {
         assert_eq!(seen["state"]["engine"], "flv", "{seen}");
     }
     publishing.kill();
+}
+
+/// Tracks of sound of 440 and 880 hertz, of which the one is heard that is chosen.
+#[test]
+fn sound_that_is_chosen_is_heard() {
+    let delivered = Delivered::start(|_| ());
+    let mut command = Tool::FfmpegCurrent.command();
+    command.args(["-nostdin", "-v", "error", "-re", "-stream_loop", "60", "-i"]);
+    command.arg(Media::TwoAudioTracks.file());
+    command.args(["-map", "0", "-c", "copy", "-f", "flv"]);
+    command.arg(delivered.server().url("live/two"));
+    let publishing = Process::start_within("ffmpeg publishing", command, PATIENCE);
+    for (engine, choose) in [
+        ("hls", "a0::440+a1::880+a0::440"),
+        ("dash", "Track 1::440+Track 2::880+Track 1::440"),
+    ] {
+        let url = delivered.url(&format!("/play/live/two?muted=1&engine={engine}"));
+        let options = [("choose", choose)];
+        let seen = Chromium.run("chosen", &url, &options);
+        assert_eq!(seen["state"]["engine"], engine, "{seen}");
+    }
+    publishing.kill();
+}
+
+/// Chromium has no decoder for HEVC here.
+#[test]
+fn a_picture_that_cannot_be_drawn_has_a_drawing_in_its_place() {
+    let delivered = Delivered::start(|_| ());
+    let mut command = Tool::FfmpegCurrent.command();
+    command.args(["-nostdin", "-v", "error", "-re", "-stream_loop", "60", "-i"]);
+    command.arg(Media::Hevc.file());
+    command.args(["-c", "copy", "-f", "flv"]);
+    command.arg(delivered.server().url("live/hevc"));
+    let publishing = Process::start_within("ffmpeg publishing", command, PATIENCE);
+    delivered.master("live/hevc");
+    let seen = Chromium.run("blank", &delivered.url("/"), &[]);
+    assert_eq!(seen["picture"], "none", "{seen}");
+    assert_eq!(seen["isShown"], true, "{seen}");
+    assert_eq!(seen["isOnTop"], true, "{seen}");
+    publishing.kill();
+}
+
+/// Pictures of both pages in windows of a desktop and of a phone, light and dark, are put below the
+/// target folder for people to look at. In each of them all that can be pressed is within the window,
+/// and nothing has to be scrolled sideways.
+#[test]
+fn pages_fit_windows_of_desktops_and_phones() {
+    let live = Live::start(|_| ());
+    let odd = "live/a-stream-with-a-name-that-is-longer-than-a-phone-is-wide";
+    let again = publish(&live.delivered.server().url(odd), live.base, 240);
+    live.delivered.master("live/cam");
+    let folder = target_folder().join("pictures");
+    fs::create_dir_all(&folder).unwrap();
+    for (width, height) in [("1440", "900"), ("390", "844")] {
+        for (name, path, waits) in [
+            ("streams", "/", ("cards", "2")),
+            ("player", "/play/live/cam?muted=1", ("plays", "1")),
+        ] {
+            for dark in ["", "1"] {
+                let shade = if dark.is_empty() { "light" } else { "dark" };
+                let file = folder.join(format!("{name}-{width}-{shade}.png"));
+                let options = [
+                    waits,
+                    ("width", width),
+                    ("height", height),
+                    ("dark", dark),
+                    ("file", file.to_str().unwrap()),
+                ];
+                let seen = Chromium.run("picture", &live.url(path), &options);
+                let what = format!("{}: {seen}", file.display());
+                println!("{what}");
+                assert_eq!(seen["out"], serde_json::json!([]), "{what}");
+                assert_eq!(seen["small"], serde_json::json!([]), "{what}");
+                assert!(seen["needed"].as_u64() <= seen["width"].as_u64(), "{what}");
+                if name == "streams" {
+                    assert_eq!(seen["bar"][0], seen["below"][0], "{what}");
+                }
+            }
+        }
+    }
+    again.kill();
+    live.publishing.kill();
+}
+
+/// A recording in MP4 plays from its beginning to its end, and what is shown where it is sought to is
+/// what is shown there when it plays.
+#[test]
+fn chromium_plays_a_recording_and_seeks_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = RecordConfig::new(folder.path());
+    record.format = RecordFormat::Mp4;
+    let server = Server::start_with(|config| config.record = Some(record));
+    publish(&server.url("live/recorded"), base(), 6)
+        .wait()
+        .expect_success();
+    server.wait_until_recorded();
+    let file = files_below(folder.path()).remove(0);
+    let times = [4.5, 1.2, 5.5, 0.0, 3.1, 4.5];
+    let told = times.map(|time| time.to_string()).join(",");
+    let options = [("file", file.to_str().unwrap()), ("times", told.as_str())];
+    let seen = Chromium.run("recording", "http://127.0.0.1/", &options);
+    assert_eq!(seen["error"], Value::Null, "{seen}");
+    let duration = seen["duration"].as_f64().unwrap();
+    assert!((5.8..6.3).contains(&duration), "{seen}");
+    let painted = |frame: &Value, time: usize| frame[time].as_f64().unwrap();
+    let played = seen["played"].as_array().unwrap();
+    // As often as a machine with other work paints.
+    assert!(played.len() > 30, "{seen}");
+    let last = painted(played.last().unwrap(), 0);
+    assert!(last > duration - 0.2, "{seen}");
+    for (frame, time) in seen["sought"].as_array().unwrap().iter().zip(times) {
+        let shown = painted(frame, 1);
+        // Sound begins before pictures: there the first one stands.
+        let is_first = frame[1] == played[0][0];
+        let is_there = (time - 0.05..=time + 0.001).contains(&shown);
+        assert!(is_there || is_first && time < shown, "{frame}: {seen}");
+        // What is seen is of that time: what was seen before and behind it stands before and behind it.
+        let is = painted(frame, 2);
+        for one in played {
+            let (at, was) = (painted(one, 0), painted(one, 1));
+            // What is drawn of a playing video may be its next frame.
+            if (at - shown).abs() > 0.1 {
+                assert_eq!(at < shown, was < is, "{one} {frame}");
+            }
+        }
+    }
+}
+
+/// The files in and below a folder.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = entries.map(|path| match path.is_dir() {
+        true => files_below(&path),
+        false => vec![path],
+    });
+    files.flatten().collect()
 }

@@ -13,7 +13,10 @@ const PAGES = {
   'hls.js': page('hls.js/dist/hls.min.js', `
     const p = new Hls();
     p.loadSource(url);
-    p.attachMedia(v);`),
+    p.attachMedia(v);
+    // By its attribute alone Firefox begins once it has three seconds.
+    p.on(Hls.Events.MANIFEST_PARSED, () => v.play());
+    p.on(Hls.Events.ERROR, (_, { details, fatal, reason }) => console.warn(details, fatal, reason));`),
   shaka: page('shaka-player/dist/shaka-player.compiled.js', `(async () => {
     shaka.polyfill.installAll();
     const p = new shaka.Player();
@@ -35,6 +38,8 @@ const PAGES = {
   'mpegts.js': page('mpegts.js/dist/mpegts.js', `
     const p = mpegts.createPlayer({ type: 'flv', isLive: true, url },
       { enableStashBuffer: false, liveSync: true });
+    // What nobody listens to is thrown.
+    p.on(mpegts.Events.ERROR, (...told) => console.warn(...told));
     p.attachMediaElement(v);
     p.load();
     p.play();`),
@@ -78,6 +83,35 @@ export async function serve(player, url, modules) {
       answer.setHeader('Content-Type', 'text/javascript');
       answer.end(await readFile(`${modules}/node_modules${file}`));
     }
+  });
+  await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
+  return { site, address: `http://127.0.0.1:${site.address().port}` };
+}
+
+/** Serves a file, piece by piece as it is asked for, and a page of its video alone. */
+export async function serveFile(name, type) {
+  const site = createServer(async (request, answer) => {
+    if (request.url === '/') {
+      answer.setHeader('Content-Type', 'text/html');
+      answer.end('<!doctype html><meta charset="utf-8"><video id="v" muted src="/file"></video>');
+      return;
+    }
+    if (request.url !== '/file') {
+      answer.writeHead(404).end();
+      return;
+    }
+    const bytes = await readFile(name);
+    const [, from, to] = request.headers.range?.match(/^bytes=(\d+)-(\d*)$/) ?? [];
+    answer.setHeader('Content-Type', type);
+    answer.setHeader('Accept-Ranges', 'bytes');
+    if (from === undefined) {
+      answer.end(bytes);
+      return;
+    }
+    const last = Math.min(Number(to || bytes.length - 1), bytes.length - 1);
+    answer.setHeader('Content-Range', `bytes ${from}-${last}/${bytes.length}`);
+    answer.writeHead(206);
+    answer.end(bytes.subarray(Number(from), last + 1));
   });
   await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
   return { site, address: `http://127.0.0.1:${site.address().port}` };

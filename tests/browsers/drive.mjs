@@ -10,7 +10,8 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
-import { serve } from './bare.mjs';
+import { serve, serveFile } from './bare.mjs';
+import * as inside from './inside.mjs';
 
 const require = createRequire(`${process.env.MODULES}/`);
 const { default: puppeteer } = await import(require.resolve('puppeteer-core'));
@@ -60,9 +61,10 @@ if (options.dark) {
 }
 
 // What goes wrong in a page, and what is asked for from elsewhere.
-const origin = new URL(url).origin;
 const faults = [];
 const elsewhere = [];
+/** Where what is not the server's may come from all the same. */
+const ours = [new URL(url).origin];
 page.on('dialog', async (dialog) => {
   faults.push(`dialog: ${dialog.message()}`);
   await dialog.dismiss();
@@ -84,7 +86,7 @@ page.on('response', (response) => {
 });
 page.on('request', (request) => {
   const asked = request.url();
-  if (!/^(blob|data|about):/.test(asked) && new URL(asked).origin !== origin) {
+  if (!/^(blob|data|about):/.test(asked) && !ours.includes(new URL(asked).origin)) {
     elsewhere.push(asked);
   }
 });
@@ -95,85 +97,21 @@ const playing = () => until(() => {
   return video && !video.paused && video.readyState > 2 && video.currentTime > 0;
 });
 
-/** Notes in a page, before anything of it runs, when what leads to the first picture is done for
- * the first time: milliseconds since the navigation began. */
-function noteSteps() {
-  window.steps = {};
-  const note = (name) => {
-    window.steps[name] ??= Math.round(performance.now());
-  };
-  for (const name of ['Hls', 'mpegts', 'dashjs']) {
-    let value;
-    Object.defineProperty(window, name, {
-      configurable: true,
-      get: () => value,
-      set(it) {
-        value = it;
-        note('player there');
-      },
-    });
-  }
-  const wrap = (kind, name, before) => {
-    const own = kind.prototype[name];
-    kind.prototype[name] = function wrapped(...given) {
-      before(this);
-      return own.apply(this, given);
-    };
-  };
-  const numbers = new WeakMap();
-  wrap(MediaSource, 'addSourceBuffer', () => note('room'));
-  wrap(SourceBuffer, 'appendBuffer', (buffer) => {
-    // The first of each is its header.
-    const number = (numbers.get(buffer) ?? 0) + 1;
-    numbers.set(buffer, number);
-    note(number === 1 ? 'header' : 'media');
-  });
-  window.firstPicture = new Promise((resolve) => {
-    const look = () => {
-      const video = document.querySelector('video');
-      if (!video) {
-        requestAnimationFrame(look);
-        return;
-      }
-      for (const name of ['loadstart', 'loadedmetadata', 'loadeddata', 'seeking', 'seeked', 'playing']) {
-        video.addEventListener(name, () => note(name));
-      }
-      video.requestVideoFrameCallback((now, frame) => resolve(Math.max(now, frame.expectedDisplayTime)));
-    };
-    look();
-  });
+const noteStops = () => page.evaluate(inside.noteStops);
+
+/** Opens a page of our own site. */
+async function visit({ address }) {
+  ours.push(address);
+  await page.goto(`${address}/`);
 }
 
-/** Notes in a page from when to when its video stopped, and for how long the machine had no time
- * for the page: what else that does is not ours. Milliseconds since 1970. */
-async function noteStops() {
-  await page.evaluate(() => {
-    const video = document.querySelector('video');
-    const noted = { began: Date.now(), stops: [], away: [] };
-    window.noted = noted;
-    let ticked = Date.now();
-    setInterval(() => {
-      const now = Date.now();
-      // It is a tick that was due.
-      if (now - ticked > 100) {
-        noted.away.push({ from: ticked + 50, to: now });
-      }
-      ticked = now;
-    }, 50);
-    const goesOn = () => {
-      const last = noted.stops.at(-1);
-      if (last && last.to === null) {
-        last.to = Date.now();
-      }
-    };
-    video.addEventListener('waiting', () => {
-      goesOn();
-      noted.stops.push({ from: Date.now(), to: null });
-    });
-    for (const event of ['playing', 'timeupdate']) {
-      video.addEventListener(event, () => video.readyState > 2 && goesOn());
-    }
-  });
+/** Opens the stream's page, or that of a player of somebody else's. */
+async function open() {
+  if (options.player) {
+    await visit(await serve(options.player, url, process.env.MODULES));
+  } else {
+    await page.goto(url);
+  }
 }
 
 /** What was noted until now. */
@@ -182,31 +120,15 @@ const noted = () => page.evaluate(() => ({ ...window.noted, ended: Date.now() })
 /** Reads the time that the publisher painted in each frame, for so many seconds. */
 async function watch(seconds, base) {
   await noteStops();
+  await page.evaluate(inside.readPainted);
   const seen = await page.evaluate(async (seconds, base) => {
     const video = document.querySelector('video');
-    const canvas = document.createElement('canvas');
-    const [blocks, side] = [24, 20];
-    canvas.width = blocks;
-    canvas.height = 1;
-    const context = canvas.getContext('2d', { willReadFrequently: true });
     const latencies = [];
     const rates = [];
     let unread = 0;
     let frames = 0;
     let longest = 0;
     let last = performance.now();
-    const read = () => {
-      // The middle of each block.
-      context.drawImage(video, 0, side / 2 - 1, blocks * side, 2, 0, 0, blocks, 1);
-      const { data } = context.getImageData(0, 0, blocks, 1);
-      const bits = Array.from({ length: blocks }, (_, place) => data[place * 4 + 1] > 127);
-      const [on, off, ...others] = bits;
-      const end = others.splice(-2);
-      if (!on || off || !end[0] || end[1]) {
-        return null;
-      }
-      return others.reduce((sum, bit, place) => sum + (bit ? 2 ** place : 0), 0);
-    };
     const began = performance.now();
     const from = video.currentTime;
     await new Promise((resolve) => {
@@ -216,7 +138,7 @@ async function watch(seconds, base) {
         longest = Math.max(longest, now - last);
         last = now;
         frames += 1;
-        const painted = read();
+        const painted = window.painted(video);
         if (painted === null) {
           unread += 1;
         } else {
@@ -316,7 +238,7 @@ const scenes = {
     for (let turn = 0; turn < Number(options.count); turn += 1) {
       const context = await browser.createBrowserContext();
       const visit = await context.newPage();
-      await visit.evaluateOnNewDocument(noteSteps);
+      await visit.evaluateOnNewDocument(inside.noteSteps);
       await visit.goto(url);
       seen.push(await visit.evaluate(async () => {
         const picture = await window.firstPicture;
@@ -392,7 +314,7 @@ const scenes = {
     });
     await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
     const address = `http://127.0.0.1:${site.address().port}`;
-    await page.goto(`${address}/`);
+    await visit({ address });
     const handle = await page.waitForSelector('iframe');
     const frame = await handle.contentFrame();
     await frame.waitForFunction(() => document.querySelector('video')?.currentTime > 2, { timeout: 40000, polling: 100 });
@@ -402,7 +324,6 @@ const scenes = {
       height: document.getElementById('player').clientHeight,
     }));
     site.close();
-    elsewhere.splice(0, elsewhere.length, ...elsewhere.filter((it) => !it.startsWith(address)));
     return seen;
   },
 
@@ -598,48 +519,126 @@ const scenes = {
 
   /** A player of somebody else's in a page of its own. */
   async bare() {
-    const { site, address } = await serve(options.player, url, process.env.MODULES);
-    await page.goto(`${address}/`);
+    await open();
     await playing();
     await new Promise((resolve) => setTimeout(resolve, Number(options.settle ?? 3) * 1000));
-    const seen = await watch(Number(options.seconds), Number(options.base));
-    elsewhere.splice(0, elsewhere.length, ...elsewhere.filter((it) => !it.startsWith(address)));
-    site.close();
-    return seen;
+    return watch(Number(options.seconds), Number(options.base));
   },
 
   /** Plays, tells it, and goes on until so many more frames were shown, of this width in the
    * end, whatever becomes of the stream. */
   async survive() {
-    await page.evaluateOnNewDocument(() => {
-      window.shown = 0;
-      const look = () => {
-        const video = document.querySelector('video');
-        if (!video) {
-          requestAnimationFrame(look);
-          return;
-        }
-        const next = () => {
-          window.shown += 1;
-          video.requestVideoFrameCallback(next);
-        };
-        video.requestVideoFrameCallback(next);
-      };
-      look();
-    });
-    await page.goto(url);
+    await page.evaluateOnNewDocument(inside.countFrames);
+    await open();
     await playing();
-    const began = await page.evaluate(() => window.openrtmp.state.turn);
+    await page.evaluate(inside.noteStops);
+    const turn = await page.evaluate(() => window.openrtmp?.state.turn ?? 0);
+    // Whoever begins nearer to what is newest than it can stay has stopped by then.
+    await new Promise((resolve) => setTimeout(resolve, Number(options.settle ?? 0) * 1000));
     say({ event: 'playing' });
     await lines.next();
+    const changed = Date.now();
     const [frames, width] = [Number(options.frames), Number(options.wide ?? 0)];
     const shown = await page.evaluate(() => window.shown);
-    await until((least, width) => {
+    const goesOn = until((least, width) => {
       const video = document.querySelector('video');
       return window.shown > least && (!width || video.videoWidth === width);
     }, shown + frames, width);
-    const state = await page.evaluate(() => window.openrtmp.state);
-    return { ...state, begunAgain: state.turn - began };
+    // Ours has to, and says why not; of others it is told.
+    const wentOn = await goesOn.then(() => true, (error) => {
+      if (!options.player) {
+        throw error;
+      }
+      return false;
+    });
+    // Sound that is played is decoded, whether it is let be heard or not.
+    const decoded = () => page.evaluate(() => document.querySelector('video').webkitAudioDecodedByteCount);
+    const before = await decoded();
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    const after = await decoded();
+    const state = await page.evaluate(() => window.openrtmp?.state ?? {});
+    return { ...state, ...await noted(), changed, torn: (state.turn ?? 0) - turn, wentOn, hasSound: after > before, spoken };
+  },
+
+  /** A recording: is played to its end, and sought to and fro. Which time is painted in the frame
+   * that stands at each time of it, by both. */
+  async recording() {
+    await visit(await serveFile(options.file, 'video/mp4'));
+    await page.evaluate(inside.readPainted);
+    return page.evaluate(async (times) => {
+      const video = document.querySelector('video');
+      const played = [];
+      const look = (_, { mediaTime }) => {
+        played.push([mediaTime, window.painted(video)]);
+        video.requestVideoFrameCallback(look);
+      };
+      video.requestVideoFrameCallback(look);
+      const ended = new Promise((resolve) => {
+        video.addEventListener('ended', resolve);
+      });
+      await video.play();
+      await ended;
+      const { duration, error } = video;
+      const whole = played.splice(0);
+      const sought = [];
+      for (const time of times) {
+        const shown = new Promise((resolve) => {
+          video.requestVideoFrameCallback((_, { mediaTime }) => resolve([time, mediaTime, window.painted(video)]));
+        });
+        video.currentTime = time;
+        sought.push(await shown);
+      }
+      return { duration, error: error?.message ?? null, played: whole, sought };
+    }, options.times.split(',').map(Number));
+  },
+
+  /** Chooses something in the menu by the beginning of its name, each of them with `+` between
+   * them, and waits until it is so: pictures of a width, or sound of a frequency. */
+  async chosen() {
+    await page.goto(url);
+    await playing();
+    const seen = [];
+    for (const [name, wide, hertz] of options.choose.split('+').map((it) => it.split(':'))) {
+      // What there is to choose from is known once it plays.
+      await until((name) => [...document.querySelectorAll('#menu button')].some((it) => it.textContent.startsWith(name))
+        || (document.getElementById('menu').hidden && document.getElementById('menu-button').click()), name);
+      await page.evaluate((name) => {
+        [...document.querySelectorAll('#menu button')].find((it) => it.textContent.startsWith(name)).click();
+      }, name);
+      if (wide) {
+        await shows(wide);
+      }
+      if (hertz) {
+        await page.evaluate(() => {
+          document.querySelector('video').muted = false;
+        });
+        for (let near = false; !near;) {
+          const is = await page.evaluate(inside.heard);
+          near = is !== null && Math.abs(is - Number(hertz)) < 20;
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      }
+      seen.push(name);
+    }
+    await playing();
+    return { seen, state: await page.evaluate(() => window.openrtmp.state) };
+  },
+
+  /** A list with a stream whose picture cannot be drawn: what is there instead. */
+  async blank() {
+    await page.goto(url);
+    await until(() => document.querySelector('.card[data-picture]'));
+    return page.evaluate(() => {
+      const card = document.querySelector('.card');
+      const drawing = card.querySelector('.placeholder svg');
+      const { left, top, width, height } = drawing.getBoundingClientRect();
+      return {
+        picture: card.dataset.picture,
+        isOnTop: card.querySelector('.frame').contains(document.elementFromPoint(left + width / 2, top + height / 2)),
+        isShown: drawing.checkVisibility() && width > 20 && !card.querySelector('canvas')?.checkVisibility(),
+        facts: card.querySelector('.card-facts').textContent,
+      };
+    });
   },
 
   /** Is let have so many bits a second for a while, and goes from one width of the pictures to
@@ -710,7 +709,7 @@ const scenes = {
       await new Promise((resolve) => setTimeout(resolve, 1200));
     }
     await page.screenshot({ path: options.file });
-    return {};
+    return page.evaluate(inside.fits);
   },
 };
 

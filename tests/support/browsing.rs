@@ -188,9 +188,14 @@ pub struct Live {
 impl Live {
     /// Starts it, with settings that `change` has changed.
     pub fn start(change: impl FnOnce(&mut Config)) -> Live {
+        Live::start_for(240, change)
+    }
+
+    /// The same for so many seconds.
+    pub fn start_for(seconds: u32, change: impl FnOnce(&mut Config)) -> Live {
         let delivered = Delivered::start(change);
         let base = base();
-        let publishing = publish(&delivered.server().url("live/cam"), base, 240);
+        let publishing = publish(&delivered.server().url("live/cam"), base, seconds);
         delivered.server().wait_until_published("live/cam");
         Live {
             delivered,

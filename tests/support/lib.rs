@@ -59,5 +59,5 @@ pub use programs::{
 pub use pulse::{Late, Pulse};
 pub use server::{Server, ServerProcess, openrtmp};
 pub use skipped::skip;
-pub use tools::{Tool, browser_packages, reader_packages, shaka_packager};
+pub use tools::{Tool, browser_packages, reader_packages, shaka_packager, target_folder};
 pub use web::{Answer, Web};

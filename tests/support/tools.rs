@@ -154,7 +154,10 @@ fn packages(step: &str) -> PathBuf {
 }
 
 /// Cargo's target folder: the one this test was built in.
-pub(crate) fn target_folder() -> PathBuf {
+///
+/// # Panics
+/// If it runs from elsewhere.
+pub fn target_folder() -> PathBuf {
     let program = env::current_exe().expect("a running test knows its own path");
     let folder = program
         .ancestors()

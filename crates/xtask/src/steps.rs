@@ -295,7 +295,7 @@ pub(crate) const STEPS: &[Step] = &[
         name: "browsers",
         what: "the page in Chromium and Firefox, and players of others",
         tier: Tier::Named,
-        minutes: 9,
+        minutes: 12,
         fetches: &["what drives browsers and players from npm, 380 MB below the target folder"],
         runs: &[Run {
             needs: BROWSERS,
@@ -308,7 +308,7 @@ pub(crate) const STEPS: &[Step] = &[
         name: "engines",
         what: "hls.js, Shaka, video.js, dash.js, RxPlayer and mpegts.js, a minute each, in browsers",
         tier: Tier::Named,
-        minutes: 20,
+        minutes: 35,
         fetches: &["what drives browsers and players from npm, 380 MB below the target folder"],
         runs: &[Run {
             needs: BROWSERS,

@@ -66,6 +66,7 @@ function depict(parts) {
     parts.failures = is ? 0 : parts.failures + 1;
     parts.next = performance.now() + Math.min(LATEST, FRESH * 2 ** parts.failures);
     parts.shown = number;
+    parts.link.dataset.picture = is ? 'drawn' : 'none';
     if (is) {
       parts.canvas.replaceWith(fresh);
       parts.canvas = fresh;
