@@ -467,7 +467,12 @@ impl<S: Stream> Connection<S> {
     /// True while it is not read: it lacks credit, or is about to be given what it was
     /// granted by another worker. Who plays from another server is sent media at once, and
     /// those were lost before there is a publication for them.
+    #[inline]
     pub(super) fn is_held_back(&self) -> bool {
+        // Most neither publish nor wait for anything.
+        if self.publishing.is_empty() && self.pending.is_empty() {
+            return false;
+        }
         let is_placed = |p: &Pending| matches!(p.waits_for, WaitsFor::Worker(_));
         self.lacks_credit() || self.pending.iter().any(is_placed)
     }

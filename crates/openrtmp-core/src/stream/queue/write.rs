@@ -96,7 +96,8 @@ impl SendQueue {
                 (None, Some(slice)) => socket.write(slice),
                 (None, None) => {
                     let headers = self.own_headers();
-                    let batch = self.gather(&headers, chunk_size, budget - total);
+                    let mut batch = SliceBatch::new(budget - total);
+                    self.gather(&headers, chunk_size, &mut batch);
                     socket.write_vectored(batch.filled())
                 }
             };
@@ -143,15 +144,13 @@ impl SendQueue {
         }
     }
 
-    /// As much of what waits as one vectored write takes, and not much more than
-    /// `budget` bytes of it.
+    /// As much of what waits as a batch takes.
     fn gather<'a>(
         &'a self,
         own_headers: &'a [ChunkHeaders],
         chunk_size: u32,
-        budget: usize,
-    ) -> SliceBatch<'a> {
-        let mut batch = SliceBatch::new(budget);
+        batch: &mut SliceBatch<'a>,
+    ) {
         let mut skip = self.cursor;
         let mut own_headers = own_headers.iter();
         for entry in self.entries.iter() {
@@ -172,7 +171,6 @@ impl SendQueue {
                 break;
             }
         }
-        batch
     }
 
     /// The only entry went out whole.
