@@ -2,197 +2,25 @@
 //! stream that is played and watched: neither loses anything, and little is held.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use openrtmp_core::PullRule;
 use openrtmp_core::client::{Client, ClientConfig, Deadline};
 use openrtmp_core::protocol::RtmpUrl;
 use openrtmp_core::protocol::session::{ClientMode, MediaKind};
-use openrtmp_core::{Config, PullRule};
 use openrtmp_media::hls::check::Checker;
 use openrtmp_tests::followed::Looks;
 use openrtmp_tests::h2::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, H2, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
-    WINDOW_UPDATE, frame, request,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, H2, HEADERS, OK, PING, PRIORITY, RST_STREAM,
+    SETTINGS, WINDOW_UPDATE, frame, request,
 };
 use openrtmp_tests::innocents::{HEADER, Innocents, PATH};
+use openrtmp_tests::journal::Journal;
+use openrtmp_tests::siege::{
+    Attack, Held, LINES, MEMORY, Target, alone, besieged, besieged_asking, expect_few, picture,
+};
 use openrtmp_tests::{Delivered, Web, found_at_last};
-
-/// Attackers at once.
-const ATTACKERS: usize = 4;
-/// As many parts come meanwhile.
-const PARTS: usize = 9;
-/// An attacker waits so long for an answer, or to be heard.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Where to attack.
-struct Target {
-    address: SocketAddr,
-    /// The media playlist of the stream.
-    playlist: String,
-    over: AtomicBool,
-    /// How often something was said that the server heard: an attack that does not come
-    /// about harms nobody.
-    heard: AtomicUsize,
-}
-
-impl Target {
-    /// What was said was heard.
-    fn is_heard(&self) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn goes_on(&self) -> bool {
-        !self.over.load(Ordering::Relaxed)
-    }
-
-    /// A connection on which nothing is waited for for long.
-    fn raw(&self) -> Option<TcpStream> {
-        let stream = TcpStream::connect(self.address).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.set_write_timeout(Some(PATIENCE)).ok()?;
-        Some(stream)
-    }
-
-    /// Says something on a connection of its own, and is heard if anything is said to that.
-    fn say(&self, text: impl AsRef<[u8]>) {
-        if !self.answer(text).is_empty() {
-            self.is_heard();
-        }
-    }
-
-    /// What is said to something, in so long.
-    fn answer(&self, text: impl AsRef<[u8]>) -> Vec<u8> {
-        let mut said = Vec::new();
-        let Some(mut stream) = self.raw() else {
-            return said;
-        };
-        if stream.write_all(text.as_ref()).is_ok() {
-            let mut buffer = [0; 16 << 10];
-            while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                said.extend_from_slice(&buffer[..length]);
-                if said.len() > 1 << 20 {
-                    break;
-                }
-            }
-        }
-        said
-    }
-
-    /// The same of a request with GET.
-    fn get(&self, path: &str, headers: &str) {
-        self.say(format!(
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"
-        ));
-    }
-
-    /// It is heard if this is how an answer begins that comes as long as the server waits.
-    fn begins_with(&self, stream: &mut TcpStream, expected: &[u8; 12]) {
-        let mut answer = [0; 12];
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(15)));
-        if stream.read_exact(&mut answer).is_ok() && answer == *expected {
-            self.is_heard();
-        }
-    }
-
-    /// Over HTTP/2, until the server has had enough; nothing of what it says is read.
-    fn h2(&self, mut frames: impl FnMut(&mut H2, u32) -> std::io::Result<()>) {
-        let Ok(mut peer) = H2::plain(self.address) else {
-            return;
-        };
-        // Its settings, and nothing more: it is there.
-        if peer.next(SETTINGS).is_none() {
-            return;
-        }
-        let mut stream = 1;
-        while self.goes_on() && frames(&mut peer, stream).is_ok() {
-            self.is_heard();
-            stream += 2;
-        }
-    }
-
-    /// The same, and all that it says is read meanwhile.
-    fn h2_heard(&self, frames: impl Fn(u32) -> Vec<u8>) {
-        let Ok(mut out) = TcpStream::connect(self.address) else {
-            return;
-        };
-        let Ok(mut answers) = out.try_clone() else {
-            return;
-        };
-        let reading = thread::spawn(move || {
-            let (mut buffer, mut is_heard) = ([0; 16 << 10], false);
-            while let Ok(1..) = answers.read(&mut buffer) {
-                is_heard = true;
-            }
-            is_heard
-        });
-        let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-        let mut stream = 1;
-        while self.goes_on() && out.write_all(&all).is_ok() {
-            all = frames(stream);
-            stream += 2;
-        }
-        let _ = out.shutdown(std::net::Shutdown::Both);
-        if reading.join().unwrap_or(false) && stream > 3 {
-            self.is_heard();
-        }
-    }
-
-    /// A WebSocket with the stream; what comes is not read.
-    fn socket(&self) -> Option<TcpStream> {
-        let mut stream = self.raw()?;
-        let upgrade = format!(
-            "GET /{PATH}.flv HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        stream.write_all(upgrade.as_bytes()).ok()?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).ok()?;
-        let is_open = answer == *b"HTTP/1.1 101";
-        is_open.then(|| {
-            self.is_heard();
-            stream
-        })
-    }
-}
-
-/// Attackers do this again and again while the others go on.
-fn besieged(change: impl FnOnce(&mut Config), attacks: &[fn(&Target)]) {
-    let delivered = Delivered::start(change);
-    let innocents = Innocents::of(&delivered);
-    let master = delivered.master(PATH);
-    let target = Target {
-        address: delivered.address(),
-        playlist: format!("/{PATH}/{}", master.lines().last().unwrap()),
-        over: AtomicBool::new(false),
-        heard: AtomicUsize::new(0),
-    };
-    for (number, attack) in attacks.iter().enumerate() {
-        target.over.store(false, Ordering::Relaxed);
-        target.heard.store(0, Ordering::Relaxed);
-        thread::scope(|scope| {
-            for _ in 0..ATTACKERS {
-                scope.spawn(|| {
-                    while target.goes_on() {
-                        attack(&target);
-                    }
-                });
-            }
-            innocents.go_on(PARTS);
-            target.over.store(true, Ordering::Relaxed);
-        });
-        let heard = target.heard.load(Ordering::Relaxed);
-        assert!(heard > 0, "attack {number} did not come about");
-    }
-    // Whoever comes now is served, as soon as the connections of the last of them are gone.
-    let answer = found_at_last("answer", || {
-        Web::connect(target.address).ask_if_taken("GET", "/time", &[])
-    });
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    innocents.expect_unharmed();
-}
 
 /// Bytes that is the same each time (xorshift).
 fn garbage(length: usize) -> Vec<u8> {
@@ -262,14 +90,22 @@ fn directives_paths_ranges_and_tokens_of_every_wrong_form() {
             target.get(&format!("/v/{token}{}", target.playlist), "");
         }
     };
-    besieged(|_| (), &[directives, paths, ranges, tokens]);
+    besieged(
+        |_| (),
+        &[
+            ("directives", true, directives),
+            ("paths", true, paths),
+            ("ranges", false, ranges),
+            ("tokens", true, tokens),
+        ],
+    );
 }
 
 #[test]
 fn requests_that_wait_by_the_thousand_and_are_given_up() {
     // All that can be waited for is taken by who is at one address.
     let parked: fn(&Target) = |target| {
-        let Some(next) = beyond(target) else {
+        let Some((_, next)) = beyond(target, &target.playlist) else {
             return;
         };
         let mut waiting = Vec::new();
@@ -288,7 +124,7 @@ fn requests_that_wait_by_the_thousand_and_are_given_up() {
         }
     };
     let reset: fn(&Target) = |target| {
-        let Some(next) = beyond(target) else {
+        let Some((_, next)) = beyond(target, &target.playlist) else {
             return;
         };
         target.h2(|peer, stream| {
@@ -304,21 +140,106 @@ fn requests_that_wait_by_the_thousand_and_are_given_up() {
             config.access.trusted_proxies = vec!["127.0.0.1".to_owned()];
             config.http.viewers.waiting_per_stream = 64;
         },
-        &[parked, reset],
+        &[
+            ("parked beyond a limit", true, parked),
+            ("reset", false, reset),
+        ],
     );
 }
 
-/// What is not there for seconds, if the playlist is.
-fn beyond(target: &Target) -> Option<String> {
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        target.playlist
-    );
+/// The segment that comes to be in a playlist, if there is one, and what asks for the one after
+/// it, which is not there for seconds.
+fn beyond(target: &Target, playlist: &str) -> Option<(u64, String)> {
+    let request = format!("GET {playlist} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let listed = target.answer(request);
     let text = String::from_utf8_lossy(&listed).into_owned();
     let hint = text.split("TYPE=PART,URI=\"v0/").nth(1)?;
     let msn = hint.split('.').next()?.parse::<u64>().ok()?;
-    Some(format!("{}?_HLS_msn={}", target.playlist, msn + 1))
+    Some((msn, format!("{playlist}?_HLS_msn={}", msn + 1)))
+}
+
+#[test]
+fn thousands_of_requests_that_wait_at_the_limits_that_are_set_by_default() {
+    // Each of 4 x 20 connections has as many as one may have, which is more than one stream of
+    // HTTP/2 has to be reset for.
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let parked: fn(&Target) = |target| {
+        let Some((_, next)) = beyond(target, &target.playlist) else {
+            return;
+        };
+        let mut waiting = Vec::new();
+        while target.goes_on() && waiting.len() < 20 {
+            let Ok(mut peer) = H2::plain(target.address) else {
+                break;
+            };
+            let asked = (0..60).all(|n| peer.ask(2 * n + 1, &next).is_ok());
+            if !asked || peer.send(PING, 0, 0, &[0; 8]).is_err() {
+                break;
+            }
+            waiting.push(peer);
+        }
+        // Those wait whose ping is answered before anything else is.
+        let is_first = |peer: &mut H2| {
+            let mut frames = std::iter::from_fn(|| peer.frame().map(|(kind, _)| kind));
+            frames.find(|kind| matches!(*kind, PING | HEADERS)) == Some(PING)
+        };
+        let parked = waiting
+            .iter_mut()
+            .filter_map(|peer| is_first(peer).then_some(60));
+        MOST.fetch_max(parked.sum(), Ordering::Relaxed);
+        if let Some(first) = waiting.first_mut()
+            && first
+                .next(HEADERS)
+                .is_some_and(|head| head.first() == Some(&OK))
+        {
+            target.is_heard();
+        }
+    };
+    besieged(|_| (), &[("parked", false, parked)]);
+    // Each of four attackers at once.
+    let parked = MOST.load(Ordering::Relaxed);
+    assert!(parked >= 1000, "{parked} requests of one attacker waited");
+}
+
+#[test]
+fn forged_tokens_at_a_stream_that_is_not_public() {
+    // One that is good is in the playlist's path.
+    let forged: fn(&Target) = |target| {
+        let token = target.playlist.split('/').nth(2).unwrap();
+        let place = target.heard() % token.len();
+        for (from, to) in [('A', 'B'), ('0', '1'), ('.', '/')] {
+            let other = if token[place..].starts_with(from) {
+                to
+            } else {
+                from
+            };
+            let forged = format!("{}{other}{}", &token[..place], &token[place + 1..]);
+            target.get(&target.playlist.replacen(token, &forged, 1), "");
+        }
+        for cut in [&token[..place], &token[place..]] {
+            target.get(&target.playlist.replacen(token, cut, 1), "");
+        }
+        // A good one, of another stream.
+        let elsewhere = target.heavy.split('/').nth(2).unwrap();
+        target.get(&target.playlist.replacen(token, elsewhere, 1), "");
+        target.get(&target.playlist.replacen(&format!("/v/{token}"), "", 1), "");
+    };
+    let revoked: fn(&Target) = |target| {
+        target.get(&format!("/{PATH}/index.m3u8?key=the-other-key"), "");
+        target.get(&format!("/{PATH}.flv?key=the-key-that-was"), "");
+    };
+    besieged_asking(
+        "?key=the-own-key",
+        |config| {
+            config.access.play_keys = vec!["the-own-key".to_owned()];
+            // Who guesses and who is innocent are at one address here.
+            config.access.failed_attempts.limit = 0;
+        },
+        &[
+            ("forged tokens", true, forged),
+            ("wrong keys", true, revoked),
+        ],
+    );
 }
 
 #[test]
@@ -377,7 +298,14 @@ fn heads_that_never_end_and_such_as_contradict_themselves() {
         bomb.extend_from_slice(&[0xbe; 1000]);
         target.h2(|peer, stream| peer.send(HEADERS, END_STREAM | END_HEADERS, stream, &bomb));
     };
-    besieged(|_| (), &[endless, contradicting, bombs]);
+    besieged(
+        |_| (),
+        &[
+            ("endless heads", false, endless),
+            ("contradicting heads", true, contradicting),
+            ("bombs", true, bombs),
+        ],
+    );
 }
 
 #[test]
@@ -420,7 +348,8 @@ fn floods_of_frames_whether_their_answers_are_read_or_not() {
             });
         },
     ]);
-    besieged(|_| (), &attacks);
+    let named = attacks.into_iter().map(|attack| ("a flood", false, attack));
+    besieged(|_| (), &named.collect::<Vec<Attack>>());
 }
 
 #[test]
@@ -475,7 +404,15 @@ fn websockets_that_lie_that_shout_and_that_never_close() {
             let _ = socket.read(&mut [0; 64]);
         }
     };
-    besieged(|_| (), &[lies, shouts, pieces, leaves]);
+    besieged(
+        |_| (),
+        &[
+            ("lies", false, lies),
+            ("shouts", false, shouts),
+            ("pieces", false, pieces),
+            ("leaves", false, leaves),
+        ],
+    );
 }
 
 #[test]
@@ -488,6 +425,26 @@ fn answers_that_nobody_takes_and_requests_without_end() {
             };
             let request = format!("GET /{PATH}.flv HTTP/1.1\r\nHost: x\r\n\r\n");
             let _ = stream.write_all(request.as_bytes());
+            open.push(stream);
+        }
+        if let Some(first) = open.first_mut() {
+            target.begins_with(first, b"HTTP/1.1 200");
+        }
+    };
+    // Whole segments of some 1 MB, of which nothing is read.
+    let segments: fn(&Target) = |target| {
+        let Some(newest) = beyond(target, &target.heavy) else {
+            return;
+        };
+        let folder = target.heavy.rsplit_once('/').unwrap().0;
+        let mut open = Vec::new();
+        while target.goes_on() && open.len() < 50 {
+            let Some(mut stream) = target.raw() else {
+                break;
+            };
+            // The newest that is complete.
+            let path = format!("{folder}/v0/{}.m4s", newest.0.saturating_sub(1));
+            let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
             open.push(stream);
         }
         if let Some(first) = open.first_mut() {
@@ -537,18 +494,19 @@ fn answers_that_nobody_takes_and_requests_without_end() {
         |config| {
             config.relay.pull = vec![PullRule::new("wanted/*", "rtmp://127.0.0.1:1/{app}/{name}")];
         },
-        &[untaken, narrow, pipelined, codes, wanted],
+        &[
+            ("untaken", false, untaken),
+            ("untaken segments", false, segments),
+            ("narrow windows", false, narrow),
+            ("pipelined", false, pipelined),
+            ("codes", true, codes),
+            ("wanted", false, wanted),
+        ],
     );
 }
 
 /// What an encoder sends as its n-th message, and when, in milliseconds.
 type Odd = fn(u32) -> (u32, Vec<u8>);
-
-/// A picture; at which decoding can start, or not.
-fn picture(is_key: bool, body: &[u8]) -> Vec<u8> {
-    let kind = if is_key { 0x17 } else { 0x27 };
-    [&[kind, 1, 0, 0, 0], body].concat()
-}
 
 /// One unit of H.264, of this type.
 fn unit(kind: u8) -> Vec<u8> {
@@ -557,40 +515,50 @@ fn unit(kind: u8) -> Vec<u8> {
 
 #[test]
 fn encoders_that_do_what_no_encoder_does() {
-    // Whether viewers have something of it.
-    let odd: [(&str, bool, Odd); 7] = [
-        ("jumps an hour", true, |n| {
+    // Whether viewers have something of it, and whether the log tells of it.
+    let odd: [(&str, bool, bool, Odd); 7] = [
+        ("jumps an hour", true, true, |n| {
             let jump = n / 100 % 3 * 3_600_000;
             (jump + n * 40, picture(n % 25 == 0, &unit(0x65)))
         }),
-        ("never sends a key frame", false, |n| {
+        ("never sends a key frame", false, true, |n| {
             (n * 40, picture(false, &unit(0x41)))
         }),
-        ("changes its codec every second", true, |n| match n % 25 {
-            0 => {
-                let mut header = HEADER.to_vec();
-                header[8] = 10 + (n / 25 % 40) as u8;
-                (n * 40, header)
+        ("changes its codec every second", true, true, |n| {
+            match n % 25 {
+                0 => {
+                    let mut header = HEADER.to_vec();
+                    header[8] = 10 + (n / 25 % 40) as u8;
+                    (n * 40, header)
+                }
+                place => (n * 40, picture(place == 1, &unit(0x65))),
             }
-            place => (n * 40, picture(place == 1, &unit(0x65))),
         }),
-        ("sends frames of nothing", false, |n| {
+        ("sends frames of nothing", false, true, |n| {
             (n * 40, picture(n % 25 == 0, &[]))
         }),
-        ("has a GOP of ten minutes", true, |n| {
+        ("has a GOP of ten minutes", true, true, |n| {
             (n * 200, picture(n == 0, &unit(0x41)))
         }),
-        ("stands still", true, |n| {
+        ("stands still", true, false, |n| {
             (0, picture(n % 25 == 0, &unit(0x65)))
         }),
-        ("goes back", true, |n| {
+        ("goes back", true, false, |n| {
             (10_000_000 - n * 40, picture(n % 25 == 0, &unit(0x65)))
         }),
     ];
-    let delivered = Delivered::start(|config| config.limits.publishers = 100);
+    let _alone = alone();
+    let journal = Journal::kept();
+    let delivered = Delivered::start(|config| {
+        config.limits.publishers = 100;
+        config.limits.memory = MEMORY;
+        config.limits.log_lines = LINES as u32;
+    });
     let innocents = Innocents::of(&delivered);
+    let held = Held::of(&delivered);
     let mut others = Vec::new();
-    for (place, (what, is_delivered, message)) in odd.iter().enumerate() {
+    for (place, (what, is_delivered, is_told, message)) in odd.iter().enumerate() {
+        let begun = Instant::now();
         let path = format!("live/odd{place}");
         let url = RtmpUrl::parse(&delivered.server().url(&path)).unwrap();
         let config = ClientConfig::new(url, ClientMode::Publish);
@@ -599,6 +567,9 @@ fn encoders_that_do_what_no_encoder_does() {
         for n in 0..3000 {
             let (time, body) = message(n);
             client.send(MediaKind::Video, time, &body).expect(what);
+            if n % 100 == 0 {
+                held.look();
+            }
         }
         client
             .close(Deadline::after(Duration::from_secs(30)))
@@ -619,10 +590,17 @@ fn encoders_that_do_what_no_encoder_does() {
             }
             status => assert!(matches!(status, 404 | 503), "{what}: {status}"),
         }
+        held.look();
+        let lines = found_at_last(what, || {
+            let lines = journal.with(&path);
+            (!*is_told || !lines.is_empty()).then_some(lines)
+        });
+        expect_few(what, &lines, begun.elapsed());
         if (master.status == 200) != *is_delivered {
             others.push(format!("{what}: {}", master.status));
         }
     }
     assert!(others.is_empty(), "{others:?}");
     innocents.expect_unharmed();
+    held.expect_bounded();
 }

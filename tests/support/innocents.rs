@@ -12,7 +12,6 @@ use openrtmp_media::hls::check::Checker;
 use openrtmp_media::hls::read::Listed;
 use openrtmp_protocol::RtmpUrl;
 
-use crate::followed::Looks;
 use crate::{Delivered, Web, found_at_last};
 
 /// The path of their stream.
@@ -54,6 +53,15 @@ impl Innocents {
     /// # Panics
     /// If that cannot be begun.
     pub fn of(delivered: &Delivered) -> Innocents {
+        Innocents::asking(delivered, "")
+    }
+
+    /// The same of a stream that players ask for with this query, the key of one that is not
+    /// public.
+    ///
+    /// # Panics
+    /// If that cannot be begun.
+    pub fn asking(delivered: &Delivered, query: &str) -> Innocents {
         let (over, parts) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let url = delivered.server().url(PATH);
         let clock = Instant::now();
@@ -62,9 +70,9 @@ impl Innocents {
             thread::spawn(move || publish(client, clock, &over))
         };
         delivered.server().wait_until_published(PATH);
-        let player = client(&url, ClientMode::Play);
+        let player = client(&format!("{url}{query}"), ClientMode::Play);
         let player = thread::spawn(move || play(player, clock));
-        let playlist = delivered.playlists(PATH).pop().expect("a playlist");
+        let playlist = playlist(delivered, PATH, query);
         let (address, counted) = (delivered.address(), Arc::clone(&parts));
         let viewer = thread::spawn(move || watch(address, &playlist, clock, &counted));
         Innocents {
@@ -110,6 +118,19 @@ impl Innocents {
             played.late.as_millis(),
             late.as_millis(),
         );
+    }
+}
+
+/// The path of the media playlist of a stream, once there is one.
+///
+/// # Panics
+/// If it is refused.
+pub fn playlist(delivered: &Delivered, path: &str, query: &str) -> String {
+    let master = delivered.master_for(path, query);
+    let uri = master.lines().last().expect("a variant");
+    match uri.starts_with('/') {
+        true => uri.to_owned(),
+        false => format!("/{path}/{uri}"),
     }
 }
 

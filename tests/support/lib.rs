@@ -13,6 +13,8 @@
 //! - [`Pulse`]: how late frames come to the server.
 //! - [`Web`]: a client of HTTP by hand, and [`h2`]: one of HTTP/2.
 //! - [`innocents`]: who streams and watches beside an attack.
+//! - [`siege`]: who attacks meanwhile.
+//! - [`journal`]: the warnings of the server's log.
 //! - [`peer`]: a server by hand, for what no program does.
 //! - [`packaged`]: a folder of segments, playlists and a manifest made of such a file, and
 //!   [`played`]: what players make of it.
@@ -32,6 +34,7 @@ pub mod followed;
 mod framehash;
 pub mod h2;
 pub mod innocents;
+pub mod journal;
 mod media;
 pub mod packaged;
 pub mod peer;
@@ -41,6 +44,7 @@ mod process;
 mod programs;
 mod pulse;
 mod server;
+pub mod siege;
 mod skipped;
 pub mod tls;
 mod tools;
