@@ -184,6 +184,21 @@ enum Command {
         /// How many with low latency.
         #[arg(long, value_delimiter = ',', default_value = "100,200")]
         viewers: Vec<usize>,
+        /// How many requests wait for a part.
+        #[arg(long, default_value_t = 10_000)]
+        waiting: usize,
+    },
+    /// Streams that come and go, each watched over HTTP, for as long as it takes to see whether
+    /// memory grows. Exits with 1 if it does, or if anything is left or refused.
+    Passing {
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+        /// At once.
+        #[arg(long, default_value_t = 50)]
+        streams: u64,
+        /// Chooses when they come and go; without it the clock does.
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Our server with its delivery over HTTP, until standard input ends.
     #[command(hide = true)]
@@ -451,18 +466,37 @@ fn main() -> Result<(), Box<dyn Error>> {
             rounds,
             seconds,
             viewers,
+            waiting,
         } => {
             let plan = delivery::Plan {
                 what: only,
                 rounds,
                 duration: Duration::from_secs(seconds),
                 viewers,
+                waiting,
             };
             let measured = delivery::run(&plan, progress);
             show(
                 json,
                 &measured.map_err(|error| -> Box<dyn Error> { error })?,
             )
+        }
+        Command::Passing {
+            seconds,
+            streams,
+            seed,
+        } => {
+            let (seed, duration) = (
+                seed.unwrap_or_else(seed_of_the_clock),
+                Duration::from_secs(seconds),
+            );
+            let result = soak::passing::run(streams, duration, seed, progress);
+            let result = result.map_err(|error| -> Box<dyn Error> { error })?;
+            show(json, &result)?;
+            match result.failures.is_empty() {
+                true => Ok(()),
+                false => std::process::exit(1),
+            }
         }
         Command::Deliver {
             no_http,

@@ -706,6 +706,16 @@ pub(crate) const BY_HAND: &[(&str, u32, &str)] = &[
         "what grows under load, proven by a slope",
     ),
     (
+        "cargo run --release -p openrtmp-bench -- passing --seconds 3600",
+        60,
+        "what grows as streams come and go that are watched over HTTP",
+    ),
+    (
+        "cargo run --release -p openrtmp-bench -- delivery",
+        20,
+        "what the delivery over HTTP costs, beside nginx",
+    ),
+    (
         "cargo xtask fuzz --seconds 600",
         150,
         "new inputs for the fuzz targets",

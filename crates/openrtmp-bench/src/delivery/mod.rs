@@ -1,11 +1,13 @@
 //! What the delivery over HTTP costs: beside nginx that sends the same bytes from files, for
 //! viewers with low latency, and for those who do not use it.
 
+mod flv;
 mod segments;
 pub(crate) mod serve;
+mod shown;
 mod viewers;
+mod wake;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,10 +20,12 @@ use crate::measure::{FanOut, fan_out};
 use crate::payload::{Clock, Frames};
 use crate::publisher::{Pace, Publisher};
 use crate::server::Running;
-use crate::stats::{Spread, median};
+use crate::stats::Spread;
 use crate::tls::Identity;
-use segments::{Client, Nginx};
+pub(crate) use segments::Client;
+use segments::Nginx;
 use viewers::Audience;
+use wake::Wake;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -61,6 +65,12 @@ pub(crate) enum What {
     Packager,
     /// Players over RTMP, with HTTP and without.
     Rtmp,
+    /// Viewers of FLV, beside as many players over RTMP.
+    Flv,
+    /// Requests by the thousand that one part answers.
+    Wake,
+    /// Parts, beside answers of the same size that nginx has at hand.
+    Requests,
 }
 
 pub(crate) struct Plan {
@@ -68,6 +78,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) duration: Duration,
     pub(crate) viewers: Vec<usize>,
+    /// Requests that wait at once.
+    pub(crate) waiting: usize,
 }
 
 /// What was measured.
@@ -78,9 +90,29 @@ pub(crate) struct Delivery {
     viewers: Vec<Viewers>,
     /// Of one core, for each stream that is packaged and not watched, percent.
     packager: Vec<f64>,
-    /// Processor seconds of the workers for each GB to players over RTMP, without HTTP and with
-    /// it.
-    rtmp: Vec<(f64, f64)>,
+    /// To players over RTMP, without HTTP and with it.
+    rtmp: Vec<(Played, Played)>,
+    /// Processor seconds for each GB, of the whole server: RTMP, and FLV over HTTP.
+    flv: Vec<(f64, f64)>,
+    wake: Vec<Wake>,
+    requests: Vec<Requests>,
+}
+
+/// What players over RTMP had.
+#[derive(Clone, Copy, Serialize)]
+struct Played {
+    /// Of the workers.
+    cpu_seconds_per_gb: f64,
+    /// From the publisher's write to the player's read.
+    latency_ms: Spread,
+}
+
+/// Answers of this size: processor microseconds for each.
+#[derive(Clone, Copy, Serialize)]
+struct Requests {
+    bytes: usize,
+    ours: f64,
+    nginx: f64,
 }
 
 /// Processor seconds for each GB, of one round.
@@ -90,6 +122,8 @@ struct Segments {
     nginx: f64,
     ours_tls: f64,
     nginx_tls: f64,
+    ours_h2: f64,
+    nginx_h2: f64,
 }
 
 /// So many viewers, in one round.
@@ -109,13 +143,13 @@ struct Viewers {
 }
 
 /// The server, with what it was told.
-struct Server {
-    running: Running,
+pub(crate) struct Server {
+    pub(crate) running: Running,
     http: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Server {
-    fn start(identity: &Identity, arguments: &[&str]) -> Result<Server, BoxError> {
+    pub(crate) fn start(identity: &Identity, arguments: &[&str]) -> Result<Server, BoxError> {
         let mut all = vec![ARGUMENT];
         all.extend(arguments);
         let (running, addresses) = Running::start_listening(&all, identity)?;
@@ -126,7 +160,8 @@ impl Server {
         Ok(Server { running, http })
     }
 
-    fn http(&self) -> Result<(SocketAddr, SocketAddr), BoxError> {
+    /// Where HTTP and HTTPS are spoken.
+    pub(crate) fn http(&self) -> Result<(SocketAddr, SocketAddr), BoxError> {
         Ok(self.http.ok_or("the server does not deliver")?)
     }
 
@@ -181,6 +216,19 @@ pub(crate) fn run(plan: &Plan, progress: impl Fn(&str)) -> Result<Delivery, BoxE
             let on = played(&identity, &[], plan.duration)?;
             all.rtmp.push((off, on));
         }
+        if is_wanted(What::Flv) {
+            all.flv.push(flv_beside_rtmp(&identity, plan.duration)?);
+        }
+        if is_wanted(What::Wake) {
+            let woken = woken(&identity, plan.waiting)?;
+            progress(&format!("round {round}, {woken}"));
+            all.wake.push(woken);
+        }
+        if is_wanted(What::Requests) && Nginx::is_installed() {
+            for size in segments::SIZES {
+                all.requests.push(parts(&identity, size, plan.duration)?);
+            }
+        }
         progress(&format!("round {round} is over"));
     }
     Ok(all)
@@ -232,6 +280,8 @@ fn whole_segments(identity: &Identity, duration: Duration) -> Result<Segments, B
         nginx: segments::cost(&theirs, nginx.http, None, &paths, duration)?,
         ours_tls: segments::cost(&ours, https, Some(&tls), &paths, duration)?,
         nginx_tls: segments::cost(&theirs, nginx.https, Some(&tls), &paths, duration)?,
+        ours_h2: segments::cost_h2(&ours, https, &tls, &paths, duration)?,
+        nginx_h2: segments::cost_h2(&theirs, nginx.https, &tls, &paths, duration)?,
     };
     publisher.finish()?;
     Ok(measured)
@@ -314,9 +364,19 @@ fn packaged(identity: &Identity, arguments: &[&str], duration: Duration) -> Resu
 
 /// Processor seconds of the workers for each GB to players over RTMP: what packages is told
 /// apart.
-fn played(identity: &Identity, arguments: &[&str], duration: Duration) -> Result<f64, BoxError> {
+fn played(identity: &Identity, arguments: &[&str], duration: Duration) -> Result<Played, BoxError> {
     let server = Server::start(identity, arguments)?;
-    let load = FanOut {
+    let process = server.running.process().workers();
+    let result = fan_out(server.running.ends(), Some(&process), &load(duration))?;
+    let cost = result.server.ok_or("the server's time is not known")?;
+    Ok(Played {
+        cpu_seconds_per_gb: cost.cpu_seconds_per_gb,
+        latency_ms: result.latency_ms,
+    })
+}
+
+fn load(duration: Duration) -> FanOut {
+    FanOut {
         players: PLAYERS,
         streams: 1,
         at_once: PLAYERS,
@@ -325,101 +385,92 @@ fn played(identity: &Identity, arguments: &[&str], duration: Duration) -> Result
         fps: FPS,
         gop: Duration::from_secs(GOP / u64::from(FPS)),
         stuck: 0,
-    };
-    let process = server.running.process().workers();
-    let result = fan_out(server.running.ends(), Some(&process), &load)?;
-    let cost = result.server.ok_or("the server's time is not known")?;
-    Ok(cost.cpu_seconds_per_gb)
-}
-
-impl fmt::Display for Viewers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} viewers: {:.3} ms of a processor for each and second, late by {}, {:.1} KiB for \
-             each, {} parts, {} failed",
-            self.viewers,
-            self.cpu_ms_per_viewer_and_second,
-            self.late_ms,
-            self.rss_per_viewer / 1024.0,
-            self.parts,
-            self.failed,
-        )?;
-        match &self.failure {
-            Some(failure) => write!(f, " ({failure})"),
-            None => Ok(()),
-        }
     }
 }
 
-impl fmt::Display for Delivery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Medians of {} rounds.", self.rounds)?;
-        if !self.segments.is_empty() {
-            let of = |value: fn(&Segments) -> f64| median(self.segments.iter().map(value));
-            writeln!(
-                f,
-                "\n| whole segments | ours CPU s/GB | nginx, sendfile | ratio |"
-            )?;
-            writeln!(f, "|---|---|---|---|")?;
-            for (name, ours, nginx, ratio) in [
-                (
-                    "HTTP/1.1",
-                    of(|it| it.ours),
-                    of(|it| it.nginx),
-                    of(|it| it.ours / it.nginx),
-                ),
-                (
-                    "with TLS 1.3",
-                    of(|it| it.ours_tls),
-                    of(|it| it.nginx_tls),
-                    of(|it| it.ours_tls / it.nginx_tls),
-                ),
-            ] {
-                writeln!(f, "| {name} | {ours:.3} | {nginx:.3} | {ratio:.2} |")?;
+/// The whole server's processor seconds for each GB: with players over RTMP, HTTP off, and with
+/// viewers of FLV.
+fn flv_beside_rtmp(identity: &Identity, duration: Duration) -> Result<(f64, f64), BoxError> {
+    let server = Server::start(identity, &["--no-http"])?;
+    let process = server.running.process();
+    let result = fan_out(server.running.ends(), Some(&process), &load(duration))?;
+    let rtmp = result.server.ok_or("the server's time is not known")?;
+    drop(server);
+    let server = Server::start(identity, &["--window", WINDOW])?;
+    let (publisher, _) = publish(&server, None, WATCHED)?;
+    server.playlist()?;
+    let path = format!("/live/{}.flv", server.running.target().stream());
+    let process = server.running.process();
+    let flv = flv::cost(&process, server.http()?.0, &path, PLAYERS, duration)?;
+    publisher.finish()?;
+    Ok((rtmp.cpu_seconds_per_gb, flv))
+}
+
+/// Requests that wait for the same part.
+fn woken(identity: &Identity, count: usize) -> Result<Wake, BoxError> {
+    let server = Server::start(identity, &["--window", WINDOW])?;
+    let (publisher, clock) = publish(&server, None, WATCHED)?;
+    let playlist = server.playlist()?;
+    let (_, https) = server.http()?;
+    let client = identity.client(true)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let woken = runtime.block_on(wake::wake(clock, https, &client, &playlist, count))?;
+    publisher.finish()?;
+    Ok(woken)
+}
+
+/// One part again and again, and what nginx has at hand.
+fn parts(identity: &Identity, size: usize, duration: Duration) -> Result<Requests, BoxError> {
+    let server = Server::start(identity, &["--window", WINDOW])?;
+    // Ten frames make a part.
+    let bitrate = size as u64 * 8 * u64::from(FPS) / 10;
+    let (publisher, _) = publish(&server, None, bitrate)?;
+    let playlist = server.playlist()?;
+    let folder = playlist.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let http = server.http()?.0;
+    let mut client = Client::connect(http, None)?;
+    let end = Instant::now() + PATIENCE;
+    // The one whose size is nearest.
+    let (path, bytes) = loop {
+        let text = client.text(&playlist)?;
+        let uris = text.split("URI=\"v0/").skip(1);
+        let names = uris.filter_map(|rest| rest.split('"').next());
+        let mut near: Option<(String, u64)> = None;
+        for name in names.filter(|name| name.matches('.').count() == 2) {
+            let path = format!("{folder}/v0/{name}");
+            let bytes = client.get(&path, |_| ())?;
+            let off = |bytes: u64| bytes.abs_diff(size as u64);
+            if near
+                .as_ref()
+                .is_none_or(|(_, other)| off(bytes) < off(*other))
+            {
+                near = Some((path, bytes));
             }
         }
-        if !self.viewers.is_empty() {
-            writeln!(
-                f,
-                "\n| viewers, low latency, HTTP/2 | CPU ms per viewer and second | part late p50 / p99 ms \
-                 | RSS per viewer KiB | failed |"
-            )?;
-            writeln!(f, "|---|---|---|---|---|")?;
+        match near {
+            Some(near) if near.1.abs_diff(size as u64) < size as u64 / 4 => break near,
+            _ if Instant::now() > end => return Err("no part is of that size".into()),
+            _ => std::thread::sleep(Duration::from_millis(200)),
         }
-        let mut counts: Vec<usize> = self.viewers.iter().map(|it| it.viewers).collect();
-        counts.sort_unstable();
-        counts.dedup();
-        for count in counts {
-            let rounds = || self.viewers.iter().filter(|it| it.viewers == count);
-            let of = |value: fn(&Viewers) -> f64| median(rounds().map(value));
-            writeln!(
-                f,
-                "| {count} | {:.3} | {:.1} / {:.1} | {:.1} | {} |",
-                of(|it| it.cpu_ms_per_viewer_and_second),
-                of(|it| it.late_ms.p50),
-                of(|it| it.late_ms.p99),
-                of(|it| it.rss_per_viewer / 1024.0),
-                rounds().map(|it| it.failed).sum::<usize>(),
-            )?;
-        }
-        if !self.packager.is_empty() {
-            let percent = median(self.packager.iter().copied());
-            writeln!(
-                f,
-                "\nPackaging a stream of 5 Mbit/s that nobody watches: {percent:.2} % of a core."
-            )?;
-        }
-        if !self.rtmp.is_empty() {
-            let of = |value: fn(&(f64, f64)) -> f64| median(self.rtmp.iter().map(value));
-            writeln!(
-                f,
-                "\n{PLAYERS} players over RTMP: {:.3} CPU s/GB of the workers without HTTP, {:.3} with it, ratio {:.2}.",
-                of(|it| it.0),
-                of(|it| it.1),
-                of(|it| it.1 / it.0),
-            )?;
-        }
-        Ok(())
-    }
+    };
+    publisher.pause(true);
+    let nginx = Nginx::start(&[], identity)?;
+    let (ours, theirs) = (server.running.process(), nginx.process());
+    let each = |per_gb: f64, bytes: u64| per_gb * bytes as f64 / 1e9 * 1e6;
+    let own = segments::cost(&ours, http, None, &[path], duration)?;
+    let fixed = segments::cost(
+        &theirs,
+        nginx.http,
+        None,
+        &[segments::fixed(size)],
+        duration,
+    )?;
+    publisher.finish()?;
+    Ok(Requests {
+        bytes: size,
+        ours: each(own, bytes),
+        nginx: each(fixed, size as u64),
+    })
 }

@@ -14,6 +14,8 @@ use rustls::{ClientConfig, StreamOwned};
 use tempfile::TempDir;
 
 use super::BoxError;
+use super::viewers::Audience;
+use crate::payload::Clock;
 use crate::process::Process;
 use crate::tls::{self, Identity};
 
@@ -24,6 +26,17 @@ const CONNECTIONS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Memory that looks like a disk.
 const MEMORY: &str = "/dev/shm";
+
+/// Bytes of answers that are there without a look at anything: of parts at low and at high
+/// bitrates.
+pub(super) const SIZES: [usize; 3] = [15_000, 60_000, 300_000];
+/// They are made of pieces of so many bytes.
+const PIECE: usize = 3000;
+
+/// Where nginx has an answer of so many bytes.
+pub(super) fn fixed(size: usize) -> String {
+    format!("/fixed/{size}")
+}
 
 /// nginx with files; it ends with this.
 pub(crate) struct Nginx {
@@ -53,6 +66,13 @@ impl Nginx {
         }
         let any = || std::net::TcpListener::bind("127.0.0.1:0")?.local_addr();
         let (http, https) = (any()?, any()?);
+        // Text is written as it is to be sent, in pieces that fit into its configuration.
+        let piece = "x".repeat(PIECE);
+        let answer = |size: &usize| {
+            let text = "$piece".repeat(size / PIECE);
+            format!("location = {} {{ return 200 \"{text}\"; }}\n", fixed(*size))
+        };
+        let answers: String = SIZES.iter().map(answer).collect();
         let configuration = format!(
             "user root; daemon off; worker_processes 1; pid nginx.pid; error_log error.log warn;\n\
              events {{ worker_connections 1024; }}\n\
@@ -60,7 +80,8 @@ impl Nginx {
              client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f;\n\
              uwsgi_temp_path u; scgi_temp_path s;\n\
              ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.3;\n\
-             server {{ listen {http}; listen {https} ssl; root root; }} }}\n",
+             server {{ listen {http}; listen {https} ssl http2; root root;\n\
+             set $piece \"{piece}\"; {answers} }} }}\n",
             tls.certificate().display(),
             tls.key().display(),
         );
@@ -79,10 +100,12 @@ impl Nginx {
             http,
             https,
         };
+        // A connection is there before the process that answers on it.
         let end = Instant::now() + PATIENCE;
-        while TcpStream::connect(http).is_err() {
+        let answers = || Client::connect(http, None)?.get(&fixed(SIZES[0]), |_| ());
+        while let Err(error) = answers() {
             if Instant::now() > end {
-                return Err(io::Error::other("nginx did not start"));
+                return Err(error);
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -155,6 +178,52 @@ fn load(
         bytes += client.get(path, |_| ())?;
     }
     Ok(bytes)
+}
+
+/// The same over HTTP/2 with TLS.
+pub(super) fn cost_h2(
+    process: &Process,
+    address: SocketAddr,
+    tls: &ClientConfig,
+    paths: &[String],
+    duration: Duration,
+) -> Result<f64, BoxError> {
+    let audience = Arc::new(Audience::new(Clock::start(), address, tls));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let run = |duration: Duration| {
+        runtime.block_on(async {
+            let end = Instant::now() + duration;
+            let loads: Vec<_> = (0..CONNECTIONS)
+                .map(|first| {
+                    let (audience, paths) = (audience.clone(), paths.to_vec());
+                    tokio::spawn(async move {
+                        let mut connected = audience.connect(address).await?;
+                        let mut bytes = 0;
+                        for path in paths.iter().cycle().skip(first) {
+                            if Instant::now() >= end {
+                                break;
+                            }
+                            let body = audience.get(&mut connected.requests, path).await?;
+                            bytes += body.len() as u64;
+                        }
+                        Ok::<u64, BoxError>(bytes)
+                    })
+                })
+                .collect();
+            let mut bytes = 0;
+            for load in loads {
+                bytes += load.await??;
+            }
+            Ok::<u64, BoxError>(bytes)
+        })
+    };
+    run(duration / 10)?;
+    let before = process.cpu();
+    let bytes = run(duration)?;
+    let used = process.cpu() - before;
+    Ok(used.as_secs_f64() / (bytes as f64 / 1e9))
 }
 
 trait Wire: Read + Write + Send {}

@@ -41,6 +41,18 @@ pub(crate) struct Audience {
     ended: Mutex<Vec<((u64, u64), u64)>>,
 }
 
+/// A connection, which ends with this.
+pub(crate) struct Connected {
+    pub(crate) requests: SendRequest<Bytes>,
+    driving: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.driving.abort();
+    }
+}
+
 impl Audience {
     pub(crate) fn new(clock: Clock, address: SocketAddr, tls: &ClientConfig) -> Audience {
         let mut tls = tls.clone();
@@ -76,6 +88,12 @@ impl Audience {
 
     /// Plays until it is over. `playlist`: the path of a media playlist.
     pub(crate) async fn view(&self, address: SocketAddr, playlist: &str) -> Result<(), BoxError> {
+        let connected = self.connect(address).await?;
+        self.follow(connected.requests.clone(), playlist).await
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn connect(&self, address: SocketAddr) -> Result<Connected, BoxError> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         let name = ServerName::try_from("127.0.0.1").map_err(io::Error::other)?;
@@ -86,10 +104,11 @@ impl Audience {
             .initial_window_size(WINDOWS.1)
             .enable_push(false);
         let (requests, connection) = builder.handshake::<_, Bytes>(stream).await?;
-        let driving = tokio::spawn(connection);
-        let followed = self.follow(requests, playlist).await;
-        driving.abort();
-        followed
+        let driving = tokio::spawn(async move {
+            // How it ended is seen by what is asked on it.
+            let _ = connection.await;
+        });
+        Ok(Connected { requests, driving })
     }
 
     async fn follow(
@@ -132,7 +151,11 @@ impl Audience {
     }
 
     /// The whole body of an answer, which has to be a good one.
-    async fn get(&self, requests: &mut SendRequest<Bytes>, path: &str) -> Result<Bytes, BoxError> {
+    pub(crate) async fn get(
+        &self,
+        requests: &mut SendRequest<Bytes>,
+        path: &str,
+    ) -> Result<Bytes, BoxError> {
         let url = format!("https://{}{path}", self.authority);
         let request = Request::get(url)
             .header("accept-encoding", "gzip")
@@ -155,7 +178,7 @@ impl Audience {
 }
 
 /// A playlist, compressed or not.
-fn plain(body: &[u8]) -> io::Result<String> {
+pub(super) fn plain(body: &[u8]) -> io::Result<String> {
     let mut text = String::new();
     match body.starts_with(&[0x1f, 0x8b]) {
         true => GzDecoder::new(body).read_to_string(&mut text)?,
@@ -165,13 +188,13 @@ fn plain(body: &[u8]) -> io::Result<String> {
 }
 
 /// The part that a playlist announces.
-fn hint(text: &str) -> Option<&str> {
+pub(super) fn hint(text: &str) -> Option<&str> {
     let (_, rest) = text.rsplit_once("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"")?;
     rest.split('"').next()
 }
 
 /// `v0/17.3.m4s`: segment and part.
-fn number(uri: &str) -> Option<(u64, u64)> {
+pub(super) fn number(uri: &str) -> Option<(u64, u64)> {
     let name = uri.rsplit('/').next()?.strip_suffix(".m4s")?;
     let (msn, part) = name.split_once('.')?;
     Some((msn.parse().ok()?, part.parse().ok()?))
@@ -179,7 +202,7 @@ fn number(uri: &str) -> Option<(u64, u64)> {
 
 /// What the first frame of a part says of itself: it stands behind its length and the header
 /// of its NAL unit in the box of media.
-fn first_frame(mut part: &[u8]) -> Option<Stamp> {
+pub(super) fn first_frame(mut part: &[u8]) -> Option<Stamp> {
     const LENGTH_AND_HEADER: usize = 5;
     while let Some((size, rest)) = part.split_first_chunk::<4>() {
         let size = u32::from_be_bytes(*size) as usize;

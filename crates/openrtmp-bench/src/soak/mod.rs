@@ -7,6 +7,7 @@
 //! not always.
 
 mod growth;
+pub(crate) mod passing;
 mod stage;
 mod strangers;
 

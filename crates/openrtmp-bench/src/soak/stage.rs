@@ -56,6 +56,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Random(u64);
 
 impl Random {
+    pub(super) fn of(seed: u64) -> Random {
+        Random(seed)
+    }
+
     pub(super) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
     }
