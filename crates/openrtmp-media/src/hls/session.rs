@@ -238,6 +238,8 @@ pub struct Session {
     /// By the name of the media playlist.
     playlists: BTreeMap<String, Followed>,
     master: Option<Master>,
+    /// It came after lists did: what it says of rates is said of what was listed.
+    is_master_late: bool,
     wrong: Vec<(Wrong, u64)>,
     tolerance: f64,
 }
@@ -392,6 +394,7 @@ impl Session {
         let mut session = Session {
             playlists: BTreeMap::new(),
             master: None,
+            is_master_late: false,
             wrong: Vec::new(),
             tolerance: TOLERANCE.as_secs_f64(),
         };
@@ -401,12 +404,14 @@ impl Session {
         session
     }
 
-    /// The master playlist came again.
+    /// The master playlist came again. Rates are held against one that came after lists did:
+    /// what is told before is all that anybody knew then.
     pub fn master(&mut self, master: &Master) {
         for wrong in master.wrong() {
             self.note_once(wrong);
         }
         self.master = Some(master.clone());
+        self.is_master_late = !self.playlists.is_empty();
     }
 
     /// Parts may come so much later than they are to, in place of [`TOLERANCE`].
@@ -645,6 +650,7 @@ impl Session {
         ] {
             let told = variant.attributes.get(name).and_then(|it| it.parse().ok());
             if let (Some(told), Some(measured)) = (told, measured)
+                && self.is_master_late
                 && measured > told as f64 * most
             {
                 let uri = variant.uri.clone();

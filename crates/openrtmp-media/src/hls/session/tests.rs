@@ -347,18 +347,22 @@ fn parts_that_left_a_list_are_to_be_there_for_a_while() {
 #[test]
 fn rates_are_those_that_are_told() {
     let master = Master::parse(MASTER).unwrap();
-    let rates = |bytes: usize| {
+    let rates = |bytes: usize, comes_again: bool| {
         told(Some(&master), |session| {
-            session.codecs("e/v0.m3u8", Vec::new());
             session.playlist("e/v0.m3u8", &parts(1), NOW);
+            if comes_again {
+                session.master(&master);
+            }
             session.media("e/v0.m3u8", "6.m4s", vec![0; bytes]);
         })
     };
     let is_of_rates = |said: &&String| said.contains("BANDWIDTH");
+    // Nobody knew.
+    assert_eq!(rates(640, false).iter().find(is_of_rates), None);
     // 4 s, and 1000 bits per second are told.
-    assert_eq!(rates(620).iter().find(is_of_rates), None);
+    assert_eq!(rates(620, true).iter().find(is_of_rates), None);
     assert_eq!(
-        rates(640).iter().find(is_of_rates).unwrap(),
+        rates(640, true).iter().find(is_of_rates).unwrap(),
         "e/v0.m3u8 has a BANDWIDTH of 1000, and was measured with 1280 bits per second"
     );
 }
