@@ -12,6 +12,7 @@
 pub mod captions;
 pub mod clock;
 pub mod codecs;
+pub mod cues;
 pub mod dash;
 mod date;
 mod dolby;

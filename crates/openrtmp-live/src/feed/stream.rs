@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use openrtmp_core::{Config, Frame, FrameContent, HttpPreset, Message, StreamName};
+use openrtmp_media::cues::Cue;
 use openrtmp_media::hls::Names;
 use openrtmp_media::labels;
 use openrtmp_media::mp4::{self, Codec, Content, TrackName};
@@ -194,6 +195,10 @@ impl Feeding {
             self.push_tag(message, shift);
             if message.kind == MediaKind::Data {
                 self.window.label(labels(&message.payload));
+                if let Some(cue) = Cue::of_message(&message.payload) {
+                    let time = message.time_micros.saturating_add(shift);
+                    self.packager.tell(cue, time);
+                }
             }
         }
         let wall = wall().saturating_sub(message.waited.as_millis() as i64);

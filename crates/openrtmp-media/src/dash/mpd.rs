@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::xml::{Xml, escaped};
 use crate::captions::Captions;
+use crate::cues::CueKind;
 use crate::date::date;
 use crate::hls::Names;
 use crate::mp4::{Description, Media, TrackName};
@@ -415,6 +416,17 @@ impl Listed<'_> {
                 "SupplementalProperty",
                 &[("schemeIdUri", &scheme), ("value", &value)],
             );
+        }
+        // Said in front of parts of pictures, or of sound where there are none.
+        let is_video = |part: &Part<'_>| part.rendition.track.is_video();
+        if kind == "video" || !self.renditions.iter().any(is_video) {
+            for cue in CueKind::ALL {
+                let (scheme, value) = (CueKind::SCHEME, cue.name());
+                xml.empty(
+                    "InbandEventStream",
+                    &[("schemeIdUri", &scheme), ("value", &value)],
+                );
+            }
         }
         if let Some(name) = &label.name {
             xml.text("Label", name);

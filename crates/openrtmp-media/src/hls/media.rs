@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Edge, Names};
+use crate::cues::CueKind;
 use crate::date::date;
 use crate::mp4::TrackName;
 use crate::packager::{Part, Rendition, Segment, Targets, Window};
@@ -108,6 +109,10 @@ impl PlaylistWriter {
             let mut out = String::from("#EXTM3U\n");
             put_header(&mut out, &targets);
             put_beginning(&mut out, first, from);
+            // Date ranges are not left out with their segments (4.4.5.2).
+            for skipped in segments.range(..from) {
+                put_cues(&mut out, skipped, names);
+            }
             let mut init = None;
             for segment in told(from, to) {
                 put_segment(&mut out, segment, track, names, &mut init, false);
@@ -186,6 +191,7 @@ fn put_segment(
         let _ = writeln!(out, "#EXT-X-MAP:URI=\"{uri}\"");
     }
     let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(beginning.wall));
+    put_cues(out, segment, names);
     if (has_parts && !segment.is_released) || !segment.is_complete {
         for (number, part) in segment.parts.iter().enumerate() {
             let uri = names.part(track, beginning.msn, number);
@@ -200,6 +206,35 @@ fn put_segment(
         let uri = names.segment(track, beginning.msn);
         let uri = names.in_playlist(&uri);
         let _ = writeln!(out, "#EXTINF:{length},\n{uri}");
+    }
+}
+
+/// What is said in a segment: on the list for as long as that is.
+fn put_cues(out: &mut String, segment: &Segment, names: &Names) {
+    let run = names.epoch.rsplit('/').next().unwrap_or_default();
+    for said in &segment.cues {
+        let (number, start) = (said.number, date(said.wall));
+        let (scheme, name) = (CueKind::SCHEME, said.cue.kind.name());
+        let _ = write!(
+            out,
+            "#EXT-X-DATERANGE:ID=\"{run}-{number}\",CLASS=\"{scheme}:{name}\",\
+             START-DATE=\"{start}\",X-DATA=\""
+        );
+        put_encoded(out, &said.cue.json);
+        out.push_str("\"\n");
+    }
+}
+
+/// Text as `decodeURIComponent` of browsers reads it, without what cannot stand in quotation
+/// marks, and what variables begin with (4.3).
+fn put_encoded(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        let is_plain = byte == b' ' || byte.is_ascii_graphic();
+        if is_plain && !b"\"%{}$".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
     }
 }
 

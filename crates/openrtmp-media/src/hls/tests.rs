@@ -1,5 +1,6 @@
 //! Playlists of random streams keep the rules, and deltas add up to them.
 
+mod cues;
 mod masters;
 
 use std::collections::BTreeMap;

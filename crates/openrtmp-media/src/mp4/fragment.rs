@@ -92,6 +92,40 @@ pub fn producer_reference(track: u32, wall: i64, time: u64) -> Vec<u8> {
     out
 }
 
+/// Something that is said at a time (ISO/IEC 23009-1, 5.10.3.3), in front of a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventMessage<'a> {
+    /// Ticks per second.
+    pub timescale: u32,
+    /// When, in ticks of presentation.
+    pub time: u64,
+    /// The same number means the same event.
+    pub id: u32,
+    /// A URI: who knows what it means.
+    pub scheme: &'a str,
+    /// What it is within that.
+    pub value: &'a str,
+    /// What is said.
+    pub data: &'a [u8],
+}
+
+impl EventMessage<'_> {
+    /// Adds its box, `emsg` of version 1. It lasts no time.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        put_full(out, b"emsg", 1, 0, |out| {
+            put_u32(out, self.timescale);
+            put_u64(out, self.time);
+            put_u32(out, 0);
+            put_u32(out, self.id);
+            for text in [self.scheme, self.value] {
+                out.extend(text.as_bytes());
+                out.push(0);
+            }
+            out.extend(self.data);
+        });
+    }
+}
+
 // sample_flags (ISO/IEC 14496-12, 8.8.3.1).
 /// sample_depends_on 2: on none.
 const SYNC: u32 = 0x0200_0000;

@@ -35,7 +35,7 @@ pub(crate) struct Located {
 }
 
 /// The boxes that follow each other: names, and what is in them.
-fn boxes(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub(crate) fn boxes(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let (size, name) = (rest.first_chunk::<4>()?, rest.get(4..8)?);
         let size = usize::try_from(u32::from_be_bytes(*size)).ok()?;

@@ -42,6 +42,9 @@
 //! track, at a discontinuity of all. What was not there at first joins at the next segment;
 //! pictures that come to sound alone lead from their first key frame on.
 //!
+//! **What is said** at a time ([`Packager::tell`]) stands in front of the next part of each video
+//! track, or audio track where there is no video, and is listed with it in all.
+//!
 //! **No track waits** for what does not come: not for the next key frame, nor for the first
 //! picture of an encoder that has none. After [`Packager::longest_wait`], counted by its own
 //! frames, a track goes on at a discontinuity of all, and the leading one has a gap until its
@@ -60,6 +63,7 @@ pub(crate) mod timelines;
 mod track;
 mod window;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -70,6 +74,7 @@ pub use stream::Packager;
 pub use window::{Part, Rates, Rendition, Segment, Window};
 
 use crate::captions::Captions;
+use crate::cues::Cue;
 use crate::mp4::{Description, TrackName};
 
 /// What playlists promise, for as long as they live.
@@ -99,6 +104,19 @@ pub struct Beginning {
     /// Where the leading track's segment begins on the timeline that all tracks share, in
     /// microseconds: the same in all of them, and no other begins before.
     pub time: i64,
+}
+
+/// Something that the publisher said, on the timeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedCue {
+    /// Counted from 1: the same in all tracks.
+    pub number: u32,
+    /// When on the timeline that all tracks share, in microseconds, as pictures are shown.
+    pub time: i64,
+    /// The same in wall time, in milliseconds since 1970.
+    pub wall: i64,
+    /// What.
+    pub cue: Arc<Cue>,
 }
 
 /// What became of the frames.
@@ -131,6 +149,13 @@ pub enum Event {
         track: TrackName,
         /// The part; one that is a gap has no bytes.
         part: Part,
+    },
+    /// The next part of a track is the first behind something that was said.
+    Cue {
+        /// Whose.
+        track: TrackName,
+        /// What, and when.
+        cue: TimedCue,
     },
     /// Pictures of a track have captions from the next part on, these and those that they had
     /// before.

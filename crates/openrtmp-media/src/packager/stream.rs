@@ -1,5 +1,6 @@
 //! The packager: the timeline of all tracks, and where it is cut.
 
+mod cues;
 mod follow;
 
 use std::collections::VecDeque;
@@ -94,6 +95,7 @@ pub struct Packager<D> {
     /// A track of pictures that follows has another coding: the next key frame begins a
     /// discontinuity.
     is_change_due: bool,
+    cues: cues::Cues,
 }
 
 impl<D: AsRef<[u8]>> Packager<D> {
@@ -117,6 +119,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             has_changed: false,
             is_stalled: false,
             is_change_due: false,
+            cues: cues::Cues::default(),
         }
     }
 
@@ -186,6 +189,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if !self.is_running {
             self.early.clear();
             self.early_bytes = 0;
+            self.cues.forget_early();
             // The next publisher may have others.
             self.tracks.clear();
             return;
@@ -364,6 +368,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         }
         self.tracks[0].set_reorder(reorder);
         self.is_running = true;
+        self.tell_early();
         self.early_bytes = 0;
         for (held, wall) in std::mem::take(&mut self.early) {
             if held.frame.track != name || held.frame.dts >= start {

@@ -9,11 +9,12 @@ use openrtmp_protocol::media::codec::length_size;
 use super::boundary::{Boundary, Limit};
 use super::open::{Open, Pending, STRETCH, duration, is_full, ticks};
 use super::plan;
-use super::{Beginning, Event, Part, Settings};
+use super::{Beginning, Event, Part, Settings, TimedCue};
 use crate::captions::Captions;
+use crate::cues::CueKind;
 use crate::mp4::{
-    Codec, Content, Description, Frame, Run, Sample, Track as Mp4Track, TrackName, fragment_header,
-    init_segment, producer_reference,
+    Codec, Content, Description, EventMessage, Frame, Run, Sample, Track as Mp4Track, TrackName,
+    fragment_header, init_segment, producer_reference,
 };
 use crate::placement::Placement;
 
@@ -69,6 +70,8 @@ pub(super) struct Track<D> {
     gap_end: Option<i64>,
     prelude: Vec<D>,
     pub(super) open: Option<Open<D>>,
+    /// What is said in front of the next part, and whether that has it in it.
+    cues: Vec<(TimedCue, bool)>,
     /// What was seen in its pictures.
     captions: Captions,
     inits: u32,
@@ -120,6 +123,7 @@ impl<D: AsRef<[u8]>> Track<D> {
             gap_end: None,
             prelude: Vec::new(),
             open: None,
+            cues: Vec::new(),
             captions: Captions::default(),
             inits: 0,
             fragments: 0,
@@ -409,6 +413,23 @@ impl<D: AsRef<[u8]>> Track<D> {
                 producer_reference(ID, wall.saturating_mul(1000).saturating_add(since), start)
             }
         };
+        for (said, is_inband) in std::mem::take(&mut self.cues) {
+            if is_inband {
+                EventMessage {
+                    timescale: open.timescale(),
+                    time: open.tick_from(said.time),
+                    id: said.number,
+                    scheme: CueKind::SCHEME,
+                    value: said.cue.kind.name(),
+                    data: said.cue.json.as_bytes(),
+                }
+                .put(&mut bytes);
+            }
+            out.push(Event::Cue {
+                track: self.name,
+                cue: said,
+            });
+        }
         bytes.extend(fragment_header(self.fragments, &[run]).unwrap_or_default());
         bytes.reserve_exact(data.iter().map(Held::bytes).sum());
         for held in &data {
@@ -431,6 +452,13 @@ impl<D: AsRef<[u8]>> Track<D> {
             track: self.name,
             part,
         });
+    }
+
+    /// Something is said in front of the next part, unless too much is.
+    pub(super) fn hear(&mut self, said: TimedCue, is_inband: bool, most: usize) {
+        if self.cues.len() < most {
+            self.cues.push((said, is_inband));
+        }
     }
 
     /// Tells of captions that were not there before.

@@ -9,13 +9,15 @@ use bytes::Bytes;
 
 use super::periods::{self, Addressing, Period, Periods};
 use super::stream::REACH;
-use super::{Beginning, Event, Settings, Targets};
+use super::{Beginning, Event, Settings, Targets, TimedCue};
 use crate::Label;
 use crate::captions::Captions;
 use crate::mp4::{Description, TrackName};
 
 /// Segments that left the list can be fetched for so many target durations more.
 const GRACE: u32 = 3;
+/// What is said in what is listed of a track, at most: each list has all of it.
+const MOST_CUES: usize = 256;
 
 /// A CMAF chunk, `moof` and `mdat`; or one that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Segment {
     pub beginning: Beginning,
     /// Its parts so far.
     pub parts: Vec<Part>,
+    /// What is said in it.
+    pub cues: Vec<TimedCue>,
     /// No part comes any more.
     pub is_complete: bool,
     /// Its bytes are elsewhere, and its parts are told of no longer ([`Window::release`]).
@@ -226,6 +230,7 @@ impl Window {
                 let segment = Segment {
                     beginning,
                     parts: Vec::new(),
+                    cues: Vec::new(),
                     is_complete: false,
                     is_released: false,
                 };
@@ -241,6 +246,7 @@ impl Window {
                     segment.parts.push(part);
                 }
             }
+            Event::Cue { track, cue } => self.rendition_mut(track).hear(cue),
             Event::Captions { track, captions } => self.rendition_mut(track).captions = captions,
             Event::Closed { track } => self.close(track),
             Event::End => {
@@ -604,6 +610,14 @@ impl Rendition {
         let retired = self.retired.front().map(|(segment, _)| segment);
         let oldest = retired.or(self.segments.front())?;
         Some(oldest.beginning.msn)
+    }
+
+    /// What is said in the segment that is open, unless as much is listed as may be.
+    fn hear(&mut self, cue: TimedCue) {
+        let listed: usize = self.segments.iter().map(|is| is.cues.len()).sum();
+        if let Some(open) = self.segments.back_mut().filter(|_| listed < MOST_CUES) {
+            open.cues.push(cue);
+        }
     }
 
     /// The captions that its pictures have, or had once: players do not expect what they were

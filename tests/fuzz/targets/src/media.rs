@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use arbitrary::Unstructured;
 use openrtmp_media::captions::Captions;
+use openrtmp_media::cues::Cue;
 use openrtmp_protocol::flv;
 use openrtmp_protocol::media::codec::{
     AudioFormat, LENGTH_SIZE, VideoFormat, audio_format, audio_format_of_frame,
@@ -41,7 +42,10 @@ pub fn run(data: &[u8]) {
             audio_codec(AUDIO[usize::from(codec) % AUDIO.len()], body)
         }),
         4 => channels(body),
-        _ => drop(flv::stream_members(body)),
+        _ => {
+            drop(flv::stream_members(body));
+            let _ = Cue::of_message(body);
+        }
     }
 }
 

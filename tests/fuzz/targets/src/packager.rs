@@ -1,6 +1,6 @@
 //! Streams cut for HLS and DASH: any tracks, configurations, frames and times.
 //!
-//! - A part is whole boxes, `moof` and `mdat`, or a gap of nothing.
+//! - A part is whole boxes, `moof` and `mdat` behind what is said, or a gap of nothing.
 //! - The same steps make the same events.
 //! - Every playlist and manifest on the way keeps the rules that the checkers know, and a delta
 //!   is the whole for who read the one before.
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
+use openrtmp_media::cues::{Cue, CueKind};
 use openrtmp_media::dash;
 use openrtmp_media::hls::check::Checker;
 use openrtmp_media::hls::read::Listed;
@@ -83,6 +84,7 @@ fn package(data: &[u8], mut seen: impl FnMut(&Packager<Vec<u8>>, &[Event])) -> V
             0 | 8 => packager.configure(track, codec, body),
             1 => packager.stall(&mut events),
             9 => packager.restart(&mut events),
+            13 => packager.tell(cue(kind, body), time),
             5 => packager.push(frame(Content::Prelude), time / 1000, &mut events),
             2..=4 | 10..=12 => packager.push(frame(Content::Key), time / 1000, &mut events),
             _ => packager.push(frame(Content::Inter), time / 1000, &mut events),
@@ -95,6 +97,14 @@ fn package(data: &[u8], mut seen: impl FnMut(&Packager<Vec<u8>>, &[Event])) -> V
     seen(&packager, &events);
     all.extend(events);
     all
+}
+
+/// Something that is said, in few bytes.
+fn cue(kind: u8, body: &[u8]) -> Cue {
+    Cue {
+        kind: CueKind::ALL[usize::from(kind) % CueKind::ALL.len()],
+        json: String::from_utf8_lossy(body).into_owned(),
+    }
 }
 
 #[derive(Default)]
@@ -183,6 +193,8 @@ fn check_part(bytes: &[u8], is_gap: bool) {
         rest = behind;
     }
     assert!(rest.is_empty());
+    // What is said stands in front.
+    kinds.retain(|kind| *kind != b"emsg");
     let expected: &[&[u8]] = if is_gap { &[] } else { &[b"moof", b"mdat"] };
     assert_eq!(kinds, expected);
 }

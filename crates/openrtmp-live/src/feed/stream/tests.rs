@@ -1,6 +1,7 @@
 //! What becomes of what publishers send.
 
 use openrtmp_core::{AudioPacket, Publisher, Server, TapEvent, TapOptions, VideoPacket};
+use openrtmp_protocol::amf::{Encoder, Encoding, Object, Value};
 use openrtmp_protocol::media::{AudioPacketKind, FrameType, VideoPacketKind};
 
 use super::*;
@@ -300,4 +301,48 @@ fn what_is_not_written_yet_is_listed_from_memory_until_it_is() {
     assert_eq!(in_memory(&feeding), [false; 3]);
     assert_eq!(feeding.window.past_bytes(), 0);
     spool.stop();
+}
+
+#[test]
+fn what_is_said_is_on_the_list_and_in_the_media() {
+    fn said(publisher: &mut Publisher) {
+        let mut encoder = Encoder::new(Encoding::Amf0);
+        encoder.value(&Value::from("onCuePoint"));
+        encoder.value(&Value::from(Object::new().with("name", "goal")));
+        let message = encoder.finish();
+        pictures(publisher, 0, &[0]);
+        publisher
+            .write_message(MediaKind::Data, 2000, message)
+            .expect("it is taken");
+        pictures(publisher, 2000, &[0]);
+        pictures(publisher, 4000, &[0]);
+    }
+    let messages = heard(vec![(0, said)]);
+    let mut feeding = feeding(&messages, &[], &[0]);
+    feeding.end();
+    feeding.settle(Instant::now());
+    let snapshot = feeding.stream().snapshot();
+    let playlists = snapshot.tracks[0].playlists.as_ref();
+    let list = playlists.expect("a playlist").full.plain().to_vec();
+    let list = String::from_utf8(list).expect("text");
+    let ranges: Vec<&str> = list
+        .lines()
+        .filter(|line| line.contains("DATERANGE"))
+        .collect();
+    assert_eq!(ranges.len(), 1, "{list}");
+    assert!(
+        ranges[0].contains(",CLASS=\"urn:openrtmp:data:onCuePoint\","),
+        "{list}"
+    );
+    assert!(
+        ranges[0].ends_with(",X-DATA=\"%7B%22name%22:%22goal%22%7D\""),
+        "{list}"
+    );
+    let rendition = feeding
+        .window
+        .rendition(TrackName::Video(0))
+        .expect("pictures");
+    let parts = rendition.segments.iter().flat_map(|segment| &segment.parts);
+    let with = parts.filter(|part| part.bytes.get(4..8) == Some(b"emsg"));
+    assert_eq!(with.count(), 1);
 }

@@ -77,6 +77,7 @@ pub(crate) fn segment(msn: u64, bytes: usize) -> Arc<Kept> {
         },
         parts: vec![part(first.to_vec()), part(second.to_vec())],
         is_complete: true,
+        cues: Vec::new(),
         is_released: false,
     }))
 }
