@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
+use openrtmp_tests::followed::Looks;
 use openrtmp_tests::{Delivered, Media, Process, Publisher, Tool, Web, live};
 
 /// Hashes of what ffmpeg makes of an input with these arguments.
@@ -60,16 +62,17 @@ fn what_encoders_publish_is_played_unaltered() {
         (Media::Hevc, "hvc1."),
         (Media::Mp3, "mp4a.40.34"),
         (Media::Ac3, "avc1.42c00c,ac-3"),
+        (Media::Eac3, "ec-3"),
     ] {
         let publisher = match media {
-            Media::Hevc | Media::Ac3 => Publisher::FfmpegCurrent,
+            Media::Hevc | Media::Ac3 | Media::Eac3 => Publisher::FfmpegCurrent,
             _ => Publisher::Ffmpeg,
         };
         let delivered = Delivered::start(|_| ());
         let publishing = publisher.start(media, &delivered.server().url("live/cam"));
         delivered.server().wait_until_published("live/cam");
         let master = delivered.begun("/live/cam/ts/index.m3u8");
-        let (codecs, _) = codecs.split_at(5);
+        let codecs = codecs.get(..5).unwrap_or(codecs);
         assert!(master.contains(&format!("CODECS=\"{codecs}")), "{master}");
         let (_, list) = ended(&delivered, "live/cam");
         publishing.wait();
@@ -77,7 +80,7 @@ fn what_encoders_publish_is_played_unaltered() {
         let url = delivered.url("/live/cam/ts/index.m3u8");
         let file = media.file();
         let file = file.to_str().unwrap();
-        if !matches!(media, Media::AudioOnly | Media::Mp3) {
+        if !matches!(media, Media::AudioOnly | Media::Mp3 | Media::Eac3) {
             assert_eq!(pictures(&url), pictures(file), "{media:?}");
         }
         if media != Media::VideoOnly {
@@ -122,6 +125,66 @@ fn assert_continuous(bytes: &[u8]) {
     assert_eq!(pids, [0, 0x100, 0x101, 0x102]);
 }
 
+/// Frames of each kind in a file, by ffprobe.
+fn frames(file: &Path) -> BTreeMap<String, String> {
+    let mut command = Tool::Ffprobe.command();
+    command.args(["-v", "error", "-of", "csv=p=0", "-count_packets"]);
+    command.args(["-show_entries", "stream=codec_type,nb_read_packets"]);
+    command.arg(file);
+    let told = Process::start("ffprobe", command).wait().expect_success();
+    let lines = told.output.iter().filter_map(|line| line.split_once(','));
+    lines
+        .map(|(kind, count)| (kind.to_owned(), count.trim_matches([',', ' ']).to_owned()))
+        .collect()
+}
+
+/// The lists and the segments are those of CMAF: times, lengths, and frames of each kind.
+fn assert_cut_alike(delivered: &Delivered, list: &str, segments: &[Vec<u8>]) {
+    let told = |list: &str| -> Vec<String> {
+        let is_told = |line: &&str| {
+            [
+                "#EXTINF:",
+                "#EXT-X-PROGRAM-DATE-TIME:",
+                "#EXT-X-MEDIA-SEQUENCE:",
+            ]
+            .iter()
+            .any(|tag| line.starts_with(tag))
+        };
+        list.lines().filter(is_told).map(str::to_owned).collect()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut web = Web::connect(delivered.address());
+    let mut cmaf: Vec<BTreeMap<String, String>> = vec![BTreeMap::new(); segments.len()];
+    let playlists = delivered.playlists("live/cam");
+    assert_eq!(playlists.len(), 2);
+    for playlist in playlists {
+        let media = web.get(&playlist, &[]).text().to_owned();
+        let track = playlist.rsplit_once('/').unwrap();
+        if track.1 == "v0.m3u8" {
+            assert_eq!(told(&media), told(list));
+        }
+        let mut bytes = |name: &str| web.get(&format!("{}/{name}", track.0), &[]).body;
+        let init = media.split("#EXT-X-MAP:URI=\"").nth(1).unwrap();
+        let init = bytes(init.split('"').next().unwrap());
+        let names: Vec<&str> = media
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        assert_eq!(names.len(), segments.len());
+        for (name, counts) in names.iter().zip(&mut cmaf) {
+            let file = folder.path().join("segment.mp4");
+            fs::write(&file, [init.clone(), bytes(name)].concat()).unwrap();
+            counts.extend(frames(&file));
+        }
+    }
+    for (segment, counts) in segments.iter().zip(cmaf) {
+        let file = folder.path().join("segment.ts");
+        fs::write(&file, segment).unwrap();
+        assert_eq!(frames(&file), counts);
+        assert_eq!(counts.len(), 2);
+    }
+}
+
 #[test]
 fn packets_go_on_from_segment_to_segment() {
     let delivered = Delivered::start(|_| ());
@@ -150,6 +213,7 @@ fn packets_go_on_from_segment_to_segment() {
         segments.push(answer.body);
     }
     segments.reverse();
+    assert_cut_alike(&delivered, &list, &segments);
     let whole = tempfile::tempdir().unwrap();
     let file = whole.path().join("whole.ts");
     fs::write(&file, segments.concat()).unwrap();

@@ -32,7 +32,12 @@ type Made = Result<Bytes, NoStream>;
 
 /// Segments that were made, each once for all who ask for it.
 #[derive(Debug, Default)]
-pub(crate) struct Transported(Mutex<BTreeMap<u64, Slot>>);
+pub(crate) struct Transported {
+    slots: Mutex<BTreeMap<u64, Slot>>,
+    /// How often one was made.
+    #[cfg(test)]
+    pub(crate) muxed: std::sync::atomic::AtomicU64,
+}
 
 /// Where a segment is, or is to be; or why what it is made of cannot be read.
 type Slot = Arc<OnceLock<Result<Made, io::ErrorKind>>>;
@@ -65,6 +70,9 @@ impl Transported {
         let is_in_memory = found.iter().all(|(_, kept)| kept.parts().is_some());
         let slot = self.slot(msn, leading.oldest_in_memory());
         let make = || {
+            #[cfg(test)]
+            self.muxed
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let mut read = Vec::new();
             for (init, kept) in &found {
                 let parts = kept.read().map_err(|error| error.kind())?;
@@ -121,7 +129,7 @@ impl Transported {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Slot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -304,6 +304,44 @@ fn what_is_not_written_yet_is_listed_from_memory_until_it_is() {
 }
 
 #[test]
+fn a_transport_stream_is_made_of_what_is_asked_for_and_once_for_all_who_ask() {
+    let messages = heard(vec![(0, long)]);
+    let mut feeding = feeding(&messages, &[], &[0]);
+    feeding.end();
+    feeding.settle(Instant::now());
+    let stream = feeding.stream().clone();
+    let muxed = || stream.transported.muxed.load(Ordering::Relaxed);
+    let snapshot = stream.snapshot();
+    let list = snapshot.transport.as_ref().expect("it can be played");
+    assert!(list.playlist.plain().ends_with(b"#EXT-X-ENDLIST\n"));
+    assert_eq!(muxed(), 0);
+    let budget: Arc<Budget> = Arc::default();
+    let made = |msn: u64| {
+        let made = stream.transported.segment(&snapshot, msn, &budget);
+        made.expect("a segment")
+            .expect("it is in memory")
+            .expect("it has a place")
+    };
+    let begin = std::sync::Barrier::new(8);
+    let all: Vec<Bytes> = std::thread::scope(|scope| {
+        let ask = || {
+            begin.wait();
+            made(25)
+        };
+        let asking: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        let asked = asking.into_iter();
+        asked.map(|asked| asked.join().expect("no panic")).collect()
+    });
+    assert!(!all[0].is_empty());
+    assert!(all.iter().all(|it| it.as_ptr() == all[0].as_ptr()));
+    assert_eq!(muxed(), 1);
+    made(26);
+    made(25);
+    made(26);
+    assert_eq!(muxed(), 2);
+}
+
+#[test]
 fn what_is_said_is_on_the_list_and_in_the_media() {
     fn said(publisher: &mut Publisher) {
         let mut encoder = Encoder::new(Encoding::Amf0);
