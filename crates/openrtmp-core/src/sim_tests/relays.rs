@@ -496,10 +496,11 @@ fn what_goes_wrong_between_them_is_made_good() {
         for event in p.near.events() {
             match event {
                 Event::RelayStarted { relay, name, .. } => {
-                    assert!(running.insert((relay, name)), "seed {seed}: started twice");
+                    let is_new = running.insert((relay, name.to_string()));
+                    assert!(is_new, "seed {seed}: started twice");
                 }
                 Event::RelayFailed { relay, name, .. } | Event::RelayEnded { relay, name } => {
-                    running.remove(&(relay, name));
+                    running.remove(&(relay, name.to_string()));
                 }
                 _ => {}
             }

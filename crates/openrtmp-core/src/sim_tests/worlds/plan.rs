@@ -494,7 +494,6 @@ impl Terms {
                 lookup_failures: self.relayed(0.1),
                 lookup_hangs: self.relayed(0.01),
                 lookup_changes: self.relayed(0.3),
-                ..Faults::default()
             },
         }
     }
