@@ -304,6 +304,8 @@ fn a_live_manifest_says_what_it_is_to_say() {
 <MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019" type="dynamic" availabilityStartTime="2026-11-29T16:45:00.000Z" publishTime="2026-11-29T16:48:20.000Z" minimumUpdatePeriod="PT1S" timeShiftBufferDepth="PT28S" suggestedPresentationDelay="PT6S" minBufferTime="PT2S" maxSegmentDuration="PT2.5S">
   <Period id="0" start="PT0S">
     <AdaptationSet id="1" contentType="video" mimeType="video/mp4" segmentAlignment="true">
+      <InbandEventStream schemeIdUri="urn:openrtmp:data" value="onCuePoint"/>
+      <InbandEventStream schemeIdUri="urn:openrtmp:data" value="onTextData"/>
       <Role schemeIdUri="urn:mpeg:dash:role:2011" value="main"/>
       <Representation id="v0" bandwidth="..." codecs="avc1.64000d" width="320" height="180" frameRate="25" sar="1:1">
         <SegmentTemplate timescale="90000" presentationTimeOffset="900000" initialization="e/v0/init0.mp4" media="e/v0/t$Time$.m4s">

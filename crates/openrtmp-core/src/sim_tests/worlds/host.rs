@@ -101,9 +101,11 @@ impl HostTap {
                 let name = stream.name.reveal();
                 let mut witness = Witness::lenient(self.lenient);
                 witness.may_lose_all = true;
+                let is_relayed = name == FETCHED || name.starts_with(COPY);
+                witness.is_copy = is_relayed;
                 let followed = Followed {
                     place: place(name).unwrap_or_default(),
-                    is_relayed: name == FETCHED || name.starts_with(COPY),
+                    is_relayed,
                     witness,
                 };
                 match self.live.insert(stream.id, followed) {

@@ -28,6 +28,8 @@ pub(super) struct Witness {
     pub(super) lenient: bool,
     /// Metadata may be missing: a recorder writes its own.
     pub(super) no_metadata: bool,
+    /// It is of a copy at another server, to which publishers that follow each other are one.
+    pub(super) is_copy: bool,
     /// Any frame may be dropped, not only video up to a key frame, if it is owned
     /// up to.
     pub(super) may_lose_all: bool,
@@ -63,6 +65,8 @@ struct Now {
     shift: Option<(u32, u32)>,
     /// It has begun before, and its headers may come as they were.
     again: bool,
+    /// Another was before it.
+    follows: bool,
 }
 
 impl Now {
@@ -79,6 +83,7 @@ impl Now {
             last_video: None,
             shift: None,
             again: false,
+            follows: false,
         }
     }
 }
@@ -114,6 +119,7 @@ impl Witness {
             self.now = Some(Now {
                 known: now.known,
                 again: true,
+                follows: now.follows,
                 ..Now::new(now.life, false)
             });
         }
@@ -163,7 +169,10 @@ impl Witness {
         if !self.over.insert(life) {
             return broken("order of lives", format!("life {life} comes again"));
         }
-        self.now = Some(Now::new(life, self.attached));
+        self.now = Some(Now {
+            follows: self.now.is_some(),
+            ..Now::new(life, self.attached)
+        });
         self.attached = true;
         Ok(())
     }
@@ -316,6 +325,11 @@ impl Witness {
         let Some(stretch) = sent.stretch else {
             return Ok(());
         };
+        // Where sound was far ahead of pictures, pictures of who follows come late by as much:
+        // the other server's clock takes that for a jump, and leaves it out.
+        if self.is_copy && now.follows {
+            return Ok(());
+        }
         let shift = timestamp.wrapping_sub(sent.timestamp);
         match now.shift {
             Some((old, known)) if old == stretch && known != shift => broken(
