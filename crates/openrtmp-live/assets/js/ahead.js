@@ -4,12 +4,15 @@
 /** Milliseconds for which an answer is as good as one that is asked for now. */
 const FRESH = 2000;
 
+/** Milliseconds after which it is not waited for, nor kept if nobody has taken it. */
+const PATIENCE = 5000;
+
 /** By URLs: what was asked for and not taken yet. */
 const asked = new Map();
 
-async function answer(url, kind) {
+async function answer(url, kind, signal) {
   const began = performance.now();
-  const response = await fetch(url, { credentials: 'same-origin' });
+  const response = await fetch(url, { credentials: 'same-origin', signal });
   const first = performance.now();
   if (!response.ok) {
     throw new Error(`status ${response.status}`);
@@ -22,10 +25,15 @@ async function answer(url, kind) {
 /** Asks for something that whoever plays will want. */
 function ask(place, base, kind) {
   const url = new URL(place, base).href;
-  const coming = answer(url, kind);
+  const limit = new AbortController();
+  const coming = answer(url, kind, limit.signal);
   // If one fails, it is asked for again when it is needed, and said then.
   coming.catch(() => {});
   asked.set(url, coming);
+  setTimeout(() => {
+    asked.delete(url);
+    limit.abort();
+  }, PATIENCE);
   return coming;
 }
 

@@ -95,7 +95,7 @@ const WORDLESS = 600;
 
 /** Shows the page, without its words. */
 export const showPage = () => {
-  document.body.hidden = false;
+  document.body.classList.remove('is-blank');
 };
 
 /** Shows its words. */

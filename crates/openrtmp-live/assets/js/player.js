@@ -21,7 +21,7 @@ const LOOKS = 12;
 /** Attempts of an engine that plays nothing, and of one that plays a little each time. */
 const ATTEMPTS = 3;
 const MOST_ATTEMPTS = 8;
-/** Milliseconds between two looks whether there is sound by now, where there was none. */
+/** Milliseconds before the first look whether there is sound by now, where there was none. */
 const SILENT = 5000;
 /** Seconds further behind than an engine wants to be that are live all the same. */
 const NEAR = 1;
@@ -219,6 +219,7 @@ async function start(mine) {
     // How late it is may be known later.
     video.addEventListener('playing', setClock, { once: true });
     playing = wanted.start(video, stream, on);
+    lookForSound();
   } catch (error) {
     on.failed(error.message);
     return;
@@ -385,21 +386,32 @@ function resume() {
   play();
 }
 
-/** Begins anew once there is sound where there was none: players read once which there is. */
+/**
+ * Begins anew once there is sound where there was none: players read once which there is. It is
+ * looked for less and less: most of what has none never will.
+ */
 async function lookForSound() {
-  const isSilent = playing && stream && !stream.audio && !playing.audios().length;
-  if (!isSilent || isHalted || isBack || document.hidden) {
-    return;
-  }
   const mine = turn;
-  const told = await ask(stream.self).catch(() => null);
-  if (!told?.audio || mine !== turn) {
-    return;
-  }
-  // Not before it is where playing would begin.
-  await sleep(playing.goal() * 1000);
-  if (mine === turn && !isHalted && !isBack && !playing.audios().length) {
-    begin();
+  for (let looks = 0; looks < LOOKS;) {
+    await sleep(SILENT * 1.5 ** looks * (0.8 + 0.4 * Math.random()));
+    await seen();
+    if (mine !== turn || stream.audio || playing.audios().length) {
+      return;
+    }
+    if (isHalted || isBack) {
+      continue;
+    }
+    looks += 1;
+    const told = await ask(stream.self).catch(() => null);
+    if (!told?.audio) {
+      continue;
+    }
+    // Not before it is where playing would begin.
+    await sleep(mine === turn ? playing.goal() * 1000 : 0);
+    if (mine === turn && !isHalted && !isBack && !playing.audios().length) {
+      begin();
+      return;
+    }
   }
 }
 
@@ -525,7 +537,6 @@ describe();
 cover('Starting', '', { spins: true });
 setInterval(() => playing && !video.paused && setClock(), 60000);
 setInterval(tick, 500);
-setInterval(lookForSound, SILENT);
 begin();
 showPage();
 
