@@ -10,7 +10,7 @@ use openrtmp_protocol::amf::{Decoder, Value};
 
 /// Bytes of a message that is looked at, at most.
 const LONGEST_MESSAGE: usize = 4096;
-/// And of the JSON that is made of it: lists of HLS have it in them for as long as its segment.
+/// And of the JSON that is made of it.
 const LONGEST: usize = 1024;
 /// Objects within objects.
 const DEEPEST: usize = 8;
@@ -64,6 +64,29 @@ impl Cue {
         put(&mut json, &values.value().ok()?, 0)?;
         (json.len() <= LONGEST).then_some(Cue { kind, json })
     }
+
+    /// Adds the JSON as `decodeURIComponent` of browsers reads it, without what cannot stand in
+    /// quotation marks of a playlist, and what variables begin with (4.3).
+    pub(crate) fn put_encoded(&self, out: &mut String) {
+        for byte in self.json.bytes() {
+            if is_plain(byte) {
+                out.push(char::from(byte));
+            } else {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+
+    /// How many bytes that adds.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let bytes = self.json.bytes();
+        bytes.map(|byte| if is_plain(byte) { 1 } else { 3 }).sum()
+    }
+}
+
+/// It stands for itself in a quoted string of a playlist.
+fn is_plain(byte: u8) -> bool {
+    (byte == b' ' || byte.is_ascii_graphic()) && !b"\"%{}$".contains(&byte)
 }
 
 /// Adds a value as JSON. `None` if it is too deep, or too much.
@@ -195,6 +218,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn text_is_as_long_in_playlists_as_it_is_said_to_be(json: String) {
+            let cue = Cue { kind: CueKind::Text, json };
+            let mut out = String::new();
+            cue.put_encoded(&mut out);
+            prop_assert_eq!(out.len(), cue.encoded_len());
+        }
+
         #[test]
         fn any_bytes_are_short_json_or_nothing(body: Vec<u8>, is_text: bool) {
             let mut bytes = message(CueKind::ALL[usize::from(is_text)].name(), &[]);

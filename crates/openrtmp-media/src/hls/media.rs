@@ -61,6 +61,9 @@ struct Settled {
     has_ended: bool,
     /// The init segment that the last of them needs.
     init: Option<u32>,
+    /// The number of the oldest that is said in them: it leaves before its segment if much is
+    /// said later.
+    cue: Option<u32>,
 }
 
 impl PlaylistWriter {
@@ -103,6 +106,10 @@ impl PlaylistWriter {
             to,
             has_ended: window.has_ended(),
             init: last.map(|segment| segment.beginning.init),
+            cue: segments
+                .range(..to)
+                .find_map(|segment| segment.cues.first())
+                .map(|oldest| oldest.number),
         };
         let known = self.0.take().filter(|(is, _)| *is == settled);
         let (_, kept) = self.0.insert(known.unwrap_or_else(|| {
@@ -209,7 +216,7 @@ fn put_segment(
     }
 }
 
-/// What is said in a segment: on the list for as long as that is.
+/// What is said in a segment, as far as the window has it.
 fn put_cues(out: &mut String, segment: &Segment, names: &Names) {
     let run = names.epoch.rsplit('/').next().unwrap_or_default();
     for said in &segment.cues {
@@ -220,21 +227,8 @@ fn put_cues(out: &mut String, segment: &Segment, names: &Names) {
             "#EXT-X-DATERANGE:ID=\"{run}-{number}\",CLASS=\"{scheme}:{name}\",\
              START-DATE=\"{start}\",X-DATA=\""
         );
-        put_encoded(out, &said.cue.json);
+        said.cue.put_encoded(out);
         out.push_str("\"\n");
-    }
-}
-
-/// Text as `decodeURIComponent` of browsers reads it, without what cannot stand in quotation
-/// marks, and what variables begin with (4.3).
-fn put_encoded(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        let is_plain = byte == b' ' || byte.is_ascii_graphic();
-        if is_plain && !b"\"%{}$".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
     }
 }
 

@@ -71,7 +71,7 @@ use bytes::Bytes;
 pub use periods::{Addressing, Period};
 pub use settings::{Preset, Settings};
 pub use stream::Packager;
-pub use window::{Part, Rates, Rendition, Segment, Window};
+pub use window::{MOST_OF_CUES, Part, Rates, Rendition, Segment, Window};
 
 use crate::captions::Captions;
 use crate::cues::Cue;

@@ -16,8 +16,11 @@ use crate::mp4::{Description, TrackName};
 
 /// Segments that left the list can be fetched for so many target durations more.
 const GRACE: u32 = 3;
-/// What is said in what is listed of a track, at most: each list has all of it.
-const MOST_CUES: usize = 256;
+/// Bytes of a media playlist of HLS that are about what is said, at most: delta updates have them
+/// too, so that players read them again with each part.
+pub const MOST_OF_CUES: usize = 32 * 1024;
+/// Of a line about something said, what is not its text has so many bytes, or fewer.
+const LINE: usize = 192;
 
 /// A CMAF chunk, `moof` and `mdat`; or one that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -612,11 +615,21 @@ impl Rendition {
         Some(oldest.beginning.msn)
     }
 
-    /// What is said in the segment that is open, unless as much is listed as may be.
+    /// What is said in the segment that is open. The oldest is forgotten where it would be more
+    /// than playlists have room for.
     fn hear(&mut self, cue: TimedCue) {
-        let listed: usize = self.segments.iter().map(|is| is.cues.len()).sum();
-        if let Some(open) = self.segments.back_mut().filter(|_| listed < MOST_CUES) {
+        if let Some(open) = self.segments.back_mut() {
             open.cues.push(cue);
+        }
+        let mut room = MOST_OF_CUES;
+        for segment in self.segments.iter_mut().rev() {
+            let fits = |said: &&TimedCue| {
+                let left = room.checked_sub(LINE + said.cue.encoded_len());
+                room = left.unwrap_or(0);
+                left.is_some()
+            };
+            let kept = segment.cues.iter().rev().take_while(fits).count();
+            segment.cues.drain(..segment.cues.len() - kept);
         }
     }
 

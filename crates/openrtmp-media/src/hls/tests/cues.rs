@@ -7,7 +7,7 @@ use crate::cues::{Cue, CueKind};
 use crate::dash;
 use crate::mp4::read::boxes;
 use crate::packager::timelines::{AUDIO, Input, SMALL};
-use crate::packager::{Packager, TimedCue};
+use crate::packager::{MOST_OF_CUES, Packager, TimedCue};
 
 /// The wall time of the first frame.
 const WALL: i64 = 1_000_000;
@@ -221,16 +221,60 @@ fn what_is_said_too_early_is_kept_and_too_much_is_not() {
     assert!(all.iter().map(|is| is.number).eq(1..=16 + 1 + 95 * 16));
     assert!(all[..16].iter().all(|is| is.time == BASE));
     assert_eq!(all[16].time, BASE + 2_000_000);
+}
+
+#[test]
+fn lists_have_the_newest_of_what_is_said_and_no_more_than_has_room() {
+    // Quotation marks are three bytes on a list: nothing is longer there.
+    let worst = "\"".repeat(1024);
+    let texts = ["1", worst.as_str(), "\"a\"", &worst[..100]];
+    let said: Vec<(i64, i64, &str)> = (0..70_000)
+        .step_by(80)
+        .map(|time| (time, time, texts[(time / 9040 % 4) as usize]))
+        .collect();
+    let events = package(&[VIDEO, AUDIO], 70, &said);
+    let newest = self::said(&events, VIDEO).last().unwrap().number;
     let most = Settings {
-        window: Duration::from_secs(90),
+        window: Duration::from_secs(60),
         ..timelines::settings()
     };
     let mut window = Window::new(most);
+    let mut names = names();
+    names.epoch = "e".repeat(64);
+    let mut writers = [Form::Full, Form::Delta].map(|form| (form, PlaylistWriter::default()));
+    let (mut last, mut fullest, mut most_lines) = (0, 0, 0);
     for event in events {
+        if let Event::Cue { track: VIDEO, cue } = &event {
+            last = cue.number;
+        }
+        // The part that something comes with is the next event.
+        let is_part = matches!(event, Event::Part { track: VIDEO, .. });
         window.apply(event);
+        for (form, writer) in writers.iter_mut().filter(|_| is_part) {
+            let Some(list) = media_playlist(&window, VIDEO, &names, *form) else {
+                continue;
+            };
+            let (settled, rest) = writer
+                .write(&window, VIDEO, &names, *form, Bytes::from)
+                .unwrap();
+            assert_eq!([&settled[..], rest.as_bytes()].concat(), list.as_bytes());
+            let lines: Vec<&str> = list
+                .lines()
+                .filter(|line| line.starts_with("#EXT-X-DATERANGE:"))
+                .collect();
+            let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
+            assert!(bytes <= MOST_OF_CUES, "{bytes}");
+            let numbers = lines.iter().map(|line| {
+                let (_, number) = line.split_once(&format!("{}-", names.epoch)).unwrap();
+                number.split('"').next().unwrap().parse::<u32>().unwrap()
+            });
+            let first = last + 1 - u32::try_from(lines.len()).unwrap();
+            assert!(numbers.eq(first..=last));
+            fullest = fullest.max(bytes);
+            most_lines = most_lines.max(lines.len());
+        }
     }
-    for track in [VIDEO, AUDIO] {
-        let list = media_playlist(&window, track, &names(), Form::Full).unwrap();
-        assert_eq!(list.matches("#EXT-X-DATERANGE:").count(), 256);
-    }
+    assert_eq!(last, newest);
+    assert!(fullest > MOST_OF_CUES * 3 / 4, "{fullest}");
+    assert!(most_lines > 100, "{most_lines}");
 }
