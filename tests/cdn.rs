@@ -394,6 +394,15 @@ fn one_request_for_what_all_ask_for(edge: Edge) {
     drop(publishing);
 }
 
+/// A token that is good for an hour, from these addresses.
+fn bound(from: &str, path: &str) -> String {
+    let hour = SystemTime::now() + Duration::from_secs(3600);
+    let hour = hour.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let mut pass = Pass::new(path, hour);
+    pass.from = Network::parse(from);
+    pass.sign(SECRET).unwrap()
+}
+
 fn private_streams_stay_private(edge: Edge) {
     let address = any_address();
     let delivered = Delivered::start(|config| {
@@ -443,14 +452,28 @@ fn private_streams_stay_private(edge: Edge) {
     let reload = all.iter().find(|path| path.contains("_HLS_msn")).unwrap();
     // A token that is bound to an address is its owner's through the cache too.
     for (from, expected) in [("127.0.0.1", 200), ("192.0.2.0/24", 403)] {
-        let hour = SystemTime::now() + Duration::from_secs(3600);
-        let hour = hour.duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let mut pass = Pass::new("live/cam", hour);
-        pass.from = Network::parse(from);
-        let token = pass.sign(SECRET).unwrap();
+        let token = bound(from, "live/cam");
         for path in [part, reload] {
             let path = format!("/v/{token}{path}");
             assert_eq!(Web::fetch(address, &path).status, expected, "{from} {path}");
+        }
+    }
+    // So is one of somebody behind a proxy before the cache, while that is played: Varnish takes
+    // the proxy's word for who it is, nginx would have to be told to.
+    let bound = bound("192.0.2.7", "live/cam");
+    let behind = match edge {
+        Edge::Nginx => 403,
+        Edge::Varnish => 200,
+    };
+    let mut web = Web::connect(address);
+    for (from, expected) in [
+        ("192.0.2.7", behind),
+        ("198.51.100.1", 403),
+        ("192.0.2.7", behind),
+    ] {
+        for path in [part, reload] {
+            let answer = web.get(&format!("/v/{bound}{path}"), &[("X-Forwarded-For", from)]);
+            assert_eq!(answer.status, expected, "{from} {path}");
         }
     }
     let token = one.split('/').nth(2).unwrap();
@@ -521,9 +544,88 @@ fn together(origin: SocketAddr, count: usize) -> SocketAddr {
     address
 }
 
+/// Of a token that is not in the path nothing is kept, and nobody waits for what is not.
+fn viewers_with_a_token_in_a_header_wait_for_nobody(edge: Edge) {
+    let delivered = Delivered::start(|config| {
+        config.access.play_keys = vec!["opensesame".to_owned()];
+        config.access.trusted_proxies = vec!["127.0.0.1".to_owned()];
+        config.http.tokens.keys = vec![SECRET.to_owned()];
+    });
+    let publishing = live(50, &delivered.server().url("live/cam"));
+    delivered.server().wait_until_published("live/cam");
+    delivered.master_for("live/cam", "?key=opensesame");
+    let token = bound("127.0.0.1", "live/cam");
+    let (bearer, cookie) = (
+        format!("Bearer {token}"),
+        format!("theme=dark; __Host-openrtmp={token}"),
+    );
+    for header in [
+        ("Authorization", bearer.as_str()),
+        ("Cookie", cookie.as_str()),
+    ] {
+        let master = Web::connect(delivered.address()).get("/live/cam/index.m3u8", &[header]);
+        let playlist = format!("/live/cam/{}", video(master.text()));
+        // Nobody is answered before all have asked. Who waited for another would for ever.
+        let origin = together(delivered.address(), TOGETHER);
+        let cache = Cache::with(edge, any_address(), origin, patience(edge));
+        let address = cache.address;
+        thread::scope(|scope| {
+            let ask = || Web::connect(address).get(&playlist, &[header]);
+            let viewers: Vec<_> = (0..TOGETHER).map(|_| scope.spawn(ask)).collect();
+            for viewer in viewers {
+                let answer = viewer.join().unwrap();
+                assert_eq!(
+                    answer.status,
+                    200,
+                    "{edge:?} {}: {}",
+                    header.0,
+                    answer.text()
+                );
+            }
+        });
+    }
+    // And nobody else is given it.
+    let cache = Cache::start(edge, any_address(), delivered.address());
+    let mut web = Web::connect(cache.address);
+    let header = [("Authorization", bearer.as_str())];
+    let master = web.get("/live/cam/index.m3u8", &header);
+    let playlist = format!("/live/cam/{}", video(master.text()));
+    for path in ["/live/cam/index.m3u8", &playlist] {
+        assert_eq!(web.get(path, &header).status, 200, "{path}");
+        assert_eq!(web.get(path, &[]).status, 403, "{path}");
+    }
+    drop(publishing);
+}
+
+#[test]
+fn nginx_lets_viewers_with_a_token_in_a_header_wait_for_nobody() {
+    viewers_with_a_token_in_a_header_wait_for_nobody(Edge::Nginx);
+}
+
+#[test]
+fn varnish_lets_viewers_with_a_token_in_a_header_wait_for_nobody() {
+    viewers_with_a_token_in_a_header_wait_for_nobody(Edge::Varnish);
+}
+
+/// Viewers who ask for something together.
+const TOGETHER: usize = 8;
+
+/// What lets a cache wait for an answer for as long as it takes.
+fn patience(edge: Edge) -> &'static [(&'static str, &'static str)] {
+    match edge {
+        Edge::Nginx => &[
+            (
+                "proxy_cache_lock_timeout 20s;",
+                "proxy_cache_lock_timeout 1h;",
+            ),
+            ("proxy_cache_lock_age 20s;", "proxy_cache_lock_age 1h;"),
+        ],
+        Edge::Varnish => &[],
+    }
+}
+
 #[test]
 fn nginx_lets_private_viewers_begin_without_waiting_for_each_other() {
-    const TOGETHER: usize = 8;
     let address = any_address();
     let delivered = Delivered::start(|config| {
         config.access.play_keys = vec!["opensesame".to_owned()];
@@ -534,14 +636,8 @@ fn nginx_lets_private_viewers_begin_without_waiting_for_each_other() {
     delivered.master_for("live/cam", "?key=opensesame");
     // Nobody is answered before all have asked. Who waited for another would for ever.
     let origin = together(delivered.address(), TOGETHER);
-    let patient = [
-        (
-            "proxy_cache_lock_timeout 20s;",
-            "proxy_cache_lock_timeout 1h;",
-        ),
-        ("proxy_cache_lock_age 20s;", "proxy_cache_lock_age 1h;"),
-    ];
-    let _cache = Cache::with(Edge::Nginx, address, origin, &patient);
+    let patient = patience(Edge::Nginx);
+    let _cache = Cache::with(Edge::Nginx, address, origin, patient);
     let viewers: Vec<_> = (0..TOGETHER)
         .map(|_| thread::spawn(move || Web::fetch(address, "/live/cam/index.m3u8?key=opensesame")))
         .collect();

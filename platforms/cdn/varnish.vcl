@@ -38,6 +38,10 @@ sub vcl_recv {
     if (req.url ~ "^[^?]+\.flv(\?|$)") {
         return (pass);
     }
+    # A token that is not in the path: what it opens may be its viewer's alone.
+    if (req.url !~ "^/v/" && (req.http.Authorization ~ "(?i)^bearer " || req.http.Cookie ~ "(^|;\s*)__Host-openrtmp=")) {
+        return (pass);
+    }
     unset req.http.Cookie;
 
     # Private streams, /v/TOKEN/app/name/RUN/...: what is below a run of a stream is the same
@@ -79,8 +83,9 @@ sub vcl_hash {
         hash_data(regsub(req.url, "\?.*$", ""));
     }
     if (req.http.X-Asked) {
-        # A token may be good from one address alone.
-        hash_data("" + client.ip);
+        # A token may be good from one address alone: from that which the server goes by, of whom
+        # it is told by what stands before Varnish, and by Varnish of that.
+        hash_data(req.http.X-Forwarded-For);
     }
     hash_data(req.http.X-Query);
     hash_data(req.http.Host);
