@@ -191,6 +191,12 @@ fn a_token_in_a_header_or_the_cookie_opens_as_one_in_the_path_does() {
         let told = web.get("/api/streams/live/cam", &header);
         assert_eq!(told.status, 200, "{}", told.text());
     }
+    // One that somebody on the way here means hides none that is meant.
+    let cookie = ("Cookie", cookie.as_str());
+    for other in ["Bearer x.y", "Basic YTpi"] {
+        let both = [("Authorization", other), cookie];
+        assert_eq!(web.get("/live/cam/index.m3u8", &both).status, 200);
+    }
     // One that is for something else is as if it were not there.
     let other = format!("Bearer {}", signed(&pass("live/other")));
     for said in [other.as_str(), "Bearer x.y", "Basic YTpi"] {
@@ -198,6 +204,101 @@ fn a_token_in_a_header_or_the_cookie_opens_as_one_in_the_path_does() {
         assert_eq!(web.get("/live/cam/index.m3u8", &header).status, 403);
         let with_key = format!("/live/cam/index.m3u8?key={KEY}");
         assert_eq!(web.get(&with_key, &header).status, 200);
+    }
+}
+
+#[test]
+fn no_answer_tells_a_token_that_came_in_a_header() {
+    let delivered = Delivered::start(|config| {
+        config.access.play_keys = vec![KEY.to_owned()];
+        config.http.tokens.keys = vec![SECRET.to_owned()];
+        config.http.base_url = "https://cdn.example".to_owned();
+    });
+    let publishing = live(50, &delivered.server().url("live/cam"));
+    delivered.server().wait_until_published("live/cam");
+    let mut web = Web::connect(delivered.address());
+    let token = signed(&pass("live/cam"));
+    let (bearer, cookie) = (
+        format!("Bearer {token}"),
+        format!("__Host-openrtmp={token}"),
+    );
+    for header in [
+        ("Authorization", bearer.as_str()),
+        ("Cookie", cookie.as_str()),
+    ] {
+        found_at_last("a picture", || {
+            let told = web.get("/api/streams/live/cam", &[header]);
+            assert_eq!(told.status, 200, "{}", told.text());
+            assert!(!told.text().contains(&token), "{}", told.text());
+            assert!(told.text().contains("\"/live/cam/index.m3u8\""));
+            told.text().contains("/live/cam/picture.mp4").then_some(())
+        });
+        // Nor does it lead to where it would not be sent.
+        for entry in ["index.m3u8", "ts/index.m3u8", "manifest.mpd"] {
+            let answer = web.get(&format!("/live/cam/{entry}"), &[header]);
+            assert_eq!(answer.status, 200, "{entry}: {}", answer.text());
+            assert!(!answer.text().contains(&token), "{}", answer.text());
+            assert!(!answer.text().contains("cdn.example"), "{}", answer.text());
+        }
+    }
+    // One of a path leads on, as it did.
+    let master = web.get(&format!("/v/{token}/live/cam/index.m3u8"), &[]);
+    let folder = format!("https://cdn.example/v/{token}/live/cam/");
+    assert!(video(master.text()).starts_with(&folder));
+    drop(publishing);
+}
+
+/// The status of a WebSocket to the host `test` that a page of this origin opens for FLV, with
+/// these fields.
+fn opened(delivered: &Delivered, path: &str, origin: Option<&str>, fields: &[(&str, &str)]) -> u16 {
+    let opens = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let origin = origin.map(|it| ("Origin", it));
+    let all = [&opens[..], origin.as_slice(), fields].concat();
+    Web::connect(delivered.address()).get(path, &all).status
+}
+
+#[test]
+fn a_page_of_another_site_opens_no_websocket_with_its_viewers_cookie() {
+    const NAMED: &str = "https://named.example";
+    for origins in [vec!["*"], vec!["*", NAMED], vec![NAMED], vec![]] {
+        let delivered = Delivered::start(|config| {
+            config.access.play_keys = vec![KEY.to_owned()];
+            config.http.tokens.keys = vec![SECRET.to_owned()];
+            config.http.cors.origins = origins.iter().map(|&it| it.to_owned()).collect();
+        });
+        let publishing = playable(&delivered, "live/cam");
+        let token = signed(&pass("live/cam"));
+        let cookie = format!("__Host-openrtmp={token}");
+        let cookie = [("Cookie", cookie.as_str())];
+        let named = if origins.contains(&NAMED) { 101 } else { 403 };
+        for (origin, expected) in [
+            (None, 101),
+            (Some("https://test"), 101),
+            (Some(NAMED), named),
+            (Some("http://test"), 403),
+            (Some("https://evil.example"), 403),
+            (Some("https://named.example.evil"), 403),
+            (Some("null"), 403),
+        ] {
+            let status = opened(&delivered, "/live/cam.flv", origin, &cookie);
+            assert_eq!(status, expected, "{origins:?}: {origin:?}");
+        }
+        // What such a page itself shows is its own, where pages of all sites may.
+        let all = if origins.contains(&"*") { 101 } else { 403 };
+        let evil = Some("https://evil.example");
+        for path in [
+            format!("/v/{token}/live/cam.flv"),
+            format!("/live/cam.flv?key={KEY}"),
+        ] {
+            let status = opened(&delivered, &path, evil, &[]);
+            assert_eq!(status, all, "{origins:?}: {path}");
+        }
+        drop(publishing);
     }
 }
 

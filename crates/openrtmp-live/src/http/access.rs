@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use openrtmp_core::{Network, PlayGranted, PlayRefused, PlayRequest, Protocol, Server, counted_as};
 use tokio::sync::oneshot;
 
@@ -26,41 +26,62 @@ const COOKIE_NAME: &str = "__Host-openrtmp";
 /// Bits of an IPv6 address that are one viewer's network.
 const NETWORK_BITS: u8 = 64;
 
-/// A token that somebody shows.
-#[derive(Debug)]
-pub(super) struct Shown {
-    pub(super) token: String,
-    /// It stands in the path, so that nothing else can be meant.
-    is_in_path: bool,
+/// The tokens that somebody shows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// One in the path: nothing else can be meant.
+    InPath(String),
+    /// Those of headers, of which any may be for somebody else on the way here.
+    InHeaders(Vec<String>),
 }
 
 impl Shown {
-    /// That of the path, or of a header.
-    pub(super) fn of(in_path: Option<String>, headers: &HeaderMap) -> Option<Shown> {
-        let is_in_path = in_path.is_some();
-        let token = in_path.or_else(|| in_headers(headers).map(str::to_owned))?;
-        Some(Shown { token, is_in_path })
+    /// That of the path, or those of headers; of the cookie where that counts.
+    pub(super) fn of(
+        in_path: Option<String>,
+        headers: &HeaderMap,
+        takes_cookies: bool,
+    ) -> Option<Shown> {
+        if let Some(token) = in_path {
+            return Some(Shown::InPath(token));
+        }
+        let cookie = takes_cookies.then(|| cookie(headers)).flatten();
+        let tokens = bearer(headers).into_iter().chain(cookie);
+        let tokens: Vec<String> = tokens.map(str::to_owned).collect();
+        (!tokens.is_empty()).then_some(Shown::InHeaders(tokens))
     }
 }
 
-/// A token in `Authorization: Bearer` (RFC 6750, 2.1), or in the cookie.
-fn in_headers(headers: &HeaderMap) -> Option<&str> {
-    let texts = |name| {
-        let all = headers.get_all(name).into_iter();
-        all.filter_map(|it| it.to_str().ok())
-    };
-    let bearer = texts(AUTHORIZATION).find_map(|said| {
+/// A token that opens what is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admitted<'a> {
+    pub(super) token: &'a str,
+    /// It stands in the path, and may in others that the answer leads to. What came in a header
+    /// is told in no answer: scripts of a page cannot read every cookie that they are sent with.
+    pub(super) is_in_path: bool,
+}
+
+/// The lines of a header that are text.
+fn texts(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let all = headers.get_all(name).into_iter();
+    all.filter_map(|it| it.to_str().ok())
+}
+
+/// A token in `Authorization: Bearer` (RFC 6750, 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    texts(headers, AUTHORIZATION).find_map(|said| {
         let (scheme, token) = said.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let mut cookies = texts(COOKIE).flat_map(|said| said.split(';'));
-    let cookie = || {
-        cookies.find_map(|cookie| {
-            let (name, token) = cookie.split_once('=')?;
-            (name.trim() == COOKIE_NAME).then(|| token.trim())
-        })
-    };
-    bearer.or_else(cookie)
+    })
+}
+
+/// A token in the cookie.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let mut cookies = texts(headers, COOKIE).flat_map(|said| said.split(';'));
+    cookies.find_map(|cookie| {
+        let (name, token) = cookie.split_once('=')?;
+        (name.trim() == COOKIE_NAME).then(|| token.trim())
+    })
 }
 
 /// What decides about viewers.
@@ -89,14 +110,12 @@ impl Access {
         // Without randomness viewers have one name; nothing depends on it.
         let _ = getrandom::fill(&mut viewer);
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let pass = Pass {
-            path: granted.stream.reveal().to_owned(),
-            is_prefix: false,
-            expires: (now.unwrap_or_default() + tokens.life).as_secs(),
-            from: tokens.same_address.then(|| network_of(from)).flatten(),
-            viewer: u64::from_be_bytes(viewer),
-            key: granted.tag(self.secrets.naming()),
-        };
+        let expires = (now.unwrap_or_default() + tokens.life).as_secs();
+        let mut pass = Pass::new("", expires);
+        granted.stream.reveal().clone_into(&mut pass.path);
+        pass.from = tokens.same_address.then(|| network_of(from)).flatten();
+        pass.viewer = u64::from_be_bytes(viewer);
+        pass.key = granted.tag(self.secrets.naming());
         self.secrets.sign(&pass)
     }
 
@@ -115,8 +134,8 @@ impl Access {
         pass.is_some_and(|pass| self.is_open(server, pass.key))
     }
 
-    /// The token that opens this stream, if one is shown; see [`Access::opens`]. One in a header
-    /// that does not is passed over: it may be for somebody else, on the way here.
+    /// The token that opens this stream, if one is shown; see [`Access::opens`]. Those in headers
+    /// that do not are passed over.
     ///
     /// # Errors
     /// The answer to whom that of its path does not open it.
@@ -127,14 +146,17 @@ impl Access {
         path: &str,
         from: IpAddr,
         late: Duration,
-    ) -> Result<Option<&'a str>, Response<Body>> {
-        let Some(shown) = shown else {
-            return Ok(None);
+    ) -> Result<Option<Admitted<'a>>, Response<Body>> {
+        let (tokens, is_in_path) = match shown {
+            None => return Ok(None),
+            Some(Shown::InPath(token)) => (std::slice::from_ref(token), true),
+            Some(Shown::InHeaders(tokens)) => (tokens.as_slice(), false),
         };
-        match self.opens(server, &shown.token, path, from, late) {
-            true => Ok(Some(&shown.token)),
-            false if shown.is_in_path => Err(forbidden()),
-            false => Ok(None),
+        let opens = |token: &&String| self.opens(server, token, path, from, late);
+        match tokens.iter().find(opens) {
+            Some(token) => Ok(Some(Admitted { token, is_in_path })),
+            None if is_in_path => Err(forbidden()),
+            None => Ok(None),
         }
     }
 
@@ -243,18 +265,22 @@ pub(super) async fn ask(
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
 
     #[test]
     fn a_token_may_stand_in_a_header() {
-        let token = |fields: &[(HeaderName, &'static str)]| {
+        let headers = |fields: &[(HeaderName, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, text) in fields {
                 headers.append(name.clone(), HeaderValue::from_static(text));
             }
-            in_headers(&headers).map(str::to_owned)
+            headers
+        };
+        let in_headers = |tokens: &[&str]| {
+            let tokens = tokens.iter().map(|&token| token.to_owned());
+            Some(Shown::InHeaders(tokens.collect()))
         };
         for (name, text, expected) in [
             (AUTHORIZATION, "Bearer a.b", Some("a.b")),
@@ -266,21 +292,25 @@ mod tests {
             (COOKIE, "openrtmp=a.b", None),
             (COOKIE, "x__Host-openrtmp=a.b", None),
         ] {
-            assert_eq!(token(&[(name, text)]).as_deref(), expected, "{text}");
+            let shown = Shown::of(None, &headers(&[(name, text)]), true);
+            let expected = expected.and_then(|token| in_headers(&[token]));
+            assert_eq!(shown, expected, "{text}");
         }
         let both = [
             (COOKIE, "__Host-openrtmp=cookie"),
             (AUTHORIZATION, "Basic YTpi"),
             (AUTHORIZATION, "Bearer header"),
         ];
-        assert_eq!(token(&both).as_deref(), Some("header"));
+        let both = headers(&both);
+        let shown = Shown::of(None, &both, true);
+        assert_eq!(shown, in_headers(&["header", "cookie"]));
+        let shown = Shown::of(None, &both, false);
+        assert_eq!(shown, in_headers(&["header"]));
+        let cookie = headers(&[(COOKIE, "__Host-openrtmp=cookie")]);
+        assert_eq!(Shown::of(None, &cookie, false), None);
         // What a path says is meant.
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer header"));
-        let shown = Shown::of(Some("path".to_owned()), &headers).unwrap();
-        assert_eq!((shown.token.as_str(), shown.is_in_path), ("path", true));
-        let shown = Shown::of(None, &headers).unwrap();
-        assert_eq!((shown.token.as_str(), shown.is_in_path), ("header", false));
+        let shown = Shown::of(Some("path".to_owned()), &both, true);
+        assert_eq!(shown, Some(Shown::InPath("path".to_owned())));
     }
 
     #[test]

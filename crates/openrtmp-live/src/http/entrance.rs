@@ -43,11 +43,11 @@ pub(super) async fn enter(
     let admitted = app
         .access
         .admit(&app.server, shown, path, from, Duration::ZERO)?;
-    let (stream, prefix) = match admitted {
-        Some(token) => {
+    let (stream, token) = match admitted {
+        Some(admitted) => {
             app.audience.seen(path);
             let stream = app.directory.newest(path).ok_or_else(not_found)?;
-            (stream, Some(format!("/v/{token}")))
+            (stream, Some(admitted.token.to_owned()))
         }
         None => {
             // Where everybody may play there is nothing to carry on.
@@ -63,19 +63,24 @@ pub(super) async fn enter(
             let granted = access::ask(&app.server, asking).await?;
             let token = asks.then(|| app.access.token(&app.server, &granted, from));
             let stream = audience::stream(app, asked, &granted.stream, deadline).await?;
-            (stream, token.map(|token| format!("/v/{token}")))
+            (stream, token)
         }
     };
     let base = config.http.base_url.trim_end_matches('/');
-    let is_private = prefix.is_some();
-    // As it is where everything is below it: by who shows a token already, too.
-    let leads = base.is_empty() && (admitted.is_some() || !is_private);
+    let is_private = token.is_some();
+    let leads = match admitted {
+        // It comes with each request to this server, and with none to another.
+        Some(admitted) if !admitted.is_in_path => true,
+        // As it is where everything is below it: by who shows a token already, too.
+        _ => base.is_empty() && (admitted.is_some() || !is_private),
+    };
     let keep = match is_private && !leads {
         true => Keep::NOT,
         false => Keep::for_seconds(1, is_private),
     };
     let path = encoded(stream.name.reveal());
-    let folder = format!("{base}{}/{path}/", prefix.unwrap_or_default());
+    let prefix = token.map_or_else(String::new, |token| format!("/v/{token}"));
+    let folder = format!("{base}{prefix}/{path}/");
     Ok(Entered {
         stream,
         folder: (!leads).then_some(folder),

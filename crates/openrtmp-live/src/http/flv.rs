@@ -9,15 +9,16 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Request};
 use futures_util::SinkExt;
 use futures_util::stream::unfold;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use openrtmp_core::Protocol;
 use tokio::sync::watch;
 
 use super::access::{self, Asking, Right, Shown};
 use super::answer::status;
+use super::cors::{self, Opener};
 use super::peer::{InProgress, Kind, Peer};
-use super::{App, Asked, audience, cors, relief, waiting};
+use super::{App, Asked, audience, relief, waiting};
 use crate::store::ring::{Cursor, Taken};
 use crate::store::{Awaiting, Holding, Stream};
 
@@ -40,11 +41,12 @@ pub(super) async fn answer(
     shown: Option<&Shown>,
     request: Request,
 ) -> Result<(Response<Body>, Kind), Response<Body>> {
-    // To what else somebody would change is passed over (RFC 9110, 7.8).
-    let upgrade = asked.headers.get(UPGRADE).map(HeaderValue::as_bytes);
-    let is_socket = upgrade.is_some_and(|to| to.eq_ignore_ascii_case(b"websocket"));
-    if is_socket && !cors::may_open(&app.server.config().http.cors, &asked.headers) {
-        // What protects answers from other sites' pages does not look at WebSockets.
+    let is_socket = cors::is_socket(&asked.headers);
+    let opener = || {
+        let config = app.server.config();
+        cors::opener(&config.http.cors, &asked.headers, asked.peer.is_tls)
+    };
+    if is_socket && opener() == Opener::Refused {
         let refusal = "pages of that site may not (http.cors.origins)";
         return Err(status(StatusCode::FORBIDDEN, refusal));
     }
@@ -56,10 +58,10 @@ pub(super) async fn answer(
         .access
         .admit(&app.server, shown, path, from, Duration::ZERO)?;
     let (stream, right) = match admitted {
-        Some(token) => {
+        Some(admitted) => {
             app.audience.seen(path);
             let stream = app.directory.newest(path).ok_or_else(missing)?;
-            (stream, Right::Token(token.to_owned(), from))
+            (stream, Right::Token(admitted.token.to_owned(), from))
         }
         None => {
             let asking = Asking {

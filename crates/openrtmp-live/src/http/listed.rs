@@ -179,7 +179,10 @@ async fn one(
         .access
         .admit(&app.server, shown, path, from, Duration::ZERO)?;
     let (path, token, name) = match admitted {
-        Some(token) => (path.to_owned(), Some(token.to_owned()), None),
+        Some(admitted) => {
+            let token = admitted.is_in_path.then(|| admitted.token.to_owned());
+            (path.to_owned(), token, None)
+        }
         None if !app.server.asks_players() => (path.to_owned(), None, None),
         None => {
             let asking = Asking {

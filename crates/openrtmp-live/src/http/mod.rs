@@ -182,7 +182,10 @@ async fn answer_to(
     })?;
     let (shown, of) = match &route {
         Route::Stream { token, path, .. } | Route::Listed(Listed::One { token, path }) => {
-            (Shown::of(token.clone(), headers), path.as_str())
+            let config = app.server.config();
+            let takes_cookies = cors::takes_cookies(&config.http.cors, headers, peer.is_tls);
+            let shown = Shown::of(token.clone(), headers, takes_cookies);
+            (shown, path.as_str())
         }
         _ => (None, ""),
     };

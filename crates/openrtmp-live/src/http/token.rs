@@ -46,8 +46,7 @@ pub(super) struct Secrets(Vec<Vec<u8>>);
 pub struct Pass {
     /// The stream's path, as the server has it, such as `live/cam`.
     pub path: String,
-    /// It opens all streams below that path too: below `live` all of that app, and below the
-    /// empty path everything.
+    /// It opens all streams below that path too: below `live` all of that app.
     pub is_prefix: bool,
     /// Seconds since 1970 until when it is good.
     pub expires: u64,
@@ -57,6 +56,8 @@ pub struct Pass {
     pub viewer: u64,
     /// Names the key that it came with, if it did.
     pub(super) key: Option<[u8; KEY_TAG]>,
+    /// Its path is empty because it is meant so.
+    is_for_everything: bool,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -121,20 +122,34 @@ impl Pass {
             from: None,
             viewer: 0,
             key: None,
+            is_for_everything: false,
+        }
+    }
+
+    /// For all streams, until then: seconds since 1970. No path is taken for that, as one that
+    /// somebody else wrote may have nothing in it.
+    pub fn everything(expires: u64) -> Pass {
+        Pass {
+            is_prefix: true,
+            is_for_everything: true,
+            ..Pass::new("", expires)
         }
     }
 
     /// The token, signed with one of the secrets of `http.tokens.keys`.
     ///
     /// # Errors
-    /// The secret is shorter than 16 bytes, the token would be over in 1970, or it is for a path
-    /// of which there would be no token that fits into a URL.
+    /// The secret is shorter than 16 bytes, the token would be over in 1970, its path is empty and
+    /// it is not [`Pass::everything`], or there would be no token of it that fits into a URL.
     pub fn sign(&self, secret: &str) -> Result<String, TokenError> {
         if secret.len() < SHORTEST_SECRET {
             return Err(TokenError::Secret);
         }
         if self.expires == 0 {
             return Err(TokenError::Time);
+        }
+        if self.path.is_empty() && !self.is_for_everything {
+            return Err(TokenError::Field);
         }
         let token = self.signed(secret.as_bytes());
         let fits = token.len() <= LONGEST && !self.path.contains(char::is_control);
@@ -198,9 +213,12 @@ impl Pass {
             let network = std::str::from_utf8(network).ok()?;
             (from, rest) = (Some(Network::parse(network)?), path);
         }
+        let path = String::from_utf8(rest.to_vec()).ok()?;
+        let is_prefix = has & IS_PREFIX != 0;
         Some(Pass {
-            path: String::from_utf8(rest.to_vec()).ok()?,
-            is_prefix: has & IS_PREFIX != 0,
+            is_for_everything: is_prefix && path.is_empty(),
+            path,
+            is_prefix,
             expires: u64::from_be_bytes(expires),
             from,
             viewer: u64::from_be_bytes(viewer),
@@ -272,8 +290,6 @@ mod tests {
                 &["lives/a", "live2", ""],
             ),
             ("/live//", true, &["live/a"], &["lives/a"]),
-            ("", true, &["live/a", "a"], &[]),
-            ("", false, &[], &["live/a", "a"]),
         ] {
             let mut pass = Pass::new(path, 1000);
             pass.is_prefix = is_prefix;
@@ -363,6 +379,28 @@ mod tests {
         let mut pass = Pass::new("live/cam", 1);
         pass.path.push('\n');
         assert_eq!(pass.sign(secret), Err(TokenError::Field));
+    }
+
+    #[test]
+    fn what_opens_everything_is_said_and_not_left_out() {
+        const SECRET: &str = "0123456789abcdef";
+        for nothing in ["", "/", "//", "?x", "\"\"", " ", "/?key=live"] {
+            for is_prefix in [false, true] {
+                let mut pass = Pass::new(nothing, 1000);
+                pass.is_prefix = is_prefix;
+                assert_eq!(pass.sign(SECRET), Err(TokenError::Field), "{nothing:?}");
+            }
+        }
+        let everything = Pass::everything(1000);
+        let secrets = Secrets::new(&[SECRET.to_owned()]).unwrap();
+        let token = everything.sign(SECRET).unwrap();
+        let read = secrets.check(&token, at(999), Duration::ZERO).unwrap();
+        assert_eq!(read, everything);
+        assert_eq!(secrets.check(&token, at(1000), Duration::ZERO), None);
+        let here = "192.0.2.1".parse().unwrap();
+        for stream in ["live/a", "a", "live/a/b"] {
+            assert!(read.opens(stream, here), "{stream}");
+        }
     }
 
     #[test]
