@@ -212,7 +212,8 @@ fn check_promises(listed: &Listed, broken: &mut Vec<Broken>) {
         broken.push(Broken::SkipBoundary(boundary));
     }
     let long: f64 = listed.segments.iter().map(length).sum();
-    if long > SKIPPED_FROM && !listed.control.contains_key("CAN-SKIP-UNTIL") {
+    // Of what has ended nothing is read again.
+    if long > SKIPPED_FROM && !listed.has_ended && !listed.control.contains_key("CAN-SKIP-UNTIL") {
         broken.push(Broken::NoSkipping(long.round()));
     }
     if listed.segments.iter().any(|segment| segment.map.is_some()) && listed.version < 6 {

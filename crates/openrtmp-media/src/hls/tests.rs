@@ -495,6 +495,9 @@ fn what_became_wrong_is_found() {
         Checker::new(Some(1)).full(&long),
         [Broken::NoSkipping(133.0)]
     );
+    let ended = format!("{long}#EXT-X-ENDLIST\n");
+    let broken = Checker::new(Some(1)).full(&ended);
+    assert!(!broken.contains(&Broken::NoSkipping(133.0)), "{broken:?}");
     for (first, from, to, found) in [
         (
             &good,
