@@ -260,9 +260,11 @@ impl Acceptor {
     }
 
     /// Tells that a viewer asked for what it may not, or for nothing that there could be. Not
-    /// for what: a token may be in that.
-    fn tell_refused(&self, peer: SocketAddr) {
-        if self.may_tell() {
+    /// for what: a token may be in that. The former is usual, as when a token is over.
+    fn tell_refused(&self, peer: SocketAddr, status: StatusCode) {
+        if status == StatusCode::FORBIDDEN {
+            log::debug!(peer:% = peer; "a viewer may not have what it asks for");
+        } else if self.may_tell() {
             log::warn!(peer:% = peer; "a viewer's request is refused");
         }
     }
@@ -312,10 +314,10 @@ impl Acceptor {
             let (mut router, acceptor, address) = (router.clone(), acceptor.clone(), told.address);
             async move {
                 let answer = router.call(request.map(Body::new)).await;
-                if let Ok(StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) =
+                if let Ok(status @ (StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN)) =
                     answer.as_ref().map(Response::status)
                 {
-                    acceptor.tell_refused(address);
+                    acceptor.tell_refused(address, status);
                 }
                 answer
             }
