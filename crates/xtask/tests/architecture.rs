@@ -342,7 +342,7 @@ fn files_that_pages_name_are_there() {
     let sources: Vec<String> = sources
         .iter()
         .flatten()
-        .map(|file| file.display().to_string())
+        .map(|file| file.display().to_string().replace('\\', "/"))
         .collect();
     let mut missing = Vec::new();
     let mut seen = 0;
