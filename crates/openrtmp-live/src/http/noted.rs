@@ -46,9 +46,16 @@ impl<T> Noted<T> {
                 return Poll::Ready(Ok(()));
             }
             let heads = allowance.heads();
+            let is_new = self.pause.is_none();
             let begin = || (heads, Box::pin(tokio::time::sleep(PAUSE)));
             let (before, pause) = self.pause.get_or_insert_with(begin);
             ready!(pause.as_mut().poll(context));
+            if is_new {
+                // This thread had no turn for so long, and no request is given out before this
+                // returns.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if heads >= *before {
                 let error = io::Error::other("it says more than anybody has to");
                 return Poll::Ready(Err(error));
