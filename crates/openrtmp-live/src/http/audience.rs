@@ -21,7 +21,7 @@ use crate::store::{Stream, has_room};
 const GONE: Duration = Duration::from_secs(15);
 
 /// A stream that is published is there after this time, unless it is not delivered.
-const COMES: Duration = Duration::from_millis(500);
+const COMES: Duration = Duration::from_secs(2);
 
 /// The streams that are wanted, by their paths.
 #[derive(Debug, Default)]
