@@ -153,7 +153,15 @@ fn gstreamer_plays_it() {
     let delivered = Delivered::start(|_| ());
     let publishing = live(12, &delivered.server().url("live/cam"));
     delivered.server().wait_until_published("live/cam");
-    delivered.master("live/cam");
+    // GStreamer 1.22 loses its place in a list of one segment, and begins anew in the middle.
+    let mut web = Web::connect(delivered.address());
+    for playlist in delivered.playlists("live/cam") {
+        // What is asked for may be two segments ahead at most.
+        for msn in 2..=4 {
+            let answer = web.get(&format!("{playlist}?_HLS_msn={msn}"), &[]);
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("played.flv");
     let mut command = Tool::GstLaunch.command();
@@ -173,6 +181,10 @@ fn gstreamer_plays_it() {
         "streams.video_0",
         "!",
         "queue",
+        // One kind may come seconds before the other.
+        "max-size-time=0",
+        "max-size-bytes=0",
+        "max-size-buffers=0",
         "!",
         "h264parse",
         "!",
@@ -182,6 +194,10 @@ fn gstreamer_plays_it() {
         "streams.audio_0",
         "!",
         "queue",
+        // One kind may come seconds before the other.
+        "max-size-time=0",
+        "max-size-bytes=0",
+        "max-size-buffers=0",
         "!",
         "aacparse",
         "!",
