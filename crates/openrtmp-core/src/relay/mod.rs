@@ -129,7 +129,7 @@ impl RelayDirection {
 
 impl RelayRule {
     /// Checks it.
-    fn check(&self) -> Result<Rule, RelayError> {
+    pub(crate) fn check(&self) -> Result<Rule, RelayError> {
         match self {
             RelayRule::Push(rule) => rule.check(),
             RelayRule::Pull(rule) => rule.check(),
