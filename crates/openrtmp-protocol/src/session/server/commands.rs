@@ -170,7 +170,7 @@ impl ServerSession {
             return false;
         };
         let code = reason.code(RequestKind::Connect);
-        let mut information = Status::error(code, reason.description()).to_object();
+        let mut information = Status::error(code, reason.text()).to_object();
         if let RejectReason::Moved { to, .. } = reason {
             let ex = Object::new()
                 .with("code", REDIRECTED)
@@ -430,7 +430,7 @@ impl ServerSession {
             true => RequestKind::Publish,
             false => RequestKind::Play,
         };
-        let status = Status::error(reason.code(kind), reason.description());
+        let status = Status::error(reason.code(kind), reason.text());
         stream.role = Role::Idle;
         let (id, encoding) = (stream.id, stream.encoding);
         self.link.send_status(id, &status, encoding);
@@ -610,18 +610,6 @@ impl ServerSession {
 }
 
 impl RejectReason {
-    fn description(&self) -> &str {
-        match self {
-            RejectReason::Unauthorized(text)
-            | RejectReason::BadName(text)
-            | RejectReason::NotFound(text)
-            | RejectReason::InvalidApp(text)
-            | RejectReason::Loop(text)
-            | RejectReason::Unavailable(text)
-            | RejectReason::Moved { text, .. } => text,
-        }
-    }
-
     /// The code of the status that a peer gets which asked for this.
     pub fn code(&self, kind: RequestKind) -> &'static str {
         let is_missing = matches!(
