@@ -126,10 +126,10 @@ fn our_own_manifests_break_no_rule_and_how_late_they_are_is_told() {
             let (latency, behind) = (&rendition["latency_s"], &rendition["behind_s"]);
             let (least, most) = (seconds(&behind[0]), seconds(&behind[1]));
             // One machine, one clock, segments of 2 s: complete ones, or a part of them.
-            match is_low_latency {
-                false => assert!(0.0 <= least && most < 10.0, "{rendition:#}"),
-                true => assert!(0.0 < least && most < 1.0, "{rendition:#}"),
-            }
+            // The end of what is listed lies ahead of the clock by as much as the frame that
+            // the stream's clock was set by came late, which a busy machine does.
+            let most_expected = if is_low_latency { 1.0 } else { 10.0 };
+            assert!(-0.5 < least && most < most_expected, "{rendition:#}");
             assert!(seconds(latency) > least, "{rendition:#}");
             let listed = rendition["segments"].as_u64().unwrap();
             assert_eq!(listed > 0, !is_low_latency, "{rendition:#}");
