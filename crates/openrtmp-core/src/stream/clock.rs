@@ -335,6 +335,11 @@ impl StreamClock {
             let time_in = nearest(suspect.time_in, timestamp);
             let step = time_in - suspect.time_in;
             if source.is_ordinary(step, passed) {
+                if self.is_with_others(index, source, suspect) {
+                    source.last_in = suspect.time_in;
+                    source.follow(time_in, passed);
+                    return Some(Oddity::Gap(first));
+                }
                 source.believe(suspect);
                 source.follow(time_in, passed);
                 return Some(Oddity::Rebased(off));
@@ -374,6 +379,16 @@ impl StreamClock {
             out: expected,
         });
         None
+    }
+
+    /// Whether a track that was far behind the others is with them by what it says now. One
+    /// publisher follows another at the server that this stream comes from, say, whose
+    /// clock goes on for both where the track that was ahead had been.
+    fn is_with_others(&self, index: usize, source: &Source, suspect: Suspect) -> bool {
+        let others = self.newest_of_others(index);
+        let before = others - source.last_in - source.offset;
+        let now = others - suspect.time_in - source.offset;
+        before > GAP && now.abs() <= GAP.min(before / 2)
     }
 
     /// Another track's clock was set too, or seems to have been: the offset that brings

@@ -61,6 +61,8 @@ struct Now {
     audio_began: bool,
     data_began: bool,
     last_video: Option<u32>,
+    /// Pictures and sound have come.
+    timed: [bool; 2],
     /// Stretch, and distance from the stream's clock.
     shift: Option<(u32, u32)>,
     /// It has begun before, and its headers may come as they were.
@@ -81,6 +83,7 @@ impl Now {
             audio_began: false,
             data_began: false,
             last_video: None,
+            timed: [false; 2],
             shift: None,
             again: false,
             follows: false,
@@ -325,9 +328,11 @@ impl Witness {
         let Some(stretch) = sent.stretch else {
             return Ok(());
         };
-        // Where sound was far ahead of pictures, pictures of who follows come late by as much:
-        // the other server's clock takes that for a jump, and leaves it out.
-        if self.is_copy && now.follows {
+        // Where sound was far ahead of pictures, or is, one of them jumps where another
+        // publisher follows. The other server believes that once it is said twice.
+        let is_audio = usize::from(class == Class::Audio);
+        let is_first = !std::mem::replace(&mut now.timed[is_audio], true);
+        if self.is_copy && now.follows && is_first {
             return Ok(());
         }
         let shift = timestamp.wrapping_sub(sent.timestamp);

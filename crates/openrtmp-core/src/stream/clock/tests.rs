@@ -346,6 +346,19 @@ fn a_track_that_was_silent_comes_back_where_the_others_are() {
 }
 
 #[test]
+fn a_track_that_was_behind_comes_to_where_the_others_are() {
+    let mut encoder = Encoder::new();
+    // As a server has it where another publisher follows one whose audio was ahead.
+    let audio_ahead = |kind, t| t + if kind == Audio { 3_200 } else { 0 };
+    encoder.play(0..4_000, audio_ahead);
+    encoder.play(4_000..8_000, |_, t| t + 3_200);
+    let [video, audio] = &encoder.out;
+    assert_eq!(*video.last().unwrap(), 7_960 + 3_200);
+    assert_eq!(*audio.last().unwrap(), 7_981 + 3_200);
+    assert_eq!(encoder.odd, [Oddity::Gap(3_240)]);
+}
+
+#[test]
 fn a_slow_track_may_come_faster_than_it_is_shown() {
     let mut encoder = Encoder::new();
     let times: Vec<u32> = (0..20).map(|n| encoder.send(Video, n * 5_000, 0)).collect();
