@@ -43,7 +43,13 @@ const LAUNCH = {
   },
 };
 
-const browser = await puppeteer.launch({ headless: true, acceptInsecureCerts: true, ...LAUNCH[browserName] });
+const browser = await puppeteer.launch({
+  headless: true,
+  acceptInsecureCerts: true,
+  // What is watched is one call, however long.
+  protocolTimeout: 0,
+  ...LAUNCH[browserName],
+});
 // Whoever waits for this ends it without a word: no browser stays behind it.
 setTimeout(async () => {
   say({ failed: 'it took too long' });
