@@ -4,8 +4,9 @@ use openrtmp_protocol::session::{ClientMode, MediaKind};
 
 use super::media::assert_whole;
 use super::world::{Setup, World, ms};
-use super::{PANIC_OVER, panic_at_players, panicking_data};
+use super::{PANIC_OVER, SEE_OFF, panic_at_players, panic_next_in, panicking_data};
 use crate::config::SecondPublisher;
+use crate::drain::DrainOptions;
 use crate::events::{CloseReason, Event};
 use crate::id::ConnectionId;
 use crate::inbox::Command;
@@ -203,6 +204,44 @@ fn a_panic_over_what_one_player_is_given_or_told_closes_that_player_only() {
             assert!(w[player].end_of_stream().is_some() && !w[player].is_closed());
         }
         assert_eq!(w.metrics().errors.internal, 4);
+        w.end();
+    }
+}
+
+#[test]
+fn a_panic_over_a_player_that_is_seen_off_closes_that_player_only() {
+    for workers in [1, 2] {
+        let mut w = World::new(workers);
+        let (publisher, other) = (w.live("live/cam"), w.live("live/other"));
+        let players = [(); 4].map(|()| w.player("live/cam"));
+        let unconcerned = w.player("live/other");
+        w.server
+            .begin_drain(&DrainOptions::new(ms(3_600_000)))
+            .expect("it is drained");
+        w.stream(publisher, 0..5);
+        // Nobody may publish the stream again: its players are seen off with it.
+        panic_next_in(SEE_OFF);
+        w.leave(publisher);
+        w.until("their end", |w| {
+            players.iter().all(|&who| w[who].is_closed())
+        });
+        w.run(ms(50));
+        let closed = w.close_reasons();
+        let count = |reason| closed.iter().filter(|&r| *r == reason).count();
+        let counts = (
+            count(CloseReason::Internal),
+            count(CloseReason::ServerStopped),
+        );
+        // Of the others its publisher is one, which has nothing left to do either.
+        assert_eq!(counts, (1, 4), "with {workers} workers: {closed:?}");
+        let told = players
+            .iter()
+            .filter(|&&who| w[who].end_of_stream().is_some());
+        assert_eq!(told.count(), 3);
+        w.stream(other, 0..5);
+        assert_whole(&w[unconcerned].media, &w[other].sent);
+        let restarted = |e: &Event| matches!(e, Event::WorkerRestarted { .. });
+        assert_eq!((w.metrics().errors.internal, w.count(restarted)), (1, 0));
         w.end();
     }
 }

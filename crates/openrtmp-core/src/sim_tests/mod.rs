@@ -101,6 +101,9 @@ pub(crate) const RECORDER: &str = "panic in the recorder";
 pub(crate) const RECORDER_LOOP: &str = "panic in the recorder's loop";
 pub(crate) const RECORDER_RESTART: &str = "panic in the recorder's restart";
 
+/// The same of whoever sees a connection off while the server is drained.
+pub(crate) const SEE_OFF: &str = "panic while seeing somebody off";
+
 thread_local! {
     /// Where this thread is to panic next.
     static NEXT_PANIC: Cell<Option<&'static str>> = const { Cell::new(None) };
@@ -110,9 +113,14 @@ thread_local! {
 pub(crate) fn note_panic(payload: &[u8]) {
     for place in [RECORDER_LOOP, RECORDER_RESTART] {
         if payload.ends_with(place.as_bytes()) {
-            NEXT_PANIC.set(Some(place));
+            panic_next_in(place);
         }
     }
+}
+
+/// Has this thread panic once where it comes to that place.
+pub(crate) fn panic_next_in(place: &'static str) {
+    NEXT_PANIC.set(Some(place));
 }
 
 /// Panics if that was noted for this place.

@@ -46,16 +46,19 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    /// The same for those who played a stream that is over.
+    /// The same for those who played a stream that is over. Whoever ended it is another
+    /// connection, or none: each has a guard of its own.
     pub(super) fn players_leave_if_done(&mut self, stream: StreamId) {
         if self.context.shared.drain.is_on() {
             for slot in self.players.slots_of(stream) {
-                self.leave_if_done(slot);
+                self.contained(slot, Self::leave_if_done);
             }
         }
     }
 
     fn see_off(&mut self, slot: usize, is_asked: bool) {
+        #[cfg(test)]
+        crate::sim_tests::panic_as_noted(crate::sim_tests::SEE_OFF);
         if let (false, Some(connection)) = (is_asked, self.connections.get_mut(slot)) {
             connection.session.notify_drained();
         }

@@ -98,7 +98,9 @@ impl<P: Platform> Worker<P> {
         let now = self.context.now;
         for slot in self.connections.all_slots() {
             // What was said last may not be written yet.
-            self.connections.flush(&mut self.context, slot, now);
+            self.contained(slot, |worker, slot| {
+                worker.connections.flush(&mut worker.context, slot, now);
+            });
             self.close(slot, CloseReason::Suspended);
         }
     }
