@@ -258,7 +258,7 @@
 //   access.publish_keys []: keys with commas between them; none: everybody may
 //   access.play_keys []: the same for playing
 //   access.keys_file []: file of keys for one app each; with it nobody publishes without
-//   access.revoke_ends_play [true]: what is played ends with the key of that file that it began with
+//   access.revoke_ends_play [true]: what is played ends with the key that it began with
 //   access.rules [[]]: who may come from where, the first that is about it decides: [{"deny": "10.0.0.0/8", "action": "publish"}]
 //   access.trusted_proxies [[]]: networks of proxies, which may say where a peer really comes from
 //   access.failed_attempts.limit [5]: wrong keys and refusals of one address, then it is blocked; 0: never
@@ -2219,8 +2219,9 @@ int32_t openrtmp_server_http_stats(const struct openrtmp_server *server,
 // ("name?key=KEY", "app?key=KEY"), or, without one, the last segment of the name.
 int32_t openrtmp_key_add(struct openrtmp_server *server, uint32_t kind, openrtmp_str key);
 
-// Takes a key away. What is being published with it ends; what is being played goes
-// on. Without the last key nobody may: taking a key away opens nothing.
+// Takes a key away. What is being published that it opened ends; so does what is being
+// played, unless access.revoke_ends_play is false. Without the last key nobody may: taking
+// a key away opens nothing.
 int32_t openrtmp_key_revoke(struct openrtmp_server *server,
                             uint32_t kind,
                             openrtmp_str key);

@@ -35,8 +35,9 @@ pub unsafe extern "C" fn openrtmp_key_add(
     })
 }
 
-/// Takes a key away. What is being published with it ends; what is being played goes
-/// on. Without the last key nobody may: taking a key away opens nothing.
+/// Takes a key away. What is being published that it opened ends; so does what is being
+/// played, unless access.revoke_ends_play is false. Without the last key nobody may: taking
+/// a key away opens nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openrtmp_key_revoke(
     server: *mut OpenrtmpServer,
@@ -46,10 +47,10 @@ pub unsafe extern "C" fn openrtmp_key_revoke(
     boundary::status(|| {
         // SAFETY: the contract of the header.
         let (server, key) = unsafe { (borrow(server)?.running()?, text(key)?) };
-        let ring = ring(&server, kind)?;
         let removed = match kind {
             OPENRTMP_KEY_PUBLISH => server.revoke_publish_key(key),
-            _ => ring.remove(key),
+            OPENRTMP_KEY_PLAY => server.revoke_play_key(key),
+            _ => return Err(unknown(kind)),
         };
         if !removed {
             return Err(Failure::not_found("there is no such key"));
@@ -94,6 +95,10 @@ fn ring(server: &Server, kind: u32) -> Result<&KeyRing, Failure> {
     match kind {
         OPENRTMP_KEY_PUBLISH => Ok(server.publish_keys()),
         OPENRTMP_KEY_PLAY => Ok(server.play_keys()),
-        other => Err(Failure::argument(format!("no kind of key {other}"))),
+        other => Err(unknown(other)),
     }
+}
+
+fn unknown(kind: u32) -> Failure {
+    Failure::argument(format!("no kind of key {kind}"))
 }

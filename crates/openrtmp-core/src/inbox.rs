@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::session::RequestId;
-use openrtmp_protocol::{Secret, Time};
 
 use crate::access::Answer;
 use crate::budget::Charge;
@@ -112,10 +112,8 @@ pub(crate) enum Command {
     LookAround,
     /// The host wants whoever publishes a stream that lives here gone.
     EndStream { stream: StreamId, reason: String },
-    /// A key is no longer valid: end what it opened.
-    Revoke { key: Secret },
-    /// Keys on record are others: end what was begun with those that are gone.
-    RevokeRecords,
+    /// Keys are others: end what was begun with those that are gone.
+    Revoke,
     /// A user is none any more, or has another password: its connections end.
     EndUser { user: Arc<str> },
     /// Other settings. The sender's drop tells that they are in force here.

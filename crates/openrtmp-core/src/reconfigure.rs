@@ -64,8 +64,9 @@ impl Server {
     /// - `queue.worker_bytes` and `queue.worker_messages`: for publishers, and for streams
     ///   that are first played on a worker, from now on.
     /// - `access`: keys that are no longer named are revoked, as by
-    ///   [`Server::revoke_publish_key`]; those added or revoked at run time stay so.
-    ///   No key named any more, and none added: open, as after a start.
+    ///   [`Server::revoke_publish_key`] and [`Server::revoke_play_key`]; those added or revoked
+    ///   at run time stay so.
+    ///   No key named any more, and none added: open, as after a start, and everybody goes on.
     ///   The connections of users that are no longer named, or have another password, end.
     /// - `access.keys_file` is read again, whatever else is the same, as by
     ///   [`Server::reload_keys`].
@@ -188,9 +189,7 @@ impl Server {
             return false;
         }
         log::info!("keys read again: {added} new or other, {revoked} revoked");
-        for inbox in &self.shared.inboxes {
-            inbox.send(Command::RevokeRecords);
-        }
+        self.end_what_nothing_opens();
         true
     }
 
@@ -249,16 +248,20 @@ impl Server {
 
     fn change_keys(&self, before: &Config, config: &Config) {
         let (before, after) = (&before.access, &config.access);
-        let shared = &self.shared;
-        if before.play_keys != after.play_keys {
-            let ring = &shared.play_keys;
-            ring.reconfigure(&before.play_keys, &after.play_keys);
+        let keys = [
+            (&self.shared.play_keys, &before.play_keys, &after.play_keys),
+            (
+                &self.shared.publish_keys,
+                &before.publish_keys,
+                &after.publish_keys,
+            ),
+        ];
+        let are_others = keys.iter().any(|(_, before, after)| before != after);
+        for (ring, before, after) in keys {
+            ring.reconfigure(before, after);
         }
-        if before.publish_keys != after.publish_keys {
-            let ring = &shared.publish_keys;
-            for key in ring.reconfigure(&before.publish_keys, &after.publish_keys) {
-                self.stop_publishers_with(&key);
-            }
+        if are_others || before.revoke_ends_play != after.revoke_ends_play {
+            self.end_what_nothing_opens();
         }
     }
 

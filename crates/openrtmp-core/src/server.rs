@@ -566,26 +566,36 @@ impl Server {
         &self.shared.publish_keys
     }
 
-    /// Keys that may play.
+    /// Keys that may play; see [`Server::revoke_play_key`] for taking one away.
     pub fn play_keys(&self) -> &KeyRing {
         &self.shared.play_keys
     }
 
-    /// Removes a publish key and ends what is being published with it. False if
-    /// it was not there.
+    /// Removes a publish key and ends what is being published that it opened. False if it was
+    /// not there.
     pub fn revoke_publish_key(&self, key: &str) -> bool {
         let removed = self.shared.publish_keys.remove(key);
         if removed {
-            self.stop_publishers_with(key);
+            self.end_what_nothing_opens();
         }
         removed
     }
 
-    pub(crate) fn stop_publishers_with(&self, key: &str) {
+    /// Removes a play key and, unless `access.revoke_ends_play` is false, ends what is being
+    /// played that it opened, whatever the protocol: over HTTP within a second. False if it
+    /// was not there.
+    pub fn revoke_play_key(&self, key: &str) -> bool {
+        let removed = self.shared.play_keys.remove(key);
+        if removed {
+            self.end_what_nothing_opens();
+        }
+        removed
+    }
+
+    /// Keys are others: whoever came with one that is gone may not go on.
+    pub(crate) fn end_what_nothing_opens(&self) {
         for inbox in &self.shared.inboxes {
-            inbox.send(Command::Revoke {
-                key: key.to_owned().into(),
-            });
+            inbox.send(Command::Revoke);
         }
     }
 

@@ -510,7 +510,7 @@ fn key_revoke<'l>(
     let (server, key) = (running(server)?, text(env, &key)?);
     Ok(match publish {
         true => server.revoke_publish_key(&key),
-        false => server.play_keys().remove(&key),
+        false => server.revoke_play_key(&key),
     })
 }
 

@@ -130,8 +130,7 @@ public struct KeyRing: Sendable {
         try check(key.withC { openrtmp_key_add(core.pointer, kind.rawValue, $0) })
     }
 
-    /// What is being published with it ends. Without the last key nobody may: taking a key
-    /// away opens nothing.
+    /// What it opened ends. Without the last key nobody may: taking a key away opens nothing.
     public func revoke(_ key: String) throws {
         try check(key.withC { openrtmp_key_revoke(core.pointer, kind.rawValue, $0) })
     }

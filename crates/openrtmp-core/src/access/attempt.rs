@@ -13,6 +13,7 @@ use super::certificate::PeerCertificate;
 use super::key_file::{KeyKind, KeyRecord};
 use super::keys::{is_equal, key_in};
 use super::request::{AccessRequest, Asked, Question, Responder};
+use super::standing::OpenedBy;
 use super::users::{Login, Why};
 use crate::config::FailedAttemptsConfig;
 use crate::events::Event;
@@ -121,10 +122,6 @@ impl Attempt {
         }
     }
 
-    /// True if it comes with this very key.
-    pub(crate) fn carries(&self, key: &str) -> bool {
-        self.credential().is_some_and(|own| is_equal(own, key))
-    }
 }
 
 /// Why an attempt is refused.
@@ -158,17 +155,6 @@ impl From<RejectReason> for Refusal {
             asks: false,
         }
     }
-}
-
-/// What of an attempt opens what is asked for.
-#[derive(Clone, Debug)]
-pub(crate) enum OpenedBy {
-    /// Nothing: no key is asked for.
-    Nobody,
-    /// A key of the settings, or of the host.
-    Key(Secret),
-    /// A key on record.
-    Record(Arc<KeyRecord>),
 }
 
 /// What is decided of an attempt.
@@ -288,9 +274,7 @@ impl Shared {
 
     /// True if anybody needs a key for anything.
     fn asks_for_keys(&self) -> bool {
-        let on_record = |kind| self.key_records.asks_for_key(kind);
-        let open = self.publish_keys.is_open() && self.play_keys.is_open();
-        !open || on_record(KeyKind::Publish) || on_record(KeyKind::Play)
+        self.asks_for_key(KeyKind::Publish) || self.asks_for_key(KeyKind::Play)
     }
 
     /// The name by which the host calls a stream.
@@ -408,12 +392,8 @@ impl Shared {
         let needs_key = match attempt.action {
             _ if attempt.protocol == Protocol::Outgoing => false,
             AccessAction::Connect => matches!(attempt.login, Login::User(_)),
-            AccessAction::Publish => {
-                !self.publish_keys.is_open() || self.key_records.asks_for_key(KeyKind::Publish)
-            }
-            AccessAction::Play => {
-                !self.play_keys.is_open() || self.key_records.asks_for_key(KeyKind::Play)
-            }
+            AccessAction::Publish => self.asks_for_key(KeyKind::Publish),
+            AccessAction::Play => self.asks_for_key(KeyKind::Play),
         };
         if needs_key || attempt.was_decided && attempt.action != AccessAction::Connect {
             self.failed_attempts.clear(attempt.peer.ip());
@@ -504,7 +484,7 @@ impl Shared {
         }
         let credential = attempt.credential();
         match credential {
-            _ if ring.is_open() && !self.key_records.asks_for_key(kind) => Ok(OpenedBy::Nobody),
+            _ if !self.asks_for_key(kind) => Ok(OpenedBy::Nobody),
             Some(key) if !ring.is_open() && ring.allows(key) => {
                 Ok(OpenedBy::Key(Secret::from(key.to_owned())))
             }

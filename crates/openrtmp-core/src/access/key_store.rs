@@ -122,7 +122,7 @@ impl KeyStore {
 }
 
 /// Whether a record lets in whom the other did; when it ends is another matter.
-fn opens_the_same(record: &KeyRecord, other: &KeyRecord) -> bool {
+pub(super) fn opens_the_same(record: &KeyRecord, other: &KeyRecord) -> bool {
     what_it_opens(record) == what_it_opens(other) && is_equal(&record.key, &other.key)
 }
 

@@ -93,7 +93,9 @@ impl KeyRing {
     }
 
     /// Removes a key. True if it was there. Removing the last one does not let
-    /// everybody in.
+    /// everybody in. What it opened over RTMP goes on until keys are revoked next: see
+    /// [`Server::revoke_publish_key`](crate::Server::revoke_publish_key) and
+    /// [`Server::revoke_play_key`](crate::Server::revoke_play_key).
     pub fn remove(&self, key: &str) -> bool {
         let mut keys = self.write();
         let Some(present) = &mut keys.present else {
@@ -107,16 +109,17 @@ impl KeyRing {
     /// The settings named the keys `before` and name those `after` from now on:
     /// what they no longer name goes, what they name anew comes, and what was added
     /// or removed at run time stays so. A ring that has no key left because the
-    /// settings name none any more is open, as after a start with them. Tells the
-    /// keys that are no longer valid.
-    pub(crate) fn reconfigure(&self, before: &[String], after: &[String]) -> Vec<String> {
+    /// settings name none any more is open, as after a start with them.
+    pub(crate) fn reconfigure(&self, before: &[String], after: &[String]) {
+        if before == after {
+            return;
+        }
         let mut keys = self.write();
         // There may be as many as a document holds.
         let named_before: HashSet<&String> = before.iter().collect();
         let named_now: HashSet<&String> = after.iter().collect();
         let present = keys.present.get_or_insert_default();
-        let goes = |key: &mut String| named_before.contains(key) && !named_now.contains(key);
-        let gone = present.extract_if(.., goes).collect();
+        present.retain(|key| !named_before.contains(key) || named_now.contains(key));
         let mut there: HashSet<String> = present.iter().cloned().collect();
         for key in after.iter().filter(|key| !named_before.contains(key)) {
             if there.insert(key.clone()) {
@@ -126,7 +129,6 @@ impl KeyRing {
         if after.is_empty() && keys.present.as_ref().is_some_and(Vec::is_empty) {
             keys.present = None;
         }
-        gone
     }
 
     /// The keys, in the order they were added. They are secrets.
@@ -247,11 +249,10 @@ mod tests {
         let ring = KeyRing::new(keys(&["a", "b", "c"]));
         ring.add("live".to_owned());
         ring.remove("c");
-        let gone = ring.reconfigure(&keys(&["a", "b", "c"]), &keys(&["b", "c", "d", "live"]));
-        assert_eq!(gone, ["a"]);
+        ring.reconfigure(&keys(&["a", "b", "c"]), &keys(&["b", "c", "d", "live"]));
         assert_eq!(ring.list(), ["b", "live", "d"], "c stays revoked");
-        assert_eq!(ring.reconfigure(&keys(&["b", "d"]), &[]), ["b", "d"]);
-        assert!(!ring.is_open(), "a key of the host is left");
+        ring.reconfigure(&keys(&["b", "d"]), &[]);
+        assert_eq!(ring.list(), ["live"], "a key of the host is left");
         let ring = KeyRing::new(keys(&["a"]));
         ring.reconfigure(&keys(&["a"]), &[]);
         assert!(ring.is_open());

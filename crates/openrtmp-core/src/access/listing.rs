@@ -19,8 +19,7 @@ impl Server {
     /// as playing takes one.
     pub fn listed_name<'a>(&self, stream: &'a StreamName) -> Option<&'a str> {
         let shared = &self.shared;
-        let takes_key =
-            !shared.publish_keys.is_open() || shared.key_records.asks_for_key(KeyKind::Publish);
+        let takes_key = shared.asks_for_key(KeyKind::Publish);
         let may_be_key = takes_key || shared.secret_names.load(Ordering::Relaxed);
         let shown = match may_be_key {
             true => stream.shown(),
@@ -51,8 +50,7 @@ impl Server {
             return Ok(Vec::new());
         }
         let _here = self.works_for();
-        let asks_for_key =
-            !shared.play_keys.is_open() || shared.key_records.asks_for_key(KeyKind::Play);
+        let asks_for_key = shared.asks_for_key(KeyKind::Play);
         let query = request.query.as_str();
         match key_in(query) {
             None if asks_for_key => return Ok(Vec::new()),

@@ -16,6 +16,7 @@ mod keys;
 mod listing;
 mod proxies;
 mod request;
+mod standing;
 mod users;
 mod visitor;
 
@@ -30,5 +31,6 @@ pub use listing::WrongKey;
 pub use proxies::Proxies;
 pub use request::AccessRequest;
 pub(crate) use request::{Answer, Asked};
+pub(crate) use standing::{OpenedBy, Standing};
 pub(crate) use users::{Login, Users};
 pub use visitor::{PlayGranted, PlayQuestion, PlayRefused, PlayRequest};

@@ -5,15 +5,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use hmac::{Hmac, KeyInit, Mac};
 use openrtmp_protocol::Secret;
 use openrtmp_protocol::session::RejectReason;
-use sha2::Sha256;
 
 use super::action::{AccessAction, Protocol};
-use super::attempt::{Attempt, Decision, OpenedBy, Refusal};
-use super::key_store::what_it_opens;
+use super::attempt::{Attempt, Decision, Refusal};
 use super::request::{Answer, Asked};
+use super::standing::{OpenedBy, TAG};
 use super::users::Login;
 use super::{KeyKind, KeyRecord};
 use crate::events::Event;
@@ -76,9 +74,6 @@ pub struct PlayRefused {
 #[derive(Debug)]
 pub struct PlayQuestion(#[expect(dead_code, reason = "dropped")] Option<Asked>);
 
-/// Bytes of [`PlayGranted::tag`].
-const TAG: usize = 12;
-
 /// What it asks for may hold a key.
 impl fmt::Debug for PlayRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,20 +93,6 @@ impl PlayGranted {
     }
 }
 
-impl OpenedBy {
-    fn tag(&self, secret: &[u8]) -> Option<[u8; TAG]> {
-        match self {
-            OpenedBy::Nobody => None,
-            OpenedBy::Key(key) => Some(tag(secret, &["key", key.reveal()])),
-            OpenedBy::Record(record) => {
-                let [kind, app, stream] = what_it_opens(record);
-                let all = ["record", &record.id, kind, app, stream, &record.key];
-                Some(tag(secret, &all))
-            }
-        }
-    }
-}
-
 impl fmt::Debug for PlayGranted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PlayGranted")
@@ -126,8 +107,10 @@ impl Server {
     pub fn asks_players(&self) -> bool {
         let shared = &self.shared;
         let rules = !self.config().access.rules.is_empty();
-        let keys = !shared.play_keys.is_open() || shared.key_records.asks_for_key(KeyKind::Play);
-        rules || keys || shared.users.demands(false) || !shared.access.is_none()
+        rules
+            || shared.asks_for_key(KeyKind::Play)
+            || shared.users.demands(false)
+            || !shared.access.is_none()
     }
 
     /// Whether somebody new is taken: it is not being drained, nor stopped.
@@ -179,36 +162,14 @@ impl Server {
     }
 
     /// What names each of the keys with which somebody may go on who was granted to play by
-    /// it ([`PlayGranted::tag`]); `None`: everybody may, whatever he came with. It is the rule
+    /// it ([`PlayGranted::tag`]); `None`: everybody may, whatever they came with. It is the rule
     /// of those who play over RTMP: a key on record that ended lets nobody begin and everybody
-    /// go on, one that is gone or is for something else ends what it began
-    /// (`access.revoke_ends_play`).
+    /// go on, one that is gone or is for something else ends what it began, as does one of the
+    /// settings or of the host that is gone (`access.revoke_ends_play`).
     pub fn standing_grants(&self, secret: &[u8]) -> Option<Vec<[u8; TAG]>> {
-        let shared = &self.shared;
-        let (ring, records) = (&shared.play_keys, &shared.key_records);
-        let is_open = ring.is_open() && !records.asks_for_key(KeyKind::Play);
-        if is_open || !self.config().access.revoke_ends_play {
-            return None;
-        }
-        let keys = ring.list().into_iter().map(Secret::from).map(OpenedBy::Key);
-        let records = records.of_kind(KeyKind::Play).into_iter();
-        let all = keys.chain(records.map(OpenedBy::Record));
-        Some(all.filter_map(|by| by.tag(secret)).collect())
+        let standing = self.shared.standing(KeyKind::Play)?;
+        Some(standing.tags(secret))
     }
-}
-
-/// Names something without telling it.
-fn tag(secret: &[u8], texts: &[&str]) -> [u8; TAG] {
-    let mut tag = [0; TAG];
-    // Every length of key is one for HMAC.
-    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) {
-        for text in texts {
-            mac.update(&(text.len() as u64).to_be_bytes());
-            mac.update(text.as_bytes());
-        }
-        tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG]);
-    }
-    tag
 }
 
 /// What somebody wants who comes without a connection of RTMP.
@@ -289,11 +250,9 @@ impl Answerer {
 
     fn granted(&self) -> PlayGranted {
         let stream = self.attempt.stream.clone();
-        let mut by = OpenedBy::Nobody;
+        let mut by = OpenedBy::Gone;
         if let Some(shared) = self.shared.upgrade() {
-            // It was granted a moment ago. A key that is gone since is none that stands.
-            let gone = |_| OpenedBy::Key(Secret::default());
-            by = shared.opened_by(&self.attempt).unwrap_or_else(gone);
+            by = shared.granted_by(&self.attempt);
             shared.note_success(&self.attempt);
             shared.emit(self.told(stream.clone(), ""));
             if shared.log_limit.admits(Cause::Granted, shared.now()) {

@@ -282,8 +282,8 @@ pub struct AccessConfig {
     /// are put in force.
     #[serde(with = "tls::text_or_none")]
     pub keys_file: Option<PathBuf>,
-    /// What is being played ends with the key on record that it was begun with; otherwise
-    /// that keeps others from beginning.
+    /// What is being played ends with the key that it was begun with, over every protocol;
+    /// otherwise that keeps others from beginning.
     pub revoke_ends_play: bool,
     /// Who may come from where.
     pub rules: Vec<AddressRule>,

@@ -5,7 +5,7 @@ use openrtmp_protocol::command::code;
 use openrtmp_protocol::session::ClientMode;
 
 use super::media::assert_whole;
-use super::world::{Setup, Who, World, ms};
+use super::world::{ADDRESS, Setup, Who, World, ms};
 use crate::access::AccessAction;
 use crate::events::{CloseReason, Event};
 
@@ -118,6 +118,62 @@ fn a_revoked_key_ends_the_session_and_does_not_come_back() {
     let again = w.client(ClientMode::Publish, "live/cam?key=second");
     assert_refused(&mut w, again, code::PUBLISH_UNAUTHORIZED);
     w.end();
+}
+
+#[test]
+fn what_no_key_opened_goes_on_when_one_of_its_name_is_revoked() {
+    let mut w = World::new(2);
+    let open = w.live("live/cam");
+    w.server.publish_keys().add("cam".into());
+    w.server.publish_keys().add("copy".into());
+    let url = RtmpUrl::parse(&format!("rtmp://{ADDRESS}/live/cam")).expect("a URL");
+    w.server.pull(&url, "live/copy").expect("it is fetched");
+    let player = w.player("live/copy");
+    for key in ["cam", "copy"] {
+        assert!(w.server.revoke_publish_key(key));
+    }
+    w.run(ms(100));
+    w.stream(open, 0..5);
+    assert_whole(&w[player].media, &w[open].sent);
+    w.end();
+}
+
+#[test]
+fn a_play_key_that_is_taken_away_ends_what_it_opened() {
+    let keys = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for workers in [1, 2] {
+        let mut w = World::with(workers, |c| c.access.play_keys = keys(&["a", "b", "c"]));
+        let publisher = w.live("live/cam");
+        let [a, b, c] = ["a", "b", "c"].map(|key| w.player(&format!("live/cam?key={key}")));
+        w.reconfigure(|c| c.access.play_keys = keys(&["b", "c"]))
+            .expect("allowed");
+        w.until("the end of the first", |w| w[a].is_closed());
+        assert!(w[a].end_of_stream().is_some());
+        assert!(w.host(|server| server.revoke_play_key("b")));
+        w.until("the end of the second", |w| w[b].is_closed());
+        w.run(ms(10));
+        let revoked = CloseReason::Refused("the key was revoked".to_owned());
+        assert_eq!(w.close_reasons(), [revoked.clone(), revoked]);
+        w.stream(publisher, 0..5);
+        assert_whole(&w[c].media, &w[publisher].sent);
+        // Where no key is asked for any more everybody goes on.
+        w.reconfigure(|c| c.access.play_keys = keys(&[]))
+            .expect("allowed");
+        w.run(ms(50));
+        assert!(!w[c].is_closed());
+        // Its key opens nothing by now, and it goes on as long as the settings say so.
+        w.reconfigure(|c| {
+            c.access.play_keys = keys(&["d"]);
+            c.access.revoke_ends_play = false;
+        })
+        .expect("allowed");
+        w.run(ms(50));
+        assert!(!w[c].is_closed());
+        w.reconfigure(|c| c.access.revoke_ends_play = true)
+            .expect("allowed");
+        w.until("the end of the third", |w| w[c].is_closed());
+        w.end();
+    }
 }
 
 #[test]

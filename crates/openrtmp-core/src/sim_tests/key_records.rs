@@ -142,8 +142,15 @@ fn keys_of_the_settings_are_good_beside_those_on_record() {
         c.access.keys_file = Some(file);
         c.access.publish_keys = vec!["master".into()];
     });
-    w.publisher("live/a?key=master");
-    w.publisher("live/SECRET1");
+    let first = w.publisher("live/a?key=master");
+    let second = w.publisher("live/SECRET1");
+    // The record opens what it did, whatever becomes of a key of the settings that is its own.
+    w.server.publish_keys().add("SECRET1".into());
+    for key in ["SECRET1", "master"] {
+        assert!(w.host(|server| server.revoke_publish_key(key)));
+    }
+    assert_revoked(&mut w, first);
+    assert!(!w[second].is_closed());
     // Nobody asks for a key for playing.
     w.player("live/cam1");
     w.end();

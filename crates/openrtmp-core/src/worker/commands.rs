@@ -101,8 +101,7 @@ impl<P: Platform> Worker<P> {
                     self.notify_players(stream, StreamNews::Ended);
                 }
             }
-            Command::Revoke { key } => self.revoke(key.reveal()),
-            Command::RevokeRecords => self.revoke_records(),
+            Command::Revoke => self.revoke(),
             Command::EndUser { user } => self.end_user(&user),
             Command::Configure(config, in_force) => {
                 self.configure(config);

@@ -13,7 +13,7 @@ use super::end::End;
 use super::requests::{Pending, WaitsFor};
 use super::session::Session;
 use super::work::{Allowance, RecentWork};
-use crate::access::{Attempt, KeyRecord};
+use crate::access::OpenedBy;
 use crate::addresses::AddressSlot;
 use crate::budget::{Charge, Holder, Share};
 use crate::config::{Config, QueueConfig, StreamConfig};
@@ -166,7 +166,7 @@ pub(super) struct Publication {
     pub(super) epoch: u32,
     pub(super) home: usize,
     /// What allowed it.
-    pub(super) attempt: Attempt,
+    pub(super) opened_by: OpenedBy,
     /// What is on its way to the home, if that is another worker.
     pub(super) in_flight: Arc<InFlight>,
     /// When the last byte of its media came.
@@ -187,8 +187,8 @@ pub(super) struct Playing {
     pub(super) stream: StreamId,
     /// Names the subscription.
     pub(super) join: JoinId,
-    /// The record of the key that it was begun with.
-    pub(super) record: Option<Arc<KeyRecord>>,
+    /// What allowed it.
+    pub(super) opened_by: OpenedBy,
 }
 
 impl Publication {
@@ -427,12 +427,11 @@ impl<S: Stream> Connection<S> {
     /// Counts what it makes the server hold, beside what waits to be sent.
     pub(super) fn account(&mut self, now: Time) {
         let pending = self.pending.iter().map(|p| p.request.attempt.held_bytes());
-        let publishing = self.publishing.iter().map(|p| p.attempt.held_bytes());
         let held = self.session.buffered_bytes()
             + self.queue.control_footprint()
             + self.transport.buffered_bytes()
             + self.unhandled.capacity()
-            + pending.chain(publishing).sum::<usize>();
+            + pending.sum::<usize>();
         self.charge.set(held);
         self.note_share(now);
     }

@@ -126,6 +126,7 @@ impl Players {
         context.joins += 1;
         let join = JoinId(context.joins);
         let shared = context.shared.clone();
+        let opened_by = shared.granted_by(attempt);
         let mut directory = shared.directory.lock();
         let Attached {
             stream: id,
@@ -146,7 +147,7 @@ impl Players {
             message_stream,
             stream: id,
             join,
-            record: attempt.record.clone(),
+            opened_by,
         });
         audience.places.insert(join, audience.subscribers.len());
         audience.subscribers.push(Subscriber {

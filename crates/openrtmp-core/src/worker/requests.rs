@@ -1,6 +1,5 @@
 //! What peers ask for: connect, publish, play. Asked about, decided, carried out.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use openrtmp_protocol::Time;
@@ -10,7 +9,9 @@ use super::Worker;
 use super::connection::{Connection, Playing, Publication};
 use super::lives;
 use super::players::Joining;
-use crate::access::{AccessAction, Answer, Asked, Attempt, Decision, KeyRecord, Refusal};
+use crate::access::{
+    AccessAction, Answer, Asked, Attempt, Decision, KeyKind, OpenedBy, Refusal, Standing,
+};
 use crate::addresses::AddressSlot;
 use crate::config::SecondPublisher;
 use crate::credit::InFlight;
@@ -243,6 +244,7 @@ impl<P: Platform> Worker<P> {
         }
         let name = &request.attempt.stream;
         let publisher = PublisherId::Connection(id, request.message_stream);
+        let opened_by = shared.granted_by(&request.attempt);
         // The grant is on its way to the home before anybody else can look it up.
         let mut directory = shared.directory.lock();
         let rules = ClaimRules {
@@ -263,7 +265,7 @@ impl<P: Platform> Worker<P> {
                     stream: grant.id,
                     epoch: grant.epoch,
                     home: grant.home,
-                    attempt: request.attempt.clone(),
+                    opened_by,
                     in_flight: InFlight::new(self.context.config.queue.between_workers()),
                     heard: self.context.now,
                     whole: self.context.now,
@@ -588,42 +590,23 @@ impl<P: Platform> Worker<P> {
         self.end(slot, reason);
     }
 
-    /// A key was revoked: what was published with it ends.
-    pub(super) fn revoke(&mut self, key: &str) {
-        let mut affected = Vec::new();
-        for connection in self.connections.iter() {
-            for p in &connection.publishing {
-                if p.attempt.carries(key) {
-                    affected.push((connection.id, p.message_stream));
-                }
-            }
-        }
-        for (connection, message_stream) in affected {
-            if let Some(slot) = self.connections.slot_of(connection) {
-                self.guarded(slot, |worker, slot| {
-                    let reason = CloseReason::Refused("the key was revoked".to_owned());
-                    worker.end_publication(slot, message_stream, reason);
-                });
-            }
-        }
-    }
-
-    /// Keys on record are others: what was begun with one that is gone ends.
-    pub(super) fn revoke_records(&mut self) {
-        let shared = self.context.shared.clone();
-        let ends_play = self.context.config.access.revoke_ends_play;
-        let is_gone = |record: &Option<Arc<KeyRecord>>| {
-            let record = record.as_ref();
-            record.is_some_and(|record| !shared.key_records.holds(record))
+    /// Keys are others: what was begun with one that is gone ends.
+    pub(super) fn revoke(&mut self) {
+        let shared = &self.context.shared;
+        let [publish, play] = [KeyKind::Publish, KeyKind::Play].map(|kind| shared.standing(kind));
+        let ends = |standing: &Option<Standing>, by: &OpenedBy| {
+            let standing = standing.as_ref();
+            standing.is_some_and(|standing| !standing.holds(by))
         };
         let (mut publishers, mut players) = (Vec::new(), Vec::new());
         for connection in self.connections.iter() {
             for p in &connection.publishing {
-                if is_gone(&p.attempt.record) {
+                if ends(&publish, &p.opened_by) {
                     publishers.push((connection.id, p.message_stream));
                 }
             }
-            if ends_play && connection.playing.iter().any(|p| is_gone(&p.record)) {
+            let mut playing = connection.playing.iter();
+            if playing.any(|p| ends(&play, &p.opened_by)) {
                 players.push(connection.id);
             }
         }

@@ -219,7 +219,7 @@ pub(super) const STREAMING: &[Setting] = &[
         "access.revoke_ends_play",
         Flag,
         Now,
-        "what is played ends with the key of that file that it began with",
+        "what is played ends with the key that it began with",
     ),
     setting(
         "access.rules",

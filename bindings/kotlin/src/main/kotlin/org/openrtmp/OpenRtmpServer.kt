@@ -366,7 +366,7 @@ public class KeyRing internal constructor(private val server: Long, private val 
     /** Adds a key: no spaces, and none of `& ? / #`. */
     public fun add(key: String): Unit = Native.keyAdd(server, publish, key)
 
-    /** Takes a key away, and ends what is published with it. False if it was not there. */
+    /** Takes a key away, and ends what it opened. False if it was not there. */
     public fun revoke(key: String): Boolean = Native.keyRevoke(server, publish, key)
 
     /** The keys. They are secrets. */
