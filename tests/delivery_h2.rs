@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use openrtmp_core::{Event, Limit, PullRule};
 use openrtmp_tests::Delivered;
 use openrtmp_tests::h2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, H2, HEADERS, OK, PING, RST_STREAM, SETTINGS,
@@ -35,6 +36,27 @@ fn streams_that_are_begun_and_reset_at_once_end_the_connection() {
         }
     }
     assert_eq!(peer.end(), Some(ENHANCE_YOUR_CALM));
+}
+
+#[test]
+fn one_connection_has_so_many_requests_that_wait_which_is_told() {
+    let delivered = Delivered::speaking("https://127.0.0.1:0", |config| {
+        config.tls.self_signed = true;
+        config.http.viewers.waiting = 4;
+        // Nobody serves there: streams are wanted and do not come.
+        let nowhere = "rtmp://127.0.0.1:1/{app}/{name}";
+        config.relay.pull = vec![PullRule::new("wanted/*", nowhere)];
+    });
+    let mut peer = connect(&delivered);
+    for number in 0..5 {
+        let path = format!("/wanted/{number}/index.m3u8");
+        peer.ask(number * 2 + 1, &path).unwrap();
+    }
+    let refused = peer.head().expect("an answer");
+    assert_ne!(refused[0], OK);
+    let limit = Limit::ViewersWaiting;
+    let is_it = |event: &Event| matches!(event, Event::LimitReached { limit: l, value: 4, .. } if *l == limit);
+    delivered.server().wait_until_told(limit.path(), is_it);
 }
 
 #[test]

@@ -88,6 +88,7 @@ limits! {
     MediaTimeout = "streams.media_timeout", |c| c.streams.media_timeout;
     MessageTimeout = "streams.message_timeout", |c| c.streams.message_timeout;
     ChallengeTimeout = "access.challenge_timeout", |c| c.access.challenge_timeout;
+    FailedAttempts = "access.failed_attempts.limit", |c| c.access.failed_attempts.limit;
     DecisionTimeout = "access.decision_timeout", |c| c.access.decision_timeout;
     QueueDelay = "queue.max_delay", |c| c.queue.max_delay;
     QueueBytes = "queue.max_bytes", |c| c.queue.max_bytes;
@@ -99,6 +100,7 @@ limits! {
     GopDuration = "gop.max_duration", |c| c.gop.max_duration;
     ViewersConnections = "http.viewers.connections", |c| c.http.viewers.connections;
     ViewersConnectionsPerAddress = "http.viewers.connections_per_address", |c| c.http.viewers.connections_per_address;
+    ViewersWaiting = "http.viewers.waiting", |c| c.http.viewers.waiting;
     ViewersWaitingPerStream = "http.viewers.waiting_per_stream", |c| c.http.viewers.waiting_per_stream;
     ViewersWanted = "http.viewers.wanted", |c| c.http.viewers.wanted;
 }

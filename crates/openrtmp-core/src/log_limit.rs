@@ -45,6 +45,9 @@ pub(crate) enum Cause {
     TooSlow,
     /// A limit was reached. Its events are held back with its lines.
     Limit(Limit),
+    /// Frames are refused, or dropped from a cache, for want of memory. The limit that is
+    /// reached then has a line of its own.
+    Shortage,
     /// Accepting or serving a connection failed.
     Accept,
     /// A recording was begun or ended.
@@ -60,7 +63,7 @@ pub(crate) enum Cause {
 }
 
 /// All but those of limits.
-const CAUSES: [(Cause, &str); 18] = [
+const CAUSES: [(Cause, &str); 19] = [
     (Cause::Connection, "connections opened and closed"),
     (Cause::Violation, "connections closed for what peers did"),
     (Cause::Connected, "connects granted"),
@@ -73,6 +76,7 @@ const CAUSES: [(Cause, &str); 18] = [
     (Cause::Timestamps, "timestamps that jump"),
     (Cause::Picture, "pictures that stop and go on"),
     (Cause::TooSlow, "players too slow"),
+    (Cause::Shortage, "frames given up for want of memory"),
     (Cause::Accept, "connections that could not be served"),
     (Cause::Recording, "recordings"),
     (Cause::Delivery, "streams over HTTP"),

@@ -376,7 +376,11 @@ impl Shared {
         let blocks = self
             .failed_attempts
             .note(address, &config.access.failed_attempts, now);
-        if !blocks || !self.log_limit.admits(Cause::Blocked, now) {
+        if !blocks {
+            return;
+        }
+        self.report_limit(Limit::FailedAttempts, attempt.connection);
+        if !self.log_limit.admits(Cause::Blocked, now) {
             return;
         }
         log::warn!(

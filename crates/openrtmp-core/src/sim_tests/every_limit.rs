@@ -11,7 +11,7 @@ use super::lines::Lines;
 use super::media;
 use super::users;
 use super::world::{Setup, Who, World, ms};
-use crate::config::{PushRule, RecordConfig, UserConfig};
+use crate::config::{Config, PushRule, RecordConfig, UserConfig};
 use crate::events::Event;
 use crate::limit::Limit;
 use crate::{RecordError, RelayError, RelayRule};
@@ -21,16 +21,50 @@ type Case = (Limit, fn(&mut Setup), fn(&mut World));
 
 /// Told otherwise: by `Event::AcceptFailed` and `Event::RelayFailed`, by the line that counts what was held back,
 /// with the limit that it adds to, and those of viewers by the delivery over HTTP.
-const OTHERS: [Limit; 8] = [
+const OTHERS: [Limit; 9] = [
     Limit::AcceptRetry,
     Limit::LogLines,
     Limit::AmfValuesBase,
     Limit::RelayRedirects,
     Limit::ViewersConnections,
     Limit::ViewersConnectionsPerAddress,
+    Limit::ViewersWaiting,
     Limit::ViewersWaitingPerStream,
     Limit::ViewersWanted,
 ];
+
+/// Settings that bound something and of which no event tells. What they bound is the
+/// command's own, which tells its operator in the log or with an answer; or the text beside
+/// says who tells it.
+const NO_EVENT: &[&str] = &[
+    // Of the command's servers, and of its operator's socket.
+    "control.clients",
+    "control.request_bytes",
+    "control.timeout",
+    "http.answer_bytes",
+    "http.answer_timeout",
+    "http.connections",
+    "http.header_bytes",
+    "http.headers",
+    "http.idle_timeout",
+    "http.request_timeout",
+    "http.requests",
+    // What is kept of streams is kept so long, and in so much, by design. Streams that do not
+    // fit into the memory are told of as `limits.memory`.
+    "http.dvr.bytes",
+    "http.dvr.duration",
+    "http.memory",
+    "http.window",
+    // HTTP/2 says so to the viewer; a line tells of those that are too slow.
+    "http.viewers.least_rate",
+    "http.viewers.requests",
+    "http.tokens.life",
+    "http.tokens.same_address",
+];
+
+/// Settings that are called as if they bounded something: after the one others may have the
+/// name of a publisher that is silent, the other says when a picture counts as stopped.
+const NO_BOUND: [&str; 2] = ["streams.publisher_timeout", "streams.video_timeout"];
 
 /// By what RTMP tells a peer that it is refused something, or stopped.
 const REFUSALS: [&str; 7] = [
@@ -506,6 +540,16 @@ const CASES: &[Case] = &[
         },
     ),
     (
+        Limit::FailedAttempts,
+        |s| {
+            s.config.access.publish_keys = vec!["s3cret".into()];
+            s.config.access.failed_attempts.limit = 1;
+        },
+        |w| {
+            refused(w);
+        },
+    ),
+    (
         Limit::DecisionTimeout,
         |s| {
             s.host_decides = true;
@@ -589,6 +633,48 @@ fn there_is_no_other_limit() {
     let cases = CASES.iter().map(|(limit, ..)| *limit);
     let told: BTreeSet<Limit> = cases.chain(OTHERS).collect();
     assert_eq!(told, Limit::ALL.iter().copied().collect());
+    let limits: BTreeSet<&str> = Limit::ALL.iter().map(|limit| limit.path()).collect();
+    // Each is in the tables that say what happens beyond, and nothing else is that a server
+    // tells of.
+    let listed = listed_in_security_md();
+    assert!(
+        limits.is_subset(&listed),
+        "{:?}",
+        limits.difference(&listed)
+    );
+    let others: BTreeSet<&str> = NO_EVENT.iter().copied().collect();
+    let expected: BTreeSet<&str> = limits.union(&others).copied().collect();
+    assert_eq!(listed, expected);
+    // A setting that is one by its name is in them.
+    let settings = Config::settings().iter();
+    let bounds = settings.filter(|it| is_a_limit_by_name(it.path(), &it.expected()));
+    let unlisted = bounds.map(|it| it.path()).filter(|it| !listed.contains(it));
+    assert_eq!(unlisted.collect::<Vec<_>>(), NO_BOUND);
+}
+
+/// Settings in the first column of the tables of SECURITY.md that say what happens beyond.
+fn listed_in_security_md() -> BTreeSet<&'static str> {
+    let text = include_str!("../../../../SECURITY.md");
+    let is_setting = |word: &&str| Config::settings().iter().any(|it| it.path() == *word);
+    let tables = text
+        .split("| path | default | what happens beyond |")
+        .skip(1);
+    let rows =
+        tables.flat_map(|table| table.lines().skip(1).take_while(|row| row.starts_with('|')));
+    let first = rows.filter_map(|row| row.split('|').nth(1));
+    let words = first.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    words.filter(is_setting).collect()
+}
+
+/// Whether a setting is called as those are that bound what peers may do.
+fn is_a_limit_by_name(path: &str, expected: &str) -> bool {
+    const GROUPS: [&str; 6] = ["access", "gop", "queue", "rtmp", "streams", "tls"];
+    let (group, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let first = group.split('.').next().unwrap_or(group);
+    let is_called_so = name == "limit" || name.starts_with("max_") || name.ends_with("_timeout");
+    let is_flag = expected.starts_with("true");
+    let is_of_limits = first == "limits" && !is_flag || group == "http.viewers";
+    is_of_limits || is_called_so && GROUPS.contains(&first)
 }
 
 #[test]

@@ -15,6 +15,24 @@ fn reached(w: &World, name: &str) -> usize {
 }
 
 #[test]
+fn who_finds_no_place_that_another_made_is_told_of_too() {
+    let mut w = World::with(1, |c| {
+        c.limits.connections = 1;
+        c.limits.handshake_grace = ms(0);
+    });
+    let player = w.player("live/cam");
+    let silent = w.raw();
+    w.run(ms(10));
+    let third = w.client(ClientMode::Play, "live/cam");
+    w.until("the refusal", |w| w[third].failure.is_some());
+    assert_eq!(w[third].refusal(), Some(code::CONNECT_REJECTED));
+    assert!(w[silent].is_closed() && !w[player].is_closed());
+    assert_eq!(reached(&w, "limits.handshake_grace"), 1);
+    assert_eq!(reached(&w, "limits.connections"), 1);
+    w.end();
+}
+
+#[test]
 fn a_connection_too_many_is_refused_with_a_status() {
     let mut w = World::with(2, |c| c.limits.connections = 2);
     let publisher = w.live("live/cam");

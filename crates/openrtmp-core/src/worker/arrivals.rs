@@ -183,9 +183,6 @@ impl<P: Platform> Worker<P> {
         let id = shared.ids.connection();
         let over_limit = of_address.is_some_and(|n| n >= per_address);
         let over_limit = over_limit.then_some(Limit::ConnectionsPerAddress);
-        if is_crowded {
-            self.context.report_limit(Limit::Connections, Some(id));
-        }
         let peer = accepted.peer;
         if self.context.may_log(Cause::Connection, log::Level::Debug) {
             log::debug!(peer:% = peer, connection:% = id; "connection accepted");
@@ -425,6 +422,8 @@ impl<P: Platform> Worker<P> {
         if others >= limit && connection.over_limit.is_none() {
             connection.over_limit = Some(Limit::Connections);
             shared.refused.fetch_add(1, Ordering::Relaxed);
+            self.context
+                .report_limit(Limit::Connections, Some(connection.id));
         }
     }
 

@@ -175,7 +175,7 @@ impl Streams {
         }
         if let Some(limit) = ingested.limit {
             context.report_limit(limit, stream.connection());
-            if limit == Limit::Memory && context.may_log(Cause::Limit(limit), log::Level::Warn) {
+            if limit == Limit::Memory && context.may_log(Cause::Shortage, log::Level::Warn) {
                 let name = &stream.name;
                 log::warn!(stream:% = name; "frames are refused for want of memory");
             }
@@ -428,7 +428,7 @@ impl Streams {
             && stream.give_way()
         {
             context.report_limit(Limit::Memory, stream.connection());
-            if context.may_log(Cause::Limit(Limit::Memory), log::Level::Warn) {
+            if context.may_log(Cause::Shortage, log::Level::Warn) {
                 let name = &stream.name;
                 log::warn!(stream:% = name; "the cached frames are dropped for want of memory");
             }

@@ -46,7 +46,10 @@ pub(super) fn park(
 fn on_connection(app: &App, asked: &Asked) -> Result<Parked, Response<Body>> {
     let most = app.server.config().http.viewers.waiting;
     let parked = asked.peer.park(most);
-    parked.ok_or_else(|| busy("too many requests of this connection wait"))
+    parked.ok_or_else(|| {
+        app.server.report_limit(Limit::ViewersWaiting);
+        busy("too many requests of this connection wait")
+    })
 }
 
 fn of_stream(app: &App, stream: &Arc<Stream>, asked: &Asked) -> Result<Waiting, Response<Body>> {
