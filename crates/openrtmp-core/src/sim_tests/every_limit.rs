@@ -82,6 +82,7 @@ const REFUSALS: [&str; 7] = [
 const STATUSES: &[(Limit, &str)] = &[
     (Limit::Connections, code::CONNECT_REJECTED),
     (Limit::ConnectionsPerAddress, code::CONNECT_REJECTED),
+    (Limit::MessageRate, code::CONNECT_CLOSED),
     (Limit::PublishersPerConnection, code::PUBLISH_BAD_NAME),
     (Limit::PublishersPerAddress, code::PUBLISH_BAD_NAME),
     (Limit::MediaTimeout, code::PUBLISH_BAD_NAME),

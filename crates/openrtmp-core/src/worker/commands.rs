@@ -190,7 +190,10 @@ impl<P: Platform> Worker<P> {
                 }
             }
             ConnectionCommand::ReadOn => self.connections.mark_unread(slot),
-            ConnectionCommand::GiveWay => self.connections.give_way(&mut self.context, slot),
+            ConnectionCommand::GiveWay => {
+                let over = self.connections.give_way(&mut self.context, slot);
+                self.end_if_over(slot, over);
+            }
             ConnectionCommand::SetWriteCoalesce { window, answer } => {
                 if let Some(connection) = self.connections.get_mut(slot) {
                     connection.write_coalesce = window;

@@ -42,6 +42,13 @@ pub(super) struct Connections<S> {
     unread: Vec<usize>,
 }
 
+/// A connection is to end for what it holds or does beyond a limit.
+pub(super) struct OverLimit {
+    pub(super) limit: Limit,
+    /// Fit to be shown, to the peer too.
+    pub(super) reason: String,
+}
+
 /// One place on the list of those to be written to.
 pub(super) struct Dirty<'a> {
     list: &'a mut Vec<usize>,
@@ -177,17 +184,16 @@ impl<S: Stream> Connections<S> {
     }
 
     /// What a connection just did is taken from its share of this second. One that took
-    /// more than that is not read for a while.
+    /// more than that is not read for a while. Why it is to end, if it lives on more
+    /// messages than it may.
     pub(super) fn take_from_share<P: Platform<Stream = S>>(
         &mut self,
         context: &mut Context<P>,
         slot: usize,
         units: u64,
-    ) {
+    ) -> Option<OverLimit> {
         let now = context.now;
-        let Some(connection) = self.slots.get_mut(slot) else {
-            return;
-        };
+        let connection = self.slots.get_mut(slot)?;
         connection.recent_work.add(units, now);
         let share = context.config.limits.connection_work;
         if let Some(pause) = connection.work.take_work(units, share, now) {
@@ -199,13 +205,13 @@ impl<S: Stream> Connections<S> {
         let more = received - connection.counted_messages;
         connection.counted_messages = received;
         let rate = context.config.limits.message_rate;
-        if !connection.messages.take_messages(more, rate, now) && !connection.is_ending() {
-            let limit = Limit::MessageRate;
-            context.report_limit(limit, Some(connection.id));
-            let reason = format!("lives on more than {rate} messages a second, {limit}");
-            connection.end.finish(CloseReason::Limit(reason));
-            self.mark_dirty(slot);
-        }
+        let is_over =
+            !connection.messages.take_messages(more, rate, now) && !connection.is_ending();
+        let limit = Limit::MessageRate;
+        is_over.then(|| OverLimit {
+            limit,
+            reason: format!("lives on more than {rate} messages a second, {limit}"),
+        })
     }
 
     /// The pause of one that took more than its share is over.
@@ -348,21 +354,25 @@ impl<S: Stream> Connections<S> {
             connection.io.urgent = true;
             self.mark_dirty(slot);
         }
-        let Some(connection) = self.slots.get_mut(slot) else {
-            return;
-        };
-        // Who publishes may go on while it is not the one that holds most.
-        if connection.publishing.is_empty()
-            && connection.is_hoarding(context.now)
-            && context.shared.budget.is_short()
-        {
-            let id = connection.id;
-            let reason = CloseReason::Limit(format!("{} is used up", Limit::Memory));
-            connection.end.finish(reason);
-            self.mark_dirty(slot);
-            context.report_limit(Limit::Memory, Some(id));
-        }
         self.rearm(context, slot);
+    }
+
+    /// Why a connection is to end that holds much of what it said while memory is short, if
+    /// it does. Who publishes may go on while it is not the one that holds most.
+    pub(super) fn hoards<P: Platform<Stream = S>>(
+        &self,
+        context: &Context<P>,
+        slot: usize,
+    ) -> Option<OverLimit> {
+        let connection = self.get(slot)?;
+        let hoards = connection.publishing.is_empty()
+            && connection.is_hoarding(context.now)
+            && context.shared.budget.is_short();
+        let limit = Limit::Memory;
+        hoards.then(|| OverLimit {
+            limit,
+            reason: format!("{limit} is used up"),
+        })
     }
 
     /// Makes sure the timers know when this connection next needs a look.
@@ -509,26 +519,26 @@ impl<S: Stream> Connections<S> {
         self.rouse(slot);
     }
 
-    /// Memory is short, and this connection was found to hold most of what is stuck. If
-    /// that is so still, it is closed.
+    /// Memory is short, and this connection was found to hold most of what is stuck. Why it
+    /// is to end, if that is so still.
     pub(super) fn give_way<P: Platform<Stream = S>>(
         &mut self,
         context: &mut Context<P>,
         slot: usize,
-    ) {
-        let Some(connection) = self.slots.get_mut(slot) else {
-            return;
-        };
+    ) -> Option<OverLimit> {
+        let connection = self.slots.get_mut(slot)?;
         // Those who were asked are out of the sum; this one is to count again.
         connection.share.stay();
         if !connection.is_to_give_way(context.now) {
-            return connection.note_share(context.now);
+            connection.note_share(context.now);
+            return None;
         }
-        let (id, held) = (connection.id, connection.held_bytes());
         context.totals.errors.too_slow += 1;
-        context.report_limit(Limit::Memory, Some(id));
-        let reason = format!("{} is used up; it holds {held} bytes", Limit::Memory);
-        self.doom(slot, CloseReason::Limit(reason));
+        let (limit, held) = (Limit::Memory, connection.held_bytes());
+        Some(OverLimit {
+            limit,
+            reason: format!("{limit} is used up; it holds {held} bytes"),
+        })
     }
 
     /// The deadline that is written in a connection's end, or of a write that takes

@@ -378,7 +378,7 @@ impl<P: Platform> Worker<P> {
                     });
                 }
                 self.guarded(slot, |worker, slot| {
-                    worker.connections.settle(&mut worker.context, slot);
+                    worker.settle(slot);
                 });
             }
             Err(error) => give_up(&mut self.context, id, &errand, before, error.to_string()),

@@ -28,7 +28,7 @@ impl<P: Platform> Worker<P> {
         let is_asked = connection.session.ask_to_leave(to.as_deref());
         match is_done(connection, &self.context) {
             true => self.see_off(slot, is_asked),
-            false => self.connections.settle(&mut self.context, slot),
+            false => self.settle(slot),
         }
     }
 

@@ -131,7 +131,7 @@ impl<P: Platform> Worker<P> {
     /// What waited for the answer is handled now, not when the peer says more.
     fn after_decision(&mut self, slot: usize) {
         self.drain_events(slot);
-        self.connections.settle(&mut self.context, slot);
+        self.settle(slot);
     }
 
     /// A request is granted, some time after it was asked: what allowed it may have
@@ -647,7 +647,7 @@ impl<P: Platform> Worker<P> {
                 self.guarded(slot, |worker, slot| {
                     let reason = "the user is none any more, or has another password";
                     worker.end(slot, CloseReason::Refused(reason.to_owned()));
-                    worker.connections.settle(&mut worker.context, slot);
+                    worker.settle(slot);
                 });
             }
         }
@@ -666,7 +666,7 @@ impl<P: Platform> Worker<P> {
         if connection.session.notify_stop("the server is stopping")
             || !connection.publishing.is_empty()
         {
-            return self.connections.settle(&mut self.context, slot);
+            return self.settle(slot);
         }
         for playing in &connection.playing {
             connection

@@ -13,6 +13,7 @@ use openrtmp_protocol::{Secret, Time};
 
 use super::Worker;
 use super::connection::{Connection, Playing, Publication, Released};
+use super::connections::OverLimit;
 use super::lives;
 use super::requests::{Request, WaitsFor};
 use super::session::{Refused, Session, SessionEvent};
@@ -56,7 +57,7 @@ impl<P: Platform> Worker<P> {
             }
             let heard = |c: &Connection<P::Stream>| c.proxy_header.is_none();
             if !self.connections.get(slot).is_some_and(heard) {
-                return self.connections.settle(&mut self.context, slot);
+                return self.settle(slot);
             }
         }
         let Some(connection) = self.connections.get_mut(slot) else {
@@ -68,8 +69,10 @@ impl<P: Platform> Worker<P> {
             false => None,
         };
         let work = self.context.work - began;
-        self.connections
+        let over = self
+            .connections
             .take_from_share(&mut self.context, slot, work);
+        self.end_if_over(slot, over);
         let now = self.context.now;
         if let Some(connection) = self.connections.get_mut(slot) {
             match connection.reading.unread || connection.reading.paused_until.is_some() {
@@ -85,7 +88,7 @@ impl<P: Platform> Worker<P> {
         }
         match end {
             Some(reason) => self.connections.doom(slot, reason),
-            None => self.connections.settle(&mut self.context, slot),
+            None => self.settle(slot),
         }
     }
 
@@ -492,7 +495,7 @@ impl<P: Platform> Worker<P> {
                 self.judge_silence(slot);
             }
         }
-        self.connections.settle(&mut self.context, slot);
+        self.settle(slot);
     }
 
     fn keep_alive(&mut self, slot: usize) {
@@ -650,6 +653,36 @@ impl<P: Platform> Worker<P> {
             self.context.totals.errors.protocol += 1;
         }
         self.end(slot, CloseReason::Protocol(text));
+    }
+
+    /// After any work on a connection: output queued, memory counted, timer set. One that
+    /// hoards while memory is short ends.
+    pub(super) fn settle(&mut self, slot: usize) {
+        self.connections.settle(&mut self.context, slot);
+        let over = self.connections.hoards(&self.context, slot);
+        self.end_if_over(slot, over);
+    }
+
+    /// Ends a connection that is over a limit of which its session does not know: the peer
+    /// hears it as from the session, if it can, and what it said is given up.
+    pub(super) fn end_if_over(&mut self, slot: usize, over: Option<OverLimit>) {
+        let Some(OverLimit { limit, reason }) = over else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        self.context.report_limit(limit, Some(connection.id));
+        // It was told of its end before, or takes nothing.
+        let is_over = connection.is_ending() || connection.io.blocked_since.is_some();
+        connection.session.end(&reason);
+        connection.unhandled = Vec::new();
+        let reason = CloseReason::Limit(reason);
+        if is_over {
+            return self.connections.doom(slot, reason);
+        }
+        self.end(slot, reason);
+        self.connections.settle(&mut self.context, slot);
     }
 
     /// Ends a connection after what waits is sent, if anything. What it publishes and

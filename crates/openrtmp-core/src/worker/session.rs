@@ -374,6 +374,14 @@ impl Session {
         }
     }
 
+    /// A limit ends the connection that the session does not know of.
+    pub(super) fn end(&mut self, reason: &str) {
+        match self {
+            Session::Server(session) => session.end(reason),
+            Session::Client(client) => client.session.close(),
+        }
+    }
+
     /// Says what is to be said before we end the connection.
     pub(super) fn notify_closing(&mut self) {
         if let Session::Client(client) = self {

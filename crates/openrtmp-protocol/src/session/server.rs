@@ -359,6 +359,18 @@ impl ServerSession {
         self.settle();
     }
 
+    /// Ends the session from our side, as an error of the client's does (a limit that the
+    /// session does not know of): says `NetConnection.Connect.Closed`, if `connect` was
+    /// granted, and keeps nothing of what the client said.
+    pub fn end(&mut self, reason: &str) {
+        if let Phase::Connected(connected) = &self.phase {
+            let status = Status::error(code::CONNECT_CLOSED, reason);
+            self.link.send_status(0, &status, connected.encoding);
+        }
+        self.close();
+        self.settle();
+    }
+
     /// Asks the client to connect again, elsewhere if `tc_url` is given. Does
     /// nothing and returns false unless the client announced that it can.
     pub fn request_reconnect(&mut self, tc_url: Option<&str>, description: &str) -> bool {
@@ -514,14 +526,10 @@ impl ServerSession {
 
     /// Ends the session on an error, otherwise sets the deadline anew.
     fn finish_turn<T>(&mut self, result: Result<T, SessionError>) -> Result<T, SessionError> {
-        if let Err(error) = &result {
-            if let Phase::Connected(connected) = &self.phase {
-                let status = Status::error(code::CONNECT_CLOSED, error.to_string());
-                self.link.send_status(0, &status, connected.encoding);
-            }
-            self.close();
+        match &result {
+            Err(error) => self.end(&error.to_string()),
+            Ok(_) => self.settle(),
         }
-        self.settle();
         result
     }
 
