@@ -26,7 +26,7 @@ pub use selection::{StreamSelector, TapStreams, shard_of, without_ending};
 use signal::Signal;
 pub(crate) use stream_queue::Bound;
 pub use stream_queue::Loss;
-use stream_queue::{Pushed, StreamQueue, near};
+use stream_queue::{Pushed, StreamQueue, merge, near};
 
 use super::class::Class;
 use super::packet::SharedPacket;
@@ -278,7 +278,8 @@ impl TapQueue {
     }
 
     /// Streams that come and go while the owner takes nothing: of those that are over
-    /// the newest are kept, so that they cost no more than that.
+    /// the newest are kept, so that they cost no more than that. What the others had is told
+    /// as lost with the oldest that is kept.
     fn forget_ended(&self) {
         let mut reader = unpoisoned(self.reader.lock());
         reader.gather();
@@ -286,15 +287,22 @@ impl TapQueue {
         let mut ended: Vec<Arc<StreamQueue>> = ended.cloned().collect();
         ended.sort_unstable_by_key(|queue| queue.serial);
         let surplus = ended.len().saturating_sub(ENDED_STREAMS);
-        for queue in &ended[..surplus] {
+        let (forgotten, kept) = ended.split_at(surplus);
+        let mut untold = None;
+        for queue in forgotten {
             if reader.is_live(queue) {
                 // Whoever was told of the start is told of the end.
                 queue.drop_content();
             } else {
-                queue.finish();
+                if let Some(loss) = queue.finish() {
+                    merge(&mut untold, &loss);
+                }
                 reader.turns.retain(|q| !Arc::ptr_eq(q, queue));
                 self.ended.fetch_sub(1, Ordering::Relaxed);
             }
+        }
+        if let (Some(loss), Some(heir)) = (untold, kept.first()) {
+            heir.inherit(&loss);
         }
     }
 }

@@ -19,6 +19,10 @@ use crate::sync::{Mutex, MutexGuard, unpoisoned};
 
 /// Frames that a tap did not get because it was too slow. Handed out where the gap
 /// ends: before the frame that goes on behind it, or before the stream's end.
+///
+/// Of streams that are over a tap keeps 64 that its owner has not begun to take. What those
+/// before them had is counted in the first loss of the next that is told of, at that
+/// stream's newest time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
@@ -56,7 +60,7 @@ impl Loss {
     }
 }
 
-fn merge(sum: &mut Option<Loss>, loss: &Loss) {
+pub(super) fn merge(sum: &mut Option<Loss>, loss: &Loss) {
     match sum {
         Some(sum) => sum.add(loss),
         None => *sum = Some(*loss),
@@ -98,6 +102,8 @@ struct State {
     oldest_frame: Option<(u64, Time)>,
     /// Lost since the last entry.
     losing: Option<Loss>,
+    /// Lost of streams before this one that nobody is told of.
+    inherited: Option<Loss>,
     /// Frames lost in all.
     lost: u64,
     /// It is among those that the reader is to look at.
@@ -190,6 +196,7 @@ impl StreamQueue {
                 oldest_droppable: None,
                 oldest_frame: None,
                 losing: None,
+                inherited: None,
                 lost: 0,
                 listed: true,
                 ended: false,
@@ -260,14 +267,41 @@ impl StreamQueue {
         self.lock().drop_all(false);
     }
 
-    /// What is there is nobody's concern any more. Returns what was lost untold.
+    /// What is there is nobody's concern any more. Returns what was lost untold, what is
+    /// there included.
     pub(super) fn finish(&self) -> Option<Loss> {
         let mut state = self.lock();
         state.over = true;
-        state.entries = VecDeque::new();
+        let mut sum = state.inherited.take();
+        for slot in std::mem::take(&mut state.entries) {
+            match slot.entry {
+                Entry::Packet { packet, time, .. } if !is_header(&packet) => {
+                    merge(&mut sum, &Loss::of(&packet, time));
+                }
+                Entry::Lost(loss) => merge(&mut sum, &loss),
+                Entry::Packet { .. } | Entry::Tracks(_) | Entry::Republished => {}
+            }
+        }
+        if let Some(loss) = state.losing.take() {
+            merge(&mut sum, &loss);
+        }
         state.bytes = 0;
         state.account();
-        state.losing.take()
+        sum
+    }
+
+    /// Nobody is told of a stream before this one: what was lost of it is told with this
+    /// one, at a time of this one's clock.
+    pub(super) fn inherit(&self, loss: &Loss) {
+        let mut state = self.lock();
+        let now = state.clock * 1000;
+        let (from_micros, to_micros) = (now, now);
+        let loss = Loss {
+            from_micros,
+            to_micros,
+            ..*loss
+        };
+        merge(&mut state.inherited, &loss);
     }
 
     /// Bytes that wait.
@@ -303,6 +337,9 @@ impl State {
     fn take(&mut self) -> Option<TapNews> {
         if self.over {
             return None;
+        }
+        if let Some(loss) = self.inherited.take() {
+            return Some(TapNews::Lost(loss));
         }
         let Some(Slot { number, entry }) = self.entries.pop_front() else {
             // The gap may go on: it is told once it has ended.

@@ -230,6 +230,17 @@ fn of_streams_that_are_over_the_newest_are_kept() {
         Vec::from_iter(newest.map(|id| format!("{id}: started")))
     );
     assert!((ENDED_STREAMS - 1..=ENDED_STREAMS).contains(&starts.len()));
+    // What the others had is told as lost with the oldest that was kept, behind its start.
+    let (kept, oldest) = (starts.len(), 100 - starts.len());
+    let lost = format!("{oldest}: lost {oldest} of 1 to 1");
+    let of_oldest = format!("{oldest}: ");
+    let of_oldest: Vec<_> = seen
+        .iter()
+        .filter(|text| text.starts_with(&of_oldest))
+        .collect();
+    assert_eq!(of_oldest[1], &lost, "{of_oldest:?}");
+    let frames = seen.iter().filter(|text| text.ends_with("Audio 1"));
+    assert_eq!(frames.count(), kept + 1, "and the live one's");
 }
 
 #[test]
