@@ -1,12 +1,15 @@
 //! Listening sockets that the system takes, and how they come back.
 
 use std::net::SocketAddr;
+use std::sync::mpsc::channel;
 
 use super::media::assert_whole;
 use super::world::{ADDRESS, World, ms};
 use crate::events::Event;
+use crate::inbox::Command;
 use crate::platform::Platform;
-use crate::platform::sim::Loss;
+use crate::platform::sim::{Episode, Faults, Loss};
+use crate::server::Server;
 
 const OTHER: &str = "127.0.0.1:2000";
 
@@ -51,6 +54,41 @@ fn one_that_is_lost_without_a_word_is_found_when_the_host_asks() {
     assert_eq!((w.count(lost), w.count(restored)), (1, 1));
     w.live("live/cam");
     assert_eq!(w.host(|server| server.check_listeners().unwrap()), []);
+    w.end();
+}
+
+#[test]
+fn each_is_asked_once_whatever_becomes_of_the_others() {
+    const THIRD: &str = "127.0.0.1:3000";
+    let all = [ADDRESS, OTHER, THIRD].map(address);
+    let mut w = World::with(1, |c| c.listen = all.map(Into::into).to_vec());
+    // The second cannot be had again, and the third is bound again behind it.
+    w.sim.lose_listener(all[1], Loss::Silent);
+    let squatter = Platform::listen(&w.sim, all[1]).expect("the port is free");
+    let check = |server: &Server| server.check_listeners().expect("it answers");
+    assert_eq!(w.host(check), [all[1]]);
+    w.sim.lose_listener(all[2], Loss::Loud);
+    w.run(ms(0));
+    // Accepting fails at the first, which pauses.
+    w.sim.set_faults(Faults {
+        exhaustion: Episode {
+            chance: 1.0,
+            up_to: ms(1),
+        },
+        ..Faults::default()
+    });
+    w.raw();
+    w.run(ms(0));
+    w.sim.set_faults(Faults::default());
+    // Its pause is over, and it is lost without a word, when the host asks.
+    w.run_without(0, ms(1000));
+    w.sim.lose_listener(all[0], Loss::Silent);
+    let (sender, found) = channel();
+    w.shared.inboxes[0].send(Command::CheckListeners(sender));
+    w.run(ms(0));
+    assert_eq!(found.try_recv().expect("an answer"), all[..2]);
+    assert_eq!((w.count(lost), w.count(restored)), (1, 1));
+    drop(squatter);
     w.end();
 }
 

@@ -291,26 +291,23 @@ impl<L: Listener> Listeners<L> {
         if self.asleep {
             return lost;
         }
-        // From the end: one that is replaced goes there.
-        for index in (0..self.list.len()).rev() {
-            let listening = &mut self.list[index];
+        let mut gone = Vec::new();
+        for (index, listening) in self.list.iter_mut().enumerate() {
             match &listening.listener {
-                Some(listener) => {
-                    if let Err(error) = listener.probe()
-                        && listener_is_gone(&error)
-                    {
-                        lost.push(listening.address);
-                        self.replace(context, index, &error);
-                    }
-                }
-                None => {
-                    lost.push(listening.address);
-                    // Whoever asks has reason to think that it can be had now.
-                    listening.paused_until = Some(context.now);
-                    self.resume(context);
-                }
+                Some(listener) => match listener.probe() {
+                    Err(error) if listener_is_gone(&error) => gone.push((index, error)),
+                    _ => continue,
+                },
+                // Whoever asks has reason to think that it can be had now.
+                None => listening.paused_until = Some(context.now),
             }
+            lost.push(listening.address);
         }
+        // Binding again makes another list. From the end: one that is replaced goes there.
+        for (index, error) in gone.into_iter().rev() {
+            self.replace(context, index, &error);
+        }
+        self.resume(context);
         lost
     }
 
