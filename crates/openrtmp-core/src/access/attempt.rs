@@ -121,7 +121,6 @@ impl Attempt {
             Login::Unasked | Login::Asked(..) => None,
         }
     }
-
 }
 
 /// Why an attempt is refused.
@@ -132,6 +131,8 @@ pub(crate) struct Refusal {
     pub(crate) closes: bool,
     /// It may have been a guess, and counts for `access.failed_attempts`.
     pub(crate) is_guess: bool,
+    /// The limit that leaves no room for it, to be reported.
+    pub(crate) limit: Option<Limit>,
     /// What people read, where the peer's program is told something else.
     pub(crate) said: Option<String>,
     /// It is a question rather: whoever came is to come back with the answer.
@@ -139,6 +140,14 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Somebody may not come, and is not heard any more.
+    fn unauthorized(words: impl Into<String>) -> Refusal {
+        Refusal {
+            closes: true,
+            ..RejectReason::Unauthorized(words.into()).into()
+        }
+    }
+
     /// The text that people read.
     pub(crate) fn text(&self) -> &str {
         self.said.as_deref().unwrap_or(self.reason.text())
@@ -151,6 +160,7 @@ impl From<RejectReason> for Refusal {
             reason,
             closes: false,
             is_guess: false,
+            limit: None,
             said: None,
             asks: false,
         }
@@ -213,16 +223,33 @@ impl Shared {
         Decision::Pending(Asked(question))
     }
 
-    /// The rules that need nobody's answer, each a step, in order.
+    /// The rules that need nobody's answer, each a step, in order. A guess is counted, and a
+    /// limit that is reached reported.
     pub(crate) fn check(&self, attempt: &Attempt) -> Result<(), Refusal> {
+        let Err(refusal) = self.would_grant(attempt) else {
+            return Ok(());
+        };
+        if refusal.is_guess {
+            self.wrong_keys.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(limit) = refusal.limit {
+            self.report_limit(limit, attempt.connection);
+        }
+        Err(refusal)
+    }
+
+    /// The same for who does not ask for it yet: what would open it. Nothing is counted, and
+    /// nothing reported.
+    pub(crate) fn would_grant(&self, attempt: &Attempt) -> Result<OpenedBy, Refusal> {
         self.check_address(attempt)?;
         check_connection_limits(attempt)?;
         self.check_route(attempt)?;
         self.check_name(attempt)?;
         self.check_user(attempt)?;
-        self.check_keys(attempt)?;
+        let opened_by = self.check_keys(attempt)?;
         self.check_draining(attempt)?;
-        Ok(self.check_capacity(attempt)?)
+        self.check_capacity()?;
+        Ok(opened_by)
     }
 
     /// The name under which a peer asks for a stream or an app. Its last segment may be
@@ -345,13 +372,7 @@ impl Shared {
         } else {
             return Ok(());
         };
-        Err(Refusal {
-            reason: RejectReason::Unauthorized(reason.into()),
-            closes: true,
-            is_guess: false,
-            said: None,
-            asks: false,
-        })
+        Err(Refusal::unauthorized(reason))
     }
 
     pub(crate) fn is_blocked(&self, address: IpAddr) -> bool {
@@ -430,39 +451,29 @@ impl Shared {
             }
             Login::Asked(words, why) => (words.clone(), why.to_string(), Some(why)),
             Login::Wrong(_) => {
-                self.wrong_keys.fetch_add(1, Ordering::Relaxed);
                 let said = "the user name or the password is wrong".to_owned();
                 (AuthDemand::Wrong.to_string(), said, None)
             }
         };
-        if let Some(Why::Again(Some(limit))) = why {
-            self.report_limit(*limit, attempt.connection);
-        }
+        let limit = match why {
+            Some(Why::Again(limit)) => *limit,
+            _ => None,
+        };
         Err(Refusal {
-            reason: RejectReason::Unauthorized(words),
-            closes: true,
             is_guess: matches!(attempt.login, Login::Wrong(_)),
+            limit,
             said: Some(said),
             asks: why.is_some(),
+            ..Refusal::unauthorized(words)
         })
     }
 
-    fn check_keys(&self, attempt: &Attempt) -> Result<(), Refusal> {
-        let reason = match self.opened_by(attempt) {
-            Ok(_) => return Ok(()),
-            Err(reason) => reason,
-        };
-        // Who brings nothing guesses nothing.
-        let is_guess = attempt.credential().is_some();
-        if is_guess {
-            self.wrong_keys.fetch_add(1, Ordering::Relaxed);
-        }
-        Err(Refusal {
-            reason: RejectReason::Unauthorized(reason.into()),
-            closes: true,
-            is_guess,
-            said: None,
-            asks: false,
+    /// A key opens it, if one is asked for.
+    fn check_keys(&self, attempt: &Attempt) -> Result<OpenedBy, Refusal> {
+        self.opened_by(attempt).map_err(|reason| Refusal {
+            // Who brings nothing guesses nothing.
+            is_guess: attempt.credential().is_some(),
+            ..Refusal::unauthorized(reason)
         })
     }
 
@@ -497,13 +508,6 @@ impl Shared {
         }
     }
 
-    /// What would open what is there for somebody who wants to play, as far as rules and keys
-    /// say; nothing is counted.
-    pub(crate) fn would_play(&self, attempt: &Attempt) -> Option<OpenedBy> {
-        let may = self.check_address(attempt).is_ok() && !self.users.demands(false);
-        may.then(|| self.opened_by(attempt).ok()).flatten()
-    }
-
     /// Somebody new is taken.
     fn check_draining(&self, attempt: &Attempt) -> Result<(), Refusal> {
         // The host's own wish.
@@ -536,15 +540,16 @@ impl Shared {
     }
 
     /// The server can take on more.
-    fn check_capacity(&self, attempt: &Attempt) -> Result<(), RejectReason> {
+    fn check_capacity(&self) -> Result<(), Refusal> {
+        let no_room = |text: &str| Refusal::from(RejectReason::Unavailable(text.into()));
         if self.stopping.load(Ordering::Acquire) {
-            return Err(RejectReason::Unavailable("the server is stopping".into()));
+            return Err(no_room("the server is stopping"));
         }
         if self.budget.is_exhausted() {
-            self.report_limit(Limit::Memory, attempt.connection);
-            return Err(RejectReason::Unavailable(
-                "the server is out of memory".into(),
-            ));
+            return Err(Refusal {
+                limit: Some(Limit::Memory),
+                ..no_room("the server is out of memory")
+            });
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ impl Server {
                 ..request.clone()
             };
             let attempt = attempt(shared, &request, stream.clone(), record);
-            let (stream, by) = (stream.clone(), shared.would_play(&attempt)?);
+            let (stream, by) = (stream.clone(), shared.would_grant(&attempt).ok()?);
             Some(PlayGranted { stream, by })
         });
         Ok(granted.collect())

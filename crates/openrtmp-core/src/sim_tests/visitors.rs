@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::world::{World, ms};
-use crate::access::{AccessAction, PlayGranted, PlayRefused, PlayRequest, Protocol};
+use crate::access::{AccessAction, PlayGranted, PlayRefused, PlayRequest, Protocol, WrongKey};
 use crate::events::Event;
+use crate::limit::Limit;
 use crate::server::Server;
 
 const SECRET: &[u8] = b"0123456789abcdef";
@@ -118,6 +119,43 @@ fn who_brings_no_key_guesses_none_and_a_name_is_no_key() {
     let blocked = decide(&server, "live/cam", "key=s3cret").expect_err("it guessed");
     assert!(blocked.reason.contains("blocked"), "{}", blocked.reason);
     assert_eq!(w.metrics().errors.wrong_keys, 3);
+    w.end();
+}
+
+#[test]
+fn lists_tell_of_what_every_rule_would_grant_and_count_nothing() {
+    let mut w = World::with(1, |c| c.access.play_keys = vec!["s3cret".to_owned()]);
+    let server = w.server.clone();
+    let name = w.shared.host_name("live/cam");
+    let peer = "192.0.2.7:4000".parse().expect("an address");
+    let listed = |key: &str| {
+        let mut request = PlayRequest::new(Protocol::Hls, peer);
+        request.query = format!("key={key}");
+        let may = server.playable(&request, std::slice::from_ref(&name));
+        may.map(|streams| streams.len())
+    };
+    assert_eq!(listed("s3cret"), Ok(1));
+    // One that stands at the end of the rules.
+    let limit = w.shared.budget.limit();
+    w.shared.budget.set_limit(0);
+    assert_eq!(listed("s3cret"), Ok(0));
+    decide(&server, "live/cam", "key=s3cret").expect_err("memory is used up");
+    let reached = |e: &Event| {
+        matches!(
+            e,
+            Event::LimitReached {
+                limit: Limit::Memory,
+                ..
+            }
+        )
+    };
+    w.run(ms(10));
+    assert_eq!(w.count(reached), 1, "of who asked for it alone");
+    w.shared.budget.set_limit(limit);
+    assert_eq!(listed("s3cret"), Ok(1));
+    assert_eq!(w.metrics().errors.wrong_keys, 0);
+    assert_eq!(listed("wrong"), Err(WrongKey));
+    assert_eq!(w.metrics().errors.wrong_keys, 1);
     w.end();
 }
 
