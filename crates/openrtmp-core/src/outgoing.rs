@@ -57,7 +57,9 @@ impl Server {
     /// them: neither keys, users and rules of addresses, nor
     /// [`on_access`](crate::ServerBuilder::on_access) or `access.callback`.
     ///
-    /// Returns at once; events tell what becomes of it. It has 20 s to be granted. It
+    /// Returns at once; events tell what becomes of it. It has 20 s to be granted, the
+    /// look-up of a name included: the system's own has no time-out, and one that hangs
+    /// holds one of the process's four threads for look-ups until it ends. It
     /// is tried once: when either side ends it, it is over. While the other server has
     /// no such stream but waits for one, so does this.
     pub fn pull(&self, url: &RtmpUrl, name: &str) -> Result<ConnectionId, OutgoingError> {

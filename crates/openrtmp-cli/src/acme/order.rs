@@ -25,8 +25,8 @@ const ORDER_TIME: Duration = Duration::from_secs(600);
 /// Between two looks at an order, the first time and at most.
 const POLL: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 
-/// An order on its way, as it is kept.
-#[derive(Debug, Serialize, Deserialize)]
+/// An order on its way, as it is kept. Its key is a secret, so it is not shown.
+#[derive(Serialize, Deserialize)]
 struct Kept {
     url: String,
     names: Vec<String>,

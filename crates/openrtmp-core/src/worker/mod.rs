@@ -16,7 +16,7 @@
 //! | [`listeners`] | listening sockets | connections |
 //! | [`connections`] | [`connection`]s, each a [`transport`] and a [`session`], with its [`end`] | streams |
 //! | [`doze`] | when publishers are read while power is saved | streams |
-//! | [`dialing`] | outgoing connections that are not connected yet | the others |
+//! | [`dialing`] | outgoing connections that are not connected yet; how the worker begins them and takes them over | streams, players |
 //! | [`streams`] | the home side of streams | connections, players |
 //! | [`players`] | subscriptions of connections here | streams |
 //!
