@@ -57,7 +57,7 @@ pub(crate) enum Command {
         publisher: Option<ConnectionId>,
     },
     /// That publisher is gone.
-    Unpublish {
+    PublisherLeft {
         stream: StreamId,
         epoch: u32,
         departure: Departure,

@@ -295,6 +295,6 @@ impl Drop for Publisher {
     /// When it returns the name may be published again, and the seat is free.
     fn drop(&mut self) {
         self.shared
-            .notify_unpublished(self.home, self.stream, self.epoch, Departure::Goodbye);
+            .send_publisher_left(self.home, self.stream, self.epoch, Departure::Goodbye);
     }
 }

@@ -193,10 +193,10 @@ impl Shared {
         }
     }
 
-    /// Notifies the home of a stream that its publisher of this epoch, which is elsewhere,
+    /// Tells the home of a stream that its publisher of this epoch, which is elsewhere,
     /// leaves. When this returns the name may be published again, and the seat is free: an
     /// encoder that comes back at once is not to wait for a home that is busy.
-    pub(crate) fn notify_unpublished(
+    pub(crate) fn send_publisher_left(
         &self,
         home: usize,
         stream: StreamId,
@@ -206,7 +206,7 @@ impl Shared {
         let mut directory = self.directory.lock();
         directory.release(stream, epoch);
         // With the lock held: the next publisher's grant must not overtake it.
-        self.inboxes[home].send(Command::Unpublish {
+        self.inboxes[home].send(Command::PublisherLeft {
             stream,
             epoch,
             departure,

@@ -51,7 +51,7 @@ impl<P: Platform> Worker<P> {
                     self.context.shared.send_to(id, ConnectionCommand::ReadOn);
                 }
             }
-            Command::Unpublish {
+            Command::PublisherLeft {
                 stream,
                 epoch,
                 departure,

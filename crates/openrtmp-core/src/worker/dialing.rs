@@ -191,7 +191,7 @@ impl<P: Platform> Dialing<P> {
             Some(dial) => dial.abandon(&mut context.poller).to_string(),
             None => why.to_owned(),
         };
-        give_up(
+        report_unconnected(
             context,
             outgoing.id,
             &outgoing.errand,
@@ -202,7 +202,7 @@ impl<P: Platform> Dialing<P> {
 }
 
 /// Reports an outgoing connection that there will not be.
-fn give_up<P: Platform>(
+fn report_unconnected<P: Platform>(
     context: &mut Context<P>,
     connection: ConnectionId,
     errand: &Errand,
@@ -257,7 +257,7 @@ impl<P: Platform> Worker<P> {
         };
         match why {
             Some(why) => {
-                give_up(&mut self.context, connection, &errand, None, why.to_owned());
+                report_unconnected(&mut self.context, connection, &errand, None, why.to_owned());
             }
             None => {
                 let now = self.context.now;
@@ -287,7 +287,7 @@ impl<P: Platform> Worker<P> {
         match context.is_stopping() {
             true => {
                 let why = "the server is stopping".to_owned();
-                give_up(context, id, &errand, Some(peer), why);
+                report_unconnected(context, id, &errand, Some(peer), why);
             }
             false => self.dialing.begin(context, id, errand, began, Some(peer)),
         }
@@ -381,7 +381,9 @@ impl<P: Platform> Worker<P> {
                     worker.settle(slot);
                 });
             }
-            Err(error) => give_up(&mut self.context, id, &errand, before, error.to_string()),
+            Err(error) => {
+                report_unconnected(&mut self.context, id, &errand, before, error.to_string())
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 //! that have come, and writes, once per connection, what all that queued. There
 //! is no tick: it waits until the next deadline, or for ever.
 //!
-//! # Rooms
+//! # Modules
 //!
 //! | module | holds | knows nothing of |
 //! |---|---|---|
@@ -551,7 +551,7 @@ impl<P: Platform> Worker<P> {
                 if publication.home != context.index {
                     let (stream, epoch) = (publication.stream, publication.epoch);
                     let departure = Departure::Lost;
-                    let over = Command::Unpublish {
+                    let over = Command::PublisherLeft {
                         stream,
                         epoch,
                         departure,

@@ -76,7 +76,7 @@ impl<P: Platform> Worker<P> {
                         shared.disconnect(connection, reason);
                     }
                     Order::Emit(event) => {
-                        self.log_relay(&event);
+                        self.report_relay(&event);
                         self.context.emit(*event);
                     }
                 }
@@ -90,7 +90,7 @@ impl<P: Platform> Worker<P> {
         }
     }
 
-    fn log_relay(&self, event: &Event) {
+    fn report_relay(&self, event: &Event) {
         match event {
             Event::RelayStarted {
                 connection,

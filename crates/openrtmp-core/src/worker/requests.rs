@@ -514,13 +514,13 @@ impl<P: Platform> Worker<P> {
     }
 
     /// A publication of a connection here is over, by its own doing.
-    pub(super) fn unpublish(&mut self, publication: &Publication, departure: Departure) {
+    pub(super) fn release_publication(&mut self, publication: &Publication, departure: Departure) {
         let (stream, epoch) = (publication.stream, publication.epoch);
         if publication.home == self.context.index {
             self.on_publisher_left(stream, epoch, departure);
         } else {
             let shared = &self.context.shared;
-            shared.notify_unpublished(publication.home, stream, epoch, departure);
+            shared.send_publisher_left(publication.home, stream, epoch, departure);
         }
     }
 
@@ -583,10 +583,10 @@ impl<P: Platform> Worker<P> {
         let publication = publishing.swap_remove(index);
         connection
             .session
-            .end_publish(message_stream, reason.detail());
+            .end_publication(message_stream, reason.detail());
         // If it was not read for want of credit, it is now.
         self.connections.mark_unread(slot);
-        self.unpublish(&publication, Departure::of(&reason));
+        self.release_publication(&publication, Departure::of(&reason));
         self.end(slot, reason);
     }
 

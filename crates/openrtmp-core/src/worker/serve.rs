@@ -341,7 +341,7 @@ impl<P: Platform> Worker<P> {
                 if let Some(index) = publishing.iter().position(of_this) {
                     let publication = publishing.swap_remove(index);
                     self.context.work += work::REQUEST;
-                    self.unpublish(&publication, Departure::Goodbye);
+                    self.release_publication(&publication, Departure::Goodbye);
                     self.leave_if_done(slot);
                 }
             }
@@ -745,7 +745,7 @@ impl<P: Platform> Worker<P> {
             pending,
         } = connection.release();
         for publication in publishing {
-            self.unpublish(&publication, departure);
+            self.release_publication(&publication, departure);
         }
         for played in playing {
             self.unsubscribe(&played);

@@ -325,7 +325,7 @@ impl Session {
     }
 
     /// The peer may no longer publish on a message stream.
-    pub(super) fn end_publish(&mut self, message_stream: u32, reason: &str) {
+    pub(super) fn end_publication(&mut self, message_stream: u32, reason: &str) {
         if let Session::Server(session) = self {
             let status = Status::error(code::PUBLISH_BAD_NAME, reason);
             session.end_publish(message_stream, &status);

@@ -185,7 +185,7 @@ impl Streams {
             && limit > 0
             && rate > limit
         {
-            over_bitrate(context, stream, rate);
+            report_bitrate(context, stream, rate);
         }
     }
 
@@ -640,7 +640,7 @@ fn report_tracks<P: Platform>(context: &Context<P>, stream: &Stream) {
     });
 }
 
-fn over_bitrate<P: Platform>(context: &Context<P>, stream: &Stream, rate: u64) {
+fn report_bitrate<P: Platform>(context: &Context<P>, stream: &Stream, rate: u64) {
     let limit = Limit::PublisherBitrate;
     context.report_limit(limit, stream.connection());
     if context.config.limits.disconnect_over_bitrate {

@@ -228,7 +228,7 @@ impl Shard {
                             odd.extend_from_slice(feeding.oddities());
                         }
                     });
-                    self.tell(&path, &odd);
+                    self.report_oddities(&path, &odd);
                     if !goes_on && let Some(feeding) = self.streams.remove(&path) {
                         self.ended.push((now + ENDED_FOR, feeding));
                     }
@@ -240,18 +240,18 @@ impl Shard {
     }
 
     /// Tells what is odd about a stream, as far as the log has room for it.
-    fn tell(&self, path: &Arc<str>, oddities: &[Oddity]) {
+    fn report_oddities(&self, path: &Arc<str>, oddities: &[Oddity]) {
         for oddity in oddities {
             if let Some(feeding) = self.streams.get(path)
-                && self.may_tell()
+                && self.may_report()
             {
-                oddity.tell(&feeding.stream().name);
+                oddity.report(&feeding.stream().name);
             }
         }
     }
 
     /// Whether there is room in the log for another line that a publisher causes.
-    fn may_tell(&self) -> bool {
+    fn may_report(&self) -> bool {
         log::log_enabled!(log::Level::Warn) && self.server.admits_delivery_line()
     }
 
@@ -304,7 +304,7 @@ impl Shard {
     /// Begins to deliver something. Whether it is, from now on.
     fn deliver(&mut self, name: StreamName, path: &Arc<str>) -> bool {
         if is_reserved(path) {
-            if self.may_tell() {
+            if self.may_report() {
                 log::warn!(stream:% = name; "{name} is not delivered over HTTP: its app's name is reserved there");
             }
             return false;
@@ -314,7 +314,7 @@ impl Shard {
         let held = self.budget.live();
         if held > most {
             self.server.report_limit(Limit::Memory);
-            if self.may_tell() {
+            if self.may_report() {
                 log::warn!(stream:% = name, held, limit = most; "{name} is not delivered over HTTP: http.memory is full");
             }
             return false;
@@ -340,7 +340,7 @@ impl Shard {
                 }
                 odd.extend_from_slice(feeding.oddities());
             });
-            self.tell(stream, &odd);
+            self.report_oddities(stream, &odd);
         }
         let directory = &self.directory;
         self.ended.retain_mut(|(until, feeding)| {

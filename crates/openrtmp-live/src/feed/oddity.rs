@@ -22,7 +22,7 @@ pub(super) enum Oddity {
 }
 
 impl Oddity {
-    pub(super) fn tell(self, name: &StreamName) {
+    pub(super) fn report(self, name: &StreamName) {
         match self {
             Oddity::Unplayable => {
                 log::warn!(stream:% = name; "{name} cannot be watched over HTTP: nothing came that playing can begin with, a key frame for example");

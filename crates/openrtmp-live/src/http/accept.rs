@@ -253,23 +253,23 @@ fn has_left(error: &(dyn Error + 'static)) -> bool {
 
 impl Acceptor {
     /// Tells why a viewer is served no longer, as far as the log has room for it.
-    fn tell(&self, peer: SocketAddr, why: fmt::Arguments<'_>) {
-        if self.may_tell() {
+    fn report_closed(&self, peer: SocketAddr, why: fmt::Arguments<'_>) {
+        if self.may_report() {
             log::warn!(peer:% = peer; "a viewer's connection is closed: {why}");
         }
     }
 
     /// Tells that a viewer asked for what it may not, or for nothing that there could be. Not
     /// for what: a token may be in that. The former is usual, as when a token is over.
-    fn tell_refused(&self, peer: SocketAddr, status: StatusCode) {
+    fn report_refused(&self, peer: SocketAddr, status: StatusCode) {
         if status == StatusCode::FORBIDDEN {
             log::debug!(peer:% = peer; "a viewer may not have what it asks for");
-        } else if self.may_tell() {
+        } else if self.may_report() {
             log::warn!(peer:% = peer; "a viewer's request is refused");
         }
     }
 
-    fn may_tell(&self) -> bool {
+    fn may_report(&self) -> bool {
         log::log_enabled!(log::Level::Warn) && self.server.admits_viewer_line()
     }
 
@@ -293,8 +293,8 @@ impl Acceptor {
                     // several times for as long as the connection lasts.
                     self.speak(Box::new(stream), is_h2, peer, config).await;
                 }
-                Ok(Err(error)) => self.tell(address, format_args!("no TLS: {error}")),
-                Err(_) => self.tell(address, format_args!("no TLS in time")),
+                Ok(Err(error)) => self.report_closed(address, format_args!("no TLS: {error}")),
+                Err(_) => self.report_closed(address, format_args!("no TLS in time")),
             }
         }
     }
@@ -317,7 +317,7 @@ impl Acceptor {
                 if let Ok(status @ (StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN)) =
                     answer.as_ref().map(Response::status)
                 {
-                    acceptor.tell_refused(address, status);
+                    acceptor.report_refused(address, status);
                 }
                 answer
             }
@@ -350,7 +350,7 @@ impl Acceptor {
                 Due::Idle => break,
                 Due::Slow => {
                     let why = format_args!("it does not end its request, or take its answer");
-                    self.tell(peer.address, why);
+                    self.report_closed(peer.address, why);
                     return;
                 }
             };
@@ -361,7 +361,7 @@ impl Acceptor {
                     if let Err(error) = ended.map_err(Into::into) {
                         match has_left(&*error) {
                             true => log::debug!(peer:% = peer.address, error:%; "a viewer has left"),
-                            false => self.tell(peer.address, format_args!("{error}")),
+                            false => self.report_closed(peer.address, format_args!("{error}")),
                         }
                     }
                     return;

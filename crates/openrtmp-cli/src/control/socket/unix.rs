@@ -46,8 +46,8 @@ impl Listener {
         // a socket's path is some 100 bytes at most.
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
         let folder = folder.unwrap_or(Path::new("."));
-        let room = folder.join(format!(".{}", std::process::id()));
-        for name in [path, &room.join(MADE)] {
+        let private = folder.join(format!(".{}", std::process::id()));
+        for name in [path, &private.join(MADE)] {
             SocketAddr::from_pathname(name).map_err(|error| {
                 let bytes = name.as_os_str().len();
                 let what = format!("{bytes} bytes are no name of a socket: {error}");
@@ -71,19 +71,19 @@ impl Listener {
             },
             Err(_) => {}
         }
-        match fs::remove_dir_all(&room) {
+        match fs::remove_dir_all(&private) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
-        fs::DirBuilder::new().mode(0o700).create(&room)?;
-        let made = Listener::bind_in(&room, path);
+        fs::DirBuilder::new().mode(0o700).create(&private)?;
+        let made = Listener::bind_in(&private, path);
         // Of no use any more, and empty unless that failed.
-        let _ = fs::remove_dir_all(&room);
+        let _ = fs::remove_dir_all(&private);
         made
     }
 
-    fn bind_in(room: &Path, path: &Path) -> io::Result<Listener> {
-        let made = room.join(MADE);
+    fn bind_in(private: &Path, path: &Path) -> io::Result<Listener> {
+        let made = private.join(MADE);
         let socket = UnixListener::bind(&made)?;
         fs::set_permissions(&made, fs::Permissions::from_mode(0o600))?;
         let file = fs::symlink_metadata(&made)?;
