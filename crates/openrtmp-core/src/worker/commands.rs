@@ -32,7 +32,7 @@ impl<P: Platform> Worker<P> {
         match command {
             Command::Adopt => self.adopt(),
             Command::Connection(id, command) => self.carry_out_for(id, command),
-            Command::Relays => self.carry_on_relays(),
+            Command::Relays => self.relaying.carry_on(&mut self.context),
             Command::GoOut { connection, errand } => self.go_out(connection, errand),
             Command::Resolved {
                 connection,

@@ -69,6 +69,7 @@ use dialing::Dialing;
 use listeners::Listeners;
 pub(crate) use listeners::Listening;
 use players::Players;
+use relaying::Relaying;
 use sleep::Sleep;
 use streams::Streams;
 use timers::{Timer, Timers};
@@ -98,8 +99,8 @@ pub(crate) struct Worker<P: Platform> {
     connections: Connections<P::Stream>,
     /// Outgoing connections that are not connected yet.
     dialing: Dialing<P>,
-    /// When relays have something to do. On worker 0.
-    relays_due: Option<Time>,
+    /// On worker 0.
+    relaying: Relaying,
     streams: Streams,
     players: Players,
     load: LoadMeter,
@@ -151,7 +152,7 @@ impl<P: Platform> Worker<P> {
             listeners: Listeners::default(),
             connections: Connections::default(),
             dialing: Dialing::default(),
-            relays_due: None,
+            relaying: Relaying::default(),
             streams: Streams::default(),
             players: Players::default(),
             load: LoadMeter::default(),
@@ -358,7 +359,7 @@ impl<P: Platform> Worker<P> {
                 self.listeners.resume(&mut self.context);
                 self.accept_all();
             }
-            Timer::Relays => self.on_relays_due(),
+            Timer::Relays => self.relaying.on_due(&mut self.context),
             Timer::Lines => self.context.shared.log_limit.flush(self.context.now),
             #[cfg(feature = "tls")]
             Timer::Certificates => self.look_at_certificates(),
@@ -605,7 +606,7 @@ impl<P: Platform> Worker<P> {
         if index == 0 {
             self.watch_certificates_again();
         }
-        self.relays_due = None;
+        self.relaying = Relaying::default();
         if index == 0 {
             shared.remind_of_host();
         }

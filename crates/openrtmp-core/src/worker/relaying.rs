@@ -1,8 +1,9 @@
 //! Relays, carried on by worker 0: it carries out what they want and wakes when they do.
 
+use openrtmp_protocol::Time;
 use openrtmp_protocol::session::ClientLogin;
 
-use super::Worker;
+use super::context::Context;
 use super::timers::Timer;
 use crate::errand::Errand;
 use crate::events::{CloseReason, Event};
@@ -32,17 +33,23 @@ impl Shared {
     }
 }
 
-impl<P: Platform> Worker<P> {
+/// When relays have something to do next. On worker 0.
+#[derive(Default)]
+pub(super) struct Relaying {
+    due: Option<Time>,
+}
+
+impl Relaying {
     /// Does what relays want done by now, and sees to it that they are asked again.
-    pub(super) fn carry_on_relays(&mut self) {
-        if self.context.is_stopping() || self.context.asleep {
+    pub(super) fn carry_on<P: Platform>(&mut self, context: &mut Context<P>) {
+        if context.is_stopping() || context.asleep {
             return;
         }
-        let shared = self.context.shared.clone();
+        let shared = context.shared.clone();
         // Locked until all is done: no connection ends before its relay knows of it.
         let mut relays = shared.relays.lock();
         let next = loop {
-            let (orders, next) = relays.poll(self.context.now, &*shared);
+            let (orders, next) = relays.poll(context.now, &*shared);
             if orders.is_empty() {
                 break next;
             }
@@ -67,7 +74,7 @@ impl<P: Platform> Worker<P> {
                         match shared.go_out(errand) {
                             Ok(connection) => relays.connecting(&link, connection),
                             Err(error) => {
-                                relays.failed(self.context.now, &link, error.to_string());
+                                relays.failed(context.now, &link, error.to_string());
                             }
                         }
                     }
@@ -76,54 +83,51 @@ impl<P: Platform> Worker<P> {
                         shared.disconnect(connection, reason);
                     }
                     Order::Emit(event) => {
-                        self.report_relay(&event);
-                        self.context.emit(*event);
+                        report_relay(context, &event);
+                        context.emit(*event);
                     }
                 }
             }
         };
         drop(relays);
         if let Some(at) = next {
-            self.context
-                .timers
-                .arm(Timer::Relays, &mut self.relays_due, at);
+            context.timers.arm(Timer::Relays, &mut self.due, at);
         }
     }
 
-    fn report_relay(&self, event: &Event) {
-        match event {
-            Event::RelayStarted {
-                connection,
-                name,
-                url,
-                ..
-            } if self.context.may_log(Cause::Stream, log::Level::Info) => {
-                log::info!(stream:% = name, connection:% = connection; "relaying with {url}");
-            }
-            Event::RelayFailed {
-                name,
-                url,
-                reason,
-                retry_in,
-                ..
-            } if self.context.may_log(Cause::Relay, log::Level::Warn) => {
-                let next = match retry_in {
-                    Some(pause) => format!("again in {:.1} s", pause.as_secs_f64()),
-                    None => "not tried again".to_owned(),
-                };
-                log::warn!(stream:% = name; "relaying with {url} failed: {reason}; {next}");
-            }
-            Event::RelayEnded { name, .. }
-                if self.context.may_log(Cause::Stream, log::Level::Info) =>
-            {
-                log::info!(stream:% = name; "relayed no longer");
-            }
-            _ => {}
-        }
+    /// The time has come for which they asked.
+    pub(super) fn on_due<P: Platform>(&mut self, context: &mut Context<P>) {
+        self.due = None;
+        self.carry_on(context);
     }
+}
 
-    pub(super) fn on_relays_due(&mut self) {
-        self.relays_due = None;
-        self.carry_on_relays();
+fn report_relay<P: Platform>(context: &Context<P>, event: &Event) {
+    match event {
+        Event::RelayStarted {
+            connection,
+            name,
+            url,
+            ..
+        } if context.may_log(Cause::Stream, log::Level::Info) => {
+            log::info!(stream:% = name, connection:% = connection; "relaying with {url}");
+        }
+        Event::RelayFailed {
+            name,
+            url,
+            reason,
+            retry_in,
+            ..
+        } if context.may_log(Cause::Relay, log::Level::Warn) => {
+            let next = match retry_in {
+                Some(pause) => format!("again in {:.1} s", pause.as_secs_f64()),
+                None => "not tried again".to_owned(),
+            };
+            log::warn!(stream:% = name; "relaying with {url} failed: {reason}; {next}");
+        }
+        Event::RelayEnded { name, .. } if context.may_log(Cause::Stream, log::Level::Info) => {
+            log::info!(stream:% = name; "relayed no longer");
+        }
+        _ => {}
     }
 }
