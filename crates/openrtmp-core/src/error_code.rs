@@ -20,6 +20,7 @@ use crate::tls::TlsError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 #[allow(missing_docs, reason = "the header describes them")]
+#[non_exhaustive]
 pub enum ErrorCode {
     InvalidArgument = -1,
     NotFound = -5,

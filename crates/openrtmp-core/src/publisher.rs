@@ -41,7 +41,8 @@ pub struct Publisher {
     pulse: Arc<Pulse>,
 }
 
-/// A packet of video, for [`Publisher::write_video`].
+/// A packet of video, for [`Publisher::write_video`]. Closed on purpose: whoever publishes says
+/// each part.
 #[derive(Clone, Copy, Debug)]
 pub struct VideoPacket<'a> {
     /// The codec of the track.
@@ -61,7 +62,8 @@ pub struct VideoPacket<'a> {
     pub body: &'a [u8],
 }
 
-/// A packet of audio, for [`Publisher::write_audio`].
+/// A packet of audio, for [`Publisher::write_audio`]. Closed on purpose: whoever publishes says
+/// each part.
 #[derive(Clone, Copy, Debug)]
 pub struct AudioPacket<'a> {
     /// The codec of the track.

@@ -5,6 +5,9 @@
 //! What an Enhanced RTMP publisher sends goes in, sequence headers and frames as
 //! [`openrtmp_protocol::media`] reads them; bytes for files and HTTP come out. No clock, no
 //! randomness, no thread: the same frames make the same bytes.
+//!
+//! Its types are closed on purpose: whoever makes one says each part, and whoever reads one
+//! looks at each.
 
 #![forbid(unsafe_code)]
 #![deny(missing_debug_implementations)]

@@ -3,7 +3,8 @@
 use crate::AmfLimits;
 use crate::amf::{AmfError, AmfErrorKind, Decoder, Encoder, Encoding, Object, Value};
 
-/// One command message: name, transaction id, command object, arguments.
+/// One command message: name, transaction id, command object, arguments. Closed on purpose: a
+/// message has these four parts, and whoever sends one says each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
     /// Name, for example `connect`.
@@ -136,7 +137,8 @@ fn expected(what: &'static str, offset: usize) -> AmfError {
     }
 }
 
-/// A status object: level, code, description.
+/// A status object: level, code, description. Closed on purpose: whoever sends one says each
+/// part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Level.
@@ -147,7 +149,7 @@ pub struct Status {
     pub description: String,
 }
 
-/// Level of a [`Status`].
+/// Level of a [`Status`]. Closed on purpose: the wire has no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// `status`

@@ -4,7 +4,7 @@ use crate::Secret;
 /// that FFmpeg reads of a refusal.
 const USER_BYTES: usize = 64;
 
-/// Who somebody is, and what shows it.
+/// Who somebody is, and what shows it. Closed on purpose: that is all that anybody shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// The user's name, see [`Credentials::is_user`].

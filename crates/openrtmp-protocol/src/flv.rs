@@ -15,7 +15,8 @@ pub const TAG_OVERHEAD: usize = TAG_HEADER + TRAILER;
 /// Largest body of a tag, in bytes: the same as that of an RTMP message.
 pub const MAX_BODY_LENGTH: usize = 0xFF_FFFF;
 
-/// Tag types are the message types 8, 9, 18 (and 15).
+/// Tag types are the message types 8, 9, 18 (and 15). Closed on purpose: the format has no more
+/// in its head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
     /// 8 audio, 9 video, 18 script data, 15 script data in AMF3.

@@ -33,6 +33,7 @@ type Packet = [u8; PACKET_SIZE];
 
 /// Which handshake the peers settled on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HandshakeKind {
     /// RTMP 1.0: echo.
     Simple,

@@ -34,7 +34,8 @@ pub mod kind {
     pub const AGGREGATE: u8 = 22;
 }
 
-/// A protocol control message (types 1 to 6).
+/// A protocol control message (types 1 to 6). Closed on purpose: the specification has no other
+/// (section 5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Type 1: the sender's chunk size from now on.
@@ -51,7 +52,8 @@ pub enum Control {
     SetPeerBandwidth(u32, u8),
 }
 
-/// A user control event (section 7.1.7).
+/// A user control event (section 7.1.7). Closed on purpose: one that has no name here is
+/// [`UserControl::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserControl {
     /// 0: this message stream is about to carry data.

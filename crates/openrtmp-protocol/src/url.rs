@@ -5,8 +5,8 @@ use crate::Credentials;
 use crate::name::unquoted;
 use crate::secret::MASK;
 
-/// A parsed `rtmp://` or `rtmps://` URL. Its stream may be a key, and its query hold
-/// one: `Debug` masks both.
+/// A parsed `rtmp://` or `rtmps://` URL. Its stream may be a key, and its query hold one:
+/// `Debug` masks both. Closed on purpose: whoever makes one says each part.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RtmpUrl {
     /// True for `rtmps`.

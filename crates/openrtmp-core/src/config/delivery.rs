@@ -92,6 +92,7 @@ impl<'de> Deserialize<'de> for HttpListen {
 #[error(
     "http.listen is {at}, but this library delivers nothing over HTTP: it was built without `live`"
 )]
+#[non_exhaustive]
 pub struct NoDelivery {
     /// Where it was to.
     pub at: HttpListen,

@@ -21,6 +21,7 @@ use crate::regular_file;
 
 /// How a document is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// JSON.
     Json,

@@ -19,6 +19,7 @@ const FILE: &str = "_FILE";
 
 /// A variable that names no setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnknownVariable {
     /// Its name.
     pub name: String,

@@ -28,6 +28,7 @@ pub struct LogConfig {
 /// Levels, the fewest lines first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum LogLevel {
     /// Nothing.
     Off,

@@ -25,6 +25,7 @@ pub struct Setting {
 /// From when on another value of a setting holds on a running server, see
 /// [`Server::reconfigure`](crate::Server::reconfigure).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Applies {
     /// At once, for everything that there is.
     Now,

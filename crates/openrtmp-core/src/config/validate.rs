@@ -12,6 +12,7 @@ use crate::record::template;
 /// A setting that is not allowed: where, what it is, what may stand there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} = {value}: expected {allowed}")]
+#[non_exhaustive]
 pub struct ConfigError {
     /// Dotted path, for example `rtmp.chunk_size`.
     pub path: &'static str,

@@ -63,14 +63,11 @@ impl Description {
     ///
     /// `None` if MP4 has no place for the codec or the header cannot be read.
     pub fn video(codec: VideoCodec, config: &[u8], key_frame: &[u8]) -> Option<Description> {
-        let of_config = video_format(codec, config)?;
+        let mut format = video_format(codec, config)?;
         let of_frame = video_format_of_keyframe(codec, key_frame).unwrap_or_default();
-        let format = VideoFormat {
-            width: of_config.width.or(of_frame.width),
-            height: of_config.height.or(of_frame.height),
-            color: of_config.color.or(of_frame.color),
-            ..of_config
-        };
+        format.width = format.width.or(of_frame.width);
+        format.height = format.height.or(of_frame.height);
+        format.color = format.color.or(of_frame.color);
         let (name, configuration) = video_configuration(codec, config)?;
         let width = u16::try_from(format.width?).ok()?;
         let height = u16::try_from(format.height?).ok()?;

@@ -3,6 +3,7 @@ use crate::text::shown;
 /// What is wrong, at which byte and how deep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} at byte {offset}, depth {depth}")]
+#[non_exhaustive]
 pub struct AmfError {
     /// What.
     pub kind: AmfErrorKind,

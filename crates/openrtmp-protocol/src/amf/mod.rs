@@ -23,7 +23,7 @@ use crate::AmfLimits;
 pub use error::{AmfError, AmfErrorKind};
 pub use value::{Object, Value};
 
-/// Which AMF a message uses.
+/// Which AMF a message uses. Closed on purpose: there is no third.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// AMF0.

@@ -85,7 +85,7 @@ pub enum Value {
     Enclosing(usize),
 }
 
-/// Ordered members of an object.
+/// Ordered members of an object. Closed on purpose: the formats have no more in one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object {
     /// Class name of a typed object.

@@ -26,7 +26,7 @@ pub const MAX_MESSAGE_LENGTH: usize = 0xFF_FFFF;
 /// (section 5.3.1.3).
 const EXTENDED: u32 = 0xFF_FFFF;
 
-/// One RTMP message, whole.
+/// One RTMP message, whole. Closed on purpose: whoever sends one says each part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Chunk stream id, 2 to 65599.

@@ -100,7 +100,8 @@ impl From<FourCc> for AudioCodec {
     }
 }
 
-/// What the body of an audio packet is.
+/// What the body of an audio packet is. Closed on purpose: whoever gets one has to do something
+/// about each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AudioPacketKind {
     /// AudioSpecificConfig, Opus header, ...
@@ -117,6 +118,7 @@ pub enum AudioPacketKind {
 
 /// An audio message's header, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AudioTag {
     /// True for Enhanced RTMP headers.
     pub enhanced: bool,

@@ -31,6 +31,7 @@ const TRACKS_PER_MESSAGE: usize = 256;
 
 /// One track's packet inside a message. Multitrack messages hold several.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TrackPacket<C, K> {
     /// Track id; 0 is the default track and the only one without multitrack.
     pub track: u8,

@@ -5,6 +5,7 @@ use super::{Cursor, MediaError};
 ///
 /// [`AudioPacketKind::MultichannelConfig`]: super::AudioPacketKind::MultichannelConfig
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MultichannelConfig<'a> {
     /// Number of channels.
     pub channels: u8,

@@ -9,7 +9,8 @@ use super::{
     write_video,
 };
 
-/// How a message reads in its plain form.
+/// How a message reads in its plain form. Closed on purpose: whoever asks has to do something
+/// about each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlainForm {
     /// As it is.

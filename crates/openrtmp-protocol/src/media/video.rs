@@ -104,7 +104,7 @@ impl From<FourCc> for VideoCodec {
     }
 }
 
-/// FLV frame type.
+/// FLV frame type. Closed on purpose: the wire has no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameType {
     /// 1: a player can start here.
@@ -145,7 +145,8 @@ impl FrameType {
     }
 }
 
-/// What the body of a video packet is.
+/// What the body of a video packet is. Closed on purpose: whoever gets one has to do something
+/// about each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoPacketKind {
     /// Decoder configuration record (AVC/HEVC/... sequence header).
@@ -166,6 +167,7 @@ pub enum VideoPacketKind {
 
 /// A video message's header, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VideoTag {
     /// Frame type of the message. Without meaning in a
     /// [`VideoPacketKind::Metadata`] message.

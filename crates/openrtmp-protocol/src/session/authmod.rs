@@ -31,7 +31,8 @@ const AUTHMOD: &str = "authmod=";
 /// behind others may have to ask anew.
 const MAX_CONNECTIONS: u8 = 5;
 
-/// What a client says of who it is, behind the app (`?authmod=adobe&user=...`).
+/// What a client says of who it is, behind the app (`?authmod=adobe&user=...`). Closed on
+/// purpose: encoders that are out there say no more.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AuthRequest {
     /// What it speaks: `adobe` is known here.
@@ -42,7 +43,8 @@ pub struct AuthRequest {
     pub answer: Option<AuthAnswer>,
 }
 
-/// A client's answer to a challenge. What it left out is empty.
+/// A client's answer to a challenge. What it left out is empty. Closed on purpose, as
+/// [`AuthRequest`] is.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct AuthAnswer {
     /// The client's own challenge.
@@ -119,6 +121,7 @@ impl AuthRequest {
 /// What a server answers a `connect` that does not show who it is: the description of a
 /// refusal (`NetConnection.Connect.Rejected`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AuthDemand<'a> {
     /// Who are you?
     Name,

@@ -17,7 +17,7 @@ use crate::handshake::{ClientHandshake, HandshakeSummary};
 use crate::message::{Control, UserControl, kind};
 use crate::{Limits, RtmpUrl, Time};
 
-/// Publish or play.
+/// Publish or play. Closed on purpose: there is no third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientMode {
     /// Send a stream.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-/// The shape of the simulated network.
+/// The shape of the simulated network. Closed on purpose: a test says what differs from the
+/// default.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Time bytes travel, in each direction.

@@ -47,7 +47,8 @@ struct Listening {
     lost: Option<Loss>,
 }
 
-/// How a system takes a listening socket from a program.
+/// How a system takes a listening socket from a program. Closed on purpose: a socket is lost
+/// with a word or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// As iOS does while the program is suspended: no edge, nobody arrives, and

@@ -31,6 +31,7 @@ use super::{AudioCodec, VideoCodec};
 
 /// What is known of a video track.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct VideoFormat {
     /// Width in pixels, cropping applied.
     pub width: Option<u32>,
@@ -49,6 +50,7 @@ pub struct VideoFormat {
 
 /// What samples mean, in the code points of ITU-T H.273.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Color {
     /// ColourPrimaries: 1 is BT.709, 2 unspecified, 9 BT.2020.
     pub primaries: u8,
@@ -74,6 +76,7 @@ impl Color {
 
 /// What is known of an audio track.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct AudioFormat {
     /// Samples per second (the output rate with SBR).
     pub sample_rate: Option<u32>,
