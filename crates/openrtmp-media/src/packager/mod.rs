@@ -55,6 +55,7 @@ mod open;
 mod periods;
 mod plan;
 mod settings;
+mod steady;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::plan::LEAST_FILL;
 use super::track::Held;
-use crate::mp4::{Description, Sample};
+use crate::mp4::{Access, Description, Sample};
 use crate::placement::Placement;
 
-/// A frame of audio is stretched by so much at most to reach the next.
-pub(super) const STRETCH: Duration = Duration::from_millis(60);
+/// A frame of audio is stretched by so much at most to reach the next: by what a clock that
+/// drifts is put right at a time, and a little more as no encoder's times are even.
+pub(super) const STRETCH: Duration = Duration::from_millis(80);
 
 /// A segment that is open.
 #[derive(Debug)]

@@ -2,12 +2,14 @@
 
 mod cues;
 mod follow;
+mod sound;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::boundary::Boundary;
 use super::open::STRETCH;
+use super::steady::Steady;
 use super::track::{Held, Track};
 use super::{Event, Settings, Targets, plan};
 use crate::mp4::{Codec, Frame, TrackName};
@@ -134,6 +136,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
             (state.codec, state.config) = (codec, config.to_vec());
             (state.is_changed, state.is_announced) = (true, true);
             state.is_unsupported = false;
+            // What waits is of the header before.
+            state.steady = Steady::default();
         }
     }
 
@@ -167,6 +171,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if !self.is_running || self.has_ended {
             return;
         }
+        self.settle_times(out);
         self.lead_to(None, out);
         for track in 1..self.tracks.len() {
             self.follow(track, out);
@@ -194,11 +199,15 @@ impl<D: AsRef<[u8]>> Packager<D> {
             self.tracks.clear();
             return;
         }
+        self.settle_times(out);
         self.lead_to(None, out);
         self.has_jumped = true;
         for track in 1..self.tracks.len() {
             self.follow_and_forget(track, out);
             self.tracks[track].is_held = true;
+        }
+        for track in &mut self.tracks {
+            track.steady = Steady::default();
         }
     }
 
@@ -210,6 +219,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if !self.is_running {
             self.start(out);
         }
+        self.settle_times(out);
         self.has_ended = true;
         if self.is_running {
             self.lead_to(None, out);
@@ -389,7 +399,7 @@ fn reorder<D>(held: &Held<D>) -> i64 {
 
 /// The leading track.
 impl<D: AsRef<[u8]>> Packager<D> {
-    fn take(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
+    fn take_timed(&mut self, held: Held<D>, wall: i64, out: &mut Vec<Event>) {
         let Some(place) = self.track(held.frame.track, held.frame.codec) else {
             return;
         };

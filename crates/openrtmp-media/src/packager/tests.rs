@@ -4,6 +4,7 @@ use std::time::Duration;
 
 mod properties;
 mod renditions;
+mod sound;
 
 use super::timelines::*;
 use super::*;

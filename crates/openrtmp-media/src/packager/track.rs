@@ -9,6 +9,7 @@ use openrtmp_protocol::media::codec::length_size;
 use super::boundary::{Boundary, Limit};
 use super::open::{Open, Pending, STRETCH, duration, is_full, ticks};
 use super::plan;
+use super::steady::Steady;
 use super::{Beginning, Event, Part, Settings, TimedCue};
 use crate::captions::Captions;
 use crate::cues::CueKind;
@@ -69,6 +70,8 @@ pub(super) struct Track<D> {
     /// The last gap ends here on the timeline, in microseconds.
     gap_end: Option<i64>,
     prelude: Vec<D>,
+    /// Times of its frames, if it is sound.
+    pub(super) steady: Steady<D>,
     pub(super) open: Option<Open<D>>,
     /// What is said in front of the next part, and whether that has it in it.
     cues: Vec<(TimedCue, bool)>,
@@ -122,6 +125,7 @@ impl<D: AsRef<[u8]>> Track<D> {
             keys: VecDeque::new(),
             gap_end: None,
             prelude: Vec::new(),
+            steady: Steady::default(),
             open: None,
             cues: Vec::new(),
             captions: Captions::default(),
@@ -142,7 +146,7 @@ impl<D: AsRef<[u8]>> Track<D> {
                 .map_or(0, |pending| pending.held.bytes());
             pending + open.data.iter().map(Held::bytes).sum::<usize>()
         });
-        prelude + self.queue_bytes() + open
+        prelude + self.steady.held_bytes() + self.queue_bytes() + open
     }
 
     /// What is told of the track's samples, by its configuration and a frame.
@@ -190,6 +194,16 @@ impl<D: AsRef<[u8]>> Track<D> {
         if !std::mem::replace(&mut self.is_unsupported, true) {
             out.push(Event::Unsupported { track: self.name });
         }
+    }
+
+    /// Samples of a frame of sound, and how many there are in a second, as far as it is known
+    /// how it is coded.
+    pub(super) fn length_of(&self, frame: &[u8]) -> Option<(u32, u32)> {
+        let present = self.open.as_ref().map(|open| &open.description);
+        let description = self.next.as_ref().or(present);
+        let description = description.filter(|_| !self.is_changed && !self.is_video())?;
+        let samples = description.samples_of_frame(frame)?;
+        Some((samples, description.timescale()))
     }
 
     /// A frame of this time came. A clock that jumps tells no more than this.
