@@ -309,14 +309,14 @@ impl<P: Platform> Worker<P> {
             Err(reason) => return self.forget(counted, reason),
         };
         let time = self.context.config.tls.handshake_timeout;
-        let connection = Connection {
-            opened,
-            over_limit,
-            address_slot,
-            shaken_by: (is_proxied || transport.is_handshaking()).then(|| now + time),
-            proxy_header: is_proxied.then(Box::default),
-            ..Connection::new(id, peer, transport, session, &self.context)
-        };
+        let may_shake = is_proxied || transport.is_handshaking();
+        let mut connection = Connection::new(id, peer, transport, session, &self.context);
+        let cold = &mut connection.cold;
+        cold.opened = opened;
+        cold.over_limit = over_limit;
+        cold.address_slot = address_slot;
+        cold.shaken_by = may_shake.then(|| now + time);
+        cold.proxy_header = is_proxied.then(Box::default);
         let inserted = entropy.and_then(|()| {
             self.connections
                 .insert(&mut self.context, connection)
@@ -341,19 +341,19 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return Ok(());
         };
-        let Some(mut header) = connection.proxy_header.take() else {
+        let Some(mut header) = connection.cold.proxy_header.take() else {
             return Ok(());
         };
         self.context.work += work::COMMAND;
         let told = match connection.transport.read_proxy_header(&mut header) {
             Ok(told) => told,
             Err(e) => {
-                connection.proxy_header = Some(header);
+                connection.cold.proxy_header = Some(header);
                 return match e.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(()),
                     io::ErrorKind::UnexpectedEof => Err(CloseReason::Peer),
                     io::ErrorKind::InvalidData => {
-                        let (id, peer) = (connection.id, connection.peer);
+                        let (id, peer) = (connection.cold.id, connection.cold.peer);
                         self.context.totals.errors.protocol += 1;
                         let text = "no header of the PROXY protocol where one has to stand";
                         if self.context.may_log(Cause::Violation, log::Level::Warn) {
@@ -368,11 +368,11 @@ impl<P: Platform> Worker<P> {
                 };
             }
         };
-        let proxy = connection.peer;
+        let proxy = connection.cold.peer;
         if let Told::Peer(peer) = told {
-            connection.peer = peer;
+            connection.cold.peer = peer;
         }
-        let (id, peer) = (connection.id, connection.peer);
+        let (id, peer) = (connection.cold.id, connection.cold.peer);
         if self.context.may_log(Cause::Connection, log::Level::Debug) {
             log::debug!(peer:% = peer, connection:% = id; "it is behind the proxy {proxy}");
         }
@@ -393,7 +393,7 @@ impl<P: Platform> Worker<P> {
         }
         let (place, others) = shared.addresses.enter(peer.ip());
         if others < per_address {
-            connection.address_slot = Some(place);
+            connection.cold.address_slot = Some(place);
             return Ok(());
         }
         let limit = Limit::ConnectionsPerAddress;
@@ -402,8 +402,8 @@ impl<P: Platform> Worker<P> {
         if others >= per_address.saturating_add(ADDRESS_RESERVE) {
             return Err(CloseReason::Limit(format!("{limit} is reached")));
         }
-        connection.over_limit = Some(limit);
-        connection.address_slot = Some(place);
+        connection.cold.over_limit = Some(limit);
+        connection.cold.address_slot = Some(place);
         Ok(())
     }
 
@@ -414,16 +414,19 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        if !shared.newcomers.forget(connection.opened, connection.id) {
+        if !shared
+            .newcomers
+            .forget(connection.cold.opened, connection.cold.id)
+        {
             return;
         }
         let open = shared.connections.load(Ordering::Acquire);
         let others = open.saturating_sub(shared.newcomers.len() + 1);
-        if others >= limit && connection.over_limit.is_none() {
-            connection.over_limit = Some(Limit::Connections);
+        if others >= limit && connection.cold.over_limit.is_none() {
+            connection.cold.over_limit = Some(Limit::Connections);
             shared.refused.fetch_add(1, Ordering::Relaxed);
             self.context
-                .report_limit(Limit::Connections, Some(connection.id));
+                .report_limit(Limit::Connections, Some(connection.cold.id));
         }
     }
 
@@ -432,16 +435,16 @@ impl<P: Platform> Worker<P> {
         let Some(mut connection) = self.connections.remove(&mut self.context, slot) else {
             return;
         };
-        let id = connection.id;
+        let id = connection.cold.id;
         let counts = connection.uncounted();
         self.context.totals.of_connections.add(&counts);
-        connection.counted.add(&counts);
+        connection.cold.counted.add(&counts);
         // The other worker's lists are other lists, and its poller tells of all there is.
         let io = &mut connection.io;
         (io.dirty, io.unwritten) = (false, false);
-        connection.reading.unread = false;
+        connection.cold.reading.unread = false;
         (io.watching, io.writable) = (false, true);
-        connection.doze = Doze::default();
+        connection.cold.doze = Doze::default();
         match self
             .handoff
             .push(worker, Arrival::Moved(Box::new(connection)))
@@ -500,7 +503,7 @@ impl<P: Platform> Worker<P> {
 
     /// A connection from another worker, or one that could not go there.
     fn resume(&mut self, connection: Connection<P::Stream>) {
-        let (id, peer) = (connection.id, connection.peer);
+        let (id, peer) = (connection.cold.id, connection.cold.peer);
         let is_guest = connection.is_guest();
         match self.connections.insert(&mut self.context, connection) {
             Ok(slot) => {
@@ -559,9 +562,9 @@ impl<P: Platform> Worker<P> {
         };
         // It may have got on just now.
         if matches!(connection.stage(), Stage::Handshake | Stage::Connect)
-            && connection.pending.is_empty()
+            && connection.cold.pending.is_empty()
         {
-            let (limit, id) = (Limit::HandshakeGrace, connection.id);
+            let (limit, id) = (Limit::HandshakeGrace, connection.cold.id);
             self.context.report_limit(limit, Some(id));
             self.close(slot, made_room());
         }

@@ -43,7 +43,9 @@ pub(super) const FRAME_BYTES: usize = 5 * 64;
 ///
 /// What each frame to a player needs comes first, in this order, and close together:
 /// with hundreds of players, all of it has left the caches from one frame to the next,
-/// and each cache line of it is a wait for memory. So it also begins where a line does.
+/// and each cache line of it is a wait for memory. So it also begins where a line does,
+/// and all else is elsewhere: ten connections share a page, whose address is to be looked
+/// up but once.
 #[repr(C, align(64))]
 pub(crate) struct Connection<S> {
     pub(super) taken: Taken,
@@ -65,6 +67,11 @@ pub(crate) struct Connection<S> {
     /// Its memory for unfinished messages, answers and requests, and what waits to be
     /// sent to it.
     pub(super) share: Share,
+    pub(super) cold: Box<Cold>,
+}
+
+/// Of a peer, what no usual frame to it needs.
+pub(crate) struct Cold {
     pub(super) id: ConnectionId,
     pub(super) reading: Reading,
     pub(super) doze: Doze,
@@ -229,16 +236,10 @@ impl<S: Stream> Connection<S> {
         session: Session,
         context: &Context<P>,
     ) -> Connection<S> {
-        Connection {
+        let cold = Cold {
             id,
-            transport,
             peer,
-            chunk_size: session.chunk_size(),
             session,
-            taken: Taken::default(),
-            queue: SendQueue::new(&context.shared.budget),
-            share: Share::new(&context.shared.budget, Holder::Connection(id)),
-            charge: Charge::new(&context.shared.budget, 0),
             opened: context.now,
             handshake: Duration::ZERO,
             unhandled: Vec::new(),
@@ -258,25 +259,34 @@ impl<S: Stream> Connection<S> {
             pending: Vec::new(),
             over_limit: None,
             address_slot: None,
-            io: IoState::default(),
             reading: Reading::default(),
             doze: Doze::default(),
-            end: End::default(),
             bytes_in: 0,
             media_messages: 0,
             counted: ConnectionCounts::default(),
-            bytes_out: 0,
-            delay: None,
-            write_coalesce: None,
             proxy_header: None,
             shaken_by: None,
             armed: None,
+        };
+        Connection {
+            taken: Taken::default(),
+            queue: SendQueue::new(&context.shared.budget),
+            transport,
+            end: End::default(),
+            io: IoState::default(),
+            write_coalesce: None,
+            delay: None,
+            bytes_out: 0,
+            chunk_size: cold.session.chunk_size(),
+            charge: Charge::new(&context.shared.budget, 0),
+            share: Share::new(&context.shared.budget, Holder::Connection(id)),
+            cold: Box::new(cold),
         }
     }
 
     /// True if a peer made it, not we.
     pub(super) fn is_guest(&self) -> bool {
-        matches!(self.session, Session::Server(_))
+        matches!(self.cold.session, Session::Server(_))
     }
 
     /// True once we have decided to end it: nothing it says matters any more.
@@ -324,10 +334,10 @@ impl<S: Stream> Connection<S> {
             && !self.io.urgent
             && !self.is_ending()
             && self.queue.bytes() < config.coalesce_bytes
-            && !self.playing.is_empty();
+            && !self.cold.playing.is_empty();
         let until = may.then(|| match self.io.coalesce_until {
             Some(until) => until,
-            None if beats => doze::next_beat(self.doze.wrote, window),
+            None if beats => doze::next_beat(self.cold.doze.wrote, window),
             None => now + window,
         });
         until.filter(|until| *until > now)
@@ -339,25 +349,25 @@ impl<S: Stream> Connection<S> {
             .io
             .blocked_since
             .map(|since| since + config.queue.stall_timeout);
-        let stalled = stalled.into_iter().chain(self.doze.until());
+        let stalled = stalled.into_iter().chain(self.cold.doze.until());
         if self.is_ending() {
             return stalled.chain(self.end.deadline()).min();
         }
         let other = self.io.coalesce_until.into_iter().chain(stalled);
-        let decision = self.pending.iter().filter_map(|p| match &p.waits_for {
+        let decision = self.cold.pending.iter().filter_map(|p| match &p.waits_for {
             // An answer in time is on its way.
             WaitsFor::Host(until, asked) => (!asked.0.is_settled()).then_some(*until),
             WaitsFor::Publisher(_) | WaitsFor::Worker(_) => None,
         });
         let other = other.chain(decision);
         // Who is not read is not silent.
-        if self.reading.held_since.is_some() {
-            return other.chain(self.reading.paused_until).min();
+        if self.cold.reading.held_since.is_some() {
+            return other.chain(self.cold.reading.paused_until).min();
         }
         let ping = (!config.rtmp.ping_interval.is_zero() && self.stage() != Stage::Handshake)
-            .then(|| self.last_input + self.ping_due(config));
+            .then(|| self.cold.last_input + self.ping_due(config));
         other
-            .chain(self.shaken_by)
+            .chain(self.cold.shaken_by)
             .chain(self.session_deadline())
             .chain(ping)
             .chain(self.silence_due(config))
@@ -368,29 +378,29 @@ impl<S: Stream> Connection<S> {
     /// When the session wants to be looked at. Its time does not run before a byte of it
     /// can pass; that of one that we began runs from the beginning.
     pub(super) fn session_deadline(&self) -> Option<Time> {
-        match self.shaken_by {
+        match self.cold.shaken_by {
             Some(_) => None,
-            None => self.session.poll_timeout(),
+            None => self.cold.session.poll_timeout(),
         }
     }
 
     /// The transport's handshake may be over: then the session's time begins.
     pub(super) fn note_handshake(&mut self, now: Time) {
-        if self.shaken_by.is_some()
+        if self.cold.shaken_by.is_some()
             && !self.transport.is_handshaking()
-            && self.proxy_header.is_none()
+            && self.cold.proxy_header.is_none()
         {
-            self.shaken_by = None;
-            self.session.postpone(now.since(self.opened));
+            self.cold.shaken_by = None;
+            self.cold.session.postpone(now.since(self.cold.opened));
         }
     }
 
     /// When the silence of what it publishes is next to be judged. A server that we
     /// asked for a stream may wait for it like any player.
     pub(super) fn silence_due(&self, config: &Config) -> Option<Time> {
-        match self.session {
+        match self.cold.session {
             Session::Server(_) => {
-                let deadlines = self.publishing.iter();
+                let deadlines = self.cold.publishing.iter();
                 deadlines.filter_map(|p| p.deadline(&config.streams)).min()
             }
             Session::Client(_) => None,
@@ -399,21 +409,21 @@ impl<S: Stream> Connection<S> {
 
     /// It may have said something that is not read now.
     pub(super) fn hold(&mut self, now: Time) {
-        self.reading.held_since.get_or_insert(now);
+        self.cold.reading.held_since.get_or_insert(now);
     }
 
     /// It is read to its end again. Its deadlines stood still meanwhile.
     pub(super) fn let_go(&mut self, now: Time) {
-        let Some(since) = self.reading.held_since.take() else {
+        let Some(since) = self.cold.reading.held_since.take() else {
             return;
         };
         let held = now.since(since);
-        self.held += held;
-        self.session.postpone(held);
-        self.shaken_by = self.shaken_by.map(|by| by + held);
+        self.cold.held += held;
+        self.cold.session.postpone(held);
+        self.cold.shaken_by = self.cold.shaken_by.map(|by| by + held);
         let later = |at: Time| (at + held).min(now);
-        self.last_input = later(self.last_input);
-        for publication in &mut self.publishing {
+        self.cold.last_input = later(self.cold.last_input);
+        for publication in &mut self.cold.publishing {
             publication.heard = later(publication.heard);
             publication.whole = later(publication.whole);
         }
@@ -421,16 +431,20 @@ impl<S: Stream> Connection<S> {
 
     /// Silence after which something is to be done: ping, then give up.
     pub(super) fn ping_due(&self, config: &Config) -> Duration {
-        config.rtmp.ping_interval * if self.reading.ping_sent { 2 } else { 1 }
+        config.rtmp.ping_interval * if self.cold.reading.ping_sent { 2 } else { 1 }
     }
 
     /// Counts what it makes the server hold, beside what waits to be sent.
     pub(super) fn account(&mut self, now: Time) {
-        let pending = self.pending.iter().map(|p| p.request.attempt.held_bytes());
-        let held = self.session.buffered_bytes()
+        let pending = self
+            .cold
+            .pending
+            .iter()
+            .map(|p| p.request.attempt.held_bytes());
+        let held = self.cold.session.buffered_bytes()
             + self.queue.control_footprint()
             + self.transport.buffered_bytes()
-            + self.unhandled.capacity()
+            + self.cold.unhandled.capacity()
             + pending.sum::<usize>();
         self.charge.set(held);
         self.note_share(now);
@@ -459,7 +473,7 @@ impl<S: Stream> Connection<S> {
     /// True while a stream's home has not taken enough of what this connection sent: it
     /// is not read until then.
     pub(super) fn lacks_credit(&self) -> bool {
-        let mut in_flight = self.publishing.iter().map(|p| &p.in_flight);
+        let mut in_flight = self.cold.publishing.iter().map(|p| &p.in_flight);
         in_flight.any(|in_flight| in_flight.is_waited_for())
     }
 
@@ -469,80 +483,88 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(super) fn is_held_back(&self) -> bool {
         // Most neither publish nor wait for anything.
-        if self.publishing.is_empty() && self.pending.is_empty() {
+        if self.cold.publishing.is_empty() && self.cold.pending.is_empty() {
             return false;
         }
         let is_placed = |p: &Pending| matches!(p.waits_for, WaitsFor::Worker(_));
-        self.lacks_credit() || self.pending.iter().any(is_placed)
+        self.lacks_credit() || self.cold.pending.iter().any(is_placed)
     }
 
     /// Holds more than it should once others have nothing left, and not for a message that
     /// is on its way.
     pub(super) fn is_hoarding(&self, now: Time) -> bool {
-        let mut publishing = self.publishing.iter();
+        let mut publishing = self.cold.publishing.iter();
         self.charge.bytes() > FAIR_SHARE && publishing.all(|p| p.whole + ON_ITS_WAY <= now)
     }
 
     /// When a publisher holds so much for too long.
     fn hoarding_due(&self) -> Option<Time> {
         let is_new = self.charge.bytes() > FAIR_SHARE && !self.share.is_listed();
-        let newest = self.publishing.iter().map(|p| p.whole).max();
+        let newest = self.cold.publishing.iter().map(|p| p.whole).max();
         newest.filter(|_| is_new).map(|whole| whole + ON_ITS_WAY)
     }
 
     pub(super) fn stage(&self) -> Stage {
-        self.session.stage()
+        self.cold.session.stage()
     }
 
     /// Who is served first when not all can be: who publishes, then who plays, and among
     /// them who took least of late. The publishers are few, by their limit.
     pub(super) fn precedence(&self, now: Time) -> (bool, bool, u64) {
-        let newcomer = self.publishing.is_empty() && self.playing.is_empty();
+        let newcomer = self.cold.publishing.is_empty() && self.cold.playing.is_empty();
         (
             newcomer,
-            self.publishing.is_empty(),
-            self.recent_work.of(now),
+            self.cold.publishing.is_empty(),
+            self.cold.recent_work.of(now),
         )
     }
 
     /// What it publishes on a message stream.
     #[inline]
     pub(super) fn publication(&mut self, message_stream: u32) -> Option<&mut Publication> {
-        let mut publishing = self.publishing.iter_mut();
+        let mut publishing = self.cold.publishing.iter_mut();
         publishing.find(|p| p.message_stream == message_stream)
     }
 
     /// Gives up what it publishes, plays and waits for.
     pub(super) fn release(&mut self) -> Released {
         Released {
-            publishing: std::mem::take(&mut self.publishing),
-            playing: std::mem::take(&mut self.playing),
-            pending: std::mem::take(&mut self.pending),
+            publishing: std::mem::take(&mut self.cold.publishing),
+            playing: std::mem::take(&mut self.cold.playing),
+            pending: std::mem::take(&mut self.cold.pending),
         }
     }
 
     /// What was counted of it that no worker counts as its own yet.
     pub(super) fn uncounted(&self) -> ConnectionCounts {
-        let is_relay = self.session.errand().is_some_and(|errand| errand.is_relay);
+        let is_relay = self
+            .cold
+            .session
+            .errand()
+            .is_some_and(|errand| errand.is_relay);
         let meter = self.delay.as_ref();
         let counts = ConnectionCounts {
-            ignored: self.session.ignored(),
+            ignored: self.cold.session.ignored(),
             delayed: meter.map(DelayMeter::delayed).unwrap_or_default(),
-            relayed_in: if is_relay { self.media_messages } else { 0 },
+            relayed_in: if is_relay {
+                self.cold.media_messages
+            } else {
+                0
+            },
             relayed_out: meter
                 .filter(|_| is_relay)
                 .map_or(0, |meter| meter.sent().messages),
         };
-        counts.since(&self.counted)
+        counts.since(&self.cold.counted)
     }
 
     /// True for one that does nothing yet and waits for nothing but, if so, `request`:
     /// it can go on with another worker.
     pub(super) fn is_idle_but_for_one_request(&self) -> bool {
         !self.is_ending()
-            && self.publishing.is_empty()
-            && self.playing.is_empty()
-            && self.pending.len() == 1
+            && self.cold.publishing.is_empty()
+            && self.cold.playing.is_empty()
+            && self.cold.pending.len() == 1
     }
 }
 // A socket of Windows takes a word more.
@@ -556,6 +578,11 @@ mod tests {
     #[test]
     fn what_a_frame_needs_lies_in_five_cache_lines() {
         type Usual = Connection<NativeStream>;
+        assert!(
+            size_of::<Usual>() <= FRAME_BYTES + 64,
+            "{} bytes",
+            size_of::<Usual>()
+        );
         // One word of the share is looked at; the rest of it is behind that.
         let end = offset_of!(Usual, share) + size_of::<usize>();
         assert!(end <= FRAME_BYTES, "{end} bytes");

@@ -131,7 +131,7 @@ impl<S: Stream> Connections<S> {
         if let Err(e) = registered {
             return Err((e, Box::new(connection)));
         }
-        self.by_id.insert(connection.id, slot);
+        self.by_id.insert(connection.cold.id, slot);
         self.slots.insert(connection);
         self.rearm(context, slot);
         self.mark_unread(slot);
@@ -145,9 +145,9 @@ impl<S: Stream> Connections<S> {
         slot: usize,
     ) -> Option<Connection<S>> {
         let mut connection = self.slots.remove(slot)?;
-        self.by_id.remove(&connection.id);
-        let timer = Timer::Connection(connection.id);
-        context.timers.disarm(timer, &mut connection.armed);
+        self.by_id.remove(&connection.cold.id);
+        let timer = Timer::Connection(connection.cold.id);
+        context.timers.disarm(timer, &mut connection.cold.armed);
         let _ = connection.transport.deregister(&mut context.poller);
         Some(connection)
     }
@@ -167,10 +167,10 @@ impl<S: Stream> Connections<S> {
 
     pub(super) fn mark_unread(&mut self, slot: usize) {
         if let Some(connection) = self.slots.get_mut(slot)
-            && !connection.reading.unread
-            && connection.reading.paused_until.is_none()
+            && !connection.cold.reading.unread
+            && connection.cold.reading.paused_until.is_none()
         {
-            connection.reading.unread = true;
+            connection.cold.reading.unread = true;
             self.unread.push(slot);
         }
     }
@@ -194,19 +194,19 @@ impl<S: Stream> Connections<S> {
     ) -> Option<OverLimit> {
         let now = context.now;
         let connection = self.slots.get_mut(slot)?;
-        connection.recent_work.add(units, now);
+        connection.cold.recent_work.add(units, now);
         let share = context.config.limits.connection_work;
-        if let Some(pause) = connection.work.take_work(units, share, now) {
+        if let Some(pause) = connection.cold.work.take_work(units, share, now) {
             connection.hold(now);
-            connection.reading.paused_until = Some(now + pause);
-            context.report_limit(Limit::ConnectionWork, Some(connection.id));
+            connection.cold.reading.paused_until = Some(now + pause);
+            context.report_limit(Limit::ConnectionWork, Some(connection.cold.id));
         }
-        let received = connection.session.messages_received();
-        let more = received - connection.counted_messages;
-        connection.counted_messages = received;
+        let received = connection.cold.session.messages_received();
+        let more = received - connection.cold.counted_messages;
+        connection.cold.counted_messages = received;
         let rate = context.config.limits.message_rate;
         let is_over =
-            !connection.messages.take_messages(more, rate, now) && !connection.is_ending();
+            !connection.cold.messages.take_messages(more, rate, now) && !connection.is_ending();
         let limit = Limit::MessageRate;
         is_over.then(|| OverLimit {
             limit,
@@ -218,11 +218,12 @@ impl<S: Stream> Connections<S> {
     pub(super) fn end_pause(&mut self, slot: usize, now: Time) {
         if let Some(connection) = self.slots.get_mut(slot)
             && connection
+                .cold
                 .reading
                 .paused_until
                 .is_some_and(|until| until <= now)
         {
-            connection.reading.paused_until = None;
+            connection.cold.reading.paused_until = None;
             self.mark_unread(slot);
         }
     }
@@ -320,7 +321,7 @@ impl<S: Stream> Connections<S> {
             return;
         };
         let mut any = false;
-        while let Some(bytes) = connection.session.poll_transmit() {
+        while let Some(bytes) = connection.cold.session.poll_transmit() {
             connection.queue.push_control(bytes, context.now);
             connection.io.urgent = true;
             any = true;
@@ -328,11 +329,11 @@ impl<S: Stream> Connections<S> {
         if !any {
             return;
         }
-        connection.chunk_size = connection.session.chunk_size();
+        connection.chunk_size = connection.cold.session.chunk_size();
         let waiting = connection.queue.control_bytes();
         if waiting > context.config.limits.answer_bytes {
             context.totals.errors.too_slow += 1;
-            context.report_limit(Limit::AnswerBytes, Some(connection.id));
+            context.report_limit(Limit::AnswerBytes, Some(connection.cold.id));
             let reason = format!("{waiting} bytes of answers not taken");
             connection.end.finish(CloseReason::TooSlow(reason));
         }
@@ -365,7 +366,7 @@ impl<S: Stream> Connections<S> {
         slot: usize,
     ) -> Option<OverLimit> {
         let connection = self.get(slot)?;
-        let hoards = connection.publishing.is_empty()
+        let hoards = connection.cold.publishing.is_empty()
             && connection.is_hoarding(context.now)
             && context.shared.budget.is_short();
         let limit = Limit::Memory;
@@ -383,7 +384,7 @@ impl<S: Stream> Connections<S> {
         let Some(deadline) = connection.deadline(&context.config) else {
             return;
         };
-        let exact = [connection.io.coalesce_until, connection.doze.until()];
+        let exact = [connection.io.coalesce_until, connection.cold.doze.until()];
         let at = match exact.contains(&Some(deadline)) {
             true => deadline,
             false => timers::round_up(deadline),
@@ -394,8 +395,8 @@ impl<S: Stream> Connections<S> {
             true => at,
             false => context.now + timers::GRAIN,
         };
-        let timer = Timer::Connection(connection.id);
-        context.timers.arm(timer, &mut connection.armed, at);
+        let timer = Timer::Connection(connection.cold.id);
+        context.timers.arm(timer, &mut connection.cold.armed, at);
     }
 
     /// One vectored write of what waits, as far as the socket takes it.
@@ -451,7 +452,7 @@ impl<S: Stream> Connections<S> {
         };
         connection.bytes_out += bytes as u64;
         if beats && bytes > 0 {
-            connection.doze.wrote = context.now;
+            connection.cold.doze.wrote = context.now;
         }
         context.totals.system_calls += 1;
         context.work += work::WRITE + (bytes / work::WRITTEN_BYTES) as u64;
@@ -558,11 +559,11 @@ impl<S: Stream> Connections<S> {
                 End::Lingering(_) => Limit::Linger,
                 _ => Limit::StallTimeout,
             };
-            context.report_limit(limit, Some(connection.id));
+            context.report_limit(limit, Some(connection.cold.id));
             CloseReason::Peer
         } else if due(connection.io.blocked_since.map(|since| since + stall)) {
             context.totals.errors.too_slow += 1;
-            context.report_limit(Limit::StallTimeout, Some(connection.id));
+            context.report_limit(Limit::StallTimeout, Some(connection.cold.id));
             CloseReason::TooSlow(format!("nothing taken for {} s", stall.as_secs_f32()))
         } else {
             return connection.end.is_due();

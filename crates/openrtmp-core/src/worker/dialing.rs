@@ -274,11 +274,11 @@ impl<P: Platform> Worker<P> {
             return;
         };
         connection.transport.say_goodbye();
-        let (id, peer) = (connection.id, connection.peer);
+        let (id, peer) = (connection.cold.id, connection.cold.peer);
         if self.context.may_log(Cause::Connection, log::Level::Debug) {
             log::debug!(peer:% = peer, connection:% = id; "asked who we are; connecting again");
         }
-        let Session::Client(client) = connection.session else {
+        let Session::Client(client) = connection.cold.session else {
             return;
         };
         let Client { errand, began, .. } = *client;

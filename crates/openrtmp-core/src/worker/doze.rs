@@ -89,10 +89,10 @@ impl<S: Stream> Connection<S> {
         poller: &mut impl Poller<Stream = S>,
         token: Token,
     ) -> io::Result<()> {
-        if self.doze.unwatched {
+        if self.cold.doze.unwatched {
             self.transport.register(poller, token)?;
-            self.doze.unwatched = false;
-            self.doze.until = None;
+            self.cold.doze.unwatched = false;
+            self.cold.doze.until = None;
         }
         Ok(())
     }
@@ -107,37 +107,37 @@ impl<S: Stream> Connections<S> {
             return;
         };
         // Read again in the next turn, or after its pause, and not before.
-        if connection.reading.unread || connection.reading.paused_until.is_some() {
-            connection.doze.until = None;
+        if connection.cold.reading.unread || connection.cold.reading.paused_until.is_some() {
+            connection.cold.doze.until = None;
             return;
         }
         let queue = &context.config.queue;
         let window = queue.background_coalesce.min(queue.longest_window());
-        let sent = connection.bytes_in - connection.doze.bytes;
+        let sent = connection.cold.bytes_in - connection.cold.doze.bytes;
         let may = context.conditions.collects()
             && !context.is_stopping()
             && window >= SHORTEST
-            && (sent > 0 || connection.doze.beats > 1)
-            && !connection.publishing.is_empty()
+            && (sent > 0 || connection.cold.doze.beats > 1)
+            && !connection.cold.publishing.is_empty()
             && !connection.is_ending()
             && !connection.io.watching;
-        if may && !connection.doze.unwatched {
+        if may && !connection.cold.doze.unwatched {
             let unwatched = connection.transport.deregister(&mut context.poller);
             context.totals.system_calls += 1;
-            connection.doze = Doze {
+            connection.cold.doze = Doze {
                 unwatched: unwatched.is_ok(),
-                bytes: connection.bytes_in,
-                wrote: connection.doze.wrote,
+                bytes: connection.cold.bytes_in,
+                wrote: connection.cold.doze.wrote,
                 ..Doze::default()
             };
             // Of what came before, nobody knows in what time.
             let until = next_beat(context.now, window);
-            connection.doze.until = unwatched.is_ok().then_some(until);
+            connection.cold.doze.until = unwatched.is_ok().then_some(until);
         } else if may {
-            let step = connection.doze.step(window, sent);
-            connection.doze.bytes = connection.bytes_in;
-            connection.doze.until = Some(next_beat(context.now, step));
-        } else if connection.doze.unwatched {
+            let step = connection.cold.doze.step(window, sent);
+            connection.cold.doze.bytes = connection.cold.bytes_in;
+            connection.cold.doze.until = Some(next_beat(context.now, step));
+        } else if connection.cold.doze.unwatched {
             context.totals.system_calls += 1;
             if let Err(error) = connection.wake(&mut context.poller, Token(slot)) {
                 self.doom(slot, CloseReason::Network(error.to_string()));
@@ -147,7 +147,7 @@ impl<S: Stream> Connections<S> {
 
     /// A connection is not to doze any more: it is read, and then watched.
     pub(super) fn rouse(&mut self, slot: usize) {
-        if self.get(slot).is_some_and(|c| c.doze.unwatched) {
+        if self.get(slot).is_some_and(|c| c.cold.doze.unwatched) {
             self.mark_unread(slot);
         }
     }

@@ -40,24 +40,26 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        let Some(errand) = connection.session.errand() else {
+        let Some(errand) = connection.cold.session.errand() else {
             return;
         };
         let (action, message_stream) = match errand.mode {
             ClientMode::Play => (AccessAction::Publish, PLAYED),
             ClientMode::Publish => {
-                let media_stream = connection.session.media_stream();
+                let media_stream = connection.cold.session.media_stream();
                 (AccessAction::Play, media_stream.unwrap_or_default())
             }
         };
         // The other server may say more than once that it is ready.
-        if !connection.publishing.is_empty() || !connection.playing.is_empty() {
+        if !connection.cold.publishing.is_empty() || !connection.cold.playing.is_empty() {
             return;
         }
-        if let Session::Client(client) = &connection.session
+        if let Session::Client(client) = &connection.cold.session
             && let (ClientMode::Play, Some(id)) = (errand.mode, client.session.server_id())
         {
-            self.context.shared.came_through(connection.id, vec![id]);
+            self.context
+                .shared
+                .came_through(connection.cold.id, vec![id]);
         }
         let attempt = attempt(connection, action, errand.name.clone());
         self.grant(slot, Request::new(RequestId(0), message_stream, attempt));
@@ -68,7 +70,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        let Some(errand) = connection.session.errand().filter(|e| e.is_relay) else {
+        let Some(errand) = connection.cold.session.errand().filter(|e| e.is_relay) else {
             return;
         };
         let url = match tc_url.map(|tc_url| errand.url.redirected(tc_url)) {
@@ -78,7 +80,7 @@ impl<P: Platform> Worker<P> {
             Some(Err(error)) => {
                 if self.context.may_log(Cause::Relay, log::Level::Warn) {
                     log::warn!(
-                        peer:% = connection.peer, connection:% = connection.id;
+                        peer:% = connection.cold.peer, connection:% = connection.cold.id;
                         "the other server asks to connect where that cannot be: {error}"
                     );
                 }
@@ -96,7 +98,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get(slot) else {
             return;
         };
-        let Some(errand) = connection.session.errand().filter(|e| e.is_relay) else {
+        let Some(errand) = connection.cold.session.errand().filter(|e| e.is_relay) else {
             return;
         };
         let refusal = Refusal {
@@ -104,6 +106,6 @@ impl<P: Platform> Worker<P> {
             redirect,
         };
         let mut relays = self.context.shared.relays.lock();
-        relays.refused(connection.id, refusal);
+        relays.refused(connection.cold.id, refusal);
     }
 }

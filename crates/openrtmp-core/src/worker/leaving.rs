@@ -21,11 +21,11 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        if !connection.is_guest() || !connection.session.is_connected() {
+        if !connection.is_guest() || !connection.cold.session.is_connected() {
             return;
         }
-        let to = to.and_then(|to| to.tc_url(connection.app.reveal()));
-        let is_asked = connection.session.ask_to_leave(to.as_deref());
+        let to = to.and_then(|to| to.tc_url(connection.cold.app.reveal()));
+        let is_asked = connection.cold.session.ask_to_leave(to.as_deref());
         match is_done(connection, &self.context) {
             true => self.see_off(slot, is_asked),
             false => self.settle(slot),
@@ -60,7 +60,7 @@ impl<P: Platform> Worker<P> {
         #[cfg(test)]
         crate::sim_tests::panic_as_noted(crate::sim_tests::SEE_OFF);
         if let (false, Some(connection)) = (is_asked, self.connections.get_mut(slot)) {
-            connection.session.notify_drained();
+            connection.cold.session.notify_drained();
         }
         self.end(slot, CloseReason::ServerStopped);
     }
@@ -69,9 +69,9 @@ impl<P: Platform> Worker<P> {
 /// True for one that publishes nothing and plays nothing that is there: nobody who is not
 /// there already will publish it.
 fn is_done<P: Platform>(connection: &Connection<P::Stream>, context: &Context<P>) -> bool {
-    connection.publishing.is_empty() && connection.pending.is_empty() && {
+    connection.cold.publishing.is_empty() && connection.cold.pending.is_empty() && {
         let directory = context.shared.directory.lock();
-        let mut playing = connection.playing.iter();
+        let mut playing = connection.cold.playing.iter();
         playing.all(|playing| directory.home_of(playing.stream).is_none())
     }
 }

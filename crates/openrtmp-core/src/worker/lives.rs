@@ -24,8 +24,8 @@ impl<'a> Line<'a> {
     /// What a connection's lines begin with.
     fn of<S: Socket>(connection: &'a Connection<S>) -> Line<'a> {
         Line::default()
-            .shown("peer", &connection.peer)
-            .shown("connection", &connection.id)
+            .shown("peer", &connection.cold.peer)
+            .shown("connection", &connection.cold.id)
     }
 
     fn field(mut self, name: &'static str, value: impl Into<Value<'a>>) -> Line<'a> {
@@ -81,19 +81,19 @@ pub(super) fn report_granted<P: Platform>(
         AccessAction::Publish | AccessAction::Play => Cause::Granted,
     };
     if context.may_log(cause, level) {
-        let software = connection.software.as_ref();
+        let software = connection.cold.software.as_ref();
         let mut line = Line::of(connection)
             .about(attempt, target, software)
             .field("outcome", "granted");
         if attempt.action == AccessAction::Connect {
-            line = line.field("handshake_ms", connection.handshake.as_millis() as u64);
+            line = line.field("handshake_ms", connection.cold.handshake.as_millis() as u64);
             if let Some(version) = connection.transport.tls_version() {
                 line = line.field("tls", version);
             }
         }
         line.write(level, format_args!("{what}"));
     }
-    connection.does = Some(what.into());
+    connection.cold.does = Some(what.into());
 }
 
 /// A request was refused: why, and the code of the status that the peer gets, if any.
@@ -110,7 +110,7 @@ pub(super) fn report_refused<P: Platform>(
         return;
     }
     let mut line = Line::of(connection)
-        .about(attempt, target, &connection.software)
+        .about(attempt, target, &connection.cold.software)
         .field("outcome", "refused")
         .field("reason", reason);
     if !code.is_empty() {
@@ -126,7 +126,7 @@ pub(super) fn report_closed<P: Platform>(
     connection: &Connection<P::Stream>,
     reason: &CloseReason,
 ) {
-    let of_note = connection.does.is_some() || matches!(reason, CloseReason::Host(_));
+    let of_note = connection.cold.does.is_some() || matches!(reason, CloseReason::Host(_));
     let level = match of_note {
         true => log::Level::Info,
         false => log::Level::Debug,
@@ -134,11 +134,15 @@ pub(super) fn report_closed<P: Platform>(
     if !context.may_log(Cause::Connection, level) {
         return;
     }
-    let lasted = context.now.since(connection.opened);
-    let (time, bytes_in, bytes_out) = (Seconds(lasted), connection.bytes_in, connection.bytes_out);
+    let lasted = context.now.since(connection.cold.opened);
+    let (time, bytes_in, bytes_out) = (
+        Seconds(lasted),
+        connection.cold.bytes_in,
+        connection.bytes_out,
+    );
     let (received, sent) = (Bytes(bytes_in), Bytes(bytes_out));
     Line::of(connection)
-        .field("did", connection.does.as_deref().unwrap_or("nothing"))
+        .field("did", connection.cold.does.as_deref().unwrap_or("nothing"))
         .field("duration_ms", lasted.as_millis() as u64)
         .field("bytes_in", bytes_in)
         .field("bytes_out", bytes_out)

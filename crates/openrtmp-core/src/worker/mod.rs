@@ -297,8 +297,8 @@ impl<P: Platform> Worker<P> {
             let Some(connection) = self.connections.get_mut(slot) else {
                 continue;
             };
-            connection.reading.unread = false;
-            if connection.reading.paused_until.is_some() {
+            connection.cold.reading.unread = false;
+            if connection.cold.reading.paused_until.is_some() {
                 continue;
             }
             if self.context.work - began < work::TURN {
@@ -343,7 +343,7 @@ impl<P: Platform> Worker<P> {
                 if let Some(slot) = slot
                     && let Some(connection) = self.connections.get_mut(slot)
                 {
-                    connection.armed = None;
+                    connection.cold.armed = None;
                     self.guarded(slot, Self::on_deadline);
                 }
             }
@@ -377,7 +377,7 @@ impl<P: Platform> Worker<P> {
         }
         self.contained(slot, work);
         if let Some(connection) = self.connections.get(slot)
-            && !connection.pending.is_empty()
+            && !connection.cold.pending.is_empty()
             && let Some(worker) = self.next_worker_of(connection)
         {
             match worker == self.context.index {
@@ -544,11 +544,13 @@ impl<P: Platform> Worker<P> {
         }
         std::mem::take(&mut self.players).give_up(context);
         for connection in self.connections.iter() {
-            shared.locations.remove(connection.id);
-            shared.newcomers.forget(connection.opened, connection.id);
+            shared.locations.remove(connection.cold.id);
+            shared
+                .newcomers
+                .forget(connection.cold.opened, connection.cold.id);
             let counts = connection.uncounted();
             context.totals.of_connections.add(&counts);
-            for publication in &connection.publishing {
+            for publication in &connection.cold.publishing {
                 if publication.home != context.index {
                     let (stream, epoch) = (publication.stream, publication.epoch);
                     let departure = Departure::Lost;
@@ -561,8 +563,8 @@ impl<P: Platform> Worker<P> {
                 }
             }
             context.emit(Event::ConnectionClosed {
-                connection: connection.id,
-                peer: connection.peer,
+                connection: connection.cold.id,
+                peer: connection.cold.peer,
                 reason: CloseReason::Internal,
             });
         }

@@ -143,7 +143,7 @@ impl Players {
         let joining = home.and_then(|home| audience.ask(context, id, home, join));
         drop(directory);
 
-        connection.playing.push(Playing {
+        connection.cold.playing.push(Playing {
             message_stream,
             stream: id,
             join,
@@ -151,7 +151,7 @@ impl Players {
         });
         audience.places.insert(join, audience.subscribers.len());
         audience.subscribers.push(Subscriber {
-            connection: connection.id,
+            connection: connection.cold.id,
             slot,
             join,
             lane: connection.queue.lane(message_stream),
@@ -159,14 +159,14 @@ impl Players {
             attachment: Attachment::Waiting,
             refused: [false; 2],
             all_tracks: context.config.streams.all_tracks
-                || connection.session.knows_multitrack()
+                || connection.cold.session.knows_multitrack()
                 || asks_for_all_tracks(attempt.query.reveal()),
             since: context.now,
             first_frame: None,
             loss_reported: false,
         });
         context.emit(Event::SubscriberJoined {
-            connection: connection.id,
+            connection: connection.cold.id,
             name: shown,
         });
         joining
@@ -254,7 +254,7 @@ impl Players {
                         return;
                     };
                     #[cfg(test)]
-                    crate::sim_tests::panic_at(connection.peer);
+                    crate::sim_tests::panic_at(connection.cold.peer);
                     let packets = packets.iter().filter(|&packet| wanted(packet));
                     if let Err(reason) = subscriber.take_snapshot(context, connection, packets) {
                         return connections.doom(subscriber.slot, reason);
@@ -312,11 +312,12 @@ impl Players {
                         true => Limit::QueueBytes,
                         false => Limit::QueueDelay,
                     };
-                    subscriber.report_loss(context, connection.peer, name, lost, limit);
+                    subscriber.report_loss(context, connection.cold.peer, name, lost, limit);
                 }
                 dirty.mark(connection);
                 if subscriber.gate.take_end() {
                     connection
+                        .cold
                         .session
                         .notify_complete(subscriber.lane.message_stream());
                     connections.pump(context, subscriber.slot);
@@ -350,11 +351,11 @@ impl Players {
                     return;
                 };
                 #[cfg(test)]
-                crate::sim_tests::panic_at(connection.peer);
-                subscriber.hear(news, &mut connection.session);
+                crate::sim_tests::panic_at(connection.cold.peer);
+                subscriber.hear(news, &mut connection.cold.session);
                 // Who came to publish this stream elsewhere has nothing more to do.
-                let is_done =
-                    connection.session.errand().is_some() && connection.stage() == Stage::Closed;
+                let is_done = connection.cold.session.errand().is_some()
+                    && connection.stage() == Stage::Closed;
                 connections.pump(context, subscriber.slot);
                 if is_done {
                     connections.end(context, subscriber.slot, CloseReason::StreamEnded);
@@ -372,7 +373,7 @@ impl Players {
         message_stream: u32,
         change: impl FnOnce(&mut Gate) -> Missing,
     ) -> Option<Joining> {
-        let mut playing = connection.playing.iter();
+        let mut playing = connection.cold.playing.iter();
         let playing = playing.find(|p| p.message_stream == message_stream)?;
         let audience = self.audiences.get_mut(&playing.stream)?;
         let &place = audience.places.get(&playing.join)?;
@@ -498,7 +499,7 @@ fn as_published<S: Stream>(
     connection: &Connection<S>,
     packet: &SharedPacket,
 ) -> Option<SharedPacket> {
-    connection.session.errand()?;
+    connection.cold.session.errand()?;
     let payload = published(packet.kind, packet.payload()).into_owned();
     packet.with_payload(payload.into())
 }
@@ -514,7 +515,7 @@ impl Subscriber {
         packet: &SharedPacket,
     ) -> u64 {
         #[cfg(test)]
-        crate::sim_tests::panic_over(connection.peer, packet.payload());
+        crate::sim_tests::panic_over(connection.cold.peer, packet.payload());
         let mut announced = None;
         if packet.class == Class::Metadata {
             announced = as_published(connection, packet);
@@ -614,13 +615,13 @@ impl Subscriber {
         };
         let kind = packet.kind;
         let refused = &mut self.refused[usize::from(kind == MediaKind::Video)];
-        let may = codec.is_none_or(|codec| connection.session.may_receive(kind, codec));
+        let may = codec.is_none_or(|codec| connection.cold.session.may_receive(kind, codec));
         let changed = std::mem::replace(refused, !may) == may;
         if changed {
             self.gate.set_wanted(kind, may);
         }
         if let (true, false, Some(codec)) = (changed, may, codec) {
-            let session = &mut connection.session;
+            let session = &mut connection.cold.session;
             session.notify_unsupported(self.lane.message_stream(), codec);
             while let Some(bytes) = session.poll_transmit() {
                 connection.queue.push_control(bytes, now);

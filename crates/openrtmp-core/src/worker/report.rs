@@ -64,15 +64,20 @@ impl<P: Platform> Worker<P> {
         for connection in self.connections.iter() {
             report.of_connections.add(&connection.uncounted());
             report.connections.push(ConnectionMetrics {
-                id: connection.id,
-                peer: connection.peer,
+                id: connection.cold.id,
+                peer: connection.cold.peer,
                 stage: connection.stage().as_str(),
-                uptime_seconds: now.since(connection.opened).as_secs_f64(),
-                bytes_in: connection.bytes_in,
+                uptime_seconds: now.since(connection.cold.opened).as_secs_f64(),
+                bytes_in: connection.cold.bytes_in,
                 bytes_out: connection.bytes_out,
                 queue_bytes: connection.queue.bytes(),
-                publishes: connection.publishing.iter().map(|p| p.stream).collect(),
-                plays: connection.playing.iter().map(|p| p.stream).collect(),
+                publishes: connection
+                    .cold
+                    .publishing
+                    .iter()
+                    .map(|p| p.stream)
+                    .collect(),
+                plays: connection.cold.playing.iter().map(|p| p.stream).collect(),
             });
         }
         for (id, audience) in self.players.iter() {
@@ -85,7 +90,7 @@ impl<P: Platform> Worker<P> {
                     continue;
                 };
                 let delay = meter.histogram(now);
-                let first = connection.playing.first();
+                let first = connection.cold.playing.first();
                 report.subscribers.push(SubscriberReport {
                     stream: id,
                     is_first: first.is_some_and(|playing| playing.join == subscriber.join),

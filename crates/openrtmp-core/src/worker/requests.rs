@@ -74,7 +74,8 @@ impl<P: Platform> Worker<P> {
             return;
         };
         let timeout = self.context.config.access.patience();
-        let (id, request_id, shared) = (connection.id, request.id, self.context.shared.clone());
+        let (id, request_id, shared) =
+            (connection.cold.id, request.id, self.context.shared.clone());
         let answer = move |decision| {
             let request = request_id;
             shared.send_to(id, ConnectionCommand::Decide { request, decision });
@@ -88,7 +89,7 @@ impl<P: Platform> Worker<P> {
             Decision::Refused(refusal) => self.refuse(slot, &request, refusal),
             Decision::Pending(asked) => {
                 let waits_for = WaitsFor::Host(self.context.now + timeout, asked);
-                connection.pending.push(Pending { request, waits_for });
+                connection.cold.pending.push(Pending { request, waits_for });
             }
         }
     }
@@ -123,7 +124,7 @@ impl<P: Platform> Worker<P> {
     }
 
     fn take_pending(&mut self, slot: usize, request: RequestId) -> Option<Request> {
-        let pending = &mut self.connections.get_mut(slot)?.pending;
+        let pending = &mut self.connections.get_mut(slot)?.cold.pending;
         let index = pending.iter().position(|p| p.request.id == request)?;
         Some(pending.swap_remove(index).request)
     }
@@ -151,14 +152,14 @@ impl<P: Platform> Worker<P> {
             return;
         };
         if worker != self.context.index {
-            connection.pending.push(Pending {
+            connection.cold.pending.push(Pending {
                 request,
                 waits_for: WaitsFor::Worker(worker),
             });
             if connection.is_idle_but_for_one_request() {
                 return;
             }
-            let Some(pending) = connection.pending.pop() else {
+            let Some(pending) = connection.cold.pending.pop() else {
                 return;
             };
             return self.carry_out_request(slot, pending.request);
@@ -182,10 +183,14 @@ impl<P: Platform> Worker<P> {
     /// The worker that carries out what a connection was granted, now that its own turn
     /// is over. This one, if it has taken up something here meanwhile.
     pub(super) fn next_worker_of(&self, connection: &Connection<P::Stream>) -> Option<usize> {
-        let worker = connection.pending.iter().find_map(|p| match p.waits_for {
-            WaitsFor::Worker(worker) => Some(worker),
-            WaitsFor::Host(..) | WaitsFor::Publisher(_) => None,
-        })?;
+        let worker = connection
+            .cold
+            .pending
+            .iter()
+            .find_map(|p| match p.waits_for {
+                WaitsFor::Worker(worker) => Some(worker),
+                WaitsFor::Host(..) | WaitsFor::Publisher(_) => None,
+            })?;
         match connection.is_idle_but_for_one_request() {
             true => Some(worker),
             false => Some(self.context.index),
@@ -199,7 +204,7 @@ impl<P: Platform> Worker<P> {
             return;
         };
         let is_placed = |p: &mut Pending| matches!(p.waits_for, WaitsFor::Worker(_));
-        let placed: Vec<Pending> = connection.pending.extract_if(.., is_placed).collect();
+        let placed: Vec<Pending> = connection.cold.pending.extract_if(.., is_placed).collect();
         for pending in placed {
             match self.context.shared.check(&pending.request.attempt) {
                 Ok(()) => self.carry_out_request(slot, pending.request),
@@ -225,13 +230,13 @@ impl<P: Platform> Worker<P> {
 
     fn accept(&mut self, slot: usize, request: RequestId) {
         if let Some(connection) = self.connections.get_mut(slot) {
-            connection.session.accept(self.context.now, request);
+            connection.cold.session.accept(self.context.now, request);
             self.connections.pump(&mut self.context, slot);
         }
     }
 
     fn publish(&mut self, slot: usize, request: Request) {
-        let Some(id) = self.connections.get(slot).map(|c| c.id) else {
+        let Some(id) = self.connections.get(slot).map(|c| c.cold.id) else {
             return;
         };
         let shared = self.context.shared.clone();
@@ -292,7 +297,7 @@ impl<P: Platform> Worker<P> {
                     {
                         log::debug!(connection:% = id, error:%; "no limit of unacknowledged bytes");
                     }
-                    connection.publishing.push(publication);
+                    connection.cold.publishing.push(publication);
                 }
                 self.accept(slot, request.id);
                 shared.notify_replaced(replaced);
@@ -304,7 +309,7 @@ impl<P: Platform> Worker<P> {
                 let ticket = directory.wait(name, (id, request.id));
                 drop(directory);
                 if let Some(connection) = self.connections.get_mut(slot) {
-                    connection.pending.push(Pending {
+                    connection.cold.pending.push(Pending {
                         request,
                         waits_for: WaitsFor::Publisher(ticket),
                     });
@@ -333,7 +338,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get(slot) else {
             return (None, None);
         };
-        if connection.publishing.len() >= limits.publishers_per_connection {
+        if connection.cold.publishing.len() >= limits.publishers_per_connection {
             return (None, Some(Limit::PublishersPerConnection));
         }
         let allowed = limits.publishers_per_address;
@@ -341,7 +346,7 @@ impl<P: Platform> Worker<P> {
             return (None, None);
         }
         let addresses = &self.context.shared.publisher_addresses;
-        let (place, others) = addresses.enter(connection.peer.ip());
+        let (place, others) = addresses.enter(connection.cold.peer.ip());
         let over = (others >= allowed).then_some(Limit::PublishersPerAddress);
         (Some(place), over)
     }
@@ -393,7 +398,7 @@ impl<P: Platform> Worker<P> {
                 && let Err(error) = connection.transport.set_unsent_limit(unsent)
             {
                 // It still plays; more may wait where it cannot be dropped.
-                log::debug!(connection:% = connection.id, error:%; "no limit of unsent bytes");
+                log::debug!(connection:% = connection.cold.id, error:%; "no limit of unsent bytes");
             }
         }
         self.accept(slot, request.id);
@@ -434,6 +439,7 @@ impl<P: Platform> Worker<P> {
             return;
         };
         connection
+            .cold
             .session
             .reject(self.context.now, request.id, &reason);
         match request.attempt.action {
@@ -470,8 +476,8 @@ impl<P: Platform> Worker<P> {
         self.context.emit(Event::Access {
             protocol: attempt.protocol,
             action: attempt.action,
-            connection: Some(connection.id),
-            peer: connection.peer,
+            connection: Some(connection.cold.id),
+            peer: connection.cold.peer,
             target: target.clone(),
             user: attempt.claimed_user().map(str::to_owned),
             granted: refused.is_none(),
@@ -485,8 +491,8 @@ impl<P: Platform> Worker<P> {
             return;
         };
         if self.context.may_log(Cause::Granted, log::Level::Info) {
-            let (peer, id) = (connection.peer, connection.id);
-            let software = connection.software.as_ref();
+            let (peer, id) = (connection.cold.peer, connection.cold.id);
+            let software = connection.cold.software.as_ref();
             log::info!(peer:% = peer, connection:% = id, software = software; "connect {target}: {text}");
         }
     }
@@ -573,7 +579,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let publishing = &mut connection.publishing;
+        let publishing = &mut connection.cold.publishing;
         let Some(index) = publishing
             .iter()
             .position(|p| p.message_stream == message_stream)
@@ -582,6 +588,7 @@ impl<P: Platform> Worker<P> {
         };
         let publication = publishing.swap_remove(index);
         connection
+            .cold
             .session
             .end_publication(message_stream, reason.detail());
         // If it was not read for want of credit, it is now.
@@ -600,14 +607,14 @@ impl<P: Platform> Worker<P> {
         };
         let (mut publishers, mut players) = (Vec::new(), Vec::new());
         for connection in self.connections.iter() {
-            for p in &connection.publishing {
+            for p in &connection.cold.publishing {
                 if ends(&publish, &p.opened_by) {
-                    publishers.push((connection.id, p.message_stream));
+                    publishers.push((connection.cold.id, p.message_stream));
                 }
             }
-            let mut playing = connection.playing.iter();
+            let mut playing = connection.cold.playing.iter();
             if playing.any(|p| ends(&play, &p.opened_by)) {
-                players.push(connection.id);
+                players.push(connection.cold.id);
             }
         }
         let reason = || CloseReason::Refused("the key was revoked".to_owned());
@@ -630,8 +637,9 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        for playing in &connection.playing {
+        for playing in &connection.cold.playing {
             connection
+                .cold
                 .session
                 .notify_unpublished(playing.message_stream);
         }
@@ -640,9 +648,9 @@ impl<P: Platform> Worker<P> {
 
     /// A user is none any more, or has another password.
     pub(super) fn end_user(&mut self, user: &str) {
-        let is_theirs = |c: &&Connection<P::Stream>| c.user.as_deref() == Some(user);
+        let is_theirs = |c: &&Connection<P::Stream>| c.cold.user.as_deref() == Some(user);
         let connections = self.connections.iter().filter(is_theirs);
-        for id in connections.map(|c| c.id).collect::<Vec<_>>() {
+        for id in connections.map(|c| c.cold.id).collect::<Vec<_>>() {
             if let Some(slot) = self.connections.slot_of(id) {
                 self.guarded(slot, |worker, slot| {
                     let reason = "the user is none any more, or has another password";
@@ -660,16 +668,20 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        if connection.publishing.is_empty() && connection.playing.is_empty() {
+        if connection.cold.publishing.is_empty() && connection.cold.playing.is_empty() {
             return self.end(slot, CloseReason::ServerStopped);
         }
-        if connection.session.notify_stop("the server is stopping")
-            || !connection.publishing.is_empty()
+        if connection
+            .cold
+            .session
+            .notify_stop("the server is stopping")
+            || !connection.cold.publishing.is_empty()
         {
             return self.settle(slot);
         }
-        for playing in &connection.playing {
+        for playing in &connection.cold.playing {
             connection
+                .cold
                 .session
                 .notify_unpublished(playing.message_stream);
         }
@@ -681,8 +693,9 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        for playing in &connection.playing {
+        for playing in &connection.cold.playing {
             connection
+                .cold
                 .session
                 .notify_unpublished(playing.message_stream);
         }

@@ -51,11 +51,11 @@ impl<P: Platform> Worker<P> {
         if connection.lacks_credit() && !connection.is_ending() {
             return;
         }
-        if connection.proxy_header.is_some() && !connection.is_ending() {
+        if connection.cold.proxy_header.is_some() && !connection.is_ending() {
             if let Err(reason) = self.hear_proxy(slot) {
                 return self.connections.doom(slot, reason);
             }
-            let heard = |c: &Connection<P::Stream>| c.proxy_header.is_none();
+            let heard = |c: &Connection<P::Stream>| c.cold.proxy_header.is_none();
             if !self.connections.get(slot).is_some_and(heard) {
                 return self.settle(slot);
             }
@@ -63,7 +63,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let unhandled = std::mem::take(&mut connection.unhandled);
+        let unhandled = std::mem::take(&mut connection.cold.unhandled);
         let end = match self.input(slot, &unhandled, began) {
             true => self.read_socket(slot, began),
             false => None,
@@ -75,7 +75,7 @@ impl<P: Platform> Worker<P> {
         self.end_if_over(slot, over);
         let now = self.context.now;
         if let Some(connection) = self.connections.get_mut(slot) {
-            match connection.reading.unread || connection.reading.paused_until.is_some() {
+            match connection.cold.reading.unread || connection.cold.reading.paused_until.is_some() {
                 true => connection.hold(now),
                 false => connection.let_go(now),
             }
@@ -116,7 +116,7 @@ impl<P: Platform> Worker<P> {
                 self.connections.mark_unread(slot);
                 break None;
             }
-            let at_once = match connection.publishing.is_empty() {
+            let at_once = match connection.cold.publishing.is_empty() {
                 true => SMALL_READ,
                 false => READ_BUFFER,
             };
@@ -130,9 +130,9 @@ impl<P: Platform> Worker<P> {
                 Ok(n) => {
                     budget -= n;
                     let now = self.context.now;
-                    connection.bytes_in += n as u64;
-                    connection.last_input = now;
-                    connection.reading.ping_sent = false;
+                    connection.cold.bytes_in += n as u64;
+                    connection.cold.last_input = now;
+                    connection.cold.reading.ping_sent = false;
                     self.context.totals.bytes_in += n as u64;
                     self.context.totals.rate_in.add(n, now);
                     if !self.input(slot, &buffer[..n], began) {
@@ -150,7 +150,7 @@ impl<P: Platform> Worker<P> {
                 // Of one that publishes nothing, nothing can have been cut off.
                 Err(e)
                     if e.kind() == io::ErrorKind::UnexpectedEof
-                        && connection.publishing.is_empty() =>
+                        && connection.cold.publishing.is_empty() =>
                 {
                     break Some(CloseReason::Peer);
                 }
@@ -180,14 +180,14 @@ impl<P: Platform> Worker<P> {
                 let discarded = connection.end.discard(bytes.len());
                 if discarded > self.context.config.limits.linger_bytes {
                     self.context
-                        .report_limit(Limit::LingerBytes, Some(connection.id));
+                        .report_limit(Limit::LingerBytes, Some(connection.cold.id));
                     self.connections.doom(slot, CloseReason::Peer);
                 }
                 return true;
             }
             let is_held_back = connection.is_held_back();
             if is_held_back || self.context.work - began >= work::SLICE {
-                let unhandled = &mut connection.unhandled;
+                let unhandled = &mut connection.cold.unhandled;
                 unhandled.clear();
                 if unhandled.try_reserve_exact(bytes.len()).is_err() {
                     let reason = CloseReason::Limit("no memory for what it said".to_owned());
@@ -202,10 +202,10 @@ impl<P: Platform> Worker<P> {
             }
             let stage = connection.stage();
             let now = self.context.now;
-            let outcome = connection.session.handle_input(now, bytes);
-            self.context.work += connection.session.take_work();
-            if !connection.publishing.is_empty()
-                && let Some(stream) = connection.session.media_under_way()
+            let outcome = connection.cold.session.handle_input(now, bytes);
+            self.context.work += connection.cold.session.take_work();
+            if !connection.cold.publishing.is_empty()
+                && let Some(stream) = connection.cold.session.media_under_way()
                 && let Some(publication) = connection.publication(stream)
             {
                 publication.hear(now);
@@ -224,7 +224,7 @@ impl<P: Platform> Worker<P> {
 
     pub(super) fn drain_events(&mut self, slot: usize) {
         while let Some(connection) = self.connections.get_mut(slot)
-            && let Some(event) = connection.session.poll_event()
+            && let Some(event) = connection.cold.session.poll_event()
         {
             self.on_event(slot, event);
         }
@@ -238,8 +238,8 @@ impl<P: Platform> Worker<P> {
             SessionEvent::Media(media) => {
                 #[cfg(test)]
                 assert!(!media.payload.ends_with(crate::sim_tests::PANIC.as_bytes()));
-                let id = connection.id;
-                connection.media_messages += 1;
+                let id = connection.cold.id;
+                connection.cold.media_messages += 1;
                 let Some(publication) = connection.publication(media.stream) else {
                     return;
                 };
@@ -271,10 +271,10 @@ impl<P: Platform> Worker<P> {
                 }
             }
             SessionEvent::HandshakeDone { echo_matched } => {
-                connection.handshake = self.context.now.since(connection.opened);
+                connection.cold.handshake = self.context.now.since(connection.cold.opened);
                 if !echo_matched && self.context.may_log(Cause::Tolerated, log::Level::Info) {
                     log::info!(
-                        peer:% = connection.peer, connection:% = connection.id;
+                        peer:% = connection.cold.peer, connection:% = connection.cold.id;
                         "the handshake's echo does not match; tolerated"
                     );
                 }
@@ -291,13 +291,13 @@ impl<P: Platform> Worker<P> {
                     // As the names of streams are read, so that rules and hosts are asked
                     // about one app by one name.
                     let path = openrtmp_protocol::StreamName::join(&wish.app, "name");
-                    connection.app = shared.peer_name(path.app(), query);
-                    connection.software = shown(&wish.software).to_string().into();
+                    connection.cold.app = shared.peer_name(path.app(), query);
+                    connection.cold.software = shown(&wish.software).to_string().into();
                     let longest = 2 * shared.config().limits.session.name_bytes;
                     if wish.tc_url.reveal().len() <= longest {
-                        connection.tc_url = Arc::new(std::mem::take(&mut wish.tc_url));
+                        connection.cold.tc_url = Arc::new(std::mem::take(&mut wish.tc_url));
                     }
-                    let id = connection.id;
+                    let id = connection.cold.id;
                     is_loop = shared.came_through(id, wish.via);
                     login = self.log_in(slot, wish.will_publish, wish.auth.as_ref());
                     self.take_place(slot);
@@ -336,7 +336,7 @@ impl<P: Platform> Worker<P> {
             SessionEvent::Ready => self.begin_errand(slot),
             SessionEvent::Reconnect(tc_url) => self.reconnect(slot, tc_url.as_deref()),
             SessionEvent::PublishEnd { message_stream } => {
-                let publishing = &mut connection.publishing;
+                let publishing = &mut connection.cold.publishing;
                 let of_this = |p: &Publication| p.message_stream == message_stream;
                 if let Some(index) = publishing.iter().position(of_this) {
                     let publication = publishing.swap_remove(index);
@@ -347,7 +347,7 @@ impl<P: Platform> Worker<P> {
             }
             SessionEvent::PlayEnd { message_stream } => {
                 self.context.work += work::REQUEST;
-                let playing = &mut connection.playing;
+                let playing = &mut connection.cold.playing;
                 let of_this = |p: &Playing| p.message_stream == message_stream;
                 if let Some(index) = playing.iter().position(of_this) {
                     let played = playing.swap_remove(index);
@@ -379,7 +379,7 @@ impl<P: Platform> Worker<P> {
                 self.answer_join(joining);
             }
             SessionEvent::Withdrawn { request } => {
-                let pending = &mut connection.pending;
+                let pending = &mut connection.cold.pending;
                 if let Some(index) = pending.iter().position(|p| p.request.id == request) {
                     let pending = pending.swap_remove(index);
                     self.withdraw(slot, &pending);
@@ -387,14 +387,14 @@ impl<P: Platform> Worker<P> {
             }
             SessionEvent::Refused(refused) => self.refused(slot, *refused),
             SessionEvent::LimitReached(limit) => {
-                let id = connection.id;
+                let id = connection.cold.id;
                 if let Some(limit) = Limit::of_session(limit) {
                     self.context.report_limit(limit, Some(id));
                 }
             }
             SessionEvent::Tolerated(what) => {
                 if self.context.may_log(Cause::Tolerated, log::Level::Debug) {
-                    let (peer, id) = (connection.peer, connection.id);
+                    let (peer, id) = (connection.cold.peer, connection.cold.id);
                     log::debug!(peer:% = peer, connection:% = id; "{what}");
                 }
             }
@@ -433,7 +433,7 @@ impl<P: Platform> Worker<P> {
         };
         self.context.work += work::REQUEST;
         if let Login::User(user) = &login {
-            self.connections.get_mut(slot)?.user = Some(user.clone());
+            self.connections.get_mut(slot)?.cold.user = Some(user.clone());
         }
         Some(login)
     }
@@ -445,7 +445,7 @@ impl<P: Platform> Worker<P> {
         }
         let now = self.context.now;
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
-        let doze = self.connections.get_mut(slot).map(|c| &mut c.doze);
+        let doze = self.connections.get_mut(slot).map(|c| &mut c.cold.doze);
         if doze.is_some_and(|doze| doze.is_over(now)) {
             self.read(slot);
         }
@@ -460,7 +460,7 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        if due(connection.reading.paused_until) {
+        if due(connection.cold.reading.paused_until) {
             self.connections.end_pause(slot, now);
         }
         let Some(connection) = self.connections.get_mut(slot) else {
@@ -468,13 +468,13 @@ impl<P: Platform> Worker<P> {
         };
         if !connection.is_ending() {
             let stage = connection.stage();
-            let is_read = connection.reading.held_since.is_none();
-            if is_read && due(connection.shaken_by) {
+            let is_read = connection.cold.reading.held_since.is_none();
+            if is_read && due(connection.cold.shaken_by) {
                 let limit = Limit::TlsHandshakeTimeout;
                 self.context.totals.errors.timeout += 1;
-                self.context.report_limit(limit, Some(connection.id));
+                self.context.report_limit(limit, Some(connection.cold.id));
                 let ms = limit.value(&self.context.config);
-                let what = match connection.proxy_header {
+                let what = match connection.cold.proxy_header {
                     Some(_) => "PROXY protocol: no header",
                     None => "TLS: no handshake",
                 };
@@ -483,7 +483,7 @@ impl<P: Platform> Worker<P> {
             }
             if is_read
                 && due(connection.session_deadline())
-                && let Err(error) = connection.session.handle_timeout(now)
+                && let Err(error) = connection.cold.session.handle_timeout(now)
             {
                 self.context.totals.errors.timeout += 1;
                 return self.violation(slot, stage, &error);
@@ -507,17 +507,17 @@ impl<P: Platform> Worker<P> {
         if config.rtmp.ping_interval.is_zero()
             // Whom we do not read is not silent.
             || connection.lacks_credit()
-            || connection.last_input + connection.ping_due(config) > now
+            || connection.cold.last_input + connection.ping_due(config) > now
         {
             return;
         }
-        if connection.reading.ping_sent {
-            let silent = now.since(connection.last_input).as_secs();
+        if connection.cold.reading.ping_sent {
+            let silent = now.since(connection.cold.last_input).as_secs();
             let reason = format!("no answer to a ping, silent for {silent} s");
             self.connections.doom(slot, CloseReason::Network(reason));
         } else {
-            connection.reading.ping_sent = true;
-            connection.session.ping(now.as_millis() as u32);
+            connection.cold.reading.ping_sent = true;
+            connection.cold.session.ping(now.as_millis() as u32);
         }
     }
 
@@ -535,13 +535,13 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        if connection.is_ending() || connection.reading.held_since.is_some() {
+        if connection.is_ending() || connection.cold.reading.held_since.is_some() {
             return;
         }
         let streams = &config.streams;
         let lasts = |since: Time, limit: Duration| !limit.is_zero() && since + limit <= now;
         let mut over = Vec::new();
-        for publication in &mut connection.publishing {
+        for publication in &mut connection.cold.publishing {
             let silent = publication.heard;
             if lasts(silent, streams.media_timeout) {
                 over.push((publication.message_stream, Limit::MediaTimeout));
@@ -552,7 +552,7 @@ impl<P: Platform> Worker<P> {
                 publication.pulse.fall_silent(silent);
             }
         }
-        let id = connection.id;
+        let id = connection.cold.id;
         for (message_stream, limit) in over {
             self.context.report_limit(limit, Some(id));
             let what = match limit {
@@ -575,9 +575,13 @@ impl<P: Platform> Worker<P> {
             WaitsFor::Host(until, asked) => *until <= now && asked.0.settle(),
             WaitsFor::Publisher(_) | WaitsFor::Worker(_) => false,
         };
-        let late = connection.pending.iter().filter(|p| is_late(&p.waits_for));
+        let late = connection
+            .cold
+            .pending
+            .iter()
+            .filter(|p| is_late(&p.waits_for));
         let late: Vec<_> = late.map(|p| p.request.id).collect();
-        let id = connection.id;
+        let id = connection.cold.id;
         for request in late {
             self.context.report_limit(Limit::DecisionTimeout, Some(id));
             let reason = "the decision took too long".to_owned();
@@ -593,7 +597,7 @@ impl<P: Platform> Worker<P> {
         };
         if self.context.may_log(Cause::Violation, log::Level::Warn) {
             log::warn!(
-                peer:% = connection.peer, connection:% = connection.id, stage = "tls";
+                peer:% = connection.cold.peer, connection:% = connection.cold.id, stage = "tls";
                 "connection closed: {failure}"
             );
         }
@@ -623,18 +627,18 @@ impl<P: Platform> Worker<P> {
             error if error.is_out_of_memory() => "limit",
             _ => "protocol",
         };
-        let (error_text, redirect) = match connection.session.errand() {
+        let (error_text, redirect) = match connection.cold.session.errand() {
             Some(errand) => errand.told_of(error),
             None => (error.to_string(), None),
         };
         if self.context.may_log(Cause::Violation, log::Level::Warn) {
             log::warn!(
-                peer:% = connection.peer, connection:% = connection.id, stage = stage, code = code;
+                peer:% = connection.cold.peer, connection:% = connection.cold.id, stage = stage, code = code;
                 "connection closed: {error_text}"
             );
         }
         if let Some(limit) = Limit::of_session_error(error, &self.context.config) {
-            self.context.report_limit(limit, Some(connection.id));
+            self.context.report_limit(limit, Some(connection.cold.id));
         }
         let refused = match error {
             SessionError::Refused { code, .. } => Some(&**code),
@@ -672,11 +676,11 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        self.context.report_limit(limit, Some(connection.id));
+        self.context.report_limit(limit, Some(connection.cold.id));
         // It was told of its end before, or takes nothing.
         let is_over = connection.is_ending() || connection.io.blocked_since.is_some();
-        connection.session.end(&reason);
-        connection.unhandled = Vec::new();
+        connection.cold.session.end(&reason);
+        connection.cold.unhandled = Vec::new();
         let reason = CloseReason::Limit(reason);
         if is_over {
             return self.connections.doom(slot, reason);
@@ -689,7 +693,7 @@ impl<P: Platform> Worker<P> {
     /// plays ends now.
     pub(super) fn end(&mut self, slot: usize, reason: CloseReason) {
         if let Some(connection) = self.connections.get_mut(slot) {
-            connection.session.notify_closing();
+            connection.cold.session.notify_closing();
         }
         let departure = Departure::of(&reason);
         self.connections.end(&mut self.context, slot, reason);
@@ -712,16 +716,16 @@ impl<P: Platform> Worker<P> {
         lives::report_closed(&self.context, &connection, &reason);
         let counts = connection.uncounted();
         self.context.totals.of_connections.add(&counts);
-        let (id, peer) = (connection.id, connection.peer);
+        let (id, peer) = (connection.cold.id, connection.cold.peer);
         if matches!(reason, CloseReason::Network(_)) {
             self.context.totals.errors.network += 1;
         }
         let shared = &self.context.shared;
         shared.locations.remove(id);
-        shared.newcomers.forget(connection.opened, id);
+        shared.newcomers.forget(connection.cold.opened, id);
         shared.connections.fetch_sub(1, Ordering::AcqRel);
         shared.drain.left(connection.is_guest().into());
-        if connection.proxy_header.is_some() {
+        if connection.cold.proxy_header.is_some() {
             self.context.emit(Event::ConnectionOpened {
                 connection: id,
                 peer,
@@ -762,7 +766,7 @@ pub(super) fn attempt<S: Stream>(
     action: AccessAction,
     name: StreamName,
 ) -> Attempt {
-    let protocol = match connection.session {
+    let protocol = match connection.cold.session {
         Session::Server(_) if connection.transport.is_tls() => Protocol::Rtmps,
         Session::Server(_) => Protocol::Rtmp,
         Session::Client(_) => Protocol::Outgoing,
@@ -770,20 +774,24 @@ pub(super) fn attempt<S: Stream>(
     Attempt {
         protocol,
         action,
-        peer: connection.peer,
-        connection: Some(connection.id),
-        app: connection.app.clone(),
+        peer: connection.cold.peer,
+        connection: Some(connection.cold.id),
+        app: connection.cold.app.clone(),
         stream: name,
         asked_as: None,
         query: Secret::default(),
         record: None,
-        tc_url: connection.tc_url.clone(),
-        client: connection.software.clone(),
+        tc_url: connection.cold.tc_url.clone(),
+        client: connection.cold.software.clone(),
         certificate: connection.transport.peer_certificate(),
-        login: connection.user.clone().map_or(Login::Unasked, Login::User),
+        login: connection
+            .cold
+            .user
+            .clone()
+            .map_or(Login::Unasked, Login::User),
         will_publish: false,
         was_decided: false,
         is_loop: false,
-        over_limit: connection.over_limit,
+        over_limit: connection.cold.over_limit,
     }
 }

@@ -76,9 +76,13 @@ impl<P: Platform> Worker<P> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        connection.session.notify_stop("the server is suspended");
-        for playing in &connection.playing {
+        connection
+            .cold
+            .session
+            .notify_stop("the server is suspended");
+        for playing in &connection.cold.playing {
             connection
+                .cold
                 .session
                 .notify_unpublished(playing.message_stream);
         }
