@@ -523,16 +523,28 @@ fn message_bytes(limits: &Limits) -> usize {
 
 impl From<SessionLimits> for Limits {
     fn from(read: SessionLimits) -> Limits {
+        // None can be forgotten.
+        let SessionLimits {
+            message_bytes,
+            partial_bytes,
+            command_bytes,
+            chunk_streams,
+            message_streams,
+            name_bytes,
+            pending_requests,
+            waiting_messages,
+            amf,
+        } = read;
         let mut limits = Limits::default();
-        limits.message_bytes = read.message_bytes;
-        limits.partial_bytes = read.partial_bytes;
-        limits.command_bytes = read.command_bytes;
-        limits.chunk_streams = read.chunk_streams;
-        limits.message_streams = read.message_streams;
-        limits.name_bytes = read.name_bytes;
-        limits.pending_requests = read.pending_requests;
-        limits.waiting_messages = read.waiting_messages;
-        limits.amf = read.amf;
+        limits.message_bytes = message_bytes;
+        limits.partial_bytes = partial_bytes;
+        limits.command_bytes = command_bytes;
+        limits.chunk_streams = chunk_streams;
+        limits.message_streams = message_streams;
+        limits.name_bytes = name_bytes;
+        limits.pending_requests = pending_requests;
+        limits.waiting_messages = waiting_messages;
+        limits.amf = amf;
         limits
     }
 }
@@ -556,13 +568,21 @@ fn depth(limits: &AmfLimits) -> usize {
 
 impl From<SessionAmfLimits> for AmfLimits {
     fn from(read: SessionAmfLimits) -> AmfLimits {
+        let SessionAmfLimits {
+            depth,
+            string_bytes,
+            elements,
+            decoded_bytes,
+            values_per_byte,
+            values_base,
+        } = read;
         let mut limits = AmfLimits::default();
-        limits.depth = read.depth;
-        limits.string_bytes = read.string_bytes;
-        limits.elements = read.elements;
-        limits.decoded_bytes = read.decoded_bytes;
-        limits.values_per_byte = read.values_per_byte;
-        limits.values_base = read.values_base;
+        limits.depth = depth;
+        limits.string_bytes = string_bytes;
+        limits.elements = elements;
+        limits.decoded_bytes = decoded_bytes;
+        limits.values_per_byte = values_per_byte;
+        limits.values_base = values_base;
         limits
     }
 }
@@ -572,9 +592,7 @@ impl QueueConfig {
     pub(crate) fn longest_window(&self) -> Duration {
         self.max_delay * 3 / 4
     }
-}
 
-impl QueueConfig {
     /// What may be on its way from one worker to another.
     pub(crate) fn between_workers(&self) -> Allowance {
         Allowance {
