@@ -2,13 +2,14 @@
 //! stream that is played and watched: neither loses anything, and little is held.
 
 use std::io::{Read, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use openrtmp_core::PullRule;
 use openrtmp_core::client::{Client, ClientConfig, Deadline};
 use openrtmp_core::protocol::RtmpUrl;
 use openrtmp_core::protocol::session::{ClientMode, MediaKind};
+use openrtmp_live::Pass;
 use openrtmp_media::hls::check::Checker;
 use openrtmp_tests::followed::Looks;
 use openrtmp_tests::h2::{
@@ -244,6 +245,72 @@ fn forged_tokens_at_a_stream_that_is_not_public() {
 
 #[test]
 fn heads_that_never_end_and_such_as_contradict_themselves() {
+/// Another number each time.
+fn another() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Asks with a token in each place that one may stand in, from another address each time.
+fn ask_with(target: &Target, token: &str) {
+    let number = another();
+    let from = format!(
+        "X-Forwarded-For: 2001:db8:{:x}:{:x}::1\r\n",
+        number >> 16 & 0xffff,
+        number & 0xffff
+    );
+    let own = target.playlist.split('/').nth(2).unwrap();
+    let plain = target.playlist.replacen(&format!("/v/{own}"), "", 1);
+    let entry = format!("/{PATH}/index.m3u8");
+    target.get(&format!("/v/{token}{plain}"), &from);
+    target.get(&format!("/v/{token}{entry}"), &from);
+    target.get(&format!("{entry}?token={token}"), &from);
+    for (name, value) in [("Authorization", "Bearer "), ("Cookie", "__Host-openrtmp=")] {
+        let header = format!("{from}{name}: {value}{token}\r\n");
+        target.get(&plain, &header);
+        target.get(&entry, &header);
+    }
+}
+
+#[test]
+fn tokens_that_open_nothing_wherever_they_may_stand() {
+    const SECRET: &str = "the-secret-of-the-server";
+    fn token(path: &str, expires: u64, secret: &str) -> String {
+        let mut pass = Pass::new(path, expires);
+        // None is like another.
+        pass.viewer = another();
+        pass.sign(secret).expect("a token")
+    }
+    let over: fn(&Target) = |target| ask_with(target, &token(PATH, 1 + another(), SECRET));
+    let forged: fn(&Target) =
+        |target| ask_with(target, &token(PATH, u64::MAX, "a-secret-of-somebody"));
+    let elsewhere: fn(&Target) = |target| {
+        ask_with(target, &token("live/elsewhere", u64::MAX, SECRET));
+        ask_with(target, &token(&format!("{PATH}-2"), u64::MAX, SECRET));
+    };
+    let too_long: fn(&Target) = |target| {
+        let good = token(PATH, u64::MAX, SECRET);
+        let (payload, signature) = good.split_once('.').expect("two parts");
+        ask_with(target, &format!("{payload}{}.{signature}", "A".repeat(900)));
+        ask_with(target, &format!("{good}{}", "A".repeat(6000)));
+        ask_with(target, &".".repeat(6000));
+    };
+    besieged_asking(
+        "?key=the-own-key",
+        |config| {
+            config.access.play_keys = vec!["the-own-key".to_owned()];
+            config.access.trusted_proxies = vec!["127.0.0.1".to_owned()];
+            config.http.tokens.keys = vec![SECRET.to_owned()];
+        },
+        &[
+            ("tokens that are over", true, over),
+            ("forged tokens", true, forged),
+            ("tokens of other streams", true, elsewhere),
+            ("tokens that are too long", true, too_long),
+        ],
+    );
+}
+
     let endless: fn(&Target) = |target| {
         let mut open = Vec::new();
         while target.goes_on() && open.len() < 100 {
