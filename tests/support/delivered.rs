@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
-use openrtmp_core::{Config, HttpListen, ServerBuilder};
+use openrtmp_core::{Config, HttpListen, Pem, ServerBuilder};
 use openrtmp_live::Delivery;
 
+use crate::tls::Authority;
+use crate::wire::Place;
 use crate::{Server, Web, found_at_last};
 
 /// A server whose streams are delivered on a free port of the loopback interface.
@@ -13,7 +15,7 @@ pub struct Delivered {
     // Ends before the server.
     delivery: Delivery,
     server: Server,
-    address: SocketAddr,
+    place: Place,
 }
 
 impl Delivered {
@@ -23,6 +25,24 @@ impl Delivered {
     /// If it cannot be started.
     pub fn start(change: impl FnOnce(&mut Config)) -> Delivered {
         Delivered::speaking("http://127.0.0.1:0", change)
+    }
+
+    /// The same with TLS, and a certificate that whoever connects by its [`Delivered::place`]
+    /// believes.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn secure(change: impl FnOnce(&mut Config)) -> Delivered {
+        let authority = Authority::new("An authority of viewers");
+        let certificate = authority.sign(&["127.0.0.1"]);
+        let change = |config: &mut Config| {
+            config.tls.certificate = Some(Pem::Text(certificate.certificate));
+            config.tls.key = Some(Pem::Text(certificate.key));
+            change(config);
+        };
+        let mut delivered = Delivered::speaking("https://127.0.0.1:0", change);
+        delivered.place = Place::secure(delivered.address(), authority.pem());
+        delivered
     }
 
     /// The same at this address, `https://127.0.0.1:0` for example.
@@ -56,18 +76,23 @@ impl Delivered {
         Delivered {
             server,
             delivery,
-            address,
+            place: Place::plain(address),
         }
     }
 
     /// URL of a path.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("http://{}{path}", self.address())
     }
 
     /// Where streams are delivered.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.place.address
+    }
+
+    /// The same, and how it is spoken to.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The server.
@@ -109,7 +134,7 @@ impl Delivered {
     /// # Panics
     /// If it is refused, or nothing begins within a minute.
     pub fn begun(&self, path: &str) -> String {
-        let mut web = Web::connect(self.address);
+        let mut web = Web::at(&self.place);
         found_at_last(path, || {
             let answer = web.get(path, &[]);
             match answer.status {

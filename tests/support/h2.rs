@@ -1,11 +1,12 @@
 //! A client of HTTP/2 by hand (RFC 9113): what is sent is what a test says, frame by frame.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Tool;
+use crate::wire::{Place, Spoken};
 
 /// Nothing is waited for any longer.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -59,9 +60,16 @@ impl H2 {
     /// # Errors
     /// The connection's. Whether it is kept is seen by what is asked on it.
     pub fn plain(address: SocketAddr) -> io::Result<H2> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        stream.set_write_timeout(Some(DEADLINE))?;
+        H2::at(&Place::plain(address))
+    }
+
+    /// Connects, with TLS where it is spoken.
+    ///
+    /// # Errors
+    /// The connection's. Whether it is kept is seen by what is asked on it.
+    pub fn at(place: &Place) -> io::Result<H2> {
+        let stream = place.connect(Spoken::Http2)?;
+        stream.set_patience(DEADLINE)?;
         let out = stream.try_clone()?;
         Ok(H2::begin(None, Box::new(out), Box::new(stream)))
     }

@@ -1,6 +1,5 @@
 //! Who streams, plays and watches beside an attack, and loses nothing.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -12,6 +11,7 @@ use openrtmp_media::hls::check::Checker;
 use openrtmp_media::hls::read::Listed;
 use openrtmp_protocol::RtmpUrl;
 
+use crate::wire::Place;
 use crate::{Delivered, Web, found_at_last};
 
 /// The path of their stream.
@@ -73,8 +73,8 @@ impl Innocents {
         let player = client(&format!("{url}{query}"), ClientMode::Play);
         let player = thread::spawn(move || play(player, clock));
         let playlist = playlist(delivered, PATH, query);
-        let (address, counted) = (delivered.address(), Arc::clone(&parts));
-        let viewer = thread::spawn(move || watch(address, &playlist, clock, &counted));
+        let (place, counted) = (delivered.place().clone(), Arc::clone(&parts));
+        let viewer = thread::spawn(move || watch(&place, &playlist, clock, &counted));
         Innocents {
             over,
             parts,
@@ -213,10 +213,10 @@ fn play(mut client: Client, clock: Instant) -> Played {
 
 /// Watches to the end, each part before it is listed: the longest that one took behind its
 /// last picture, the next of which tells that the part is whole.
-fn watch(address: SocketAddr, playlist: &str, clock: Instant, parts: &AtomicUsize) -> Duration {
+fn watch(place: &Place, playlist: &str, clock: Instant, parts: &AtomicUsize) -> Duration {
     let mut longest = Duration::ZERO;
     let folder = playlist.rsplit_once('/').expect("a folder").0;
-    let mut web = Web::connect(address);
+    let mut web = Web::at(place);
     let mut checker = Checker::new(Some(0));
     let first = web.get(playlist, &[]);
     let broken = checker.full(first.text());

@@ -49,6 +49,7 @@ mod skipped;
 pub mod tls;
 mod tools;
 mod web;
+pub mod wire;
 
 pub use delivered::Delivered;
 pub use encoder::Encoder;

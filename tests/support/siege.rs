@@ -1,7 +1,6 @@
 //! Attackers beside a stream that is played and watched over HTTP, and what they cost.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -15,6 +14,7 @@ use openrtmp_core::protocol::session::{ClientMode, MediaKind};
 use crate::h2::{H2, SETTINGS};
 use crate::innocents::{HEADER, Innocents, PATH, playlist};
 use crate::journal::Journal;
+use crate::wire::{Place, Spoken, Wire};
 use crate::{Delivered, Web, found_at_last};
 
 /// Attackers at once.
@@ -129,8 +129,8 @@ pub fn expect_few(what: &str, lines: &[String], took: Duration) {
 /// Where to attack.
 #[derive(Debug)]
 pub struct Target {
-    /// Its address.
-    pub address: SocketAddr,
+    /// Where it is.
+    pub place: Place,
     /// The media playlist of the stream.
     pub playlist: String,
     /// That of one of 8 Mbit/s.
@@ -158,10 +158,9 @@ impl Target {
     }
 
     /// A connection on which nothing is waited for for long.
-    pub fn raw(&self) -> Option<TcpStream> {
-        let stream = TcpStream::connect(self.address).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.set_write_timeout(Some(PATIENCE)).ok()?;
+    pub fn raw(&self) -> Option<Wire> {
+        let stream = self.place.connect(Spoken::Http1).ok()?;
+        stream.set_patience(PATIENCE).ok()?;
         Some(stream)
     }
 
@@ -198,9 +197,9 @@ impl Target {
     }
 
     /// It is heard if this is how an answer begins that comes as long as the server waits.
-    pub fn begins_with(&self, stream: &mut TcpStream, expected: &[u8; 12]) {
+    pub fn begins_with(&self, stream: &mut Wire, expected: &[u8; 12]) {
         let mut answer = [0; 12];
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(15)));
+        let _ = stream.set_patience(Duration::from_secs(15));
         if stream.read_exact(&mut answer).is_ok() && answer == *expected {
             self.is_heard();
         }
@@ -208,7 +207,7 @@ impl Target {
 
     /// Over HTTP/2, until the server has had enough; nothing of what it says is read.
     pub fn h2(&self, mut frames: impl FnMut(&mut H2, u32) -> std::io::Result<()>) {
-        let Ok(mut peer) = H2::plain(self.address) else {
+        let Ok(mut peer) = H2::at(&self.place) else {
             return;
         };
         // Its settings, and nothing more: it is there.
@@ -224,7 +223,7 @@ impl Target {
 
     /// The same, and all that it says is read meanwhile.
     pub fn h2_heard(&self, frames: impl Fn(u32) -> Vec<u8>) {
-        let Ok(mut out) = TcpStream::connect(self.address) else {
+        let Ok(mut out) = self.place.connect(Spoken::Http2) else {
             return;
         };
         let Ok(mut answers) = out.try_clone() else {
@@ -243,14 +242,14 @@ impl Target {
             all = frames(stream);
             stream += 2;
         }
-        let _ = out.shutdown(std::net::Shutdown::Both);
+        out.shut_down();
         if reading.join().unwrap_or(false) && stream > 3 {
             self.is_heard();
         }
     }
 
     /// A WebSocket with the stream; what comes is not read.
-    pub fn socket(&self) -> Option<TcpStream> {
+    pub fn socket(&self) -> Option<Wire> {
         let mut stream = self.raw()?;
         let upgrade = format!(
             "GET /{PATH}.flv HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -279,25 +278,39 @@ pub type Attack = (&'static str, bool, fn(&Target));
 
 /// Attackers do this again and again while the others go on.
 pub fn besieged(change: impl FnOnce(&mut Config), attacks: &[Attack]) {
-    besieged_asking("", change, attacks);
+    siege(|| Delivered::start(small(change)), "", attacks);
+}
+
+/// The same with TLS: attackers and the others speak it.
+pub fn besieged_over_tls(change: impl FnOnce(&mut Config), attacks: &[Attack]) {
+    siege(|| Delivered::secure(small(change)), "", attacks);
 }
 
 /// The same of a stream that is asked for with a query.
 pub fn besieged_asking(query: &str, change: impl FnOnce(&mut Config), attacks: &[Attack]) {
-    let _alone = alone();
-    let journal = Journal::kept();
-    let delivered = Delivered::start(|config| {
+    siege(|| Delivered::start(small(change)), query, attacks);
+}
+
+/// Settings of a server that has little.
+fn small(change: impl FnOnce(&mut Config)) -> impl FnOnce(&mut Config) {
+    move |config: &mut Config| {
         config.limits.memory = MEMORY;
         config.limits.log_lines = LINES as u32;
         // So that there is room for the heavy one, as in a server of a larger size.
         config.http.window = Duration::from_secs(10);
         change(config);
-    });
+    }
+}
+
+fn siege(start: impl FnOnce() -> Delivered, query: &str, attacks: &[Attack]) {
+    let _alone = alone();
+    let journal = Journal::kept();
+    let delivered = start();
     let innocents = Innocents::asking(&delivered, query);
     let heavy = Heavy::start(&delivered);
     let held = Held::of(&delivered);
     let target = Target {
-        address: delivered.address(),
+        place: delivered.place().clone(),
         playlist: playlist(&delivered, PATH, query),
         heavy: playlist(&delivered, Heavy::PATH, query),
         over: AtomicBool::new(false),
@@ -331,7 +344,7 @@ pub fn besieged_asking(query: &str, change: impl FnOnce(&mut Config), attacks: &
     }
     // Whoever comes now is served, as soon as the connections of the last of them are gone.
     let answer = found_at_last("answer", || {
-        Web::connect(target.address).ask_if_taken("GET", "/time", &[])
+        Web::at(&target.place).ask_if_taken("GET", "/time", &[])
     });
     assert_eq!(answer.status, 200, "{}", answer.text());
     heavy.end();

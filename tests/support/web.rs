@@ -1,8 +1,10 @@
 //! A client of HTTP/1.1 by hand: what is sent is what a test says, byte for byte.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use crate::wire::{Place, Spoken, Wire};
 
 /// No answer takes longer.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -10,7 +12,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A connection, kept open between requests.
 #[derive(Debug)]
 pub struct Web {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Wire>,
 }
 
 /// An answer.
@@ -48,10 +50,16 @@ impl Web {
     /// # Panics
     /// If nobody listens.
     pub fn connect(address: SocketAddr) -> Web {
-        let stream = TcpStream::connect(address).expect("somebody listens");
-        stream
-            .set_read_timeout(Some(DEADLINE))
-            .expect("a time is set");
+        Web::at(&Place::plain(address))
+    }
+
+    /// Connects, with TLS where it is spoken.
+    ///
+    /// # Panics
+    /// If nobody listens.
+    pub fn at(place: &Place) -> Web {
+        let stream = place.connect(Spoken::Http1).expect("somebody listens");
+        stream.set_patience(DEADLINE).expect("a time is set");
         Web {
             stream: BufReader::new(stream),
         }
