@@ -6,6 +6,7 @@ use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 
 use super::read::ListedSegment;
 use crate::codecs::{audio_string, video_string};
+use crate::mp4::Access;
 use crate::mp4::read::{
     Located, TrackHeader, decoder, fragments, track_count, track_header, units,
 };
@@ -139,7 +140,7 @@ fn check_part(
     let clock = Clock::of(header, &samples);
     check_length(&told.uri, &clock, told.duration, untrue);
     let first = &samples[0];
-    let is_key = first.is_sync && is_key(header, &bytes[first.range.clone()]);
+    let is_key = first.access == Access::Sync && is_key(header, &bytes[first.range.clone()]);
     if told.is_independent && !is_key {
         untrue.push(Untrue::NotIndependent(told.uri.clone()));
     }
@@ -255,6 +256,11 @@ mod tests {
 
         /// Pictures at these milliseconds, of which every 25th is a key frame.
         fn of(time: impl Fn(i64) -> i64) -> Kept {
+            Kept::made(time, |_| IDR)
+        }
+
+        /// The same; `key` is what the key frame with this number has for a NAL unit's header.
+        fn made(time: impl Fn(i64) -> i64, key: impl Fn(i64) -> u8) -> Kept {
             let mut inputs = vec![video_config(0)];
             for number in 0..200 {
                 let is_key = number % 25 == 0;
@@ -262,7 +268,7 @@ mod tests {
                 let Input::Push(frame) = input else {
                     panic!("a frame");
                 };
-                let kind = if is_key { 0x65 } else { 0x41 };
+                let kind = if is_key { key(number / 25) } else { 0x41 };
                 let data = vec![0, 0, 0, 2, kind, number as u8];
                 inputs.push(Input::Push(Frame { data, ..frame }));
             }
@@ -316,6 +322,10 @@ mod tests {
             check("init", &self.init, codecs, &held)
         }
     }
+
+    /// The header of an IDR picture, and of one that is none.
+    const IDR: u8 = 0x65;
+    const OTHER: u8 = 0x61;
 
     const CODECS: &[&str] = &["mp4a.40.2", "avc1.64000d"];
 
@@ -402,6 +412,25 @@ mod tests {
         bytes[key.unwrap() + 4] = 0x41;
         let untrue = held.untrue(CODECS, &held.whole());
         assert_eq!(untrue, [Untrue::NotIndependent(uri(0))]);
+    }
+
+    #[test]
+    fn a_picture_of_an_open_gop_begins_a_segment_and_is_not_said_to_be_independent() {
+        // As x264 makes them: one IDR picture, then recovery points.
+        let kept = Kept::made(
+            |number| number * 40,
+            |key| if key == 0 { IDR } else { OTHER },
+        );
+        let parts = kept.told.iter().flat_map(|told| &told.parts);
+        assert!(parts.clone().count() > 2 && parts.clone().all(|part| !part.is_independent));
+        assert_eq!(kept.untrue(CODECS, &kept.whole()), []);
+        let begin = kept.parts.iter().map(|parts| {
+            let first = &fragments(&parts[0]).unwrap()[0];
+            (first.decode_time / 90_000, first.access)
+        });
+        let begin: Vec<_> = begin.collect();
+        assert_eq!(begin[0], (10, Access::Sync));
+        assert_eq!(begin[1..3], [(12, Access::Open), (14, Access::Open)]);
     }
 
     #[test]

@@ -2,6 +2,19 @@
 
 use super::boxes::{put, put_full, put_u32, put_u64};
 
+/// Whether decoding can start with a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A sync sample: all that comes behind it can be decoded without what is before
+    /// (ISO/IEC 14496-12, 8.6.2; stream access points of type 1 and 2 in annex I).
+    Sync,
+    /// No sync sample, but all that is shown from it on can be decoded. What comes behind it
+    /// and is shown before it may need earlier ones (type 3): a GOP is open.
+    Open,
+    /// It cannot.
+    None,
+}
+
 /// What a fragment tells of one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
@@ -11,8 +24,8 @@ pub struct Sample {
     pub size: u32,
     /// From decoding to presentation, in the track's ticks; may be negative.
     pub composition_offset: i32,
-    /// Decoding can start here.
-    pub is_sync: bool,
+    /// Whether decoding can start here.
+    pub access: Access,
 }
 
 /// Samples of one track that follow each other.
@@ -128,12 +141,29 @@ impl EventMessage<'_> {
 
 // sample_flags (ISO/IEC 14496-12, 8.8.3.1).
 /// sample_depends_on 2: on none.
-const SYNC: u32 = 0x0200_0000;
-/// sample_depends_on 1, sample_is_non_sync_sample.
-const NO_SYNC: u32 = 0x0101_0000;
+const ALONE: u32 = 0x0200_0000;
+/// sample_depends_on 1: on others.
+const DEPENDS: u32 = 0x0100_0000;
+/// sample_is_non_sync_sample.
+const NO_SYNC: u32 = 0x0001_0000;
 
-fn flags(sample: &Sample) -> u32 {
-    if sample.is_sync { SYNC } else { NO_SYNC }
+impl Access {
+    fn flags(self) -> u32 {
+        match self {
+            Access::Sync => ALONE,
+            Access::Open => ALONE | NO_SYNC,
+            Access::None => DEPENDS | NO_SYNC,
+        }
+    }
+
+    /// What sample flags say.
+    pub(crate) fn of_flags(flags: u32) -> Access {
+        match (flags & (DEPENDS | NO_SYNC), flags & ALONE) {
+            (0, _) => Access::Sync,
+            (NO_SYNC, ALONE) => Access::Open,
+            _ => Access::None,
+        }
+    }
 }
 
 /// Fields that all samples have alike are told once. Returns where the data offset stands.
@@ -152,7 +182,7 @@ fn put_run(out: &mut Vec<u8>, run: &Run) -> usize {
 
     let durations = common(run, |sample| sample.duration);
     let sizes = common(run, |sample| sample.size);
-    let all_flags = common(run, flags);
+    let all_flags = common(run, |sample| sample.access.flags());
     let has_offsets = run
         .samples
         .iter()
@@ -189,7 +219,7 @@ fn put_run(out: &mut Vec<u8>, run: &Run) -> usize {
                 put_u32(out, sample.size);
             }
             if all_flags.is_none() {
-                put_u32(out, flags(sample));
+                put_u32(out, sample.access.flags());
             }
             if has_offsets {
                 put_u32(out, sample.composition_offset as u32);

@@ -25,7 +25,7 @@ mod writer;
 mod writer_tests;
 
 pub use entry::{Description, Media};
-pub use fragment::{EventMessage, Run, Sample, fragment_header, producer_reference};
+pub use fragment::{Access, EventMessage, Run, Sample, fragment_header, producer_reference};
 pub use index::{Entry, index};
 pub use init::{Init, Track, init_segment};
 pub use writer::{Closing, Codec, Content, Frame, Mp4Writer, Piece, Refused, TrackName};

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::fragment::Access;
+
 /// A track is in boxes that are so deep in each other.
 const TO_SAMPLES: [&[u8; 4]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
 const TO_HEADER: [&[u8; 4]; 4] = [b"moov", b"trak", b"mdia", b"mdhd"];
@@ -29,7 +31,7 @@ pub(crate) struct Located {
     /// From then to when it is shown.
     pub(crate) composition_offset: i32,
     pub(crate) duration: u32,
-    pub(crate) is_sync: bool,
+    pub(crate) access: Access,
     /// Where it is in what was read.
     pub(crate) range: Range<usize>,
 }
@@ -124,7 +126,7 @@ pub(crate) fn samples(part: &[u8]) -> Option<Vec<Located>> {
             decode_time: time,
             composition_offset: sample.composition_offset,
             duration: sample.duration,
-            is_sync: sample.flags & NO_SYNC == 0,
+            access: Access::of_flags(sample.flags),
             range,
         });
         time = time.checked_add(u64::from(sample.duration))?;
@@ -158,9 +160,6 @@ pub(crate) fn fragments(bytes: &[u8]) -> Option<Vec<Located>> {
     }
     Some(all)
 }
-
-/// sample_is_non_sync_sample (ISO/IEC 14496-12, 8.8.3.1).
-const NO_SYNC: u32 = 0x1_0000;
 
 /// What holds for all samples that do not say otherwise (8.8.7).
 #[derive(Default)]

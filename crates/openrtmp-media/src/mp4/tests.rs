@@ -241,7 +241,7 @@ fn sample(duration: u32, size: u32, composition_offset: i32, is_sync: bool) -> S
         duration,
         size,
         composition_offset,
-        is_sync,
+        access: if is_sync { Access::Sync } else { Access::None },
     }
 }
 

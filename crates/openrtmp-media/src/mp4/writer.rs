@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 
-use super::{Description, Entry, Init, Run, Sample, Track, fragment_header, index, init_segment};
+use super::{
+    Access, Description, Entry, Init, Run, Sample, Track, fragment_header, index, init_segment,
+};
 use crate::KeyframeIndex;
 use crate::placement::Placement;
 
@@ -521,7 +523,10 @@ impl<D: AsRef<[u8]>> TrackState<D> {
                 duration,
                 size: u32::try_from(frame.bytes()).unwrap_or(u32::MAX),
                 composition_offset: i32::try_from(offset).unwrap_or(0),
-                is_sync: frame.is_sync,
+                access: match frame.is_sync {
+                    true => Access::Sync,
+                    false => Access::None,
+                },
             });
         }
         Some(Run {
@@ -543,7 +548,7 @@ fn entries_of(run: &Run, is_video: bool, fragment: u64, place: usize) -> Vec<Ent
     let mut time = run.decode_time;
     let mut entries = Vec::new();
     for (number, sample) in (1..).zip(&run.samples) {
-        if sample.is_sync && (is_video || entries.is_empty()) {
+        if sample.access == Access::Sync && (is_video || entries.is_empty()) {
             entries.push(Entry {
                 time: time.saturating_add_signed(i64::from(sample.composition_offset)),
                 fragment,

@@ -153,7 +153,9 @@ impl<D: AsRef<[u8]>> Open<D> {
 
     /// Decoding can start at the part.
     pub(super) fn is_independent(&self) -> bool {
-        self.samples.first().is_some_and(|sample| sample.is_sync)
+        self.samples
+            .first()
+            .is_some_and(|sample| sample.access == Access::Sync)
     }
 
     pub(super) fn place(&mut self, held: Held<D>, offset: i64) -> Pending<D> {

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use openrtmp_protocol::media::codec::length_size;
+use openrtmp_protocol::media::VideoCodec;
+use openrtmp_protocol::media::codec::{LENGTH_SIZE, length_size};
 
 use super::boundary::{Boundary, Limit};
 use super::open::{Open, Pending, STRETCH, duration, is_full, ticks};
@@ -13,9 +14,10 @@ use super::steady::Steady;
 use super::{Beginning, Event, Part, Settings, TimedCue};
 use crate::captions::Captions;
 use crate::cues::CueKind;
+use crate::mp4::read::units;
 use crate::mp4::{
-    Codec, Content, Description, EventMessage, Frame, Run, Sample, Track as Mp4Track, TrackName,
-    fragment_header, init_segment, producer_reference,
+    Access, Codec, Content, Description, EventMessage, Frame, Run, Sample, Track as Mp4Track,
+    TrackName, fragment_header, init_segment, producer_reference,
 };
 use crate::placement::Placement;
 
@@ -29,6 +31,27 @@ const QUEUE_BYTES: usize = 16 << 20;
 const KEYS: usize = 16;
 /// The track's id in its files: it is alone in them.
 const ID: u32 = 1;
+
+/// Whether decoding can start with a frame. A recovery point of H.264 is a key frame to who
+/// sends it, but no sync sample, which IDR pictures alone are. Of H.265 and H.266 all IRAP pictures
+/// are taken for such, as players do: ISO/IEC 14496-15, 8.4.3, leaves out those with pictures behind
+/// them that cannot be decoded (RASL), which is not known yet when the frame is here, and decoders
+/// leave out those pictures by themselves (H.265, 8.1.3).
+fn access<D: AsRef<[u8]>>(config: &[u8], held: &Held<D>) -> Access {
+    const IDR: u8 = 5;
+    if !held.is_key() {
+        return Access::None;
+    }
+    let Codec::Video(VideoCodec::Avc) = held.frame.codec else {
+        return Access::Sync;
+    };
+    let length = length_size(VideoCodec::Avc, config).unwrap_or(LENGTH_SIZE);
+    let mut kinds = units(held.frame.data.as_ref(), length).map(|unit| unit[0] & 0x1F);
+    match kinds.find(|kind| (1..=IDR).contains(kind)) {
+        Some(IDR) | None => Access::Sync,
+        Some(_) => Access::Open,
+    }
+}
 
 /// A track of a stream.
 #[derive(Debug)]
@@ -514,6 +537,7 @@ impl<D: AsRef<[u8]>> Track<D> {
         let Some(pending) = open.pending.take() else {
             return;
         };
+        let access = access(&self.config, &pending.held);
         let whole = open.lasts(&pending, next, part);
         let lasts = limit.map_or(whole, |limit| limit.keep(pending.place, whole));
         let target = ticks(part, open.timescale());
@@ -535,7 +559,7 @@ impl<D: AsRef<[u8]>> Track<D> {
             duration: lasts_ticks,
             size: u32::try_from(pending.held.bytes()).unwrap_or(u32::MAX),
             composition_offset: i32::try_from(pending.shown.saturating_sub(place)).unwrap_or(0),
-            is_sync: pending.held.is_key(),
+            access,
         });
         open.data.push(pending.held);
         open.end = pending.place + lasts;

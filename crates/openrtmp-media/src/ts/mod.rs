@@ -15,6 +15,7 @@ mod tests;
 
 use bytes::Bytes;
 
+use crate::mp4::Access;
 use crate::mp4::read::{self, Located};
 use elementary::Coding;
 use packets::{Clock, Element, Packets, Pes};
@@ -178,7 +179,7 @@ impl Track {
                     continue;
                 }
                 units.extend(open.take().map(|(before, _)| before));
-                self.coding.put(bytes, sample.is_sync, &mut unit.data)?;
+                self.coding.put(bytes, unit.is_key, &mut unit.data)?;
                 open = Some((unit, end));
             }
         }
@@ -195,7 +196,7 @@ impl Track {
             track,
             dts,
             pts: self.ticks(shown).max(dts),
-            is_key: sample.is_sync,
+            is_key: sample.access != Access::None,
             data: Vec::new(),
         }
     }
