@@ -373,26 +373,61 @@ fn what_it_is_played_by_and_which_sound_can_be_chosen() {
     publishing.kill();
 }
 
-/// Tracks of sound of 440 and 880 hertz, of which the one is heard that is chosen.
-#[test]
-fn sound_that_is_chosen_is_heard() {
+/// Has the page play what was recorded by an engine, choose in its menu, and tell what it offers: a
+/// list of titles and items.
+fn choose(media: Media, engine: &str, choose: &str) -> Vec<(String, Vec<String>)> {
     let delivered = Delivered::start(|_| ());
     let mut command = Tool::FfmpegCurrent.command();
     command.args(["-nostdin", "-v", "error", "-re", "-stream_loop", "60", "-i"]);
-    command.arg(Media::TwoAudioTracks.file());
+    command.arg(media.file());
     command.args(["-map", "0", "-c", "copy", "-f", "flv"]);
     command.arg(delivered.server().url("live/two"));
     let publishing = Process::start_within("ffmpeg publishing", command, PATIENCE);
-    for (engine, choose) in [
-        ("hls", "a0::440+a1::880+a0::440"),
-        ("dash", "Track 1::440+Track 2::880+Track 1::440"),
-    ] {
-        let url = delivered.url(&format!("/play/live/two?muted=1&engine={engine}"));
-        let options = [("choose", choose)];
-        let seen = Chromium.run("chosen", &url, &options);
-        assert_eq!(seen["state"]["engine"], engine, "{seen}");
-    }
+    // All that it sends is there.
+    delivered.master("live/two");
+    let url = delivered.url(&format!("/play/live/two?muted=1&engine={engine}"));
+    let seen = Chromium.run("chosen", &url, &[("choose", choose)]);
     publishing.kill();
+    assert_eq!(seen["state"]["engine"], engine, "{seen}");
+    let text = |it: &Value| it.as_str().unwrap().to_owned();
+    let groups = seen["groups"].as_array().unwrap().iter().map(|group| {
+        let items = group["items"].as_array().unwrap().iter();
+        (text(&group["title"]), items.map(text).collect())
+    });
+    groups.collect()
+}
+
+/// Tracks of sound of 440 and 880 hertz, of which the first is heard, and then the one that is
+/// chosen.
+#[test]
+fn sound_that_is_chosen_is_heard() {
+    for (engine, chosen) in [
+        ("hls", "::440+a1::880+a0::440"),
+        ("dash", "::440+Track 2::880+Track 1::440"),
+    ] {
+        choose(Media::TwoAudioTracks, engine, chosen);
+    }
+}
+
+/// The same of AAC and Opus, with pictures in two sizes: HLS has each size for each of them, and who
+/// chooses knows nothing of it. What is chosen of the one holds when the other is chosen.
+#[test]
+fn sound_of_another_codec_can_be_chosen() {
+    for (engine, chosen) in [
+        (
+            "hls",
+            "::440+a1::880+a0::440+90p:160+a1:160:880+180p:320:880+a0:320:440",
+        ),
+        ("dash", "::440+Track 2::880+Track 1::440"),
+    ] {
+        let groups = choose(Media::TwoCodecs, engine, chosen);
+        let of = |title: &str| {
+            let group = groups.iter().find(|(is, _)| is == title);
+            group.map_or(0, |(_, items)| items.len())
+        };
+        // One of the qualities is that which is chosen by itself.
+        assert_eq!((of("Quality"), of("Sound")), (3, 2), "{engine}: {groups:?}");
+    }
 }
 
 /// Chromium has no decoder for HEVC here.

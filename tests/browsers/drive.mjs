@@ -103,6 +103,12 @@ const playing = () => until(() => {
   return video && !video.paused && video.readyState > 2 && video.currentTime > 0;
 });
 
+/** What the menu has, which is open. */
+const choices = () => page.evaluate(() => [...document.querySelectorAll('#menu fieldset')].map((group) => ({
+  title: group.querySelector('legend').textContent,
+  items: [...group.querySelectorAll('button')].map((it) => it.textContent),
+})));
+
 const noteStops = () => page.evaluate(inside.noteStops);
 
 /** Opens a page of our own site. */
@@ -178,6 +184,12 @@ async function watch(seconds, base) {
   }, seconds, base);
   return { ...seen, ...await noted() };
 }
+
+/** Opens the menu, and waits until it offers something with this beginning: what there is to choose
+ * from is known once it plays. */
+const offers = (name) => until((name) => (document.getElementById('menu').hidden
+  ? document.getElementById('menu-button').click()
+  : [...document.querySelectorAll('#menu button')].some((it) => it.textContent.startsWith(name))), name);
 
 /** Waits until the pictures have this width. */
 const shows = (width) => until((width) => document.querySelector('video').videoWidth === width, Number(width));
@@ -408,10 +420,7 @@ const scenes = {
     await page.goto(url);
     await playing();
     await page.click('#menu-button');
-    const groups = await page.evaluate(() => [...document.querySelectorAll('#menu fieldset')].map((group) => ({
-      title: group.querySelector('legend').textContent,
-      items: [...group.querySelectorAll('button')].map((it) => it.textContent),
-    })));
+    const groups = await choices();
     const focused = () => page.evaluate(() => [document.activeElement.textContent, document.activeElement.getAttribute('aria-checked')]);
     // The arrows go over it and choose nothing.
     const before = await page.evaluate(() => window.openrtmp.state.engine);
@@ -598,19 +607,20 @@ const scenes = {
     }, options.times.split(',').map(Number));
   },
 
-  /** Chooses something in the menu by the beginning of its name, each of them with `+` between
-   * them, and waits until it is so: pictures of a width, or sound of a frequency. */
+  /** Chooses something in the menu by the beginning of its name, or nothing without one, each of
+   * them with `+` between them, and waits until it is so: pictures of a width, sound of a frequency.
+   * What there was to choose from in the end. */
   async chosen() {
     await page.goto(url);
     await playing();
     const seen = [];
     for (const [name, wide, hertz] of options.choose.split('+').map((it) => it.split(':'))) {
-      // What there is to choose from is known once it plays.
-      await until((name) => [...document.querySelectorAll('#menu button')].some((it) => it.textContent.startsWith(name))
-        || (document.getElementById('menu').hidden && document.getElementById('menu-button').click()), name);
-      await page.evaluate((name) => {
-        [...document.querySelectorAll('#menu button')].find((it) => it.textContent.startsWith(name)).click();
-      }, name);
+      if (name) {
+        await offers(name);
+        await page.evaluate((name) => {
+          [...document.querySelectorAll('#menu button')].find((it) => it.textContent.startsWith(name)).click();
+        }, name);
+      }
       if (wide) {
         await shows(wide);
       }
@@ -627,7 +637,8 @@ const scenes = {
       seen.push(name);
     }
     await playing();
-    return { seen, state: await page.evaluate(() => window.openrtmp.state) };
+    await offers('');
+    return { seen, groups: await choices(), state: await page.evaluate(() => window.openrtmp.state) };
   },
 
   /** A list with a stream whose picture cannot be drawn: what is there instead. */

@@ -34,6 +34,8 @@ pub enum Media {
     Vp9,
     /// H.264 and two AAC tracks, the second by Enhanced RTMP's multitrack.
     TwoAudioTracks,
+    /// By Enhanced RTMP's multitrack H.264 in two sizes, and AAC and Opus: 440 and 880 hertz.
+    TwoCodecs,
     /// H.264 in three sizes by Enhanced RTMP's multitrack, the largest first, and AAC.
     ThreeSizes,
     /// H.264 and AAC of six channels, whose order Enhanced RTMP tells.
@@ -56,6 +58,7 @@ pub enum Media {
 
 const PICTURE: &str = "-f lavfi -i testsrc2=size=320x180:rate=30";
 const SOUND: &str = "-f lavfi -i sine=frequency=440:sample_rate=48000";
+const HIGH_SOUND: &str = "-f lavfi -i sine=frequency=880:sample_rate=48000";
 const AAC: &str = "-c:a aac -b:a 64k";
 const HDR: &str = "-pix_fmt yuv420p10le -vf setsar=4/3,setparams=color_primaries=bt2020:\
                    color_trc=smpte2084:colorspace=bt2020nc";
@@ -141,8 +144,12 @@ impl Media {
                  -map [a] -map [d] -map [e] -map 1:a {H264} -sc_threshold 0 {AAC}"
             ),
             Media::TwoAudioTracks => format!(
-                "{PICTURE} {SOUND} -f lavfi -i sine=frequency=880:sample_rate=48000 -t 3 \
-                 -map 0:v -map 1:a -map 2:a {H264} {AAC}"
+                "{PICTURE} {SOUND} {HIGH_SOUND} -t 3 -map 0:v -map 1:a -map 2:a {H264} {AAC}"
+            ),
+            Media::TwoCodecs => format!(
+                "{PICTURE} {SOUND} {HIGH_SOUND} -t 12 -filter_complex \
+                 [0:v]split[a][b];[b]scale=160:90[c] -map [a] -map [c] -map 1:a -map 2:a {H264} \
+                 {AAC} -c:a:1 libopus"
             ),
         }
     }

@@ -9,6 +9,21 @@ use openrtmp_protocol::media::codec::{
 };
 use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 
+/// The string of MP3: object type 34 of MPEG-4 (ISO/IEC 14496-3, table 1.17). HLS players know it
+/// by this name, and exchange it for the `mp3` that some browsers want instead; object type
+/// indications 0x69 and 0x6B would say no more.
+pub(crate) const MP3: &str = "mp4a.40.34";
+
+/// The codec that a string names, without profile and level: `avc1`, `mp4a`, `opus`. What a
+/// decoder can do or cannot depends on it. MP3 is one of its own, `mp4a.40.34` by any of its
+/// names, for AAC has the beginning of that.
+pub fn family(string: &str) -> &str {
+    match string {
+        MP3 | "mp4a.69" | "mp4a.6B" | "mp4a.6b" | "mp3" => MP3,
+        _ => string.split('.').next().unwrap_or(string),
+    }
+}
+
 /// The string of a video track: `avc1.64001f`, `hvc1.1.6.L93.B0`, `av01.0.05M.08`,
 /// `vp09.00.21.08`.
 ///
@@ -33,10 +48,7 @@ pub fn audio_string(codec: AudioCodec, config: &[u8], frame: &[u8]) -> Option<St
     let of_frame = || audio_format_of_frame(codec, frame);
     match codec {
         AudioCodec::Aac => audio_format(codec, config)?.codec_string,
-        // Object type 34 of MPEG-4 (ISO/IEC 14496-3, table 1.17). HLS players know it by
-        // this name, and exchange it for the `mp3` that some browsers want instead; object
-        // type indications 0x69 and 0x6B would say no more.
-        AudioCodec::Mp3 => of_frame().map(|_| "mp4a.40.34".to_owned()),
+        AudioCodec::Mp3 => of_frame().map(|_| MP3.to_owned()),
         // In small letters, as in WebM, where the name comes from; the sample entry is `Opus`.
         AudioCodec::Opus => audio_format(codec, config)?.codec_string,
         // The sample entry's name, as "Encapsulation of FLAC in ISOBMFF" has it.
@@ -143,6 +155,21 @@ mod tests {
             string(&header).as_deref(),
             Some("av01.0.00M.10.0.110.02.02.09.0")
         );
+    }
+
+    #[test]
+    fn a_codec_is_the_same_in_every_profile() {
+        for (string, expected) in [
+            ("avc1.64001f", "avc1"),
+            ("mp4a.40.2", "mp4a"),
+            ("mp4a.40.29", "mp4a"),
+            ("mp4a.40.34", "mp4a.40.34"),
+            ("mp4a.6B", "mp4a.40.34"),
+            ("opus", "opus"),
+            ("ec-3", "ec-3"),
+        ] {
+            assert_eq!(family(string), expected);
+        }
     }
 
     #[test]

@@ -137,6 +137,14 @@ const hls = {
     });
     let isStopped = false;
     const retry = (act, after) => setTimeout(() => isStopped || act(), after);
+    /** Goes on in buffers that are new. */
+    const renew = () => {
+      const went = !video.paused;
+      player.recoverMediaError();
+      if (went) {
+        video.play().catch(() => {});
+      }
+    };
     player.on(Hls.Events.ERROR, (_, error) => {
       if (!error.fatal) {
         return;
@@ -148,13 +156,7 @@ const hls = {
       } else if (isMedia && player.levels.length && recovered < RECOVERIES) {
         recovered += 1;
         calm.disturb();
-        const went = !video.paused;
-        retry(() => {
-          player.recoverMediaError();
-          if (went) {
-            video.play().catch(() => {});
-          }
-        }, 100);
+        retry(renew, 100);
       } else {
         on.failed(code ? `${error.details} (${code})` : error.details);
       }
@@ -177,6 +179,19 @@ const hls = {
         }, 0);
       }
     });
+    // Pictures are there once for each codec of sound. It would begin with the codec that it likes
+    // best, and not with the first sound.
+    player.on(Hls.Events.MANIFEST_PARSED, () => {
+      [player.config.audioPreference] = player.allAudioTracks;
+    });
+    let isByItself = true;
+    // It is bound to a size only until it has gone to another codec: by itself it stays with the
+    // codec of what it loaded last.
+    player.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => {
+      if (isByItself && level === player.manualLevel) {
+        player.loadLevel = -1;
+      }
+    });
     for (const event of ['MANIFEST_PARSED', 'LEVEL_SWITCHED', 'AUDIO_TRACKS_UPDATED',
       'AUDIO_TRACK_SWITCHED']) {
       player.on(Hls.Events[event], () => on.changed());
@@ -191,6 +206,9 @@ const hls = {
       return latency && target ? latency - target : null;
     });
     const level = () => player.levels[player.currentLevel] ?? player.levels[player.loadLevel];
+    const sound = () => player.audioTracks[player.audioTrack];
+    /** Whether the pictures of a level are those that are played with this sound. */
+    const plays = (id, track) => !track || player.levels[id].hasAudioGroup(track.groupId);
     return {
       ...none,
       stop() {
@@ -216,15 +234,27 @@ const hls = {
         id,
         name: it.height ? `${it.height}p` : megabits(it.bitrate),
         label: it.height ? `${it.height}p, ${megabits(it.bitrate)}` : megabits(it.bitrate),
-      })),
-      quality: () => (player.autoLevelEnabled ? -1 : player.currentLevel),
+      })).filter(({ id }) => plays(id, sound())),
+      quality: () => (isByItself ? -1 : player.currentLevel),
       setQuality(id) {
+        isByItself = id === -1;
         player.nextLevel = id;
       },
-      audios: () => player.audioTracks.map((it, id) => ({ id, label: it.name || it.lang })),
-      audio: () => player.audioTrack,
+      audios: () => player.allAudioTracks.map((it, id) => ({ id, label: it.name || it.lang })),
+      audio: () => player.allAudioTracks.indexOf(sound()),
       setAudio(id) {
-        player.audioTrack = id;
+        const track = player.allAudioTracks[id];
+        const { uri } = level() ?? {};
+        const isOther = !player.audioTracks.includes(track);
+        if (isOther) {
+          player.stopLoad();
+          player.loadLevel = player.levels.findIndex((it, place) => it.uri === uri && plays(place, track));
+        }
+        player.setAudioOption(track);
+        // What is on its way to a buffer of one codec is an error in that of another.
+        if (isOther) {
+          renew();
+        }
       },
       details() {
         const is = level();

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use super::read::{Listed, ListedPeriod, Representation, Template, Unreadable};
+use crate::codecs::family;
 
 /// Segments of tracks that follow reach over the end of a period, or begin behind its start,
 /// by a frame and what it is stretched by, in seconds.
@@ -74,6 +75,10 @@ pub enum Broken {
     /// It is said to go on from what does not have the same samples, or is not there.
     #[error("{0} goes on from what it does not")]
     Continuity(String),
+    /// It is in one set with another codec: players switch within a set (5.3.3.1), and a decoder
+    /// that has begun with one codec does not go on with another.
+    #[error("{0} is of another codec than others of its set")]
+    SetCodec(String),
     /// A segment name that tells neither number nor time.
     #[error("segments of {0} have no names")]
     Names(String),
@@ -187,6 +192,7 @@ fn check_periods(listed: &Listed, broken: &mut Vec<Broken>) {
                 broken.push(Broken::Twice(name.clone()));
             }
             check_representation(representation, &name, broken);
+            check_codec(representation, &name, &period.representations, broken);
             check_continuity(representation, &name, &listed.periods[..place], broken);
             if let Some(template) = &representation.template {
                 check_template(template, &name, length, listed, broken);
@@ -216,6 +222,22 @@ fn check_representation(found: &Representation, name: &str, broken: &mut Vec<Bro
         .is_some_and(|is| is.starts_with("video"));
     if is_video && found.size.is_none() {
         broken.push(Broken::Missing("width and height"));
+    }
+}
+
+/// Those of one set are of one codec.
+fn check_codec(
+    found: &Representation,
+    name: &str,
+    all: &[Representation],
+    broken: &mut Vec<Broken>,
+) {
+    let codec = |is: &Representation| is.codecs.as_deref().map(family).map(str::to_owned);
+    let first = all
+        .iter()
+        .find(|is| is.set.is_some() && is.set == found.set);
+    if first.is_some_and(|first| codec(first) != codec(found)) {
+        broken.push(Broken::SetCodec(name.to_owned()));
     }
 }
 

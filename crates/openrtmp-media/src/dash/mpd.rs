@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::xml::{Xml, escaped};
 use crate::captions::Captions;
+use crate::codecs::family;
 use crate::cues::CueKind;
 use crate::date::date;
 use crate::hls::Names;
@@ -333,7 +334,7 @@ impl<'a> Part<'a> {
     fn family(&self) -> (&str, Option<u8>) {
         let codec = self.description.codec_string.as_str();
         match self.rendition.track {
-            TrackName::Video(_) => (codec.split('.').next().unwrap_or(codec), None),
+            TrackName::Video(_) => (family(codec), None),
             TrackName::Audio(id) => (codec, Some(id)),
         }
     }

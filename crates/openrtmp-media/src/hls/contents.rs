@@ -5,7 +5,7 @@
 use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 
 use super::read::ListedSegment;
-use crate::codecs::{audio_string, video_string};
+use crate::codecs::{MP3, audio_string, video_string};
 use crate::mp4::Access;
 use crate::mp4::read::{
     Located, TrackHeader, decoder, fragments, track_count, track_header, units,
@@ -194,6 +194,16 @@ pub fn video_range(init: &[u8]) -> Option<&'static str> {
         [0, 18] => "HLG",
         _ => "SDR",
     })
+}
+
+/// The codec of a track with this init segment, as [`family`](crate::codecs::family) has it but in small letters.
+pub(super) fn coding(init: &[u8]) -> Option<String> {
+    let header = track_header(init)?;
+    let coding = match &header.coding {
+        b"mp4a" if decoder(header.configuration)?.0 != 0x40 => MP3,
+        coding => std::str::from_utf8(coding).ok()?,
+    };
+    Some(coding.to_ascii_lowercase())
 }
 
 /// The codec string of a track; `None`: of what is not known here.

@@ -5,16 +5,27 @@ use std::fmt::Write;
 use super::{HEADROOM, Names};
 use crate::Label;
 use crate::captions::Captions;
+use crate::codecs::family;
 use crate::mp4::{Media, TrackName};
 use crate::packager::{Rendition, Window};
 
-/// The one group of audio tracks.
+/// The first group of audio tracks. Those of others end with their codec.
 const AUDIO_GROUP: &str = "audio";
 /// That of captions inside pictures.
 const CAPTION_GROUP: &str = "cc";
 
-/// The master playlist: a variant of each video track, with every audio track to choose from,
-/// or of the audio tracks alone. `None` as long as there is none ([`Window::listed`]).
+/// Audio tracks of one codec, which a variant has to choose from. All of their codecs are in its
+/// `CODECS` (RFC 8216bis, 4.4.6.2): with several codecs in one group, who has no decoder for one
+/// of them could play none.
+struct Group<'a> {
+    codec: &'a str,
+    id: String,
+    renditions: Vec<&'a Rendition>,
+}
+
+/// The master playlist: a variant of each video track for each codec of sound, with every audio
+/// track of that to choose from, or of the audio tracks alone. `None` as long as there is none
+/// ([`Window::listed`]).
 pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
     let listed = window.listed()?;
     let captions = captions_of(listed.iter().copied());
@@ -25,31 +36,72 @@ pub fn master_playlist(window: &Window, names: &Names) -> Option<String> {
     if video.is_empty() {
         // Without pictures a variant for each: players choose among them by rate.
         for rendition in audio {
-            put_variant(&mut out, rendition, &[], captions, names)?;
+            put_variant(&mut out, rendition, None, captions, names)?;
         }
         return Some(out);
     }
+    let groups = groups(&audio)?;
+    for group in &groups {
+        put_group(&mut out, group, window, names);
+    }
+    put_captions(&mut out, captions);
+    // Who knows nothing of groups takes the first variant: it has the first track.
+    let none = groups.is_empty().then_some(None);
+    for group in groups.iter().map(Some).chain(none) {
+        for rendition in &video {
+            put_variant(&mut out, rendition, group, captions, names)?;
+        }
+    }
+    Some(out)
+}
+
+/// The audio tracks by their codecs, each where its first track is.
+fn groups<'a>(audio: &[&'a Rendition]) -> Option<Vec<Group<'a>>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for rendition in audio {
+        let codec = family(&rendition.description()?.codec_string);
+        match groups.iter_mut().find(|group| group.codec == codec) {
+            Some(group) => group.renditions.push(rendition),
+            None => groups.push(Group {
+                codec,
+                id: match groups.is_empty() {
+                    true => AUDIO_GROUP.to_owned(),
+                    false => format!("{AUDIO_GROUP}-{codec}"),
+                },
+                renditions: vec![rendition],
+            }),
+        }
+    }
+    Some(groups)
+}
+
+fn put_group(out: &mut String, group: &Group<'_>, window: &Window, names: &Names) {
     let mut told: Vec<String> = Vec::new();
-    for (number, rendition) in audio.iter().enumerate() {
+    for rendition in &group.renditions {
         let label = window.label_of(rendition.track);
-        // Names differ within a group (4.4.6.1.1), from those of tracks that have none too.
+        // Names differ within a group (4.4.6.1.1), from those of tracks that have none too. In
+        // another one the same name is that of the same sound.
         let is_free = |name: &String| !told.contains(name) && TrackName::parse(name).is_none();
         let name = match label.name.clone().filter(is_free) {
             Some(name) => name,
             None => rendition.track.to_string(),
         };
-        put_audio(&mut out, rendition, number == 0, &name, &label, names);
+        put_audio(
+            out,
+            &group.id,
+            rendition,
+            told.is_empty(),
+            &name,
+            &label,
+            names,
+        );
         told.push(name);
     }
-    put_captions(&mut out, captions);
-    for rendition in video {
-        put_variant(&mut out, rendition, &audio, captions, names)?;
-    }
-    Some(out)
 }
 
 fn put_audio(
     out: &mut String,
+    group: &str,
     rendition: &Rendition,
     is_default: bool,
     name: &str,
@@ -61,7 +113,7 @@ fn put_audio(
     let language = label.language.as_deref().unwrap_or("und");
     let _ = write!(
         out,
-        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{name}\",\
+        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\",\
          LANGUAGE=\"{language}\",DEFAULT={is_default},AUTOSELECT=YES,URI=\"{uri}\""
     );
     if let Some(Media::Audio { channels, .. }) = rendition.description().map(|is| is.media) {
@@ -76,10 +128,11 @@ fn put_audio(
 fn put_variant(
     out: &mut String,
     rendition: &Rendition,
-    audio: &[&Rendition],
+    group: Option<&Group<'_>>,
     captions: Captions,
     names: &Names,
 ) -> Option<()> {
+    let audio = group.map_or(&[][..], |group| &group.renditions);
     let rates = rendition.rates();
     let others = audio.iter().map(|rendition| rendition.rates());
     let peak = rates.peak + others.clone().map(|rates| rates.peak).max().unwrap_or(0);
@@ -112,8 +165,8 @@ fn put_variant(
         if let Some(range) = rendition.description()?.transfer.and_then(video_range) {
             let _ = write!(out, ",VIDEO-RANGE={range}");
         }
-        if !audio.is_empty() {
-            let _ = write!(out, ",AUDIO=\"{AUDIO_GROUP}\"");
+        if let Some(Group { id, .. }) = group {
+            let _ = write!(out, ",AUDIO=\"{id}\"");
         }
     }
     let captions = caption_group(captions);

@@ -4,13 +4,18 @@
 //! and says what was broken. It asks nothing itself: whoever does, over HTTP or out of a
 //! folder of answers that were kept, tells it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Directives;
 use super::check::{Broken, Checker, aligned, reaches};
 use super::contents::{self, Held, Untrue};
 use super::read::{Listed, ListedSegment};
+use crate::codecs::family;
+
+mod master;
+
+pub use master::{Master, Variant, is_master};
 
 /// Renditions whose segments begin further apart than these seconds are not aligned: a frame
 /// of audio, and rounding.
@@ -24,27 +29,6 @@ const AVERAGED: usize = 6;
 const GRACE: f64 = 3.0;
 /// Parts may come so much later than they are to: for the way to who looks.
 pub const TOLERANCE: Duration = Duration::from_millis(500);
-
-/// What codec strings of pictures begin with.
-const VIDEO: [&str; 7] = ["avc1", "avc3", "hvc1", "hev1", "av01", "vp09", "vp08"];
-
-/// One rendition of a master playlist.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Variant {
-    /// Where its media playlist is, as it is written.
-    pub uri: String,
-    /// `AUDIO`, `VIDEO`, `SUBTITLES` of `EXT-X-MEDIA`; empty for a variant.
-    pub kind: String,
-    /// The attributes of its tag.
-    pub attributes: BTreeMap<String, String>,
-}
-
-/// A master playlist, read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Master {
-    /// What it names, in its order, each media playlist once.
-    pub variants: Vec<Variant>,
-}
 
 /// A rule of master playlists, or one that answers break.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -68,6 +52,27 @@ pub enum Wrong {
     /// It is coded as parameter sets in the frames (Apple, 1.10).
     #[error("{0} is coded as {1}")]
     SampleEntry(String, &'static str),
+    /// A variant is played with a group of sound that is not there (4.4.6.2).
+    #[error("{0} is played with the group {1}, which is not there")]
+    NoGroup(String, String),
+    /// Two members of a group have one name (4.4.6.1.1).
+    #[error("two of the group {0} are called {1}")]
+    GroupName(String, String),
+    /// A group has more than one default (4.4.6.1.1).
+    #[error("the group {0} has more than one default")]
+    GroupDefault(String),
+    /// A variant tells of another codec of sound than another one that is played with the same
+    /// group, all of which CODECS is to name (4.4.6.2).
+    #[error("{0} tells of other codecs of the group {1} than others do")]
+    GroupCodecs(String, String),
+    /// A variant tells of sound that is not in what it is played with (4.4.6.2).
+    #[error("{0} is told to have {1}, and the group {2} has none of it")]
+    NoCodec(String, String, String),
+    /// A group has sound of several codecs: all of them are in CODECS of what is played with it
+    /// (4.4.6.2), and who has no decoder for one of them plays none. Encodings of one sound are
+    /// to be in a group each (4.4.6.1.1).
+    #[error("the group {0} has sound of {1}")]
+    Mixed(String, String),
     /// A media playlist breaks a rule.
     #[error("{0}: {1}")]
     Media(String, Broken),
@@ -125,111 +130,6 @@ pub enum Kind {
     Media,
     /// What was refused, or is not there.
     Refused,
-}
-
-/// A playlist that names others.
-pub fn is_master(text: &str) -> bool {
-    text.lines()
-        .any(|line| line.starts_with("#EXT-X-STREAM-INF"))
-}
-
-impl Master {
-    /// Reads one. `None`: it is none.
-    pub fn parse(text: &str) -> Option<Master> {
-        let mut master = Master::default();
-        let mut next = None;
-        if text.lines().next()?.trim_end() != "#EXTM3U" {
-            return None;
-        }
-        for line in text.lines().map(str::trim_end) {
-            let (tag, value) = line.split_once(':').unwrap_or((line, ""));
-            match tag {
-                "#EXT-X-STREAM-INF" => next = Some(super::read::attributes(value)?),
-                "#EXT-X-MEDIA" => {
-                    let attributes = super::read::attributes(value)?;
-                    if let Some(uri) = attributes.get("URI").cloned() {
-                        let kind = attributes.get("TYPE").cloned().unwrap_or_default();
-                        master.name(uri, kind, attributes);
-                    }
-                }
-                _ if !line.is_empty() && !line.starts_with('#') => {
-                    master.name(line.to_owned(), String::new(), next.take()?);
-                }
-                _ => {}
-            }
-        }
-        (!master.variants.is_empty()).then_some(master)
-    }
-
-    fn name(
-        &mut self,
-        uri: String,
-        kind: String,
-        attributes: std::collections::HashMap<String, String>,
-    ) {
-        if self.variants.iter().all(|known| known.uri != uri) {
-            let attributes = attributes.into_iter().collect();
-            self.variants.push(Variant {
-                uri,
-                kind,
-                attributes,
-            });
-        }
-    }
-
-    /// The rendition of which a media playlist is, by what its name and the URI end with.
-    fn of_name(&self, name: &str) -> Option<&Variant> {
-        let mut variants = self.variants.iter();
-        variants.find(|variant| named(&variant.uri) == named(name))
-    }
-
-    /// The codecs that it tells of what is played with one of its renditions.
-    pub fn codecs(&self, of: &Variant) -> Vec<String> {
-        let group = of.attributes.get("GROUP-ID");
-        let plays = |variant: &&Variant| match of.kind.as_str() {
-            "" => *variant == of,
-            kind => variant.kind.is_empty() && variant.attributes.get(kind) == group,
-        };
-        let told = self.variants.iter().filter(plays);
-        let told = told.filter_map(|it| it.attributes.get("CODECS"));
-        let codecs = told.flat_map(|codecs| codecs.split(','));
-        codecs.map(|codec| codec.trim().to_owned()).collect()
-    }
-
-    /// The rules that it breaks by itself.
-    pub fn wrong(&self) -> Vec<Wrong> {
-        let mut wrong = Vec::new();
-        for variant in &self.variants {
-            let has = |name: &str| variant.attributes.contains_key(name);
-            let codecs = variant
-                .attributes
-                .get("CODECS")
-                .map_or("", |it| it.as_str());
-            let is_video = codecs.split(',').any(|codec| {
-                let entry = codec.trim().split('.').next().unwrap_or("");
-                VIDEO.contains(&entry)
-            });
-            let needed: &[&str] = match (variant.kind.as_str(), is_video || has("RESOLUTION")) {
-                ("", true) => &["RESOLUTION", "FRAME-RATE"],
-                ("AUDIO", _) => &["LANGUAGE"],
-                _ => &[],
-            };
-            let of_variants = ["BANDWIDTH", "AVERAGE-BANDWIDTH", "CODECS"].iter();
-            let of_variants = of_variants.filter(|_| variant.kind.is_empty());
-            for name in of_variants.chain(needed).filter(|name| !has(name)) {
-                wrong.push(Wrong::Attribute(variant.uri.clone(), name));
-            }
-            for entry in ["hev1", "avc3"] {
-                if codecs
-                    .split(',')
-                    .any(|codec| codec.trim().starts_with(entry))
-                {
-                    wrong.push(Wrong::SampleEntry(variant.uri.clone(), entry));
-                }
-            }
-        }
-        wrong
-    }
 }
 
 /// What a player was told of a stream.
@@ -354,6 +254,13 @@ impl Followed {
             }
         }
         untrue
+    }
+
+    /// The init segments that came of what is listed, in its order.
+    fn inits(&self) -> impl Iterator<Item = &[u8]> {
+        let listed = self.checker.last().into_iter();
+        let segments = listed.flat_map(|listed| &listed.segments);
+        segments.filter_map(|it| Some(self.media.get(it.map.as_ref()?)?.as_slice()))
     }
 
     /// A segment that came; where it is a piece of something, that came and not it.
@@ -616,30 +523,68 @@ impl Session {
         }
         let master = self.master.iter();
         let told = master.flat_map(|master| {
-            let variants = master.variants.iter().filter(|it| it.kind.is_empty());
+            let variants = master.streams();
             variants.flat_map(|variant| self.mistold(master, variant))
         });
-        wrong.extend(told.map(|it| (it, 1)));
+        // Pictures are there once for each group.
+        for told in told {
+            if wrong.iter().all(|(known, _)| *known != told) {
+                wrong.push((told, 1));
+            }
+        }
         wrong
+    }
+
+    /// What is known of the media playlist of a variant.
+    fn of(&self, variant: &Variant) -> Option<&Followed> {
+        let mut all = self.playlists.iter();
+        let found = all.find(|(name, _)| named(name) == named(&variant.uri));
+        found.map(|(_, followed)| followed)
+    }
+
+    /// Whether the sound that a variant is played with is of one codec, and that which it tells.
+    fn look_at_sound(&self, master: &Master, variant: &Variant, wrong: &mut Vec<Wrong>) {
+        let Some(group) = variant.attributes.get("AUDIO") else {
+            return;
+        };
+        let sounds = master.sounds(variant).map(|sound| {
+            let codings = self.of(sound)?.inits().filter_map(contents::coding);
+            let codings: Vec<String> = codings.collect();
+            (!codings.is_empty()).then_some(codings)
+        });
+        let sounds: Vec<Option<Vec<String>>> = sounds.collect();
+        let came = sounds.iter().flatten();
+        // What one of them was coded as before is listed for a while.
+        let newest: BTreeSet<&str> = came
+            .clone()
+            .filter_map(|codings| codings.last().map(String::as_str))
+            .collect();
+        if newest.len() > 1 {
+            let codecs: Vec<&str> = newest.into_iter().collect();
+            wrong.push(Wrong::Mixed(group.clone(), codecs.join(" and ")));
+        }
+        if sounds.is_empty() || sounds.iter().any(Option::is_none) {
+            return;
+        }
+        for told in variant.sound() {
+            let coding = family(told).to_ascii_lowercase();
+            if !came.clone().flatten().any(|is| *is == coding) {
+                let (uri, told) = (variant.uri.clone(), told.to_owned());
+                wrong.push(Wrong::NoCodec(uri, told, group.clone()));
+            }
+        }
     }
 
     /// What a variant is told to be and is not, by the media that came of it and of what is
     /// played with it.
     fn mistold(&self, master: &Master, variant: &Variant) -> Vec<Wrong> {
-        let of = |variant: &Variant| {
-            let mut all = self.playlists.iter();
-            let found = all.find(|(name, _)| named(name) == named(&variant.uri));
-            found.map(|(_, followed)| followed)
-        };
-        let Some(own) = of(variant) else {
+        let Some(own) = self.of(variant) else {
             return Vec::new();
         };
         let mut wrong = Vec::new();
-        let audio = variant.attributes.get("AUDIO");
-        let others = master.variants.iter().filter(|other| {
-            other.kind == "AUDIO" && audio.is_some() && other.attributes.get("GROUP-ID") == audio
-        });
-        let others: Vec<_> = others.filter_map(of).map(Followed::rates).collect();
+        self.look_at_sound(master, variant, &mut wrong);
+        let others = master.sounds(variant).filter_map(|other| self.of(other));
+        let others: Vec<_> = others.map(Followed::rates).collect();
         let (peak, average) = own.rates();
         let most = |rates: &mut dyn Iterator<Item = f64>| rates.fold(0.0, f64::max);
         let peak = peak + most(&mut others.iter().map(|it| it.0));
@@ -657,13 +602,9 @@ impl Session {
                 wrong.push(Wrong::Rate(uri, name, told, measured as u64));
             }
         }
-        let inits = own.checker.last().map_or(&[][..], |it| &it.segments[..]);
-        let inits = inits
-            .iter()
-            .filter_map(|it| own.media.get(it.map.as_ref()?));
         let told = variant.attributes.get("VIDEO-RANGE");
         let told = told.map_or("SDR", String::as_str);
-        let range = inits.filter_map(|init| contents::video_range(init)).next();
+        let range = own.inits().filter_map(contents::video_range).next();
         if let Some(is) = range.filter(|is| *is != told) {
             wrong.push(Wrong::Range(variant.uri.clone(), told.to_owned(), is));
         }

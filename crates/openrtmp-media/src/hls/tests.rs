@@ -2,6 +2,7 @@
 
 mod cues;
 mod masters;
+mod sounds;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

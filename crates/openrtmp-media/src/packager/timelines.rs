@@ -13,7 +13,7 @@ pub(crate) const SMALL: TrackName = TrackName::Video(1);
 pub(crate) const AUDIO: TrackName = TrackName::Audio(0);
 pub(crate) const H264: Codec = Codec::Video(VideoCodec::Avc);
 pub(crate) const PLAIN_AAC: Codec = Codec::Audio(AudioCodec::Aac);
-const OPUS: Codec = Codec::Audio(AudioCodec::Opus);
+pub(crate) const OPUS: Codec = Codec::Audio(AudioCodec::Opus);
 
 /// What a packager is given.
 #[derive(Clone, Debug)]
@@ -61,6 +61,9 @@ pub(crate) fn audio_config(number: u8) -> Input {
     Input::Configure(AUDIO, PLAIN_AAC, config)
 }
 
+/// The sequence header of Opus.
+pub(crate) const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xBB\0\0\0\0\0";
+
 /// How sound is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sound {
@@ -87,10 +90,7 @@ impl Sound {
         match self {
             Sound::Aac48 => audio_config(0),
             Sound::Aac44 => audio_config(1),
-            Sound::Opus => {
-                let head = b"OpusHead\x01\x02\x38\x01\x80\xBB\0\0\0\0\0";
-                Input::Configure(AUDIO, OPUS, head.to_vec())
-            }
+            Sound::Opus => Input::Configure(AUDIO, OPUS, OPUS_HEAD.to_vec()),
         }
     }
 
