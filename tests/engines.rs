@@ -7,11 +7,12 @@ use std::env;
 use std::time::Duration;
 
 use openrtmp_core::{Config, HttpPreset};
+use openrtmp_protocol::amf::{Encoder as AmfEncoder, Encoding, Object, Value as AmfValue};
 use openrtmp_tests::browsing::Browser::{self, Chromium, Firefox};
 use openrtmp_tests::browsing::{Live, PATIENCE, judge, own_stops, times};
 use openrtmp_tests::flv::{self, Tag};
 use openrtmp_tests::{Delivered, Encoder, Late, Media, Process, Pulse, Tool};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// For so long each plays, unless `ENGINE_SECONDS` says otherwise.
 const SECONDS: f64 = 60.0;
@@ -290,6 +291,76 @@ fn sound_that_comes_late_is_gone_on_with() {
     survive_all(Change::Sound, |is| is.went_on && is.torn <= 1);
     let is = survive(Played::Page("hls"), Change::Sound);
     assert!(is.has_sound, "{is:?}");
+}
+
+/// All that is written otherwise in JSON, or on a playlist.
+const ODD: &str = "\"é\", 100 % of $x {y} \\ <z>";
+
+/// What is said in each round of a stream: at which millisecond, as what, and what it is.
+fn said() -> [(u32, &'static str, AmfValue); 2] {
+    let point = Object::new()
+        .with("name", ODD)
+        .with("time", 1.5)
+        .with("parameters", Object::new().with("is", true));
+    let text = Object::new().with("text", ODD);
+    [
+        (1000, "onCuePoint", point.into()),
+        (2000, "onTextData", text.into()),
+    ]
+}
+
+/// Cue points and text that a publisher sends are told by players to whoever listens, when their time
+/// is played.
+#[test]
+fn what_a_publisher_says_is_told_when_it_is_played() {
+    let mut tags = flv::read(&Media::H264Aac.file());
+    for (time, name, value) in said() {
+        let mut encoder = AmfEncoder::new(Encoding::Amf0);
+        encoder.value(&AmfValue::from(name));
+        encoder.value(&value);
+        let body = encoder.finish();
+        let place = tags.partition_point(|tag| tag.time <= time);
+        let kind = flv::SCRIPT;
+        tags.insert(place, Tag { kind, time, body });
+    }
+    let expected = [
+        json!({ "name": ODD, "time": 1.5, "parameters": { "is": true } }),
+        json!({ "text": ODD }),
+    ];
+    for (player, path) in [("hls.js", HLS), ("dash.js", DASH)] {
+        let delivered = Delivered::start(|_| ());
+        let encoder = Encoder::start(&delivered.server().url("live/cam"), tags.clone());
+        delivered.master("live/cam");
+        delivered.manifest("live/cam");
+        let options = [("player", player), ("count", "7")];
+        let seen = Chromium.run("events", &delivered.url(path), &options);
+        drop(encoder);
+        println!("{player}: {seen}");
+        let events = seen.as_array().unwrap();
+        let number = |event: &Value, name: &str| event[name].as_f64().unwrap();
+        let kinds = said().map(|(_, name, _)| format!("urn:openrtmp:data:{name}"));
+        let first = kinds.iter().position(|kind| events[0]["kind"] == **kind);
+        let first = first.unwrap_or_else(|| panic!("{player}: {seen}"));
+        let mut new = 0;
+        for (place, event) in events.iter().enumerate() {
+            let which = (first + place) % 2;
+            assert_eq!(event["kind"], kinds[which], "{player}: {seen}");
+            let data: Value = serde_json::from_str(event["data"].as_str().unwrap()).unwrap();
+            assert_eq!(data, expected[which], "{player}: {seen}");
+            // Players look for it a few times a second; of what was before they began they tell at once.
+            let (at, start) = (number(event, "at"), number(event, "start"));
+            let is_new = start > number(&events[0], "at");
+            assert!(at > start - 0.01, "{player}: {seen}");
+            assert!(!is_new || at < start + 1.0, "{player}: {seen}");
+            new += usize::from(is_new);
+            // Of one round.
+            if which == 1 && place > 0 {
+                let apart = number(event, "start") - number(&events[place - 1], "start");
+                assert!((apart - 1.0).abs() < 0.002, "{player}: {apart} {seen}");
+            }
+        }
+        assert!(new > 1, "{player}: {seen}");
+    }
 }
 
 /// Widths of the pictures that are published in two sizes.

@@ -4,10 +4,14 @@ import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { posix } from 'node:path';
 
-/** A page that runs a script of a package, and then what plays `url` in the element `v`. */
+/** A page that runs a script of a package, and then what plays `url` in the element `v`, and gives to
+ * `tell` what it says of events in the stream. */
 const page = (script, play) => (url) => `<!doctype html><meta charset="utf-8">
 <video id="v" muted autoplay playsinline controls width="640" height="360"></video>
-<script src="/${script}"></script><script>const url = ${JSON.stringify(url)}; ${play}</script>`;
+<script src="/${script}"></script><script>const url = ${JSON.stringify(url)};
+window.told = [];
+const tell = (event) => told.some(({ id }) => id === event.id) || told.push({ ...event, at: v.currentTime });
+${play}</script>`;
 
 const PAGES = {
   'hls.js': page('hls.js/dist/hls.min.js', `
@@ -16,6 +20,15 @@ const PAGES = {
     p.attachMedia(v);
     // By its attribute alone Firefox begins once it has three seconds.
     p.on(Hls.Events.MANIFEST_PARSED, () => v.play());
+    // What is said at a time is a cue then, by its class and what it says.
+    v.textTracks.addEventListener('addtrack', ({ track }) => track.addEventListener('cuechange', () => {
+      for (const { id, startTime, value } of track.activeCues) {
+        const range = p.latestLevelDetails?.dateRanges[id];
+        if (range && value.key === 'X-DATA') {
+          tell({ id, kind: range.class, start: startTime, data: decodeURIComponent(value.data) });
+        }
+      }
+    }));
     p.on(Hls.Events.ERROR, (_, { details, fatal, reason }) => console.warn(details, fatal, reason));`),
   shaka: page('shaka-player/dist/shaka-player.compiled.js', `(async () => {
     shaka.polyfill.installAll();
@@ -34,6 +47,12 @@ const PAGES = {
     const p = dashjs.MediaPlayer().create();
     p.updateSettings({ streaming: { utcSynchronization: { defaultTimingSource: {
       scheme: 'urn:mpeg:dash:utc:http-iso:2014', value: new URL('/time', url).href } } } });
+    p.on('urn:openrtmp:data', ({ event: { id, eventStream, calculatedPresentationTime, messageData } }) => tell({
+      id: String(id),
+      kind: eventStream.schemeIdUri + ':' + eventStream.value,
+      start: calculatedPresentationTime,
+      data: new TextDecoder().decode(messageData),
+    }), null, { mode: dashjs.MediaPlayer.events.EVENT_MODE_ON_START });
     p.initialize(v, url, true);`),
   'mpegts.js': page('mpegts.js/dist/mpegts.js', `
     const p = mpegts.createPlayer({ type: 'flv', isLive: true, url },

@@ -540,6 +540,14 @@ const scenes = {
     return watch(Number(options.seconds), Number(options.base));
   },
 
+  /** What a player of somebody else's tells of events in the stream, until there are so many. */
+  async events() {
+    await open();
+    await playing();
+    await until((count) => window.told.length >= count, Number(options.count));
+    return page.evaluate(() => window.told);
+  },
+
   /** Plays, tells it, and goes on until so many more frames were shown, of this width in the
    * end, whatever becomes of the stream. */
   async survive() {

@@ -76,7 +76,9 @@ impl Publishing {
             let kind = match tag.kind {
                 flv::VIDEO => MediaKind::Video,
                 flv::AUDIO => MediaKind::Audio,
-                _ => continue,
+                // What describes a file does not go round.
+                _ if tag.script_name() == Some("onMetaData") => continue,
+                _ => MediaKind::Data,
             };
             self.client.send(kind, time, &tag.body).ok()?;
             end = end.max(time);

@@ -29,11 +29,24 @@ pub fn date(wall: i64) -> String {
     )
 }
 
-/// Milliseconds since 1970 of a date in UTC, with or without a fraction: what [`date`] makes,
-/// and what others do.
+/// Milliseconds since 1970 of a date with a time zone, with or without a fraction: what [`date`]
+/// makes, and what others do.
 #[cfg(any(test, feature = "check"))]
 pub fn parse(text: &str) -> Option<i64> {
-    let text = text.strip_suffix('Z')?;
+    let (text, zone) = match text.strip_suffix('Z') {
+        Some(text) => (text, 0),
+        None => {
+            let (text, zone) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
+            let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = |text: Option<&str>| text.filter(is_number)?.parse::<i64>().ok();
+            let minutes = number(zone.get(1..3))? * 60 + number(zone.get(4..6))?;
+            match (zone.get(..1)?, zone.get(3..4)?) {
+                ("+", ":") => (text, minutes),
+                ("-", ":") => (text, -minutes),
+                _ => return None,
+            }
+        }
+    };
     let (day, time) = text.split_once('T')?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
     let numbers = |text: &str, mark: char| -> Option<[i64; 3]> {
@@ -61,7 +74,7 @@ pub fn parse(text: &str) -> Option<i64> {
     let days = year * 365 + leaps + (153 * month + 2) / 5 + day - 1 - 719_468;
     let digits = fraction.bytes().chain(*b"000").take(3);
     let ms = digits.fold(0, |ms, digit| ms * 10 + i64::from(digit - b'0'));
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms)
+    Some((((days * 24 + hour) * 60 + minute - zone) * 60 + second) * 1000 + ms)
 }
 
 #[cfg(test)]
@@ -89,8 +102,14 @@ mod tests {
         }
         assert_eq!(parse("2026-11-29T16:45:00Z"), Some(1_795_970_700_000));
         assert_eq!(parse("2026-11-29T16:45:00.5Z"), Some(1_795_970_700_500));
+        assert_eq!(parse("2026-11-29T18:15:00+01:30"), Some(1_795_970_700_000));
+        assert_eq!(parse("2026-11-29T11:45:00-05:00"), Some(1_795_970_700_000));
         for text in [
             "",
+            "2026-11-29T16:45:00+0100",
+            "2026-11-29T16:45:00+01-00",
+            "2026-11-29T16:45:00*01:00",
+            "2026-11-29T16:45:00++1:00",
             "2026-11-29",
             "2026-11-29T16:45:00",
             "2026-13-29T16:45:00Z",

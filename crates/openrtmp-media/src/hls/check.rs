@@ -5,6 +5,8 @@
 //! draft-pantos-hls-rfc8216bis-22 unless told otherwise; rules marked as Apple's are of the
 //! HLS Authoring Specification for Apple Devices.
 
+mod ranges;
+
 use super::read::{Listed, ListedPart, ListedSegment, Unreadable};
 
 /// Texts have five decimals.
@@ -109,6 +111,9 @@ pub enum Broken {
     /// A delta and what the player had are not the whole.
     #[error("a delta does not add up to the playlist")]
     Delta,
+    /// A date range breaks a rule of its own (4.4.5.1): its ID, and what is wrong.
+    #[error("date range {0:?}: {1}")]
+    DateRange(String, &'static str),
     /// Two tracks have another discontinuity, or time, in a segment (Apple, 8.14 and 8.15).
     #[error("tracks differ in segment {0}")]
     Unaligned(u64),
@@ -170,8 +175,10 @@ impl Checker {
         check_promises(&listed, &mut broken);
         check_segments(&listed, &mut broken);
         check_end(&listed, self.others, &mut broken);
+        ranges::check(&listed, &mut broken);
         if let Some(last) = &self.last {
             check_change(last, &listed, &mut broken);
+            ranges::check_change(last, &listed, &mut broken);
         }
         self.last = Some(listed);
         broken

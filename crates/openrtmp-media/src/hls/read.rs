@@ -28,10 +28,31 @@ pub struct Listed {
     pub map_hints: Vec<String>,
     /// `EXT-X-RENDITION-REPORT`: URI, last segment and part.
     pub reports: Vec<(String, Option<u64>, Option<u64>)>,
+    /// `EXT-X-DATERANGE`.
+    pub ranges: Vec<DateRange>,
     /// `EXT-X-ENDLIST`.
     pub has_ended: bool,
     /// `EXT-X-INDEPENDENT-SEGMENTS`.
     pub is_independent: bool,
+}
+
+/// Something that is said of a stretch of time, or of a moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DateRange {
+    /// Its attributes as they are written, without quotation marks.
+    pub attributes: HashMap<String, String>,
+}
+
+impl DateRange {
+    /// What an attribute says.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name).map(String::as_str)
+    }
+
+    /// What it is known by; empty if it has no `ID`.
+    pub fn id(&self) -> &str {
+        self.get("ID").unwrap_or_default()
+    }
 }
 
 /// A segment of a playlist.
@@ -175,6 +196,9 @@ impl Reading {
                 let skipped = attributes(value)?;
                 listed.skipped = skipped.get("SKIPPED-SEGMENTS")?.parse().ok()?;
             }
+            "#EXT-X-DATERANGE" => listed.ranges.push(DateRange {
+                attributes: attributes(value)?,
+            }),
             "#EXT-X-ENDLIST" => listed.has_ended = true,
             "#EXT-X-INDEPENDENT-SEGMENTS" => listed.is_independent = true,
             "#EXT-X-DISCONTINUITY" => self.next.is_discontinuity = true,
