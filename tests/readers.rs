@@ -228,7 +228,8 @@ fn of_dash(folder: &Path) -> Vec<Told> {
 fn others_read_every_segment_and_find_what_is_told_of_it() {
     // One of AV1 is enough: MP4Box.js tells little of it.
     let media = EVERY.into_iter().filter(|it| *it != Media::Av1Hdr);
-    each(media.chain([Media::Mp3]), |media, folder| {
+    let others = [Media::Mp3, Media::Eac3, Media::HeAac, Media::HeAacV2];
+    each(media.chain(others), |media, folder| {
         let (hls, dash) = (of_hls(folder), of_dash(folder));
         assert_eq!(hls.len(), dash.len(), "{media:?}");
         for told in hls.iter().chain(&dash) {
@@ -239,5 +240,14 @@ fn others_read_every_segment_and_find_what_is_told_of_it() {
             tracks.iter().flat_map(|it| it.codecs.clone()).collect()
         };
         assert_eq!(of(&hls), of(&dash), "{media:?}");
+        // Both readers find the same, and it is what was made.
+        let sound = match media {
+            Media::HeAac => "mp4a.40.5",
+            Media::HeAacV2 => "mp4a.40.29",
+            Media::Ac3 => "ac-3",
+            Media::Eac3 => "ec-3",
+            _ => return,
+        };
+        assert!(of(&hls).contains(sound), "{media:?}: {:?}", of(&hls));
     });
 }

@@ -44,6 +44,11 @@ pub enum Media {
     Ac3,
     /// E-AC-3 of six channels by Enhanced RTMP.
     Eac3,
+    /// HE-AAC of 48 kHz, told in front of its core of 24 kHz, of which nothing is replicated: no
+    /// encoder of it is free.
+    HeAac,
+    /// HE-AAC v2, the same with a core of one channel, of which two are to be made.
+    HeAacV2,
     /// MP3.
     Mp3,
     /// MP3 at 22,050 Hz: MPEG-2, whose frames are half as long.
@@ -75,10 +80,14 @@ impl Media {
         let _making = MAKING
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if self == Media::ResolutionChange {
-            return spliced();
+        // AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1): the object types of the extension and of
+        // the core (AAC LC) with the rates of both.
+        match self {
+            Media::ResolutionChange => spliced(),
+            Media::HeAac => configured(self, &[0x2B, 0x11, 0x88, 0x00]),
+            Media::HeAacV2 => configured(self, &[0xEB, 0x09, 0x88, 0x00]),
+            _ => made(&format!("{self:?}"), &self.recipe()),
         }
-        made(&format!("{self:?}"), &self.recipe())
     }
 
     /// What ffmpeg says the file holds.
@@ -129,6 +138,8 @@ impl Media {
             }
             Media::Ac3 => format!("{PICTURE} {SOUND} -t 3 {H264} -c:a ac3 -b:a 96k"),
             Media::Eac3 => format!("{SOUND} -t 3 -c:a eac3 -b:a 192k -ac 6"),
+            Media::HeAac => format!("{SOUND} -t 3 {AAC} -ar 24000 -ac 2"),
+            Media::HeAacV2 => format!("{SOUND} -t 3 {AAC} -ar 24000 -ac 1"),
             Media::Mp3 => format!("{SOUND} -t 3 -c:a libmp3lame -b:a 64k"),
             Media::LowMp3 => format!("{SOUND} -t 3 -c:a libmp3lame -b:a 32k -ar 22050"),
             Media::Flac => format!("{SOUND} -t 3 -c:a flac -sample_fmt s32"),
@@ -198,6 +209,24 @@ fn spliced() -> PathBuf {
                         ..tag
                     }),
             );
+        }
+        let unfinished = unfinished(&path);
+        flv::write(&unfinished, &tags);
+        fs::rename(&unfinished, &path).expect("a file can be renamed in its folder");
+    }
+    path
+}
+
+/// A file of AAC with another decoder configuration.
+fn configured(media: Media, config: &[u8]) -> PathBuf {
+    let recipe = media.recipe();
+    let path = media_path(&format!("{media:?}"), &format!("{recipe}{config:?}"));
+    if !path.exists() {
+        let mut tags = flv::read(&made(&format!("Core{media:?}"), &recipe));
+        let is_header = |tag: &&mut Tag| tag.kind == flv::AUDIO && tag.is_sequence_header();
+        for header in tags.iter_mut().filter(is_header) {
+            header.body.truncate(2);
+            header.body.extend(config);
         }
         let unfinished = unfinished(&path);
         flv::write(&unfinished, &tags);
