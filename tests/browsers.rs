@@ -11,12 +11,23 @@ use std::path::{Path, PathBuf};
 use openrtmp_core::{HttpPreset, RecordConfig, RecordFormat};
 use openrtmp_tests::browsing::Browser::{self, Chromium, Firefox};
 use openrtmp_tests::browsing::{Live, PATIENCE, base, judge, publish};
-use openrtmp_tests::{Delivered, Media, Process, Pulse, Server, Tool, target_folder};
+use openrtmp_tests::{Delivered, Media, Process, Pulse, SECURE, Server, Tool, target_folder};
 use serde_json::Value;
 
 /// Plays the page's stream with an engine for so many seconds.
 fn play(browser: Browser, preset: HttpPreset, engine: &str, seconds: u32) {
     let live = Live::start(|config| config.http.preset = preset);
+    play_of(live, browser, &format!("{preset:?}"), engine, seconds);
+}
+
+/// The same over HTTPS, where all that the page asks for is answered over HTTP/2.
+fn play_securely(browser: Browser, engine: &str, seconds: u32) {
+    let live = Live::speaking(SECURE, 240, |_| ());
+    let played = play_of(live, browser, "HTTPS", engine, seconds);
+    assert_eq!(played["spoken"], serde_json::json!(["h2"]), "{played}");
+}
+
+fn play_of(live: Live, browser: Browser, how: &str, engine: &str, seconds: u32) -> Value {
     let url = live.url(&format!("/play/live/cam?muted=1&engine={engine}"));
     let (long, base) = (seconds.to_string(), live.base.to_string());
     let options = [
@@ -26,7 +37,7 @@ fn play(browser: Browser, preset: HttpPreset, engine: &str, seconds: u32) {
     ];
     let pulse = Pulse::of(&live.delivered, "live/cam");
     let played = browser.run("play", &url, &options);
-    let what = format!("{browser:?}, {engine}, {preset:?}");
+    let what = format!("{browser:?}, {engine}, {how}");
     let is_even = judge(&what, &played, f64::from(seconds), &pulse.late());
     assert_eq!(played["state"]["engine"], engine, "{what}");
     // What the page says is what is seen, but for FLV, whose buffer alone it knows.
@@ -40,6 +51,7 @@ fn play(browser: Browser, preset: HttpPreset, engine: &str, seconds: u32) {
         assert!(played["p50"].as_f64().unwrap() < 8000.0, "{what}: {played}");
     }
     live.publishing.kill();
+    played
 }
 
 #[test]
@@ -70,6 +82,31 @@ fn firefox_plays_hls() {
 #[test]
 fn firefox_plays_flv() {
     play(Firefox, HttpPreset::Balanced, "flv", 30);
+}
+
+#[test]
+fn chromium_plays_hls_over_https() {
+    play_securely(Chromium, "hls", 30);
+}
+
+#[test]
+fn chromium_plays_flv_over_https() {
+    play_securely(Chromium, "flv", 20);
+}
+
+#[test]
+fn chromium_plays_dash_over_https() {
+    play_securely(Chromium, "dash", 20);
+}
+
+#[test]
+fn firefox_plays_hls_over_https() {
+    play_securely(Firefox, "hls", 20);
+}
+
+#[test]
+fn firefox_plays_flv_over_https() {
+    play_securely(Firefox, "flv", 20);
 }
 
 /// How soon, from the start of the navigation, is printed; with the steps and what was asked for in
@@ -221,10 +258,17 @@ fn sound_alone_is_played_and_shown_as_such() {
         &delivered.server().url("live/radio"),
     ]);
     let publishing = Process::start_within("ffmpeg publishing", command, PATIENCE);
-    for (browser, engine) in [(Chromium, "hls"), (Chromium, "flv"), (Firefox, "hls")] {
+    for (browser, engine) in [
+        (Chromium, "hls"),
+        (Chromium, "flv"),
+        (Chromium, "dash"),
+        (Firefox, "hls"),
+        (Firefox, "dash"),
+    ] {
         let url = delivered.url(&format!("/play/live/radio?muted=1&engine={engine}"));
         let heard = browser.run("sound", &url, &[]);
         assert_eq!(heard["shown"], true, "{browser:?} {engine}: {heard}");
+        assert_eq!(heard["state"]["engine"], engine, "{browser:?}: {heard}");
     }
     publishing.kill();
 }

@@ -11,7 +11,7 @@ use openrtmp_protocol::amf::{Encoder as AmfEncoder, Encoding, Object, Value as A
 use openrtmp_tests::browsing::Browser::{self, Chromium, Firefox};
 use openrtmp_tests::browsing::{Live, PATIENCE, judge, own_stops, times};
 use openrtmp_tests::flv::{self, Tag};
-use openrtmp_tests::{Delivered, Encoder, Late, Media, Process, Pulse, Tool};
+use openrtmp_tests::{Delivered, Encoder, Late, Media, PLAIN, Process, Pulse, SECURE, Tool};
 use serde_json::{Value, json};
 
 /// For so long each plays, unless `ENGINE_SECONDS` says otherwise.
@@ -34,9 +34,24 @@ fn play(browser: Browser, player: &str, path: &str) {
 
 /// Plays a stream that has just begun, with settings that `change` has changed.
 fn play_as(browser: Browser, player: &str, path: &str, change: impl FnOnce(&mut Config)) {
+    play_by("http", browser, player, path, change);
+}
+
+/// The same by URLs of this scheme: `http` and `https`, or `ws` and `wss` for WebSockets.
+fn play_by(
+    scheme: &str,
+    browser: Browser,
+    player: &str,
+    path: &str,
+    change: impl FnOnce(&mut Config),
+) {
     let seconds = seconds();
     let mut preset = HttpPreset::Balanced;
-    let live = Live::start_for((seconds + BEFORE) as u32, |config| {
+    let listen = match scheme {
+        "https" | "wss" => SECURE,
+        _ => PLAIN,
+    };
+    let live = Live::speaking(listen, (seconds + BEFORE) as u32, |config| {
         change(config);
         preset = config.http.preset;
     });
@@ -60,10 +75,11 @@ fn play_as(browser: Browser, player: &str, path: &str, change: impl FnOnce(&mut 
     ];
     let patience = Duration::from_secs_f64(seconds + BEFORE);
     let pulse = Pulse::of(&live.delivered, "live/cam");
-    let scene = browser.begin_within(patience, "bare", &live.url(path), &options);
+    let url = format!("{scheme}://{}{path}", live.delivered.address());
+    let scene = browser.begin_within(patience, "bare", &url, &options);
     let played = scene.outcome();
     judge(
-        &format!("{browser:?}, {player}, {path}, {preset:?}"),
+        &format!("{browser:?}, {player}, {scheme}, {path}, {preset:?}"),
         &played,
         seconds,
         &pulse.late(),
@@ -132,6 +148,56 @@ fn rx_player_plays() {
 #[test]
 fn mpegts_js_plays() {
     play(Chromium, "mpegts.js", FLV);
+}
+
+#[test]
+fn mpegts_js_plays_by_websocket() {
+    play_by("ws", Chromium, "mpegts.js", FLV, |_| ());
+}
+
+#[test]
+fn mpegts_js_plays_by_websocket_with_tls() {
+    play_by("wss", Chromium, "mpegts.js", FLV, |_| ());
+}
+
+#[test]
+fn mpegts_js_plays_by_websocket_with_tls_in_firefox() {
+    play_by("wss", Firefox, "mpegts.js", FLV, |_| ());
+}
+
+#[test]
+fn shaka_plays_hls_over_https() {
+    play_by("https", Chromium, "shaka", HLS, |_| ());
+}
+
+#[test]
+fn dash_js_plays_in_firefox() {
+    play(Firefox, "dash.js", DASH);
+}
+
+#[test]
+fn shaka_plays_hls_in_firefox() {
+    play(Firefox, "shaka", HLS);
+}
+
+#[test]
+fn shaka_plays_dash_in_firefox() {
+    play(Firefox, "shaka", DASH);
+}
+
+#[test]
+fn video_js_plays_in_firefox() {
+    play(Firefox, "video.js", HLS);
+}
+
+#[test]
+fn rx_player_plays_in_firefox() {
+    play(Firefox, "rx-player", DASH);
+}
+
+#[test]
+fn mpegts_js_plays_in_firefox() {
+    play(Firefox, "mpegts.js", FLV);
 }
 
 /// A stream of one size, then of another, each ready to go round.

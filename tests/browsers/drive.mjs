@@ -70,7 +70,9 @@ if (options.dark) {
 const faults = [];
 const elsewhere = [];
 /** Where what is not the server's may come from all the same. */
-const ours = [new URL(url).origin];
+const { origin } = new URL(url);
+// Of a WebSocket some browsers tell as of the request that it begins with.
+const ours = [origin, origin.replace(/^ws/, 'http')];
 page.on('dialog', async (dialog) => {
   faults.push(`dialog: ${dialog.message()}`);
   await dialog.dismiss();
@@ -178,7 +180,8 @@ async function watch(seconds, base) {
       p5: at(0.05),
       p50: at(0.5),
       p95: at(0.95),
-      spoken: performance.getEntriesByType('resource').at(-1)?.nextHopProtocol,
+      // What is there already is not asked for.
+      spoken: [...new Set(performance.getEntriesByType('resource').map((it) => it.nextHopProtocol))].filter(Boolean),
       state: window.openrtmp?.state,
     };
   }, seconds, base);

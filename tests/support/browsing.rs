@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use openrtmp_core::Config;
 use serde_json::Value;
 
-use crate::{Delivered, Finished, Late, Process, Tool, browser_packages};
+use crate::{Delivered, Finished, Late, PLAIN, Process, SECURE, Tool, browser_packages};
 
 /// No scene takes longer, unless it is told.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -193,7 +193,15 @@ impl Live {
 
     /// The same for so many seconds.
     pub fn start_for(seconds: u32, change: impl FnOnce(&mut Config)) -> Live {
-        let delivered = Delivered::start(change);
+        Live::speaking(PLAIN, seconds, change)
+    }
+
+    /// The same at this address, [`SECURE`] for example.
+    pub fn speaking(listen: &str, seconds: u32, change: impl FnOnce(&mut Config)) -> Live {
+        let delivered = Delivered::speaking(listen, |config| {
+            config.tls.self_signed = listen == SECURE;
+            change(config);
+        });
         let base = base();
         let publishing = publish(&delivered.server().url("live/cam"), base, seconds);
         delivered.server().wait_until_published("live/cam");

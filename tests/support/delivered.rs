@@ -9,12 +9,20 @@ use crate::tls::Authority;
 use crate::wire::Place;
 use crate::{Server, Web, found_at_last};
 
+/// Any free port of the loopback interface.
+pub const PLAIN: &str = "http://127.0.0.1:0";
+/// The same with TLS.
+pub const SECURE: &str = "https://127.0.0.1:0";
+
 /// A server whose streams are delivered on a free port of the loopback interface.
 #[derive(Debug)]
 pub struct Delivered {
     // Ends before the server.
     delivery: Delivery,
     server: Server,
+    scheme: &'static str,
+    address: SocketAddr,
+    /// Where it is asked by hand, and how.
     place: Place,
 }
 
@@ -24,7 +32,7 @@ impl Delivered {
     /// # Panics
     /// If it cannot be started.
     pub fn start(change: impl FnOnce(&mut Config)) -> Delivered {
-        Delivered::speaking("http://127.0.0.1:0", change)
+        Delivered::speaking(PLAIN, change)
     }
 
     /// The same with TLS, and a certificate that whoever connects by its [`Delivered::place`]
@@ -40,7 +48,7 @@ impl Delivered {
             config.tls.key = Some(Pem::Text(certificate.key));
             change(config);
         };
-        let mut delivered = Delivered::speaking("https://127.0.0.1:0", change);
+        let mut delivered = Delivered::speaking(SECURE, change);
         delivered.place = Place::secure(delivered.address(), authority.pem());
         delivered
     }
@@ -62,35 +70,43 @@ impl Delivered {
         change: impl FnOnce(&mut Config),
         host: impl FnOnce(ServerBuilder) -> ServerBuilder,
     ) -> Delivered {
-        let listen: HttpListen = listen.parse().expect("an address");
+        let is_secure = listen.starts_with("https:");
+        // What tests ask by hand they ask in the clear.
+        let also = is_secure.then_some(PLAIN);
+        let listen: Vec<HttpListen> = [listen]
+            .into_iter()
+            .chain(also)
+            .map(|listen| listen.parse().expect("an address"))
+            .collect();
         raise_descriptors();
         let change = |config: &mut Config| {
-            config.http.listen = vec![listen];
+            config.http.listen = listen.clone();
             change(config);
         };
         let server = Server::start_as(change, host);
-        let delivery = Delivery::start(server.core(), &[listen]).expect("it can listen");
-        let HttpListen::At { address, .. } = delivery.listeners()[0] else {
-            panic!("an address");
-        };
+        let delivery = Delivery::start(server.core(), &listen).expect("it can listen");
+        let addresses: Vec<SocketAddr> = delivery.listeners().iter().map(address).collect();
         Delivered {
             server,
             delivery,
-            place: Place::plain(address),
+            scheme: if is_secure { "https" } else { "http" },
+            address: addresses[0],
+            place: Place::plain(addresses[addresses.len() - 1]),
         }
     }
 
     /// URL of a path.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address())
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// Where streams are delivered.
     pub fn address(&self) -> SocketAddr {
-        self.place.address
+        self.address
     }
 
-    /// The same, and how it is spoken to.
+    /// Where they are asked for by hand, and how: in the clear, unless it is
+    /// [secure](Delivered::secure).
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -144,6 +160,13 @@ impl Delivered {
                 status => panic!("{status}: {}", answer.text()),
             }
         })
+    }
+}
+
+fn address(listen: &HttpListen) -> SocketAddr {
+    match listen {
+        HttpListen::At { address, .. } => *address,
+        _ => panic!("an address"),
     }
 }
 

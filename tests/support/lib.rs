@@ -51,7 +51,7 @@ mod tools;
 mod web;
 pub mod wire;
 
-pub use delivered::Delivered;
+pub use delivered::{Delivered, PLAIN, SECURE};
 pub use encoder::Encoder;
 pub use framehash::{Ending, FrameHashes, Packet};
 pub use media::Media;
