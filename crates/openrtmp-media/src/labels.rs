@@ -14,7 +14,7 @@ use openrtmp_protocol::amf::{Decoder, Object};
 use crate::mp4::TrackName;
 
 /// An AMF0 string: marker, length, text.
-const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
+pub(crate) const ON_METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
 /// Where tracks are told of.
 const TRACKS: &str = "audioTrackIdInfoMap";
 /// Tracks that are told of, at most.

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_debug_implementations)]
 
+mod announced;
 pub mod captions;
 pub mod clock;
 pub mod codecs;
@@ -27,6 +28,7 @@ pub mod packager;
 mod placement;
 pub mod ts;
 
+pub use announced::announced_rates;
 pub use date::date;
 #[cfg(any(test, feature = "check"))]
 pub use date::parse as parse_date;

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use openrtmp_core::{Config, Frame, FrameContent, HttpPreset, Message, StreamName};
 use openrtmp_media::cues::Cue;
 use openrtmp_media::hls::Names;
-use openrtmp_media::labels;
 use openrtmp_media::mp4::{self, Codec, Content, TrackName};
 use openrtmp_media::packager::{Event, Packager, Preset, Settings, Window};
+use openrtmp_media::{announced_rates, labels};
 use openrtmp_protocol::media::{AudioCodec, AudioTag, VideoCodec, VideoTag};
 use openrtmp_protocol::session::MediaKind;
 
@@ -198,6 +198,13 @@ impl Feeding {
                 if let Some(cue) = Cue::of_message(&message.payload) {
                     let time = message.time_micros.saturating_add(shift);
                     self.packager.tell(cue, time);
+                }
+            }
+        }
+        if message.kind == MediaKind::Data {
+            for (track, rate) in announced_rates(&message.payload) {
+                if let Some(track) = self.track_of(number, track) {
+                    self.window.announce(track, rate);
                 }
             }
         }

@@ -14,7 +14,7 @@ use super::session::{Master, Session};
 use super::{Form, Names, master_playlist, media_playlist};
 use crate::dash;
 use crate::mp4::{Content, Frame, TrackName};
-use crate::packager::timelines::{H264, Input, Sound, VIDEO, nearest, video_config};
+use crate::packager::timelines::{AUDIO, H264, Input, Sound, VIDEO, nearest, video_config};
 use crate::packager::{Event, Packager, Preset, Settings, Window};
 
 /// Frames, in so many seconds.
@@ -42,6 +42,8 @@ struct Cell {
     rate: (i64, i64),
     has_b_frames: bool,
     sound: Option<Sound>,
+    /// So many groups of pictures in which nothing moves come first.
+    calm: i64,
 }
 
 fn grid() -> impl Iterator<Item = Cell> {
@@ -53,6 +55,7 @@ fn grid() -> impl Iterator<Item = Cell> {
                 rate,
                 has_b_frames,
                 sound,
+                calm: 0,
             })
         })
     })
@@ -103,7 +106,8 @@ impl Cell {
             let (before, place) = (number / group.len() as i64, number as usize % group.len());
             let (shown, picture) = group[place];
             let shown = self.time(before * group.len() as i64 + shown + delay);
-            messages.push((time, picture.frame(time, shown)));
+            let is_calm = before < self.calm;
+            messages.push((time, picture.frame(time, shown, is_calm)));
         }
         if let Some(sound) = self.sound {
             let times = (0..).map(|number| sound.time(number));
@@ -123,13 +127,14 @@ enum Picture {
 }
 
 impl Picture {
-    fn frame(self, time: i64, shown: i64) -> Input {
+    fn frame(self, time: i64, shown: i64, is_calm: bool) -> Input {
         // The NAL unit's header, and its length.
         let (header, length, content) = match self {
             Picture::Key => (0x65, 900, Content::Key),
             Picture::Forward => (0x41, 300, Content::Inter),
             Picture::Between => (0x01, 100, Content::Inter),
         };
+        let length: usize = if is_calm { length / 10 } else { length };
         let mut data = vec![time as u8; length + 4];
         data[..4].copy_from_slice(&(length as u32).to_be_bytes());
         data[4] = header;
@@ -192,6 +197,7 @@ impl Viewer {
             };
             let session = self.session.insert(Session::new(Some(&master)));
             session.tolerate(late);
+            session.rates_are_announced();
             for variant in &master.variants {
                 session.codecs(&variant.uri, master.codecs(variant));
             }
@@ -356,8 +362,22 @@ impl Viewer {
     }
 }
 
-/// What is wrong with what is made of a cell.
+/// What is wrong with what is made of a cell, whose encoder says what its rates are.
 fn faults(cell: &Cell, preset: Preset, seconds: i64) -> Vec<String> {
+    let messages = cell.messages(seconds);
+    let mut bytes = [0; 2];
+    for (_, input) in &messages {
+        if let Input::Push(frame) = input {
+            bytes[usize::from(frame.track == VIDEO)] += frame.data.len() as u64;
+        }
+    }
+    let lasts = seconds - cell.calm * GOP;
+    let [sound, pictures] = bytes.map(|bytes| bytes * 8 / lasts.unsigned_abs());
+    faults_of(cell, preset, seconds, &[(VIDEO, pictures), (AUDIO, sound)])
+}
+
+/// The same where it says these.
+fn faults_of(cell: &Cell, preset: Preset, seconds: i64, rates: &[(TrackName, u64)]) -> Vec<String> {
     let settings = Settings {
         low_latency_dash: preset == Preset::Lan,
         ..Settings::new(preset)
@@ -371,6 +391,9 @@ fn faults(cell: &Cell, preset: Preset, seconds: i64) -> Vec<String> {
         whole: BTreeMap::new(),
         faults: Vec::new(),
     };
+    for (track, rate) in rates {
+        viewer.window.announce(*track, *rate);
+    }
     for (time, input) in cell.messages(seconds) {
         let mut events = Vec::new();
         match input {
@@ -417,4 +440,19 @@ fn no_rule_is_broken_on_a_network_of_ones_own() {
 #[test]
 fn no_rule_is_broken_for_the_public() {
     follow(Preset::Public);
+}
+
+/// Who chooses by the master playlist that was the first to come is not to be deceived by it.
+#[test]
+fn a_calm_beginning_is_told_of_by_what_the_encoder_says() {
+    let cell = Cell {
+        rate: (25, 1),
+        has_b_frames: false,
+        sound: Some(Sound::Aac48),
+        calm: 3,
+    };
+    assert_eq!(faults(&cell, Preset::Balanced, 30), [""; 0]);
+    // Where it says nothing, nobody knows.
+    let told = faults_of(&cell, Preset::Balanced, 30, &[]);
+    assert!(told.len() == 2 && told[0].contains("BANDWIDTH"), "{told:?}");
 }

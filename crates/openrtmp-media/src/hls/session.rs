@@ -138,7 +138,11 @@ pub struct Session {
     /// By the name of the media playlist.
     playlists: BTreeMap<String, Followed>,
     master: Option<Master>,
-    /// It came after lists did: what it says of rates is said of what was listed.
+    /// The first one.
+    first: Option<Master>,
+    /// The encoder said what its rates are.
+    is_announced: bool,
+    /// The last one came after lists did: what it says of rates is said of what was listed.
     is_master_late: bool,
     wrong: Vec<(Wrong, u64)>,
     tolerance: f64,
@@ -301,7 +305,9 @@ impl Session {
         let mut session = Session {
             playlists: BTreeMap::new(),
             master: None,
+            first: None,
             is_master_late: false,
+            is_announced: false,
             wrong: Vec::new(),
             tolerance: TOLERANCE.as_secs_f64(),
         };
@@ -314,11 +320,18 @@ impl Session {
     /// The master playlist came again. Rates are held against one that came after lists did:
     /// what is told before is all that anybody knew then.
     pub fn master(&mut self, master: &Master) {
+        self.first.get_or_insert_with(|| master.clone());
         for wrong in master.wrong() {
             self.note_once(wrong);
         }
         self.master = Some(master.clone());
         self.is_master_late = !self.playlists.is_empty();
+    }
+
+    /// The encoder said what its rates are: those of the master playlist that was the first to
+    /// come are held against what comes too.
+    pub fn rates_are_announced(&mut self) {
+        self.is_announced = true;
     }
 
     /// Parts may come so much later than they are to, in place of [`TOLERANCE`].
@@ -521,13 +534,19 @@ impl Session {
             let untrue = followed.untrue().into_iter();
             wrong.extend(untrue.map(|it| (Wrong::Untrue(name.clone(), it), 1)));
         }
-        let master = self.master.iter();
-        let told = master.flat_map(|master| {
+        let last = self.master.iter();
+        let told = last.clone().filter(|_| self.is_master_late);
+        let told = told.chain(self.first.iter().filter(|_| self.is_announced));
+        let rates = told.flat_map(|master| {
+            let variants = master.streams();
+            variants.flat_map(|variant| self.exceeded(master, variant))
+        });
+        let others = last.flat_map(|master| {
             let variants = master.streams();
             variants.flat_map(|variant| self.mistold(master, variant))
         });
         // Pictures are there once for each group.
-        for told in told {
+        for told in rates.chain(others) {
             if wrong.iter().all(|(known, _)| *known != told) {
                 wrong.push((told, 1));
             }
@@ -575,14 +594,13 @@ impl Session {
         }
     }
 
-    /// What a variant is told to be and is not, by the media that came of it and of what is
-    /// played with it.
-    fn mistold(&self, master: &Master, variant: &Variant) -> Vec<Wrong> {
+    /// The rates of a variant that are less than those of the media that came of it and of what
+    /// is played with it.
+    fn exceeded(&self, master: &Master, variant: &Variant) -> Vec<Wrong> {
         let Some(own) = self.of(variant) else {
             return Vec::new();
         };
         let mut wrong = Vec::new();
-        self.look_at_sound(master, variant, &mut wrong);
         let others = master.sounds(variant).filter_map(|other| self.of(other));
         let others: Vec<_> = others.map(Followed::rates).collect();
         let (peak, average) = own.rates();
@@ -595,13 +613,23 @@ impl Session {
         ] {
             let told = variant.attributes.get(name).and_then(|it| it.parse().ok());
             if let (Some(told), Some(measured)) = (told, measured)
-                && self.is_master_late
                 && measured > told as f64 * most
             {
                 let uri = variant.uri.clone();
                 wrong.push(Wrong::Rate(uri, name, told, measured as u64));
             }
         }
+        wrong
+    }
+
+    /// What else a variant is told to be and is not, by the media that came of it and of what is
+    /// played with it.
+    fn mistold(&self, master: &Master, variant: &Variant) -> Vec<Wrong> {
+        let Some(own) = self.of(variant) else {
+            return Vec::new();
+        };
+        let mut wrong = Vec::new();
+        self.look_at_sound(master, variant, &mut wrong);
         let told = variant.attributes.get("VIDEO-RANGE");
         let told = told.map_or("SDR", String::as_str);
         let range = own.inits().filter_map(contents::video_range).next();

@@ -100,7 +100,7 @@ impl Segment {
     }
 }
 
-/// How many bits per second a rendition has.
+/// How many bits per second a rendition has, of what was measured and what is announced the higher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
     /// The highest of segments that last half a target duration together, or more.
@@ -133,6 +133,8 @@ pub struct Rendition {
     /// Frames, and how long they are.
     frames: (u64, Duration),
     peak: u64,
+    /// What it has by what the publisher says, if that says anything.
+    announced: u64,
 }
 
 /// The tracks of a stream, as far as they can be fetched: what its events add up to.
@@ -150,6 +152,8 @@ pub struct Window {
     was_playable: bool,
     has_ended: bool,
     labels: Vec<(TrackName, Label)>,
+    /// Bits per second that the publisher says tracks have.
+    announced: Vec<(TrackName, u64)>,
 }
 
 impl Window {
@@ -165,6 +169,7 @@ impl Window {
             was_playable: false,
             has_ended: false,
             labels: Vec::new(),
+            announced: Vec::new(),
         }
     }
 
@@ -182,6 +187,18 @@ impl Window {
                 self.labels.retain(|(known, _)| *known != track);
                 self.labels.push((track, label));
             }
+        }
+    }
+
+    /// The publisher says that a track has so many bits per second
+    /// ([`announced_rates`](crate::announced_rates)): [`Rendition::rates`] are not below that.
+    /// What is measured of a calm beginning is far below what comes.
+    pub fn announce(&mut self, track: TrackName, rate: u64) {
+        self.announced.retain(|(known, _)| *known != track);
+        self.announced.push((track, rate));
+        let known = self.renditions.iter_mut().find(|is| is.track == track);
+        if let Some(rendition) = known {
+            rendition.announced = rate;
         }
     }
 
@@ -366,6 +383,8 @@ impl Window {
             .iter()
             .position(|rendition| rendition.track == track);
         let place = place.unwrap_or_else(|| {
+            let mut announced = self.announced.iter();
+            let announced = announced.find(|(known, _)| *known == track);
             self.renditions.push(Rendition {
                 track,
                 inits: VecDeque::new(),
@@ -378,6 +397,7 @@ impl Window {
                 total: (0, Duration::ZERO),
                 frames: (0, Duration::ZERO),
                 peak: 0,
+                announced: announced.map_or(0, |(_, rate)| *rate),
             });
             self.renditions.len() - 1
         });
@@ -653,11 +673,12 @@ impl Rendition {
         self.captions
     }
 
-    /// The rates that were measured; nothing before the first segment is complete.
+    /// The rates that were measured, which are 0 before the first segment is complete; or what
+    /// the publisher says, if that is more ([`Window::announce`]).
     pub fn rates(&self) -> Rates {
         Rates {
-            peak: self.peak,
-            average: rate(self.total.0, self.total.1),
+            peak: self.peak.max(self.announced),
+            average: rate(self.total.0, self.total.1).max(self.announced),
         }
     }
 
