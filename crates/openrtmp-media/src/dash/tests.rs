@@ -87,8 +87,13 @@ fn compare(window: &Window, listed: &Listed) -> Result<(), TestCaseError> {
                 let first = segment.parts.iter().find(|part| !part.is_gap).unwrap();
                 let tfdt = &at(&first.bytes, "moof/traf/tfdt")[4..];
                 prop_assert_eq!(u64::from_be_bytes(tfdt.try_into().unwrap()), start);
-                let init = names().init(track, segment.beginning.init);
+                let number = segment.beginning.init;
+                let init = names().init(track, number);
                 prop_assert_eq!(template.init(representation), Some(init));
+                let mut inits = rendition.inits.iter();
+                let codec = inits.find(|(is, ..)| *is == number);
+                let codec = codec.map(|(_, is, _)| is.codec_string.as_str());
+                prop_assert_eq!(representation.codecs.as_deref(), codec);
                 let name = template.name(representation, 0, start);
                 prop_assert_eq!(name, Some(names().segment_at(track, start)));
                 // Also where ticks become others.

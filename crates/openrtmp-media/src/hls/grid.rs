@@ -14,7 +14,7 @@ use super::session::{Master, Session};
 use super::{Form, Names, master_playlist, media_playlist};
 use crate::dash;
 use crate::mp4::{Content, Frame, TrackName};
-use crate::packager::timelines::{AUDIO, H264, Input, Sound, VIDEO, nearest, video_config};
+use crate::packager::timelines::{AUDIO, H264, Input, Sound, VIDEO, nearest, said, video_config};
 use crate::packager::{Event, Packager, Preset, Settings, Window};
 
 /// Frames, in so many seconds.
@@ -114,6 +114,9 @@ impl Cell {
             let times = times.take_while(|time| *time < seconds * 1000);
             messages.extend(times.map(|time| (time, sound.frame(time))));
         }
+        // Something is said now and then, at the time of no frame.
+        let times = (501..seconds * 1000).step_by(1703);
+        messages.extend(times.map(|time| (time, said(time))));
         messages.sort_by_key(|(time, _)| *time);
         messages
     }
@@ -399,6 +402,7 @@ fn faults_of(cell: &Cell, preset: Preset, seconds: i64, rates: &[(TrackName, u64
         match input {
             Input::Configure(track, codec, config) => packager.configure(track, codec, &config),
             Input::Push(frame) => packager.push(frame, BEGUN + time, &mut events),
+            Input::Tell(cue, time) => packager.tell(cue, time),
             Input::Stall | Input::Restart => unreachable!("an encoder sends frames"),
         }
         viewer.see(events, time, cell.frame());

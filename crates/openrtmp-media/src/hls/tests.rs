@@ -4,7 +4,7 @@ mod cues;
 mod masters;
 mod sounds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::check::{Broken, Checker, aligned};
 use super::read::Listed;
+use super::session::Master;
 use super::*;
 use crate::Label;
 use crate::packager::timelines::{self, Timeline, VIDEO};
@@ -116,11 +117,41 @@ fn look(
         .values()
         .filter_map(|followed| followed.checker.last())
         .collect();
+    covered(window)?;
     for (place, one) in lists.iter().enumerate() {
         for other in &lists[place + 1..] {
             let broken = aligned(one, other, APART);
             prop_assert!(broken.is_empty(), "{broken:?}\n{one:#?}\n{other:#?}");
         }
+    }
+    Ok(())
+}
+
+/// The master playlist tells of the codecs of all that its variants list, and of no others.
+fn covered(window: &Window) -> Result<(), TestCaseError> {
+    let Some(text) = master_playlist(window, &names()) else {
+        return Ok(());
+    };
+    let master = Master::parse(&text).unwrap();
+    let needed = |uri: &str| -> BTreeSet<String> {
+        let mut renditions = window.renditions().iter();
+        let rendition = renditions.find(|is| names().playlist(is.track) == uri);
+        let rendition = rendition.expect("what is named is there");
+        let inits = rendition.segments.iter().map(|is| is.beginning.init);
+        let used: BTreeSet<u32> = inits.collect();
+        let inits = rendition.inits.iter();
+        let used = inits.filter(|(number, ..)| used.contains(number));
+        used.map(|(_, description, _)| description.codec_string.clone())
+            .collect()
+    };
+    for variant in master.variants.iter().filter(|is| is.kind.is_empty()) {
+        let group = variant.attributes.get("AUDIO");
+        let others = master.variants.iter().filter(|is| is.kind == "AUDIO");
+        let others = others.filter(|is| group.is_some() && is.attributes.get("GROUP-ID") == group);
+        let mut all = needed(&variant.uri);
+        all.extend(others.flat_map(|other| needed(&other.uri)));
+        let told: BTreeSet<String> = master.codecs(variant).into_iter().collect();
+        prop_assert!(all.is_subset(&told), "{all:?}\n{text}");
     }
     Ok(())
 }

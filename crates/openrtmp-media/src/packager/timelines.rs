@@ -4,6 +4,7 @@ use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 use proptest::prelude::*;
 
 use super::{Event, Packager, Preset, Settings};
+use crate::cues::{Cue, CueKind};
 use crate::mp4::tests::{AAC, AVC};
 use crate::mp4::{Codec, Content, Frame, TrackName};
 
@@ -20,6 +21,8 @@ pub(crate) const OPUS: Codec = Codec::Audio(AudioCodec::Opus);
 pub(crate) enum Input {
     Configure(TrackName, Codec, Vec<u8>),
     Push(Frame<Vec<u8>>),
+    /// At this time of the publisher's, in microseconds.
+    Tell(Cue, i64),
     Stall,
     Restart,
 }
@@ -39,6 +42,15 @@ pub(crate) fn frame(track: TrackName, time: i64, later: i64, is_key: bool) -> In
         // Of a few bytes, that differ.
         data: time.to_be_bytes()[(time as usize % 4)..].to_vec(),
     })
+}
+
+/// Something said at this millisecond.
+pub(crate) fn said(time: i64) -> Input {
+    let cue = Cue {
+        kind: CueKind::ALL[usize::from(time % 2 == 0)],
+        json: format!("{{\"at\":{time}}}"),
+    };
+    Input::Tell(cue, time * 1000)
 }
 
 /// Sequence headers; those of other numbers are other ones.
@@ -63,6 +75,73 @@ pub(crate) fn audio_config(number: u8) -> Input {
 
 /// The sequence header of Opus.
 pub(crate) const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xBB\0\0\0\0\0";
+
+/// x265, Main: a `HEVCDecoderConfigurationRecord` of 1920x1080.
+#[rustfmt::skip]
+const HEVC: [u8; 110] = [
+    0x01, 0x01, 0x60, 0x00, 0x00, 0x00, 0x90, 0x00, 0x00, 0x00, 0x00, 0x00, 0x78, 0xF0, 0x00, 0xFC,
+    0xFD, 0xF8, 0xF8, 0x00, 0x00, 0x0F, 0x03, 0x20, 0x00, 0x01, 0x00, 0x18, 0x40, 0x01, 0x0C, 0x01,
+    0xFF, 0xFF, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00,
+    0x78, 0x95, 0x98, 0x09, 0x21, 0x00, 0x01, 0x00, 0x29, 0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00,
+    0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x78, 0xA0, 0x03, 0xC0, 0x80, 0x10,
+    0xE5, 0x96, 0x56, 0x69, 0x24, 0xCA, 0xF0, 0x16, 0x80, 0x80, 0x00, 0x01, 0xF4, 0x80, 0x00, 0x3A,
+    0x98, 0x04, 0x22, 0x00, 0x01, 0x00, 0x07, 0x44, 0x01, 0xC1, 0x72, 0xB4, 0x62, 0x40,
+];
+/// SVT-AV1, Main: an `AV1CodecConfigurationRecord` of 1280x720.
+#[rustfmt::skip]
+const AV1: [u8; 18] = [
+    0x81, 0x05, 0x0C, 0x00, 0x0A, 0x0C, 0x02, 0x00, 0x00, 0x2D, 0x6A, 0x67, 0xFD, 0x9E, 0x01, 0x7C,
+    0x00, 0x20,
+];
+
+/// How pictures are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pictures {
+    Avc,
+    Hevc,
+    Av1,
+}
+
+impl Pictures {
+    const ALL: [Pictures; 3] = [Pictures::Avc, Pictures::Hevc, Pictures::Av1];
+
+    fn next(self) -> Pictures {
+        match self {
+            Pictures::Avc => Pictures::Hevc,
+            Pictures::Hevc => Pictures::Av1,
+            Pictures::Av1 => Pictures::Avc,
+        }
+    }
+
+    fn codec(self) -> Codec {
+        Codec::Video(match self {
+            Pictures::Avc => VideoCodec::Avc,
+            Pictures::Hevc => VideoCodec::Hevc,
+            Pictures::Av1 => VideoCodec::Av1,
+        })
+    }
+
+    /// Sequence headers; those of other numbers are of another level.
+    fn config(self, track: TrackName, number: u8) -> Input {
+        let (mut config, level) = match self {
+            Pictures::Avc => (AVC.to_vec(), 3),
+            Pictures::Hevc => (HEVC.to_vec(), 12),
+            Pictures::Av1 => (AV1.to_vec(), 1),
+        };
+        config[level] += number;
+        Input::Configure(track, self.codec(), config)
+    }
+
+    fn frame(self, track: TrackName, time: i64, later: i64, is_key: bool) -> Input {
+        match frame(track, time, later, is_key) {
+            Input::Push(like) => Input::Push(Frame {
+                codec: self.codec(),
+                ..like
+            }),
+            input => input,
+        }
+    }
+}
 
 /// How sound is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +219,8 @@ pub(crate) enum Turn {
     VideoConfig,
     SmallConfig,
     AudioConfig,
+    /// A track of pictures is coded otherwise.
+    Codec(TrackName),
     /// Another encoder goes on, with a clock from 0.
     Restart,
     /// One track has no frames for so many milliseconds.
@@ -165,6 +246,8 @@ pub(crate) struct Phase {
     reorder: i64,
     /// Milliseconds.
     length: i64,
+    /// So much is said in it.
+    said: i64,
     turn: Turn,
 }
 
@@ -181,6 +264,8 @@ pub(crate) struct Timeline {
     audio_from: i64,
     /// And comes so many before the pictures of its time.
     audio_lead: i64,
+    /// What pictures begin as.
+    pictures: Pictures,
     /// What the sound begins as.
     sound: Sound,
     phases: Vec<Phase>,
@@ -195,6 +280,8 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Turn::VideoConfig),
         1 => Just(Turn::SmallConfig),
         1 => Just(Turn::AudioConfig),
+        2 => Just(Turn::Codec(VIDEO)),
+        1 => Just(Turn::Codec(SMALL)),
         1 => Just(Turn::Restart),
         1 => (100i64..5000).prop_map(Turn::VideoGap),
         1 => (100i64..5000).prop_map(Turn::SmallGap),
@@ -211,13 +298,16 @@ fn turn() -> impl Strategy<Value = Turn> {
 
 fn phase() -> impl Strategy<Value = Phase> {
     let picture = prop_oneof![Just(40i64), Just(33), Just(100), 17i64..400];
-    (picture, 0i64..40, 1usize..80, 0i64..3, 100i64..9000, turn()).prop_map(
-        |(picture, jitter, gop, reorder, length, turn)| Phase {
+    let said = prop_oneof![4 => Just(0i64), 1 => 1i64..40];
+    let length = prop_oneof![4 => 100i64..9000, 1 => Just(1000i64)];
+    (picture, 0i64..40, 1usize..80, 0i64..3, length, said, turn()).prop_map(
+        |(picture, jitter, gop, reorder, length, said, turn)| Phase {
             picture,
             jitter: jitter.min(picture / 2),
             gop,
             reorder,
             length,
+            said,
             turn,
         },
     )
@@ -255,14 +345,26 @@ fn timeline_of(small: BoxedStrategy<Option<i64>>) -> impl Strategy<Value = Timel
     ];
     (
         preset,
-        (tracks, small, prop::sample::select(&Sound::ALL[..])),
+        (
+            tracks,
+            small,
+            prop::sample::select(&Pictures::ALL[..]),
+            prop::sample::select(&Sound::ALL[..]),
+        ),
         from.clone(),
         from,
         -300i64..800,
         prop::collection::vec(phase(), 1..9),
     )
         .prop_map(
-            |(preset, (tracks, small, sound), video_from, audio_from, audio_lead, phases)| {
+            |(
+                preset,
+                (tracks, small, pictures, sound),
+                video_from,
+                audio_from,
+                audio_lead,
+                phases,
+            )| {
                 let (has_video, has_audio) = tracks;
                 Timeline {
                     preset,
@@ -272,6 +374,7 @@ fn timeline_of(small: BoxedStrategy<Option<i64>>) -> impl Strategy<Value = Timel
                     video_from,
                     audio_from,
                     audio_lead,
+                    pictures,
                     sound,
                     phases,
                 }
@@ -301,6 +404,7 @@ impl Timeline {
     pub(crate) fn inputs(&self) -> Vec<Input> {
         let mut inputs = Vec::new();
         let (mut video_number, mut small_number, mut sound) = (0, 0, self.sound);
+        let (mut video, mut small) = (self.pictures, self.pictures);
         let (mut is_video_told, mut is_small_told) = (false, false);
         let mut clock = 50_000;
         let mut is_audio_told = false;
@@ -336,12 +440,13 @@ impl Timeline {
                         later
                     };
                     if at >= video_from && absent != Some(VIDEO) {
-                        frames.push((at, frame(VIDEO, clock + at + moved, later, is_key)));
+                        frames.push((at, video.frame(VIDEO, clock + at + moved, later, is_key)));
                     }
                     if let Some(by) = self.small.filter(|_| absent != Some(SMALL))
                         && at >= small_from
                     {
-                        frames.push((at, frame(SMALL, clock + at + moved + by, later, is_key)));
+                        let time = clock + at + moved + by;
+                        frames.push((at, small.frame(SMALL, time, later, is_key)));
                     }
                     at += phase.picture;
                     number += 1;
@@ -359,15 +464,19 @@ impl Timeline {
                     frames.push((at - self.audio_lead, sound.frame(clock + at)));
                 }
             }
+            for number in 0..phase.said {
+                let at = number * phase.length / phase.said;
+                frames.push((at, said(clock + at)));
+            }
             frames.sort_by_key(|(at, _)| *at);
             for (_, input) in frames {
                 if !is_video_told && matches!(&input, Input::Push(frame) if frame.track == VIDEO) {
                     is_video_told = true;
-                    inputs.push(video_config(0));
+                    inputs.push(video.config(VIDEO, 0));
                 }
                 if !is_small_told && matches!(&input, Input::Push(frame) if frame.track == SMALL) {
                     is_small_told = true;
-                    inputs.push(config_of(SMALL, 0));
+                    inputs.push(small.config(SMALL, 0));
                 }
                 if !is_audio_told && matches!(&input, Input::Push(frame) if frame.track == AUDIO) {
                     is_audio_told = true;
@@ -385,11 +494,19 @@ impl Timeline {
                 }
                 Turn::VideoConfig if is_video_told => {
                     video_number += 1;
-                    inputs.push(video_config(video_number % 3));
+                    inputs.push(video.config(VIDEO, video_number % 3));
                 }
                 Turn::SmallConfig if is_small_told => {
                     small_number += 1;
-                    inputs.push(config_of(SMALL, small_number % 3));
+                    inputs.push(small.config(SMALL, small_number % 3));
+                }
+                Turn::Codec(VIDEO) if is_video_told => {
+                    video = video.next();
+                    inputs.push(video.config(VIDEO, 0));
+                }
+                Turn::Codec(SMALL) if is_small_told => {
+                    small = small.next();
+                    inputs.push(small.config(SMALL, 0));
                 }
                 Turn::AudioConfig if is_audio_told => {
                     sound = sound.next();
@@ -430,6 +547,7 @@ pub(crate) fn run(
                 wall += 7;
                 packager.push(frame.clone(), wall, &mut events);
             }
+            Input::Tell(cue, time) => packager.tell(cue.clone(), *time),
             Input::Stall => packager.stall(&mut events),
             Input::Restart => packager.restart(&mut events),
         }
