@@ -454,6 +454,31 @@ fn a_stall_is_listed_and_what_comes_late_goes_on_behind_it() {
 }
 
 #[test]
+fn what_is_missing_is_in_segments_of_its_own() {
+    let before = || configured(stream(0, 5400, 1000));
+    let behind = |with: Vec<Input>, start| [before(), with, stream(start, 4000, 1000)].concat();
+    // Nothing for longer than is bridged, nothing that the clock tells of, and both.
+    for inputs in [
+        behind(vec![], 5900),
+        behind(vec![Input::Stall; 3], 5400),
+        behind(vec![Input::Stall; 3], 9000),
+        behind(vec![video_config(1)], 5700),
+    ] {
+        for track in [VIDEO, AUDIO] {
+            let segments = segments(&inputs, track);
+            let (gaps, there): (Vec<_>, Vec<_>) = segments.iter().partition(|is| is.is_gap());
+            assert!(!gaps.is_empty());
+            for gap in gaps {
+                assert!((1..=2).contains(&gap.parts.len()), "{gap:?}");
+            }
+            for segment in there {
+                assert!(segment.parts.iter().all(|part| !part.is_gap), "{segment:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn another_encoder_goes_on_under_the_same_numbers() {
     let mut inputs = configured(stream(90_000, 4000, 2000));
     inputs.push(Input::Restart);
