@@ -226,6 +226,8 @@ enum Change {
     Gap,
     /// Sound comes where there was none.
     Sound,
+    /// The encoder vanishes, and another one goes on.
+    Restart,
 }
 
 /// Who plays while that becomes of it.
@@ -266,6 +268,7 @@ fn survive(played: Played, change: Change) -> Survived {
         Change::Size => (small, large, 0, "640"),
         Change::Gap => (whole.clone(), whole, 3, "320"),
         Change::Sound => (silent, whole, 0, "320"),
+        Change::Restart => (whole.clone(), whole, 0, "320"),
     };
     let encoder = Encoder::start(&delivered.server().url("live/cam"), before);
     delivered.master("live/cam");
@@ -288,7 +291,10 @@ fn survive(played: Played, change: Change) -> Survived {
     options.extend(player);
     let mut scene = Chromium.begin("survive", &url, &options);
     scene.wait_for("playing");
-    encoder.change(after, Duration::from_secs(gap));
+    match change {
+        Change::Restart => encoder.restart(after),
+        _ => encoder.change(after, Duration::from_secs(gap)),
+    }
     scene.go_on();
     let state = scene.outcome();
     if let Played::Page(engine) = played {
@@ -427,6 +433,11 @@ fn what_a_publisher_says_is_told_when_it_is_played() {
         }
         assert!(new > 1, "{player}: {seen}");
     }
+}
+
+#[test]
+fn another_encoder_is_gone_on_with() {
+    survive_all(Change::Restart, |is| is.went_on && is.has_sound);
 }
 
 /// Widths of the pictures that are published in two sizes.

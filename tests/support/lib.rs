@@ -52,7 +52,7 @@ mod web;
 pub mod wire;
 
 pub use delivered::{Delivered, PLAIN, SECURE};
-pub use encoder::Encoder;
+pub use encoder::{Encoder, HURRIED};
 pub use framehash::{Ending, FrameHashes, Packet};
 pub use media::Media;
 pub use ports::free_ports;
