@@ -1,14 +1,19 @@
 //! `openrtmp probe` of what is delivered over HTTP: by our own server, and what nginx serves
 //! that no player should get.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::net::TcpStream;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use openrtmp_tests::tls::file;
-use openrtmp_tests::{Delivered, Media, Process, Tool, free_ports, live, openrtmp};
+use openrtmp_tests::{
+    Answer, Delivered, Media, Process, Tool, Web, found_at_last, free_ports, live, openrtmp,
+};
 
 /// Runs `openrtmp probe`.
 fn probe(arguments: &[&str]) -> Output {
@@ -147,11 +152,11 @@ type Change = (fn(&Path), &'static str);
 const CHANGES: [Change; 7] = [
     (
         |folder| {
-            let first_media = file_of(folder, |it| it["uri"].is_null() && it["ms"] != 0);
-            let text = fs::read_to_string(&first_media).unwrap();
+            let first = file_of(folder, is_list);
+            let text = fs::read_to_string(&first).unwrap();
             let changed = text.replace("PART-HOLD-BACK=1.0", "PART-HOLD-BACK=0.5");
             assert_ne!(text, changed, "{text}");
-            fs::write(first_media, changed).unwrap();
+            fs::write(first, changed).unwrap();
         },
         "PART-HOLD-BACK of 0.5",
     ),
@@ -165,7 +170,7 @@ const CHANGES: [Change; 7] = [
     ),
     (
         |folder| {
-            let segment = file_of(folder, |it| is_segment(it) && it["name"] != "");
+            let segment = file_of(folder, is_segment);
             let mut bytes = fs::read(&segment).unwrap();
             *bytes.last_mut().unwrap() ^= 1;
             fs::write(segment, bytes).unwrap();
@@ -177,7 +182,7 @@ const CHANGES: [Change; 7] = [
         |folder| {
             let mut seen = 0;
             changed(folder, |it| {
-                seen += usize::from(it["is_named"] == true);
+                seen += usize::from(is_named(it));
                 if seen > 1 {
                     it["ms"] = (it["ms"].as_u64().unwrap() + 60_000).into();
                 }
@@ -189,7 +194,7 @@ const CHANGES: [Change; 7] = [
         |folder| {
             changed(folder, |it| {
                 if is_segment(it) {
-                    it["cache"] = "no-cache".into();
+                    it["headers"]["cache-control"] = "no-cache".into();
                 }
             });
         },
@@ -198,8 +203,9 @@ const CHANGES: [Change; 7] = [
     (
         |folder| {
             changed(folder, |it| {
-                if it["is_named"] == true {
-                    it["cache"] = "".into();
+                if is_named(it) {
+                    let headers = it["headers"].as_object_mut().unwrap();
+                    headers.remove("cache-control").unwrap();
                 }
             });
         },
@@ -208,8 +214,8 @@ const CHANGES: [Change; 7] = [
     (
         |folder| {
             changed(folder, |it| {
-                if it["uri"].is_null() && it["is_named"] == false && it["ms"] != 0 {
-                    it["cache"] = "max-age=60".into();
+                if is_list(it) && !is_named(it) {
+                    it["headers"]["cache-control"] = "max-age=60".into();
                 }
             });
         },
@@ -240,12 +246,24 @@ fn file_of(folder: &Path, is: impl Fn(&serde_json::Value) -> bool) -> std::path:
     folder.join(found["file"].as_str().unwrap())
 }
 
+/// A media playlist as players ask for it.
+fn is_list(answer: &serde_json::Value) -> bool {
+    answer["how"] == "plain" && answer["uri"].is_null() && answer["name"] != "the master playlist"
+}
+
+/// One of which a state was asked for.
+fn is_named(answer: &serde_json::Value) -> bool {
+    let query = answer["query"].as_str().unwrap_or("");
+    is_list(answer) && query.contains("_HLS_msn=")
+}
+
 /// No init segment, and no part, whose names have two dots.
 fn is_segment(answer: &serde_json::Value) -> bool {
     let name = answer["uri"]
         .as_str()
         .and_then(|uri| uri.rsplit('/').next());
-    name.is_some_and(|name| !name.starts_with("init") && name.matches('.').count() == 1)
+    answer["how"] == "plain"
+        && name.is_some_and(|name| !name.starts_with("init") && name.matches('.').count() == 1)
 }
 
 /// nginx with the files of a folder.
@@ -335,4 +353,301 @@ fn what_is_broken_at_another_server_is_told() {
     assert_eq!(nothing.status.code(), Some(1));
     let told = String::from_utf8_lossy(&nothing.stderr);
     assert!(told.contains("nothing.m3u8: answered with 404"), "{told}");
+}
+
+/// A request that is passed on.
+struct Request {
+    method: String,
+    path: String,
+}
+
+impl Request {
+    /// The name of what is asked for: of a part it has two dots.
+    fn name(&self) -> &str {
+        let path = self.path.split('?').next().unwrap_or("");
+        path.rsplit('/').next().unwrap_or("")
+    }
+
+    fn is_list(&self) -> bool {
+        self.name().ends_with(".m3u8") && !self.is_master()
+    }
+
+    fn is_master(&self) -> bool {
+        self.name() == "index.m3u8"
+    }
+
+    fn is_media(&self) -> bool {
+        self.name().ends_with(".m4s")
+    }
+
+    fn is_part(&self) -> bool {
+        self.is_media() && self.name().matches('.').count() == 2
+    }
+}
+
+/// What somebody does who stands between viewers and a server.
+struct Meddler {
+    /// With what is asked for.
+    ask: fn(&mut Request),
+    /// With the answer; whatever is remembered of what came before it is his.
+    answer: Box<dyn FnMut(&Request, &mut Answer) + Send>,
+}
+
+impl Meddler {
+    fn answering(answer: impl FnMut(&Request, &mut Answer) + Send + 'static) -> Meddler {
+        Meddler {
+            ask: |_| {},
+            answer: Box::new(answer),
+        }
+    }
+}
+
+/// Where a server's answers can be had that somebody meddles with.
+fn meddled(server: SocketAddr, meddler: Meddler) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let meddler = Arc::new(Mutex::new(meddler));
+    thread::spawn(move || {
+        for viewer in listener.incoming() {
+            let meddler = meddler.clone();
+            // Who left is not passed anything on.
+            thread::spawn(move || viewer.and_then(|viewer| pass_on(viewer, server, &meddler)));
+        }
+    });
+    address
+}
+
+fn pass_on(viewer: TcpStream, server: SocketAddr, meddler: &Mutex<Meddler>) -> io::Result<()> {
+    let mut viewer = BufReader::new(viewer);
+    let mut line = String::new();
+    viewer.read_line(&mut line)?;
+    let mut words = line.split(' ').map(str::to_owned);
+    let mut request = Request {
+        method: words.next().unwrap_or_default(),
+        path: words.next().unwrap_or_default(),
+    };
+    let mut headers = Vec::new();
+    loop {
+        line.clear();
+        viewer.read_line(&mut line)?;
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
+            None => break,
+        }
+    }
+    let headers = headers.iter().map(|(name, value)| (&**name, &**value));
+    let headers: Vec<_> = headers
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
+        .collect();
+    (meddler.lock().unwrap().ask)(&mut request);
+    let mut answer = Web::connect(server).ask(&request.method, &request.path, &headers);
+    (meddler.lock().unwrap().answer)(&request, &mut answer);
+    if request.method != "HEAD" {
+        answer.set_header("transfer-encoding", None);
+        answer.set_header("content-length", Some(&answer.body.len().to_string()));
+    }
+    answer.set_header("connection", Some("close"));
+    let mut head = format!("HTTP/1.1 {} -\r\n", answer.status);
+    for (name, value) in answer.headers() {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    let viewer = viewer.get_mut();
+    viewer.write_all(head.as_bytes())?;
+    viewer.write_all(&answer.body)
+}
+
+/// Another number in each rendition report of a playlist.
+fn reporting(text: &str, change: impl Fn(u64) -> u64) -> Vec<u8> {
+    let mut changed = String::new();
+    for line in text.lines() {
+        match line.split_once(",LAST-MSN=") {
+            Some((uri, rest)) => {
+                let (msn, rest) = rest.split_once(',').unwrap();
+                let msn = change(msn.parse().unwrap());
+                changed.push_str(&format!("{uri},LAST-MSN={msn},{rest}\n"));
+            }
+            None => changed.push_str(&format!("{line}\n")),
+        }
+    }
+    changed.into_bytes()
+}
+
+/// Those who break one rule each, and what is said of it.
+fn meddlers() -> Vec<(Meddler, &'static str)> {
+    let reports = |change: fn(u64) -> u64| {
+        Meddler::answering(move |request, answer| {
+            if request.method == "GET" && request.is_list() && answer.status == 200 {
+                answer.body = reporting(answer.text(), change);
+            }
+        })
+    };
+    let header = |is: fn(&Request) -> bool, name: &'static str, value: Option<&'static str>| {
+        Meddler::answering(move |request, answer| {
+            if is(request) {
+                answer.set_header(name, value);
+            }
+        })
+    };
+    let mut seen = HashSet::new();
+    let refuses_early = Meddler::answering(move |request, answer| {
+        if request.is_part() && seen.insert(request.path.clone()) {
+            answer.status = 404;
+        }
+    });
+    let mut asked = HashSet::new();
+    let changes_later = Meddler::answering(move |request, answer| {
+        if request.is_part() && !asked.insert(request.path.clone()) {
+            answer.body[0] ^= 1;
+        }
+    });
+    let mut lists = HashMap::new();
+    let forgets = Meddler::answering(move |request, answer| {
+        if request.is_list() && request.method == "GET" {
+            let text = answer.text().to_owned();
+            lists.insert(request.name().to_owned(), text);
+        }
+        let is_listed = |text: &String| text.contains(request.name());
+        if request.is_part() && !lists.values().any(is_listed) {
+            answer.status = 404;
+        }
+    });
+    let says_too_much = Meddler::answering(|request, answer| {
+        if request.is_master() && request.method == "GET" {
+            let text = answer.text().replace(":BANDWIDTH=", ":BANDWIDTH=1,X-WAS=");
+            answer.body = text.into_bytes();
+        }
+    });
+    let takes_others = Meddler::answering(|_, answer| {
+        if answer.status == 206 {
+            answer.body[0] ^= 1;
+        }
+    });
+    let refuses = |status| {
+        Meddler::answering(move |_, answer| {
+            if answer.status == 400 {
+                answer.status = status;
+                answer.set_header("cache-control", Some("max-age=600"));
+            }
+        })
+    };
+    let redirects = Meddler::answering(|request, answer| {
+        if request.is_media() {
+            answer.status = 302;
+        }
+    });
+    let asks = |ask: fn(&mut Request)| Meddler {
+        ask,
+        answer: Box::new(|_, _| {}),
+    };
+    let never_waits = asks(|request| {
+        if request.is_list() && request.path.contains("_HLS_msn") {
+            request.path.truncate(request.path.find('?').unwrap());
+        }
+    });
+    let always_skips = asks(|request| {
+        if request.is_list() && !request.path.contains("_HLS_skip") {
+            let mark = if request.path.contains('?') { '&' } else { '?' };
+            request.path.push_str(&format!("{mark}_HLS_skip=YES"));
+        }
+    });
+    let is_list_s_head = |it: &Request| it.is_list() && it.method == "HEAD";
+    let is_media_s_head = |it: &Request| it.is_media() && it.method == "HEAD";
+    vec![
+        (reports(|msn| msn - 2), " is of what was before"),
+        (reports(|msn| msn + 5), " is of what is not there"),
+        (
+            never_waits,
+            "an answer is without the part or segment that was asked for",
+        ),
+        (refuses_early, " was announced, and answered with 404"),
+        (changes_later, " is not what it was"),
+        (forgets, ": answered with 404"),
+        (says_too_much, " has a BANDWIDTH of 1, and was measured"),
+        (
+            header(is_media_s_head, "content-length", Some("1")),
+            ": HEAD tells another length",
+        ),
+        (takes_others, ": bytes that are asked for alone are others"),
+        (
+            header(Request::is_media, "access-control-allow-origin", None),
+            " is not for the pages that may read the playlist",
+        ),
+        (
+            header(is_list_s_head, "content-type", Some("text/plain")),
+            " is said to be text/plain",
+        ),
+        (
+            header(is_list_s_head, "content-encoding", None),
+            " is not compressed",
+        ),
+        (refuses(200), "_HLS_part=0: answered with 200, not 400"),
+        (
+            refuses(400),
+            "is answered with max-age=600: too long for what may be there soon",
+        ),
+        (redirects, " is redirected"),
+        (
+            always_skips,
+            "something is left out of an answer to who asked for the whole",
+        ),
+    ]
+}
+
+#[test]
+fn each_rule_that_one_between_breaks_is_told_and_so_it_is_of_what_was_kept() {
+    openrtmp();
+    let delivered = Delivered::start(|_| {});
+    let publishing = live(600, &delivered.server().url("live/cam"));
+    delivered.server().wait_until_published("live/cam");
+    delivered.master("live/cam");
+    // Long enough that something can be left out.
+    let list = delivered.begun("/live/cam/index.m3u8");
+    let list = list.lines().find(|line| line.ends_with("v0.m3u8")).unwrap();
+    let list = format!("/live/cam/{list}");
+    let mut web = Web::connect(delivered.address());
+    found_at_last("a delta", || {
+        let answer = web.get(&format!("{list}?_HLS_skip=YES"), &[]);
+        answer.text().contains("#EXT-X-SKIP").then_some(())
+    });
+    let look = |address: SocketAddr, folder: &str| {
+        let url = format!("http://{address}/live/cam/index.m3u8");
+        let looked = [
+            "--json",
+            "--duration",
+            "3s",
+            "--late",
+            "800ms",
+            "--save",
+            folder,
+            &url,
+        ];
+        let again = ["--json", "--late", "800ms", folder];
+        [&looked[..], &again[..]].map(|arguments| {
+            let report = report(&probe(arguments));
+            let violations = report["violations"].as_array().unwrap().clone();
+            let what = |it: &serde_json::Value| it["what"].as_str().unwrap().to_owned();
+            violations.iter().map(what).collect::<Vec<_>>()
+        })
+    };
+    let honest = Meddler::answering(|_, _| {});
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let address = meddled(delivered.address(), honest);
+    // Who looks has little time on a busy machine.
+    let is_in_time = |it: &String| !it.contains(" s late");
+    for told in look(address, folder) {
+        let told: Vec<_> = told.into_iter().filter(is_in_time).collect();
+        assert_eq!(told, [""; 0]);
+    }
+    for (meddler, expected) in meddlers() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().to_str().unwrap();
+        let address = meddled(delivered.address(), meddler);
+        for told in look(address, folder) {
+            let found = told.iter().any(|it| it.contains(expected));
+            assert!(found, "{expected}: {told:#?}");
+        }
+    }
+    publishing.kill();
 }

@@ -35,6 +35,20 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// All headers, as they came.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// Makes it another answer, of whoever passes it on: with this header, or without one of
+    /// that name.
+    pub fn set_header(&mut self, name: &str, value: Option<&str>) {
+        let is_other = |(is, _): &(String, String)| !is.eq_ignore_ascii_case(name);
+        self.headers.retain(is_other);
+        let header = value.map(|value| (name.to_owned(), value.to_owned()));
+        self.headers.extend(header);
+    }
+
     /// The body as text.
     ///
     /// # Panics

@@ -1,5 +1,13 @@
 #[cfg(feature = "tls")]
+mod address;
+#[cfg(feature = "tls")]
+mod closely;
+#[cfg(feature = "tls")]
 mod kept;
+#[cfg(feature = "tls")]
+mod manifest;
+#[cfg(feature = "tls")]
+mod report;
 #[cfg(feature = "tls")]
 mod viewing;
 
@@ -103,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
 fn view(
     arguments: &Arguments,
     stop: &Stop,
-    look: impl FnOnce() -> Result<viewing::Report, Failure>,
+    look: impl FnOnce() -> Result<report::Report, Failure>,
 ) -> Result<(), Failure> {
     let report = look()?;
     write(arguments, stop, &report, || report.text())?;

@@ -242,7 +242,9 @@ impl Viewer {
                 None => (msn, last.parts.len() as u64),
             }
         });
-        session.playlist(&name, &text, Duration::from_millis(now as u64));
+        let at = Duration::from_millis(now as u64);
+        session.playlist(&name, &text, at);
+        session.reports(&name, at, at);
         let listed = session.last(&name);
         let is_next = |(msn, part)| listed.is_some_and(|is| reaches(is, msn, Some(part)));
         // A segment that ends says so without another part.

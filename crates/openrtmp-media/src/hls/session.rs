@@ -4,16 +4,18 @@
 //! and says what was broken. It asks nothing itself: whoever does, over HTTP or out of a
 //! folder of answers that were kept, tells it.
 
+mod answers;
+mod master;
+mod reports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Directives;
-use super::check::{Broken, Checker, aligned, reaches};
+use self::reports::Edges;
+use super::check::{Broken, Checker, aligned};
 use super::contents::{self, Held, Untrue};
 use super::read::{Listed, ListedSegment};
 use crate::codecs::family;
-
-mod master;
 
 pub use master::{Master, Variant, is_master};
 
@@ -103,6 +105,22 @@ pub enum Wrong {
     /// It is not sent compressed to who takes it so (Apple, 10.1).
     #[error("{0} is not compressed")]
     Plain(String),
+    /// A rendition report is of what the other playlist was before it was asked for (4.4.5.4).
+    #[error("{0}: the rendition report of {1} is of what was before")]
+    Outdated(String, String),
+    /// A rendition report is of what the other playlist does not have (4.4.5.4).
+    #[error("{0}: the rendition report of {1} is of what is not there")]
+    Unfounded(String, String),
+    /// What was announced came, and was refused to who asked for it before (6.2.6).
+    #[error("{0}: {1} was announced, and answered with {2}")]
+    Unhinted(String, String, u16),
+    /// Some bytes of something are not those (RFC 9110, 14.2 to 14.4), or what is told of it
+    /// without sending it is not so (RFC 9110, 8.6).
+    #[error("{0}: {1}")]
+    Bytes(String, &'static str),
+    /// Pages that may read a playlist may not read what it names (the Fetch standard, 3.2).
+    #[error("{0} is not for the pages that may read the playlist")]
+    Closed(String),
     /// Two media playlists have other target durations (Apple, 8.2).
     #[error("{0} and {1} have other target durations")]
     Targets(String, String),
@@ -164,6 +182,12 @@ struct Followed {
     progress: Option<f64>,
     /// How often parts were late, and by how many seconds at worst.
     late: Option<(u64, f64)>,
+    /// What it was when, and what others say of it.
+    edges: Edges,
+    /// Pages of other sites may read it.
+    is_open: bool,
+    /// What was refused to who asked for it by a hint: URI and status.
+    refused: Vec<(String, u16)>,
 }
 
 impl Followed {
@@ -362,22 +386,6 @@ impl Session {
         self.look_at_others(name);
     }
 
-    /// A playlist that came last was the answer to a request with this query.
-    pub fn answered(&mut self, name: &str, query: &str, text: &str) {
-        let Ok(directives) = Directives::parse(query) else {
-            return;
-        };
-        if text.contains("#EXT-X-SKIP") && !directives.skip {
-            self.note(Wrong::Skipped(name.to_owned()));
-        }
-        let listed = self.last(name);
-        if let (Some(msn), Some(listed)) = (directives.msn, listed)
-            && !reaches(listed, msn, directives.part)
-        {
-            self.note(Wrong::TooSoon(name.to_owned()));
-        }
-    }
-
     /// Each of the other playlists that the master playlist names is reported of.
     fn look_at_reports(&mut self, name: &str) {
         let Some(listed) = self.last(name).filter(|it| !it.has_ended) else {
@@ -462,62 +470,6 @@ impl Session {
         self.playlists.entry(name.to_owned()).or_insert_with(new)
     }
 
-    /// How long caches may keep an answer about a playlist, or about `what` of it: its
-    /// `Cache-Control`.
-    pub fn cached(&mut self, name: &str, what: &str, kind: Kind, control: Option<&str>) {
-        let Some(listed) = self.last(name) else {
-            return;
-        };
-        let target = listed.target.unwrap_or(1).max(1);
-        let seconds = control.and_then(freshness);
-        let wrong = match (kind, seconds) {
-            // It is another state by then.
-            (Kind::Newest, Some(most)) if listed.has_ended || most <= (target / 2).max(1) => None,
-            (Kind::Newest, Some(_)) => Some("too long for what is new soon"),
-            // Caches guess then (RFC 9111, 4.2.2).
-            (Kind::Newest | Kind::Refused, None) => Some("no time is told"),
-            (Kind::Refused, Some(most)) if most <= 4 * target => None,
-            (Kind::Refused, Some(_)) => Some("too long for what may be there soon"),
-            // Each viewer would ask the server itself.
-            (Kind::Named | Kind::Media, Some(most)) if most >= target => None,
-            (Kind::Named | Kind::Media, _) => Some("too short for what stays as it is"),
-        };
-        if let Some(wrong) = wrong {
-            let said = control.map_or("no Cache-Control".to_owned(), str::to_owned);
-            self.note(Wrong::Cached(what.to_owned(), said, wrong));
-        }
-    }
-
-    /// Something that was to be there was not.
-    pub fn status(&mut self, name: &str, status: u16) {
-        let name = name.to_owned();
-        self.note(match status {
-            300..400 => Wrong::Redirected(name),
-            _ => Wrong::Status(name, status),
-        });
-    }
-
-    /// What a playlist is said to be, and how it is sent to who takes gzip.
-    pub fn sent(&mut self, name: &str, content_type: &str, is_compressed: bool) {
-        // Parameters do not matter.
-        let kind = content_type.split(';').next().unwrap_or("").trim();
-        let kind = kind.to_ascii_lowercase();
-        if !matches!(&*kind, "application/vnd.apple.mpegurl" | "audio/mpegurl") {
-            self.note(Wrong::ContentType(name.to_owned(), kind));
-        }
-        if !is_compressed {
-            self.note(Wrong::Plain(name.to_owned()));
-        }
-    }
-
-    /// Directives that are to be answered with a status were answered with another.
-    pub fn directives(&mut self, name: &str, directives: &str, status: u16, due: u16) {
-        if status != due {
-            let (name, directives) = (name.to_owned(), directives.to_owned());
-            self.note(Wrong::Directives(name, directives, status, due));
-        }
-    }
-
     /// What is known of a playlist.
     pub fn last(&self, name: &str) -> Option<&Listed> {
         self.playlists.get(name)?.checker.last()
@@ -533,6 +485,10 @@ impl Session {
             }
             let untrue = followed.untrue().into_iter();
             wrong.extend(untrue.map(|it| (Wrong::Untrue(name.clone(), it), 1)));
+            let refused = followed.refused_and_listed();
+            let unhinted =
+                |(uri, status): (&str, u16)| Wrong::Unhinted(name.clone(), uri.to_owned(), status);
+            wrong.extend(refused.map(|it| (unhinted(it), 1)));
         }
         let last = self.master.iter();
         let told = last.clone().filter(|_| self.is_master_late);
@@ -673,21 +629,6 @@ fn beside(name: &str, uri: &str) -> String {
     }
     folders.push(rest);
     named(&folders.join("/"))
-}
-
-/// Seconds for which an answer may be kept by its `Cache-Control`, where that tells it.
-fn freshness(control: &str) -> Option<u64> {
-    let directives = control.split(',').map(str::trim);
-    let forbids = |it: &str| matches!(it, "no-store" | "no-cache");
-    if directives.clone().any(forbids) {
-        return Some(0);
-    }
-    // What is for shared caches holds for these before all.
-    let find = |name: &str| {
-        let mut values = directives.clone().filter_map(|it| it.strip_prefix(name));
-        values.next().and_then(|value| value.parse().ok())
-    };
-    find("s-maxage=").or_else(|| find("max-age="))
 }
 
 #[cfg(test)]

@@ -406,3 +406,141 @@ fn high_dynamic_range_is_told() {
         assert_eq!(range(transfer, attribute).unwrap(), expected);
     }
 }
+
+/// The newest part is so many half seconds into segment 7, and that of the other playlist so
+/// many.
+fn reporting(count: usize, other: &str, told: usize) -> String {
+    let last = told - 1;
+    parts(count) + &format!("#EXT-X-RENDITION-REPORT:URI=\"{other}\",LAST-MSN=7,LAST-PART={last}\n")
+}
+
+#[test]
+fn reports_are_of_what_the_other_playlist_is() {
+    let follow = |states: &[(&str, usize, usize, u64, u64)]| {
+        told(None, |session| {
+            for (name, count, others, asked, came) in states {
+                let other = if *name == "v0" { "a0" } else { "v0" };
+                let (asked, came) = (Duration::from_millis(*asked), Duration::from_millis(*came));
+                session.playlist(name, &reporting(*count, other, *others), came);
+                session.reports(name, asked, came);
+            }
+        })
+    };
+    // Both go on, and each is seen a little before the other.
+    let even = [
+        ("v0", 1, 1, 0, 10),
+        ("a0", 1, 1, 0, 20),
+        ("v0", 2, 1, 20, 500),
+        ("a0", 2, 2, 30, 510),
+        ("v0", 3, 2, 510, 1000),
+        ("a0", 3, 3, 520, 1010),
+    ];
+    assert_eq!(follow(&even), [""; 0]);
+    // What the other was long before it was asked for.
+    let old = [
+        ("v0", 1, 1, 0, 10),
+        ("a0", 3, 1, 20, 900),
+        ("v0", 3, 2, 1500, 1600),
+    ];
+    let outdated = "v0: the rendition report of a0 is of what was before";
+    assert_eq!(follow(&old), [outdated]);
+    // What the other does not have long after that.
+    let ahead = [
+        ("a0", 1, 1, 0, 10),
+        ("v0", 1, 5, 20, 30),
+        ("a0", 2, 1, 100, 600),
+        ("a0", 3, 1, 610, 1000),
+    ];
+    let unfounded = "v0: the rendition report of a0 is of what is not there";
+    assert_eq!(follow(&ahead), [unfounded]);
+}
+
+#[test]
+fn a_report_is_of_no_part_that_a_segment_never_had() {
+    let said = told(None, |session| {
+        for (name, text) in [
+            ("a0", parts(1)),
+            ("v0", reporting(1, "a0", 9)),
+            (
+                "a0",
+                parts(2).replace(
+                    "#EXT-X-PRELOAD",
+                    "#EXTINF:1.0,\n7.m4s\n#EXT-X-PART:DURATION=0.5,URI=\"8.0.m4s\"\n#EXT-X-PRELOAD",
+                ),
+            ),
+        ] {
+            session.playlist(name, &text, NOW);
+            session.reports(name, NOW, NOW);
+        }
+    });
+    let unfounded = "v0: the rendition report of a0 is of what is not there";
+    assert!(said.contains(&unfounded.to_owned()), "{said:?}");
+}
+
+#[test]
+fn bytes_that_are_asked_for_alone_are_those_of_the_whole() {
+    let piece = |told_range: Option<&str>, bytes: &[u8]| {
+        told(None, |session| {
+            session.media("v0", "6.m4s", b"0123456789".to_vec());
+            session.piece("v0", "6.m4s", 1..=3, told_range, bytes);
+            session.piece("v0", "7.m4s", 1..=3, None, b"of what is not known");
+        })
+    };
+    assert_eq!(piece(Some("bytes 1-3/10"), b"123"), [""; 0]);
+    assert_eq!(piece(None, b"0123456789"), [""; 0]);
+    for (told_range, bytes, wrong) in [
+        (None, &b"123"[..], "some bytes come without Content-Range"),
+        (
+            Some("bytes 0-2/10"),
+            b"012",
+            "Content-Range is not what was asked for",
+        ),
+        (
+            Some("bytes 1-3/10"),
+            b"012",
+            "bytes that are asked for alone are others",
+        ),
+    ] {
+        assert_eq!(piece(told_range, bytes), [format!("v0: 6.m4s: {wrong}")]);
+    }
+    let head = |length| {
+        told(None, |session| {
+            session.media("v0", "6.m4s", b"0123456789".to_vec());
+            session.told_length("v0", "6.m4s", length);
+        })
+    };
+    assert_eq!(head(None), [""; 0]);
+    assert_eq!(head(Some(10)), [""; 0]);
+    assert_eq!(head(Some(0)), ["v0: 6.m4s: HEAD tells another length"]);
+}
+
+#[test]
+fn who_may_read_a_playlist_may_read_what_it_names() {
+    let told = |playlist, media| {
+        told(None, |session| {
+            session.open("v0", None, playlist);
+            session.open("v0", Some("v0: 6.m4s"), media);
+        })
+    };
+    for (playlist, media) in [(false, false), (false, true), (true, true)] {
+        assert_eq!(told(playlist, media), [""; 0]);
+    }
+    let closed = "v0: 6.m4s is not for the pages that may read the playlist";
+    assert_eq!(told(true, false), [closed]);
+}
+
+#[test]
+fn what_is_announced_and_comes_is_not_refused() {
+    let told = |count| {
+        told(None, |session| {
+            session.playlist("v0", &parts(1), NOW);
+            session.unhinted("v0", "7.1.m4s", 404);
+            session.playlist("v0", &parts(count), NOW);
+        })
+    };
+    assert_eq!(told(1), [""; 0]);
+    assert_eq!(
+        told(2),
+        ["v0: 7.1.m4s was announced, and answered with 404"]
+    );
+}
