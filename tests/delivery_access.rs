@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use openrtmp_core::{AccessAction, Event, Network, Protocol};
 use openrtmp_live::Pass;
 use openrtmp_media::hls::read::Listed;
-use openrtmp_tests::{Delivered, Process, Web, found_at_last, live};
+use openrtmp_tests::tls::file;
+use openrtmp_tests::{Delivered, Process, Tool, Web, found_at_last, live, openrtmp};
 
 const SECRET: &str = "sixteen-and-more-bytes";
 const KEY: &str = "opensesame";
@@ -360,6 +361,88 @@ fn who_has_a_token_that_is_over_is_asked_about_again() {
     };
     found_at_last("an access event", || (asked() > 0).then_some(()));
     assert_eq!(asked(), 1);
+}
+
+#[test]
+fn a_token_of_the_command_lets_play_what_it_is_for_until_it_is_over() {
+    let delivered = private();
+    let publishing = playable(&delivered, "live/cam");
+    let folder = tempfile::tempdir().unwrap();
+    let token = |secret: &str, more: &[&str]| {
+        let file = file(folder.path(), "secret", secret);
+        let mut command = openrtmp();
+        command.args(["token", "--key-file"]).arg(file).args(more);
+        command.output().unwrap()
+    };
+    let base = delivered.url("");
+    let line = |secret: &str, more: &[&str]| {
+        let output = token(secret, more);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let url = |secret: &str, more: &[&str]| {
+        let url = line(secret, &[more, &["--url", &base]].concat());
+        url.strip_prefix(&base).unwrap().to_owned()
+    };
+    let mut web = Web::connect(delivered.address());
+    let mut status = |path: &str| web.get(path, &[]).status;
+    let here = [
+        "--stream",
+        "live/cam",
+        "--for",
+        "1h",
+        "--address",
+        "127.0.0.1",
+    ];
+    let good = url(SECRET, &here);
+    assert_eq!(status(&good), 200, "{good}");
+    let mut command = Tool::Ffprobe.command();
+    command.args(["-v", "error", "-show_entries", "stream=codec_name"]);
+    let played = Process::start("ffprobe", {
+        command.arg(format!("{base}{good}"));
+        command
+    });
+    let played = played.wait().expect_success().output.join("\n");
+    assert!(played.contains("codec_name=h264"), "{played}");
+    // Alone it is one for a header.
+    let alone = line(SECRET, &here);
+    let bearer = format!("Bearer {alone}");
+    let asked = Web::connect(delivered.address())
+        .get("/live/cam/index.m3u8", &[("Authorization", &bearer)])
+        .status;
+    assert_eq!(asked, 200);
+    let below = url(SECRET, &["--stream", "live", "--prefix", "--for", "1h"]);
+    assert_eq!(status(&format!("{below}cam/index.m3u8")), 200, "{below}");
+    for (secret, more) in [
+        (SECRET, &["--stream", "live/other", "--for", "1h"][..]),
+        (SECRET, &["--stream", "live/cam", "--for", "1ms"]),
+        (
+            "another-secret-of-ours",
+            &["--stream", "live/cam", "--for", "1h"],
+        ),
+        (
+            SECRET,
+            &[
+                "--stream",
+                "live/cam",
+                "--for",
+                "1h",
+                "--address",
+                "192.0.2.7",
+            ],
+        ),
+    ] {
+        let path = url(secret, more).replace("other", "cam");
+        assert_eq!(status(&path), 403, "{more:?}");
+    }
+    let short = token("a-short-one", &here);
+    assert_eq!(short.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&short.stderr);
+    assert!(
+        told.contains("16 bytes") && !told.contains("a-short-one"),
+        "{told}"
+    );
+    publishing.kill();
 }
 
 #[test]

@@ -5,7 +5,9 @@ use log::LevelFilter;
 
 use crate::exit::{EXIT_CODES, Failure};
 use crate::signal::Stop;
-use crate::{config, ctl, logs, manual, play, probe, publish, record, relay, serve, service};
+use crate::{
+    config, ctl, logs, manual, play, probe, publish, record, relay, serve, service, token,
+};
 
 /// Serve, publish, play, record and probe RTMP streams
 #[derive(Debug, Parser)]
@@ -49,6 +51,9 @@ enum Command {
     /// Tell what a stream is made of
     #[command(after_help = EXIT_CODES)]
     Probe(probe::Arguments),
+    /// Make a token for viewers of a stream that is not public
+    #[command(after_help = EXIT_CODES)]
+    Token(token::Arguments),
     /// Tell what can be set, what is in force, and whether a file of settings is right
     #[command(after_help = EXIT_CODES)]
     Config(config::Arguments),
@@ -105,6 +110,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Failu
         Command::Record(arguments) => record::run(&arguments, &stop),
         Command::Relay(arguments) => relay::run(&arguments, &stop),
         Command::Probe(arguments) => probe::run(&arguments, &stop),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Config(arguments) => config::run(arguments, level),
         Command::Service(arguments) => service::run(&arguments),
         #[cfg(windows)]

@@ -36,6 +36,7 @@ mod serve;
 mod service;
 mod signal;
 mod source;
+mod token;
 mod units;
 
 use std::process::ExitCode;

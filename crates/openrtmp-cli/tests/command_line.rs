@@ -68,6 +68,7 @@ fn help_is_data_and_documents_the_exit_codes() {
         &["play", "--help"],
         &["record", "--help"],
         &["probe", "--help"],
+        &["token", "--help"],
     ] {
         let output = openrtmp(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
