@@ -115,7 +115,7 @@
 //      openrtmp_relay_add(), _remove() and _list(), OPENRTMP_EVENT_OUTGOING_FAILED,
 //      OPENRTMP_EVENT_RELAY_STARTED, _FAILED and _ENDED;
 //      openrtmp_server_http_port(), openrtmp_server_http_urls(), openrtmp_server_http_stats(),
-//      OPENRTMP_ERROR_UNSUPPORTED: streams over HTTP, in a library built with `live`;
+//      openrtmp_http_token(), OPENRTMP_ERROR_UNSUPPORTED: streams over HTTP, in a library built with `live`;
 //      OPENRTMP_NULLABLE;
 //      openrtmp_summary.left_behind, openrtmp_log_record.server_id; who publishes: in
 //      openrtmp_stream_info, openrtmp_connection_info, OPENRTMP_EVENT_STREAM_PUBLISHED;
@@ -850,6 +850,9 @@ static inline openrtmp_str openrtmp_str_from(const char *OPENRTMP_NULLABLE text)
 
 // FLV over HTTP, and with ws in place of http (wss of https) over a WebSocket.
 #define OPENRTMP_FORM_FLV 4
+
+// A token opens all streams below its path too.
+#define OPENRTMP_TOKEN_PREFIX 1
 
 // Keys that may publish.
 #define OPENRTMP_KEY_PUBLISH 0
@@ -2213,6 +2216,22 @@ int32_t openrtmp_server_http_urls(const struct openrtmp_server *server,
 // Takes the numbers of what is delivered over HTTP.
 int32_t openrtmp_server_http_stats(const struct openrtmp_server *server,
                                    struct openrtmp_http_stats *out_stats);
+
+// Writes a token for a viewer of a stream ("live/cam") that is not public: what stands in
+// "/v/TOKEN/live/cam/index.m3u8", or in "Authorization: Bearer TOKEN". secret is one of
+// "http.tokens.keys", of this server or of another, 16 bytes or more; a server believes such a
+// token and asks nobody. It is good until so many seconds since 1970, and from an address or a
+// network ("192.0.2.7", "2001:db8::/64"; empty: from anywhere). flags are OPENRTMP_TOKEN_* or
+// 0. OPENRTMP_ERROR_INVALID_ARGUMENT of anything of which no token can be made,
+// OPENRTMP_ERROR_UNSUPPORTED in a library that does not deliver.
+int32_t openrtmp_http_token(openrtmp_str secret,
+                            openrtmp_str stream,
+                            uint32_t flags,
+                            uint64_t expires,
+                            openrtmp_str address,
+                            char *OPENRTMP_NULLABLE buffer,
+                            size_t capacity,
+                            size_t *OPENRTMP_NULLABLE out_length);
 
 // Adds a key of a kind (OPENRTMP_KEY_*) to a running server. Once there is one, peers
 // without a key are refused. A peer gives one: the first "key" or "token" of the query

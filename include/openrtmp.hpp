@@ -767,6 +767,16 @@ inline Result generate_key(std::string &out) {
     return detail::read_text(out, openrtmp_key_generate);
 }
 
+/// A token for a viewer of a stream, signed with a secret of "http.tokens.keys", good until so
+/// many seconds since 1970; flags are OPENRTMP_TOKEN_*. It needs no server.
+inline Result http_token(std::string_view secret, std::string_view stream, std::uint32_t flags,
+                         std::uint64_t expires, std::string_view address, std::string &out) {
+    return detail::read_text(out, [&](char *buffer, std::size_t size, std::size_t *length) {
+        return openrtmp_http_token(str(secret), str(stream), flags, expires, str(address), buffer,
+                                   size, length);
+    });
+}
+
 }  // namespace openrtmp
 
 #endif  // OPENRTMP_HPP

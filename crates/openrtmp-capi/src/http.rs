@@ -1,6 +1,6 @@
 //! Streams over HTTP.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use openrtmp_core::{Config, Server};
 
 use crate::boundary;
-use crate::convert::{OpenrtmpStr, Versioned, borrow, fill, fillable, output, text};
+use crate::convert::{OpenrtmpStr, Versioned, borrow, copy_out, fill, fillable, output, text};
 use crate::error::Failure;
 use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required, visit_texts};
 
@@ -22,6 +22,9 @@ pub const OPENRTMP_FORM_DASH: u32 = 2;
 pub const OPENRTMP_FORM_HLS_TS: u32 = 3;
 /// FLV over HTTP, and with ws in place of http (wss of https) over a WebSocket.
 pub const OPENRTMP_FORM_FLV: u32 = 4;
+
+/// A token opens all streams below its path too.
+pub const OPENRTMP_TOKEN_PREFIX: u32 = 1;
 
 /// What is delivered over HTTP, at one moment.
 #[repr(C)]
@@ -51,15 +54,29 @@ unsafe impl Versioned for OpenrtmpHttpStats {
 }
 
 #[cfg(not(feature = "live"))]
+use absent::token;
+#[cfg(not(feature = "live"))]
 pub(crate) use absent::{Delivering, check};
 #[cfg(feature = "live")]
+use present::token;
+#[cfg(feature = "live")]
 pub(crate) use present::{Delivering, check};
+
+/// What a token is to say, and what it is signed with.
+#[cfg_attr(not(feature = "live"), allow(dead_code))]
+struct Wanted<'a> {
+    secret: &'a str,
+    stream: &'a str,
+    is_prefix: bool,
+    expires: u64,
+    address: &'a str,
+}
 
 /// Of a library that delivers.
 #[cfg(feature = "live")]
 mod present {
-    use openrtmp_core::HttpListen;
-    use openrtmp_live::{Delivery, DeliveryError, Form};
+    use openrtmp_core::{HttpListen, Network};
+    use openrtmp_live::{Delivery, DeliveryError, Form, Pass};
 
     use super::*;
     use crate::error::{OPENRTMP_ERROR_IO, OPENRTMP_ERROR_LISTEN};
@@ -67,6 +84,18 @@ mod present {
     /// Nothing has to be refused.
     pub(crate) fn check(_: &Config) -> Result<(), Failure> {
         Ok(())
+    }
+
+    pub(super) fn token(wanted: &Wanted<'_>) -> Result<String, Failure> {
+        let mut pass = Pass::new(wanted.stream, wanted.expires);
+        pass.is_prefix = wanted.is_prefix;
+        if !wanted.address.is_empty() {
+            let from = Network::parse(wanted.address);
+            let wrong = || Failure::argument("that is no address and no network");
+            pass.from = Some(from.ok_or_else(wrong)?);
+        }
+        let token = pass.sign(wanted.secret);
+        token.map_err(|error| Failure::argument(error.to_string()))
     }
 
     /// The delivery of a server's streams, where its settings name a place for it.
@@ -145,6 +174,10 @@ mod absent {
 
     pub(crate) fn check(config: &Config) -> Result<(), Failure> {
         Ok(config.check_no_delivery()?)
+    }
+
+    pub(super) fn token(_: &Wanted<'_>) -> Result<String, Failure> {
+        Err(unsupported())
     }
 
     /// None.
@@ -236,5 +269,46 @@ pub unsafe extern "C" fn openrtmp_server_http_stats(
         let stats = running.delivery.stats()?;
         // SAFETY: the contract of the header.
         unsafe { fill(out_stats, &stats) }
+    })
+}
+
+/// Writes a token for a viewer of a stream ("live/cam") that is not public: what stands in
+/// "/v/TOKEN/live/cam/index.m3u8", or in "Authorization: Bearer TOKEN". secret is one of
+/// "http.tokens.keys", of this server or of another, 16 bytes or more; a server believes such a
+/// token and asks nobody. It is good until so many seconds since 1970, and from an address or a
+/// network ("192.0.2.7", "2001:db8::/64"; empty: from anywhere). flags are OPENRTMP_TOKEN_* or
+/// 0. OPENRTMP_ERROR_INVALID_ARGUMENT of anything of which no token can be made,
+/// OPENRTMP_ERROR_UNSUPPORTED in a library that does not deliver.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a token has these, a text its buffer"
+)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openrtmp_http_token(
+    secret: OpenrtmpStr,
+    stream: OpenrtmpStr,
+    flags: u32,
+    expires: u64,
+    address: OpenrtmpStr,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_length: *mut usize,
+) -> i32 {
+    boundary::status(|| {
+        if flags & !OPENRTMP_TOKEN_PREFIX != 0 {
+            return Err(Failure::argument(format!("no flags {flags:#x}")));
+        }
+        // SAFETY: the contract of the header.
+        let (secret, stream, address) = unsafe { (text(secret)?, text(stream)?, text(address)?) };
+        let wanted = Wanted {
+            secret,
+            stream,
+            is_prefix: flags & OPENRTMP_TOKEN_PREFIX != 0,
+            expires,
+            address,
+        };
+        let token = token(&wanted)?;
+        // SAFETY: the contract of the header.
+        unsafe { copy_out(&token, buffer, capacity, out_length) }
     })
 }

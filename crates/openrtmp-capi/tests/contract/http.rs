@@ -9,8 +9,8 @@ use openrtmp::config::{
 #[cfg(feature = "live")]
 use openrtmp::error::OPENRTMP_ERROR_STATE;
 use openrtmp::http::{
-    OPENRTMP_FORM_HLS, OpenrtmpHttpStats, openrtmp_server_http_port, openrtmp_server_http_stats,
-    openrtmp_server_http_urls,
+    OPENRTMP_FORM_HLS, OPENRTMP_TOKEN_PREFIX, OpenrtmpHttpStats, openrtmp_http_token,
+    openrtmp_server_http_port, openrtmp_server_http_stats, openrtmp_server_http_urls,
 };
 use openrtmp::server::{
     OpenrtmpServer, openrtmp_server_config, openrtmp_server_free, openrtmp_server_reconfigure,
@@ -91,6 +91,33 @@ fn urls(server: *mut OpenrtmpServer, form: u32) -> i32 {
     unsafe { openrtmp_server_http_urls(server, stream, form, Some(ignore), null_mut()) }
 }
 
+/// What is written of a token, or the error.
+fn token(secret: &str, stream: &str, flags: u32, expires: u64, from: &str) -> Result<String, i32> {
+    let mut buffer = [0; 256];
+    let mut length = 0;
+    let [secret, stream, from] = [secret, stream, from].map(OpenrtmpStr::new);
+    // SAFETY: texts and a buffer that live as long as the call.
+    let code = unsafe {
+        let place = buffer.as_mut_ptr().cast();
+        openrtmp_http_token(
+            secret,
+            stream,
+            flags,
+            expires,
+            from,
+            place,
+            buffer.len(),
+            &mut length,
+        )
+    };
+    match code {
+        0 => Ok(String::from_utf8_lossy(&buffer[..length]).into_owned()),
+        code => Err(code),
+    }
+}
+
+const SECRET: &str = "sixteen-and-more-bytes";
+
 #[cfg(not(feature = "live"))]
 #[test]
 fn a_library_that_does_not_deliver_says_so() {
@@ -117,6 +144,8 @@ fn a_library_that_does_not_deliver_says_so() {
     assert_eq!(stats(server).err(), Some(OPENRTMP_ERROR_UNSUPPORTED));
     assert_eq!(port(server, 0), Err(OPENRTMP_ERROR_UNSUPPORTED));
     assert_eq!(urls(server, OPENRTMP_FORM_HLS), OPENRTMP_ERROR_UNSUPPORTED);
+    let token = token(SECRET, "live/cam", OPENRTMP_TOKEN_PREFIX, 1, "");
+    assert_eq!(token, Err(OPENRTMP_ERROR_UNSUPPORTED));
     free(server);
 }
 
@@ -164,4 +193,40 @@ fn what_needs_a_restart_is_told_and_the_rest_holds_at_once() {
     free(server);
     ok(start(late));
     free(late);
+}
+
+#[cfg(feature = "live")]
+#[test]
+fn a_token_is_that_of_rust_and_what_makes_none_is_refused() {
+    use openrtmp::error::OPENRTMP_ERROR_INVALID_ARGUMENT;
+    use openrtmp_core::Network;
+    use openrtmp_live::Pass;
+
+    let mut pass = Pass::new("live/cam", 4_000_000_000);
+    let expected = pass.sign(SECRET).unwrap();
+    assert_eq!(
+        token(SECRET, "live/cam", 0, 4_000_000_000, ""),
+        Ok(expected)
+    );
+    pass.is_prefix = true;
+    pass.from = Network::parse("2001:db8::/64");
+    let expected = pass.sign(SECRET).unwrap();
+    let prefix = OPENRTMP_TOKEN_PREFIX;
+    let made = token(SECRET, "live/cam", prefix, 4_000_000_000, "2001:db8::/64");
+    assert_eq!(made, Ok(expected));
+    for (secret, stream, flags, expires, from) in [
+        ("too-short", "live/cam", 0, 1, ""),
+        (SECRET, "", 0, 1, ""),
+        (SECRET, "live/cam", 0, 0, ""),
+        (SECRET, "live/cam", 2, 1, ""),
+        (SECRET, "live/cam", 0, 1, "here"),
+    ] {
+        let refused = token(secret, stream, flags, expires, from);
+        assert_eq!(
+            refused,
+            Err(OPENRTMP_ERROR_INVALID_ARGUMENT),
+            "{secret} {stream} {from}"
+        );
+        assert!(!last_error().contains(secret), "{}", last_error());
+    }
 }
