@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use openrtmp_core::client::{Client, ClientConfig, ClientEvent, ClientMode, Deadline, MediaKind};
 use openrtmp_core::protocol::RtmpUrl;
-use openrtmp_tests::{Process, Tool, free_ports, openrtmp};
+use openrtmp_tests::{Process, Tool, Web, free_ports, openrtmp};
 
 /// A server, and where it tells its numbers.
 struct Watched {
@@ -189,6 +189,41 @@ fn certificates_delays_and_who_decides_are_told_of_too() {
         health.contains("access.callback.url does not answer"),
         "{health}"
     );
+}
+
+#[test]
+fn viewers_over_http_and_what_they_were_answered_are_told_of() {
+    let [viewers] = free_ports();
+    let server = Watched::start(&["--http", &format!("127.0.0.1:{viewers}")]);
+    check(&server.metrics_with("\nopenrtmp_http_connections 0\n"));
+    let address = ([127, 0, 0, 1], viewers).into();
+    let mut viewer = Web::connect(address);
+    for (path, status) in [
+        ("/time", 200),
+        ("/api/streams", 200),
+        ("/live/nothing/e/v0.m3u8", 404),
+    ] {
+        assert_eq!(viewer.get(path, &[]).status, status, "{path}");
+    }
+    let _another = Web::connect(address);
+    server.metrics_with("\nopenrtmp_http_connections 2\n");
+    let text = server.metrics_with("\nopenrtmp_http_connections_accepted_total 2\n");
+    check(&text);
+    for told in [
+        "\nopenrtmp_http_answers_total{class=\"1xx\"} 0\n",
+        "\nopenrtmp_http_answers_total{class=\"2xx\"} 2\n",
+        "\nopenrtmp_http_answers_total{class=\"4xx\"} 1\n",
+        "\nopenrtmp_http_answers_total{class=\"5xx\"} 0\n",
+        "\nopenrtmp_http_streams 0\n",
+        "\nopenrtmp_http_stream_bytes ",
+        "\nopenrtmp_http_answer_bytes 0\n",
+    ] {
+        assert!(text.contains(told), "no {told} in\n{text}");
+    }
+    // Where nothing is delivered nothing is told of it.
+    let silent = Watched::start(&["--no-http"]);
+    let text = silent.metrics_with("openrtmp_connections");
+    assert!(!text.contains("openrtmp_http_"), "{text}");
 }
 
 #[test]

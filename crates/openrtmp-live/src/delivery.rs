@@ -53,6 +53,7 @@ pub struct Delivery {
     running: Mutex<Option<Running>>,
     listeners: Vec<HttpListen>,
     counts: Arc<http::Counts>,
+    answers: Arc<http::Answers>,
     directory: Arc<Directory>,
     budget: Arc<Budget>,
     spool: Option<Arc<Spool>>,
@@ -114,10 +115,12 @@ impl Delivery {
         let directory = Arc::new(Directory::default());
         let budget = Arc::new(Budget::default());
         let counts = Arc::new(http::Counts::new());
+        let answers = Arc::new(http::Answers::default());
         let mut delivery = Delivery {
             running: Mutex::default(),
             listeners: Vec::new(),
             counts: counts.clone(),
+            answers: answers.clone(),
             directory: directory.clone(),
             budget: budget.clone(),
             spool: None,
@@ -133,6 +136,7 @@ impl Delivery {
             server.clone(),
             directory.clone(),
             budget.clone(),
+            answers,
             stops.clone(),
         );
         let acceptor = Acceptor {
@@ -182,6 +186,12 @@ impl Delivery {
     /// Viewers' connections that there have been, those that there are included.
     pub fn accepted(&self) -> u64 {
         self.counts.accepted()
+    }
+
+    /// Answers that were begun, by the class of their status: 1xx first, 5xx last. What is no
+    /// request of HTTP, or has too long a head, is refused before it can be one.
+    pub fn answers(&self) -> [u64; 5] {
+        self.answers.all()
     }
 
     /// Streams that can be fetched, or come to be; an ended one is for a while.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openrtmp_core::{Health, Server};
-use openrtmp_live::DvrFiles;
+use openrtmp_live::{Delivery, DvrFiles, Held};
 
 use super::listen::Listening;
 use crate::http::{Answer, Mount, Request, Routes, Status, TEXT};
@@ -42,8 +42,35 @@ pub(super) struct CallbackStatus {
 pub(super) struct Beside {
     /// `None`: nobody is asked.
     pub(super) callback: Option<CallbackStatus>,
+    /// `None`: nothing is delivered over HTTP.
+    pub(super) viewers: Option<Viewers>,
+}
+
+/// What is delivered over HTTP, and to how many.
+#[derive(Default)]
+pub(super) struct Viewers {
+    connections: usize,
+    accepted: u64,
+    streams: usize,
+    held: Held,
+    /// By the class of their status: 1xx first.
+    answers: [u64; 5],
     /// `None`: there is no folder for old segments.
-    pub(super) dvr: Option<DvrFiles>,
+    dvr: Option<DvrFiles>,
+}
+
+impl Viewers {
+    pub(super) fn of(delivery: &Delivery) -> Option<Viewers> {
+        let is_anywhere = !delivery.listeners().is_empty();
+        is_anywhere.then(|| Viewers {
+            connections: delivery.connections(),
+            accepted: delivery.accepted(),
+            streams: delivery.streams(),
+            held: delivery.held(),
+            answers: delivery.answers(),
+            dvr: delivery.dvr_files(),
+        })
+    }
 }
 
 /// How to know it.
@@ -158,8 +185,24 @@ fn write_own(text: &mut String, beside: &Beside) {
             .each_ref()
             .map(|(label, lines)| (label.as_str(), *lines)),
     );
-    for (name, of, help, value) in beside.dvr.iter().flat_map(of_files) {
-        family(name, of, help, &[("", value)]);
+    if let Some(viewers) = &beside.viewers {
+        let files = viewers.dvr.iter().flat_map(of_files);
+        for (name, of, help, value) in of_viewers(viewers).into_iter().chain(files) {
+            family(name, of, help, &[("", value)]);
+        }
+        let [informing, successes, redirections, refusals, failures] = viewers.answers;
+        family(
+            "openrtmp_http_answers_total",
+            "counter",
+            "Answers to viewers, by the class of their status.",
+            &[
+                ("{class=\"1xx\"}", informing),
+                ("{class=\"2xx\"}", successes),
+                ("{class=\"3xx\"}", redirections),
+                ("{class=\"4xx\"}", refusals),
+                ("{class=\"5xx\"}", failures),
+            ],
+        );
     }
     let Some(status) = &beside.callback else {
         return;
@@ -182,8 +225,47 @@ fn write_own(text: &mut String, beside: &Beside) {
     );
 }
 
-/// Families of the files of `http.dvr.directory`: names, types, what they tell, and how much.
-fn of_files(files: &DvrFiles) -> [(&'static str, &'static str, &'static str, u64); 5] {
+/// A family with one sample: its name, its type, what it tells, and how much.
+type Family = (&'static str, &'static str, &'static str, u64);
+
+/// Families of what is delivered over HTTP.
+fn of_viewers(viewers: &Viewers) -> [Family; 5] {
+    [
+        (
+            "openrtmp_http_connections",
+            "gauge",
+            "Viewers' connections.",
+            viewers.connections as u64,
+        ),
+        (
+            "openrtmp_http_connections_accepted_total",
+            "counter",
+            "Viewers' connections that there have been.",
+            viewers.accepted,
+        ),
+        (
+            "openrtmp_http_streams",
+            "gauge",
+            "Streams that viewers can fetch, or that come to be.",
+            viewers.streams as u64,
+        ),
+        (
+            "openrtmp_http_stream_bytes",
+            "gauge",
+            "Bytes of streams that are kept in memory for viewers.",
+            viewers.held.streams,
+        ),
+        (
+            "openrtmp_http_answer_bytes",
+            "gauge",
+            "Bytes that are kept for answers alone that viewers have not taken.",
+            viewers.held.answers,
+        ),
+    ]
+}
+
+/// Families of the files of `http.dvr.directory`.
+fn of_files(files: &DvrFiles) -> [Family; 5] {
     [
         (
             "openrtmp_dvr_segments",
@@ -299,7 +381,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            !text.contains("callback") && !text.contains("dvr"),
+            !text.contains("callback") && !text.contains("dvr") && !text.contains("http_"),
             "{text}"
         );
         let status = CallbackStatus {
@@ -314,10 +396,17 @@ mod tests {
         };
         let beside = Beside {
             callback: Some(status),
-            dvr: Some(DvrFiles::default()),
+            viewers: Some(Viewers {
+                answers: [1, 2, 3, 4, 5],
+                dvr: Some(DvrFiles::default()),
+                ..Viewers::default()
+            }),
         };
         write_own(&mut text, &beside);
         assert!(text.contains("\nopenrtmp_dvr_bytes 0\n"), "{text}");
+        assert!(text.contains("\nopenrtmp_http_connections 0\n"), "{text}");
+        let refusals = "\nopenrtmp_http_answers_total{class=\"4xx\"} 4\n";
+        assert!(text.contains(refusals), "{text}");
         assert!(
             text.contains("\nopenrtmp_callback_left_alone 1\n"),
             "{text}"

@@ -121,7 +121,9 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
     let (heard, delivering) = (Arc::clone(&audience), Arc::downgrade(&delivery));
     let own = Arc::new(move || metrics::Beside {
         callback: heard.callback_status(),
-        dvr: delivering.upgrade().and_then(|it| it.dvr_files()),
+        viewers: delivering
+            .upgrade()
+            .and_then(|it| metrics::Viewers::of(&it)),
     });
     let told = Arc::new(metrics::Told::start(&server, own).map_err(Failure::Usage)?);
     let control = Arc::new(OnceLock::new());

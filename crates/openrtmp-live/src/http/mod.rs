@@ -4,6 +4,7 @@ mod accept;
 mod access;
 mod allowance;
 mod answer;
+mod answers;
 mod audience;
 mod body;
 mod cors;
@@ -44,6 +45,7 @@ use tokio::sync::watch;
 pub(crate) use accept::{Acceptor, Counts, serve};
 use access::{Access, Shown};
 use answer::status;
+pub(crate) use answers::Answers;
 use audience::Audience;
 pub use form::Form;
 use hls::Viewer;
@@ -67,6 +69,7 @@ pub(crate) struct App {
     access: Access,
     /// What everybody is told of streams.
     lists: Lists,
+    answers: Arc<Answers>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -75,6 +78,7 @@ impl App {
         server: Arc<Server>,
         directory: Arc<Directory>,
         budget: Arc<Budget>,
+        answers: Arc<Answers>,
         stopping: watch::Receiver<bool>,
     ) -> std::io::Result<App> {
         let secrets = Secrets::new(&server.config().http.tokens.keys)?;
@@ -85,6 +89,7 @@ impl App {
             audience: Audience::default(),
             access: Access::new(secrets),
             lists: Lists::default(),
+            answers,
             stopping,
         })
     }
@@ -120,6 +125,7 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
         Ok(answered) => answered,
         Err(refusal) => (refusal, Kind::Whole),
     };
+    app.answers.count(response.status());
     cors::allow(&config.http.cors, origin, response.headers_mut());
     let holding = response.extensions_mut().remove::<Holding>();
     if kind == Kind::Endless {
