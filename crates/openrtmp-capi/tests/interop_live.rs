@@ -86,3 +86,31 @@ fn a_host_publisher_is_told_that_its_stream_is_gone() {
 fn settings_change_under_live_streams() {
     assert!(recorded("reconfigured") > 0);
 }
+
+#[test]
+fn a_host_in_c_records_mp4_that_plays_and_seeks() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("record");
+    let source = crate_dir().join("tests/programs/record.c");
+    build(
+        &source,
+        &program,
+        &[SANITIZE, &["-D_DEFAULT_SOURCE"]].concat(),
+    );
+    let recordings = folder.path().join("recordings");
+    let mut command = Command::new("timeout");
+    let output = run(command.arg("120").arg(&program).arg(&recordings));
+    let file = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    assert!(file.ends_with(".mp4"), "{file}");
+    assert_eq!(frames(&file), 100);
+    // Not from the beginning on: what is shown is what stands there, to the frame.
+    let picture = |seek: &[&str]| {
+        let mut command = Command::new("ffmpeg");
+        command.args(["-nostdin", "-v", "error"]).args(seek);
+        let output = run(command.args(["-frames:v", "1", "-an", "-f", "md5", "-"]));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let sought = picture(&["-ss", "2.6", "-i", &file]);
+    assert_eq!(sought, picture(&["-i", &file, "-ss", "2.6"]));
+    assert_ne!(sought, picture(&["-i", &file]));
+}
