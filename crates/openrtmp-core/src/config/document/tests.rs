@@ -552,3 +552,43 @@ fn what_is_another_is_a_document_of_its_own() {
     let nothing = base.dump_changes(&base, Format::Json);
     assert_eq!(nothing, "{}");
 }
+
+#[test]
+fn every_limit_of_a_session_is_a_setting_and_comes_where_it_belongs() {
+    // Of types of another crate only their text tells all fields.
+    let fields = |text: &str| -> Vec<(String, String)> {
+        let text = text.replace("AmfLimits {", "").replace("Limits {", "");
+        let pairs = text.split(',').filter_map(|pair| pair.split_once(':'));
+        let last = |(names, value): (&str, &str)| match value.rsplit_once(':') {
+            // The group, and what is first in it.
+            Some((name, value)) => (name.to_owned(), value.to_owned()),
+            None => (names.to_owned(), value.to_owned()),
+        };
+        let plain = |(name, value): (String, String)| {
+            let trimmed = |text: &str| text.trim_matches([' ', '}']).to_owned();
+            (trimmed(&name), trimmed(&value))
+        };
+        pairs.map(last).map(plain).collect()
+    };
+    let limits = Config::desktop().limits;
+    let defaults = fields(&format!("{:?}", limits.session));
+    assert!(defaults.len() >= 14, "{defaults:?}");
+    let mut tree = serde_json::to_value(&limits).unwrap();
+    for (place, (name, _)) in defaults.iter().enumerate() {
+        let session = &mut tree["session"];
+        let is_of_amf = session["amf"].get(name).is_some();
+        let group = if is_of_amf {
+            &mut session["amf"]
+        } else {
+            session
+        };
+        let setting = group
+            .get_mut(name)
+            .unwrap_or_else(|| panic!("{name} is no setting"));
+        *setting = (1000 + place).into();
+    }
+    let read: crate::config::LimitsConfig = serde_json::from_value(tree).unwrap();
+    for (place, (name, value)) in fields(&format!("{:?}", read.session)).iter().enumerate() {
+        assert_eq!(*value, (1000 + place).to_string(), "{name}");
+    }
+}
