@@ -668,10 +668,23 @@ fn unit(kind: u8) -> Vec<u8> {
     [&[0, 0, 0, 5, kind][..], b"unit"].concat()
 }
 
+/// x265: an `HEVCDecoderConfigurationRecord` of 1920x1080.
+const HEVC: [u8; 110] = *b"\
+    \x01\x01\x60\x00\x00\x00\x90\x00\x00\x00\x00\x00\x78\xF0\x00\xFC\xFD\xF8\xF8\x00\x00\x0F\
+    \x03\x20\x00\x01\x00\x18\x40\x01\x0C\x01\xFF\xFF\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\
+    \x00\x00\x03\x00\x78\x95\x98\x09\x21\x00\x01\x00\x29\x42\x01\x01\x01\x60\x00\x00\x03\x00\
+    \x90\x00\x00\x03\x00\x00\x03\x00\x78\xA0\x03\xC0\x80\x10\xE5\x96\x56\x69\x24\xCA\xF0\x16\
+    \x80\x80\x00\x01\xF4\x80\x00\x3A\x98\x04\x22\x00\x01\x00\x07\x44\x01\xC1\x72\xB4\x62\x40";
+
+/// A message of HEVC by Enhanced RTMP, with this first byte.
+fn hevc(head: u8, body: &[u8]) -> Vec<u8> {
+    [&[head], &b"hvc1"[..], body].concat()
+}
+
 #[test]
 fn encoders_that_do_what_no_encoder_does() {
     // Whether viewers have something of it, and whether the log tells of it.
-    let odd: [(&str, bool, bool, Odd); 7] = [
+    let odd: [(&str, bool, bool, Odd); 8] = [
         ("jumps an hour", true, true, |n| {
             let jump = n / 100 % 3 * 3_600_000;
             (jump + n * 40, picture(n % 25 == 0, &unit(0x65)))
@@ -679,7 +692,7 @@ fn encoders_that_do_what_no_encoder_does() {
         ("never sends a key frame", false, true, |n| {
             (n * 40, picture(false, &unit(0x41)))
         }),
-        ("changes its codec every second", true, true, |n| {
+        ("changes its level every second", true, true, |n| {
             match n % 25 {
                 0 => {
                     let mut header = HEADER.to_vec();
@@ -688,6 +701,16 @@ fn encoders_that_do_what_no_encoder_does() {
                 }
                 place => (n * 40, picture(place == 1, &unit(0x65))),
             }
+        }),
+        ("changes its codec every second", true, true, |n| {
+            let message = match (n / 25 % 2, n % 25) {
+                (0, 0) => HEADER.to_vec(),
+                (0, place) => picture(place == 1, &unit(if place == 1 { 0x65 } else { 0x41 })),
+                (_, 0) => hevc(0x90, &HEVC),
+                (_, 1) => hevc(0x93, &unit(19 << 1)),
+                (_, _) => hevc(0xA3, &unit(1 << 1)),
+            };
+            (n * 40, message)
         }),
         ("sends frames of nothing", false, true, |n| {
             (n * 40, picture(n % 25 == 0, &[]))
