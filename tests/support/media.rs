@@ -18,6 +18,10 @@ pub enum Media {
     H264Aac,
     /// H.264 with B-frames, whose decoding and presentation times differ.
     BFrames,
+    /// H.264 whose key frames are no IDR pictures, but for the first: GOPs are open.
+    OpenGop,
+    /// The same in HEVC, with CRA pictures, by Enhanced RTMP; and AAC.
+    HevcOpenGop,
     /// AAC only.
     AudioOnly,
     /// H.264 only.
@@ -112,6 +116,14 @@ impl Media {
             Media::BFrames => format!(
                 "{PICTURE} {SOUND} -t 3 -c:v libx264 -preset veryfast -bf 3 -g 15 \
                  -pix_fmt yuv420p {AAC}"
+            ),
+            Media::OpenGop => format!(
+                "{PICTURE} {SOUND} -t 3 -c:v libx264 -preset veryfast -bf 3 -g 15 \
+                 -x264-params open-gop=1 -pix_fmt yuv420p {AAC}"
+            ),
+            Media::HevcOpenGop => format!(
+                "{PICTURE} {SOUND} -t 3 -c:v libx265 -preset ultrafast -g 15 \
+                 -x265-params log-level=error:open-gop=1:bframes=3 -pix_fmt yuv420p {AAC}"
             ),
             Media::AudioOnly => format!("{SOUND} -t 3 {AAC}"),
             Media::VideoOnly => format!("{PICTURE} -t 3 {H264}"),

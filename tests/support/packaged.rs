@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use openrtmp_media::dash;
 use openrtmp_media::hls::check::{Checker, aligned};
+use openrtmp_media::hls::session::{Master, Session};
 use openrtmp_media::hls::{Form, Names, master_playlist, media_playlist};
 use openrtmp_media::mp4::{Codec, Content, Frame, TrackName};
 use openrtmp_media::packager::{Event, Packager, Settings, Window};
@@ -71,6 +72,8 @@ fn packaged(media: Media, folder: &Path) {
         stream.now = stream.now.max(wall(&tag));
         stream.happened(media, &mut events);
     }
+    // What has ended lists no parts.
+    stream.look_into(media);
     packager.end(&mut events);
     stream.happened(media, &mut events);
     stream.write(folder);
@@ -190,6 +193,41 @@ impl Stream {
         // Frames came when their times say, but for rounding.
         let early = dash::check::availability(listed, self.now, 0.1);
         assert_eq!(early, [], "{media:?}: {manifest}");
+    }
+
+    /// What is listed is what it is said to be.
+    fn look_into(&self, media: Media) {
+        let Some(master) = master_playlist(&self.window, &self.names) else {
+            return;
+        };
+        let master = Master::parse(&master).unwrap();
+        let mut session = Session::new(Some(&master));
+        for variant in &master.variants {
+            session.codecs(&variant.uri, master.codecs(variant));
+        }
+        for rendition in self.window.renditions() {
+            let track = rendition.track;
+            let (name, names) = (self.names.playlist(track), &self.names);
+            let list = media_playlist(&self.window, track, names, Form::Full).unwrap();
+            session.playlist(&name, &list, Duration::ZERO);
+            let mut put = |file: String, bytes: Vec<u8>| {
+                let (_epoch, uri) = file.split_once('/').unwrap();
+                session.media(&name, uri, bytes);
+            };
+            for (number, _, bytes) in &rendition.inits {
+                put(names.init(track, *number), bytes.to_vec());
+            }
+            for segment in &rendition.segments {
+                let msn = segment.beginning.msn;
+                let parts: Vec<Vec<u8>> =
+                    segment.parts.iter().map(|it| it.bytes.to_vec()).collect();
+                put(names.segment(track, msn), parts.concat());
+                for (place, bytes) in parts.into_iter().enumerate() {
+                    put(names.part(track, msn, place), bytes);
+                }
+            }
+        }
+        assert_eq!(session.wrong(), [], "{media:?}");
     }
 
     fn manifest(&self) -> Option<String> {
