@@ -336,8 +336,7 @@ const SURVIVORS: [Played; 7] = [
     Played::Bare("mpegts.js", FLV),
 ];
 
-/// What becomes of the others is printed, and told of in the documentation: hls.js by itself does not
-/// go on behind all of it.
+/// What becomes of the others is printed, and told of in the documentation.
 fn survive_all(change: Change, holds: impl Fn(&Survived) -> bool) {
     for played in SURVIVORS {
         let is = survive(played, change);
@@ -357,12 +356,27 @@ fn a_gap_is_gone_on_behind() {
     survive_all(Change::Gap, |is| is.went_on && is.torn == 0 && is.has_sound);
 }
 
+/// hls.js by itself goes on behind what is missing, as it is listed.
+#[test]
+fn hls_js_goes_on_by_itself() {
+    for change in [Change::Gap, Change::Size] {
+        let is = survive(Played::Bare("hls.js", HLS), change);
+        assert!(is.went_on && is.begun_again == 0, "{change:?}: {is:?}");
+    }
+}
+
 /// The page looks for it, and begins anew for it once.
 #[test]
 fn sound_that_comes_late_is_gone_on_with() {
     survive_all(Change::Sound, |is| is.went_on && is.torn <= 1);
-    let is = survive(Played::Page("hls"), Change::Sound);
-    assert!(is.has_sound, "{is:?}");
+}
+
+#[test]
+fn sound_that_comes_late_is_heard() {
+    for engine in ["dash", "hls"] {
+        let is = survive(Played::Page(engine), Change::Sound);
+        assert!(is.has_sound && is.torn == 1, "{engine}: {is:?}");
+    }
 }
 
 /// All that is written otherwise in JSON, or on a playlist.

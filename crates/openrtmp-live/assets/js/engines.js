@@ -396,14 +396,16 @@ const dash = {
     // It reads the manifest again from when playing begins, of which it hears nothing that was
     // before it had read it once.
     const { STREAM_INITIALIZED, PLAYBACK_STARTED } = dashjs.MediaPlayer.events;
+    // It keeps its buffers over all periods, and none can be added to them: sound of a later one
+    // is not heard where the first had none.
+    let hasSound = false;
     const begin = () => {
       player.off(STREAM_INITIALIZED, begin);
+      hasSound = tracks().length > 0;
       if (!video.paused) {
         player.trigger(PLAYBACK_STARTED, { startTime: video.currentTime });
       }
     };
-    player.on(STREAM_INITIALIZED, begin);
-    player.initialize(video, stream.dash, false);
     const safely = (look, otherwise) => {
       // It throws as long as no manifest is there.
       try {
@@ -415,6 +417,8 @@ const dash = {
     const videos = () => safely(() => player.getRepresentationsByType('video'), []);
     const tracks = () => safely(() => player.getTracksFor('audio'), []);
     const now = (type) => safely(() => player.getCurrentRepresentationForType(type), null);
+    player.on(STREAM_INITIALIZED, begin);
+    player.initialize(video, stream.dash, false);
     let isByItself = true;
     return {
       ...none,
@@ -442,7 +446,7 @@ const dash = {
           player.setRepresentationForTypeById('video', id, true);
         }
       },
-      audios: () => tracks().map((it, id) => ({ id, label: it.labels?.[0]?.text || named(it.lang) || `Track ${id + 1}` })),
+      audios: () => (hasSound ? tracks() : []).map((it, id) => ({ id, label: it.labels?.[0]?.text || named(it.lang) || `Track ${id + 1}` })),
       audio: () => tracks().findIndex((it) => it.id === player.getCurrentTrackFor('audio')?.id),
       setAudio(id) {
         player.setCurrentTrack(tracks()[id]);
