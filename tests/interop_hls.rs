@@ -45,7 +45,7 @@ fn ffmpeg_plays_open_gops() {
             .map(|tag| {
                 let parsed = VideoTag::parse(&tag.body).unwrap();
                 let packet = parsed.packets().next().unwrap();
-                kinds(&tag.body[packet.body]).any(|kind| match packet.codec {
+                kinds(&tag.body[packet.body.clone()]).any(|kind| match packet.codec {
                     VideoCodec::Avc => kind & 0x1F == IDR,
                     _ => matches!(kind >> 1 & 0x3F, IDR_W_RADL | IDR_N_LP),
                 })

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use openrtmp_core::{RecordConfig, RecordFormat};
 use openrtmp_media::mp4::{
-    Codec, Content, Description, Frame, Mp4Writer, Piece, Run, Sample, Track, TrackName,
+    Access, Codec, Content, Description, Frame, Mp4Writer, Piece, Run, Sample, Track, TrackName,
     fragment_header, init_segment,
 };
 use openrtmp_protocol::media::{
@@ -735,7 +735,10 @@ fn run(
             duration: duration as u32,
             size: frame.body.len() as u32,
             composition_offset: ticks(frame.composition_time.into()) as i32,
-            is_sync: frame.is_key,
+            access: match frame.is_key {
+                true => Access::Sync,
+                false => Access::None,
+            },
         });
         data.extend(&frame.body);
     }

@@ -390,8 +390,11 @@ struct Meddler {
     /// With what is asked for.
     ask: fn(&mut Request),
     /// With the answer; whatever is remembered of what came before it is his.
-    answer: Box<dyn FnMut(&Request, &mut Answer) + Send>,
+    answer: Box<Answering>,
 }
+
+/// What becomes of an answer.
+type Answering = dyn FnMut(&Request, &mut Answer) + Send;
 
 impl Meddler {
     fn answering(answer: impl FnMut(&Request, &mut Answer) + Send + 'static) -> Meddler {
