@@ -34,8 +34,7 @@
 //! all pictures, which it is not, and show them later by that.
 //!
 //! **Holes** that fit into a part are bridged by the frame before. A longer one is listed as
-//! parts with `GAP`, each a segment of its own: no segment has gaps and media, but for those of
-//! one track while others go on; a clock that jumps by more than a second is a discontinuity, behind
+//! parts with `GAP`; a clock that jumps by more than a second is a discontinuity, behind
 //! which time goes on without a hole. If other tracks went on meanwhile, by the same clock, none
 //! has jumped: there is a gap as long as the hole, and behind it a discontinuity.
 //!

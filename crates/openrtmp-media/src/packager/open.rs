@@ -33,8 +33,6 @@ pub(super) struct Open<D> {
     /// The last frame, whose end is not known.
     pub(super) pending: Option<Pending<D>>,
     pub(super) has_parts: bool,
-    /// Some of its parts are there.
-    pub(super) has_media: bool,
     /// It is the track's first, or begins with a discontinuity.
     pub(super) is_new: bool,
 }
@@ -110,24 +108,6 @@ impl<D: AsRef<[u8]>> Open<D> {
     /// Nothing is in the segment and nothing waits for it.
     pub(super) fn is_empty(&self) -> bool {
         !self.has_parts && self.samples.is_empty() && self.pending.is_none()
-    }
-
-    /// All that the segment has is missing.
-    pub(super) fn is_gap(&self) -> bool {
-        self.has_parts && !self.has_media() && self.pending.is_none()
-    }
-
-    /// Some of the segment is there.
-    pub(super) fn has_media(&self) -> bool {
-        self.has_media || !self.samples.is_empty()
-    }
-
-    /// How many ticks of what is missing up to this one are a part: what has no room in one is
-    /// several of the same length, so that none is a crumb.
-    pub(super) fn gap_step(&self, to: u64, part: Duration) -> u64 {
-        let missing = to.saturating_sub(self.end);
-        let most = ticks(part, self.timescale()).max(1);
-        missing.div_ceil(missing.div_ceil(most).max(1))
     }
 
     /// Bytes and frames of the part that is open, the last frame included.

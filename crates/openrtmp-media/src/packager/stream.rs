@@ -181,11 +181,11 @@ impl<D: AsRef<[u8]>> Packager<D> {
         };
         let missing = i64::try_from(self.part.as_micros()).unwrap_or(0);
         let to = open.tick_from(open.micros(open.end).saturating_add(missing));
-        self.is_stalled = true;
         self.lead_to(Some(to), out);
         for track in 1..self.tracks.len() {
             self.follow_all(track, out);
         }
+        self.is_stalled = true;
     }
 
     /// The publisher ended and another, or the same again, goes on with the stream: behind a
@@ -200,7 +200,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             return;
         }
         self.settle_times(out);
-        self.lead_to(self.shortest_end(), out);
+        self.lead_to(None, out);
         self.has_jumped = true;
         for track in 1..self.tracks.len() {
             self.follow_and_forget(track, out);
@@ -554,8 +554,6 @@ impl<D: AsRef<[u8]>> Packager<D> {
         self.lead_to(Some(pending.place), out);
         if is_key {
             self.reach_key(out);
-        } else if self.is_behind_gap() {
-            self.cut(Cut::Anywhere, out);
         }
         self.tracks[0].await_end(pending);
         for track in self.tracks.iter_mut().filter(|track| !track.is_held) {
@@ -608,22 +606,6 @@ impl<D: AsRef<[u8]>> Packager<D> {
         }
     }
 
-    /// What is missing is in segments of its own, of one part. Players (hls.js 1.7) that meet a
-    /// part that is missing take its whole segment for missing, and go on behind that only if the
-    /// segment says so too. But no target duration is promised for the sake of it, and pictures
-    /// of other sizes that go on are cut at their key frames.
-    fn has_gaps_apart(&self) -> bool {
-        let mut others = self.tracks[1..].iter();
-        let is_alone = !others.any(|is| is.is_video() && is.open.is_some());
-        self.target.is_some() && (self.is_stalled || is_alone)
-    }
-
-    /// The open segment is one of those.
-    fn is_behind_gap(&self) -> bool {
-        let open = self.tracks[0].open.as_ref();
-        self.has_gaps_apart() && open.is_some_and(|open| open.is_gap())
-    }
-
     /// The next frame can begin a segment.
     fn reach_key(&mut self, out: &mut Vec<Event>) {
         let track = &mut self.tracks[0];
@@ -635,7 +617,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
             TrackName::Audio(_) => elapsed + since > self.settings.segment,
         };
         let is_last = elapsed >= LEAST_SEGMENT && elapsed + since > self.longest();
-        if is_due || is_last || self.is_behind_gap() {
+        if is_due || is_last {
             self.cut(Cut::Key, out);
         }
     }
@@ -643,7 +625,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
     /// The publisher's clock is another from this frame on: it goes on where the one before
     /// ended.
     fn rebase(&mut self, held: &Held<D>, wall: i64, out: &mut Vec<Event>) {
-        self.lead_to(self.shortest_end(), out);
+        self.lead_to(None, out);
         let time = match held.is_key() {
             true => held.frame.dts.saturating_add(reorder(held)),
             false => self.tracks[0]
@@ -680,7 +662,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         let Some(open) = &self.tracks[0].open else {
             return;
         };
-        let to = open.tick_from(time).max(self.shortest_end().unwrap_or(0));
+        let to = open.tick_from(time);
         self.lead_to(Some(to), out);
         self.fill_segment(out);
         self.count_on_from_gap(&held);
@@ -701,17 +683,9 @@ impl<D: AsRef<[u8]>> Packager<D> {
         }
     }
 
-    /// Where a segment that is too short to end now can end, with a last frame that lasts longer.
-    fn shortest_end(&self) -> Option<u64> {
-        let open = self.tracks[0].open.as_ref().filter(|is| is.has_pending())?;
-        let least = open.tick_after(LEAST_SEGMENT);
-        (open.whole_end() < least).then_some(least)
-    }
-
-    /// A segment that is to end now and is too short gets a gap, if it is none.
+    /// A segment that is to end now and is too short gets a gap.
     fn fill_segment(&mut self, out: &mut Vec<Event>) {
-        let open = self.tracks[0].open.as_ref();
-        let Some(open) = open.filter(|open| !open.is_gap()) else {
+        let Some(open) = &self.tracks[0].open else {
             return;
         };
         let least = open.tick_after(LEAST_SEGMENT);
@@ -738,8 +712,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         while let Some(step) = self.tracks[0].gap_step(to, part) {
             self.tracks[0].close_part(out);
             let elapsed = self.tracks[0].open.as_ref().map(|open| open.elapsed());
-            let is_over = |is: Duration| self.has_gaps_apart() || is + step > self.longest();
-            if elapsed.is_some_and(|is| !is.is_zero() && is_over(is)) {
+            let is_full = |is: Duration| is > Duration::ZERO && is + step > self.longest();
+            if elapsed.is_some_and(is_full) {
                 self.cut(Cut::Anywhere, out);
             }
             self.tracks[0].gap(to, part, out);

@@ -332,12 +332,7 @@ fn another_header_begins_with_a_discontinuity_of_all_tracks() {
         let is_video = matches!(config, Input::Configure(VIDEO, ..));
         inputs.push(config);
         inputs.extend(stream(4000, 4000, 2000));
-        // What waits for the key frame is missing.
-        let there = |track| -> Vec<Segment> {
-            let all = segments(&inputs, track).into_iter();
-            all.filter(|segment| !segment.is_gap()).collect()
-        };
-        let (video, audio) = (there(VIDEO), there(AUDIO));
+        let (video, audio) = (segments(&inputs, VIDEO), segments(&inputs, AUDIO));
         for (track, has_changed) in [(&video, is_video), (&audio, !is_video)] {
             let tags: Vec<u64> = track
                 .iter()
@@ -451,31 +446,6 @@ fn a_stall_is_listed_and_what_comes_late_goes_on_behind_it() {
     assert_eq!(gaps, [ms(334); 3]);
     assert_eq!(parts.iter().map(|part| part.frames).sum::<u32>(), 200);
     assert_eq!(lengths(&video).iter().sum::<u64>(), 9002);
-}
-
-#[test]
-fn what_is_missing_is_in_segments_of_its_own() {
-    let before = || configured(stream(0, 5400, 1000));
-    let behind = |with: Vec<Input>, start| [before(), with, stream(start, 4000, 1000)].concat();
-    // Nothing for longer than is bridged, nothing that the clock tells of, and both.
-    for inputs in [
-        behind(vec![], 5900),
-        behind(vec![Input::Stall; 3], 5400),
-        behind(vec![Input::Stall; 3], 9000),
-        behind(vec![video_config(1)], 5700),
-    ] {
-        for track in [VIDEO, AUDIO] {
-            let segments = segments(&inputs, track);
-            let (gaps, there): (Vec<_>, Vec<_>) = segments.iter().partition(|is| is.is_gap());
-            assert!(!gaps.is_empty());
-            for gap in gaps {
-                assert!((1..=2).contains(&gap.parts.len()), "{gap:?}");
-            }
-            for segment in there {
-                assert!(segment.parts.iter().all(|part| !part.is_gap), "{segment:?}");
-            }
-        }
-    }
 }
 
 #[test]

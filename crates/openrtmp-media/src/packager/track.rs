@@ -380,7 +380,6 @@ impl<D: AsRef<[u8]>> Track<D> {
                 data: Vec::new(),
                 pending: None,
                 has_parts: false,
-                has_media: false,
                 is_new,
             };
             open.end = open.tick_from(time);
@@ -389,7 +388,7 @@ impl<D: AsRef<[u8]>> Track<D> {
         let Some(mut open) = old else { return };
         (open.start, open.part_start) = (open.end, open.end);
         open.expected = ticks(lasted.unwrap_or(Settings::SEGMENT), open.timescale());
-        (open.has_parts, open.has_media, open.is_new) = (false, false, is_new);
+        (open.has_parts, open.is_new) = (false, is_new);
         open.is_reorder_known &= !is_new;
         let into = (open.micros(open.end) - boundary.time) / 1000;
         out.push(Event::Opened {
@@ -442,7 +441,7 @@ impl<D: AsRef<[u8]>> Track<D> {
         let reorder = u32::try_from(open.tick_from(open.reorder)).unwrap_or(0);
         let data = std::mem::take(&mut open.data);
         open.part_start = open.end;
-        (open.has_parts, open.has_media) = (true, true);
+        open.has_parts = true;
         // Parts have no 2 GiB: `Packager` takes no frame for which there is no room.
         let mut bytes = match self.reference {
             None => Vec::new(),
@@ -641,7 +640,9 @@ impl<D: AsRef<[u8]>> Track<D> {
     /// most. `None` if nothing is missing.
     pub(super) fn gap_step(&self, to: u64, part: Duration) -> Option<Duration> {
         let open = self.open.as_ref()?;
-        let step = open.gap_step(to, part);
+        let step = to
+            .saturating_sub(open.end)
+            .min(ticks(part, open.timescale()));
         (step > 0).then(|| duration(step, open.timescale()))
     }
 
@@ -651,7 +652,9 @@ impl<D: AsRef<[u8]>> Track<D> {
         let Some(open) = self.open.as_mut() else {
             return;
         };
-        let step = open.gap_step(to, part);
+        let step = to
+            .saturating_sub(open.end)
+            .min(ticks(part, open.timescale()));
         if step == 0 {
             return;
         }
@@ -699,12 +702,6 @@ impl<D: AsRef<[u8]>> Track<D> {
         let Some(open) = open.filter(|open| open.is_new && open.is_empty()) else {
             return;
         };
-        // It would have nothing.
-        if let Some(next) = self.boundaries.front()
-            && open.tick_from(next.time) <= tick
-        {
-            return;
-        }
         if tick > open.end && tick - open.end <= ticks(STRETCH, open.timescale()) {
             (open.start, open.end, open.part_start) = (tick, tick, tick);
         }

@@ -244,10 +244,7 @@ impl Window {
                 }
                 let is_due = leads && std::mem::take(&mut self.is_period_due);
                 let mut renditions = self.renditions.iter();
-                // A period is not to begin with what is missing of all.
-                let is_empty = self.renditions.iter().all(|is| is.is_absent(period));
                 let is_changed = renditions.any(|is| is_back(is) || self.has_left(is));
-                let is_changed = is_changed || is_empty;
                 let is_other = is_new || is_due || (leads && is_changed);
                 self.periods.opened(beginning, is_other, self.addressing());
                 let segment = Segment {
@@ -356,11 +353,10 @@ impl Window {
         has_whole && (self.has_ended || is_long)
     }
 
-    /// Nothing comes of a rendition, for long, while something does of others.
+    /// Nothing comes of a rendition, while something does of others.
     fn is_gone(&self, rendition: &Rendition) -> bool {
         let is_gap = |rendition: &Rendition| rendition.newest().is_some_and(Segment::is_gap);
-        let is_long = rendition.missing() * 4 >= self.settings.segment * 3;
-        is_long && !self.renditions.iter().all(is_gap)
+        is_gap(rendition) && !self.renditions.iter().all(is_gap)
     }
 
     /// The newest period is one of those that a rendition is in, and nothing more comes of it.
@@ -570,16 +566,6 @@ impl Rendition {
     fn newest(&self) -> Option<&Segment> {
         let mut complete = self.segments.iter().rev().filter(|is| is.is_complete);
         complete.find(|segment| !segment.parts.is_empty())
-    }
-
-    /// For so long there was nothing of it, up to the end of the segment that was completed last.
-    fn missing(&self) -> Duration {
-        let complete = self.segments.iter().rev().filter(|is| is.is_complete);
-        let newest = complete.filter(|is| !is.parts.is_empty());
-        newest
-            .take_while(|is| is.is_gap())
-            .map(Segment::duration)
-            .sum()
     }
 
     /// There was nothing listed of it in this period, once.

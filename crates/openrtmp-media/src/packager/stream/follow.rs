@@ -101,13 +101,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
         // The end of what the leading track left behind it already.
         let is_of_old = due.is_some_and(|boundary| boundary.offset != track.offset);
         let is_useless = is_video && !is_key && (track.awaits_key || due.is_some());
-        // No crumb of sound is with what is missing before it.
-        let reach = REACH.as_micros() as i64;
-        let is_gap = !is_video && open.is_gap();
-        let next = track.boundaries.front().filter(|_| is_gap);
-        let ahead = next.map_or(i64::MAX, |next| next.time.saturating_sub(time));
-        let is_crumb = (1..=reach).contains(&ahead);
-        if is_late || is_of_old || !has_room || is_useless || is_crumb {
+        if is_late || is_of_old || !has_room || is_useless {
             track.last = Some(held.frame.dts);
             // What comes behind it cannot be decoded.
             track.awaits_key |= is_video;
@@ -135,14 +129,6 @@ impl<D: AsRef<[u8]>> Packager<D> {
         if let Some(mut pending) = track.place(held) {
             // Segments of all begin at the same tick. When it is shown is not touched.
             pending.place = begins.unwrap_or(pending.place);
-            // Nor what is missing with it.
-            while (-reach..=0).contains(&ahead)
-                && self.tracks[place]
-                    .gap_step(pending.place, self.part)
-                    .is_some()
-            {
-                self.tracks[place].gap(pending.place, self.part, out);
-            }
             self.follow_to(place, pending.place, early, out);
             let track = &mut self.tracks[place];
             track.awaits_key &= !is_key;
@@ -220,11 +206,9 @@ impl<D: AsRef<[u8]>> Packager<D> {
     }
 
     /// The track is complete up to this tick, where its next frame begins. A segment may end
-    /// there so many microseconds too early, or may not. Where something is missing it ends with
-    /// what it has, and what is missing with it, if that is near enough to where it is to end: no
-    /// crumb is missing of a segment.
+    /// there so many microseconds too early, or may not.
     fn follow_to(&mut self, place: usize, to: u64, early: Option<i64>, out: &mut Vec<Event>) {
-        let (part, reach) = (self.part, REACH.as_micros() as i64);
+        let part = self.part;
         let track = &mut self.tracks[place];
         track.begin_at_pending(ROUNDING, out);
         self.settle_follower(place, Some(to), out);
@@ -237,12 +221,7 @@ impl<D: AsRef<[u8]>> Packager<D> {
                 let is_near = open.tick_from(boundary.time.saturating_sub(early)) <= to;
                 if is_near { exact.min(to) } else { exact }
             });
-            let reached = match open.has_media() {
-                true => open.tick_from(open.micros(open.end).saturating_add(reach)),
-                false => open.end,
-            };
-            let reached = reached.min(to).max(open.end);
-            if boundary.is_some_and(|boundary| boundary <= reached) {
+            if boundary.is_some_and(|boundary| boundary <= open.end) {
                 let is_of_others = track.next.is_some();
                 if let Some(boundary) = track.boundaries.pop_front() {
                     track.begin(boundary, out);
@@ -362,8 +341,8 @@ impl<D: AsRef<[u8]>> Packager<D> {
         };
         let to = open.tick_from(key);
         self.lead_to(Some(to), out);
-        let open = self.tracks[0].open.as_ref();
-        if open.is_none_or(|open| open.elapsed() < LEAST_SEGMENT && !open.is_gap()) {
+        let elapsed = self.tracks[0].open.as_ref().map(|open| open.elapsed());
+        if elapsed.is_none_or(|elapsed| elapsed < LEAST_SEGMENT) {
             return false;
         }
         self.is_stalled = false;
