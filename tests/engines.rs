@@ -356,15 +356,6 @@ fn a_gap_is_gone_on_behind() {
     survive_all(Change::Gap, |is| is.went_on && is.torn == 0 && is.has_sound);
 }
 
-/// hls.js by itself goes on behind what is missing, as it is listed.
-#[test]
-fn hls_js_goes_on_by_itself() {
-    for change in [Change::Gap, Change::Size] {
-        let is = survive(Played::Bare("hls.js", HLS), change);
-        assert!(is.went_on && is.begun_again == 0, "{change:?}: {is:?}");
-    }
-}
-
 /// The page looks for it, and begins anew for it once.
 #[test]
 fn sound_that_comes_late_is_gone_on_with() {

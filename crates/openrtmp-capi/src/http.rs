@@ -8,7 +8,9 @@ use std::time::Duration;
 use openrtmp_core::{Config, Server};
 
 use crate::boundary;
-use crate::convert::{OpenrtmpStr, Versioned, borrow, copy_out, fill, fillable, output, text};
+use crate::convert::{
+    OpenrtmpStr, Versioned, borrow, check_buffer, copy_out, fill, fillable, output, text,
+};
 use crate::error::Failure;
 use crate::server::{OpenrtmpServer, OpenrtmpVisitText, required, visit_texts};
 
@@ -298,6 +300,8 @@ pub unsafe extern "C" fn openrtmp_http_token(
         if flags & !OPENRTMP_TOKEN_PREFIX != 0 {
             return Err(Failure::argument(format!("no flags {flags:#x}")));
         }
+        // What is wrong with the call is told by every library.
+        check_buffer(buffer, capacity)?;
         // SAFETY: the contract of the header.
         let (secret, stream, address) = unsafe { (text(secret)?, text(stream)?, text(address)?) };
         let wanted = Wanted {

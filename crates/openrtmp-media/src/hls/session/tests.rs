@@ -440,7 +440,7 @@ fn reports_are_of_what_the_other_playlist_is() {
     let old = [
         ("v0", 1, 1, 0, 10),
         ("a0", 3, 1, 20, 900),
-        ("v0", 3, 2, 1500, 1600),
+        ("v0", 3, 2, 1450, 1500),
     ];
     let outdated = "v0: the rendition report of a0 is of what was before";
     assert_eq!(follow(&old), [outdated]);
