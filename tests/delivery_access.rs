@@ -384,8 +384,8 @@ fn a_token_of_the_command_lets_play_what_it_is_for_until_it_is_over() {
         let url = line(secret, &[more, &["--url", &base]].concat());
         url.strip_prefix(&base).unwrap().to_owned()
     };
-    let mut web = Web::connect(delivered.address());
-    let mut status = |path: &str| web.get(path, &[]).status;
+    // Anew each time: other programs take longer than a connection waits.
+    let status = |path: &str| Web::connect(delivered.address()).get(path, &[]).status;
     let here = [
         "--stream",
         "live/cam",
