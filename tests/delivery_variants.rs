@@ -387,56 +387,6 @@ impl Uris {
     }
 }
 
-/// AAC and Opus, in two sizes: a player has each size with either, and no variant has both.
-#[test]
-fn sound_of_each_codec_is_played_with_each_size() {
-    openrtmp();
-    let delivered = Delivered::start(|_| ());
-    let publishing =
-        Publisher::FfmpegCurrent.start(Media::TwoCodecs, &delivered.server().url("live/cam"));
-    delivered.server().wait_until_published("live/cam");
-    let master = delivered.master("live/cam");
-    let probed = probe(&delivered, "index.m3u8");
-    assert_eq!(probed["violations"], serde_json::json!([]), "{probed:#}");
-    assert_eq!(probed["renditions"].as_array().map(Vec::len), Some(4));
-    let manifest = delivered.manifest("live/cam");
-    publishing.wait().expect_success();
-    let streams = master
-        .lines()
-        .filter(|line| line.starts_with("#EXT-X-STREAM-INF"));
-    let told: Vec<(bool, bool, bool)> = streams
-        .map(|line| {
-            let has = |codec: &str| line.contains(codec);
-            (has("mp4a.40.2"), has("opus\""), has(",AUDIO=\"audio\","))
-        })
-        .collect();
-    let (aac, opus) = ((true, false, true), (false, true, false));
-    assert_eq!(told, [aac, aac, opus, opus], "{master}");
-    assert_eq!(manifest.matches("contentType=\"audio\"").count(), 2);
-    // FFmpeg finds that in what it fetches: a program is a variant.
-    for program in 0..4 {
-        let codecs = codecs(&delivered, "index.m3u8", &format!("p:{program}"));
-        let sound = if program < 2 { "aac" } else { "opus" };
-        assert_eq!(codecs, ["h264", sound], "{program}");
-    }
-    assert_eq!(codecs(&delivered, "manifest.mpd", "a"), ["aac", "opus"]);
-}
-
-/// What FFmpeg finds the tracks of a playlist or manifest to be coded as, of those that it is to
-/// look at.
-fn codecs(delivered: &Delivered, file: &str, of: &str) -> Vec<String> {
-    let mut command = Tool::Ffprobe.command();
-    command.args(["-v", "error", "-of", "csv=p=0", "-select_streams", of]);
-    command.args(["-show_entries", "stream=codec_name"]);
-    command.arg(delivered.url(&format!("/live/cam/{file}")));
-    let told = Process::start("ffprobe", command).wait().expect_success();
-    let names = told.output.iter().map(|line| line.trim().to_owned());
-    let mut names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
-    names.sort_by_key(|name| name != "h264");
-    names.dedup();
-    names
-}
-
 /// What a publisher says of its tracks is what people choose by.
 #[test]
 fn tracks_of_sound_are_called_what_their_publisher_says() {
