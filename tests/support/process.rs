@@ -118,10 +118,13 @@ impl Process {
         self.reap()
     }
 
-    /// Ends the program with SIGKILL.
+    /// Ends the program with SIGKILL, however long it has run.
     pub fn kill(mut self) -> Finished {
         // An error means that it has already ended.
         let _ = self.child.kill();
+        // The limit is for what ends by itself. What is left to wait for is the
+        // end of its output.
+        self.deadline = Instant::now() + DEADLINE;
         while self.next_line().is_some() {}
         self.reap()
     }

@@ -63,9 +63,13 @@ pub(crate) fn compare(plan: &Plan, progress: impl Fn(&str)) -> io::Result<Compar
         .filter(|c| c.is_installed())
         .collect();
     let mut rows: Vec<Row> = contenders.iter().map(|c| Row::new(c.name())).collect();
+    // Whoever comes first, or after the heaviest, is not always the same.
+    let mut order: Vec<usize> = (0..contenders.len()).collect();
     for round in 1..=plan.rounds {
-        for (contender, row) in contenders.iter().zip(&mut rows) {
-            measure(contender, plan, identity.as_ref(), row)?;
+        order.rotate_left(usize::from(round > 1));
+        for &next in &order {
+            let row = &mut rows[next];
+            measure(contenders[next], plan, identity.as_ref(), row)?;
             let last = row.fan_outs.last().map(FanOutResult::to_string);
             progress(&format!(
                 "round {round}, {}\n{}\n",
