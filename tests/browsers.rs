@@ -153,6 +153,34 @@ fn firefox_shows_the_first_picture_of_hls_soon() {
     first_picture(Firefox, "hls");
 }
 
+/// The first pictures need no player, and one that comes later goes on behind them: nothing stops, is
+/// begun again, or gone to.
+#[test]
+fn pictures_come_before_the_player_that_goes_on_with_them() {
+    for browser in [Chromium, Firefox] {
+        let live = Live::start(|_| ());
+        live.delivered.master("live/cam");
+        let url = live.url("/play/live/cam?muted=1&engine=hls");
+        let base = live.base.to_string();
+        let options = [
+            ("script", "/hls.min.js"),
+            ("seconds", "10"),
+            ("base", base.as_str()),
+        ];
+        let pulse = Pulse::of(&live.delivered, "live/cam");
+        let played = browser.run("held", &url, &options);
+        let what = format!("{browser:?}, a player that comes later");
+        let before = serde_json::json!({ "hasPlayer": false, "isPlaying": false });
+        assert_eq!(played["before"], before, "{what}: {played}");
+        judge(&what, &played, 10.0, &pulse.late());
+        assert_eq!(played["state"]["engine"], "hls", "{what}: {played}");
+        assert_eq!(played["state"]["isPlaying"], true, "{what}: {played}");
+        assert_eq!(played["state"]["turn"], 1, "{what}: {played}");
+        assert_eq!(played["begunAgain"], 0, "{what}: {played}");
+        live.publishing.kill();
+    }
+}
+
 #[test]
 fn streams_are_shown_with_their_pictures_and_their_names_as_they_are() {
     let odd = r#"live/<img/src=x/onerror=alert(1)>"'&"#;

@@ -251,6 +251,30 @@ const scenes = {
     return { first, ...await watch(Number(options.seconds), Number(options.base)) };
   },
 
+  /** Holds the player's script back until there are pictures, and plays on. */
+  async held() {
+    await page.setRequestInterception(true);
+    let release;
+    const released = new Promise((resolve) => {
+      release = resolve;
+    });
+    page.on('request', async (request) => {
+      if (request.url().endsWith(options.script)) {
+        await released;
+      }
+      request.continue();
+    });
+    await page.goto(url, { waitUntil: 'domcontentloaded' });
+    await playing();
+    const before = await page.evaluate(() => ({
+      hasPlayer: 'Hls' in window,
+      isPlaying: window.openrtmp.state.isPlaying,
+    }));
+    const watched = watch(Number(options.seconds), Number(options.base));
+    release();
+    return { before, ...await watched };
+  },
+
   /** Opens the page so many times, as somebody who was never there: when the first picture is
    * painted, in milliseconds from the start of the navigation, and what was asked for until then. */
   async first() {

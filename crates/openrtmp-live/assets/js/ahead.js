@@ -1,8 +1,10 @@
-// What hls.js asks for first, asked for before its script is there: one answer names the next, and
-// each takes its time.
+// What playing begins with, asked for before hls.js is there: one answer names the next, and each
+// takes its time. hls.js takes the answers.
+
+import { beginningAt, dateToPlay, readMaster } from './playlists.js';
 
 /** Milliseconds for which an answer is as good as one that is asked for now. */
-const FRESH = 2000;
+const FRESH = 3000;
 
 /** Milliseconds after which it is not waited for, nor kept if nobody has taken it. */
 const PATIENCE = 5000;
@@ -37,44 +39,32 @@ function ask(place, base, kind) {
   return coming;
 }
 
-/** The URLs of the first size and of the sound that it begins with. */
-function tracks(master) {
-  const lines = master.split('\n');
-  const size = lines[lines.findIndex((line) => line.startsWith('#EXT-X-STREAM-INF:')) + 1];
-  const sounds = lines.filter((line) => line.startsWith('#EXT-X-MEDIA:') && line.includes('TYPE=AUDIO'));
-  const sound = sounds.find((line) => line.includes('DEFAULT=YES')) ?? sounds[0];
-  return [size, sound?.match(/URI="([^"]+)"/)?.[1]].filter(Boolean);
+/** Asks for what a track begins with. */
+function askFor(playlist, date) {
+  const beginning = beginningAt(playlist.data, date);
+  const load = (url) => ask(url, playlist.url, 'arrayBuffer');
+  const header = load(beginning.header);
+  const parts = beginning.parts.filter((it) => !it.isGap).map((it) => ({ ...it, coming: load(it.url) }));
+  return { ...beginning, header, parts, came: playlist.end };
 }
 
-/** The URLs of the header, and of the parts up to the first that is shown. */
-function beginning(playlist) {
-  const held = Number(playlist.match(/PART-HOLD-BACK=([\d.]+)/)?.[1] ?? 0);
-  const parts = playlist.split('\n').filter((line) => line.startsWith('#EXT-X-PART:'));
-  let behind = 0;
-  let shown = parts.length - 1;
-  for (; shown > 0; shown -= 1) {
-    behind += Number(parts[shown].match(/DURATION=([\d.]+)/)?.[1] ?? 0);
-    if (behind >= held) {
-      break;
-    }
-  }
-  // A decoder begins at a key frame.
-  const first = parts.findLastIndex((line, place) => place <= shown && line.includes('INDEPENDENT=YES'));
-  const wanted = parts.slice(Math.max(first, 0), shown + 1).filter((line) => !line.includes('GAP=YES'));
-  const header = playlist.match(/^#EXT-X-MAP:URI="([^"]+)"/m);
-  return [header, ...wanted.map((line) => line.match(/URI="([^"]+)"/))].flatMap((it) => it?.[1] ?? []);
-}
-
-/** Asks for what playing begins with. */
+/** Asks for what playing begins with, and tells of it: the tracks of the first size, the pictures
+ * first, each with a promise of its `beginning`. */
 export async function askAhead(place) {
   const master = await ask(place, location.href, 'text');
-  await Promise.all(tracks(master.data).map(async (track) => {
-    const playlist = await ask(track, master.url, 'text');
-    for (const part of beginning(playlist.data)) {
-      ask(part, playlist.url, 'arrayBuffer');
-    }
-  }));
+  const { isAlone, tracks } = readMaster(master.data);
+  const playlists = tracks.map(({ url }) => ask(url, master.url, 'text'));
+  const date = playlists[0].then(({ data }) => dateToPlay(data));
+  const begun = tracks.map((track, place) => {
+    const beginning = Promise.all([playlists[place], date]).then((told) => askFor(...told));
+    beginning.catch(() => {});
+    return { ...track, beginning };
+  });
+  return { isAlone, tracks: begun };
 }
+
+/** Whether an answer that came then, by `performance.now()`, is as good for another second. */
+export const isFresh = (end) => performance.now() - end < FRESH - 1000;
 
 /** Takes what was asked for, once; null if it was not. */
 function take({ url, rangeEnd }) {

@@ -1,7 +1,7 @@
 // What takes long, begun before the rest of the page is there: the player's script, what the
-// server tells of the stream, and what playing begins with.
+// server tells of the stream, and its first pictures.
 
-import { askAhead } from './ahead.js';
+import { open } from './opening.js';
 import { ask, parameter, streamQuery } from './server.js';
 
 const FOLDER = new URL('../vendor/', import.meta.url);
@@ -51,22 +51,12 @@ export function load(engine) {
 }
 
 async function fetched(file, name) {
-  const url = new URL(file, FOLDER).href;
-  const own = document.getElementById('engine');
-  if (own?.src === url && !window[name] && document.readyState !== 'complete') {
-    // The page itself has begun to load it. What went wrong before is known at the end.
-    await new Promise((resolve) => {
-      own.addEventListener('load', resolve);
-      own.addEventListener('error', resolve);
-      window.addEventListener('load', resolve);
-    });
-  }
   if (window[name]) {
     return;
   }
   await new Promise((resolve, reject) => {
     const script = document.createElement('script');
-    script.src = url;
+    script.src = new URL(file, FOLDER).href;
     script.onload = resolve;
     script.onerror = () => reject(new Error('the player could not be loaded'));
     document.head.append(script);
@@ -83,11 +73,20 @@ export const firstLook = look();
 firstLook.catch(() => {});
 const isKnown = wantedEngine === 'native' || Object.hasOwn(SCRIPTS, wantedEngine);
 const likely = isKnown ? wantedEngine : isSafari ? 'native' : 'hls';
-if (likely !== 'native') {
-  load(likely).catch(() => {});
+
+async function begin() {
+  const told = await firstLook;
+  if (told.live && told.playable && told.hls) {
+    await open(document.getElementById('video'), told.hls);
+  }
 }
-if (likely === 'hls') {
-  firstLook.then((told) => told.live && told.playable && told.hls && askAhead(told.hls)).catch(() => {});
+
+/** Resolves once nothing is begun here any longer: then it is the engine's turn. The browser fetches
+ * its script meanwhile, and while it compiles it nothing else would go on. */
+export const begun = likely === 'hls' ? begin().catch(() => {}) : Promise.resolve();
+
+if (likely !== 'native') {
+  begun.then(() => load(likely)).catch(() => {});
 }
 
 /** Milliseconds after which words are shown, whether there is a picture or not. */
@@ -98,10 +97,14 @@ export const showPage = () => {
   document.body.classList.remove('is-blank');
 };
 
-/** Shows its words. */
+/** Shows its words. They are hidden by an attribute, too: what is laid out before the style sheet is
+ * there knows nothing of that. */
 export const showWords = () => {
   showPage();
   document.body.classList.remove('is-new');
+  for (const words of document.querySelectorAll('[hidden="until-found"]')) {
+    words.hidden = false;
+  }
 };
 
 setTimeout(showWords, WORDLESS);

@@ -21,7 +21,8 @@
 import { takesAhead } from './ahead.js';
 import { whenCalm } from './calm.js';
 import { serverNow } from './clock.js';
-import { isSafari, load } from './early.js';
+import { begun, isSafari, load } from './early.js';
+import { takeOpened } from './opening.js';
 
 const hasSources = () => 'MediaSource' in window || 'ManagedMediaSource' in window;
 const bufferEnd = (video) => {
@@ -107,7 +108,10 @@ const hls = {
   form: 'hls',
   label: 'HLS, low latency',
   works: hasSources,
-  prepare: () => load('hls'),
+  async prepare() {
+    await begun;
+    await load('hls');
+  },
   start(video, stream, on) {
     const { Hls } = window;
     if (!Hls.isSupported()) {
@@ -199,7 +203,7 @@ const hls = {
     const onEnded = () => on.ended();
     video.addEventListener('ended', onEnded);
     // The browser takes its time to make room for media.
-    player.attachMedia(video);
+    player.attachMedia(takeOpened(video));
     player.loadSource(stream.hls);
     const stopKeeping = keepUp(video, on, () => {
       const [latency, target] = [player.latency, player.targetLatency];

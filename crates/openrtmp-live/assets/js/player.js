@@ -211,13 +211,17 @@ async function start(mine) {
     keepsUp: () => !isBack,
   };
   const wanted = engine;
+  // How late it is may be known later.
+  video.addEventListener('playing', setClock, { once: true });
   try {
+    // Its first pictures may be there before it is.
+    if (video.src) {
+      play();
+    }
     await wanted.prepare();
     if (!isMine()) {
       return;
     }
-    // How late it is may be known later.
-    video.addEventListener('playing', setClock, { once: true });
     playing = wanted.start(video, stream, on);
     lookForSound();
   } catch (error) {
