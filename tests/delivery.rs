@@ -10,7 +10,9 @@ use openrtmp_media::hls::check::{Checker, aligned};
 use openrtmp_media::hls::read::Listed;
 use openrtmp_tests::followed::{Looks, follow};
 use openrtmp_tests::played::assert_end_played;
-use openrtmp_tests::{Delivered, FrameHashes, Media, Process, Publisher, Server, Tool, Web, live};
+use openrtmp_tests::{
+    Delivered, Encoder, FrameHashes, Media, Process, Publisher, Server, Tool, Web, flv, live,
+};
 
 #[test]
 fn a_session_of_blocking_reloads_breaks_no_rule() {
@@ -107,6 +109,36 @@ fn flv_over_http_is_what_was_published() {
                 got.len(),
                 sent.len()
             );
+        }
+    }
+}
+
+/// The beginning of a stream as FLV: thirty pictures, and what comes with them.
+fn beginning(delivered: &Delivered, path: &str) -> Vec<flv::Tag> {
+    let mut web = Web::connect(delivered.address());
+    assert_eq!(web.begin(path).status, 200);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.extend(web.chunk().unwrap().expect("it goes on"));
+        let tags = flv::tags(&bytes);
+        if tags.iter().filter(|tag| tag.is_video_frame()).count() == 30 {
+            return tags;
+        }
+    }
+}
+
+#[test]
+fn colors_and_channels_are_left_out_of_flv_for_who_says_so() {
+    for media in [Media::Hdr, Media::SixChannels] {
+        let delivered = Delivered::start(|_| ());
+        let url = delivered.server().url("live/cam");
+        let _encoder = Encoder::start(&url, flv::read(&media.file()));
+        delivered.master("live/cam");
+        for (query, is_told) in [("", true), ("?plain=1", false), ("?key=x&plain=1", false)] {
+            let tags = beginning(&delivered, &format!("/live/cam.flv{query}"));
+            let has = |is: fn(&flv::Tag) -> bool| tags.iter().any(is);
+            assert_eq!(has(flv::Tag::is_hint), is_told, "{media:?}, {query}");
+            assert!(has(flv::Tag::is_sequence_header), "{media:?}, {query}");
         }
     }
 }

@@ -73,6 +73,18 @@ impl Tag {
         }
     }
 
+    /// True for what Enhanced RTMP tells of frames that are decoded without it: colors
+    /// (`VideoPacketType.Metadata`), channels (`AudioPacketType.MultichannelConfig`).
+    pub fn is_hint(&self) -> bool {
+        let first = self.body.first().copied().unwrap_or_default();
+        let is_enhanced = match self.kind {
+            VIDEO => first & 0x80 != 0,
+            AUDIO => first >> 4 == 9,
+            _ => false,
+        };
+        is_enhanced && first & 0x0f == 4
+    }
+
     /// True for a video frame that can be decoded by itself.
     pub fn is_keyframe(&self) -> bool {
         self.is_video_frame() && (self.body[0] >> 4) & 7 == 1
@@ -101,10 +113,17 @@ fn multitrack(first: &u8, multi: u8, second: Option<u8>, wanted: u8) -> bool {
 /// If the file cannot be read or is not FLV.
 pub fn read(path: &Path) -> Vec<Tag> {
     let name = path.display();
-    let bytes = fs::read(path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    tags(&fs::read(path).unwrap_or_else(|error| panic!("{name}: {error}")))
+}
+
+/// The same of the bytes of a file.
+///
+/// # Panics
+/// If they are not FLV.
+pub fn tags(bytes: &[u8]) -> Vec<Tag> {
     assert!(
         bytes.starts_with(b"FLV\x01"),
-        "{name} does not begin like an FLV file"
+        "it does not begin like an FLV file"
     );
     // Header of 9 bytes, then the size of no previous tag: 4 bytes.
     let mut rest = bytes.get(13..).unwrap_or_default();

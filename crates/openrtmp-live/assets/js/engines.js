@@ -306,7 +306,10 @@ const flv = {
       throw new Error('this browser cannot play FLV by a script');
     }
     mpegts.LoggingControl.enableAll = false;
-    const source = { type: 'flv', isLive: true, url: new URL(stream.flv, location.href).href };
+    const url = new URL(stream.flv, location.href);
+    // Colors and channels of Enhanced RTMP are errors to it.
+    url.search = 'plain=1';
+    const source = { type: 'flv', isLive: true, url: url.href };
     // A track that is announced and never comes is waited for without end.
     if (stream.playable) {
       source.hasVideo = stream.video;

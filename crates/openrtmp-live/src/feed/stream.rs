@@ -16,7 +16,9 @@ use openrtmp_media::hls::Names;
 use openrtmp_media::mp4::{self, Codec, Content, TrackName};
 use openrtmp_media::packager::{Event, Packager, Preset, Settings, Window};
 use openrtmp_media::{announced_rates, labels};
-use openrtmp_protocol::media::{AudioCodec, AudioTag, VideoCodec, VideoTag};
+use openrtmp_protocol::media::{
+    AudioCodec, AudioPacketKind, AudioTag, VideoCodec, VideoPacketKind, VideoTag,
+};
 use openrtmp_protocol::session::MediaKind;
 
 use super::clocks::Clock;
@@ -182,7 +184,7 @@ impl Feeding {
         if let Some(first) = first.filter(|_| is_turn && place > 0) {
             clock.follow(&first);
         }
-        if let Role::Header(of) = role(message) {
+        if let Role::Header(of) | Role::Hint(of) = role(message) {
             member.keep_header(of, message);
         }
         self.take(number, message);
@@ -463,13 +465,27 @@ impl Member {
 /// What a message is to players of FLV. Headers are of as many kinds as packets are.
 fn role(message: &Message) -> Role {
     let payload = &message.payload[..];
-    match message.content {
-        FrameContent::Header | FrameContent::Metadata => Role::Header(match message.kind {
-            MediaKind::Video => VideoTag::parse(payload).map_or(0, |tag| tag.first().kind as u8),
-            MediaKind::Audio => AudioTag::parse(payload)
-                .map_or(0, |tag| tag.first().map_or(0, |first| first.kind as u8)),
-            MediaKind::Data => 0,
+    let (of, is_plain) = match message.kind {
+        MediaKind::Video => VideoTag::parse(payload).map_or((0, true), |tag| {
+            use VideoPacketKind::{Frame, Mpeg2TsSequenceStart, SequenceStart};
+            let kind = tag.first().kind;
+            let is_plain = matches!(kind, Frame | SequenceStart | Mpeg2TsSequenceStart);
+            (kind as u8, is_plain)
         }),
+        MediaKind::Audio => {
+            use AudioPacketKind::{Frame, SequenceStart};
+            let tag = AudioTag::parse(payload);
+            let kind = tag.ok().and_then(|tag| tag.first().map(|first| first.kind));
+            kind.map_or((0, true), |kind| {
+                (kind as u8, matches!(kind, Frame | SequenceStart))
+            })
+        }
+        MediaKind::Data => (0, true),
+    };
+    match message.content {
+        FrameContent::Header | FrameContent::Metadata if is_plain => Role::Header(of),
+        FrameContent::Header | FrameContent::Metadata => Role::Hint(of),
+        _ if !is_plain => Role::Aside,
         FrameContent::Key => Role::Key,
         _ => Role::Other,
     }

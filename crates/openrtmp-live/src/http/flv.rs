@@ -33,6 +33,10 @@ const BATCH: usize = 256 << 10;
 /// Bytes that a viewer may send in a message.
 const MOST_SAID: usize = 1 << 10;
 
+/// Among the parameters of the URL: nothing but frames, their headers and metadata is wanted. There
+/// are players to which the other messages of Enhanced RTMP are errors.
+const PLAIN: &str = "plain=1";
+
 /// A stream as FLV, from its newest key frame on. Everybody who comes is asked about.
 pub(super) async fn answer(
     app: &Arc<App>,
@@ -85,10 +89,14 @@ pub(super) async fn answer(
     if stream.snapshot().has_ended || comes.is_none() {
         return Err(missing());
     }
+    let is_plain = asked.query.split('&').any(|it| it == PLAIN);
     let following = Following {
         news,
         stream,
-        cursor: Cursor::default(),
+        cursor: match is_plain {
+            true => Cursor::plain(),
+            false => Cursor::default(),
+        },
         stopping: app.stopping.clone(),
         app: app.clone(),
         right,

@@ -32,10 +32,21 @@ pub(crate) enum Role {
     /// A header that frames need, of one of several kinds: what is of the same kind takes
     /// its place.
     Header(u8),
+    /// The same of what frames can be decoded without: colors, channels.
+    Hint(u8),
     /// Playing can begin here.
     Key,
     /// It needs what came before.
     Other,
+    /// Neither a frame nor about frames: the end of a sequence, commands.
+    Aside,
+}
+
+impl Role {
+    /// Whether players that know frames and their headers alone are to get it.
+    fn is_plain(self) -> bool {
+        !matches!(self, Role::Hint(_) | Role::Aside)
+    }
 }
 
 /// A tag as it is sent, with the size that follows it.
@@ -46,6 +57,16 @@ struct Tag {
     time: i64,
     /// Bytes of all before it.
     behind: u64,
+    is_plain: bool,
+}
+
+/// What who joins is sent in front of frames.
+#[derive(Debug)]
+struct Header {
+    kind: MediaKind,
+    /// Of which of its kinds it is: a header, or a hint.
+    role: Role,
+    payload: Bytes,
 }
 
 /// The newest tags of a stream.
@@ -68,8 +89,8 @@ struct State {
     all: u64,
     /// The newest where playing can begin.
     key: Option<u64>,
-    /// By kind; and how often they became others.
-    headers: Vec<(MediaKind, u8, Bytes)>,
+    /// One of each kind; and how often they became others.
+    headers: Vec<Header>,
     changes: u64,
     /// Pictures were seen: sound alone is no place to begin at.
     has_video: bool,
@@ -82,6 +103,18 @@ struct State {
 pub(crate) struct Cursor {
     next: Option<u64>,
     changes: u64,
+    /// Frames and their headers are all that is wanted.
+    is_plain: bool,
+}
+
+impl Cursor {
+    /// At the beginning, of somebody who knows frames and their headers alone.
+    pub(crate) fn plain() -> Cursor {
+        Cursor {
+            is_plain: true,
+            ..Cursor::default()
+        }
+    }
 }
 
 /// What there is for somebody.
@@ -110,8 +143,8 @@ impl Ring {
             return;
         };
         let mut state = self.lock();
-        if let Role::Header(of) = role {
-            state.set_header(kind, of, payload);
+        if matches!(role, Role::Header(_) | Role::Hint(_)) {
+            state.set_header(kind, role, payload);
         }
         match kind {
             MediaKind::Video => state.has_video = true,
@@ -130,6 +163,7 @@ impl Ring {
             bytes,
             time,
             behind,
+            is_plain: role.is_plain(),
         });
         state.trim();
         let next = state.next();
@@ -181,30 +215,33 @@ impl Ring {
         };
         let has_jumped = cursor.next != Some(next);
         let place = usize::try_from(next.wrapping_sub(state.first)).unwrap_or(usize::MAX);
-        let Some(tag) = state.tags.get(place) else {
+        let is_wanted = |tag: &&Tag| tag.is_plain || !cursor.is_plain;
+        let tags = state.tags.iter().skip(place);
+        let Some((number, tag)) = (next..).zip(tags).find(|(_, tag)| is_wanted(tag)) else {
             return end;
         };
         let has_headers =
             !is_first && (cursor.changes == state.changes || state.headers.is_empty());
         if !has_jumped || has_headers {
-            cursor.next = Some(next + 1);
+            cursor.next = Some(number + 1);
             return Taken::Bytes(tag.bytes.clone());
         }
         // What stands in front of it: the tag itself comes next, as all have it.
-        cursor.next = Some(next);
+        cursor.next = Some(number);
         cursor.changes = state.changes;
         let mut bytes = BytesMut::new();
         if is_first {
             bytes.extend_from_slice(&state.file_header());
         }
-        for (kind, _, payload) in &state.headers {
+        let is_wanted = |header: &&Header| header.role.is_plain() || !cursor.is_plain;
+        for header in state.headers.iter().filter(is_wanted) {
             // Metadata stands at the beginning of a file (FLV 10.1, E.5). FFmpeg takes what
             // comes later for a track of text.
-            let time = match kind {
+            let time = match header.kind {
                 MediaKind::Data => 0,
                 MediaKind::Video | MediaKind::Audio => tag.time,
             };
-            if let Some(header) = self::tag(*kind, time, payload) {
+            if let Some(header) = self::tag(header.kind, time, &header.payload) {
                 bytes.extend_from_slice(&header);
             }
         }
@@ -224,16 +261,20 @@ impl State {
     }
 
     /// Data first, then pictures and sound: what metadata is about follows it.
-    fn set_header(&mut self, kind: MediaKind, of: u8, payload: &[u8]) {
-        let is_it = |(is, n, _): &(MediaKind, u8, Bytes)| (*is, *n) == (kind, of);
+    fn set_header(&mut self, kind: MediaKind, role: Role, payload: &[u8]) {
+        let is_it = |header: &Header| (header.kind, header.role) == (kind, role);
         match self.headers.iter().position(is_it) {
-            Some(place) if self.headers[place].2 == payload => return,
-            Some(place) => self.headers[place].2 = Bytes::copy_from_slice(payload),
+            Some(place) if self.headers[place].payload == payload => return,
+            Some(place) => self.headers[place].payload = Bytes::copy_from_slice(payload),
             None if self.headers.len() < MOST_HEADERS => {
-                let header = (kind, of, Bytes::copy_from_slice(payload));
-                self.headers.push(header);
+                let payload = Bytes::copy_from_slice(payload);
+                self.headers.push(Header {
+                    kind,
+                    role,
+                    payload,
+                });
                 self.headers
-                    .sort_by_key(|(kind, ..)| *kind != MediaKind::Data);
+                    .sort_by_key(|header| header.kind != MediaKind::Data);
             }
             None => return,
         }
@@ -350,6 +391,55 @@ mod tests {
         assert!(matches!(ring.take(&mut cursor), Taken::Nothing));
         ring.end();
         assert!(matches!(ring.take(&mut cursor), Taken::End));
+    }
+
+    #[test]
+    fn who_wants_frames_alone_gets_them_with_their_headers() {
+        let ring = Ring::new(&Arc::default());
+        ring.push(MediaKind::Data, Role::Header(0), 0, b"data");
+        ring.push(MediaKind::Video, Role::Header(0), 0, b"pictures");
+        ring.push(MediaKind::Video, Role::Hint(0), 0, b"colors");
+        let go_on = |time| {
+            ring.push(MediaKind::Video, Role::Key, time, b"key");
+            ring.push(MediaKind::Video, Role::Hint(0), time, b"colors");
+            ring.push(MediaKind::Video, Role::Other, time, b"frame");
+            ring.push(MediaKind::Video, Role::Aside, time, b"command");
+        };
+        go_on(0);
+        let is_in = |bytes: &[Bytes], what: &[u8]| {
+            let all = bytes.concat();
+            all.windows(what.len()).filter(|it| *it == what).count()
+        };
+        let [mut all, mut plain] = [Cursor::default(), Cursor::plain()];
+        let [every, some] = [&mut all, &mut plain].map(|cursor| taken(&ring, cursor));
+        let counted = |bytes: &[Bytes]| {
+            [
+                &b"data"[..],
+                b"pictures",
+                b"colors",
+                b"key",
+                b"frame",
+                b"command",
+            ]
+            .map(|what| is_in(bytes, what))
+        };
+        assert_eq!(counted(&every), [1, 1, 2, 1, 1, 1]);
+        assert_eq!(counted(&some), [1, 1, 0, 1, 1, 0]);
+        // It goes on from there, also behind what it was not given.
+        go_on(100);
+        let [every, some] = [&mut all, &mut plain].map(|cursor| taken(&ring, cursor));
+        assert_eq!(counted(&every), [0, 0, 1, 1, 1, 1]);
+        assert_eq!(counted(&some), [0, 0, 0, 1, 1, 0]);
+        // And by a jump, with headers that are others.
+        ring.push(
+            MediaKind::Video,
+            Role::Header(0),
+            200,
+            b"pictures of another size",
+        );
+        go_on(9000);
+        let some = taken(&ring, &mut plain);
+        assert_eq!(counted(&some), [1, 1, 0, 1, 1, 0]);
     }
 
     #[test]
