@@ -11,6 +11,7 @@ import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
 import { serve, serveFile } from './bare.mjs';
+import { deliveredScenes } from './delivered.mjs';
 import * as inside from './inside.mjs';
 
 const require = createRequire(`${process.env.MODULES}/`);
@@ -208,6 +209,8 @@ async function limiter() {
 }
 
 const scenes = {
+  ...deliveredScenes({ page, url, options, faults, until }),
+
   /** The streams that there are, with their pictures. */
   async streams() {
     await page.goto(url);

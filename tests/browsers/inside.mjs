@@ -125,6 +125,27 @@ export function readPainted() {
   };
 }
 
+/** How many frames a video has shown, how wide they are, and how many colours the last one has. */
+export function shownBy() {
+  const video = document.querySelector('video');
+  const [width, height] = [64, 36];
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext('2d');
+  context.drawImage(video, 0, 0, width, height);
+  const { data } = context.getImageData(0, 0, width, height);
+  const colours = new Set();
+  for (let place = 0; place < data.length; place += 4) {
+    colours.add(`${data[place] >> 5},${data[place + 1] >> 5},${data[place + 2] >> 5}`);
+  }
+  return {
+    frames: video.getVideoPlaybackQuality().totalVideoFrames,
+    width: video.videoWidth,
+    colours: colours.size,
+    error: video.error?.message ?? null,
+  };
+}
+
 /** The loudest frequency of what the video plays, in hertz, once there is one: null for silence. */
 export async function heard() {
   const video = document.querySelector('video');

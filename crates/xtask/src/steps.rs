@@ -293,14 +293,14 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "browsers",
-        what: "the page in Chromium and Firefox, and players of others",
+        what: "the page in Chromium and Firefox, of media of every coding",
         tier: Tier::Named,
-        minutes: 12,
+        minutes: 20,
         fetches: &["what drives browsers and players from npm, 380 MB below the target folder"],
         runs: &[Run {
             needs: BROWSERS,
             // One browser at a time: two cores are little enough for it and an encoder.
-            cargo: tests!(["browsers"], ["--test-threads=1", "--nocapture"]),
+            cargo: tests!(["browsers", "codecs"], ["--test-threads=1", "--nocapture"]),
         }],
         environment: &[],
     },
