@@ -308,7 +308,7 @@ const flv = {
     mpegts.LoggingControl.enableAll = false;
     const url = new URL(stream.flv, location.href);
     // Colors and channels of Enhanced RTMP are errors to it.
-    url.search = 'plain=1';
+    url.searchParams.set('plain', '1');
     const source = { type: 'flv', isLive: true, url: url.href };
     // A track that is announced and never comes is waited for without end.
     if (stream.playable) {
