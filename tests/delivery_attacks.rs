@@ -2,6 +2,7 @@
 //! stream that is played and watched: neither loses anything, and little is held.
 
 use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use openrtmp_tests::siege::{
     Attack, Held, LINES, MEMORY, Target, alone, besieged, besieged_asking, besieged_over_tls,
     expect_few, picture,
 };
+use openrtmp_tests::wire::Spoken;
 use openrtmp_tests::{Delivered, Web, found_at_last};
 
 /// Bytes that is the same each time (xorshift).
@@ -373,6 +375,90 @@ fn heads_that_never_end_and_such_as_contradict_themselves() {
     ];
     besieged(|_| (), &attacks);
     besieged_over_tls(|_| (), &attacks);
+}
+
+#[test]
+fn handshakes_that_never_end_and_such_as_are_none() {
+    /// A greeting of TLS, as it is sent.
+    fn hello(target: &Target) -> Vec<u8> {
+        let mut records = Vec::new();
+        if let Ok(Some(mut tls)) = target.place.hello(Spoken::Http2) {
+            let _ = tls.write_tls(&mut records);
+        }
+        records
+    }
+    // They are ended where nothing comes of them.
+    let begun: fn(&Target) = |target| {
+        let hello = hello(target);
+        let mut open = Vec::new();
+        while target.goes_on() && open.len() < 100 {
+            let Ok(mut socket) = TcpStream::connect(target.place.address) else {
+                break;
+            };
+            // Nothing at all, a part of it, and all without what has to follow.
+            let length = [0, 5, hello.len() / 2, hello.len()][open.len() % 4];
+            let _ = socket.write_all(&hello[..length]);
+            open.push(socket);
+        }
+        for mut socket in open.into_iter().take(4) {
+            let _ = socket.set_read_timeout(Some(Duration::from_secs(15)));
+            if socket.read_to_end(&mut Vec::new()).is_ok() {
+                target.is_heard();
+            }
+        }
+    };
+    let trickled: fn(&Target) = |target| {
+        let Ok(mut socket) = TcpStream::connect(target.place.address) else {
+            return;
+        };
+        let _ = socket.set_read_timeout(Some(Duration::from_millis(20)));
+        for byte in hello(target) {
+            // A little later each, until the server has had enough.
+            let is_over = !matches!(socket.read(&mut [0]), Err(error) if would_block(&error));
+            if is_over || !target.goes_on() || socket.write_all(&[byte]).is_err() {
+                return target.is_heard();
+            }
+        }
+    };
+    let senseless: fn(&Target) = |target| {
+        let hello = hello(target);
+        let mut other = hello.clone();
+        if let Some(byte) = other.get_mut(another() as usize % hello.len().max(1)) {
+            *byte ^= 0xff;
+        }
+        for said in [
+            other,
+            garbage(4096),
+            b"\x16\x03\x01\xff\xff".repeat(1000),
+            b"\x14\x03\x03\0\x01\x01".repeat(10_000),
+            [&hello[..], b"\x17\x03\x03\x40\0", &garbage(16 << 10)].concat(),
+            hello.repeat(3),
+            b"GET /time HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        ] {
+            let Ok(mut socket) = TcpStream::connect(target.place.address) else {
+                return;
+            };
+            let _ = socket.set_read_timeout(Some(Duration::from_secs(5)));
+            let _ = socket.write_all(&said);
+            let _ = socket.shutdown(Shutdown::Write);
+            // An alert, an end, or a reset: what was said was heard.
+            let _ = socket.read_to_end(&mut Vec::new());
+            target.is_heard();
+        }
+    };
+    besieged_over_tls(
+        |config| config.tls.handshake_timeout = Duration::from_secs(1),
+        &[
+            ("handshakes that stop", true, begun),
+            ("handshakes byte by byte", true, trickled),
+            ("no handshakes", true, senseless),
+        ],
+    );
+}
+
+fn would_block(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    matches!(error.kind(), TimedOut | WouldBlock)
 }
 
 #[test]

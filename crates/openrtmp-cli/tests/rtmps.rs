@@ -1,10 +1,13 @@
 //! The command with TLS: its server's certificates, and whom its clients believe.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
-use std::time::{Duration, SystemTime};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -43,7 +46,6 @@ impl Drop for Running {
 
 /// A server with TLS on a port of its own.
 struct Server {
-    #[cfg_attr(not(unix), expect(dead_code))]
     process: Running,
     log: Lines<BufReader<ChildStderr>>,
     /// Without the path.
@@ -335,6 +337,56 @@ fn viewers_over_https_are_shown_the_certificate_of_rtmps_and_the_next_one() {
     server.wait_for("certificates read again, others than before");
     assert!(views(&server, &other) && believes(&server, &other));
     assert!(!views(&server, old) && !believes(&server, old));
+}
+
+/// rustls warns of each message that comes where it does not belong.
+#[test]
+fn what_strangers_make_libraries_say_is_held_back() {
+    // A second has so many lines of a kind (`limits.log_lines`).
+    const LINES: usize = 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = ["--tls-self-signed", "--https", "127.0.0.1:0"];
+    let Server {
+        process,
+        log,
+        url,
+        viewers,
+        _stdout,
+        ..
+    } = Server::start(&flags, folder.path());
+    let host = |url: &str| url.split('/').nth(2).expect("a host").to_owned();
+    let places = [host(&url), host(&viewers)];
+    let (sender, lines) = channel();
+    let reading = thread::spawn(move || {
+        // Whoever counts may have seen enough.
+        log.map_while(Result::ok)
+            .for_each(|line| drop(sender.send(line)));
+    });
+    let knock = || {
+        for place in &places {
+            let mut socket = TcpStream::connect(place).expect("it is served");
+            // A change of ciphers, of which nothing was said (RFC 8446, 5).
+            let _ = socket.write_all(b"\x14\x03\x03\0\x01\x01");
+            // Its end, or a reset.
+            let _ = socket.read_to_end(&mut Vec::new());
+        }
+    };
+    let begun = Instant::now();
+    (0..200).for_each(|_| knock());
+    let mut said = 0;
+    let mut is_told = |line: String| {
+        said += usize::from(line.contains(" rustls::"));
+        line.contains("more lines suppressed: what libraries say")
+    };
+    // What is held back in a second is told in another one, once something is said then.
+    while !lines.try_iter().any(&mut is_told) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it is not told");
+        knock();
+    }
+    let most = (begun.elapsed().as_secs() as usize + 2) * LINES;
+    assert!((1..=most).contains(&said), "{said} lines");
+    drop(process);
+    reading.join().expect("it ends with the server");
 }
 
 #[cfg(unix)]

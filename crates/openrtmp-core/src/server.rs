@@ -313,6 +313,12 @@ impl Server {
         self.admits(Cause::Viewer)
     }
 
+    /// The same of a line about a viewer who comes, goes, or asks in vain.
+    #[doc(hidden)]
+    pub fn admits_connection_line(&self) -> bool {
+        self.admits(Cause::Connection)
+    }
+
     fn admits(&self, cause: Cause) -> bool {
         self.shared.log_limit.admits(cause, self.shared.now())
     }

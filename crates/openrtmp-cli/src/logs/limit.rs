@@ -14,7 +14,6 @@ pub(crate) struct LineLimit {
     window: Mutex<Window>,
 }
 
-#[derive(Default)]
 struct Window {
     begun: Option<Instant>,
     lines: u32,
@@ -22,10 +21,15 @@ struct Window {
 }
 
 impl LineLimit {
-    pub(crate) fn new(what: &'static str) -> LineLimit {
+    pub(crate) const fn new(what: &'static str) -> LineLimit {
+        let window = Window {
+            begun: None,
+            lines: 0,
+            suppressed: 0,
+        };
         LineLimit {
             what,
-            window: Mutex::default(),
+            window: Mutex::new(window),
         }
     }
 
@@ -41,7 +45,8 @@ impl LineLimit {
             held_back = window.suppressed;
             *window = Window {
                 begun: Some(now),
-                ..Window::default()
+                lines: 0,
+                suppressed: 0,
             };
         }
         let admitted = window.lines < per_second;

@@ -28,12 +28,12 @@ mod system_log;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use openrtmp_core::{LogConfig, LogFormat};
+use openrtmp_core::{Config, LogConfig, LogFormat};
 
 use self::entry::{Entry, Head, Style};
 #[cfg(windows)]
@@ -77,6 +77,14 @@ static OUTPUTS: LazyLock<RwLock<Outputs>> = LazyLock::new(|| {
     })
 });
 
+/// What others say of themselves, which peers can make them: rustls has a warning for each
+/// message that does not belong where it comes.
+static OTHERS: LineLimit = LineLimit::new("what libraries say of themselves");
+
+/// `limits.log_lines`.
+static LINES: LazyLock<AtomicU32> =
+    LazyLock::new(|| AtomicU32::new(Config::desktop().limits.log_lines));
+
 /// Lines that were lost by what is written no longer: files, and the system's log.
 static LOST_BEFORE: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
@@ -102,9 +110,9 @@ pub(crate) fn begin(level: LevelFilter) {
 pub(crate) fn begin_service(name: &str, level: LevelFilter) -> Result<(), String> {
     event_log::is_default_of(name);
     begin(level);
-    let mut config = LogConfig::default();
-    config.output = default_output();
-    config.level = level.into();
+    let mut config = Config::desktop();
+    config.log.output = default_output();
+    config.log.level = level.into();
     follow(&config)
 }
 
@@ -119,7 +127,9 @@ pub(crate) fn default_output() -> Vec<String> {
 
 /// Does as the settings say from now on. The error names what cannot be had, and nothing has
 /// changed then.
-pub(crate) fn follow(config: &LogConfig) -> Result<(), String> {
+pub(crate) fn follow(config: &Config) -> Result<(), String> {
+    LINES.store(config.limits.log_lines, Ordering::Relaxed);
+    let config = &config.log;
     if read().config == *config {
         return Ok(());
     }
@@ -329,6 +339,11 @@ fn is_told(target: &str, level: Level) -> bool {
     level <= Level::Info || target.starts_with(OURS)
 }
 
+/// Whether there is room for an entry: the server and the command see to their own.
+fn has_room(target: &str) -> bool {
+    target.starts_with(OURS) || OTHERS.admits(LINES.load(Ordering::Relaxed), Instant::now())
+}
+
 struct Logger;
 
 impl Log for Logger {
@@ -337,7 +352,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
+        if self.enabled(record.metadata()) && has_room(record.target()) {
             read().write(&Entry::of(record));
         }
     }

@@ -168,7 +168,7 @@ mod tests {
         config.access.publish_keys = vec!["s3cret".to_owned()];
         (config.log.format, config.log.output) = (LogFormat::Json, vec!["file".to_owned()]);
         config.log.file.path = Some(log.into());
-        follow(&config.log).expect("a file");
+        follow(&config).expect("a file");
         let put = tell_panics();
         let server = Arc::new(Server::start(config).expect("it starts"));
         put.set(Arc::downgrade(&server)).expect("the first");

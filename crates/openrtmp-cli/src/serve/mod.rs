@@ -143,7 +143,7 @@ pub(crate) fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Failure> {
             if let Some(Err(error)) = told.upgrade().map(|told| told.follow()) {
                 failed.push(format!("metrics are told where they were: {error}"));
             }
-            if let Err(error) = logs::follow(&server.config().log) {
+            if let Err(error) = logs::follow(&server.config()) {
                 failed.push(format!("the log stays as it is: {error}"));
             }
             let control = control.upgrade();
@@ -285,7 +285,7 @@ fn start(arguments: &Arguments) -> Result<(Arc<Server>, Arc<Audience>), Failure>
     let config = settings::effective(arguments).map_err(Failure::Usage)?;
     let wrong = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
     config.validate().map_err(|error| wrong(&error))?;
-    logs::follow(&config.log).map_err(Failure::Usage)?;
+    logs::follow(&config).map_err(Failure::Usage)?;
     crate::service::sockets::given().tell();
     if let Some(address) = listen::twice(config.listen.iter().map(|l| l.address)) {
         return Err(Failure::Usage(format!(

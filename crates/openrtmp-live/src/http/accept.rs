@@ -204,7 +204,9 @@ pub(crate) async fn serve(listener: TcpListener, is_tls: bool, acceptor: Accepto
                     Ok(counted) => counted,
                     Err((limit, value)) => {
                         acceptor.server.report_limit_at(limit, value as u64);
-                        log::debug!(peer:% = address; "a viewer is turned away: {limit}");
+                        if acceptor.may_detail() {
+                            log::debug!(peer:% = address; "a viewer is turned away: {limit}");
+                        }
                         continue;
                     }
                 };
@@ -263,7 +265,9 @@ impl Acceptor {
     /// for what: a token may be in that. The former is usual, as when a token is over.
     fn report_refused(&self, peer: SocketAddr, status: StatusCode) {
         if status == StatusCode::FORBIDDEN {
-            log::debug!(peer:% = peer; "a viewer may not have what it asks for");
+            if self.may_detail() {
+                log::debug!(peer:% = peer; "a viewer may not have what it asks for");
+            }
         } else if self.may_report() {
             log::warn!(peer:% = peer; "a viewer's request is refused");
         }
@@ -271,6 +275,11 @@ impl Acceptor {
 
     fn may_report(&self) -> bool {
         log::log_enabled!(log::Level::Warn) && self.server.admits_viewer_line()
+    }
+
+    /// The same of what is usual.
+    fn may_detail(&self) -> bool {
+        log::log_enabled!(log::Level::Debug) && self.server.admits_connection_line()
     }
 
     async fn connection(&self, socket: TcpStream, peer: Arc<Peer>, config: Arc<Config>) {
@@ -359,9 +368,10 @@ impl Acceptor {
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended.map_err(Into::into) {
-                        match has_left(&*error) {
-                            true => log::debug!(peer:% = peer.address, error:%; "a viewer has left"),
-                            false => self.report_closed(peer.address, format_args!("{error}")),
+                        if !has_left(&*error) {
+                            self.report_closed(peer.address, format_args!("{error}"));
+                        } else if self.may_detail() {
+                            log::debug!(peer:% = peer.address, error:%; "a viewer has left");
                         }
                     }
                     return;

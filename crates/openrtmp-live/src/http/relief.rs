@@ -51,7 +51,9 @@ pub(crate) async fn relieve(server: Arc<Server>, budget: Arc<Budget>, counts: Ar
             slow.sort_by_key(|(since, _)| *since);
             let most = slow.len().div_ceil(AT_A_TIME);
             for (_, peer) in slow.iter().take(most) {
-                log::debug!(peer:% = peer.address; "a viewer is cut off: it has not taken what is kept for nobody else");
+                if log::log_enabled!(log::Level::Debug) && server.admits_connection_line() {
+                    log::debug!(peer:% = peer.address; "a viewer is cut off: it has not taken what is kept for nobody else");
+                }
                 peer.cut_off();
             }
             cut += most;
