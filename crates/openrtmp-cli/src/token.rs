@@ -2,6 +2,8 @@
 //! secret of the server (`http.tokens.keys`).
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +14,9 @@ use openrtmp_media::parse_date;
 use crate::console;
 use crate::exit::Failure;
 use crate::units::parse_span;
+
+/// Bytes of a secret in a file, at most: a device goes on without an end.
+const LONGEST_SECRET: u64 = 64 << 10;
 
 /// Flags of `openrtmp token`.
 #[derive(Clone, Debug, clap::Args)]
@@ -79,8 +84,9 @@ fn parse_network(text: &str) -> Result<Network, String> {
 fn parse_base(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("http://");
     let rest = rest.or_else(|| text.strip_prefix("https://"));
-    let is_base = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', ' ']));
-    match is_base {
+    let is_odd = |c: char| matches!(c, '?' | '#') || c.is_whitespace() || c.is_control();
+    let is_base = |rest: &str| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(is_odd);
+    match rest.is_some_and(is_base) {
         true => Ok(text.trim_end_matches('/').to_owned()),
         false => Err("that is not a URL such as http://host:8080".to_owned()),
     }
@@ -101,7 +107,9 @@ fn made(arguments: &Arguments, now: SystemTime) -> Result<String, Failure> {
     let end = end.filter(|end| *end > now);
     let end = end.ok_or_else(|| Failure::Usage("--until is over: nobody could play".to_owned()))?;
     let end = end.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut pass = Pass::new(&arguments.stream, end.as_secs());
+    // Of whole seconds: one that has begun is good to its end.
+    let end = end.as_secs() + u64::from(end.subsec_nanos() > 0);
+    let mut pass = Pass::new(&arguments.stream, end);
     if pass.path.is_empty() {
         return Err(Failure::Usage("--stream is no path".to_owned()));
     }
@@ -128,9 +136,14 @@ fn made(arguments: &Arguments, now: SystemTime) -> Result<String, Failure> {
 }
 
 fn first_line(file: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
-    Ok(text.lines().next().unwrap_or("").to_owned())
+    let failed = |error: io::Error| Failure::Usage(format!("{}: {error}", file.display()));
+    let open = File::open(file).map_err(failed)?;
+    let line = BufReader::new(open.take(LONGEST_SECRET)).lines().next();
+    let line = line.transpose().map_err(failed)?.unwrap_or_default();
+    match line.len() as u64 {
+        LONGEST_SECRET => Err(failed(io::Error::other("its first line does not end"))),
+        _ => Ok(line),
+    }
 }
 
 #[cfg(test)]
@@ -172,7 +185,8 @@ mod tests {
     fn a_token_says_what_the_flags_say() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key");
-        std::fs::write(&file, format!("{KEY}\nanother\n")).expect("a file");
+        // What stands behind it is no text.
+        std::fs::write(&file, [KEY.as_bytes(), b"\r\n\xff\n"].concat()).expect("a file");
         let file = file.to_str().expect("a path");
         for words in [
             &["--key", KEY, "--for", "2h"][..],
@@ -182,7 +196,29 @@ mod tests {
         }
         let from = ["--key", KEY, "--for", "2h", "--address", "192.0.2.7"];
         let there = signed(|pass| pass.from = Network::parse("192.0.2.7"));
-        assert_eq!(run(&from), Ok(there));
+        assert_eq!(run(&from), Ok(there.clone()));
+        // The same address, as one of IPv6.
+        let mapped = ["--key", KEY, "--for", "2h", "--address", "::ffff:192.0.2.7"];
+        assert_eq!(run(&mapped), Ok(there));
+    }
+
+    #[test]
+    fn no_token_is_over_when_it_is_made() {
+        let whole = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        for (later, span, expires) in [
+            (0, "1s", 1_000_000_001),
+            (999, "1ms", 1_000_000_001),
+            (200, "500ms", 1_000_000_001),
+            (999, "1s", 1_000_000_002),
+        ] {
+            let arguments = read(&["--key", KEY, "--for", span]).expect("they can be read");
+            let token = made(&arguments, whole + Duration::from_millis(later));
+            assert_eq!(
+                token.ok(),
+                Some(signed(|pass| pass.expires = expires)),
+                "{later} {span}"
+            );
+        }
     }
 
     #[test]
@@ -206,6 +242,11 @@ mod tests {
         assert!(!told.contains("short-secret"), "{told}");
         let none = run(&["--key-file", "/nowhere/at/all", "--for", "1s"]);
         assert!(none.is_err_and(|text| text.contains("/nowhere/at/all")));
+        #[cfg(unix)]
+        {
+            let endless = run(&["--key-file", "/dev/zero", "--for", "1s"]);
+            assert!(endless.is_err_and(|text| text.contains("does not end")));
+        }
         for wrong in [
             &["--for", "1h"][..],
             &["--key", KEY],
@@ -222,6 +263,8 @@ mod tests {
             &["--key", KEY, "--until", "tomorrow"],
             &["--key", KEY, "--for", "1h", "--address", "here"],
             &["--key", KEY, "--for", "1h", "--url", "host:8080"],
+            &["--key", KEY, "--for", "1h", "--url", "http:///"],
+            &["--key", KEY, "--for", "1h", "--url", "http://host/\n"],
         ] {
             let told = read(wrong).expect_err("it is wrong").to_string();
             assert!(!told.contains(KEY), "{told}");
