@@ -10,8 +10,11 @@ use crate::date;
 
 /// Elements are in each other so deep at most.
 const DEPTH: usize = 32;
-/// Segments that are read of a timeline, at most.
+/// Segments that are read of a timeline, at most, and of all of them.
 const SEGMENTS: usize = 100_000;
+const ALL_SEGMENTS: usize = 1_000_000;
+/// Attributes of an element, at most: each is compared with those before it.
+const ATTRIBUTES: usize = 1000;
 
 /// A text that is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +25,8 @@ pub enum Unreadable {
     /// It has another root element, or none.
     #[error("no MPD")]
     Root,
-    /// Elements are too deep in each other, or a timeline is too long.
+    /// Elements are too deep in each other or have too much in their tags, or timelines are too
+    /// long.
     #[error("larger than is read")]
     Large,
     /// An attribute is not what it is to be.
@@ -112,6 +116,9 @@ fn element(tag: &BytesStart<'_>) -> Result<Element, Unreadable> {
     let mut attributes = HashMap::new();
     for attribute in tag.attributes() {
         let attribute = attribute.map_err(|error| wrong(&error))?;
+        if attributes.len() == ATTRIBUTES {
+            return Err(Unreadable::Large);
+        }
         let value = attribute.normalized_value(XmlVersion::Implicit1_0);
         let value = value.map_err(|error| wrong(&error))?.into_owned();
         let name = attribute.key.local_name();
@@ -333,7 +340,7 @@ impl Listed {
             let text = |name| clock.get(name).unwrap_or("").to_owned();
             listed.clocks.push((text("schemeIdUri"), text("value")));
         }
-        let mut end = Some(0.0);
+        let (mut end, mut room) = (Some(0.0), ALL_SEGMENTS);
         for period in root.all("Period") {
             let mut found = ListedPeriod {
                 id: period.get("id").map(str::to_owned),
@@ -345,6 +352,9 @@ impl Listed {
             for set in period.all("AdaptationSet") {
                 for representation in set.all("Representation") {
                     let read = read_representation(&[period, set, representation])?;
+                    let timeline = read.template.as_ref().and_then(|it| it.timeline.as_ref());
+                    let left = room.checked_sub(timeline.map_or(0, Vec::len));
+                    room = left.ok_or(Unreadable::Large)?;
                     found.representations.push(read);
                 }
             }
@@ -480,6 +490,27 @@ mod unit {
         ] {
             assert_eq!(filled(template, &representation, 17, 900), name);
         }
+    }
+
+    #[test]
+    fn what_is_larger_than_anybody_has_is_not_read() {
+        let manifest = |representations: usize| {
+            let timeline = "<SegmentTimeline><S d='1' r='99998'/></SegmentTimeline>";
+            let all = "<Representation/>".repeat(representations);
+            let text = format!(
+                "<MPD><Period><AdaptationSet><SegmentTemplate>{timeline}</SegmentTemplate>{all}\
+                 </AdaptationSet></Period></MPD>"
+            );
+            Listed::parse(&text).map(|listed| listed.periods.len())
+        };
+        assert_eq!(manifest(10), Ok(1));
+        assert_eq!(manifest(11), Err(Unreadable::Large));
+        let with = |attributes: usize| {
+            let all: String = (0..attributes).map(|it| format!(" a{it}=''")).collect();
+            Listed::parse(&format!("<MPD{all}/>")).map(drop)
+        };
+        assert_eq!(with(ATTRIBUTES), Ok(()));
+        assert_eq!(with(ATTRIBUTES + 1), Err(Unreadable::Large));
     }
 
     #[test]

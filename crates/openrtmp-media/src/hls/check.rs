@@ -7,7 +7,7 @@
 
 mod ranges;
 
-use super::read::{Listed, ListedPart, ListedSegment, Unreadable};
+use super::read::{Listed, ListedPart, ListedSegment, Unreadable, bare};
 
 /// Texts have five decimals.
 const ROUNDING: f64 = 0.000_02;
@@ -84,7 +84,7 @@ pub enum Broken {
     #[error("{0} preload hints")]
     Hints(usize),
     /// A hinted part came by another name (6.2.6).
-    #[error("{0} was announced, {1} came")]
+    #[error("{} was announced, {} came", bare(.0), bare(.1))]
     Hint(String, String),
     /// There is to be one rendition report for each other playlist (Apple, B.1), and may be
     /// others, of what the master playlist named once or will.
@@ -94,10 +94,10 @@ pub enum Broken {
     #[error("an incomplete rendition report")]
     Report,
     /// A report's URI is not relative to the playlist (4.4.5.4).
-    #[error("a rendition report names {0}, which is not relative")]
+    #[error("a rendition report names {}, which is not relative", bare(.0))]
     ReportUri(String),
     /// A report that says what another does.
-    #[error("more than one rendition report of {0}")]
+    #[error("more than one rendition report of {}", bare(.0))]
     ReportTwice(String),
     /// A report of the playlist that it is in (4.4.5.4: of another rendition).
     #[error("a rendition report of the playlist itself")]
@@ -429,9 +429,13 @@ pub fn aligned(one: &Listed, other: &Listed, tolerance: f64) -> Vec<Broken> {
     let last = |listed: &Listed| listed.numbered().last().map(|(msn, _)| msn);
     let lasts = [one, other].map(|listed| last(listed).filter(|_| listed.has_ended));
     let complete = one.numbered().filter(|(_, segment)| segment.uri.is_some());
+    let first = other.msn + other.skipped;
+    let same = |msn: u64| {
+        let place = usize::try_from(msn.checked_sub(first)?).ok()?;
+        other.segments.get(place)
+    };
     for (msn, segment) in complete.filter(|(msn, _)| !lasts.contains(&Some(*msn))) {
-        let same = other.numbered().find(|(number, _)| *number == msn);
-        let Some((_, same)) = same.filter(|(_, segment)| segment.uri.is_some()) else {
+        let Some(same) = same(msn).filter(|segment| segment.uri.is_some()) else {
             continue;
         };
         if segment.is_discontinuity != same.is_discontinuity {

@@ -4,7 +4,7 @@
 
 use openrtmp_protocol::media::{AudioCodec, VideoCodec};
 
-use super::read::ListedSegment;
+use super::read::{ListedSegment, bare};
 use crate::codecs::{MP3, audio_string, video_string};
 use crate::mp4::Access;
 use crate::mp4::read::{
@@ -25,30 +25,30 @@ const TIMESTAMP: f64 = 0.0015;
 #[non_exhaustive]
 pub enum Untrue {
     /// It cannot be read.
-    #[error("{0} cannot be read")]
+    #[error("{} cannot be read", bare(.0))]
     Unreadable(String),
     /// Its codec is none of those that the master playlist tells of (RFC 8216bis, 4.4.6.2).
-    #[error("{0} is {1}, and CODECS says {2}")]
+    #[error("{} is {}, and CODECS says {}", bare(.0), .1, .2)]
     Codec(String, String, String),
     /// It is longer or shorter than the playlist says, by more than a frame (Apple, 7.7).
-    #[error("{0} has {1} s, and is said to have {2} s")]
+    #[error("{} has {} s, and is said to have {} s", bare(.0), .1, .2)]
     Length(String, f64, f64),
     /// It begins elsewhere than where those before it end, by more than a frame (Apple, 7.3).
-    #[error("{0} begins {1} s from the end of what is before it")]
+    #[error("{} begins {} s from the end of what is before it", bare(.0), .1)]
     Time(String, f64),
     /// It is said to be independent, and decoding cannot start with it (4.4.4.9).
-    #[error("{0} is said to be independent, and begins with no key frame")]
+    #[error("{} is said to be independent, and begins with no key frame", bare(.0))]
     NotIndependent(String),
     /// Its parameter sets are in the frames, and not where a player reads them first (Apple,
     /// 1.10).
-    #[error("{0} has {1} for a sample entry")]
+    #[error("{} has {} for a sample entry", bare(.0), .1)]
     SampleEntry(String, &'static str),
     /// Frames are longer or shorter than those before, without a discontinuity (Apple, 8.15):
     /// how many there were in a second, and are.
-    #[error("{0} goes on with {2} frames per second behind {1}")]
+    #[error("{} goes on with {} frames per second behind {}", bare(.0), .2, .1)]
     FrameRate(String, f64, f64),
     /// A segment is not what its parts are, one after the other (3.1).
-    #[error("{0} is not its parts")]
+    #[error("{} is not its parts", bare(.0))]
     Parts(String),
 }
 
@@ -481,6 +481,23 @@ mod tests {
         kept.init[movie..][..4].copy_from_slice(&grown.to_be_bytes());
         kept.init.splice(track..track, again);
         assert_eq!(kept.untrue(CODECS, &whole), []);
+    }
+
+    #[test]
+    fn a_run_has_no_more_samples_than_there_is_room_for() {
+        let boxed = |name: &[u8; 4], body: &[u8]| {
+            let size = 8 + body.len() as u32;
+            [&size.to_be_bytes()[..], name, body].concat()
+        };
+        let read = |count: u32| {
+            let run = [&[0; 4][..], &count.to_be_bytes()].concat();
+            let header = [boxed(b"tfhd", &[0; 8]), boxed(b"tfdt", &[0; 8])].concat();
+            let track = [header, boxed(b"trun", &run)].concat();
+            let fragment = boxed(b"moof", &boxed(b"traf", &track));
+            fragments(&fragment).map(|samples| samples.len())
+        };
+        assert_eq!(read(3), Some(3));
+        assert_eq!(read(u32::MAX), None);
     }
 
     #[test]

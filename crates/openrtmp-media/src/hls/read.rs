@@ -3,6 +3,9 @@
 
 use std::collections::HashMap;
 
+/// What numbers of playlists are at most: others can be added to them.
+const MOST: u64 = u64::MAX >> 2;
+
 /// A media playlist as a player understands it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listed {
@@ -182,10 +185,10 @@ impl Reading {
         let (tag, value) = line.split_once(':').unwrap_or((line, ""));
         match tag {
             "#EXT-X-VERSION" => listed.version = value.parse().ok()?,
-            "#EXT-X-TARGETDURATION" => once(&mut listed.target, value.parse().ok()?)?,
-            "#EXT-X-MEDIA-SEQUENCE" => listed.msn = value.parse().ok()?,
+            "#EXT-X-TARGETDURATION" => once(&mut listed.target, number(value)?)?,
+            "#EXT-X-MEDIA-SEQUENCE" => listed.msn = number(value)?,
             "#EXT-X-DISCONTINUITY-SEQUENCE" => {
-                once(&mut listed.discontinuity_sequence, value.parse().ok()?)?;
+                once(&mut listed.discontinuity_sequence, number(value)?)?;
             }
             "#EXT-X-PART-INF" => {
                 let target = decimal(attributes(value)?.get("PART-TARGET")?)?;
@@ -194,7 +197,7 @@ impl Reading {
             "#EXT-X-SERVER-CONTROL" => listed.control = attributes(value)?,
             "#EXT-X-SKIP" => {
                 let skipped = attributes(value)?;
-                listed.skipped = skipped.get("SKIPPED-SEGMENTS")?.parse().ok()?;
+                listed.skipped = number(skipped.get("SKIPPED-SEGMENTS")?)?;
             }
             "#EXT-X-DATERANGE" => listed.ranges.push(DateRange {
                 attributes: attributes(value)?,
@@ -241,9 +244,19 @@ impl Reading {
     }
 }
 
+/// A URI without what may be a key: what stands behind its path.
+pub(super) fn bare(uri: &str) -> &str {
+    uri.split(['?', '#']).next().unwrap_or("")
+}
+
 /// Twice is an error.
 fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
     place.replace(value).is_none().then_some(())
+}
+
+/// A whole number.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number| *number <= MOST)
 }
 
 /// A decimal number, which has no sign and no exponent here.

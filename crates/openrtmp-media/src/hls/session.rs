@@ -8,13 +8,13 @@ mod answers;
 mod master;
 mod reports;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use self::reports::Edges;
 use super::check::{Broken, Checker, aligned};
 use super::contents::{self, Held, Untrue};
-use super::read::{Listed, ListedSegment};
+use super::read::{Listed, ListedSegment, bare};
 use crate::codecs::family;
 
 pub use master::{Master, Variant, is_master};
@@ -29,6 +29,8 @@ const AVERAGE: f64 = 1.10;
 const AVERAGED: usize = 6;
 /// Parts that left the list are there for so many target durations more.
 const GRACE: f64 = 3.0;
+/// So many ways in which rules are broken are told, and so many parts that left are known.
+const KNOWN: usize = 1000;
 /// Parts may come so much later than they are to: for the way to who looks.
 pub const TOLERANCE: Duration = Duration::from_millis(500);
 
@@ -41,21 +43,21 @@ pub enum Wrong {
     NoMaster,
     /// A variant lacks an attribute (4.4.6.2; CODECS, RESOLUTION and FRAME-RATE are Apple's,
     /// 9.2, 9.15 and 9.16), or audio its LANGUAGE (Apple, 8.10).
-    #[error("{0} of the master playlist has no {1}")]
+    #[error("{} of the master playlist has no {}", bare(.0), .1)]
     Attribute(String, &'static str),
     /// The bit rate that was measured is far above the one that is told (Apple, 1.28 and 1.29):
     /// of a variant with the largest of what is played with it, what was measured, and told.
-    #[error("{0} has a {1} of {2}, and was measured with {3} bits per second")]
+    #[error("{} has a {} of {}, and was measured with {} bits per second", bare(.0), .1, .2, .3)]
     Rate(String, &'static str, u64, u64),
     /// VIDEO-RANGE is not that of the pictures (4.4.6.2): it is what is told, and then what is
     /// in the media.
-    #[error("{0} is told to be {1}, and is {2}")]
+    #[error("{} is told to be {}, and is {}", bare(.0), .1, .2)]
     Range(String, String, &'static str),
     /// It is coded as parameter sets in the frames (Apple, 1.10).
-    #[error("{0} is coded as {1}")]
+    #[error("{} is coded as {}", bare(.0), .1)]
     SampleEntry(String, &'static str),
     /// A variant is played with a group of sound that is not there (4.4.6.2).
-    #[error("{0} is played with the group {1}, which is not there")]
+    #[error("{} is played with the group {}, which is not there", bare(.0), .1)]
     NoGroup(String, String),
     /// Two members of a group have one name (4.4.6.1.1).
     #[error("two of the group {0} are called {1}")]
@@ -65,10 +67,10 @@ pub enum Wrong {
     GroupDefault(String),
     /// A variant tells of another codec of sound than another one that is played with the same
     /// group, all of which CODECS is to name (4.4.6.2).
-    #[error("{0} tells of other codecs of the group {1} than others do")]
+    #[error("{} tells of other codecs of the group {} than others do", bare(.0), .1)]
     GroupCodecs(String, String),
     /// A variant tells of sound that is not in what it is played with (4.4.6.2).
-    #[error("{0} is told to have {1}, and the group {2} has none of it")]
+    #[error("{} is told to have {}, and the group {} has none of it", bare(.0), .1, .2)]
     NoCodec(String, String, String),
     /// A group has sound of several codecs: all of them are in CODECS of what is played with it
     /// (4.4.6.2), and who has no decoder for one of them plays none. Encodings of one sound are
@@ -97,7 +99,7 @@ pub enum Wrong {
     #[error("{0} is redirected")]
     Redirected(String),
     /// The same name had other bytes (6.2.1, 6.2.6).
-    #[error("{0}: {1} is not what it was")]
+    #[error("{}: {} is not what it was", .0, bare(.1))]
     OtherBytes(String, String),
     /// It is not said to be a playlist (section 4).
     #[error("{0} is said to be {1}")]
@@ -112,7 +114,7 @@ pub enum Wrong {
     #[error("{0}: the rendition report of {1} is of what is not there")]
     Unfounded(String, String),
     /// What was announced came, and was refused to who asked for it before (6.2.6).
-    #[error("{0}: {1} was announced, and answered with {2}")]
+    #[error("{}: {} was announced, and answered with {}", .0, bare(.1), .2)]
     Unhinted(String, String, u16),
     /// Some bytes of something are not those (RFC 9110, 14.2 to 14.4), or what is told of it
     /// without sending it is not so (RFC 9110, 8.6).
@@ -215,6 +217,8 @@ impl Followed {
         let Some(now) = self.checker.last() else {
             return;
         };
+        // Of what is not listed those are of use that came.
+        self.lengths.retain(|uri, _| self.media.contains_key(uri));
         for segment in &now.segments {
             if let (Some(uri), Some(length)) = (&segment.uri, segment.duration) {
                 self.lengths.insert(uri.clone(), length);
@@ -225,12 +229,13 @@ impl Followed {
             let there = all.filter(|part| !part.is_gap && !part.is_piece);
             there.map(|part| part.uri.clone()).collect()
         };
-        let is = parts(now);
+        let is: HashSet<String> = parts(now).into_iter().collect();
         let was = before.map(parts).unwrap_or_default().into_iter();
         let left = was.filter(|uri| !is.contains(uri));
         let grace = GRACE * now.target.unwrap_or(0) as f64;
         self.left.retain(|(_, when)| came - when < grace);
         self.left.extend(left.map(|uri| (uri, came)));
+        self.left.drain(..self.left.len().saturating_sub(KNOWN));
     }
 
     /// The rates of the segments that came, in bits per second: of the one that has most, of
@@ -240,6 +245,7 @@ impl Followed {
         let least = target.unwrap_or(0) as f64 / 2.0;
         let came = self.lengths.iter();
         let came = came.filter_map(|(uri, length)| Some((self.media.get(uri)?.len(), *length)));
+        let came = came.filter(|(_, length)| *length > 0.0);
         let (mut peak, mut all) = (0.0f64, (0.0, 0.0, 0));
         for (bytes, length) in came {
             let bits = bytes as f64 * 8.0;
@@ -462,7 +468,7 @@ impl Session {
     }
 
     fn followed(&mut self, name: &str) -> &mut Followed {
-        let others = self.master.as_ref().map(|it| it.variants.len() - 1);
+        let others = self.master.as_ref().map(|it| it.variants.len().max(1) - 1);
         let new = || Followed {
             checker: Checker::new(others),
             ..Followed::default()
@@ -598,14 +604,15 @@ impl Session {
     /// What would be found again and again in what is listed for long.
     fn note_once(&mut self, wrong: Wrong) {
         if self.wrong.iter().all(|(known, _)| *known != wrong) {
-            self.wrong.push((wrong, 1));
+            self.note(wrong);
         }
     }
 
     fn note(&mut self, wrong: Wrong) {
-        match self.wrong.iter_mut().find(|(known, _)| *known == wrong) {
-            Some((_, count)) => *count += 1,
-            None => self.wrong.push((wrong, 1)),
+        if let Some((_, count)) = self.wrong.iter_mut().find(|it| it.0 == wrong) {
+            *count += 1;
+        } else if self.wrong.len() < KNOWN {
+            self.wrong.push((wrong, 1));
         }
     }
 }

@@ -12,6 +12,9 @@ const TO_HEADER: [&[u8; 4]; 4] = [b"moov", b"trak", b"mdia", b"mdhd"];
 const VIDEO_FIELDS: usize = 78;
 const AUDIO_FIELDS: usize = 28;
 
+/// Bytes of a sample and of what is told of it, at least.
+const LEAST_SAMPLE: usize = 4;
+
 /// What a track's samples are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TrackHeader<'a> {
@@ -115,6 +118,10 @@ pub(crate) fn samples(part: &[u8]) -> Option<Vec<Located>> {
         _ => u64::from(u32_at(time, 4)?) << 32 | u64::from(u32_at(time, 8)?),
     };
     let mut fields = Fields::of(run)?;
+    // Those of nothing, of which nothing is told one by one, would be as many as somebody says.
+    if usize::try_from(fields.count).ok()? > part.len() / LEAST_SAMPLE {
+        return None;
+    }
     let mut place = start.checked_add(usize::try_from(fields.offset).ok()?)?;
     let mut samples = Vec::new();
     for _ in 0..fields.count {

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::super::Directives;
 use super::super::check::reaches;
+use super::super::read::bare;
 use super::{Followed, Kind, Session, Wrong};
 
 impl Session {
@@ -106,7 +107,7 @@ impl Session {
         if let (Some(length), Some(known)) = (length, known)
             && length != known
         {
-            let what = format!("{name}: {uri}");
+            let what = format!("{name}: {}", bare(uri));
             self.note(Wrong::Bytes(what, "HEAD tells another length"));
         }
     }
@@ -138,7 +139,7 @@ impl Session {
             Some(_) => None,
         };
         if let Some(wrong) = wrong {
-            self.note(Wrong::Bytes(format!("{name}: {uri}"), wrong));
+            self.note(Wrong::Bytes(format!("{name}: {}", bare(uri)), wrong));
         }
     }
 

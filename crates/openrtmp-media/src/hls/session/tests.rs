@@ -1,5 +1,6 @@
 //! Each rule is one that a stream can break.
 
+use super::super::read::Unreadable;
 use super::*;
 
 const NOW: Duration = Duration::ZERO;
@@ -48,6 +49,47 @@ fn what_is_missing_in_a_master_playlist_is_told() {
             "e/v0.m3u8 of the master playlist has no FRAME-RATE",
             "e/v0.m3u8 is coded as hev1",
         ]
+    );
+}
+
+#[test]
+fn numbers_that_nobody_has_are_refused() {
+    for tag in [
+        "EXT-X-TARGETDURATION:18446744073709551615",
+        "EXT-X-MEDIA-SEQUENCE:9223372036854775808",
+        "EXT-X-DISCONTINUITY-SEQUENCE:18446744073709551615",
+        "EXT-X-SKIP:SKIPPED-SEGMENTS=18446744073709551615",
+    ] {
+        let text = format!("#EXTM3U\n#{tag}\n#EXTINF:1,\na.m4s\n");
+        assert_eq!(Listed::parse(&text), Err(Unreadable(2)), "{tag}");
+    }
+}
+
+#[test]
+fn so_much_that_is_wrong_is_told_and_no_more() {
+    let mut session = Session::new(None);
+    for number in 0..2 * KNOWN {
+        session.status(&number.to_string(), 404);
+    }
+    session.status("0", 404);
+    let wrong = session.wrong();
+    assert_eq!((wrong.len(), wrong[0].1, wrong[1].1), (KNOWN, 2, 1));
+}
+
+#[test]
+fn what_stands_behind_a_path_may_be_a_key_and_is_not_told() {
+    let list = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv0.m3u8?key=secret\n";
+    let mut session = Session::new(Some(&Master::parse(list).unwrap()));
+    let (name, uri) = ("v0.m3u8", "a.m4s?key=secret");
+    session.media(name, uri, vec![1]);
+    session.media(name, uri, vec![2]);
+    session.told_length(name, uri, Some(9));
+    let wrong = session.wrong();
+    let told: Vec<String> = wrong.iter().map(|(wrong, _)| wrong.to_string()).collect();
+    assert!(told.contains(&"v0.m3u8: a.m4s is not what it was".to_owned()));
+    assert!(
+        told.len() > 2 && told.iter().all(|it| !it.contains("secret")),
+        "{told:?}"
     );
 }
 
