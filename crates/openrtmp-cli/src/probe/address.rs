@@ -1,10 +1,17 @@
 //! URLs, and what they are called without the keys that are in them.
 
+use std::collections::HashMap;
+
 use openrtmp_media::hls::session::Variant;
 
-/// What a URL ends with: before that may be keys, as there may be in its query.
+/// What a URL ends with: before that may be keys, as there may be in its query, and in front of
+/// its host (RFC 3986, 3.2.1).
 pub(super) fn named(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or("");
+    let path = path.split_once("://").map_or(path, |(_, rest)| {
+        let host = rest.find('/').unwrap_or(rest.len());
+        rest[..host].rfind('@').map_or(rest, |at| &rest[at + 1..])
+    });
     let mut last: Vec<&str> = path.rsplit('/').take(2).collect();
     last.reverse();
     last.join("/")
@@ -12,19 +19,17 @@ pub(super) fn named(url: &str) -> String {
 
 /// What variants are called, each in its own way.
 pub(super) fn names(variants: &[Variant]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for variant in variants {
+    let mut times = HashMap::new();
+    let name = |variant: &Variant| {
         let name = named(&variant.uri);
-        let before = names
-            .iter()
-            .filter(|it| it.split(' ').next() == Some(&name));
-        let name = match before.count() {
-            0 => name,
-            others => format!("{name} ({})", others + 1),
-        };
-        names.push(name);
-    }
-    names
+        let times = times.entry(name.clone()).or_insert(0);
+        *times += 1;
+        match *times {
+            1 => name,
+            times => format!("{name} ({times})"),
+        }
+    };
+    variants.iter().map(name).collect()
 }
 
 /// A URI as it is meant where this URL was (RFC 3986, 5.2, as far as playlists need it).
@@ -32,7 +37,11 @@ pub(super) fn resolved(base: &str, uri: &str) -> String {
     let base = base.split(['?', '#']).next().unwrap_or("");
     let host = base.find("://").map_or(0, |at| at + 3);
     let end = base[host..].find('/').map_or(base.len(), |at| host + at);
-    if uri.contains("://") {
+    let is_scheme = |text: &str| text.bytes().all(|it| it.is_ascii_alphanumeric());
+    if uri
+        .split_once("://")
+        .is_some_and(|(scheme, _)| is_scheme(scheme))
+    {
         return uri.to_owned();
     }
     if uri.starts_with("//") {
@@ -85,12 +94,29 @@ mod tests {
             ("/live/v0.m3u8", "https://host:8080/live/v0.m3u8"),
             ("//cdn/a", "https://cdn/a"),
             ("http://other/a", "http://other/a"),
+            (
+                "a.ts?b=http://c",
+                "https://host:8080/v/token/live/cam/a.ts?b=http://c",
+            ),
         ] {
             assert_eq!(resolved(base, uri), expected, "{uri}");
         }
         assert_eq!(resolved("http://host", "a"), "http://host/a");
         assert_eq!(named(base), "cam/index.m3u8");
         assert_eq!(named("v0.m3u8"), "v0.m3u8");
+        for (url, expected) in [
+            ("https://me:secret@host/a.m3u8?key=x", "host/a.m3u8"),
+            ("http://me:secret@host", "host"),
+            ("http://host/cam@home/a.m3u8", "cam@home/a.m3u8"),
+        ] {
+            assert_eq!(named(url), expected);
+        }
+        let variants = ["my list.m3u8?a", "my list.m3u8?b", "v0.m3u8"].map(|uri| Variant {
+            uri: uri.to_owned(),
+            ..Variant::default()
+        });
+        let expected = ["my list.m3u8", "my list.m3u8 (2)", "v0.m3u8"];
+        assert_eq!(names(&variants), expected);
         assert_eq!(
             with_query("http://h/a?key=x", "_HLS_msn=1"),
             "http://h/a?key=x&_HLS_msn=1"

@@ -13,6 +13,8 @@ use crate::units::bits_per_second;
 
 /// So many of the newest segments are fetched, with their parts, and looked into.
 const SEGMENTS: usize = 3;
+/// Of so many parts of each.
+const PARTS: usize = 256;
 /// Of what is asked for a piece of, these bytes.
 const PIECE: (u64, u64) = (1, 64);
 
@@ -77,7 +79,7 @@ impl Viewer<'_> {
         }
         let mut last = None;
         for segment in segments {
-            for part in segment.parts.iter().filter(|part| !part.is_gap) {
+            for part in segment.parts.iter().take(PARTS).filter(|it| !it.is_gap) {
                 ask(&part.uri, How::Plain)?;
             }
             let Some(uri) = &segment.uri else {

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::address::{named, names};
 use crate::exit::Failure;
 
+/// Renditions that are looked at: those of a playlist are followed by a thread each.
+pub(super) const VARIANTS: usize = 64;
 /// What a folder of kept answers is told by.
 const INDEX: &str = "session.jsonl";
 
@@ -179,8 +181,13 @@ impl Kept {
     }
 }
 
-/// What is known of a stream whose master playlist is this, if it has one.
-pub(super) fn session(master: Option<&Master>, late: Option<Duration>) -> Session {
+/// What is known of a stream whose master playlist is this, if it has one. One that names more
+/// than anybody has is an error.
+pub(super) fn session(master: Option<&Master>, late: Option<Duration>) -> Result<Session, Failure> {
+    if master.is_some_and(|master| master.variants.len() > VARIANTS) {
+        let text = format!("the master playlist has more than {VARIANTS} variants");
+        return Err(Failure::Runtime(text));
+    }
     let mut session = Session::new(master);
     if let Some(late) = late {
         session.tolerate(late);
@@ -190,7 +197,7 @@ pub(super) fn session(master: Option<&Master>, late: Option<Duration>) -> Sessio
             session.codecs(name, master.codecs(variant));
         }
     }
-    session
+    Ok(session)
 }
 
 /// A folder in which answers are kept.
@@ -236,16 +243,46 @@ pub(super) fn again(
     let wrong =
         |what: &dyn std::fmt::Display| Failure::Usage(format!("{}: {what}", folder.display()));
     let index = fs::read_to_string(folder.join(INDEX)).map_err(|error| wrong(&error))?;
-    let mut known = (session(None, late), Vec::new());
+    let mut known = (session(None, late)?, Vec::new());
     for line in index.lines() {
         let kept: Kept = serde_json::from_str(line).map_err(|error| wrong(&error))?;
+        // It may be of somebody else, who could name any file.
+        if Path::new(&kept.file).file_name() != Some(kept.file.as_ref()) {
+            return Err(wrong(&"an answer is kept elsewhere"));
+        }
         let body = fs::read(folder.join(&kept.file)).map_err(|error| wrong(&error))?;
         // What everything else is of comes first.
         let text = String::from_utf8_lossy(&body);
         match Master::parse(&text).filter(|_| known.1.is_empty() && kept.uri.is_none()) {
-            Some(master) => known = (session(Some(&master), late), master.variants),
+            Some(master) => known = (session(Some(&master), late)?, master.variants),
             None => kept.tell(&mut known.0, &body),
         }
     }
     Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_a_folder_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("kept");
+        let saved = Saved::new(&path).expect("a folder");
+        saved.add(&Kept::default(), b"x").expect("it is kept");
+        assert!(again(&path, None).is_ok());
+        std::fs::write(folder.path().join("other"), "x").expect("a file");
+        let other = folder.path().join("other").display().to_string();
+        for file in ["../other", &other, "..", "000000/", ""] {
+            let kept = Kept {
+                file: file.to_owned(),
+                ..Kept::default()
+            };
+            let line = serde_json::to_string(&kept).expect("JSON");
+            fs::write(path.join(INDEX), line).expect("a file");
+            let told = again(&path, None).err().expect("it is refused").told();
+            assert!(told.1.ends_with("an answer is kept elsewhere"), "{told:?}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use openrtmp_media::dash;
 
 use super::address::{named, resolved};
+use super::kept::VARIANTS;
 use super::report::{Followed, Rendition, Report, wall};
 use super::viewing::{SPAN, Viewer};
 use super::{millis, rounded};
@@ -35,6 +36,11 @@ impl Viewer<'_> {
             };
             for broken in dash::check::availability(listed, wall(), CLOCKS) {
                 report.note(broken.to_string());
+            }
+            let of_period = |period: &dash::read::ListedPeriod| period.representations.len();
+            if listed.periods.last().map_or(0, of_period) > VARIANTS {
+                let text = format!("the manifest has more than {VARIANTS} representations");
+                return Err(Failure::Runtime(text));
             }
             see(listed, wall(), &mut followed);
             let update = listed.update.filter(|_| listed.is_dynamic);

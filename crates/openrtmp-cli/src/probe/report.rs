@@ -10,6 +10,9 @@ use serde::Serialize;
 use super::rounded;
 use crate::units::bit_rate;
 
+/// So many ways in which rules are broken are told.
+const KNOWN: usize = 1000;
+
 /// What came of following a playlist.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Followed {
@@ -35,7 +38,7 @@ impl Followed {
             *known = (msn, last.parts.len());
         }
         if let Some(edge) = edge(listed) {
-            self.is_behind((wall() - edge) as f64 / 1000.0);
+            self.is_behind(wall().saturating_sub(edge) as f64 / 1000.0);
         }
     }
 
@@ -170,9 +173,10 @@ impl Report {
     }
 
     pub(super) fn note(&mut self, what: String) {
-        match self.violations.iter_mut().find(|known| known.what == what) {
-            Some(known) => known.times += 1,
-            None => self.violations.push(Violation { what, times: 1 }),
+        if let Some(known) = self.violations.iter_mut().find(|it| it.what == what) {
+            known.times += 1;
+        } else if self.violations.len() < KNOWN {
+            self.violations.push(Violation { what, times: 1 });
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,12 +22,13 @@ use crate::signal::Stop;
 
 /// Looked at for so long, unless it is told.
 pub(super) const SPAN: Duration = Duration::from_secs(10);
-/// Bytes of an answer, at most.
-const MOST: u64 = 64 << 20;
+/// Bytes of an answer, at most: of a playlist or a manifest, and of media.
+const TEXT: u64 = 4 << 20;
+const MEDIA: u64 = 64 << 20;
+/// Bytes of all media, which are held against each other in the end.
+const ALL_MEDIA: u64 = 1 << 30;
 /// So many answers in a row may be none before a playlist is given up.
 const TRIES: usize = 3;
-/// Variants are followed by a thread each.
-const VARIANTS: usize = 64;
 /// After a reload with nothing new so much time passes.
 const UNCHANGED: Duration = Duration::from_millis(200);
 /// What the master playlist is called.
@@ -36,6 +38,7 @@ const MASTER: &str = "the master playlist";
 pub(super) fn look(arguments: &Arguments, url: &str, stop: &Stop) -> Result<Report, Failure> {
     let viewer = Viewer {
         agent: agent(&arguments.trust, url, arguments.timeout)?,
+        room: AtomicU64::new(ALL_MEDIA),
         begun: Instant::now(),
         until: Instant::now() + arguments.duration.unwrap_or(SPAN),
         late: arguments.late,
@@ -73,6 +76,8 @@ pub(super) fn look_at_kept(folder: &Path, late: Option<Duration>) -> Result<Repo
 /// Who asks.
 pub(super) struct Viewer<'a> {
     agent: ureq::Agent,
+    /// Bytes of media that may come still.
+    room: AtomicU64,
     begun: Instant,
     until: Instant,
     late: Option<Duration>,
@@ -139,10 +144,21 @@ impl Viewer<'_> {
         let body = match kept.how {
             How::Head => Vec::new(),
             _ => {
-                let body = response.body_mut().with_config().limit(MOST);
+                let room = self.room.load(Ordering::Relaxed);
+                let most = match kept.uri {
+                    Some(_) => MEDIA.min(room),
+                    None => TEXT,
+                };
+                let body = response.body_mut().with_config().limit(most);
                 body.read_to_vec().map_err(failed)?
             }
         };
+        if kept.uri.is_some() {
+            // Others take of it meanwhile.
+            let less = |room: u64| Some(room.saturating_sub(body.len() as u64));
+            let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.room.fetch_update(set, fetch, less);
+        }
         let kept = Kept {
             asked_ms,
             ms: self.elapsed(),
@@ -212,12 +228,8 @@ impl Viewer<'_> {
             ..Variant::default()
         }];
         let variants = master.as_ref().map_or(&alone[..], |it| &it.variants);
-        if variants.len() > VARIANTS {
-            let text = format!("the master playlist has more than {VARIANTS} variants");
-            return Err(Failure::Runtime(text));
-        }
+        let known = Known(Mutex::new(kept::session(master.as_ref(), self.late)?));
         let names = names(variants);
-        let known = Known(Mutex::new(kept::session(master.as_ref(), self.late)));
         let of_master = Playlist {
             name: MASTER,
             url,
@@ -333,22 +345,156 @@ pub(super) fn next(listed: &Listed, reloads: usize) -> Option<String> {
 
 fn agent(trust: &Trust, url: &str, timeout: Duration) -> Result<ureq::Agent, Failure> {
     let ca = trust.authorities()?;
-    let is_tls = url.starts_with("https://");
-    client::agent(&Options {
-        timeout,
-        https_only: false,
-        proxies: true,
-        tls: is_tls.then_some((ca.as_ref(), "--tls-ca")),
-    })
-    .map_err(Failure::Usage)
+    let believing = |tls| {
+        client::agent(&Options {
+            timeout,
+            https_only: false,
+            proxies: true,
+            tls,
+        })
+    };
+    let agent = match believing(Some((ca.as_ref(), "--tls-ca"))) {
+        // It may be that nothing is there that needs any.
+        Err(_) if url.starts_with("http://") => believing(None),
+        agent => agent,
+    };
+    agent.map_err(Failure::Usage)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use clap::Parser;
     use openrtmp_media::parse_date;
 
     use super::super::report::edge;
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    /// Looks at what a server says that answers each request in this way; how often it was
+    /// asked.
+    fn looked(
+        flags: &[&str],
+        path: &str,
+        answer: impl Fn(&mut TcpStream) + Send + Sync + 'static,
+    ) -> (Result<Report, String>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (counted, answer) = (asked.clone(), Arc::new(answer));
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let answer = answer.clone();
+                thread::spawn(move || {
+                    let (mut head, mut byte) = (Vec::new(), [0]);
+                    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) > 0 {
+                        head.push(byte[0]);
+                    }
+                    answer(&mut stream);
+                });
+            }
+        });
+        let url = format!("http://me:secret@{address}{path}");
+        let words = ["probe", "--duration", "1ms", &url];
+        let command = Command::try_parse_from(words.iter().chain(flags)).expect("flags");
+        let report = look(&command.arguments, &url, &Stop::default());
+        let report = report.map_err(|failure| failure.told().1);
+        (report, asked.load(Ordering::Relaxed))
+    }
+
+    /// The same, where each answer is this, behind this line of its head.
+    fn told(head: &'static str, body: String) -> (Result<Report, String>, usize) {
+        looked(&[], "/a.m3u8?key=secret", move |stream| {
+            let length = body.len();
+            let head = format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\n\r\n");
+            let _ = stream.write_all(&[head.as_bytes(), body.as_bytes()].concat());
+        })
+    }
+
+    /// What a server is refused for, which has no keys in it.
+    fn refused((report, _): (Result<Report, String>, usize)) -> String {
+        let text = report.err().expect("it is refused");
+        assert!(!text.contains("secret"), "{text}");
+        text
+    }
+
+    #[test]
+    fn a_server_that_goes_on_and_on_is_left() {
+        let endless = looked(&[], "/a.m3u8", |stream| {
+            let head = b"HTTP/1.1 200 OK\r\n\r\n#EXTM3U\n";
+            let _ = stream.write_all(head);
+            while stream
+                .write_all(&b"#EXTINF:1,\na.m4s\n".repeat(1000))
+                .is_ok()
+            {}
+        });
+        let text = refused(endless);
+        assert!(text.contains("larger than"), "{text}");
+        let lying = looked(&[], "/a.m3u8", |stream| {
+            let length = u64::MAX;
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n#EXTM3U\n");
+            let _ = stream.write_all(head.as_bytes());
+        });
+        refused(lying);
+        let silent = looked(&["--timeout", "100ms"], "/a.m3u8", |stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n#");
+            // Until the other side leaves.
+            let _ = stream.read(&mut [0]);
+        });
+        let text = refused(silent);
+        assert!(text.contains("timeout"), "{text}");
+    }
+
+    #[test]
+    fn nobody_is_sent_elsewhere() {
+        let (report, asked) = told("302 Found\r\nLocation: /b.m3u8", String::new());
+        assert_eq!(asked, 1);
+        let text = refused((report, asked));
+        assert!(text.contains("answered with 302"), "{text}");
+    }
+
+    #[test]
+    fn more_than_anybody_has_is_not_looked_at() {
+        let variant = "#EXT-X-STREAM-INF:BANDWIDTH=1\nv";
+        let variants = (0..=kept::VARIANTS).map(|it| format!("{variant}{it}.m3u8\n"));
+        let master = format!("#EXTM3U\n{}", variants.collect::<String>());
+        let text = refused(told("200 OK", master));
+        assert!(text.contains("more than 64 variants"), "{text}");
+        let all = (0..=kept::VARIANTS).map(|it| format!("<Representation id='{it}'/>"));
+        let all: String = all.collect();
+        let manifest = format!("<MPD><Period><AdaptationSet>{all}</AdaptationSet></Period></MPD>");
+        let text = refused(told("200 OK", manifest));
+        assert!(text.contains("more than 64 representations"), "{text}");
+        // A segment with ten thousand parts, of which each is there.
+        let parts = "#EXT-X-PART:DURATION=0.1,URI=\"a.m4s\"\n".repeat(10_000);
+        let list = format!("#EXTM3U\n{parts}#EXTINF:1000,\nb.m4s\n#EXT-X-ENDLIST\n");
+        let (report, asked) = told("200 OK", list);
+        assert!(report.is_ok() && asked < 300, "asked {asked} times");
+    }
+
+    #[test]
+    fn the_largest_numbers_are_no_trouble() {
+        let list = format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:{most}\n#EXT-X-MEDIA-SEQUENCE:{most}\n\
+             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=1\n\
+             #EXT-X-PART-INF:PART-TARGET=99999999999999999999\n\
+             #EXT-X-PROGRAM-DATE-TIME:9999-12-31T23:59:59.999Z\n\
+             #EXTINF:99999999999999999999999999,\na.m4s\n",
+            most = u64::MAX >> 2
+        );
+        let (report, _) = told("200 OK", list);
+        assert!(report.is_ok_and(|report| report.violations() > 0));
+    }
 
     #[test]
     fn the_next_reload_asks_for_what_comes() {
