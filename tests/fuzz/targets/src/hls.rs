@@ -3,14 +3,28 @@
 //! - Directives that are taken are written as specified.
 //! - What is answered does not depend on what else is in the query.
 //! - A playlist that is read is the same as a delta of itself, and checked without a panic.
+//! - So are media, whatever they are, in little memory.
+
+use std::time::Duration;
 
 use openrtmp_media::hls::check::Checker;
 use openrtmp_media::hls::read::Listed;
+use openrtmp_media::hls::session::{Master, Session};
 use openrtmp_media::hls::{Answer, Directives, Edge};
 
-/// A query, up to the first line's end; a playlist behind it.
+use crate::memory;
+
+/// Bytes of media that are looked at.
+const MEDIA: usize = 4096;
+/// What the playlist is called.
+const NAME: &str = "v0.m3u8";
+
+/// A query, up to the first line's end; a playlist behind it; what its media are behind a zero.
 pub fn run(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
+    let mut pieces = data.splitn(2, |byte| *byte == 0);
+    let text = String::from_utf8_lossy(pieces.next().unwrap_or_default());
+    let media = pieces.next().unwrap_or_default();
+    let media = &media[..media.len().min(MEDIA)];
     let (query, list) = text.split_once('\n').unwrap_or((&text, ""));
     if let Ok(directives) = Directives::parse(query) {
         let alone = Directives::parse(&format!("token=x&{query}&v"));
@@ -42,5 +56,26 @@ pub fn run(data: &[u8]) {
         let mut checker = Checker::new(Some(1));
         checker.full(list);
         checker.delta(list);
+        judge(query, list, media);
     }
+}
+
+/// Holds what a server answers against the rules, where all of its media are these bytes.
+fn judge(query: &str, list: &str, media: &[u8]) {
+    let mut session = Session::new(Master::parse(list).as_ref());
+    for came in [0, 1].map(Duration::from_secs) {
+        session.playlist(NAME, list, came);
+        session.answered(NAME, query, list);
+        session.reports(NAME, came, came);
+    }
+    let listed = session.last(NAME).cloned().unwrap_or_default();
+    for segment in &listed.segments {
+        let parts = segment.parts.iter().map(|part| &part.uri);
+        for uri in parts.chain(&segment.uri).chain(&segment.map) {
+            session.media(NAME, uri, media.to_vec());
+        }
+    }
+    memory::within((1 << 20) + 512 * (list.len() + media.len()), || {
+        session.wrong()
+    });
 }
