@@ -281,7 +281,7 @@ mod tests {
             };
             let line = serde_json::to_string(&kept).expect("JSON");
             fs::write(path.join(INDEX), line).expect("a file");
-            let told = again(&path, None).err().expect("it is refused").told();
+            let told = again(&path, None).expect_err("it is refused").told();
             assert!(told.1.ends_with("an answer is kept elsewhere"), "{told:?}");
         }
     }

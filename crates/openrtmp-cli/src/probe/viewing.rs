@@ -423,7 +423,7 @@ mod tests {
 
     /// What a server is refused for, which has no keys in it.
     fn refused((report, _): (Result<Report, String>, usize)) -> String {
-        let text = report.err().expect("it is refused");
+        let text = report.expect_err("it is refused");
         assert!(!text.contains("secret"), "{text}");
         text
     }
