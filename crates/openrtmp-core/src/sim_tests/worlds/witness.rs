@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::lives::{Class, Lives};
+use super::plan::FETCHED_PLACE;
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +62,11 @@ struct Now {
     audio_began: bool,
     data_began: bool,
     last_video: Option<u32>,
-    /// Pictures and sound have come.
-    timed: [bool; 2],
-    /// Stretch, and distance from the stream's clock.
-    shift: Option<(u32, u32)>,
+    /// Pictures and sounds that have come.
+    timed: [u32; 2],
+    /// Stretch, and distance from the stream's clock: of pictures, and of sound where it has
+    /// one of its own.
+    shifts: [Option<(u32, u32)>; 2],
     /// It has begun before, and its headers may come as they were.
     again: bool,
     /// Another was before it.
@@ -83,8 +85,8 @@ impl Now {
             audio_began: false,
             data_began: false,
             last_video: None,
-            timed: [false; 2],
-            shift: None,
+            timed: [0; 2],
+            shifts: [None; 2],
             again: false,
             follows: false,
         }
@@ -128,6 +130,14 @@ impl Witness {
         }
     }
 
+    /// What is fetched goes on within its grace behind a connection that broke, of which who
+    /// gets a copy is not told.
+    fn fetched_again(&mut self, key: u32) {
+        if self.now.as_ref().is_some_and(|now| now.last >= Some(key)) {
+            self.begin_again();
+        }
+    }
+
     /// The stream is over; it may come back with a clock of its own.
     pub(super) fn end_of_stream(&mut self) {
         self.clock = [None; 2];
@@ -156,6 +166,9 @@ impl Witness {
             return broken("other stream", format!("life {life}, message {index}"));
         }
         self.enter(life)?;
+        if self.is_copy && class == Class::Key && stream == FETCHED_PLACE {
+            self.fetched_again(index);
+        }
         if header_place(class).is_some() {
             self.header(lives, class, index)?;
         } else {
@@ -328,21 +341,28 @@ impl Witness {
         let Some(stretch) = sent.stretch else {
             return Ok(());
         };
-        // Where sound was far ahead of pictures, or is, one of them jumps where another
-        // publisher follows. The other server believes that once it is said twice.
         let is_audio = usize::from(class == Class::Audio);
-        let is_first = !std::mem::replace(&mut now.timed[is_audio], true);
-        if self.is_copy && now.follows && is_first {
+        now.timed[is_audio] += 1;
+        let count = now.timed[is_audio];
+        // Where sound was far ahead of pictures, or is, one of them jumps where another
+        // publisher follows. To the other server that is a clock that was set, once it is said
+        // twice: from then on each goes on as it did, and their distance is that of before.
+        let is_apart = self.is_copy && now.follows;
+        if is_apart && count <= 2 {
             return Ok(());
         }
         let shift = timestamp.wrapping_sub(sent.timestamp);
-        match now.shift {
-            Some((old, known)) if old == stretch && known != shift => broken(
+        let known = &mut now.shifts[if is_apart { is_audio } else { 0 }];
+        // What has a negative time begins at zero there, and is moved on by what is behind it
+        // and comes later, which is at zero then.
+        let moves_on = self.is_copy && count == 1 && timestamp == 0;
+        match *known {
+            Some((old, known)) if old == stretch && known != shift && !moves_on => broken(
                 "constant shift",
                 format!("life {life}: {class:?} {index} at {timestamp}, {shift} not {known}"),
             ),
             _ => {
-                now.shift = Some((stretch, shift));
+                *known = Some((stretch, shift));
                 Ok(())
             }
         }
