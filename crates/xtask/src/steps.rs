@@ -706,7 +706,7 @@ pub(crate) const BY_HAND: &[(&str, u32, &str)] = &[
         "the shared library for every system, against its size budget",
     ),
     (
-        "cargo xtask sim --seeds 2000",
+        "cargo xtask sim --seeds 5000",
         15,
         "simulated worlds made from seeds",
     ),
