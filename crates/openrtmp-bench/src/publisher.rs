@@ -103,6 +103,11 @@ impl Publisher {
         self.shared.pause.store(on, Ordering::Release);
     }
 
+    /// The number that the next frame will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.shared.sent.load(Ordering::Acquire) & !STOPPED
+    }
+
     /// Stops sending; returns the number that the next frame would have had.
     pub(crate) fn stop(&self) -> u64 {
         self.shared.stop.store(true, Ordering::Release);

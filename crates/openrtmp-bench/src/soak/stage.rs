@@ -428,6 +428,15 @@ impl Stage {
             On::Air(publisher, _) => publisher.pause(false),
         }
         self.players.wait_for_frames(PATIENCE)?;
+        // Of one that has just come back and sends nothing, players would be asked for what is
+        // between it and the one before.
+        let first = self.publications.last().map_or(0, |last| last.first);
+        let until = Instant::now() + PATIENCE;
+        while matches!(&self.publisher, On::Air(publisher, _) if publisher.next() <= first)
+            && Instant::now() < until
+        {
+            self.players.run_for(TURN)?;
+        }
         Ok(())
     }
 
