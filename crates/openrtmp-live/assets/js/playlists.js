@@ -59,8 +59,7 @@ export function dateToPlay(text) {
 }
 
 /** What is to be loaded to play from a date on: a header, and the parts from a key frame to the end
- * of the playlist, of which `shown` counts those up to the one with this date. `position` is that of
- * the date in seconds, and `end` that of the end. */
+ * of the playlist. `position` is that of the date in seconds, and `end` that of the end. */
 export function beginningAt(text, date) {
   const parts = readParts(text);
   const at = Math.max(parts.findLastIndex((it) => it.date <= date), 0);
@@ -73,7 +72,6 @@ export function beginningAt(text, date) {
   return {
     header,
     parts: wanted,
-    shown: at - from + 1,
     position: start + Math.max(0, date - began) / 1000,
     end: last.start + last.length,
   };
